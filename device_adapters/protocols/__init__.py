@@ -1,0 +1,1 @@
+"""One file per device protocol; `registry.py` finds them, `_blueprint.py` is the one to copy."""

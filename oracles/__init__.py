@@ -1,0 +1,1 @@
+"""Events in, attestations out: pure, except `node.py`, which is one running oracle."""

@@ -1,0 +1,115 @@
+"""The nouns of the oracle side: claims, batches, attestations, and what an oracle must be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from device_adapters.types import DeviceKey, Event
+
+
+class Doubt(StrEnum):
+    """Why an oracle (or the rail, by the same rules) does not vouch. Stable codes."""
+
+    # a record
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_NOT_YET_ENROLLED = "device_not_yet_enrolled"
+    DEVICE_SUSPENDED = "device_suspended"
+    DEVICE_RETIRED = "device_retired"
+    SIGNATURE_FORGED = "signature_forged"
+    CURVE_NOT_SETTLED = "curve_not_settled"
+    COUNTER_REPLAYED = "counter_replayed"  # same counter, other content
+    DUPLICATE = "duplicate"  # same counter, same content: answered again, no effect
+    NO_AGREEMENT = "no_agreement"
+    BEFORE_AGREEMENT = "before_agreement"
+    STREAM_NOT_AGREED = "stream_not_agreed"
+    NOT_BILLABLE = "not_billable"
+    KIND_NOT_PRICED = "kind_not_priced"
+    IMPLAUSIBLE_READING = "implausible_reading"
+    REGISTER_BACKWARDS = "register_backwards"
+    TIME_BACKWARDS = "time_backwards"
+    # a claim
+    EVIDENCE_MISSING = "evidence_missing"
+    CLAIM_DIFFERS = "claim_differs"
+    COUNTERS_NOT_CONTIGUOUS = "counters_not_contiguous"
+    INCOMPLETE = "incomplete"
+    ALREADY_ATTESTED_OTHERWISE = "already_attested_otherwise"
+    AGREEMENT_NOT_LIVE = "agreement_not_live"
+    SEQUENCE_UNEXPECTED = "sequence_unexpected"
+    BATCH_UNSORTED = "batch_unsorted"
+    UNAUTHORISED = "unauthorised"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What oracles attest for one agreement: facts derived from a contiguous run of events.
+
+    agreement, evidence: 32 bytes (evidence is the Merkle root of the run's evidence hashes).
+    sequence: uint32, the agreement's last plus one. Counters: uint40, inclusive.
+    facts: the product's own ABI-encoded facts.
+    """
+
+    agreement: bytes
+    sequence: int
+    first_counter: int
+    last_counter: int
+    evidence: bytes
+    facts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Claims of one product, in strictly ascending agreement order (one claim per agreement)."""
+
+    rail: str  # checksummed address
+    product: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """One oracle's EIP-712 signature (65 bytes r,s,v; low s; v 27 or 28) over a batch."""
+
+    oracle: str  # checksummed address
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What rules need of one agreement; read from the chain, not from the orchestrator."""
+
+    agreement: bytes  # id, 32 bytes
+    device: str  # "" where only the id is known
+    device_id: bytes
+    product: str  # the product's name, as its folder is called
+    terms: bytes  # the product's own ABI-encoded terms
+    opened_at: int  # Unix seconds
+    expires_at: int
+    first_counter: int  # counters at or below it are before the agreement
+    live: bool = True
+
+
+class Terms(Protocol):
+    """What a product knows that an oracle needs: its rules, never its price.
+
+    A product satisfies it in `orchestrator/products/<name>/product.py`; the script that starts
+    an oracle passes it in, so nothing here imports upward.
+    """
+
+    def admit(self, terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
+        """Whether `event` may follow `previous` (the last admitted one): None, or why not."""
+
+    def complete(self, events: Sequence[Event]) -> int:
+        """How many of the leading events form a run that can be claimed (0: none yet)."""
+
+    def derive(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> bytes:
+        """The ABI-encoded facts of a run; `anchor` is the last event claimed before it."""
+
+
+class KeyRing(Protocol):
+    """The device keys as the registry on chain has them."""
+
+    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
+        """The key valid at that time, or why there is none."""

@@ -1,0 +1,1 @@
+"""One door per outside system: store, chain, bank, api."""

@@ -1,0 +1,1 @@
+"""One folder per payment product, named as its contract; found by a scan."""

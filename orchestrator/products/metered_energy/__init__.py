@@ -1,0 +1,1 @@
+"""Metered energy: electricity by register readings, charged by cumulative rounding."""
