@@ -71,7 +71,8 @@ interface IPaymentRail {
         uint32 releaseAt;
     }
 
-    event AgreementOpened(bytes32 indexed agreement, address indexed payer, address indexed payee, bytes32 device, address product);
+    /// Carries all an oracle needs (terms, first counter, expiry), so that it can read agreements from logs alone.
+    event AgreementOpened(bytes32 indexed agreement, address indexed payer, address indexed payee, bytes32 device, address product, uint32 expiry, uint40 firstCounter, bytes terms);
     event AgreementClosed(bytes32 indexed agreement, uint32 expiry);
     event EscrowFunded(bytes32 indexed agreement, uint256 amount);
     event EscrowReclaimed(bytes32 indexed agreement, address indexed payer, uint256 amount);
