@@ -1,0 +1,152 @@
+"""Double entry in integer minor units: facts of chain and bank in, balanced entries out.
+
+Debits are positive, credits negative, and each entry sums to zero per asset. Token accounts are
+kept in tEUR/6 (micro-euro), bank accounts in EUR/2 (cents).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from orchestrator.errors import Halt
+
+TEUR = "tEUR/6"
+EUR = "EUR/2"
+MICRO_PER_CENT = 10_000
+
+ISSUED = "token:issued"  # debit balance = supply
+SAFEGUARDING = "bank:safeguarding"  # asset: the booked bank balance
+DEPOSITS = "customers:deposits"  # liability: euros behind the tokens
+FUNDING = "suspense:funding"  # booked at the bank, not minted yet
+IN_TRANSIT = "payouts:in_transit"  # ordered, not booked by the bank yet
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One debit (positive) or credit (negative) of an entry, in minor units of its asset."""
+
+    account: str
+    asset: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One immutable ledger entry. `entry_id` is derived from what caused it, so it posts once."""
+
+    entry_id: str
+    kind: str
+    ref: str  # payment id, credit id or payout id
+    postings: tuple[Posting, ...]
+
+
+def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entry:
+    """A balanced entry; zero postings are left out. Raises Halt if it does not balance."""
+    kept = tuple(Posting(*p) for p in postings if p[2])
+    sums: dict[str, int] = defaultdict(int)
+    for posting in kept:
+        sums[posting.asset] += posting.amount_minor
+    if any(sums.values()):
+        raise Halt(f"entry {kind} for {ref} does not balance: {dict(sums)}. It was not posted.")
+    return Entry(sha256(f"{kind}|{ref}".encode()).hexdigest(), kind, ref, kept)
+
+
+def escrow(agreement: str) -> str:
+    return f"escrow:{agreement}"
+
+
+def pending(payee: str) -> str:
+    return f"pending:{payee.lower()}"
+
+
+def withdrawable(payee: str) -> str:
+    return f"withdrawable:{payee.lower()}"
+
+
+def funding_booked(credit: str, cents: int) -> Entry:
+    """The bank booked a credit for an agreement; its tokens are not minted yet."""
+    return entry("funding_booked", credit, [(SAFEGUARDING, EUR, cents), (FUNDING, EUR, -cents)])
+
+
+def minted(credit: str, agreement: str, amount_micro: int) -> Entry:
+    """Tokens for a booked credit entered an agreement's escrow."""
+    cents = cents_of(amount_micro)
+    return entry("minted", credit, [
+        (FUNDING, EUR, cents), (DEPOSITS, EUR, -cents),
+        (ISSUED, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
+    """A payment moved from escrow to the payee's pending money."""
+    return entry("settled", payment, [
+        (escrow(agreement), TEUR, amount_micro), (pending(payee), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def released(ref: str, payee: str, amount_micro: int) -> Entry:
+    """The challenge window of some payments ended."""
+    return entry("released", ref, [
+        (pending(payee), TEUR, amount_micro), (withdrawable(payee), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def redeemed(payout: str, payee: str, cents: int) -> Entry:
+    """Tokens were burned against a payout order in whole cents."""
+    micro = cents * MICRO_PER_CENT
+    return entry("redeemed", payout, [
+        (withdrawable(payee), TEUR, micro), (ISSUED, TEUR, -micro),
+        (DEPOSITS, EUR, cents), (IN_TRANSIT, EUR, -cents),
+    ])  # fmt: skip
+
+
+def payout_booked(payout: str, cents: int) -> Entry:
+    """The bank booked the payout's debit."""
+    return entry("payout_booked", payout, [(IN_TRANSIT, EUR, cents), (SAFEGUARDING, EUR, -cents)])
+
+
+def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
+    """A payer froze a payment within its window."""
+    return entry("disputed", payment, [
+        (pending(payee), TEUR, amount_micro), ("frozen", TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
+    """A frozen payment went back to escrow, or to the payee."""
+    return entry("dispute_ended", payment, [
+        ("frozen", TEUR, amount_micro), (to_account, TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
+    """A payer took unspent escrow back after the agreement's end."""
+    return entry("reclaimed", ref, [
+        (escrow(agreement), TEUR, amount_micro), ("wallets", TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def cents_of(amount_micro: int) -> int:
+    """Whole cents of a token amount; raises Halt where cents would be lost."""
+    cents, rest = divmod(amount_micro, MICRO_PER_CENT)
+    if rest:
+        raise Halt(f"{amount_micro} micro-euro is not a whole number of cents")
+    return cents
+
+
+def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
+    """{(account, asset): balance in minor units}; debit positive."""
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for posting in postings:
+        sums[posting.account, posting.asset] += posting.amount_minor
+    return dict(sums)
+
+
+def chain_hash(previous: str, item: Entry) -> str:
+    """Hash of an entry over its predecessor's: cutting or re-chaining the journal is seen."""
+    lines = [previous, item.entry_id, item.kind, item.ref]
+    lines += [f"{p.account}|{p.asset}|{p.amount_minor}" for p in item.postings]
+    return sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""The one door to the database: one writer at a time, whole batches, nothing half done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Engine
+from sqlmodel import Session, SQLModel, create_engine, text
+
+from orchestrator.edges.store import tables
+
+__all__ = ["Session", "Store", "add_all", "add_new", "tables"]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+REVISION = "0001"  # the newest file in migrations/versions; a test compares the two
+
+
+def _connect(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # plain BEGIN ignores the busy timeout when a reader turns writer
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+class Store:
+    """A database at `path` (SQLite, WAL, synchronous=FULL), migrated to the newest revision."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._engine = _connect(path)
+        self._writers = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._lock = threading.RLock()
+        self._migrate()
+
+    def _migrate(self) -> None:
+        with self._engine.connect() as connection:
+            known = connection.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+            ).first()
+            if known:
+                row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+                if row and row[0] == REVISION:
+                    return
+        # imported late: it costs half a second and is needed once in a database's life
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._lock, self._writers.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction, committed whole or not at all; the only way to change anything."""
+        with self._lock, Session(self._writers, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent snapshot; it never waits for the writer."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _values(rows: Iterable[SQLModel]) -> list[dict[str, Any]]:
+    return [row.model_dump() for row in rows]
+
+
+def add_new(session: Session, rows: list[SQLModel]) -> None:
+    """Inserts a batch in one statement; rows whose key is already there are left as they are."""
+    if rows:
+        session.exec(insert(type(rows[0])).on_conflict_do_nothing(), params=_values(rows))
+
+
+def add_all(session: Session, rows: list[SQLModel]) -> None:
+    """Inserts a batch in one statement; a key that is already there is our own bug."""
+    if rows:
+        session.exec(insert(type(rows[0])), params=_values(rows))
+
+
+def journal_mode(store: Store) -> str:
+    """The journal mode in force ("wal"), for the checks an operator runs."""
+    with store.read() as session:
+        return session.exec(text("PRAGMA journal_mode")).one()[0]

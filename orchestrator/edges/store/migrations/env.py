@@ -1,0 +1,12 @@
+"""Runs the migrations on the connection that the store hands over."""
+
+from alembic import context
+
+from orchestrator.edges.store import tables
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=tables.SQLModel.metadata,
+    transactional_ddl=True,
+)
+context.run_migrations()

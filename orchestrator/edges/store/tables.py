@@ -1,0 +1,298 @@
+"""The tables of the store: ids are 0x-hex text, amounts are integers in minor units, times Unix."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+# every table has a docstring: it is the schema's documentation, shown by `docs/ARCHITECTURE.md`
+
+
+class Device(SQLModel, table=True):
+    """A device enrolled in the registry on chain (the chain is the authority; this is a copy)."""
+
+    device_id: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    curve: str
+    key_x: str
+    key_y: str
+    owner: str
+    status: str = "active"  # active | suspended | retired
+    enrolled_at: int = Field(sa_type=BigInteger)
+
+
+class Party(SQLModel, table=True):
+    """A payer or payee with the bank account its payouts go to."""
+
+    address: str = Field(primary_key=True)
+    name: str
+    iban: str | None = None
+    bic: str | None = None
+    account: str | None = None  # keccak256 of the IBAN, as on chain
+    street: str = ""
+    building: str = ""
+    post_code: str = ""
+    town: str = ""
+    country: str = ""
+
+
+class Agreement(SQLModel, table=True):
+    """Payer, payee, device, product, terms and cap, opened on chain with a signed mandate."""
+
+    agreement_id: str = Field(primary_key=True)
+    device_id: str = Field(index=True)
+    device: str
+    product: str
+    product_address: str
+    payer: str
+    payee: str
+    cap_micro: int = Field(sa_type=BigInteger)
+    period_days: int
+    window_s: int
+    expiry: int = Field(sa_type=BigInteger)
+    first_counter: int = Field(sa_type=BigInteger)
+    required_domain: int
+    salt: str
+    terms: str
+    signature: str
+    reference: str = Field(unique=True)
+    stage: str = "signed"  # signed | live | closed
+    opened_at: int = Field(default=0, sa_type=BigInteger)
+    sequence: int = 0  # the last sequence a payment was made for
+    last_counter: int = Field(default=0, sa_type=BigInteger)  # the last counter in a payment
+
+
+class Evidence(SQLModel, table=True):
+    """The exact bytes a device signed, kept unchanged, named by their SHA-256."""
+
+    evidence_hash: str = Field(primary_key=True)
+    body: bytes = Field(sa_type=LargeBinary)
+    protocol: str
+    source: str
+    received_at: int = Field(sa_type=BigInteger)
+
+
+class Event(SQLModel, table=True):
+    """What an adapter read out of evidence; (device, counter) is unique through event_id."""
+
+    event_id: str = Field(primary_key=True)
+    device_id: str
+    counter: int = Field(sa_type=BigInteger)
+    observed_at_ms: int = Field(sa_type=BigInteger)
+    received_at: int = Field(sa_type=BigInteger)
+    evidence_hash: str = Field(index=True)
+    content_hash: str  # SHA-256 of the signed bytes: twins of a signature share it
+    agreement_id: str
+    payment_id: str | None = Field(default=None, index=True)
+    reason: str | None = None  # why it will never be in a claim
+    __table_args__ = (Index("event_by_counter", "agreement_id", "counter"),)
+
+
+class Rejection(SQLModel, table=True):
+    """Input that was not taken: its reason and its bytes, kept for inspection."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    received_at: int = Field(sa_type=BigInteger)
+    source: str
+    device: str
+    protocol: str
+    reason: str = Field(index=True)
+    detail: str
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class Payment(SQLModel, table=True):
+    """The life of one claim; `stage` and `effect` change only by core.payment.advance."""
+
+    payment_id: str = Field(primary_key=True)
+    agreement_id: str = Field(index=True)
+    sequence: int
+    stage: str = Field(index=True)
+    effect: str | None = None
+    due_at: int = Field(default=0, sa_type=BigInteger)
+    attempts: int = 0
+    first_counter: int = Field(sa_type=BigInteger)
+    last_counter: int = Field(sa_type=BigInteger)
+    evidence_root: str = ""
+    facts: str = ""
+    claim_hash: str = ""
+    batch_digest: str | None = Field(default=None, index=True)
+    amount_micro: int = Field(default=0, sa_type=BigInteger)
+    release_at: int = Field(default=0, sa_type=BigInteger)
+    settlement_tx: str | None = Field(default=None, index=True)
+    payout_id: str | None = Field(default=None, index=True)
+    reason: str | None = None
+    created_at: int = Field(sa_type=BigInteger)
+    __table_args__ = (
+        UniqueConstraint("agreement_id", "sequence"),
+        Index("payment_due", "effect", "due_at"),
+    )
+
+
+class PaymentFact(SQLModel, table=True):
+    """One fact of a payment, in the order it became known; seen once, it is never seen again."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    payment_id: str = Field(index=True)
+    fact: str
+    key: str  # what makes this fact the same fact when it is reported again
+    detail: str = ""
+    at: int = Field(sa_type=BigInteger)
+    __table_args__ = (UniqueConstraint("payment_id", "fact", "key"),)
+
+
+class Attestation(SQLModel, table=True):
+    """One oracle's signature over a batch, kept before the batch is settled."""
+
+    batch_digest: str = Field(primary_key=True)
+    oracle: str = Field(primary_key=True)
+    name: str
+    domain: int
+    signature: str
+
+
+class ChainSend(SQLModel, table=True):
+    """A signed settlement (or other call): nonce and raw bytes are stored before broadcast."""
+
+    tx_hash: str = Field(primary_key=True)
+    chain_id: int
+    sender: str
+    nonce: int
+    purpose: str  # settle | open | mint | release | enrol ...
+    ref: str = Field(index=True)  # batch digest, agreement id, credit id, payee
+    raw: str
+    stage: str = Field(default="signed", index=True)  # signed | sent | mined | final | failed
+    block_number: int | None = None
+    gas_used: int = 0
+    created_at: int = Field(sa_type=BigInteger)
+    __table_args__ = (UniqueConstraint("chain_id", "sender", "nonce"),)
+
+
+class Block(SQLModel, table=True):
+    """(number, hash) of every block seen: the chain may rewind, and is then noticed."""
+
+    number: int = Field(primary_key=True)
+    hash: str
+    parent: str
+    timestamp: int = Field(sa_type=BigInteger)
+    final: bool = False
+
+
+class ChainLog(SQLModel, table=True):
+    """A log of our contracts, applied to the ledger once its block is final."""
+
+    block_hash: str = Field(primary_key=True)
+    log_index: int = Field(primary_key=True)
+    block_number: int = Field(index=True)
+    tx_hash: str = Field(index=True)
+    name: str
+    args: str  # JSON
+
+
+class Proof(SQLModel, table=True):
+    """Header, receipt and call of one of our chain sends, proven and archived at finality."""
+
+    tx_hash: str = Field(primary_key=True)
+    body: str  # JSON
+
+
+class LedgerEntry(SQLModel, table=True):
+    """One immutable ledger entry, hash-chained in the order of `number`."""
+
+    number: int | None = Field(default=None, primary_key=True)
+    entry_id: str = Field(unique=True)
+    kind: str
+    ref: str = Field(index=True)
+    at: int = Field(sa_type=BigInteger)
+    hash: str
+
+
+class LedgerPosting(SQLModel, table=True):
+    """One debit (positive) or credit (negative) of an entry."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    entry_id: str = Field(index=True)
+    account: str = Field(index=True)
+    asset: str
+    amount_minor: int = Field(sa_type=BigInteger)
+
+
+class Payout(SQLModel, table=True):
+    """Money ordered out: one redemption on chain, one instruction to the bank, one line back."""
+
+    payout_id: str = Field(primary_key=True)
+    payee: str
+    account: str
+    cents: int = Field(sa_type=BigInteger)
+    end_to_end_id: str = Field(unique=True)
+    tx_hash: str
+    stage: str = Field(default="ordered", index=True)  # ordered | held | sent | accepted | booked
+    reason: str | None = None
+    file_hash: str | None = None
+    line_id: str | None = None
+    ordered_at: int = Field(sa_type=BigInteger)
+
+
+class BankFile(SQLModel, table=True):
+    """A file to or from the bank, whole, named by its SHA-256."""
+
+    file_hash: str = Field(primary_key=True)
+    direction: str  # out | in
+    name: str
+    kind: str
+    body: bytes = Field(sa_type=LargeBinary)
+    at: int = Field(sa_type=BigInteger)
+
+
+class BankLine(SQLModel, table=True):
+    """One booked line; an intraday line and its end-of-day repetition are one line."""
+
+    line_id: str = Field(primary_key=True)  # account and bank reference, else the content
+    file_hash: str
+    path: str
+    kind: str
+    account: str
+    booking_date: str
+    amount_minor: int = Field(sa_type=BigInteger)
+    currency: str
+    end_to_end_id: str | None = Field(default=None, index=True)
+    reference: str | None = None
+    bank_reference: str | None = None
+    counterparty: str | None = None
+
+
+class Funding(SQLModel, table=True):
+    """A booked bank credit on its way into an agreement's escrow."""
+
+    credit_id: str = Field(primary_key=True)
+    line_id: str
+    agreement_id: str | None
+    cents: int = Field(sa_type=BigInteger)
+    stage: str = Field(default="booked", index=True)  # booked | minting | minted | suspense
+
+
+class Hole(SQLModel, table=True):
+    """Counters of an agreement's device that never came: reported, never hidden."""
+
+    agreement_id: str = Field(primary_key=True)
+    first_counter: int = Field(primary_key=True, sa_type=BigInteger)
+    last_counter: int = Field(sa_type=BigInteger)
+    declared_at: int = Field(sa_type=BigInteger)
+
+
+class ApiKey(SQLModel, table=True):
+    """An API key's SHA-256, its name and its role (partner, auditor or operator)."""
+
+    key_hash: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    role: str
+
+
+class Idempotency(SQLModel, table=True):
+    """An Idempotency-Key with its request and its answer; kept for ever."""
+
+    client: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    body_hash: str
+    status: int
+    answer: str

@@ -1,0 +1,47 @@
+"""The only reader of the environment: where this rail keeps its state and how it behaves."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One rail's settings; every field can be set as PROOFRAIL_<NAME> in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="PROOFRAIL_")
+
+    home: Path = Path(".proofrail")
+    rpc_url: str = "http://127.0.0.1:8545"
+    finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
+    batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
+    hole_patience_s: int = Field(default=30, ge=0, description="wait for missing counters")
+    future_tolerance_s: int = Field(default=300, ge=0, description="device clocks may be ahead")
+    payout_after_s: int = Field(default=1, ge=0, description="pause between payout rounds")
+    four_eyes_above_cents: int = Field(default=10_000_000, ge=0, description="hold for release")
+    api_host: str = "127.0.0.1"
+    api_port: int = 0
+    max_body_bytes: int = 4 * 1024 * 1024
+
+    @cached_property
+    def database(self) -> Path:
+        return self.home / "proofrail.sqlite3"
+
+    @cached_property
+    def deployment(self) -> Path:
+        return self.home / "deployment.json"
+
+    @cached_property
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @cached_property
+    def to_bank(self) -> Path:
+        return self.home / "bank" / "to_bank"
+
+    @cached_property
+    def from_bank(self) -> Path:
+        return self.home / "bank" / "from_bank"
