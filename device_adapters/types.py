@@ -40,6 +40,12 @@ class Reason(StrEnum):
     READING_MISSING = "reading_missing"
     SIGNATURE_MALFORMED = "signature_malformed"
     SIGNATURE_ALGORITHM_UNKNOWN = "signature_algorithm_unknown"
+    TOO_PRECISE = "too_precise"  # finer than a milliwatt-hour: rounding would change the record
+    # a key
+    KEY_MALFORMED = "key_malformed"
+    KEY_NOT_PUBLIC = "key_not_public"
+    KEY_OFF_CURVE = "key_off_curve"
+    KEY_CURVE_UNKNOWN = "key_curve_unknown"
     # the inlet
     UNKNOWN_TOPIC = "unknown_topic"
     UNKNOWN_PROTOCOL = "unknown_protocol"
