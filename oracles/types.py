@@ -30,6 +30,7 @@ class Doubt(StrEnum):
     IMPLAUSIBLE_READING = "implausible_reading"
     REGISTER_BACKWARDS = "register_backwards"
     TIME_BACKWARDS = "time_backwards"
+    TOO_LATE = "too_late"  # claims have passed this counter: its hole was declared lost
     # a claim
     EVIDENCE_MISSING = "evidence_missing"
     CLAIM_DIFFERS = "claim_differs"
@@ -40,6 +41,8 @@ class Doubt(StrEnum):
     SEQUENCE_UNEXPECTED = "sequence_unexpected"
     BATCH_UNSORTED = "batch_unsorted"
     UNAUTHORISED = "unauthorised"
+    PRODUCT_UNKNOWN = "product_unknown"
+    FACTS_MALFORMED = "facts_malformed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class Claim:
 class Batch:
     """Claims of one product, in strictly ascending agreement order (one claim per agreement)."""
 
-    rail: str  # checksummed address
-    product: str
+    rail: str  # checksummed address of the PaymentRail
+    product: str  # checksummed address of the product's contract
     claims: tuple[Claim, ...]
 
 
@@ -91,18 +94,31 @@ class Agreement:
     live: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the chain has settled an agreement: its last sequence and last counter."""
+
+    sequence: int  # 0: nothing yet
+    last_counter: int  # the agreement's first_counter while sequence is 0
+
+
 class Terms(Protocol):
     """What a product knows that an oracle needs: its rules, never its price.
 
     A product satisfies it in `orchestrator/products/<name>/product.py`; the script that starts
-    an oracle passes it in, so nothing here imports upward.
+    an oracle passes it in, so nothing here imports upward. All three are pure functions of what
+    they are given: the rail and every oracle must come to the same run and the same facts.
     """
 
     def admit(self, terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
         """Whether `event` may follow `previous` (the last admitted one): None, or why not."""
 
-    def complete(self, events: Sequence[Event]) -> int:
-        """How many of the leading events form a run that can be claimed (0: none yet)."""
+    def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
+        """How many of the leading events form a run that can be claimed (0: none yet).
+
+        The events were admitted one after the other and their counters have no gap. The answer
+        must be stable: complete(events[:n]) == n wherever complete(events) == n.
+        """
 
     def derive(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> bytes:
         """The ABI-encoded facts of a run; `anchor` is the last event claimed before it."""
