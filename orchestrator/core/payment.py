@@ -38,7 +38,6 @@ class Effect(StrEnum):
     VERIFY = "verify"  # re-derive the claim from stored evidence
     ATTEST = "attest"  # ask the oracles
     SETTLE = "settle"  # put it into a settlement
-    POST = "post"  # write the ledger entry
     PAY_OUT = "pay_out"  # release after the challenge window
 
 
@@ -54,7 +53,7 @@ class Fact(StrEnum):
     FUNDED = "funded"  # escrow or cap changed: worth another try
     REFUSED = "refused"  # the contract refused by another name
     ORPHANED = "orphaned"  # the block is no longer part of the chain
-    FINAL = "final"  # the block is N deep: post it
+    FINAL = "final"  # the block is N deep: its ledger entry is posted with this fact
     LAPSED = "lapsed"  # the mandate ended before settlement
     DISPUTED = "disputed"  # frozen by the payer within the window
     REFUNDED = "refunded"  # dispute ended in the payer's favour
@@ -87,7 +86,8 @@ _MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
     (Stage.ATTESTED, Fact.SHORT): (Stage.WAITING_FOR_FUNDS, None),
     (Stage.ATTESTED, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.ATTESTED, Fact.LAPSED): (Stage.EXPIRED, None),
-    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.ATTESTED, Effect.SETTLE),
+    # into a new batch: its old batch was settled without it
+    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.VERIFIED, Effect.ATTEST),
     (Stage.WAITING_FOR_FUNDS, Fact.SETTLED): (Stage.SETTLED, None),
     (Stage.WAITING_FOR_FUNDS, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.WAITING_FOR_FUNDS, Fact.LAPSED): (Stage.EXPIRED, None),

@@ -161,7 +161,8 @@ class ChainSend(SQLModel, table=True):
     purpose: str  # settle | open | mint | release | enrol ...
     ref: str = Field(index=True)  # batch digest, agreement id, credit id, payee
     raw: str
-    stage: str = Field(default="signed", index=True)  # signed | sent | mined | final | failed
+    stage: str = Field(default="signed", index=True)  # signed, sent, mined or failed
+    verdict: str = ""  # what the node said last
     block_number: int | None = None
     gas_used: int = 0
     created_at: int = Field(sa_type=BigInteger)

@@ -1,0 +1,149 @@
+"""Builds and verifies the rail's receipts: compact JWS, one per device covering many records."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import BadSignatureError, JoseError
+from joserfc.jwk import ECKey
+
+from device_adapters.types import Rejected
+
+ACCEPTED = "accepted"
+MAX_RECEIPT_BYTES = 1024 * 1024
+_RECORD_FIELDS = {"evidence", "counter", "outcome", "event"}
+
+
+class ReceiptFault(StrEnum):
+    """Why a receipt is not believed."""
+
+    MALFORMED = "receipt_malformed"
+    ALGORITHM = "receipt_algorithm"
+    OTHER_KEY = "receipt_other_key"
+    FORGED = "receipt_forged"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rail's word on one record.
+
+    evidence: SHA-256 of the record's bytes (32 bytes). counter: None where it could not be read.
+    outcome: "accepted" or a reason's code. event: event id (32 bytes), b"" where there is none.
+    """
+
+    evidence: bytes
+    counter: int | None = None
+    outcome: str = ACCEPTED
+    event: bytes = b""
+
+
+class Receipts:
+    """Signs receipts with the rail's receipt key (P-256, PEM, PKCS#8 without password)."""
+
+    def __init__(self, private_key_pem: bytes) -> None:
+        self._key = _p256(private_key_pem)
+        if not self._key.is_private:
+            raise Rejected(ReceiptFault.ALGORITHM, "signing takes the private key")
+        self._header = {"alg": "ES256", "kid": self._key.kid}
+
+    @property
+    def public_pem(self) -> bytes:
+        """What devices need to verify receipts (SubjectPublicKeyInfo, PEM)."""
+        return self._key.as_pem(private=False)
+
+    def sign(self, device: str, answers: Sequence[Answer], at: int) -> bytes:
+        """One receipt for all `answers` of one device; `at` is Unix seconds of the commit."""
+        records = [
+            {
+                "evidence": answer.evidence.hex(),
+                "counter": answer.counter,
+                "outcome": str(answer.outcome),
+                "event": answer.event.hex(),
+            }
+            for answer in answers
+        ]
+        payload = {"device": device, "at": at, "records": records}
+        content = json.dumps(payload, separators=(",", ":")).encode()
+        return jws.serialize_compact(self._header, content, self._key).encode()
+
+
+def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
+    """The payload of a genuine receipt (shape: docs/ARCHITECTURE.md, Wire).
+
+    `public_key` comes from `public_key_of`.
+    Raises Rejected: receipt_malformed, receipt_algorithm, receipt_other_key, receipt_forged.
+    """
+    if len(receipt) > MAX_RECEIPT_BYTES or not _is_canonical(receipt):
+        raise Rejected(ReceiptFault.MALFORMED, "not a compact JWS", receipt)
+    try:
+        token = jws.extract_compact(receipt)
+        _check_header(token.headers(), public_key, receipt)
+        jws.deserialize_compact(receipt, public_key, algorithms=["ES256"])
+    except BadSignatureError:
+        raise Rejected(ReceiptFault.FORGED, "the signature does not hold", receipt) from None
+    except (JoseError, ValueError, RecursionError) as error:
+        raise Rejected(ReceiptFault.MALFORMED, f"not a receipt: {error}", receipt) from None
+    return _checked_payload(token.payload, receipt)
+
+
+def public_key_of(pem: bytes) -> ECKey:
+    """Reads the rail's public receipt key. Raises Rejected (receipt_algorithm)."""
+    key = _p256(pem)
+    return _p256(key.as_pem(private=False)) if key.is_private else key
+
+
+def _p256(pem: bytes) -> ECKey:
+    """A P-256 key whose kid is its thumbprint (RFC 7638)."""
+    try:
+        key = ECKey.import_key(pem)
+    except (JoseError, ValueError, TypeError) as error:
+        raise Rejected(ReceiptFault.ALGORITHM, f"not a PEM key: {error}") from None
+    if key.curve_name != "P-256":
+        raise Rejected(ReceiptFault.ALGORITHM, "the receipt key must be P-256 (ES256)")
+    key.ensure_kid()
+    return key
+
+
+def _check_header(header: dict, key: ECKey, raw: bytes) -> None:
+    """The header never chooses how it is checked: ES256 and our key, or nothing."""
+    if header.get("alg") != "ES256":
+        raise Rejected(ReceiptFault.ALGORITHM, "the algorithm must be ES256", raw)
+    if header.keys() != {"alg", "kid"}:
+        raise Rejected(ReceiptFault.MALFORMED, "the header has other members", raw)
+    if header["kid"] != key.kid:
+        raise Rejected(ReceiptFault.OTHER_KEY, "signed under another key", raw)
+
+
+def _checked_payload(content: bytes, raw: bytes) -> dict[str, Any]:
+    """A signed payload of the wrong shape is our own bug, yet the device must not fall over it."""
+    try:
+        payload = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Rejected(ReceiptFault.MALFORMED, "not JSON", raw) from None
+    whole = isinstance(payload, dict) and payload.keys() == {"device", "at", "records"}
+    records = payload["records"] if whole else None
+    if not isinstance(records, list) or not all(
+        isinstance(record, dict) and record.keys() == _RECORD_FIELDS for record in records
+    ):
+        raise Rejected(ReceiptFault.MALFORMED, "the payload lacks members", raw)
+    return payload
+
+
+def _is_canonical(receipt: bytes) -> bool:
+    """Three parts in the one base64url spelling, so a changed byte never reads the same."""
+    parts = receipt.split(b".")
+    return len(parts) == 3 and all(map(_one_spelling, parts))
+
+
+def _one_spelling(part: bytes) -> bool:
+    try:
+        value = base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return False
+    return base64.urlsafe_b64encode(value).rstrip(b"=") == part

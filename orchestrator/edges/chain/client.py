@@ -1,0 +1,287 @@
+"""The one door to the chain: reads blocks and logs, sends signed bytes, and never guesses.
+
+An RPC error is not a "no": what became of a send is yes, no or unknown, and only the chain's own
+answer (a receipt, a consumed nonce) decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3._utils.events import get_event_data
+from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
+
+from orchestrator.edges.chain.compiler import Artifact
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.errors import Halt, Retry
+
+# answers of nodes that mean "this very transaction is already known": the outcome is open
+_KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlock:
+    """A block as the node shows it; hashes are 0x-hex, timestamp is Unix seconds."""
+
+    number: int
+    hash: str
+    parent: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A decoded log of one of our contracts; bytes arguments are 0x-hex."""
+
+    name: str
+    args: dict[str, Any]
+    tx_hash: str
+    block_number: int
+    block_hash: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A contract call to be signed: `gas` None means estimate with head room."""
+
+    contract: str
+    function: str
+    args: Sequence[Any]
+    gas: int | None = None
+
+
+class Chain:
+    """A node at `url`, checked to be the chain of `deployment` before anything is sent."""
+
+    def __init__(
+        self, url: str, deployment: Deployment, artifacts: dict[str, Artifact], timeout_s: int = 30
+    ) -> None:
+        self.url, self.deployment = url, deployment
+        self._session = requests.Session()
+        self._timeout_s = timeout_s
+        self.web3 = Web3(Web3.HTTPProvider(url, session=self._session))
+        self._contracts = {
+            name: self.web3.eth.contract(address=address, abi=artifacts[name].abi)
+            for name, address in deployment.addresses.items()
+        }
+        self._events = {
+            (address.lower(), topic): abi
+            for name, address in deployment.addresses.items()
+            for topic, abi in _event_topics(artifacts[name].abi)
+        }
+        self._errors = dict(_error_selectors(a.abi for a in artifacts.values()))
+
+    # --- identity
+
+    def check_identity(self) -> None:
+        """Raises Halt unless the node's chain id, genesis and code are those of the deployment."""
+        chain_id, genesis = self.rpc_many(
+            [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
+        )
+        found = (int(chain_id, 16), genesis["hash"])
+        wanted = (self.deployment.chain_id, self.deployment.genesis)
+        if found != wanted:
+            raise Halt(
+                f"{self.url} is another chain: chain id and genesis are {found}, the deployment "
+                f"says {wanted}. Nothing was sent. Point the rail at its own node, or deploy anew."
+            )
+        rail = self.deployment.addresses["PaymentRail"]
+        if self.rpc("eth_getCode", [rail, "latest"]) == "0x":
+            raise Halt(f"there is no code at PaymentRail {rail}: the chain was reset; deploy anew.")
+
+    # --- reading
+
+    def rpc(self, method: str, params: list[Any]) -> Any:
+        """One JSON-RPC call. Raises Retry on silence, Web3Exception-free."""
+        return self.rpc_many([(method, params)])[0]
+
+    def rpc_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """A JSON-RPC batch; raises Retry if the node is silent or any answer is an error."""
+        answers = self._post(calls)
+        for (method, _), answer in zip(calls, answers, strict=True):
+            if "error" in answer:
+                raise Retry(f"{method}: {answer['error'].get('message', answer['error'])}")
+        return [answer["result"] for answer in answers]
+
+    def _post(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
+        body = [
+            {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
+            for i, (method, params) in enumerate(calls)
+        ]
+        try:
+            reply = self._session.post(self.url, json=body, timeout=self._timeout_s)
+            answers = sorted(reply.json(), key=lambda answer: answer["id"])
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise Retry(f"the node at {self.url} gave no usable answer: {error}") from error
+        if [answer["id"] for answer in answers] != list(range(len(calls))):
+            raise Retry(f"the node at {self.url} answered {len(answers)} of {len(calls)} calls")
+        return answers
+
+    def head(self) -> int:
+        """The number of the newest block."""
+        return int(self.rpc("eth_blockNumber", []), 16)
+
+    def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
+        """Blocks by number, in one round trip; a block that vanished meanwhile raises Retry."""
+        found = self.rpc_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
+        if any(block is None for block in found):
+            raise Retry("a block vanished while it was read")
+        return [
+            SeenBlock(int(b["number"], 16), b["hash"], b["parentHash"], int(b["timestamp"], 16))
+            for b in found
+        ]
+
+    def logs_of(self, block_hashes: Sequence[str]) -> list[Log]:
+        """Our contracts' logs of these very blocks (by hash, so a reorganisation cannot mix)."""
+        addresses = list(self.deployment.addresses.values())
+        calls = [("eth_getLogs", [{"blockHash": h, "address": addresses}]) for h in block_hashes]
+        return [log for found in self.rpc_many(calls) for log in self._decoded(found)]
+
+    def logs_between(self, contract: str, first: int, last: int) -> list[Log]:
+        """One contract's logs of a range of blocks, oldest first."""
+        query = {
+            "fromBlock": hex(first), "toBlock": hex(last),
+            "address": self.deployment.addresses[contract],
+        }  # fmt: skip
+        return self._decoded(self.rpc("eth_getLogs", [query]))
+
+    def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[Log]:
+        logs = []
+        for raw in raw_logs:
+            abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
+            if abi is not None:
+                logs.append(_log(get_event_data(self.web3.codec, abi, _typed(raw))))
+        return logs
+
+    def receipts(self, tx_hashes: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Receipts as the node gives them, None where there is none (yet)."""
+        return self.rpc_many([("eth_getTransactionReceipt", [h]) for h in tx_hashes])
+
+    def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
+        """The decoded call data of a transaction to one of our contracts: (function, arguments)."""
+        found = self.rpc("eth_getTransactionByHash", [tx_hash])
+        function, arguments = self._contracts[contract].decode_function_input(found["input"])
+        return function.fn_name, arguments
+
+    def view(self, contract: str, function: str, *args: Any) -> Any:
+        """The result of a view function at the newest block."""
+        try:
+            return self._contracts[contract].functions[function](*args).call()
+        except (Web3Exception, requests.RequestException) as error:
+            raise Retry(f"{contract}.{function}: {self.error_name(error)}") from error
+
+    def nonce(self, address: str) -> int:
+        """The number of transactions that the chain has from this address."""
+        return int(self.rpc("eth_getTransactionCount", [address, "latest"]), 16)
+
+    # --- sending
+
+    def sign(self, account: LocalAccount, nonce: int, call: Call) -> tuple[str, str]:
+        """(transaction hash, raw bytes), both 0x-hex. Raises Retry with the contract's own error
+        name if the call would revert now; nothing is sent."""
+        contract = self._contracts[call.contract]
+        data = contract.encode_abi(call.function, list(call.args))
+        request = {"from": account.address, "to": contract.address, "data": data}
+        gas = call.gas or self._estimate(call, request)
+        base, tip = self._fees()
+        signed = account.sign_transaction({
+            "chainId": self.deployment.chain_id, "nonce": nonce, "to": contract.address,
+            "data": data, "value": 0, "gas": gas, "type": 2,
+            "maxFeePerGas": 4 * base + tip, "maxPriorityFeePerGas": tip,
+        })  # fmt: skip
+        return "0x" + signed.hash.hex().removeprefix("0x"), signed.raw_transaction.to_0x_hex()
+
+    def _estimate(self, call: Call, request: dict[str, Any]) -> int:
+        answer = self._post([("eth_estimateGas", [request])])[0]
+        if "error" in answer:
+            named = self._error_of(answer["error"].get("data")) or answer["error"].get("message")
+            raise Retry(f"{call.contract}.{call.function} would revert: {named}")
+        return min(int(answer["result"], 16) * 5 // 4, 16_777_216)  # EIP-7825
+
+    def _fees(self) -> tuple[int, int]:
+        block = self.rpc("eth_getBlockByNumber", ["latest", False])
+        return int(block["baseFeePerGas"], 16), 1_000_000_000
+
+    def broadcast(self, raws: Sequence[str]) -> list[str]:
+        """Sends signed bytes in one round trip; "sent", "unknown", or the node's refusal.
+
+        Only the same bytes may be sent again after "unknown" (reliability: an RPC error is not
+        a no).
+        """
+        try:
+            answers = self._post([("eth_sendRawTransaction", [raw]) for raw in raws])
+        except Retry:
+            return ["unknown"] * len(raws)
+        return [_verdict(answer) for answer in answers]
+
+    def error_name(self, error: Exception) -> str:
+        """A contract's custom error by name, or the error's own text."""
+        if isinstance(error, ContractCustomError | ContractLogicError):
+            return self._error_of(getattr(error, "data", None)) or str(error)
+        return str(error)
+
+    def _error_of(self, data: Any) -> str | None:
+        return self._errors.get(str(data)[:10]) if data else None
+
+
+def _verdict(answer: dict[str, Any]) -> str:
+    if "result" in answer:
+        return "sent"
+    message = str(answer["error"].get("message", "")).lower()
+    return "unknown" if any(known in message for known in _KNOWN) else message
+
+
+def _signature(abi: dict[str, Any]) -> str:
+    def kind(part: dict[str, Any]) -> str:
+        if not part["type"].startswith("tuple"):
+            return part["type"]
+        inner = ",".join(kind(c) for c in part["components"])
+        return f"({inner}){part['type'][5:]}"
+
+    return f"{abi['name']}({','.join(kind(i) for i in abi['inputs'])})"
+
+
+def _event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
+    for item in abi:
+        if item["type"] == "event":
+            yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
+
+
+def _error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
+    for abi in abis:
+        for item in abi:
+            if item["type"] == "error":
+                yield Web3.keccak(text=_signature(item)).to_0x_hex()[:10], item["name"]
+
+
+def _typed(raw: dict[str, Any]) -> dict[str, Any]:
+    quantities = ("blockNumber", "logIndex", "transactionIndex")
+    typed = {k: int(v, 16) if k in quantities else v for k, v in raw.items()}
+    typed["topics"] = [bytes.fromhex(t[2:]) for t in raw["topics"]]
+    typed["data"] = bytes.fromhex(raw["data"][2:])
+    return typed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _log(found: Any) -> Log:
+    return Log(
+        name=found["event"],
+        args={name: _plain(value) for name, value in found["args"].items()},
+        tx_hash=found["transactionHash"],
+        block_number=found["blockNumber"],
+        block_hash=found["blockHash"],
+        index=found["logIndex"],
+    )

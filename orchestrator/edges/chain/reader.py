@@ -1,0 +1,136 @@
+"""What the chain says of devices and agreements, rebuilt from its logs by whoever asks.
+
+Oracles and the rail each keep their own copy, read from the chain and from nobody else.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from device_adapters.types import Curve, DeviceKey
+from oracles.types import Agreement, Doubt
+from orchestrator.edges.chain.client import Chain, Log
+
+_CURVES = (Curve.SECP256R1, Curve.SECP256K1)
+
+
+@dataclass
+class DeviceHistory:
+    """A device's keys and states by time (Unix seconds), as the registry's logs tell."""
+
+    keys: list[tuple[int, DeviceKey]] = field(default_factory=list)
+    states: list[tuple[int, Doubt | None]] = field(default_factory=list)
+    compromised_since: int | None = None
+
+    def key_at(self, at_seconds: int) -> DeviceKey | Doubt:
+        """The key valid at that time, or why there is none."""
+        index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
+        if index == 0:
+            return Doubt.DEVICE_NOT_YET_ENROLLED
+        if self.compromised_since is not None and at_seconds >= self.compromised_since:
+            return Doubt.DEVICE_SUSPENDED
+        state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
+        doubt = self.states[state - 1][1] if state else None
+        return doubt or self.keys[index - 1][1]
+
+
+class Registry:
+    """Device keys and agreements from the chain's logs, followed incrementally.
+
+    The newest blocks may still be reorganised, so the last `depth` blocks are read again at each
+    refresh. Thread-safe.
+    """
+
+    def __init__(self, chain: Chain, products: dict[str, str], depth: int = 8) -> None:
+        self._chain, self._depth = chain, depth
+        self._products = {address.lower(): name for name, address in products.items()}
+        self._lock = threading.Lock()
+        self._settled_to = 0  # blocks up to here are read and will not change
+        self._deep: list[Log] = []
+        self.devices: dict[bytes, DeviceHistory] = {}
+        self._agreements: dict[bytes, Agreement] = {}
+        self._by_device: dict[bytes, bytes] = {}
+
+    def refresh(self) -> None:
+        """Reads what is new. Raises Retry if the node is silent; the old view then stays."""
+        with self._lock:
+            head = self._chain.head()
+            fresh = [
+                log
+                for contract in ("DeviceRegistry", "PaymentRail")
+                for log in self._chain.logs_between(contract, self._settled_to + 1, head)
+            ]
+            deep_to = max(head - self._depth, self._settled_to)
+            self._deep += [log for log in fresh if log.block_number <= deep_to]
+            shallow = [log for log in fresh if log.block_number > deep_to]
+            self._settled_to = deep_to
+            self._rebuild(self._deep + shallow)
+
+    def _rebuild(self, logs: list[Log]) -> None:
+        devices: dict[bytes, DeviceHistory] = {}
+        agreements: dict[bytes, Agreement] = {}
+        by_device: dict[bytes, bytes] = {}
+        for log in sorted(logs, key=lambda item: (item.block_number, item.index)):
+            if "device" in log.args and log.name != "AgreementOpened":
+                name = bytes.fromhex(log.args["device"][2:])
+                _apply(devices.setdefault(name, DeviceHistory()), log)
+            elif log.name == "AgreementOpened":
+                opened = self._opened(log)
+                agreements[opened.agreement] = opened
+                by_device[opened.device_id] = opened.agreement
+        self.devices, self._agreements, self._by_device = devices, agreements, by_device
+
+    def _opened(self, log: Log) -> Agreement:
+        return Agreement(
+            agreement=bytes.fromhex(log.args["agreement"][2:]),
+            device="",
+            device_id=bytes.fromhex(log.args["device"][2:]),
+            product=self._products.get(log.args["product"].lower(), ""),
+            terms=bytes.fromhex(log.args["terms"][2:]),
+            opened_at=0,
+            expires_at=log.args["expiry"],
+            first_counter=log.args["firstCounter"],
+        )
+
+    # --- KeyRing
+
+    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
+        """See oracles.types.KeyRing; an unknown device causes one refresh."""
+        if device_id not in self.devices:
+            self.refresh()
+        history = self.devices.get(device_id)
+        return history.key_at(at_seconds) if history else Doubt.DEVICE_UNKNOWN
+
+    def agreement_of(self, device_id: bytes) -> Agreement | None:
+        """The newest agreement opened for a device, or None."""
+        if device_id not in self._by_device:
+            self.refresh()
+        return self._agreements.get(self._by_device.get(device_id, b""))
+
+    def agreement(self, agreement_id: bytes) -> Agreement | None:
+        """An agreement by its id, or None."""
+        if agreement_id not in self._agreements:
+            self.refresh()
+        return self._agreements.get(agreement_id)
+
+
+def _apply(history: DeviceHistory, log: Log) -> None:
+    at = log.args.get("at", 0)
+    if log.name in ("DeviceEnrolled", "KeyRotated"):
+        key = DeviceKey(
+            _CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16)
+        )
+        history.keys.append((at, key))
+        history.states.append((at, None))
+    elif log.name == "DeviceSuspended":
+        history.states.append((at, Doubt.DEVICE_SUSPENDED))
+    elif log.name == "DeviceResumed":
+        history.states.append((at, None))
+    elif log.name == "DeviceRevoked":
+        history.states.append((at, Doubt.DEVICE_RETIRED))
+    elif log.name == "CompromiseDeclared":
+        since = log.args["since"]
+        earlier = history.compromised_since
+        history.compromised_since = since if earlier is None else min(since, earlier)

@@ -1,0 +1,93 @@
+"""Sends what was decided, exactly once: nonce and signed bytes are stored before the broadcast.
+
+Recovery sends the same bytes again; it never signs a second time for the same purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eth_account.signers.local import LocalAccount
+
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.store import Session, Store, sends
+from orchestrator.errors import Halt, Retry
+
+
+class Sender:
+    """One key on one chain. `account` signs; the store allocates nonces, so that several
+    processes can share the key without ever using a nonce twice."""
+
+    def __init__(self, store: Store, chain: Chain, account: LocalAccount) -> None:
+        self.store, self.chain, self.account = store, chain, account
+        self._chain_id = chain.deployment.chain_id
+
+    def prepare(self, session: Session, purpose: str, ref: str, call: Call, now: int) -> str:
+        """Signs and stores a call within the caller's transaction; returns the hash (0x-hex).
+
+        The caller broadcasts after the commit. Raises Retry if the call would revert now.
+        """
+        nonce = sends.next_nonce(session, self._chain_id, self.account.address)
+        if nonce is None:
+            nonce = self.chain.nonce(self.account.address)
+        tx_hash, raw = self.chain.sign(self.account, nonce, call)
+        sends.add(session, sends.ChainSend(
+            tx_hash=tx_hash, chain_id=self._chain_id, sender=self.account.address, nonce=nonce,
+            purpose=purpose, ref=ref, raw=raw, created_at=now,
+        ))  # fmt: skip
+        return tx_hash
+
+    def broadcast(self) -> int:
+        """Sends all stored bytes that no block holds yet, oldest nonce first; returns how many.
+
+        A refusal by the node is kept as the send's reason and tried again: only a receipt, or a
+        nonce consumed by another hash, ends a send.
+        """
+        with self.store.read() as session:
+            waiting = sends.unmined(session, self._chain_id, self.account.address)
+        if not waiting:
+            return 0
+        verdicts = self.chain.broadcast([row.raw for row in waiting])
+        with self.store.write() as session:
+            for row, verdict in zip(waiting, verdicts, strict=True):
+                sends.mark_sent(session, row.tx_hash, verdict)
+        return len(waiting)
+
+
+def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str], now: int) -> dict[str, bool]:
+    """Asks the chain what became of these sends: {hash: succeeded}; hashes still open are absent."""
+    if not tx_hashes:
+        return {}
+    ended = {}
+    with store.write() as session:
+        for tx_hash, receipt in zip(tx_hashes, chain.receipts(tx_hashes), strict=True):
+            if receipt is None:
+                continue
+            ended[tx_hash] = receipt["status"] == "0x1"
+            sends.mark_mined(
+                session, tx_hash, int(receipt["blockNumber"], 16), int(receipt["gasUsed"], 16),
+                ended[tx_hash],
+            )  # fmt: skip
+    return ended
+
+
+def send_and_wait(sender: Sender, purpose: str, ref: str, call: Call, now: int, wait) -> str:  # noqa: ANN001
+    """For commands: stores, sends and waits until mined; returns the hash.
+
+    wait: called between looks; it sleeps, and raises when the caller's patience ends.
+    Raises Halt if the call failed on chain. Running it again with the same ref sends nothing new.
+    """
+    with sender.store.write() as session:
+        known = sends.by_ref(session, purpose, ref)
+        tx_hash = known.tx_hash if known else sender.prepare(session, purpose, ref, call, now)
+    while True:
+        try:
+            sender.broadcast()
+            ended = settle_up(sender.store, sender.chain, [tx_hash], now)
+        except Retry:
+            ended = {}
+        if tx_hash in ended:
+            if not ended[tx_hash]:
+                raise Halt(f"{purpose} {ref} failed on chain in {tx_hash}; see its receipt.")
+            return tx_hash
+        wait()

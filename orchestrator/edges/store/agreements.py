@@ -1,0 +1,57 @@
+"""Agreements, devices and parties: copies of what the chain holds, with names and bank accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlmodel import Session, select, update
+
+from orchestrator.edges.store.tables import Agreement, Device, Party
+
+__all__ = ["Agreement", "Device", "Party"]
+
+
+def get(session: Session, agreement: str) -> Agreement | None:
+    return session.get(Agreement, agreement)
+
+
+def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Agreement]:
+    rows = session.exec(select(Agreement).where(Agreement.agreement_id.in_(list(ids))))
+    return {row.agreement_id: row for row in rows}
+
+
+def by_reference(session: Session, reference: str) -> Agreement | None:
+    return session.exec(select(Agreement).where(Agreement.reference == reference)).first()
+
+
+def all_agreements(session: Session) -> Sequence[Agreement]:
+    return session.exec(select(Agreement).order_by(Agreement.device)).all()
+
+
+def mark(session: Session, agreement: str, stage: str, opened_at: int | None = None) -> None:
+    values = {"stage": stage} | ({"opened_at": opened_at} if opened_at else {})
+    session.exec(update(Agreement).where(Agreement.agreement_id == agreement).values(values))
+
+
+def device(session: Session, device_id: str) -> Device | None:
+    return session.get(Device, device_id)
+
+
+def device_by_name(session: Session, name: str) -> Device | None:
+    return session.exec(select(Device).where(Device.name == name)).first()
+
+
+def devices(session: Session) -> Sequence[Device]:
+    return session.exec(select(Device).order_by(Device.name)).all()
+
+
+def mark_device(session: Session, device_id: str, status: str) -> None:
+    session.exec(update(Device).where(Device.device_id == device_id).values(status=status))
+
+
+def party(session: Session, address: str) -> Party | None:
+    return session.exec(select(Party).where(Party.address == address)).first()
+
+
+def parties(session: Session) -> Sequence[Party]:
+    return session.exec(select(Party).order_by(Party.name)).all()

@@ -1,0 +1,55 @@
+"""Blocks and logs seen: what the chain told, by hash, so that a rewind is noticed and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, delete, func, select, update
+
+from orchestrator.edges.store.tables import Block, ChainLog, Proof
+
+__all__ = ["Block", "ChainLog", "Proof"]
+
+
+def newest(session: Session) -> Block | None:
+    return session.exec(select(Block).order_by(Block.number.desc())).first()
+
+
+def at(session: Session, number: int) -> Block | None:
+    return session.get(Block, number)
+
+
+def not_final(session: Session, up_to: int) -> Sequence[Block]:
+    """Blocks deep enough to be final that were not treated as such yet, oldest first."""
+    return session.exec(
+        select(Block)
+        .where(Block.final == False, Block.number <= up_to)  # noqa: E712
+        .order_by(Block.number)
+        .limit(200)
+    ).all()
+
+
+def mark_final(session: Session, numbers: Sequence[int]) -> None:
+    session.exec(update(Block).where(Block.number.in_(numbers)).values(final=True))
+
+
+def forget_from(session: Session, first: int) -> list[ChainLog]:
+    """Removes blocks and logs from `first` on and returns the logs that were orphaned."""
+    orphaned = session.exec(select(ChainLog).where(ChainLog.block_number >= first)).all()
+    session.exec(delete(ChainLog).where(ChainLog.block_number >= first))
+    session.exec(delete(Block).where(Block.number >= first))
+    return list(orphaned)
+
+
+def logs_in(session: Session, numbers: Sequence[int]) -> Sequence[ChainLog]:
+    """Logs of these blocks in chain order."""
+    return session.exec(
+        select(ChainLog)
+        .where(ChainLog.block_number.in_(numbers))
+        .order_by(ChainLog.block_number, ChainLog.log_index)
+    ).all()
+
+
+def newest_final(session: Session) -> int:
+    """The number of the newest final block, 0 if none."""
+    return session.exec(select(func.max(Block.number)).where(Block.final)).one() or 0

@@ -1,0 +1,147 @@
+"""Evidence, events and rejections: what devices sent, whole, and what became of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from sqlmodel import Session, func, select, update
+
+from orchestrator.edges.store import tables
+from orchestrator.edges.store.tables import Event, Evidence, Hole, Rejection
+
+__all__ = ["Event", "Evidence", "Hole", "Rejection"]
+
+_CHUNK = 500  # SQLite's default limit of bound variables is far above
+
+
+def known_contents(
+    session: Session, keys: Iterable[tuple[str, int]]
+) -> dict[str, dict[int, bytes]]:
+    """{device_id: {counter: content hash}} for the (device_id, counter) pairs already taken."""
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for device, counter in keys:
+        wanted[device].append(counter)
+    known: dict[str, dict[int, bytes]] = {}
+    for device, counters in wanted.items():
+        rows = session.exec(
+            select(Event.counter, Event.content_hash)
+            .where(Event.device_id == device)
+            .where(Event.counter >= min(counters), Event.counter <= max(counters))
+        )
+        known[device] = {counter: bytes.fromhex(content) for counter, content in rows}
+    return known
+
+
+def unclaimed(session: Session, agreement: str, limit: int) -> list[tuple[Event, bytes, str]]:
+    """(event, evidence bytes, protocol) of an agreement's events in no payment, by counter."""
+    rows = session.exec(
+        select(Event, Evidence.body, Evidence.protocol)
+        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        .where(Event.agreement_id == agreement)
+        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        .order_by(Event.counter)
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def agreements_with_unclaimed(session: Session) -> list[tuple[str, int]]:
+    """(agreement id, newest arrival in Unix seconds) for agreements with unclaimed events."""
+    rows = session.exec(
+        select(Event.agreement_id, func.max(Event.received_at))
+        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        .group_by(Event.agreement_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
+    """Counters above `above` that are present but will never be claimed."""
+    return list(
+        session.exec(
+            select(Event.counter)
+            .where(Event.agreement_id == agreement, Event.counter > above)
+            .where(Event.reason != None)  # noqa: E711
+        )
+    )
+
+
+def at_counter(session: Session, agreement: str, counter: int) -> tuple[bytes, str] | None:
+    """(evidence bytes, protocol) of the event with this counter."""
+    row = session.exec(
+        select(Evidence.body, Evidence.protocol)
+        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
+        .where(Event.agreement_id == agreement, Event.counter == counter)
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def of_payments(
+    session: Session, payments: Sequence[str]
+) -> dict[str, list[tuple[Event, bytes, str]]]:
+    """{payment id: [(event, evidence bytes, protocol)] by counter}."""
+    rows = session.exec(
+        select(Event, Evidence.body, Evidence.protocol)
+        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        .where(Event.payment_id.in_(payments))
+        .order_by(Event.counter)
+    )
+    found: dict[str, list[tuple[Event, bytes, str]]] = {payment: [] for payment in payments}
+    for event, body, protocol in rows:
+        found[event.payment_id].append((event, body, protocol))
+    return found
+
+
+def claim_events(
+    session: Session, agreement: str, first: int, last: int, payment: str
+) -> None:
+    """Puts the unclaimed events of a run of counters into a payment."""
+    session.exec(
+        update(Event)
+        .where(Event.agreement_id == agreement)
+        .where(Event.counter >= first, Event.counter <= last)
+        .where(Event.payment_id == None)  # noqa: E711
+        .values(payment_id=payment)
+    )
+
+
+def drop(session: Session, event_id: str, reason: str) -> None:
+    """An event that no claim will ever hold."""
+    session.exec(update(Event).where(Event.event_id == event_id).values(reason=reason))
+
+
+def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
+    """Declared holes, both ends inclusive."""
+    rows = session.exec(select(Hole).where(Hole.agreement_id == agreement))
+    return [(hole.first_counter, hole.last_counter) for hole in rows]
+
+
+def rejections(
+    session: Session, reason: str | None, device: str | None, limit: int
+) -> Sequence[Rejection]:
+    """The newest rejections first."""
+    query = select(Rejection).order_by(Rejection.id.desc()).limit(limit)
+    if reason:
+        query = query.where(Rejection.reason == reason)
+    if device:
+        query = query.where(Rejection.device == device)
+    return session.exec(query).all()
+
+
+def rejection_counts(session: Session) -> dict[str, int]:
+    """{reason: how many} of rejections and of events dropped after they were taken."""
+    counts = dict(
+        session.exec(
+            select(Rejection.reason, func.count()).group_by(Rejection.reason)
+        ).all()
+    )
+    for reason, count in session.exec(
+        select(Event.reason, func.count()).where(Event.reason != None).group_by(Event.reason)  # noqa: E711
+    ):
+        counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def event(session: Session, event_id: str) -> tables.Event | None:
+    return session.get(Event, event_id)

@@ -1,0 +1,176 @@
+"""Payments: a fact, the new stage and the next effect are written together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, bindparam, func, select, update
+
+from orchestrator.core.payment import Effect, Fact, Stage, advance
+from orchestrator.core.payment import Payment as Life
+from orchestrator.edges.store.tables import Agreement, Attestation, Payment, PaymentFact
+
+__all__ = ["Attestation", "Learned", "Payment", "PaymentFact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A fact about one payment. `key` makes it the same fact when it is reported again; `sets` are
+    columns of the payment that come with it."""
+
+    payment_id: str
+    fact: Fact
+    key: str = ""
+    detail: str = ""
+    sets: dict[str, Any] | None = None
+    due_at: int = 0
+
+
+def learn(session: Session, learned: Sequence[Learned], now: int) -> int:
+    """Applies a batch of facts; returns how many changed a payment. Facts seen before are free.
+
+    Raises Halt for an impossible pair; the transaction is then the caller's to drop.
+    """
+    if not learned:
+        return 0
+    rows = {row.payment_id: row for row in _by_ids(session, {item.payment_id for item in learned})}
+    changed = 0
+    for item in learned:
+        row = rows.get(item.payment_id)
+        if row is None or not _is_new(session, item, now):
+            continue
+        before = Life(row.payment_id, Stage(row.stage), Effect(row.effect) if row.effect else None)
+        after, _ = advance(before, item.fact)
+        if after is before:
+            continue
+        row.stage, row.effect = after.stage, after.effect
+        row.due_at, row.attempts = item.due_at, 0
+        for column, value in (item.sets or {}).items():
+            setattr(row, column, value)
+        changed += 1
+    session.flush()
+    return changed
+
+
+def _is_new(session: Session, item: Learned, now: int) -> bool:
+    statement = insert(PaymentFact).values(
+        payment_id=item.payment_id, fact=item.fact, key=item.key, detail=item.detail, at=now
+    )
+    return session.exec(statement.on_conflict_do_nothing()).rowcount == 1
+
+
+def _by_ids(session: Session, ids: Iterable[str]) -> list[Payment]:
+    wanted, found = list(ids), []
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        found += session.exec(select(Payment).where(Payment.payment_id.in_(chunk))).all()
+    return found
+
+
+def by_ids(session: Session, ids: Iterable[str]) -> list[Payment]:
+    return _by_ids(session, ids)
+
+
+def due(session: Session, effect: Effect, now: int, limit: int) -> list[tuple[Payment, Agreement]]:
+    """Payments whose effect is due, oldest agreement sequence first, with their agreements."""
+    rows = session.exec(
+        select(Payment, Agreement)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(Payment.effect == effect, Payment.due_at <= now)
+        .order_by(Payment.agreement_id, Payment.sequence)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> None:
+    """Another try later, with the reason why this one did not succeed."""
+    session.exec(
+        update(Payment)
+        .where(Payment.payment_id.in_(ids))
+        .values(due_at=due_at, attempts=Payment.attempts + 1, reason=reason)
+    )
+
+
+def set_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Updates columns of many payments in one statement; each row names its `payment_id`."""
+    if not rows:
+        return
+    columns = [name for name in rows[0] if name != "payment_id"]
+    statement = (
+        update(Payment)
+        .where(Payment.payment_id == bindparam("key"))
+        .values({name: bindparam(f"to_{name}") for name in columns})
+    )
+    session.connection().execute(
+        statement,
+        [{"key": r["payment_id"], **{f"to_{n}": r[n] for n in columns}} for r in rows],
+    )
+
+
+def of_batch(session: Session, digest: str) -> list[tuple[Payment, Agreement]]:
+    """The payments of a batch in its order: ascending agreement id."""
+    rows = session.exec(
+        select(Payment, Agreement)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(Payment.batch_digest == digest)
+        .order_by(Payment.agreement_id)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def attestations_of(session: Session, digest: str) -> Sequence[Attestation]:
+    """A batch's signatures in ascending signer order, as the chain wants them."""
+    rows = session.exec(select(Attestation).where(Attestation.batch_digest == digest)).all()
+    return sorted(rows, key=lambda row: int(row.oracle, 16))
+
+
+def waiting_for(session: Session, payee: str, release_times: Sequence[int]) -> list[str]:
+    """Posted payments of a payee whose windows end at these times."""
+    rows = session.exec(
+        select(Payment.payment_id)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(func.lower(Agreement.payee) == payee.lower())
+        .where(Payment.release_at.in_(release_times), Payment.stage == Stage.POSTED)
+    )
+    return list(rows)
+
+
+def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
+    """Ids of an agreement's payments at a stage."""
+    return list(
+        session.exec(
+            select(Payment.payment_id).where(
+                Payment.agreement_id == agreement, Payment.stage == stage
+            )
+        )
+    )
+
+
+def of_payout(session: Session, payout: str) -> list[str]:
+    return list(session.exec(select(Payment.payment_id).where(Payment.payout_id == payout)))
+
+
+def of_settlement(session: Session, tx_hash: str) -> list[Payment]:
+    return list(session.exec(select(Payment).where(Payment.settlement_tx == tx_hash)))
+
+
+def open_counts(session: Session) -> dict[str, int]:
+    """{stage: payments}, for health, status and the demo's totals."""
+    return dict(session.exec(select(Payment.stage, func.count()).group_by(Payment.stage)).all())
+
+
+def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
+    """Agreements with a payment in one of these stages: their next run has to wait."""
+    return set(
+        session.exec(select(Payment.agreement_id).where(Payment.stage.in_(stages)).distinct())
+    )
+
+
+def facts_of(session: Session, payment: str) -> Sequence[PaymentFact]:
+    return session.exec(
+        select(PaymentFact).where(PaymentFact.payment_id == payment).order_by(PaymentFact.id)
+    ).all()
