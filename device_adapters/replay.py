@@ -1,0 +1,49 @@
+"""The file inlet: hands a file over as messages that are never larger than a message may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from device_adapters.types import MAX_MESSAGE_BYTES, MAX_RECORDS_PER_MESSAGE, Message
+
+
+def replay_file(path: Path | str, protocol: str, device: str = "") -> Iterator[list[Message]]:
+    """A file as batches of messages: whole if it fits one message, else by its line feeds.
+
+    A line longer than a message may be is cut one byte beyond the limit, so that it is named
+    too_large and stops nothing behind it. Raises OSError.
+    """
+    with open(path, "rb") as handle:
+        bodies = _bodies(handle)
+        while batch := list(islice(bodies, 100)):
+            yield [Message(protocol, device, body, source="file") for body in batch]
+
+
+def _bodies(handle: Any) -> Iterator[bytes]:
+    whole = handle.read(MAX_MESSAGE_BYTES + 1)
+    if len(whole) <= MAX_MESSAGE_BYTES:
+        yield whole
+        return
+    handle.seek(0)
+    lines: list[bytes] = []
+    size = 0
+    for line in _lines(handle):
+        full = size + len(line) > MAX_MESSAGE_BYTES or len(lines) == MAX_RECORDS_PER_MESSAGE
+        if lines and full:
+            yield b"".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield b"".join(lines)
+
+
+def _lines(handle: Any) -> Iterator[bytes]:
+    """Lines with their line feeds; the rest of an overlong one is read and left out."""
+    while line := handle.readline(MAX_MESSAGE_BYTES + 1):
+        yield line
+        while len(line) > MAX_MESSAGE_BYTES and not line.endswith(b"\n"):
+            line = handle.readline(MAX_MESSAGE_BYTES + 1)

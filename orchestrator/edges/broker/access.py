@@ -1,0 +1,42 @@
+"""Decides which topics a name may use in its role; whatever is not granted here is denied."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+EVIDENCE_FILTER = "proofrail/+/evidence/+"
+# A name stands in topics, in a client id and in mosquitto's files: no separator, no wildcard.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LEVEL = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+class Role(StrEnum):
+    """What a credential may do. `docs/ARCHITECTURE.md`, Wire."""
+
+    DEVICE = "device"  # publishes its own evidence, reads its own receipts
+    ORACLE = "oracle"  # reads all evidence, publishes nothing
+    RAIL = "rail"  # reads all evidence, publishes receipts
+
+
+def name_is_sound(name: str) -> bool:
+    """Whether a name can be a username: 1 to 64 of A-Z a-z 0-9 . _ -, first one alphanumeric."""
+    return _NAME.fullmatch(name) is not None
+
+
+def may_publish(name: str, role: Role, topic: str) -> bool:
+    """Whether `name` may publish to `topic` (a topic name: a wildcard in it is refused)."""
+    levels = topic.split("/")
+    if levels[0] != "proofrail" or len(levels) < 3 or not name_is_sound(levels[1]):
+        return False
+    if role is Role.DEVICE:
+        own = levels[1] == name and levels[2] == "evidence"
+        return own and len(levels) == 4 and _LEVEL.fullmatch(levels[3]) is not None
+    return role is Role.RAIL and levels[2:] == ["receipts"]
+
+
+def may_subscribe(name: str, role: Role, topic_filter: str) -> bool:
+    """Whether `name` may subscribe to exactly this filter."""
+    if role is Role.DEVICE:
+        return topic_filter == f"proofrail/{name}/receipts"
+    return role in (Role.ORACLE, Role.RAIL) and topic_filter == EVIDENCE_FILTER
