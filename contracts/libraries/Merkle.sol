@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+
+/// @title Merkle roots with children in ascending order; an odd node moves up unchanged.
+/// @notice What it builds, OpenZeppelin's `MerkleProof.verify` checks.
+library Merkle {
+    /// The root of `nodes`, which it uses as scratch space. No nodes: zero. One node: itself.
+    function root(bytes32[] memory nodes) internal pure returns (bytes32) {
+        uint256 width = nodes.length;
+        if (width == 0) return 0;
+        unchecked {
+            while (width > 1) {
+                uint256 half = width / 2;
+                for (uint256 i; i < half; ++i) {
+                    nodes[i] = Hashes.commutativeKeccak256(nodes[2 * i], nodes[2 * i + 1]);
+                }
+                if (width % 2 == 1) nodes[half++] = nodes[width - 1];
+                width = half;
+            }
+        }
+        return nodes[0];
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {IEuroToken} from "../interfaces/IEuroToken.sol";
+import {Claims} from "../libraries/Claims.sol";
+import {RailBooks} from "./RailBooks.sol";
+
+/// @title How settled money leaves: the challenge window, disputes, releases and withdrawals.
+/// @notice Nothing here looks at the pause.
+abstract contract RailPayouts is RailBooks {
+    using SafeCast for uint256;
+    using SafeERC20 for IERC20;
+
+    uint256 private constant CENT = 10_000; // token minor units
+
+    function setPayoutAccount(bytes32 account) external {
+        // effect
+        payoutAccount[msg.sender] = account;
+        // event
+        emit PayoutAccountSet(msg.sender, account);
+    }
+
+    function release(address payee, uint32[] calldata releaseTimes) external nonReentrant {
+        // resolve
+        bytes32 account = payoutAccount[payee];
+        uint256 matured = _takeMatured(payee, releaseTimes);
+        uint256 whole = account == 0 ? 0 : _wholeCents(matured + withdrawable[payee]);
+        // check
+        if (matured == 0 && whole == 0) revert NothingDue(payee);
+        // effect
+        _books.pending -= matured.toUint64();
+        _addWithdrawable(payee, matured);
+        if (whole != 0) {
+            _takeWithdrawable(payee, whole);
+            _paid.redeemed += whole.toUint64();
+        }
+        // event
+        emit Released(payee, matured, releaseTimes);
+        // interaction
+        if (whole != 0) IEuroToken(address(token)).redeem(payee, account, whole);
+    }
+
+    function withdraw(address to, uint256 amount) external nonReentrant {
+        // resolve
+        uint256 have = withdrawable[msg.sender];
+        // check
+        if (amount == 0) revert NothingDue(msg.sender);
+        if (amount > have) revert BalanceShort(have, amount);
+        // effect
+        _takeWithdrawable(msg.sender, amount);
+        // event
+        emit Withdrawn(msg.sender, to, amount);
+        // interaction
+        token.safeTransfer(to, amount);
+    }
+
+    function dispute(
+        bytes32 agreement,
+        uint32 sequence,
+        Outcome calldata outcome,
+        bytes32 root,
+        bytes32[] calldata proof
+    ) external nonReentrant {
+        // resolve
+        Agreement storage one = _known(agreement);
+        bytes32 payment = Claims.payment(agreement, sequence);
+        Dispute storage it = frozen[payment];
+        // check
+        if (msg.sender != one.payer) revert NotParty(msg.sender);
+        if (settledAt[root] == 0 || !MerkleProof.verify(proof, root, Claims.leaf(outcome))) {
+            revert ProofInvalid(root);
+        }
+        bool paid = outcome.refusal == 0 && outcome.amount != 0;
+        if (outcome.payment != payment || !paid || it.agreement != 0) {
+            revert NotDisputable(payment);
+        }
+        if (block.timestamp >= outcome.releaseAt) revert WindowOver(outcome.releaseAt);
+        // effect
+        pending[outcome.payee][outcome.releaseAt] -= outcome.amount;
+        _books.pending -= outcome.amount;
+        _paid.frozen += outcome.amount;
+        it.agreement = agreement;
+        it.amount = outcome.amount;
+        // event
+        emit PaymentDisputed(payment, msg.sender, outcome.payee, outcome.amount);
+    }
+
+    function concede(bytes32 payment) external nonReentrant {
+        // resolve, check
+        Agreement storage one = _disputed(payment);
+        if (msg.sender != one.terms.payee) revert NotParty(msg.sender);
+        // effect, event
+        _endDispute(payment, one, true);
+    }
+
+    function retract(bytes32 payment) external nonReentrant {
+        // resolve, check
+        Agreement storage one = _disputed(payment);
+        if (msg.sender != one.payer) revert NotParty(msg.sender);
+        // effect, event
+        _endDispute(payment, one, false);
+    }
+
+    function rule(bytes32 payment, bool refund, bytes[] calldata signatures)
+        external
+        nonReentrant
+    {
+        // resolve, check
+        Agreement storage one = _disputed(payment);
+        committee.rulingQuorum(payment, refund, signatures);
+        // effect, event
+        _endDispute(payment, one, refund);
+    }
+
+    function _disputed(bytes32 payment) private view returns (Agreement storage) {
+        Dispute memory it = frozen[payment];
+        if (it.amount == 0) revert NotDisputed(payment);
+        return _agreements[it.agreement];
+    }
+
+    function _endDispute(bytes32 payment, Agreement storage one, bool refund) private {
+        uint48 amount = frozen[payment].amount;
+        frozen[payment].amount = 0; // the agreement stays: a payment is disputed once
+        _paid.frozen -= amount;
+        if (refund) _addEscrow(one, amount);
+        else _addWithdrawable(one.terms.payee, amount);
+        emit DisputeEnded(payment, refund, amount);
+    }
+
+    function _takeMatured(address payee, uint32[] calldata releaseTimes)
+        private
+        returns (uint256 sum)
+    {
+        for (uint256 i; i < releaseTimes.length; ++i) {
+            uint32 due = releaseTimes[i];
+            if (due > block.timestamp) revert NotYetDue(due);
+            sum += pending[payee][due];
+            delete pending[payee][due];
+        }
+    }
+
+    function _takeWithdrawable(address payee, uint256 amount) private {
+        withdrawable[payee] -= amount;
+        _paid.withdrawable -= amount.toUint64();
+    }
+
+    function _wholeCents(uint256 amount) private pure returns (uint256) {
+        return amount - amount % CENT;
+    }
+}

@@ -1,0 +1,198 @@
+"""Promises a private local chain (anvil) on a free loopback port that ends with the process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MNEMONIC = "test test test test test test test test test test test junk"  # public: worth nothing
+CHAIN_ID = 31337
+TX_GAS_LIMIT = 16_777_216  # EIP-7825
+_LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
+_PDEATHSIG = 1
+
+
+class Testnet:
+    """One anvil process: `with Testnet() as chain: chain.url`.
+
+    mining: "auto" (a block per transaction), "manual" (`mine()` only) or seconds per block.
+    hardfork: "" for the newest (with the P-256 precompile); "prague" has none.
+    tx_gas_limit: refuse transactions above 16,777,216 gas, as EIP-7825 does.
+    state: a file that keeps the chain across runs; None keeps nothing.
+    accounts: how many of the development keys hold ether (mnemonic `MNEMONIC`).
+    """
+
+    __test__ = False  # not a test class, whatever its name
+
+    def __init__(
+        self,
+        *,
+        mining: str | int = "auto",
+        hardfork: str = "",
+        tx_gas_limit: bool = True,
+        state: Path | None = None,
+        accounts: int = 20,
+        port: int = 0,
+        log: Path | None = None,
+        extra: Sequence[str] = (),
+    ) -> None:
+        self.command = [str(anvil_binary()), "--host", "127.0.0.1", "--port", str(port)]
+        self.command += ["--mnemonic", MNEMONIC, "--accounts", str(accounts)]
+        self.command += _mining_options(mining)
+        self.command += ["--hardfork", hardfork] if hardfork else []
+        self.command += ["--enable-tx-gas-limit"] if tx_gas_limit else []
+        self.command += ["--state", str(state)] if state else []
+        self.command += list(extra)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self, timeout: float = 20.0) -> Testnet:
+        """Starts the chain and waits until it answers. Raises RuntimeError with its last words."""
+        own = self._log or Path(tempfile.mkstemp(prefix="anvil-", suffix=".log")[1])
+        offset = own.stat().st_size if own.exists() else 0
+        with own.open("ab") as sink:
+            self._process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+                start_new_session=True, preexec_fn=_die_with_parent,
+            )
+        try:
+            self.url = f"http://127.0.0.1:{self._port(own, offset, time.monotonic() + timeout)}"
+            if int(self.rpc("eth_chainId"), 16) != CHAIN_ID:
+                raise RuntimeError(f"Something else answers at {self.url}.")
+            self.rpc("anvil_setLoggingEnabled", self._log is not None)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            if self._log is None:
+                own.unlink(missing_ok=True)
+        return self
+
+    def stop(self) -> None:
+        """Ends the chain; with `state` it writes the file first. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def kill(self) -> None:
+        """Ends the chain as a power cut would."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("The chain is not running.")
+        return self._process.pid
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """One JSON-RPC call's result. Raises RuntimeError with the node's error."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        request = urllib.request.Request(
+            self.url, json.dumps(call).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            body = json.load(answer)
+        if "error" in body:
+            raise RuntimeError(f"{method}: {body['error']}")
+        return body["result"]
+
+    def mine(self, blocks: int = 1, seconds: int = 0) -> None:
+        """Mines blocks now, after moving the chain's clock on by `seconds`."""
+        if seconds:
+            self.rpc("evm_increaseTime", seconds)
+        self.rpc("anvil_mine", hex(blocks))
+
+    def __enter__(self) -> Testnet:
+        return self if self._process else self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _port(self, log: Path, offset: int, deadline: float) -> str:
+        process = self._process
+        while process is not None and time.monotonic() < deadline:
+            ended = process.poll() is not None
+            said = log.read_bytes()[offset:].decode(errors="replace")
+            found = _LISTENING.search(said)
+            if found and not ended:
+                return found.group(1)
+            if ended:
+                raise RuntimeError(f"anvil ended with {process.returncode}: {said[-800:]}")
+            time.sleep(0.01)
+        raise RuntimeError("anvil did not start in time.")
+
+
+def anvil_binary(root: Path = ROOT) -> Path:
+    """The real anvil of the npm package, never npm's wrapper (which outlives its kill)."""
+    machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "amd64"
+    name = f"anvil-{platform.system().lower()}-{machine}"
+    found = root / "node_modules" / "@foundry-rs" / name / "bin" / "anvil"
+    if not found.exists():
+        raise RuntimeError(f"{found} is missing: run `make setup`, or `npm ci`.")
+    return found
+
+
+def development_key(index: int) -> bytes:
+    """The private key of development account `index` (32 bytes). Public knowledge."""
+    from eth_account import Account  # costs a second; only who signs pays for it
+
+    Account.enable_unaudited_hdwallet_features()
+    account = Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
+    return bytes(account.key)
+
+
+def _mining_options(mining: str | int) -> list[str]:
+    if mining == "auto":
+        return []
+    return ["--no-mining"] if mining == "manual" else ["--block-time", str(int(mining))]
+
+
+def _die_with_parent() -> None:
+    """Linux: the kernel ends the child when the thread that started it is gone, however."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> int:
+    """Runs one chain in the foreground until interrupted."""
+    with Testnet() as chain:
+        print(f"chain {CHAIN_ID} at {chain.url} (pid {chain.pid}); Ctrl-C ends it", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
