@@ -1,0 +1,96 @@
+"""A booking is one booked line however often the bank reports it, and keeps one identity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.reconcile import (
+    Balances,
+    Bank,
+    BreakKind,
+    Chain,
+    Ledger,
+    StatementLine,
+    distinct,
+    reconcile,
+)
+
+DAY = date(2026, 11, 23)
+LINE = StatementLine(account="A", booking_date=DAY, value_date=DAY, amount_minor=500,
+                     currency="EUR", source=b"\1" * 32, path="Ntfctn[1]/Ntry[1]",
+                     kind="camt.054", bank_reference="B1")
+END = replace(LINE, source=b"\2" * 32, path="Stmt[1]/Ntry[1]", kind="camt.053")
+
+
+def test_distinct__intraday_and_end_of_day_with_reference__is_one_line():
+    (one,) = distinct([LINE, END])
+    assert one.line == END and one.confirmed and len(one.ids) == 1
+    assert distinct([LINE])[0].ids == one.ids
+
+
+def test_distinct__without_reference__is_one_line_by_content():
+    bare = [replace(item, bank_reference="") for item in (LINE, END)]
+    assert len(distinct(bare)) == 1
+
+
+def test_distinct__only_one_report_has_the_reference__is_one_line_with_both_ids():
+    for first, last in ((LINE, replace(END, bank_reference="")),
+                        (replace(LINE, bank_reference=""), END)):
+        (one,) = distinct([first, last])
+        assert one.ids == (*distinct([first])[0].ids, *distinct([last])[0].ids)
+
+
+def test_distinct__other_reference_same_content__is_two_lines():
+    assert len(distinct([LINE, replace(END, bank_reference="B2")])) == 2
+
+
+def test_distinct__notification_sent_twice__is_one_line_when_the_bank_names_it():
+    again = replace(LINE, source=b"\3" * 32)
+    assert len(distinct([LINE, again])) == 1
+    assert len(distinct([replace(LINE, bank_reference=""),
+                         replace(again, bank_reference="")])) == 2
+
+
+def test_distinct__equal_lines_in_one_file__are_two_payments():
+    twin = replace(LINE, path="Ntfctn[1]/Ntry[2]")
+    for reference in ("", "B1"):
+        pair = [replace(item, bank_reference=reference) for item in (LINE, twin)]
+        ends = [replace(END, bank_reference=reference),
+                replace(END, bank_reference=reference, path="Stmt[1]/Ntry[2]")]
+        assert len(distinct(pair)) == len(distinct(pair + ends)) == 2
+
+
+def test_distinct__lines_of_a_batch_under_one_reference__stay_apart_by_end_to_end_id():
+    assert len(distinct([LINE, replace(LINE, end_to_end_id="E2")])) == 2
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "B1", "B2"]), st.sampled_from([500, -500]),
+                          st.sampled_from(["camt.053", "camt.054"]), st.integers(1, 3)),
+                max_size=5))
+def test_distinct__any_order__same_answer(rows):
+    lines = [replace(LINE, bank_reference=ref, amount_minor=cents, kind=kind,
+                     source=bytes([source]) * 32, path=f"x[{index}]")
+             for index, (ref, cents, kind, source) in enumerate(rows)]
+    assert len({distinct(order) for order in permutations(lines)}) == 1
+    answer = distinct(lines)
+    assert len({each for booked in answer for each in booked.ids}) == sum(
+        len(booked.ids) for booked in answer)
+
+
+def test_reconcile__notified_and_absent_from_that_days_statement__is_not_confirmed():
+    bank = Bank("A", [LINE], [Balances("A", "S1", DAY, 0, 0)])
+    result = reconcile(Chain(0), Ledger(), bank)
+    assert {item.kind for item in result.breaks} == {BreakKind.NOT_CONFIRMED,
+                                                     BreakKind.UNMATCHED_FUNDING}
+    assert result.difference_micro == 0
+
+
+def test_reconcile__notified_after_the_last_statement__counts_in_the_balance():
+    bank = Bank("A", [replace(LINE, booking_date=DAY + timedelta(days=1))],
+                [Balances("A", "S1", DAY, 0, 0)])
+    assert reconcile(Chain(0), Ledger(), bank).balance_cents == 500
