@@ -1,0 +1,80 @@
+"""The single fields of an OCMF record as exact values: counter, device, time, register.
+
+Source: OCMF specification, tables 1 to 3, 7, 19 and 20.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from ..types import STREAM_BIT, Reason, Rejected
+
+MAX_REGISTER = 2**63  # mWh
+_MAX_NAME = 100
+_MILLIWATT_HOURS = {"kwh": 1_000_000, "wh": 1_000}
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?(?:\s+(\S+))?"
+)
+_PAGINATION = re.compile(r"([TF])([0-9]{1,15})")
+
+
+def counter_of(pagination: object) -> int:
+    """The device's counter in a pagination; Rejected COUNTER_MISSING, NUMBER_OUT_OF_RANGE."""
+    text = pagination.strip() if isinstance(pagination, str) else ""
+    match = _PAGINATION.fullmatch(text)
+    if match is None:
+        raise Rejected(Reason.COUNTER_MISSING, "the pagination (PG) is not T or F and a number")
+    number = int(match[2])
+    if number >> STREAM_BIT:
+        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"pagination {text} is beyond 2^{STREAM_BIT}")
+    return number | (match[1] == "F") << STREAM_BIT
+
+
+def device_of(payload: dict[str, Any]) -> str:
+    """The signing device's own name: the meter serial, else the gateway serial."""
+    for key in ("MS", "GS"):
+        name = str(payload.get(key, "")).strip() if payload.get(key) is not None else ""
+        if name and len(name) <= _MAX_NAME and name.isprintable():
+            return name
+    raise Rejected(Reason.DEVICE_MISSING, "neither MS nor GS holds a serial number")
+
+
+def read_time(text: object) -> tuple[int, str]:
+    """(Unix milliseconds, clock state); Rejected TIME_MALFORMED, TIME_WITHOUT_ZONE."""
+    match = _TIME.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise Rejected(Reason.TIME_MALFORMED, f"the time (TM) is {text!r:.60}")
+    moment, fraction, zone, state = match.groups()
+    if zone is None:
+        raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time (TM) names no zone: {text!r:.60}")
+    try:
+        whole = (datetime.fromisoformat(moment + zone) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        raise Rejected(Reason.TIME_MALFORMED, f"no such time: {text!r:.60}") from None
+    if whole < 0:
+        raise Rejected(Reason.TIME_MALFORMED, f"before 1970: {text!r:.60}")
+    return whole + int(((fraction or "") + "000")[:3]), clock_of(state or "U")
+
+
+def register_mwh(value: Decimal | int, unit: object) -> int:
+    """Exact milliwatt-hours; Rejected UNIT_UNKNOWN, TOO_PRECISE, NUMBER_OUT_OF_RANGE."""
+    scale = _MILLIWATT_HOURS.get(unit.lower()) if isinstance(unit, str) else None
+    if scale is None:
+        raise Rejected(Reason.UNIT_UNKNOWN, f"the unit (RU) of a register is {unit!r:.40}")
+    numerator, denominator = value.as_integer_ratio()
+    register, rest = divmod(numerator * scale, denominator)
+    if not 0 <= register < MAX_REGISTER:
+        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"a register of {value} {unit}")
+    if rest:
+        raise Rejected(Reason.TOO_PRECISE, f"{value} {unit} is finer than a milliwatt-hour")
+    return register
+
+
+def clock_of(state: str) -> str:
+    """U, I, S or R; whatever the specification does not know is as good as unknown."""
+    return state if state in ("I", "S", "R") else "U"

@@ -1,0 +1,91 @@
+"""Reads OCMF (Open Charge Metering Format) 0.4 to 1.4: one signed record gives one meter reading.
+
+Source: OCMF specification of the SAFE initiative. The library pyocmf reads and judges; plain
+records, the bulk of any fleet, take a shorter way that ends in the identical event or, at the
+first doubt, in pyocmf (a property test compares the two). Why a record may not be billed is
+`Unbillable`, what an auditor should know is `Caution`; both are explained in `_ocmf_rules`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from ..types import Event, Reason, Rejected
+from . import _ocmf_rules
+from ._ocmf_examples import EXAMPLES
+from ._ocmf_fields import counter_of, device_of, read_time, register_mwh
+from ._ocmf_plain import Found, plain
+from ._ocmf_rules import Caution, Unbillable
+from ._ocmf_sections import open_record, read_seal, split
+
+__all__ = ["EXAMPLES", "INLET", "Caution", "Unbillable", "decode", "split"]
+
+INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own name
+KIND = "meter.reading"
+_NAMED = (
+    ("format", "FV"),
+    ("meter", "MS"),
+    ("gateway", "GS"),
+    ("pagination", "PG"),
+    ("tariff", "TT"),
+)
+
+
+def decode(record: bytes) -> Event:
+    """The meter reading in one record, plain or wrapped in hex or base64. Pure.
+
+    Facts: {"readings": [{"at" ms, "mark" TX, "register" mWh, "obis", "clock", "status",
+    "flags"}], "format", "meter", "gateway", "pagination", "tariff", "cautions"}; the readings
+    are those of the billable register (none when the event is not billable for want of one).
+    Counter: T<n> gives n, F<n> gives 2^39 + n. Rejected: any `Reason` of bytes and records.
+    """
+    sections = open_record(record)
+    seal = read_seal(sections)
+    payload = sections.payload
+    readings, at, refusals, cautions = plain(payload) or through_pyocmf(payload)
+    if seal.form != "der":
+        cautions = sorted([*cautions, Caution.SIGNATURE_NOT_DER.value])
+    facts: dict[str, Any] = {"readings": readings}
+    for name, key in _NAMED:
+        facts[name] = _text(payload.get(key))
+    facts["cautions"] = cautions
+    device, counter = device_of(payload), counter_of(payload.get("PG"))
+    return Event(device, counter, at, KIND, facts, record, seal.signed, "ocmf", refusals)
+
+
+def through_pyocmf(payload: dict[str, Any]) -> Found:
+    """(readings, time of the last, refusals, cautions) as pyocmf reads and judges them."""
+    regular = _ocmf_rules.tolerant(payload)
+    times = _times(regular["RD"])
+    parsed, deviations = _ocmf_rules.validate(regular)
+    errors, cautions = _ocmf_rules.judge(parsed)
+    counted = {id(item) for item in _ocmf_rules.billing_readings(parsed)}
+    readings = []
+    for (at, clock), item in zip(times, parsed.RD, strict=True):
+        if id(item) in counted:
+            register = register_mwh(item.RV, item.RU)
+            readings.append(
+                {"at": at, "mark": str(item.TX or ""), "register": register}
+                | {"obis": str(item.RI), "clock": clock}
+                | {"status": str(item.ST or ""), "flags": item.EF or ""}
+            )
+    codes = {code.value for code, _ in (*cautions, *deviations)}
+    at = readings[-1]["at"] if readings else times[-1][0]
+    return readings, at, tuple(code.value for code, _ in errors), sorted(codes)
+
+
+def _times(readings: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    if not readings:
+        raise Rejected(Reason.READING_MISSING, "the record has no readings (RD)")
+    times, text = [], None
+    for reading in readings:
+        text = reading.get("TM", text)
+        times.append(read_time(text))
+    return times
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int | Decimal) else ""

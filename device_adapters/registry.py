@@ -1,0 +1,123 @@
+"""Finds the protocol files and reads messages: events or named rejections, and nothing else.
+
+This is the one path of MQTT, HTTP and file replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from . import protocols as _folder
+from .types import (
+    MAX_MESSAGE_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_RECORDS_PER_MESSAGE,
+    Event,
+    Message,
+    Reason,
+    Rejected,
+)
+
+MAX_AHEAD_MS = 24 * 60 * 60 * 1000  # no time zone mistake reaches farther
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One file in `protocols/`.
+
+    inlet: the MQTT topic, + standing for the device's name. split: body -> records.
+    decode: record -> event, pure, raises only Rejected. examples: (what, record, expected event
+    fields or the reason of its rejection).
+    """
+
+    name: str
+    inlet: str
+    split: Callable[[bytes], list[bytes]]
+    decode: Callable[[bytes], Event]
+    examples: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...]
+
+
+def load(name: str) -> Protocol:
+    """The protocol file of that name (also the blueprint, for the test that keeps it alive)."""
+    file = import_module(f"{_folder.__name__}.{name}")
+    return Protocol(name, file.INLET, file.split, file.decode, tuple(file.EXAMPLES))
+
+
+@cache
+def protocols() -> dict[str, Protocol]:
+    """Every file in `protocols/` whose name does not begin with an underscore, by its name."""
+    names = (module.name for module in iter_modules(_folder.__path__))
+    return {name: load(name) for name in sorted(names) if not name.startswith("_")}
+
+
+def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
+    """Each record of a message as its event or its rejection (with the raw bytes), in order.
+
+    Never raises, whatever the bytes. With `now_ms`, records from the far future are rejected.
+    """
+    refusal = _refuse_message(message)
+    if refusal is not None:
+        return [refusal]
+    protocol = protocols()[message.protocol]
+    records = _guarded(protocol.split, message.body)
+    if isinstance(records, Rejected):
+        return [records]
+    if len(records) > MAX_RECORDS_PER_MESSAGE:
+        detail = f"{len(records)} records, at most {MAX_RECORDS_PER_MESSAGE} are taken at once"
+        return [Rejected(Reason.TOO_MANY_RECORDS, detail, message.body)]
+    return [_read_record(protocol, message.device, record, now_ms) for record in records]
+
+
+def from_the_future(event: Event, now_ms: int) -> Rejected | None:
+    """The rejection of an event observed more than a day ahead of `now_ms`; None if it is not."""
+    ahead = event.observed_at_ms - now_ms
+    if ahead <= MAX_AHEAD_MS:
+        return None
+    return Rejected(Reason.TIME_IN_FUTURE, f"{ahead} ms ahead of our time", event.evidence)
+
+
+def _refuse_message(message: Message) -> Rejected | None:
+    body = message.body
+    if message.protocol not in protocols():
+        return Rejected(Reason.UNKNOWN_PROTOCOL, f"no protocol {message.protocol[:60]!r}", body)
+    if message.retained:
+        return Rejected(Reason.RETAINED, "a retained message is a replay by the broker", body)
+    if len(body) > MAX_MESSAGE_BYTES:
+        detail = f"{len(body)} bytes, at most {MAX_MESSAGE_BYTES} are taken at once"
+        return Rejected(Reason.TOO_LARGE, detail, body)
+    return None
+
+
+def _read_record(
+    protocol: Protocol, device: str, record: bytes, now_ms: int | None
+) -> Event | Rejected:
+    if len(record) > MAX_RECORD_BYTES:
+        detail = f"{len(record)} bytes, a record has at most {MAX_RECORD_BYTES}"
+        return Rejected(Reason.TOO_LARGE, detail, record)
+    event = _guarded(protocol.decode, record)
+    if isinstance(event, Rejected):
+        return event
+    if device and device != event.device:
+        detail = f"the topic of {device[:60]!r} carried a record of {event.device[:60]!r}"
+        return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
+    late = from_the_future(event, now_ms) if now_ms is not None else None
+    return late or event
+
+
+def _guarded(step: Callable[[bytes], Any], data: bytes) -> Any:
+    """A decoder's result, or its failure as a value: one bad record stops no neighbour.
+
+    Decoders promise to raise only Rejected, and tests hold them to it; should one break its word,
+    the record is kept and named all the same.
+    """
+    try:
+        return step(data)
+    except Rejected as refusal:
+        return Rejected(refusal.reason, refusal.detail, data)
+    except Exception as surprise:
+        return Rejected(Reason.MALFORMED, f"the decoder failed: {type(surprise).__name__}", data)
