@@ -22,6 +22,8 @@ SAFEGUARDING = "bank:safeguarding"  # asset: the booked bank balance
 DEPOSITS = "customers:deposits"  # liability: euros behind the tokens
 FUNDING = "suspense:funding"  # booked at the bank, not minted yet
 IN_TRANSIT = "payouts:in_transit"  # ordered, not booked by the bank yet
+FROZEN = "frozen"  # disputed payments
+WALLETS = "wallets"  # tokens outside the rail
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,12 @@ def funding_booked(credit: str, cents: int) -> Entry:
     return entry("funding_booked", credit, [(SAFEGUARDING, EUR, cents), (FUNDING, EUR, -cents)])
 
 
-def minted(credit: str, agreement: str, amount_micro: int) -> Entry:
-    """Tokens for a booked credit entered an agreement's escrow."""
+def minted(credit: str, account: str, amount_micro: int) -> Entry:
+    """Tokens for a booked credit entered an agreement's escrow, or a wallet."""
     cents = cents_of(amount_micro)
     return entry("minted", credit, [
         (FUNDING, EUR, cents), (DEPOSITS, EUR, -cents),
-        (ISSUED, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
+        (ISSUED, TEUR, amount_micro), (account, TEUR, -amount_micro),
     ])  # fmt: skip
 
 
@@ -94,11 +96,11 @@ def released(ref: str, payee: str, amount_micro: int) -> Entry:
     ])  # fmt: skip
 
 
-def redeemed(payout: str, payee: str, cents: int) -> Entry:
+def redeemed(payout: str, account: str, cents: int) -> Entry:
     """Tokens were burned against a payout order in whole cents."""
     micro = cents * MICRO_PER_CENT
     return entry("redeemed", payout, [
-        (withdrawable(payee), TEUR, micro), (ISSUED, TEUR, -micro),
+        (account, TEUR, micro), (ISSUED, TEUR, -micro),
         (DEPOSITS, EUR, cents), (IN_TRANSIT, EUR, -cents),
     ])  # fmt: skip
 
@@ -111,21 +113,35 @@ def payout_booked(payout: str, cents: int) -> Entry:
 def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
     """A payer froze a payment within its window."""
     return entry("disputed", payment, [
-        (pending(payee), TEUR, amount_micro), ("frozen", TEUR, -amount_micro),
+        (pending(payee), TEUR, amount_micro), (FROZEN, TEUR, -amount_micro),
     ])  # fmt: skip
 
 
 def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
     """A frozen payment went back to escrow, or to the payee."""
     return entry("dispute_ended", payment, [
-        ("frozen", TEUR, amount_micro), (to_account, TEUR, -amount_micro),
+        (FROZEN, TEUR, amount_micro), (to_account, TEUR, -amount_micro),
     ])  # fmt: skip
 
 
 def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
     """A payer took unspent escrow back after the agreement's end."""
     return entry("reclaimed", ref, [
-        (escrow(agreement), TEUR, amount_micro), ("wallets", TEUR, -amount_micro),
+        (escrow(agreement), TEUR, amount_micro), (WALLETS, TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def withdrawn(ref: str, payee: str, amount_micro: int) -> Entry:
+    """A payee took tokens out to a wallet."""
+    return entry("withdrawn", ref, [
+        (withdrawable(payee), TEUR, amount_micro), (WALLETS, TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def funded(ref: str, agreement: str, amount_micro: int) -> Entry:
+    """Somebody put tokens from a wallet into an agreement's escrow."""
+    return entry("funded", ref, [
+        (WALLETS, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
     ])  # fmt: skip
 
 

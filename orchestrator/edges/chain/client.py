@@ -21,6 +21,8 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.errors import Halt, Retry
 
 # answers of nodes that mean "this very transaction is already known": the outcome is open
+GAS_LIMIT = 16_777_216  # EIP-7825
+TIP_WEI = 1_000_000_000
 _KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
 
 
@@ -48,12 +50,22 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A contract call to be signed: `gas` None means estimate with head room."""
+    """A call to one of our contracts, by name."""
 
     contract: str
     function: str
     args: Sequence[Any]
-    gas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce."""
+
+    to: str
+    data: str
+    gas: int
+    max_fee_wei: int
+    tip_wei: int
 
 
 class Chain:
@@ -182,31 +194,33 @@ class Chain:
 
     # --- sending
 
-    def sign(self, account: LocalAccount, nonce: int, call: Call) -> tuple[str, str]:
-        """(transaction hash, raw bytes), both 0x-hex. Raises Retry with the contract's own error
-        name if the call would revert now; nothing is sent."""
+    def quote(self, sender: str, call: Call) -> Quote:
+        """Encodes a call and asks what it costs now, before any nonce is spent on it.
+
+        Raises Retry with the contract's own error name if the call would revert; sends nothing.
+        """
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args))
-        request = {"from": account.address, "to": contract.address, "data": data}
-        gas = call.gas or self._estimate(call, request)
-        base, tip = self._fees()
-        signed = account.sign_transaction({
-            "chainId": self.deployment.chain_id, "nonce": nonce, "to": contract.address,
-            "data": data, "value": 0, "gas": gas, "type": 2,
-            "maxFeePerGas": 4 * base + tip, "maxPriorityFeePerGas": tip,
-        })  # fmt: skip
-        return "0x" + signed.hash.hex().removeprefix("0x"), signed.raw_transaction.to_0x_hex()
-
-    def _estimate(self, call: Call, request: dict[str, Any]) -> int:
-        answer = self._post([("eth_estimateGas", [request])])[0]
-        if "error" in answer:
-            named = self._error_of(answer["error"].get("data")) or answer["error"].get("message")
+        request = {"from": sender, "to": contract.address, "data": data}
+        estimate, block = self._post(
+            [("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False])]
+        )
+        if "error" in estimate:
+            named = self._error_of(estimate["error"].get("data"))
+            named = named or estimate["error"].get("message")
             raise Retry(f"{call.contract}.{call.function} would revert: {named}")
-        return min(int(answer["result"], 16) * 5 // 4, 16_777_216)  # EIP-7825
+        gas = min(int(estimate["result"], 16) * 5 // 4, GAS_LIMIT)
+        base = int(block["result"]["baseFeePerGas"], 16)
+        return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI)
 
-    def _fees(self) -> tuple[int, int]:
-        block = self.rpc("eth_getBlockByNumber", ["latest", False])
-        return int(block["baseFeePerGas"], 16), 1_000_000_000
+    def sign(self, account: LocalAccount, nonce: int, quote: Quote) -> tuple[str, str]:
+        """(transaction hash, raw bytes), both 0x-hex (EIP-1559); pure."""
+        signed = account.sign_transaction({
+            "chainId": self.deployment.chain_id, "nonce": nonce, "to": quote.to,
+            "data": quote.data, "value": 0, "gas": quote.gas, "type": 2,
+            "maxFeePerGas": quote.max_fee_wei, "maxPriorityFeePerGas": quote.tip_wei,
+        })  # fmt: skip
+        return signed.hash.to_0x_hex(), signed.raw_transaction.to_0x_hex()
 
     def broadcast(self, raws: Sequence[str]) -> list[str]:
         """Sends signed bytes in one round trip; "sent", "unknown", or the node's refusal.

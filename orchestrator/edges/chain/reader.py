@@ -94,6 +94,12 @@ class Registry:
             first_counter=log.args["firstCounter"],
         )
 
+    def forget(self) -> None:
+        """The chain was rewound: everything is read again at the next question."""
+        with self._lock:
+            self._settled_to, self._deep = 0, []
+            self.devices, self._agreements, self._by_device = {}, {}, {}
+
     # --- KeyRing
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:

@@ -5,11 +5,11 @@ Recovery sends the same bytes again; it never signs a second time for the same p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eth_account.signers.local import LocalAccount
 
-from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.client import Call, Chain, Quote
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
@@ -22,15 +22,19 @@ class Sender:
         self.store, self.chain, self.account = store, chain, account
         self._chain_id = chain.deployment.chain_id
 
-    def prepare(self, session: Session, purpose: str, ref: str, call: Call, now: int) -> str:
+    def quote(self, call: Call) -> Quote:
+        """Raises Retry, by the contract's own error name, if the call would revert now."""
+        return self.chain.quote(self.account.address, call)
+
+    def prepare(self, session: Session, purpose: str, ref: str, quote: Quote, now: int) -> str:
         """Signs and stores a call within the caller's transaction; returns the hash (0x-hex).
 
-        The caller broadcasts after the commit. Raises Retry if the call would revert now.
+        The caller broadcasts after the commit.
         """
         nonce = sends.next_nonce(session, self._chain_id, self.account.address)
         if nonce is None:
             nonce = self.chain.nonce(self.account.address)
-        tx_hash, raw = self.chain.sign(self.account, nonce, call)
+        tx_hash, raw = self.chain.sign(self.account, nonce, quote)
         sends.add(session, sends.ChainSend(
             tx_hash=tx_hash, chain_id=self._chain_id, sender=self.account.address, nonce=nonce,
             purpose=purpose, ref=ref, raw=raw, created_at=now,
@@ -54,7 +58,7 @@ class Sender:
         return len(waiting)
 
 
-def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str], now: int) -> dict[str, bool]:
+def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str, bool]:
     """Asks the chain what became of these sends: {hash: succeeded}; hashes still open are absent."""
     if not tx_hashes:
         return {}
@@ -71,19 +75,26 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str], now: int) ->
     return ended
 
 
-def send_and_wait(sender: Sender, purpose: str, ref: str, call: Call, now: int, wait) -> str:  # noqa: ANN001
+def send_and_wait(
+    sender: Sender, purpose: str, ref: str, call: Call, now: int, wait: Callable[[], None]
+) -> str:
     """For commands: stores, sends and waits until mined; returns the hash.
 
     wait: called between looks; it sleeps, and raises when the caller's patience ends.
     Raises Halt if the call failed on chain. Running it again with the same ref sends nothing new.
     """
-    with sender.store.write() as session:
+    with sender.store.read() as session:
         known = sends.by_ref(session, purpose, ref)
-        tx_hash = known.tx_hash if known else sender.prepare(session, purpose, ref, call, now)
+    if known:
+        tx_hash = known.tx_hash
+    else:
+        quote = sender.quote(call)
+        with sender.store.write() as session:
+            tx_hash = sender.prepare(session, purpose, ref, quote, now)
     while True:
         try:
             sender.broadcast()
-            ended = settle_up(sender.store, sender.chain, [tx_hash], now)
+            ended = settle_up(sender.store, sender.chain, [tx_hash])
         except Retry:
             ended = {}
         if tx_hash in ended:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, select, update
 
-from orchestrator.edges.store.tables import Agreement, Device, Party
+from orchestrator.edges.store.tables import Agreement, Device, Party, Payment
 
 __all__ = ["Agreement", "Device", "Party"]
 
@@ -55,3 +55,11 @@ def party(session: Session, address: str) -> Party | None:
 
 def parties(session: Session) -> Sequence[Party]:
     return session.exec(select(Party).order_by(Party.name)).all()
+
+
+def of_payment(session: Session, payment: str) -> Agreement | None:
+    return session.exec(
+        select(Agreement)
+        .join(Payment, Payment.agreement_id == Agreement.agreement_id)
+        .where(Payment.payment_id == payment)
+    ).first()

@@ -53,3 +53,31 @@ def logs_in(session: Session, numbers: Sequence[int]) -> Sequence[ChainLog]:
 def newest_final(session: Session) -> int:
     """The number of the newest final block, 0 if none."""
     return session.exec(select(func.max(Block.number)).where(Block.final)).one() or 0
+
+
+def has_log(session: Session, tx_hash: str, name: str) -> bool:
+    return log_of(session, tx_hash, name) is not None
+
+
+def log_of(session: Session, tx_hash: str, name: str) -> ChainLog | None:
+    """The first log of this name in a transaction."""
+    return session.exec(
+        select(ChainLog)
+        .where(ChainLog.tx_hash == tx_hash, ChainLog.name == name)
+        .order_by(ChainLog.log_index)
+    ).first()
+
+
+def logs_named(session: Session, names: Sequence[str]) -> Sequence[ChainLog]:
+    """All logs with these names, in chain order."""
+    return session.exec(
+        select(ChainLog)
+        .where(ChainLog.name.in_(names))
+        .order_by(ChainLog.block_number, ChainLog.log_index)
+    ).all()
+
+
+def proof(session: Session, tx_hash: str) -> str | None:
+    """The archived proof of a transaction (JSON), or None while its block is not final."""
+    row = session.get(Proof, tx_hash)
+    return row.body if row else None

@@ -128,15 +128,45 @@ def attestations_of(session: Session, digest: str) -> Sequence[Attestation]:
     return sorted(rows, key=lambda row: int(row.oracle, 16))
 
 
-def waiting_for(session: Session, payee: str, release_times: Sequence[int]) -> list[str]:
-    """Posted payments of a payee whose windows end at these times."""
+def released_by(session: Session, payee: str, latest: int) -> list[str]:
+    """A payee's posted payments whose windows ended by `latest`: what a payout then holds."""
     rows = session.exec(
         select(Payment.payment_id)
         .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
         .where(func.lower(Agreement.payee) == payee.lower())
-        .where(Payment.release_at.in_(release_times), Payment.stage == Stage.POSTED)
+        .where(Payment.release_at <= latest, Payment.stage == Stage.POSTED)
     )
     return list(rows)
+
+
+def idle_posted(session: Session, payee: str) -> list[str]:
+    """A payee's posted payments with no effect due: their release failed."""
+    rows = session.exec(
+        select(Payment.payment_id)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(func.lower(Agreement.payee) == payee.lower())
+        .where(Payment.stage == Stage.POSTED, Payment.effect == None)  # noqa: E711
+    )
+    return list(rows)
+
+
+def revive(session: Session, ids: Sequence[str], effect: Effect | None, due_at: int) -> None:
+    """Makes an effect due again whose chain send failed; the stage stays."""
+    session.exec(
+        update(Payment)
+        .where(Payment.payment_id.in_(ids))
+        .where(Payment.stage.in_((Stage.ATTESTED, Stage.POSTED)))
+        .values(effect=effect, due_at=due_at, attempts=Payment.attempts + 1)
+    )
+
+
+def overdue(session: Session, stage: Stage, now: int) -> list[str]:
+    """Payments at a stage without an effect whose time has come."""
+    return list(
+        session.exec(
+            select(Payment.payment_id).where(Payment.stage == stage, Payment.due_at <= now)
+        )
+    )
 
 
 def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
@@ -174,3 +204,10 @@ def facts_of(session: Session, payment: str) -> Sequence[PaymentFact]:
     return session.exec(
         select(PaymentFact).where(PaymentFact.payment_id == payment).order_by(PaymentFact.id)
     ).all()
+
+
+def before(session: Session, agreement: str, sequence: int) -> Payment | None:
+    """The agreement's payment with the sequence before this one."""
+    return session.exec(
+        select(Payment).where(Payment.agreement_id == agreement, Payment.sequence == sequence - 1)
+    ).first()

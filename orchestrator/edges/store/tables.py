@@ -227,7 +227,8 @@ class Payout(SQLModel, table=True):
     cents: int = Field(sa_type=BigInteger)
     end_to_end_id: str = Field(unique=True)
     tx_hash: str
-    stage: str = Field(default="ordered", index=True)  # ordered | held | sent | accepted | booked
+    stage: str = Field(default="ordered", index=True)  # ordered, sent, accepted, booked
+    # or rejected
     reason: str | None = None
     file_hash: str | None = None
     line_id: str | None = None
@@ -269,7 +270,8 @@ class Funding(SQLModel, table=True):
     line_id: str
     agreement_id: str | None
     cents: int = Field(sa_type=BigInteger)
-    stage: str = Field(default="booked", index=True)  # booked | minting | minted | suspense
+    stage: str = Field(default="booked", index=True)  # booked, minting, minted or suspense
+    tx_hash: str | None = None
 
 
 class Hole(SQLModel, table=True):

@@ -1,0 +1,91 @@
+"""The ledger's entries and postings: appended in batches, hash-chained, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, func, select
+
+from orchestrator.core.ledger import Entry, Posting, chain_hash
+from orchestrator.edges.store import add_all
+from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
+
+__all__ = ["LedgerEntry", "LedgerPosting"]
+
+GENESIS = "0" * 64
+
+
+def post(session: Session, entries: Sequence[Entry], at: int) -> int:
+    """Appends entries that are not there yet, in order; returns how many were new."""
+    known = _known(session, [item.entry_id for item in entries])
+    fresh = list({item.entry_id: item for item in entries if item.entry_id not in known}.values())
+    if not fresh:
+        return 0
+    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc())).first()
+    number, previous = (last.number, last.hash) if last else (0, GENESIS)
+    rows, postings = [], []
+    for item in fresh:
+        number, previous = number + 1, chain_hash(previous, item)
+        rows.append(LedgerEntry(
+            number=number, entry_id=item.entry_id, kind=item.kind, ref=item.ref, at=at,
+            hash=previous,
+        ))  # fmt: skip
+        postings += [
+            LedgerPosting(
+                entry_id=item.entry_id, account=p.account, asset=p.asset,
+                amount_minor=p.amount_minor,
+            )
+            for p in item.postings
+        ]  # fmt: skip
+    add_all(session, rows)
+    add_all(session, postings)
+    return len(fresh)
+
+
+def _known(session: Session, ids: list[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        found |= set(
+            session.exec(select(LedgerEntry.entry_id).where(LedgerEntry.entry_id.in_(chunk)))
+        )
+    return found
+
+
+def balances(session: Session) -> dict[tuple[str, str], int]:
+    """{(account, asset): balance in minor units}; debit positive."""
+    rows = session.exec(
+        select(LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor))
+        .group_by(LedgerPosting.account, LedgerPosting.asset)
+        .order_by(LedgerPosting.asset, LedgerPosting.account)
+    )
+    return {(account, asset): total for account, asset, total in rows}
+
+
+def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntry, Entry]]:
+    """Stored entries with these references, in journal order, each with its postings."""
+    rows = session.exec(
+        select(LedgerEntry).where(LedgerEntry.ref.in_(refs)).order_by(LedgerEntry.number)
+    ).all()
+    return [(row, _entry(session, row)) for row in rows]
+
+
+def _entry(session: Session, row: LedgerEntry) -> Entry:
+    postings = session.exec(
+        select(LedgerPosting)
+        .where(LedgerPosting.entry_id == row.entry_id)
+        .order_by(LedgerPosting.id)
+    )
+    kept = tuple(Posting(p.account, p.asset, p.amount_minor) for p in postings)
+    return Entry(row.entry_id, row.kind, row.ref, kept)
+
+
+def first_broken_link(session: Session) -> int | None:
+    """The number of the first entry whose hash does not follow from its predecessor, or None."""
+    previous = GENESIS
+    rows = session.exec(select(LedgerEntry).order_by(LedgerEntry.number)).all()
+    for row in rows:
+        if chain_hash(previous, _entry(session, row)) != row.hash:
+            return row.number
+        previous = row.hash
+    return None

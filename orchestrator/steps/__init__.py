@@ -1,0 +1,45 @@
+"""The worker's steps, one file per stretch of a payment's life, each on bounded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from device_adapters.registry import protocols
+from device_adapters.types import Event
+from oracles.types import Terms
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.store import Store
+from orchestrator.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rail:
+    """Everything a step may touch: the doors, the rules and a clock."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    registry: Registry
+    sender: Sender  # pays for settle and release; its key moves nobody's money
+    gateway: Sender  # the bank gateway's key: mints against booked credits
+    oracles: list[OracleDoor]
+    terms: Mapping[str, Terms]  # product name -> rules
+    bank: Folder
+    safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
+    now: Callable[[], int]  # Unix seconds
+    root: Path
+    log: Any
+
+
+@lru_cache(maxsize=100_000)
+def event_of(protocol: str, body: bytes) -> Event:
+    """Stored evidence, read again: the bytes are the truth, and decoding them is cheap."""
+    return protocols()[protocol].decode(body)

@@ -1,0 +1,121 @@
+"""From events to claims: finds each agreement's next run, names its holes, derives its claim."""
+
+from __future__ import annotations
+
+from oracles.attest import claim_hash
+from oracles.rules import Runs, derive_claim, runs
+from oracles.types import Claim
+from orchestrator.core.identity import payment_id
+from orchestrator.core.payment import Effect, Fact, Stage
+from orchestrator.edges.store import Session, add_new, agreements, evidence, payments
+from orchestrator.steps import Rail, event_of
+
+_IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+MAX_EVENTS_PER_CLAIM = 2_000
+
+
+def collect(rail: Rail) -> int:
+    """Starts a payment for every agreement whose next run is complete; returns how many.
+
+    One payment per agreement is on its way to the chain at a time: what arrives meanwhile makes
+    the next run longer, so load makes claims larger and not more numerous.
+    """
+    now, started = rail.now(), 0
+    with rail.store.read() as session:
+        busy = payments.busy_agreements(session, _IN_FLIGHT)
+        waiting = evidence.agreements_with_unclaimed(session)
+    for agreement, newest_arrival in waiting:
+        if agreement in busy:
+            continue
+        patient = now - newest_arrival < rail.settings.hole_patience_s
+        with rail.store.write() as session:
+            started += _start(rail, session, agreement, patient, now)
+    return started
+
+
+def _start(rail: Rail, session: Session, agreement: str, patient: bool, now: int) -> int:
+    row = agreements.get(session, agreement)
+    if row is None or row.stage != "live":
+        return 0
+    found = _runs(rail, session, row)
+    if found.holes and not found.run and not patient:
+        add_new(session, [
+            evidence.Hole(
+                agreement_id=agreement, first_counter=hole.first, last_counter=hole.last,
+                declared_at=now,
+            )
+            for hole in found.holes
+        ])  # fmt: skip
+        found = _runs(rail, session, row)
+    for verdict in found.dropped:
+        evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
+        rail.log.info("event dropped", device=row.device, counter=verdict.event.counter,
+                      reason=verdict.doubt, detail=verdict.detail)  # fmt: skip
+    if not found.run:
+        return 0
+    first, last = found.run[0].counter, found.run[-1].counter
+    row.sequence, row.last_counter = row.sequence + 1, last
+    payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
+    session.add(payments.Payment(
+        payment_id=payment, agreement_id=agreement, sequence=row.sequence, stage=Stage.RECEIVED,
+        effect=Effect.VERIFY, first_counter=first, last_counter=last, created_at=now,
+    ))  # fmt: skip
+    evidence.claim_events(session, agreement, first, last, payment)
+    return 1
+
+
+def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
+    stored = evidence.unclaimed(session, row.agreement_id, MAX_EVENTS_PER_CLAIM)
+    anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
+    dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
+    lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
+    return runs(
+        rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
+        rail.terms[row.product],
+        row.last_counter,
+        event_of(anchor[1], anchor[0]) if anchor else None,
+        [event_of(protocol, body) for _, body, protocol in stored],
+        lost,
+    )
+
+
+def verify(rail: Rail) -> int:
+    """Derives the claims of new payments from the stored evidence; returns how many."""
+    now = rail.now()
+    with rail.store.read() as session:
+        due = payments.due(session, Effect.VERIFY, now, rail.settings.batch_claims)
+        claims = [(row, claim_of(rail, session, row, agreement)) for row, agreement in due]
+    learned = [
+        payments.Learned(row.payment_id, Fact.DERIVED, detail=f"{len(claim.facts)} bytes", sets={
+            "evidence_root": "0x" + claim.evidence.hex(), "facts": "0x" + claim.facts.hex(),
+            "claim_hash": "0x" + claim_hash(claim).hex(),
+        })
+        for row, claim in claims
+    ]  # fmt: skip
+    with rail.store.write() as session:
+        return payments.learn(session, learned, now)
+
+
+def claim_of(
+    rail: Rail, session: Session, row: payments.Payment, agreement: agreements.Agreement
+) -> Claim:
+    """The claim of a payment, derived anew from its evidence and its anchor."""
+    found = evidence.of_payments(session, [row.payment_id])[row.payment_id]
+    anchor = anchor_of(session, row, agreement)
+    return derive_claim(
+        rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
+        rail.terms[agreement.product],
+        row.sequence,
+        event_of(anchor[1], anchor[0]) if anchor else None,
+        [event_of(protocol, body) for _, body, protocol in found],
+    )
+
+
+def anchor_of(
+    session: Session, row: payments.Payment, agreement: agreements.Agreement
+) -> tuple[bytes, str] | None:
+    """(evidence bytes, protocol) of the last event claimed before this payment, if there is one."""
+    before = payments.before(session, row.agreement_id, row.sequence)
+    if before is None:
+        return None
+    return evidence.at_counter(session, row.agreement_id, before.last_counter)

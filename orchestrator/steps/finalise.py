@@ -1,0 +1,194 @@
+"""From final blocks to the ledger: books each log once, orders payouts, archives the proofs.
+
+Nothing here runs before a block is N deep, so no bank file can leave on a block that may vanish.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from orchestrator.core import ledger
+from orchestrator.core.payment import Fact, Stage
+from orchestrator.core.references import end_to_end_id
+from orchestrator.edges.chain.proof import block_proofs
+from orchestrator.edges.store import (
+    Session,
+    add_new,
+    agreements,
+    blocks,
+    books,
+    payments,
+    transfers,
+)
+from orchestrator.steps import Rail
+
+# logs an auditor may need proven; everything else is only booked
+_PROVEN = (
+    "Settled", "Minted", "Redeemed", "AgreementOpened", "DeviceEnrolled", "KeyRotated",
+    "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared", "MemberSeated",
+    "MemberUnseated", "OracleBarred",
+)  # fmt: skip
+
+
+def finalise(rail: Rail) -> int:
+    """Books the logs of blocks that became final; returns how many blocks that were."""
+    with rail.store.read() as session:
+        newest = blocks.newest(session)
+        depth = rail.settings.finality_blocks
+        due = blocks.not_final(session, newest.number - depth) if newest else []
+        logs = blocks.logs_in(session, [block.number for block in due])
+    if not due:
+        return 0
+    proofs = _prove(rail, logs)
+    times = {block.number: block.timestamp for block in due}
+    with rail.store.write() as session:
+        for log in logs:
+            book = _BOOKS.get(log.name)
+            if book is not None:
+                book(session, log, json.loads(log.args), times[log.block_number])
+        add_new(session, proofs)
+        blocks.mark_final(session, [block.number for block in due])
+    return len(due)
+
+
+def _prove(rail: Rail, logs: list[blocks.ChainLog]) -> list[blocks.Proof]:
+    wanted: dict[str, list[str]] = {}
+    for log in logs:
+        if log.name in _PROVEN:
+            hashes = wanted.setdefault(log.block_hash, [])
+            if log.tx_hash not in hashes:
+                hashes.append(log.tx_hash)
+    return [
+        blocks.Proof(tx_hash=tx_hash, body=json.dumps(proof))
+        for block_hash, hashes in wanted.items()
+        for tx_hash, proof in block_proofs(rail.chain.url, block_hash, hashes).items()
+    ]
+
+
+# --- one function per log; each is given the log, its arguments and its block's time
+
+
+def _settled(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    rows = [
+        row for row in payments.of_settlement(session, log.tx_hash) if row.stage != Stage.REFUSED
+    ]
+    parties = agreements.by_ids(session, {row.agreement_id for row in rows})
+    books.post(session, [
+        ledger.settled(
+            row.payment_id, row.agreement_id, parties[row.agreement_id].payee, row.amount_micro
+        )
+        for row in rows
+    ], at)  # fmt: skip
+    payments.learn(session, [
+        payments.Learned(row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1)
+        for row in rows
+    ], at)  # fmt: skip
+
+
+def _minted(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    agreement = transfers.mint_agreement(session, args["credit"])
+    account = ledger.escrow(agreement) if agreement else ledger.WALLETS
+    books.post(session, [ledger.minted(args["credit"], account, args["amount"])], at)
+    transfers.mark_funding(session, args["credit"], "minted", log.tx_hash)
+
+
+def _escrow_funded(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    if not blocks.has_log(session, log.tx_hash, "Minted"):  # from a wallet, not from the bank
+        ref = f"{log.tx_hash}:{log.log_index}"
+        books.post(session, [ledger.funded(ref, args["agreement"], args["amount"])], at)
+    waiting = payments.of_agreement(session, args["agreement"], Stage.WAITING_FOR_FUNDS)
+    key = f"{log.block_hash}:{log.log_index}"
+    payments.learn(session, [payments.Learned(p, Fact.FUNDED, key) for p in waiting], at)
+
+
+def _released(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    ref = f"{log.tx_hash}:{log.log_index}"
+    books.post(session, [ledger.released(ref, args["payee"], args["amount"])], at)
+
+
+def _redeemed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    payout, payee = args["order"], args["beneficiary"]
+    release = blocks.log_of(session, log.tx_hash, "Released")
+    source = ledger.withdrawable(payee) if release else ledger.WALLETS
+    books.post(session, [ledger.redeemed(payout, source, args["cents"])], at)
+    add_new(session, [transfers.Payout(
+        payout_id=payout, payee=payee, account=args["account"], cents=args["cents"],
+        end_to_end_id=end_to_end_id(bytes.fromhex(payout[2:])), tx_hash=log.tx_hash,
+        ordered_at=at,
+    )])  # fmt: skip
+    if release:
+        latest = max(json.loads(release.args)["releaseTimes"])
+        rows = payments.released_by(session, payee, latest)
+        payments.learn(session, [
+            payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout}) for p in rows
+        ], at)  # fmt: skip
+
+
+def _reclaimed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    ref = f"{log.tx_hash}:{log.log_index}"
+    books.post(session, [ledger.reclaimed(ref, args["agreement"], args["amount"])], at)
+    agreements.mark(session, args["agreement"], "closed")
+
+
+def _withdrawn(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    ref = f"{log.tx_hash}:{log.log_index}"
+    books.post(session, [ledger.withdrawn(ref, args["payee"], args["amount"])], at)
+
+
+def _opened(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    agreements.mark(session, args["agreement"], "live", at)
+
+
+def _disputed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    books.post(session, [ledger.disputed(args["payment"], args["payee"], args["amount"])], at)
+    payments.learn(
+        session, [payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)], at
+    )
+
+
+def _dispute_ended(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+    payment = args["payment"]
+    agreement = agreements.of_payment(session, payment)
+    if agreement is None:
+        return
+    fact = Fact.REFUNDED if args["refunded"] else Fact.UPHELD
+    account = ledger.escrow(agreement.agreement_id)
+    if not args["refunded"]:
+        account = ledger.withdrawable(agreement.payee)
+    books.post(session, [ledger.dispute_ended(payment, account, args["amount"])], at)
+    payments.learn(session, [payments.Learned(payment, fact, log.block_hash, due_at=at)], at)
+
+
+def _device(status: str) -> Callable[[Session, blocks.ChainLog, dict, int], None]:
+    def mark(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+        agreements.mark_device(session, args["device"], status)
+
+    return mark
+
+
+_BOOKS: dict[str, Callable[[Session, blocks.ChainLog, dict, int], None]] = {
+    "Settled": _settled,
+    "Minted": _minted,
+    "EscrowFunded": _escrow_funded,
+    "EscrowReclaimed": _reclaimed,
+    "Released": _released,
+    "Redeemed": _redeemed,
+    "Withdrawn": _withdrawn,
+    "AgreementOpened": _opened,
+    "PaymentDisputed": _disputed,
+    "DisputeEnded": _dispute_ended,
+    "DeviceSuspended": _device("suspended"),
+    "DeviceResumed": _device("active"),
+    "DeviceRevoked": _device("retired"),
+}
+
+
+def reconsider(rail: Rail) -> int:
+    """Payments refused for their cap are tried again when a new period may have begun."""
+    now = rail.now()
+    with rail.store.write() as session:
+        waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
+        return payments.learn(
+            session, [payments.Learned(p, Fact.FUNDED, f"time:{now}") for p in waiting], now
+        )

@@ -1,0 +1,124 @@
+"""From blocks to facts: follows the chain by parent hash, posts the ledger when blocks are final.
+
+What a block says is a fact at once (a payment is settled); money is booked, and orders go to the
+bank, only N blocks later. A rewind below N blocks is undone by itself; a deeper one halts.
+"""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.core.payment import Effect, Fact
+from orchestrator.edges.chain.client import Log, SeenBlock
+from orchestrator.edges.chain.sender import settle_up
+from orchestrator.edges.store import add_all, blocks, payments, sends
+from orchestrator.errors import Halt, Retry
+from orchestrator.steps import Rail
+from orchestrator.steps.outcomes import settled_facts
+
+_BLOCKS_AT_ONCE = 100
+
+
+def follow(rail: Rail) -> int:
+    """Reads new blocks and applies what they say; returns how many blocks were new."""
+    with rail.store.read() as session:
+        last = blocks.newest(session)
+    head = rail.chain.head()
+    if last is None:
+        start = rail.chain.deployment.block_number
+    elif head < last.number or rail.chain.blocks([last.number])[0].hash != last.hash:
+        return _rewind(rail, last.number, head)
+    else:
+        start = last.number + 1
+    numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
+    if not numbers:
+        return 0
+    seen = rail.chain.blocks(numbers)
+    _check_linked(last, seen)
+    logs = rail.chain.logs_of([block.hash for block in seen])
+    _apply(rail, seen, logs)
+    return len(seen)
+
+
+def _check_linked(last: blocks.Block | None, seen: list[SeenBlock]) -> None:
+    parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
+    for parent, block in zip(parents, seen, strict=False):
+        if block.parent != parent:
+            raise Retry(f"block {block.number} does not follow {parent}: the chain is being rewound")
+
+
+def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
+    now = rail.now()
+    learned = [
+        fact for log in logs if log.name == "Settled" for fact in settled_facts(rail, log)
+    ]
+    with rail.store.write() as session:
+        add_all(session, [
+            blocks.Block(number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp)
+            for b in seen
+        ])  # fmt: skip
+        add_all(session, [
+            blocks.ChainLog(
+                block_hash=log.block_hash, log_index=log.index, block_number=log.block_number,
+                tx_hash=log.tx_hash, name=log.name, args=json.dumps(log.args),
+            )
+            for log in logs
+        ])  # fmt: skip
+        payments.learn(session, learned, now)
+    _end_sends(rail)
+
+
+def _end_sends(rail: Rail) -> None:
+    """Learns what became of our own sends; a failed settlement is tried again from its batch."""
+    mine = {s.account.address for s in (rail.sender, rail.gateway)}
+    with rail.store.read() as session:
+        chain_id = rail.chain.deployment.chain_id
+        open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
+    ended = settle_up(rail.store, rail.chain, [row.tx_hash for row in open_sends])
+    failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
+    for row in failed:
+        rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
+        effect = {"settle": Effect.SETTLE, "release": Effect.PAY_OUT}.get(row.purpose)
+        with rail.store.write() as session:
+            if row.purpose == "settle":
+                ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
+            elif row.purpose == "release":
+                ids = payments.idle_posted(session, row.ref.split(":")[0])
+            else:
+                ids = []
+            payments.revive(session, ids, effect, rail.now() + 1)
+
+
+def _rewind(rail: Rail, number: int, head: int) -> int:
+    """Finds the last block both sides know, and undoes what came after it."""
+    now, common = rail.now(), min(number, head)
+    with rail.store.read() as session:
+        final = blocks.newest_final(session)
+        while common > final:
+            stored = blocks.at(session, common)
+            if stored and rail.chain.blocks([common])[0].hash == stored.hash:
+                break
+            common -= 1
+    if common <= final and final:
+        with rail.store.read() as session:
+            stored = blocks.at(session, final)
+        if head < final or rail.chain.blocks([final])[0].hash != stored.hash:
+            raise Halt(
+                f"the chain was rewound below block {final}, which was final: nothing was changed "
+                "and nothing will be paid. Compare the node with another one before going on."
+            )
+    with rail.store.write() as session:
+        orphaned = blocks.forget_from(session, common + 1)
+        sends.unmine(session, common + 1)
+        learned = [
+            payments.Learned(row.payment_id, Fact.ORPHANED, log.block_hash)
+            for log in orphaned if log.name == "Settled"
+            for row in payments.of_settlement(session, log.tx_hash)
+        ]  # fmt: skip
+        payments.learn(session, learned, now)
+    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned))
+    rail.registry.forget()
+    rail.sender.broadcast()
+    rail.gateway.broadcast()
+    return 1
+
