@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from joserfc import jws
 from joserfc.errors import BadSignatureError, JoseError
@@ -29,18 +29,31 @@ class ReceiptFault(StrEnum):
     FORGED = "receipt_forged"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The rail's word on one record.
+class Answered(Protocol):
+    """The rail's word on one record, whoever holds it; `orchestrator.intake.Outcome` is one.
 
-    evidence: SHA-256 of the record's bytes (32 bytes). counter: None where it could not be read.
-    outcome: "accepted" or a reason's code. event: event id (32 bytes), b"" where there is none.
+    evidence: SHA-256 of the record's bytes, hex. counter: None where it could not be read.
+    outcome: "accepted" or a reason's code. event_id: hex; None where there is no event.
     """
 
-    evidence: bytes
+    @property
+    def evidence(self) -> str: ...
+    @property
+    def counter(self) -> int | None: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def event_id(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The plain form of `Answered`."""
+
+    evidence: str
     counter: int | None = None
     outcome: str = ACCEPTED
-    event: bytes = b""
+    event_id: str | None = None
 
 
 class Receipts:
@@ -57,14 +70,14 @@ class Receipts:
         """What devices need to verify receipts (SubjectPublicKeyInfo, PEM)."""
         return self._key.as_pem(private=False)
 
-    def sign(self, device: str, answers: Sequence[Answer], at: int) -> bytes:
+    def sign(self, device: str, answers: Sequence[Answered], at: int) -> bytes:
         """One receipt for all `answers` of one device; `at` is Unix seconds of the commit."""
         records = [
             {
-                "evidence": answer.evidence.hex(),
+                "evidence": answer.evidence,
                 "counter": answer.counter,
                 "outcome": str(answer.outcome),
-                "event": answer.event.hex(),
+                "event": answer.event_id or "",
             }
             for answer in answers
         ]

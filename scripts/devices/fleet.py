@@ -1,0 +1,84 @@
+"""A fleet of simulated devices in one process: makes, connects, waits for receipts, sends again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.core.receipt import public_key_of
+from scripts.devices.device import Device, Kind
+
+
+class Fleet:
+    """`charge_points` devices cp-0001... and `meters` devices meter-0001... under home/devices.
+
+    seed, start_at: as for `Device`. receipt_key_pem: the rail's public receipt key, without which
+    no receipt is believed and so every record is kept.
+    """
+
+    def __init__(
+        self, home: Path, charge_points: int = 3, meters: int = 1, seed: int | None = None,
+        start_at: int = 1_750_000_000, receipt_key_pem: bytes | None = None,
+    ) -> None:
+        self._home, self._seed, self._start_at = Path(home) / "devices", seed, start_at
+        self._receipt_key = public_key_of(receipt_key_pem) if receipt_key_pem else None
+        self.devices: dict[str, Device] = {}
+        for number in range(1, charge_points + 1):
+            self.add(f"cp-{number:04d}", Kind.CHARGE_POINT)
+        for number in range(1, meters + 1):
+            self.add(f"meter-{number:04d}", Kind.HOUSEHOLD)
+
+    def __getitem__(self, name: str) -> Device:
+        return self.devices[name]
+
+    def add(self, name: str, kind: Kind = Kind.CHARGE_POINT) -> Device:
+        """One more device; one that nobody enrols is the unknown device."""
+        device = Device(
+            self._home / name, name, kind, self._seed, self._start_at, self._receipt_key
+        )
+        self.devices[name] = device
+        return device
+
+    def believe(self, receipt_key_pem: bytes) -> None:
+        """Gives all devices the rail's public receipt key."""
+        self._receipt_key = public_key_of(receipt_key_pem)
+        for device in self.devices.values():
+            device.receipt_key = self._receipt_key
+
+    def connect(
+        self, host: str, port: int, passwords: Mapping[str, str] | None = None,
+        timeout_s: float = 20,
+    ) -> list[str]:
+        """Connects all devices (with kept passwords where none is given); names still away."""
+        given = passwords or {}
+        links = [d.connect(host, port, given.get(name)) for name, d in self.devices.items()]
+        deadline = time.monotonic() + timeout_s
+        return [
+            link.name for link in links
+            if not link.wait_ready(max(0.0, deadline - time.monotonic()))
+        ]  # fmt: skip
+
+    def until_receipted(self, timeout_s: float, resend_after_s: float = 5.0) -> bool:
+        """Collects receipts and sends again until every record is answered; False on time-out."""
+        deadline = time.monotonic() + timeout_s
+        while waiting := [d for d in self.devices.values() if d.link and d.owed()]:
+            if time.monotonic() > deadline:
+                return False
+            for device in waiting:
+                device.collect(timeout_s=0.2 / len(waiting))
+                device.resend(resend_after_s)
+        return True
+
+    def totals(self) -> Counter[str]:
+        """Records by the rail's first answer, and "unreceipted"."""
+        totals = Counter[str]()
+        for device in self.devices.values():
+            totals.update(device.outcomes.values())
+            totals["unreceipted"] += device.owed()
+        return totals
+
+    def close(self) -> None:
+        for device in self.devices.values():
+            device.close()

@@ -1,0 +1,106 @@
+"""A device's memory: every signed record until its receipt, and where its counters stand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from scripts.devices.record import evidence_of
+
+_TABLES = """
+create table if not exists records (
+    evidence text primary key, body blob not null, outcome text, event text
+) without rowid;
+create index if not exists unanswered on records (evidence) where outcome is null;
+create table if not exists answers (number integer primary key, evidence text, outcome text);
+create table if not exists state (name text primary key, value integer not null) without rowid;
+"""
+
+
+class Journal:
+    """One SQLite file; what it took is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._base.execute("pragma journal_mode=wal")
+        self._base.execute("pragma synchronous=full")
+        self._base.executescript(_TABLES)
+
+    def add(self, records: Sequence[bytes], state: Mapping[str, int]) -> None:
+        """Records and counters in one transaction, so that no number is ever used twice."""
+        with self._whole():
+            self._base.executemany(
+                "insert or ignore into records (evidence, body) values (?, ?)",
+                [(evidence_of(record).hex(), record) for record in records],
+            )
+            self._base.executemany(
+                "insert or replace into state (name, value) values (?, ?)", state.items()
+            )
+
+    def state(self) -> dict[str, int]:
+        """Counters, register and clock as they were left."""
+        return dict(self._base.execute("select name, value from state"))
+
+    def answer(self, answers: Iterable[Mapping]) -> int:
+        """Takes the records of a verified receipt; the first answer stands, all are kept.
+
+        Returns how many records were answered for the first time.
+        """
+        rows = [(a["evidence"], a["outcome"], a["event"]) for a in answers]
+        with self._whole():
+            self._base.executemany(
+                "insert into answers (evidence, outcome) values (?, ?)", [r[:2] for r in rows]
+            )
+            return self._base.executemany(
+                "update records set outcome = ?2, event = ?3 where evidence = ?1"
+                " and outcome is null", rows,
+            ).rowcount
+
+    def forget(self, records: Iterable[bytes]) -> None:
+        """Loses records, as a broken device does."""
+        with self._whole():
+            self._base.executemany(
+                "delete from records where evidence = ?",
+                [(evidence_of(record).hex(),) for record in records],
+            )
+
+    def unanswered(self) -> list[bytes]:
+        """Records without a receipt; their order is not the counters' order."""
+        rows = self._base.execute("select body from records where outcome is null")
+        return [body for (body,) in rows]
+
+    def owed(self) -> int:
+        """How many records have no receipt."""
+        count = "select count(*) from records where outcome is null"
+        return self._base.execute(count).fetchone()[0]
+
+    def outcomes(self) -> dict[str, str]:
+        """The first answer to each record, by evidence hash (hex)."""
+        return dict(self._base.execute(
+            "select evidence, outcome from records where outcome is not null"
+        ))  # fmt: skip
+
+    def answers(self, evidence: str) -> list[str]:
+        """Every answer to one record, in order of arrival."""
+        rows = self._base.execute(
+            "select outcome from answers where evidence = ? order by number", (evidence,)
+        )
+        return [outcome for (outcome,) in rows]
+
+    def close(self) -> None:
+        self._base.close()
+
+    def _whole(self) -> _Transaction:
+        return _Transaction(self._base)
+
+
+class _Transaction:
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def __enter__(self) -> None:
+        self._base.execute("begin immediate")
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._base.execute("rollback" if kind else "commit")
