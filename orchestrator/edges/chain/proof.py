@@ -45,7 +45,7 @@ _BYTES = ("to", "input")
 
 
 def receipt_proof(url: str, tx_hash: str) -> dict[str, Any]:
-    """`block_proofs` of one transaction: {"header", "index", "transaction", "receipt"}."""
+    """`block_proofs` of one transaction: {"block", "header", "index", "transaction", "receipt"}."""
     return block_proofs(url, _block_of(url, tx_hash), [tx_hash])[_plain(tx_hash)]
 
 
@@ -67,7 +67,7 @@ def proofs(url: str, tx_hashes: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def block_proofs(url: str, block_hash: str, tx_hashes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """{transaction hash: {"header", "index", "transaction", "receipt"}} for one block.
+    """{transaction hash: {"block", "header", "index", "transaction", "receipt"}} for one block.
 
     header: RLP of the block header, hex. index: position in the block. transaction, receipt: trie
     nodes from the root down, hex; their leaves hold the consensus bytes.
@@ -89,6 +89,7 @@ def block_proofs(url: str, block_hash: str, tx_hashes: Sequence[str]) -> dict[st
         raise Halt(f"block {block_hash} does not hold {missing[0]}. Look its block up again.")
     return {
         tx_hash: {
+            "block": "0x" + header.hash.hex(),
             "header": "0x" + header.raw.hex(),
             "index": places[tx_hash],
             "transaction": _nodes(transactions, places[tx_hash]),

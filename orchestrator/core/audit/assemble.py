@@ -1,0 +1,234 @@
+"""Puts a bundle together from plain data and proofs; what it gets wrong, `verify` finds."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from oracles.attest import claim_hash
+from oracles.merkle import path
+from oracles.types import Claim
+from orchestrator.core.identity import payment_id
+from orchestrator.core.ledger import Entry
+
+from .blocks import Header, Unproven, proven, receipt_logs
+from .bundle import MANDATE, VERSION, sealed
+from .logs import events
+from .reading import unhex
+from .settlement import NOBODY, OUTCOME_BYTES, outcome_leaf, settle_call
+
+Proof = Mapping[str, Any]  # as edges/chain/proof.py makes them
+_RECEIPT = ("block", "header", "index", "receipt")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that a bundle is made of. Addresses are 0x-hex in any case, ids and signatures bytes.
+
+    device_proofs, committee_proofs: of the transactions with the device's registry logs and with
+    the committee's seating logs. evidence: (protocol, record) in counter order. anchor: the record
+    before the run, where the facts start from one. mandate: the struct's fields by their names in
+    the contract (bytes as bytes or 0x-hex). opened, settlement: proofs of those transactions.
+    parties: {agreement: (payee, window in seconds)} for each agreement of the settlement's batch.
+    ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` and its
+    payout's `released`, `redeemed`, `payout_booked`. payout: the proof of the release; order: the
+    payout id. bank_file: the pain.001; bank_line: the statement and the line's path in it.
+    """
+
+    chain_id: int
+    rail: str
+    registry: str
+    committee: str
+    device_id: bytes
+    device_proofs: Sequence[Proof]
+    committee_proofs: Sequence[Proof]
+    evidence: Sequence[tuple[str, bytes]]
+    anchor: tuple[str, bytes] | None
+    product: str
+    mandate: Mapping[str, Any]
+    mandate_signature: bytes
+    opened: Proof
+    settlement: Proof
+    agreement: bytes
+    sequence: int
+    parties: Mapping[bytes, tuple[str, int]]
+    ledger: Sequence[tuple[Entry, str, str]] | None = None
+    token: str = ""
+    order: bytes = b""
+    payout: Proof | None = None
+    bank_file: bytes | None = None
+    bank_line: tuple[bytes, str] | None = None
+
+
+def assemble(parts: Parts) -> dict[str, Any]:
+    """A sealed bundle, JSON-ready. Raises Unproven if the settlement's proof is not of a `settle`
+    call that holds the claim (agreement, sequence)."""
+    _, claims, signatures = settle_call(
+        _value(parts.settlement, "transaction"), unhex(parts.rail.lower(), "rail", 20)
+    )
+    position = _position(claims, parts)
+    return sealed({
+        "version": VERSION,
+        "chain": {
+            "id": parts.chain_id,
+            "rail": parts.rail.lower(),
+            "registry": parts.registry.lower(),
+            "committee": parts.committee.lower(),
+        },
+        "device": {"id": _hex(parts.device_id), "history": _receipts(parts.device_proofs)},
+        "evidence": [_record(*record) for record in parts.evidence],
+        "anchor": _record(*parts.anchor) if parts.anchor else None,
+        "product": parts.product,
+        "batch": {
+            "claims": [_told(claim) for claim in claims],
+            "position": position,
+            "signatures": [_hex(signature) for signature in signatures],
+        },
+        "mandate": {
+            "fields": {name: _plain(parts.mandate[name]) for name in MANDATE},
+            "signature": _hex(parts.mandate_signature),
+            "opened": _receipt(parts.opened),
+        },
+        "committee": _receipts(parts.committee_proofs),
+        "settlement": _settlement(parts, claims, position),
+        "ledger": _ledger(parts),
+        "payout": _payout(parts),
+        "bank_file": _file(parts.bank_file) if parts.bank_file else None,
+        "bank_line": _line(parts),
+    })  # fmt: skip
+
+
+def _position(claims: Sequence[Claim], parts: Parts) -> int:
+    for place, claim in enumerate(claims):
+        if (claim.agreement, claim.sequence) == (parts.agreement, parts.sequence):
+            return place
+    raise Unproven("the settlement holds no claim of that agreement and sequence")
+
+
+def _settlement(parts: Parts, claims: Sequence[Claim], position: int) -> dict[str, Any]:
+    logs = events(
+        receipt_logs(_value(parts.settlement, "receipt")), unhex(parts.rail.lower(), "rail", 20)
+    )
+    settled = [arguments for name, arguments in logs if name == "Settled"]
+    if len(settled) != 1:
+        raise Unproven(f"the settlement's receipt holds {len(settled)} Settled logs")
+    at, packed = settled[0][3:5]
+    outcomes = [_outcome(parts, claim, at, packed, place) for place, claim in enumerate(claims)]
+    leaves = [
+        outcome_leaf(payment_id(claim.agreement, claim.sequence), claim_hash(claim), *outcome)
+        for claim, outcome in zip(claims, outcomes, strict=True)
+    ]
+    _, amount, refusal, release_at = outcomes[position]
+    return {
+        **_receipt(parts.settlement),
+        "transaction": list(parts.settlement["transaction"]),
+        "amount_micro": amount,
+        "refusal": refusal,
+        "release_at": release_at,
+        "path": [_hex(node) for node in path(leaves, position)],
+    }
+
+
+def _outcome(
+    parts: Parts, claim: Claim, at: int, packed: bytes, place: int
+) -> tuple[str, int, int, int]:
+    """(payee, amount, refusal, release time) of one claim, as the rail made its leaf."""
+    own = packed[place * OUTCOME_BYTES : (place + 1) * OUTCOME_BYTES]
+    amount, refusal = int.from_bytes(own[:6], "big"), own[6]
+    if refusal:
+        return NOBODY, 0, refusal, 0
+    payee, window = parts.parties[claim.agreement]
+    return payee.lower(), amount, 0, at + window
+
+
+def _ledger(parts: Parts) -> list[dict[str, Any]] | None:
+    if parts.ledger is None:
+        return None
+    return [
+        {
+            "entry_id": entry.entry_id,
+            "kind": entry.kind,
+            "ref": entry.ref,
+            "postings": [
+                {"account": p.account, "asset": p.asset, "amount_minor": p.amount_minor}
+                for p in entry.postings
+            ],
+            "previous": previous,
+            "hash": own,
+        }
+        for entry, previous, own in parts.ledger
+    ]
+
+
+def _payout(parts: Parts) -> dict[str, Any] | None:
+    if parts.payout is None:
+        return None
+    return {
+        **_receipt(parts.payout),
+        "token": parts.token.lower(),
+        "order": _hex(parts.order),
+    }
+
+
+def _line(parts: Parts) -> dict[str, str] | None:
+    if parts.bank_line is None:
+        return None
+    content, where = parts.bank_line
+    return {**_file(content), "path": where}
+
+
+def _value(proof: Proof, part: str) -> bytes:
+    """The transaction or the receipt that a proof leads to."""
+    header = Header(unhex(proof["header"], "header"))
+    root = header.transactions_root if part == "transaction" else header.receipts_root
+    return proven(root, proof["index"], [unhex(node, part) for node in proof[part]])
+
+
+def _receipts(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
+    """Each receipt once, in the order of the chain."""
+    distinct = {(proof["block"], proof["index"]): proof for proof in proofs}
+
+    def place(proof: Proof) -> tuple[int, int]:
+        return Header(unhex(proof["header"], "header")).number, proof["index"]
+
+    return [_receipt(proof) for proof in sorted(distinct.values(), key=place)]
+
+
+def _receipt(proof: Proof) -> dict[str, Any]:
+    return {part: proof[part] for part in _RECEIPT}
+
+
+def _record(protocol: str, record: bytes) -> dict[str, str]:
+    return {
+        "protocol": protocol,
+        "sha256": _hex(sha256(record).digest()),
+        "record": b64encode(record).decode(),
+    }
+
+
+def _file(content: bytes) -> dict[str, str]:
+    return {"sha256": _hex(sha256(content).digest()), "content": b64encode(content).decode()}
+
+
+def _told(claim: Claim) -> dict[str, Any]:
+    return {
+        "agreement": _hex(claim.agreement),
+        "sequence": claim.sequence,
+        "first_counter": claim.first_counter,
+        "last_counter": claim.last_counter,
+        "evidence": _hex(claim.evidence),
+        "facts": _hex(claim.facts),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _hex(value)
+    return value.lower() if isinstance(value, str) else value
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

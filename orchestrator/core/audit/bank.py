@@ -1,0 +1,136 @@
+"""Stages bank_file and bank_line: what the bank was told, and what it says it did."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from typing import Any
+
+from lxml import etree
+
+from orchestrator.core.identity import payout_account
+from orchestrator.core.references import end_to_end_id
+
+from .blocks import Unproven
+from .case import Case
+from .reading import unbase64, unhex
+from .settlement import payout_entry
+
+_PATH = re.compile(r"(?:/[A-Za-z]+(?:\[[1-9]\d{0,5}\])?)+")
+_STEP = re.compile(r"/([A-Za-z]+)(?:\[(\d+)\])?")
+_AMOUNT = re.compile(r"\d{1,15}(?:\.\d{1,2})?")
+
+
+def bank_file(case: Case) -> str:
+    """The order to the bank is this file, and it asks once for exactly this payout."""
+    document = _document(case, case.bundle["bank_file"], "the bank order")
+    wanted = end_to_end_id(_order(case))
+    orders = [
+        order
+        for order in _under(document, "CstmrCdtTrfInitn", "PmtInf", "CdtTrfTxInf")
+        if _texts(order, "PmtId", "EndToEndId") == [wanted]
+    ]
+    if len(orders) != 1:
+        raise Unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted}")
+    amounts = _under(orders[0], "Amt", "InstdAmt")
+    if [_cents(amount) for amount in amounts] != [case.cents]:
+        raise Unproven("the order to the bank is not for the payout's amount")
+    ibans = _texts(orders[0], "CdtrAcct", "Id", "IBAN")
+    if [payout_account(iban) for iban in ibans] != [case.account]:
+        raise Unproven("the order to the bank is not for the account named on chain")
+    return f"{case.cents} cents to {ibans[0]}, EndToEndId {wanted}"
+
+
+def bank_line(case: Case) -> str:
+    """The statement is this file, and the line at that path is the payout's booked debit."""
+    told = case.bundle["bank_line"]
+    line = _at(_document(case, told, "the bank statement"), told["path"])
+    entry = line if _name(line) == "Ntry" else _ancestor(line, "Ntry")
+    wanted = end_to_end_id(_order(case))
+    if wanted not in [_text(item) for item in line.iter() if _name(item) == "EndToEndId"]:
+        raise Unproven(f"the line does not carry EndToEndId {wanted}")
+    amounts = _under(line, "Amt") or _under(line, "AmtDtls", "TxAmt", "Amt") or _under(entry, "Amt")
+    if [_cents(amount) for amount in amounts] != [case.cents]:
+        raise Unproven("the line is not for the payout's amount")
+    if {*_texts(entry, "CdtDbtInd"), *_texts(line, "CdtDbtInd")} != {"DBIT"}:
+        raise Unproven("the line is not a debit")
+    if "BOOK" not in (_texts(entry, "Sts", "Cd") or _texts(entry, "Sts")):
+        raise Unproven("the line is not booked")
+    if _texts(entry, "RvslInd") not in ([], ["false"]):
+        raise Unproven("the line is a reversal")
+    payout_entry(case)
+    return f"{case.cents} cents booked, {told['path']}"
+
+
+def _document(case: Case, told: dict[str, str], what: str) -> Any:
+    """The root element of a file whose SHA-256 is the stated one; raises Unproven."""
+    content = unbase64(told["content"], what)
+    if sha256(content).hexdigest() != unhex(told["sha256"], f"{what}'s SHA-256", 32).hex():
+        raise Unproven(f"{what} does not have the SHA-256 that is stated")
+    case.file(told["sha256"].removeprefix("0x"), what)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        return etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        raise Unproven(f"{what} is not XML") from error
+
+
+def _order(case: Case) -> bytes:
+    return unhex(case.bundle["payout"]["order"], "payout.order", 32)
+
+
+def _name(element: Any) -> str:
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def _text(element: Any) -> str:
+    return (element.text or "").strip()
+
+
+def _under(element: Any, *names: str) -> list:
+    """The elements that a row of local names leads to."""
+    found = [element]
+    for name in names:
+        found = [child for parent in found for child in parent if _name(child) == name]
+    return found
+
+
+def _texts(element: Any, *names: str) -> list[str]:
+    return [_text(found) for found in _under(element, *names)]
+
+
+def _cents(amount: Any) -> int:
+    """Cents of an amount element in euro; raises Unproven for others."""
+    if amount.get("Ccy") != "EUR" or not _AMOUNT.fullmatch(_text(amount)):
+        raise Unproven("an amount is not in euro and cents")
+    try:
+        return int(Decimal(_text(amount)) * 100)
+    except InvalidOperation as error:
+        raise Unproven("an amount cannot be read") from error
+
+
+def _ancestor(element: Any, name: str) -> Any:
+    for above in element.iterancestors():
+        if _name(above) == name:
+            return above
+    raise Unproven(f"the line does not stand within {name}")
+
+
+def _at(document: Any, path: str) -> Any:
+    """The element at a path of local names, such as /Document/BkToCstmrStmt/Stmt[1]/Ntry[2].
+
+    A step without a number stands for the only element of its name.
+    """
+    found: list = [document]
+    if not _PATH.fullmatch(path):
+        raise Unproven("the line's path is not a path of local names")
+    root, *steps = _STEP.findall(path)
+    if root[0] != _name(document) or root[1] not in ("", "1"):
+        raise Unproven(f"the statement has no line at {path}")
+    for name, number in steps:
+        children = _under(found[0], name)
+        found = children[int(number) - 1 : int(number)] if number else children
+        if len(found) != 1:
+            raise Unproven(f"the statement has no line at {path}")
+    return found[0]

@@ -1,0 +1,136 @@
+"""The format of an audit bundle: its shape, its seal, and nothing that is not checked.
+
+Bytes are lower-case 0x-hex (records and files: base64), times Unix seconds, amounts integers in
+minor units as their names say. docs/AUDIT.md says of each field which stage checks it against what.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from .blocks import Unproven
+
+VERSION = 1
+
+# A proof: block hash, RLP of the header, position in the block, receipt trie nodes from the root.
+RECEIPT = {"block": str, "header": str, "index": int, "receipt": [str]}
+RECORD = {"protocol": str, "sha256": str, "record": str}
+CLAIM = {
+    "agreement": str,
+    "sequence": int,
+    "first_counter": int,
+    "last_counter": int,
+    "evidence": str,
+    "facts": str,
+}
+MANDATE = {
+    "payer": str,
+    "payee": str,
+    "device": str,
+    "product": str,
+    "cap": int,
+    "periodDays": int,
+    "window": int,
+    "expiry": int,
+    "firstCounter": int,
+    "requiredDomain": int,
+    "salt": str,
+    "terms": str,
+}
+POSTING = {"account": str, "asset": str, "amount_minor": int}
+ENTRY = {
+    "entry_id": str,
+    "kind": str,
+    "ref": str,
+    "postings": [POSTING],
+    "previous": str,
+    "hash": str,
+}
+
+
+class Maybe:
+    """A part that may be null: the payment has not come so far."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+SHAPE: dict[str, Any] = {
+    "version": int,
+    # whom the proofs are about: printed as trust roots, since a bundle cannot prove them
+    "chain": {"id": int, "rail": str, "registry": str, "committee": str},
+    # receipts with the registry's logs of this device, in chain order
+    "device": {"id": str, "history": [RECEIPT]},
+    # the records of the claim, in counter order, exactly as received
+    "evidence": [RECORD],
+    # the record that the run starts from (a meter's last claimed reading), where there is one
+    "anchor": Maybe(RECORD),
+    "product": str,  # the product's folder name: its rules derive the facts
+    # the claims as the oracles signed them; `position` is that of this payment's claim
+    "batch": {"claims": [CLAIM], "position": int, "signatures": [str]},
+    "mandate": {"fields": MANDATE, "signature": str, "opened": RECEIPT},
+    # receipts with the committee's seating logs, in chain order
+    "committee": [RECEIPT],
+    # the settlement; path: siblings from this payment's outcome up to the root of Settled
+    "settlement": {
+        **RECEIPT,
+        "transaction": [str],
+        "amount_micro": int,
+        "refusal": int,
+        "release_at": int,
+        "path": [str],
+    },
+    # the entries of this payment and of its payout, in the ledger's order
+    "ledger": Maybe([ENTRY]),
+    # the receipt that holds both Released and Redeemed; order: the payout's id
+    "payout": Maybe({**RECEIPT, "token": str, "order": str}),
+    # order: the pain.001; statement: the camt file, with the path of its line
+    "bank_file": Maybe({"sha256": str, "content": str}),
+    "bank_line": Maybe({"sha256": str, "content": str, "path": str}),
+    # SHA-256 of the canonical JSON of everything else
+    "digest": str,
+}
+# what a payment reaches one after the other: a part can be there only where the one before is
+LATER_PARTS = ("ledger", "payout", "bank_file", "bank_line")
+
+
+def check_shape(bundle: Any) -> None:
+    """Raises Unproven where a field is missing, unknown or of another type."""
+    _check(bundle, SHAPE, "bundle")
+    if bundle["version"] != VERSION:
+        raise Unproven(f"version {bundle['version']} is not known; this verifier reads {VERSION}")
+    present = [bundle[part] is not None for part in LATER_PARTS]
+    if present != sorted(present, reverse=True):
+        raise Unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
+
+
+def digest(bundle: dict[str, Any]) -> str:
+    """0x-hex SHA-256 of the bundle without its digest: sorted keys, no spaces, ASCII."""
+    rest = {key: value for key, value in bundle.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "0x" + sha256(text.encode()).hexdigest()
+
+
+def sealed(bundle: dict[str, Any]) -> dict[str, Any]:
+    """The bundle with the digest that belongs to it."""
+    return {**bundle, "digest": digest(bundle)}
+
+
+def _check(value: Any, shape: Any, where: str) -> None:
+    if isinstance(shape, Maybe):
+        if value is not None:
+            _check(value, shape.shape, where)
+    elif isinstance(shape, list):
+        if type(value) is not list:
+            raise Unproven(f"{where} is not a list")
+        for place, item in enumerate(value):
+            _check(item, shape[0], f"{where}[{place}]")
+    elif isinstance(shape, dict):
+        if type(value) is not dict or value.keys() != shape.keys():
+            raise Unproven(f"{where} does not have the fields {', '.join(shape)}")
+        for key, part in shape.items():
+            _check(value[key], part, f"{where}.{key}")
+    elif type(value) is not shape:
+        raise Unproven(f"{where} is not of type {shape.__name__}")

@@ -1,0 +1,122 @@
+"""What the stages of one verification hand to each other, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from device_adapters.types import Event
+from oracles.types import Claim, Terms
+
+from . import logs
+from .blocks import Header, Log, Unproven, proven, receipt_logs
+from .reading import unhex, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What the auditor knows from elsewhere; None (or empty): take the bundle's word and print it.
+
+    blocks: hashes of blocks known to be canonical; if any is given, each block of the bundle must
+    be among them. Addresses: lower- or mixed-case 0x-hex. files: SHA-256 (hex) of bank files known
+    from elsewhere; the same rule. min_domains: trust domains a quorum must span.
+    """
+
+    blocks: frozenset[str] = frozenset()
+    chain_id: int | None = None
+    rail: str | None = None
+    registry: str | None = None
+    committee: str | None = None
+    token: str | None = None
+    files: frozenset[str] = frozenset()
+    min_domains: int = 2
+
+
+@dataclass
+class Case:
+    """One bundle under verification; each stage reads what earlier ones found and adds its own."""
+
+    bundle: dict[str, Any]
+    anchors: Anchors
+    products: Mapping[str, Terms]
+    blocks: dict[int, str] = field(default_factory=dict)  # number: hash, as proofs are opened
+    files: list[str] = field(default_factory=list)  # SHA-256 of the bank files
+    device_id: bytes = b""
+    history: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    anchor: Event | None = None
+    claim: Claim | None = None
+    claim_hash: bytes = b""
+    payment: str = ""  # payment id, 0x-hex
+    signers: list[str] = field(default_factory=list)
+    quorum: int = 0
+    settlement_tx: str = ""
+    cents: int = 0
+    account: bytes = b""  # keccak256 of the payee's IBAN, as on chain
+
+    def address(self, contract: str) -> bytes:
+        """The 20 bytes of "rail", "registry" or "committee"."""
+        return unhex(self.bundle["chain"][contract], f"chain.{contract}", 20)
+
+    def receipt(self, proof: dict[str, Any], what: str) -> tuple[Header, list[Log]]:
+        """The block and the logs that a receipt proof leads to; raises Unproven."""
+        header = self._header(proof, what)
+        nodes = [unhex(node, f"a node of {what}") for node in proof["receipt"]]
+        return header, receipt_logs(proven(header.receipts_root, proof["index"], nodes))
+
+    def transaction(self, proof: dict[str, Any], what: str) -> bytes:
+        """The consensus bytes that a transaction proof leads to; raises Unproven."""
+        header = self._header(proof, what)
+        nodes = [unhex(node, f"a node of {what}") for node in proof["transaction"]]
+        return proven(header.transactions_root, proof["index"], nodes)
+
+    def events_of(self, proof: dict[str, Any], contract: str, what: str) -> list:
+        """(event name, arguments) of one of our contracts in a proven receipt."""
+        return self.events_at(proof, self.address(contract), what)
+
+    def events_at(self, proof: dict[str, Any], address: bytes, what: str) -> list:
+        """The same for any address (20 bytes)."""
+        return logs.events(self.receipt(proof, what)[1], address)
+
+    def history_of(
+        self, proofs: list[dict[str, Any]], contract: str, names: tuple[str, ...], subject: Any
+    ) -> list[tuple[str, tuple[Any, ...]]]:
+        """The named events of several proven receipts, which must stand in chain order.
+
+        subject: where not None, only events whose first argument it is. Each receipt must hold one.
+        """
+        found, before, what = [], (-1, -1), f"the {contract}'s history"
+        for proof in proofs:
+            place = (self._header(proof, what).number, proof["index"])
+            if place <= before:
+                raise Unproven(f"{what} is not in the order of the chain")
+            here = [
+                (name, arguments)
+                for name, arguments in self.events_of(proof, contract, what)
+                if name in names and subject in (None, arguments[0])
+            ]
+            if not here:
+                raise Unproven(f"{what} has a receipt that says nothing of it")
+            found, before = found + here, place
+        return found
+
+    def _header(self, proof: dict[str, Any], what: str) -> Header:
+        whole(proof["index"], 32, f"the index of {what}")
+        header = Header(unhex(proof["header"], f"the header of {what}"))
+        block = "0x" + header.hash.hex()
+        if block != proof["block"]:
+            raise Unproven(f"{what}: the header does not hash to block {proof['block']}")
+        if self.blocks.setdefault(header.number, block) != block:
+            raise Unproven(f"{what}: two blocks of the bundle have the number {header.number}")
+        known = {item.lower() for item in self.anchors.blocks}
+        if known and block not in known:
+            raise Unproven(f"{what}: block {header.number} ({block}) is not among the anchors")
+        return header
+
+    def file(self, sha256_hex: str, what: str) -> None:
+        """Notes a bank file, and holds it against the anchors."""
+        self.files.append(sha256_hex)
+        known = {item.lower().removeprefix("0x") for item in self.anchors.files}
+        if known and sha256_hex not in known:
+            raise Unproven(f"{what}: the file {sha256_hex} is not among the anchors")

@@ -1,0 +1,213 @@
+"""Stages claim, mandate and attestation: what was claimed, who agreed to pay, and who vouched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from eth_abi import encode
+from eth_abi.exceptions import EncodingError
+
+from oracles.attest import batch_digest, claim_hash, recover
+from oracles.merkle import evidence_root
+from oracles.rules import derive_claim
+from oracles.types import Agreement, Batch, Claim, Terms
+from orchestrator.core.identity import payment_id
+
+from .blocks import Unproven, keccak
+from .case import Case
+from .reading import unhex, whole
+
+_MANDATE_TYPES = {
+    "payer": "address",
+    "payee": "address",
+    "device": "bytes32",
+    "product": "address",
+    "cap": "uint48",
+    "periodDays": "uint16",
+    "window": "uint32",
+    "expiry": "uint32",
+    "firstCounter": "uint40",
+    "requiredDomain": "uint8",
+    "salt": "bytes32",
+    "terms": "bytes",
+}
+_MANDATE_TYPE = keccak(
+    f"Mandate({','.join(f'{kind} {name}' for name, kind in _MANDATE_TYPES.items())})".encode()
+)
+_DOMAIN_TYPE = keccak(
+    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+_SEATING = ("MemberSeated", "MemberUnseated", "MemberBarred")
+_SIZES = {"address": 20, "bytes32": 32, "bytes": None}
+
+
+def claim(case: Case) -> str:
+    """The claim is what the product's rules derive from exactly these records."""
+    batch = case.bundle["batch"]
+    if not 0 <= batch["position"] < len(batch["claims"]):
+        raise Unproven("the batch has no claim at that position")
+    case.claim = _claim(batch["claims"][batch["position"]])
+    rules = case.products.get(case.bundle["product"])
+    if rules is None:
+        raise Unproven(f"the product {case.bundle['product']!r} is not known")
+    _compare(case, rules)
+    case.claim_hash = claim_hash(case.claim)
+    case.payment = "0x" + payment_id(case.claim.agreement, case.claim.sequence).hex()
+    return f"facts and evidence root of {len(case.events)} records re-derived"
+
+
+def mandate(case: Case) -> str:
+    """The payer signed these terms, their hash is the agreement's id, and the rail opened it."""
+    mandate = case.bundle["mandate"]
+    fields = mandate["fields"]
+    agreement = mandate_hash(fields)
+    if agreement != case.claim.agreement:
+        raise Unproven("the mandate's hash is not the claim's agreement")
+    if unhex(fields["device"], "mandate.device") != case.device_id:
+        raise Unproven("the mandate is about another device")
+    digest = keccak(b"\x19\x01" + _domain(case, "proofrail", "rail") + agreement)
+    signature = unhex(mandate["signature"], "mandate.signature", 65)
+    if recover(digest, signature).lower() != fields["payer"]:
+        raise Unproven("the mandate is not signed by its payer")
+    opened = [
+        arguments[1:5]
+        for name, arguments in case.events_of(mandate["opened"], "rail", "mandate.opened")
+        if name == "AgreementOpened" and arguments[0] == agreement
+    ]
+    payer, payee, product = fields["payer"], fields["payee"], fields["product"]
+    if opened != [(payer, payee, case.device_id, product)]:
+        raise Unproven("the rail did not open this agreement in that transaction")
+    return f"agreement 0x{agreement.hex()} signed by {payer}"
+
+
+def attestation(case: Case) -> str:
+    """Enough seated oracles, from enough trust domains, signed exactly this batch."""
+    seats = _seats(case)
+    batch = case.bundle["batch"]
+    chain = case.bundle["chain"]
+    digest = batch_digest(_batch(case), chain["id"], chain["committee"])
+    case.signers = [
+        recover(digest, unhex(signature, "an oracle's signature", 65)).lower()
+        for signature in batch["signatures"]
+    ]
+    strangers = [signer for signer in case.signers if signer not in seats]
+    if strangers:
+        raise Unproven(f"a signature is of {strangers[0]}, who has no seat in the committee")
+    if case.signers != sorted(set(case.signers)):
+        raise Unproven("the signers are not in ascending order, each once")
+    domains = {seats[signer] for signer in case.signers}
+    if len(case.signers) < case.quorum:
+        raise Unproven(f"{len(case.signers)} signatures where {case.quorum} are a quorum")
+    if len(domains) < case.anchors.min_domains:
+        raise Unproven(f"the signers come from {len(domains)} trust domain(s)")
+    required = case.bundle["mandate"]["fields"]["requiredDomain"]
+    if required and required not in domains:
+        raise Unproven(f"no signer is of trust domain {required}, which the mandate requires")
+    return f"{len(case.signers)} of {len(seats)} oracles from {len(domains)} trust domains"
+
+
+def _compare(case: Case, rules: Terms) -> None:
+    """Holds the claim against its records; the facts only under terms that are the agreement's.
+
+    Other terms are no fault of the claim: stage `mandate` names them, since their hash differs.
+    """
+    parts = ["first_counter", "last_counter", "evidence"]
+    if mandate_hash(case.bundle["mandate"]["fields"]) == case.claim.agreement:
+        derived = derive_claim(
+            _agreement(case), rules, case.claim.sequence, case.anchor, case.events
+        )
+        parts.append("facts")
+    else:
+        first, last = case.events[0], case.events[-1]
+        root = evidence_root([event.evidence_hash for event in case.events])
+        derived = replace(
+            case.claim, first_counter=first.counter, last_counter=last.counter, evidence=root
+        )
+    for part in parts:
+        if getattr(derived, part) != getattr(case.claim, part):
+            raise Unproven(f"the claim's {part} is not what the records give")
+
+
+def read_claims(case: Case) -> list[Claim]:
+    """The claims of the batch, in order; raises Unproven where a field does not fit its type."""
+    return [_claim(told) for told in case.bundle["batch"]["claims"]]
+
+
+def mandate_hash(fields: dict[str, Any]) -> bytes:
+    """EIP-712 struct hash of a mandate: the agreement's id."""
+    values = [_value(fields[name], kind, name) for name, kind in _MANDATE_TYPES.items()]
+    kinds = ["bytes32" if kind == "bytes" else kind for kind in _MANDATE_TYPES.values()]
+    values[-1] = keccak(values[-1])
+    try:
+        return keccak(encode(["bytes32", *kinds], [_MANDATE_TYPE, *values]))
+    except EncodingError as error:
+        raise Unproven("a number of the mandate does not fit its type") from error
+
+
+def _value(value: Any, kind: str, name: str) -> Any:
+    if isinstance(value, int):
+        return value
+    data = unhex(value, f"mandate.{name}", _SIZES[kind])
+    return value if kind == "address" else data
+
+
+def _domain(case: Case, name: str, contract: str) -> bytes:
+    names = [keccak(name.encode()), keccak(b"1")]
+    chain_id = whole(case.bundle["chain"]["id"], 256, "chain.id")
+    values = [_DOMAIN_TYPE, *names, chain_id, case.address(contract)]
+    return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
+
+
+def _claim(told: dict[str, Any]) -> Claim:
+    return Claim(
+        agreement=unhex(told["agreement"], "claim.agreement", 32),
+        sequence=whole(told["sequence"], 32, "claim.sequence"),
+        first_counter=whole(told["first_counter"], 40, "claim.first_counter"),
+        last_counter=whole(told["last_counter"], 40, "claim.last_counter"),
+        evidence=unhex(told["evidence"], "claim.evidence", 32),
+        facts=unhex(told["facts"], "claim.facts"),
+    )
+
+
+def _agreement(case: Case) -> Agreement:
+    fields = case.bundle["mandate"]["fields"]
+    return Agreement(
+        agreement=case.claim.agreement,
+        device=case.events[0].device,
+        device_id=case.device_id,
+        product=case.bundle["product"],
+        terms=unhex(fields["terms"], "mandate.terms"),
+        opened_at=0,
+        expires_at=fields["expiry"],
+        first_counter=fields["firstCounter"],
+    )
+
+
+def _batch(case: Case) -> Batch:
+    product = case.bundle["mandate"]["fields"]["product"]
+    return Batch(case.bundle["chain"]["rail"], product, tuple(read_claims(case)))
+
+
+def _seats(case: Case) -> dict[str, int]:
+    """{member: trust domain} after the proven seating history; also sets the quorum.
+
+    Each log carries the number of seats after it, so a log left out in between is noticed; one
+    left out at the end is not, and the settlement's own success on chain speaks for that.
+    """
+    seats: dict[str, int] = {}
+    barred: set[str] = set()
+    for name, arguments in case.history_of(case.bundle["committee"], "committee", _SEATING, None):
+        member = arguments[0]
+        if name == "MemberSeated":
+            seats[member] = arguments[1]
+        elif name == "MemberUnseated":
+            seats.pop(member, None)
+        elif name == "MemberBarred":
+            barred.add(member)
+        if name in ("MemberSeated", "MemberUnseated") and arguments[-1] != len(seats):
+            raise Unproven("the committee's history has a gap")
+    if not seats:
+        raise Unproven("the committee's history seats nobody")
+    case.quorum = len(seats) - (len(seats) - 1) // 3
+    return {member: domain for member, domain in seats.items() if member not in barred}

@@ -1,0 +1,62 @@
+"""Reads our contracts' events out of proven logs, as contracts/interfaces declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from eth_abi import decode
+from eth_abi.exceptions import DecodingError
+
+from .blocks import Log, Unproven, keccak
+
+# name: (indexed arguments, the others), in the order of the declaration: indexed ones come first
+EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "DeviceEnrolled": (
+        ("bytes32",),
+        ("uint8", "bytes32", "bytes32", "address", "bytes32", "uint40"),
+    ),
+    "KeyRotated": (("bytes32",), ("uint8", "bytes32", "bytes32", "uint40")),
+    "DeviceSuspended": (("bytes32",), ("uint40",)),
+    "DeviceResumed": (("bytes32",), ("uint40",)),
+    "DeviceRevoked": (("bytes32",), ("uint40",)),
+    "CompromiseDeclared": (("bytes32",), ("uint40", "uint40")),
+    "MemberSeated": (("address",), ("uint8", "uint256")),
+    "MemberUnseated": (("address",), ("uint256",)),
+    "MemberBarred": (("address", "bytes32"), ("uint32",)),
+    "AgreementOpened": (
+        ("bytes32", "address", "address"),
+        ("bytes32", "address", "uint32", "uint40", "bytes"),
+    ),
+    "Settled": (("uint256", "bytes32", "address"), ("uint32", "bytes")),
+    "Released": (("address",), ("uint256", "uint32[]")),
+    "Redeemed": (("bytes32", "address", "address"), ("bytes32", "uint256")),
+}
+TOPICS = {
+    keccak(f"{name}({','.join(indexed + others)})".encode()): name
+    for name, (indexed, others) in EVENTS.items()
+}
+
+
+def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
+    """(event name, arguments) of the known events that `address` (20 bytes) emitted, in order.
+
+    Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex. Raises Unproven
+    where a contract speaks one of our events with other data than declared.
+    """
+    found = []
+    for log in logs:
+        name = TOPICS.get(log.topics[0]) if log.topics and log.address == address else None
+        if name:
+            found.append((name, _arguments(name, log)))
+    return found
+
+
+def _arguments(name: str, log: Log) -> tuple[Any, ...]:
+    indexed, others = EVENTS[name]
+    if len(log.topics) != len(indexed) + 1:
+        raise Unproven(f"a {name} log has {len(log.topics) - 1} indexed arguments")
+    try:
+        return (*decode(indexed, b"".join(log.topics[1:])), *decode(others, log.data))
+    except (DecodingError, OverflowError) as error:
+        raise Unproven(f"a {name} log holds other data than declared") from error

@@ -1,0 +1,189 @@
+"""Stages settlement, ledger and payout: what the chain decided, and that the books say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_abi import decode, encode
+from eth_abi.exceptions import DecodingError
+
+from oracles.merkle import climbs
+from oracles.types import Claim
+from orchestrator.core import ledger as books
+from orchestrator.errors import Halt
+
+from .blocks import Unproven, keccak, transaction_call
+from .case import Case
+from .consent import read_claims
+from .reading import unhex, whole
+
+_CLAIM = "(bytes32,uint32,uint40,uint40,bytes32,bytes)"
+_SETTLE = (f"(address,{_CLAIM}[])", "bytes[]")
+SETTLE_SELECTOR = keccak(f"settle({','.join(_SETTLE)})".encode())[:4]
+_OUTCOME = ("bytes32", "bytes32", "address", "uint48", "uint8", "uint32")
+OUTCOME_BYTES = 7  # uint48 amount, uint8 refusal
+NOBODY = "0x" + "00" * 20  # a refused claim's leaf has no payee
+_PAYOUT_KINDS = ("released", "redeemed", "payout_booked")
+
+
+def settlement(case: Case) -> str:
+    """The settlement carried exactly this batch, succeeded, and its root holds this outcome."""
+    told, batch = case.bundle["settlement"], case.bundle["batch"]
+    transaction = case.transaction(told, "the settlement")
+    case.settlement_tx = "0x" + keccak(transaction).hex()
+    if settle_call(transaction, case.address("rail")) != _signed_batch(case):
+        raise Unproven("the settlement's call is not the batch that the oracles signed")
+    root, product, packed = _settled(case, told)
+    if product != case.bundle["mandate"]["fields"]["product"]:
+        raise Unproven("the settlement is of another product")
+    at = batch["position"] * OUTCOME_BYTES
+    amount = whole(told["amount_micro"], 48, "settlement.amount_micro").to_bytes(6, "big")
+    refusal = whole(told["refusal"], 8, "settlement.refusal").to_bytes(1, "big")
+    if len(packed) != len(batch["claims"]) * OUTCOME_BYTES:
+        raise Unproven("the settlement has not one outcome for each claim")
+    if packed[at : at + OUTCOME_BYTES] != amount + refusal:
+        raise Unproven("the amount or the refusal is not what the settlement says of this claim")
+    path = [unhex(node, "settlement.path", 32) for node in told["path"]]
+    if not climbs(_leaf(case), path, root):
+        raise Unproven("the outcome does not lead to the settlement's root")
+    return f"{told['amount_micro']} micro-euro, refusal {told['refusal']}, in {case.settlement_tx}"
+
+
+def ledger(case: Case) -> str:
+    """Entries balance, hash, and say of this payment what the chain says."""
+    entries = case.bundle["ledger"]
+    for told in entries:
+        _check_entry(told)
+    wanted = _expected_settled(case)
+    settled = [_entry(told) for told in entries if told["kind"] == "settled"]
+    if settled != wanted:
+        raise Unproven("the ledger does not hold the entry that the settlement's outcome asks for")
+    strange = {told["kind"] for told in entries} - {"settled", *_PAYOUT_KINDS}
+    if strange:
+        raise Unproven(f"the ledger's entries include others: {', '.join(sorted(strange))}")
+    return f"{len(entries)} entries"
+
+
+def payout(case: Case) -> str:
+    """The money was released to the payee and redeemed against a payout order, as booked."""
+    told, payee = case.bundle["payout"], case.bundle["mandate"]["fields"]["payee"]
+    released = _released(case, told, payee)
+    token = unhex(told["token"], "payout.token", 20)
+    order = unhex(told["order"], "payout.order", 32)
+    redeemed = [
+        arguments
+        for name, arguments in case.events_at(told, token, "the payout")
+        if name == "Redeemed" and arguments[0] == order
+    ]
+    if len(redeemed) != 1:
+        raise Unproven("the token did not redeem that payout order in that transaction")
+    _, holder, beneficiary, case.account, case.cents = redeemed[0]
+    if (holder, beneficiary) != (case.bundle["chain"]["rail"], payee):
+        raise Unproven("the payout order is not from the rail to the payee")
+    if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
+        raise Unproven("the payout order is for less than was released")
+    _booked(case, "released", lambda ref: books.released(ref, payee, released))
+    _booked(case, "redeemed", lambda ref: books.redeemed(told["order"], payee, case.cents))
+    return f"{case.cents} cents ordered by {told['order']}"
+
+
+def payout_entry(case: Case) -> None:
+    """The ledger's entry for the bank's debit of this payout; raises Unproven."""
+    order = case.bundle["payout"]["order"]
+    _booked(case, "payout_booked", lambda ref: books.payout_booked(order, case.cents))
+
+
+def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list[bytes]]:
+    """(product, claims, signatures) of a `settle` call on `rail`; raises Unproven for others."""
+    called, data = transaction_call(transaction)
+    if called != rail or data[:4] != SETTLE_SELECTOR:
+        raise Unproven("the transaction is not a settlement on the rail")
+    try:
+        (product, claims), signatures = decode(_SETTLE, data[4:])
+    except (DecodingError, OverflowError) as error:
+        raise Unproven("the settlement's call cannot be decoded") from error
+    return product, [Claim(*claim) for claim in claims], list(signatures)
+
+
+def outcome_leaf(
+    payment: bytes, claim: bytes, payee: str, amount: int, refusal: int, release_at: int
+) -> bytes:
+    """The settlement tree's leaf: keccak256(keccak256(abi.encode(Outcome)))."""
+    return keccak(keccak(encode(_OUTCOME, [payment, claim, payee, amount, refusal, release_at])))
+
+
+def _signed_batch(case: Case) -> tuple[str, list[Claim], list[bytes]]:
+    batch = case.bundle["batch"]
+    signatures = [unhex(signature, "an oracle's signature") for signature in batch["signatures"]]
+    return case.bundle["mandate"]["fields"]["product"], read_claims(case), signatures
+
+
+def _settled(case: Case, told: dict[str, Any]) -> tuple[bytes, str, bytes]:
+    """(root, product, packed outcomes) of the receipt's one Settled log."""
+    events = [
+        arguments
+        for name, arguments in case.events_of(told, "rail", "the settlement")
+        if name == "Settled"
+    ]
+    if len(events) != 1:
+        raise Unproven(f"the settlement's receipt holds {len(events)} Settled logs")
+    _, root, product, _, packed = events[0]
+    return root, product, packed
+
+
+def _leaf(case: Case) -> bytes:
+    told = case.bundle["settlement"]
+    payee = NOBODY if told["refusal"] else case.bundle["mandate"]["fields"]["payee"]
+    release_at = whole(told["release_at"], 32, "settlement.release_at")
+    payment = unhex(case.payment, "the payment id", 32)
+    amount, refusal = told["amount_micro"], told["refusal"]
+    return outcome_leaf(payment, case.claim_hash, payee, amount, refusal, release_at)
+
+
+def _check_entry(told: dict[str, Any]) -> None:
+    entry = _entry(told)
+    try:
+        rebuilt = books.entry(
+            entry.kind, entry.ref, [(p.account, p.asset, p.amount_minor) for p in entry.postings]
+        )
+    except Halt as error:
+        raise Unproven(f"the ledger's entry {told['kind']} does not balance") from error
+    if rebuilt != entry:
+        raise Unproven(f"the ledger's entry {told['kind']} has another id")
+    if books.chain_hash(told["previous"], entry) != told["hash"]:
+        raise Unproven(f"the ledger's entry {told['kind']} does not have its hash")
+
+
+def _entry(told: dict[str, Any]) -> books.Entry:
+    postings = tuple(books.Posting(**posting) for posting in told["postings"])
+    return books.Entry(told["entry_id"], told["kind"], told["ref"], postings)
+
+
+def _expected_settled(case: Case) -> list[books.Entry]:
+    told, fields = case.bundle["settlement"], case.bundle["mandate"]["fields"]
+    if told["refusal"] or not told["amount_micro"]:
+        return []
+    agreement = "0x" + case.claim.agreement.hex()
+    return [books.settled(case.payment, agreement, fields["payee"], told["amount_micro"])]
+
+
+def _released(case: Case, told: dict[str, Any], payee: str) -> int:
+    """The amount of the Released log that this payment's release time is part of."""
+    outcome = case.bundle["settlement"]
+    amounts = [
+        arguments[1]
+        for name, arguments in case.events_of(told, "rail", "the payout")
+        if name == "Released"
+        and arguments[0] == payee
+        and outcome["release_at"] in arguments[2]
+        and arguments[1] >= outcome["amount_micro"]
+    ]
+    if len(amounts) != 1:
+        raise Unproven("the rail did not release this payment in that transaction")
+    return amounts[0]
+
+
+def _booked(case: Case, kind: str, expected: Any) -> None:
+    found = [_entry(told) for told in case.bundle["ledger"] if told["kind"] == kind]
+    if len(found) != 1 or found[0] != expected(found[0].ref):
+        raise Unproven(f"the ledger does not hold the entry {kind} that the payout asks for")

@@ -1,0 +1,175 @@
+"""Re-checks a bundle from the bundle alone and names the first thing that does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from eth_abi.exceptions import DecodingError, EncodingError
+
+from device_adapters.types import Rejected
+from oracles.types import Terms
+
+from . import bank, consent, device, settlement
+from .blocks import Unproven
+from .bundle import check_shape, digest
+from .case import Anchors, Case
+
+
+class Stage(StrEnum):
+    """What is checked, in this order; docs/AUDIT.md says what each stage holds against what."""
+
+    FORMAT = "format"
+    DEVICE_KEY = "device_key"
+    EVIDENCE = "evidence"
+    EVENTS = "events"
+    CLAIM = "claim"
+    MANDATE = "mandate"
+    ATTESTATION = "attestation"
+    SETTLEMENT = "settlement"
+    LEDGER = "ledger"
+    PAYOUT = "payout"
+    BANK_FILE = "bank_file"
+    BANK_LINE = "bank_line"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage's answer: what holds, or what does not."""
+
+    stage: Stage
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """steps: in order, up to the first that fails. trust: what the bundle rests on, JSON-ready."""
+
+    steps: list[Step]
+    failed: Step | None
+    trust: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        return self.failed is None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything holds, up to the line of the bank statement."""
+        return self.ok and any(step.stage is Stage.BANK_LINE for step in self.steps)
+
+
+# every stage reads only what is in the bundle; those of a part that is null are left out
+_STAGES: tuple[tuple[Stage, Callable[[Case], str]], ...] = (
+    (Stage.DEVICE_KEY, device.device_key),
+    (Stage.EVIDENCE, device.evidence),
+    (Stage.EVENTS, device.events),
+    (Stage.CLAIM, consent.claim),
+    (Stage.MANDATE, consent.mandate),
+    (Stage.ATTESTATION, consent.attestation),
+    (Stage.SETTLEMENT, settlement.settlement),
+    (Stage.LEDGER, settlement.ledger),
+    (Stage.PAYOUT, settlement.payout),
+    (Stage.BANK_FILE, bank.bank_file),
+    (Stage.BANK_LINE, bank.bank_line),
+)
+# where each address that the auditor may expect is used first
+_EXPECTED = {
+    Stage.DEVICE_KEY: "registry",
+    Stage.MANDATE: "rail",
+    Stage.ATTESTATION: "committee",
+    Stage.PAYOUT: "token",
+}
+# Beside Unproven: what libraries raise on bytes that are not what they should be. Anything else
+# is our own bug and must be seen.
+_MALFORMED = (
+    Rejected,
+    DecodingError,
+    EncodingError,
+    ValueError,
+    OverflowError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    RecursionError,
+)
+
+
+def verify(bundle: Any, products: Mapping[str, Terms], anchors: Anchors | None = None) -> Report:
+    """Checks every stage until one fails; pure, and raises nothing whatever the bundle holds.
+
+    products: {name: rules} of the payment products, handed in since they live above this package.
+    """
+    case = Case(bundle, anchors or Anchors(), products)
+    steps = [_step(Stage.FORMAT, _format, case)]
+    for stage, check in _STAGES:
+        if not steps[-1].ok:
+            break
+        if bundle.get(stage.value, ...) is not None:
+            steps.append(_step(stage, check, case))
+    if steps[-1].ok:
+        # last, so that each change is named by the stage that it harms
+        steps.append(_step(Stage.FORMAT, _seal, case))
+    failed = None if steps[-1].ok else steps[-1]
+    shaped = steps[0].ok
+    return Report(steps, failed, _trust(case) if shaped else {})
+
+
+def _step(stage: Stage, check: Callable[[Case], str], case: Case) -> Step:
+    try:
+        _hold_against_anchors(stage, case)
+        return Step(stage, True, check(case))
+    except Unproven as error:
+        return Step(stage, False, str(error))
+    except _MALFORMED as error:
+        return Step(stage, False, f"malformed: {type(error).__name__}: {error}"[:500])
+
+
+def _format(case: Case) -> str:
+    check_shape(case.bundle)
+    return f"version {case.bundle['version']}"
+
+
+def _seal(case: Case) -> str:
+    if case.bundle["digest"] != digest(case.bundle):
+        raise Unproven("the digest is not that of the bundle")
+    return f"digest {case.bundle['digest']}"
+
+
+def _hold_against_anchors(stage: Stage, case: Case) -> None:
+    """The addresses and the chain must be those that the auditor expects, where any are given."""
+    name = _EXPECTED.get(stage)
+    if name is None:
+        return
+    part = case.bundle["payout"] if name == "token" else case.bundle["chain"]
+    expected = getattr(case.anchors, name)
+    if expected is not None and part[name] != expected.lower():
+        raise Unproven(f"the {name} is {part[name]}, not {expected.lower()}")
+    chain_id = case.anchors.chain_id
+    if stage is Stage.MANDATE and chain_id not in (None, case.bundle["chain"]["id"]):
+        raise Unproven(f"the chain is {case.bundle['chain']['id']}, not {chain_id}")
+
+
+def _trust(case: Case) -> dict[str, Any]:
+    """What the bundle cannot prove by itself, as plain values; see docs/AUDIT.md."""
+    payout = case.bundle["payout"]
+    return {
+        "chain_id": case.bundle["chain"]["id"],
+        "rail": case.bundle["chain"]["rail"],
+        "registry": case.bundle["chain"]["registry"],
+        "committee": case.bundle["chain"]["committee"],
+        "token": payout["token"] if payout else None,
+        "product": case.bundle["mandate"]["fields"]["product"],
+        "signers": case.signers,
+        "quorum": case.quorum,
+        "min_domains": case.anchors.min_domains,
+        "blocks": {str(number): block for number, block in sorted(case.blocks.items())},
+        "blocks_anchored": bool(case.anchors.blocks),
+        "files": [f"0x{name}" for name in case.files],
+        "files_anchored": bool(case.anchors.files),
+        "settlement": case.settlement_tx,
+        "payment": case.payment,
+    }
