@@ -6,7 +6,7 @@ derives the same proposals again. So nothing here depends on the order in which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -56,29 +56,34 @@ def content_id(event: Event) -> bytes:
     return sha256(event.signed.content).digest()
 
 
-def screen(
-    agreement: Agreement | None,
-    known: Mapping[int, bytes],
-    new: Iterable[Event],
-    last_claimed: int = -1,
-) -> list[Verdict]:
-    """What can be said of new genuine events at once, whatever else may still arrive.
+def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[Verdict]:
+    """Which of the new genuine events were taken before: DUPLICATE, or COUNTER_REPLAYED.
 
-    known: counter -> content_id of the events of this device that were taken before. DUPLICATE and
-    COUNTER_REPLAYED also hold within `new`. What depends on neighbours is said by `runs`.
+    known: event_id -> content_id of what was taken before; what stands twice in `new` counts too.
     """
     seen = dict(known)
+    return [_repeated(seen, event) for event in new]
+
+
+def screen(
+    new: Iterable[Event],
+    known: Mapping[bytes, bytes],
+    agreement_of: Callable[[bytes], Agreement | None],
+    last_claimed: Mapping[bytes, int],
+) -> list[Verdict]:
+    """What can be said of new genuine events at once, whatever else may still arrive, in order.
+
+    known: as for `repeats`. agreement_of: the agreement of a device id. last_claimed: agreement id
+    -> last counter that stands in a claim (absent: none yet). What depends on an event's
+    neighbours is said by `runs`.
+    """
     verdicts = []
-    for event in new:
-        content = content_id(event)
-        before = seen.setdefault(event.counter, b"")
-        if not before:
-            seen[event.counter] = content
-        verdicts.append(
-            _seen_before(event, before == content)
-            if before
-            else _alone(agreement, event, last_claimed)
-        )
+    for verdict in repeats(known, new):
+        if verdict.doubt is None:
+            agreement = agreement_of(verdict.event.device_id)
+            claimed = last_claimed.get(agreement.agreement, -1) if agreement else -1
+            verdict = _alone(agreement, verdict.event, claimed)
+        verdicts.append(verdict)
     return verdicts
 
 
@@ -132,8 +137,13 @@ def derive_claim(
     )
 
 
-def _seen_before(event: Event, same: bool) -> Verdict:
-    if same:
+def _repeated(seen: dict[bytes, bytes], event: Event) -> Verdict:
+    content = content_id(event)
+    before = seen.get(event.event_id)
+    if before is None:
+        seen[event.event_id] = content
+        return Verdict(event)
+    if before == content:
         return Verdict(event, Doubt.DUPLICATE, f"counter {event.counter} was taken before")
     detail = f"counter {event.counter} was taken before with other content"
     return Verdict(event, Doubt.COUNTER_REPLAYED, detail)

@@ -1,0 +1,199 @@
+"""What is said to an oracle and what it answers, as JSON; both ends read it here, and strictly.
+
+Integers are JSON integers, hashes and bytes hex with 0x, records base64 (they may be any bytes).
+Unknown, missing, doubled or wrongly typed fields are refused as a whole: `Rejected`, MALFORMED.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from device_adapters import strict_json
+from device_adapters.types import Message, Reason, Rejected
+
+from .types import Claim, Doubt
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_CLAIMS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A batch to attest: one product's claims in strictly ascending agreement order.
+
+    anchors: agreement id -> last counter the caller takes as claimed; optional, only compared.
+    evidence: records the oracle may lack, verified like any others (no device vouched for: "").
+    """
+
+    product: str
+    claims: tuple[Claim, ...]
+    anchors: Mapping[bytes, int] = field(default_factory=dict)
+    evidence: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the claim at `index` is not attested."""
+
+    index: int
+    reason: Doubt
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A signature over the whole batch, or the refusals that stand in its way; never both."""
+
+    oracle: str
+    signature: bytes | None
+    refusals: tuple[Refusal, ...] = ()
+
+
+def write_request(request: Request) -> bytes:
+    return _dumps(
+        {
+            "product": request.product,
+            "claims": [_claim_out(claim) for claim in request.claims],
+            "anchors": {_hex(key): counter for key, counter in request.anchors.items()},
+            "evidence": [_message_out(message) for message in request.evidence],
+        }
+    )
+
+
+def read_request(body: bytes) -> Request:
+    fields = _fields(_loads(body), product=str, claims=list, anchors=dict, evidence=list)
+    if len(fields["claims"]) > MAX_CLAIMS:
+        raise _bad(f"at most {MAX_CLAIMS} claims are taken at once")
+    return Request(
+        product=fields["product"],
+        claims=tuple(_claim_in(item) for item in fields["claims"]),
+        anchors={_bytes(key, 32): _uint(counter, 40) for key, counter in fields["anchors"].items()},
+        evidence=tuple(_message_in(item) for item in fields["evidence"]),
+    )
+
+
+def write_answer(answer: Answer) -> bytes:
+    return _dumps(
+        {
+            "oracle": answer.oracle,
+            "signature": _hex(answer.signature) if answer.signature else None,
+            "refusals": [
+                {"index": refusal.index, "reason": refusal.reason, "detail": refusal.detail}
+                for refusal in answer.refusals
+            ],
+        }
+    )
+
+
+def read_answer(body: bytes) -> Answer:
+    fields = _fields(_loads(body), oracle=str, signature=(str, type(None)), refusals=list)
+    signature = fields["signature"]
+    return Answer(
+        oracle=fields["oracle"],
+        signature=None if signature is None else _bytes(signature, 65),
+        refusals=tuple(_refusal_in(item) for item in fields["refusals"]),
+    )
+
+
+def _claim_out(claim: Claim) -> dict[str, Any]:
+    return {
+        "agreement": _hex(claim.agreement),
+        "sequence": claim.sequence,
+        "first_counter": claim.first_counter,
+        "last_counter": claim.last_counter,
+        "evidence": _hex(claim.evidence),
+        "facts": _hex(claim.facts),
+    }
+
+
+def _claim_in(item: Any) -> Claim:
+    fields = _fields(
+        item,
+        agreement=str,
+        sequence=int,
+        first_counter=int,
+        last_counter=int,
+        evidence=str,
+        facts=str,
+    )
+    return Claim(
+        agreement=_bytes(fields["agreement"], 32),
+        sequence=_uint(fields["sequence"], 32),
+        first_counter=_uint(fields["first_counter"], 40),
+        last_counter=_uint(fields["last_counter"], 40),
+        evidence=_bytes(fields["evidence"], 32),
+        facts=_bytes(fields["facts"]),
+    )
+
+
+def _message_out(message: Message) -> dict[str, str]:
+    record = b64encode(message.body).decode()
+    return {"device": message.device, "protocol": message.protocol, "record": record}
+
+
+def _message_in(item: Any) -> Message:
+    fields = _fields(item, device=str, protocol=str, record=str)
+    try:
+        body = a2b_base64(fields["record"], strict_mode=True)
+    except (Base64Error, ValueError):
+        raise _bad("a record is not base64") from None
+    return Message(fields["protocol"], fields["device"], body, source="http")
+
+
+def _refusal_in(item: Any) -> Refusal:
+    fields = _fields(item, index=int, reason=str, detail=str)
+    try:
+        return Refusal(_uint(fields["index"], 16), Doubt(fields["reason"]), fields["detail"])
+    except ValueError:
+        raise _bad(f"no such reason: {fields['reason'][:60]}") from None
+
+
+def _fields(item: Any, **wanted: Any) -> dict[str, Any]:
+    """The object's fields: exactly those wanted, each of its type (a bool is no int)."""
+    if not isinstance(item, dict) or item.keys() != wanted.keys():
+        raise _bad(f"an object with exactly {', '.join(wanted)} is wanted")
+    for name, kind in wanted.items():
+        if not isinstance(item[name], kind) or isinstance(item[name], bool):
+            raise _bad(f"{name} has the wrong type")
+    return item
+
+
+def _bytes(text: Any, size: int | None = None) -> bytes:
+    try:
+        value = bytes.fromhex(text[2:]) if text.startswith("0x") and " " not in text else None
+    except ValueError:
+        value = None
+    if value is None or (size is not None and len(value) != size):
+        raise _bad(f"0x and {'hex' if size is None else f'{size} bytes in hex'} are wanted")
+    return value
+
+
+def _uint(value: Any, bits: int) -> int:
+    if type(value) is not int or not 0 <= value < 1 << bits:
+        raise _bad(f"a uint{bits} is wanted")
+    return value
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return strict_json.decode(body.decode())
+    except UnicodeDecodeError:
+        raise Rejected(Reason.NOT_UTF8, "the body is not UTF-8") from None
+
+
+def _bad(detail: str) -> Rejected:
+    return Rejected(Reason.MALFORMED, detail)
