@@ -1,0 +1,131 @@
+"""The channel to the bank as a pair of folders: each file goes once, and none is ever half there.
+
+A crash at any point is repaired by calling the same function again. Between placing a file and
+noting that it was placed a bank may take it away unseen; then it is sent again with the same name
+and the same MsgId, which the bank refuses as a repetition.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from orchestrator.errors import Halt, Retry
+
+MAX_FILE_BYTES = 32 * 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """outbox: where the bank fetches (it may keep what it took in outbox/archive).
+    inbox: where it delivers. outbox/sent, inbox/archive and inbox/rejected are ours."""
+
+    outbox: Path
+    inbox: Path
+
+    def send(self, name: str, data: bytes) -> bool:
+        """Places a file once; False where it was there before.
+
+        Raises Halt for another content under a used name, Retry where the disk does not take it.
+        """
+        if not _NAME.fullmatch(name):
+            raise Halt(f"{name!r} is no file name for the bank: letters, digits, '.', '_' and '-'")
+        noted = self.outbox / "sent" / name
+        try:
+            for place in (noted, self.outbox / name, self.outbox / "archive" / name):
+                if place.exists():
+                    _must_equal(place, data)
+                    if place != noted:
+                        write_atomically(noted, data)
+                    return False
+            write_atomically(self.outbox / name, data)
+            write_atomically(noted, data)
+        except OSError as error:
+            raise Retry(f"the bank's outbox does not take {name}: {error}") from error
+        return True
+
+    def receive(self) -> list[tuple[str, bytes]]:
+        """Files waiting in the inbox, by name; call `done` or `reject` once each is stored.
+
+        What cannot be read as a file of bearable size is put aside in rejected/.
+        """
+        files = []
+        for path in sorted(self.inbox.iterdir()) if self.inbox.is_dir() else ():
+            if path.name.startswith(".") or path.name in ("archive", "rejected"):
+                continue
+            try:
+                if path.is_symlink() or not path.is_file():
+                    raise OSError("not a plain file")
+                if path.stat().st_size > MAX_FILE_BYTES:
+                    raise OSError(f"more than {MAX_FILE_BYTES} bytes")
+                files.append((path.name, path.read_bytes()))
+            except FileNotFoundError:
+                continue  # the bank took it back between listing and reading
+            except OSError:
+                self._move(path, "rejected")
+        return files
+
+    def done(self, name: str) -> None:
+        """Puts a stored file into archive/; a second call changes nothing."""
+        self._move(self.inbox / _plain(name), "archive")
+
+    def reject(self, name: str) -> None:
+        """Puts a refused file into rejected/, kept for inspection."""
+        self._move(self.inbox / _plain(name), "rejected")
+
+    def _move(self, path: Path, folder: str) -> None:
+        target = self.inbox / folder / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path):
+            return
+        if target.exists() and path.is_file() and not path.is_symlink():
+            data = path.read_bytes()
+            if target.read_bytes() != data:  # another file under a name used before: keep both
+                target = target.with_name(f"{sha256(data).hexdigest()[:16]}-{path.name}")
+        elif os.path.lexists(target):
+            target = _free(target)
+        os.replace(path, target)
+        _sync_folder(target.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The file is absent or whole, and on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _must_equal(path: Path, data: bytes) -> None:
+    if path.read_bytes() != data:
+        raise Halt(f"{path.name} went to the bank with other bytes: a second content under one "
+                   "name would order money twice. Compare both; send under a new message id.")
+
+
+def _free(path: Path) -> Path:
+    number = 1
+    while os.path.lexists(path.with_name(f"{number}-{path.name}")):
+        number += 1
+    return path.with_name(f"{number}-{path.name}")
+
+
+def _plain(name: str) -> str:
+    if Path(name).name != name:
+        raise Halt(f"{name!r} is not the name of a received file")
+    return name
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,124 @@
+"""The nouns of the bank door: payouts out; statements, status reports and refusals in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core.reconcile import Balances, StatementLine
+
+__all__ = ["Address", "Balances", "BankReason", "Party", "Payout", "Statement", "StatementLine",
+           "Status", "StatusReport"]
+
+
+class BankReason(StrEnum):
+    """Why a bank file (or a payout on its way into one) was not taken. Stable codes."""
+
+    # the bytes
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_XML = "not_xml"
+    DTD_FORBIDDEN = "dtd_forbidden"
+    # the message
+    UNKNOWN_MESSAGE = "unknown_message"
+    TOO_MANY_LINES = "too_many_lines"
+    MISSING_ELEMENT = "missing_element"
+    VALUE_MALFORMED = "value_malformed"
+    DATE_MALFORMED = "date_malformed"
+    AMOUNT_MALFORMED = "amount_malformed"
+    CURRENCY_UNKNOWN = "currency_unknown"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    SUM_MISMATCH = "sum_mismatch"
+    ACCOUNT_UNKNOWN = "account_unknown"
+    DUPLICATE_STATEMENT = "duplicate_statement"
+    # a payout
+    NAME_NOT_LATIN = "name_not_latin"
+    NAME_TOO_LONG = "name_too_long"
+    IBAN_INVALID = "iban_invalid"
+    BIC_INVALID = "bic_invalid"
+    ADDRESS_INCOMPLETE = "address_incomplete"
+    REFERENCE_INVALID = "reference_invalid"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    NO_PAYOUTS = "no_payouts"
+    DUPLICATE_PAYOUT = "duplicate_payout"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A structured postal address; town and country (ISO 3166 alpha-2) are mandatory."""
+
+    street: str
+    building: str
+    post_code: str
+    town: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """The debtor of our orders: the holder of the safeguarding account."""
+
+    name: str
+    iban: str
+    address: Address
+    bic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Money to leave. payout_id: 32 bytes; end_to_end_id and uetr as core.references makes them."""
+
+    payout_id: bytes
+    end_to_end_id: str
+    uetr: str
+    name: str
+    iban: str
+    address: Address
+    amount_cents: int
+    currency: str = "EUR"
+    bic: str = ""
+    text: str = ""  # unstructured remittance information for the payee, at most 140 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement (camt.053) or notification (camt.054) of one account.
+
+    lines: booked ones only; pending: announced and not booked, never to be acted on.
+    balances: None in a notification.
+    """
+
+    id: str
+    account: str
+    currency: str
+    balances: Balances | None
+    lines: tuple[StatementLine, ...]
+    pending: tuple[StatementLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the bank says about one order. code: ACCP, ACSC, PDNG, RJCT...; reason: ISO code."""
+
+    end_to_end_id: str
+    code: str
+    reason: str
+    path: str
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.code == "RJCT"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A pain.002 about one message of ours; a group status stands for orders it does not list."""
+
+    id: str
+    original_message_id: str
+    code: str
+    reason: str
+    statuses: tuple[Status, ...]
+    source: bytes
+    batches: tuple[Status, ...] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
