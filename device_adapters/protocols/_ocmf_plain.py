@@ -1,16 +1,19 @@
 """The short way through plain records: no doubt about anything, or no answer at all.
 
-What passes here is billable and within the specification in every field; all else is pyocmf's.
-A property test holds the answer against pyocmf's.
+What passes here is billable and within the specification in every field, so nothing is left to
+judge; all else is pyocmf's. A property test holds the answers against pyocmf's.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType
+from msgspec.json import Decoder
+from msgspec.structs import astuple
 from pyocmf.enums.identifiers import (
     ChargePointIdentificationType,
     IdentificationFlagIso15118,
@@ -21,127 +24,175 @@ from pyocmf.enums.identifiers import (
     UserAssignmentStatus,
 )
 
-from ..types import Rejected
-from ._ocmf_fields import read_time, register_mwh
+from ..types import STREAM_BIT, Rejected, Signed
+from ._ocmf_fields import read_time
 from ._ocmf_rules import CLOCKS, INVALID_LEVELS, register_rank
+from ._ocmf_sections import ALGORITHMS, DEFAULT_ALGORITHM
 
-Found = tuple[list[dict[str, Any]], int, tuple[str, ...], list[str]]
+Parts = tuple[str, int, int, dict[str, Any], Signed]  # device, counter, time, facts, signed
 
-_TEXTS = frozenset(("FV", "GI", "GS", "GV", "PG", "MV", "MM", "MS", "MF", "ID", "CI"))
-_LIMITS = {"TT": 250, "CF": 25}  # characters (tables 4 and 5)
-_CHOICES: dict[str, frozenset[str]] = {
-    "IL": frozenset(UserAssignmentStatus) - frozenset(INVALID_LEVELS),
-    "IT": frozenset(IdentificationType),
-    "CT": frozenset(ChargePointIdentificationType) | {""},
-}
-_FLAGS = frozenset(
-    (
-        *IdentificationFlagRFID,
-        *IdentificationFlagOCPP,
-        *IdentificationFlagIso15118,
-        *IdentificationFlagPLMN,
+_LEVELS = tuple(level.value for level in UserAssignmentStatus if level not in INVALID_LEVELS)
+_KINDS = tuple(kind.value for kind in IdentificationType)
+_POINTS = ("", *(kind.value for kind in ChargePointIdentificationType))
+_FLAGS = tuple(
+    flag.value
+    for group in (
+        IdentificationFlagRFID,
+        IdentificationFlagOCPP,
+        IdentificationFlagIso15118,
+        IdentificationFlagPLMN,
     )
+    for flag in group
 )
-_FORMATTED = frozenset(
-    ("ISO15693", "EMAID", "EVCCID", "EVCOID", "ISO7812", "PHONE_NUMBER")
-)  # identifiers whose form pyocmf checks; ISO14443, the common one, is checked here
 _CARD = re.compile("[0-9a-fA-F]{8}(?:[0-9a-fA-F]{6})?")
-_PAGINATION = re.compile("[TF](?:0|[1-9][0-9]*)")
-_READING_KEYS = frozenset(("TM", "TX", "RV", "RI", "RU", "RT", "EF", "ST"))
-_MARKS = frozenset(("B", "C", "S", "T", "E", "L", "R", "A", "P"))
+# identifiers whose form pyocmf checks; ISO14443, the common one, is checked here
+_FORMATTED = {"ISO15693", "EMAID", "EVCCID", "EVCOID", "ISO7812", "PHONE_NUMBER"}
+_PAGINATION = re.compile("([TF])(0|[1-9][0-9]{0,10})")
+_DECIMALS = {"kWh": 6, "Wh": 3}  # of a milliwatt-hour
 _CLOSING = frozenset("ELRAP")
 
 
-def plain(payload: dict[str, Any]) -> Found | None:
-    """(readings, time of the last, no refusals, cautions) or None: ask pyocmf."""
-    if not _plain_header(payload):
+class _Reading(Struct, forbid_unknown_fields=True):
+    TM: str | UnsetType = UNSET
+    TX: Literal["B", "C", "S", "T", "E", "L", "R", "A", "P"] | UnsetType = UNSET
+    RV: Raw | UnsetType = UNSET
+    RI: str | UnsetType = UNSET
+    RU: Literal["kWh", "Wh"] | UnsetType = UNSET
+    RT: Literal["AC", "DC"] | UnsetType = UNSET
+    EF: Literal[""] | UnsetType = UNSET
+    ST: Literal["G"] | UnsetType = UNSET
+
+
+class _Payload(Struct, forbid_unknown_fields=True):
+    PG: str
+    IS: bool
+    RD: list[_Reading]
+    FV: str | UnsetType = UNSET
+    GI: str | UnsetType = UNSET
+    GS: str | UnsetType = UNSET
+    GV: str | UnsetType = UNSET
+    MV: str | UnsetType = UNSET
+    MM: str | UnsetType = UNSET
+    MS: str | UnsetType = UNSET
+    MF: str | UnsetType = UNSET
+    IL: Literal[_LEVELS] | UnsetType = UNSET
+    IF: Annotated[list[Literal[_FLAGS]], Meta(max_length=4)] | UnsetType = UNSET
+    IT: Literal[_KINDS] | UnsetType = UNSET
+    ID: str | UnsetType = UNSET
+    TT: Annotated[str, Meta(max_length=250)] | UnsetType = UNSET
+    CF: Annotated[str, Meta(max_length=25)] | UnsetType = UNSET
+    CT: Literal[_POINTS] | UnsetType = UNSET
+    CI: str | UnsetType = UNSET
+
+
+class _Signature(Struct, forbid_unknown_fields=True):
+    SD: str
+    SA: str | UnsetType = UNSET
+    SE: Literal["hex"] | UnsetType = UNSET
+    SM: Literal["application/x-der"] | UnsetType = UNSET
+
+
+_PAYLOAD, _SIGNATURE = Decoder(_Payload), Decoder(_Signature)
+
+
+def plain(record: bytes) -> Parts | None:
+    """Device, counter, time of the last reading, facts and seal; None: ask pyocmf."""
+    pipe = record.find(b"}|{") + 1
+    # without escapes, nothing can hide in a string, and a key shows as exactly one '":'
+    if record[:6] != b"OCMF|{" or not pipe or b"\\" in record:
         return None
+    content = record[5:pipe]
     try:
-        readings = _plain_readings(payload["RD"])
-    except Rejected:
-        return None  # pyocmf's way names the reason
-    if not readings or (payload["PG"][0] == "T" and not _plain_session(readings)):
-        return None
-    clocks = {reading["clock"] for reading in readings}
-    cautions = [CLOCKS[clock].value for clock in sorted(clocks) if clock != "S"]
-    return readings, readings[-1]["at"], (), sorted(cautions)
-
-
-def _plain_header(payload: dict[str, Any]) -> bool:
-    for key, value in payload.items():
-        if key in _TEXTS:
-            if type(value) is not str:
-                return False
-        elif key in _CHOICES:
-            if type(value) is not str or value not in _CHOICES[key]:
-                return False
-        elif key == "IF":
-            if type(value) is not list or len(value) > 4 or not all(map(_is_flag, value)):
-                return False
-        elif key in _LIMITS:
-            if type(value) is not str or len(value) > _LIMITS[key]:
-                return False
-        elif key not in ("IS", "RD") and key[:1] not in ("U", "V", "W", "X", "Y", "Z"):
-            return False
-    if type(payload.get("IS")) is not bool or type(payload.get("RD")) is not list:
-        return False
-    paged = _PAGINATION.fullmatch(payload.get("PG", ""))
-    return paged is not None and _plain_identity(payload.get("IT"), payload.get("ID"))
-
-
-def _is_flag(value: object) -> bool:
-    return type(value) is str and value in _FLAGS
-
-
-def _plain_identity(kind: str | None, identity: str | None) -> bool:
-    if not identity or kind is None:
-        return True
-    if kind == "ISO14443":
-        return _CARD.fullmatch(identity) is not None
-    return kind not in _FORMATTED
-
-
-def _plain_readings(items: list[Any]) -> list[dict[str, Any]] | None:
-    """Readings of one billable register in one unit, all in order; None at any doubt."""
-    readings = []
-    time = register = unit = status = first = None
-    kind, flags, mark = "AC", "", None
-    for item in items:
-        if type(item) is not dict or not _READING_KEYS.issuperset(item):
+        payload, signature = _PAYLOAD.decode(content), _SIGNATURE.decode(record[pipe + 1 :])
+        if _has_key_twice(payload, content) or record.count(b'":', pipe) != _written(signature):
             return None
-        time, mark = item.get("TM", time), item.get("TX", mark)
-        register, unit = item.get("RI", register), item.get("RU", unit)
-        status, flags = item.get("ST", status), item.get("EF", flags)
-        kind, value = item.get("RT", kind), item.get("RV")
+        return _parts(payload, content, signature)
+    except (DecodeError, Rejected, KeyError, ValueError, RecursionError):
+        return None  # pyocmf's way names the reason
+
+
+def _parts(payload: _Payload, content: bytes, signature: _Signature) -> Parts | None:
+    paged = _PAGINATION.fullmatch(payload.PG)
+    device = _device(payload)
+    readings = _readings(payload.RD)
+    if not paged or not device or not readings or not _known_identity(payload):
+        return None
+    stream, number = paged[1], int(paged[2])
+    if number >> STREAM_BIT or (stream == "T" and not _sound_session(readings)):
+        return None
+    curve, digest = ALGORITHMS[(signature.SA or DEFAULT_ALGORITHM).lower()]
+    der = bytes.fromhex(signature.SD)
+    decode_dss_signature(der)
+    clocks = {reading["clock"] for reading in readings}
+    facts = {
+        "readings": readings,
+        "format": (payload.FV or "").strip(),
+        "meter": (payload.MS or "").strip(),
+        "gateway": (payload.GS or "").strip(),
+        "pagination": payload.PG,
+        "tariff": (payload.TT or "").strip(),
+        "cautions": sorted(CLOCKS[clock].value for clock in clocks if clock != "S"),
+    }
+    counter = number | (stream == "F") << STREAM_BIT
+    return device, counter, readings[-1]["at"], facts, Signed(content, der, curve, digest)
+
+
+def _device(payload: _Payload) -> str:
+    name = payload.MS or payload.GS or ""
+    return name if name.isalnum() or name.replace("-", "").isalnum() else ""
+
+
+def _known_identity(payload: _Payload) -> bool:
+    identity, kind = payload.ID, payload.IT
+    if not identity:
+        return True
+    return _CARD.fullmatch(identity) is not None if kind == "ISO14443" else kind not in _FORMATTED
+
+
+def _readings(items: list[_Reading]) -> list[dict[str, Any]] | None:
+    """Readings of one billable register in one unit; None at any doubt."""
+    time = mark = register = unit = status = first = UNSET
+    readings = []
+    for item in items:
+        time = item.TM if item.TM is not UNSET else time
+        mark = item.TX if item.TX is not UNSET else mark
+        register = item.RI if item.RI is not UNSET else register
+        unit = item.RU if item.RU is not UNSET else unit
+        status = item.ST if item.ST is not UNSET else status
         first = first or (register, unit)
-        if (
-            status != "G"
-            or flags != ""
-            or (register, unit) != first
-            or type(register) is not str
-            or not plain_register(register)
-            or unit not in ("kWh", "Wh")
-            or kind not in ("AC", "DC")
-            or type(value) not in (int, Decimal)
-            or not (mark is None or (type(mark) is str and mark in _MARKS))
-            or not _plain_time(time)
-        ):
+        if UNSET in (time, register, unit, status, item.RV) or (register, unit) != first:
+            return None
+        if not _regular_time(time) or not plain_register(register):
             return None
         at, clock = read_time(time)
-        mwh = register_mwh(value, unit)
         readings.append(
-            {"at": at, "mark": mark or "", "register": mwh, "obis": register, "clock": clock}
-            | {"status": "G", "flags": ""}
+            {
+                "at": at,
+                "mark": mark or "",
+                "register": _milliwatt_hours(bytes(item.RV), _DECIMALS[unit]),
+                "obis": register,
+                "clock": clock,
+                "status": "G",
+                "flags": "",
+            }
         )
     return readings
 
 
-def _plain_time(time: object) -> bool:
+def _milliwatt_hours(token: bytes, decimals: int) -> int:
+    """Exact; ValueError for whatever is not plain digits with few enough decimals."""
+    whole, _, fraction = token.partition(b".")
+    if not whole.isdigit() or len(whole) > 12 or len(fraction) > decimals:
+        raise ValueError(token)
+    return int(whole + fraction.ljust(decimals, b"0"))
+
+
+def _regular_time(time: str) -> bool:
     """Milliseconds, a zone and a known clock state, as the specification writes them."""
-    return type(time) is str and len(time) == 30 and time[28] == " " and time[29] in "UISR"
+    return len(time) == 30 and time[28] == " " and time[29] in "UISR"
 
 
-def _plain_session(readings: list[dict[str, Any]]) -> bool:
+def _sound_session(readings: list[dict[str, Any]]) -> bool:
     """Not a whole transaction, or one with one begin, one end and nothing running back."""
     begins = [reading for reading in readings if reading["mark"] == "B"]
     ends = [reading for reading in readings if reading["mark"] in _CLOSING]
@@ -154,6 +205,17 @@ def _plain_session(readings: list[dict[str, Any]]) -> bool:
         and begin["at"] <= end["at"]
         and (begin["clock"] != "R" or end["clock"] == "R")
     )
+
+
+def _has_key_twice(payload: _Payload, content: bytes) -> bool:
+    """More keys in the text than in what was read (or something that looks like one)."""
+    keys = sum(map(_written, payload.RD), _written(payload))
+    return content.count(b'":') != keys
+
+
+def _written(struct: Struct) -> int:
+    values = astuple(struct)
+    return len(values) - values.count(UNSET)
 
 
 @lru_cache(maxsize=1_024)

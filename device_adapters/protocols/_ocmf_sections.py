@@ -56,7 +56,10 @@ class Seal:
     algorithm: str
     encoding: str  # hex | base64
     form: str  # der | raw
-    high_s: bool
+
+    @property
+    def high_s(self) -> bool:
+        return is_high_s(read_der(self.signed.signature_der)[1], self.signed.curve)
 
 
 def split(body: bytes) -> list[bytes]:
@@ -64,6 +67,9 @@ def split(body: bytes) -> list[bytes]:
     body = body.strip(_SPACE)
     if b"\n" not in body and body.count(HEADER) <= 1:
         return [body]
+    lines = body.split(b"\n")
+    if all(line.startswith(HEADER) and line.count(HEADER) == 1 for line in lines):
+        return [line.rstrip(_SPACE) for line in lines]  # the usual batch
     starts = [match.end() for match in _START.finditer(body)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
@@ -104,7 +110,7 @@ def read_seal(sections: Sections) -> Seal:
     name, curve, digest = _algorithm(named or DEFAULT_ALGORITHM)
     der, encoding, form = _signature_bytes(data, fields.get("SE"), curve)
     signed = Signed(sections.content.encode(), der, curve, digest)
-    return Seal(signed, name, encoding, form, is_high_s(read_der(der)[1], curve))
+    return Seal(signed, name, encoding, form)
 
 
 @lru_cache(maxsize=256)

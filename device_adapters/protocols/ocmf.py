@@ -15,7 +15,7 @@ from ..types import Event, Reason, Rejected
 from . import _ocmf_rules
 from ._ocmf_examples import EXAMPLES
 from ._ocmf_fields import counter_of, device_of, read_time, register_mwh
-from ._ocmf_plain import Found, plain
+from ._ocmf_plain import plain
 from ._ocmf_rules import Caution, Unbillable
 from ._ocmf_sections import open_record, read_seal, split
 
@@ -40,10 +40,19 @@ def decode(record: bytes) -> Event:
     are those of the billable register (none when the event is not billable for want of one).
     Counter: T<n> gives n, F<n> gives 2^39 + n. Rejected: any `Reason` of bytes and records.
     """
+    found = plain(record)
+    if found is None:
+        return through_pyocmf(record)
+    device, counter, at, facts, signed = found
+    return Event(device, counter, at, KIND, facts, record, signed)
+
+
+def through_pyocmf(record: bytes) -> Event:
+    """The same by way of the strict JSON decoder and pyocmf, for any record."""
     sections = open_record(record)
     seal = read_seal(sections)
     payload = sections.payload
-    readings, at, refusals, cautions = plain(payload) or through_pyocmf(payload)
+    readings, at, refusals, cautions = judged_readings(payload)
     if seal.form != "der":
         cautions = sorted([*cautions, Caution.SIGNATURE_NOT_DER.value])
     facts: dict[str, Any] = {"readings": readings}
@@ -51,10 +60,12 @@ def decode(record: bytes) -> Event:
         facts[name] = _text(payload.get(key))
     facts["cautions"] = cautions
     device, counter = device_of(payload), counter_of(payload.get("PG"))
-    return Event(device, counter, at, KIND, facts, record, seal.signed, "ocmf", refusals)
+    return Event(device, counter, at, KIND, facts, record, seal.signed, not_billable=refusals)
 
 
-def through_pyocmf(payload: dict[str, Any]) -> Found:
+def judged_readings(
+    payload: dict[str, Any],
+) -> tuple[list[dict[str, Any]], int, tuple[str, ...], list[str]]:
     """(readings, time of the last, refusals, cautions) as pyocmf reads and judges them."""
     regular = _ocmf_rules.tolerant(payload)
     times = _times(regular["RD"])
