@@ -4,11 +4,13 @@ pragma solidity 0.8.37;
 /// @title Device to key history, owner and status; it answers which key was valid when.
 /// @notice A device signs SHA-256 digests, as secure elements do:
 ///   enrolment: sha256(abi.encode("proofrail/enrol/v1", chainid, registry, device, owner))
-///   rotation:  sha256(abi.encode("proofrail/rotate/v1", chainid, registry, device, uint8 curve, x, y,
+///   rotation:  sha256(abi.encode("proofrail/rotate/v1", chainid, registry, device, uint8 curve,
+/// x, y,
 ///              number of keys so far)), signed by the old key and by the new one.
 /// Times are block timestamps. A change at time t holds from t on, t included.
 /// Warning: possession of a key is proved, its custody is not; the endorsement says who vouched.
-/// Warning: the registrar and the device's owner can stop a device at will, and date a compromise back.
+/// Warning: the registrar and the device's owner can stop a device at will, and date a compromise
+/// back.
 interface IDeviceRegistry {
     enum Curve {
         P256,
@@ -49,7 +51,8 @@ interface IDeviceRegistry {
     error RotationUnsigned(bytes32 device);
     error CompromiseDateInvalid(uint40 since);
 
-    /// Enrols a device whose key signed the enrolment digest. Only the registrar; one device per key,
+    /// Enrols a device whose key signed the enrolment digest. Only the registrar; one device per
+    /// key,
     /// for ever. `endorsement`: a hash of what vouches for it (a certificate, a type approval).
     function enrol(
         bytes32 device,

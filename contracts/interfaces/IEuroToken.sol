@@ -2,10 +2,12 @@
 pragma solidity 0.8.37;
 
 /// @title A tokenised bank deposit: one tEUR is one euro on the safeguarding account; six decimals.
-/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. Minted by the bank gateway against
+/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. Minted by the bank gateway
+/// against
 /// one booked credit each; redeemed by any holder, in whole cents, against a payout order.
 /// Warning: the gateway's word is all that ties supply to the bank; reconciliation compares them.
-/// Warning: a redemption burns before the bank pays; a payout that the bank rejects is minted again by
+/// Warning: a redemption burns before the bank pays; a payout that the bank rejects is minted
+/// again by
 /// the gateway under the return's own credit id.
 interface IEuroToken {
     event Minted(bytes32 indexed credit, address indexed to, uint256 amount);

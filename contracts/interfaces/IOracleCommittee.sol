@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {IPaymentRail} from "./IPaymentRail.sol";
 
 /// @title Who attests, from which trust domain, and how many are enough.
-/// @notice n seated members tolerate f = (n - 1) / 3 liars; n - f signatures are a quorum (2f + 1 where
+/// @notice n seated members tolerate f = (n - 1) / 3 liars; n - f signatures are a quorum (2f + 1
+/// where
 /// n = 3f + 1: 3 of 4). Signers must come from at least `minDomains` trust domains.
 /// Warning: a barred member still counts in n. Barring lowers nobody's threshold: it only silences
 /// the barred, until the steward unseats it.
@@ -34,7 +35,8 @@ interface IOracleCommittee {
     error DomainsMissing(uint256 have, uint256 need);
     error NotEquivocation();
 
-    /// Seats a member under a trust domain (1 to 255). Only the steward. The barred never come back.
+    /// Seats a member under a trust domain (1 to 255). Only the steward. The barred never come
+    /// back.
     function seat(address member, uint8 domain) external;
 
     /// Takes a seat away. Only the steward.
@@ -54,7 +56,8 @@ interface IOracleCommittee {
         view
         returns (uint256 domainBitmap);
 
-    /// Bars for ever a member that signed two different claims of one agreement and sequence for one
+    /// Bars for ever a member that signed two different claims of one agreement and sequence for
+    /// one
     /// rail. Anyone may present the two.
     function reportEquivocation(address rail, Testimony calldata a, Testimony calldata b) external;
 

@@ -2,10 +2,13 @@
 pragma solidity 0.8.37;
 
 /// @title Escrow, agreements, settlement and the challenge window.
-/// @notice `settle` is open to any caller: the trust is in the oracles' signatures, not in the sender.
+/// @notice `settle` is open to any caller: the trust is in the oracles' signatures, not in the
+/// sender.
 /// Warning: the rail does not check device signatures of metered evidence; the quorum does.
-/// Warning: a hostile quorum can attest false facts; caps, escrow and product checks bound the loss.
-/// Warning: anyone who signs a mandate may bind a free device; its owner can `close` that agreement.
+/// Warning: a hostile quorum can attest false facts; caps, escrow and product checks bound the
+/// loss.
+/// Warning: anyone who signs a mandate may bind a free device; its owner can `close` that
+/// agreement.
 /// Warning: tokens sent to the rail by a plain transfer are donations: they belong to no agreement.
 interface IPaymentRail {
     /// The payer's consent (EIP-712 "Mandate"); its struct hash is the agreement id.
@@ -40,7 +43,8 @@ interface IPaymentRail {
         Claim[] claims;
     }
 
-    /// Why a claim was refused. Values below 100 are the rail's; 100 + n is the product's refusal n.
+    /// Why a claim was refused. Values below 100 are the rail's; 100 + n is the product's refusal
+    /// n.
     enum Refusal {
         None,
         UnknownAgreement,
@@ -73,12 +77,16 @@ interface IPaymentRail {
         uint32 releaseAt;
     }
 
+    /// Carries all an oracle needs, so that it can read agreements from logs alone.
     event AgreementOpened(
         bytes32 indexed agreement,
         address indexed payer,
         address indexed payee,
         bytes32 device,
-        address product
+        address product,
+        uint32 expiry,
+        uint40 firstCounter,
+        bytes terms
     );
     event AgreementClosed(bytes32 indexed agreement, uint32 expiry);
     event EscrowFunded(bytes32 indexed agreement, uint256 amount);
@@ -131,7 +139,8 @@ interface IPaymentRail {
 
     /// Allows a product for new agreements, or no longer. Only the steward.
     /// Warning: agreements of a product that is no longer allowed still settle until they end.
-    /// Warning: a product that reverts blocks every batch of its own claims; that is why the steward
+    /// Warning: a product that reverts blocks every batch of its own claims; that is why the
+    /// steward
     /// lists them. Escrow, pending and withdrawable money never depend on a product.
     function allowProduct(address product, bool allowed) external;
 
@@ -146,7 +155,8 @@ interface IPaymentRail {
         external
         returns (bytes32 agreement);
 
-    /// Brings the expiry forward to one challenge window from now. The payer, or the device's owner.
+    /// Brings the expiry forward to one challenge window from now. The payer, or the device's
+    /// owner.
     function close(bytes32 agreement) external;
 
     /// After the expiry, returns the escrow to the payer, ends the agreement and frees the device.
@@ -160,16 +170,19 @@ interface IPaymentRail {
     /// the payer reclaims it, and no bank credit is stuck.
     function onMint(bytes32 agreement, uint256 amount) external;
 
-    /// Applies a batch that the quorum signed. A claim that cannot be applied is refused by name, and
+    /// Applies a batch that the quorum signed. A claim that cannot be applied is refused by name,
+    /// and
     /// neither blocks its neighbours nor uses up its sequence. Returns the outcomes' Merkle root.
     function settle(Batch calldata batch, bytes[] calldata signatures)
         external
         returns (bytes32 root);
 
-    /// Names the bank account (a hash the bank knows) that the caller's releases are paid to; 0: none.
+    /// Names the bank account (a hash the bank knows) that the caller's releases are paid to; 0:
+    /// none.
     function setPayoutAccount(bytes32 account) external;
 
-    /// Releases what has matured. With a payout account the whole cents are redeemed to the bank and the
+    /// Releases what has matured. With a payout account the whole cents are redeemed to the bank
+    /// and the
     /// rest stays withdrawable; without one all of it becomes withdrawable. Anyone may call.
     function release(address payee, uint32[] calldata releaseTimes) external;
 

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 
 /// @title The gate for device signatures: P-256 and secp256k1 over a ready-made digest.
-/// @notice A chain without the EIP-7951 precompile answers exactly as the precompile answers an invalid
+/// @notice A chain without the EIP-7951 precompile answers exactly as the precompile answers an
+/// invalid
 /// signature: nothing. So whoever uses this runs `precompileAnswers` once, when it is deployed, and
 /// passes the result on; no single empty answer is ever read as "no precompile".
 library DeviceKeys {

@@ -3,12 +3,14 @@ pragma solidity 0.8.37;
 
 import {IProduct} from "../interfaces/IProduct.sol";
 
-/// @title Energy by the meter's register, charged by cumulative rounding so that no rounding drifts.
+/// @title Energy by the meter's register, charged by cumulative rounding so that no rounding
+/// drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh.
 /// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister).
 /// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, uint64 energy, uint40 fromTime,
 /// uint40 toTime).
-/// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know the truth.
+/// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know
+/// the truth.
 contract MeteredEnergy is IProduct {
     struct State {
         uint64 register; // where the last claim ended

@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,19 @@ SETTINGS: dict[str, Any] = {
     "viaIR": True,
     "evmVersion": "osaka",
     "metadata": {"bytecodeHash": "none"},  # the code depends on the sources alone
-    "outputSelection": {
-        "*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}
-    },
 }
+OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 MAX_CODE_BYTES = 24_576  # EIP-170
 
 _IMPORT = re.compile(r"""^\s*import\b[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
+_DEPLOYABLE = re.compile(r"^contract\s", re.MULTILINE)
 _SHIM = """\
-const {readFileSync} = require("fs");
-const solc = require(%(package)s);
+const {readFileSync, writeFileSync, existsSync} = require("fs");
+const home = %(package)s;
 if (process.argv.includes("--version")) {
-  console.log("solc, the solidity compiler commandline interface\\nVersion: " + solc.version());
+  const known = __dirname + "/" + require(home + "/package.json").version + ".txt";
+  if (!existsSync(known)) writeFileSync(known, require(home).version());
+  console.log("solc, the solidity compiler\\nVersion: " + readFileSync(known, "utf8"));
 } else {
   const read = (path) => {
     for (const base of ["", "node_modules/"]) {
@@ -45,7 +47,7 @@ if (process.argv.includes("--version")) {
   const chunks = [];
   process.stdin.on("data", (chunk) => chunks.push(chunk));
   process.stdin.on("end", () => {
-    const answer = solc.compile(Buffer.concat(chunks).toString("utf8"), {import: read});
+    const answer = require(home).compile(Buffer.concat(chunks).toString("utf8"), {import: read});
     process.stdout.write(answer);
   });
 }
@@ -66,20 +68,28 @@ def build(root: Path, cache: Path, folder: str = CONTRACTS) -> dict[str, Artifac
     """Every deployable contract under root/folder, by name.
 
     root: the project's folder (holds `contracts/` and `node_modules/`). cache: a folder of ours;
-    one file per content of sources and settings, so an unchanged tree costs milliseconds.
-    Raises Halt with the compiler's words where the sources do not compile.
+    one file per contract and content of all it imports, so an unchanged tree costs milliseconds
+    and a changed one only what changed. Raises Halt with the compiler's words on an error.
     """
-    sources = _sources(root, sorted((root / folder).rglob("*.sol")))
-    request = {"language": "Solidity", "sources": sources, "settings": SETTINGS}
-    content = json.dumps([VERSION, folder, request], sort_keys=True).encode()
-    stored = cache / f"{hashlib.sha256(content).hexdigest()[:32]}.json"
+    files = sorted((root / folder).rglob("*.sol"))
+    found = [one for one in files if _DEPLOYABLE.search(one.read_text())]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the work is in other processes
+        built = list(pool.map(lambda one: _build_file(root, cache, one), found))
+    return {one.name: one for group in built for one in group}
+
+
+def _build_file(root: Path, cache: Path, path: Path) -> list[Artifact]:
+    name = path.relative_to(root).as_posix()
+    settings = SETTINGS | {"outputSelection": {name: {"*": OUTPUTS}}}
+    sources = _sources(root, name)
+    request = {"language": "Solidity", "sources": sources, "settings": settings}
+    content = json.dumps([VERSION, request], sort_keys=True).encode()
+    stored = cache / f"{path.stem}-{hashlib.sha256(content).hexdigest()[:24]}.json"
     if stored.exists():
-        return {name: Artifact(**row) for name, row in json.loads(stored.read_bytes()).items()}
-    artifacts = _artifacts(_compile(root, request), folder)
+        return [Artifact(**row) for row in json.loads(stored.read_bytes())]
+    artifacts = _artifacts(_compile(root, request)["contracts"][name])
     cache.mkdir(parents=True, exist_ok=True)
-    partial = stored.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(json.dumps({name: asdict(one) for name, one in artifacts.items()}))
-    os.replace(partial, stored)  # a reader sees the whole file or none
+    _write_new(stored, json.dumps([asdict(one) for one in artifacts]))
     return artifacts
 
 
@@ -129,18 +139,18 @@ def _write_script(path: Path, line: str) -> Path:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Writes only what differs, by rename: another process may be executing the old file."""
+    """Writes only what differs, and by rename: a reader sees a whole file, old or new."""
     if path.exists() and path.read_text() == text:
         return
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")
     partial.write_text(text)
     partial.chmod(0o755)
     os.replace(partial, path)
 
 
-def _sources(root: Path, files: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """Every file and all it imports, keyed by its path as imports resolve to it."""
-    waiting = [path.relative_to(root).as_posix() for path in files]
+def _sources(root: Path, first: str) -> dict[str, dict[str, str]]:
+    """The file and all it imports, keyed by the paths that imports resolve to."""
+    waiting = [first]
     found: dict[str, dict[str, str]] = {}
     while waiting:
         name = waiting.pop()
@@ -174,15 +184,13 @@ def _compile(root: Path, request: dict[str, Any]) -> dict[str, Any]:
         raise Halt(f"The contracts do not compile:\n{error.message or error}") from None
 
 
-def _artifacts(output: dict[str, Any], folder: str) -> dict[str, Artifact]:
-    artifacts = {}
-    for path, contracts in output["contracts"].items():
-        for name, compiled in contracts.items():
-            code = compiled["evm"]["bytecode"]["object"]
-            if not path.startswith(f"{folder}/") or not code:
-                continue  # a library of others, or an interface
-            size = len(compiled["evm"]["deployedBytecode"]["object"]) // 2
-            if size > MAX_CODE_BYTES:
-                raise Halt(f"{name} is {size} bytes, more than a chain takes ({MAX_CODE_BYTES}).")
-            artifacts[name] = Artifact(name, compiled["abi"], f"0x{code}", size)
+def _artifacts(contracts: dict[str, Any]) -> list[Artifact]:
+    artifacts = []
+    for name, compiled in contracts.items():
+        code = compiled["evm"]["bytecode"]["object"]
+        size = len(compiled["evm"]["deployedBytecode"]["object"]) // 2
+        if size > MAX_CODE_BYTES:
+            raise Halt(f"{name} is {size} bytes, more than a chain takes ({MAX_CODE_BYTES}).")
+        if code:
+            artifacts.append(Artifact(name, compiled["abi"], f"0x{code}", size))
     return artifacts

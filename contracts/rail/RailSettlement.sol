@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IProduct} from "../interfaces/IProduct.sol";
+import {Claims} from "../libraries/Claims.sol";
+import {Merkle} from "../libraries/Merkle.sol";
+import {RailPayouts} from "./RailPayouts.sol";
+
+/// @title How a batch of claims becomes pending money, in three passes: screen, price, apply.
+abstract contract RailSettlement is RailPayouts {
+    using Claims for Claim;
+
+    uint256 public constant MAX_CLAIMS = 256;
+    uint8 private constant OVER_LIMIT = 1; // IProduct's
+    uint8 private constant PRODUCT_REFUSALS = 100;
+
+    /// A batch on its way through `settle`.
+    struct Run {
+        uint8 product;
+        uint256 domains;
+        bytes32[] claimHashes;
+        uint8[] refusals;
+        IProduct.Quote[] quotes; // of the claims with no refusal, in order
+    }
+
+    /// Money of one payee and release time, gathered before it is written.
+    struct Net {
+        address payee;
+        uint32 releaseAt;
+        uint256 amount;
+        uint256 total;
+    }
+
+    function settle(Batch calldata batch, bytes[] calldata signatures)
+        external
+        nonReentrant
+        returns (bytes32 root)
+    {
+        // resolve
+        Run memory run;
+        uint256 count = batch.claims.length;
+        run.product = _products[batch.product].index;
+        // check
+        if (_books.paused) revert Paused();
+        if (count == 0) revert BatchEmpty();
+        if (count > MAX_CLAIMS) revert BatchTooLarge(count, MAX_CLAIMS);
+        if (run.product == 0) revert ProductNotAllowed(batch.product);
+        run.claimHashes = _hashes(batch.claims);
+        run.domains = committee.requireQuorum(batch.product, run.claimHashes, signatures);
+        _screen(batch.claims, run);
+        // interaction: in the middle, with a listed product and under the lock
+        IProduct.Price[] memory prices = _price(batch.product, run.quotes);
+        // effect
+        bytes memory outcomes;
+        (root, outcomes) = _apply(batch.claims, run, prices);
+        settledAt[root] = block.timestamp;
+        uint64 number = ++_books.settlements;
+        // event
+        emit Settled(number, root, batch.product, uint32(block.timestamp), outcomes);
+    }
+
+    function _hashes(Claim[] calldata claims) private pure returns (bytes32[] memory hashes) {
+        hashes = new bytes32[](claims.length);
+        for (uint256 i; i < claims.length; ++i) {
+            hashes[i] = claims[i].hash();
+        }
+    }
+
+    /// Refuses what the rail itself can see, and makes quotes of the rest.
+    function _screen(Claim[] calldata claims, Run memory run) private view {
+        run.refusals = new uint8[](claims.length);
+        IProduct.Quote[] memory quotes = new IProduct.Quote[](claims.length);
+        uint256 kept;
+        bytes32 previous;
+        for (uint256 i; i < claims.length; ++i) {
+            Claim calldata claim = claims[i];
+            if (claim.agreement <= previous) {
+                run.refusals[i] = uint8(Refusal.Unsorted);
+                continue;
+            }
+            previous = claim.agreement;
+            Hot memory hot = _agreements[claim.agreement].hot;
+            Refusal refusal = _judge(claim, hot, run);
+            if (refusal != Refusal.None) {
+                run.refusals[i] = uint8(refusal);
+                continue;
+            }
+            uint48 room = _capRoom(hot, _agreements[claim.agreement].terms);
+            uint48 limit = room < hot.escrow ? room : hot.escrow;
+            quotes[kept++] = IProduct.Quote(claim.agreement, limit, claim.facts);
+        }
+        assembly ("memory-safe") {
+            mstore(quotes, kept) // shorter than what was allocated
+        }
+        run.quotes = quotes;
+    }
+
+    function _judge(Claim calldata claim, Hot memory hot, Run memory run)
+        private
+        view
+        returns (Refusal)
+    {
+        if (hot.status == Status.None) return Refusal.UnknownAgreement;
+        if (hot.product != run.product) return Refusal.WrongProduct;
+        if (hot.status != Status.Live) return Refusal.NotLive;
+        if (block.timestamp > hot.expiry) return Refusal.Expired;
+        if (claim.sequence != uint256(hot.sequence) + 1) return Refusal.SequenceUnexpected;
+        if (claim.lastCounter < claim.firstCounter) return Refusal.CountersMalformed;
+        if (claim.firstCounter <= hot.lastCounter) return Refusal.CountersReplayed;
+        uint256 wanted = hot.requiredDomain;
+        if (wanted != 0 && (run.domains >> wanted) & 1 == 0) return Refusal.DomainMissing;
+        return Refusal.None;
+    }
+
+    /// What the period's cap leaves; moves `hot` on to the current period.
+    function _capRoom(Hot memory hot, Terms memory terms) private view returns (uint48) {
+        uint256 period = uint256(terms.periodDays) * 1 days;
+        if (period != 0 && block.timestamp >= hot.periodStart + period) {
+            uint256 passed = (block.timestamp - hot.periodStart) / period;
+            hot.periodStart += uint32(passed * period);
+            hot.spent = 0;
+        }
+        return terms.cap - hot.spent;
+    }
+
+    function _price(address product, IProduct.Quote[] memory quotes)
+        private
+        returns (IProduct.Price[] memory prices)
+    {
+        if (quotes.length == 0) return prices;
+        prices = IProduct(product).price(quotes);
+        if (prices.length != quotes.length) revert ProductAnswerInvalid(product);
+        for (uint256 i; i < prices.length; ++i) {
+            if (prices[i].refusal == 0 && prices[i].amount > quotes[i].limit) {
+                revert ProductAnswerInvalid(product);
+            }
+        }
+    }
+
+    function _apply(Claim[] calldata claims, Run memory run, IProduct.Price[] memory prices)
+        private
+        returns (bytes32 root, bytes memory packed)
+    {
+        bytes32[] memory leaves = new bytes32[](claims.length);
+        packed = new bytes(claims.length * 7 + 25); // room for the last whole word
+        Net memory net;
+        uint256 next;
+        for (uint256 i; i < claims.length; ++i) {
+            Outcome memory outcome;
+            outcome.payment = Claims.payment(claims[i].agreement, claims[i].sequence);
+            outcome.claim = run.claimHashes[i];
+            outcome.refusal = run.refusals[i];
+            if (outcome.refusal == 0) _charge(claims[i], prices[next++], outcome, net);
+            leaves[i] = Claims.leaf(outcome);
+            uint256 word = uint256(outcome.amount) << 208 | uint256(outcome.refusal) << 200;
+            assembly ("memory-safe") {
+                mstore(add(add(packed, 32), mul(i, 7)), word)
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(packed, mul(mload(leaves), 7))
+        }
+        _flush(net);
+        _books.escrow -= uint64(net.total);
+        _books.pending += uint64(net.total);
+        root = Merkle.root(leaves);
+    }
+
+    function _charge(
+        Claim calldata claim,
+        IProduct.Price memory price,
+        Outcome memory outcome,
+        Net memory net
+    ) private {
+        Agreement storage one = _agreements[claim.agreement];
+        Hot memory hot = one.hot;
+        Terms memory terms = one.terms;
+        uint48 room = _capRoom(hot, terms);
+        if (price.refusal != 0) {
+            outcome.refusal = _named(price.refusal, room, hot.escrow);
+            return;
+        }
+        hot.sequence = claim.sequence;
+        hot.lastCounter = claim.lastCounter;
+        hot.escrow -= price.amount;
+        hot.spent += price.amount;
+        one.hot = hot;
+        outcome.payee = terms.payee;
+        outcome.amount = price.amount;
+        outcome.releaseAt = uint32(block.timestamp) + terms.window;
+        if (net.payee != terms.payee || net.releaseAt != outcome.releaseAt) {
+            _flush(net);
+            net.payee = terms.payee;
+            net.releaseAt = outcome.releaseAt;
+        }
+        net.amount += price.amount;
+        net.total += price.amount;
+    }
+
+    function _named(uint8 refusal, uint48 room, uint48 escrow) private pure returns (uint8) {
+        if (refusal != OVER_LIMIT) return PRODUCT_REFUSALS + refusal;
+        return uint8(room <= escrow ? Refusal.CapExceeded : Refusal.EscrowShort);
+    }
+
+    function _flush(Net memory net) private {
+        if (net.amount == 0) return;
+        pending[net.payee][net.releaseAt] += net.amount;
+        net.amount = 0;
+    }
+}
