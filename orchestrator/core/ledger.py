@@ -20,6 +20,7 @@ MICRO_PER_CENT = 10_000
 ISSUED = "token:issued"  # debit balance = supply
 SAFEGUARDING = "bank:safeguarding"  # asset: the booked bank balance
 DEPOSITS = "customers:deposits"  # liability: euros behind the tokens
+UNEXPLAINED = "suspense:unexplained"  # bank lines that nothing of ours explains
 FUNDING = "suspense:funding"  # booked at the bank, not minted yet
 IN_TRANSIT = "payouts:in_transit"  # ordered, not booked by the bank yet
 FROZEN = "frozen"  # disputed payments
@@ -142,6 +143,13 @@ def funded(ref: str, agreement: str, amount_micro: int) -> Entry:
     """Somebody put tokens from a wallet into an agreement's escrow."""
     return entry("funded", ref, [
         (WALLETS, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def unexplained(line: str, amount_cents: int) -> Entry:
+    """The bank booked a line that no order and no reference of ours explains."""
+    return entry("unexplained", line, [
+        (SAFEGUARDING, EUR, amount_cents), (UNEXPLAINED, EUR, -amount_cents),
     ])  # fmt: skip
 
 

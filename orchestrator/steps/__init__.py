@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from device_adapters.registry import protocols
@@ -20,6 +19,15 @@ from orchestrator.edges.store import Store
 from orchestrator.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Committee:
+    """Who may attest, as the contract has it: checksummed address -> trust domain."""
+
+    members: Mapping[str, int]
+    need: int
+    min_domains: int
+
+
 @dataclass(frozen=True)
 class Rail:
     """Everything a step may touch: the doors, the rules and a clock."""
@@ -31,11 +39,11 @@ class Rail:
     sender: Sender  # pays for settle and release; its key moves nobody's money
     gateway: Sender  # the bank gateway's key: mints against booked credits
     oracles: list[OracleDoor]
+    committee: Committee
     terms: Mapping[str, Terms]  # product name -> rules
     bank: Folder
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
     now: Callable[[], int]  # Unix seconds
-    root: Path
     log: Any
 
 

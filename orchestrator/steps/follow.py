@@ -44,7 +44,7 @@ def _check_linked(last: blocks.Block | None, seen: list[SeenBlock]) -> None:
     parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
     for parent, block in zip(parents, seen, strict=False):
         if block.parent != parent:
-            raise Retry(f"block {block.number} does not follow {parent}: the chain is being rewound")
+            raise Retry(f"block {block.number} does not follow {parent}: the chain rewinds")
 
 
 def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:

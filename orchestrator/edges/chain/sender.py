@@ -6,6 +6,7 @@ Recovery sends the same bytes again; it never signs a second time for the same p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
 
@@ -75,30 +76,48 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
     return ended
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A call with the purpose and reference under which it is sent once."""
+
+    purpose: str
+    ref: str
+    call: Call
+
+
 def send_and_wait(
-    sender: Sender, purpose: str, ref: str, call: Call, now: int, wait: Callable[[], None]
-) -> str:
-    """For commands: stores, sends and waits until mined; returns the hash.
+    sender: Sender, errands: Sequence[Errand], now: int, wait: Callable[[], None]
+) -> list[str]:
+    """For commands: stores, sends and waits until all are mined; returns the hashes in order.
 
     wait: called between looks; it sleeps, and raises when the caller's patience ends.
-    Raises Halt if the call failed on chain. Running it again with the same ref sends nothing new.
+    Raises Halt if a call failed on chain. Running it again with the same refs sends nothing new.
     """
-    with sender.store.read() as session:
-        known = sends.by_ref(session, purpose, ref)
-    if known:
-        tx_hash = known.tx_hash
-    else:
-        quote = sender.quote(call)
-        with sender.store.write() as session:
-            tx_hash = sender.prepare(session, purpose, ref, quote, now)
+    hashes = _prepared(sender, errands, now)
+    ended: dict[str, bool] = {}
     while True:
         try:
             sender.broadcast()
-            ended = settle_up(sender.store, sender.chain, [tx_hash])
+            still = [h for h in hashes if h not in ended]
+            ended |= settle_up(sender.store, sender.chain, still)
         except Retry:
-            ended = {}
-        if tx_hash in ended:
-            if not ended[tx_hash]:
-                raise Halt(f"{purpose} {ref} failed on chain in {tx_hash}; see its receipt.")
-            return tx_hash
+            pass
+        failed = [e for e, h in zip(errands, hashes, strict=True) if ended.get(h) is False]
+        if failed:
+            raise Halt(f"{failed[0].purpose} of {failed[0].ref} failed on chain; see its receipt")
+        if len(ended) == len(set(hashes)):
+            return hashes
         wait()
+
+
+def _prepared(sender: Sender, errands: Sequence[Errand], now: int) -> list[str]:
+    with sender.store.read() as session:
+        known = [sends.by_ref(session, e.purpose, e.ref) for e in errands]
+    quotes = [
+        None if row else sender.quote(e.call) for row, e in zip(known, errands, strict=True)
+    ]
+    with sender.store.write() as session:
+        return [
+            row.tx_hash if row else sender.prepare(session, e.purpose, e.ref, quote, now)
+            for row, quote, e in zip(known, quotes, errands, strict=True)
+        ]

@@ -89,3 +89,11 @@ def first_broken_link(session: Session) -> int | None:
             return row.number
         previous = row.hash
     return None
+
+
+def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntry, Entry]]:
+    """Stored entries of one kind, in journal order."""
+    rows = session.exec(
+        select(LedgerEntry).where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+    ).all()
+    return [(row, _entry(session, row)) for row in rows]

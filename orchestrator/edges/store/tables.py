@@ -247,27 +247,37 @@ class BankFile(SQLModel, table=True):
 
 
 class BankLine(SQLModel, table=True):
-    """One booked line; an intraday line and its end-of-day repetition are one line."""
+    """One booked line as one file reports it; a bank repeats lines in several files."""
 
-    line_id: str = Field(primary_key=True)  # account and bank reference, else the content
+    file_hash: str = Field(primary_key=True)
+    path: str = Field(primary_key=True)
+    end_to_end_id: str = Field(index=True)
+    body: str  # the whole line, JSON
+
+
+class Booking(SQLModel, table=True):
+    """A line id that was acted on: a line is booked once under whichever id a file gives it."""
+
+    line_id: str = Field(primary_key=True)
     file_hash: str
     path: str
-    kind: str
-    account: str
-    booking_date: str
-    amount_minor: int = Field(sa_type=BigInteger)
-    currency: str
-    end_to_end_id: str | None = Field(default=None, index=True)
-    reference: str | None = None
-    bank_reference: str | None = None
-    counterparty: str | None = None
+
+
+class BankStatement(SQLModel, table=True):
+    """A statement taken, with its balances where it has them (cents)."""
+
+    account: str = Field(primary_key=True)
+    statement: str = Field(primary_key=True)
+    file_hash: str
+    day: str | None = None
+    opening_minor: int | None = Field(default=None, sa_type=BigInteger)
+    closing_minor: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Funding(SQLModel, table=True):
     """A booked bank credit on its way into an agreement's escrow."""
 
-    credit_id: str = Field(primary_key=True)
-    line_id: str
+    credit_id: str = Field(primary_key=True)  # the id of its bank line
     agreement_id: str | None
     cents: int = Field(sa_type=BigInteger)
     stage: str = Field(default="booked", index=True)  # booked, minting, minted or suspense

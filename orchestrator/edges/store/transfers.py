@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
 
 from sqlmodel import Session, func, select, update
 
-from orchestrator.edges.store.tables import BankFile, BankLine, Funding, Payout
+from orchestrator.core.reconcile import Balances, StatementLine
+from orchestrator.edges.store import add_new
+from orchestrator.edges.store.tables import (
+    BankFile,
+    BankLine,
+    BankStatement,
+    Booking,
+    Funding,
+    Payout,
+)
 
-__all__ = ["BankFile", "BankLine", "Funding", "Payout"]
+__all__ = ["BankFile", "BankStatement", "Booking", "Funding", "Payout"]
 
 
 def payouts_at(session: Session, stage: str, limit: int) -> Sequence[Payout]:
@@ -61,16 +73,67 @@ def files(session: Session, direction: str) -> Sequence[BankFile]:
     ).all()
 
 
-def line(session: Session, line_id: str) -> BankLine | None:
-    return session.get(BankLine, line_id)
+def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) -> None:
+    add_new(session, [
+        BankLine(
+            file_hash=file_hash, path=line.path, end_to_end_id=line.end_to_end_id,
+            body=json.dumps(asdict(line), default=_text),
+        )
+        for line in lines
+    ])  # fmt: skip
 
 
-def lines(session: Session) -> Sequence[BankLine]:
-    return session.exec(select(BankLine).order_by(BankLine.booking_date)).all()
+def _text(value: date | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else value.isoformat()
 
 
-def line_by_reference(session: Session, end_to_end_id: str) -> BankLine | None:
-    return session.exec(select(BankLine).where(BankLine.end_to_end_id == end_to_end_id)).first()
+def lines(session: Session) -> list[StatementLine]:
+    """Every line of every file, as reported."""
+    return [_line(row.body) for row in session.exec(select(BankLine))]
+
+
+def lines_of(session: Session, end_to_end_id: str) -> list[StatementLine]:
+    rows = session.exec(select(BankLine).where(BankLine.end_to_end_id == end_to_end_id))
+    return [_line(row.body) for row in rows]
+
+
+def _line(body: str) -> StatementLine:
+    fields = json.loads(body)
+    fields["source"] = bytes.fromhex(fields["source"])
+    for name in ("booking_date", "value_date"):
+        fields[name] = date.fromisoformat(fields[name])
+    return StatementLine(**fields)
+
+
+def is_booked(session: Session, ids: Sequence[str]) -> bool:
+    """Whether a line was acted on under any of its ids."""
+    return session.exec(select(Booking).where(Booking.line_id.in_(ids))).first() is not None
+
+
+def add_bookings(session: Session, ids: Sequence[str], line: StatementLine) -> None:
+    add_new(session, [
+        Booking(line_id=i, file_hash=line.source.hex(), path=line.path) for i in ids
+    ])  # fmt: skip
+
+
+def booking(session: Session, line_id: str) -> Booking | None:
+    return session.get(Booking, line_id)
+
+
+def add_statement(
+    session: Session, account: str, statement: str, file_hash: str, balances: Balances | None
+) -> None:
+    values = {} if balances is None else {
+        "day": balances.day.isoformat(), "opening_minor": balances.opening_minor,
+        "closing_minor": balances.closing_minor,
+    }  # fmt: skip
+    add_new(session, [
+        BankStatement(account=account, statement=statement, file_hash=file_hash, **values)
+    ])  # fmt: skip
+
+
+def statements(session: Session) -> Sequence[BankStatement]:
+    return session.exec(select(BankStatement).order_by(BankStatement.day)).all()
 
 
 def count_payouts(session: Session) -> dict[str, tuple[int, int]]:

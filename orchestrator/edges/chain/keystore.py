@@ -1,0 +1,72 @@
+"""Keys at rest: encrypted keystores (Web3 Secret Storage v3) with their password in a 0600 file."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from orchestrator.errors import Halt
+
+_SCRYPT_N = 2**13  # light on purpose: keys of a local chain, opened at every start
+# accounts of the mnemonic that every local node ships with; anyone can sign for them
+DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
+LOCAL_CHAIN = 31337
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+
+
+def password(folder: Path) -> str:
+    """The keystore password of a folder, generated at first use; refuses a readable file."""
+    path = folder / "password"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(24).encode())
+    if path.stat().st_mode & 0o077:
+        raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+    return path.read_text()
+
+
+def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
+    """The account of a keystore; made (from `key`, else at random) if it is not there yet."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        account = Account.from_key(key) if key else Account.create()
+        store = Account.encrypt(account.key, password(folder), kdf="scrypt", iterations=_SCRYPT_N)
+        write_private(path, json.dumps(store).encode())
+        return account
+    return load(folder, name)
+
+
+def load(folder: Path, name: str) -> LocalAccount:
+    """The account of an existing keystore; raises Halt with the next step if there is none."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` makes it")
+    return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
+
+
+def names(folder: Path) -> list[str]:
+    """The names of a folder's keystores."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def development_account(index: int) -> LocalAccount:
+    """An account of the well-known development mnemonic, rich on a local chain only."""
+    Account.enable_unaudited_hdwallet_features()
+    return Account.from_mnemonic(
+        DEVELOPMENT_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}"
+    )

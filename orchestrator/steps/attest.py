@@ -1,0 +1,174 @@
+"""From claims to a quorum: asks the oracles for whole batches, and narrows down what they refuse.
+
+An oracle that is down, late or lying costs nothing but its own signature. A claim that a quorum can
+no longer sign is rejected by the oracles' reason and never holds up its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from device_adapters.types import Message
+from oracles.attest import batch_digest
+from oracles.quorum import Reached, reached
+from oracles.types import Attestation, Batch, Claim, Doubt
+from oracles.wire import Answer, Request
+from orchestrator.core.payment import Effect, Fact
+from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
+from orchestrator.edges.store import add_new, agreements, evidence, payments
+from orchestrator.errors import Retry
+from orchestrator.steps import Rail
+from orchestrator.steps.collect import anchor_of
+
+# refusals that time or evidence may cure; every other one is the oracle's last word
+_PASSING = (Doubt.EVIDENCE_MISSING, Doubt.SEQUENCE_UNEXPECTED, Doubt.UNAUTHORISED)
+_PATIENCE_S = (1, 2, 5, 15, 60)
+
+_Row = tuple[payments.Payment, agreements.Agreement]
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One question to all oracles and what came of it."""
+
+    batch: Batch
+    digest: bytes
+    answers: list[Answer | Retry]
+    result: Reached | None
+    signed: dict[str, Attestation]  # oracle name -> its valid attestation
+
+
+def attest(rail: Rail) -> int:
+    """Brings due claims to the oracles; returns how many reached their quorum."""
+    now = rail.now()
+    with rail.store.read() as session:
+        due = payments.due(session, Effect.ATTEST, now, rail.settings.batch_claims)
+    products = sorted({agreement.product for _, agreement in due})
+    return sum(
+        _attest(rail, product, [item for item in due if item[1].product == product])
+        for product in products
+    )
+
+
+def _attest(rail: Rail, product: str, rows: list[_Row]) -> int:
+    rows = sorted(rows, key=lambda item: item[0].agreement_id)
+    asked = _ask(rail, product, rows)
+    if asked.result is not None:
+        _keep(rail, rows, asked)
+        return len(rows)
+    refused = {r.index for a in asked.answers if isinstance(a, Answer) for r in a.refusals}
+    if not refused or len(rows) == 1:
+        _give_up(rail, rows, asked)
+        return 0
+    clean = [row for index, row in enumerate(rows) if index not in refused]
+    doubtful = [rows[index] for index in sorted(refused)]
+    kept = _attest(rail, product, clean) if clean else 0
+    return kept + sum(_attest(rail, product, [row]) for row in doubtful)
+
+
+def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
+    claims = tuple(claim_of_row(row) for row, _ in rows)
+    answers = ask_all(rail.oracles, Request(product, claims))
+    missing = lacking(answers)
+    if missing:
+        sent = _evidence_of(rail, [rows[index] for index in sorted(missing)])
+        answers = ask_all(rail.oracles, Request(product, claims, evidence=sent))
+    deployment = rail.chain.deployment
+    batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, claims)
+    digest = batch_digest(batch, deployment.chain_id, deployment.addresses["OracleCommittee"])
+    signed = {
+        door.name: attestation
+        for door, answer in zip(rail.oracles, answers, strict=True)
+        if isinstance(answer, Answer) and (attestation := door.attestation(answer, digest))
+    }
+    committee = rail.committee
+    result = reached(
+        signed.values(), committee.members, committee.need, committee.min_domains,
+        {agreement.required_domain for _, agreement in rows},
+    )  # fmt: skip
+    return _Round(batch, digest, answers, result if isinstance(result, Reached) else None, signed)
+
+
+def claim_of_row(row: payments.Payment) -> Claim:
+    """The claim as it was derived and stored."""
+    return Claim(
+        bytes.fromhex(row.agreement_id[2:]), row.sequence, row.first_counter, row.last_counter,
+        bytes.fromhex(row.evidence_root[2:]), bytes.fromhex(row.facts[2:]),
+    )  # fmt: skip
+
+
+def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
+    """The records behind claims, with the last record before each, for oracles that lack them."""
+    messages = []
+    with rail.store.read() as session:
+        found = evidence.of_payments(session, [row.payment_id for row, _ in rows])
+        for row, agreement in rows:
+            anchor = anchor_of(session, row, agreement)
+            if anchor is not None:
+                messages.append(Message(anchor[1], "", anchor[0], source="http"))
+            messages += [
+                Message(protocol, "", body, source="http")
+                for _, body, protocol in found[row.payment_id]
+            ]
+    return tuple(messages)
+
+
+def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
+    """Stores the quorum's signatures with the new stage, before anything is sent."""
+    now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
+    doors = {door.address: door for door in rail.oracles}
+    with rail.store.write() as session:
+        add_new(session, [
+            payments.Attestation(
+                batch_digest=digest, oracle=a.oracle, name=doors[a.oracle].name,
+                domain=doors[a.oracle].domain, signature="0x" + a.signature.hex(),
+            )
+            for a in asked.result.attestations
+        ])  # fmt: skip
+        payments.learn(session, [
+            payments.Learned(
+                row.payment_id, Fact.ATTESTED, digest, detail, {"batch_digest": digest}
+            )
+            for row, _ in rows
+        ], now)  # fmt: skip
+
+
+def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
+    """Later, or never: never once so many refuse for good that no quorum is left."""
+    now, ids = rail.now(), [row.payment_id for row, _ in rows]
+    final = Counter(
+        refusal.reason
+        for answer in asked.answers if isinstance(answer, Answer)
+        for refusal in answer.refusals if refusal.reason not in _PASSING
+    )  # fmt: skip
+    spare = len(rail.committee.members) - rail.committee.need
+    detail = _detail(rail.oracles, asked)
+    with rail.store.write() as session:
+        if len(rows) == 1 and final.total() > spare:
+            reason, _ = final.most_common(1)[0]
+            fact = Fact.LAPSED if reason == Doubt.AGREEMENT_NOT_LIVE else Fact.DOUBTED
+            learned = payments.Learned(ids[0], fact, "", detail, {"reason": str(reason)})
+            payments.learn(session, [learned], now)
+        else:
+            tries = max(row.attempts for row, _ in rows)
+            later = now + _PATIENCE_S[min(tries, len(_PATIENCE_S) - 1)]
+            payments.postpone(session, ids, later, detail)
+    rail.log.warning("no quorum", claims=len(rows), detail=detail)
+
+
+def _detail(doors: Sequence[OracleDoor], asked: _Round) -> str:
+    """What each oracle did, in a sentence a trace can show."""
+    words = []
+    for door, answer in zip(doors, asked.answers, strict=True):
+        if door.name in asked.signed:
+            words.append(f"{door.name} signed")
+        elif isinstance(answer, Retry):
+            words.append(f"{door.name} is down ({answer})")
+        elif answer.signature is not None:
+            words.append(f"{door.name} signed another claim than its evidence bears")
+        else:
+            reasons = sorted({str(refusal.reason) for refusal in answer.refusals})
+            words.append(f"{door.name} refused: {', '.join(reasons)}")
+    return "; ".join(words)

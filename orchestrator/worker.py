@@ -1,0 +1,80 @@
+"""Runs the steps in turn, each on a bounded batch, at the worker's own pace, until told to stop.
+
+Three answers to failure: the world is wrong (a reason, stored by the step), the world is slow (Retry:
+the step comes round again), we are wrong (Halt: this step stops until a person looks, the rest go on).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from orchestrator.errors import Halt, Retry
+from orchestrator.steps import Rail
+from orchestrator.steps.attest import attest
+from orchestrator.steps.bank import hand_over, mint, order_payouts, read_bank
+from orchestrator.steps.collect import collect, verify
+from orchestrator.steps.finalise import finalise, reconsider
+from orchestrator.steps.follow import follow
+from orchestrator.steps.settle import pay_out, settle
+
+Step = Callable[[Rail], int]
+
+STEPS: tuple[Step, ...] = (
+    follow, finalise, collect, verify, attest, settle, pay_out, order_payouts, read_bank, mint,
+    reconsider,
+)  # fmt: skip
+# a rail whose own books or whose chain are in doubt must not move money
+_MOVES_MONEY = (attest, settle, pay_out, order_payouts, mint)
+_IDLE_S = 0.1
+
+
+class Worker:
+    """One worker of one rail. `halted`: step name -> why; `turns`: how often each step found work."""
+
+    def __init__(self, rail: Rail) -> None:
+        self.rail = rail
+        self.halted: dict[str, str] = {}
+        self.turns: dict[str, int] = {step.__name__: 0 for step in STEPS}
+        self._stop = threading.Event()
+
+    def recover(self) -> None:
+        """Before anything new: sends again what was stored, and hands over stored files again."""
+        self.rail.chain.check_identity()
+        self.rail.registry.refresh()
+        self.rail.sender.broadcast()
+        self.rail.gateway.broadcast()
+        hand_over(self.rail)
+
+    def run(self) -> None:
+        """Works until `stop`; sleeps a moment when a whole turn found nothing to do."""
+        while not self._stop.is_set():
+            if not self.turn():
+                self._stop.wait(_IDLE_S)
+
+    def stop(self) -> None:
+        """Ends `run` after the step at hand."""
+        self._stop.set()
+
+    def turn(self) -> int:
+        """Every step once; returns how much work was found."""
+        return sum(self._step(step) for step in STEPS if not self._stop.is_set())
+
+    def _step(self, step: Step) -> int:
+        name, log = step.__name__, self.rail.log
+        if name in self.halted or (self.halted and step in _MOVES_MONEY):
+            return 0
+        try:
+            found = step(self.rail)
+        except Retry as delay:
+            log.info("step waits", step=name, reason=str(delay))
+            return 0
+        except Exception as error:
+            # a bug of ours is a Halt without a name: it stops the same things
+            self.halted[name] = str(error)
+            log.error(
+                "step halted", step=name, error=str(error), exc_info=not isinstance(error, Halt)
+            )
+            return 0
+        self.turns[name] += found
+        return found
