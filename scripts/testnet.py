@@ -161,15 +161,6 @@ def anvil_binary(root: Path = ROOT) -> Path:
     return found
 
 
-def development_key(index: int) -> bytes:
-    """The private key of development account `index` (32 bytes). Public knowledge."""
-    from eth_account import Account  # costs a second; only who signs pays for it
-
-    Account.enable_unaudited_hdwallet_features()
-    account = Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
-    return bytes(account.key)
-
-
 def _mining_options(mining: str | int) -> list[str]:
     if mining == "auto":
         return []

@@ -1,0 +1,301 @@
+"""Promises that the contracts are deployed once, whatever is killed when, and how to find them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.exceptions import Web3Exception
+
+from orchestrator.edges.chain.compiler import Artifact
+from orchestrator.edges.chain.keystore import (
+    LOCAL_CHAIN,
+    development_account,
+    write_private,
+)
+from orchestrator.errors import Halt, Retry
+
+GAS_LIMIT = 16_777_216  # EIP-7825
+TIP_WEI = 10**9
+RECEIPT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
+
+    guardian, gateway, registrar: addresses. members: (oracle address, trust domain 1 to 255).
+    """
+
+    deployer: LocalAccount
+    steward: LocalAccount
+    guardian: str
+    gateway: str
+    registrar: str
+    members: tuple[tuple[str, int], ...]
+    min_domains: int = 2
+    products: tuple[str, ...] = ("MeteredEnergy",)
+
+    def addresses(self) -> list[str]:
+        """Every address that gets a role or pays."""
+        roles = [self.deployer.address, self.steward.address]
+        return [*roles, self.guardian, self.gateway, self.registrar, *(m for m, _ in self.members)]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the contracts are. genesis: 0x hash of block 0, which tells one chain from another.
+
+    blocks: block number of each contract; block_number: the first of them (where logs begin).
+    p256_precompile: what the registry's known-answer test found when it was deployed.
+    """
+
+    chain_id: int
+    genesis: str
+    addresses: dict[str, str]
+    blocks: dict[str, int]
+    p256_precompile: bool
+
+    @property
+    def block_number(self) -> int:
+        return min(self.blocks.values())
+
+    def save(self, path: Path) -> None:
+        """As JSON; `load` reads it, and reads a journal too."""
+        _write(path, {"deployment": asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Deployment:
+        """From a journal or a saved deployment; Halt where there is none or it is unfinished."""
+        content = _read(path)
+        if not content:
+            raise Halt(f"no deployment at {path}: run `python -m scripts.deploy` first.")
+        if "deployment" not in content:
+            raise Halt(f"the deployment in {path} is unfinished: run `python -m scripts.deploy` "
+                       "again with the same journal; it goes on where it stopped.")
+        return cls(**content["deployment"])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transaction: a creation (`function` empty) or a call of an earlier contract."""
+
+    name: str
+    signer: LocalAccount
+    contract: str
+    function: str = ""
+    args: tuple[Any, ...] = ()
+
+
+@dataclass
+class _Run:
+    """A deployment on its way. `journal` is what the file holds, always."""
+
+    web3: Web3
+    artifacts: Mapping[str, Artifact]
+    path: Path
+    journal: dict[str, Any]
+    watch: Callable[[str], None]
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def note(self, name: str, **values: Any) -> None:
+        self.journal["steps"].setdefault(name, {}).update(values)
+        _write(self.path, self.journal)
+
+
+def deploy(
+    url: str,
+    artifacts: Mapping[str, Artifact],
+    plan: DeploymentPlan,
+    journal: Path,
+    watch: Callable[[str], None] = lambda event: None,
+) -> Deployment:
+    """Deploys what the plan asks for, or finds it already there and sends nothing.
+
+    Signed bytes are on disk before they are broadcast, and only those same bytes are ever sent
+    again: killed anywhere, a second call finishes the first. `watch` hears "signed NAME",
+    "sent NAME" and "done NAME". Raises Halt for another chain's or another plan's journal, for
+    development keys off the development chain and for a reverted step; Retry for a silent node.
+    """
+    try:
+        run = _begin(Web3(Web3.HTTPProvider(url)), artifacts, plan, journal, watch)
+        for step in _steps(plan, run.addresses):
+            _take(run, step)
+        return _finish(run, plan)
+    except (Web3Exception, requests.RequestException) as error:
+        raise Retry(f"the node at {url} gave no usable answer: {error}") from error
+
+
+def _begin(
+    web3: Web3,
+    artifacts: Mapping[str, Artifact],
+    plan: DeploymentPlan,
+    path: Path,
+    watch: Callable[[str], None],
+) -> _Run:
+    chain_id, genesis = web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
+    _refuse_development_keys(plan, chain_id)
+    fresh = {
+        "chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan), "steps": {},
+    }
+    journal = _read(path) or fresh
+    if (journal["chain_id"], journal["genesis"]) != (chain_id, genesis):
+        raise Halt(
+            f"{path} belongs to chain {journal['chain_id']} with genesis {journal['genesis']}, "
+            f"but the node is chain {chain_id} with genesis {genesis}. Nothing was sent. Point to "
+            "the right node, or move the journal away to deploy anew."
+        )
+    if journal["plan"] != fresh["plan"]:
+        raise Halt(f"{path} was made from other contracts or other roles. Nothing was sent. "
+                   "Restore them, or move the journal away to deploy anew.")
+    return _Run(web3, artifacts, path, journal, watch)
+
+
+def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
+    if chain_id == LOCAL_CHAIN:
+        return
+    known = {development_account(index).address for index in range(20)}
+    public = sorted(set(plan.addresses()) & known)
+    if public:
+        raise Halt(f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
+                   f"{', '.join(public)} are known to everybody. Nothing was sent. Use own keys.")
+
+
+def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
+    """What a journal is bound to: the code and the roles, so that a resumed run means the same."""
+    names = ["DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", *plan.products]
+    codes = [artifacts[name].bytecode for name in names]
+    content = json.dumps([names, codes, plan.addresses(), plan.members, plan.min_domains])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Step]:
+    """The steps in order; each is made only when the addresses that it needs are known."""
+    deployer, steward = plan.deployer, plan.steward.address
+    members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
+    yield _creation(deployer, "DeviceRegistry", plan.registrar)
+    yield _creation(deployer, "OracleCommittee", steward, members, domains, plan.min_domains)
+    yield _creation(deployer, "EuroToken", plan.gateway)
+    parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
+    yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
+    for product in plan.products:
+        yield _creation(deployer, product, at["PaymentRail"])
+        yield Step(f"allow {product}", plan.steward, "PaymentRail", "allowProduct",
+                   (at[product], True))
+
+
+def _creation(deployer: LocalAccount, contract: str, *args: Any) -> Step:
+    return Step(contract, deployer, contract, args=args)
+
+
+def _take(run: _Run, step: Step) -> None:
+    """Brings one step to its end, from wherever it stopped."""
+    noted = run.journal["steps"].get(step.name, {})
+    if "block" not in noted:
+        if "raw" not in noted:
+            digest, raw = _sign(run, step)
+            run.note(step.name, hash=digest, raw=raw)
+            run.watch(f"signed {step.name}")
+        _settle(run, step)
+        run.watch(f"done {step.name}")
+    noted = run.journal["steps"][step.name]
+    if step.function:
+        return
+    run.addresses[step.contract] = noted["address"]
+    if not run.web3.eth.get_code(noted["address"]):
+        raise Halt(f"there is no code at {step.contract} {noted['address']}: the chain was rewound "
+                   f"or reset. Move {run.path} away to deploy anew.")
+
+
+def _sign(run: _Run, step: Step) -> tuple[str, str]:
+    eth, artifact = run.web3.eth, run.artifacts[step.contract]
+    sender = step.signer.address
+    fees = {"maxFeePerGas": 2 * eth.get_block("latest")["baseFeePerGas"] + TIP_WEI,
+            "maxPriorityFeePerGas": TIP_WEI}
+    common = {"from": sender, "nonce": eth.get_transaction_count(sender), "value": 0,
+              "chainId": run.journal["chain_id"], **fees}
+    if step.function:
+        target = eth.contract(address=run.addresses[step.contract], abi=artifact.abi)
+        request = target.functions[step.function](*step.args)
+    else:
+        request = eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(*step.args)
+    gas = min(request.estimate_gas({"from": sender}) * 6 // 5, GAS_LIMIT)
+    transaction = request.build_transaction({**common, "gas": gas})
+    signed = step.signer.sign_transaction(transaction)
+    return Web3.to_hex(signed.hash), Web3.to_hex(signed.raw_transaction)
+
+
+def _settle(run: _Run, step: Step) -> None:
+    """Sends the stored bytes (again) and waits; an error answer is not a no, only a receipt is."""
+    noted = run.journal["steps"][step.name]
+    refusal = ""
+    if _receipt(run.web3, noted["hash"]) is None:
+        try:
+            run.web3.eth.send_raw_transaction(noted["raw"])
+        except Web3Exception as error:
+            refusal = str(error)  # "already known", or lost: the receipt decides
+        run.watch(f"sent {step.name}")
+    receipt = _wait(run.web3, noted["hash"], refusal)
+    if receipt["status"] != 1:
+        raise Halt(f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
+                   f"({noted['hash']}). Move {run.path} away to deploy anew.")
+    run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
+
+
+def _wait(web3: Web3, digest: str, refusal: str) -> Any:
+    deadline = time.monotonic() + (RECEIPT_SECONDS if not refusal else RECEIPT_SECONDS / 4)
+    while True:
+        receipt = _receipt(web3, digest)
+        if receipt is not None:
+            return receipt
+        if time.monotonic() > deadline:
+            raise Retry(f"transaction {digest} is in no block yet. {refusal} Run the deployment "
+                        "again with the same journal; it sends the same bytes.")
+        time.sleep(0.05)
+
+
+def _receipt(web3: Web3, digest: str) -> Any:
+    answer = web3.provider.make_request("eth_getTransactionReceipt", [digest])  # type: ignore[arg-type]
+    found = answer.get("result")
+    if not found:
+        return None
+    at = found["contractAddress"]
+    return {
+        "status": int(found["status"], 16),
+        "blockNumber": int(found["blockNumber"], 16),
+        "contractAddress": at and Web3.to_checksum_address(at),
+    }
+
+
+def _finish(run: _Run, plan: DeploymentPlan) -> Deployment:
+    if "deployment" not in run.journal:
+        registry = run.web3.eth.contract(
+            address=run.addresses["DeviceRegistry"], abi=run.artifacts["DeviceRegistry"].abi
+        )
+        blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
+        found = Deployment(run.journal["chain_id"], run.journal["genesis"], run.addresses, blocks,
+                           registry.functions.hasPrecompile().call())
+        run.journal["deployment"] = asdict(found)
+        _write(run.path, run.journal)
+    return Deployment(**run.journal["deployment"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Halt(f"{path} is not a deployment journal: {error}") from error
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    write_private(path, json.dumps(content, indent=1).encode())

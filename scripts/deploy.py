@@ -1,0 +1,107 @@
+"""Promises the contracts on a chain, once: for `python -m scripts.deploy` and `ape run deploy`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.deployment import Deployment, DeploymentPlan, deploy
+from orchestrator.errors import Halt, Retry
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".build" / "contracts"
+DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
+
+
+def development_plan(first: int = 0) -> DeploymentPlan:
+    """The plan of a development chain: accounts `first` on are deployer, steward, guardian,
+    gateway, registrar, then four oracles. Their keys are public; other chains refuse them."""
+    account = [keystore.development_account(first + index) for index in range(9)]
+    oracles = [one.address for one in account[5:9]]
+    return DeploymentPlan(
+        deployer=account[0],
+        steward=account[1],
+        guardian=account[2].address,
+        gateway=account[3].address,
+        registrar=account[4].address,
+        members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 when everything is deployed (or was), 1 with a sentence on what to do next.
+
+    Called by `ape run deploy` without arguments: it then uses the network that Ape connected.
+    """
+    try:
+        found = _under_ape() if argv is None else _from_arguments(argv)
+    except (Halt, Retry) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, address in found.addresses.items():
+        print(f"{name:<16} {address}  block {found.blocks[name]}")
+    check = "precompile" if found.p256_precompile else "Solidity fallback"
+    print(f"chain {found.chain_id}, genesis {found.genesis[:18]}..., P-256 by {check}")
+    return 0
+
+
+def _from_arguments(argv: Sequence[str]) -> Deployment:
+    options = _parser().parse_args(argv)
+    plan = _plan(options) if options.keys else development_plan()
+    return deploy(options.rpc, build(ROOT, CACHE), plan, options.journal, _say)
+
+
+def _under_ape() -> Deployment:
+    from ape import networks  # Ape is for people at a console, never for the running service
+
+    provider = networks.provider
+    genesis = provider.get_block(0).hash.hex().removeprefix("0x")
+    journal = ROOT / ".build" / "deployments" / f"{genesis[:16]}.json"
+    uri = provider.http_uri or provider.uri
+    return deploy(uri, build(ROOT, CACHE), development_plan(), journal, _say)
+
+
+def _plan(options: argparse.Namespace) -> DeploymentPlan:
+    members = []
+    for entry in options.oracle:
+        address, _, domain = entry.partition(":")
+        members.append((address, int(domain)))
+    return DeploymentPlan(
+        deployer=keystore.load(options.keys, "deployer"),
+        steward=keystore.load(options.keys, "steward"),
+        guardian=options.guardian,
+        gateway=options.gateway,
+        registrar=options.registrar,
+        members=tuple(members),
+        min_domains=options.min_domains,
+    )
+
+
+
+
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.deploy", description=__doc__)
+    parser.add_argument("--rpc", required=True, help="the node's address")
+    parser.add_argument("--journal", required=True, type=Path, help="kept; resumes from it")
+    parser.add_argument("--keys", type=Path, help="folder of the keystores deployer and steward; "
+                        "without it the public development keys are used (chain 31337 only)")
+    parser.add_argument("--guardian", help="address that may pause")
+    parser.add_argument("--gateway", help="address that mints against bank credits")
+    parser.add_argument("--registrar", help="address that enrols devices")
+    parser.add_argument("--oracle", action="append", default=[], metavar="ADDRESS:DOMAIN")
+    parser.add_argument("--min-domains", type=int, default=2)
+    return parser
+
+
+def _say(event: str) -> None:
+    print(event, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
