@@ -47,6 +47,7 @@ class Reason(StrEnum):
     KEY_OFF_CURVE = "key_off_curve"
     KEY_CURVE_UNKNOWN = "key_curve_unknown"
     # the inlet
+    FILE_UNREADABLE = "file_unreadable"
     UNKNOWN_TOPIC = "unknown_topic"
     UNKNOWN_PROTOCOL = "unknown_protocol"
     DEVICE_NOT_OF_TOPIC = "device_not_of_topic"
