@@ -25,7 +25,8 @@ _CHUNK = 400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
-    device_id BLOB NOT NULL, counter INTEGER NOT NULL, content_id BLOB NOT NULL, device TEXT NOT NULL, observed_at_ms INTEGER NOT NULL,
+    device_id BLOB NOT NULL, counter INTEGER NOT NULL, content_id BLOB NOT NULL,
+    device TEXT NOT NULL, observed_at_ms INTEGER NOT NULL,
     kind TEXT NOT NULL, facts TEXT NOT NULL, not_billable TEXT NOT NULL, protocol TEXT NOT NULL,
     record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
     curve TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (device_id, counter)

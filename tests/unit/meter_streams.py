@@ -1,0 +1,94 @@
+"""Meter streams for tests: events made by hand, or real signed OCMF records with their keys."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device_adapters.types import Curve, DeviceKey, Event, Message, Signed, device_id
+from oracles.types import Agreement, Doubt
+from orchestrator.products.metered_energy import product
+from scripts.devices.record import Point, payload_of, sign
+
+TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
+AGREEMENT = b"\x0a" * 32
+SOME_DAY = 1_790_000_000
+
+
+def event(counter: int, *readings: tuple[str, int, int], refusals: tuple[str, ...] = ()) -> Event:
+    """An event of device M1: readings are (mark, register in mWh, Unix seconds)."""
+    facts = {"readings": [{"mark": m, "register": r, "at": s * 1000} for m, r, s in readings]}
+    content = json.dumps([counter, facts]).encode()
+    return Event(
+        device="M1",
+        counter=counter,
+        observed_at_ms=readings[-1][2] * 1000,
+        kind="meter.reading",
+        facts=facts,
+        evidence=b"evidence of " + content,
+        signed=Signed(content, b"", Curve.SECP256R1),
+        not_billable=refusals,
+    )
+
+
+def session(counter: int, register: int = 0, seconds: int = 0) -> Event:
+    """One record with begin and end: 1 kWh in an hour, an hour after its neighbour by counter."""
+    register = register or counter * 1_000_000
+    seconds = seconds or SOME_DAY + counter * 7_200
+    return event(counter, ("B", register, seconds), ("E", register + 1_000_000, seconds + 3_600))
+
+
+def agreement(device: str = "M1", first_counter: int = 0, **fields) -> Agreement:
+    whole = {
+        "agreement": AGREEMENT,
+        "device": device,
+        "device_id": device_id(device),
+        "product": "metered_energy",
+        "terms": TERMS,
+        "opened_at": 0,
+        "expires_at": 2**32 - 1,
+        "first_counter": first_counter,
+    }
+    return Agreement(**whole | fields)
+
+
+@lru_cache(maxsize=64)
+def key_of(device: str) -> ec.EllipticCurvePrivateKey:
+    """A device's private key, the same in every process of a test."""
+    return ec.derive_private_key(int.from_bytes(device_id(device)[:31], "big"), ec.SECP256R1())
+
+
+def record(device: str, counter: int, *points: tuple[str, int, int], key=None) -> bytes:
+    """A signed OCMF record; points are (mark, register in 0.1 Wh, Unix seconds)."""
+    payload = payload_of(device, f"T{counter}", [Point(m, s, r) for m, r, s in points], "12345678")
+    return sign(payload, key or key_of(device))
+
+
+def session_record(device: str, counter: int, units: int = 10_000) -> bytes:
+    """A record of one whole session, an hour long; `units` of 0.1 Wh (10,000: one kWh)."""
+    at = SOME_DAY + counter * 7_200
+    register = counter * 100_000
+    return record(device, counter, ("B", register, at), ("E", register + units, at + 3_600))
+
+
+def message(*records: bytes, device: str = "") -> Message:
+    return Message("ocmf", device, b"\n".join(records))
+
+
+@dataclass
+class Keys:
+    """A key ring for tests: the devices' own keys, and doubts about some from a time on."""
+
+    devices: set[str] = field(default_factory=set)
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+
+    def key_at(self, wanted: bytes, at_seconds: int) -> DeviceKey | Doubt:
+        for name in self.devices:
+            if device_id(name) == wanted:
+                numbers = key_of(name).public_key().public_numbers()
+                found = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
+                return self.doubts.get(name, found)
+        return Doubt.DEVICE_UNKNOWN
