@@ -1,7 +1,8 @@
 """Runs the steps in turn, each on a bounded batch, at the worker's own pace, until told to stop.
 
-Three answers to failure: the world is wrong (a reason, stored by the step), the world is slow (Retry:
-the step comes round again), we are wrong (Halt: this step stops until a person looks, the rest go on).
+Three answers to failure: the world is wrong (a reason, stored by the step), the world is slow
+(Retry: the step comes round again), we are wrong (Halt: this step stops until a person looks, the
+rest go on, and no step that moves money runs any more).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _IDLE_S = 0.1
 
 
 class Worker:
-    """One worker of one rail. `halted`: step name -> why; `turns`: how often each step found work."""
+    """One worker of one rail. `halted`: step name -> why; `turns`: work found by each step."""
 
     def __init__(self, rail: Rail) -> None:
         self.rail = rail
@@ -55,6 +56,10 @@ class Worker:
     def stop(self) -> None:
         """Ends `run` after the step at hand."""
         self._stop.set()
+
+    def report(self) -> dict[str, dict]:
+        """What the steps did and which of them halted, for `/v1/status`."""
+        return {"turns": dict(self.turns), "halted": dict(self.halted)}
 
     def turn(self) -> int:
         """Every step once; returns how much work was found."""

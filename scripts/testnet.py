@@ -33,6 +33,7 @@ class Testnet:
     hardfork: "" for the newest (with the P-256 precompile); "prague" has none.
     tx_gas_limit: refuse transactions above 16,777,216 gas, as EIP-7825 does.
     state: a file that keeps the chain across runs; None keeps nothing.
+    outlive: go on when the process that started it ends.
     accounts: how many of the development keys hold ether (mnemonic `MNEMONIC`).
     """
 
@@ -49,6 +50,7 @@ class Testnet:
         port: int = 0,
         log: Path | None = None,
         extra: Sequence[str] = (),
+        outlive: bool = False,
     ) -> None:
         self.command = [str(anvil_binary()), "--host", "127.0.0.1", "--port", str(port)]
         self.command += ["--mnemonic", MNEMONIC, "--accounts", str(accounts)]
@@ -57,7 +59,7 @@ class Testnet:
         self.command += ["--enable-tx-gas-limit"] if tx_gas_limit else []
         self.command += ["--state", str(state)] if state else []
         self.command += list(extra)
-        self._log = log
+        self._log, self._outlive = log, outlive
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -68,7 +70,8 @@ class Testnet:
         with own.open("ab") as sink:
             self._process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_die_with_parent,
+                start_new_session=True,
+                preexec_fn=None if self._outlive else die_with_parent,
             )
         try:
             self.url = f"http://127.0.0.1:{self._port(own, offset, time.monotonic() + timeout)}"
@@ -167,7 +170,7 @@ def _mining_options(mining: str | int) -> list[str]:
     return ["--no-mining"] if mining == "manual" else ["--block-time", str(int(mining))]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux: the kernel ends the child when the thread that started it is gone, however."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)

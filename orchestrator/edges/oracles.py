@@ -1,4 +1,4 @@
-"""The one door to the oracles: asks each for its signature, over HTTP, and believes none of them."""
+"""The one door to the oracles: asks each for its signature over HTTP, and believes none."""
 
 from __future__ import annotations
 

@@ -76,14 +76,14 @@ def _store_file(rail: Rail, session: Session, orders: list[Payout], now: int) ->
 
 
 def hand_over(rail: Rail) -> int:
-    """Places every stored outgoing file in the bank's folder; files placed before stay as they are."""
+    """Places every stored outgoing file in the bank's folder; those placed before stay."""
     with rail.store.read() as session:
         files = store.files(session, "out")
     return sum(rail.bank.send(row.name, row.body) for row in files)
 
 
 def read_bank(rail: Rail) -> int:
-    """Takes the bank's files; returns how many. A bad one is kept with its reason and moved aside."""
+    """Takes the bank's files; returns how many. A bad one is kept, by its reason, and set aside."""
     taken = 0
     for name, body in rail.bank.receive():
         try:

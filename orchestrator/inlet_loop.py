@@ -1,0 +1,65 @@
+"""Feeds an inlet's batches through the intake: commit first, then receipts, then the ack."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from device_adapters.inlets import Inlet, receipts_topic
+from device_adapters.types import Message
+from orchestrator.core.receipt import Receipts
+from orchestrator.errors import Retry
+from orchestrator.intake import Intake, Outcome
+
+_PATIENCE_S = 0.5
+
+
+class InletLoop:
+    """One MQTT inlet of one rail. `taken` counts records; a poison message never ends the loop."""
+
+    def __init__(self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Any, log: Any) -> None:
+        self._inlet, self._intake, self._receipts = inlet, intake, receipts
+        self._now, self._log = now, log
+        self._stop = threading.Event()
+        self.taken = 0
+
+    def run(self) -> None:
+        """Until `stop`: whatever happens to one batch, the next one is read."""
+        for messages in self._inlet.batches():
+            if self._stop.is_set():
+                return
+            if messages:
+                self._take(messages)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        while not self._stop.is_set():
+            try:
+                outcomes = self._intake.take(messages)
+                break
+            except Retry as delay:  # chain or store are away: the broker keeps the messages
+                self._log.info("intake waits", reason=str(delay))
+                self._stop.wait(_PATIENCE_S)
+        else:
+            return
+        self.taken += sum(map(len, outcomes))
+        self._inlet.publish_many(self._signed(messages, outcomes))
+        self._inlet.ack(messages)
+
+    def _signed(
+        self, messages: Sequence[Message], outcomes: Sequence[Sequence[Outcome]]
+    ) -> list[tuple[str, bytes]]:
+        """One receipt per device and batch, to the topic whose owner the broker vouched for."""
+        by_device: dict[str, list[Outcome]] = defaultdict(list)
+        for message, found in zip(messages, outcomes, strict=True):
+            if message.device:
+                by_device[message.device] += found
+        at = int(self._now())
+        return [
+            (receipts_topic(device), self._receipts.sign(device, found, at))
+            for device, found in by_device.items()
+        ]

@@ -1,0 +1,159 @@
+"""Runs one rail: MQTT inlet, worker and HTTP API in one process, until it is told to stop.
+
+    python -m scripts.run_orchestrator --home .proofrail
+
+It reads `rail.json` in its home (where the node, the broker, the oracles and the bank are) and holds
+no oracle's and no device's key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from device_adapters.inlets import Inlet
+from orchestrator.core.receipt import Receipts
+from orchestrator.edges.api import ApiParts, create_app
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.store import Store
+from orchestrator.errors import Halt, Retry
+from orchestrator.inlet_loop import InletLoop
+from orchestrator.intake import Intake
+from orchestrator.products import products
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, Rail
+from orchestrator.worker import Worker
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Exit code 0 after SIGTERM or SIGINT, 1 if the rail cannot start (with the next step)."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
+    parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
+    options = parser.parse_args()
+    settings = Settings(home=options.home) if options.home else Settings()
+    try:
+        return serve(settings, options.ready_file)
+    except (Halt, Retry) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def serve(settings: Settings, ready_file: Path | None) -> int:
+    """Builds the rail from its home and runs it until a signal comes."""
+    log = _log(settings.home / "logs" / "orchestrator.log")
+    town = json.loads((settings.home / "rail.json").read_text())
+    rail = build_rail(settings, town, log)
+    worker = Worker(rail)
+    worker.recover()
+    receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
+    intake = Intake(
+        rail.store, rail.registry, rail.registry.agreement_of, time.time,
+        settings.future_tolerance_s,
+    )  # fmt: skip
+    broker = town["broker"]
+    inlet = Inlet(
+        broker["host"], broker["port"], "rail", (settings.keys / "broker.password").read_text(),
+        client_id="rail",
+    )  # fmt: skip
+    loop = InletLoop(inlet, intake, receipts, time.time, log)
+    threads = [threading.Thread(target=t.run, name=n) for n, t in (("work", worker), ("in", loop))]
+    app = create_app(ApiParts(
+        store=rail.store, intake=intake, receipts=receipts, worker=worker.report,
+        settings=settings, now=time.time,
+    ))  # fmt: skip
+    for thread in threads:
+        thread.start()
+    try:
+        _serve_api(app, settings, ready_file)
+    finally:
+        loop.stop()
+        worker.stop()
+        inlet.close()
+        for thread in threads:
+            thread.join(timeout=20)
+        rail.store.close()
+    return 0
+
+
+def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
+    """The rail's doors, from its home and `rail.json`."""
+    deployment = Deployment.load(settings.deployment)
+    chain = Chain(town["rpc_url"], deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    store = Store(settings.database)
+    known = products()
+    addresses = {name: deployment.addresses[p.CONTRACT] for name, p in known.items()}
+    doors = [
+        OracleDoor(
+            o["name"], o["address"], o["domain"], o["url"],
+            Path(settings.keys / f"{o['name']}.token").read_text(),
+        )
+        for o in town["oracles"]
+    ]  # fmt: skip
+    committee = Committee(
+        {door.address: door.domain for door in doors},
+        chain.view("OracleCommittee", "quorum"), chain.view("OracleCommittee", "minDomains"),
+    )  # fmt: skip
+    return Rail(
+        settings=settings, store=store, chain=chain, registry=Registry(chain, addresses),
+        sender=Sender(store, chain, keystore.load(settings.keys, "sender")),
+        gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
+        oracles=doors, committee=committee, terms=known,
+        bank=Folder(settings.to_bank, settings.from_bank), safeguarding=town["safeguarding"],
+        now=lambda: int(time.time()), log=log,
+    )  # fmt: skip
+
+
+def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.api_host, settings.api_port))
+    host, port = listener.getsockname()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: setattr(server, "should_exit", True))
+    server.install_signal_handlers = lambda: None
+    url = f"http://{host}:{port}"
+    print(f"rail serves {url}", flush=True)
+    if ready_file:
+        ready = {"api_url": url, "pid": os.getpid()}
+        keystore.write_private(ready_file, json.dumps(ready).encode())
+    server.run(sockets=[listener])
+
+
+def _log(path: Path) -> Any:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=path.open("a", buffering=1)),
+    )
+    return structlog.get_logger()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,259 @@
+"""Starts a whole rail on this machine, process by process, and stops each by its process id.
+
+Chain, broker, four oracles of three trust domains, bank and orchestrator are real processes on free
+loopback ports; everything they keep is under one home folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from eth_account.signers.local import LocalAccount
+
+from orchestrator.core.receipt import Receipts
+from orchestrator.edges.broker import credentials
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Store
+from orchestrator.errors import Halt
+from orchestrator.office import Office
+from orchestrator.settings import Settings
+from scripts.deploy import CACHE, ROOT, development_plan
+from scripts.run_bank import BankClient, new_iban
+from scripts.testnet import Testnet, die_with_parent
+
+# name, trust domain: two oracles of one utility, one of a bank, one of an auditor
+ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
+DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
+_ROLES = ("deployer", "steward", "guardian", "gateway", "registrar")
+_SENDER_ACCOUNT, _FIRST_PARTY = 9, 10
+_MARK = "rail.json"
+
+
+@dataclass
+class Stack:
+    """One rail's processes. home is emptied by `prepare` if it held a rail of ours before."""
+
+    home: Path
+    start_at: int  # Unix seconds of the chain's first block: devices were installed then
+    block_seconds: int = 1
+    keep: bool = False  # processes go on when this one ends
+    embedded_broker: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    # --- start, in the order of the checklist
+
+    def prepare(self) -> None:
+        """An empty home of our own; refuses a folder that holds anything else."""
+        if self.home.exists() and any(self.home.iterdir()):
+            if not (self.home / _MARK).exists():
+                raise Halt(f"{self.home} is not empty and holds no rail; choose another home")
+            shutil.rmtree(self.home)
+        (self.home / "logs").mkdir(parents=True)
+        keystore.write_private(self.home / _MARK, b"{}")
+        self.settings = Settings(home=self.home)
+        self._keys()
+
+    def _keys(self) -> None:
+        keys = self.settings.keys
+        for index, role in enumerate(_ROLES):
+            keystore.create(keys, role, keystore.development_account(index).key.hex())
+        keystore.create(
+            keys, "sender", keystore.development_account(_SENDER_ACCOUNT).key.hex()
+        )
+        receipt = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )  # fmt: skip
+        keystore.write_private(keys / "receipt.pem", receipt)
+        keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
+
+    def compile(self) -> None:
+        """Compiles the contracts, or finds them compiled."""
+        self.artifacts = build(ROOT, CACHE)
+
+    def start_chain(self) -> None:
+        """anvil, with its first block in the past, so that device history is plausible."""
+        self.testnet = Testnet(
+            mining="auto", accounts=40, outlive=self.keep,
+            log=self.home / "logs" / "chain.log", extra=("--timestamp", str(self.start_at)),
+        ).start()  # fmt: skip
+
+    def deploy(self) -> Deployment:
+        """The contracts, by the idempotent deployment with its journal."""
+        deployment = deploy(
+            self.testnet.url, self.artifacts, development_plan(), self.settings.deployment
+        )
+        self.chain = Chain(self.testnet.url, deployment, self.artifacts)
+        self.store = Store(self.settings.database)
+        senders = {
+            role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
+            for role in ("registrar", "sender")
+        }
+        self.office = Office(senders, self.now, lambda: time.sleep(0.02))
+        return deployment
+
+    def start_broker(self) -> None:
+        """mosquitto where it is on PATH, else amqtt."""
+        arguments = ["--embedded"] if self.embedded_broker else []
+        ready = self._ready("broker")
+        self._start("broker", "scripts.run_broker", "--home", self.home, "--ready-file", ready,
+                    *arguments)  # fmt: skip
+        self.broker = self._wait_ready("broker", ready)
+        password = credentials.issue(self.home, "rail", credentials.Role.RAIL)
+        keystore.write_private(self.settings.keys / "broker.password", password.encode())
+
+    def start_oracle(self, name: str) -> None:
+        """One oracle; started again it finds its own key, its own book and its own port."""
+        index = [oracle for oracle, _ in ORACLES].index(name)
+        home = self.home / "oracles" / name
+        if not (home / "broker.password").exists():
+            password = credentials.issue(self.home, name, credentials.Role.ORACLE)
+            keystore.write_private(home / "broker.password", password.encode())
+            keystore.create(home, "key", keystore.development_account(5 + index).key.hex())
+            token = secrets.token_urlsafe(32).encode()
+            keystore.write_private(home / "token", token)
+            keystore.write_private(self.settings.keys / f"{name}.token", token)
+        self.launch_oracle(name)
+
+    def launch_oracle(self, name: str, *extra: str) -> None:
+        """The process alone, for a restart; extra: flags such as --lie."""
+        home, ready = self.home / "oracles" / name, self._ready(name)
+        port = str(self.__dict__.setdefault("_ports", {}).get(name, 0))
+        self._start(
+            name, "scripts.run_oracle", "--name", name, "--domain", str(dict(ORACLES)[name]),
+            "--home", home, "--rpc", self.testnet.url, "--deployment", self.settings.deployment,
+            "--broker-host", self.broker["host"], "--broker-port", str(self.broker["port"]),
+            "--broker-user", name, "--broker-password-file", home / "broker.password",
+            "--http-port", port, "--keystore", home / "key.json",
+            "--password-file", home / "password", "--token-file", home / "token",
+            "--ready-file", ready, *extra,
+        )  # fmt: skip
+        self._ports[name] = self._wait_ready(name, ready)["port"]
+
+    def start_bank(self) -> None:
+        """The simulated bank with the rail's safeguarding account."""
+        self.safeguarding = {
+            "name": "proofrail safeguarding", "iban": new_iban(1), "bic": "",
+            "address": {
+                "street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam",
+                "country": "DE",
+            },
+        }  # fmt: skip
+        self.bank = BankClient(self.home / "bank")
+        self.bank.start({"accounts": [{
+            "iban": self.safeguarding["iban"], "name": self.safeguarding["name"],
+            "kind": "safeguarding", "balance_cents": 0,
+        }]})  # fmt: skip
+        self.processes["simulated bank"] = self.bank.process
+
+    def start_rail(self) -> None:
+        """The orchestrator; it finds everything else through rail.json."""
+        self._write_town()
+        ready = self._ready("orchestrator")
+        self._start("orchestrator", "scripts.run_orchestrator", "--home", self.home,
+                    "--ready-file", ready)  # fmt: skip
+        self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
+        self._write_town(api_url=self.api_url)
+
+    def _write_town(self, **more: Any) -> None:
+        oracles = [
+            {
+                "name": name, "domain": domain,
+                "address": keystore.development_account(5 + index).address,
+                "url": f"http://127.0.0.1:{self._ports[name]}",
+            }
+            for index, (name, domain) in enumerate(ORACLES)
+        ]  # fmt: skip
+        town = {
+            "rpc_url": self.testnet.url, "broker": self.broker, "oracles": oracles,
+            "safeguarding": self.safeguarding, **more,
+        }  # fmt: skip
+        keystore.write_private(self.home / _MARK, json.dumps(town, indent=1).encode())
+
+    # --- time and people
+
+    def now(self) -> int:
+        return int(time.time())
+
+    def party(self, index: int) -> LocalAccount:
+        """A payer's or payee's account, with its keystore under keys/parties."""
+        account = keystore.development_account(_FIRST_PARTY + index)
+        return keystore.create(self.settings.keys / "parties", f"party-{index}", account.key.hex())
+
+    def come_to_the_present(self) -> None:
+        """Ends the installation: the chain's clock jumps to now, and blocks come at their pace."""
+        self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now()))
+        self.testnet.rpc("evm_mine")
+        self.testnet.rpc("evm_setAutomine", False)
+        self.testnet.rpc("evm_setIntervalMining", self.block_seconds)
+
+    # --- processes
+
+    def _ready(self, name: str) -> Path:
+        path = self.home / "run" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        return path
+
+    def _start(self, name: str, module: str, *arguments: object) -> None:
+        log = (self.home / "logs" / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            env={**os.environ, **self.environment}, start_new_session=True,
+            preexec_fn=None if self.keep else die_with_parent,
+        )  # fmt: skip
+        log.close()
+
+    def _wait_ready(self, name: str, ready: Path, timeout_s: float = 60) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout_s
+        while not ready.exists():
+            code = self.processes[name].poll()
+            if code is not None or time.monotonic() > deadline:
+                log = self.home / "logs" / f"{name}.log"
+                last = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise Halt(f"{name} did not start (exit {code}); {log} ends with: {' / '.join(last)}")
+            time.sleep(0.02)
+        return json.loads(ready.read_text())
+
+    def stop(self, name: str, sign: int = signal.SIGTERM) -> None:
+        """Ends one process and waits for it; SIGKILL for a power cut."""
+        process = self.processes.pop(name, None)
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(sign)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def stop_all(self) -> None:
+        """Ends everything, the orchestrator first, the chain last."""
+        for name in ["orchestrator", *[n for n in self.processes if n != "orchestrator"]]:
+            self.stop(name)
+        if "testnet" in self.__dict__:
+            self.testnet.stop()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def pids(self) -> dict[str, int]:
+        """{process: id}, for whoever stops a kept rail."""
+        return {n: p.pid for n, p in self.processes.items()} | {"chain": self.testnet.pid}
