@@ -58,7 +58,7 @@ def events_of(*records: bytes) -> list[Event]:
 def claim_of(*records: bytes, sequence: int = 1, anchor: bytes | None = None) -> Claim:
     before = events_of(anchor)[0] if anchor else None
     of = agreement()
-    return rules.deriveclaim_of(of, product, sequence, before, events_of(*records))
+    return rules.derive_claim(of, product, sequence, before, events_of(*records))
 
 
 def ask(node, *claims: Claim, evidence: tuple[Message, ...] = (), anchors=None):

@@ -1,4 +1,4 @@
-"""An oracle never says two things about one claim sequence, whatever is killed at whatever moment."""
+"""An oracle never says two things of one claim sequence, whatever is killed at whatever time."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_attest__a_record_that_the_rules_drop__is_refused_by_the_rule(tmp_path):
     alone = record("M1", 1, ("E", 100, 1_790_000_000))
     node.take([message(alone)])
     events = [event(1, ("B", 0, 1), ("E", 1, 2))]
-    claim = rules.deriveclaim_of(agreement(), product, 1, None, events)
+    claim = rules.derive_claim(agreement(), product, 1, None, events)
     assert reasons(ask(node, claim)) == [(0, Doubt.INCOMPLETE)]
 
 
