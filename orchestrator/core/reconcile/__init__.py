@@ -9,6 +9,7 @@ from __future__ import annotations
 from orchestrator.core.reconcile.compare import reconcile
 from orchestrator.core.reconcile.lines import distinct
 from orchestrator.core.reconcile.types import (
+    DUPLICATE_REASONS,
     Balances,
     Bank,
     Booked,
@@ -28,6 +29,7 @@ from orchestrator.core.reconcile.types import (
 )
 
 __all__ = [
+    "DUPLICATE_REASONS",
     "Balances",
     "Bank",
     "Booked",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.reconcile import Balances, StatementLine
+from orchestrator.core.reconcile import DUPLICATE_REASONS, Balances, StatementLine
 
 __all__ = ["Address", "Balances", "BankReason", "Party", "Payout", "Statement", "StatementLine",
            "Status", "StatusReport"]
@@ -122,3 +123,17 @@ class StatusReport:
     statuses: tuple[Status, ...]
     source: bytes
     batches: tuple[Status, ...] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
+
+    def refused(self, ordered: Iterable[str]) -> dict[str, str]:
+        """Reason per EndToEndId refused, of all orders of the message it is about.
+
+        A message of ours has one batch, so a refused batch or group refuses every order it does
+        not list. A repetition (DU01, AM05...) refuses nothing: what was sent first decides.
+        """
+        listed = {status.end_to_end_id: status for status in self.statuses}
+        whole = next((each.reason for each in self.batches if each.is_rejected),
+                     self.reason if self.code == "RJCT" else None)
+        found = {key: status.reason for key, status in listed.items() if status.is_rejected}
+        if whole is not None:
+            found |= {key: whole for key in ordered if key not in listed}
+        return {key: why for key, why in found.items() if why not in DUPLICATE_REASONS}

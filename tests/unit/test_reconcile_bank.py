@@ -1,0 +1,125 @@
+"""The bank door and the simulated bank agree with chain and ledger: zero breaks, to the cent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from hashlib import sha256
+
+import pytest
+
+from orchestrator.core.reconcile import (
+    Bank,
+    BreakKind,
+    Chain,
+    Ledger,
+    LedgerFunding,
+    LedgerPayout,
+    Mint,
+    Redemption,
+    Rejection,
+    distinct,
+    reconcile,
+)
+from orchestrator.core.references import end_to_end_id, funding_reference, uetr
+from orchestrator.edges.bank import camt, pain
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.bank.types import Address, Party, Payout, StatusReport
+from scripts.run_bank import new_iban
+from scripts.simulated_bank.bank import Bank as SimulatedBank
+
+SAFE, PAYER, CLOSED = new_iban(1), new_iban(2), new_iban(3)
+DAY, HOME = date(2026, 11, 20), Address("Weg", "1", "10115", "Berlin", "DE")
+AGREEMENT = sha256(b"agreement").digest()
+REFERENCE = funding_reference(AGREEMENT)
+
+
+class Rail:
+    """What the orchestrator does around the door, in a few lines."""
+
+    def __init__(self, home, payees: list[str]) -> None:
+        accounts = [{"iban": SAFE, "name": "Safe", "kind": "safeguarding"},
+                    {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 10**6},
+                    {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True}]
+        self.bank = SimulatedBank(home, {"business_date": str(DAY), "accounts": accounts})
+        self.channel, self.home = Folder(home / "to_bank", home / "from_bank"), home
+        self.lines, self.balances, self.rejections = [], [], []
+        ids = [sha256(bytes([index])).digest() for index in range(len(payees))]
+        self.payouts = [Payout(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
+                        for each, iban in zip(ids, payees, strict=True)]
+        self.batch = pain.payment_information_id(self.payouts)
+
+    def tell(self, name: str, **wish) -> None:
+        (self.home / "instructions" / f"{name}.json").write_text(json.dumps(wish))
+        self.fetch()
+
+    def order(self, batch_booking: bool) -> None:
+        data = pain.write(self.payouts, Party("Rail", SAFE, HOME), pain.message_id(self.payouts),
+                          datetime(2026, 11, 20, tzinfo=UTC), DAY, batch_booking=batch_booking)
+        self.channel.send("p.xml", data)
+        self.fetch()
+
+    def fetch(self) -> None:
+        self.bank.step()
+        for name, data in self.channel.receive():
+            answer = camt.parse(data, accounts=[SAFE])
+            if isinstance(answer, StatusReport):
+                refused = answer.refused(payout.end_to_end_id for payout in self.payouts)
+                self.rejections += [Rejection(*each) for each in refused.items()]
+            else:
+                self.lines += [line for each in answer for line in each.lines]
+                self.balances += [each.balances for each in answer if each.balances]
+            self.channel.done(name)
+
+    def reconcile(self):
+        credits = [each for each in distinct(self.lines) if each.line.reference == REFERENCE]
+        mints = [Mint(each.ids[0], each.line.amount_minor * 10_000) for each in credits]
+        burned = [Redemption(each.payout_id, each.amount_cents * 10_000) for each in self.payouts]
+        supply = sum(each.amount_micro for each in mints) - sum(each.amount_micro
+                                                                for each in burned)
+        payouts = [LedgerPayout(each.payout_id, each.end_to_end_id, each.amount_cents, each.iban,
+                                self.batch, DAY) for each in self.payouts]
+        minted = [LedgerFunding(each.credit_id, each.amount_micro // 10_000) for each in mints]
+        return reconcile(Chain(supply, burned, mints),
+                         Ledger(payouts, minted, {REFERENCE: AGREEMENT}),
+                         Bank(SAFE, self.lines, self.balances, self.rejections))
+
+
+def run(tmp_path, payees, batch_booking=True) -> Rail:
+    rail = Rail(tmp_path, payees)
+    rail.tell("1", kind="pay", **{"from": PAYER}, amount_cents=500_00, reference=REFERENCE)
+    rail.order(batch_booking)
+    return rail
+
+
+@pytest.mark.parametrize("batch_booking", [True, False])
+@pytest.mark.parametrize("closed", [False, True])
+def test_rail_and_bank__funding_and_payouts__reconcile_with_zero_breaks(
+        tmp_path, batch_booking, closed):
+    rail = run(tmp_path, [new_iban(10), "FR7630006000011234567890189"], batch_booking)
+    if closed:
+        rail.tell("2", kind="close_day")
+        assert len(rail.lines) == 2 * len(distinct(rail.lines)) == 6
+    result = rail.reconcile()
+    assert result.breaks == () == result.in_flight and result.difference_micro == 0
+    assert len(result.matches) == 3 and result.supply_micro == (50_000 - 2_468) * 10_000
+
+
+def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_path):
+    rail = run(tmp_path, [CLOSED, new_iban(10), new_iban(11)])
+    rail.tell("2", kind="return", end_to_end_id=rail.payouts[1].end_to_end_id)
+    rail.tell("3", kind="close_day")
+    result = rail.reconcile()
+    assert [(each.kind, *each.ids) for each in result.breaks] == [
+        (BreakKind.REJECTED, rail.payouts[0].payout_id.hex()),
+        (BreakKind.RETURNED, rail.payouts[1].payout_id.hex())]
+    assert result.difference_micro == 0 and len(result.matches) == 2
+
+
+def test_rail_and_bank__batch_line_stripped_of_its_ids__still_reconciles(tmp_path):
+    rail = run(tmp_path, [new_iban(10), new_iban(11)], batch_booking=False)
+    rail.tell("2", kind="close_day")
+    rail.lines = [replace(each, end_to_end_id="") for each in rail.lines]
+    result = rail.reconcile()
+    assert result.breaks == () and [each.rule for each in result.matches].count("batch") == 1

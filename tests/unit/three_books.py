@@ -1,0 +1,82 @@
+"""Three consistent sides to plant differences into: one funding and some payouts, all booked."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date
+from hashlib import sha256
+
+from orchestrator.core.reconcile import (
+    Balances,
+    Bank,
+    Chain,
+    Ledger,
+    LedgerFunding,
+    LedgerPayout,
+    Mint,
+    Redemption,
+    Rejection,
+    StatementLine,
+    distinct,
+    reconcile,
+)
+from orchestrator.core.references import end_to_end_id, funding_reference
+
+ACCOUNT, DAY = "DE02900000000000000001", date(2026, 11, 23)
+AGREEMENT = sha256(b"agreement").digest()
+REFERENCE = funding_reference(AGREEMENT)
+
+
+def file(name: str) -> bytes:
+    return sha256(name.encode()).digest()
+
+
+def line(cents: int, path: str, **rest) -> StatementLine:
+    facts = dict(account=ACCOUNT, booking_date=DAY, value_date=DAY, amount_minor=cents,
+                 currency="EUR", source=file("053"), path=path, kind="camt.053")
+    return StatementLine(**{**facts, **rest})
+
+
+def intraday(booked: StatementLine, **rest) -> StatementLine:
+    facts = dict(kind="camt.054", source=file("054"), path=booked.path.replace("Stmt", "Ntfctn"))
+    return replace(booked, **{**facts, **rest})
+
+
+class Books:
+    """One funding of 500.00 and payouts of 10.00, 10.01..., all on one day's camt.053."""
+
+    def __init__(self, payouts: int = 3) -> None:
+        credit = line(50_000, "Stmt[1]/Ntry[1]", reference=REFERENCE, bank_reference="B0")
+        self.lines = [credit]
+        self.payouts, self.redemptions = [], []
+        for index in range(payouts):
+            payout_id, cents = sha256(bytes([index])).digest(), 1_000 + index
+            self.redemptions.append(Redemption(payout_id, cents * 10_000))
+            self.payouts.append(LedgerPayout(payout_id, end_to_end_id(payout_id), cents,
+                                             f"DE{index:020}", "PI1", DAY))
+            self.lines.append(line(-cents, f"Stmt[1]/Ntry[{index + 2}]",
+                                   end_to_end_id=end_to_end_id(payout_id),
+                                   bank_reference=f"B{index + 1}", batch="PI1",
+                                   counterparty_iban=f"DE{index:020}"))
+        self.mints = [Mint(distinct([credit])[0].ids[0], 500_000_000)]
+        self.rejections: list[Rejection] = []
+        self.opening = 0
+        self.closing: int | None = None
+        self.supply: int | None = None
+
+    def run(self, seed: int = 0, days: tuple[Balances, ...] | None = None):
+        mix = random.Random(seed).sample
+        day_lines = [item.amount_minor for item in self.lines if item.kind == "camt.053"]
+        closing = self.opening + sum(day_lines) if self.closing is None else self.closing
+        balances = (Balances(ACCOUNT, "S1", DAY, self.opening, closing),)
+        burned = sum(item.amount_micro for item in self.redemptions)
+        supply = sum(item.amount_micro for item in self.mints) - burned
+        fundings = [LedgerFunding(item.credit_id, item.amount_micro // 10_000)
+                    for item in self.mints]
+        return reconcile(
+            Chain(supply if self.supply is None else self.supply,
+                  mix(self.redemptions, len(self.redemptions)), mix(self.mints, len(self.mints))),
+            Ledger(mix(self.payouts, len(self.payouts)), fundings, {REFERENCE: AGREEMENT}),
+            Bank(ACCOUNT, mix(self.lines, len(self.lines)), balances if days is None else days,
+                 mix(self.rejections, len(self.rejections)), self.opening))
