@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
-from pathlib import Path
-
 import pytest
-import requests
 import rlp
+from audit_node import ANVIL, Node
 from eth_account import Account
 
 from orchestrator.core.audit import blocks
 from orchestrator.edges.chain import proof
 from orchestrator.errors import Halt, Retry
 
-ANVIL = Path("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
 PAYER, OTHER = (Account.from_key("0x" + digits * 32) for digits in ("11", "12"))
 CREATION = "0x600160005260206000f3"
 # emits one log without topics, then stops: PUSH0 PUSH0 LOG0 STOP, returned by its creation code
@@ -25,33 +19,10 @@ EMITTER = "0x635f5fa0005f526004601cf3"
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
-class Node:
-    """A node of our own on a free loopback port, mining only when told."""
+class Wallet(Node):
+    """A node and one account that signs its own transactions, of every type."""
 
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        command = [str(ANVIL), "--port", str(port), "--no-mining", "--silent"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        self.nonce = 0
-
-    def call(self, method: str, *params):
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        answer = requests.post(self.url, json=body, timeout=20).json()
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def ready(self) -> Node:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                self.call("anvil_setBalance", PAYER.address, hex(10**20))
-                return self
-            except requests.ConnectionError:
-                time.sleep(0.02)
-        raise TimeoutError("anvil did not answer")
+    nonce = 0
 
     def send(self, **fields) -> str:
         tx = {"chainId": 31337, "nonce": self.nonce, "gas": 200_000, "value": 0} | fields
@@ -68,12 +39,12 @@ class Node:
 
 @pytest.fixture(scope="module")
 def node():
-    running = Node()
+    running = Wallet()
     try:
-        yield running.ready()
+        running.ready().call("anvil_setBalance", PAYER.address, hex(10**20))
+        yield running
     finally:
-        running.process.terminate()
-        running.process.wait(timeout=10)
+        running.stop()
 
 
 def unhex(text: str) -> bytes:
@@ -93,7 +64,7 @@ def opened(found: dict) -> tuple[blocks.Header, bytes, bytes]:
     return header, transaction, receipt
 
 
-def of_every_kind(node: Node) -> list[str]:
+def of_every_kind(node: Wallet) -> list[str]:
     access = [{"address": PAYER.address, "storageKeys": ["0x" + "00" * 31 + "07"]}]
     delegate = OTHER.sign_authorization(
         {"chainId": 31337, "address": "0x" + "00" * 19 + "05", "nonce": 0}

@@ -1,0 +1,201 @@
+"""One payment's whole story, told on a real node, and the parts of the bundles that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import sha256
+
+from audit_node import Node
+from audit_rail import IBAN, ORACLES, PRICE, START, WINDOW, Deal, Device, Rail, claim_of, event_of
+
+from orchestrator.core import ledger as books
+from orchestrator.core.audit import Parts
+from orchestrator.core.identity import payment_id
+from orchestrator.core.references import end_to_end_id, uetr
+from orchestrator.edges.bank import pain
+from orchestrator.edges.bank.types import Address, Party, Payout
+from orchestrator.edges.chain.proof import proofs
+from orchestrator.products.metered_energy import product as energy
+
+PRODUCTS = {"metered_energy": energy}
+DEBTOR_IBAN = "DE02120300000000202051"
+
+
+@dataclass
+class Story:
+    """What `tell` leaves behind: the parts of the paid and of the refused payment's bundles.
+
+    meter, before: the device with its key after and before the rotation. key_at: what the registry
+    itself answers, by time: (status, x, y).
+    """
+
+    paid: Parts
+    refused: Parts
+    meter: Device
+    before: Device
+    key_at: dict[int, tuple[int, bytes, bytes]]
+
+
+@lru_cache(maxsize=1)
+def told() -> Story:
+    """The story, told once for all tests; the node is stopped again."""
+    node = Node("--timestamp", str(START))
+    try:
+        return tell(node.ready())
+    finally:
+        node.stop()
+
+
+def tell(node: Node) -> Story:
+    """Two settlements of a meter whose key is rotated in between, then release and payout.
+
+    The second settlement holds three claims; the middle one is ours, the last one is refused for
+    want of escrow.
+    """
+    rail = Rail(node)
+    devices = [Device(f"HM-000{n}") for n in (1, 2, 3)]
+    main = devices[0]
+    enrolments = [rail.enrol(device) for device in devices]
+    rail.mine(START + 1_000)
+    deals = _sorted_with_main_in_the_middle(rail, devices)
+    first, ours, last = deals
+    opened = {deal.id: rail.open(deal) for deal in deals}
+    for deal in (first, ours):
+        rail.fund(deal, 200_000_000)
+    rail.mine(START + 2_000)
+    ours.records.append(main.record(1, START + 10_000, "100.0"))
+    early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
+    rail.mine(START + 11_000)
+    before = Device(main.name, main.key)
+    rotated = rail.rotate(main)
+    rail.mine(START + 12_000)
+    suspended = rail.send(rail.registry, "suspend(bytes32)", [main.id])
+    rail.mine(START + 13_000)
+    resumed = rail.send(rail.registry, "resume(bytes32)", [main.id])
+    rail.mine(START + 14_000)
+    ours.records += [main.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25")
+                     for n in (2, 3, 4)]  # fmt: skip
+    for deal in (first, last):
+        deal.records += [deal.device.record(1, START + 20_000, "50.0"),
+                         deal.device.record(2, START + 30_000, "62.0")]  # fmt: skip
+    claims = [
+        claim_of(first, 1, None, first.records),
+        claim_of(ours, 2, ours.records[0], ours.records[1:]),
+        claim_of(last, 1, None, last.records),
+    ]
+    settled = rail.settle(claims, ORACLES[1:])
+    rail.mine(START + 40_000)
+    due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 50_000)
+    hashes_of_device = [enrolments[0], rotated, suspended, resumed]
+    wanted = [
+        rail.committee_tx,
+        *hashes_of_device,
+        *enrolments,
+        *opened.values(),
+        settled,
+        released,
+    ]
+    found = proofs(node.url, wanted)
+    parties = {deal.id: (rail.payee, WINDOW) for deal in deals}
+    shared = {
+        "chain_id": 31337, "rail": rail.rail, "registry": rail.registry,
+        "committee": rail.committee, "committee_proofs": [found[rail.committee_tx]],
+        "product": "metered_energy", "settlement": found[settled], "parties": parties,
+    }  # fmt: skip
+    paid = Parts(
+        **shared, device_id=main.id, device_proofs=[found[tx] for tx in hashes_of_device],
+        evidence=[("ocmf", record) for record in ours.records[1:]],
+        anchor=("ocmf", ours.records[0]), mandate=ours.mandate, mandate_signature=ours.signature,
+        opened=found[opened[ours.id]], agreement=ours.id, sequence=2,
+        **_money(rail, node, ours, found[released], released),
+    )  # fmt: skip
+    refused = Parts(
+        **shared, device_id=last.device.id,
+        device_proofs=[found[enrolments[devices.index(last.device)]]],
+        evidence=[("ocmf", record) for record in last.records], anchor=None,
+        mandate=last.mandate, mandate_signature=last.signature, opened=found[opened[last.id]],
+        agreement=last.id, sequence=1, ledger=[],
+    )  # fmt: skip
+    steps = range(START, START + 16_000, 250)
+    return Story(paid, refused, main, before, {at: rail.key_at(main, at) for at in steps})
+
+
+def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:
+    for salt in range(200):
+        deals = [rail.deal(device, salt) for device in devices]
+        ordered = sorted(deals, key=lambda deal: deal.id)
+        if ordered[1].device is devices[0]:
+            return ordered
+    raise AssertionError("no salt puts the main agreement into the middle")
+
+
+def _money(rail: Rail, node: Node, deal: Deal, proof: dict, released: str) -> dict:
+    """Ledger, payout and bank files of our payment, as the orchestrator would have made them."""
+    receipt = node.call("eth_getTransactionReceipt", released)
+    assert receipt["status"] == "0x1", "the release reverted"
+    order = cents = total = 0
+    for log in receipt["logs"]:
+        if log["address"] == rail.token and len(log["topics"]) == 4 and len(log["data"]) == 130:
+            order, cents = bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16)
+        if log["address"] == rail.rail:
+            total = int(log["data"][2:66], 16)
+    payment = "0x" + payment_id(deal.id, 2).hex()
+    agreement, payee, order_id = "0x" + deal.id.hex(), rail.payee, "0x" + order.hex()
+    entries = [
+        books.settled(payment, agreement, payee, _amount(deal)),
+        books.released(released, payee, total),
+        books.redeemed(order_id, payee, cents),
+        books.payout_booked(order_id, cents),
+    ]
+    chained, before = [], "0" * 64
+    for entry in entries:
+        after = books.chain_hash(before, entry)
+        chained.append((entry, before, after))
+        before = after
+    return {
+        "ledger": chained, "token": rail.token, "order": order, "payout": proof,
+        "bank_file": _order_file(order, cents), "bank_line": (_statement(order, cents), LINE),
+    }  # fmt: skip
+
+
+def _amount(deal: Deal) -> int:
+    """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
+    registers = [energy.readings(event_of(record))[-1].register for record in deal.records]
+    first = energy.readings(event_of(deal.records[0]))[0].register
+    total = [energy.owed(register - first, PRICE) for register in registers]
+    return total[-1] - total[0]
+
+
+def _order_file(order: bytes, cents: int) -> bytes:
+    town = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
+    other = sha256(order).digest()
+    payouts = [
+        Payout(each, end_to_end_id(each), uetr(each), name, IBAN, town, amount)
+        for each, name, amount in ((order, "Ladepark Nord", cents), (other, "Ladepark Sued", 999))
+    ]
+    moment = datetime.fromtimestamp(START, UTC)
+    party = Party("Rail Safeguarding", DEBTOR_IBAN, town)
+    return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
+
+
+LINE = "/Document/BkToCstmrStmt/Stmt/Ntry[2]/NtryDtls/TxDtls"
+
+
+def _statement(order: bytes, cents: int) -> bytes:
+    def entry(each: bytes, amount: int) -> str:
+        return (
+            f'<Ntry><Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt>'
+            "<CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><NtryDtls><TxDtls><Refs>"
+            f"<EndToEndId>{end_to_end_id(each)}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
+        )
+
+    lines = entry(sha256(order).digest(), 999) + entry(order, cents)
+    space = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
+    return (
+        f'<Document xmlns="{space}"><BkToCstmrStmt><Stmt><Id>S1</Id>{lines}</Stmt>'
+        "</BkToCstmrStmt></Document>"
+    ).encode()
