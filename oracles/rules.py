@@ -6,15 +6,17 @@ derives the same proposals again. So nothing here depends on the order in which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeVar
 
 from device_adapters.types import STREAM_BIT, Event
 
 from .merkle import evidence_root
 from .types import Agreement, Claim, Doubt, Terms
 
+_Key = TypeVar("_Key", int, bytes)
 EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: never wait for any missing counter
 
 
@@ -62,28 +64,25 @@ def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[Verdict]
     known: event_id -> content_id of what was taken before; what stands twice in `new` counts too.
     """
     seen = dict(known)
-    return [_repeated(seen, event) for event in new]
+    return [_repeated(seen, event.event_id, event) for event in new]
 
 
 def screen(
+    agreement: Agreement | None,
+    known: Mapping[int, bytes],
     new: Iterable[Event],
-    known: Mapping[bytes, bytes],
-    agreement_of: Callable[[bytes], Agreement | None],
-    last_claimed: Mapping[bytes, int],
+    last_claimed: int = -1,
 ) -> list[Verdict]:
-    """What can be said of new genuine events at once, whatever else may still arrive, in order.
+    """What can be said of one device's new genuine events at once, in order.
 
-    known: as for `repeats`. agreement_of: the agreement of a device id. last_claimed: agreement id
-    -> last counter that stands in a claim (absent: none yet). What depends on an event's
-    neighbours is said by `runs`.
+    known: counter -> content_id of the device's events that were taken before. last_claimed: the
+    last counter that stands in a claim. What depends on an event's neighbours is said by `runs`.
     """
+    seen = dict(known)
     verdicts = []
-    for verdict in repeats(known, new):
-        if verdict.doubt is None:
-            agreement = agreement_of(verdict.event.device_id)
-            claimed = last_claimed.get(agreement.agreement, -1) if agreement else -1
-            verdict = _alone(agreement, verdict.event, claimed)
-        verdicts.append(verdict)
+    for event in new:
+        verdict = _repeated(seen, event.counter, event)
+        verdicts.append(verdict if verdict.doubt else _alone(agreement, event, last_claimed))
     return verdicts
 
 
@@ -137,11 +136,11 @@ def derive_claim(
     )
 
 
-def _repeated(seen: dict[bytes, bytes], event: Event) -> Verdict:
+def _repeated(seen: dict[_Key, bytes], key: _Key, event: Event) -> Verdict:
     content = content_id(event)
-    before = seen.get(event.event_id)
+    before = seen.get(key)
     if before is None:
-        seen[event.event_id] = content
+        seen[key] = content
         return Verdict(event)
     if before == content:
         return Verdict(event, Doubt.DUPLICATE, f"counter {event.counter} was taken before")

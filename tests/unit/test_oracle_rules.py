@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meter_streams import AGREEMENT, agreement, event, session
+from meter_streams import agreement, event, session
 
 from device_adapters.types import STREAM_BIT, Event
 from oracles import rules
@@ -17,9 +17,9 @@ from oracles.types import Doubt
 from orchestrator.products.metered_energy import product
 
 
-def _screen(new, known=None, last_claimed=None, of=None) -> list[Doubt | None]:
+def _screen(new, known=None, last_claimed=-1, of=None) -> list[Doubt | None]:
     of = of or agreement()
-    verdicts = rules.screen(new, known or {}, lambda _: of, last_claimed or {})
+    verdicts = rules.screen(of, known or {}, new, last_claimed)
     return [verdict.doubt for verdict in verdicts]
 
 
@@ -32,7 +32,7 @@ def _counters(events) -> list[int]:
 
 
 def test_screen__same_content_again__is_a_duplicate_also_within_one_batch():
-    known = {session(1).event_id: rules.content_id(session(1))}
+    known = {session(1).counter: rules.content_id(session(1))}
     doubts = _screen([session(1), session(2), session(2)], known)
     assert doubts == [Doubt.DUPLICATE, None, Doubt.DUPLICATE]
 
@@ -57,12 +57,12 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
     faulty = event(9, ("B", 1, 1), refusals=("no_readings",))
     fiscal = session(9 + (1 << STREAM_BIT), seconds=1_000)
     events = [session(2), session(3), session(5), late, faulty, fiscal]
-    doubts = _screen(events, last_claimed={AGREEMENT: 4}, of=agreement(first_counter=2))
+    doubts = _screen(events, last_claimed=4, of=agreement(first_counter=2))
     assert doubts[:2] == [Doubt.BEFORE_AGREEMENT, Doubt.TOO_LATE]
     assert doubts[2:4] == [None, Doubt.COUNTER_REPLAYED]
     assert doubts[4:] == [Doubt.NOT_BILLABLE, Doubt.STREAM_NOT_AGREED]
     assert _screen([session(3, seconds=2**32)]) == [Doubt.AGREEMENT_NOT_LIVE]
-    verdicts = rules.screen([session(1)], {}, lambda _: None, {})
+    verdicts = rules.screen(None, {}, [session(1)])
     assert verdicts[0].doubt is Doubt.NO_AGREEMENT
 
 
