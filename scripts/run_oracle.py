@@ -1,0 +1,250 @@
+"""Runs one oracle: own process, own key, own database, own subscription, own view of the chain.
+
+    python -m scripts.run_oracle --name north --domain 1 --home DIR --rpc URL --deployment FILE ...
+
+It reads devices and agreements from the chain itself, and evidence from the broker itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+
+from device_adapters.inlets import Inlet
+from device_adapters.types import Message
+from oracles.attest import address_of, batch_digest, sign
+from oracles.book import Book
+from oracles.node import Identity, Node, World
+from oracles.server import OracleServer
+from oracles.types import Batch, Progress
+from oracles.wire import Answer, Request
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.errors import Halt, Retry
+from orchestrator.products import Product, products
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH_MESSAGES = 500
+FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
+RETRY_SECONDS = 1.0
+_log = logging.getLogger("oracle")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 after SIGTERM or SIGINT, 1 if it cannot start (with the next step)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    try:
+        return serve(options)
+    except (Halt, Retry) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Builds the oracle from its settings and runs it until a signal comes."""
+    stop = threading.Event()
+    for sign_ in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign_, lambda *_: stop.set())
+    chain, registry = _chain(options)
+    node = _node(options, chain, registry)
+    oracle: Any = node
+    if options.lie:
+        oracle = Liar(node, products())
+    server = OracleServer(oracle, _secret(options.token_file), options.http_port)
+    inlet = Inlet(
+        options.broker_host,
+        options.broker_port,
+        options.broker_user,
+        _secret(options.broker_password_file),
+    )
+    loops = [
+        threading.Thread(target=follow, args=(registry, stop), name="follow"),
+        threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
+    ]
+    for loop in loops:
+        loop.start()
+    server.start()
+    _say_ready(options, node, server.port, inlet)
+    stop.wait()
+    server.stop()
+    inlet.close()
+    for loop in loops:
+        loop.join()
+    node.book.close()
+    return 0
+
+
+def take_all(node: Node, inlet: Inlet, stop: threading.Event) -> None:
+    """Takes what arrives until `stop`; the broker is told only after the commit."""
+    for messages in inlet.batches(BATCH_MESSAGES):
+        if not _until(stop, lambda batch=messages: _take(node, batch)):
+            return
+        inlet.ack(messages)
+
+
+def follow(registry: Registry, stop: threading.Event) -> None:
+    """Keeps the view of the chain fresh: a device that was revoked is known within a second."""
+    while not stop.wait(FOLLOW_SECONDS):
+        try:
+            registry.refresh()
+        except Retry as silence:
+            _log.warning("the chain is not read: %s", silence)
+
+
+class Liar:
+    """A development fault: signs the batch with every claim's energy doubled, and answers that.
+
+    Warning: only for a local chain; it shows that one oracle's lie moves nothing.
+    """
+
+    def __init__(self, node: Node, known: Mapping[str, Product]) -> None:
+        if node.identity.chain_id != LOCAL_CHAIN:
+            raise Halt(f"--lie is for the development chain {LOCAL_CHAIN} only. Start without it.")
+        self._node, self._known, self.health = node, known, node.health
+
+    def attest(self, request: Request) -> Answer:
+        product = self._known.get(request.product)
+        if product is None:
+            return self._node.attest(request)
+        identity, (address, _) = self._node.identity, self._node.world.products[request.product]
+        claims = tuple(
+            replace(claim, facts=_inflated(product, claim.facts)) for claim in request.claims
+        )
+        batch = Batch(identity.rail, address, claims)
+        digest = batch_digest(batch, identity.chain_id, identity.committee)
+        return Answer(identity.address, identity.sign(digest))
+
+
+def _inflated(product: Product, raw: bytes) -> bytes:
+    facts = product.decode_facts(raw)
+    more = facts.energy + 1_000
+    return product.encode_facts(
+        facts._replace(energy=facts.energy + more, to_register=facts.to_register + more)
+    )
+
+
+def _take(node: Node, messages: list[Message]) -> None:
+    taken = node.take(messages)
+    for refusal in taken.rejected:
+        _log.info("rejected %s", refusal)
+
+
+def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
+    """Tries until it works, or `stop` (False): what is not stored must not be acknowledged."""
+    while not stop.is_set():
+        try:
+            work()
+            return True
+        except Retry as silence:
+            _log.warning("not taken yet: %s", silence)
+            stop.wait(RETRY_SECONDS)
+    return False
+
+
+def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
+    deployment = Deployment.load(options.deployment)
+    chain = Chain(options.rpc, deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    chain.check_identity()
+    registry = Registry(
+        chain,
+        {name: deployment.addresses[product.CONTRACT] for name, product in products().items()},
+    )
+    registry.refresh()
+    return chain, registry
+
+
+def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Node:
+    key = _key(options.keystore, options.password_file)
+    at = chain.deployment.addresses
+    identity = Identity(
+        name=options.name,
+        domain=options.domain,
+        address=address_of(key),
+        sign=partial(sign, private_key=key),
+        chain_id=chain.deployment.chain_id,
+        committee=at["OracleCommittee"],
+        rail=at["PaymentRail"],
+    )
+    world = World(
+        keys=registry,
+        agreement=registry.agreement,
+        progress=partial(_progress, chain),
+        products={name: (at[p.CONTRACT], p) for name, p in products().items()},
+    )
+    return Node(identity, world, Book(options.home / "oracle.sqlite3"))
+
+
+def _progress(chain: Chain, agreement: bytes) -> Progress | None:
+    """How far the chain has settled the agreement; None where it knows none."""
+    sequence, last_counter, *_, status = chain.view("PaymentRail", "agreementState", agreement)
+    return Progress(sequence, last_counter) if status else None
+
+
+def _key(keystore: Path, password_file: Path) -> bytes:
+    _secret(keystore)  # the same refusal: a keystore that others can read can be guessed at
+    content = json.loads(keystore.read_text())
+    try:
+        return bytes(Account.decrypt(content, _secret(password_file)))
+    except ValueError:
+        raise Halt(f"the password in {password_file} does not open {keystore}") from None
+
+
+def _secret(path: Path) -> str:
+    """The text of a file that only its owner may read."""
+    if not path.exists():
+        raise Halt(f"there is no file {path}")
+    if path.stat().st_mode & 0o077:
+        raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+    return path.read_text().strip()
+
+
+def _say_ready(options: argparse.Namespace, node: Node, port: int, inlet: Inlet) -> None:
+    """Written when it serves and is subscribed, or as good as: it goes on trying by itself."""
+    if not inlet.wait_ready(10):
+        _log.warning("not subscribed yet: %s", inlet.refusal or "the broker is silent")
+    ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
+    print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
+    write_private(options.ready_file, json.dumps(ready).encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--domain", type=int, required=True, help="trust domain, 1 to 255")
+    for flag in ("--home", "--deployment", "--ready-file"):
+        parser.add_argument(flag, type=Path, required=True)
+    parser.add_argument("--rpc", required=True, help="URL of this oracle's own node")
+    parser.add_argument("--broker-host", default="127.0.0.1")
+    parser.add_argument("--broker-port", type=int, required=True)
+    parser.add_argument("--broker-user", required=True)
+    for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
+        parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
+    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument(
+        "--lie",
+        nargs="?",
+        const="inflated_facts",
+        choices=["inflated_facts"],
+        help="development chain only: attest more than the evidence bears",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
