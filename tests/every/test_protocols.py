@@ -1,0 +1,118 @@
+"""Every protocol file reads its own examples, and lets nothing but the declared error out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import device_adapters.protocols as folder
+from device_adapters.registry import Protocol, load, protocols, read
+from device_adapters.types import STREAM_BIT, Event, Message, Reason, Rejected
+
+ALL = [*protocols().values(), load("_blueprint")]
+EXAMPLES = [
+    pytest.param(protocol, record, expected, id=f"{protocol.name}: {what}")
+    for protocol in ALL
+    for what, record, expected in protocol.examples
+]
+_QUIET = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
+
+
+def test_protocols__files_without_underscore__are_found_by_the_scan() -> None:
+    files = {path.stem for path in Path(folder.__path__[0]).glob("*.py")}
+    assert set(protocols()) == {name for name in files if not name.startswith("_")}
+    assert "ocmf" in protocols()
+
+
+@pytest.mark.parametrize("protocol", ALL, ids=lambda protocol: protocol.name)
+def test_protocol__its_topic__ends_with_its_name_and_names_the_device(protocol: Protocol) -> None:
+    assert protocol.inlet == f"proofrail/+/evidence/{protocol.name.lstrip('_')}"
+
+
+@pytest.mark.parametrize(("protocol", "record", "expected"), EXAMPLES)
+def test_decode__example__gives_the_fields_or_the_reason(
+    protocol: Protocol, record: bytes, expected: dict | Reason
+) -> None:
+    if isinstance(expected, dict):
+        event = protocol.decode(record)
+        assert {name: getattr(event, name) for name in expected} == expected
+        assert event.evidence == record
+        _assert_sound(event)
+    else:
+        with pytest.raises(Rejected) as caught:
+            protocol.decode(record)
+        assert caught.value.reason is expected
+
+
+@pytest.mark.parametrize("protocol", ALL, ids=lambda protocol: protocol.name)
+@_QUIET
+@given(junk=st.binary(max_size=400))
+def test_decode__random_bytes__only_the_declared_error(protocol: Protocol, junk: bytes) -> None:
+    _decode_all(protocol, junk)
+
+
+@pytest.mark.parametrize("protocol", ALL, ids=lambda protocol: protocol.name)
+@_QUIET
+@given(data=st.data())
+def test_decode__mutated_examples__only_the_declared_error(
+    protocol: Protocol, data: st.DataObject
+) -> None:
+    record = data.draw(st.sampled_from([record for _, record, _ in protocol.examples]))
+    junk = st.one_of(st.binary(max_size=6), st.sampled_from(_TOKENS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(record)))
+        end = min(len(record), start + data.draw(st.integers(0, 12)))
+        record = record[:start] + data.draw(junk) + record[end:]
+    _decode_all(protocol, record)
+
+
+_TOKENS = [
+    *(b'"', b"{", b"}", b"|", b"[", b"]", b",", b":", b"\n", b"\\ud800", b"\\u0000", b"OCMF|"),
+    *(b"null", b"true", b"{}", b"[]", b'""', b"NaN", b"-Infinity", b"1e400", b"9" * 5_000),
+    *(b"[" * 20_000, b'{"a":' * 20_000, b'"RV":"1_0"', b'"TM":0', b'"RD":[{}]', b'"RD":[]'),
+]
+
+
+@pytest.mark.parametrize("protocol", protocols().values(), ids=lambda protocol: protocol.name)
+@_QUIET
+@given(data=st.data())
+def test_read__any_body__gives_events_and_rejections_with_their_bytes(
+    protocol: Protocol, data: st.DataObject
+) -> None:
+    good = [record for _, record, _ in protocol.examples]
+    parts = data.draw(st.lists(st.one_of(st.sampled_from(good), st.binary(max_size=40))))
+    body = data.draw(st.sampled_from([b"\n", b"", b"\r\n\r\n", b","])).join(parts)
+    for outcome in read(Message(protocol.name, "", body)):
+        assert isinstance(outcome, Event | Rejected)
+        assert not isinstance(outcome, Rejected) or outcome.detail.find("decoder failed") < 0
+
+
+def _decode_all(protocol: Protocol, body: bytes) -> None:
+    for record in (body, *protocol.split(body)):
+        try:
+            _assert_sound(protocol.decode(record))
+        except Rejected as refusal:
+            assert isinstance(refusal.reason, Reason)
+            assert refusal.detail
+
+
+def _assert_sound(event: Event) -> None:
+    """What all behind the decoder rely on: a uint40, a time, JSON facts without floats."""
+    assert 0 <= event.counter < 2 ** (STREAM_BIT + 1)
+    assert event.observed_at_ms >= 0
+    assert event.device and event.device_id and event.event_id and event.evidence_hash
+    level = [event.facts]
+    while level:
+        item = level.pop()
+        assert isinstance(item, dict | list | str | int) and not isinstance(item, float)
+        if isinstance(item, dict):
+            level.extend([*item, *item.values()])
+        elif isinstance(item, list):
+            level.extend(item)
+        elif isinstance(item, str):
+            item.encode()
+        else:
+            assert abs(item) < 2**63
