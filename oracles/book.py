@@ -6,12 +6,13 @@ connection, one lock, BEGIN IMMEDIATE: a second process on the same file waits i
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from device_adapters.types import Curve, Event, Message, Rejected, Signed
 
@@ -200,8 +201,8 @@ def _event_out(event: Event) -> tuple[object, ...]:
         event.counter,
         event.observed_at_ms,
         event.kind,
-        json.dumps(event.facts, separators=(",", ":")),
-        json.dumps(event.not_billable),
+        msgspec.json.encode(event.facts).decode(),
+        msgspec.json.encode(event.not_billable).decode(),
         event.protocol,
         event.evidence,
         signed.content,
@@ -219,11 +220,11 @@ def _event_in(row: tuple) -> Event:
         counter,
         at,
         kind,
-        json.loads(facts),
+        msgspec.json.decode(facts),
         record,
         Signed(content, signature, Curve(curve), digest),
         protocol,
-        tuple(json.loads(refusals)),
+        tuple(msgspec.json.decode(refusals)),
     )
 
 
