@@ -70,7 +70,7 @@ def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
     if len(records) > MAX_RECORDS_PER_MESSAGE:
         detail = f"{len(records)} records, at most {MAX_RECORDS_PER_MESSAGE} are taken at once"
         return [Rejected(Reason.TOO_MANY_RECORDS, detail, message.body)]
-    return [_read_record(protocol, message.device, record, now_ms) for record in records]
+    return [_read_record(protocol, message, record, now_ms) for record in records]
 
 
 def from_the_future(event: Event, now_ms: int) -> Rejected | None:
@@ -94,7 +94,7 @@ def _refuse_message(message: Message) -> Rejected | None:
 
 
 def _read_record(
-    protocol: Protocol, device: str, record: bytes, now_ms: int | None
+    protocol: Protocol, message: Message, record: bytes, now_ms: int | None
 ) -> Event | Rejected:
     if len(record) > MAX_RECORD_BYTES:
         detail = f"{len(record)} bytes, a record has at most {MAX_RECORD_BYTES}"
@@ -102,8 +102,11 @@ def _read_record(
     event = _guarded(protocol.decode, record)
     if isinstance(event, Rejected):
         return event
-    if device and device != event.device:
-        detail = f"the topic of {device[:60]!r} carried a record of {event.device[:60]!r}"
+    if message.device and message.device != event.device:
+        detail = f"the topic of {message.device[:60]!r} carried a record of {event.device[:60]!r}"
+        return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
+    if not event.device.startswith(message.scope):
+        detail = f"the sender may speak for {message.scope[:60]!r}, not for {event.device[:60]!r}"
         return Rejected(Reason.DEVICE_NOT_OF_TOPIC, detail, record)
     late = from_the_future(event, now_ms) if now_ms is not None else None
     return late or event

@@ -67,7 +67,8 @@ class Message:
     """What an inlet hands over, whichever inlet it is.
 
     `device` is the name the inlet vouches for (the topic owner); "" where it vouches for none
-    (HTTP, files). `protocol` is the name of a file in `protocols/`.
+    (HTTP, files). `scope` is how device names must begin, where the sender may speak for several.
+    `protocol` is the name of a file in `protocols/`.
     """
 
     protocol: str
@@ -76,6 +77,7 @@ class Message:
     retained: bool = False
     source: str = "mqtt"  # mqtt | http | file
     token: Any = None  # the inlet's own handle for acknowledging after the commit
+    scope: str = ""
 
 
 class Curve(StrEnum):

@@ -294,11 +294,12 @@ class Hole(SQLModel, table=True):
 
 
 class ApiKey(SQLModel, table=True):
-    """An API key's SHA-256, its name and its role (partner, auditor or operator)."""
+    """An API key's SHA-256, its name, its role (partner, auditor or operator) and its scope."""
 
     key_hash: str = Field(primary_key=True)
     name: str = Field(unique=True)
     role: str
+    scope: str = ""  # a partner's: how the names of its devices begin
 
 
 class Idempotency(SQLModel, table=True):
