@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+
+import {IPaymentRail} from "../../../contracts/interfaces/IPaymentRail.sol";
+import {IProduct} from "../../../contracts/interfaces/IProduct.sol";
+import {Merkle} from "../../../contracts/libraries/Merkle.sol";
+
+/// A wallet contract whose owner signs for it (ERC-1271).
+contract Wallet {
+    address private immutable owner;
+
+    constructor(address owner_) {
+        owner = owner_;
+    }
+
+    function isValidSignature(bytes32 hash, bytes calldata signature)
+        external
+        view
+        returns (bytes4)
+    {
+        return ECDSA.recoverCalldata(hash, signature) == owner ? this.isValidSignature.selector : bytes4(0);
+    }
+}
+
+/// A token that keeps a hundredth of every transfer.
+contract TaxedToken is ERC20("taxed", "TAX") {
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        uint256 tax = from == address(0) ? 0 : amount / 100;
+        super._update(from, to, amount - tax);
+    }
+}
+
+/// A product that answers as it is told, or calls back into the rail.
+contract RogueProduct is IProduct {
+    uint48 private amount;
+    bool private short;
+    address private target;
+    bytes private payload;
+
+    function tell(uint48 amount_, bool short_, address target_, bytes calldata payload_) external {
+        (amount, short, target, payload) = (amount_, short_, target_, payload_);
+    }
+
+    function name() external pure returns (string memory) {
+        return "rogue";
+    }
+
+    function refusalName(uint8) external pure returns (string memory) {
+        return "";
+    }
+
+    function open(bytes32, bytes calldata) external {}
+
+    function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
+        if (target != address(0)) {
+            (bool done, bytes memory answer) = target.call(payload);
+            if (!done) {
+                assembly {
+                    revert(add(answer, 32), mload(answer))
+                }
+            }
+        }
+        prices = new Price[](short ? quotes.length - 1 : quotes.length);
+        for (uint256 i; i < prices.length; ++i) {
+            prices[i].amount = amount;
+        }
+    }
+}
+
+/// The library's answers, for comparison with Python's.
+contract Trees {
+    function root(bytes32[] memory leaves) external pure returns (bytes32) {
+        return Merkle.root(leaves);
+    }
+}

@@ -1,0 +1,301 @@
+"""The cast and the props of contract tests: a deployed rail, its roles, devices and signatures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import ape
+import coincurve
+import requests
+from ape.contracts import ContractContainer
+from device_keys import DeviceSigner
+from eth_abi import decode, encode
+from eth_account import Account
+from ethpm_types import ContractType
+from web3 import Web3
+
+from oracles import merkle
+from oracles.attest import claim_hash, digest_of, sign
+from oracles.types import Batch, Claim
+from orchestrator.core.mandate import Mandate
+
+EURO = 1_000_000  # token minor units
+CENT = 10_000
+KWH = 1_000_000  # mWh
+HOUR, DAY = 3_600, 86_400
+PRICE = 300_000  # 0.30 euro per kWh
+FUSE = 22_000  # watts
+DOMAINS = (1, 1, 2, 3)
+ORACLE_KEYS = [bytes([9]) * 31 + bytes([i]) for i in range(1, 8)]
+DEVICE = Web3.keccak(text="EVSE-1")
+ACCOUNT = Web3.keccak(text="account of the payee")
+NOBODY = "0x" + "00" * 20
+NONE = bytes(32)
+REFUSALS = (
+    "None", "UnknownAgreement", "WrongProduct", "NotLive", "Expired", "SequenceUnexpected",
+    "CountersReplayed", "CountersMalformed", "DomainMissing", "CapExceeded", "EscrowShort",
+    "Unsorted",
+)  # fmt: skip
+
+
+def terms(price=PRICE, fuse=FUSE, continuous=False, start=0) -> bytes:
+    return encode(["uint64", "uint32", "bool", "uint64"], [price, fuse, continuous, start])
+
+
+def facts(start, end, begin, finish, energy=None) -> bytes:
+    counted = end - start if energy is None else energy
+    return encode(["uint64"] * 3 + ["uint40"] * 2, [start, end, counted, begin, finish])
+
+
+class Stage:
+    """One rail with its roles. Money in minor units, registers in mWh, times in seconds."""
+
+    def __init__(self, artifacts: dict[str, Any]) -> None:
+        self.artifacts = artifacts
+        self._numbers = count(1)  # credits and salts, never the same twice
+        self.errors = dict(_selectors(artifacts))
+        cast = ape.accounts.test_accounts
+        self.steward, self.guardian, self.gateway, self.registrar = cast[0], cast[1], cast[2], cast[3]
+        self.payer, self.payee, self.owner, self.stranger = cast[4], cast[5], cast[6], cast[7]
+        self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
+        members = [_address(key) for key in self.oracles]
+        self.registry = self.deploy("DeviceRegistry", self.registrar)
+        self.committee = self.deploy("OracleCommittee", self.steward, members, DOMAINS, 2)
+        self.token = self.deploy("EuroToken", self.gateway)
+        self.rail = self.deploy_rail(self.committee, self.registry)
+        self.product = self.deploy("MeteredEnergy", self.rail)
+        self.rail.allowProduct(self.product, True, sender=self.steward)
+        self.key = DeviceSigner.p256(7)
+        self.enrol(DEVICE, self.key)
+        self.agreement = self.open(self.mandate())
+        self.mint(100 * EURO, self.agreement)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins a test's clock (Ape undoes what a test did on chain)."""
+        self.now0 = ape.chain.pending_timestamp
+
+    # --- contracts
+
+    def container(self, name: str) -> ContractContainer:
+        made = self.artifacts[name]
+        kind = {"contractName": name, "abi": made.abi,
+                "deploymentBytecode": {"bytecode": made.bytecode}}
+        return ContractContainer(ContractType.model_validate(kind))
+
+    def deploy(self, name: str, *args: Any, sender: Any = None) -> Any:
+        return (sender or self.steward).deploy(self.container(name), *args)
+
+    def deploy_rail(self, committee: Any, registry: Any) -> Any:
+        return self.deploy("PaymentRail", self.steward, self.guardian, self.token, committee,
+                           registry)
+
+    def refusal(self, method: Any, *args: Any, sender: Any) -> str:
+        """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
+        return self.refusal_args(method, *args, sender=sender)[0]
+
+    def refusal_args(self, method: Any, *args: Any, sender: Any) -> tuple[str, tuple[Any, ...]]:
+        call = {"from": sender.address, "to": method.contract.address,
+                "data": Web3.to_hex(method.encode_input(*args)), "gas": hex(16_777_216)}
+        answer = rpc("eth_call", call, "latest")
+        if "error" not in answer:
+            return "", ()
+        data = bytes.fromhex(answer["error"].get("data", "0x")[2:])
+        name, types = self.errors.get(data[:4], (answer["error"]["message"], []))
+        return name, decode(types, data[4:]) if types else ()
+
+    # --- time and money
+
+    @property
+    def now(self) -> int:
+        return ape.chain.blocks.head.timestamp
+
+    def wait(self, seconds: int) -> None:
+        ape.chain.mine(timestamp=self.now + seconds)
+
+    def credit(self) -> bytes:
+        return next(self._numbers).to_bytes(32, "big")
+
+    def mint(self, amount: int, agreement: bytes | None = None, to: Any = None) -> None:
+        if agreement is None:
+            self.token.mint(self.credit(), to or self.payer, amount, sender=self.gateway)
+        else:
+            self.token.mintToEscrow(self.credit(), self.rail, agreement, amount,
+                                    sender=self.gateway)
+
+    # --- devices and agreements
+
+    def enrol(self, device: bytes, key: DeviceSigner, owner: Any = None) -> None:
+        self.registry.enrol(*self.enrolment(device, key, owner), sender=self.registrar)
+
+    def enrolment(self, device: bytes, key: DeviceSigner, owner: Any = None) -> list[Any]:
+        owner = owner or self.owner
+        digest = key.enrolment(self.registry.address, device, owner.address)
+        return [device, key.curve, key.x, key.y, owner, Web3.keccak(text="type approval"),
+                *key.sign(digest)]
+
+    def mandate(self, **changes: Any) -> Mandate:
+        plain = Mandate(
+            payer=self.payer.address, payee=self.payee.address, device=DEVICE,
+            product=self.product.address, cap=50 * EURO, period_days=30, window=DAY,
+            expiry=ape.chain.pending_timestamp + 90 * DAY, first_counter=10, required_domain=0,
+            salt=next(self._numbers).to_bytes(32, "big"), terms=terms(),
+        )
+        return replace(plain, **changes)
+
+    def consent(self, mandate: Mandate, account: Any = None, rail: Any = None,
+                chain_id: int | None = None) -> bytes:
+        document = mandate.typed_data(chain_id or ape.chain.chain_id,
+                                      (rail or self.rail).address)
+        key = (account or self.payer).private_key
+        return bytes(Account.sign_typed_data(key, full_message=document).signature)
+
+    def open(self, mandate: Mandate) -> bytes:
+        self.rail.open(mandate.as_tuple(), self.consent(mandate), sender=self.stranger)
+        return mandate.agreement_id()
+
+    def agreements(self, count: int, **changes: Any) -> list[bytes]:
+        """More agreements, each on a device of its own, in ascending order, each funded."""
+        made = []
+        for index in range(count):
+            device = Web3.keccak(text=f"more-{self.now}-{index}")
+            self.enrol(device, DeviceSigner.p256(1_000 + index))
+            made.append(self.open(self.mandate(device=device, **changes)))
+            self.mint(10 * EURO, made[-1])
+        return sorted(made)
+
+    # --- claims and settlements
+
+    def claim(self, agreement: bytes | None = None, sequence: int = 1, kwh: int = 10,
+              **changes: Any) -> Claim:
+        """The claim that follows: registers and counters continue from sequence to sequence."""
+        begin = self.now0 - 10 * DAY + sequence * DAY // 4
+        start, end = (sequence - 1) * kwh * KWH, sequence * kwh * KWH
+        plain = Claim(
+            agreement=agreement or self.agreement, sequence=sequence,
+            first_counter=1 + sequence * 10, last_counter=9 + sequence * 10,
+            evidence=Web3.keccak(text="evidence"),
+            facts=facts(start, end, begin, begin + HOUR * 5),
+        )
+        return replace(plain, **changes)
+
+    def batch(self, *claims: Claim, product: Any = None, rail: Any = None) -> Batch:
+        return Batch((rail or self.rail).address, (product or self.product).address, claims)
+
+    def attest(self, batch: Batch, keys: list[bytes] | None = None, chain_id: int | None = None,
+               committee: Any = None) -> list[bytes]:
+        hashes = [claim_hash(claim) for claim in batch.claims]
+        digest = digest_of(batch, hashes, chain_id or ape.chain.chain_id,
+                           (committee or self.committee).address)
+        return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
+
+    def settle(self, *claims: Claim, keys: list[bytes] | None = None) -> Settlement:
+        batch = self.batch(*claims)
+        receipt = self.rail.settle(arguments(batch), self.attest(batch, keys),
+                                   sender=self.stranger)
+        return Settlement(self, batch, receipt)
+
+    def would_settle(self, batch: Batch, signatures: list[bytes]) -> str:
+        return self.refusal(self.rail.settle, arguments(batch), signatures, sender=self.stranger)
+
+    def ruling(self, payment: bytes, refund: bool, keys: list[bytes] | None = None,
+               rail: Any = None, chain_id: int | None = None) -> list[bytes]:
+        kind = Web3.keccak(text="Ruling(address rail,bytes32 payment,bool refund)")
+        struct = Web3.keccak(encode(["bytes32", "address", "bytes32", "bool"],
+                                    [kind, (rail or self.rail).address, payment, refund]))
+        separator = domain("proofrail-oracles", self.committee.address, chain_id)
+        digest = Web3.keccak(b"\x19\x01" + separator + struct)
+        return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
+
+    def assert_conserved(self) -> None:
+        """No value appears or vanishes: the sums, the balances and the supply say the same."""
+        escrow, pending, withdrawable, frozen, _ = self.rail.totals()
+        held = self.token.balanceOf(self.rail)
+        assert escrow + pending + withdrawable + frozen == held
+
+
+class Settlement:
+    """What one settlement said, and the proofs that follow from it."""
+
+    def __init__(self, stage: Stage, batch: Batch, receipt: Any) -> None:
+        event = next(log for log in receipt.events if log.event_name == "Settled")
+        self.receipt, self.batch, self.gas = receipt, batch, receipt.gas_used
+        self.number, self.root = event.settlement, bytes(event.root)
+        packed = bytes(event.outcomes)
+        rows = [packed[at : at + 7] for at in range(0, len(packed), 7)]
+        self.amounts = [int.from_bytes(row[:6], "big") for row in rows]
+        self.refusals = [row[6] for row in rows]
+        self.outcomes = [
+            self._outcome(stage, claim, amount, refusal, event.settledAt)
+            for claim, amount, refusal in zip(batch.claims, self.amounts, self.refusals, strict=True)
+        ]
+        self.leaves = [outcome_leaf(outcome) for outcome in self.outcomes]
+
+    @staticmethod
+    def _outcome(stage: Stage, claim: Claim, amount: int, refusal: int, at: int) -> tuple:
+        payment = payment_id(claim.agreement, claim.sequence)
+        if refusal:
+            return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
+        _, payee, _, _, _, _, window, _ = stage.rail.agreementTerms(claim.agreement)
+        return (payment, claim_hash(claim), payee, amount, 0, at + window)
+
+    @property
+    def named(self) -> list[str]:
+        return [REFUSALS[r] if r < 100 else f"product {r - 100}" for r in self.refusals]
+
+    @property
+    def release_at(self) -> int:
+        return self.outcomes[0][5]
+
+    def dispute(self, index: int = 0) -> list[Any]:
+        """The arguments of `dispute` for one of the claims."""
+        claim = self.batch.claims[index]
+        return [claim.agreement, claim.sequence, self.outcomes[index], self.root,
+                merkle.path(self.leaves, index)]
+
+
+def arguments(batch: Batch) -> tuple[Any, ...]:
+    """A batch as the contract takes it."""
+    rows = [(c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
+            for c in batch.claims]
+    return (batch.product, rows)
+
+
+def payment_id(agreement: bytes, sequence: int) -> bytes:
+    return bytes(Web3.keccak(agreement + sequence.to_bytes(32, "big")))
+
+
+def outcome_leaf(outcome: tuple) -> bytes:
+    kinds = ["bytes32", "bytes32", "address", "uint48", "uint8", "uint32"]
+    return bytes(Web3.keccak(Web3.keccak(encode(kinds, outcome))))
+
+
+def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:
+    kind = Web3.keccak(text="EIP712Domain(string name,string version,uint256 chainId,"
+                            "address verifyingContract)")
+    parts = [kind, Web3.keccak(text=name), Web3.keccak(text="1"),
+             chain_id or ape.chain.chain_id, contract]
+    return bytes(Web3.keccak(encode(["bytes32"] * 3 + ["uint256", "address"], parts)))
+
+
+def rpc(method: str, *params: Any) -> dict[str, Any]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+    return requests.post(ape.chain.provider.uri, json=body, timeout=30).json()
+
+
+def _address(key: bytes) -> str:
+    public = coincurve.PrivateKey(key).public_key.format(compressed=False)[1:]
+    return Web3.to_checksum_address(Web3.keccak(public)[-20:])
+
+
+def _selectors(artifacts: dict[str, Any]):
+    for made in artifacts.values():
+        for entry in made.abi:
+            if entry["type"] == "error":
+                types = [item["type"] for item in entry["inputs"]]
+                if "tuple" in types:
+                    continue
+                signature = f"{entry['name']}({','.join(types)})"
+                yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
