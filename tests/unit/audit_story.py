@@ -147,8 +147,8 @@ def _money(rail: Rail, node: Node, deal: Deal, proof: dict, released: str) -> di
     agreement, payee, order_id = "0x" + deal.id.hex(), rail.payee, "0x" + order.hex()
     entries = [
         books.settled(payment, agreement, payee, _amount(deal)),
-        books.released(released, payee, total),
-        books.redeemed(order_id, payee, cents),
+        books.released(f"{released}:0", payee, total),
+        books.redeemed(order_id, books.withdrawable(payee), cents),
         books.payout_booked(order_id, cents),
     ]
     chained, before = [], "0" * 64
@@ -182,20 +182,30 @@ def _order_file(order: bytes, cents: int) -> bytes:
     return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
 
 
-LINE = "/Document/BkToCstmrStmt/Stmt/Ntry[2]/NtryDtls/TxDtls"
+LINE = "Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1]"
 
 
 def _statement(order: bytes, cents: int) -> bytes:
     def entry(each: bytes, amount: int) -> str:
         return (
             f'<Ntry><Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt>'
-            "<CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><NtryDtls><TxDtls><Refs>"
+            "<CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>"
+            "<BookgDt><Dt>2025-10-10</Dt></BookgDt><NtryDtls><TxDtls><Refs>"
             f"<EndToEndId>{end_to_end_id(each)}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
         )
 
+    def balance(code: str, amount: int) -> str:
+        return (
+            f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>"
+            f'<Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt><CdtDbtInd>CRDT</CdtDbtInd>'
+            "<Dt><Dt>2025-10-10</Dt></Dt></Bal>"
+        )
+
+    head = f"<Id>S1</Id><Acct><Id><IBAN>{DEBTOR_IBAN}</IBAN></Id><Ccy>EUR</Ccy></Acct>"
+    head += balance("OPBD", 100_000) + balance("CLBD", 100_000 - 999 - cents)
     lines = entry(sha256(order).digest(), 999) + entry(order, cents)
     space = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
     return (
-        f'<Document xmlns="{space}"><BkToCstmrStmt><Stmt><Id>S1</Id>{lines}</Stmt>'
+        f'<Document xmlns="{space}"><BkToCstmrStmt><Stmt>{head}{lines}</Stmt>'
         "</BkToCstmrStmt></Document>"
     ).encode()

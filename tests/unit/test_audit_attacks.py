@@ -23,6 +23,8 @@ from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
 from orchestrator.core.audit.logs import EVENTS, TOPICS
 from orchestrator.core.ledger import Entry, Posting, chain_hash, entry
+from orchestrator.core.references import end_to_end_id
+from orchestrator.edges.bank import camt
 from orchestrator.edges.chain.compiler import build
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
@@ -194,10 +196,20 @@ def swapped(bundle: dict, parts, part: str, old: str, new: str) -> dict:
         ("bank_line", "BOOK", "PDNG"),
         ("bank_line", 'Ccy="EUR"', 'Ccy="USD"'),
         ("bank_line", "<Sts>", "<RvslInd>true</RvslInd><Sts>"),
+        ("bank_line", "</Refs>", "</Refs><RtrInf/>"),
     ],
 )
 def test_bank__other_text_with_its_hash_right__is_not_the_payout(bundle, parts, part, old, new):
     assert failure(swapped(bundle, parts, part, old, new))[0].value == part
+
+
+def test_bank__the_line_s_path__is_spelt_as_the_bank_door_spells_it(parts, bundle):
+    content, path = parts.bank_line
+    line = camt.line_at(content, path)
+    assert (line.amount_minor, line.end_to_end_id) == (-847, end_to_end_id(parts.order))
+    for other in ("Stmt/Ntry[2]/NtryDtls/TxDtls[1]", "Stmt[1]/Ntry[2]/NtryDtls[1]/TxDtls[1]"):
+        bundle["bank_line"]["path"] = other
+        assert failure(bundle)[0] is Stage.BANK_LINE
 
 
 def test_bank__the_neighbour_line__is_not_the_payout(bundle):
@@ -304,7 +316,7 @@ def test_events__as_declared__have_the_topics_of_the_contracts():
         if part["type"] == "event"
     }
     for name in EVENTS:
-        assert declared & {topic for topic, known in TOPICS.items() if known[0] == name}, name
+        assert declared & {topic for topic, known in TOPICS.items() if known == name}, name
 
 
 def test_verifier__in_a_fresh_interpreter__loads_no_server_database_or_chain_library():

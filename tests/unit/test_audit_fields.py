@@ -41,7 +41,8 @@ STAGES = (
     ("bank_line", Stage.BANK_LINE),
 )
 FILES = ("record", "content")  # fields in base64
-EVERY_BYTE = 600  # longer values are sampled
+EVERY_BYTE = ("evidence",)  # elsewhere long values are sampled
+SAMPLES = 8
 
 
 @pytest.fixture(scope="module")
@@ -91,22 +92,24 @@ def changes(path: tuple, value: Any) -> Iterator[Any]:
         yield from (value + 1, value - 1, 0 if value else 2, value + (1 << 40), -value - 1)
     elif path[-1] in FILES:
         data = b64decode(value)
-        for at in _places(len(data)):
+        for at in _places(len(data), path):
             yield b64encode(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]).decode()
         yield from (b64encode(data + b"\n").decode(), b64encode(data[:-1]).decode(), value[:-1])
     elif value.startswith("0x"):
-        for at in _places(len(value) - 2):
+        for at in _places(len(value) - 2, path):
             digit = f"{int(value[at + 2], 16) ^ 1:x}"
             yield value[: at + 2] + digit + value[at + 3 :]
         yield from (value + "00", value[:-2], value.upper())
     else:
-        for at in _places(len(value)):
+        for at in _places(len(value), path):
             yield value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
         yield from (value + "x", value[:-1], "")
 
 
-def _places(size: int) -> range | list[int]:
-    return range(size) if size <= EVERY_BYTE else [*range(0, size, size // 50), size - 1]
+def _places(size: int, path: tuple) -> list[int]:
+    if (path[0] in EVERY_BYTE and "opened" not in path) or size <= SAMPLES:
+        return list(range(size))
+    return [*range(0, size, size // SAMPLES), size - 1]
 
 
 def changed(bundle: dict, path: tuple, value: Any) -> dict:

@@ -17,8 +17,9 @@ from .case import Case
 from .reading import unbase64, unhex
 from .settlement import payout_entry
 
-_PATH = re.compile(r"(?:/[A-Za-z]+(?:\[[1-9]\d{0,5}\])?)+")
-_STEP = re.compile(r"/([A-Za-z]+)(?:\[(\d+)\])?")
+_PATH = re.compile(r"[A-Za-z]+(?:\[[1-9]\d{0,6}\])?(?:/[A-Za-z]+(?:\[[1-9]\d{0,6}\])?)*")
+_STEP = re.compile(r"([A-Za-z]+)(?:\[(\d+)\])?")
+_COUNTED = ("Stmt", "Ntfctn", "Ntry", "TxDtls")
 _AMOUNT = re.compile(r"\d{1,15}(?:\.\d{1,2})?")
 
 
@@ -48,7 +49,7 @@ def bank_line(case: Case) -> str:
     line = _at(_document(case, told, "the bank statement"), told["path"])
     entry = line if _name(line) == "Ntry" else _ancestor(line, "Ntry")
     wanted = end_to_end_id(_order(case))
-    if wanted not in [_text(item) for item in line.iter() if _name(item) == "EndToEndId"]:
+    if _texts(line, "Refs", "EndToEndId") != [wanted]:
         raise Unproven(f"the line does not carry EndToEndId {wanted}")
     amounts = _under(line, "Amt") or _under(line, "AmtDtls", "TxAmt", "Amt") or _under(entry, "Amt")
     if [_cents(amount) for amount in amounts] != [case.cents]:
@@ -57,8 +58,8 @@ def bank_line(case: Case) -> str:
         raise Unproven("the line is not a debit")
     if "BOOK" not in (_texts(entry, "Sts", "Cd") or _texts(entry, "Sts")):
         raise Unproven("the line is not booked")
-    if _texts(entry, "RvslInd") not in ([], ["false"]):
-        raise Unproven("the line is a reversal")
+    if _texts(entry, "RvslInd") not in ([], ["false"], ["0"]) or _under(line, "RtrInf"):
+        raise Unproven("the line is a reversal or a return")
     payout_entry(case)
     return f"{case.cents} cents booked, {told['path']}"
 
@@ -118,19 +119,18 @@ def _ancestor(element: Any, name: str) -> Any:
 
 
 def _at(document: Any, path: str) -> Any:
-    """The element at a path of local names, such as /Document/BkToCstmrStmt/Stmt[1]/Ntry[2].
+    """The element at a path below the message, such as Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1].
 
-    A step without a number stands for the only element of its name.
+    As edges/bank/xml.py spells them: numbered from 1 where an element may repeat or does.
     """
-    found: list = [document]
-    if not _PATH.fullmatch(path):
+    found = next(document.iterchildren(etree.Element), None)
+    if found is None or not _PATH.fullmatch(path):
         raise Unproven("the line's path is not a path of local names")
-    root, *steps = _STEP.findall(path)
-    if root[0] != _name(document) or root[1] not in ("", "1"):
-        raise Unproven(f"the statement has no line at {path}")
-    for name, number in steps:
-        children = _under(found[0], name)
-        found = children[int(number) - 1 : int(number)] if number else children
-        if len(found) != 1:
+    for name, number in _STEP.findall(path):
+        children = _under(found, name)
+        counted = name in _COUNTED or len(children) > 1
+        place = int(number or 1)
+        if counted != bool(number) or place > len(children):
             raise Unproven(f"the statement has no line at {path}")
-    return found[0]
+        found = children[place - 1]
+    return found

@@ -71,14 +71,17 @@ def mandate(case: Case) -> str:
     if recover(digest, signature).lower() != fields["payer"]:
         raise Unproven("the mandate is not signed by its payer")
     opened = [
-        arguments[1:5]
+        arguments[1:]
         for name, arguments in case.events_of(mandate["opened"], "rail", "mandate.opened")
         if name == "AgreementOpened" and arguments[0] == agreement
     ]
-    payer, payee, product = fields["payer"], fields["payee"], fields["product"]
-    if opened != [(payer, payee, case.device_id, product)]:
+    agreed = (
+        *(fields["payer"], fields["payee"], case.device_id, fields["product"]),
+        *(fields["expiry"], fields["firstCounter"], unhex(fields["terms"], "mandate.terms")),
+    )
+    if opened != [agreed]:
         raise Unproven("the rail did not open this agreement in that transaction")
-    return f"agreement 0x{agreement.hex()} signed by {payer}"
+    return f"agreement 0x{agreement.hex()} signed by {fields['payer']}"
 
 
 def attestation(case: Case) -> str:

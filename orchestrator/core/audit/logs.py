@@ -32,16 +32,10 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Released": (("address",), ("uint256", "uint32[]")),
     "Redeemed": (("bytes32", "address", "address"), ("bytes32", "uint256")),
 }
-# the opening without its last three arguments says all that is read of it here
-_SHORT_OPENING = (EVENTS["AgreementOpened"][0], EVENTS["AgreementOpened"][1][:2])
-
-
-def _topic(name: str, indexed: tuple[str, ...], others: tuple[str, ...]) -> bytes:
-    return keccak(f"{name}({','.join(indexed + others)})".encode())
-
-
-TOPICS = {_topic(name, *types): (name, *types) for name, types in EVENTS.items()}
-TOPICS[_topic("AgreementOpened", *_SHORT_OPENING)] = ("AgreementOpened", *_SHORT_OPENING)
+TOPICS = {
+    keccak(f"{name}({','.join(indexed + others)})".encode()): name
+    for name, (indexed, others) in EVENTS.items()
+}
 
 
 def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
@@ -52,15 +46,14 @@ def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ..
     """
     found = []
     for log in logs:
-        declared = TOPICS.get(log.topics[0]) if log.topics and log.address == address else None
-        if declared:
-            found.append((declared[0], _arguments(*declared, log)))
+        name = TOPICS.get(log.topics[0]) if log.topics and log.address == address else None
+        if name:
+            found.append((name, _arguments(name, log)))
     return found
 
 
-def _arguments(
-    name: str, indexed: tuple[str, ...], others: tuple[str, ...], log: Log
-) -> tuple[Any, ...]:
+def _arguments(name: str, log: Log) -> tuple[Any, ...]:
+    indexed, others = EVENTS[name]
     if len(log.topics) != len(indexed) + 1:
         raise Unproven(f"a {name} log has {len(log.topics) - 1} indexed arguments")
     try:

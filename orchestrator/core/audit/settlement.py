@@ -82,7 +82,8 @@ def payout(case: Case) -> str:
     if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
         raise Unproven("the payout order is for less than was released")
     _booked(case, "released", lambda ref: books.released(ref, payee, released))
-    _booked(case, "redeemed", lambda ref: books.redeemed(told["order"], payee, case.cents))
+    source = books.withdrawable(payee)
+    _booked(case, "redeemed", lambda ref: books.redeemed(told["order"], source, case.cents))
     return f"{case.cents} cents ordered by {told['order']}"
 
 
