@@ -27,7 +27,7 @@ from orchestrator.steps import Rail
 _PROVEN = (
     "Settled", "Minted", "Redeemed", "AgreementOpened", "DeviceEnrolled", "KeyRotated",
     "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared", "MemberSeated",
-    "MemberUnseated", "OracleBarred",
+    "MemberUnseated", "MemberBarred",
 )  # fmt: skip
 
 

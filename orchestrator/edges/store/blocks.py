@@ -81,3 +81,19 @@ def proof(session: Session, tx_hash: str) -> str | None:
     """The archived proof of a transaction (JSON), or None while its block is not final."""
     row = session.get(Proof, tx_hash)
     return row.body if row else None
+
+
+def logs_about(session: Session, names: Sequence[str], subject: str) -> Sequence[ChainLog]:
+    """Logs with these names that have `subject` (0x-hex) among their arguments, in chain order."""
+    return session.exec(
+        select(ChainLog)
+        .where(ChainLog.name.in_(names), ChainLog.args.contains(f'"{subject}"'))
+        .order_by(ChainLog.block_number, ChainLog.log_index)
+    ).all()
+
+
+def logs_in_transaction(session: Session, tx_hash: str) -> Sequence[ChainLog]:
+    """The logs of one transaction, in order."""
+    return session.exec(
+        select(ChainLog).where(ChainLog.tx_hash == tx_hash).order_by(ChainLog.log_index)
+    ).all()

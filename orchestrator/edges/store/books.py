@@ -97,3 +97,9 @@ def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntry, Entr
         select(LedgerEntry).where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
     ).all()
     return [(row, _entry(session, row)) for row in rows]
+
+
+def hash_before(session: Session, number: int) -> str:
+    """The hash that the entry with this number was chained to."""
+    row = session.get(LedgerEntry, number - 1)
+    return row.hash if row else GENESIS
