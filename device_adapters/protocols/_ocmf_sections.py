@@ -67,18 +67,22 @@ def split(body: bytes) -> list[bytes]:
     body = body.strip(_SPACE)
     if b"\n" not in body and body.count(HEADER) <= 1:
         return [body]
-    lines = body.split(b"\n")
-    if all(line.startswith(HEADER) and line.count(HEADER) == 1 for line in lines):
-        return [line.rstrip(_SPACE) for line in lines]  # the usual batch
+    lines = [line.rstrip(_SPACE) for line in body.split(b"\n")]
+    if all(line.startswith(HEADER) and _is_single(line) for line in lines):
+        return lines  # the usual batch
     starts = [match.end() for match in _START.finditer(body)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
     pieces: list[bytes] = []
     for start, end in zip(starts, [*starts[1:], len(body)], strict=True):
         piece = body[start:end].strip(_SPACE)
-        whole = b"\n" not in piece and piece.count(HEADER) <= 1
-        pieces.extend([piece] if whole else _run_together(piece))
+        pieces.extend([piece] if _is_single(piece) else _run_together(piece))
     return [piece for piece in pieces if piece]
+
+
+def _is_single(piece: bytes) -> bool:
+    """Certainly no more than one record, and nothing behind it."""
+    return piece[-1:] == b"}" and piece.count(HEADER) == 1 and b"\n" not in piece
 
 
 def open_record(record: bytes) -> Sections:
