@@ -35,17 +35,17 @@ def rejections(
     session: Session,
     reason: str | None,
     device: str | None,
-    scope: str,
+    scope: str | None,
     before: int | None,
     limit: int,
 ) -> Sequence[Rejection]:
-    """Newest first. scope: how device names must begin. before: the last row's id."""
+    """Newest first. scope: how device names must begin, None: any. before: the last row's id."""
     query = select(Rejection).order_by(Rejection.id.desc()).limit(limit)
     if reason:
         query = query.where(Rejection.reason == reason)
     if device:
         query = query.where(Rejection.device == device)
-    if scope:
+    if scope is not None:
         # not LIKE, which does not tell upper from lower case
         query = query.where(func.substr(Rejection.device, 1, len(scope)) == scope)
     if before is not None:

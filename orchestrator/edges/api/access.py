@@ -1,0 +1,69 @@
+"""Who is calling, and whether the role may: one key, one role, and for partners one scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from device_adapters.types import Rejected
+from orchestrator.edges.api.catalogue import Code
+from orchestrator.edges.api.parts import Parts
+from orchestrator.edges.store.access import Role, key_holder
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    description="An API key with a role: partner, auditor or operator.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The holder of a key. scope: how the names of a partner's devices begin; None sees all."""
+
+    name: str
+    role: Role
+    scope: str | None
+
+    def sees(self, device: str) -> bool:
+        """Whether this device is the caller's business."""
+        return self.scope is None or device.startswith(self.scope)
+
+
+def _allow(*roles: Role) -> Callable[..., Caller]:
+    names = ", ".join(roles)
+
+    def check(
+        parts: Parts,
+        given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> Caller:
+        caller = _caller(parts, given)
+        if caller.role not in roles:
+            raise Rejected(Code.ROLE_FORBIDDEN, f"{caller.role} may not; one of: {names}")
+        return caller
+
+    return check
+
+
+def _caller(parts: Parts, given: HTTPAuthorizationCredentials | None) -> Caller:
+    if given is None or not given.credentials:
+        raise Rejected(Code.KEY_MISSING, "no `Authorization: Bearer` header")
+    with parts.store.read() as session:
+        row = key_holder(session, given.credentials)
+    if row is None:
+        raise Rejected(Code.KEY_UNKNOWN, "no key of ours has this value")
+    role = Role(row.role)
+    if role is not Role.PARTNER:
+        return Caller(row.name, role, None)
+    if not row.scope:  # an empty scope would begin every name
+        raise Rejected(Code.ROLE_FORBIDDEN, "this partner's key has no scope")
+    return Caller(row.name, role, row.scope)
+
+
+Submitter = Annotated[Caller, Depends(_allow(Role.PARTNER, Role.OPERATOR))]
+Reader = Annotated[Caller, Depends(_allow(Role.AUDITOR, Role.OPERATOR))]
+Anyone = Annotated[Caller, Depends(_allow(Role.PARTNER, Role.AUDITOR, Role.OPERATOR))]

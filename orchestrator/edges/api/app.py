@@ -1,0 +1,49 @@
+"""Puts the API together from its parts: routes, limits, problem documents, its own description."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from orchestrator.edges.api import evidence, health, problems, reads
+from orchestrator.edges.api.limits import BodyLimit
+from orchestrator.edges.api.once import Once
+from orchestrator.edges.api.page import PAGE_HEADERS, page
+from orchestrator.edges.api.parts import ApiParts
+from orchestrator.edges.api.schema import DESCRIPTION, describe
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """The app that serves one rail. Routes run in threads, since intake and store are synchronous.
+
+    The documentation at /docs is a page of our own, drawn here: it loads nothing from anywhere.
+    """
+    app = FastAPI(
+        title="proofrail",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would be the one answer that is no document
+        generate_unique_id_function=_name,
+    )
+    app.state.parts, app.state.once = parts, Once(parts.store)
+    app.add_middleware(BodyLimit, max_bytes=parts.settings.max_body_bytes)
+    problems.install(app)
+    app.include_router(evidence.router)
+    app.include_router(reads.router)
+    if parts.trace is not None:
+        app.include_router(reads.traces)
+    app.include_router(health.router)
+    describe(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page(app.openapi()), headers=PAGE_HEADERS)
+
+    return app
+
+
+def _name(route: APIRoute) -> str:
+    return route.name

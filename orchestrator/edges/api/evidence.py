@@ -1,0 +1,103 @@
+"""POST /v1/evidence: signed records in; for each an event id or a named reason, and receipts."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from orchestrator.core.receipt import ACCEPTED
+from orchestrator.edges.api.access import Submitter
+from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.parts import Answered, ApiParts, Parts
+from orchestrator.edges.api.problems import MEDIA, document
+from orchestrator.edges.api.schema import EVIDENCE_BODY, KEYED, problems_of
+from orchestrator.edges.api.submission import JSON, Arrival, arrival, messages_of
+from orchestrator.edges.api.wire import Answers
+
+router = APIRouter(tags=["evidence"])
+_PROBLEMS = problems_of(
+    *KEYED, Code.JSON_UNREADABLE, Code.IDEMPOTENCY_KEY_MALFORMED, Code.IDEMPOTENCY_KEY_REUSED,
+    Code.MEDIA_TYPE_UNSUPPORTED, Code.CONTENT_CODING_UNSUPPORTED, Code.TRY_AGAIN_LATER,
+    "signature_forged",
+)  # fmt: skip
+
+
+@router.post(
+    "/v1/evidence",
+    summary="Hand in signed records",
+    response_model=Answers,
+    responses=_PROBLEMS,
+    openapi_extra=EVIDENCE_BODY,
+)
+def post_evidence(
+    request: Request,
+    parts: Parts,
+    caller: Submitter,
+    given: Annotated[Arrival, Depends(arrival)],
+    protocol: Annotated[
+        str, Query(max_length=60, description="of a body that is the record itself")
+    ] = "ocmf",
+    idempotency_key: Annotated[
+        str | None, Header(description="1 to 255 visible ASCII characters, such as a UUID")
+    ] = None,
+) -> Response:
+    """Takes one record as the body, exactly as signed, or a JSON batch.
+
+    A body that is one record is answered 200 if the record is safe (accepted, duplicate, or genuine
+    but not billable), else 422 with the reason as the problem's code. Several records are answered
+    200 whatever became of each, one answer per record, in order. Everything is committed before the
+    answer; `receipts` hold the rail's signature over it. With an `Idempotency-Key` the same request
+    is answered with the same bytes for ever, and another request under that key with 409.
+    """
+    messages = messages_of(given, protocol, caller.scope or "")
+
+    def act() -> tuple[int, str]:
+        outcomes = parts.intake.take(messages)
+        body = answers(parts, outcomes)
+        alone = given.media != JSON and len(body["records"]) == 1
+        if alone and body["records"][0]["event_id"] is None:
+            body = _problem(body, request.url.path)
+            return body["status"], json.dumps(body)
+        return 200, json.dumps(body)
+
+    key, once = given.idempotency_key, request.app.state.once
+    status, text = (
+        act() if key is None else once.answer(caller.name, key, given.fingerprint(protocol), act)
+    )
+    return Response(text, status, media_type=JSON if status == 200 else MEDIA)
+
+
+def answers(parts: ApiParts, outcomes: Sequence[Sequence[Answered]]) -> dict[str, Any]:
+    """The shape `Answers` for what an intake said; receipts are one per device."""
+    by_device: dict[str, list[Answered]] = defaultdict(list)
+    for outcome in (outcome for found in outcomes for outcome in found):
+        by_device[outcome.device].append(outcome)
+    at = int(parts.now())
+    return {
+        "records": [
+            _record(item, outcome) for item, found in enumerate(outcomes) for outcome in found
+        ],
+        "receipts": [
+            {"device": device, "receipt": parts.receipts.sign(device, found, at).decode()}
+            for device, found in by_device.items()
+        ],
+    }
+
+
+def _record(item: int, outcome: Answered) -> dict[str, Any]:
+    reason = None if outcome.outcome == ACCEPTED else str(outcome.outcome)
+    return {
+        "item": item, "evidence": outcome.evidence, "device": outcome.device,
+        "counter": outcome.counter, "outcome": str(outcome.outcome),
+        "event_id": outcome.event_id, "reason": reason, "detail": outcome.detail,
+        "next_step": reason and entry_of(reason).next_step,
+    }  # fmt: skip
+
+
+def _problem(body: dict[str, Any], path: str) -> dict[str, Any]:
+    record = body["records"][0]
+    return document(record["reason"], record["detail"], path, **body)

@@ -1,0 +1,33 @@
+"""Whether the process lives (for anyone), and how the rail is (for those who may read)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from orchestrator.edges.api.access import Reader
+from orchestrator.edges.api.parts import Parts
+from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
+from orchestrator.edges.api.views import BlockView, Health, Status
+from orchestrator.edges.store import blocks, evidence, payments
+
+router = APIRouter(tags=["rail"])
+
+
+@router.get("/health", responses=problems_of(*OPEN), summary="Liveness, without a key")
+async def get_health() -> Health:
+    """Answers as long as the process can; it says nothing about the rail's work."""
+    return Health(status="ok")
+
+
+@router.get("/v1/status", responses=problems_of(*KEYED), summary="How the rail is")
+def get_status(parts: Parts, caller: Reader) -> Status:
+    """The worker's turns and halted steps, counts by stage and reason, the newest blocks."""
+    with parts.store.read() as session:
+        head = blocks.newest(session)
+        return Status(
+            worker=dict(parts.worker()),
+            stages=payments.open_counts(session),
+            rejections=evidence.rejection_counts(session),
+            head=head and BlockView(number=head.number, hash=head.hash),
+            final_block=blocks.newest_final(session),
+        )

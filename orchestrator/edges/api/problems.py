@@ -1,0 +1,91 @@
+"""Every error as one RFC 9457 problem document: a stable code, its cause and the next step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from device_adapters.types import Rejected
+from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.errors import Retry
+
+MEDIA = "application/problem+json"
+URN = "urn:proofrail:problem:"
+MAX_ERRORS = 20  # named fields in one document
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="proofrail"'},
+    408: {"Connection": "close"},  # an unread body must not be taken for the next request
+    413: {"Connection": "close"},
+    503: {"Retry-After": "1"},
+}
+_OF_STATUS = {
+    404: Code.ROUTE_UNKNOWN,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.BODY_TOO_LARGE,
+    415: Code.MEDIA_TYPE_UNSUPPORTED,
+}
+
+
+def document(
+    code: str, detail: str, instance: str, status: int | None = None, **members: Any
+) -> dict[str, Any]:
+    """The members of a problem document; `instance` is the path that was asked for."""
+    entry = entry_of(code)
+    return {
+        "type": URN + str(code), "title": entry.title, "status": status or entry.status,
+        "detail": detail, "code": str(code), "next_step": entry.next_step, "instance": instance,
+    } | members  # fmt: skip
+
+
+def answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as a response."""
+    return Response(
+        json.dumps(problem), problem["status"], media_type=MEDIA,
+        headers=dict(headers or {}) | _HEADERS.get(problem["status"], {}),
+    )  # fmt: skip
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app answer every failure, its own and the framework's, with a document."""
+    app.add_exception_handler(Rejected, _rejected)
+    app.add_exception_handler(Retry, _retry)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _rejected(request: Request, error: Rejected) -> Response:
+    return answer(document(error.reason, error.detail, request.url.path))
+
+
+async def _retry(request: Request, error: Retry) -> Response:
+    return answer(document(Code.TRY_AGAIN_LATER, str(error), request.url.path))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    errors = [
+        {"field": ".".join(map(str, e["loc"])), "message": e["msg"]}
+        for e in error.errors()[:MAX_ERRORS]
+    ]
+    detail = f"{errors[0]['field']}: {errors[0]['message']}"
+    problem = document(Code.REQUEST_INVALID, detail, request.url.path, errors=errors)
+    return answer(problem)
+
+
+async def _framework(request: Request, error: HTTPException) -> Response:
+    path, status = request.url.path, error.status_code
+    code = _OF_STATUS.get(status, Code.REQUEST_FAILED)
+    detail = f"{request.method} {path}: {HTTPStatus(status).phrase}"
+    return answer(document(code, detail, path, status), error.headers)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """The cause goes to the log (the server raises it again), not to strangers."""
+    detail = f"{request.method} met an error of ours"
+    return answer(document(Code.INTERNAL_ERROR, detail, request.url.path))

@@ -1,0 +1,229 @@
+"""The reading routes: events, payments, agreements, devices, rejections, balances and traces."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query
+
+from device_adapters.types import Rejected
+from orchestrator.core.ledger import TEUR
+from orchestrator.core.payment import Stage
+from orchestrator.edges.api.access import Anyone, Reader
+from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.parts import Parts
+from orchestrator.edges.api.schema import KEYED, problems_of
+from orchestrator.edges.api.views import (
+    AgreementView,
+    Balances,
+    BalanceView,
+    DeviceView,
+    EventView,
+    Page,
+    PaymentStory,
+    PaymentView,
+    RejectionView,
+    RejectionWhole,
+)
+from orchestrator.edges.api.wire import HEX32, Amount
+from orchestrator.edges.store import books, pages, payments, tables
+
+Row = TypeVar("Row")
+_ONE = problems_of(*KEYED, Code.NOT_FOUND)
+_LIST = problems_of(*KEYED, Code.CURSOR_UNKNOWN)
+MAX_PAGE = 500
+
+Id = Annotated[str, Path(pattern=HEX32, description="0x and 64 lower case hex digits")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="rows on one page")]
+After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+
+router = APIRouter()
+
+
+@router.get("/v1/events/{event_id}", tags=["evidence"], responses=_ONE, summary="One event")
+def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
+    """A partner sees the events of its own devices; another's is as if it were not there."""
+    with parts.store.read() as session:
+        found = pages.event_with_device(session, event_id)
+    if found is None or not caller.sees(found[1]):
+        raise _nothing("event", event_id)
+    event, device = found
+    return EventView(**_columns(event, EventView, device=device, evidence=event.evidence_hash))
+
+
+@router.get("/v1/payments/{payment_id}", tags=["money"], responses=_ONE, summary="One payment")
+def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentStory:
+    """A payment with its events and everything that became known of it, in order."""
+    with parts.store.read() as session:
+        row = session.get(tables.Payment, payment_id)
+        if row is None:
+            raise _nothing("payment", payment_id)
+        facts = [
+            {"fact": fact.fact, "detail": fact.detail, "at": fact.at}
+            for fact in payments.facts_of(session, payment_id)
+        ]
+        events = pages.event_ids(session, payment_id)
+    return PaymentStory(**_payment(row), events=events, facts=facts)
+
+
+@router.get("/v1/payments", tags=["money"], responses=_LIST, summary="Payments, oldest first")
+def list_payments(
+    parts: Parts,
+    caller: Reader,
+    stage: Stage | None = None,
+    agreement: Annotated[str | None, Query(pattern=HEX32)] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> Page[PaymentView]:
+    """Payments, of one stage or one agreement if asked for."""
+    with parts.store.read() as session:
+        last = _cursor(after, _time_and_id)
+        rows = pages.payments(session, stage, agreement, last, limit + 1)
+    shown = rows[:limit]
+    views = [PaymentView(**_payment(row)) for row in shown]
+    return Page[PaymentView](
+        items=views, next=_next(rows, limit, lambda row: f"{row.created_at}|{row.payment_id}")
+    )
+
+
+@router.get("/v1/agreements", tags=["money"], responses=_LIST, summary="Agreements by id")
+def list_agreements(
+    parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
+) -> Page[AgreementView]:
+    """Every agreement with its terms of payment and its progress."""
+    with parts.store.read() as session:
+        rows = pages.agreements(session, _cursor(after, str) or "", limit + 1)
+    views = [
+        AgreementView(**_columns(row, AgreementView, cap=_amount(row.cap_micro)))
+        for row in rows[:limit]
+    ]
+    return Page[AgreementView](
+        items=views, next=_next(rows, limit, lambda row: row.agreement_id)
+    )
+
+
+@router.get("/v1/devices", tags=["evidence"], responses=_LIST, summary="Devices by name")
+def list_devices(
+    parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
+) -> Page[DeviceView]:
+    """Every device that was enrolled, whatever its status."""
+    with parts.store.read() as session:
+        rows = pages.devices(session, _cursor(after, str) or "", limit + 1)
+    views = [DeviceView(**_columns(row, DeviceView)) for row in rows[:limit]]
+    return Page[DeviceView](items=views, next=_next(rows, limit, lambda row: row.name))
+
+
+@router.get("/v1/rejected", tags=["evidence"], responses=_LIST, summary="Rejections, newest first")
+def list_rejected(
+    parts: Parts,
+    caller: Anyone,
+    reason: Annotated[str | None, Query(max_length=60)] = None,
+    device: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> Page[RejectionView]:
+    """Input that was not taken. A partner sees that of its own devices, where they are known."""
+    before = _cursor(after, _number)
+    with parts.store.read() as session:
+        rows = pages.rejections(session, reason, device, caller.scope, before, limit + 1)
+    views = [RejectionView(**_rejection(row)) for row in rows[:limit]]
+    return Page[RejectionView](items=views, next=_next(rows, limit, lambda row: str(row.id)))
+
+
+@router.get("/v1/rejected/{number}", tags=["evidence"], responses=_ONE, summary="One rejection")
+def get_rejected(
+    parts: Parts, caller: Anyone, number: Annotated[int, Path(ge=1, lt=2**63)]
+) -> RejectionWhole:
+    """One rejection with the bytes as they came."""
+    with parts.store.read() as session:
+        row = pages.rejection(session, number)
+    if row is None or not caller.sees(row.device):
+        raise _nothing("rejection", str(number))
+    return RejectionWhole(**_rejection(row), body_base64=base64.b64encode(row.body).decode())
+
+
+@router.get(
+    "/v1/ledger/balances", tags=["money"], responses=problems_of(*KEYED), summary="Every balance"
+)
+def get_balances(parts: Parts, caller: Reader) -> Balances:
+    """The balance of each ledger account and asset."""
+    with parts.store.read() as session:
+        found = books.balances(session)
+    return Balances(balances=[
+        BalanceView(account=account, balance=_amount(total, asset))
+        for (account, asset), total in found.items()
+    ])  # fmt: skip
+
+
+traces = APIRouter()
+
+
+@traces.get("/v1/trace/{any_id}", tags=["money"], responses=_ONE, summary="Follow any id")
+def get_trace(
+    parts: Parts, caller: Reader, any_id: Annotated[str, Path(max_length=200)]
+) -> dict[str, Any]:
+    """What is known of an event, payment, settlement, payout, EndToEndId or device, end to end."""
+    with parts.store.read() as session:
+        found = parts.trace(session, any_id)
+    if not found:
+        raise _nothing("id", any_id)
+    return dict(found)
+
+
+def _nothing(what: str, name: str) -> Rejected:
+    return Rejected(Code.NOT_FOUND, f"no {what} {name}")
+
+
+def _columns(row: Any, view: type, **given: Any) -> dict[str, Any]:
+    """The view's fields from the row's columns of the same names, and what is given instead."""
+    names = [name for name in view.model_fields if name not in given]
+    return {name: getattr(row, name) for name in names} | given
+
+
+def _amount(minor: int, asset: str = TEUR) -> Amount:
+    return Amount(amount_minor=str(minor), asset=asset)
+
+
+def _payment(row: tables.Payment) -> dict[str, Any]:
+    return _columns(
+        row, PaymentView, amount=_amount(row.amount_micro), settlement=row.settlement_tx
+    )
+
+
+def _rejection(row: tables.Rejection) -> dict[str, Any]:
+    return _columns(
+        row, RejectionView, number=row.id, next_step=entry_of(row.reason).next_step,
+        evidence=sha256(row.body).hexdigest(), size_bytes=len(row.body),
+    )  # fmt: skip
+
+
+def _next(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> str | None:
+    """The cursor behind the last row shown, if there is a row behind it."""
+    if len(rows) <= limit:
+        return None
+    return base64.urlsafe_b64encode(place(rows[limit - 1]).encode()).decode()
+
+
+def _cursor(text: str | None, read: Callable[[str], Any]) -> Any:
+    if text is None:
+        return None
+    try:
+        return read(base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode())
+    except (ValueError, binascii.Error):
+        raise Rejected(Code.CURSOR_UNKNOWN, f"{text[:60]!r} is no cursor") from None
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:  # what the store can compare with
+        raise ValueError(text)
+    return number
+
+
+def _time_and_id(text: str) -> tuple[int, str]:
+    at, last = text.split("|")
+    return _number(at), last

@@ -1,0 +1,74 @@
+"""Makes the OpenAPI document whole: every response of every route, problems and examples too."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.problems import MEDIA, document
+from orchestrator.edges.api.wire import EvidenceBatch, Problem
+
+_REF = "#/components/schemas/{model}"
+OPEN = (Code.BODY_TOO_LARGE, Code.BODY_TOO_SLOW, Code.INTERNAL_ERROR)  # of every route
+KEYED = (*OPEN, Code.KEY_MISSING, Code.KEY_UNKNOWN, Code.ROLE_FORBIDDEN, Code.REQUEST_INVALID)
+
+DESCRIPTION = """Signed device records in; events, payments and the ledger out.
+
+Every error is a problem document (RFC 9457) whose `code` is stable. Amounts are strings of minor
+units with their asset. Times are Unix seconds unless the name says milliseconds. Listings come in
+pages: pass `next` of one page as `after` of the next. An unknown route is answered 404
+`route_unknown`, a method a route does not know 405 `method_not_allowed`.
+"""
+
+_SCHEMA = {"$ref": _REF.format(model=EvidenceBatch.__name__)}
+_BATCH = EvidenceBatch.model_config["json_schema_extra"]["examples"][0]
+_RECORD = _BATCH["records"][0]["record"]
+EVIDENCE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/plain": {"schema": {"type": "string"}, "example": _RECORD},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": _SCHEMA, "example": _BATCH},
+        },
+    }
+}
+
+
+def problems_of(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with these codes, one example for each."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in sorted(codes):
+        entry = entry_of(code)
+        response = found.setdefault(entry.status, {
+            "description": HTTPStatus(entry.status).phrase,
+            "content": {MEDIA: {
+                "schema": {"$ref": _REF.format(model=Problem.__name__)}, "examples": {},
+            }},
+        })  # fmt: skip
+        example = document(code, "what happened in this case", "/the/path")
+        response["content"][MEDIA]["examples"][str(code)] = {
+            "summary": entry.title, "value": example,
+        }  # fmt: skip
+    return found
+
+
+def describe(app: FastAPI) -> None:
+    """Replaces the app's OpenAPI document by the completed one, built at first use."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if not app.openapi_schema:
+            schemas = plain()["components"]["schemas"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for model in (EvidenceBatch, Problem):
+                whole = model.model_json_schema(ref_template=_REF, by_alias=True)
+                schemas.update(whole.pop("$defs", {}))
+                schemas[model.__name__] = whole
+        return app.openapi_schema
+
+    app.openapi = openapi

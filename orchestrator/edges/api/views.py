@@ -1,0 +1,203 @@
+"""The shapes of what can be read: events, payments, agreements, devices, rejections, status."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field
+
+from orchestrator.core.ledger import TEUR
+from orchestrator.core.payment import Stage
+from orchestrator.edges.api.wire import SOME_ID, SOME_SHA, Amount, Id, Seconds, Sha, example
+
+View = TypeVar("View", bound=BaseModel)
+
+
+class Page(BaseModel, Generic[View]):
+    """One page of a listing."""
+
+    items: list[View]
+    next: str | None = Field(description="pass it as `after` for the next page; null: no more")
+
+
+class EventView(BaseModel):
+    """An event: what was read out of one piece of evidence."""
+
+    model_config = example(
+        event_id=SOME_ID, device="cp-0001", device_id=SOME_ID, counter=17,
+        observed_at_ms=1_790_000_000_000, received_at=1_790_000_005, evidence=SOME_SHA,
+        agreement_id=SOME_ID, payment_id=None, reason=None,
+    )  # fmt: skip
+    event_id: Id
+    device: str
+    device_id: Id
+    counter: int
+    observed_at_ms: int = Field(description="Unix milliseconds")
+    received_at: Seconds
+    evidence: Sha
+    agreement_id: Id
+    payment_id: Id | None = Field(description="null until a claim holds it")
+    reason: str | None = Field(description="why no claim will ever hold it")
+
+
+class PaymentView(BaseModel):
+    """The life of one claim so far."""
+
+    model_config = example(
+        payment_id=SOME_ID, agreement_id=SOME_ID, sequence=1, stage="settled",
+        amount={"amount_minor": "2940000", "asset": TEUR}, first_counter=1, last_counter=4,
+        evidence_root=SOME_ID, settlement=SOME_ID, release_at=1_790_000_600,
+        payout_id=None, reason=None, attempts=0, created_at=1_790_000_010,
+    )  # fmt: skip
+    payment_id: Id
+    agreement_id: Id
+    sequence: int
+    stage: Stage
+    amount: Amount = Field(description="0 until it is settled")
+    first_counter: int
+    last_counter: int
+    evidence_root: str
+    settlement: str | None = Field(description="transaction hash")
+    release_at: Seconds
+    payout_id: str | None
+    reason: str | None
+    attempts: int
+    created_at: Seconds
+
+
+class FactView(BaseModel):
+    """Something that became known of a payment."""
+
+    fact: str
+    detail: str
+    at: Seconds
+
+
+class PaymentStory(PaymentView):
+    """A payment with its events and its facts, in order."""
+
+    model_config = example(
+        **PaymentView.model_config["json_schema_extra"]["examples"][0],
+        events=[SOME_ID],
+        facts=[{"fact": "derived", "detail": "", "at": 1_790_000_010}],
+    )
+    events: list[Id]
+    facts: list[FactView]
+
+
+class AgreementView(BaseModel):
+    """Payer, payee, device, product and cap, as signed and opened on chain."""
+
+    model_config = example(
+        agreement_id=SOME_ID, device="cp-0001", product="metered_energy", payer="0x" + "11" * 20,
+        payee="0x" + "22" * 20, cap={"amount_minor": "500000000", "asset": TEUR}, period_days=30,
+        window_s=60, expiry=1_830_000_000, first_counter=0, reference="RF59PR" + "0" * 19,
+        stage="live", opened_at=1_780_000_000, sequence=1, last_counter=4,
+    )  # fmt: skip
+    agreement_id: Id
+    device: str
+    product: str
+    payer: str
+    payee: str
+    cap: Amount = Field(description="most that one period may charge")
+    period_days: int
+    window_s: int = Field(description="seconds in which the payer can dispute")
+    expiry: Seconds
+    first_counter: int
+    reference: str = Field(description="ISO 11649, to fund it by bank transfer")
+    stage: str
+    opened_at: Seconds
+    sequence: int
+    last_counter: int
+
+
+class DeviceView(BaseModel):
+    """An enrolled device."""
+
+    model_config = example(
+        device_id=SOME_ID, name="cp-0001", curve="secp256r1", owner="0x" + "33" * 20,
+        status="active", enrolled_at=1_780_000_000,
+    )  # fmt: skip
+    device_id: Id
+    name: str
+    curve: str
+    owner: str
+    status: str
+    enrolled_at: Seconds
+
+
+class RejectionView(BaseModel):
+    """Input that was not taken, and why."""
+
+    model_config = example(
+        number=3, received_at=1_790_000_000, source="mqtt", device="cp-0001", protocol="ocmf",
+        reason="signature_forged", detail="device cp-0001, counter 9", next_step="Compare keys.",
+        evidence=SOME_SHA, size_bytes=412,
+    )  # fmt: skip
+    number: int
+    received_at: Seconds
+    source: str
+    device: str
+    protocol: str
+    reason: str
+    detail: str
+    next_step: str
+    evidence: Sha
+    size_bytes: int
+
+
+class RejectionWhole(RejectionView):
+    """A rejection with the bytes as they came."""
+
+    model_config = example(
+        **RejectionView.model_config["json_schema_extra"]["examples"][0], body_base64="T0NNRg=="
+    )
+    body_base64: str
+
+
+class BalanceView(BaseModel):
+    """One ledger account; debits are positive, credits negative."""
+
+    model_config = example(
+        account="withdrawable:0x" + "22" * 20,
+        balance={"amount_minor": "-2940000", "asset": TEUR},
+    )
+    account: str
+    balance: Amount
+
+
+class Balances(BaseModel):
+    """Every account of the ledger; per asset they add up to zero."""
+
+    model_config = example(
+        balances=[BalanceView.model_config["json_schema_extra"]["examples"][0]]
+    )
+    balances: list[BalanceView]
+
+
+class BlockView(BaseModel):
+    """A block the rail has seen."""
+
+    number: int
+    hash: str
+
+
+class Status(BaseModel):
+    """How the rail is: its worker, its payments by stage, its rejections, its chain."""
+
+    model_config = example(
+        worker={"turns": {"collect": 4}, "halted": {}}, stages={"settled": 3},
+        rejections={"signature_forged": 1}, head={"number": 9, "hash": SOME_ID}, final_block=6,
+    )  # fmt: skip
+    worker: dict[str, Any] = Field(description="turns: work found by step; halted: step -> why")
+    stages: dict[str, int] = Field(description="payments by stage")
+    rejections: dict[str, int] = Field(description="rejections and dropped events by reason")
+    head: BlockView | None
+    final_block: int = Field(description="0: none yet")
+
+
+class Health(BaseModel):
+    """That the process answers."""
+
+    model_config = example(status="ok")
+    status: str

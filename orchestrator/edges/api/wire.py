@@ -1,0 +1,113 @@
+"""The shapes of what goes in and how it is answered: records, receipts, problems, amounts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orchestrator.core.ledger import TEUR
+
+MAX_BATCH = 1_000
+HEX32 = r"^0x[0-9a-f]{64}$"
+SOME_ID, SOME_SHA = "0x" + "5a" * 32, "9f" * 32
+Id = Annotated[str, Field(pattern=HEX32, examples=[SOME_ID])]
+Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256", examples=[SOME_SHA])]
+Seconds = Annotated[int, Field(description="Unix seconds", examples=[1_790_000_000])]
+
+
+def example(**members: Any) -> ConfigDict:
+    """A closed shape with one example, which tests hold it to."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [members]})
+
+
+class Amount(BaseModel):
+    """Money: whole minor units of an asset, as text, since many JSON readers round numbers."""
+
+    model_config = example(amount_minor="123456", asset=TEUR)
+    amount_minor: str = Field(pattern=r"^-?[0-9]+$")
+    asset: str = Field(description="name and number of decimals: tEUR/6 or EUR/2")
+
+
+class Entry(BaseModel):
+    """One record, exactly as signed: as text, or in base64 where it is no UTF-8 text."""
+
+    model_config = example(protocol="ocmf", record='OCMF|{"FV":"1.0"}|{"SD":"3045"}')
+    protocol: str = Field("ocmf", max_length=60)
+    record: str | None = None
+    record_base64: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Entry:
+        if (self.record is None) == (self.record_base64 is None):
+            raise ValueError("give either record or record_base64")
+        return self
+
+
+class EvidenceBatch(BaseModel):
+    """Records in one request; each is judged by itself and stops no other."""
+
+    model_config = example(
+        records=[{"protocol": "ocmf", "record": 'OCMF|{"FV":"1.0"}|{"SD":"3045"}'}]
+    )
+    records: list[Entry] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class RecordAnswer(BaseModel):
+    """What one record is answered. It is safe where there is an event_id, also if not billable."""
+
+    model_config = example(
+        item=0, evidence=SOME_SHA, device="cp-0001", counter=17, outcome="accepted",
+        event_id=SOME_ID, reason=None, detail="", next_step=None,
+    )  # fmt: skip
+    item: int = Field(description="which entry of the request held it, from 0")
+    evidence: Sha
+    device: str = Field(description='"" where it could not be read')
+    counter: int | None
+    outcome: str = Field(description='"accepted" or the reason, as in the receipt')
+    event_id: Id | None
+    reason: str | None = Field(description="a code of the catalogue; null if accepted")
+    detail: str
+    next_step: str | None
+
+
+class ReceiptOf(BaseModel):
+    """The rail's signature (compact JWS, ES256) over the answers to one device's records."""
+
+    model_config = example(device="cp-0001", receipt="eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl")
+    device: str
+    receipt: str
+
+
+class Answers(BaseModel):
+    """Answers in the order of the records, given after they were committed."""
+
+    model_config = example(
+        records=[RecordAnswer.model_config["json_schema_extra"]["examples"][0]],
+        receipts=[ReceiptOf.model_config["json_schema_extra"]["examples"][0]],
+    )
+    records: list[RecordAnswer]
+    receipts: list[ReceiptOf]
+
+
+class FieldError(BaseModel):
+    """One field of a request that is not as documented."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document. `code` is stable; `detail` is for people and may change."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: str = Field(pattern="^urn:proofrail:problem:")
+    title: str
+    status: int
+    detail: str = Field(description="the cause, in this case")
+    code: str
+    next_step: str
+    instance: str = Field(description="the path that was asked for")
+    errors: list[FieldError] | None = Field(None, description="with request_invalid")
+    records: list[RecordAnswer] | None = Field(None, description="with a rejected record")
+    receipts: list[ReceiptOf] | None = Field(None, description="with a rejected record")
