@@ -8,7 +8,8 @@ SignedMeterValueType, lists and objects around them).
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -25,6 +26,8 @@ _STARTS = (b"OCMF|", b"4f434d467c", b"T0NNRn")
 _DATA = ("signeddata", "encodeddata", "signedmeterdata", "encodedmeterdata", "signedmetervalue")
 _KEYS = ("publickey", "public_key")
 _SPACE = b" \t\r\n\0"
+_UTF16_DECLARED = re.compile(r"encoding\s*=\s*[\"']utf-16(le|be)?[\"']", re.IGNORECASE)
+_MAX_TAGS = 100_000  # some fifteen thousand records
 _MAX_NESTING = 3  # JSON or XML within a string
 
 
@@ -52,13 +55,15 @@ def find_records(data: bytes) -> list[Item]:
 
 
 def _in_utf8(data: bytes) -> bytes:
-    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
-        if data.startswith(mark) and not data.lstrip(mark).startswith(b"<"):
-            try:
-                return data.decode(encoding).encode()
-            except (UnicodeDecodeError, UnicodeEncodeError):
-                raise Rejected(Reason.NOT_UTF8, "broken UTF-16") from None
-    return data.removeprefix(codecs.BOM_UTF8)
+    """UTF-16, as some editors save it, becomes UTF-8 (also in what an XML file says of itself)."""
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = data.decode("utf-16")
+        head, rest = text[:100], text[100:]
+        return (_UTF16_DECLARED.sub("", head) + rest).encode()
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        raise Rejected(Reason.NOT_UTF8, "broken UTF-16") from None
 
 
 def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
@@ -66,17 +71,13 @@ def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
     if text.startswith(_STARTS) or text[:10].lower() == _STARTS[1]:
         for record in ocmf.split(text):
             yield replace(around, record=record)
-    elif nesting and _is_xml(text):
+    elif nesting and text[:1] == b"<":
         yield from _from_xml(text, around, nesting)
     elif nesting and text[:1] in (b"{", b"[", b'"'):
         yield from _from_json(text, around, nesting)
     elif b"OCMF|" in text:  # something stands before the first record: it is shown, not hidden
         for record in ocmf.split(text):
             yield replace(around, record=record)
-
-
-def _is_xml(text: bytes) -> bool:
-    return text[:1] == b"<" or text[:4] in (b"\xff\xfe<\0", b"\xfe\xff\0<")
 
 
 def _from_json(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
@@ -129,6 +130,8 @@ def _holds_record(text: str) -> bool:
 
 
 def _from_xml(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
+    if text.count(b"<") > _MAX_TAGS:
+        raise Rejected(Reason.TOO_LARGE, f"more than {_MAX_TAGS} tags")
     try:
         root = defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
     except DefusedXmlException:
@@ -137,33 +140,31 @@ def _from_xml(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
     except (ParseError, ValueError, LookupError) as error:
         raise Rejected(Reason.MALFORMED, f"broken XML: {error}"[:200]) from None
     values = [element for element in root.iter() if _name(element) == "value"]
-    shared = _key_in(root, deep=not values)
+    shared = _key_in(root if values else root.iter())
     for value in values or [root]:
+        parts = value if values else list(root.iter())
         item = Item(
             b"",
-            _key_in(value, deep=True) or shared or around.key,
+            _key_in(parts) or shared or around.key,
             value.get("transactionId", around.transaction_id),
             (value.get("context") or "").strip() or around.context,
         )
-        for signed in _signed_texts(value):
+        for signed in _signed_texts(parts):
             found = list(_from_text(signed, item, nesting - 1))
             yield from found or [replace(item, record=signed)]
 
 
-def _signed_texts(value: Element) -> list[bytes]:
-    """The signed data of a value; encoded data only where no signed data is."""
+def _signed_texts(parts: Iterable[Element]) -> list[bytes]:
+    """The signed data among the elements; encoded data only where no signed data is."""
     for name in _DATA:
-        texts = [e.text or "" for e in value.iter() if _name(e) == name]
+        texts = [part.text or "" for part in parts if _name(part) == name]
         if any(text.strip() for text in texts):
             return [text.encode().strip(_SPACE) for text in texts if text.strip()]
     return []
 
 
-def _key_in(element: Element, deep: bool) -> str:
-    for candidate in element.iter() if deep else element:
-        if _name(candidate) in _KEYS and (candidate.text or "").strip():
-            return candidate.text or ""
-    return ""
+def _key_in(parts: Iterable[Element]) -> str:
+    return next((p.text or "" for p in parts if _name(p) in _KEYS and (p.text or "").strip()), "")
 
 
 def _name(element: Element) -> str:
