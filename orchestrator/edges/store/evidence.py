@@ -145,3 +145,31 @@ def rejection_counts(session: Session) -> dict[str, int]:
 
 def event(session: Session, event_id: str) -> tables.Event | None:
     return session.get(Event, event_id)
+
+
+def stored(session: Session, evidence_hash: str) -> bool:
+    """Whether these very bytes were taken as evidence."""
+    return session.get(Evidence, evidence_hash) is not None
+
+
+def event_counts(session: Session) -> dict[str, int]:
+    """Events stored, and of these claimed, dropped by a rule, waiting for a claim."""
+    claimed = session.exec(select(func.count()).where(Event.payment_id != None)).one()  # noqa: E711
+    dropped = session.exec(select(func.count()).where(Event.reason != None)).one()  # noqa: E711
+    stored = session.exec(select(func.count()).select_from(Event)).one()
+    waiting = session.exec(
+        select(func.count()).where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+    ).one()
+    return {"stored": stored, "claimed": claimed, "dropped": dropped, "waiting": waiting}
+
+
+def all_holes(session: Session) -> Sequence[Hole]:
+    return session.exec(select(Hole).order_by(Hole.declared_at)).all()
+
+
+def event_of_evidence(session: Session, evidence_hash: str) -> tables.Event | None:
+    return session.exec(select(Event).where(Event.evidence_hash == evidence_hash)).first()
+
+
+def evidence_of(session: Session, evidence_hash: str) -> Evidence | None:
+    return session.get(Evidence, evidence_hash)

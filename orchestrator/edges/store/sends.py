@@ -92,3 +92,7 @@ def open_refs(session: Session, purpose: str) -> set[str]:
         select(ChainSend.ref).where(ChainSend.purpose == purpose, ChainSend.stage.in_(OPEN))
     )
     return set(found)
+
+
+def by_hash(session: Session, tx_hash: str) -> ChainSend | None:
+    return session.get(ChainSend, tx_hash)

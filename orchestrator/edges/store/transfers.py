@@ -142,3 +142,7 @@ def count_payouts(session: Session) -> dict[str, tuple[int, int]]:
         select(Payout.stage, func.count(), func.sum(Payout.cents)).group_by(Payout.stage)
     )
     return {stage: (count, cents) for stage, count, cents in rows}
+
+
+def funding(session: Session, credit: str) -> Funding | None:
+    return session.get(Funding, credit)
