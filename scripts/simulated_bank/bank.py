@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from datetime import date
 from hashlib import sha256
@@ -193,7 +194,7 @@ class Bank:
         self.books.db.execute("SAVEPOINT wish")
         try:
             answer = action(wish)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, sqlite3.Error) as error:
             answer = {"ok": False, "reason": f"instruction malformed: {error!r:.100}"}
         if not answer["ok"]:
             self.books.db.execute("ROLLBACK TO wish")
@@ -213,8 +214,9 @@ class Bank:
             return {"ok": False, "reason": str(IsoReason.AM04)}
         transfer = Transfer(
             debtor["iban"], creditor["iban"], cents, debtor["name"], creditor["name"],
-            reference=str(wish.get("reference", ""))[:35], text=str(wish.get("text", ""))[:140],
-            end_to_end_id=str(wish.get("end_to_end_id", ""))[:35])
+            reference=_clean(wish.get("reference", ""), 35),
+            text=_clean(wish.get("text", ""), 140),
+            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35))
         self.books.book(transfer, f"EN{self.books.next_number():09d}")
         return {"ok": True}
 
@@ -228,7 +230,7 @@ class Bank:
         held = self.books.account(row["iban"]) is not None
         transfer = Transfer(row["iban"] if held else OTHER_BANKS, row["debtor"], row["cents"],
                             row["name"], "", row["iban"], row["end_to_end_id"], row["uetr"],
-                            reason=str(wish.get("reason", "AC04"))[:4])
+                            reason=_clean(wish.get("reason", "AC04"), 4))
         self.books.book(transfer, f"EN{self.books.next_number():09d}")
         self.books.db.execute("UPDATE orders SET state = 'returned' WHERE end_to_end_id = ?",
                               (row["end_to_end_id"],))
@@ -239,7 +241,7 @@ class Bank:
         if not valid_iban(wish["iban"]) or type(cents) is not int or cents < 0:
             raise ValueError(f"account {wish['iban']!r:.40} cannot be opened")
         kind = kind if kind in ("safeguarding", "customer") else "customer"
-        self.books.open_account(wish["iban"], str(wish["name"])[:70], kind, cents,
+        self.books.open_account(wish["iban"], _clean(wish["name"], 70), kind, cents,
                                 bool(wish.get("closed", False)))
         return {"ok": True}
 
@@ -273,6 +275,13 @@ def write_file(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def _clean(text: str, limit: int) -> str:
+    """Text that fits its field and that XML can hold; ValueError otherwise."""
+    if not isinstance(text, str) or len(text) > limit or not text.isprintable():
+        raise ValueError(f"not a text of at most {limit} printable characters")
+    return text
 
 
 def _waiting(folder: Path, suffix: str) -> list[Path]:

@@ -175,6 +175,7 @@ BAD = [
     ("not xml", "not_xml", ""), (S[:-5], "not_xml", ""), ("<a>" * 300, "not_xml", ""),
     ("<!DOCTYPE d SYSTEM 'http://x/d'>" + S[38:], "dtd_forbidden", ""),
     ('<!DOCTYPE d [<!ENTITY e "x">]><d>&e;</d>', "dtd_forbidden", ""),
+    ('<!DOCTYPE d [<!ENTITY e "x">', "dtd_forbidden", ""),  # refused before any parser sees it
     ("<html/>", "unknown_message", "html"), ("<Document/>", "unknown_message", ""),
     ("<Document><FIToFIPmtStsRpt/></Document>", "unknown_message", "FIToFIPmtStsRpt"),
     (S.replace("500.00", "500.001"), "amount_malformed", "Stmt[1]/Ntry[1]/Amt"),

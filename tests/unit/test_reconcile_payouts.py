@@ -90,6 +90,14 @@ def test_reconcile__batch_line_without_end_to_end_ids__matches_by_batch_and_sum(
     assert [len(item.ids) for item in result.matches if item.rule == "batch"] == [3]
 
 
+def test_reconcile__batch_line_without_the_refused_payout__matches_the_others():
+    books = Books()
+    books.lines[1:] = [line(-2_003, "Stmt[1]/Ntry[2]", batch="PI1", bank_reference="B1")]
+    books.rejections.append(Rejection(books.payouts[0].end_to_end_id, "AC04"))
+    assert kinds(books) == [BreakKind.REJECTED]
+    assert [len(item.ids) for item in books.run().matches if item.rule == "batch"] == [2]
+
+
 def test_reconcile__batch_line_with_another_sum__is_one_amount_break():
     books = Books()
     books.lines[1:] = [line(-3_002, "Stmt[1]/Ntry[2]", batch="PI1", bank_reference="B1")]

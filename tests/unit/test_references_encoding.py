@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b32decode
+from string import ascii_uppercase, digits
 from uuid import UUID
 
 import pytest
@@ -46,9 +47,13 @@ def test_funding_reference__standard_example__check_digits_agree():
     assert not is_reference("RF19 5390 0754 7034")
 
 
-@given(IDS, st.integers(0, 24), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-def test_funding_reference__one_character_wrong__is_refused(agreement_id, at, other):
+@given(IDS, st.integers(0, 24), st.integers(1, 25))
+def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
+        agreement_id, at, step):
+    """A digit for a letter shifts the rest and slips through once in 97: the standard's limit."""
     text = funding_reference(agreement_id)
+    alphabet = next(each for each in (digits, ascii_uppercase) if text[at] in each)
+    other = alphabet[(alphabet.index(text[at]) + step) % len(alphabet)]
     changed = text[:at] + other + text[at + 1:]
     assert changed == text or not is_reference(changed)
 
