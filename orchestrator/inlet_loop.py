@@ -17,7 +17,7 @@ _PATIENCE_S = 0.5
 
 
 class InletLoop:
-    """One MQTT inlet of one rail. `taken` counts records; a poison message never ends the loop."""
+    """One MQTT inlet of one rail. `taken` counts records; no message ever ends the loop."""
 
     def __init__(self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Any, log: Any) -> None:
         self._inlet, self._intake, self._receipts = inlet, intake, receipts
@@ -37,17 +37,34 @@ class InletLoop:
         self._stop.set()
 
     def _take(self, messages: Sequence[Message]) -> None:
-        while not self._stop.is_set():
-            try:
-                outcomes = self._intake.take(messages)
-                break
-            except Retry as delay:  # chain or store are away: the broker keeps the messages
-                self._log.info("intake waits", reason=str(delay))
-                self._stop.wait(_PATIENCE_S)
-        else:
+        try:
+            outcomes = self._patiently(messages)
+        except Exception as bug:
+            self._log.error("intake failed", messages=len(messages), error=str(bug), exc_info=True)
+            self._one_by_one(messages, bug)
+            return
+        if outcomes is None:
             return
         self.taken += sum(map(len, outcomes))
         self._inlet.publish_many(self._signed(messages, outcomes))
+        self._inlet.ack(messages)
+
+    def _patiently(self, messages: Sequence[Message]) -> list[list[Outcome]] | None:
+        while not self._stop.is_set():
+            try:
+                return self._intake.take(messages)
+            except Retry as delay:  # chain or store are away: the broker keeps the messages
+                self._log.info("intake waits", reason=str(delay))
+                self._stop.wait(_PATIENCE_S)
+        return None
+
+    def _one_by_one(self, messages: Sequence[Message], bug: Exception) -> None:
+        """A bug of ours must cost no neighbour anything: the message behind it is put aside."""
+        if len(messages) > 1:
+            for message in messages:
+                self._take([message])
+            return
+        self._intake.put_aside(messages[0], str(bug))
         self._inlet.ack(messages)
 
     def _signed(

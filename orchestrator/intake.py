@@ -16,12 +16,14 @@ from device_adapters.types import Event, Message, Rejected
 from oracles.rules import Verdict, content_id, screen
 from oracles.types import Agreement, Doubt, KeyRing
 from oracles.verify import verify_events
-from orchestrator.edges.store import Store, add_new, evidence
+from orchestrator.edges.store import Session, Store, add_new, evidence
 
 # doubts about a genuine event of a live agreement: it holds its counter, but is never claimed
 _KEPT = (Doubt.NOT_BILLABLE,)
 # what a device is told for a record that is already safe
 ACCEPTED = "accepted"
+INTERNAL_ERROR = "internal_error"  # a bug of ours, never the sender's fault
+_Judged = tuple[Verdict, Agreement | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,15 @@ class Intake:
             add_new(session, rows.rejections)
         return outcomes
 
-    def _screen(self, session, events: list[Event]) -> dict[int, tuple[Verdict, Agreement | None]]:  # noqa: ANN001
+    def put_aside(self, message: Message, error: str) -> None:
+        """Keeps a message that our own code failed on; it gets no receipt, so it comes again."""
+        with self._store.write() as session:
+            add_new(session, [evidence.Rejection(
+                received_at=int(self._now()), source=message.source, device=message.device,
+                protocol=message.protocol, reason=INTERNAL_ERROR, detail=error, body=message.body,
+            )])  # fmt: skip
+
+    def _screen(self, session: Session, events: list[Event]) -> dict[int, _Judged]:
         by_device: dict[bytes, list[Event]] = defaultdict(list)
         for event in events:
             by_device[event.device_id].append(event)
@@ -107,7 +117,7 @@ class _Rows:
         message: Message,
         item: Event | Rejected,
         doubt: Doubt | None,
-        judged: tuple[Verdict, Agreement | None] | None,
+        judged: _Judged | None,
     ) -> Outcome:
         if isinstance(item, Rejected):
             return self._reject(message, item.raw, item.reason, item.detail)

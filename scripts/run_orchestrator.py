@@ -2,8 +2,8 @@
 
     python -m scripts.run_orchestrator --home .proofrail
 
-It reads `rail.json` in its home (where the node, the broker, the oracles and the bank are) and holds
-no oracle's and no device's key.
+It reads `rail.json` in its home (where node, broker, oracles and bank are) and holds no key of an
+oracle or a device.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class Stack:
     embedded_broker: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)  # each oracle keeps its port
 
     # --- start, in the order of the checklist
 
@@ -92,7 +93,7 @@ class Stack:
         """anvil, with its first block in the past, so that device history is plausible."""
         self.testnet = Testnet(
             mining="auto", accounts=40, outlive=self.keep,
-            log=self.home / "logs" / "chain.log", extra=("--timestamp", str(self.start_at)),
+            extra=("--timestamp", str(self.start_at)),
         ).start()  # fmt: skip
 
     def deploy(self) -> Deployment:
@@ -119,33 +120,40 @@ class Stack:
         password = credentials.issue(self.home, "rail", credentials.Role.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
-    def start_oracle(self, name: str) -> None:
-        """One oracle; started again it finds its own key, its own book and its own port."""
+    def start_oracles(self) -> None:
+        """All of them at once, each with its own key, password, token and home."""
+        for name, _ in ORACLES:
+            self._equip_oracle(name)
+        waiting = [(name, self._spawn_oracle(name)) for name, _ in ORACLES]
+        for name, ready in waiting:
+            self.ports[name] = self._wait_ready(name, ready)["port"]
+
+    def restart_oracle(self, name: str, *extra: str) -> None:
+        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie."""
+        self._wait_ready(name, self._spawn_oracle(name, *extra))
+
+    def _equip_oracle(self, name: str) -> None:
         index = [oracle for oracle, _ in ORACLES].index(name)
         home = self.home / "oracles" / name
-        if not (home / "broker.password").exists():
-            password = credentials.issue(self.home, name, credentials.Role.ORACLE)
-            keystore.write_private(home / "broker.password", password.encode())
-            keystore.create(home, "key", keystore.development_account(5 + index).key.hex())
-            token = secrets.token_urlsafe(32).encode()
-            keystore.write_private(home / "token", token)
-            keystore.write_private(self.settings.keys / f"{name}.token", token)
-        self.launch_oracle(name)
+        password = credentials.issue(self.home, name, credentials.Role.ORACLE)
+        keystore.write_private(home / "broker.password", password.encode())
+        keystore.create(home, "key", keystore.development_account(5 + index).key.hex())
+        token = secrets.token_urlsafe(32).encode()
+        keystore.write_private(home / "token", token)
+        keystore.write_private(self.settings.keys / f"{name}.token", token)
 
-    def launch_oracle(self, name: str, *extra: str) -> None:
-        """The process alone, for a restart; extra: flags such as --lie."""
+    def _spawn_oracle(self, name: str, *extra: str) -> Path:
         home, ready = self.home / "oracles" / name, self._ready(name)
-        port = str(self.__dict__.setdefault("_ports", {}).get(name, 0))
         self._start(
             name, "scripts.run_oracle", "--name", name, "--domain", str(dict(ORACLES)[name]),
             "--home", home, "--rpc", self.testnet.url, "--deployment", self.settings.deployment,
             "--broker-host", self.broker["host"], "--broker-port", str(self.broker["port"]),
             "--broker-user", name, "--broker-password-file", home / "broker.password",
-            "--http-port", port, "--keystore", home / "key.json",
+            "--http-port", str(self.ports.get(name, 0)), "--keystore", home / "key.json",
             "--password-file", home / "password", "--token-file", home / "token",
             "--ready-file", ready, *extra,
         )  # fmt: skip
-        self._ports[name] = self._wait_ready(name, ready)["port"]
+        return ready
 
     def start_bank(self) -> None:
         """The simulated bank with the rail's safeguarding account."""
@@ -177,7 +185,7 @@ class Stack:
             {
                 "name": name, "domain": domain,
                 "address": keystore.development_account(5 + index).address,
-                "url": f"http://127.0.0.1:{self._ports[name]}",
+                "url": f"http://127.0.0.1:{self.ports[name]}",
             }
             for index, (name, domain) in enumerate(ORACLES)
         ]  # fmt: skip
@@ -229,9 +237,13 @@ class Stack:
             if code is not None or time.monotonic() > deadline:
                 log = self.home / "logs" / f"{name}.log"
                 last = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise Halt(f"{name} did not start (exit {code}); {log} ends with: {' / '.join(last)}")
+                raise Halt(f"{name} did not start (exit {code}); {log} ends: {' / '.join(last)}")
             time.sleep(0.02)
         return json.loads(ready.read_text())
+
+    def issue_devices(self, names: list[str]) -> dict[str, str]:
+        """Fresh broker passwords, one per device, known to nobody else afterwards."""
+        return credentials.issue_many(self.home, names, credentials.Role.DEVICE)
 
     def stop(self, name: str, sign: int = signal.SIGTERM) -> None:
         """Ends one process and waits for it; SIGKILL for a power cut."""

@@ -211,3 +211,36 @@ def before(session: Session, agreement: str, sequence: int) -> Payment | None:
     return session.exec(
         select(Payment).where(Payment.agreement_id == agreement, Payment.sequence == sequence - 1)
     ).first()
+
+
+def total_micro(session: Session) -> int:
+    """What all settled payments came to."""
+    return session.exec(select(func.sum(Payment.amount_micro))).one() or 0
+
+
+def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
+    """(product, encoded facts) of every payment that has an amount."""
+    rows = session.exec(
+        select(Agreement.product, Payment.facts)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(Payment.settlement_tx != None)  # noqa: E711
+    )
+    return [(product, bytes.fromhex(facts[2:])) for product, facts in rows]
+
+
+def count_facts(session: Session, pattern: str) -> int:
+    """Payments with a fact whose detail is like `pattern` (SQL LIKE)."""
+    return session.exec(
+        select(func.count(PaymentFact.payment_id.distinct())).where(
+            PaymentFact.detail.like(pattern)
+        )
+    ).one()
+
+
+def newest_reconciled(session: Session) -> str | None:
+    """An example for people: the newest payment that came all the way."""
+    return session.exec(
+        select(Payment.payment_id)
+        .where(Payment.stage == Stage.RECONCILED, Payment.amount_micro > 0)
+        .order_by(Payment.created_at.desc(), Payment.payment_id)
+    ).first()

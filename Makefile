@@ -1,0 +1,38 @@
+# The two commands: `make demo` and `make test`. Each sets up all it needs.
+PYTHON ?= python3
+RUN := .venv/bin/python
+HOME_DIR ?= .proofrail
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-header --no-annotate
+
+.PHONY: demo test bench lint lock setup setup-dev stop clean
+
+demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
+	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
+
+test: setup-dev      ## every test
+	@$(RUN) -m scripts.run_tests
+
+bench: setup-dev     ## this rail against the loop one writes first, interleaved
+	@$(RUN) -m tests.bench
+
+lint: setup-dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . || true
+
+stop:                ## ends what `make demo KEEP=1` left running
+	@$(RUN) -m scripts.demo --home $(HOME_DIR) --stop
+
+setup:
+	@$(PYTHON) scripts/bootstrap.py runtime
+
+setup-dev:
+	@$(PYTHON) scripts/bootstrap.py dev
+
+lock: setup-dev      ## renews the hash-locked requirements from the .in files
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) requirements/node.in -o requirements/node.txt
+	$(LOCK) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
+
+clean:
+	rm -rf .venv node_modules .build .proofrail .pytest_cache .hypothesis

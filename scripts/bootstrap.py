@@ -1,0 +1,115 @@
+"""Sets up everything on a fresh machine, standard library only: `python3 scripts/bootstrap.py runtime`.
+
+Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
+library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
+it finds everything done and says nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+STATE = VENV / "setup.json"
+LOCKS = ROOT / "requirements"
+GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
+
+
+def main() -> int:
+    """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
+    group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
+    if sys.version_info < (3, 11):
+        print(f"proofrail needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
+              "Try: make PYTHON=python3.12")  # fmt: skip
+        return 1
+    begun, state = time.monotonic(), _state()
+    try:
+        done = [_packages(group, state), _node(state)]
+    except subprocess.CalledProcessError as error:
+        print(f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
+              f"{(error.stderr or error.output or '').strip()[-2000:]}\n"
+              "Check the network and the package registries, then run the same command again.")  # fmt: skip
+        return 1
+    if any(done):
+        state["seconds"] = round(time.monotonic() - begun, 1)
+        _save(state)
+        print(f"  ✓ environment ready in {state['seconds']} s")
+    return 0
+
+
+def _packages(group: str, state: dict) -> bool:
+    """Python packages; `dev` holds `runtime`, so a dev environment serves both."""
+    wanted = _digest(LOCKS / GROUPS[group], ROOT / "pyproject.toml")
+    runtime = _digest(LOCKS / GROUPS["runtime"], ROOT / "pyproject.toml")
+    if state.get("python") == wanted or (group == "runtime" and state.get("runtime") == runtime):
+        return False
+    _say("Python packages (locked with hashes)")
+    if not (BIN / "python").exists():
+        _run(sys.executable, "-m", "venv", str(VENV))
+    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run(*pip, "--require-hashes", "-r", str(LOCKS / "uv.txt"))
+    uv = [str(BIN / "uv"), "pip"]
+    python = ["--python", str(BIN / "python"), "--quiet"]
+    _run(*uv, "install", *python, "--require-hashes", "--compile-bytecode", "-r",
+         str(LOCKS / GROUPS[group]))  # fmt: skip
+    _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    state["python"], state["runtime"] = wanted, runtime
+    return True
+
+
+def _node(state: dict) -> bool:
+    """anvil, solc and OpenZeppelin by npm; without Node on PATH, the one that PyPI carries."""
+    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
+    if state.get("node") == wanted and (ROOT / "node_modules").is_dir():
+        return False
+    _say("local chain, compiler and contract library (npm)")
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        _run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(BIN / "python"),
+             "--require-hashes", "-r", str(LOCKS / "node.txt"))  # fmt: skip
+        npm = str(BIN / "npm")
+    # `npm ci` insists on every platform's optional package being known to the registry in use
+    _run(npm, "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
+         "--loglevel=error")  # fmt: skip
+    state["node"] = wanted
+    return True
+
+
+def _run(*command: str) -> None:
+    environment = dict(os.environ)
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment.get('PATH', '')}"
+    bundle = environment.get("SSL_CERT_FILE")
+    if bundle:  # a company's certificate authority: pip reads its own setting
+        environment.setdefault("PIP_CERT", bundle)
+        environment.setdefault("NODE_EXTRA_CA_CERTS", bundle)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, text=True,
+                   capture_output=True)  # fmt: skip
+
+
+def _say(what: str) -> None:
+    print(f"  … {what}", flush=True)
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _state() -> dict:
+    return json.loads(STATE.read_text()) if STATE.exists() else {}
+
+
+def _save(state: dict) -> None:
+    STATE.write_text(json.dumps(state))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

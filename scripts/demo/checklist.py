@@ -1,0 +1,37 @@
+"""A timed checklist on the terminal: each part of the rail with how long its start took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+console = Console(highlight=False)
+
+
+def done(name: str, detail: str, seconds: float) -> None:
+    """One finished line."""
+    console.print(f"  [green]✓[/] {name:<17} {detail:<48} [dim]{seconds:5.1f} s[/]")
+
+
+def step(name: str, act: Callable[[], str]) -> None:
+    """Runs one part of the start and prints its line; `act` returns the detail."""
+    begun = time.monotonic()
+    with console.status(f"{name} ..."):
+        detail = act()
+    done(name, detail, time.monotonic() - begun)
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar; the yielded function sets how much of `total` is reached."""
+    columns = (
+        SpinnerColumn(), TextColumn(f"  {title:<34}"), BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=False) as progress:
+        task = progress.add_task(title, total=max(total, 1))
+        yield lambda reached: progress.update(task, completed=min(reached, max(total, 1)))
