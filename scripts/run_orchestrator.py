@@ -40,6 +40,7 @@ from orchestrator.intake import Intake
 from orchestrator.products import products
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail
+from orchestrator.trace import trace
 from orchestrator.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +81,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     threads = [threading.Thread(target=t.run, name=n) for n, t in (("work", worker), ("in", loop))]
     app = create_app(ApiParts(
         store=rail.store, intake=intake, receipts=receipts, worker=worker.report,
-        settings=settings, now=time.time,
+        settings=settings, now=time.time, trace=trace,
     ))  # fmt: skip
     for thread in threads:
         thread.start()

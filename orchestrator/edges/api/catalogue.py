@@ -28,6 +28,7 @@ class Code(StrEnum):
     MEDIA_TYPE_UNSUPPORTED = "media_type_unsupported"
     CONTENT_CODING_UNSUPPORTED = "content_coding_unsupported"
     REQUEST_INVALID = "request_invalid"
+    AMBIGUOUS = "ambiguous"
     CURSOR_UNKNOWN = "cursor_unknown"
     IDEMPOTENCY_KEY_MALFORMED = "idempotency_key_malformed"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
@@ -205,6 +206,7 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
         422, "The request does not have the form of this route",
         "Correct the fields named in `errors`; /docs shows the form.",
     ),
+    Code.AMBIGUOUS: (422, "Several things begin with this id", "Give more of the id, or all."),
     Code.CURSOR_UNKNOWN: (
         422, "The cursor is not one of ours", "Pass `next` of the page before, unchanged.",
     ),

@@ -41,8 +41,8 @@ class Takes(Protocol):
 class ApiParts:
     """store, intake, receipts: as the MQTT inlet has them. worker: its turns and halted steps.
 
-    now: Unix seconds. trace: (session, any id) -> what is known of it, empty if nothing is; without
-    it there is no route for traces.
+    now: Unix seconds. trace: (session, any id) -> what is known of it, or Rejected (not_found,
+    ambiguous); without it there is no route for traces.
     """
 
     store: Store

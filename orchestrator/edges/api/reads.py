@@ -162,16 +162,18 @@ def get_balances(parts: Parts, caller: Reader) -> Balances:
 traces = APIRouter()
 
 
-@traces.get("/v1/trace/{any_id}", tags=["money"], responses=_ONE, summary="Follow any id")
+@traces.get(
+    "/v1/trace/{any_id}",
+    tags=["money"],
+    responses=problems_of(*KEYED, Code.NOT_FOUND, Code.AMBIGUOUS),
+    summary="Follow any id",
+)
 def get_trace(
     parts: Parts, caller: Reader, any_id: Annotated[str, Path(max_length=200)]
 ) -> dict[str, Any]:
     """What is known of an event, payment, settlement, payout, EndToEndId or device, end to end."""
     with parts.store.read() as session:
-        found = parts.trace(session, any_id)
-    if not found:
-        raise _nothing("id", any_id)
-    return dict(found)
+        return dict(parts.trace(session, any_id))
 
 
 def _nothing(what: str, name: str) -> Rejected:
