@@ -239,6 +239,7 @@ def read_or_refuse(data: bytes) -> None:
         assert isinstance(found.reason, BankReason) and found.raw == data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_camt__random_bytes__only_rejected(data):
     read_or_refuse(data)

@@ -121,6 +121,7 @@ def test_latin__european_names__become_bank_spelling(text, plain):
     assert latin(text, 70, "") == plain
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_latin__any_text__is_bank_spelling_or_refused(text):
     try:
@@ -130,6 +131,7 @@ def test_latin__any_text__is_bank_spelling_or_refused(text):
         assert refusal.reason in (BankReason.NAME_NOT_LATIN, BankReason.NAME_TOO_LONG)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15 - 1), st.sampled_from(sorted(EXPONENTS)))
 def test_money__any_amount__round_trips_exactly(amount_minor, currency):
     assert to_minor(from_minor(amount_minor, currency), currency, "") == amount_minor

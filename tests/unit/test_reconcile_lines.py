@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import permutations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.reconcile import (
@@ -69,6 +69,7 @@ def test_distinct__lines_of_a_batch_under_one_reference__stay_apart_by_end_to_en
     assert len(distinct([LINE, replace(LINE, end_to_end_id="E2")])) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["", "B1", "B2"]), st.sampled_from([500, -500]),
                           st.sampled_from(["camt.053", "camt.054"]), st.integers(1, 3)),
                 max_size=5))

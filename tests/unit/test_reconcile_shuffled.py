@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from three_books import DAY, Books, intraday
 
@@ -32,6 +32,7 @@ def _swap(books: Books, index: int, **facts) -> None:
     books.lines[books.lines.index(old)] = replace(old, **facts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([None, *PLANTS]), min_size=8, max_size=8),
        st.sampled_from(["053", "054", "both"]), st.integers(0, 2**32))
 def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, files, seed):

@@ -7,7 +7,7 @@ from string import ascii_uppercase, digits
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.references import (
@@ -29,12 +29,14 @@ def test_end_to_end_id__known_id__is_the_documented_encoding():
     assert b32decode(text[2:]) == bytes(range(20))
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_end_to_end_id__any_id__fits_the_bank_field(payout_id):
     text = end_to_end_id(payout_id)
     assert len(text) == 34 and text.isalnum() and is_end_to_end_id(text)
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_funding_reference__any_id__is_valid_iso_11649_of_25_characters(agreement_id):
     text = funding_reference(agreement_id)
@@ -47,6 +49,7 @@ def test_funding_reference__standard_example__check_digits_agree():
     assert not is_reference("RF19 5390 0754 7034")
 
 
+@settings(deadline=None)
 @given(IDS, st.integers(0, 24), st.integers(1, 25))
 def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
         agreement_id, at, step):
@@ -58,6 +61,7 @@ def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
     assert changed == text or not is_reference(changed)
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_normalise__printed_in_groups_and_lower_case__is_the_reference(agreement_id):
     text = funding_reference(agreement_id)
@@ -65,6 +69,7 @@ def test_normalise__printed_in_groups_and_lower_case__is_the_reference(agreement
     assert normalise(printed) == text and is_reference(printed)
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_find_reference__inside_free_text__finds_it_once(agreement_id):
     text = funding_reference(agreement_id)
@@ -82,6 +87,7 @@ def test_is_reference__not_a_reference__is_false(text):
     assert not is_reference(text)
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_uetr__any_id__is_a_stable_version_4_uuid(payout_id):
     assert uetr(payout_id) == uetr(payout_id)
