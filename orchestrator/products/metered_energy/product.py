@@ -156,6 +156,8 @@ def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, st
         and _opens(before)
     )
     for index, reading in enumerate(readings(event)):
+        if index and before is not None and before.tx in _CLOSES:
+            return Doubt.NOT_BILLABLE, "a record speaks of one session: nothing follows its end"
         if refusal := _follows(wanted, before, reading, in_session):
             return refusal
         if refusal := _through_fuse(wanted, before, reading, in_session, index):

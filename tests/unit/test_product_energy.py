@@ -1,0 +1,114 @@
+"""Metered energy at its limits: whatever is admitted is priced, and rounding never drifts."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from meter_streams import SOME_DAY, agreement, event
+
+from device_adapters.types import Event
+from oracles import rules
+from oracles.types import Doubt
+from orchestrator.products.metered_energy import product
+from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms
+
+LIMIT = 2**48 - 1
+FUSE = 3_600  # a thousand mWh each second
+terms = st.builds(
+    EnergyTerms,
+    st.integers(0, 10**6),
+    st.just(FUSE),
+    st.booleans(),
+    st.sampled_from([0, 1_000_000]),
+)
+
+
+def _greedy(chance: random.Random, start: int, sessions: bool) -> list[Event]:
+    """A stream that takes what the fuse gives at every step, with and without the grace."""
+    register, seconds, events, in_session = start, SOME_DAY, [], False
+    for counter in range(1, chance.randrange(2, 25)):
+        readings = []
+        for _ in range(chance.choice((1, 1, 2))):
+            passed = chance.randrange(0, 90)
+            seconds += passed
+            register += 1_000 * (passed + chance.choice((0, 0, 59, 60, 61)))
+            mark = chance.choice("CE" if in_session else "B") if sessions else ""
+            in_session = mark in ("B", "C") and sessions
+            readings.append((mark, register, seconds))
+        events.append(event(counter, *readings))
+    return events
+
+
+@settings(max_examples=400, deadline=None)
+@given(terms, st.integers(0, 10**9), st.booleans())
+def test_admitted__a_stream_at_the_fuse__every_claim_is_priced_and_none_is_stuck(
+    wanted, seed, sessions
+):
+    raw = product.encode_terms(wanted)
+    of, chance = agreement(terms=raw), random.Random(seed)
+    events = _greedy(chance, wanted.start_register, sessions)
+    state, claimed, anchor, total, energy = product.open(raw), 0, None, 0, 0
+    for sequence in range(1, 100):
+        found = rules.runs(of, product, claimed, anchor, events, rules.EVERYTHING)
+        if not found.run:
+            break
+        claim = rules.derive_claim(of, product, sequence, anchor, found.run)
+        amount, refusal = product.price(state, raw, claim.facts, LIMIT)
+        assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
+        state, anchor = product.advance(state, claim.facts), found.run[-1]
+        claimed, total = anchor.counter, total + amount
+        energy += product.decode_facts(claim.facts).energy
+    assert total == energy * wanted.price_per_kwh // 1_000_000
+    marks = [one.facts["readings"][-1]["mark"] for one in found.waiting]
+    assert not marks or marks[-1] in ("B", "C"), "only an open session may wait"
+
+
+def test_complete__two_sessions_that_share_one_grace__become_two_claims():
+    """Each fits the fuse by itself; together they would use the contract's minute twice."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    one = event(1, ("B", 0, SOME_DAY), ("E", 60_000, SOME_DAY))
+    two = event(2, ("B", 60_000, SOME_DAY), ("E", 120_000, SOME_DAY))
+    assert product.admit(raw, None, one) is None and product.admit(raw, one, two) is None
+    assert product.complete(raw, None, [one, two]) == 1
+    assert product.complete(raw, one, [two]) == 1
+
+
+def test_admit__the_grace__is_not_granted_again_within_a_session():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    begin = event(1, ("B", 0, SOME_DAY))
+    first = event(2, ("C", 60_000, SOME_DAY))
+    second = event(3, ("E", 60_001, SOME_DAY))
+    assert product.admit(raw, begin, first) is None
+    refusal = product.admit(raw, first, second)
+    assert refusal is not None and refusal[0] is Doubt.IMPLAUSIBLE_READING
+
+
+def test_admit__a_record_that_ends_one_session_and_begins_another__is_not_billable():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    two = event(1, ("B", 0, SOME_DAY), ("E", 5, SOME_DAY), ("B", 5, SOME_DAY))
+    refusal = product.admit(raw, None, two)
+    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+
+
+def test_admit__continuous_with_a_start_register__the_first_step_counts_from_there():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True, 1_000))
+    assert product.admit(raw, None, event(1, ("", 61_000, SOME_DAY))) is None
+    over = product.admit(raw, None, event(1, ("", 61_001, SOME_DAY)))
+    under = product.admit(raw, None, event(1, ("", 999, SOME_DAY)))
+    assert over is not None and over[0] is Doubt.IMPLAUSIBLE_READING
+    assert under is not None and under[0] is Doubt.REGISTER_BACKWARDS
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(0, 10**7))
+def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
+    raw = product.encode_terms(EnergyTerms(price, 2**32 - 1))
+    state, total, register = product.open(raw), 0, 0
+    for number, piece in enumerate(pieces):
+        facts = EnergyFacts(register, register + piece, piece, number, number + 1)
+        amount, refusal = product.price(state, raw, product.encode_facts(facts), LIMIT)
+        assert not refusal
+        state = product.advance(state, product.encode_facts(facts))
+        total, register = total + amount, register + piece
+    assert total == sum(pieces) * price // 1_000_000
