@@ -92,6 +92,16 @@ def test_read__bombs__are_named(bomb: bytes) -> None:
     assert _outcomes(bomb)[0] in ("too_deep", "number_out_of_range")
 
 
+def test_read__nesting__is_bounded_long_before_the_interpreter_gives_up() -> None:
+    deep: object = "x"
+    for _ in range(12):
+        deep = [deep]
+    assert _outcomes(METER.record(payload(XA=deep))) == [41]
+    for _ in range(8):
+        deep = [deep]
+    assert _outcomes(METER.record(payload(XA=deep))) == ["too_deep"]
+
+
 def test_read__far_future__is_named_only_when_a_time_is_given() -> None:
     event = read(Message("ocmf", "", RECORDS[0]))[0]
     assert isinstance(event, Event)
