@@ -53,7 +53,7 @@ contract PaymentRail is RailSettlement, EIP712 {
             window: mandate.window,
             periodDays: mandate.periodDays
         });
-        one.hot = Hot({
+        Hot memory hot = Hot({
             sequence: 0,
             lastCounter: mandate.firstCounter,
             escrow: 0,
@@ -64,6 +64,7 @@ contract PaymentRail is RailSettlement, EIP712 {
             requiredDomain: mandate.requiredDomain,
             status: Status.Live
         });
+        _storeHot(one.hot, hot);
         // event
         emit AgreementOpened(
             agreement,

@@ -1,14 +1,18 @@
-"""Promises that Ape works here: it finds our compiler, our anvil and a folder of its own."""
+"""Promises that Ape works here: it finds our compiler, our chain and a folder of its own."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
 from orchestrator.edges.chain.compiler import ensure_compiler
-from scripts.testnet import ROOT, anvil_binary
+from scripts.testnet import ROOT, Testnet, anvil_binary
+
+CHAIN_HOST = "APE_FOUNDRY_HOST"
+_WITHOUT_CHAIN = {"compile", "plugins", "--version", "--help", "cache"}
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -19,13 +23,23 @@ def prepare(environment: MutableMapping[str, str]) -> None:
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
 
 
-def main() -> None:
+def chain_for_ape() -> Testnet:
+    """A chain that takes Ape's free transactions; started by us, so that it dies with us."""
+    return Testnet(extra=["--block-base-fee-per-gas", "0", "--gas-price", "0"])
+
+
+def main() -> int:
     """`python -m scripts.with_ape test tests/contracts` is `ape test tests/contracts`."""
-    prepare(os.environ)
-    ape = Path(sys.executable).with_name("ape")
-    os.chdir(ROOT)
-    os.execv(ape, [str(ape), *sys.argv[1:]])
+    arguments = sys.argv[1:]
+    environment = dict(os.environ)
+    prepare(environment)
+    command = [str(Path(sys.executable).with_name("ape")), *arguments]
+    if not arguments or arguments[0] in _WITHOUT_CHAIN or CHAIN_HOST in environment:
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    with chain_for_ape() as chain:
+        environment[CHAIN_HOST] = chain.url
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -184,7 +184,7 @@ abstract contract RailSettlement is RailPayouts {
         hot.lastCounter = claim.lastCounter;
         hot.escrow -= price.amount;
         hot.spent += price.amount;
-        one.hot = hot;
+        _storeHot(one.hot, hot);
         outcome.payee = terms.payee;
         outcome.amount = price.amount;
         outcome.releaseAt = uint32(block.timestamp) + terms.window;

@@ -14,13 +14,18 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from scripts.with_ape import prepare  # noqa: E402
-
-prepare(os.environ)  # before Ape looks for its node
-
 import pytest  # noqa: E402
 
-collect_ignore_glob: list[str] = []
+from scripts.with_ape import CHAIN_HOST, chain_for_ape, prepare  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before Ape looks for a node: a chain of ours, unless whoever started us made one."""
+    if config.pluginmanager.hasplugin("ape_test") and CHAIN_HOST not in os.environ:
+        prepare(os.environ)
+        chain = chain_for_ape().start()
+        os.environ[CHAIN_HOST] = chain.url
+        config.add_cleanup(chain.stop)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -56,7 +56,9 @@ class DeviceSigner:
             s = self.order - s
         return word(r), word(s)
 
-    def enrolment(self, registry: str, device: bytes, owner: str, chain_id: int = CHAIN_ID) -> bytes:
+    def enrolment(
+        self, registry: str, device: bytes, owner: str, chain_id: int = CHAIN_ID
+    ) -> bytes:
         kinds = ["string", "uint256", "address", "bytes32", "address"]
         return sha256(kinds, ["proofrail/enrol/v1", chain_id, registry, device, owner])
 

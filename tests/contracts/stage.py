@@ -57,8 +57,8 @@ class Stage:
         self._numbers = count(1)  # credits and salts, never the same twice
         self.errors = dict(_selectors(artifacts))
         cast = ape.accounts.test_accounts
-        self.steward, self.guardian, self.gateway, self.registrar = cast[0], cast[1], cast[2], cast[3]
-        self.payer, self.payee, self.owner, self.stranger = cast[4], cast[5], cast[6], cast[7]
+        self.steward, self.guardian, self.gateway, self.registrar = (cast[i] for i in range(4))
+        self.payer, self.payee, self.owner, self.stranger = (cast[i] for i in range(4, 8))
         self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
         members = [_address(key) for key in self.oracles]
         self.registry = self.deploy("DeviceRegistry", self.registrar)
@@ -229,7 +229,9 @@ class Settlement:
         self.refusals = [row[6] for row in rows]
         self.outcomes = [
             self._outcome(stage, claim, amount, refusal, event.settledAt)
-            for claim, amount, refusal in zip(batch.claims, self.amounts, self.refusals, strict=True)
+            for claim, amount, refusal in zip(
+                batch.claims, self.amounts, self.refusals, strict=True
+            )
         ]
         self.leaves = [outcome_leaf(outcome) for outcome in self.outcomes]
 
