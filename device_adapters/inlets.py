@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import threading
@@ -13,20 +14,18 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from device_adapters.replay import replay_file
+from device_adapters.replay import message_of_request, replay_file
+from device_adapters.topics import EVIDENCE_FILTER, evidence_topic, owner_of, receipts_topic
 from device_adapters.types import Message
 
-__all__ = [
-    "EVIDENCE_FILTER", "DeviceLink", "Inlet", "evidence_topic", "message_of_request",
-    "message_of_topic", "receipts_topic", "replay_file",
-]
+__all__ = ["DeviceLink", "Inlet", "message_of_request", "message_of_topic", "replay_file"]
 
-EVIDENCE_FILTER = "proofrail/+/evidence/+"
 _IN_FLIGHT = 20  # paho with 1,000 in flight is half as fast
 _KEEP_ALIVE_S = 30
 _HELD_MESSAGES = 2_000  # received and not yet taken; beyond it the broker has to wait
 _QUEUED_OUT = 50_000
 _CLOSE_S = 5.0
+_connections = itertools.count(1)
 _log = logging.getLogger(__name__)
 
 
@@ -38,17 +37,27 @@ class _Link:
     """
 
     def __init__(
-        self, host: str, port: int, username: str, password: str, client_id: str,
-        topics: Sequence[str], receive: Callable[[int, MQTTMessage], None], manual_ack: bool,
+        self,
+        host: str,
+        port: int,
+        username: str,
+        password: str,
+        client_id: str,
+        topics: Sequence[str],
+        receive: Callable[[int, MQTTMessage], None],
+        manual_ack: bool,
     ) -> None:
         self._topics, self._receive, self._address = list(topics), receive, (host, port)
-        self.generation = 0  # rises with each connection: acknowledgements never cross over
+        self.generation = 0  # another for each connection: acknowledgements never cross over
         self._granted, self.closed = threading.Event(), threading.Event()
         self._refusal = ""
         self._last_out: MQTTMessageInfo | None = None
         self._client = Client(
-            CallbackAPIVersion.VERSION2, client_id or username, clean_session=False,
-            protocol=MQTTv311, manual_ack=manual_ack,
+            CallbackAPIVersion.VERSION2,
+            client_id or username,
+            clean_session=False,
+            protocol=MQTTv311,
+            manual_ack=manual_ack,
         )
         self._client.username_pw_set(username, password)
         self._client.max_inflight_messages_set(_IN_FLIGHT)
@@ -63,7 +72,7 @@ class _Link:
         self._client.loop_start()
 
     def _on_connect(self, client: Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        self.generation += 1
+        self.generation = next(_connections)
         self._refusal = str(reason) if reason.is_failure else ""
         if self._refusal:
             _log.warning("the broker at %s refuses: %s", self._address, reason)
@@ -112,9 +121,9 @@ class _Link:
             _log.error("the network thread had died: starting it again")
             self._client.loop_start()
 
-    def publish(self, topic: str, body: bytes, retain: bool = False) -> bool:
-        """Queues one message, QoS 1; False when the queue out is full."""
-        info = self._client.publish(topic, body, qos=1, retain=retain)
+    def publish(self, topic: str, body: bytes, retain: bool = False, qos: int = 1) -> bool:
+        """Queues one message; False when the queue out is full."""
+        info = self._client.publish(topic, body, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             return False
         self._last_out = info
@@ -141,7 +150,12 @@ class Inlet:
     """
 
     def __init__(
-        self, host: str, port: int, username: str, password: str, client_id: str = "",
+        self,
+        host: str,
+        port: int,
+        username: str,
+        password: str,
+        client_id: str = "",
         topics: Sequence[str] = (EVIDENCE_FILTER,),
     ) -> None:
         self._held: queue.Queue[Message] = queue.Queue(_HELD_MESSAGES)
@@ -151,9 +165,7 @@ class Inlet:
             host, port, username, password, client_id, topics, self._take, manual_ack=True
         )
 
-    def batches(
-        self, max_messages: int = 500, max_wait_s: float = 0.2
-    ) -> Iterator[list[Message]]:
+    def batches(self, max_messages: int = 500, max_wait_s: float = 0.2) -> Iterator[list[Message]]:
         """Lists of 1 to `max_messages`, in order of arrival, until `close()`.
 
         A batch is handed over when it is full, or `max_wait_s` after it was asked for.
@@ -224,24 +236,33 @@ class DeviceLink:
         self.name = name
         self._receipts: queue.Queue[bytes] = queue.Queue()
         self._link = _Link(
-            host, port, name, password, name, [receipts_topic(name)],
-            lambda _, message: self._receipts.put(message.payload), manual_ack=False,
+            host,
+            port,
+            name,
+            password,
+            name,
+            [receipts_topic(name)],
+            lambda _, message: self._receipts.put(message.payload),
+            manual_ack=False,
         )
 
     def publish(self, body: bytes, protocol: str = "ocmf") -> bool:
         """One message of one or more records to its own topic, QoS 1; False: queue out is full."""
         return self._link.publish(evidence_topic(self.name, protocol), body)
 
-    def publish_raw(self, topic: str, body: bytes, retain: bool = False) -> None:
-        """Any topic, any flag: what a broken or hostile device does."""
-        self._link.publish(topic, body, retain)
+    def publish_raw(self, topic: str, body: bytes, retain: bool = False, qos: int = 0) -> None:
+        """Any topic, any flag: what a broken or hostile device does.
+
+        Warning: mosquitto ends the connection over a retained message; at QoS 1 it would be sent
+        again, and refused again, for ever.
+        """
+        self._link.publish(topic, body, retain, qos)
 
     def receipts(self, timeout_s: float = 0.0) -> list[bytes]:
         """All receipts that arrived; waits up to `timeout_s` for the first one."""
         found: list[bytes] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._receipts.get(timeout=timeout_s) if timeout_s > 0
-                         else self._receipts.get_nowait())
+            found.append(self._receipts.get(block=timeout_s > 0, timeout=timeout_s or None))
             while True:
                 found.append(self._receipts.get_nowait())
         return found
@@ -262,31 +283,10 @@ class DeviceLink:
         self._link.close()
 
 
-def evidence_topic(device: str, protocol: str) -> str:
-    """Where a device publishes."""
-    return f"proofrail/{device}/evidence/{protocol}"
-
-
-def receipts_topic(device: str) -> str:
-    """Where a device is answered."""
-    return f"proofrail/{device}/receipts"
-
-
 def message_of_topic(received: MQTTMessage, token: Any = None) -> Message:
     """An MQTT message as ours; a topic that is not ours gives protocol "" (unknown_topic)."""
-    device, protocol = _parts(received)
-    return Message(protocol, device, received.payload, bool(received.retain), "mqtt", token)
-
-
-def message_of_request(protocol: str, body: bytes, device: str = "") -> Message:
-    """An HTTP body as a message; `device` only where the caller's key vouches for one."""
-    return Message(protocol, device, body, source="http")
-
-
-def _parts(received: MQTTMessage) -> tuple[str, str]:
     try:
-        root, device, kind, protocol = received.topic.split("/")
-    except ValueError:  # too few levels, too many, or not UTF-8
-        return "", ""
-    ours = (root, kind) == ("proofrail", "evidence") and device and protocol
-    return (device, protocol) if ours else ("", "")
+        device, protocol = owner_of(received.topic)
+    except UnicodeDecodeError:
+        device = protocol = ""
+    return Message(protocol, device, received.payload, bool(received.retain), "mqtt", token)

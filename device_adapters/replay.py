@@ -1,4 +1,4 @@
-"""The file inlet: hands a file over as messages that are never larger than a message may be."""
+"""The file and HTTP inlets: a file or a request becomes messages, as MQTT would bring them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from device_adapters.types import MAX_MESSAGE_BYTES, MAX_RECORDS_PER_MESSAGE, Message
+
+
+def message_of_request(protocol: str, body: bytes, device: str = "") -> Message:
+    """An HTTP body as a message; `device` only where the caller's key vouches for one."""
+    return Message(protocol, device, body, source="http")
 
 
 def replay_file(path: Path | str, protocol: str, device: str = "") -> Iterator[list[Message]]:

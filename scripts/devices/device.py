@@ -52,7 +52,12 @@ class Device:
     """
 
     def __init__(
-        self, folder: Path, name: str, kind: Kind, seed: int | None, start_at: int,
+        self,
+        folder: Path,
+        name: str,
+        kind: Kind,
+        seed: int | None,
+        start_at: int,
         receipt_key: ECKey | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,7 +89,11 @@ class Device:
     # --- measuring -----------------------------------------------------------------------------
 
     def session(
-        self, kwh: Decimal | str | int, *, split: bool = False, seconds: int | None = None,
+        self,
+        kwh: Decimal | str | int,
+        *,
+        split: bool = False,
+        seconds: int | None = None,
         tag: str = "",
     ) -> list[bytes]:
         """A charging session: one record with begin and end, or (`split`) one for each.
@@ -108,8 +117,9 @@ class Device:
                 made += self._session(chance.randrange(10_000, 400_000), False, None, "")
         return self._keep(made)
 
-    def forge(self, points: Sequence[Point], counter: int, key: ec.EllipticCurvePrivateKey,
-              name: str = "") -> bytes:
+    def forge(
+        self, points: Sequence[Point], counter: int, key: ec.EllipticCurvePrivateKey, name: str = ""
+    ) -> bytes:
         """A record with any content under any key; nothing of the device changes."""
         stream = "F" if self.kind is Kind.HOUSEHOLD else "T"
         tag = "" if self.kind is Kind.HOUSEHOLD else self._tag(counter)

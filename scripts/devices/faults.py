@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from device_adapters.inlets import evidence_topic
+from device_adapters.topics import evidence_topic
 from scripts.devices.device import Device, Kind, derived_key
 from scripts.devices.record import Point, twin, units_of
 

@@ -19,8 +19,13 @@ class Fleet:
     """
 
     def __init__(
-        self, home: Path, charge_points: int = 3, meters: int = 1, seed: int | None = None,
-        start_at: int = 1_750_000_000, receipt_key_pem: bytes | None = None,
+        self,
+        home: Path,
+        charge_points: int = 3,
+        meters: int = 1,
+        seed: int | None = None,
+        start_at: int = 1_750_000_000,
+        receipt_key_pem: bytes | None = None,
     ) -> None:
         self._home, self._seed, self._start_at = Path(home) / "devices", seed, start_at
         self._receipt_key = public_key_of(receipt_key_pem) if receipt_key_pem else None
@@ -48,7 +53,10 @@ class Fleet:
             device.receipt_key = self._receipt_key
 
     def connect(
-        self, host: str, port: int, passwords: Mapping[str, str] | None = None,
+        self,
+        host: str,
+        port: int,
+        passwords: Mapping[str, str] | None = None,
         timeout_s: float = 20,
     ) -> list[str]:
         """Connects all devices (with kept passwords where none is given); names still away."""

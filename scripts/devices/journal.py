@@ -54,7 +54,8 @@ class Journal:
             )
             return self._base.executemany(
                 "update records set outcome = ?2, event = ?3 where evidence = ?1"
-                " and outcome is null", rows,
+                " and outcome is null",
+                rows,
             ).rowcount
 
     def forget(self, records: Iterable[bytes]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-EVIDENCE_FILTER = "proofrail/+/evidence/+"
+from device_adapters.topics import EVIDENCE_FILTER, receipts_topic
+
 # A name stands in topics, in a client id and in mosquitto's files: no separator, no wildcard.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LEVEL = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -38,5 +39,5 @@ def may_publish(name: str, role: Role, topic: str) -> bool:
 def may_subscribe(name: str, role: Role, topic_filter: str) -> bool:
     """Whether `name` may subscribe to exactly this filter."""
     if role is Role.DEVICE:
-        return topic_filter == f"proofrail/{name}/receipts"
+        return topic_filter == receipts_topic(name)
     return role in (Role.ORACLE, Role.RAIL) and topic_filter == EVIDENCE_FILTER

@@ -13,6 +13,7 @@ from amqtt.errors import MQTTError
 from amqtt.mqtt.connack import BAD_USERNAME_PASSWORD, NOT_AUTHORIZED, ConnackPacket
 from amqtt.session import Session
 
+from device_adapters.topics import EVIDENCE_FILTER
 from orchestrator.edges.broker import access
 from orchestrator.edges.broker.credentials import Credential
 from orchestrator.edges.broker.guard import Guard
@@ -164,7 +165,7 @@ class EmbeddedBroker(Broker):
             _log.info("%s may not publish to %r", session.username, topic)
             return
         name = topic.encode()
-        for topic_filter in (topic, access.EVIDENCE_FILTER):
+        for topic_filter in (topic, EVIDENCE_FILTER):
             if self._matches(topic, topic_filter):
                 for taker, granted in self._subscriptions.get(topic_filter, ()):
                     self._hand_over(taker, name, body, publish_flags(min(qos, granted), retain))

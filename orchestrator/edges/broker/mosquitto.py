@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import getpass
 import shutil
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
+from device_adapters.topics import EVIDENCE_FILTER
 from device_adapters.types import MAX_MESSAGE_BYTES
-from orchestrator.edges.broker.access import EVIDENCE_FILTER, Role
+from orchestrator.edges.broker.access import Role
 from orchestrator.edges.broker.credentials import Credential, path, replace_private
 from orchestrator.edges.broker.guard import Guard
 from orchestrator.errors import Halt
@@ -52,9 +55,7 @@ def found() -> str | None:
 
 def acl_text(known: dict[str, Credential]) -> str:
     """The ACL file. An empty one would mean open to some versions: it starts with a refusal."""
-    rows = [
-        f"user {name}\n" + _RIGHTS[held.role].format(name=name) for name, held in known.items()
-    ]
+    rows = [f"user {name}\n" + _RIGHTS[held.role].format(name=name) for name, held in known.items()]
     return "topic deny #\n" + "\n".join(rows)
 
 
@@ -69,7 +70,7 @@ async def serve(home: Path, port: int, ready: Any, stop: asyncio.Event) -> None:
     )
     replace_private(folder / "mosquitto.conf", config.encode())
     child = await asyncio.create_subprocess_exec(
-        found() or "mosquitto", "-c", str(folder / "mosquitto.conf")
+        found() or "mosquitto", "-c", str(folder / "mosquitto.conf"), preexec_fn=_end_with_parent
     )
     try:
         await _until_it_listens(child, port)
@@ -108,6 +109,12 @@ async def _until_it_listens(child: Any, port: int) -> None:
             return
         await asyncio.sleep(0.02)
     raise Halt("mosquitto does not listen")
+
+
+def _end_with_parent() -> None:
+    """On Linux the kernel ends mosquitto when we are killed; elsewhere it may stay behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_port() -> int:

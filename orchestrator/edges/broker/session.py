@@ -98,9 +98,7 @@ class Handler(BrokerProtocolHandler):
         if packet.qos == 2:
             await super().handle_publish(packet)
         elif self.session is not None:
-            self.take(
-                self.session, packet.topic_name, packet.data, packet.qos, packet.retain_flag
-            )
+            self.take(self.session, packet.topic_name, packet.data, packet.qos, packet.retain_flag)
             if packet.qos:
                 number = packet.variable_header.packet_id
                 self.writer.write(b"\x40\x02" + number.to_bytes(2, "big"))

@@ -1,0 +1,93 @@
+"""Starts and ends a real broker process for the flow tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from device_adapters.inlets import DeviceLink, Inlet
+from device_adapters.types import Message
+from orchestrator.edges.broker import credentials, mosquitto
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[2]
+BROKERS = ["amqtt", "mosquitto"]
+
+
+class BrokerProcess:
+    """One broker over `home`; names get their passwords through `password`."""
+
+    def __init__(self, home: Path, kind: str = "amqtt") -> None:
+        if kind == "mosquitto" and mosquitto.found() is None:
+            pytest.skip("mosquitto is not installed")
+        self.home, self.kind, self.port = home, kind, 0
+        self._passwords: dict[str, str] = {}
+        self._open: list[DeviceLink | Inlet] = []
+
+    def start(self) -> BrokerProcess:
+        ready = self.home / "ready.json"
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "scripts.run_broker", "--home", str(self.home)]
+        command += ["--port", str(self.port), "--ready-file", str(ready)]
+        command += ["--embedded"] if self.kind == "amqtt" else []
+        self._process = subprocess.Popen(command, cwd=ROOT)
+        until(lambda: ready.exists() or self._process.poll() is not None)
+        state = json.loads(ready.read_text())
+        assert state["broker"] == self.kind
+        self.port = state["port"]
+        return self
+
+    def password(self, name: str, role: str) -> str:
+        if name not in self._passwords:
+            self._passwords[name] = credentials.issue(self.home, name, role)
+        return self._passwords[name]
+
+    def inlet(self, name: str = "rail", role: str = "rail") -> Inlet:
+        inlet = Inlet(HOST, self.port, name, self.password(name, role))
+        self._open.append(inlet)
+        assert until(lambda: inlet.wait_ready(1), 20), inlet.refusal
+        return inlet
+
+    def link(self, name: str) -> DeviceLink:
+        link = DeviceLink(HOST, self.port, name, self.password(name, "device"))
+        self._open.append(link)
+        assert until(lambda: link.wait_ready(1), 20), link.refusal
+        return link
+
+    def end(self) -> None:
+        for opened in self._open:
+            opened.close()
+        self._process.terminate()
+        self._process.wait(15)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(15)
+
+
+def until(holds, seconds: float = 30):
+    """Polls, because another process has to get there; a test never depends on the pace."""
+    deadline = time.monotonic() + seconds
+    while not (value := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return value
+
+
+def take(inlet: Inlet, last: bytes) -> list[Message]:
+    """Takes and acknowledges until the message `last` has come."""
+    found: list[Message] = []
+    watchdog = threading.Timer(30, inlet.close)
+    watchdog.start()
+    for batch in inlet.batches(max_wait_s=0.1):
+        inlet.ack(batch)
+        found += batch
+        if any(message.body == last for message in batch):
+            watchdog.cancel()
+            return found
+    raise AssertionError(f"{last!r} never came")

@@ -1,0 +1,179 @@
+"""Devices keep their records until the rail's own receipt, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from broker_process import BROKERS, HOST, ROOT, BrokerProcess, until
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device_adapters.topics import receipts_topic
+from orchestrator.core.receipt import Answer, Receipts
+from orchestrator.edges.broker import credentials
+from scripts.devices.faults import Fault, commit
+from scripts.devices.fleet import Fleet
+from scripts.devices.record import counter_of, evidence_of
+
+
+def _receipts() -> Receipts:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return Receipts(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+class _Rail:
+    """Answers every record "accepted", a known one "duplicate"; remembers what it saw."""
+
+    def __init__(self, broker: BrokerProcess, receipts: Receipts) -> None:
+        self._receipts, self.records = receipts, []
+        self.inlet = broker.inlet()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        for batch in self.inlet.batches():
+            out = []
+            for message in batch:
+                answers = [self._answer(record) for record in message.body.split(b"\n")]
+                receipt = self._receipts.sign(message.device, answers, int(time.time()))
+                out.append((receipts_topic(message.device), receipt))
+            self.inlet.publish_many(out)
+            self.inlet.ack(batch)
+
+    def _answer(self, record: bytes) -> Answer:
+        outcome = "duplicate" if record in self.records else "accepted"
+        self.records.append(record)
+        return Answer(evidence_of(record).hex(), None, outcome, "0x01")
+
+    def close(self) -> None:
+        self.inlet.close()
+        self._thread.join(10)
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request, tmp_path):
+    process = BrokerProcess(tmp_path, request.param).start()
+    yield process
+    process.end()
+
+
+def _fleet(broker: BrokerProcess, receipts: Receipts, **named) -> Fleet:
+    fleet = Fleet(broker.home, seed=7, receipt_key_pem=receipts.public_pem, **named)
+    fresh = [d.name for d in fleet.devices.values() if not (d.folder / "password").exists()]
+    given = credentials.issue_many(broker.home, fresh, "device")
+    assert fleet.connect(HOST, broker.port, given) == []
+    return fleet
+
+
+def test_records__without_a_rail_and_across_a_restart__kept_until_the_receipt(broker):
+    receipts = _receipts()
+    broker.inlet().close()  # the rail's session exists; the rail is away
+    fleet = _fleet(broker, receipts)
+    made = {name: d.make_records(3) for name, d in fleet.devices.items()}
+    for name, device in fleet.devices.items():
+        device.publish(made[name])
+        assert device.collect(timeout_s=0.1) == 0
+    fleet.close()
+
+    again = _fleet(broker, receipts)
+    assert {name: d.unreceipted() for name, d in again.devices.items()} == made
+    rail = _Rail(broker, receipts)
+    assert again.until_receipted(30, resend_after_s=0.5)
+    assert again.totals()["unreceipted"] == 0
+    for name, device in again.devices.items():
+        assert set(device.outcomes) == {evidence_of(record).hex() for record in made[name]}
+    assert {record for records in made.values() for record in records} <= set(rail.records)
+    again.close()
+    rail.close()
+
+
+def test_records__broker_killed_before_anyone_saw_them__sent_again(broker):
+    receipts = _receipts()
+    fleet = _fleet(broker, receipts, charge_points=1, meters=0)
+    device = fleet["cp-0001"]
+    device.publish(device.make_records(5))
+    broker.kill()
+    broker.start()
+    rail = _Rail(broker, receipts)
+    assert fleet.until_receipted(30, resend_after_s=0.5)
+    assert device.unreceipted() == []
+    fleet.close()
+    rail.close()
+
+
+def test_receipts__of_another_key_or_for_another_device__answer_nothing(broker):
+    receipts, stranger = _receipts(), _receipts()
+    fleet = _fleet(broker, receipts, charge_points=2, meters=0)
+    device, rail = fleet["cp-0001"], broker.inlet()
+    (record,) = device.session("7.25")
+    answer = [Answer(evidence_of(record).hex())]
+    topic = receipts_topic(device.name)
+    bad = [stranger.sign(device.name, answer, 1), receipts.sign("cp-0002", answer, 1), b"junk"]
+    rail.publish_many([(topic, receipt) for receipt in bad])
+    assert until(lambda: device.collect(0.1) or sum(device.refused_receipts.values()) == 3)
+    assert device.unreceipted() == [record]
+    assert dict(device.refused_receipts) == {
+        "receipt_other_key": 1,
+        "other_device": 1,
+        "receipt_malformed": 1,
+    }
+    rail.publish_many([(topic, receipts.sign(device.name, answer, 1))])
+    assert until(lambda: device.collect(0.1)) == 1
+    assert device.unreceipted() == []
+    assert device.answers(record) == ["accepted"]
+    fleet.close()
+
+
+def test_faults__each_on_demand__arrive_as_they_are_or_not_at_all(broker):
+    receipts = _receipts()
+    rail = _Rail(broker, receipts)
+    fleet = _fleet(broker, receipts, charge_points=2, meters=1)
+    for device in (fleet["cp-0001"], fleet["meter-0001"]):
+        sent = {fault: commit(fault, device, other="cp-0002") for fault in Fault}
+        assert until(device.link.healthy)  # mosquitto ends the connection over the retained one
+        closing = device.make_records(1)
+        device.publish(closing)
+        assert until(lambda c=closing: c[0] in rail.records)
+        assert sent[Fault.FOREIGN_TOPIC][0] not in rail.records
+        seen = [f for f in Fault if f not in (Fault.FOREIGN_TOPIC, Fault.RETAINED)]
+        for fault in seen:
+            assert until(lambda records=sent[fault]: set(records) <= set(rail.records)), fault
+        old, new = sent[Fault.REPLAY]
+        assert counter_of(old) == counter_of(new)
+        later, earlier = sent[Fault.OUT_OF_ORDER]
+        assert rail.records.index(later) < rail.records.index(earlier)
+        twice = sent[Fault.DUPLICATE][0]
+        assert until(lambda d=device, r=twice: [d.collect(), len(d.answers(r)) > 1][1])
+        assert device.answers(twice)[:2] == ["accepted", "duplicate"]
+    assert fleet.until_receipted(20, resend_after_s=1)
+    fleet.close()
+    rail.close()
+
+
+def test_simulator__as_a_process__answers_with_its_totals(broker):
+    receipts = _receipts()
+    rail = _Rail(broker, receipts)
+    key = broker.home / "receipt.pem"
+    key.write_bytes(receipts.public_pem)
+    command = [sys.executable, "-m", "scripts.simulate_devices", "--home", str(broker.home)]
+    command += ["--broker-port", str(broker.port), "--receipt-key", str(key), "--seed", "3"]
+    command += ["--issue-passwords", "--rounds", "2", "--records", "10", "--pause", "0"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    rail.close()
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {"away": [], "accepted": 80, "unreceipted": 0}
+    for secret in ("key.pem", "password", "journal.sqlite3"):
+        mode = os.stat(broker.home / "devices" / "cp-0001" / secret).st_mode
+        assert mode & 0o777 == 0o600

@@ -1,0 +1,68 @@
+"""The three inlets give the same message, and drop nothing they do not understand."""
+
+from __future__ import annotations
+
+import pytest
+from paho.mqtt.client import MQTTMessage
+
+from device_adapters.inlets import message_of_request, message_of_topic, replay_file
+from device_adapters.types import MAX_MESSAGE_BYTES, MAX_RECORDS_PER_MESSAGE, Message
+
+
+def _received(topic: bytes, body: bytes = b"x", retain: bool = False) -> MQTTMessage:
+    message = MQTTMessage(mid=3, topic=topic)
+    message.payload, message.retain = body, retain
+    return message
+
+
+def _replayed(tmp_path, content: bytes) -> list[bytes]:
+    path = tmp_path / "records.txt"
+    path.write_bytes(content)
+    return [m.body for batch in replay_file(path, "ocmf") for m in batch]
+
+
+def test_inlets__same_record__same_message_but_for_its_source(tmp_path):
+    path = tmp_path / "one"
+    path.write_bytes(b"x")
+    assert message_of_topic(_received(b"proofrail/cp-1/evidence/ocmf"), token=7) == Message(
+        "ocmf", "cp-1", b"x", False, "mqtt", 7
+    )
+    assert message_of_request("ocmf", b"x") == Message("ocmf", "", b"x", source="http")
+    assert list(replay_file(path, "ocmf", "cp-1")) == [
+        [Message("ocmf", "cp-1", b"x", source="file")]
+    ]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        b"", b"a", b"proofrail/cp-1/receipts", b"proofrail/cp-1/evidence",
+        b"proofrail//evidence/ocmf", b"proofrail/cp-1/evidence/", b"Proofrail/cp-1/evidence/ocmf",
+        b"proofrail/cp-1/evidence/ocmf/x", b"\xff/\xfe/evidence/ocmf", b"///",
+    ],
+)  # fmt: skip
+def test_topic__that_is_not_ours__kept_without_a_protocol(topic):
+    message = message_of_topic(_received(topic, b"body"))
+    assert (message.protocol, message.device, message.body) == ("", "", b"body")
+
+
+def test_topic__retained__is_flagged():
+    assert message_of_topic(_received(b"proofrail/cp-1/evidence/ocmf", retain=True)).retained
+
+
+def test_file__larger_than_a_message__split_at_line_feeds_without_loss(tmp_path):
+    lines = [b"%06d" % number + b"x" * 700 for number in range(3_000)]
+    bodies = _replayed(tmp_path, b"\n".join(lines))
+    assert b"".join(bodies).split(b"\n") == lines
+    assert max(map(len, bodies)) <= MAX_MESSAGE_BYTES
+    assert max(body.count(b"\n") for body in bodies) <= MAX_RECORDS_PER_MESSAGE
+
+
+def test_file__with_one_line_beyond_the_limit__named_and_its_neighbours_kept(tmp_path):
+    bodies = _replayed(tmp_path, b"first\n" + b"x" * (3 * MAX_MESSAGE_BYTES) + b"\nlast\n")
+    assert [len(body) > MAX_MESSAGE_BYTES for body in bodies] == [False, True, False]
+    assert (bodies[0], bodies[-1]) == (b"first\n", b"last\n")
+
+
+def test_file__empty__is_one_empty_message(tmp_path):
+    assert _replayed(tmp_path, b"") == [b""]
