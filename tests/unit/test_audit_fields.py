@@ -95,7 +95,7 @@ def changes(path: tuple, value: Any) -> Iterator[Any]:
         for at in _places(len(data), path):
             yield b64encode(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]).decode()
         yield from (b64encode(data + b"\n").decode(), b64encode(data[:-1]).decode(), value[:-1])
-    elif value.startswith("0x"):
+    elif value.startswith("0x") and ":" not in value:
         for at in _places(len(value) - 2, path):
             digit = f"{int(value[at + 2], 16) ^ 1:x}"
             yield value[: at + 2] + digit + value[at + 3 :]
