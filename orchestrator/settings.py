@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = 0
     max_body_bytes: int = 4 * 1024 * 1024
+    debug: bool = Field(default=False, description="commands show tracebacks of our own bugs")
 
     @cached_property
     def database(self) -> Path:

@@ -103,3 +103,8 @@ def hash_before(session: Session, number: int) -> str:
     """The hash that the entry with this number was chained to."""
     row = session.get(LedgerEntry, number - 1)
     return row.hash if row else GENESIS
+
+
+def count(session: Session) -> int:
+    """How many entries the journal holds."""
+    return session.exec(select(func.count()).select_from(LedgerEntry)).one()

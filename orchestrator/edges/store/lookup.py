@@ -18,7 +18,15 @@ from orchestrator.edges.store.tables import (
     Rejection,
 )
 
-__all__ = ["MIN_PREFIX", "Found", "count_by_stage", "found_by", "payments_of", "rejections_among"]
+__all__ = [
+    "MIN_PREFIX",
+    "Found",
+    "count_by_stage",
+    "found_by",
+    "newest_payments",
+    "payments_of",
+    "rejections_among",
+]
 
 MIN_PREFIX = 6
 _BEYOND = "\x7f"  # sorts after every character of an id
@@ -134,3 +142,17 @@ def rejections_among(session: Session, after: int, limit: int) -> Sequence[Rejec
     return session.exec(
         select(Rejection).where(Rejection.id > after).order_by(Rejection.id).limit(limit)
     ).all()
+
+
+def newest_payments(
+    session: Session, stage: str | None, limit: int
+) -> list[tuple[Payment, Agreement]]:
+    """Payments with their agreements, newest first."""
+    query = (
+        select(Payment, Agreement)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .order_by(Payment.created_at.desc(), Payment.payment_id)
+        .limit(limit)
+    )
+    rows = session.exec(query.where(Payment.stage == stage) if stage else query)
+    return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,100 @@
+"""The `proofrail` command: exit code 0 fine, 1 the answer is no, 2 it cannot be done.
+
+What goes wrong is said in one sentence with the next step; a traceback is shown only with
+PROOFRAIL_DEBUG=1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from device_adapters.types import Rejected
+from orchestrator.commands import (
+    agreement,
+    api_key,
+    audit,
+    books,
+    device,
+    evidence,
+    output,
+    party,
+    rejected,
+    status,
+    trace,
+)
+from orchestrator.commands.home import Home
+from orchestrator.errors import Halt, Retry
+
+# named refusals that are answers; every other one says that the question cannot be answered
+_ANSWERS = ("not_found", "payment_unknown", "not_settled")
+
+
+class Guarded(TyperGroup):
+    """Turns what commands raise into one sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        as_json = "--json" in context.args
+        try:
+            return super().invoke(context)
+        except Rejected as refusal:
+            output.complain(f"{refusal.detail} ({refusal.reason}).", str(refusal.reason), as_json)
+            code = output.NO if refusal.reason in _ANSWERS else output.CANNOT
+        except (Halt, Retry) as stop:
+            output.complain(str(stop), type(stop).__name__.lower(), as_json)
+            code = output.CANNOT
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except Exception as bug:
+            if _debugging(context):
+                raise
+            output.complain(
+                f"This is a bug of ours: {type(bug).__name__}: {bug}. Nothing more was done. Run "
+                "it again with PROOFRAIL_DEBUG=1 and report what it shows.", "bug", as_json,
+            )  # fmt: skip
+            code = output.CANNOT
+        raise typer.Exit(code)
+
+
+def _debugging(context: click.Context) -> bool:
+    try:
+        return (context.obj or Home()).settings.debug
+    except Halt:
+        return False
+
+
+app = typer.Typer(
+    name="proofrail", cls=Guarded, no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="A signed device record becomes a line on a bank statement, and anyone can check it.",
+)  # fmt: skip
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="The rail's folder; default: PROOFRAIL_HOME, else .proofrail."),
+    ] = None,
+) -> None:
+    context.obj = Home(home)
+
+
+for noun in (evidence, audit, device, party, agreement, api_key, books):
+    app.add_typer(noun.app)
+for verbs in (rejected, trace, books, status):
+    verbs.register(app)
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""`proofrail party`: payers and payees, with their bank accounts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.commands import home, output
+from orchestrator.commands.output import Json, plain, table
+from orchestrator.errors import Halt
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from orchestrator.edges.store.agreements import Party
+
+app = typer.Typer(name="party", help="Payers and payees.", no_args_is_help=True,
+                  rich_markup_mode=None)  # fmt: skip
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_GAS_WEI = 10**18  # of the local chain's worthless ether
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="As the bank knows the holder of the account.")],
+    role: Annotated[str, typer.Option(help="payer or payee.")],
+    iban: Annotated[str, typer.Option(help="The account money comes from or goes to.")],
+    street: Annotated[str, typer.Option()],
+    building: Annotated[str, typer.Option()],
+    post_code: Annotated[str, typer.Option()],
+    town: Annotated[str, typer.Option()],
+    country: Annotated[str, typer.Option(help="ISO 3166 alpha-2.")] = "DE",
+    bic: Annotated[str | None, typer.Option()] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a party with its own keystore (local chain only); a payee is paid to its IBAN."""
+    from orchestrator.edges.store import agreements
+
+    here = home.of(context)
+    if role not in ("payer", "payee"):
+        raise Halt(f"A party is a payer or a payee, not {role!r}. Nothing was made.")
+    account_number = _iban(iban)
+    here.local_only("A keystore made by this command")
+    office = here.office()  # before anything is made: without a node nothing is
+    account = _account(here, name)
+    office.know([agreements.Party(
+        address=account.address, name=name, iban=account_number, bic=bic, street=street,
+        building=building, post_code=post_code, town=town, country=country.upper(),
+    )])  # fmt: skip
+    if role == "payee":
+        here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
+        office.pay_to_bank(account, account_number)
+    told = {"name": name, "role": role, "address": account.address, "iban": account_number}
+    output.show(told, as_json, lambda console: console.print(
+        plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),
+        soft_wrap=True,
+    ))  # fmt: skip
+
+
+def _iban(text: str) -> str:
+    from stdnum import iban
+
+    compact = "".join(text.split()).upper()
+    if not iban.is_valid(compact):
+        raise Halt(f"{text!r} is no IBAN: its check digits are wrong. Nothing was made.")
+    return compact
+
+
+def _account(here: home.Home, name: str) -> LocalAccount:
+    from orchestrator.edges.chain import keystore
+
+    known = _named(here, name)
+    if known is not None:
+        return keystore_of(here, known)
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "party"
+    folder = here.settings.keys / "parties"
+    while (folder / f"{file}.json").exists():
+        file += "-2"
+    return keystore.create(folder, file)
+
+
+def _named(here: home.Home, name: str) -> Party | None:
+    from orchestrator.edges.store import agreements
+
+    with here.store.read() as session:
+        found = [party for party in agreements.parties(session) if party.name == name]
+    if len(found) > 1:
+        raise Halt(f"Several parties are named {name!r}: name the address instead.")
+    return found[0] if found else None
+
+
+def party_of(here: home.Home, text: str) -> Party:
+    """The party of that name or address."""
+    from orchestrator.edges.store import agreements
+
+    if _ADDRESS.fullmatch(text):
+        with here.store.read() as session:
+            every = agreements.parties(session)
+        found = next((p for p in every if p.address.lower() == text.lower()), None)
+    else:
+        found = _named(here, text)
+    if found is None:
+        raise Halt(f"No party {text!r} is known. `proofrail party list` shows all, `proofrail "
+                   "party add` makes one.")  # fmt: skip
+    return found
+
+
+def address_of(here: home.Home, text: str) -> str:
+    """An address as it is (checksummed), or the address of a party."""
+    if not _ADDRESS.fullmatch(text):
+        return party_of(here, text).address
+    from oracles.attest import checksummed
+
+    return checksummed(bytes.fromhex(text[2:]))
+
+
+def keystore_of(here: home.Home, party: Party) -> LocalAccount:
+    """The account whose keystore under keys/parties has the party's address."""
+    from orchestrator.edges.chain import keystore
+
+    folder = here.settings.keys / "parties"
+    for file in keystore.names(folder):
+        stored = json.loads((folder / f"{file}.json").read_text())
+        if stored.get("address", "").lower() == party.address[2:].lower():
+            return here.sound(keystore.load(folder, file))
+    raise Halt(f"No keystore in {folder} is that of {party.name} ({party.address}). It must sign "
+               "for itself; this command signs only for parties made here.")  # fmt: skip
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """List the parties."""
+    from orchestrator.edges.store import agreements
+
+    with home.of(context).store.read() as session:
+        told: list[dict[str, Any]] = [
+            {"name": p.name, "address": p.address, "iban": p.iban, "town": p.town,
+             "country": p.country}
+            for p in agreements.parties(session)
+        ]  # fmt: skip
+    rows = [tuple(p.values()) for p in told]
+    output.show(told, as_json, lambda console: console.print(
+        table(f"{len(told)} parties", ("name", "address", "IBAN", "town", "country"), rows)
+    ))  # fmt: skip

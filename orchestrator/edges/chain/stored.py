@@ -1,0 +1,39 @@
+"""The chain's logs as the store last saw them: what a Registry reads while no node answers."""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.edges.chain.client import Log
+from orchestrator.edges.store import Store, blocks
+
+_LOGS = {
+    "DeviceRegistry": (
+        "DeviceEnrolled", "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked",
+        "CompromiseDeclared",
+    ),
+    "PaymentRail": ("AgreementOpened",),
+}  # fmt: skip
+
+
+class StoredLogs:
+    """The two questions of `reader.Registry`, answered from the store; it knows nothing newer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def head(self) -> int:
+        """The newest block seen; 0 if none was."""
+        with self._store.read() as session:
+            newest = blocks.newest(session)
+        return newest.number if newest else 0
+
+    def logs_between(self, contract: str, first: int, last: int) -> list[Log]:
+        """The logs of a range of blocks that tell of devices and agreements, oldest first."""
+        with self._store.read() as session:
+            rows = blocks.logs_named(session, _LOGS[contract])
+        return [
+            Log(row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash,
+                row.log_index)
+            for row in rows if first <= row.block_number <= last
+        ]  # fmt: skip
