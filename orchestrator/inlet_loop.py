@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from device_adapters.inlets import Inlet, receipts_topic
@@ -19,7 +19,9 @@ _PATIENCE_S = 0.5
 class InletLoop:
     """One MQTT inlet of one rail. `taken` counts records; no message ever ends the loop."""
 
-    def __init__(self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Any, log: Any) -> None:
+    def __init__(
+        self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Callable[[], float], log: Any
+    ) -> None:
         self._inlet, self._intake, self._receipts = inlet, intake, receipts
         self._now, self._log = now, log
         self._stop = threading.Event()

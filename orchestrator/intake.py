@@ -16,7 +16,7 @@ from device_adapters.types import Event, Message, Rejected
 from oracles.rules import Verdict, content_id, screen
 from oracles.types import Agreement, Doubt, KeyRing
 from oracles.verify import verify_events
-from orchestrator.edges.store import Session, Store, add_new, evidence
+from orchestrator.edges.store import Session, Store, add_new, agreements, evidence
 
 # doubts about a genuine event of a live agreement: it holds its counter, but is never claimed
 _KEPT = (Doubt.NOT_BILLABLE,)
@@ -95,10 +95,15 @@ class Intake:
         known = evidence.known_contents(
             session, [("0x" + e.device_id.hex(), e.counter) for e in events]
         )
+        current = {device: self._agreement_of(device) for device in by_device}
+        claimed = agreements.last_counters(
+            session, ["0x" + a.agreement.hex() for a in current.values() if a]
+        )
         verdicts = {}
         for device, mine in by_device.items():
-            agreement = self._agreement_of(device)
-            for verdict in screen(agreement, known.get("0x" + device.hex(), {}), mine):
+            agreement = current[device]
+            last = claimed.get("0x" + agreement.agreement.hex(), -1) if agreement else -1
+            for verdict in screen(agreement, known.get("0x" + device.hex(), {}), mine, last):
                 verdicts[id(verdict.event)] = (verdict, agreement)
         return verdicts
 

@@ -1,4 +1,4 @@
-"""Sets up everything on a fresh machine, standard library only: `python3 scripts/bootstrap.py runtime`.
+"""Sets up everything on a fresh machine, with the standard library only.
 
 Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
 library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
@@ -27,7 +27,7 @@ GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 def main() -> int:
     """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(f"proofrail needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
               "Try: make PYTHON=python3.12")  # fmt: skip
         return 1
@@ -37,7 +37,7 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print(f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
               f"{(error.stderr or error.output or '').strip()[-2000:]}\n"
-              "Check the network and the package registries, then run the same command again.")  # fmt: skip
+              "Check the network and the registries, then run the same command again.")  # fmt: skip
         return 1
     if any(done):
         state["seconds"] = round(time.monotonic() - begun, 1)

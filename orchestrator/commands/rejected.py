@@ -24,11 +24,11 @@ def rejected(
     as_json: Json = False,
 ) -> None:
     """Show what was not taken, why, and how often."""
-    from orchestrator.edges.store import evidence
+    from orchestrator.edges.store import evidence, tallies
 
     with home.of(context).store.read() as session:
         rows = evidence.rejections(session, reason, device, limit)
-        counts = evidence.rejection_counts(session)
+        counts = tallies.rejection_counts(session)
         told = {"counts": counts, "rejections": [_told(row, body) for row in rows]}
     output.show(told, as_json, lambda console: _render(console, told, body))
 

@@ -34,7 +34,7 @@ def status(
 
 
 def _counted(here: home.Home) -> dict[str, Any]:
-    from orchestrator.edges.store import blocks, evidence, lookup
+    from orchestrator.edges.store import blocks, evidence, lookup, tallies
     from orchestrator.edges.store import transfers as bank
 
     with here.store.read() as session:
@@ -43,8 +43,8 @@ def _counted(here: home.Home) -> dict[str, Any]:
             "home": str(here.settings.home),
             "block": head.number if head else None,
             "final_block": blocks.newest_final(session),
-            "events": evidence.event_counts(session),
-            "rejected": evidence.rejection_counts(session),
+            "events": tallies.event_counts(session),
+            "rejected": tallies.rejection_counts(session),
             "payments": {
                 stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
                 for stage, (count, total) in lookup.count_by_stage(session).items()

@@ -1,4 +1,4 @@
-"""The life of a payment: one table, `advance(payment, fact) -> (payment, effect)`, pure, replayable.
+"""The life of a payment: one table, `advance(payment, fact) -> (payment, effect)`, replayable.
 
     received -> verified -> attested -> settled -> posted -> paid_out -> reconciled
 

@@ -132,12 +132,17 @@ def _keep_rejected(rail: Rail, name: str, body: bytes, refusal: Rejected) -> Non
 
 
 def _take_statuses(session: Session, report: StatusReport) -> None:
-    for status in report.statuses:
-        row = store.payout_by_reference(session, status.end_to_end_id)
-        if row is None or row.stage not in ("sent", "accepted"):
-            continue
-        stage = "rejected" if status.is_rejected else "accepted"
-        store.mark_payouts(session, [row.payout_id], stage=stage, reason=status.reason or None)
+    """A status may stand for a whole message: the orders of the file it speaks of are asked for."""
+    sent = {
+        row.end_to_end_id: row.payout_id
+        for row in store.payouts_of_message(session, report.original_message_id)
+        if row.stage in ("sent", "accepted")
+    }
+    refused = report.refused(sent)
+    for reference, payout in sent.items():
+        reason = refused.get(reference)
+        stage = "accepted" if reason is None else "rejected"
+        store.mark_payouts(session, [payout], stage=stage, reason=reason)
 
 
 def _book(session: Session, booked: Booked, now: int) -> None:

@@ -37,6 +37,7 @@ def follow(rail: Rail) -> int:
     _check_linked(last, seen)
     logs = rail.chain.logs_of([block.hash for block in seen])
     _apply(rail, seen, logs)
+    rail.registry.refresh()
     return len(seen)
 
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from orchestrator.edges.chain.keystore import write_private
-from orchestrator.edges.store import Session, evidence, payments
+from orchestrator.edges.store import Session, evidence, payments, tallies
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import report, town
@@ -158,7 +158,7 @@ def survived(
     session: Session, run: Run, down: int, lied: int
 ) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Rows for what is not a rejection, and what was not seen although it happened."""
-    holes, counts = evidence.all_holes(session), evidence.rejection_counts(session)
+    holes, counts = evidence.all_holes(session), tallies.rejection_counts(session)
     ok, bad = "[green]survived[/]", "[red]NOT SEEN[/]"
     facts = [
         ("a device that nobody enrolled", counts.get("device_unknown", 0), "device_unknown"),

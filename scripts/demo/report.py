@@ -9,7 +9,7 @@ from rich.table import Table
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, books, evidence, payments, transfers
+from orchestrator.edges.store import Session, books, payments, tallies, transfers
 from orchestrator.products import products
 from scripts.demo.checklist import console
 from scripts.demo.scenario import EXPECTED, Run
@@ -21,7 +21,7 @@ def faults(run: Run, notes: list[tuple[str, str, str]]) -> None:
     for column in ("sent", "answer", "by the reason"):
         table.add_column(column)
     with run.stack.store.read() as session:
-        counts = evidence.rejection_counts(session)
+        counts = tallies.rejection_counts(session)
     for fault, (words, reason) in EXPECTED.items():
         found = counts.get(reason, 0)
         answer = "[green]rejected[/]" if found else "[red]NOT SEEN[/]"
@@ -34,7 +34,7 @@ def faults(run: Run, notes: list[tuple[str, str, str]]) -> None:
 def unmet(run: Run) -> list[str]:
     """Faults that were not answered by their reason: the demonstration then fails."""
     with run.stack.store.read() as session:
-        counts = evidence.rejection_counts(session)
+        counts = tallies.rejection_counts(session)
     expected = Counter(EXPECTED[fault][1] for fault in run.faults if fault in EXPECTED)
     return [f"{reason}: {counts.get(reason, 0)} of {wanted}"
             for reason, wanted in expected.items() if counts.get(reason, 0) < wanted]  # fmt: skip
@@ -69,7 +69,7 @@ def _sums(session: Session) -> dict[str, int]:
         by_account[f"{account.split(':')[0]} {asset}"] += amount
         by_account[f"{account} {asset}"] += amount if ":" in account else 0
     booked = transfers.count_payouts(session).get("booked", (0, 0))
-    events = evidence.event_counts(session)
+    events = tallies.event_counts(session)
     return {
         **{f"events {name}": number for name, number in events.items()},
         "payments": sum(counts.values()),

@@ -16,6 +16,7 @@ from scripts.stack import Stack
 
 YEAR_S = 365 * 86_400
 WINDOW_S = 2  # a challenge window as short as a demonstration
+CAP_MICRO = 5_000_000_000  # 5,000 euro in 30 days
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def settle_in(stack: Stack) -> None:
         for p in PEOPLE
     ])  # fmt: skip
     for person in PEOPLE:
-        stack.bank.open_account(iban(person), person.name, 5_000_000)
+        stack.bank.open_account(iban(person), person.name, 10_000_000_000)
     for person in PAYEES:
         stack.office.pay_to_bank(stack.party(person.index), iban(person))
 
@@ -68,7 +69,9 @@ def enrol(stack: Stack, fleet: Fleet, names: list[str]) -> None:
     stack.office.enrol(enrolments)
 
 
-def agree(stack: Stack, fleet: Fleet, names: list[str]) -> list[str]:
+def agree(
+    stack: Stack, fleet: Fleet, names: list[str], cap_micro: int = CAP_MICRO
+) -> list[str]:
     """A signed mandate and an open agreement for each device; returns the funding references."""
     product, signed = products()["metered_energy"], []
     for name in names:
@@ -77,7 +80,7 @@ def agree(stack: Stack, fleet: Fleet, names: list[str]) -> list[str]:
         payee = UTILITY if device.kind is Kind.HOUSEHOLD else CHARGE_COMPANY
         mandate = stack.office.mandate(
             name, stack.party(payer.index).address, stack.party(payee.index).address, product,
-            cap_micro=5_000_000_000, window_s=WINDOW_S, expiry=stack.now() + YEAR_S,
+            cap_micro=cap_micro, window_s=WINDOW_S, expiry=stack.now() + YEAR_S,
             first_counter=1 << STREAM_BIT if device.kind is Kind.HOUSEHOLD else 0,
             terms=_terms(device),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
 from orchestrator.edges.api.views import BlockView, Health, Status
-from orchestrator.edges.store import blocks, evidence, payments
+from orchestrator.edges.store import blocks, payments, tallies
 
 router = APIRouter(tags=["rail"])
 
@@ -27,7 +27,7 @@ def get_status(parts: Parts, caller: Reader) -> Status:
         return Status(
             worker=dict(parts.worker()),
             stages=payments.open_counts(session),
-            rejections=evidence.rejection_counts(session),
+            rejections=tallies.rejection_counts(session),
             head=head and BlockView(number=head.number, hash=head.hash),
             final_block=blocks.newest_final(session),
         )

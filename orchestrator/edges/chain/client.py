@@ -13,9 +13,9 @@ from typing import Any
 import requests
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
-from web3._utils.events import get_event_data
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
 
+from orchestrator.edges.chain.abi import Log, decode_log, error_selectors, event_topics
 from orchestrator.edges.chain.compiler import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.errors import Halt, Retry
@@ -34,18 +34,6 @@ class SeenBlock:
     hash: str
     parent: str
     timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A decoded log of one of our contracts; bytes arguments are 0x-hex."""
-
-    name: str
-    args: dict[str, Any]
-    tx_hash: str
-    block_number: int
-    block_hash: str
-    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +73,9 @@ class Chain:
         self._events = {
             (address.lower(), topic): abi
             for name, address in deployment.addresses.items()
-            for topic, abi in _event_topics(artifacts[name].abi)
+            for topic, abi in event_topics(artifacts[name].abi)
         }
-        self._errors = dict(_error_selectors(a.abi for a in artifacts.values()))
+        self._errors = dict(error_selectors(a.abi for a in artifacts.values()))
 
     # --- identity
 
@@ -168,7 +156,7 @@ class Chain:
         for raw in raw_logs:
             abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
             if abi is not None:
-                logs.append(_log(get_event_data(self.web3.codec, abi, _typed(raw))))
+                logs.append(decode_log(self.web3.codec, abi, raw))
         return logs
 
     def receipts(self, tx_hashes: Sequence[str]) -> list[dict[str, Any] | None]:
@@ -249,53 +237,3 @@ def _verdict(answer: dict[str, Any]) -> str:
         return "sent"
     message = str(answer["error"].get("message", "")).lower()
     return "unknown" if any(known in message for known in _KNOWN) else message
-
-
-def _signature(abi: dict[str, Any]) -> str:
-    def kind(part: dict[str, Any]) -> str:
-        if not part["type"].startswith("tuple"):
-            return part["type"]
-        inner = ",".join(kind(c) for c in part["components"])
-        return f"({inner}){part['type'][5:]}"
-
-    return f"{abi['name']}({','.join(kind(i) for i in abi['inputs'])})"
-
-
-def _event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    for item in abi:
-        if item["type"] == "event":
-            yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
-
-
-def _error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
-    for abi in abis:
-        for item in abi:
-            if item["type"] == "error":
-                yield Web3.keccak(text=_signature(item)).to_0x_hex()[:10], item["name"]
-
-
-def _typed(raw: dict[str, Any]) -> dict[str, Any]:
-    quantities = ("blockNumber", "logIndex", "transactionIndex")
-    typed = {k: int(v, 16) if k in quantities else v for k, v in raw.items()}
-    typed["topics"] = [bytes.fromhex(t[2:]) for t in raw["topics"]]
-    typed["data"] = bytes.fromhex(raw["data"][2:])
-    return typed
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _log(found: Any) -> Log:
-    return Log(
-        name=found["event"],
-        args={name: _plain(value) for name, value in found["args"].items()},
-        tx_hash=found["transactionHash"],
-        block_number=found["blockNumber"],
-        block_hash=found["blockHash"],
-        index=found["logIndex"],
-    )

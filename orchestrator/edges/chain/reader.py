@@ -6,13 +6,15 @@ Oracles and the rail each keep their own copy, read from the chain and from nobo
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from device_adapters.types import Curve, DeviceKey
 from oracles.types import Agreement, Doubt
 from orchestrator.edges.chain.client import Chain, Log
 
+_NEWS_S = 0.5  # how often an unknown id may cause a look at the chain
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
 
 
@@ -47,6 +49,7 @@ class Registry:
         self._chain, self._depth = chain, depth
         self._products = {address.lower(): name for name, address in products.items()}
         self._lock = threading.Lock()
+        self._refreshed_at = -_NEWS_S
         self._settled_to = 0  # blocks up to here are read and will not change
         self._deep: list[Log] = []
         self.devices: dict[bytes, DeviceHistory] = {}
@@ -56,7 +59,7 @@ class Registry:
     def refresh(self) -> None:
         """Reads what is new. Raises Retry if the node is silent; the old view then stays."""
         with self._lock:
-            head = self._chain.head()
+            head, self._refreshed_at = self._chain.head(), time.monotonic()
             fresh = [
                 log
                 for contract in ("DeviceRegistry", "PaymentRail")
@@ -80,6 +83,9 @@ class Registry:
                 opened = self._opened(log)
                 agreements[opened.agreement] = opened
                 by_device[opened.device_id] = opened.agreement
+            elif log.name in ("AgreementClosed", "EscrowReclaimed"):
+                ended = bytes.fromhex(log.args["agreement"][2:])
+                agreements[ended] = _ended(agreements[ended], log)
         self.devices, self._agreements, self._by_device = devices, agreements, by_device
 
     def _opened(self, log: Log) -> Agreement:
@@ -100,26 +106,35 @@ class Registry:
             self._settled_to, self._deep = 0, []
             self.devices, self._agreements, self._by_device = {}, {}, {}
 
+    def _look_again(self, known: bool) -> None:
+        """What is unknown may be news: but strangers must not make us read at their pace."""
+        if not known and time.monotonic() - self._refreshed_at >= _NEWS_S:
+            self.refresh()
+
     # --- KeyRing
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
-        """See oracles.types.KeyRing; an unknown device causes one refresh."""
-        if device_id not in self.devices:
-            self.refresh()
+        """See oracles.types.KeyRing."""
+        self._look_again(device_id in self.devices)
         history = self.devices.get(device_id)
         return history.key_at(at_seconds) if history else Doubt.DEVICE_UNKNOWN
 
     def agreement_of(self, device_id: bytes) -> Agreement | None:
         """The newest agreement opened for a device, or None."""
-        if device_id not in self._by_device:
-            self.refresh()
+        self._look_again(device_id in self._by_device)
         return self._agreements.get(self._by_device.get(device_id, b""))
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
         """An agreement by its id, or None."""
-        if agreement_id not in self._agreements:
-            self.refresh()
+        self._look_again(agreement_id in self._agreements)
         return self._agreements.get(agreement_id)
+
+
+def _ended(agreement: Agreement, log: Log) -> Agreement:
+    """Closing brings the expiry forward; taking the escrow back ends the agreement."""
+    if log.name == "AgreementClosed":
+        return replace(agreement, expires_at=log.args["expiry"])
+    return replace(agreement, live=False)
 
 
 def _apply(history: DeviceHistory, log: Log) -> None:

@@ -60,7 +60,7 @@ class Sender:
 
 
 def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str, bool]:
-    """Asks the chain what became of these sends: {hash: succeeded}; hashes still open are absent."""
+    """Asks the chain what became of these sends: {hash: succeeded}; open ones are absent."""
     if not tx_hashes:
         return {}
     ended = {}

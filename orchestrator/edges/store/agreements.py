@@ -20,6 +20,16 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Agreement]:
     return {row.agreement_id: row for row in rows}
 
 
+def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
+    """{agreement id: the last device counter that a payment holds}."""
+    rows = session.exec(
+        select(Agreement.agreement_id, Agreement.last_counter).where(
+            Agreement.agreement_id.in_(ids)
+        )
+    )
+    return dict(rows.all())
+
+
 def by_reference(session: Session, reference: str) -> Agreement | None:
     return session.exec(select(Agreement).where(Agreement.reference == reference)).first()
 

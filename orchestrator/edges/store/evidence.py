@@ -129,20 +129,6 @@ def rejections(
     return session.exec(query).all()
 
 
-def rejection_counts(session: Session) -> dict[str, int]:
-    """{reason: how many} of rejections and of events dropped after they were taken."""
-    counts = dict(
-        session.exec(
-            select(Rejection.reason, func.count()).group_by(Rejection.reason)
-        ).all()
-    )
-    for reason, count in session.exec(
-        select(Event.reason, func.count()).where(Event.reason != None).group_by(Event.reason)  # noqa: E711
-    ):
-        counts[reason] = counts.get(reason, 0) + count
-    return counts
-
-
 def event(session: Session, event_id: str) -> tables.Event | None:
     return session.get(Event, event_id)
 
@@ -150,17 +136,6 @@ def event(session: Session, event_id: str) -> tables.Event | None:
 def stored(session: Session, evidence_hash: str) -> bool:
     """Whether these very bytes were taken as evidence."""
     return session.get(Evidence, evidence_hash) is not None
-
-
-def event_counts(session: Session) -> dict[str, int]:
-    """Events stored, and of these claimed, dropped by a rule, waiting for a claim."""
-    claimed = session.exec(select(func.count()).where(Event.payment_id != None)).one()  # noqa: E711
-    dropped = session.exec(select(func.count()).where(Event.reason != None)).one()  # noqa: E711
-    stored = session.exec(select(func.count()).select_from(Event)).one()
-    waiting = session.exec(
-        select(func.count()).where(Event.payment_id == None, Event.reason == None)  # noqa: E711
-    ).one()
-    return {"stored": stored, "claimed": claimed, "dropped": dropped, "waiting": waiting}
 
 
 def all_holes(session: Session) -> Sequence[Hole]:

@@ -96,3 +96,10 @@ def open_refs(session: Session, purpose: str) -> set[str]:
 
 def by_hash(session: Session, tx_hash: str) -> ChainSend | None:
     return session.get(ChainSend, tx_hash)
+
+
+def gas_used(session: Session, purpose: str) -> int:
+    """Gas of all mined sends of a purpose."""
+    return session.exec(
+        select(func.sum(ChainSend.gas_used)).where(ChainSend.purpose == purpose)
+    ).one() or 0

@@ -5,7 +5,23 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-# every table has a docstring: it is the schema's documentation, shown by `docs/ARCHITECTURE.md`
+from orchestrator.edges.store.money_tables import (
+    BankFile,
+    BankLine,
+    BankStatement,
+    Booking,
+    Funding,
+    LedgerEntry,
+    LedgerPosting,
+    Payout,
+)
+
+__all__ = [
+    "Agreement", "ApiKey", "Attestation", "BankFile", "BankLine", "BankStatement", "Block",
+    "Booking", "ChainLog", "ChainSend", "Device", "Event", "Evidence", "Funding", "Hole",
+    "Idempotency", "LedgerEntry", "LedgerPosting", "Party", "Payment", "PaymentFact", "Payout",
+    "Proof", "Rejection", "SQLModel",
+]  # fmt: skip
 
 
 class Device(SQLModel, table=True):
@@ -195,93 +211,6 @@ class Proof(SQLModel, table=True):
 
     tx_hash: str = Field(primary_key=True)
     body: str  # JSON
-
-
-class LedgerEntry(SQLModel, table=True):
-    """One immutable ledger entry, hash-chained in the order of `number`."""
-
-    number: int | None = Field(default=None, primary_key=True)
-    entry_id: str = Field(unique=True)
-    kind: str
-    ref: str = Field(index=True)
-    at: int = Field(sa_type=BigInteger)
-    hash: str
-
-
-class LedgerPosting(SQLModel, table=True):
-    """One debit (positive) or credit (negative) of an entry."""
-
-    id: int | None = Field(default=None, primary_key=True)
-    entry_id: str = Field(index=True)
-    account: str = Field(index=True)
-    asset: str
-    amount_minor: int = Field(sa_type=BigInteger)
-
-
-class Payout(SQLModel, table=True):
-    """Money ordered out: one redemption on chain, one instruction to the bank, one line back."""
-
-    payout_id: str = Field(primary_key=True)
-    payee: str
-    account: str
-    cents: int = Field(sa_type=BigInteger)
-    end_to_end_id: str = Field(unique=True)
-    tx_hash: str
-    stage: str = Field(default="ordered", index=True)  # ordered, sent, accepted, booked
-    # or rejected
-    reason: str | None = None
-    file_hash: str | None = None
-    line_id: str | None = None
-    ordered_at: int = Field(sa_type=BigInteger)
-
-
-class BankFile(SQLModel, table=True):
-    """A file to or from the bank, whole, named by its SHA-256."""
-
-    file_hash: str = Field(primary_key=True)
-    direction: str  # out | in
-    name: str
-    kind: str
-    body: bytes = Field(sa_type=LargeBinary)
-    at: int = Field(sa_type=BigInteger)
-
-
-class BankLine(SQLModel, table=True):
-    """One booked line as one file reports it; a bank repeats lines in several files."""
-
-    file_hash: str = Field(primary_key=True)
-    path: str = Field(primary_key=True)
-    end_to_end_id: str = Field(index=True)
-    body: str  # the whole line, JSON
-
-
-class Booking(SQLModel, table=True):
-    """A line id that was acted on: a line is booked once under whichever id a file gives it."""
-
-    line_id: str = Field(primary_key=True)
-    file_hash: str
-    path: str
-
-
-class BankStatement(SQLModel, table=True):
-    """A statement taken, with its balances where it has them (cents)."""
-
-    account: str = Field(primary_key=True)
-    statement: str = Field(primary_key=True)
-    file_hash: str
-    day: str | None = None
-    opening_minor: int | None = Field(default=None, sa_type=BigInteger)
-    closing_minor: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class Funding(SQLModel, table=True):
-    """A booked bank credit on its way into an agreement's escrow."""
-
-    credit_id: str = Field(primary_key=True)  # the id of its bank line
-    agreement_id: str | None
-    cents: int = Field(sa_type=BigInteger)
-    stage: str = Field(default="booked", index=True)  # booked, minting, minted or suspense
-    tx_hash: str | None = None
 
 
 class Hole(SQLModel, table=True):

@@ -37,6 +37,15 @@ def payout_by_reference(session: Session, end_to_end_id: str) -> Payout | None:
     return session.exec(select(Payout).where(Payout.end_to_end_id == end_to_end_id)).first()
 
 
+def payouts_of_message(session: Session, message_id: str) -> Sequence[Payout]:
+    """Payouts ordered by the outgoing file of this message id (its name ends with it)."""
+    return session.exec(
+        select(Payout)
+        .join(BankFile, BankFile.file_hash == Payout.file_hash)
+        .where(BankFile.direction == "out", BankFile.name.like(f"%{message_id}.xml"))
+    ).all()
+
+
 def all_payouts(session: Session) -> Sequence[Payout]:
     return session.exec(select(Payout).order_by(Payout.ordered_at)).all()
 

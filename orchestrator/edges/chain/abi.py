@@ -1,0 +1,77 @@
+"""Reads ABIs: topics of events, selectors of errors, and logs into plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from eth_abi.codec import ABICodec
+from web3 import Web3
+from web3._utils.events import get_event_data
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A decoded log of one of our contracts; bytes arguments are 0x-hex."""
+
+    name: str
+    args: dict[str, Any]
+    tx_hash: str
+    block_number: int
+    block_hash: str
+    index: int
+
+
+def _signature(abi: dict[str, Any]) -> str:
+    def kind(part: dict[str, Any]) -> str:
+        if not part["type"].startswith("tuple"):
+            return part["type"]
+        inner = ",".join(kind(c) for c in part["components"])
+        return f"({inner}){part['type'][5:]}"
+
+    return f"{abi['name']}({','.join(kind(i) for i in abi['inputs'])})"
+
+
+def event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """(topic 0, event ABI) of each event."""
+    for item in abi:
+        if item["type"] == "event":
+            yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
+
+
+def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
+    """(selector, name) of each custom error, so that a revert can be named."""
+    for abi in abis:
+        for item in abi:
+            if item["type"] == "error":
+                yield Web3.keccak(text=_signature(item)).to_0x_hex()[:10], item["name"]
+
+
+def _typed(raw: dict[str, Any]) -> dict[str, Any]:
+    quantities = ("blockNumber", "logIndex", "transactionIndex")
+    typed = {k: int(v, 16) if k in quantities else v for k, v in raw.items()}
+    typed["topics"] = [bytes.fromhex(t[2:]) for t in raw["topics"]]
+    typed["data"] = bytes.fromhex(raw["data"][2:])
+    return typed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> Log:
+    """A log as JSON-RPC gives it, decoded by its event's ABI."""
+    found = get_event_data(codec, abi, _typed(raw))
+    return Log(
+        name=found["event"],
+        args={name: _plain(value) for name, value in found["args"].items()},
+        tx_hash=found["transactionHash"],
+        block_number=found["blockNumber"],
+        block_hash=found["blockHash"],
+        index=found["logIndex"],
+    )

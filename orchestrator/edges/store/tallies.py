@@ -1,0 +1,42 @@
+"""Counts over evidence and events: what was rejected, claimed, dropped, settled."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, func, select
+
+from orchestrator.edges.store.tables import Event, Payment, Rejection
+
+
+def rejection_counts(session: Session) -> dict[str, int]:
+    """{reason: how many} of rejections and of events dropped after they were taken."""
+    counts = dict(
+        session.exec(
+            select(Rejection.reason, func.count()).group_by(Rejection.reason)
+        ).all()
+    )
+    for reason, count in session.exec(
+        select(Event.reason, func.count()).where(Event.reason != None).group_by(Event.reason)  # noqa: E711
+    ):
+        counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def event_counts(session: Session) -> dict[str, int]:
+    """Events stored, and of these claimed, dropped by a rule, waiting for a claim."""
+    claimed = session.exec(select(func.count()).where(Event.payment_id != None)).one()  # noqa: E711
+    dropped = session.exec(select(func.count()).where(Event.reason != None)).one()  # noqa: E711
+    stored = session.exec(select(func.count()).select_from(Event)).one()
+    waiting = session.exec(
+        select(func.count()).where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+    ).one()
+    return {"stored": stored, "claimed": claimed, "dropped": dropped, "waiting": waiting}
+
+
+def settled_events(session: Session) -> int:
+    """Events in payments that a settlement in a block has applied."""
+    return session.exec(
+        select(func.count())
+        .select_from(Event)
+        .join(Payment, Payment.payment_id == Event.payment_id)
+        .where(Payment.release_at > 0)
+    ).one()

@@ -1,0 +1,1 @@
+"""The tests; a package only so that `python -m tests.bench` finds this one and no other."""

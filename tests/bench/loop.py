@@ -1,0 +1,179 @@
+"""The loop one writes first: each record alone, from JSON to a mined transaction, then the next.
+
+paho, json and pydantic, eth-account with coincurve, SQLModel row by row, one web3.py transaction
+per record with its receipt awaited. It is written as well as such a loop can be: prepared contract
+object, kept connections, cached keys, a chain that mines at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_account.signers.local import LocalAccount
+from paho.mqtt.client import CallbackAPIVersion, Client
+from pydantic import BaseModel
+from sqlmodel import Field, Session, SQLModel, create_engine
+from web3 import Web3
+
+from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
+
+
+class Reading(BaseModel):
+    """The part of an OCMF reading that the loop needs."""
+
+    TM: str
+    TX: str
+    RV: float
+    ST: str
+
+
+class Payload(BaseModel):
+    """The part of an OCMF payload that the loop needs."""
+
+    PG: str
+    MS: str
+    RD: list[Reading]
+
+
+class LoopRow(SQLModel, table=True):
+    """One settled record, as such a loop keeps it."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    device: str
+    counter: int
+    body: str
+    tx_hash: str
+
+
+_TYPES = {
+    "EIP712Domain": [
+        {"name": "name", "type": "string"}, {"name": "version", "type": "string"},
+        {"name": "chainId", "type": "uint256"}, {"name": "verifyingContract", "type": "address"},
+    ],
+    "Attestation": [
+        {"name": "rail", "type": "address"}, {"name": "product", "type": "address"},
+        {"name": "claims", "type": "Claim[]"},
+    ],
+    "Claim": [
+        {"name": "agreement", "type": "bytes32"}, {"name": "sequence", "type": "uint32"},
+        {"name": "firstCounter", "type": "uint40"}, {"name": "lastCounter", "type": "uint40"},
+        {"name": "evidence", "type": "bytes32"}, {"name": "facts", "type": "bytes"},
+    ],
+}  # fmt: skip
+
+
+class Loop:
+    """One such loop. keys: device name -> public key; agreements: device name -> id (bytes);
+    oracles: the accounts that attest (in this process: a first version has no processes)."""
+
+    def __init__(
+        self, town: dict[str, Any], rail_abi: list[Any], keys: dict[str, ec.EllipticCurvePublicKey],
+        agreements: dict[str, bytes], oracles: list[LocalAccount], sender: LocalAccount, home: Path,
+    ) -> None:
+        self.town, self.keys, self.agreements = town, keys, agreements
+        self.oracles, self.sender = sorted(oracles, key=lambda o: int(o.address, 16)), sender
+        self.web3 = Web3(Web3.HTTPProvider(town["rpc_url"]))
+        self.rail = self.web3.eth.contract(address=town["rail"], abi=rail_abi)
+        engine = create_engine(f"sqlite:///{home / 'loop.sqlite3'}")
+        SQLModel.metadata.create_all(engine, tables=[LoopRow.__table__])
+        self.session = Session(engine)
+        self.sequences: dict[str, int] = {}
+        self.inbox: queue.Queue[bytes] = queue.Queue()
+        self.gas = 0
+
+    def connect(self) -> None:
+        """Subscribes to everybody's evidence, and returns once the broker granted it."""
+        granted = threading.Event()
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id="loop")
+        self.client.username_pw_set("loop", self.town["loop_password"])
+        self.client.on_message = lambda _c, _u, message: self.inbox.put(message.payload)
+        self.client.on_connect = lambda c, *_: c.subscribe("proofrail/+/evidence/+", qos=1)
+        self.client.on_subscribe = lambda *_: granted.set()
+        self.client.connect(self.town["host"], self.town["port"])
+        self.client.loop_start()
+        if not granted.wait(30):
+            raise RuntimeError("the broker does not let the loop subscribe")
+
+    def close(self) -> None:
+        self.client.loop_stop()
+        self.client.disconnect()
+        self.session.close()
+
+    def settle(self, records: int, patience_s: float = 60) -> int:
+        """Settles this many records, one after the other; returns how many were mined."""
+        settled = 0
+        while settled < records:
+            for text in self.inbox.get(timeout=patience_s).decode().splitlines():
+                settled += self._one(text)
+        return settled
+
+    def _one(self, text: str) -> int:
+        _, payload, signature = text.split("|")
+        record = Payload.model_validate(json.loads(payload))
+        key = self.keys.get(record.MS)
+        if key is None:
+            return 0
+        key.verify(bytes.fromhex(json.loads(signature)["SD"]), payload.encode(),
+                   ec.ECDSA(hashes.SHA256()))  # fmt: skip
+        claim = self._claim(record, text)
+        signatures = [self._attest(oracle, claim) for oracle in self.oracles[:3]]
+        tx_hash = self._send(claim, signatures)
+        self.session.add(LoopRow(
+            device=record.MS, counter=claim["lastCounter"], body=text, tx_hash=tx_hash.hex(),
+        ))  # fmt: skip
+        self.session.commit()
+        return 1
+
+    def _claim(self, record: Payload, text: str) -> dict[str, Any]:
+        at = [datetime.fromisoformat(r.TM.rsplit(" ", 1)[0].replace(",", ".")) for r in record.RD]
+        start, end = (round(r.RV * 1_000_000) for r in (record.RD[0], record.RD[-1]))
+        begun, ended = (int(moment.timestamp()) for moment in (at[0], at[-1]))
+        facts = EnergyFacts(start, end, end - start, begun, ended)
+        counter = int(record.PG[1:])
+        sequence = self.sequences[record.MS] = self.sequences.get(record.MS, 0) + 1
+        leaf = Web3.keccak(hashlib.sha256(text.encode()).digest())
+        return {
+            "agreement": self.agreements[record.MS], "sequence": sequence,
+            "firstCounter": counter, "lastCounter": counter, "evidence": bytes(leaf),
+            "facts": encode_facts(facts),
+        }  # fmt: skip
+
+    def _attest(self, oracle: LocalAccount, claim: dict[str, Any]) -> bytes:
+        document = {
+            "types": _TYPES, "primaryType": "Attestation",
+            "domain": {
+                "name": "proofrail-oracles", "version": "1", "chainId": 31337,
+                "verifyingContract": self.town["committee"],
+            },
+            "message": {
+                "rail": self.town["rail"], "product": self.town["product"], "claims": [claim],
+            },
+        }  # fmt: skip
+        return bytes(oracle.sign_message(encode_typed_data(full_message=document)).signature)
+
+    def _send(self, claim: dict[str, Any], signatures: list[bytes]) -> bytes:
+        batch = (self.town["product"], [tuple(claim.values())])
+        call = self.rail.functions.settle(batch, signatures)
+        sender = self.sender.address
+        request = call.build_transaction({
+            "from": sender, "nonce": self.web3.eth.get_transaction_count(sender),
+            "gas": call.estimate_gas({"from": sender}) * 13 // 10,
+        })  # fmt: skip
+        signed = Account.sign_transaction(request, self.sender.key)
+        tx_hash = self.web3.eth.send_raw_transaction(signed.raw_transaction)
+        receipt = self.web3.eth.wait_for_transaction_receipt(tx_hash)
+        if receipt["status"] != 1:
+            raise RuntimeError(f"the loop's settlement failed: {tx_hash.hex()}")
+        self.gas += receipt["gasUsed"]
+        return tx_hash
+
