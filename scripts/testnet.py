@@ -48,6 +48,7 @@ class Testnet:
         state: Path | None = None,
         accounts: int = 20,
         port: int = 0,
+        chain_id: int = CHAIN_ID,
         log: Path | None = None,
         extra: Sequence[str] = (),
         outlive: bool = False,
@@ -75,7 +76,7 @@ class Testnet:
             )
         try:
             self.url = f"http://127.0.0.1:{self._port(own, offset, time.monotonic() + timeout)}"
-            if int(self.rpc("eth_chainId"), 16) != CHAIN_ID:
+            if int(self.rpc("eth_chainId"), 16) != self.chain_id:
                 raise RuntimeError(f"Something else answers at {self.url}.")
             self.rpc("anvil_setLoggingEnabled", self._log is not None)
         except BaseException:
@@ -179,7 +180,7 @@ def die_with_parent() -> None:
 def main() -> int:
     """Runs one chain in the foreground until interrupted."""
     with Testnet() as chain:
-        print(f"chain {CHAIN_ID} at {chain.url} (pid {chain.pid}); Ctrl-C ends it", flush=True)
+        print(f"chain {chain.chain_id} at {chain.url} (pid {chain.pid}); Ctrl-C ends it", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             signal.pause()
