@@ -29,6 +29,7 @@ _PROVEN = (
     "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared", "MemberSeated",
     "MemberUnseated", "MemberBarred",
 )  # fmt: skip
+_APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 
 
 def finalise(rail: Rail) -> int:
@@ -70,9 +71,8 @@ def _prove(rail: Rail, logs: list[blocks.ChainLog]) -> list[blocks.Proof]:
 
 
 def _settled(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
-    rows = [
-        row for row in payments.of_settlement(session, log.tx_hash) if row.stage != Stage.REFUSED
-    ]
+    # claims that it refused stay in it too, at whatever stage they wait or ended
+    rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
     books.post(session, [
         ledger.settled(
