@@ -60,7 +60,8 @@ class Testnet:
         self.command += ["--enable-tx-gas-limit"] if tx_gas_limit else []
         self.command += ["--state", str(state)] if state else []
         self.command += list(extra)
-        self._log, self._outlive = log, outlive
+        self.command += ["--chain-id", str(chain_id)]
+        self.chain_id, self._log, self._outlive = chain_id, log, outlive
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -180,7 +181,7 @@ def die_with_parent() -> None:
 def main() -> int:
     """Runs one chain in the foreground until interrupted."""
     with Testnet() as chain:
-        print(f"chain {chain.chain_id} at {chain.url} (pid {chain.pid}); Ctrl-C ends it", flush=True)
+        print(f"chain {chain.chain_id} at {chain.url}, pid {chain.pid}; Ctrl-C ends it", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             signal.pause()
