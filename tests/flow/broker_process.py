@@ -79,13 +79,14 @@ def until(holds, seconds: float = 30):
     return value
 
 
-def take(inlet: Inlet, last: bytes) -> list[Message]:
-    """Takes and acknowledges until the message `last` has come."""
+def take(inlet: Inlet, last: bytes, ack: bool = True) -> list[Message]:
+    """Takes (and acknowledges) until the message `last` has come."""
     found: list[Message] = []
     watchdog = threading.Timer(30, inlet.close)
     watchdog.start()
     for batch in inlet.batches(max_wait_s=0.1):
-        inlet.ack(batch)
+        if ack:
+            inlet.ack(batch)
         found += batch
         if any(message.body == last for message in batch):
             watchdog.cancel()

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from broker_process import BROKERS, HOST, ROOT, BrokerProcess, until
+from broker_process import BROKERS, HOST, ROOT, BrokerProcess, take, until
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -109,6 +109,21 @@ def test_records__broker_killed_before_anyone_saw_them__sent_again(broker):
     rail = _Rail(broker, receipts)
     assert fleet.until_receipted(30, resend_after_s=0.5)
     assert device.unreceipted() == []
+    fleet.close()
+    rail.close()
+
+
+def test_records__acknowledged_by_a_rail_that_then_lost_them__sent_again(broker):
+    receipts = _receipts()
+    forgetful = broker.inlet()
+    fleet = _fleet(broker, receipts, charge_points=1, meters=0)
+    records = fleet["cp-0001"].make_records(5)
+    fleet["cp-0001"].publish(records)
+    take(forgetful, b"\n".join(records))
+    forgetful.close()
+    rail = _Rail(broker, receipts)
+    assert fleet.until_receipted(10, resend_after_s=0.5)
+    assert rail.records == records
     fleet.close()
     rail.close()
 
