@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from device_adapters.types import Rejected
 from orchestrator.commands import (
@@ -32,22 +32,35 @@ from orchestrator.errors import Halt, Retry
 
 # named refusals that are answers; every other one says that the question cannot be answered
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
+_REVERTS = {  # a contract's error: what to do about it
+    "KeyTaken": "Another device has this key; give each device its own.",
+    "DeviceExists": "A device of this name is enrolled; `proofrail device list` shows it.",
+    "PossessionUnproven": "The proof is not this key's: sign `proofrail device challenge` anew.",
+    "DeviceInStatus": "`proofrail device list` shows its status.",
+    "DeviceNotActive": "`proofrail device list` shows its status.",
+    "DeviceHasAgreement": "A device has one live agreement; `proofrail agreement list` shows it.",
+    "WindowTooLong": "Choose a shorter --window.",
+    "NotRegistrar": "The key of the role registrar is not the one that the registry was given.",
+}
 
 
 class Guarded(TyperGroup):
     """Turns what commands raise into one sentence and an exit code."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, context: typer.Context) -> Any:
         as_json = "--json" in context.args
         try:
             return super().invoke(context)
         except Rejected as refusal:
             output.complain(f"{refusal.detail} ({refusal.reason}).", str(refusal.reason), as_json)
             code = output.NO if refusal.reason in _ANSWERS else output.CANNOT
-        except (Halt, Retry) as stop:
-            output.complain(str(stop), type(stop).__name__.lower(), as_json)
+        except Halt as stop:
+            output.complain(str(stop), "halt", as_json)
             code = output.CANNOT
-        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+        except Retry as delay:
+            output.complain(_advised(str(delay)), "retry", as_json)
+            code = output.CANNOT
+        except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
             raise
         except Exception as bug:
             if _debugging(context):
@@ -60,7 +73,13 @@ class Guarded(TyperGroup):
         raise typer.Exit(code)
 
 
-def _debugging(context: click.Context) -> bool:
+def _advised(sentence: str) -> str:
+    """A delay with its next step, by the contract's own error where there is one."""
+    name = sentence.rpartition("would revert: ")[2]
+    return f"{sentence.rstrip('.')}. {_REVERTS.get(name, 'Run the same command again later.')}"
+
+
+def _debugging(context: typer.Context) -> bool:
     try:
         return (context.obj or Home()).settings.debug
     except Halt:

@@ -47,18 +47,19 @@ def trace(session: Session, text: str, shown: int = SHOWN) -> dict[str, Any]:
     found = find(session, text)
     rows = lookup.payments_of(session, found, shown)
     stages = lookup.count_by_stage(session, found)
+    total = sum(count for count, _ in stages.values())
     return {
         "query": text,
         "kind": found.kind,
         "id": found.id,
         "about": _about(session, found),
         "totals": {
-            "payments": sum(count for count, _ in stages.values()),
+            "payments": total,
             **_micro(sum(total for _, total in stages.values())),
             "by_stage": {stage: count for stage, (count, _) in stages.items()},
         },
         "payments": [_summary(row, agreement) for row, agreement in rows],
-        "life": life(session, *rows[0]) if len(rows) == 1 else None,
+        "life": life(session, *rows[0]) if total == 1 else None,
     }
 
 

@@ -6,8 +6,11 @@ process of their own); tests/flow has the real ones.
 
 from __future__ import annotations
 
+import atexit
 import json
+import tempfile
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,12 @@ from oracles.types import Attestation, Batch
 from oracles.wire import Answer, Request
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, agreements, payments
+from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.intake import Intake
 from orchestrator.office import Enrolment, Office, challenge
@@ -35,6 +38,7 @@ from orchestrator.steps import Committee, Rail
 from orchestrator.worker import Worker
 from scripts.deploy import CACHE, ROOT, development_plan
 from scripts.devices.fleet import Fleet
+from scripts.devices.record import Point
 from scripts.run_bank import new_iban
 from scripts.simulated_bank.bank import Bank, write_file
 from scripts.testnet import Testnet, anvil_binary
@@ -106,7 +110,7 @@ class SmallRail:
             for role in ("registrar", "sender")
         }
         self.office = Office(senders, lambda: self.clock, self.mine)
-        self.fleet = Fleet(self.home, 1, 1, seed=7, start_at=START + 1_000)
+        self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.iban = new_iban(1)
         self.bank = Bank(self.home / "bank", {
             "business_date": "2025-10-09",
@@ -192,7 +196,8 @@ class SmallRail:
             gateway=Sender(self.store, chain, keystore.load(self.settings.keys, "gateway")),
             oracles=oracles, committee=Committee(members, 3, 2), terms=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
-            safeguarding=safeguarding, now=lambda: self.clock, log=structlog.get_logger(),
+            safeguarding=safeguarding, now=lambda: self.clock,
+            log=structlog.wrap_logger(structlog.PrintLogger((self.home / "log").open("a"))),
         )  # fmt: skip
         self.worker = Worker(self.rail)
         self.intake = Intake(
@@ -240,3 +245,55 @@ class SmallRail:
             replace(oracle, down=oracle.name in names) for oracle in self.rail.oracles
         ])  # fmt: skip
         self.worker.rail = self.rail
+
+    def unseat(self, name: str) -> None:
+        """The steward takes an oracle's seat away."""
+        steward = keystore.load(self.settings.keys, "steward")
+        oracle = next(o for o in self.rail.oracles if o.name == name)
+        call = Call("OracleCommittee", "unseat", (oracle.address,))
+        quote = self.chain.quote(steward.address, call)
+        _, raw = self.chain.sign(steward, self.chain.nonce(steward.address), quote)
+        assert self.chain.broadcast([raw]) == ["sent"]
+        self.mine()
+
+    def payments(self) -> dict[str, str]:
+        """{device name and stage, as in "cp-0001 posted": the newest such payment's id}."""
+        with self.store.read() as session:
+            rows = lookup.newest_payments(session, None, 100)
+        return {f"{a.device} {p.stage}": p.payment_id for p, a in reversed(rows)}
+
+
+@lru_cache(maxsize=1)
+def lived() -> SmallRail:
+    """One rail that all tests share, with payments at the stages that they speak of.
+
+    cp-0001 and the meter: reconciled, with the bank's statement; cp-0001 again: posted, its window
+    still open; cp-0002: refused for want of escrow; the meter again: derived, with no quorum. One
+    record is garbage, one is forged. The auditor, who signed, has lost its seat since.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="small-rail-")
+    atexit.register(folder.cleanup)
+    rail = SmallRail(Path(folder.name) / "home").start()
+    atexit.register(rail.stop)
+    points, meter = [rail.fleet[name] for name in ("cp-0001", "cp-0002")], rail.fleet["meter-0001"]
+    for name in ("cp-0001", "meter-0001"):
+        rail.fund(name, 20_000)
+    rail.work(4)
+    rail.clock = START + 100_000
+    records = [*points[0].session("12.5"), *points[0].session("3"), *points[1].session("5")]
+    records += [*meter.reading("0.5"), *meter.reading("0.25")]
+    assert rail.take(*records) == ["accepted"] * 5
+    forged = points[0].forge([Point("", points[0].now, 1)], 99, points[1].key)
+    assert rail.take(b"OCMF|{\x1b[31m|{}", forged) == ["malformed", "signature_forged"]
+    rail.work(12, 20)
+    for _ in range(2):  # the payout is booked on the bank's second day
+        rail.close_day()
+    rail.work(3)
+    assert rail.take(*points[0].session("7")) == ["accepted"]
+    rail.work(4)
+    rail.with_oracles_down("utility-a", "utility-b", "bank", "auditor")
+    assert rail.take(*meter.reading("0.75")) == ["accepted"]
+    rail.work(1)
+    rail.unseat("auditor")
+    rail.work(2)
+    return rail
