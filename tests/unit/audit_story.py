@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -11,7 +11,8 @@ from audit_node import Node
 from audit_rail import IBAN, ORACLES, PRICE, START, WINDOW, Deal, Device, Rail, claim_of, event_of
 
 from orchestrator.core import ledger as books
-from orchestrator.core.audit import Parts
+from orchestrator.core.audit import Anchors, Parts, Stage, verify
+from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.identity import payment_id
 from orchestrator.core.references import end_to_end_id, uetr
 from orchestrator.edges.bank import pain
@@ -25,14 +26,17 @@ DEBTOR_IBAN = "DE02120300000000202051"
 
 @dataclass
 class Story:
-    """What `tell` leaves behind: the parts of the paid and of the refused payment's bundles.
+    """What `tell` leaves behind: the parts of bundles, and what the tests lie with.
 
+    paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
+    signer was of the trust domain that its mandate requires.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
     """
 
     paid: Parts
     refused: Parts
+    unwanted: Parts
     meter: Device
     before: Device
     key_at: dict[int, tuple[int, bytes, bytes]]
@@ -46,6 +50,13 @@ def told() -> Story:
         return tell(node.ready())
     finally:
         node.stop()
+
+
+def failure(bundle: dict, anchors: Anchors | None = None) -> tuple[Stage, str]:
+    """(stage, detail) of what fails in a bundle whose digest is made right again."""
+    failed = verify(sealed(bundle), PRODUCTS, anchors).failed
+    assert failed is not None
+    return failed.stage, failed.detail
 
 
 def tell(node: Node) -> Story:
@@ -64,6 +75,9 @@ def tell(node: Node) -> Story:
     opened = {deal.id: rail.open(deal) for deal in deals}
     for deal in (first, ours):
         rail.fund(deal, 200_000_000)
+    fifth = "0x" + "55" * 20
+    seated = rail.send(rail.committee, "seat(address,uint8)", [fifth, 3])
+    unseated = rail.send(rail.committee, "unseat(address)", [fifth])
     rail.mine(START + 2_000)
     ours.records.append(main.record(1, START + 10_000, "100.0"))
     early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
@@ -90,20 +104,18 @@ def tell(node: Node) -> Story:
     due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
     released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
     rail.mine(START + 50_000)
+    first.records.append(first.device.record(3, START + 51_000, "63.0"))
+    claim = claim_of(first, 2, first.records[1], first.records[2:])
+    unwanted = rail.settle([claim], [ORACLES[n] for n in (0, 1, 3)])
+    rail.mine(START + 52_000)
     hashes_of_device = [enrolments[0], rotated, suspended, resumed]
-    wanted = [
-        rail.committee_tx,
-        *hashes_of_device,
-        *enrolments,
-        *opened.values(),
-        settled,
-        released,
-    ]
-    found = proofs(node.url, wanted)
+    seats = [rail.committee_tx, seated, unseated]
+    wanted = [*seats, *hashes_of_device, *enrolments, *opened.values()]
+    found = proofs(node.url, [*wanted, settled, released, unwanted])
     parties = {deal.id: (rail.payee, WINDOW) for deal in deals}
     shared = {
         "chain_id": 31337, "rail": rail.rail, "registry": rail.registry,
-        "committee": rail.committee, "committee_proofs": [found[rail.committee_tx]],
+        "committee": rail.committee, "committee_proofs": [found[tx] for tx in seats],
         "product": "metered_energy", "settlement": found[settled], "parties": parties,
     }  # fmt: skip
     paid = Parts(
@@ -113,15 +125,23 @@ def tell(node: Node) -> Story:
         opened=found[opened[ours.id]], agreement=ours.id, sequence=2,
         **_money(rail, node, ours, found[released], released),
     )  # fmt: skip
-    refused = Parts(
-        **shared, device_id=last.device.id,
-        device_proofs=[found[enrolments[devices.index(last.device)]]],
-        evidence=[("ocmf", record) for record in last.records], anchor=None,
-        mandate=last.mandate, mandate_signature=last.signature, opened=found[opened[last.id]],
-        agreement=last.id, sequence=1, ledger=[],
+
+    def unpaid(deal: Deal, records: list[bytes]) -> Parts:
+        return Parts(
+            **shared, device_id=deal.device.id,
+            device_proofs=[found[enrolments[devices.index(deal.device)]]],
+            evidence=[("ocmf", record) for record in records], anchor=None,
+            mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
+            agreement=deal.id, sequence=1, ledger=[],
+        )  # fmt: skip
+
+    refused = unpaid(last, last.records)
+    late = replace(
+        unpaid(first, first.records[2:]), settlement=found[unwanted], sequence=2,
+        anchor=("ocmf", first.records[1]),
     )  # fmt: skip
     steps = range(START, START + 16_000, 250)
-    return Story(paid, refused, main, before, {at: rail.key_at(main, at) for at in steps})
+    return Story(paid, refused, late, main, before, {at: rail.key_at(main, at) for at in steps})
 
 
 def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:

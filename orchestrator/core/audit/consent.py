@@ -105,7 +105,8 @@ def attestation(case: Case) -> str:
     if len(domains) < case.anchors.min_domains:
         raise Unproven(f"the signers come from {len(domains)} trust domain(s)")
     required = case.bundle["mandate"]["fields"]["requiredDomain"]
-    if required and required not in domains:
+    refused = case.bundle["settlement"]["refusal"] != 0  # perhaps for just this: it cost nothing
+    if required and required not in domains and not refused:
         raise Unproven(f"no signer is of trust domain {required}, which the mandate requires")
     return f"{len(case.signers)} of {len(seats)} oracles from {len(domains)} trust domains"
 
@@ -212,7 +213,8 @@ def _seats(case: Case) -> dict[str, int]:
         if name == "MemberSeated":
             seats[member] = arguments[1]
         elif name == "MemberUnseated":
-            seats.pop(member, None)
+            if seats.pop(member, None) is None:
+                raise Unproven("the committee's history has a gap")
         elif name == "MemberBarred":
             barred.add(member)
         if name in ("MemberSeated", "MemberUnseated") and arguments[-1] != len(seats):

@@ -1,0 +1,175 @@
+"""Books, bank files and anchors that lie with every hash right again: each has its stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+from audit_node import ANVIL
+from audit_story import PRODUCTS, failure, told
+
+from orchestrator.core.audit import Anchors, Stage, assemble, verify
+from orchestrator.core.audit.bundle import sealed
+from orchestrator.core.ledger import Entry, Posting, chain_hash, entry
+from orchestrator.core.references import end_to_end_id
+from orchestrator.edges.bank import camt
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return told().paid
+
+
+@pytest.fixture
+def bundle(parts):
+    return assemble(parts)
+
+
+def rewritten(bundle: dict, place: int, change) -> dict:
+    """An entry changed, balanced, and with its own id and hash right again."""
+    told_entry = bundle["ledger"][place]
+    postings = [(p["account"], p["asset"], p["amount_minor"]) for p in told_entry["postings"]]
+    other = entry(told_entry["kind"], told_entry["ref"], change(postings))
+    told_entry["postings"] = [dataclasses.asdict(posting) for posting in other.postings]
+    told_entry["hash"] = chain_hash(told_entry["previous"], other)
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("place", "stage"),
+    [(0, Stage.LEDGER), (1, Stage.PAYOUT), (2, Stage.PAYOUT), (3, Stage.BANK_LINE)],
+)
+def test_entry__of_double_amount_with_its_hash_right__is_not_what_happened(bundle, place, stage):
+    lie = rewritten(bundle, place, lambda items: [(a, asset, 2 * n) for a, asset, n in items])
+    assert failure(lie)[0] is stage
+
+
+def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bundle):
+    first = bundle["ledger"][0]
+    first["postings"][0]["amount_minor"] += 1
+    postings = tuple(Posting(**posting) for posting in first["postings"])
+    made = Entry(first["entry_id"], first["kind"], first["ref"], postings)
+    first["hash"] = chain_hash(first["previous"], made)
+    stage, detail = failure(bundle)
+    assert stage is Stage.LEDGER
+    assert "balance" in detail
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_entry__of_another_id_with_its_hash_right__names_the_ledger(bundle, place):
+    told_entry = bundle["ledger"][place]
+    told_entry["entry_id"] = "0" * 64
+    postings = tuple(Posting(**posting) for posting in told_entry["postings"])
+    made = Entry(told_entry["entry_id"], told_entry["kind"], told_entry["ref"], postings)
+    told_entry["hash"] = chain_hash(told_entry["previous"], made)
+    assert failure(bundle)[0] is Stage.LEDGER
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_entry__left_out__is_missed(bundle, place):
+    del bundle["ledger"][place]
+    wanted = (Stage.LEDGER, Stage.PAYOUT, Stage.PAYOUT, Stage.BANK_LINE)[place]
+    assert failure(bundle)[0] is wanted
+
+
+def swapped(bundle: dict, parts, part: str, old: str, new: str) -> dict:
+    """A bank file with other text, and the SHA-256 of that text."""
+    content = parts.bank_file if part == "bank_file" else parts.bank_line[0]
+    assert old.encode() in content
+    content = content.replace(old.encode(), new.encode())
+    bundle[part] |= {
+        "sha256": "0x" + sha256(content).hexdigest(),
+        "content": b64encode(content).decode(),
+    }
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("bank_file", ">8.47<", ">8.48<"),
+        ("bank_file", "DE89370400440532013000", "DE75512108001245126199"),
+        ("bank_file", "<EndToEndId>PR", "<EndToEndId>PQ"),
+        ("bank_file", 'Ccy="EUR"', 'Ccy="USD"'),
+        ("bank_file", "</Document>", ""),
+        ("bank_line", ">8.47<", ">8.46<"),
+        ("bank_line", "<EndToEndId>PR", "<EndToEndId>PQ"),
+        ("bank_line", "DBIT", "CRDT"),
+        ("bank_line", "BOOK", "PDNG"),
+        ("bank_line", 'Ccy="EUR"', 'Ccy="USD"'),
+        ("bank_line", "<Sts>", "<RvslInd>true</RvslInd><Sts>"),
+        ("bank_line", "</Refs>", "</Refs><RtrInf/>"),
+    ],
+)
+def test_bank__other_text_with_its_hash_right__is_not_the_payout(bundle, parts, part, old, new):
+    assert failure(swapped(bundle, parts, part, old, new))[0].value == part
+
+
+def test_bank__the_line_s_path__is_spelt_as_the_bank_door_spells_it(parts, bundle):
+    content, path = parts.bank_line
+    line = camt.line_at(content, path)
+    assert (line.amount_minor, line.end_to_end_id) == (-847, end_to_end_id(parts.order))
+    for other in ("Stmt/Ntry[2]/NtryDtls/TxDtls[1]", "Stmt[1]/Ntry[2]/NtryDtls[1]/TxDtls[1]"):
+        bundle["bank_line"]["path"] = other
+        assert failure(bundle)[0] is Stage.BANK_LINE
+
+
+def test_bank__the_neighbour_line__is_not_the_payout(bundle):
+    bundle["bank_line"]["path"] = bundle["bank_line"]["path"].replace("Ntry[2]", "Ntry[1]")
+    assert failure(bundle)[0] is Stage.BANK_LINE
+
+
+@pytest.mark.parametrize(
+    ("anchors", "stage"),
+    [
+        (Anchors(registry="0x" + "11" * 20), Stage.DEVICE_KEY),
+        (Anchors(rail="0x" + "11" * 20), Stage.MANDATE),
+        (Anchors(chain_id=1), Stage.MANDATE),
+        (Anchors(committee="0x" + "11" * 20), Stage.ATTESTATION),
+        (Anchors(token="0x" + "11" * 20), Stage.PAYOUT),
+        (Anchors(blocks=frozenset({"0x" + "11" * 32})), Stage.DEVICE_KEY),
+        (Anchors(files=frozenset({"11" * 32})), Stage.BANK_FILE),
+    ],
+)
+def test_anchors__other_than_the_bundle__name_the_stage_that_rests_on_them(bundle, anchors, stage):
+    assert failure(bundle, anchors)[0] is stage
+
+
+def test_anchors__all_as_the_report_prints_them__hold(bundle):
+    trust = verify(bundle, PRODUCTS).trust
+    assert trust == json.loads(json.dumps(trust))
+    anchors = Anchors(
+        blocks=frozenset(trust["blocks"].values()),
+        chain_id=trust["chain_id"],
+        rail=trust["rail"],
+        registry=trust["registry"],
+        committee=trust["committee"],
+        token=trust["token"],
+        files=frozenset(trust["files"]),
+    )
+    report = verify(bundle, PRODUCTS, anchors)
+    assert report.complete
+    assert report.trust["blocks_anchored"] and report.trust["files_anchored"]
+    last = max(trust["blocks"], key=int)
+    fewer = dataclasses.replace(anchors, blocks=anchors.blocks - {trust["blocks"][last]})
+    assert failure(bundle, fewer)[0] is Stage.PAYOUT
+
+
+@pytest.mark.parametrize("upto", ["ledger", "payout", "bank_file", "bank_line"])
+def test_bundle__of_a_payment_on_its_way__holds_as_far_as_it_goes(bundle, upto):
+    names = ["ledger", "payout", "bank_file", "bank_line"]
+    for name in names[names.index(upto) :]:
+        bundle[name] = None
+    report = verify(sealed(bundle), PRODUCTS)
+    assert report.ok and not report.complete
+    assert upto not in [step.stage for step in report.steps]
+
+
+def test_bundle__with_a_hole_in_its_later_parts__is_no_bundle(bundle):
+    bundle["ledger"] = None
+    assert failure(bundle)[0] is Stage.FORMAT
