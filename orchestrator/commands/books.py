@@ -122,10 +122,11 @@ def reconcile(
     from orchestrator.steps.reconcile import reconcile_store
 
     here = home.of(context)
+    store = here.store
     iban = account or here.town.get("safeguarding", {}).get("iban")
     if not iban:
         raise Halt("The rail's bank account is not known: rail.json names none. Give --account.")
-    with here.store.read() as session:
+    with store.read() as session:
         found = reconcile_store(session, "".join(iban.split()).upper())
     told = {"account": iban, **asdict(found)}
     output.show(told, as_json, lambda console: _reconciled(console, told))

@@ -100,6 +100,8 @@ class SmallRail:
         plan = development_plan()
         deployment = deploy(self.testnet.url, build(ROOT, CACHE), plan, self.settings.deployment)
         self.testnet.rpc("evm_setAutomine", False)
+        newest = self.testnet.rpc("eth_getBlockByNumber", "latest", False)
+        self.clock = int(newest["timestamp"], 16)
         self.chain = Chain(self.testnet.url, deployment, build(ROOT, CACHE))
         self.store = Store(self.settings.database)
         keys = self.settings.keys

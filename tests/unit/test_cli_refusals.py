@@ -1,0 +1,98 @@
+"""What cannot be done is said in one sentence with its next step, and never with a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator import cli
+from orchestrator.commands import home, output
+from orchestrator.commands.agreement import micro
+from orchestrator.errors import Halt
+
+CLI = CliRunner()
+READING = (
+    ("trace", "abcdef"), ("rejected",), ("payments",), ("ledger", "balances"), ("ledger", "check"),
+    ("reconcile",), ("status",), ("holes",), ("device", "list"), ("party", "list"),
+    ("agreement", "list"), ("audit", "export", "abcdef", "-o", "x.json"),
+    ("api-key", "add", "someone", "--role", "auditor"), ("device", "retire", "cp-1"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", READING)
+def test_command__no_rail_here__says_so_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CLI.invoke(cli.app, ["--home", str(tmp_path / "none"), *arguments])
+    assert found.exit_code == 2
+    assert "There is no rail at" in found.stderr
+    assert "make demo" in found.stderr
+    assert found.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command__refused_with_json__is_json_on_stdout(tmp_path: Path) -> None:
+    found = CLI.invoke(cli.app, ["--home", str(tmp_path), "payments", "--json"])
+    assert found.exit_code == 2
+    assert json.loads(found.stdout)["error"]["code"] == "halt"
+    assert found.stderr == ""
+
+
+def test_command__bug_of_ours__is_a_sentence_unless_debugging(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_self: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(home.Home, "store", property(broken))
+    found = CLI.invoke(cli.app, ["payments"])
+    assert found.exit_code == 2
+    assert "bug of ours" in found.stderr
+    assert "PROOFRAIL_DEBUG=1" in found.stderr
+    monkeypatch.setenv("PROOFRAIL_DEBUG", "1")
+    found = CLI.invoke(cli.app, ["payments"])
+    assert isinstance(found.exception, KeyError)
+
+
+def test_command__setting_that_cannot_be_used__is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROOFRAIL_FINALITY_BLOCKS", "none")
+    found = CLI.invoke(cli.app, ["payments"])
+    assert found.exit_code == 2
+    assert "PROOFRAIL_FINALITY_BLOCKS" in found.stderr
+
+
+def test_command__home_from_the_environment__is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROOFRAIL_HOME", str(tmp_path / "elsewhere"))
+    assert "elsewhere" in CLI.invoke(cli.app, ["payments"]).stderr
+
+
+def test_plain__control_characters_and_markup__are_shown_not_obeyed() -> None:
+    assert output.plain("a\x1b[31m[red]b\u202e").plain == "a\\x1b[31m[red]b\\u202e"
+
+
+@pytest.mark.parametrize(("minor", "asset", "shown"), [
+    (4_650_000, "tEUR/6", "4.650000 tEUR"), (-472, "EUR/2", "-4.72 EUR"), (0, "EUR/2", "0.00 EUR"),
+    (-1, "tEUR/6", "-0.000001 tEUR"), (10**17 + 1, "EUR/2", "1000000000000000.01 EUR"),
+])  # fmt: skip
+def test_decimal__minor_units__are_exact(minor: int, asset: str, shown: str) -> None:
+    assert output.decimal(minor, asset) == shown
+
+
+@pytest.mark.parametrize(("text", "amount"), [
+    ("0.30", 300_000), ("500.00", 500_000_000), ("1", 10**6), ("0.000001", 1),
+    ("999999999.999999", 999_999_999_999_999),
+])  # fmt: skip
+def test_micro__decimal_text__is_read_exactly(text: str, amount: int) -> None:
+    assert micro(text, "The price") == amount
+
+
+@pytest.mark.parametrize("text", ["0", "0.0000001", "-1", "1e3", "1,5", "", ".5", "NaN", "٣", "1."])
+def test_micro__no_such_amount__is_refused(text: str) -> None:
+    with pytest.raises(Halt, match="no amount in euro"):
+        micro(text, "The price")
