@@ -100,8 +100,6 @@ class SmallRail:
         plan = development_plan()
         deployment = deploy(self.testnet.url, build(ROOT, CACHE), plan, self.settings.deployment)
         self.testnet.rpc("evm_setAutomine", False)
-        newest = self.testnet.rpc("eth_getBlockByNumber", "latest", False)
-        self.clock = int(newest["timestamp"], 16)
         self.chain = Chain(self.testnet.url, deployment, build(ROOT, CACHE))
         self.store = Store(self.settings.database)
         keys = self.settings.keys
@@ -130,7 +128,8 @@ class SmallRail:
         self.store.close()
 
     def mine(self, seconds: int = 1) -> None:
-        self.clock += seconds
+        newest = self.testnet.rpc("eth_getBlockByNumber", "latest", False)
+        self.clock = max(self.clock, int(newest["timestamp"], 16)) + seconds
         self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.clock))
         self.testnet.rpc("evm_mine")
 
