@@ -46,8 +46,9 @@ class DeploymentPlan:
 
     def addresses(self) -> list[str]:
         """Every address that gets a role or pays."""
-        roles = [self.deployer.address, self.steward.address]
-        return [*roles, self.guardian, self.gateway, self.registrar, *(m for m, _ in self.members)]
+        signers = [self.deployer.address, self.steward.address]
+        others = [self.guardian, self.gateway, self.registrar]
+        return signers + others + [member for member, _ in self.members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,8 @@ def _begin(
 ) -> _Run:
     chain_id, genesis = web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
     _refuse_development_keys(plan, chain_id)
-    fresh = {
-        "chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan), "steps": {},
-    }
-    journal = _read(path) or fresh
+    fresh = {"chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan)}
+    journal = _read(path) or {**fresh, "steps": {}}
     if (journal["chain_id"], journal["genesis"]) != (chain_id, genesis):
         raise Halt(
             f"{path} belongs to chain {journal['chain_id']} with genesis {journal['genesis']}, "
@@ -263,7 +262,7 @@ def _wait(web3: Web3, digest: str, refusal: str) -> Any:
 
 
 def _receipt(web3: Web3, digest: str) -> Any:
-    answer = web3.provider.make_request("eth_getTransactionReceipt", [digest])  # type: ignore[arg-type]
+    answer = web3.provider.make_request("eth_getTransactionReceipt", [digest])
     found = answer.get("result")
     if not found:
         return None

@@ -14,9 +14,8 @@ def rejection_counts(session: Session) -> dict[str, int]:
             select(Rejection.reason, func.count()).group_by(Rejection.reason)
         ).all()
     )
-    for reason, count in session.exec(
-        select(Event.reason, func.count()).where(Event.reason != None).group_by(Event.reason)  # noqa: E711
-    ):
+    dropped = select(Event.reason, func.count()).group_by(Event.reason)
+    for reason, count in session.exec(dropped.where(Event.reason != None)):  # noqa: E711
         counts[reason] = counts.get(reason, 0) + count
     return counts
 
