@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 import ape
-import coincurve
 import requests
 from ape.contracts import ContractContainer
 from device_keys import DeviceSigner
@@ -81,8 +80,8 @@ class Stage:
 
     def container(self, name: str) -> ContractContainer:
         made = self.artifacts[name]
-        kind = {"contractName": name, "abi": made.abi,
-                "deploymentBytecode": {"bytecode": made.bytecode}}
+        code = {"bytecode": made.bytecode}
+        kind = {"contractName": name, "abi": made.abi, "deploymentBytecode": code}
         return ContractContainer(ContractType.model_validate(kind))
 
     def deploy(self, name: str, *args: Any, sender: Any = None) -> Any:
@@ -97,14 +96,15 @@ class Stage:
         return self.refusal_args(method, *args, sender=sender)[0]
 
     def refusal_args(self, method: Any, *args: Any, sender: Any) -> tuple[str, tuple[Any, ...]]:
-        call = {"from": sender.address, "to": method.contract.address,
-                "data": Web3.to_hex(method.encode_input(*args)), "gas": hex(16_777_216)}
+        data = Web3.to_hex(method.encode_input(*args))
+        call = {"from": sender.address, "to": method.contract.address, "data": data,
+                "gas": hex(16_777_216)}
         answer = rpc("eth_call", call, "latest")
         if "error" not in answer:
             return "", ()
-        data = bytes.fromhex(answer["error"].get("data", "0x")[2:])
-        name, types = self.errors.get(data[:4], (answer["error"]["message"], []))
-        return name, decode(types, data[4:]) if types else ()
+        found = bytes.fromhex(answer["error"].get("data", "0x")[2:])
+        name, types = self.errors.get(found[:4], (answer["error"]["message"], []))
+        return name, decode(types, found[4:])
 
     # --- time and money
 
@@ -288,8 +288,7 @@ def rpc(method: str, *params: Any) -> dict[str, Any]:
 
 
 def _address(key: bytes) -> str:
-    public = coincurve.PrivateKey(key).public_key.format(compressed=False)[1:]
-    return Web3.to_checksum_address(Web3.keccak(public)[-20:])
+    return Account.from_key(key).address
 
 
 def _selectors(artifacts: dict[str, Any]):
@@ -297,7 +296,5 @@ def _selectors(artifacts: dict[str, Any]):
         for entry in made.abi:
             if entry["type"] == "error":
                 types = [item["type"] for item in entry["inputs"]]
-                if "tuple" in types:
-                    continue
                 signature = f"{entry['name']}({','.join(types)})"
                 yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
