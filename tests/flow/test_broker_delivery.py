@@ -87,7 +87,7 @@ def test_messages__while_the_consumer_is_away__arrive_unflagged_and_in_order(bro
     for body in sent:
         a.publish(body)
     found = take(broker.inlet(), sent[-1])
-    assert [m.body for m in found] == sent
+    assert list(dict.fromkeys(m.body for m in found)) == sent  # QoS 1 may bring one twice
     assert not any(m.retained for m in found)
 
 

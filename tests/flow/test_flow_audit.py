@@ -1,0 +1,114 @@
+"""The bundle of a real payment verifies offline, and no leaf of it can be changed unnoticed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core.audit import Stage, verify
+from orchestrator.core.audit.bundle import sealed
+from orchestrator.edges.store import payments
+from orchestrator.products import products
+
+# the first matching beginning of a field's path names its stage; {own} is the claim's position
+STAGES = (
+    ("version", Stage.FORMAT),
+    ("digest", Stage.FORMAT),
+    ("chain.registry", Stage.DEVICE_KEY),
+    ("chain.committee", Stage.ATTESTATION),
+    ("chain", Stage.MANDATE),
+    ("device", Stage.DEVICE_KEY),
+    ("evidence", Stage.EVIDENCE),
+    ("anchor", Stage.EVIDENCE),
+    ("product", Stage.CLAIM),
+    ("batch.position", Stage.CLAIM),
+    ("batch.claims.{own}.agreement", Stage.MANDATE),
+    ("batch.claims.{own}.sequence", Stage.ATTESTATION),
+    ("batch.claims.{own}", Stage.CLAIM),
+    ("batch", Stage.ATTESTATION),
+    ("mandate", Stage.MANDATE),
+    ("committee", Stage.ATTESTATION),
+    ("settlement", Stage.SETTLEMENT),
+    ("ledger", Stage.LEDGER),
+    ("payout", Stage.PAYOUT),
+    ("bank_file", Stage.BANK_FILE),
+    ("bank_line", Stage.BANK_LINE),
+)
+BASE64 = ("record", "content")
+
+
+@pytest.fixture(scope="module")
+def bundle(rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Exported and verified by the command, far from the rail's home."""
+    for _ in range(2):  # the second payment stands on an anchor, too
+        rail.measure(2)
+        rail.until_reconciled()
+    with rail.store.read() as session:
+        payment = payments.newest_reconciled(session)
+    elsewhere = tmp_path_factory.mktemp("auditor")
+    file = elsewhere / "bundle.json"
+    (exported,) = rail.commands(["audit", "export", payment, "-o", str(file), "--json"])
+    assert exported.returncode == 0, exported.stderr
+    assert json.loads(exported.stdout)["missing"] == []
+    (checked,) = rail.commands(["audit", "verify", str(file), "--json"], home=elsewhere / "none")
+    assert checked.returncode == 0, checked.stderr
+    told = json.loads(checked.stdout)
+    assert told["ok"] and told["complete"]
+    assert not (elsewhere / "none").exists()
+    return json.loads(file.read_bytes())
+
+
+def leaves(value: Any, path: tuple = ()) -> Iterator[tuple[tuple, Any]]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in items:
+            yield from leaves(part, (*path, key))
+    elif value is not None:
+        yield path, value
+
+
+def other(path: tuple, value: Any) -> Any:
+    """Another value of the same form: one bit, digit or character in its middle is another."""
+    if isinstance(value, int):
+        return value + 1
+    if path[-1] in BASE64:
+        data = bytearray(b64decode(value))
+        data[len(data) // 2] ^= 1
+        return b64encode(data).decode()
+    at = max(len(value) // 2, len(value) - 1 if len(value) < 4 else 2)
+    if value.startswith("0x") and ":" not in value:
+        return f"{value[:at]}{int(value[at], 16) ^ 1:x}{value[at + 1 :]}"
+    return value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+
+
+def changed(bundle: dict[str, Any], path: tuple, value: Any) -> dict[str, Any]:
+    tampered = copy.deepcopy(bundle)
+    part = tampered
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return tampered
+
+
+def stage_of(path: tuple, own: int) -> Stage:
+    text = ".".join(map(str, path)) + "."
+    return next(s for start, s in STAGES if text.startswith(start.format(own=own) + "."))
+
+
+@pytest.mark.parametrize("top", list(dict.fromkeys(start.split(".")[0] for start, _ in STAGES)))
+def test_bundle__of_a_real_payment_with_any_leaf_changed__fails_at_its_stage(bundle, top):
+    """Sealed again, so that the digest cannot be what catches it."""
+    own = bundle["batch"]["position"]
+    found = [(path, value) for path, value in leaves(bundle) if path[0] == top]
+    assert found, f"the bundle has nothing under {top}"
+    for path, value in found:
+        tampered = changed(bundle, path, other(path, value))
+        failed = verify(tampered if top == "digest" else sealed(tampered), products()).failed
+        assert failed is not None, path
+        assert failed.stage is stage_of(path, own), (path, value, failed)

@@ -1,0 +1,118 @@
+"""Records become lines of a bank statement, every total adds up, and any id leads to the payment."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import promises
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core import ledger
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import agreements, evidence, payments, transfers
+from scripts.demo import town
+
+PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/town.py agrees
+
+
+@pytest.fixture(scope="module")
+def day(rail: WholeRail) -> WholeRail:
+    """A day of records, paid out and on the bank's statement of the day."""
+    for records in (4, 3):
+        rail.measure(records)
+        rail.until_reconciled()
+    taken = len(_statements(rail))
+    assert rail.stack.bank.close_day()["ok"]
+    rail.until(lambda: len(_statements(rail)) > taken, "the statement of the day")
+    return rail
+
+
+def _statements(rail: WholeRail) -> list[transfers.BankStatement]:
+    with rail.store.read() as session:
+        return [row for row in transfers.statements(session) if row.day is not None]
+
+
+def _readings(record: bytes) -> list[int]:
+    """Registers of a record in mWh, read without any of our adapters."""
+    shown = json.loads(record.split(b"|")[1], parse_float=Decimal, parse_int=Decimal)
+    return [int(reading["RV"] * 1_000_000) for reading in shown["RD"]]
+
+
+def _owed(rail: WholeRail, name: str) -> int:
+    """What a device's records come to by its agreement, in micro-euro."""
+    registers = [_readings(record) for record in rail.sent[name]]
+    if name.startswith("meter"):
+        energy = registers[-1][-1] - registers[0][-1]  # the first reading is where it begins
+    else:
+        energy = sum(readings[-1] - readings[0] for readings in registers)
+    return energy * PRICES[name.split("-")[0]] // 1_000_000
+
+
+def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
+    assert set(day.stages()) == {Stage.RECONCILED}
+    applied = promises.applied_claims(day)
+    found = {
+        day.agreement(name).agreement_id: sum(
+            claim["amount"] for (claim,) in applied.values()
+            if "0x" + claim["agreement"].hex() == day.agreement(name).agreement_id
+        )
+        for name in day.funded
+    }  # fmt: skip
+    assert found == {day.agreement(n).agreement_id: _owed(day, n) for n in day.funded}
+    assert {row.payment_id: row.amount_micro for row in day.all_payments()} == {
+        payment: claim["amount"] for payment, (claim,) in applied.items()
+    }
+    orders = promises.bank_rows(day, "SELECT iban, cents FROM orders")
+    left = 0
+    for payee in town.PAYEES:
+        address = day.stack.party(payee.index).address
+        left += day.stack.chain.view("PaymentRail", "withdrawable", address)
+        paid = sum(row["cents"] for row in orders if row["iban"] == town.iban(payee))
+        (balance,) = promises.bank_rows(
+            day, "SELECT SUM(cents) AS cents FROM lines WHERE account = ?", town.iban(payee)
+        )
+        assert paid == balance["cents"] > 0
+    assert left < len(town.PAYEES) * ledger.MICRO_PER_CENT  # only what makes no whole cent
+    total = sum(row["cents"] for row in orders) * ledger.MICRO_PER_CENT + left
+    assert total == sum(found.values())
+
+
+def test_reconciliation__after_the_bank_closed_its_day__has_no_break_and_no_difference(day):
+    found = day.reconciliation()
+    assert found.breaks == ()
+    assert found.difference_micro == 0
+    assert found.supply_micro == found.balance_cents * ledger.MICRO_PER_CENT
+    promises.assert_all(day)
+
+
+def _ids(rail: WholeRail) -> dict[str, str]:
+    """One id of each kind that leads to a payment that came all the way."""
+    with rail.store.read() as session:
+        payment = payments.by_ids(session, [payments.newest_reconciled(session)])[0]
+        payout = transfers.payout(session, payment.payout_id)
+        ((event, *_), *_) = evidence.of_payments(session, [payment.payment_id])[payment.payment_id]
+        device = agreements.get(session, payment.agreement_id).device
+    return {
+        "event": event.event_id, "payment": payment.payment_id,
+        "settlement": payment.settlement_tx, "payout": payout.payout_id,
+        "EndToEndId": payout.end_to_end_id, "device": device,
+    }  # fmt: skip
+
+
+def test_trace__by_any_kind_of_id__leads_to_the_payment_and_unknown_ids_to_exit_code_1(day):
+    ids = _ids(day)
+    *told, unknown = day.commands(
+        *(["trace", identity, "--json"] for identity in ids.values()),
+        ["trace", "0x" + "ab" * 32, "--json"],
+    )
+    for (kind, identity), said in zip(ids.items(), told, strict=True):
+        assert said.returncode == 0, (kind, said.stderr)
+        found = json.loads(said.stdout)
+        assert found["kind"] == {"EndToEndId": "payout"}.get(kind, kind)
+        assert ids["payment"] in [row["payment_id"] for row in found["payments"]], identity
+    story = json.loads(told[list(ids).index("payment")].stdout)["life"]
+    assert story["events"] and story["statement_lines"] and story["payout"]
+    assert unknown.returncode == 1, unknown.stdout
+    assert "not_found" in unknown.stderr + unknown.stdout

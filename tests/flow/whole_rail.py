@@ -1,0 +1,246 @@
+"""A whole rail for the flow tests: real processes on loopback, a small fleet, people and money."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
+from orchestrator.steps.reconcile import reconcile_store
+from scripts.demo import town
+from scripts.devices.fleet import Fleet
+from scripts.run_bank import BankClient
+from scripts.stack import Stack
+
+DAY_S = 86_400
+PATIENCE_S = 60
+SEED = 11
+FUNDED_CENTS = 200_000
+RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
+ENDED = (Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)
+EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
+COMMAND = Path(sys.executable).with_name("proofrail")
+
+
+class WholeRail:
+    """Two charge points and a meter, enrolled, agreed and funded; beside them one device that was
+    retired and one that nobody enrolled. `unfunded`: enrolled and agreed, without any escrow."""
+
+    def __init__(
+        self, home: Path, *, embedded_broker: bool = True, unfunded: Sequence[str] = ()
+    ) -> None:
+        self.stack = Stack(
+            home, int(time.time()) - 60 * DAY_S, embedded_broker=embedded_broker,
+            environment={"PROOFRAIL_HOLE_PATIENCE_S": "2"},
+        )  # fmt: skip
+        self._unfunded, self._keys = list(unfunded), {}
+        self.fleet: Fleet | None = None
+        self.sent: dict[str, list[bytes]] = defaultdict(list)  # every good record, in order
+
+    def start(self) -> WholeRail:
+        """Everything up, every agreement live and its escrow filled; or nothing is left running."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        stack = self.stack
+        stack.prepare()
+        stack.compile()
+        stack.start_chain()
+        stack.deploy()
+        stack.start_broker()
+        stack.start_bank()
+        self.fleet = Fleet(
+            stack.home, 2, 1, SEED, stack.start_at + DAY_S,
+            (stack.settings.keys / "receipt.pub.pem").read_bytes(),
+        )  # fmt: skip
+        self.enrolled = [*self.fleet.devices, *self._unfunded]
+        for name in (*self._unfunded, RETIRED, UNKNOWN):
+            self.fleet.add(name)
+        self._install()
+        stack.start_oracles()
+        stack.start_rail()
+        self.until(lambda: self._minted() == len(self.enrolled) - len(self._unfunded), "funding")
+
+    def _install(self) -> None:
+        stack, fleet = self.stack, self.fleet
+        passwords = stack.issue_devices(list(fleet.devices))
+        town.settle_in(stack)
+        known = [*self.enrolled, RETIRED]
+        town.enrol(stack, fleet, known)
+        references = town.agree(stack, fleet, known)
+        self.references = dict(zip(known, references, strict=True))
+        stack.office.retire(RETIRED)
+        stack.come_to_the_present()
+        funded = [name for name in self.enrolled if name not in self._unfunded]
+        town.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
+        away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
+        assert not away, f"not let in by the broker: {away}"
+
+    def _minted(self) -> int:
+        with self.store.read() as session:
+            return sum(f.stage == "minted" for f in transfers.all_fundings(session))
+
+    def stop(self) -> None:
+        """Ends every process by its id; safe to call twice."""
+        if self.fleet is not None:
+            self.fleet.close()
+            self.fleet = None
+        self.stack.stop_all()
+
+    # --- waiting
+
+    def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
+        """What `holds` says once it is true; an AssertionError that tells the rail's state else."""
+        deadline = time.monotonic() + seconds
+        while not (found := holds()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds} s in vain: {what}; {self._state()}")
+            time.sleep(0.02)
+        return found
+
+    def _state(self) -> str:
+        with self.store.read() as session:
+            stages = payments.open_counts(session)
+        alive = {n: p.poll() for n, p in self.stack.processes.items()}
+        log = self.stack.home / "logs" / "orchestrator.log"
+        last = log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
+        return f"stages {stages}, exit codes {alive}, log ends: {' / '.join(last)[-1500:]}"
+
+    def receipted(self) -> bool:
+        """Collects receipts, sends again what is owed for 2 s; whether nothing is owed."""
+        for device in self.fleet.devices.values():
+            if device.link is not None:
+                device.collect()
+                device.resend(2)
+        return not any(device.owed() for device in self.fleet.devices.values())
+
+    def until_receipted(self) -> None:
+        self.until(self.receipted, "a receipt for every record")
+
+    def until_claimed(self) -> None:
+        """Every genuine record is in a payment."""
+        self.until(lambda: not self._waiting(), "every record in a payment")
+
+    def until_settled(self) -> None:
+        """Every genuine record is in a payment, and every payment beyond its settlement."""
+        self.until(lambda: not self._waiting() and not self._count(EARLY), "settlement")
+
+    def until_reconciled(self) -> None:
+        """Every genuine record is in a payment, and each of them is on a bank line."""
+        self.until(
+            lambda: not self._waiting() and self._count(ENDED) == self._count(tuple(Stage)),
+            "every payment on a bank line",
+        )
+
+    def _waiting(self) -> bool:
+        with self.store.read() as session:
+            return bool(evidence.agreements_with_unclaimed(session))
+
+    def _count(self, stages: Sequence[str]) -> int:
+        with self.store.read() as session:
+            counts = payments.open_counts(session)
+        return sum(counts.get(stage, 0) for stage in stages)
+
+    # --- acting
+
+    def publish(self, records: int = 1, names: Sequence[str] = ()) -> dict[str, list[bytes]]:
+        """Devices measure and publish; {name: records}. Default: all that are enrolled."""
+        made = {name: self.fleet[name].make_records(records) for name in names or self.funded}
+        for name, batch in made.items():
+            self.sent[name] += batch
+            self.fleet[name].publish(batch)
+        return made
+
+    def measure(self, records: int = 1, names: Sequence[str] = ()) -> dict[str, list[bytes]]:
+        """As `publish`, until every record has its receipt."""
+        made = self.publish(records, names)
+        self.until_receipted()
+        return made
+
+    def kill(self, name: str) -> None:
+        """A power cut for one process."""
+        self.stack.stop(name, signal.SIGKILL)
+
+    def restart_bank(self) -> None:
+        """The bank again, over its own books."""
+        self.stack.bank = BankClient(self.stack.home / "bank")
+        self.stack.bank.start({"accounts": []})
+        self.stack.processes["simulated bank"] = self.stack.bank.process
+
+    # --- looking
+
+    @property
+    def store(self) -> Any:
+        return self.stack.store
+
+    @property
+    def funded(self) -> list[str]:
+        return [name for name in self.enrolled if name not in self._unfunded]
+
+    def stages(self) -> dict[str, int]:
+        """{stage: payments}."""
+        with self.store.read() as session:
+            return payments.open_counts(session)
+
+    def all_payments(self) -> list[payments.Payment]:
+        with self.store.read() as session:
+            return list(pages.payments(session, None, None, None, 10_000))
+
+    def reconciliation(self) -> Any:
+        with self.store.read() as session:
+            return reconcile_store(session, self.stack.safeguarding["iban"])
+
+    def agreement(self, device: str) -> Any:
+        """The store's row of a device's agreement."""
+        with self.store.read() as session:
+            return agreements.by_reference(session, self.references[device])
+
+    def api(self, method: str, path: str, role: str = "operator", **more: Any) -> Any:
+        """A request to the running rail's API under a key of that role."""
+        if role not in self._keys:
+            with self.store.write() as session:
+                self._keys[role] = access.issue_key(session, role, role, "cp-")
+        headers = {"Authorization": f"Bearer {self._keys[role]}"} | more.pop("headers", {})
+        return requests.request(
+            method, self.stack.api_url + path, headers=headers, timeout=30, **more
+        )
+
+    def halted(self) -> dict[str, str]:
+        """{step: why} of the steps that the worker halted."""
+        return self.api("GET", "/v1/status").json()["worker"]["halted"]
+
+    def whole(self) -> bool:
+        """Whether every process runs and no step has halted."""
+        up = all(process.poll() is None for process in self.stack.processes.values())
+        return up and len(self.stack.processes) == 7 and not self.halted()
+
+    def commands(
+        self, *arguments: Sequence[str], home: Path | None = None
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Runs `proofrail` once for each list of arguments, all at once."""
+        environment = {**os.environ, "PROOFRAIL_HOME": str(home or self.stack.home)}
+        started = [
+            subprocess.Popen([COMMAND, *each], env=environment, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for each in arguments
+        ]  # fmt: skip
+        said = [process.communicate(timeout=PATIENCE_S) for process in started]
+        return [
+            subprocess.CompletedProcess(process.args, process.returncode, *out)
+            for process, out in zip(started, said, strict=True)
+        ]
