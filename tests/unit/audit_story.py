@@ -29,7 +29,8 @@ class Story:
     """What `tell` leaves behind: the parts of bundles, and what the tests lie with.
 
     paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
-    signer was of the trust domain that its mandate requires.
+    signer was of the trust domain that its mandate requires. astray: the paid one, with the books
+    and files of another payout to the same payee.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
     """
@@ -37,6 +38,7 @@ class Story:
     paid: Parts
     refused: Parts
     unwanted: Parts
+    astray: Parts
     meter: Device
     before: Device
     key_at: dict[int, tuple[int, bytes, bytes]]
@@ -73,27 +75,81 @@ def tell(node: Node) -> Story:
     deals = _sorted_with_main_in_the_middle(rail, devices)
     first, ours, last = deals
     opened = {deal.id: rail.open(deal) for deal in deals}
-    for deal in (first, ours):
+    seats = [rail.committee_tx, *_open_for_business(rail, (first, ours))]
+    before = Device(main.name, main.key)
+    life, early = _early_life(rail, ours)
+    settled, released = _settle_three(rail, deals, early)
+    unwanted, other_release = _settle_later(rail, first)
+    of_device = {main.id: [enrolments[0], *life]}
+    of_device |= {d.id: [tx] for d, tx in zip(devices[1:], enrolments[1:], strict=True)}
+    wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
+    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release])
+
+    def parts(deal: Deal, skip: int, settlement: str, sequence: int) -> Parts:
+        """The bundle of a deal's records after the first `skip`, the last of which is the anchor."""
+        return Parts(
+            chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
+            committee_proofs=[found[tx] for tx in seats], product="metered_energy",
+            parties={deal.id: (rail.payee, WINDOW) for deal in deals},
+            device_id=deal.device.id,
+            device_proofs=[found[tx] for tx in of_device[deal.device.id]],
+            evidence=[("ocmf", record) for record in deal.records[skip:]],
+            anchor=("ocmf", deal.records[skip - 1]) if skip else None,
+            mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
+            settlement=found[settlement], agreement=deal.id, sequence=sequence, ledger=[],
+        )  # fmt: skip
+
+    unpaid = parts(ours, 1, settled, 2)
+    steps = range(START, START + 16_000, 250)
+    return Story(
+        paid=replace(unpaid, **_money(rail, node, ours, found[released], released)),
+        astray=replace(unpaid, **_money(rail, node, ours, found[other_release], other_release)),
+        refused=parts(last, 0, settled, 1),
+        unwanted=parts(first, 2, unwanted, 2),
+        meter=main,
+        before=before,
+        key_at={at: rail.key_at(main, at) for at in steps},
+    )
+
+
+def _open_for_business(rail: Rail, funded: tuple[Deal, ...]) -> list[str]:
+    """Funds agreements and lets a fifth oracle come and go: the transactions about seats."""
+    for deal in funded:
         rail.fund(deal, 200_000_000)
     fifth = "0x" + "55" * 20
-    seated = rail.send(rail.committee, "seat(address,uint8)", [fifth, 3])
-    unseated = rail.send(rail.committee, "unseat(address)", [fifth])
+    seats = [
+        rail.send(rail.committee, "seat(address,uint8)", [fifth, 3]),
+        rail.send(rail.committee, "unseat(address)", [fifth]),
+    ]
     rail.mine(START + 2_000)
-    ours.records.append(main.record(1, START + 10_000, "100.0"))
+    return seats
+
+
+def _early_life(rail: Rail, ours: Deal) -> tuple[list[str], str]:
+    """(rotation, suspension, resumption; the first settlement) of the main device."""
+    ours.records.append(ours.device.record(1, START + 10_000, "100.0"))
     early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
     rail.mine(START + 11_000)
-    before = Device(main.name, main.key)
-    rotated = rail.rotate(main)
+    life = [rail.rotate(ours.device)]
     rail.mine(START + 12_000)
-    suspended = rail.send(rail.registry, "suspend(bytes32)", [main.id])
+    life.append(rail.send(rail.registry, "suspend(bytes32)", [ours.device.id]))
     rail.mine(START + 13_000)
-    resumed = rail.send(rail.registry, "resume(bytes32)", [main.id])
+    life.append(rail.send(rail.registry, "resume(bytes32)", [ours.device.id]))
     rail.mine(START + 14_000)
-    ours.records += [main.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25")
-                     for n in (2, 3, 4)]  # fmt: skip
+    return life, early
+
+
+def _settle_three(rail: Rail, deals: list[Deal], early: str) -> tuple[str, str]:
+    """(settlement of three claims, release of what it and the early one made pending)."""
+    first, ours, last = deals
+    ours.records += [
+        ours.device.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25") for n in (2, 3, 4)
+    ]
     for deal in (first, last):
-        deal.records += [deal.device.record(1, START + 20_000, "50.0"),
-                         deal.device.record(2, START + 30_000, "62.0")]  # fmt: skip
+        deal.records += [
+            deal.device.record(1, START + 20_000, "50.0"),
+            deal.device.record(2, START + 30_000, "62.0"),
+        ]
     claims = [
         claim_of(first, 1, None, first.records),
         claim_of(ours, 2, ours.records[0], ours.records[1:]),
@@ -104,44 +160,21 @@ def tell(node: Node) -> Story:
     due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
     released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
     rail.mine(START + 50_000)
-    first.records.append(first.device.record(3, START + 51_000, "63.0"))
+    return settled, released
+
+
+def _settle_later(rail: Rail, first: Deal) -> tuple[str, str]:
+    """(a settlement that lacks the domain the mandate requires, the release of a good one)."""
+    first.records.append(first.device.record(3, START + 51_000, "90.0"))
     claim = claim_of(first, 2, first.records[1], first.records[2:])
     unwanted = rail.settle([claim], [ORACLES[n] for n in (0, 1, 3)])
     rail.mine(START + 52_000)
-    hashes_of_device = [enrolments[0], rotated, suspended, resumed]
-    seats = [rail.committee_tx, seated, unseated]
-    wanted = [*seats, *hashes_of_device, *enrolments, *opened.values()]
-    found = proofs(node.url, [*wanted, settled, released, unwanted])
-    parties = {deal.id: (rail.payee, WINDOW) for deal in deals}
-    shared = {
-        "chain_id": 31337, "rail": rail.rail, "registry": rail.registry,
-        "committee": rail.committee, "committee_proofs": [found[tx] for tx in seats],
-        "product": "metered_energy", "settlement": found[settled], "parties": parties,
-    }  # fmt: skip
-    paid = Parts(
-        **shared, device_id=main.id, device_proofs=[found[tx] for tx in hashes_of_device],
-        evidence=[("ocmf", record) for record in ours.records[1:]],
-        anchor=("ocmf", ours.records[0]), mandate=ours.mandate, mandate_signature=ours.signature,
-        opened=found[opened[ours.id]], agreement=ours.id, sequence=2,
-        **_money(rail, node, ours, found[released], released),
-    )  # fmt: skip
-
-    def unpaid(deal: Deal, records: list[bytes]) -> Parts:
-        return Parts(
-            **shared, device_id=deal.device.id,
-            device_proofs=[found[enrolments[devices.index(deal.device)]]],
-            evidence=[("ocmf", record) for record in records], anchor=None,
-            mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
-            agreement=deal.id, sequence=1, ledger=[],
-        )  # fmt: skip
-
-    refused = unpaid(last, last.records)
-    late = replace(
-        unpaid(first, first.records[2:]), settlement=found[unwanted], sequence=2,
-        anchor=("ocmf", first.records[1]),
-    )  # fmt: skip
-    steps = range(START, START + 16_000, 250)
-    return Story(paid, refused, late, main, before, {at: rail.key_at(main, at) for at in steps})
+    good = rail.settle([claim], ORACLES)
+    rail.mine(START + 53_000)
+    due = [rail.settled_at(good) + WINDOW]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 60_000)
+    return unwanted, released
 
 
 def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:

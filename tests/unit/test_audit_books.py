@@ -77,6 +77,13 @@ def test_entry__left_out__is_missed(bundle, place):
     assert failure(bundle)[0] is wanted
 
 
+def test_payout__another_one_to_the_same_payee_with_its_books__names_the_payout():
+    lie = assemble(told().astray)
+    stage, detail = failure(lie)
+    assert stage is Stage.PAYOUT
+    assert "did not release this payment" in detail
+
+
 def swapped(bundle: dict, parts, part: str, old: str, new: str) -> dict:
     """A bank file with other text, and the SHA-256 of that text."""
     content = parts.bank_file if part == "bank_file" else parts.bank_line[0]

@@ -18,6 +18,7 @@ from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
 from orchestrator.core.audit.logs import EVENTS, TOPICS
+from orchestrator.core.audit.reading import unbase64
 from orchestrator.edges.chain.compiler import build
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
@@ -94,6 +95,13 @@ def test_verifier__in_a_fresh_interpreter__loads_no_server_database_or_chain_lib
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+@pytest.mark.parametrize("text", ["TR==", "TQ", "TQ==\n", " TQ==", "T-_=", "é"])
+def test_base64__in_another_spelling__is_refused(text):
+    assert unbase64("TQ==", "a file") == b"M"
+    with pytest.raises(Unproven):
+        unbase64(text, "a file")
 
 
 json_values = st.recursive(
