@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ class Stack:
         keystore.write_private(keys / "receipt.pem", receipt)
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
-    def compile(self) -> None:
+    def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Compiles the contracts, or finds them compiled."""
-        self.artifacts = build(ROOT, CACHE)
+        self.artifacts = build(ROOT, CACHE, watch=watch)
 
     def start_chain(self) -> None:
         """anvil, with its first block in the past, so that device history is plausible."""

@@ -17,7 +17,7 @@ from orchestrator.edges.store import Session, evidence, payments, tallies
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import report, town
-from scripts.demo.checklist import console, done, step
+from scripts.demo.checklist import bar, console, done, step
 from scripts.demo.scenario import Run
 from scripts.deploy import ROOT
 from scripts.devices.faults import Fault
@@ -78,7 +78,7 @@ def start(stack: Stack) -> Fleet:
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
     stack.prepare()
-    step("compiler", lambda: (stack.compile(), f"{len(stack.artifacts)} contracts")[1])
+    compile_contracts(stack)
     step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
     step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")
     step("broker", lambda: (stack.start_broker(),
@@ -96,6 +96,16 @@ def start(stack: Stack) -> Fleet:
     )[1])  # fmt: skip
     step("orchestrator", lambda: (stack.start_rail(), f"API at {stack.api_url}")[1])
     return fleet
+
+
+def compile_contracts(stack: Stack) -> None:
+    """With a bar: the first time it takes as long as the compiler's optimiser does."""
+    begun = time.monotonic()
+    with bar("compiling contracts", 5, brief=True) as reached:
+        stack.compile(lambda ready, _total: reached(ready))
+        reached(5)
+    done("compiler", f"solc through py-solc-x, {len(stack.artifacts)} contracts",
+         time.monotonic() - begun)  # fmt: skip
 
 
 def _install(stack: Stack, fleet: Fleet) -> str:
@@ -188,7 +198,9 @@ def _next(stack: Stack, example: str | None) -> None:
     command = f"PROOFRAIL_HOME={stack.home} .venv/bin/proofrail"
     console.print("\n[bold]One payment, from signature to statement line[/]\n")
     if example:
-        environment = {**os.environ, "PROOFRAIL_HOME": str(stack.home)}
+        environment = {
+            **os.environ, "PROOFRAIL_HOME": str(stack.home), "COLUMNS": str(console.width),
+        }  # fmt: skip
         shown = subprocess.run([ROOT / ".venv" / "bin" / "proofrail", "trace", example],
                                env=environment, capture_output=True, text=True)  # fmt: skip
         console.print(shown.stdout or shown.stderr, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-console = Console(highlight=False)
+# a log file is wider than rich assumes of what is no terminal
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def done(name: str, detail: str, seconds: float) -> None:
@@ -26,12 +28,13 @@ def step(name: str, act: Callable[[], str]) -> None:
 
 
 @contextmanager
-def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar; the yielded function sets how much of `total` is reached."""
+def bar(title: str, total: int, brief: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar; the yielded function sets how much of `total` is reached. brief: it goes
+    when it is full."""
     columns = (
         SpinnerColumn(), TextColumn(f"  {title:<34}"), BarColumn(bar_width=32),
         MofNCompleteColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=False) as progress:
+    with Progress(*columns, console=console, transient=brief) as progress:
         task = progress.add_task(title, total=max(total, 1))
         yield lambda reached: progress.update(task, completed=min(reached, max(total, 1)))

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,17 +65,26 @@ class Artifact:
     deployed_size: int
 
 
-def build(root: Path, cache: Path, folder: str = CONTRACTS) -> dict[str, Artifact]:
+def build(
+    root: Path,
+    cache: Path,
+    folder: str = CONTRACTS,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Artifact]:
     """Every deployable contract under root/folder, by name.
 
     root: the project's folder (holds `contracts/` and `node_modules/`). cache: a folder of ours;
     one file per contract and content of all it imports, so an unchanged tree costs milliseconds
-    and a changed one only what changed. Raises Halt with the compiler's words on an error.
+    and a changed one only what changed. watch: hears (compiled, total) as it goes.
+    Raises Halt with the compiler's words on an error.
     """
     files = sorted((root / folder).rglob("*.sol"))
     found = [one for one in files if _DEPLOYABLE.search(one.read_text())]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the work is in other processes
-        built = list(pool.map(lambda one: _build_file(root, cache, one), found))
+        built = []
+        for group in pool.map(lambda one: _build_file(root, cache, one), found):
+            built.append(group)
+            watch(len(built), len(found))
     return {one.name: one for group in built for one in group}
 
 
