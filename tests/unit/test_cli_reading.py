@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from base64 import b64decode
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +111,17 @@ def test_lists__devices_parties_agreements__show_no_secret() -> None:
     assert {"cp-0001", "cp-0002", "meter-0001"} <= names
     assert {item["name"] for item in told("party", "list")} >= {"Ada Sommer", "Ladepunkt Nord eG"}
     assert {item["stage"] for item in told("agreement", "list")} == {"live"}
+
+
+def test_ledger_check__posting_changed_behind_our_back__exits_1(tmp_path: Path) -> None:
+    copy = tmp_path / "proofrail.sqlite3"
+    with closing(sqlite3.connect(lived().settings.database)) as whole:
+        whole.execute("VACUUM INTO ?", (str(copy),))
+    with closing(sqlite3.connect(copy)) as base, base:
+        base.execute("DROP TRIGGER ledgerposting_no_update")
+        base.execute("UPDATE ledgerposting SET amount_minor = amount_minor + 1 WHERE id = 1")
+    found = CLI.invoke(cli.app, ["--home", str(tmp_path), "ledger", "check", "--json"])
+    assert found.exit_code == 1
+    told = json.loads(found.stdout)
+    assert told["first_broken_entry"] == 1
+    assert "1" in told["sums"].values()
