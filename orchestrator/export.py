@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.audit import Parts, Unproven, assemble
+from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
 from orchestrator.edges.store import Session, agreements, blocks, books, evidence, payments
 from orchestrator.edges.store import transfers as money
@@ -53,7 +53,7 @@ def export(session: Session, payment: str, deployment: Deployment) -> Export:
     parts = gather(session, row, deployment)
     try:
         bundle = assemble(parts)
-    except Unproven as error:
+    except Rejected as error:
         raise Halt(
             f"payment {payment}: what the store holds and what the chain proves differ ({error}). "
             "No bundle was made; run `proofrail trace` on it and compare it with the chain."

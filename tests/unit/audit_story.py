@@ -86,7 +86,7 @@ def tell(node: Node) -> Story:
     found = proofs(node.url, [*wanted, settled, released, unwanted, other_release])
 
     def parts(deal: Deal, skip: int, settlement: str, sequence: int) -> Parts:
-        """The bundle of a deal's records after the first `skip`, the last of which is the anchor."""
+        """The bundle of a deal's records after the first `skip`, whose last is the anchor."""
         return Parts(
             chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
             committee_proofs=[found[tx] for tx in seats], product="metered_energy",

@@ -7,6 +7,7 @@ import rlp
 from audit_node import ANVIL, Node
 from eth_account import Account
 
+from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
 from orchestrator.edges.chain import proof
 from orchestrator.errors import Halt, Retry
@@ -115,7 +116,7 @@ def test_proofs__any_byte_of_a_proof_changed__nothing_is_proven(node):
     for place, item in enumerate(nodes):
         for at in range(0, len(item), 7):
             broken = item[:at] + bytes([item[at] ^ 1]) + item[at + 1 :]
-            with pytest.raises(blocks.Unproven):
+            with pytest.raises(Rejected):
                 blocks.proven(root, found["index"], [*nodes[:place], broken, *nodes[place + 1 :]])
 
 
@@ -134,7 +135,7 @@ def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
         nodes = [*nodes, rlp.encode([b"\x20", b"nobody reads me"])]
     else:
         nodes = nodes[::-1]
-    with pytest.raises(blocks.Unproven):
+    with pytest.raises(Rejected):
         blocks.proven(root, index, nodes)
 
 
@@ -179,16 +180,16 @@ def test_proofs__node_silent_or_transaction_unknown__asks_for_another_try(node):
 
 def test_receipt_logs__transaction_failed__is_unproven():
     failed = rlp.encode([b"", b"\x52\x08", bytes(256), []])
-    with pytest.raises(blocks.Unproven):
+    with pytest.raises(Rejected):
         blocks.receipt_logs(failed)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x80", b"\xc0", b"\x02", b"\xc1\x80", b"\xff" * 9])
 def test_blocks__junk__only_the_declared_error_comes_out(junk):
     for reader in (blocks.receipt_logs, blocks.transaction_call):
-        with pytest.raises(blocks.Unproven):
+        with pytest.raises(Rejected):
             reader(junk)
-    with pytest.raises(blocks.Unproven):
+    with pytest.raises(Rejected):
         blocks.proven(blocks.keccak(junk), 0, [junk])
-    with pytest.raises(blocks.Unproven):
+    with pytest.raises(Rejected):
         _ = blocks.Header(junk).fields

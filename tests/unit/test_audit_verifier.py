@@ -13,7 +13,8 @@ from audit_story import PRODUCTS, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.audit import Anchors, Stage, Unproven, assemble, verify
+from device_adapters.types import Rejected
+from orchestrator.core.audit import Anchors, Stage, assemble, verify
 from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
@@ -68,11 +69,11 @@ def test_key_at__compromise_declared_later_for_an_earlier_time__bars_from_then_o
 
 
 def test_assemble__claim_that_the_settlement_does_not_hold__is_refused(parts):
-    with pytest.raises(Unproven):
+    with pytest.raises(Rejected):
         assemble(dataclasses.replace(parts, sequence=7))
-    with pytest.raises(Unproven):
+    with pytest.raises(Rejected):
         assemble(dataclasses.replace(parts, settlement=parts.payout))
-    with pytest.raises(Unproven, match="not a settlement on the rail"):
+    with pytest.raises(Rejected, match="not a settlement on the rail"):
         assemble(dataclasses.replace(parts, rail="0x" + "11" * 20))
 
 
@@ -100,7 +101,7 @@ def test_verifier__in_a_fresh_interpreter__loads_no_server_database_or_chain_lib
 @pytest.mark.parametrize("text", ["TR==", "TQ", "TQ==\n", " TQ==", "T-_=", "é"])
 def test_base64__in_another_spelling__is_refused(text):
     assert unbase64("TQ==", "a file") == b"M"
-    with pytest.raises(Unproven):
+    with pytest.raises(Rejected):
         unbase64(text, "a file")
 
 

@@ -1,7 +1,6 @@
 """The auditor: what a bundle must hold, and a verifier that needs nothing but the bundle."""
 
 from .assemble import Parts, assemble
-from .blocks import Unproven
 from .bundle import VERSION
 from .case import Anchors
 from .verifier import Report, Stage, Step, verify
@@ -13,7 +12,6 @@ __all__ = [
     "Report",
     "Stage",
     "Step",
-    "Unproven",
     "assemble",
     "verify",
 ]

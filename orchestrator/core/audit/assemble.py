@@ -14,7 +14,7 @@ from oracles.types import Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 
-from .blocks import Header, Unproven, proven, receipt_logs
+from .blocks import Header, proven, receipt_logs, unproven
 from .bundle import MANDATE, VERSION, sealed
 from .logs import events
 from .reading import unhex
@@ -64,7 +64,7 @@ class Parts:
 
 
 def assemble(parts: Parts) -> dict[str, Any]:
-    """A sealed bundle, JSON-ready. Raises Unproven if the settlement's proof is not of a `settle`
+    """A sealed bundle, JSON-ready. Raises Rejected if the settlement's proof is not of a `settle`
     call that holds the claim (agreement, sequence)."""
     _, claims, signatures = settle_call(
         _value(parts.settlement, "transaction"), unhex(parts.rail.lower(), "rail", 20)
@@ -105,7 +105,7 @@ def _position(claims: Sequence[Claim], parts: Parts) -> int:
     for place, claim in enumerate(claims):
         if (claim.agreement, claim.sequence) == (parts.agreement, parts.sequence):
             return place
-    raise Unproven("the settlement holds no claim of that agreement and sequence")
+    raise unproven("the settlement holds no claim of that agreement and sequence")
 
 
 def _settlement(parts: Parts, claims: Sequence[Claim], position: int) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _settlement(parts: Parts, claims: Sequence[Claim], position: int) -> dict[st
     )
     settled = [arguments for name, arguments in logs if name == "Settled"]
     if len(settled) != 1:
-        raise Unproven(f"the settlement's receipt holds {len(settled)} Settled logs")
+        raise unproven(f"the settlement's receipt holds {len(settled)} Settled logs")
     at, packed = settled[0][3:5]
     outcomes = [_outcome(parts, claim, at, packed, place) for place, claim in enumerate(claims)]
     leaves = [

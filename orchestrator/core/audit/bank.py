@@ -12,7 +12,7 @@ from lxml import etree
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
 
-from .blocks import Unproven
+from .blocks import unproven
 from .case import Case
 from .reading import unbase64, unhex
 from .settlement import payout_entry
@@ -33,13 +33,13 @@ def bank_file(case: Case) -> str:
         if _texts(order, "PmtId", "EndToEndId") == [wanted]
     ]
     if len(orders) != 1:
-        raise Unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted}")
+        raise unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted}")
     amounts = _under(orders[0], "Amt", "InstdAmt")
     if [_cents(amount) for amount in amounts] != [case.cents]:
-        raise Unproven("the order to the bank is not for the payout's amount")
+        raise unproven("the order to the bank is not for the payout's amount")
     ibans = _texts(orders[0], "CdtrAcct", "Id", "IBAN")
     if [payout_account(iban) for iban in ibans] != [case.account]:
-        raise Unproven("the order to the bank is not for the account named on chain")
+        raise unproven("the order to the bank is not for the account named on chain")
     return f"{case.cents} cents to {ibans[0]}, EndToEndId {wanted}"
 
 
@@ -50,31 +50,31 @@ def bank_line(case: Case) -> str:
     entry = line if _name(line) == "Ntry" else _ancestor(line, "Ntry")
     wanted = end_to_end_id(_order(case))
     if _texts(line, "Refs", "EndToEndId") != [wanted]:
-        raise Unproven(f"the line does not carry EndToEndId {wanted}")
+        raise unproven(f"the line does not carry EndToEndId {wanted}")
     amounts = _under(line, "Amt") or _under(line, "AmtDtls", "TxAmt", "Amt") or _under(entry, "Amt")
     if [_cents(amount) for amount in amounts] != [case.cents]:
-        raise Unproven("the line is not for the payout's amount")
+        raise unproven("the line is not for the payout's amount")
     if {*_texts(entry, "CdtDbtInd"), *_texts(line, "CdtDbtInd")} != {"DBIT"}:
-        raise Unproven("the line is not a debit")
+        raise unproven("the line is not a debit")
     if "BOOK" not in (_texts(entry, "Sts", "Cd") or _texts(entry, "Sts")):
-        raise Unproven("the line is not booked")
+        raise unproven("the line is not booked")
     if _texts(entry, "RvslInd") not in ([], ["false"], ["0"]) or _under(line, "RtrInf"):
-        raise Unproven("the line is a reversal or a return")
+        raise unproven("the line is a reversal or a return")
     payout_entry(case)
     return f"{case.cents} cents booked, {told['path']}"
 
 
 def _document(case: Case, told: dict[str, str], what: str) -> Any:
-    """The root element of a file whose SHA-256 is the stated one; raises Unproven."""
+    """The root element of a file whose SHA-256 is the stated one; raises Rejected."""
     content = unbase64(told["content"], what)
     if sha256(content).hexdigest() != unhex(told["sha256"], f"{what}'s SHA-256", 32).hex():
-        raise Unproven(f"{what} does not have the SHA-256 that is stated")
+        raise unproven(f"{what} does not have the SHA-256 that is stated")
     case.file(told["sha256"].removeprefix("0x"), what)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
         return etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        raise Unproven(f"{what} is not XML") from error
+        raise unproven(f"{what} is not XML") from error
 
 
 def _order(case: Case) -> bytes:
@@ -102,20 +102,20 @@ def _texts(element: Any, *names: str) -> list[str]:
 
 
 def _cents(amount: Any) -> int:
-    """Cents of an amount element in euro; raises Unproven for others."""
+    """Cents of an amount element in euro; raises Rejected for others."""
     if amount.get("Ccy") != "EUR" or not _AMOUNT.fullmatch(_text(amount)):
-        raise Unproven("an amount is not in euro and cents")
+        raise unproven("an amount is not in euro and cents")
     try:
         return int(Decimal(_text(amount)) * 100)
     except InvalidOperation as error:
-        raise Unproven("an amount cannot be read") from error
+        raise unproven("an amount cannot be read") from error
 
 
 def _ancestor(element: Any, name: str) -> Any:
     for above in element.iterancestors():
         if _name(above) == name:
             return above
-    raise Unproven(f"the line does not stand within {name}")
+    raise unproven(f"the line does not stand within {name}")
 
 
 def _at(document: Any, path: str) -> Any:
@@ -125,12 +125,12 @@ def _at(document: Any, path: str) -> Any:
     """
     found = next(document.iterchildren(etree.Element), None)
     if found is None or not _PATH.fullmatch(path):
-        raise Unproven("the line's path is not a path of local names")
+        raise unproven("the line's path is not a path of local names")
     for name, number in _STEP.findall(path):
         children = _under(found, name)
         counted = name in _COUNTED or len(children) > 1
         place = int(number or 1)
         if counted != bool(number) or place > len(children):
-            raise Unproven(f"the statement has no line at {path}")
+            raise unproven(f"the statement has no line at {path}")
         found = children[place - 1]
     return found

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 import rlp
 import sha3
 from rlp.exceptions import RLPException
 
+from device_adapters.types import Rejected
+
 HEADER_FIELDS = 21  # Osaka: up to requestsHash (EIP-7685)
 _TRANSACTIONS_ROOT, _RECEIPTS_ROOT, _NUMBER, _TIMESTAMP = 4, 5, 8, 11
 
 
-class Unproven(Exception):
-    """Bytes that do not prove what they should; the message says why. Caught by the verifier."""
+class Proof(StrEnum):
+    """The one reason of this package: the detail says what does not hold."""
+
+    UNPROVEN = "unproven"
+
+
+def unproven(detail: str) -> Rejected:
+    """Bytes that do not prove what they should; `verify` turns it into a failed step."""
+    return Rejected(Proof.UNPROVEN, detail)
 
 
 def keccak(data: bytes) -> bytes:
@@ -27,13 +37,13 @@ def keccak(data: bytes) -> bytes:
 
 
 def rlp_list(data: bytes, what: str) -> list:
-    """`data` as an RLP list of byte strings and lists; raises Unproven where it is not one."""
+    """`data` as an RLP list of byte strings and lists; raises Rejected where it is not one."""
     try:
         items = rlp.decode(data)
     except RLPException as error:
-        raise Unproven(f"{what} is not RLP") from error
+        raise unproven(f"{what} is not RLP") from error
     if isinstance(items, bytes):
-        raise Unproven(f"{what} is not an RLP list")
+        raise unproven(f"{what} is not an RLP list")
     return items
 
 
@@ -47,7 +57,7 @@ class Header:
     def fields(self) -> list[bytes]:
         fields = rlp_list(self.raw, "the block header")
         if len(fields) != HEADER_FIELDS or not all(isinstance(f, bytes) for f in fields):
-            raise Unproven(f"the block header does not have {HEADER_FIELDS} fields")
+            raise unproven(f"the block header does not have {HEADER_FIELDS} fields")
         return fields
 
     @property
@@ -83,13 +93,13 @@ class Log:
 def proven(root: bytes, index: int, nodes: Sequence[bytes]) -> bytes:
     """The value at position `index` under `root`; every node must lie on the way, in order.
 
-    Raises Unproven. Nodes beside the way would be bytes that nobody checks. Nodes shorter than
+    Raises Rejected. Nodes beside the way would be bytes that nobody checks. Nodes shorter than
     32 bytes would stand inside their parent; transactions and receipts are always longer.
     """
     way, expected = _nibbles(rlp.encode(index)), root
     for place, node in enumerate(nodes):
         if keccak(node) != expected:
-            raise Unproven(f"node {place} of the trie proof is not the one its parent names")
+            raise unproven(f"node {place} of the trie proof is not the one its parent names")
         items = rlp_list(node, f"node {place} of the trie proof")
         if len(items) == 17 and way:
             expected, way = items[way[0]], way[1:]
@@ -100,13 +110,13 @@ def proven(root: bytes, index: int, nodes: Sequence[bytes]) -> bytes:
         expected, way = items[1], way[len(path) :]
         if leaf and not way and place == len(nodes) - 1:
             return expected
-    raise Unproven("the trie proof does not lead from the block's root to that position")
+    raise unproven("the trie proof does not lead from the block's root to that position")
 
 
 def _short_node(items: list, place: int) -> tuple[list[int], bool]:
     """(nibbles of the path, whether it is a leaf) of a two-item node (hex-prefix encoding)."""
     if len(items) != 2 or not all(isinstance(item, bytes) and item for item in items):
-        raise Unproven(f"node {place} of the trie proof is no node of a trie")
+        raise unproven(f"node {place} of the trie proof is no node of a trie")
     flag, *path = _nibbles(items[0])
     return (path if flag & 1 else path[1:]), bool(flag & 2)
 
@@ -116,14 +126,14 @@ def _nibbles(data: bytes) -> list[int]:
 
 
 def receipt_logs(receipt: bytes) -> list[Log]:
-    """The logs of a consensus receipt, in order; raises Unproven if the transaction failed."""
+    """The logs of a consensus receipt, in order; raises Rejected if the transaction failed."""
     fields = rlp_list(_payload(receipt), "the receipt")
     if len(fields) != 4 or fields[0] != b"\x01":
-        raise Unproven("the receipt is not that of a successful transaction")
+        raise unproven("the receipt is not that of a successful transaction")
     try:
         return [Log(address, tuple(topics), data) for address, topics, data in fields[3]]
     except (TypeError, ValueError) as error:
-        raise Unproven("the receipt's logs are malformed") from error
+        raise unproven("the receipt's logs are malformed") from error
 
 
 # Where `to` and the call data stand in each kind of transaction (EIP-2718 type byte).
@@ -131,14 +141,14 @@ _CALL_FIELDS = {0: (3, 5), 1: (4, 6), 2: (5, 7), 3: (5, 7), 4: (5, 7)}
 
 
 def transaction_call(transaction: bytes) -> tuple[bytes, bytes]:
-    """(called address, call data) of a consensus transaction of any type; raises Unproven."""
+    """(called address, call data) of a consensus transaction of any type; raises Rejected."""
     kind = 0 if transaction[:1] >= b"\xc0" else int.from_bytes(transaction[:1], "big")
     fields = rlp_list(_payload(transaction), "the transaction")
     if kind not in _CALL_FIELDS:
-        raise Unproven(f"transactions of type {kind} are not known")
+        raise unproven(f"transactions of type {kind} are not known")
     to, data = _CALL_FIELDS[kind]
     if len(fields) <= data:
-        raise Unproven("the transaction is malformed")
+        raise unproven("the transaction is malformed")
     return fields[to], fields[data]
 
 

@@ -10,7 +10,7 @@ import json
 from hashlib import sha256
 from typing import Any
 
-from .blocks import Unproven
+from .blocks import unproven
 
 VERSION = 1
 
@@ -97,13 +97,13 @@ LATER_PARTS = ("ledger", "payout", "bank_file", "bank_line")
 
 
 def check_shape(bundle: Any) -> None:
-    """Raises Unproven where a field is missing, unknown or of another type."""
+    """Raises Rejected where a field is missing, unknown or of another type."""
     _check(bundle, SHAPE, "bundle")
     if bundle["version"] != VERSION:
-        raise Unproven(f"version {bundle['version']} is not known; this verifier reads {VERSION}")
+        raise unproven(f"version {bundle['version']} is not known; this verifier reads {VERSION}")
     present = [bundle[part] is not None for part in LATER_PARTS]
     if present != sorted(present, reverse=True):
-        raise Unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
+        raise unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
 
 
 def digest(bundle: dict[str, Any]) -> str:
@@ -124,13 +124,13 @@ def _check(value: Any, shape: Any, where: str) -> None:
             _check(value, shape.shape, where)
     elif isinstance(shape, list):
         if type(value) is not list:
-            raise Unproven(f"{where} is not a list")
+            raise unproven(f"{where} is not a list")
         for place, item in enumerate(value):
             _check(item, shape[0], f"{where}[{place}]")
     elif isinstance(shape, dict):
         if type(value) is not dict or value.keys() != shape.keys():
-            raise Unproven(f"{where} does not have the fields {', '.join(shape)}")
+            raise unproven(f"{where} does not have the fields {', '.join(shape)}")
         for key, part in shape.items():
             _check(value[key], part, f"{where}.{key}")
     elif type(value) is not shape:
-        raise Unproven(f"{where} is not of type {shape.__name__}")
+        raise unproven(f"{where} is not of type {shape.__name__}")

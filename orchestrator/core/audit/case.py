@@ -10,7 +10,7 @@ from device_adapters.types import Event
 from oracles.types import Claim, Terms
 
 from . import logs
-from .blocks import Header, Log, Unproven, proven, receipt_logs
+from .blocks import Header, Log, proven, receipt_logs, unproven
 from .reading import unhex, whole
 
 
@@ -60,13 +60,13 @@ class Case:
         return unhex(self.bundle["chain"][contract], f"chain.{contract}", 20)
 
     def receipt(self, proof: dict[str, Any], what: str) -> tuple[Header, list[Log]]:
-        """The block and the logs that a receipt proof leads to; raises Unproven."""
+        """The block and the logs that a receipt proof leads to; raises Rejected."""
         header = self._header(proof, what)
         nodes = [unhex(node, f"a node of {what}") for node in proof["receipt"]]
         return header, receipt_logs(proven(header.receipts_root, proof["index"], nodes))
 
     def transaction(self, proof: dict[str, Any], what: str) -> bytes:
-        """The consensus bytes that a transaction proof leads to; raises Unproven."""
+        """The consensus bytes that a transaction proof leads to; raises Rejected."""
         header = self._header(proof, what)
         nodes = [unhex(node, f"a node of {what}") for node in proof["transaction"]]
         return proven(header.transactions_root, proof["index"], nodes)
@@ -90,14 +90,14 @@ class Case:
         for proof in proofs:
             place = (self._header(proof, what).number, proof["index"])
             if place <= before:
-                raise Unproven(f"{what} is not in the order of the chain")
+                raise unproven(f"{what} is not in the order of the chain")
             here = [
                 (name, arguments)
                 for name, arguments in self.events_of(proof, contract, what)
                 if name in names and subject in (None, arguments[0])
             ]
             if not here:
-                raise Unproven(f"{what} has a receipt that says nothing of it")
+                raise unproven(f"{what} has a receipt that says nothing of it")
             found, before = found + here, place
         return found
 
@@ -106,12 +106,12 @@ class Case:
         header = Header(unhex(proof["header"], f"the header of {what}"))
         block = "0x" + header.hash.hex()
         if block != proof["block"]:
-            raise Unproven(f"{what}: the header does not hash to block {proof['block']}")
+            raise unproven(f"{what}: the header does not hash to block {proof['block']}")
         if self.blocks.setdefault(header.number, block) != block:
-            raise Unproven(f"{what}: two blocks of the bundle have the number {header.number}")
+            raise unproven(f"{what}: two blocks of the bundle have the number {header.number}")
         known = {item.lower() for item in self.anchors.blocks}
         if known and block not in known:
-            raise Unproven(f"{what}: block {header.number} ({block}) is not among the anchors")
+            raise unproven(f"{what}: block {header.number} ({block}) is not among the anchors")
         return header
 
     def file(self, sha256_hex: str, what: str) -> None:
@@ -119,4 +119,4 @@ class Case:
         self.files.append(sha256_hex)
         known = {item.lower().removeprefix("0x") for item in self.anchors.files}
         if known and sha256_hex not in known:
-            raise Unproven(f"{what}: the file {sha256_hex} is not among the anchors")
+            raise unproven(f"{what}: the file {sha256_hex} is not among the anchors")

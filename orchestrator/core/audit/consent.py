@@ -8,13 +8,14 @@ from typing import Any
 from eth_abi import encode
 from eth_abi.exceptions import EncodingError
 
+from device_adapters.types import Rejected
 from oracles.attest import batch_digest, claim_hash, recover
 from oracles.merkle import evidence_root
 from oracles.rules import derive_claim
 from oracles.types import Agreement, Batch, Claim, Terms
 from orchestrator.core.identity import payment_id
 
-from .blocks import Unproven, keccak
+from .blocks import keccak, unproven
 from .case import Case
 from .reading import unhex, whole
 
@@ -46,11 +47,11 @@ def claim(case: Case) -> str:
     """The claim is what the product's rules derive from exactly these records."""
     batch = case.bundle["batch"]
     if not 0 <= batch["position"] < len(batch["claims"]):
-        raise Unproven("the batch has no claim at that position")
+        raise unproven("the batch has no claim at that position")
     case.claim = _claim(batch["claims"][batch["position"]])
     rules = case.products.get(case.bundle["product"])
     if rules is None:
-        raise Unproven(f"the product {case.bundle['product']!r} is not known")
+        raise unproven(f"the product {case.bundle['product']!r} is not known")
     _compare(case, rules)
     case.claim_hash = claim_hash(case.claim)
     case.payment = "0x" + payment_id(case.claim.agreement, case.claim.sequence).hex()
@@ -63,13 +64,13 @@ def mandate(case: Case) -> str:
     fields = mandate["fields"]
     agreement = mandate_hash(fields)
     if agreement != case.claim.agreement:
-        raise Unproven("the mandate's hash is not the claim's agreement")
+        raise unproven("the mandate's hash is not the claim's agreement")
     if unhex(fields["device"], "mandate.device") != case.device_id:
-        raise Unproven("the mandate is about another device")
+        raise unproven("the mandate is about another device")
     digest = keccak(b"\x19\x01" + _domain(case, "proofrail", "rail") + agreement)
     signature = unhex(mandate["signature"], "mandate.signature", 65)
     if recover(digest, signature).lower() != fields["payer"]:
-        raise Unproven("the mandate is not signed by its payer")
+        raise unproven("the mandate is not signed by its payer")
     opened = [
         arguments[1:]
         for name, arguments in case.events_of(mandate["opened"], "rail", "mandate.opened")
@@ -80,7 +81,7 @@ def mandate(case: Case) -> str:
         *(fields["expiry"], fields["firstCounter"], unhex(fields["terms"], "mandate.terms")),
     )
     if opened != [agreed]:
-        raise Unproven("the rail did not open this agreement in that transaction")
+        raise unproven("the rail did not open this agreement in that transaction")
     return f"agreement 0x{agreement.hex()} signed by {fields['payer']}"
 
 
@@ -96,18 +97,18 @@ def attestation(case: Case) -> str:
     ]
     strangers = [signer for signer in case.signers if signer not in seats]
     if strangers:
-        raise Unproven(f"a signature is of {strangers[0]}, who has no seat in the committee")
+        raise unproven(f"a signature is of {strangers[0]}, who has no seat in the committee")
     if case.signers != sorted(set(case.signers)):
-        raise Unproven("the signers are not in ascending order, each once")
+        raise unproven("the signers are not in ascending order, each once")
     domains = {seats[signer] for signer in case.signers}
     if len(case.signers) < case.quorum:
-        raise Unproven(f"{len(case.signers)} signatures where {case.quorum} are a quorum")
+        raise unproven(f"{len(case.signers)} signatures where {case.quorum} are a quorum")
     if len(domains) < case.anchors.min_domains:
-        raise Unproven(f"the signers come from {len(domains)} trust domain(s)")
+        raise unproven(f"the signers come from {len(domains)} trust domain(s)")
     required = case.bundle["mandate"]["fields"]["requiredDomain"]
     refused = case.bundle["settlement"]["refusal"] != 0  # perhaps for just this: it cost nothing
     if required and required not in domains and not refused:
-        raise Unproven(f"no signer is of trust domain {required}, which the mandate requires")
+        raise unproven(f"no signer is of trust domain {required}, which the mandate requires")
     return f"{len(case.signers)} of {len(seats)} oracles from {len(domains)} trust domains"
 
 
@@ -130,18 +131,18 @@ def _compare(case: Case, rules: Terms) -> None:
         )
     for part in parts:
         if getattr(derived, part) != getattr(case.claim, part):
-            raise Unproven(f"the claim's {part} is not what the records give")
+            raise unproven(f"the claim's {part} is not what the records give")
 
 
 def _terms_are_agreed(case: Case) -> bool:
     try:
         return mandate_hash(case.bundle["mandate"]["fields"]) == case.claim.agreement
-    except Unproven:
+    except Rejected:
         return False
 
 
 def read_claims(case: Case) -> list[Claim]:
-    """The claims of the batch, in order; raises Unproven where a field does not fit its type."""
+    """The claims of the batch, in order; raises Rejected where a field does not fit its type."""
     return [_claim(told) for told in case.bundle["batch"]["claims"]]
 
 
@@ -153,7 +154,7 @@ def mandate_hash(fields: dict[str, Any]) -> bytes:
     try:
         return keccak(encode(["bytes32", *kinds], [_MANDATE_TYPE, *values]))
     except EncodingError as error:
-        raise Unproven("a number of the mandate does not fit its type") from error
+        raise unproven("a number of the mandate does not fit its type") from error
 
 
 def _value(value: Any, kind: str, name: str) -> Any:
@@ -214,12 +215,12 @@ def _seats(case: Case) -> dict[str, int]:
             seats[member] = arguments[1]
         elif name == "MemberUnseated":
             if seats.pop(member, None) is None:
-                raise Unproven("the committee's history has a gap")
+                raise unproven("the committee's history has a gap")
         elif name == "MemberBarred":
             barred.add(member)
         if name in ("MemberSeated", "MemberUnseated") and arguments[-1] != len(seats):
-            raise Unproven("the committee's history has a gap")
+            raise unproven("the committee's history has a gap")
     if not seats:
-        raise Unproven("the committee's history seats nobody")
+        raise unproven("the committee's history seats nobody")
     case.quorum = len(seats) - (len(seats) - 1) // 3
     return {member: domain for member, domain in seats.items() if member not in barred}

@@ -10,7 +10,7 @@ from device_adapters import registry
 from device_adapters.keys import genuine
 from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected
 
-from .blocks import Unproven
+from .blocks import unproven
 from .case import Case
 from .reading import unbase64, unhex
 
@@ -32,11 +32,11 @@ def device_key(case: Case) -> str:
     proofs = case.bundle["device"]["history"]
     case.history = case.history_of(proofs, "registry", _LIFE, case.device_id)
     if not case.history or case.history[0][0] != "DeviceEnrolled":
-        raise Unproven("the registry's history does not begin with the device's enrolment")
+        raise unproven("the registry's history does not begin with the device's enrolment")
     for event in _readable(case.bundle["evidence"]):
         signed_by = [key for key in _keys(case.history) if genuine(event.signed, key)]
         if signed_by and key_at(case.history, event.observed_at_ms // 1000) not in signed_by:
-            raise Unproven(f"record {event.counter} is signed by a key not valid at its time")
+            raise unproven(f"record {event.counter} is signed by a key not valid at its time")
     return f"{len(case.history)} registry events of device 0x{case.device_id.hex()}"
 
 
@@ -44,7 +44,7 @@ def evidence(case: Case) -> str:
     """Each record is genuine: signed by the device over exactly these bytes."""
     records = case.bundle["evidence"]
     if not records:
-        raise Unproven("there is no evidence")
+        raise unproven("there is no evidence")
     case.events = [_genuine(case, record, f"record {n}") for n, record in enumerate(records)]
     if case.bundle["anchor"] is not None:
         case.anchor = _genuine(case, case.bundle["anchor"], "the anchor record")
@@ -55,12 +55,12 @@ def events(case: Case) -> str:
     """The counters rise by one from record to record, and the anchor comes before them."""
     counters = [event.counter for event in case.events]
     if counters != list(range(counters[0], counters[0] + len(counters))):
-        raise Unproven(f"the counters have a gap or are out of order: {counters[:20]}")
+        raise unproven(f"the counters have a gap or are out of order: {counters[:20]}")
     if case.anchor is not None and case.anchor.counter >= counters[0]:
-        raise Unproven("the anchor record does not come before the claim's records")
+        raise unproven("the anchor record does not come before the claim's records")
     unbillable = next((event for event in case.events if event.not_billable), None)
     if unbillable is not None:
-        raise Unproven(f"record {unbillable.counter}: {', '.join(unbillable.not_billable)}")
+        raise unproven(f"record {unbillable.counter}: {', '.join(unbillable.not_billable)}")
     return f"counters {counters[0]} to {counters[-1]}"
 
 
@@ -86,7 +86,7 @@ def _keys(history: History) -> list[DeviceKey]:
 def _key(arguments: tuple[Any, ...]) -> DeviceKey:
     curve, x, y = arguments[1:4]
     if curve >= len(_CURVES):
-        raise Unproven(f"curve {curve} of the registry is not known")
+        raise unproven(f"curve {curve} of the registry is not known")
     return DeviceKey(_CURVES[curve], int.from_bytes(x, "big"), int.from_bytes(y, "big"))
 
 
@@ -96,7 +96,7 @@ def _readable(records: Sequence[dict[str, str]]) -> list[Event]:
     for record in records:
         try:
             found.append(_read(record, "record"))
-        except Unproven:
+        except Rejected:
             continue
     return found
 
@@ -105,23 +105,23 @@ def _read(record: dict[str, str], what: str) -> Event:
     body = unbase64(record["record"], what)
     # a seal's spelling can change under a valid signature: the name of the record is its hash
     if "0x" + sha256(body).hexdigest() != record["sha256"]:
-        raise Unproven(f"{what} does not have the SHA-256 that names it")
+        raise unproven(f"{what} does not have the SHA-256 that names it")
     message = Message(protocol=record["protocol"], device="", body=body, source="file")
     outcomes = registry.read(message)
     if len(outcomes) != 1 or isinstance(outcomes[0], Rejected):
-        raise Unproven(f"{what} cannot be read: {outcomes[0] if outcomes else 'empty'}")
+        raise unproven(f"{what} cannot be read: {outcomes[0] if outcomes else 'empty'}")
     if outcomes[0].evidence != body:
-        raise Unproven(f"{what} holds bytes beside the record")
+        raise unproven(f"{what} holds bytes beside the record")
     return outcomes[0]
 
 
 def _genuine(case: Case, record: dict[str, str], what: str) -> Event:
     event = _read(record, what)
     if event.device_id != case.device_id:
-        raise Unproven(f"{what} is of device {event.device}, not of the enrolled one")
+        raise unproven(f"{what} is of device {event.device}, not of the enrolled one")
     key = key_at(case.history, event.observed_at_ms // 1000)
     if isinstance(key, str):
-        raise Unproven(f"{what}: the device was {key} at its time")
+        raise unproven(f"{what}: the device was {key} at its time")
     if not genuine(event.signed, key):
-        raise Unproven(f"{what} is not signed by the device's key of its time")
+        raise unproven(f"{what} is not signed by the device's key of its time")
     return event

@@ -8,7 +8,7 @@ from typing import Any
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
-from .blocks import Log, Unproven, keccak
+from .blocks import Log, keccak, unproven
 
 # name: (indexed arguments, the others), in the order of the declaration: indexed ones come first
 EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -41,7 +41,7 @@ TOPICS = {
 def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
     """(event name, arguments) of the known events that `address` (20 bytes) emitted, in order.
 
-    Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex. Raises Unproven
+    Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex. Raises Rejected
     where a contract speaks one of our events with other data than declared.
     """
     found = []
@@ -55,8 +55,8 @@ def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ..
 def _arguments(name: str, log: Log) -> tuple[Any, ...]:
     indexed, others = EVENTS[name]
     if len(log.topics) != len(indexed) + 1:
-        raise Unproven(f"a {name} log has {len(log.topics) - 1} indexed arguments")
+        raise unproven(f"a {name} log has {len(log.topics) - 1} indexed arguments")
     try:
         return (*decode(indexed, b"".join(log.topics[1:])), *decode(others, log.data))
     except (DecodingError, OverflowError) as error:
-        raise Unproven(f"a {name} log holds other data than declared") from error
+        raise unproven(f"a {name} log holds other data than declared") from error

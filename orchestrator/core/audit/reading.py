@@ -6,34 +6,34 @@ import base64
 import binascii
 import re
 
-from .blocks import Unproven
+from .blocks import unproven
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 
 
 def unhex(text: str, what: str, size: int | None = None) -> bytes:
-    """The bytes of lower-case 0x-hex; Unproven where it is none or has not `size` bytes."""
+    """The bytes of lower-case 0x-hex; Rejected where it is none or has not `size` bytes."""
     if not _HEX.fullmatch(text):
-        raise Unproven(f"{what} is not lower-case 0x-hex")
+        raise unproven(f"{what} is not lower-case 0x-hex")
     data = bytes.fromhex(text[2:])
     if size is not None and len(data) != size:
-        raise Unproven(f"{what} has {len(data)} bytes, not {size}")
+        raise unproven(f"{what} has {len(data)} bytes, not {size}")
     return data
 
 
 def unbase64(text: str, what: str) -> bytes:
-    """The bytes of padded base64 in its one canonical spelling; Unproven where it is none."""
+    """The bytes of padded base64 in its one canonical spelling; Rejected where it is none."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Unproven(f"{what} is not base64") from error
+        raise unproven(f"{what} is not base64") from error
     if base64.b64encode(data).decode() != text:
-        raise Unproven(f"{what} is not canonical base64")
+        raise unproven(f"{what} is not canonical base64")
     return data
 
 
 def whole(number: int, bits: int, what: str) -> int:
-    """`number` if it fits into an unsigned integer of so many bits, else Unproven."""
+    """`number` if it fits into an unsigned integer of so many bits, else Rejected."""
     if not 0 <= number < 1 << bits:
-        raise Unproven(f"{what} does not fit into {bits} bits")
+        raise unproven(f"{what} does not fit into {bits} bits")
     return number

@@ -12,7 +12,7 @@ from oracles.types import Claim
 from orchestrator.core import ledger as books
 from orchestrator.errors import Halt
 
-from .blocks import Unproven, keccak, transaction_call
+from .blocks import keccak, transaction_call, unproven
 from .case import Case
 from .consent import read_claims
 from .reading import unhex, whole
@@ -32,20 +32,20 @@ def settlement(case: Case) -> str:
     transaction = case.transaction(told, "the settlement")
     case.settlement_tx = "0x" + keccak(transaction).hex()
     if settle_call(transaction, case.address("rail")) != _signed_batch(case):
-        raise Unproven("the settlement's call is not the batch that the oracles signed")
+        raise unproven("the settlement's call is not the batch that the oracles signed")
     root, product, packed = _settled(case, told)
     if product != case.bundle["mandate"]["fields"]["product"]:
-        raise Unproven("the settlement is of another product")
+        raise unproven("the settlement is of another product")
     at = batch["position"] * OUTCOME_BYTES
     amount = whole(told["amount_micro"], 48, "settlement.amount_micro").to_bytes(6, "big")
     refusal = whole(told["refusal"], 8, "settlement.refusal").to_bytes(1, "big")
     if len(packed) != len(batch["claims"]) * OUTCOME_BYTES:
-        raise Unproven("the settlement has not one outcome for each claim")
+        raise unproven("the settlement has not one outcome for each claim")
     if packed[at : at + OUTCOME_BYTES] != amount + refusal:
-        raise Unproven("the amount or the refusal is not what the settlement says of this claim")
+        raise unproven("the amount or the refusal is not what the settlement says of this claim")
     path = [unhex(node, "settlement.path", 32) for node in told["path"]]
     if not climbs(_leaf(case), path, root):
-        raise Unproven("the outcome does not lead to the settlement's root")
+        raise unproven("the outcome does not lead to the settlement's root")
     return f"{told['amount_micro']} micro-euro, refusal {told['refusal']}, in {case.settlement_tx}"
 
 
@@ -56,10 +56,10 @@ def ledger(case: Case) -> str:
         _check_entry(told)
     kinds = [told["kind"] for told in entries]
     if kinds != [kind for kind in _KINDS if kind in kinds]:
-        raise Unproven(f"the ledger's entries are others, or in another order: {kinds}")
+        raise unproven(f"the ledger's entries are others, or in another order: {kinds}")
     settled = [_entry(told) for told in entries if told["kind"] == "settled"]
     if settled not in _expected_settled(case):
-        raise Unproven("the ledger does not hold the entry that the settlement's outcome asks for")
+        raise unproven("the ledger does not hold the entry that the settlement's outcome asks for")
     return f"{len(entries)} entries"
 
 
@@ -75,12 +75,12 @@ def payout(case: Case) -> str:
         if name == "Redeemed" and arguments[0] == order
     ]
     if len(redeemed) != 1:
-        raise Unproven("the token did not redeem that payout order in that transaction")
+        raise unproven("the token did not redeem that payout order in that transaction")
     _, holder, beneficiary, case.account, case.cents = redeemed[0]
     if (holder, beneficiary) != (case.bundle["chain"]["rail"], payee):
-        raise Unproven("the payout order is not from the rail to the payee")
+        raise unproven("the payout order is not from the rail to the payee")
     if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
-        raise Unproven("the payout order is for less than was released")
+        raise unproven("the payout order is for less than was released")
     _booked(case, "released", lambda ref: books.released(ref, payee, released))
     source = books.withdrawable(payee)
     _booked(case, "redeemed", lambda ref: books.redeemed(told["order"], source, case.cents))
@@ -88,20 +88,20 @@ def payout(case: Case) -> str:
 
 
 def payout_entry(case: Case) -> None:
-    """The ledger's entry for the bank's debit of this payout; raises Unproven."""
+    """The ledger's entry for the bank's debit of this payout; raises Rejected."""
     order = case.bundle["payout"]["order"]
     _booked(case, "payout_booked", lambda ref: books.payout_booked(order, case.cents))
 
 
 def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list[bytes]]:
-    """(product, claims, signatures) of a `settle` call on `rail`; raises Unproven for others."""
+    """(product, claims, signatures) of a `settle` call on `rail`; raises Rejected for others."""
     called, data = transaction_call(transaction)
     if called != rail or data[:4] != SETTLE_SELECTOR:
-        raise Unproven("the transaction is not a settlement on the rail")
+        raise unproven("the transaction is not a settlement on the rail")
     try:
         (product, claims), signatures = decode(_SETTLE, data[4:])
     except (DecodingError, OverflowError) as error:
-        raise Unproven("the settlement's call cannot be decoded") from error
+        raise unproven("the settlement's call cannot be decoded") from error
     return product, [Claim(*claim) for claim in claims], list(signatures)
 
 
@@ -126,7 +126,7 @@ def _settled(case: Case, told: dict[str, Any]) -> tuple[bytes, str, bytes]:
         if name == "Settled"
     ]
     if len(events) != 1:
-        raise Unproven(f"the settlement's receipt holds {len(events)} Settled logs")
+        raise unproven(f"the settlement's receipt holds {len(events)} Settled logs")
     _, root, product, _, packed = events[0]
     return root, product, packed
 
@@ -147,11 +147,11 @@ def _check_entry(told: dict[str, Any]) -> None:
             entry.kind, entry.ref, [(p.account, p.asset, p.amount_minor) for p in entry.postings]
         )
     except Halt as error:
-        raise Unproven(f"the ledger's entry {told['kind']} does not balance") from error
+        raise unproven(f"the ledger's entry {told['kind']} does not balance") from error
     if rebuilt != entry:
-        raise Unproven(f"the ledger's entry {told['kind']} has another id")
+        raise unproven(f"the ledger's entry {told['kind']} has another id")
     if books.chain_hash(told["previous"], entry) != told["hash"]:
-        raise Unproven(f"the ledger's entry {told['kind']} does not have its hash")
+        raise unproven(f"the ledger's entry {told['kind']} does not have its hash")
 
 
 def _entry(told: dict[str, Any]) -> books.Entry:
@@ -181,11 +181,11 @@ def _released(case: Case, told: dict[str, Any], payee: str) -> int:
         and arguments[1] >= outcome["amount_micro"]
     ]
     if len(amounts) != 1:
-        raise Unproven("the rail did not release this payment in that transaction")
+        raise unproven("the rail did not release this payment in that transaction")
     return amounts[0]
 
 
 def _booked(case: Case, kind: str, expected: Any) -> None:
     found = [_entry(told) for told in case.bundle["ledger"] if told["kind"] == kind]
     if len(found) != 1 or found[0] != expected(found[0].ref):
-        raise Unproven(f"the ledger does not hold the entry {kind} that the payout asks for")
+        raise unproven(f"the ledger does not hold the entry {kind} that the payout asks for")

@@ -13,7 +13,7 @@ from device_adapters.types import Rejected
 from oracles.types import Terms
 
 from . import bank, consent, device, settlement
-from .blocks import Unproven
+from .blocks import Proof, unproven
 from .bundle import check_shape, digest
 from .case import Anchors, Case
 
@@ -83,10 +83,9 @@ _EXPECTED = {
     Stage.ATTESTATION: "committee",
     Stage.PAYOUT: "token",
 }
-# Beside Unproven: what libraries raise on bytes that are not what they should be. Anything else
+# Beside Rejected: what libraries raise on bytes that are not what they should be. Anything else
 # is our own bug and must be seen.
 _MALFORMED = (
-    Rejected,
     DecodingError,
     EncodingError,
     ValueError,
@@ -122,8 +121,8 @@ def _step(stage: Stage, check: Callable[[Case], str], case: Case) -> Step:
     try:
         _hold_against_anchors(stage, case)
         return Step(stage, True, check(case))
-    except Unproven as error:
-        return Step(stage, False, str(error))
+    except Rejected as error:
+        return Step(stage, False, error.detail if error.reason is Proof.UNPROVEN else str(error))
     except _MALFORMED as error:
         return Step(stage, False, f"malformed: {type(error).__name__}: {error}"[:500])
 
@@ -135,7 +134,7 @@ def _format(case: Case) -> str:
 
 def _seal(case: Case) -> str:
     if case.bundle["digest"] != digest(case.bundle):
-        raise Unproven("the digest is not that of the bundle")
+        raise unproven("the digest is not that of the bundle")
     return f"digest {case.bundle['digest']}"
 
 
@@ -147,10 +146,10 @@ def _hold_against_anchors(stage: Stage, case: Case) -> None:
     part = case.bundle["payout"] if name == "token" else case.bundle["chain"]
     expected = getattr(case.anchors, name)
     if expected is not None and part[name] != expected.lower():
-        raise Unproven(f"the {name} is {part[name]}, not {expected.lower()}")
+        raise unproven(f"the {name} is {part[name]}, not {expected.lower()}")
     chain_id = case.anchors.chain_id
     if stage is Stage.MANDATE and chain_id not in (None, case.bundle["chain"]["id"]):
-        raise Unproven(f"the chain is {case.bundle['chain']['id']}, not {chain_id}")
+        raise unproven(f"the chain is {case.bundle['chain']['id']}, not {chain_id}")
 
 
 def _trust(case: Case) -> dict[str, Any]:
