@@ -21,6 +21,8 @@ from typing import Any
 
 import structlog
 import uvicorn
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from device_adapters.inlets import Inlet
 from orchestrator.core.receipt import Receipts
@@ -148,7 +150,8 @@ def _log(path: Path) -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            # without the frames' variables: they hold tokens and keys
+            ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=path.open("a", buffering=1)),

@@ -149,7 +149,7 @@ def show(stack: Stack, fleet: Fleet) -> list[str]:
 
 
 def _conclude(stack: Stack, run: Run) -> list[str]:
-    sent = sum(len(device.outcomes) for device in run.fleet.devices.values())
+    answers = run.fleet.totals()
     with stack.store.read() as session:
         reconciliation = reconcile_store(session, stack.safeguarding["iban"])
         down = payments.count_facts(session, "%bank is down%")
@@ -158,7 +158,7 @@ def _conclude(stack: Stack, run: Run) -> list[str]:
         notes, wrong = survived(session, run, down, lied)
         report.faults(run, notes)
         wrong += report.unmet(run)
-        wrong += report.totals(session, sent, reconciliation)
+        wrong += report.totals(session, answers, reconciliation)
         example = payments.newest_reconciled(session)
     _next(stack, example)
     return wrong
@@ -170,9 +170,11 @@ def survived(
     """Rows for what is not a rejection, and what was not seen although it happened."""
     holes, counts = evidence.all_holes(session), tallies.rejection_counts(session)
     ok, bad = "[green]survived[/]", "[red]NOT SEEN[/]"
-    facts = [
+    strangers = [
         ("a device that nobody enrolled", counts.get("device_unknown", 0), "device_unknown"),
         ("a device that was retired", counts.get("device_retired", 0), "device_retired"),
+    ]
+    facts = [
         ("a retained record", _not_taken(session, run, Fault.RETAINED),
          "retained, or the broker refused it"),
         ("a record on another device's topic", _not_taken(session, run, Fault.FOREIGN_TOPIC),
@@ -182,8 +184,10 @@ def survived(
         ("an oracle that was down", down, f"quorum of the other three, {down} payments"),
         ("an oracle that lied", lied, f"its signature did not count, {lied} payments"),
     ]
-    rows = [(words, ok if seen else bad, why) for words, seen, why in facts]
-    return rows, [f"{words}: not seen" for words, seen, _ in facts if not seen]
+    no = "[green]rejected[/]"
+    rows = [(words, no if seen else bad, f"{why} ({seen})") for words, seen, why in strangers]
+    rows += [(words, ok if seen else bad, why) for words, seen, why in facts]
+    return rows, [f"{words}: not seen" for words, seen, _ in strangers + facts if not seen]
 
 
 def _not_taken(session: Session, run: Run, fault: Fault) -> bool:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
+from orchestrator.core.receipt import ACCEPTED
 from orchestrator.core.reconcile import Reconciliation
 from orchestrator.edges.store import Session, books, payments, tallies, transfers
 from orchestrator.products import products
@@ -46,13 +47,22 @@ def euro(amount_micro: int) -> str:
     return f"{sign}{digits[:-6]}.{digits[-6:]} €"
 
 
-def totals(session: Session, sent: int, reconciliation: Reconciliation) -> list[str]:
-    """Totals per stage as a table; returns what does not add up (nothing, in a healthy rail)."""
-    sums = _sums(session)
+def totals(
+    session: Session, answers: Counter[str], reconciliation: Reconciliation
+) -> list[str]:
+    """Totals per stage as a table; returns what does not add up (nothing, in a healthy rail).
+
+    answers: the devices' own count of signed receipts by outcome.
+    """
+    sums = _sums(session) | {
+        "receipts": answers.total() - answers["unreceipted"],
+        "no receipt": answers["unreceipted"],
+        "receipts accepted": answers[ACCEPTED],
+    }  # fmt: skip
     table = Table(title="Totals per stage", title_justify="left")
     for column in ("stage", "count", "amount", "adds up with"):
         table.add_column(column, justify="left" if column in ("stage", "adds up with") else "right")
-    for row in _rows(sums, sent):
+    for row in _rows(sums):
         table.add_row(*row)
     console.print(table)
     wrong = [text for text, holds in _checks(sums, reconciliation) if not holds]
@@ -91,11 +101,12 @@ def _sums(session: Session) -> dict[str, int]:
     }
 
 
-def _rows(s: dict[str, int], sent: int) -> list[tuple[str, str, str, str]]:
+def _rows(s: dict[str, int]) -> list[tuple[str, str, str, str]]:
     cent = ledger.MICRO_PER_CENT
     kwh = f"{s['energy'] // 1_000_000}.{s['energy'] % 1_000_000:06d} kWh"
     return [
-        ("records published", f"{sent}", "", "every one holds a signed receipt"),
+        ("records with a receipt", f"{s['receipts']}", "", "accepted + refused"),
+        ("  refused, by a reason", f"{s['receipts'] - s['receipts accepted']}", "", ""),
         ("events stored", f"{s['events stored']}", "", "claimed + dropped + waiting"),
         ("  in claims", f"{s['events claimed']}", kwh, ""),
         ("  dropped by a rule", f"{s['events dropped']}", "", "each by its reason"),
@@ -112,6 +123,9 @@ def _checks(s: dict[str, int], reconciliation: Reconciliation) -> list[tuple[str
     cent = ledger.MICRO_PER_CENT
     events = s["events claimed"] + s["events dropped"] + s["events waiting"]
     return [
+        ("every record a device kept has its signed receipt", s["no receipt"] == 0),
+        ("records accepted, as devices count = events stored",
+         s["receipts accepted"] == s["events stored"]),
         ("events stored = claimed + dropped + waiting", s["events stored"] == events),
         ("settled = paid out + below a cent", s["settled"] == s["paid"] * cent
          + s["withdrawable"] + s["pending"]),
