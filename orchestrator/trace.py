@@ -63,14 +63,6 @@ def trace(session: Session, text: str, shown: int = SHOWN) -> dict[str, Any]:
     }
 
 
-def trace_if_any(session: Session, text: str) -> dict[str, Any]:
-    """As `trace`, or {} where the id leads to nothing or to several things."""
-    try:
-        return trace(session, text)
-    except Rejected:
-        return {}
-
-
 def find(session: Session, text: str) -> lookup.Found:
     """The one thing that `text` names. Raises Rejected with a TraceFault."""
     matches = lookup.found_by(session, text)

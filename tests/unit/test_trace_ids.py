@@ -11,7 +11,7 @@ from small_rail import START, has_anvil, lived
 
 from device_adapters.types import Rejected
 from orchestrator.edges.store import evidence, tables
-from orchestrator.trace import TraceFault, trace, trace_if_any
+from orchestrator.trace import TraceFault, trace
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
@@ -174,9 +174,3 @@ def test_trace__refused_by_the_contract__shows_the_settlement_and_the_reason() -
     life = traced(lived().payments()["cp-0002 waiting_for_funds"])["life"]
     assert life["settlement"]["refusal"] == "escrow_short"
     assert life["ledger"] == []
-
-
-def test_trace_if_any__nothing__is_empty() -> None:
-    with lived().store.read() as session:
-        assert trace_if_any(session, "nobody-has-it") == {}
-        assert trace_if_any(session, "cp-0001")["kind"] == "device"
