@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from device_adapters.inlets import Inlet, receipts_topic
 from device_adapters.types import Message
@@ -14,6 +14,8 @@ from orchestrator.errors import Retry
 from orchestrator.intake import Intake, Outcome
 
 _PATIENCE_S = 0.5
+_RECORDS_PER_RECEIPT = 1_000  # so that no receipt outgrows what a broker or a device takes
+_T = TypeVar("_T")
 
 
 class InletLoop:
@@ -40,7 +42,7 @@ class InletLoop:
 
     def _take(self, messages: Sequence[Message]) -> None:
         try:
-            outcomes = self._patiently(messages)
+            outcomes = self._patiently(lambda: self._intake.take(messages))
         except Exception as bug:
             self._log.error("intake failed", messages=len(messages), error=str(bug), exc_info=True)
             self._one_by_one(messages, bug)
@@ -48,14 +50,18 @@ class InletLoop:
         if outcomes is None:
             return
         self.taken += sum(map(len, outcomes))
-        self._inlet.publish_many(self._signed(messages, outcomes))
+        try:
+            self._inlet.publish_many(self._signed(messages, outcomes))
+        except Exception as bug:  # all is stored: a device without a receipt sends again
+            self._log.error("receipts failed", error=str(bug), exc_info=True)
         self._inlet.ack(messages)
 
-    def _patiently(self, messages: Sequence[Message]) -> list[list[Outcome]] | None:
+    def _patiently(self, work: Callable[[], _T]) -> _T | None:
+        """What the work gives once chain and store are there; None if told to stop before."""
         while not self._stop.is_set():
             try:
-                return self._intake.take(messages)
-            except Retry as delay:  # chain or store are away: the broker keeps the messages
+                return work()
+            except Retry as delay:  # the broker keeps the messages
                 self._log.info("intake waits", reason=str(delay))
                 self._stop.wait(_PATIENCE_S)
         return None
@@ -66,19 +72,26 @@ class InletLoop:
             for message in messages:
                 self._take([message])
             return
-        self._intake.put_aside(messages[0], str(bug))
-        self._inlet.ack(messages)
+        try:
+            self._patiently(lambda: self._intake.put_aside(messages[0], str(bug)))
+        except Exception as second:  # not acknowledged: the broker keeps what we could not
+            self._log.error("message not kept", error=str(second), exc_info=True)
+            return
+        if not self._stop.is_set():
+            self._inlet.ack(messages)
 
     def _signed(
         self, messages: Sequence[Message], outcomes: Sequence[Sequence[Outcome]]
     ) -> list[tuple[str, bytes]]:
-        """One receipt per device and batch, to the topic whose owner the broker vouched for."""
+        """Receipts by device, each to the topic whose owner the broker vouched for."""
         by_device: dict[str, list[Outcome]] = defaultdict(list)
         for message, found in zip(messages, outcomes, strict=True):
             if message.device:
                 by_device[message.device] += found
         at = int(self._now())
         return [
-            (receipts_topic(device), self._receipts.sign(device, found, at))
+            (receipts_topic(device), self._receipts.sign(device, found[start : start + many], at))
+            for many in (_RECORDS_PER_RECEIPT,)
             for device, found in by_device.items()
+            for start in range(0, len(found), many)
         ]

@@ -67,8 +67,10 @@ class Intake:
         events = [item for _, found in records for item in found if isinstance(item, Event)]
         doubts = dict(zip(map(id, events), verify_events(events, self._keyring), strict=True))
         genuine = [e for e in events if doubts[id(e)] is None]
+        # asked before the write: a slow node must hold up no other writer
+        current = {device: self._agreement_of(device) for device in {e.device_id for e in genuine}}
         with self._store.write() as session:
-            verdicts = self._screen(session, genuine)
+            verdicts = self._screen(session, genuine, current)
             rows = _Rows(int(now))
             outcomes = [
                 [rows.outcome(message, item, doubts.get(id(item)), verdicts.get(id(item)))
@@ -88,14 +90,13 @@ class Intake:
                 protocol=message.protocol, reason=INTERNAL_ERROR, detail=error, body=message.body,
             )])  # fmt: skip
 
-    def _screen(self, session: Session, events: list[Event]) -> dict[int, _Judged]:
+    def _screen(
+        self, session: Session, events: list[Event], current: dict[bytes, Agreement | None]
+    ) -> dict[int, _Judged]:
         by_device: dict[bytes, list[Event]] = defaultdict(list)
         for event in events:
             by_device[event.device_id].append(event)
-        known = evidence.known_contents(
-            session, [("0x" + e.device_id.hex(), e.counter) for e in events]
-        )
-        current = {device: self._agreement_of(device) for device in by_device}
+        known = evidence.known_contents(session, ["0x" + e.event_id.hex() for e in events])
         claimed = agreements.last_counters(
             session, ["0x" + a.agreement.hex() for a in current.values() if a]
         )

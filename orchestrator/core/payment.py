@@ -48,6 +48,7 @@ class Fact(StrEnum):
     UNDERIVABLE = "underivable"  # the rules refuse the run
     ATTESTED = "attested"  # a quorum signed
     DOUBTED = "doubted"  # the oracles refuse for good
+    STALE = "stale"  # its signatures are missing, or are a quorum no longer
     SETTLED = "settled"  # applied by a settlement in a block
     SHORT = "short"  # the contract refused: escrow or cap leaves too little now
     FUNDED = "funded"  # escrow or cap changed: worth another try
@@ -83,12 +84,18 @@ _MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
     # settle() is open to any caller: a stranger may be faster than our own sender
     (Stage.VERIFIED, Fact.SETTLED): (Stage.SETTLED, None),
     (Stage.ATTESTED, Fact.SETTLED): (Stage.SETTLED, None),
+    (Stage.ATTESTED, Fact.STALE): (Stage.VERIFIED, Effect.ATTEST),
     (Stage.ATTESTED, Fact.SHORT): (Stage.WAITING_FOR_FUNDS, None),
     (Stage.ATTESTED, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.ATTESTED, Fact.LAPSED): (Stage.EXPIRED, None),
     # into a new batch: its old batch was settled without it
     (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.VERIFIED, Effect.ATTEST),
     (Stage.WAITING_FOR_FUNDS, Fact.SETTLED): (Stage.SETTLED, None),
+    # whatever we thought of it: a signed batch can be handed in again, and the chain decides
+    (Stage.RECEIVED, Fact.SETTLED): (Stage.SETTLED, None),
+    (Stage.REJECTED, Fact.SETTLED): (Stage.SETTLED, None),
+    (Stage.EXPIRED, Fact.SETTLED): (Stage.SETTLED, None),
+    (Stage.REFUSED, Fact.SETTLED): (Stage.SETTLED, None),
     (Stage.WAITING_FOR_FUNDS, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.WAITING_FOR_FUNDS, Fact.LAPSED): (Stage.EXPIRED, None),
     # a refusal stands in a block too: it can be orphaned, and is then tried again
@@ -112,6 +119,9 @@ _MAIN = (
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
+# anyone may hand in an old batch again: a claim that waits for a new batch is then refused in the
+# old one, which says nothing new of it
+_NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED)
 
 # Stages at which a fact is already known or comes too late: it changes nothing.
 _KNOWN: dict[Fact, tuple[Stage, ...]] = {
@@ -119,12 +129,15 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.UNDERIVABLE: (Stage.REJECTED, Stage.EXPIRED),
     Fact.ATTESTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
     Fact.DOUBTED: (*_MAIN[2:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED),
+    Fact.STALE: (),
     Fact.SETTLED: _BEYOND_CHAIN,
-    Fact.SHORT: (Stage.WAITING_FOR_FUNDS, *_BEYOND_CHAIN, Stage.EXPIRED, Stage.REFUSED),
+    Fact.SHORT: (
+        *_NOT_IN_A_BATCH, Stage.WAITING_FOR_FUNDS, *_BEYOND_CHAIN, Stage.EXPIRED, Stage.REFUSED,
+    ),
     Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED),
-    Fact.REFUSED: (Stage.REFUSED, *_BEYOND_CHAIN, Stage.EXPIRED),
+    Fact.REFUSED: (*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN, Stage.EXPIRED),
     # an orphaned block is noticed for all its payments; those tried again already stay as they are
-    Fact.ORPHANED: (Stage.ATTESTED, Stage.EXPIRED),
+    Fact.ORPHANED: (*_NOT_IN_A_BATCH, Stage.ATTESTED, Stage.EXPIRED),
     Fact.FINAL: (*_MAIN[4:], Stage.DISPUTED, Stage.REFUNDED),
     Fact.LAPSED: (*_MAIN[3:], *_ENDED, Stage.DISPUTED),
     Fact.DISPUTED: (Stage.DISPUTED, Stage.REFUNDED, Stage.PAID_OUT, Stage.RECONCILED),

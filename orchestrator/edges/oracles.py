@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import requests
 
-from device_adapters.types import Rejected
+from device_adapters.types import Reason, Rejected
 from oracles.attest import recover
 from oracles.types import Attestation, Doubt
 from oracles.wire import Answer, Request, read_answer, write_request
@@ -23,7 +23,7 @@ class OracleDoor:
     address: str  # checksummed signing address
     domain: int
     url: str
-    token: str
+    token: str = field(repr=False)
     timeout_s: int = 20
 
     def ask(self, request: Request) -> Answer:
@@ -37,7 +37,7 @@ class OracleDoor:
             )  # fmt: skip
             if reply.status_code != 200:
                 raise Retry(f"oracle {self.name} answered {reply.status_code}: {reply.text[:200]}")
-            return read_answer(reply.content)
+            return _sensible(read_answer(reply.content), len(request.claims))
         except requests.RequestException as error:
             raise Retry(f"oracle {self.name} is not reached: {type(error).__name__}") from error
         except Rejected as nonsense:
@@ -54,23 +54,31 @@ class OracleDoor:
         return Attestation(signer, answer.signature) if signer == self.address else None
 
 
-def ask_all(doors: Sequence[OracleDoor], request: Request) -> list[Answer | Retry]:
-    """Everybody's answer at once, in order; one that is down costs nobody else time."""
+def _sensible(answer: Answer, claims: int) -> Answer:
+    """Refusals, of claims that it was asked about, or a signature: anything else is nonsense."""
+    if bool(answer.refusals) == (answer.signature is not None):
+        raise Rejected(Reason.MALFORMED, "neither a signature nor refusals, or both")
+    if any(refusal.index >= claims for refusal in answer.refusals):
+        raise Rejected(Reason.MALFORMED, f"it refuses more than the {claims} claims asked about")
+    return answer
 
-    def ask(door: OracleDoor) -> Answer | Retry:
+
+def ask_all(
+    doors: Sequence[OracleDoor], requests: Sequence[Request]
+) -> list[Answer | Retry]:
+    """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
+
+    def ask(door: OracleDoor, request: Request) -> Answer | Retry:
         try:
             return door.ask(request)
         except Retry as silence:
             return silence
 
     with ThreadPoolExecutor(max_workers=max(len(doors), 1)) as pool:
-        return list(pool.map(ask, doors))
+        return list(pool.map(ask, doors, requests))
 
 
-def lacking(answers: Sequence[Answer | Retry]) -> set[int]:
-    """Claims for which somebody lacks the evidence."""
-    return {
-        refusal.index
-        for answer in answers if isinstance(answer, Answer)
-        for refusal in answer.refusals if refusal.reason == Doubt.EVIDENCE_MISSING
-    }  # fmt: skip
+def lacking(answer: Answer | Retry) -> set[int]:
+    """Claims for which this oracle lacks the evidence."""
+    refusals = answer.refusals if isinstance(answer, Answer) else ()
+    return {refusal.index for refusal in refusals if refusal.reason == Doubt.EVIDENCE_MISSING}

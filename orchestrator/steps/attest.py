@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device_adapters.types import Message
 from oracles.attest import batch_digest
-from oracles.quorum import Reached, reached
+from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, Doubt
 from oracles.wire import Answer, Request
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
-from orchestrator.edges.store import add_new, agreements, evidence, payments
+from orchestrator.edges.store import agreements, evidence, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.collect import anchor_of
@@ -25,6 +25,7 @@ from orchestrator.steps.collect import anchor_of
 # refusals that time or evidence may cure; every other one is the oracle's last word
 _PASSING = (Doubt.EVIDENCE_MISSING, Doubt.SEQUENCE_UNEXPECTED, Doubt.UNAUTHORISED)
 _PATIENCE_S = (1, 2, 5, 15, 60)
+_EVIDENCE_BYTES = 4 * 1024 * 1024  # sent along at once: an oracle's request has its limit
 
 _Row = tuple[payments.Payment, agreements.Agreement]
 
@@ -36,7 +37,7 @@ class _Round:
     batch: Batch
     digest: bytes
     answers: list[Answer | Retry]
-    result: Reached | None
+    result: Reached | Missing
     signed: dict[str, Attestation]  # oracle name -> its valid attestation
 
 
@@ -55,28 +56,47 @@ def attest(rail: Rail) -> int:
 def _attest(rail: Rail, product: str, rows: list[_Row]) -> int:
     rows = sorted(rows, key=lambda item: item[0].agreement_id)
     asked = _ask(rail, product, rows)
-    if asked.result is not None:
+    if isinstance(asked.result, Reached):
         _keep(rail, rows, asked)
         return len(rows)
     refused = {r.index for a in asked.answers if isinstance(a, Answer) for r in a.refusals}
-    if not refused or len(rows) == 1:
+    unsigned = asked.result.required_domains
+    lame = {n for n, (_, of) in enumerate(rows) if of.required_domain in unsigned} - refused
+    if len(rows) == 1 or not (refused or 0 < len(lame) < len(rows)):
         _give_up(rail, rows, asked)
         return 0
-    clean = [row for index, row in enumerate(rows) if index not in refused]
-    doubtful = [rows[index] for index in sorted(refused)]
+    if lame:  # the only domain that may sign for them is away: their neighbours go on
+        _give_up(rail, [rows[index] for index in sorted(lame)], asked)
+    clean = [row for index, row in enumerate(rows) if index not in refused | lame]
     kept = _attest(rail, product, clean) if clean else 0
-    return kept + sum(_attest(rail, product, [row]) for row in doubtful)
+    return kept + sum(_attest(rail, product, [rows[index]]) for index in sorted(refused))
 
 
 def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
-    claims = tuple(claim_of_row(row) for row, _ in rows)
-    answers = ask_all(rail.oracles, Request(product, claims))
-    missing = lacking(answers)
-    if missing:
-        sent = _evidence_of(rail, [rows[index] for index in sorted(missing)])
-        answers = ask_all(rail.oracles, Request(product, claims, evidence=sent))
+    """Asks all; only who lacks evidence, and is needed, is asked again with it."""
+    request = Request(product, tuple(claim_of_row(row) for row, _ in rows))
+    answers = ask_all(rail.oracles, [request] * len(rail.oracles))
+    asked = _counted(rail, rows, request, answers)
+    wanting = [n for n, answer in enumerate(answers) if lacking(answer)]
+    if isinstance(asked.result, Reached) or not wanting:
+        return asked
+    again = [
+        replace(request, evidence=_evidence_of(
+            rail, [rows[index] for index in sorted(lacking(answers[n]))]
+        ))
+        for n in wanting
+    ]  # fmt: skip
+    answered = ask_all([rail.oracles[n] for n in wanting], again)
+    for n, answer in zip(wanting, answered, strict=True):
+        answers[n] = answer
+    return _counted(rail, rows, request, answers)
+
+
+def _counted(
+    rail: Rail, rows: list[_Row], request: Request, answers: list[Answer | Retry]
+) -> _Round:
     deployment = rail.chain.deployment
-    batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, claims)
+    batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, request.claims)
     digest = batch_digest(batch, deployment.chain_id, deployment.addresses["OracleCommittee"])
     signed = {
         door.name: attestation
@@ -88,7 +108,7 @@ def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
         signed.values(), committee.members, committee.need, committee.min_domains,
         {agreement.required_domain for _, agreement in rows},
     )  # fmt: skip
-    return _Round(batch, digest, answers, result if isinstance(result, Reached) else None, signed)
+    return _Round(batch, digest, list(answers), result, signed)
 
 
 def claim_of_row(row: payments.Payment) -> Claim:
@@ -100,11 +120,16 @@ def claim_of_row(row: payments.Payment) -> Claim:
 
 
 def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
-    """The records behind claims, with the last record before each, for oracles that lack them."""
-    messages = []
+    """The records behind claims, with the last record before each, for oracles that lack them.
+
+    What is too much for one request is left out: its claims are refused, and then asked alone.
+    """
+    messages: list[Message] = []
     with rail.store.read() as session:
         found = evidence.of_payments(session, [row.payment_id for row, _ in rows])
         for row, agreement in rows:
+            if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
+                break
             anchor = anchor_of(session, row, agreement)
             if anchor is not None:
                 messages.append(Message(anchor[1], "", anchor[0], source="http"))
@@ -120,18 +145,17 @@ def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
     now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
     doors = {door.address: door for door in rail.oracles}
     with rail.store.write() as session:
-        add_new(session, [
+        payments.set_attestations(session, digest, [
             payments.Attestation(
                 batch_digest=digest, oracle=a.oracle, name=doors[a.oracle].name,
                 domain=doors[a.oracle].domain, signature="0x" + a.signature.hex(),
             )
             for a in asked.result.attestations
         ])  # fmt: skip
+        # the same claims may be attested again, once there are funds: the digest alone is no news
+        key, sets = f"{digest}:{now}", {"batch_digest": digest}
         payments.learn(session, [
-            payments.Learned(
-                row.payment_id, Fact.ATTESTED, digest, detail, {"batch_digest": digest}
-            )
-            for row, _ in rows
+            payments.Learned(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows
         ], now)  # fmt: skip
 
 
@@ -139,10 +163,8 @@ def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
     """Later, or never: never once so many refuse for good that no quorum is left."""
     now, ids = rail.now(), [row.payment_id for row, _ in rows]
     final = Counter(
-        refusal.reason
-        for answer in asked.answers if isinstance(answer, Answer)
-        for refusal in answer.refusals if refusal.reason not in _PASSING
-    )  # fmt: skip
+        reason for answer in asked.answers if (reason := _last_word(answer)) is not None
+    )
     spare = len(rail.committee.members) - rail.committee.need
     detail = _detail(rail.oracles, asked)
     with rail.store.write() as session:
@@ -156,6 +178,12 @@ def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
             later = now + _PATIENCE_S[min(tries, len(_PATIENCE_S) - 1)]
             payments.postpone(session, ids, later, detail)
     rail.log.warning("no quorum", claims=len(rows), detail=detail)
+
+
+def _last_word(answer: Answer | Retry) -> Doubt | None:
+    """Why this oracle will never sign; its voice counts once, however often it refuses."""
+    refusals = answer.refusals if isinstance(answer, Answer) else ()
+    return next((r.reason for r in refusals if r.reason not in _PASSING), None)
 
 
 def _detail(doors: Sequence[OracleDoor], asked: _Round) -> str:

@@ -22,7 +22,7 @@ _PAYOUTS_PER_FILE = 1_000
 
 
 def order_payouts(rail: Rail) -> int:
-    """Writes due payouts into one pain.001, stores it, then hands it over; returns how many.
+    """Writes due payouts into one pain.001, stores it, then hands it over; returns how many files.
 
     The file is stored with the payouts' new stage in one transaction; handing over is idempotent,
     so a crash in between sends the same bytes again and nothing twice.
@@ -33,7 +33,7 @@ def order_payouts(rail: Rail) -> int:
         orders = [order for row in due if (order := _order(rail, session, row)) is not None]
         if orders:
             _store_file(rail, session, orders, now)
-    return hand_over(rail) if orders else 0
+    return hand_over(rail)
 
 
 def _order(rail: Rail, session: Session, row: store.Payout) -> Payout | None:
@@ -68,7 +68,7 @@ def _store_file(rail: Rail, session: Session, orders: list[Payout], now: int) ->
     body = pain.write(orders, debtor, message, created, created.date())
     digest = sha256(body).hexdigest()
     add_new(session, [store.BankFile(
-        file_hash=digest, direction="out", name=f"pain.001-{message}.xml", kind="pain.001",
+        file_hash=digest, direction="out", name=store.order_file(message), kind="pain.001",
         body=body, at=now,
     )])  # fmt: skip
     ids = ["0x" + order.payout_id.hex() for order in orders]
@@ -76,10 +76,13 @@ def _store_file(rail: Rail, session: Session, orders: list[Payout], now: int) ->
 
 
 def hand_over(rail: Rail) -> int:
-    """Places every stored outgoing file in the bank's folder; those placed before stay."""
+    """Places the files that the bank has not answered in its folder; returns how many were new."""
+    placed = 0
     with rail.store.read() as session:
-        files = store.files(session, "out")
-    return sum(rail.bank.send(row.name, row.body) for row in files)
+        for digest, name in store.unanswered_files(session):
+            if not rail.bank.placed(name):
+                placed += rail.bank.send(name, store.file(session, digest).body)
+    return placed
 
 
 def read_bank(rail: Rail) -> int:
@@ -148,6 +151,8 @@ def _take_statuses(session: Session, report: StatusReport) -> None:
 def _book(session: Session, booked: Booked, now: int) -> None:
     """Acts on a line once, however often and in whatever files the bank reports it."""
     line, ids = booked.line, ["0x" + i.hex() for i in booked.ids]
+    if line.currency != "EUR":  # reconciliation names it; no euro may come of it
+        return
     if store.is_booked(session, ids):
         store.add_bookings(session, ids, line)
         return

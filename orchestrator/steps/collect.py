@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from oracles.attest import claim_hash
-from oracles.rules import Runs, derive_claim, runs
+from oracles.rules import Hole, Runs, derive_claim, runs
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Effect, Fact, Stage
@@ -24,27 +26,26 @@ def collect(rail: Rail) -> int:
     with rail.store.read() as session:
         busy = payments.busy_agreements(session, _IN_FLIGHT)
         waiting = evidence.agreements_with_unclaimed(session)
-    for agreement, newest_arrival in waiting:
+    for agreement in waiting:
         if agreement in busy:
             continue
-        patient = now - newest_arrival < rail.settings.hole_patience_s
         with rail.store.write() as session:
-            started += _start(rail, session, agreement, patient, now)
+            started += _start(rail, session, agreement, now)
     return started
 
 
-def _start(rail: Rail, session: Session, agreement: str, patient: bool, now: int) -> int:
+def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
     if row is None or row.stage != "live":
         return 0
     found = _runs(rail, session, row)
-    if found.holes and not found.run and not patient:
+    if not found.run and (lost := _overdue(rail, session, agreement, found.holes, now)):
         add_new(session, [
             evidence.Hole(
                 agreement_id=agreement, first_counter=hole.first, last_counter=hole.last,
                 declared_at=now,
             )
-            for hole in found.holes
+            for hole in lost
         ])  # fmt: skip
         found = _runs(rail, session, row)
     for verdict in found.dropped:
@@ -62,6 +63,18 @@ def _start(rail: Rail, session: Session, agreement: str, patient: bool, now: int
     ))  # fmt: skip
     evidence.claim_events(session, agreement, first, last, payment)
     return 1
+
+
+def _overdue(
+    rail: Rail, session: Session, agreement: str, holes: Sequence[Hole], now: int
+) -> list[Hole]:
+    """Holes waited for long enough: since what follows them arrived, however much came later."""
+    patience = rail.settings.hole_patience_s
+    return [
+        hole for hole in holes
+        if (since := evidence.waiting_since(session, agreement, hole.last)) is not None
+        and now - since >= patience
+    ]  # fmt: skip
 
 
 def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:

@@ -30,6 +30,8 @@ _PROVEN = (
     "MemberUnseated", "MemberBarred",
 )  # fmt: skip
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
+_Log = blocks.ChainLog
+_Book = Callable[[Rail, Session, _Log, dict, int], None]
 
 
 def finalise(rail: Rail) -> int:
@@ -47,7 +49,7 @@ def finalise(rail: Rail) -> int:
         for log in logs:
             book = _BOOKS.get(log.name)
             if book is not None:
-                book(session, log, json.loads(log.args), times[log.block_number])
+                book(rail, session, log, json.loads(log.args), times[log.block_number])
         add_new(session, proofs)
         blocks.mark_final(session, [block.number for block in due])
     return len(due)
@@ -70,7 +72,7 @@ def _prove(rail: Rail, logs: list[blocks.ChainLog]) -> list[blocks.Proof]:
 # --- one function per log; each is given the log, its arguments and its block's time
 
 
-def _settled(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _settled(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     # claims that it refused stay in it too, at whatever stage they wait or ended
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
@@ -86,88 +88,99 @@ def _settled(session: Session, log: blocks.ChainLog, args: dict, at: int) -> Non
     ], at)  # fmt: skip
 
 
-def _minted(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _minted(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     agreement = transfers.mint_agreement(session, args["credit"])
     account = ledger.escrow(agreement) if agreement else ledger.WALLETS
     books.post(session, [ledger.minted(args["credit"], account, args["amount"])], at)
     transfers.mark_funding(session, args["credit"], "minted", log.tx_hash)
 
 
-def _escrow_funded(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _escrow_funded(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     if not blocks.has_log(session, log.tx_hash, "Minted"):  # from a wallet, not from the bank
         ref = f"{log.tx_hash}:{log.log_index}"
         books.post(session, [ledger.funded(ref, args["agreement"], args["amount"])], at)
-    waiting = payments.of_agreement(session, args["agreement"], Stage.WAITING_FOR_FUNDS)
+    _try_waiting(session, args["agreement"], log, at)
+
+
+def _try_waiting(session: Session, agreement: str, log: _Log, at: int) -> None:
+    waiting = payments.of_agreement(session, agreement, Stage.WAITING_FOR_FUNDS)
     key = f"{log.block_hash}:{log.log_index}"
     payments.learn(session, [payments.Learned(p, Fact.FUNDED, key) for p in waiting], at)
 
 
-def _released(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _released(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref = f"{log.tx_hash}:{log.log_index}"
     books.post(session, [ledger.released(ref, args["payee"], args["amount"])], at)
+    payments.release(session, args["payee"], args["releaseTimes"], log.tx_hash)
 
 
-def _redeemed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _redeemed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     payout, payee = args["order"], args["beneficiary"]
-    release = blocks.log_of(session, log.tx_hash, "Released")
-    source = ledger.withdrawable(payee) if release else ledger.WALLETS
+    # anyone may redeem tokens of their own, also within one transaction with our release
+    by_rail = args["holder"].lower() == rail.chain.deployment.addresses["PaymentRail"].lower()
+    source = ledger.withdrawable(payee) if by_rail else ledger.WALLETS
     books.post(session, [ledger.redeemed(payout, source, args["cents"])], at)
     add_new(session, [transfers.Payout(
         payout_id=payout, payee=payee, account=args["account"], cents=args["cents"],
         end_to_end_id=end_to_end_id(bytes.fromhex(payout[2:])), tx_hash=log.tx_hash,
         ordered_at=at,
     )])  # fmt: skip
-    if release:
-        latest = max(json.loads(release.args)["releaseTimes"])
-        rows = payments.released_by(session, payee, latest)
+    if by_rail:  # a redemption takes all that was released before
         payments.learn(session, [
-            payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout}) for p in rows
+            payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
+            for p in payments.released(session, payee)
         ], at)  # fmt: skip
 
 
-def _reclaimed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _reclaimed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref = f"{log.tx_hash}:{log.log_index}"
     books.post(session, [ledger.reclaimed(ref, args["agreement"], args["amount"])], at)
     agreements.mark(session, args["agreement"], "closed")
 
 
-def _withdrawn(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _withdrawn(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref = f"{log.tx_hash}:{log.log_index}"
     books.post(session, [ledger.withdrawn(ref, args["payee"], args["amount"])], at)
 
 
-def _opened(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _opened(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     agreements.mark(session, args["agreement"], "live", at)
 
 
-def _disputed(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _disputed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     books.post(session, [ledger.disputed(args["payment"], args["payee"], args["amount"])], at)
     payments.learn(
         session, [payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)], at
     )
 
 
-def _dispute_ended(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
-    payment = args["payment"]
+def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    payment, refunded = args["payment"], args["refunded"]
     agreement = agreements.of_payment(session, payment)
     if agreement is None:
         return
-    fact = Fact.REFUNDED if args["refunded"] else Fact.UPHELD
-    account = ledger.escrow(agreement.agreement_id)
-    if not args["refunded"]:
-        account = ledger.withdrawable(agreement.payee)
+    account = ledger.withdrawable(agreement.payee)
+    fact, sets, due_at = Fact.UPHELD, {"release_tx": log.tx_hash}, at
+    if refunded:
+        account = ledger.escrow(agreement.agreement_id)
+        fact, sets = Fact.REFUNDED, None
+    else:  # withdrawable at once, but the contract takes no release time that is still to come
+        due_at = max(at, payments.by_ids(session, [payment])[0].release_at + 1)
     books.post(session, [ledger.dispute_ended(payment, account, args["amount"])], at)
-    payments.learn(session, [payments.Learned(payment, fact, log.block_hash, due_at=at)], at)
+    key = log.block_hash
+    payments.learn(session, [payments.Learned(payment, fact, key, "", sets, due_at)], at)
+    if refunded:  # money in escrow again, though no EscrowFunded says so
+        _try_waiting(session, agreement.agreement_id, log, at)
 
 
-def _device(status: str) -> Callable[[Session, blocks.ChainLog, dict, int], None]:
-    def mark(session: Session, log: blocks.ChainLog, args: dict, at: int) -> None:
+def _device(status: str) -> _Book:
+    def mark(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
         agreements.mark_device(session, args["device"], status)
 
     return mark
 
 
-_BOOKS: dict[str, Callable[[Session, blocks.ChainLog, dict, int], None]] = {
+_BOOKS: dict[str, _Book] = {
     "Settled": _settled,
     "Minted": _minted,
     "EscrowFunded": _escrow_funded,

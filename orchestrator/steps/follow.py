@@ -11,7 +11,7 @@ import json
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.chain.client import Log, SeenBlock
 from orchestrator.edges.chain.sender import settle_up
-from orchestrator.edges.store import add_all, blocks, payments, sends
+from orchestrator.edges.store import Session, add_all, blocks, payments, sends, transfers
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.outcomes import settled_facts
@@ -81,6 +81,8 @@ def _end_sends(rail: Rail) -> None:
         rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         effect = {"settle": Effect.SETTLE, "release": Effect.PAY_OUT}.get(row.purpose)
         with rail.store.write() as session:
+            if row.purpose == "mint":
+                transfers.mint_again(session, row.ref)
             if row.purpose == "settle":
                 ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":
@@ -88,6 +90,9 @@ def _end_sends(rail: Rail) -> None:
             else:
                 ids = []
             payments.revive(session, ids, effect, rail.now() + 1)
+    if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
+        rail.sender.broadcast()
+        rail.gateway.broadcast()
 
 
 def _rewind(rail: Rail, number: int, head: int) -> int:
@@ -101,21 +106,23 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
                 break
             common -= 1
     if common <= final and final:
+        known = min(final, head)
         with rail.store.read() as session:
-            stored = blocks.at(session, final)
-        if head < final or rail.chain.blocks([final])[0].hash != stored.hash:
+            stored = blocks.at(session, known)
+        if stored and rail.chain.blocks([known])[0].hash != stored.hash:
             raise Halt(
                 f"the chain was rewound below block {final}, which was final: nothing was changed "
                 "and nothing will be paid. Compare the node with another one before going on."
             )
+        if head < final:
+            raise Retry(f"the node is at block {head}, behind the final block {final}: it catches "
+                        "up, or another node is to be asked")  # fmt: skip
     with rail.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         sends.unmine(session, common + 1)
         learned = [
-            payments.Learned(row.payment_id, Fact.ORPHANED, log.block_hash)
-            for log in orphaned if log.name == "Settled"
-            for row in payments.of_settlement(session, log.tx_hash)
-        ]  # fmt: skip
+            fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
+        ]
         payments.learn(session, learned, now)
     rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned))
     rail.registry.forget()
@@ -123,3 +130,11 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
     rail.gateway.broadcast()
     return 1
 
+
+def _orphaned(session: Session, log: blocks.ChainLog) -> list[payments.Learned]:
+    ids = [row.payment_id for row in payments.of_settlement(session, log.tx_hash)]
+    before = payments.orphanings(session, ids, log.block_hash)
+    return [
+        payments.Learned(i, Fact.ORPHANED, payments.sighting(log.block_hash, before.get(i, 0)))
+        for i in ids
+    ]

@@ -48,26 +48,37 @@ def read_outcomes(claims: list[dict], packed: str) -> list[ClaimOutcome]:
 
 def settled_facts(rail: Rail, log: Log) -> list[payments.Learned]:
     """The facts that a Settled log tells of our payments; anyone may have sent the settlement."""
-    _, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
+    function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
+    if function != "settle":
+        # through another contract: what that one was called with proves nothing about the batch
+        rail.log.warning("settlement cannot be read", tx=log.tx_hash)
+        return []
     outcomes = read_outcomes(arguments["batch"]["claims"], log.args["outcomes"])
     with rail.store.read() as session:
+        again = payments.orphanings(session, [o.payment_id for o in outcomes], log.block_hash)
         windows = {
             agreement: row.window_s
             for agreement, row in agreements.by_ids(
                 session, {o.agreement_id for o in outcomes}
             ).items()
         }
-    return [_fact(log, o, windows.get(o.agreement_id, 0), rail.now()) for o in outcomes]
+    return [
+        _fact(
+            log, o, payments.sighting(log.block_hash, again.get(o.payment_id, 0)),
+            windows.get(o.agreement_id, 0), rail.now(),
+        )
+        for o in outcomes
+    ]  # fmt: skip
 
 
-def _fact(log: Log, outcome: ClaimOutcome, window_s: int, now: int) -> payments.Learned:
+def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) -> payments.Learned:
     if outcome.refusal == "none":
         sets = {
             "amount_micro": outcome.amount_micro, "settlement_tx": log.tx_hash,
             "release_at": log.args["settledAt"] + window_s, "reason": None,
         }  # fmt: skip
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"
-        return payments.Learned(outcome.payment_id, Fact.SETTLED, log.block_hash, detail, sets)
+        return payments.Learned(outcome.payment_id, Fact.SETTLED, key, detail, sets)
     fact, due_at = Fact.REFUSED, 0
     if outcome.refusal in ("cap_exceeded", "escrow_short"):
         fact = Fact.SHORT
@@ -75,6 +86,4 @@ def _fact(log: Log, outcome: ClaimOutcome, window_s: int, now: int) -> payments.
     elif outcome.refusal == "expired":
         fact = Fact.LAPSED
     sets = {"reason": outcome.refusal}
-    return payments.Learned(
-        outcome.payment_id, fact, log.block_hash, outcome.refusal, sets, due_at
-    )  # fmt: skip
+    return payments.Learned(outcome.payment_id, fact, key, outcome.refusal, sets, due_at)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from orchestrator.core.payment import Effect
+from orchestrator.core.payment import Effect, Fact, Stage
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 
-_PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a settlement that would revert now
+_PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a call that would revert now
+# what the committee says of signatures that no longer carry a batch: its members have changed
+_STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
+_ANEW_S = 15
 
 
 def settle(rail: Rail) -> int:
@@ -18,7 +21,9 @@ def settle(rail: Rail) -> int:
     now = rail.now()
     with rail.store.read() as session:
         due = payments.due(session, Effect.SETTLE, now, rail.settings.batch_claims)
-        digests = sorted({row.batch_digest for row, _ in due})
+    digests = sorted({row.batch_digest for row, _ in due if row.batch_digest})
+    # settled by a stranger and orphaned since: there are no signatures of ours to send
+    _attest_anew(rail, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
     sent = sum(_settle_batch(rail, digest, now) for digest in digests)
     if sent:
         rail.sender.broadcast()
@@ -27,17 +32,19 @@ def settle(rail: Rail) -> int:
 
 def _settle_batch(rail: Rail, digest: str, now: int) -> int:
     with rail.store.read() as session:
-        known = sends.by_ref(session, "settle", digest)
+        known = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
         signatures = payments.attestations_of(session, digest)
     ids = [row.payment_id for row, _ in batch]
     try:
         quote = None if known else rail.sender.quote(settle_call(batch, signatures))
     except Retry as delay:
-        later = now + _PATIENCE_S[min(batch[0][0].attempts, len(_PATIENCE_S) - 1)]
-        with rail.store.write() as session:
-            payments.postpone(session, ids, later, str(delay))
         rail.log.warning("settlement waits", batch=digest, reason=str(delay))
+        if any(name in str(delay) for name in _STALE):
+            _attest_anew(rail, [row for row, _ in batch], str(delay), now)
+        else:
+            with rail.store.write() as session:
+                payments.postpone(session, ids, _later(now, batch[0][0]), str(delay))
         return 0
     with rail.store.write() as session:
         tx_hash = known.tx_hash if known else rail.sender.prepare(
@@ -47,6 +54,21 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
             {"payment_id": i, "effect": None, "settlement_tx": tx_hash} for i in ids
         ])  # fmt: skip
     return 1
+
+
+def _attest_anew(rail: Rail, rows: list[payments.Payment], why: str, now: int) -> None:
+    learned = [
+        payments.Learned(
+            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + _ANEW_S
+        )
+        for row in rows if row.stage == Stage.ATTESTED
+    ]  # fmt: skip
+    with rail.store.write() as session:
+        payments.learn(session, learned, now)
+
+
+def _later(now: int, row: payments.Payment) -> int:
+    return now + _PATIENCE_S[min(row.attempts, len(_PATIENCE_S) - 1)]
 
 
 def settle_call(
@@ -87,9 +109,9 @@ def _release(
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
         quote = rail.sender.quote(Call("PaymentRail", "release", (payee, times)))
-    except Retry as delay:  # chain time is a little behind ours: the window is not over there
+    except Retry as delay:  # chain time is a little behind ours, or nothing is left to release
         with rail.store.write() as session:
-            payments.postpone(session, ids, now + 1, str(delay))
+            payments.postpone(session, ids, _later(now, rows[0]), str(delay))
         return 0
     with rail.store.write() as session:
         rail.sender.prepare(session, "release", ref, quote, now)

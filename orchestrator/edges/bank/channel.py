@@ -48,6 +48,10 @@ class Folder:
             raise Retry(f"the bank's outbox does not take {name}: {error}") from error
         return True
 
+    def placed(self, name: str) -> bool:
+        """Whether `send` has placed a file of this name."""
+        return (self.outbox / "sent" / name).exists()
+
     def receive(self) -> list[tuple[str, bytes]]:
         """Files waiting in the inbox, by name; call `done` or `reject` once each is stored.
 

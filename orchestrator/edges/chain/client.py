@@ -20,9 +20,9 @@ from orchestrator.edges.chain.compiler import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.errors import Halt, Retry
 
-# answers of nodes that mean "this very transaction is already known": the outcome is open
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 1_000_000_000
+# answers of nodes that may speak of this very transaction: its outcome is open
 _KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
 
 
@@ -105,9 +105,9 @@ class Chain:
         """A JSON-RPC batch; raises Retry if the node is silent or any answer is an error."""
         answers = self._post(calls)
         for (method, _), answer in zip(calls, answers, strict=True):
-            if "error" in answer:
-                raise Retry(f"{method}: {answer['error'].get('message', answer['error'])}")
-        return [answer["result"] for answer in answers]
+            if (refusal := _refusal(answer)) is not None:
+                raise Retry(f"{method}: {refusal}")
+        return [answer.get("result") for answer in answers]
 
     def _post(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
         body = [
@@ -117,6 +117,8 @@ class Chain:
         try:
             reply = self._session.post(self.url, json=body, timeout=self._timeout_s)
             answers = sorted(reply.json(), key=lambda answer: answer["id"])
+            if not all(isinstance(answer, dict) for answer in answers):
+                raise TypeError("an answer is no object")
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             raise Retry(f"the node at {self.url} gave no usable answer: {error}") from error
         if [answer["id"] for answer in answers] != list(range(len(calls))):
@@ -125,7 +127,7 @@ class Chain:
 
     def head(self) -> int:
         """The number of the newest block."""
-        return int(self.rpc("eth_blockNumber", []), 16)
+        return _number(self.rpc("eth_blockNumber", []))
 
     def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
         """Blocks by number, in one round trip; a block that vanished meanwhile raises Retry."""
@@ -164,21 +166,27 @@ class Chain:
         return self.rpc_many([("eth_getTransactionReceipt", [h]) for h in tx_hashes])
 
     def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
-        """The decoded call data of a transaction to one of our contracts: (function, arguments)."""
+        """The decoded call data of a transaction to one of our contracts: (function, arguments);
+        ("", {}) where it went to another address, whose words would prove nothing."""
         found = self.rpc("eth_getTransactionByHash", [tx_hash])
-        function, arguments = self._contracts[contract].decode_function_input(found["input"])
+        if found is None:
+            raise Retry(f"the node does not show transaction {tx_hash}")
+        ours = self._contracts[contract]
+        if (found["to"] or "").lower() != ours.address.lower():
+            return "", {}
+        function, arguments = ours.decode_function_input(found["input"])
         return function.fn_name, arguments
 
     def view(self, contract: str, function: str, *args: Any) -> Any:
         """The result of a view function at the newest block."""
         try:
             return self._contracts[contract].functions[function](*args).call()
-        except (Web3Exception, requests.RequestException) as error:
+        except (Web3Exception, requests.RequestException, ValueError) as error:
             raise Retry(f"{contract}.{function}: {self.error_name(error)}") from error
 
     def nonce(self, address: str) -> int:
         """The number of transactions that the chain has from this address."""
-        return int(self.rpc("eth_getTransactionCount", [address, "latest"]), 16)
+        return _number(self.rpc("eth_getTransactionCount", [address, "latest"]))
 
     # --- sending
 
@@ -193,12 +201,14 @@ class Chain:
         estimate, block = self._post(
             [("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False])]
         )
-        if "error" in estimate:
-            named = self._error_of(estimate["error"].get("data"))
-            named = named or estimate["error"].get("message")
-            raise Retry(f"{call.contract}.{call.function} would revert: {named}")
-        gas = min(int(estimate["result"], 16) * 5 // 4, GAS_LIMIT)
-        base = int(block["result"]["baseFeePerGas"], 16)
+        if (refusal := _refusal(estimate)) is not None:
+            error = estimate.get("error")
+            named = self._error_of(error.get("data")) if isinstance(error, dict) else None
+            raise Retry(f"{call.contract}.{call.function} would revert: {named or refusal}")
+        if (refusal := _refusal(block)) is not None:
+            raise Retry(f"eth_getBlockByNumber: {refusal}")
+        gas = min(_number(estimate.get("result")) * 5 // 4, GAS_LIMIT)
+        base = _number((block.get("result") or {}).get("baseFeePerGas"))
         return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI)
 
     def sign(self, account: LocalAccount, nonce: int, quote: Quote) -> tuple[str, str]:
@@ -233,7 +243,22 @@ class Chain:
 
 
 def _verdict(answer: dict[str, Any]) -> str:
-    if "result" in answer:
-        return "sent"
-    message = str(answer["error"].get("message", "")).lower()
-    return "unknown" if any(known in message for known in _KNOWN) else message
+    refusal = _refusal(answer)
+    if refusal is None:
+        return "sent" if answer.get("result") else "unknown"
+    return "unknown" if any(known in refusal.lower() for known in _KNOWN) else refusal.lower()
+
+
+def _refusal(answer: dict[str, Any]) -> str | None:
+    """What a node's error says; None where there is none (some nodes send `"error": null`)."""
+    error = answer.get("error")
+    if error is None:
+        return None
+    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
+
+
+def _number(quantity: Any) -> int:
+    try:
+        return int(quantity, 16)
+    except (TypeError, ValueError) as error:
+        raise Retry(f"the node gave {quantity!r:.60} where a number belongs") from error

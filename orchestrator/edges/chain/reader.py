@@ -49,7 +49,7 @@ class Registry:
         self._chain, self._depth = chain, depth
         self._products = {address.lower(): name for name, address in products.items()}
         self._lock = threading.Lock()
-        self._refreshed_at = -_NEWS_S
+        self._refreshed_at: float | None = None  # None: nothing was read yet, or it may be undone
         self._settled_to = 0  # blocks up to here are read and will not change
         self._deep: list[Log] = []
         self.devices: dict[bytes, DeviceHistory] = {}
@@ -59,7 +59,7 @@ class Registry:
     def refresh(self) -> None:
         """Reads what is new. Raises Retry if the node is silent; the old view then stays."""
         with self._lock:
-            head, self._refreshed_at = self._chain.head(), time.monotonic()
+            head = self._chain.head()
             fresh = [
                 log
                 for contract in ("DeviceRegistry", "PaymentRail")
@@ -70,6 +70,7 @@ class Registry:
             shallow = [log for log in fresh if log.block_number > deep_to]
             self._settled_to = deep_to
             self._rebuild(self._deep + shallow)
+            self._refreshed_at = time.monotonic()
 
     def _rebuild(self, logs: list[Log]) -> None:
         devices: dict[bytes, DeviceHistory] = {}
@@ -101,14 +102,14 @@ class Registry:
         )
 
     def forget(self) -> None:
-        """The chain was rewound: everything is read again at the next question."""
+        """The chain was rewound: everything is read again before the next question is answered."""
         with self._lock:
-            self._settled_to, self._deep = 0, []
-            self.devices, self._agreements, self._by_device = {}, {}, {}
+            self._settled_to, self._deep, self._refreshed_at = 0, [], None
 
     def _look_again(self, known: bool) -> None:
         """What is unknown may be news: but strangers must not make us read at their pace."""
-        if not known and time.monotonic() - self._refreshed_at >= _NEWS_S:
+        read_at = self._refreshed_at
+        if read_at is None or (not known and time.monotonic() - read_at >= _NEWS_S):
             self.refresh()
 
     # --- KeyRing

@@ -64,8 +64,9 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
     if not tx_hashes:
         return {}
     ended = {}
+    receipts = chain.receipts(tx_hashes)  # before the write: a slow node must hold up no writer
     with store.write() as session:
-        for tx_hash, receipt in zip(tx_hashes, chain.receipts(tx_hashes), strict=True):
+        for tx_hash, receipt in zip(tx_hashes, receipts, strict=True):
             if receipt is None:
                 continue
             ended[tx_hash] = receipt["status"] == "0x1"

@@ -11,14 +11,21 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel, create_engine, text
 
 from orchestrator.edges.store import tables
+from orchestrator.errors import Retry
 
 __all__ = ["Session", "Store", "add_all", "add_new", "tables"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REVISION = "0001"  # the newest file in migrations/versions; a test compares the two
+
+# recursive triggers: REPLACE deletes, and must meet the append-only triggers too
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
+# SQLite's codes for a world that is slow: busy, locked, i/o error, disk full, cannot open
+_SLOW = (5, 6, 10, 13, 14)
 
 
 def _connect(path: Path) -> Engine:
@@ -28,7 +35,7 @@ def _connect(path: Path) -> Engine:
     def _pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -72,19 +79,35 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction, committed whole or not at all; the only way to change anything."""
-        with self._lock, Session(self._writers, expire_on_commit=False) as session:
+        """One transaction, committed whole or not at all; the only way to change anything.
+
+        Raises Retry where another process holds the database too long, or the disk refuses.
+        """
+        with (
+            _slowness(self.path), self._lock,
+            Session(self._writers, expire_on_commit=False) as session,
+        ):  # fmt: skip
             yield session
             session.commit()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent snapshot; it never waits for the writer."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        with _slowness(self.path), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _slowness(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _SLOW:
+            raise
+        raise Retry(f"the database {path} does not answer: {error.orig}") from error
 
 
 def _values(rows: Iterable[SQLModel]) -> list[dict[str, Any]]:

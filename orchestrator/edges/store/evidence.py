@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlmodel import Session, func, select, update
 
@@ -16,20 +16,17 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def known_contents(
-    session: Session, keys: Iterable[tuple[str, int]]
+    session: Session, event_ids: Sequence[str]
 ) -> dict[str, dict[int, bytes]]:
-    """{device_id: {counter: content hash}} for the (device_id, counter) pairs already taken."""
-    wanted: dict[str, list[int]] = defaultdict(list)
-    for device, counter in keys:
-        wanted[device].append(counter)
-    known: dict[str, dict[int, bytes]] = {}
-    for device, counters in wanted.items():
+    """{device_id: {counter: content hash}} of those of these events that were taken already."""
+    known: dict[str, dict[int, bytes]] = defaultdict(dict)
+    for start in range(0, len(event_ids), _CHUNK):
         rows = session.exec(
-            select(Event.counter, Event.content_hash)
-            .where(Event.device_id == device)
-            .where(Event.counter >= min(counters), Event.counter <= max(counters))
-        )
-        known[device] = {counter: bytes.fromhex(content) for counter, content in rows}
+            select(Event.device_id, Event.counter, Event.content_hash)
+            .where(Event.event_id.in_(event_ids[start : start + _CHUNK]))
+        )  # fmt: skip
+        for device, counter, content in rows:
+            known[device][counter] = bytes.fromhex(content)
     return known
 
 
@@ -46,14 +43,22 @@ def unclaimed(session: Session, agreement: str, limit: int) -> list[tuple[Event,
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def agreements_with_unclaimed(session: Session) -> list[tuple[str, int]]:
-    """(agreement id, newest arrival in Unix seconds) for agreements with unclaimed events."""
-    rows = session.exec(
-        select(Event.agreement_id, func.max(Event.received_at))
+def agreements_with_unclaimed(session: Session) -> list[str]:
+    """Agreements with unclaimed events, by id."""
+    return list(session.exec(
+        select(Event.agreement_id)
         .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
         .group_by(Event.agreement_id)
-    )
-    return [(row[0], row[1]) for row in rows]
+    ))  # fmt: skip
+
+
+def waiting_since(session: Session, agreement: str, above: int) -> int | None:
+    """When the first of the unclaimed events above a counter arrived (Unix seconds)."""
+    return session.exec(
+        select(func.min(Event.received_at))
+        .where(Event.agreement_id == agreement, Event.counter > above)
+        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+    ).one()
 
 
 def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:

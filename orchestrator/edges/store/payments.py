@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, bindparam, func, select, update
+from sqlmodel import Session, bindparam, delete, func, select, update
 
 from orchestrator.core.payment import Effect, Fact, Stage, advance
 from orchestrator.core.payment import Payment as Life
@@ -53,6 +53,24 @@ def learn(session: Session, learned: Sequence[Learned], now: int) -> int:
         changed += 1
     session.flush()
     return changed
+
+
+def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[str, int]:
+    """{payment: how often this very block was orphaned}; one that comes back is news again."""
+    counts: dict[str, int] = {}
+    for start in range(0, len(ids), 500):
+        counts |= dict(session.exec(
+            select(PaymentFact.payment_id, func.count())
+            .where(PaymentFact.payment_id.in_(ids[start : start + 500]))
+            .where(PaymentFact.fact == Fact.ORPHANED, PaymentFact.key.startswith(block_hash))
+            .group_by(PaymentFact.payment_id)
+        ).all())  # fmt: skip
+    return counts
+
+
+def sighting(block_hash: str, times_orphaned: int) -> str:
+    """The key of what a block says: another one each time the block comes back."""
+    return f"{block_hash}#{times_orphaned}" if times_orphaned else block_hash
 
 
 def _is_new(session: Session, item: Learned, now: int) -> bool:
@@ -128,26 +146,41 @@ def attestations_of(session: Session, digest: str) -> Sequence[Attestation]:
     return sorted(rows, key=lambda row: int(row.oracle, 16))
 
 
-def released_by(session: Session, payee: str, latest: int) -> list[str]:
-    """A payee's posted payments whose windows ended by `latest`: what a payout then holds."""
-    rows = session.exec(
-        select(Payment.payment_id)
+def set_attestations(session: Session, digest: str, rows: Sequence[Attestation]) -> None:
+    """The quorum that settles a batch; a batch attested anew has only its newest."""
+    session.exec(delete(Attestation).where(Attestation.batch_digest == digest))
+    session.add_all(rows)
+    session.flush()
+
+
+def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> None:
+    """A payee's posted payments of these release times left the pending money; whoever asked for
+    it, nothing is due for them before their payout."""
+    for start in range(0, len(times), 500):
+        chunk = times[start : start + 500]
+        matured = Payment.release_at.in_(chunk), Payment.release_tx == None  # noqa: E711
+        for row in _posted(session, payee, *matured):
+            row.release_tx, row.effect = tx_hash, None
+    session.flush()
+
+
+def released(session: Session, payee: str) -> list[str]:
+    """A payee's posted payments that were released: what its next payout holds."""
+    return [p.payment_id for p in _posted(session, payee, Payment.release_tx != None)]  # noqa: E711
+
+
+def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[Payment]:
+    return session.exec(
+        select(Payment)
         .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(func.lower(Agreement.payee) == payee.lower())
-        .where(Payment.release_at <= latest, Payment.stage == Stage.POSTED)
-    )
-    return list(rows)
+        .where(func.lower(Agreement.payee) == payee.lower(), Payment.stage == Stage.POSTED)
+        .where(*conditions)
+    ).all()
 
 
 def idle_posted(session: Session, payee: str) -> list[str]:
     """A payee's posted payments with no effect due: their release failed."""
-    rows = session.exec(
-        select(Payment.payment_id)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(func.lower(Agreement.payee) == payee.lower())
-        .where(Payment.stage == Stage.POSTED, Payment.effect == None)  # noqa: E711
-    )
-    return list(rows)
+    return [p.payment_id for p in _posted(session, payee, Payment.effect == None)]  # noqa: E711
 
 
 def revive(session: Session, ids: Sequence[str], effect: Effect | None, due_at: int) -> None:

@@ -48,6 +48,15 @@ def by_ref(session: Session, purpose: str, ref: str) -> ChainSend | None:
     ).first()
 
 
+def open_send(session: Session, purpose: str, ref: str) -> ChainSend | None:
+    """The newest send for a purpose and reference that no block holds (yet, or any more)."""
+    return session.exec(
+        select(ChainSend)
+        .where(ChainSend.purpose == purpose, ChainSend.ref == ref, ChainSend.stage.in_(OPEN))
+        .order_by(ChainSend.nonce.desc())
+    ).first()
+
+
 def mark_sent(session: Session, tx_hash: str, verdict: str) -> None:
     """After a broadcast; a send that is already mined stays so."""
     session.exec(

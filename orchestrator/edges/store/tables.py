@@ -136,6 +136,7 @@ class Payment(SQLModel, table=True):
     amount_micro: int = Field(default=0, sa_type=BigInteger)
     release_at: int = Field(default=0, sa_type=BigInteger)
     settlement_tx: str | None = Field(default=None, index=True)
+    release_tx: str | None = None  # what took it out of the pending money: then it can be redeemed
     payout_id: str | None = Field(default=None, index=True)
     reason: str | None = None
     created_at: int = Field(sa_type=BigInteger)

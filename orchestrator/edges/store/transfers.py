@@ -38,11 +38,26 @@ def payout_by_reference(session: Session, end_to_end_id: str) -> Payout | None:
 
 
 def payouts_of_message(session: Session, message_id: str) -> Sequence[Payout]:
-    """Payouts ordered by the outgoing file of this message id (its name ends with it)."""
+    """Payouts ordered by the outgoing file of this message id."""
     return session.exec(
         select(Payout)
         .join(BankFile, BankFile.file_hash == Payout.file_hash)
-        .where(BankFile.direction == "out", BankFile.name.like(f"%{message_id}.xml"))
+        .where(BankFile.direction == "out", BankFile.name == order_file(message_id))
+    ).all()
+
+
+def order_file(message_id: str) -> str:
+    """The name of the outgoing file with this message id."""
+    return f"pain.001-{message_id}.xml"
+
+
+def unanswered_files(session: Session) -> Sequence[tuple[str, str]]:
+    """(hash, name) of outgoing files of which the bank has said nothing about some payout."""
+    return session.exec(
+        select(BankFile.file_hash, BankFile.name)
+        .join(Payout, Payout.file_hash == BankFile.file_hash)
+        .where(Payout.stage == "sent")
+        .distinct()
     ).all()
 
 
@@ -70,6 +85,15 @@ def all_fundings(session: Session) -> Sequence[Funding]:
 def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None = None) -> None:
     values = {"stage": stage} | ({"tx_hash": tx_hash} if tx_hash else {})
     session.exec(update(Funding).where(Funding.credit_id == credit).values(values))
+
+
+def mint_again(session: Session, credit: str) -> None:
+    """A credit's mint failed on chain: it is due again, unless its tokens are there."""
+    session.exec(
+        update(Funding)
+        .where(Funding.credit_id == credit, Funding.stage == "minting")
+        .values(stage="booked")
+    )
 
 
 def file(session: Session, file_hash: str) -> BankFile | None:

@@ -1,24 +1,26 @@
-"""The ground: every table, and triggers that keep the journal, evidence and facts append-only."""
+"""The ground: every table, and triggers that keep the journal, evidence and facts append-only.
+
+The statements are frozen in 0001_ground.sql: a table that changes gets a revision of its own, so
+that a database of any age comes to the same schema.
+"""
+
+from pathlib import Path
 
 from alembic import op
 
-from orchestrator.edges.store import tables
+from orchestrator.errors import Halt
 
 revision = "0001"
 down_revision = None
 
-APPEND_ONLY = ("evidence", "paymentfact", "ledgerentry", "ledgerposting", "bankfile")
+_SQL = Path(__file__).with_suffix(".sql")
 
 
 def upgrade() -> None:
-    tables.SQLModel.metadata.create_all(op.get_bind())
-    for table in APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+    for statement in _SQL.read_text().split(";\n"):
+        if statement.strip():
+            op.get_bind().exec_driver_sql(statement)
 
 
 def downgrade() -> None:
-    tables.SQLModel.metadata.drop_all(op.get_bind())
+    raise Halt("below revision 0001 there is nothing: evidence and journal are never dropped")
