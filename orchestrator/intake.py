@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from device_adapters.registry import read
 from device_adapters.types import Event, Message, Rejected
 from oracles.rules import Verdict, content_id, screen
 from oracles.types import Agreement, Doubt, KeyRing
 from oracles.verify import verify_events
-from orchestrator.edges.store import Session, Store, add_new, agreements, evidence
+from orchestrator.edges.store import Session, Store, add_new, add_values, agreements, evidence
 
 # doubts about a genuine event of a live agreement: it holds its counter, but is never claimed
 _KEPT = (Doubt.NOT_BILLABLE,)
@@ -77,9 +78,9 @@ class Intake:
                  for item in found]
                 for message, found in records
             ]  # fmt: skip
-            add_new(session, rows.evidence)
-            add_new(session, rows.events)
-            add_new(session, rows.rejections)
+            add_values(session, evidence.Evidence, rows.evidence)
+            add_values(session, evidence.Event, rows.events)
+            add_values(session, evidence.Rejection, rows.rejections)
         return outcomes
 
     def put_aside(self, message: Message, error: str) -> None:
@@ -114,9 +115,9 @@ class _Rows:
 
     def __init__(self, now: int) -> None:
         self.now = now
-        self.evidence: list[evidence.Evidence] = []
-        self.events: list[evidence.Event] = []
-        self.rejections: list[evidence.Rejection] = []
+        self.evidence: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.rejections: list[dict[str, Any]] = []
 
     def outcome(
         self,
@@ -139,16 +140,17 @@ class _Rows:
         self, message: Message, event: Event, verdict: Verdict, agreement: Agreement
     ) -> Outcome:
         digest = event.evidence_hash.hex()
-        self.evidence.append(evidence.Evidence(
-            evidence_hash=digest, body=event.evidence, protocol=event.protocol,
-            source=message.source, received_at=self.now,
-        ))  # fmt: skip
-        self.events.append(evidence.Event(
-            event_id="0x" + event.event_id.hex(), device_id="0x" + event.device_id.hex(),
-            counter=event.counter, observed_at_ms=event.observed_at_ms, received_at=self.now,
-            evidence_hash=digest, content_hash=content_id(event).hex(),
-            agreement_id="0x" + agreement.agreement.hex(), reason=verdict.doubt,
-        ))  # fmt: skip
+        self.evidence.append({
+            "evidence_hash": digest, "body": event.evidence, "protocol": event.protocol,
+            "source": message.source, "received_at": self.now,
+        })  # fmt: skip
+        self.events.append({
+            "event_id": "0x" + event.event_id.hex(), "device_id": "0x" + event.device_id.hex(),
+            "counter": event.counter, "observed_at_ms": event.observed_at_ms,
+            "received_at": self.now, "evidence_hash": digest,
+            "content_hash": content_id(event).hex(),
+            "agreement_id": "0x" + agreement.agreement.hex(), "reason": verdict.doubt,
+        })  # fmt: skip
         outcome = verdict.doubt or ACCEPTED
         return _outcome(event, outcome, verdict.detail)
 
@@ -156,10 +158,10 @@ class _Rows:
         self, message: Message, raw: bytes, reason: str, detail: str, event: Event | None = None
     ) -> Outcome:
         device = event.device if event else message.device
-        self.rejections.append(evidence.Rejection(
-            received_at=self.now, source=message.source, device=device,
-            protocol=message.protocol, reason=str(reason), detail=detail, body=raw,
-        ))  # fmt: skip
+        self.rejections.append({
+            "received_at": self.now, "source": message.source, "device": device,
+            "protocol": message.protocol, "reason": str(reason), "detail": detail, "body": raw,
+        })  # fmt: skip
         if event is None:
             return Outcome(device, sha256(raw).hexdigest(), None, str(reason), detail, None)
         return _outcome(event, str(reason), detail)
