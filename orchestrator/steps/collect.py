@@ -13,6 +13,8 @@ from orchestrator.edges.store import Session, add_new, agreements, evidence, pay
 from orchestrator.steps import Rail, event_of
 
 _IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+# its sequence is not used up on chain, so nothing later could settle: a person has to look
+_STUCK = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
@@ -24,7 +26,7 @@ def collect(rail: Rail) -> int:
     """
     now, started = rail.now(), 0
     with rail.store.read() as session:
-        busy = payments.busy_agreements(session, _IN_FLIGHT)
+        busy = payments.busy_agreements(session, _IN_FLIGHT + _STUCK)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         if agreement in busy:
@@ -87,7 +89,7 @@ def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
         rail.terms[row.product],
         row.last_counter,
         event_of(anchor[1], anchor[0]) if anchor else None,
-        [event_of(protocol, body) for _, body, protocol in stored],
+        [event_of(protocol, body) for body, protocol in stored],
         lost,
     )
 
@@ -113,14 +115,14 @@ def claim_of(
     rail: Rail, session: Session, row: payments.Payment, agreement: agreements.Agreement
 ) -> Claim:
     """The claim of a payment, derived anew from its evidence and its anchor."""
-    found = evidence.of_payments(session, [row.payment_id])[row.payment_id]
+    found = evidence.records_of(session, row.payment_id)
     anchor = anchor_of(session, row, agreement)
     return derive_claim(
         rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
         rail.terms[agreement.product],
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
-        [event_of(protocol, body) for _, body, protocol in found],
+        [event_of(protocol, body) for body, protocol in found],
     )
 
 

@@ -30,17 +30,28 @@ def known_contents(
     return known
 
 
-def unclaimed(session: Session, agreement: str, limit: int) -> list[tuple[Event, bytes, str]]:
-    """(event, evidence bytes, protocol) of an agreement's events in no payment, by counter."""
+def unclaimed(session: Session, agreement: str, limit: int) -> list[tuple[bytes, str]]:
+    """(evidence bytes, protocol) of an agreement's events in no payment, by counter."""
     rows = session.exec(
-        select(Event, Evidence.body, Evidence.protocol)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        select(Evidence.body, Evidence.protocol)
+        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
         .where(Event.agreement_id == agreement)
         .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
         .order_by(Event.counter)
         .limit(limit)
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(body, protocol) for body, protocol in rows]
+
+
+def records_of(session: Session, payment: str) -> list[tuple[bytes, str]]:
+    """(evidence bytes, protocol) of a payment's events, by counter."""
+    rows = session.exec(
+        select(Evidence.body, Evidence.protocol)
+        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
+        .where(Event.payment_id == payment)
+        .order_by(Event.counter)
+    )
+    return [(body, protocol) for body, protocol in rows]
 
 
 def agreements_with_unclaimed(session: Session) -> list[str]:
