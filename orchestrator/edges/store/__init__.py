@@ -28,8 +28,8 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursiv
 _SLOW = (5, 6, 10, 13, 14)
 
 
-def _connect(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+def _connect(path: Path, wait_s: int) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": wait_s})
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
@@ -48,12 +48,15 @@ def _connect(path: Path) -> Engine:
 
 
 class Store:
-    """A database at `path` (SQLite, WAL, synchronous=FULL), migrated to the newest revision."""
+    """A database at `path` (SQLite, WAL, synchronous=FULL), migrated to the newest revision.
 
-    def __init__(self, path: Path) -> None:
+    wait_s: how long a writer waits for another process's turn to end.
+    """
+
+    def __init__(self, path: Path, wait_s: int = 30) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._engine = _connect(path)
+        self._engine = _connect(path, wait_s)
         self._writers = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._lock = threading.RLock()
         self._migrate()

@@ -1,0 +1,161 @@
+"""The life of a payment: every pair of stage and fact, against a table written down by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.payment import Effect, Fact, Payment, Stage, advance, verdict
+from orchestrator.errors import Halt
+
+# stage: what moves it (fact>stage/effect due), what it knows already, and what can never meet it
+EXPECTED = {
+    "received": (
+        "derived>verified/attest underivable>rejected lapsed>expired settled>settled",
+        "funded short refused orphaned",
+        "attested doubted stale final disputed refunded upheld redeemed booked",
+    ),
+    "verified": (
+        "attested>attested/settle doubted>rejected lapsed>expired settled>settled",
+        "derived funded short refused orphaned",
+        "underivable stale final disputed refunded upheld redeemed booked",
+    ),
+    "attested": (
+        "settled>settled stale>verified/attest short>waiting_for_funds refused>refused "
+        "lapsed>expired",
+        "derived attested doubted funded orphaned",
+        "underivable final disputed refunded upheld redeemed booked",
+    ),
+    "settled": (
+        "orphaned>attested/settle final>posted/pay_out disputed>disputed",
+        "derived attested doubted settled short refused funded lapsed",
+        "underivable stale refunded upheld redeemed booked",
+    ),
+    "posted": (
+        "disputed>disputed redeemed>paid_out",
+        "derived attested doubted settled short refused funded lapsed final upheld",
+        "underivable stale orphaned refunded booked",
+    ),
+    "paid_out": (
+        "booked>reconciled",
+        "derived attested doubted settled short refused funded lapsed final upheld disputed "
+        "redeemed",
+        "underivable stale orphaned refunded",
+    ),
+    "reconciled": (
+        "",
+        "derived attested doubted settled short refused funded lapsed final upheld disputed "
+        "redeemed booked",
+        "underivable stale orphaned refunded",
+    ),
+    "rejected": (
+        "settled>settled",
+        "derived underivable attested doubted short refused funded orphaned lapsed",
+        "stale final disputed refunded upheld redeemed booked",
+    ),
+    "expired": (
+        "settled>settled",
+        "derived underivable attested doubted short refused funded orphaned lapsed",
+        "stale final disputed refunded upheld redeemed booked",
+    ),
+    "refused": (
+        "orphaned>attested/settle settled>settled",
+        "derived attested doubted short refused funded lapsed",
+        "underivable stale final disputed refunded upheld redeemed booked",
+    ),
+    "waiting_for_funds": (
+        "funded>verified/attest settled>settled refused>refused lapsed>expired "
+        "orphaned>attested/settle",
+        "derived attested doubted short",
+        "underivable stale final disputed refunded upheld redeemed booked",
+    ),
+    "disputed": (
+        "refunded>refunded upheld>posted/pay_out orphaned>attested/settle",
+        "derived attested doubted settled short refused funded final lapsed disputed",
+        "underivable stale redeemed booked",
+    ),
+    "refunded": (
+        "",
+        "derived attested doubted settled short refused funded final lapsed disputed refunded",
+        "underivable stale orphaned upheld redeemed booked",
+    ),
+}  # fmt: skip
+# what anybody outside can bring about by handing batches in, or by waiting, at any time
+STRANGERS = ("settled", "short", "refused", "lapsed", "funded")
+
+
+def expected(stage: str, fact: str) -> tuple[str, str, str]:
+    """(verdict, next stage, effect due) by the table above; a fact must stand in it just once."""
+    moves, known, never = (part.split() for part in EXPECTED[stage])
+    arrows = {name: after for name, _, after in (word.partition(">") for word in moves)}
+    assert (fact in arrows) + (fact in known) + (fact in never) == 1, (stage, fact)
+    if fact in arrows:
+        after, _, effect = arrows[fact].partition("/")
+        return "moves", after, effect
+    return ("known" if fact in known else "impossible"), stage, ""
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("fact", list(Fact))
+def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
+    wanted, after, effect = expected(stage, fact)
+    payment = Payment("0x01", stage, Effect.VERIFY)
+    assert verdict(stage, fact) == wanted
+    if wanted == "impossible":
+        with pytest.raises(Halt, match=f"'{fact}' cannot meet the stage '{stage}'"):
+            advance(payment, fact)
+        return
+    moved, due = advance(payment, fact)
+    if wanted == "known":
+        assert moved is payment and due is None
+    else:
+        assert (moved.stage, moved.effect or "", due or "") == (after, effect, effect)
+        assert moved.payment_id == "0x01"
+
+
+def test_table__stages_and_facts__are_all_there():
+    assert set(EXPECTED) == set(Stage) and len(Stage) * len(Fact) == 13 * 17
+
+
+def test_stages__from_received_on__are_all_reached():
+    reached, waiting = set(), [Payment("0x01")]
+    while waiting:
+        payment = waiting.pop()
+        if (payment.stage, payment.effect) in reached:
+            continue
+        reached.add((payment.stage, payment.effect))
+        waiting += [
+            advance(payment, fact)[0]
+            for fact in Fact if verdict(payment.stage, fact) == "moves"
+        ]  # fmt: skip
+    assert {stage for stage, _ in reached} == set(Stage)
+    due = {effect: {s for s, e in reached if e == effect} for effect in Effect}
+    assert due == {
+        Effect.VERIFY: {Stage.RECEIVED}, Effect.ATTEST: {Stage.VERIFIED},
+        Effect.SETTLE: {Stage.ATTESTED}, Effect.PAY_OUT: {Stage.POSTED},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", STRANGERS)
+def test_strangers__whatever_they_hand_in_and_when__halt_nothing(fact):
+    for stage in Stage:
+        assert verdict(stage, Fact(fact)) != "impossible", stage
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(Fact), max_size=40))
+def test_advance__any_row_of_facts__never_leaves_what_the_chain_made_final(facts):
+    """From posted on a payment only goes forward, and an impossible fact leaves it as it was."""
+    payment, order = Payment("0x01"), ["posted", "paid_out", "reconciled"]
+    for fact in facts:
+        before = payment
+        try:
+            payment, _ = advance(payment, fact)
+        except Halt:
+            assert payment is before
+            continue
+        if before.stage in order[1:]:
+            assert order.index(payment.stage) >= order.index(before.stage)
+        if before.stage == Stage.REFUNDED:
+            assert payment is before
