@@ -85,15 +85,21 @@ def settle_call(
 
 
 def pay_out(rail: Rail) -> int:
-    """Releases payments whose challenge window is over, one call per payee; returns how many."""
+    """Releases payments whose challenge window is over, one call per payee; returns how many.
+
+    A payment that came to nothing leaves no money pending, so it cannot be released by itself: it
+    goes with the next one of its payee.
+    """
     now = rail.now()
     with rail.store.read() as session:
-        due = payments.due(session, Effect.PAY_OUT, now, 5_000)
+        waiting = payments.due(session, Effect.PAY_OUT, now + _PATIENCE_S[-1], 5_000)
         open_refs = sends.open_refs(session, "release")
-    by_payee = groupby(sorted(due, key=lambda item: item[1].payee), key=lambda i: i[1].payee)
+    by_payee = groupby(sorted(waiting, key=lambda item: item[1].payee), key=lambda i: i[1].payee)
     sent = 0
     for payee, found in by_payee:
-        rows = [row for row, _ in found]
+        rows = [row for row, _ in found if row.due_at <= now or _rides_along(row, now)]
+        if not any(row.due_at <= now for row in rows):
+            continue
         times = sorted({row.release_at for row in rows})[:200]
         ref = f"{payee}:{times[0]}-{times[-1]}:{len(times)}"
         if ref not in open_refs:
@@ -101,6 +107,10 @@ def pay_out(rail: Rail) -> int:
     if sent:
         rail.sender.broadcast()
     return sent
+
+
+def _rides_along(row: payments.Payment, now: int) -> bool:
+    return row.amount_micro == 0 and row.release_at < now
 
 
 def _release(
@@ -115,5 +125,7 @@ def _release(
         return 0
     with rail.store.write() as session:
         rail.sender.prepare(session, "release", ref, quote, now)
-        payments.set_many(session, [{"payment_id": i, "effect": None} for i in ids])
+        payments.set_many(session, [
+            {"payment_id": i, "effect": None, "reason": None} for i in ids
+        ])  # fmt: skip
     return 1

@@ -1,9 +1,10 @@
-"""Records become lines of a bank statement, every total adds up, and any id leads to the payment."""
+"""Records become lines of a bank statement, totals add up, any id leads to the payment."""
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
+from hashlib import sha256
 
 import promises
 import pytest
@@ -116,3 +117,25 @@ def test_trace__by_any_kind_of_id__leads_to_the_payment_and_unknown_ids_to_exit_
     assert story["events"] and story["statement_lines"] and story["payout"]
     assert unknown.returncode == 1, unknown.stdout
     assert "not_found" in unknown.stderr + unknown.stdout
+
+
+def test_payment__that_comes_to_nothing__is_released_with_the_next_of_its_payee(day):
+    """It leaves no money pending, so the contract would refuse to release it alone."""
+    idle = day.fleet["cp-0001"].session(0)
+    day.sent["cp-0001"] += idle
+    day.fleet["cp-0001"].publish(idle)
+    day.until_receipted()
+    day.until_settled()
+    day.until(lambda: "NothingDue" in str(_of(day, idle[0]).reason), "a release of nothing tried")
+    assert (_of(day, idle[0]).stage, _of(day, idle[0]).amount_micro) == (Stage.POSTED, 0)
+    day.measure(1, ["cp-0002"])
+    day.until_reconciled()
+    assert _of(day, idle[0]).stage == Stage.RECONCILED
+    promises.assert_all(day)
+
+
+def _of(rail: WholeRail, record: bytes) -> payments.Payment:
+    """The payment that holds a record."""
+    with rail.store.read() as session:
+        event = evidence.event_of_evidence(session, sha256(record).hexdigest())
+        return payments.by_ids(session, [event.payment_id])[0]

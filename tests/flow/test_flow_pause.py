@@ -1,0 +1,91 @@
+"""A pause by the guardian stops settlement, and neither payouts nor a payee's own withdrawal."""
+
+from __future__ import annotations
+
+import time
+
+import promises
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core import ledger
+from orchestrator.core.payment import Stage
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.store import books
+from scripts.demo import town
+
+
+def _send(rail: WholeRail, account, function: str, *args: object) -> None:
+    """One call to the rail's contract under a party's or a role's own key."""
+    errand = Errand(function, str(time.time_ns()), Call("PaymentRail", function, args))
+    sender = Sender(rail.store, rail.stack.chain, account)
+    send_and_wait(sender, [errand], rail.stack.now(), lambda: time.sleep(0.02))
+
+
+def _role(rail: WholeRail, name: str):
+    return keystore.load(rail.stack.settings.keys, name)
+
+
+@pytest.fixture
+def paused(rail):
+    """Two charge points whose last payments are settled, not yet paid; then the guardian acts."""
+    rail.measure(1)
+    rail.until_settled()
+    _send(rail, _role(rail, "guardian"), "pause")
+    yield rail
+    if rail.stack.chain.view("PaymentRail", "paused"):
+        _send(rail, _role(rail, "steward"), "unpause")
+
+
+def test_pause__by_the_guardian__stops_settlement_but_no_payout_and_no_withdrawal(paused):
+    rail = paused
+    rail.until_reconciled()  # what was settled before is released, redeemed and booked
+    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
+    settled = len(promises.chain_logs(rail, "PaymentRail", "Settled"))
+    rail.measure(1)
+    rail.until(
+        lambda: _held(rail) == len(rail.funded), "every new payment held up, by the pause's name"
+    )
+    _withdraw_everything(rail)
+    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
+    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) == settled
+    assert rail.halted() == {}  # a pause is the world's, not a bug of ours
+    _send(rail, _role(rail, "steward"), "unpause")
+    rail.until_reconciled()
+    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) > settled
+    promises.assert_all(rail)
+
+
+def _held(rail: WholeRail) -> int:
+    return sum(
+        row.stage == Stage.ATTESTED and "Paused" in (row.reason or "")
+        for row in rail.all_payments()
+    )
+
+
+def _withdraw_everything(rail: WholeRail) -> None:
+    """The payee takes out what makes no whole cent, and ledger and chain say so."""
+    payee = rail.stack.party(town.CHARGE_COMPANY.index)
+    chain = rail.stack.chain
+    amount = chain.view("PaymentRail", "withdrawable", payee.address)
+    assert 0 < amount < ledger.MICRO_PER_CENT
+    had = chain.view("EuroToken", "balanceOf", payee.address)
+    _send(rail, payee, "withdraw", payee.address, amount)
+    assert chain.view("EuroToken", "balanceOf", payee.address) == had + amount
+    assert chain.view("PaymentRail", "withdrawable", payee.address) == 0
+    rail.until(lambda: _in_wallets(rail) == had + amount, "the withdrawal in the ledger")
+
+
+def _in_wallets(rail: WholeRail) -> int:
+    with rail.store.read() as session:
+        return -books.balances(session).get((ledger.WALLETS, ledger.TEUR), 0)
+
+
+def test_pause__by_anyone_else__is_refused(rail):
+    from orchestrator.errors import Retry
+
+    for account in (rail.stack.party(0), _role(rail, "sender"), _role(rail, "steward")):
+        with pytest.raises(Retry, match="NotGuardian"):
+            _send(rail, account, "pause")

@@ -1,0 +1,141 @@
+"""Nothing moves money without a valid signature and a quorum; with a quorum, payments go on."""
+
+from __future__ import annotations
+
+import promises
+import pytest
+from whole_rail import RETIRED, UNKNOWN, WholeRail
+
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import evidence, payments, tallies
+from scripts.devices.device import derived_key
+from scripts.devices.record import Point, twin, units_of
+
+
+@pytest.fixture(autouse=True)
+def honest(rail):
+    """Whatever a test did to the oracles: afterwards all four run and tell the truth."""
+    yield
+    for name in ("bank", "auditor"):
+        rail.stack.stop(name)
+        rail.stack.restart_oracle(name)
+
+
+def _details(rail: WholeRail, after: set[str]) -> list[str]:
+    """What each oracle did, for every payment attested since."""
+    with rail.store.read() as session:
+        return [
+            fact.detail for row in rail.all_payments() if row.payment_id not in after
+            for fact in payments.facts_of(session, row.payment_id) if fact.fact == "attested"
+        ]  # fmt: skip
+
+
+def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail):
+    known = {row.payment_id for row in rail.all_payments()}
+    rail.stack.stop("bank")
+    rail.measure(1)
+    rail.until_settled()
+    told = _details(rail, known)
+    assert len(told) == len(rail.funded)
+    assert all("bank is down" in said and said.count(" signed") == 3 for said in told), told
+
+
+def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count(rail):
+    known = {row.payment_id for row in rail.all_payments()}
+    rail.stack.stop("auditor")
+    rail.stack.restart_oracle("auditor", "--lie")
+    rail.measure(1)
+    rail.until_settled()
+    told = _details(rail, known)
+    assert len(told) == len(rail.funded)
+    assert all("auditor signed another claim" in said for said in told), told
+    liar = {o["name"]: o["address"] for o in _oracles(rail)}["auditor"]
+    with rail.store.read() as session:
+        used = [
+            a.oracle for row in rail.all_payments() if row.payment_id not in known
+            for a in payments.attestations_of(session, row.batch_digest)
+        ]  # fmt: skip
+    assert used and liar not in used
+
+
+def _oracles(rail: WholeRail) -> list[dict]:
+    import json
+
+    return json.loads((rail.stack.home / "rail.json").read_text())["oracles"]
+
+
+def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_return(rail):
+    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
+    known = {row.payment_id for row in rail.all_payments()}
+    for name in ("bank", "auditor"):
+        rail.stack.stop(name)
+    rail.measure(2)
+
+    def asked_in_vain() -> bool:
+        fresh = [row for row in rail.all_payments() if row.payment_id not in known]
+        return len(fresh) == len(rail.funded) and all(row.attempts >= 2 for row in fresh)
+
+    rail.until(asked_in_vain, "every new claim asked for twice in vain")
+    fresh = [row for row in rail.all_payments() if row.payment_id not in known]
+    assert {row.stage for row in fresh} == {Stage.VERIFIED}
+    assert not set(promises.applied_claims(rail)) - known
+    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
+    for name in ("bank", "auditor"):
+        rail.stack.restart_oracle(name)
+    rail.until_settled()
+    assert all(promises.escrow_now(rail, name) < before[name] for name in rail.funded)
+    promises.assert_one_effect(rail)
+
+
+def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
+    rail.measure(1)
+    rail.until_settled()
+    device, last = rail.fleet["cp-0001"], rail.sent["cp-0001"][-1]
+    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
+    counts, events = _counts(rail)
+    points = [Point("B", device.now, device.register),
+              Point("E", device.now + 3_600, device.register + units_of(7))]  # fmt: skip
+    bad = {
+        "signature_forged": device.forge(points, device.counter + 1, derived_key("not-it", 0)),
+        "counter_replayed": device.forge(points, device.counter, device.key),
+        "duplicate": last,
+        "device_not_of_topic": device.forge(points, 1, device.key, name="cp-0002"),
+    }
+    for record in (*bad.values(), twin(last)):
+        device.publish([record])
+    for stranger in (UNKNOWN, RETIRED):
+        rail.publish(1, [stranger])
+    wanted = [*bad, "duplicate", "device_unknown", "device_retired"]
+    rail.until(lambda: sum((_counts(rail)[0] - counts).values()) >= len(wanted), "all answered")
+    rail.until_receipted()
+    found = _counts(rail)
+    assert {reason: wanted.count(reason) for reason in wanted} == {
+        reason: found[0][reason] - counts[reason] for reason in wanted
+    }
+    assert found[1] == events  # nothing of it is an event, so nothing of it can be claimed
+    rail.until_reconciled()
+    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
+    assert promises.escrow_now(rail, RETIRED) == 0
+
+
+def _counts(rail: WholeRail):
+    from collections import Counter
+
+    with rail.store.read() as session:
+        return Counter(tallies.rejection_counts(session)), tallies.event_counts(session)["stored"]
+
+
+def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_paid(rail):
+    device = rail.fleet["cp-0002"]
+    lost, kept = device.make_records(2)
+    device.forget([lost])
+    device.publish([kept])
+    rail.sent["cp-0002"].append(kept)
+    rail.until_receipted()
+    rail.until_settled()
+    with rail.store.read() as session:
+        (hole,) = [
+            (h.first_counter, h.last_counter) for h in evidence.all_holes(session)
+            if h.agreement_id == rail.agreement("cp-0002").agreement_id
+        ]  # fmt: skip
+    assert hole == (device.counter - 1, device.counter - 1)

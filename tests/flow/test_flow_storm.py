@@ -1,0 +1,73 @@
+"""Hundreds of bad payloads between good ones: all bad are named and kept, all good are paid."""
+
+from __future__ import annotations
+
+import random
+from hashlib import sha256
+
+import promises
+from whole_rail import WholeRail
+
+from orchestrator.edges.store import evidence
+from orchestrator.intake import INTERNAL_ERROR
+
+SEED, STORM, GOOD_EVERY = 20_260, 400, 40
+
+
+def _bad(chance: random.Random, known: list[bytes]) -> bytes:
+    """Junk of one kind or another; mutants are of records that were taken, so none is new."""
+    record = bytearray(chance.choice(known))
+    at = chance.randrange(len(record))
+    kind = chance.randrange(8)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(1, 300)).replace(b"\n", b"?")
+    if kind == 1:
+        return bytes(record[:at]) or b"O"
+    if kind == 2:
+        record[at] ^= 1 << chance.randrange(8)
+        return bytes(record).replace(b"\n", b"?")
+    if kind == 3:
+        return bytes(record[:at] + record[at + 1 :])
+    if kind == 4:
+        return b"OCMF|" + b'{"a":' * 200 + b"|{}"
+    if kind == 5:
+        return bytes(record).replace(b'"RV":', b'"RV":9e99999999999,"RV":', 1)
+    if kind == 6:
+        return bytes(record).replace(b"+0000 S", b"+9900 S").replace(b'"PG":"', b'"PG":"T9')
+    return bytes(record).replace(b'"MS":"', b'"MS":"\xff\xfe')
+
+
+def _rejected(rail: WholeRail, after: int) -> list[evidence.Rejection]:
+    with rail.store.read() as session:
+        newest = evidence.rejections(session, None, None, 5_000)
+    return [row for row in newest if row.id > after]
+
+
+def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
+    chance = random.Random(SEED)
+    rail.measure(2)
+    known = [record for name in rail.funded for record in rail.sent[name][-2:]]
+    with rail.store.read() as session:
+        last = max((row.id for row in evidence.rejections(session, None, None, 1)), default=0)
+    sent, good = [], []
+    for number in range(STORM):
+        name = chance.choice(rail.funded)
+        sent.append(_bad(chance, known))
+        rail.fleet[name].link.publish(sent[-1])
+        if number % GOOD_EVERY == 0:
+            good += [r for made in rail.publish(1).values() for r in made]
+    rail.until(lambda: len(_rejected(rail, last)) >= len(sent), "every bad payload rejected")
+    rail.until_receipted()
+    rail.until_settled()
+    rows = _rejected(rail, last)
+    digests = {sha256(row.body).digest() for row in rows}
+    assert not [body for body in sent if sha256(body).digest() not in digests]
+    reasons = {row.reason for row in rows}
+    print(f"{len(rows)} rejected for {len(reasons)} reasons: {', '.join(sorted(reasons))}")
+    assert INTERNAL_ERROR not in reasons and all(reasons) and len(reasons) >= 5
+    with rail.store.read() as session:
+        events = [evidence.event_of_evidence(session, sha256(r).hexdigest()) for r in good]
+    assert all(event is not None and event.payment_id for event in events)
+    assert rail.halted() == {}
+    rail.until_reconciled()
+    promises.assert_all(rail)
