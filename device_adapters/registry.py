@@ -83,6 +83,8 @@ def from_the_future(event: Event, now_ms: int) -> Rejected | None:
 
 def _refuse_message(message: Message) -> Rejected | None:
     body = message.body
+    if message.protocol == "" and message.source == "mqtt":
+        return Rejected(Reason.UNKNOWN_TOPIC, "the topic is no device's for evidence", body)
     if message.protocol not in protocols():
         return Rejected(Reason.UNKNOWN_PROTOCOL, f"no protocol {message.protocol[:60]!r}", body)
     if message.retained:

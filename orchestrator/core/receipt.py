@@ -16,6 +16,8 @@ from device_adapters.types import Rejected
 
 ACCEPTED = "accepted"
 MAX_RECEIPT_BYTES = 1024 * 1024
+_REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
+_REGISTRY.max_payload_length = MAX_RECEIPT_BYTES  # the library's 128 kB: too little for a batch
 _RECORD_FIELDS = {"evidence", "counter", "outcome", "event"}
 
 
@@ -94,9 +96,9 @@ def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
     if len(receipt) > MAX_RECEIPT_BYTES:
         raise Rejected(ReceiptFault.MALFORMED, f"{len(receipt)} bytes are no receipt", receipt)
     try:
-        token = jws.extract_compact(receipt)
+        token = jws.extract_compact(receipt, registry=_REGISTRY)
         _check_header(token.headers(), public_key, receipt)
-        jws.deserialize_compact(receipt, public_key, algorithms=["ES256"])
+        jws.deserialize_compact(receipt, public_key, registry=_REGISTRY)
     except BadSignatureError:
         raise Rejected(ReceiptFault.FORGED, "the signature does not hold", receipt) from None
     except (JoseError, ValueError, RecursionError) as error:
