@@ -1,7 +1,7 @@
 """Checks a file of OCMF evidence from any vendor, offline: genuine, billable, settleable, and why.
 
 Exit codes: 0 every record is genuine; 1 one is not, or no key is known for it; 2 the file cannot
-be read (not there, no OCMF in it, a broken container, or not one readable record).
+be read (not there, no OCMF in it, a broken container, or not one record with all its sections).
 """
 
 from __future__ import annotations
@@ -174,9 +174,16 @@ def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Re
         return Report(name, error=(Reason.FILE_UNREADABLE, str(error)))
     records = [_check(index, item, key) for index, item in enumerate(items)]
     report = Report(name, records, _judge_together(records))
-    if all(record.unreadable for record in records):
+    if all(record.unreadable and not _is_whole(record.item.record) for record in records):
         report.error = records[0].genuine_reasons[0]
     return report
+
+
+def _is_whole(record: bytes) -> bool:
+    """Whether all sections of a record are there, whatever became of what they say: then the file
+    was read, and its record is not genuine."""
+    text = record.strip()
+    return text.startswith(b"OCMF|") and text.count(b"|") >= 2 and text.endswith(b"}")
 
 
 def _check(index: int, item: Item, given: str | bytes | None) -> RecordCheck:

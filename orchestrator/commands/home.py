@@ -174,7 +174,7 @@ def text_or_file(value: str) -> bytes:
     """What a file of that name holds, else the text itself."""
     try:
         path = Path(value)
-        if path.is_file():
+        if path.is_file() or path.is_fifo():  # a shell hands over a pipe as a file
             return path.read_bytes()
     except (OSError, ValueError):  # too long, or no path at all: then it is the text
         pass

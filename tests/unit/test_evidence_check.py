@@ -129,6 +129,13 @@ def test_check_file__nothing_but_broken_records__is_two_and_bills_nothing() -> N
     assert report.as_json()["error"]["code"] == "truncated"
 
 
+def test_check_file__whole_record_whose_json_was_tampered_with__is_one_and_not_genuine() -> None:
+    tampered = RECORD.replace(b'"FV":', b'"FV";', 1)
+    report = check_file(tampered, KEY)
+    assert tampered != RECORD and report.exit_code == 1 and report.summary["genuine"] == 0
+    assert check_file(RECORD[: len(RECORD) // 2], KEY).exit_code == 2  # half of it is no record
+
+
 def test_check_file__record_the_rail_cannot_take__is_still_genuine() -> None:
     no_page = check_file(METER.record(payload(PG=None)), KEY)
     assert no_page.exit_code == 0
