@@ -16,8 +16,8 @@ test: setup-dev      ## every test
 bench: setup-dev     ## this rail against the loop one writes first, interleaved
 	@$(RUN) -m tests.bench
 
-lint: setup-dev
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . || true
+lint: setup-dev      ## style, beside the house tests
+	@.venv/bin/ruff check .
 
 stop:                ## ends what `make demo KEEP=1` left running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) --stop
