@@ -113,13 +113,20 @@ class Stack:
 
     def start_broker(self) -> None:
         """mosquitto where it is on PATH, else amqtt."""
-        arguments = ["--embedded"] if self.embedded_broker else []
+        self._spawn_broker()
+        password = credentials.issue(self.home, "rail", credentials.Role.RAIL)
+        keystore.write_private(self.settings.keys / "broker.password", password.encode())
+
+    def restart_broker(self) -> None:
+        """Starts a stopped broker on its own port, with the passwords it knew."""
+        self._spawn_broker("--port", str(self.broker["port"]))
+
+    def _spawn_broker(self, *extra: str) -> None:
+        arguments = [*extra, "--embedded"] if self.embedded_broker else extra
         ready = self._ready("broker")
         self._start("broker", "scripts.run_broker", "--home", self.home, "--ready-file", ready,
                     *arguments)  # fmt: skip
         self.broker = self._wait_ready("broker", ready)
-        password = credentials.issue(self.home, "rail", credentials.Role.RAIL)
-        keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def start_oracles(self) -> None:
         """All of them at once, each with its own key, password, token and home."""
@@ -260,7 +267,10 @@ class Stack:
 
     def stop_all(self) -> None:
         """Ends everything, the orchestrator first, the chain last."""
-        for name in ["orchestrator", *[n for n in self.processes if n != "orchestrator"]]:
+        self.stop("orchestrator")
+        for process in self.processes.values():  # at once; each is awaited below
+            process.terminate()
+        for name in list(self.processes):
             self.stop(name)
         if "testnet" in self.__dict__:
             self.testnet.stop()

@@ -14,6 +14,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
 from orchestrator.edges.store import books
+from orchestrator.errors import Retry
 from scripts.demo import town
 
 
@@ -84,8 +85,6 @@ def _in_wallets(rail: WholeRail) -> int:
 
 
 def test_pause__by_anyone_else__is_refused(rail):
-    from orchestrator.errors import Retry
-
     for account in (rail.stack.party(0), _role(rail, "sender"), _role(rail, "steward")):
         with pytest.raises(Retry, match="NotGuardian"):
             _send(rail, account, "pause")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+
 import promises
 import pytest
 from whole_rail import RETIRED, UNKNOWN, WholeRail
@@ -12,11 +15,12 @@ from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
 
 
-@pytest.fixture(autouse=True)
-def honest(rail):
-    """Whatever a test did to the oracles: afterwards all four run and tell the truth."""
-    yield
-    for name in ("bank", "auditor"):
+@pytest.fixture
+def touched(rail):
+    """Names of the oracles that a test did something to: they come back and tell the truth."""
+    names: list[str] = []
+    yield names
+    for name in names:
         rail.stack.stop(name)
         rail.stack.restart_oracle(name)
 
@@ -30,8 +34,9 @@ def _details(rail: WholeRail, after: set[str]) -> list[str]:
         ]  # fmt: skip
 
 
-def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail):
+def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail, touched):
     known = {row.payment_id for row in rail.all_payments()}
+    touched.append("bank")
     rail.stack.stop("bank")
     rail.measure(1)
     rail.until_settled()
@@ -40,8 +45,9 @@ def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail):
     assert all("bank is down" in said and said.count(" signed") == 3 for said in told), told
 
 
-def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count(rail):
+def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count(rail, touched):
     known = {row.payment_id for row in rail.all_payments()}
+    touched.append("auditor")
     rail.stack.stop("auditor")
     rail.stack.restart_oracle("auditor", "--lie")
     rail.measure(1)
@@ -49,7 +55,8 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
     told = _details(rail, known)
     assert len(told) == len(rail.funded)
     assert all("auditor signed another claim" in said for said in told), told
-    liar = {o["name"]: o["address"] for o in _oracles(rail)}["auditor"]
+    town = json.loads((rail.stack.home / "rail.json").read_text())
+    (liar,) = [o["address"] for o in town["oracles"] if o["name"] == "auditor"]
     with rail.store.read() as session:
         used = [
             a.oracle for row in rail.all_payments() if row.payment_id not in known
@@ -58,16 +65,12 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
     assert used and liar not in used
 
 
-def _oracles(rail: WholeRail) -> list[dict]:
-    import json
-
-    return json.loads((rail.stack.home / "rail.json").read_text())["oracles"]
-
-
-def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_return(rail):
+def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_return(rail, touched):
+    rail.until_settled()
     before = {name: promises.escrow_now(rail, name) for name in rail.funded}
     known = {row.payment_id for row in rail.all_payments()}
     for name in ("bank", "auditor"):
+        touched.append(name)
         rail.stack.stop(name)
     rail.measure(2)
 
@@ -80,8 +83,8 @@ def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_retu
     assert {row.stage for row in fresh} == {Stage.VERIFIED}
     assert not set(promises.applied_claims(rail)) - known
     assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
-    for name in ("bank", "auditor"):
-        rail.stack.restart_oracle(name)
+    while touched:
+        rail.stack.restart_oracle(touched.pop())
     rail.until_settled()
     assert all(promises.escrow_now(rail, name) < before[name] for name in rail.funded)
     promises.assert_one_effect(rail)
@@ -118,9 +121,8 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     assert promises.escrow_now(rail, RETIRED) == 0
 
 
-def _counts(rail: WholeRail):
-    from collections import Counter
-
+def _counts(rail: WholeRail) -> tuple[Counter[str], int]:
+    """(rejections by reason, events taken)."""
     with rail.store.read() as session:
         return Counter(tallies.rejection_counts(session)), tallies.event_counts(session)["stored"]
 

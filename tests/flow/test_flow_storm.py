@@ -60,8 +60,8 @@ def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
     rail.until_receipted()
     rail.until_settled()
     rows = _rejected(rail, last)
-    digests = {sha256(row.body).digest() for row in rows}
-    assert not [body for body in sent if sha256(body).digest() not in digests]
+    kept = {row.body.strip() for row in rows}  # white space around a record is no part of it
+    assert not [body for body in sent if body.strip() not in kept]
     reasons = {row.reason for row in rows}
     print(f"{len(rows)} rejected for {len(reasons)} reasons: {', '.join(sorted(reasons))}")
     assert INTERNAL_ERROR not in reasons and all(reasons) and len(reasons) >= 5
