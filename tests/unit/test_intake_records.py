@@ -162,7 +162,8 @@ def test_take__clock_a_week_ahead__is_refused_and_minutes_are_not(place, device)
 def test_take__good_and_bad_mixed__answers_each_in_its_place(place, device):
     one, two, three = device.make_records(3)
     stranger = place.fleet.add("cp-0009").make_records(1)[0]
-    found = place.take(joined([one, b"OCMF|{|{}", stranger, two]), Message("", "", b"?"), three, one)
+    mixed = joined([one, b"OCMF|{|{}", stranger, two])
+    found = place.take(mixed, Message("", "", b"?"), three, one)
     assert [[o.outcome for o in each] for each in found] == [
         ["accepted", "malformed", "device_unknown", "accepted"],
         ["unknown_topic"], ["accepted"], ["duplicate"],

@@ -154,6 +154,8 @@ class Chain:
         return self._decoded(self.rpc("eth_getLogs", [query]))
 
     def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[Log]:
+        if not isinstance(raw_logs, list):
+            raise Retry(f"the node gave {raw_logs!r:.60} where logs belong")
         logs = []
         for raw in raw_logs:
             abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
