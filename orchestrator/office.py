@@ -89,15 +89,22 @@ class Office:
             agreements.mark_device(session, "0x" + device_id(name).hex(), "retired")
 
     def know(self, parties: Sequence[agreements.Party]) -> None:
-        """Remembers payers and payees with their bank accounts."""
+        """Remembers payers and payees with their bank accounts; the newest word counts."""
         with self._store.write() as session:
-            add_new(session, [_with_account(party) for party in parties])
+            for party in parties:
+                session.merge(_with_account(party))
 
     def pay_to_bank(self, payee: LocalAccount, iban: str) -> None:
         """Has the payee put the hash of its IBAN on chain, so that releases go to that account."""
+        account = payout_account(iban)
+        if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
+            return
         sender = Sender(self._store, self._chain, payee)
-        call = Call("PaymentRail", "setPayoutAccount", (payout_account(iban),))
-        errand = Errand("payout account", payee.address, call)
+        # interrupted, it is the same errand; after a change to another account, it is a new one
+        ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
+        errand = Errand(
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
+        )
         send_and_wait(sender, [errand], self._now(), self._wait)
 
     def mandate(self, device: str, payer: str, payee: str, product: Any, **terms: Any) -> Mandate:
