@@ -69,7 +69,7 @@ def _prove(rail: Rail, logs: list[blocks.ChainLog]) -> list[blocks.Proof]:
     ]
 
 
-# --- one function per log; each is given the log, its arguments and its block's time
+# --- one function per log; `at` is its block's time, which dates entries; facts are dated now
 
 
 def _settled(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -85,7 +85,7 @@ def _settled(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> No
     payments.learn(session, [
         payments.Learned(row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1)
         for row in rows
-    ], at)  # fmt: skip
+    ], rail.now())  # fmt: skip
 
 
 def _minted(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -129,7 +129,7 @@ def _redeemed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> N
         payments.learn(session, [
             payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
             for p in payments.released(session, payee)
-        ], at)  # fmt: skip
+        ], rail.now())  # fmt: skip
 
 
 def _reclaimed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -149,9 +149,8 @@ def _opened(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> Non
 
 def _disputed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     books.post(session, [ledger.disputed(args["payment"], args["payee"], args["amount"])], at)
-    payments.learn(
-        session, [payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)], at
-    )
+    disputed = payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)
+    payments.learn(session, [disputed], rail.now())
 
 
 def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -168,7 +167,7 @@ def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int)
         due_at = max(at, payments.by_ids(session, [payment])[0].release_at + 1)
     books.post(session, [ledger.dispute_ended(payment, account, args["amount"])], at)
     key = log.block_hash
-    payments.learn(session, [payments.Learned(payment, fact, key, "", sets, due_at)], at)
+    payments.learn(session, [payments.Learned(payment, fact, key, "", sets, due_at)], rail.now())
     if refunded:  # money in escrow again, though no EscrowFunded says so
         _try_waiting(session, agreement.agreement_id, log, at)
 
