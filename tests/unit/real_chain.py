@@ -109,7 +109,7 @@ class FaultyNode(http.server.ThreadingHTTPServer):
         self.upstream, self.share, self.chance = upstream, share, random.Random(seed)
         self.faults: Counter[str] = Counter()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def forward(self, body: bytes) -> list[dict]:
