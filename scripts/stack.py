@@ -182,11 +182,15 @@ class Stack:
     def start_rail(self) -> None:
         """The orchestrator; it finds everything else through rail.json."""
         self._write_town()
+        self.api_url = self._wait_ready("orchestrator", self.spawn_rail())["api_url"]
+        self._write_town(api_url=self.api_url)
+
+    def spawn_rail(self) -> Path:
+        """The orchestrator's process; the file is there once it serves."""
         ready = self._ready("orchestrator")
         self._start("orchestrator", "scripts.run_orchestrator", "--home", self.home,
                     "--ready-file", ready)  # fmt: skip
-        self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
-        self._write_town(api_url=self.api_url)
+        return ready
 
     def _write_town(self, **more: Any) -> None:
         oracles = [

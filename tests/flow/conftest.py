@@ -32,12 +32,23 @@ def rail(standing: list[WholeRail], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
+def paid_rail(rail: WholeRail) -> WholeRail:
+    """The shared rail with payments of every device on the bank's books, also ones that stand on
+    an earlier payment's last record."""
+    while len(rail.all_payments()) < 2 * len(rail.funded):
+        rail.measure(3)
+        rail.until_reconciled()
+    return rail
+
+
+@pytest.fixture(scope="module")
 def own_rail(
     standing: list[WholeRail], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WholeRail]:
-    """A rail that the module may break."""
+    """A rail that the module may break; it waits longer for a record than devices to resend it."""
     _end(standing)
-    rail = WholeRail(tmp_path_factory.mktemp("rail")).start()
+    home = tmp_path_factory.mktemp("rail")
+    rail = WholeRail(home, finality_blocks=3, hole_patience_s=20).start()
     yield rail
     rail.stop()
 

@@ -19,15 +19,12 @@ PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/dem
 
 
 @pytest.fixture(scope="module")
-def day(rail: WholeRail) -> WholeRail:
+def day(paid_rail: WholeRail) -> WholeRail:
     """A day of records, paid out and on the bank's statement of the day."""
-    for records in (4, 3):
-        rail.measure(records)
-        rail.until_reconciled()
-    taken = len(_statements(rail))
-    assert rail.stack.bank.close_day()["ok"]
-    rail.until(lambda: len(_statements(rail)) > taken, "the statement of the day")
-    return rail
+    taken = len(_statements(paid_rail))
+    assert paid_rail.stack.bank.close_day()["ok"]
+    paid_rail.until(lambda: len(_statements(paid_rail)) > taken, "the statement of the day")
+    return paid_rail
 
 
 def _statements(rail: WholeRail) -> list[transfers.BankStatement]:

@@ -37,12 +37,22 @@ class WholeRail:
     retired and one that nobody enrolled. `unfunded`: enrolled and agreed, without any escrow."""
 
     def __init__(
-        self, home: Path, *, embedded_broker: bool = True, unfunded: Sequence[str] = ()
+        self,
+        home: Path,
+        *,
+        embedded_broker: bool = True,
+        unfunded: Sequence[str] = (),
+        finality_blocks: int = 2,
+        hole_patience_s: int = 2,
     ) -> None:
+        environment = {
+            "PROOFRAIL_HOLE_PATIENCE_S": str(hole_patience_s),
+            "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
+        }
+        start_at = int(time.time()) - 60 * DAY_S
         self.stack = Stack(
-            home, int(time.time()) - 60 * DAY_S, embedded_broker=embedded_broker,
-            environment={"PROOFRAIL_HOLE_PATIENCE_S": "2"},
-        )  # fmt: skip
+            home, start_at, embedded_broker=embedded_broker, environment=environment
+        )
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
         self.sent: dict[str, list[bytes]] = defaultdict(list)  # every good record, in order

@@ -1,0 +1,171 @@
+"""Whatever is killed, at whatever moment: nothing acknowledged is lost, nothing happens twice."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import promises
+import pytest
+from whole_rail import WholeRail
+
+from oracles.types import Claim, Doubt
+from oracles.wire import Request
+from orchestrator.core.payment import Effect, Stage
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.store import payments, sends, transfers
+
+SEED = 97
+RANDOM_KILLS = 4
+
+# what the store, or a folder, shows at the moment of the kill
+MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
+    "a device holds its receipt": lambda rail: _collected(rail) > 0,
+    "a payment has begun": lambda rail: _at(rail, Stage.RECEIVED, Stage.VERIFIED),
+    "a claim is attested": lambda rail: _at(rail, Stage.ATTESTED),
+    "a settlement is stored": lambda rail: _open(rail, "settle"),
+    "a payment is settled": lambda rail: _at(rail, Stage.SETTLED),
+    "a release is stored": lambda rail: _open(rail, "release"),
+    "a payout is ordered": lambda rail: _payout(rail, "ordered", "sent"),
+    "the bank has answered": lambda rail: any(
+        (rail.stack.home / "bank" / "from_bank").glob("*.xml")
+    ),
+}
+
+
+def _collected(rail: WholeRail) -> int:
+    return sum(device.collect() for device in rail.fleet.devices.values())
+
+
+def _at(rail: WholeRail, *stages: Stage) -> bool:
+    with rail.store.read() as session:
+        counts = payments.open_counts(session)
+    return any(counts.get(stage) for stage in stages)
+
+
+def _open(rail: WholeRail, purpose: str) -> bool:
+    with rail.store.read() as session:
+        return bool(sends.open_refs(session, purpose))
+
+
+def _payout(rail: WholeRail, *stages: str) -> bool:
+    with rail.store.read() as session:
+        return any(transfers.payouts_at(session, stage, 1) for stage in stages)
+
+
+def _whole_again(rail: WholeRail) -> None:
+    """With the faults stopped the backlog drains, and every promise holds."""
+    rail.until_receipted()
+    rail.until_reconciled()
+    assert rail.halted() == {}
+    assert rail.reconciliation().breaks == ()
+    promises.assert_all(rail)
+
+
+def test_orchestrator__killed_at_every_stage_of_a_payment__loses_and_doubles_nothing(own_rail):
+    rail = own_rail
+    for moment, seen in MOMENTS.items():
+        rail.publish(2)
+        rail.until(lambda seen=seen: seen(rail), f"the moment when {moment}")
+        rail.kill("orchestrator")
+        rail.publish(1)  # devices know nothing of it
+        rail.stack.start_rail()
+    _whole_again(rail)
+    print(f"orchestrator killed {len(MOMENTS)} times, each time once {'; '.join(MOMENTS)}")
+
+
+def test_orchestrator__killed_at_random_also_while_it_recovers__loses_and_doubles_nothing(own_rail):
+    rail, chance = own_rail, random.Random(SEED)
+    for number in range(RANDOM_KILLS):
+        rail.publish(2)
+        if number % 2:  # while it starts: before it says that it is ready
+            rail.kill("orchestrator")
+            rail.stack.spawn_rail()
+        _pass(rail, chance.uniform(0.3, 2.5))
+        rail.kill("orchestrator")
+        rail.stack.start_rail()
+    _whole_again(rail)
+    print(f"orchestrator killed {RANDOM_KILLS + RANDOM_KILLS // 2} times at random, seed {SEED}")
+
+
+def _pass(rail: WholeRail, seconds: float) -> None:
+    """Lets a random time pass; devices take their receipts and send again meanwhile."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        rail.receipted()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["simulated bank", "broker"])
+def test_process__killed_while_records_and_money_flow__loses_and_doubles_nothing(own_rail, name):
+    rail, chance = own_rail, random.Random(f"{SEED}/{name}")
+    restart = rail.restart_bank if name == "simulated bank" else rail.stack.restart_broker
+    for _ in range(3):
+        rail.publish(2)
+        _pass(rail, chance.uniform(0, 1))
+        if name == "simulated bank":
+            rail.until(lambda: _payout(rail, "ordered", "sent"), "an order on its way")
+        rail.kill(name)
+        rail.publish(1)
+        restart()
+    _whole_again(rail)
+    print(f"{name} killed 3 times")
+
+
+def _book(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
+    """What an oracle remembers to have attested, from its own database."""
+    path = rail.stack.home / "oracles" / name / "oracle.sqlite3"
+    base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        rows = base.execute("SELECT agreement, sequence, first_counter, last_counter, evidence, "
+                            "facts FROM attested").fetchall()  # fmt: skip
+    finally:
+        base.close()
+    return {row[:2]: row for row in rows}
+
+
+def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequence(own_rail):
+    rail, name = own_rail, "utility-a"
+    known: dict[tuple[bytes, int], tuple] = {}
+    for _ in range(3):
+        size = len(_book(rail, name))
+        rail.publish(2)
+        rail.until(lambda size=size: len(_book(rail, name)) > size, "the oracle remembers a claim")
+        rail.kill(name)
+        book = _book(rail, name)
+        assert {key: book[key] for key in known} == known
+        known = book
+        rail.stack.restart_oracle(name)
+    _whole_again(rail)
+    book = _book(rail, name)
+    assert {key: book[key] for key in known} == known
+    applied = [claim for (claim,) in promises.applied_claims(rail).values()]
+    settled = {
+        (c["agreement"], c["sequence"]): (c["firstCounter"], c["lastCounter"], c["evidence"],
+                                          c["facts"])
+        for c in applied
+    }  # fmt: skip
+    assert {k: row[2:] for k, row in book.items()} == {k: settled[k] for k in book}
+    _assert_refuses_another(rail, name, Claim(*next(iter(book.values()))))
+
+
+def _assert_refuses_another(rail: WholeRail, name: str, claim: Claim) -> None:
+    """Asked for another claim of a sequence that it attested, it gives no signature."""
+    secret = (rail.stack.settings.keys / f"{name}.token").read_text()
+    url = f"http://127.0.0.1:{rail.stack.ports[name]}"
+    door = OracleDoor(name, keystore.development_account(5).address, 1, url, secret)
+    assert door.ask(Request("metered_energy", (claim,))).signature is not None
+    other = replace(claim, facts=claim.facts[:-1] + bytes([claim.facts[-1] ^ 1]))
+    answer = door.ask(Request("metered_energy", (other,)))
+    assert answer.signature is None
+    assert [r.reason for r in answer.refusals] == [Doubt.ALREADY_ATTESTED_OTHERWISE]
+
+
+def test_rail__after_all_these_kills__has_no_effect_still_due(own_rail):
+    with own_rail.store.read() as session:
+        due = [payments.due(session, effect, 1 << 40, 10) for effect in Effect]
+    assert not any(due)

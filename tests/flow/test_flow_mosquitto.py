@@ -1,0 +1,30 @@
+"""The rail behind mosquitto, where it is installed; all other flow tests run behind amqtt."""
+
+from __future__ import annotations
+
+import promises
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core.payment import Stage
+from orchestrator.edges.broker import mosquitto
+
+
+@pytest.mark.skipif(mosquitto.found() is None, reason="mosquitto is not installed")
+def test_records__behind_mosquitto_also_killed__reach_the_bank(tmp_path_factory):
+    home = tmp_path_factory.mktemp("rail")
+    rail = WholeRail(home, embedded_broker=False, hole_patience_s=20)
+    try:
+        rail.start()
+        assert rail.stack.broker["broker"] == "mosquitto"
+        rail.measure(3)
+        rail.publish(2)
+        rail.kill("broker")
+        rail.stack.restart_broker()
+        rail.until_receipted()
+        rail.until_reconciled()
+        assert set(rail.stages()) == {Stage.RECONCILED}
+        assert rail.reconciliation().breaks == ()
+        promises.assert_all(rail)
+    finally:
+        rail.stop()

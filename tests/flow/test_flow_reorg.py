@@ -1,0 +1,164 @@
+"""A chain that takes blocks back: undone and settled once again, or, below finality, all stands."""
+
+from __future__ import annotations
+
+import promises
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core.payment import Stage
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.store import blocks, books, payments, sends, transfers
+from scripts.demo import town
+
+FINALITY = 3
+
+
+def _newest_settlement(rail: WholeRail, known: set[str]) -> blocks.ChainLog | None:
+    """A Settled log that the rail has seen, in a block of the last three, not known before."""
+    with rail.store.read() as session:
+        found = blocks.logs_named(session, ["Settled"])
+    fresh = [log for log in found if log.tx_hash not in known]
+    return fresh[-1] if fresh else None
+
+
+def _send(rail: WholeRail, tx_hash: str) -> sends.ChainSend:
+    with rail.store.read() as session:
+        return sends.by_hash(session, tx_hash)
+
+
+def _of(rail: WholeRail, tx_hash: str) -> list[payments.Payment]:
+    with rail.store.read() as session:
+        return payments.of_settlement(session, tx_hash)
+
+
+def _facts(rail: WholeRail, payment: str) -> list[str]:
+    with rail.store.read() as session:
+        return [fact.fact for fact in payments.facts_of(session, payment)]
+
+
+def _settled(rail: WholeRail) -> blocks.ChainLog:
+    """New records, until the rail has seen the block that settled them."""
+    with rail.store.read() as session:
+        known = {log.tx_hash for log in blocks.logs_named(session, ["Settled"])}
+    rail.publish(2)
+    return rail.until(lambda: _newest_settlement(rail, known), "a settlement in a block")
+
+
+@pytest.mark.parametrize("depth", range(1, FINALITY + 1))
+def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles_once(
+    own_rail, depth
+):
+    rail = own_rail
+    log = _settled(rail)
+    rail.until(lambda: _height(rail) >= log.block_number + depth - 1, "the depth of the cut")
+    rows, before = _of(rail, log.tx_hash), _send(rail, log.tx_hash)
+    assert rows and {row.stage for row in rows} == {Stage.SETTLED}
+    rail.stack.testnet.rpc("anvil_reorg", depth, [])
+    rail.until(
+        lambda: all("orphaned" in _facts(rail, row.payment_id) for row in rows),
+        "the rail notices that the block is gone",
+    )
+    rail.until_receipted()
+    rail.until_reconciled()
+    again = _of(rail, log.tx_hash)
+    assert {row.payment_id for row in again} == {row.payment_id for row in rows}
+    after = _send(rail, log.tx_hash)
+    assert (after.raw, after.nonce, after.stage) == (before.raw, before.nonce, "mined")
+    with rail.store.read() as session:
+        assert blocks.at(session, log.block_number).hash != log.block_hash
+        assert blocks.log_of(session, log.tx_hash, "Settled").block_hash != log.block_hash
+    for row in again:
+        facts = _facts(rail, row.payment_id)
+        assert facts.count("orphaned") == 1 and facts.count("settled") == 2, facts
+    assert rail.halted() == {}
+    assert rail.reconciliation().breaks == ()
+    promises.assert_all(rail)
+
+
+def _height(rail: WholeRail) -> int:
+    return rail.stack.chain.head()
+
+
+def test_reorganisation__of_a_mint__leaves_the_credit_minted_once(own_rail):
+    rail, name = own_rail, "cp-0001"
+    had = promises.escrow_now(rail, name)
+    minted = len(promises.chain_logs(rail, "EuroToken", "Minted"))
+    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references[name])
+    assert paid["ok"]
+    rail.until(lambda: promises.escrow_now(rail, name) > had, "the mint in a block")
+    first = promises.chain_logs(rail, "EuroToken", "Minted")[-1]
+    rail.stack.testnet.rpc("anvil_reorg", 1, [])
+    rail.until(lambda: _fundings(rail) == {"minted"}, "every credit minted for good")
+    assert promises.escrow_now(rail, name) == had + 7_000_000
+    logs = promises.chain_logs(rail, "EuroToken", "Minted")
+    assert len(logs) == minted + 1
+    assert logs[-1].tx_hash == first.tx_hash and logs[-1].block_hash != first.block_hash
+    promises.assert_books_agree(rail)
+
+
+def _fundings(rail: WholeRail) -> set[str]:
+    with rail.store.read() as session:
+        return {row.stage for row in transfers.all_fundings(session)}
+
+
+def test_bank_files__ever_sent__speak_only_of_payouts_on_blocks_that_stayed(own_rail):
+    """After all these reorganisations; each order was made on a block that was final."""
+    rail = own_rail
+    redeemed = {
+        log.args["order"]: log for log in promises.chain_logs(rail, "EuroToken", "Redeemed")
+    }
+    with rail.store.read() as session:
+        payouts = transfers.all_payouts(session)
+        final = blocks.newest_final(session)
+    assert {row.payout_id for row in payouts} == set(redeemed)
+    assert all(redeemed[row.payout_id].tx_hash == row.tx_hash for row in payouts)
+    assert all(log.block_number <= final for log in redeemed.values())
+
+
+def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothing(own_rail):
+    """The last test of this rail: it stands until a person has looked."""
+    rail = own_rail
+    log = _settled(rail)
+    rail.until_receipted()
+    rail.until(lambda: _final(rail) >= log.block_number, "the settlement's block final")
+    rail.stack.testnet.rpc("anvil_reorg", _height(rail) - log.block_number + 1, [])
+    why = rail.until(lambda: rail.halted().get("follow"), "the halt")
+    assert "was final" in why and "nothing will be paid" in why
+    before, held = _money(rail), set(_verified(rail))
+    made = rail.measure(1)  # evidence is still taken, and receipted
+    rail.until(lambda: len(set(_verified(rail)) - held) == len(made), "claims derived as ever")
+    asked = _turns(rail)["attest"]
+    rail.publish(1)
+    rail.until_receipted()
+    assert _turns(rail)["attest"] == asked
+    assert _money(rail) == before
+    with rail.store.read() as session:
+        assert blocks.at(session, log.block_number).hash == log.block_hash  # nothing was undone
+
+
+def _final(rail: WholeRail) -> int:
+    with rail.store.read() as session:
+        return blocks.newest_final(session)
+
+
+def _turns(rail: WholeRail) -> dict[str, int]:
+    return rail.api("GET", "/v1/status").json()["worker"]["turns"]
+
+
+def _verified(rail: WholeRail) -> list[str]:
+    return [row.payment_id for row in rail.all_payments() if row.stage == Stage.VERIFIED]
+
+
+def _money(rail: WholeRail) -> list[object]:
+    """Everything that would be another if money moved: sends, payouts, files, mints, ledger."""
+    senders = [keystore.load(rail.stack.settings.keys, role) for role in ("sender", "gateway")]
+    with rail.store.read() as session:
+        nonces = [
+            sends.next_nonce(session, rail.stack.chain.deployment.chain_id, sender.address)
+            for sender in senders
+        ]
+        payouts = [(row.payout_id, row.stage) for row in transfers.all_payouts(session)]
+        files = [row.file_hash for row in transfers.files(session, "out")]
+        mints = [(row.credit_id, row.stage) for row in transfers.all_fundings(session)]
+        return [nonces, payouts, files, mints, books.count(session), books.balances(session)]
