@@ -76,10 +76,9 @@ class Worker:
             return 0
         except Exception as error:
             # a bug of ours is a Halt without a name: it stops the same things
-            self.halted[name] = str(error)
-            log.error(
-                "step halted", step=name, error=str(error), exc_info=not isinstance(error, Halt)
-            )
+            known = isinstance(error, Halt)
+            self.halted[name] = str(error) if known else f"{type(error).__name__}: {error}"
+            log.error("step halted", step=name, error=self.halted[name], exc_info=not known)
             return 0
         self.turns[name] += found
         return found

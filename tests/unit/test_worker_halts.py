@@ -1,0 +1,110 @@
+"""Three answers to failure: what a step raises decides what still runs, and what does not."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from orchestrator import worker as module
+from orchestrator.errors import Halt, Retry
+from orchestrator.worker import STEPS, Worker
+
+MONEY = {"attest", "settle", "pay_out", "order_payouts", "mint"}
+NAMES = [step.__name__ for step in STEPS]
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The worker's steps, each replaced by one that notes its turn; `raises`: name -> error."""
+    ran: list[str] = []
+    raises: dict[str, Exception] = {}
+
+    def stand_in(name):
+        def step(_rail) -> int:
+            ran.append(name)
+            if name in raises:
+                raise raises[name]
+            return 1
+
+        step.__name__ = name
+        return step
+
+    replaced = {name: stand_in(name) for name in NAMES}
+    money = tuple(replaced[step.__name__] for step in module._MOVES_MONEY)
+    monkeypatch.setattr(module, "STEPS", tuple(replaced.values()))
+    monkeypatch.setattr(module, "_MOVES_MONEY", money)
+    return SimpleNamespace(ran=ran, raises=raises)
+
+
+@pytest.fixture
+def worker():
+    log = structlog.wrap_logger(structlog.PrintLogger(open("/dev/null", "a")))  # noqa: SIM115
+    return Worker(SimpleNamespace(log=log))
+
+
+def turn(worker, steps) -> list[str]:
+    steps.ran.clear()
+    worker.turn()
+    return list(steps.ran)
+
+
+def test_steps__that_move_money__are_these_and_no_others():
+    assert {step.__name__ for step in module._MOVES_MONEY} == MONEY <= set(NAMES)
+    assert NAMES[0] == "follow"  # what the chain says is known before anything is done
+
+
+def test_turn__all_is_well__runs_every_step_in_order_and_counts(worker, steps):
+    assert worker.turn() == len(NAMES) and steps.ran == NAMES
+    assert worker.report() == {"turns": dict.fromkeys(NAMES, 1), "halted": {}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_halt__of_any_step__stops_it_and_what_moves_money_and_nothing_else(worker, steps, name):
+    steps.raises[name] = Halt("our own rule is broken")
+    first = turn(worker, steps)
+    assert first[: NAMES.index(name) + 1] == NAMES[: NAMES.index(name) + 1]
+    assert not MONEY & set(first[NAMES.index(name) + 1 :])  # from that moment on
+    steps.raises.clear()  # it does not heal by itself: a person has to look
+    assert turn(worker, steps) == [n for n in NAMES if n != name and n not in MONEY]
+    assert worker.report()["halted"] == {name: "our own rule is broken"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_retry__of_any_step__stops_nothing_and_it_comes_round_again(worker, steps, name):
+    steps.raises[name] = Retry("the node is silent")
+    assert turn(worker, steps) == NAMES == turn(worker, steps)
+    assert worker.halted == {} and worker.turns[name] == 0
+    steps.raises.clear()
+    turn(worker, steps)
+    assert worker.turns[name] == 1
+
+
+@pytest.mark.parametrize(("error", "text"), [
+    (KeyError("result"), "KeyError: 'result'"), (IndexError("x"), "IndexError: x"),
+    (AssertionError(), "AssertionError: "), (ZeroDivisionError("by"), "ZeroDivisionError: by"),
+])  # fmt: skip
+def test_bug__unknown_exception__halts_with_its_name_and_text(worker, steps, error, text):
+    steps.raises["finalise"] = error
+    turn(worker, steps)
+    assert worker.halted == {"finalise": text}
+    assert not MONEY & set(turn(worker, steps))
+
+
+def test_two_halts__each__is_kept_with_its_reason(worker, steps):
+    steps.raises |= {"follow": Halt("deep rewind"), "read_bank": Halt("two contents, one name")}
+    turn(worker, steps)
+    assert worker.halted == {"follow": "deep rewind", "read_bank": "two contents, one name"}
+
+
+def test_stop__within_a_turn__ends_it_after_the_step_at_hand(worker, steps, monkeypatch):
+    stopping = module.STEPS[2]
+    monkeypatch.setattr(module, "STEPS", (*module.STEPS[:2], lambda rail: worker.stop() or 1,
+                                          *module.STEPS[3:]))  # fmt: skip
+    module.STEPS[2].__name__ = stopping.__name__
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive() and steps.ran == NAMES[:2]
