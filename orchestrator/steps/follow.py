@@ -10,7 +10,7 @@ import json
 
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.chain.client import Log, SeenBlock
-from orchestrator.edges.chain.sender import settle_up
+from orchestrator.edges.chain.sender import displaced, settle_up
 from orchestrator.edges.store import Session, add_all, blocks, payments, sends, transfers
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps import Rail
@@ -77,6 +77,8 @@ def _end_sends(rail: Rail) -> None:
         open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
     ended = settle_up(rail.store, rail.chain, [row.tx_hash for row in open_sends])
     failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
+    if len(ended) < len(open_sends):
+        failed += _displaced(rail)
     for row in failed:
         rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         effect = {"settle": Effect.SETTLE, "release": Effect.PAY_OUT}.get(row.purpose)
@@ -93,6 +95,14 @@ def _end_sends(rail: Rail) -> None:
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
         rail.sender.broadcast()
         rail.gateway.broadcast()
+
+
+def _displaced(rail: Rail) -> list[sends.ChainSend]:
+    with rail.store.read() as session:
+        final = blocks.newest_final(session)
+    if not final:
+        return []
+    return [row for sender in (rail.sender, rail.gateway) for row in displaced(sender, final)]
 
 
 def _rewind(rail: Rail, number: int, head: int) -> int:

@@ -47,13 +47,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce."""
+    """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
+
+    nonce: the sender's lowest that no block has used; a store may know higher ones.
+    """
 
     to: str
     data: str
     gas: int
     max_fee_wei: int
     tip_wei: int
+    nonce: int
 
 
 class Chain:
@@ -186,6 +190,15 @@ class Chain:
         except (Web3Exception, requests.RequestException, ValueError) as error:
             raise Retry(f"{contract}.{function}: {self.error_name(error)}") from error
 
+    def fates(
+        self, address: str, tx_hashes: Sequence[str], block: int
+    ) -> tuple[int, list[dict[str, Any] | None]]:
+        """(nonces that this address had used at that block, receipts), told by one node at once."""
+        calls = [("eth_getTransactionCount", [address, hex(block)])]
+        calls += [("eth_getTransactionReceipt", [h]) for h in tx_hashes]
+        used, *receipts = self.rpc_many(calls)
+        return _number(used), receipts
+
     def nonce(self, address: str) -> int:
         """The number of transactions that the chain has from this address."""
         return _number(self.rpc("eth_getTransactionCount", [address, "latest"]))
@@ -200,18 +213,21 @@ class Chain:
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args))
         request = {"from": sender, "to": contract.address, "data": data}
-        estimate, block = self._post(
-            [("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False])]
-        )
+        estimate, *others = self._post([
+            ("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False]),
+            ("eth_getTransactionCount", [sender, "latest"]),
+        ])  # fmt: skip
         if (refusal := _refusal(estimate)) is not None:
             error = estimate.get("error")
             named = self._error_of(error.get("data")) if isinstance(error, dict) else None
             raise Retry(f"{call.contract}.{call.function} would revert: {named or refusal}")
-        if (refusal := _refusal(block)) is not None:
-            raise Retry(f"eth_getBlockByNumber: {refusal}")
+        for answer in others:
+            if (refusal := _refusal(answer)) is not None:
+                raise Retry(f"{call.contract}.{call.function} is not quoted: {refusal}")
+        block, used = (answer.get("result") for answer in others)
         gas = min(_number(estimate.get("result")) * 5 // 4, GAS_LIMIT)
-        base = _number((block.get("result") or {}).get("baseFeePerGas"))
-        return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI)
+        base = _number((block or {}).get("baseFeePerGas"))
+        return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI, _number(used))
 
     def sign(self, account: LocalAccount, nonce: int, quote: Quote) -> tuple[str, str]:
         """(transaction hash, raw bytes), both 0x-hex (EIP-1559); pure."""

@@ -32,9 +32,9 @@ class Sender:
 
         The caller broadcasts after the commit.
         """
-        nonce = sends.next_nonce(session, self._chain_id, self.account.address)
-        if nonce is None:
-            nonce = self.chain.nonce(self.account.address)
+        # whoever else used this key, or if the store was restored: a used nonce is never used again
+        known = sends.next_nonce(session, self._chain_id, self.account.address)
+        nonce = max(known or 0, quote.nonce)
         tx_hash, raw = self.chain.sign(self.account, nonce, quote)
         sends.add(session, sends.ChainSend(
             tx_hash=tx_hash, chain_id=self._chain_id, sender=self.account.address, nonce=nonce,
@@ -75,6 +75,25 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
                 ended[tx_hash],
             )  # fmt: skip
     return ended
+
+
+def displaced(sender: Sender, final_block: int) -> list[sends.ChainSend]:
+    """Ends the sends whose nonce another transaction used up in a final block; returns them.
+
+    Nothing less is a no: until then only the same bytes may be sent again.
+    """
+    store, chain, address = sender.store, sender.chain, sender.account.address
+    with store.read() as session:
+        waiting = sends.unmined(session, chain.deployment.chain_id, address)
+    used, receipts = chain.fates(address, [row.tx_hash for row in waiting], final_block)
+    gone = [
+        row for row, receipt in zip(waiting, receipts, strict=True)
+        if receipt is None and row.nonce < used
+    ]  # fmt: skip
+    with store.write() as session:
+        for row in gone:
+            sends.mark_displaced(session, row.tx_hash)
+    return gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,15 @@ def mark_mined(session: Session, tx_hash: str, block: int, gas_used: int, succee
     )
 
 
+def mark_displaced(session: Session, tx_hash: str) -> None:
+    """Another transaction used its nonce for good: these bytes can never be mined."""
+    session.exec(
+        update(ChainSend)
+        .where(ChainSend.tx_hash == tx_hash, ChainSend.stage.in_(OPEN))
+        .values(stage="failed", verdict="its nonce was used by another transaction")
+    )
+
+
 def unmine(session: Session, first_block: int) -> None:
     """Blocks from `first_block` on were orphaned: their sends are open again, same bytes."""
     session.exec(
