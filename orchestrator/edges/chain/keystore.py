@@ -56,7 +56,10 @@ def load(folder: Path, name: str) -> LocalAccount:
     path = folder / f"{name}.json"
     if not path.exists():
         raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` makes it")
-    return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
+    try:
+        return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
+    except ValueError as error:
+        raise Halt(f"{path} does not open with the password in {folder}: {error}") from error
 
 
 def names(folder: Path) -> list[str]:

@@ -1,0 +1,53 @@
+"""Keys at rest: whole files for their owner alone, and a next step where one is missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orchestrator.edges.chain import keystore
+from orchestrator.errors import Halt
+
+
+def test_create__twice__is_the_same_key_encrypted_and_private(tmp_path):
+    one = keystore.create(tmp_path, "sender")
+    assert keystore.create(tmp_path, "sender", "0x" + "11" * 32).address == one.address
+    assert keystore.load(tmp_path, "sender").key == one.key
+    path = tmp_path / "sender.json"
+    assert bytes(one.key).hex() not in path.read_text()
+    assert json.loads(path.read_text())["version"] == 3
+    assert [p.stat().st_mode & 0o777 for p in sorted(tmp_path.iterdir())] == [0o600, 0o600]
+    assert keystore.names(tmp_path) == ["sender"]
+
+
+def test_load__key_that_is_not_there__says_what_makes_it(tmp_path):
+    with pytest.raises(Halt, match=r"no key .sender. in .* makes it"):
+        keystore.load(tmp_path, "sender")
+
+
+def test_load__password_that_others_can_read__is_refused(tmp_path):
+    keystore.create(tmp_path, "sender")
+    (tmp_path / "password").chmod(0o644)
+    with pytest.raises(Halt, match="can be read by others; run: chmod 600"):
+        keystore.load(tmp_path, "sender")
+
+
+def test_load__under_another_password__halts_with_the_files_names(tmp_path):
+    keystore.create(tmp_path, "sender")
+    keystore.write_private(tmp_path / "password", b"another")
+    with pytest.raises(Halt, match=r"sender\.json does not open with the password"):
+        keystore.load(tmp_path, "sender")
+
+
+def test_write_private__over_an_older_file__replaces_it_whole_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "deep" / "file"
+    for content in (b"one" * 1_000, b"two"):
+        keystore.write_private(path, content)
+    assert path.read_bytes() == b"two" and list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_development_accounts__are_those_that_everybody_knows():
+    known = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+    assert keystore.development_account(0).address == known
