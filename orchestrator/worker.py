@@ -27,7 +27,7 @@ STEPS: tuple[Step, ...] = (
 )  # fmt: skip
 # a rail whose own books or whose chain are in doubt must not move money
 _MOVES_MONEY = (attest, settle, pay_out, order_payouts, mint)
-_IDLE_S = 0.1
+_IDLE_S = 0.2
 
 
 class Worker:
