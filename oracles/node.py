@@ -189,6 +189,9 @@ class Node:
             return Doubt.EVIDENCE_MISSING, missing
         before = events.pop(0) if events[0].counter == anchor else None
         before = before if claim.sequence > 1 else None
+        # a record that came after the rail had declared it lost is too late for both: skipping it
+        # shows in the claim's counters, and a refusal here would stop the agreement for good
+        events = [event for event in events if event.counter >= claim.first_counter]
         _, terms = self.world.products[agreement.product]
         found = rules.runs(agreement, terms, anchor, before, events, rules.EVERYTHING)
         if doubt := _other_run(claim, found):
