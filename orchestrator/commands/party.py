@@ -47,13 +47,13 @@ def add(
     here.local_only("A keystore made by this command")
     office = here.office()  # before anything is made: without a node nothing is
     account = _account(here, name)
+    if role == "payee":  # on chain first: a payout to an account we name too early has no home
+        here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
+        office.pay_to_bank(account, account_number)
     office.know([agreements.Party(
         address=account.address, name=name, iban=account_number, bic=bic, street=street,
         building=building, post_code=post_code, town=town, country=country.upper(),
     )])  # fmt: skip
-    if role == "payee":
-        here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
-        office.pay_to_bank(account, account_number)
     told = {"name": name, "role": role, "address": account.address, "iban": account_number}
     output.show(told, as_json, lambda console: console.print(
         plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),

@@ -19,6 +19,10 @@ from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 
 _PAYOUTS_PER_FILE = 1_000
+_NO_ACCOUNT = (
+    "account_unknown: no party has the account that this payout was redeemed for; name it with "
+    "`proofrail party add`, under a name of its own if the payee has changed its bank"
+)
 
 
 def order_payouts(rail: Rail) -> int:
@@ -37,10 +41,10 @@ def order_payouts(rail: Rail) -> int:
 
 
 def _order(rail: Rail, session: Session, row: store.Payout) -> Payout | None:
-    party = agreements.party(session, row.payee)
-    if party is None or party.account != row.account:
-        reason = "account_unknown: no party of ours has this payout account"
-        store.mark_payouts(session, [row.payout_id], stage="rejected", reason=reason)
+    """What to tell the bank; None, with the reason kept, until somebody mends the party's data."""
+    party = agreements.party_at(session, row.payee, row.account)
+    if party is None:
+        store.mark_payouts(session, [row.payout_id], reason=_NO_ACCOUNT)
         return None
     identity = bytes.fromhex(row.payout_id[2:])
     order = Payout(
@@ -53,7 +57,7 @@ def _order(rail: Rail, session: Session, row: store.Payout) -> Payout | None:
     try:
         pain.check(order)
     except Rejected as refusal:
-        store.mark_payouts(session, [row.payout_id], stage="rejected", reason=str(refusal))
+        store.mark_payouts(session, [row.payout_id], reason=str(refusal))
         return None
     return order
 
@@ -72,7 +76,7 @@ def _store_file(rail: Rail, session: Session, orders: list[Payout], now: int) ->
         body=body, at=now,
     )])  # fmt: skip
     ids = ["0x" + order.payout_id.hex() for order in orders]
-    store.mark_payouts(session, ids, stage="sent", file_hash=digest)
+    store.mark_payouts(session, ids, stage="sent", file_hash=digest, reason=None)
 
 
 def hand_over(rail: Rail) -> int:

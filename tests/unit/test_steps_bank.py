@@ -150,16 +150,18 @@ def test_order__taken_away_by_the_bank__is_not_placed_again(desk):
     assert not list(desk.bank.to_bank.glob("*.xml"))
 
 
-def test_order__unknown_payee_or_account__is_refused_by_name_and_neighbours_go(desk):
-    stranger = desk.payout(1, payee="0x" + "99" * 20)
-    moved = desk.payout(2, iban=ADA)
-    good = desk.payout(3)
+def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
+    """The tokens are burned: the payout must neither be dropped nor hold up its neighbours."""
+    elsewhere = new_iban(77)
+    waiting, good = desk.payout(1, iban=elsewhere), desk.payout(3)
     assert order_payouts(desk.rail) == 1
-    for payout in (stranger, moved):
-        stage, reason = desk.stage(payout)
-        assert stage == "rejected" and reason.startswith("account_unknown")
+    stage, reason = desk.stage(waiting)
+    assert stage == "ordered" and reason.startswith("account_unknown")
     assert desk.stage(good) == ("sent", None)
     assert desk.outgoing()[0].body.count(good[2:].encode()) == 0  # the bank hears no id of ours
+    desk.party("0x" + "77" * 20, "Ladepunkt Nord eG", elsewhere)
+    assert order_payouts(desk.rail) == 1 and desk.stage(waiting)[0] == "sent"
+    assert elsewhere.encode() in desk.outgoing()[-1].body
 
 
 def test_bank__books_a_payout__once_however_often_it_says_so(desk):

@@ -63,6 +63,12 @@ def party(session: Session, address: str) -> Party | None:
     return session.exec(select(Party).where(Party.address == address)).first()
 
 
+def party_at(session: Session, address: str, account: str) -> Party | None:
+    """Whose bank account (keccak256 of the IBAN) it is: the payee itself, if it still has it."""
+    same = session.exec(select(Party).where(Party.account == account)).all()
+    return next((row for row in same if row.address == address), same[0] if same else None)
+
+
 def parties(session: Session) -> Sequence[Party]:
     return session.exec(select(Party).order_by(Party.name)).all()
 
