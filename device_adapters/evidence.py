@@ -6,6 +6,7 @@ be read (not there, no OCMF in it, a broken container, or not one record with al
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -21,6 +22,7 @@ from .protocols import _ocmf_rules as rules
 from .protocols import ocmf
 from .protocols._ocmf_fields import device_of
 from .protocols._ocmf_sections import Seal, Sections, open_record, read_seal
+from .registry import from_the_future
 from .transactions import Judged, judge_transactions
 from .types import Event, Reason, Rejected
 
@@ -241,6 +243,8 @@ def _check_settleable(check: RecordCheck) -> None:
     """The rail's own demands on top: a decoded event on a curve that a contract can check."""
     try:
         check.event = ocmf.decode(check.item.record)
+        if late := from_the_future(check.event, int(time.time() * 1000)):
+            check.settleable_reasons.append((late.reason, late.detail))
     except Rejected as refusal:
         check.settleable_reasons.append((refusal.reason, refusal.detail))
     if check.seal and not check.seal.signed.curve.settles:

@@ -51,10 +51,9 @@ class Intake:
         keyring: KeyRing,
         agreement_of: Callable[[bytes], Agreement | None],
         now: Callable[[], float],
-        future_tolerance_s: int = 300,
     ) -> None:
         self._store, self._keyring, self._agreement_of = store, keyring, agreement_of
-        self._now, self._tolerance_ms = now, future_tolerance_s * 1000
+        self._now = now
 
     def take(self, messages: Sequence[Message]) -> list[list[Outcome]]:
         """One list of outcomes per message, in order; everything is committed on return.
@@ -63,8 +62,7 @@ class Intake:
         the messages must be handed over again.
         """
         now = self._now()
-        horizon = int(now * 1000) + self._tolerance_ms
-        records = [(m, read(m, horizon)) for m in messages]
+        records = [(m, read(m, int(now * 1000))) for m in messages]
         events = [item for _, found in records for item in found if isinstance(item, Event)]
         doubts = dict(zip(map(id, events), verify_events(events, self._keyring), strict=True))
         genuine = [e for e in events if doubts[id(e)] is None]

@@ -19,7 +19,6 @@ class Settings(BaseSettings):
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
     batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
     hole_patience_s: int = Field(default=30, ge=0, description="wait for missing counters")
-    future_tolerance_s: int = Field(default=300, ge=0, description="device clocks may be ahead")
     api_host: str = "127.0.0.1"
     api_port: int = 0
     max_body_bytes: int = 4 * 1024 * 1024

@@ -70,10 +70,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker = Worker(rail)
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(
-        rail.store, rail.registry, rail.registry.agreement_of, time.time,
-        settings.future_tolerance_s,
-    )  # fmt: skip
+    intake = Intake(rail.store, rail.registry, rail.registry.agreement_of, time.time)
     broker = town["broker"]
     inlet = Inlet(
         broker["host"], broker["port"], "rail", (settings.keys / "broker.password").read_text(),

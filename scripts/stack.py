@@ -68,6 +68,7 @@ class Stack:
                 raise Halt(f"{self.home} is not empty and holds no rail; choose another home")
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True)
+        self.home.chmod(0o700)  # names, accounts and logs are nobody else's
         keystore.write_private(self.home / _MARK, b"{}")
         self.settings = Settings(home=self.home)
         self._keys()

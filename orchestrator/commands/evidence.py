@@ -136,7 +136,7 @@ def send(
     if not as_json:
         output.console(errors=True).print(plain(view), soft_wrap=True)
     intake = Intake(
-        here.store, registry, registry.agreement_of, time.time, here.settings.future_tolerance_s
+        here.store, registry, registry.agreement_of, time.time
     )  # fmt: skip
     counts: Counter[str] = Counter()
     with _progress(file.stat().st_size, as_json) as advance:

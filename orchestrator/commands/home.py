@@ -176,6 +176,8 @@ def text_or_file(value: str) -> bytes:
         path = Path(value)
         if path.is_file() or path.is_fifo():  # a shell hands over a pipe as a file
             return path.read_bytes()
+        if path.suffix in (".pem", ".key", ".pub", ".der", ".hex", ".txt"):
+            raise Halt(f"There is no file {value}, and no key is written like that.")
     except (OSError, ValueError):  # too long, or no path at all: then it is the text
         pass
     return value.encode("utf-8", "surrogateescape")

@@ -34,7 +34,7 @@ def status(
 
 
 def _counted(here: home.Home) -> dict[str, Any]:
-    from orchestrator.edges.store import blocks, evidence, lookup, tallies
+    from orchestrator.edges.store import blocks, evidence, lookup, payments, tallies
     from orchestrator.edges.store import transfers as bank
 
     with here.store.read() as session:
@@ -54,6 +54,11 @@ def _counted(here: home.Home) -> dict[str, Any]:
                 for stage, (count, cents) in bank.count_payouts(session).items()
             },
             "holes": len(evidence.all_holes(session)),
+            "stopped_agreements": [
+                {"device": agreement.device, "agreement_id": agreement.agreement_id,
+                 "payment_id": row.payment_id, "stage": row.stage, "reason": row.reason}
+                for row, agreement in payments.stopping(session)
+            ],
         }  # fmt: skip
 
 
@@ -87,6 +92,12 @@ def _render(console: Any, told: dict[str, Any]) -> None:
     rows = [(stage, item["payouts"], decimal(int(item["amount"]), "EUR/2"))
             for stage, item in told["payouts"].items()]  # fmt: skip
     console.print(table("payouts", ("stage", ">count", ">amount"), rows))
+    for item in told["stopped_agreements"]:
+        console.print(plain(
+            f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
+            f"{item['stage']} ({item['reason']}); see `proofrail trace {item['payment_id'][:12]}`, "
+            "close the agreement and open another", "bold red",
+        ))  # fmt: skip
     console.print(f"block {told['block']}, final up to {told['final_block']}")
     asked = told["orchestrator"]
     if not asked["answers"]:

@@ -117,6 +117,8 @@ _MAIN = (
     Stage.PAID_OUT, Stage.RECONCILED,
 )  # fmt: skip
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
+# ends that leave the agreement's sequence on chain unused: nothing later of it could settle
+STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
 # anyone may hand in an old batch again: a claim that waits for a new batch is then refused in the

@@ -8,13 +8,11 @@ from oracles.attest import claim_hash
 from oracles.rules import Hole, Runs, derive_claim, runs
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
-from orchestrator.core.payment import Effect, Fact, Stage
+from orchestrator.core.payment import STOPPING, Effect, Fact, Stage
 from orchestrator.edges.store import Session, add_new, agreements, evidence, payments
 from orchestrator.steps import Rail, event_of
 
 _IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
-# its sequence is not used up on chain, so nothing later could settle: a person has to look
-_STUCK = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
@@ -26,7 +24,7 @@ def collect(rail: Rail) -> int:
     """
     now, started = rail.now(), 0
     with rail.store.read() as session:
-        busy = payments.busy_agreements(session, _IN_FLIGHT + _STUCK)
+        busy = payments.busy_agreements(session, _IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         if agreement in busy:

@@ -156,8 +156,7 @@ def _conclude(stack: Stack, run: Run) -> list[str]:
         lied = payments.count_facts(session, "%auditor signed another claim%")
         console.print()
         notes, wrong = survived(session, run, down, lied)
-        report.faults(run, notes)
-        wrong += report.unmet(run)
+        wrong += report.faults(session, run, notes)
         wrong += report.totals(session, answers, reconciliation)
         example = payments.newest_reconciled(session)
     _next(stack, example)
@@ -224,7 +223,7 @@ def keep(stack: Stack) -> None:
         console.print(f"  {name:<8} {where}")
     for name, process in stack.pids().items():
         console.print(f"  [dim]{name:<16} process {process}[/]")
-    console.print("  stop it with: make stop")
+    console.print(f"  stop it with: make stop HOME_DIR={stack.home}")
 
 
 def stop(home: Path) -> int:

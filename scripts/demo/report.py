@@ -16,29 +16,22 @@ from scripts.demo.checklist import console
 from scripts.demo.scenario import EXPECTED, Run
 
 
-def faults(run: Run, notes: list[tuple[str, str, str]]) -> None:
-    """One row per fault: what was sent, how it was answered, and that no money moved for it."""
+def faults(session: Session, run: Run, notes: list[tuple[str, str, str]]) -> list[str]:
+    """One row per fault, by its reason; returns the faults that were not answered by theirs."""
     table = Table(title="What real fleets send, and what became of it", title_justify="left")
     for column in ("sent", "answer", "by the reason"):
         table.add_column(column)
-    with run.stack.store.read() as session:
-        counts = tallies.rejection_counts(session)
+    unmet = []
     for fault, (words, reason) in EXPECTED.items():
-        found = counts.get(reason, 0)
+        found = tallies.answered(session, run.faults.get(fault, []), reason)
+        if not found:
+            unmet.append(f"{words}: not answered by {reason}")
         answer = "[green]rejected[/]" if found else "[red]NOT SEEN[/]"
-        table.add_row(words, answer, f"{reason} ({found})" if fault in run.faults else reason)
+        table.add_row(words, answer, f"{reason} ({found})")
     for row in notes:
         table.add_row(*row)
     console.print(table)
-
-
-def unmet(run: Run) -> list[str]:
-    """Faults that were not answered by their reason: the demonstration then fails."""
-    with run.stack.store.read() as session:
-        counts = tallies.rejection_counts(session)
-    expected = Counter(EXPECTED[fault][1] for fault in run.faults if fault in EXPECTED)
-    return [f"{reason}: {counts.get(reason, 0)} of {wanted}"
-            for reason, wanted in expected.items() if counts.get(reason, 0) < wanted]  # fmt: skip
+    return unmet
 
 
 def euro(amount_micro: int) -> str:

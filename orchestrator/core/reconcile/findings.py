@@ -20,7 +20,7 @@ ACTIONS = {
     BreakKind.EXTRA_AT_BANK: "Ask the bank what it booked; nothing of ours ordered it.",
     BreakKind.AMOUNT: "Ask the bank to correct the booking to the ordered amount.",
     BreakKind.DUPLICATE: "Ask the bank to reverse all but the first booking.",
-    BreakKind.REJECTED: "Correct what the bank names and pay it by hand: no command orders it again yet.",
+    BreakKind.REJECTED: "Correct what the bank names, and pay by hand; no command orders again.",
     BreakKind.RETURNED: "The money is back: ask the payee for an account that takes it.",
     BreakKind.SUPPLY_MISMATCH: "Stop minting and payouts until the difference has a name.",
     BreakKind.LEDGER_DIFFERS_FROM_CHAIN: "Rebuild the ledger from final blocks and compare again.",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, bindparam, delete, func, select, update
 
-from orchestrator.core.payment import Effect, Fact, Stage, advance
+from orchestrator.core.payment import STOPPING, Effect, Fact, Stage, advance
 from orchestrator.core.payment import Payment as Life
 from orchestrator.edges.store.tables import Agreement, Attestation, Payment, PaymentFact
 
@@ -231,6 +231,17 @@ def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
     return set(
         session.exec(select(Payment.agreement_id).where(Payment.stage.in_(stages)).distinct())
     )
+
+
+def stopping(session: Session) -> list[tuple[Payment, Agreement]]:
+    """Payments whose end stopped their agreement, with it."""
+    rows = session.exec(
+        select(Payment, Agreement)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(Payment.stage.in_(STOPPING))
+        .order_by(Agreement.device)
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def facts_of(session: Session, payment: str) -> Sequence[PaymentFact]:

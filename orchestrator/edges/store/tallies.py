@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
+
 from sqlmodel import Session, func, select
 
 from orchestrator.edges.store.tables import Event, Payment, Rejection
@@ -18,6 +21,18 @@ def rejection_counts(session: Session) -> dict[str, int]:
     for reason, count in session.exec(dropped.where(Event.reason != None)):  # noqa: E711
         counts[reason] = counts.get(reason, 0) + count
     return counts
+
+
+def answered(session: Session, records: Sequence[bytes], reason: str) -> int:
+    """How many times these very records were rejected, or dropped after they were taken, so."""
+    rejected = session.exec(
+        select(func.count()).where(Rejection.reason == reason, Rejection.body.in_(records))
+    ).one()
+    hashes = [sha256(record).hexdigest() for record in records]
+    dropped = session.exec(
+        select(func.count()).where(Event.reason == reason, Event.evidence_hash.in_(hashes))
+    ).one()
+    return rejected + dropped
 
 
 def event_counts(session: Session) -> dict[str, int]:
