@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from hashlib import sha256
 
 import promises
 import pytest
 from whole_rail import RETIRED, UNKNOWN, WholeRail
 
+from device_adapters.types import Message
+from oracles.types import Claim
+from oracles.wire import Request
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, tallies
 from scripts.devices.device import derived_key
@@ -127,17 +131,38 @@ def _counts(rail: WholeRail) -> tuple[Counter[str], int]:
         return Counter(tallies.rejection_counts(session)), tallies.event_counts(session)["stored"]
 
 
-def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_paid(rail):
-    device = rail.fleet["cp-0002"]
+@pytest.mark.parametrize("holders", [(), ("utility-a", "bank", "auditor")])
+def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_paid(rail, holders):
+    """Also where oracles hold what the rail never got: too late for it is too late for them."""
+    device, agreement = rail.fleet["cp-0002"], rail.agreement("cp-0002").agreement_id
     lost, kept = device.make_records(2)
     device.forget([lost])
+    for name in holders:
+        rail.oracle(name).ask(_with_evidence(agreement, lost))
     device.publish([kept])
     rail.sent["cp-0002"].append(kept)
     rail.until_receipted()
     rail.until_settled()
     with rail.store.read() as session:
-        (hole,) = [
+        holes = [
             (h.first_counter, h.last_counter) for h in evidence.all_holes(session)
-            if h.agreement_id == rail.agreement("cp-0002").agreement_id
+            if h.agreement_id == agreement
         ]  # fmt: skip
-    assert hole == (device.counter - 1, device.counter - 1)
+        payment = evidence.event_of_evidence(session, sha256(kept).hexdigest()).payment_id
+        (row,) = payments.by_ids(session, [payment])
+    assert (device.counter - 1, device.counter - 1) in holes
+    assert row.amount_micro > 0
+    device.publish([lost])  # found again after all: named, and nothing moves for it
+    rail.until(lambda: "too_late" in _answers(rail, lost), "the late record's answer")
+
+
+def _with_evidence(agreement: str, record: bytes) -> Request:
+    """A claim that nobody signs, with a record that its reader verifies and keeps."""
+    nothing = Claim(bytes.fromhex(agreement[2:]), 1 << 30, 1, 1, bytes(32), b"")
+    return Request("metered_energy", (nothing,), evidence=(Message("ocmf", "", record),))
+
+
+def _answers(rail: WholeRail, record: bytes) -> list[str]:
+    device = rail.fleet["cp-0002"]
+    device.collect()
+    return device.answers(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import requests
 
 from orchestrator.core.payment import Stage
+from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import town
@@ -233,6 +235,13 @@ class WholeRail:
         return requests.request(
             method, self.stack.api_url + path, headers=headers, timeout=30, **more
         )
+
+    def oracle(self, name: str) -> OracleDoor:
+        """The door of a running oracle, as the rail uses it."""
+        town = json.loads((self.stack.home / "rail.json").read_text())
+        (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
+        token = (self.stack.settings.keys / f"{name}.token").read_text()
+        return OracleDoor(name, at["address"], at["domain"], at["url"], token)
 
     def halted(self) -> dict[str, str]:
         """{step: why} of the steps that the worker halted."""
