@@ -17,7 +17,7 @@ from oracles.types import Attestation, Batch, Claim, Doubt
 from oracles.wire import Answer, Request
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
-from orchestrator.edges.store import agreements, evidence, payments
+from orchestrator.edges.store import agreements, batches, evidence, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.collect import anchor_of
@@ -152,6 +152,7 @@ def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
             )
             for a in asked.result.attestations
         ])  # fmt: skip
+        batches.keep(session, digest, [row.payment_id for row, _ in rows])
         # the same claims may be attested again, once there are funds: the digest alone is no news
         key, sets = f"{digest}:{now}", {"batch_digest": digest}
         payments.learn(session, [

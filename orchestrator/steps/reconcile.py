@@ -17,10 +17,12 @@ from orchestrator.core.reconcile import (
     Reconciliation,
     Redemption,
     Rejection,
+    Settlement,
     reconcile,
 )
-from orchestrator.edges.store import Session, agreements, blocks, books
+from orchestrator.edges.store import Session, agreements, blocks, books, payments
 from orchestrator.edges.store import transfers as store
+from orchestrator.steps.outcomes import settled_amounts
 
 
 def reconcile_store(session: Session, account: str) -> Reconciliation:
@@ -43,7 +45,11 @@ def _chain(session: Session) -> Chain:
         for name, args in logs if name == "Redeemed"
     ]  # fmt: skip
     supply = sum(m.amount_micro for m in mints) - sum(r.amount_micro for r in redemptions)
-    return Chain(supply, redemptions, mints)
+    settlements = [
+        Settlement(_raw(log.tx_hash), sum(settled_amounts(json.loads(log.args)["outcomes"])))
+        for log in blocks.logs_named(session, ("Settled",)) if log.block_number <= final
+    ]  # fmt: skip
+    return Chain(supply, redemptions, mints, settlements)
 
 
 def _ledger(session: Session) -> Ledger:
@@ -63,7 +69,18 @@ def _ledger(session: Session) -> Ledger:
     references = {
         row.reference: _raw(row.agreement_id) for row in agreements.all_agreements(session)
     }
-    return Ledger(payouts, minted, references)
+    return Ledger(payouts, minted, references, _settlements(session))
+
+
+def _settlements(session: Session) -> list[Settlement]:
+    settled = {
+        entry.ref: sum(p.amount_minor for p in entry.postings if p.amount_minor > 0)
+        for _, entry in books.entries_of_kind(session, "settled")
+    }
+    return [
+        Settlement(_raw(row.settlement_tx or ""), settled[row.payment_id])
+        for row in payments.by_ids(session, settled)
+    ]
 
 
 def _bank(session: Session, account: str) -> Bank:

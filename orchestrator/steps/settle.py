@@ -35,7 +35,8 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
         known = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
         signatures = payments.attestations_of(session, digest)
-    ids = [row.payment_id for row, _ in batch]
+    # a stranger may have settled some of it in an older batch: those are not ours to touch
+    ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
         quote = None if known else rail.sender.quote(settle_call(batch, signatures))
     except Retry as delay:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import rlp
-from open_rail import open_rail
+from open_rail import OpenRail, open_rail
 from small_rail import has_anvil
+from sqlmodel import delete
 from web3 import Web3
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import blocks, payments, transfers
+from orchestrator.edges.store import batches, blocks, payments, transfers
+from orchestrator.steps.attest import attest
+from orchestrator.steps.reconcile import reconcile_store
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 STRANGER = 15  # a development account that has no part in the rail
@@ -81,19 +85,91 @@ def test_settlement__through_another_contract__is_passed_over_and_blocks_go_on(r
     rail.charge("forwarded", "1")
     rail.until("forwarded", "paid_out")
     call = rail.settle_call("forwarded")
-    address = rail.chain.deployment.addresses["PaymentRail"][2:]
-    runtime = "36600060003760006000366000600073" + address + "5af100"
-    creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
-    account = keystore.development_account(STRANGER)
-    nonce = rail.chain.nonce(account.address)
-    made = _created(account.address, nonce)
-    rail.send(STRANGER, to="", data=creation)
-    encoded = rail.chain.quote(account.address, call).data
-    tx_hash = rail.send(STRANGER, to=made, data=encoded)
+    tx_hash = forward(rail, call)
     rail.work(2)
     with rail.store.read() as session:
         assert blocks.has_log(session, tx_hash, "Settled")  # it was one, with its claim refused
     assert rail.payment("forwarded").stage in ("paid_out", "reconciled")
+
+
+def kept_call(rail, name: str) -> Call:
+    """What settles the claim, kept while it is short; then there are funds, and no quorum."""
+    rail.join(name)
+    rail.charge(name, "5")
+    rail.until(name, "waiting_for_funds")
+    call = rail.settle_call(name)
+    rail.oracles_down()
+    rail.fund(name, 5_000)
+    rail.until(name, "verified")
+    return call
+
+
+def test_settlement__through_another_contract_before_ours__is_booked_by_its_root(rail):
+    """No call data of ours speaks of it: the stored batch whose leaves make the root does."""
+    tx_hash = forward(rail, kept_call(rail, "detour"))
+    rail.work(3)
+    row = rail.payment("detour")
+    assert (row.stage, row.settlement_tx) == ("posted", tx_hash) and row.amount_micro > 0
+    rail.until("detour", "paid_out")
+
+
+def test_settlement__through_another_contract_of_a_batch_since_replaced__is_booked_too(rail):
+    """A payment names its newest batch only; its claim can still be settled in an older one."""
+    call = kept_call(rail, "older")
+    rail.join("newer", 5_000)
+    rail.charge("newer", "1")
+    rail.work(1)
+    old = rail.payment("older").batch_digest
+    rail.with_oracles_down()
+    attest(replace(rail.rail, now=lambda: rail.clock + 100))
+    assert rail.payment("older").batch_digest == rail.payment("newer").batch_digest != old
+    tx_hash = forward(rail, call)
+    rail.until("older", "paid_out")
+    rail.until("newer", "paid_out")
+    assert rail.payment("older").settlement_tx == tx_hash
+
+
+def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_nothing(tmp_path):
+    """Signed behind our back: the money moved, the ledger cannot say whose, and that is said."""
+    rail = OpenRail(tmp_path).start()
+    try:
+        call = kept_call(rail, "unknown")
+        rail.work(2)
+        assert breaks(rail) == {}
+        with rail.store.write() as session:
+            session.exec(delete(batches.BatchClaim))
+        tx_hash = forward(rail, call)
+        rail.work(3)
+        assert list(breaks(rail)) == [(tx_hash[2:],)]
+        expected, found = breaks(rail)[(tx_hash[2:],)]
+        assert expected > 0 == found
+        rail.clock += 100
+        rail.with_oracles_down()
+        rail.work(6)
+        row = rail.payment("unknown")
+        assert row.stage == "attested" and row.settlement_tx not in (None, tx_hash)
+    finally:
+        rail.stop()
+
+
+def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
+    with rail.store.read() as session:
+        found = reconcile_store(session, rail.iban).breaks
+    return {
+        each.ids: (each.expected_minor, each.found_minor)
+        for each in found if each.kind == "ledger_differs_from_chain"
+    }  # fmt: skip
+
+
+def forward(rail, call: Call) -> str:
+    """The call, sent by a stranger through a contract that hands its call data on."""
+    address = rail.chain.deployment.addresses["PaymentRail"][2:]
+    runtime = "36600060003760006000366000600073" + address + "5af100"
+    creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
+    account = keystore.development_account(STRANGER)
+    made = _created(account.address, rail.chain.nonce(account.address))
+    rail.send(STRANGER, to="", data=creation)
+    return rail.send(STRANGER, to=made, data=rail.chain.quote(account.address, call).data)
 
 
 def _created(sender: str, nonce: int) -> str:

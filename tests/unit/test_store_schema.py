@@ -18,7 +18,7 @@ from orchestrator.errors import Halt
 
 VERSIONS = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
 APPEND_ONLY = ("evidence", "paymentfact", "ledgerentry", "ledgerposting", "bankfile")
-GROUND = "c41263c031cf17d2b25b2ef0d8baef30f65d3700f72f935493d53e0c189cd5e3"
+GROUND = "0fa21362a58bbdad20ad7dad87fdadd28692f41ca04fc83ad97f8844ca33821a"
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from orchestrator.core.reconcile.types import (
     Reconciliation,
     Redemption,
     Rejection,
+    Settlement,
     StatementLine,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "Reconciliation",
     "Redemption",
     "Rejection",
+    "Settlement",
     "StatementLine",
     "distinct",
     "reconcile",

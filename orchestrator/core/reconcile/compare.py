@@ -23,6 +23,7 @@ from orchestrator.core.reconcile.types import (
     Ledger,
     Mint,
     Reconciliation,
+    Settlement,
     StatementLine,
 )
 from orchestrator.core.references import find_reference
@@ -73,7 +74,7 @@ def _balance(found: Findings, bank: Bank, booked: Iterable[Booked]) -> tuple[int
 
 
 def _ledger_against_chain(found: Findings, chain: Chain, ledger: Ledger) -> None:
-    """Per payout and per credit, the ledger holds what the final blocks say."""
+    """Per payout, per credit and per settlement, the ledger holds what the final blocks say."""
     sides = [
         (_totals((item.payout_id, item.amount_micro) for item in chain.redemptions),
          _totals((item.payout_id, item.amount_cents * MICRO_PER_CENT)
@@ -81,12 +82,18 @@ def _ledger_against_chain(found: Findings, chain: Chain, ledger: Ledger) -> None
         (_totals((item.credit_id, item.amount_micro) for item in chain.mints),
          _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT)
                  for item in ledger.minted)),
+        (_settled(chain.settlements), _settled(ledger.settlements)),
     ]
     for on_chain, in_ledger in sides:
         for each in on_chain.keys() | in_ledger.keys():
             if on_chain.get(each) != in_ledger.get(each):
                 found.broken(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, [each], [],
                              on_chain.get(each, 0), in_ledger.get(each, 0), "tEUR/6")
+
+
+def _settled(settlements: Iterable[Settlement]) -> Mapping[bytes, int]:
+    """Settlements that moved money; one of nothing needs no entry."""
+    return _totals((item.tx_hash, item.amount_micro) for item in settlements if item.amount_micro)
 
 
 def _split(found: Findings, booked: Iterable[Booked]) -> tuple[list[Booked], list[Booked]]:

@@ -114,12 +114,21 @@ class Mint:
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """Chain: what one transaction moved from escrow to payees; ledger: what it holds of that."""
+
+    tx_hash: bytes
+    amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """What the chain says at one final block."""
 
     supply_micro: int
     redemptions: Sequence[Redemption] = ()
     mints: Sequence[Mint] = ()
+    settlements: Sequence[Settlement] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,7 @@ class Ledger:
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
     references: Mapping[str, bytes] = field(default_factory=dict)
+    settlements: Sequence[Settlement] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +214,7 @@ class Match:
 class Break:
     """A named difference: whom it concerns, both amounts in minor units of `asset`, what to do.
 
-    ids: payout or credit ids (hex), or the bank's id of a statement; lines as in Match.
+    ids: payout, credit or settlement ids (hex), or the bank's id of a statement; lines as in Match.
     """
 
     kind: BreakKind

@@ -168,6 +168,13 @@ class Attestation(SQLModel, table=True):
     signature: str
 
 
+class BatchClaim(SQLModel, table=True):
+    """One claim of one signed batch; a payment itself names its newest batch only."""
+
+    batch_digest: str = Field(primary_key=True)
+    payment_id: str = Field(primary_key=True)
+
+
 class ChainSend(SQLModel, table=True):
     """A signed settlement (or other call): nonce and raw bytes are stored before broadcast."""
 

@@ -213,6 +213,12 @@ CREATE TABLE attestation (
 	PRIMARY KEY (batch_digest, oracle)
 );
 
+CREATE TABLE batchclaim (
+	batch_digest VARCHAR NOT NULL,
+	payment_id VARCHAR NOT NULL,
+	PRIMARY KEY (batch_digest, payment_id)
+);
+
 CREATE TABLE chainsend (
 	tx_hash VARCHAR NOT NULL,
 	chain_id INTEGER NOT NULL,
