@@ -162,9 +162,9 @@ def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, s
     """The payment's own entry and those of its payout, in the journal's order."""
     # an empty entry says nothing: a bundle holds one only where money moved
     wanted = [(row.payment_id, ("settled",))] if row.amount_micro else []
-    payout = money.payout(session, row.payout_id) if row.payout_id else None
+    payout, release = _payout_of(session, row), _release(session, row)
     if payout is not None:
-        wanted += [(payout.payout_id, _PAYOUT_ENTRIES), (_release(session, row, payout), ())]
+        wanted += [(payout.payout_id, _PAYOUT_ENTRIES), (release, ())]
     kinds = dict(wanted)
     found = [
         (stored.number, entry, books.hash_before(session, stored.number), stored.hash)
@@ -174,21 +174,34 @@ def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, s
     return [item[1:] for item in found]
 
 
-def _release(session: Session, row: payments.Payment, payout: money.Payout) -> str:
-    """The reference of the entry that this payment's release was booked under."""
-    for log in blocks.logs_in_transaction(session, payout.tx_hash):
-        if log.name == "Released" and row.release_at in json.loads(log.args)["releaseTimes"]:
+def _release(session: Session, row: payments.Payment) -> str:
+    """The reference of the entry that this payment's release was booked under, "" if none was:
+    money that was disputed and upheld is withdrawable without one."""
+    payee = agreements.get(session, row.agreement_id).payee.lower()
+    for log in blocks.logs_in_transaction(session, row.release_tx or ""):
+        args = json.loads(log.args)
+        if log.name != "Released" or args["payee"].lower() != payee:
+            continue
+        if row.release_at in args["releaseTimes"]:
             return f"{log.tx_hash}:{log.log_index}"
     return ""
 
 
+def _payout_of(session: Session, row: payments.Payment) -> money.Payout | None:
+    """The payout of a payment whose release can be shown."""
+    shown = row.payout_id and _release(session, row)
+    return money.payout(session, row.payout_id) if shown else None
+
+
 def _payout(session: Session, row: payments.Payment, token: str) -> dict[str, Any]:
-    payout = money.payout(session, row.payout_id) if row.payout_id else None
+    payout = _payout_of(session, row)
     if payout is None:
         return {}
+    apart = row.release_tx != payout.tx_hash  # below a cent: redeemed with a later release
     found: dict[str, Any] = {
         "token": token, "order": _raw(payout.payout_id),
-        "payout": _proof(session, payout.tx_hash),
+        "payout": _proof(session, row.release_tx),
+        "redemption": _proof(session, payout.tx_hash) if apart else None,
     }  # fmt: skip
     order = money.file(session, payout.file_hash) if payout.file_hash else None
     if order is not None:
@@ -223,7 +236,8 @@ def _missing(
                 "no ledger entry, payout or bank line",)  # fmt: skip
     found = []
     if bundle["payout"] is None:
-        found.append(f"payout: the payment stands at '{row.stage}'")
+        upheld = ", and no release names its money: it was disputed" if row.payout_id else ""
+        found.append(f"payout: the payment stands at '{row.stage}'{upheld}")
     if bundle["bank_file"] is None:
         payout = money.payout(session, row.payout_id) if row.payout_id else None
         because = f" ({payout.reason})" if payout and payout.reason else ""

@@ -25,9 +25,9 @@ from orchestrator.steps import Rail
 
 # logs an auditor may need proven; everything else is only booked
 _PROVEN = (
-    "Settled", "Minted", "Redeemed", "AgreementOpened", "DeviceEnrolled", "KeyRotated",
-    "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared", "MemberSeated",
-    "MemberUnseated", "MemberBarred",
+    "Settled", "Minted", "Released", "Redeemed", "AgreementOpened", "DeviceEnrolled",
+    "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared",
+    "MemberSeated", "MemberUnseated", "MemberBarred",
 )  # fmt: skip
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 _Log = blocks.ChainLog

@@ -30,7 +30,8 @@ class Story:
 
     paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
     signer was of the trust domain that its mandate requires. astray: the paid one, with the books
-    and files of another payout to the same payee.
+    and files of another payout to the same payee. late: a payment below a cent, which was released
+    alone and redeemed with the next one.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
     """
@@ -39,6 +40,7 @@ class Story:
     refused: Parts
     unwanted: Parts
     astray: Parts
+    late: Parts
     meter: Device
     before: Device
     key_at: dict[int, tuple[int, bytes, bytes]]
@@ -80,32 +82,38 @@ def tell(node: Node) -> Story:
     life, early = _early_life(rail, ours)
     settled, released = _settle_three(rail, deals, early)
     unwanted, other_release = _settle_later(rail, first)
+    small = _settle_below_a_cent(rail, first)
     of_device = {main.id: [enrolments[0], *life]}
     of_device |= {d.id: [tx] for d, tx in zip(devices[1:], enrolments[1:], strict=True)}
     wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
-    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release])
+    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small])
 
-    def parts(deal: Deal, skip: int, settlement: str, sequence: int) -> Parts:
-        """The bundle of a deal's records after the first `skip`, whose last is the anchor."""
+    def parts(deal: Deal, skip: int, settlement: str, sequence: int, upto: int = 4) -> Parts:
+        """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
         return Parts(
             chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
             committee_proofs=[found[tx] for tx in seats], product="metered_energy",
             parties={deal.id: (rail.payee, WINDOW) for deal in deals},
             device_id=deal.device.id,
             device_proofs=[found[tx] for tx in of_device[deal.device.id]],
-            evidence=[("ocmf", record) for record in deal.records[skip:]],
+            evidence=[("ocmf", record) for record in deal.records[skip:upto]],
             anchor=("ocmf", deal.records[skip - 1]) if skip else None,
             mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
             settlement=found[settlement], agreement=deal.id, sequence=sequence, ledger=[],
         )  # fmt: skip
 
     unpaid = parts(ours, 1, settled, 2)
+    entry = _settled(rail, ours, 2, _amount(ours))
+    tiny = _settled(rail, first, 3, PRICE // 100)
     steps = range(START, START + 16_000, 250)
     return Story(
-        paid=replace(unpaid, **_money(rail, node, ours, found[released], released)),
-        astray=replace(unpaid, **_money(rail, node, ours, found[other_release], other_release)),
+        paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
+        astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
+        late=replace(
+            parts(first, 3, small[0], 3), **_money(rail, node, tiny, found, small[1], small[2])
+        ),
         refused=parts(last, 0, settled, 1),
-        unwanted=parts(first, 2, unwanted, 2),
+        unwanted=parts(first, 2, unwanted, 2, 3),
         meter=main,
         before=before,
         key_at={at: rail.key_at(main, at) for at in steps},
@@ -177,6 +185,20 @@ def _settle_later(rail: Rail, first: Deal) -> tuple[str, str]:
     return unwanted, released
 
 
+def _settle_below_a_cent(rail: Rail, first: Deal) -> tuple[str, str, str]:
+    """(settlement of 0.01 kWh, its release, the release of the next payment, which redeems both)"""
+    sent = []
+    for sequence, at, kwh in ((3, 61_000, "90.01"), (4, 71_000, "100.01")):
+        first.records.append(first.device.record(sequence + 1, START + at, kwh))
+        claim = claim_of(first, sequence, first.records[-2], first.records[-1:])
+        sent.append(rail.settle([claim], ORACLES[1:]))
+        rail.mine(START + at + 1_000)
+        due = [rail.settled_at(sent[-1]) + WINDOW]
+        sent.append(rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due]))
+        rail.mine(START + at + 9_000)
+    return sent[0], sent[1], sent[3]
+
+
 def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:
     for salt in range(200):
         deals = [rail.deal(device, salt) for device in devices]
@@ -186,20 +208,32 @@ def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[D
     raise AssertionError("no salt puts the main agreement into the middle")
 
 
-def _money(rail: Rail, node: Node, deal: Deal, proof: dict, released: str) -> dict:
-    """Ledger, payout and bank files of our payment, as the orchestrator would have made them."""
-    receipt = node.call("eth_getTransactionReceipt", released)
+def _settled(rail: Rail, deal: Deal, sequence: int, amount: int) -> books.Entry:
+    payment = "0x" + payment_id(deal.id, sequence).hex()
+    return books.settled(payment, "0x" + deal.id.hex(), rail.payee, amount)
+
+
+def _logs(node: Node, transaction: str) -> list[dict]:
+    receipt = node.call("eth_getTransactionReceipt", transaction)
     assert receipt["status"] == "0x1", "the release reverted"
-    order = cents = total = 0
-    for log in receipt["logs"]:
-        if log["address"] == rail.token and len(log["topics"]) == 4 and len(log["data"]) == 130:
-            order, cents = bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16)
-        if log["address"] == rail.rail:
-            total = int(log["data"][2:66], 16)
-    payment = "0x" + payment_id(deal.id, 2).hex()
-    agreement, payee, order_id = "0x" + deal.id.hex(), rail.payee, "0x" + order.hex()
+    return receipt["logs"]
+
+
+def _money(
+    rail: Rail, node: Node, settled: books.Entry, found: dict, released: str, redeemed: str
+) -> dict:
+    """Ledger, payout and bank files of a payment, as the orchestrator would have made them."""
+    [total] = [
+        int(log["data"][2:66], 16) for log in _logs(node, released) if log["address"] == rail.rail
+    ]
+    [(order, cents)] = [
+        (bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16))
+        for log in _logs(node, redeemed)
+        if log["address"] == rail.token and len(log["topics"]) == 4 and len(log["data"]) == 130
+    ]
+    payee, order_id = rail.payee, "0x" + order.hex()
     entries = [
-        books.settled(payment, agreement, payee, _amount(deal)),
+        settled,
         books.released(f"{released}:0", payee, total),
         books.redeemed(order_id, books.withdrawable(payee), cents),
         books.payout_booked(order_id, cents),
@@ -210,7 +244,8 @@ def _money(rail: Rail, node: Node, deal: Deal, proof: dict, released: str) -> di
         chained.append((entry, before, after))
         before = after
     return {
-        "ledger": chained, "token": rail.token, "order": order, "payout": proof,
+        "ledger": chained, "token": rail.token, "order": order, "payout": found[released],
+        "redemption": found[redeemed] if redeemed != released else None,
         "bank_file": _order_file(order, cents), "bank_line": (_statement(order, cents), LINE),
     }  # fmt: skip
 

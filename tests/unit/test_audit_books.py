@@ -84,6 +84,32 @@ def test_payout__another_one_to_the_same_payee_with_its_books__names_the_payout(
     assert "did not release this payment" in detail
 
 
+def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_money(parts):
+    late = told().late
+    lies = {
+        "redeemed in its own transaction": dataclasses.replace(
+            parts, redemption=late.redemption, order=late.order
+        ),
+        "not redeem": dataclasses.replace(late, redemption=None),
+        "does not come after the release": dataclasses.replace(late, redemption=parts.payout),
+        "another payout order": dataclasses.replace(late, order=parts.order),
+        "did not release this payment": dataclasses.replace(
+            late, payout=late.redemption, redemption=None
+        ),
+    }
+    for detail, lie in lies.items():
+        stage, found = failure(assemble(lie))
+        assert stage is Stage.PAYOUT
+        assert detail in found
+
+
+def test_payout__redeemed_later_within_the_same_transaction__is_told_without_it():
+    late = told().late
+    stage, detail = failure(assemble(dataclasses.replace(late, redemption=late.payout)))
+    assert stage is Stage.PAYOUT
+    assert "does not come after" in detail
+
+
 def swapped(bundle: dict, parts, part: str, old: str, new: str) -> dict:
     """A bank file with other text, and the SHA-256 of that text."""
     content = parts.bank_file if part == "bank_file" else parts.bank_line[0]

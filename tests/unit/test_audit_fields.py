@@ -51,6 +51,12 @@ def bundle() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def late() -> dict[str, Any]:
+    """Of a payment that was redeemed in a later transaction than it was released in."""
+    return assemble(told().late)
+
+
+@pytest.fixture(scope="module")
 def refused() -> dict[str, Any]:
     return assemble(told().refused)
 
@@ -140,6 +146,13 @@ def test_bundle__of_a_refused_claim__holds_up_to_the_empty_ledger(refused):
     assert report.steps[-2].stage is Stage.LEDGER
 
 
+def test_bundle__of_a_payment_redeemed_later__holds_up_to_the_bank_line(late):
+    report = verify(late, PRODUCTS)
+    assert report.failed is None
+    assert report.complete
+    assert late["payout"]["redeemed"]["block"] != late["payout"]["block"]
+
+
 @pytest.mark.parametrize("top", [start for start, _ in STAGES if "." not in start])
 def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
     """Sealed again: the digest cannot be what catches it, so no field goes unchecked."""
@@ -165,6 +178,16 @@ def test_field_of_a_refused_claim__changed_and_sealed_again__fails_at_its_stage(
             assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
 
 
+@pytest.mark.parametrize("top", ["ledger", "payout", "bank_file", "bank_line"])
+def test_field_of_a_late_redemption__changed_and_sealed_again__fails_at_its_stage(late, top):
+    own = late["batch"]["position"]
+    for path, value in leaves(late[top], (top,)):
+        for other in changes(path, value):
+            if other != value:
+                tampered = sealed(changed(late, path, other))
+                assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
+
+
 def test_field__changed_without_sealing_again__still_names_its_own_stage(bundle):
     own = bundle["batch"]["position"]
     for path, value in leaves(bundle):
@@ -173,21 +196,26 @@ def test_field__changed_without_sealing_again__still_names_its_own_stage(bundle)
 
 
 @pytest.mark.parametrize("how", ["drop first", "drop last", "twice", "reverse"])
-def test_list__items_dropped_doubled_or_reversed__fails(bundle, how):
+def test_list__items_dropped_doubled_or_reversed__fails(bundle, late, how):
     tamper = {
         "drop first": lambda items: items[1:],
         "drop last": lambda items: items[:-1],
         "twice": lambda items: [*items, items[-1]],
         "reverse": lambda items: items[::-1],
     }[how]
-    for path, items in lists(bundle):
-        other = tamper(items)
-        if other == items:
-            continue
-        assert failing_stage(sealed(changed(bundle, path, other))) is not None, path
+    for whole in (bundle, late):
+        for path, items in lists(whole):
+            other = tamper(items)
+            if other == items:
+                continue
+            assert failing_stage(sealed(changed(whole, path, other))) is not None, path
 
 
-def test_part__missing_unknown_or_of_another_type__is_no_bundle(bundle):
+def test_part__missing_unknown_or_of_another_type__is_no_bundle(bundle, late):
+    for path, value in leaves(late["payout"], ("payout",)):
+        other = str(value) if isinstance(value, int) else 7
+        assert failing_stage(sealed(changed(late, path, other))) is Stage.FORMAT, path
+        assert failing_stage(sealed(changed(late, path, None))) is Stage.FORMAT, path
     for path, value in leaves(bundle):
         other = str(value) if isinstance(value, int) else 7
         seal = sealed if path[0] != "digest" else dict

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from small_rail import has_anvil, lived
+from small_rail import START, SmallRail, has_anvil, lived
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Stage, verify
+from orchestrator.edges.store import payments
 from orchestrator.export import Export, ExportFault, export
 from orchestrator.products import products
 
@@ -36,6 +40,40 @@ def test_export__reconciled__holds_exactly_the_entries_of_this_payment() -> None
 
 def test_export__booked_intraday_and_on_the_statement__shows_the_statement() -> None:
     assert exported("cp-0001 reconciled").bundle["bank_line"]["path"].startswith("Stmt[")
+
+
+@pytest.fixture
+def own_rail(tmp_path: Path) -> Iterator[SmallRail]:
+    rail = SmallRail(tmp_path / "home").start()
+    yield rail
+    rail.stop()
+
+
+def test_export__released_below_a_cent_and_redeemed_with_the_next__verifies(own_rail) -> None:
+    rail, point = own_rail, own_rail.fleet["cp-0001"]
+    rail.fund("cp-0001", 20_000)
+    rail.work(4)
+    rail.clock = START + 100_000
+    for kwh in ("0.02", "12.5"):  # 6000 micro-euro, then more: released one after the other
+        assert rail.take(*point.session(kwh)) == ["accepted"]
+        rail.work(12, 20)
+    for _ in range(2):
+        rail.close_day()
+    rail.work(3)
+    with rail.store.read() as session:
+        rows = payments.of_agreement(session, rail.agreements["cp-0001"], "reconciled")
+        first, second = sorted(payments.by_ids(session, rows), key=lambda row: row.sequence)
+        found = [export(session, p.payment_id, rail.chain.deployment) for p in (first, second)]
+    assert first.payout_id == second.payout_id
+    assert first.release_tx != second.release_tx
+    assert first.amount_micro == 6_000
+    assert [one.bundle["payout"]["redeemed"] is None for one in found] == [False, True]
+    for one in found:
+        report = verify(one.bundle, products())
+        assert report.failed is None
+        assert report.complete
+        kinds = [entry["kind"] for entry in one.bundle["ledger"]]
+        assert kinds == ["settled", "released", "redeemed", "payout_booked"]
 
 
 def test_export__committee_changed_since__shows_it_as_it_was() -> None:

@@ -34,8 +34,9 @@ class Parts:
     the contract (bytes as bytes or 0x-hex). opened, settlement: proofs of those transactions.
     parties: {agreement: (payee, window in seconds)} for each agreement of the settlement's batch.
     ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` and its
-    payout's `released`, `redeemed`, `payout_booked`. payout: the proof of the release; order: the
-    payout id. bank_file: the pain.001; bank_line: the statement and the line's path in it.
+    payout's `released`, `redeemed`, `payout_booked`. payout: the proof of the release;
+    redemption: that of the redemption where it is a later transaction; order: the payout id.
+    bank_file: the pain.001; bank_line: the statement and the line's path in it.
     """
 
     chain_id: int
@@ -59,6 +60,7 @@ class Parts:
     token: str = ""
     order: bytes = b""
     payout: Proof | None = None
+    redemption: Proof | None = None
     bank_file: bytes | None = None
     bank_line: tuple[bytes, str] | None = None
 
@@ -168,6 +170,7 @@ def _payout(parts: Parts) -> dict[str, Any] | None:
         return None
     return {
         **_receipt(parts.payout),
+        "redeemed": _receipt(parts.redemption) if parts.redemption else None,
         "token": parts.token.lower(),
         "order": _hex(parts.order),
     }

@@ -84,8 +84,9 @@ SHAPE: dict[str, Any] = {
     },
     # the entries of this payment and of its payout, in the ledger's order
     "ledger": Maybe([ENTRY]),
-    # the receipt that holds both Released and Redeemed; order: the payout's id
-    "payout": Maybe({**RECEIPT, "token": str, "order": str}),
+    # the receipt that holds Released; redeemed: that of Redeemed, null where they are one; order:
+    # the payout's id
+    "payout": Maybe({**RECEIPT, "redeemed": Maybe(RECEIPT), "token": str, "order": str}),
     # order: the pain.001; statement: the camt file, with the path of its line
     "bank_file": Maybe({"sha256": str, "content": str}),
     "bank_line": Maybe({"sha256": str, "content": str, "path": str}),

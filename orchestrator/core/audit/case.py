@@ -73,11 +73,7 @@ class Case:
 
     def events_of(self, proof: dict[str, Any], contract: str, what: str) -> list:
         """(event name, arguments) of one of our contracts in a proven receipt."""
-        return self.events_at(proof, self.address(contract), what)
-
-    def events_at(self, proof: dict[str, Any], address: bytes, what: str) -> list:
-        """The same for any address (20 bytes)."""
-        return logs.events(self.receipt(proof, what)[1], address)
+        return logs.events(self.receipt(proof, what)[1], self.address(contract))
 
     def history_of(
         self, proofs: list[dict[str, Any]], contract: str, names: tuple[str, ...], subject: Any

@@ -12,9 +12,10 @@ from oracles.types import Claim
 from orchestrator.core import ledger as books
 from orchestrator.errors import Halt
 
-from .blocks import keccak, transaction_call, unproven
+from .blocks import Log, keccak, transaction_call, unproven
 from .case import Case
 from .consent import read_claims
+from .logs import events
 from .reading import unhex, whole
 
 _CLAIM = "(bytes32,uint32,uint40,uint40,bytes32,bytes)"
@@ -66,19 +67,10 @@ def ledger(case: Case) -> str:
 def payout(case: Case) -> str:
     """The money was released to the payee and redeemed against a payout order, as booked."""
     told, payee = case.bundle["payout"], case.bundle["mandate"]["fields"]["payee"]
-    released = _released(case, told, payee)
-    token = unhex(told["token"], "payout.token", 20)
-    order = unhex(told["order"], "payout.order", 32)
-    redeemed = [
-        arguments
-        for name, arguments in case.events_at(told, token, "the payout")
-        if name == "Redeemed" and arguments[0] == order
-    ]
-    if len(redeemed) != 1:
-        raise unproven("the token did not redeem that payout order in that transaction")
-    _, holder, beneficiary, case.account, case.cents = redeemed[0]
-    if (holder, beneficiary) != (case.bundle["chain"]["rail"], payee):
-        raise unproven("the payout order is not from the rail to the payee")
+    released, after = _released(case, told, payee)
+    order, case.account, case.cents = _redeemed(case, told, payee, after)
+    if order != unhex(told["order"], "payout.order", 32):
+        raise unproven("the rail redeemed that money against another payout order")
     if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
         raise unproven("the payout order is for less than was released")
     _booked(case, "released", lambda ref: books.released(ref, payee, released))
@@ -120,14 +112,14 @@ def _signed_batch(case: Case) -> tuple[str, list[Claim], list[bytes]]:
 
 def _settled(case: Case, told: dict[str, Any]) -> tuple[bytes, str, bytes]:
     """(root, product, packed outcomes) of the receipt's one Settled log."""
-    events = [
+    found = [
         arguments
         for name, arguments in case.events_of(told, "rail", "the settlement")
         if name == "Settled"
     ]
-    if len(events) != 1:
-        raise unproven(f"the settlement's receipt holds {len(events)} Settled logs")
-    _, root, product, _, packed = events[0]
+    if len(found) != 1:
+        raise unproven(f"the settlement's receipt holds {len(found)} Settled logs")
+    _, root, product, _, packed = found[0]
     return root, product, packed
 
 
@@ -169,20 +161,64 @@ def _expected_settled(case: Case) -> list[list[books.Entry]]:
     return [wanted] if told["amount_micro"] else [wanted, []]
 
 
-def _released(case: Case, told: dict[str, Any], payee: str) -> int:
-    """The amount of the Released log that this payment's release time is part of."""
-    outcome = case.bundle["settlement"]
-    amounts = [
-        arguments[1]
-        for name, arguments in case.events_of(told, "rail", "the payout")
+def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[Log]]:
+    """(amount, logs after it) of the Released log that this payment's release time is part of."""
+    outcome, rail = case.bundle["settlement"], case.address("rail")
+    logs = case.receipt(told, "the release")[1]
+    found = [
+        (arguments[1], logs[place + 1 :])
+        for place, log in enumerate(logs)
+        for name, arguments in events([log], rail)
         if name == "Released"
         and arguments[0] == payee
         and outcome["release_at"] in arguments[2]
         and arguments[1] >= outcome["amount_micro"]
     ]
-    if len(amounts) != 1:
+    if len(found) != 1:
         raise unproven("the rail did not release this payment in that transaction")
-    return amounts[0]
+    return found[0]
+
+
+def _redeemed(
+    case: Case, told: dict[str, Any], payee: str, after: list[Log]
+) -> tuple[bytes, bytes, int]:
+    """(order, account, cents) of the redemption that took the money of a release.
+
+    The rail redeems whole cents of all that it released to a payee (PaymentRail.release), so that
+    is the first one after the release: in its own transaction, or, where not a cent had come
+    together, in a later one. `after`: the logs after the release in its own transaction.
+    """
+    token = unhex(told["token"], "payout.token", 20)
+    if told["redeemed"] is None:
+        found = _redemptions(case, after, token, payee)
+    elif _redemptions(case, after, token, payee):
+        raise unproven("the release was redeemed in its own transaction, not in a later one")
+    else:
+        found = _redemptions(case, _later_logs(case, told), token, payee)
+    if not found:
+        raise unproven("the token did not redeem the rail's money for the payee there")
+    order, _, _, account, cents = found[0]
+    return order, account, cents
+
+
+def _redemptions(case: Case, logs: list[Log], token: bytes, payee: str) -> list[tuple[Any, ...]]:
+    """The redemptions by the rail for the payee: anyone may redeem tokens of their own."""
+    parties = (case.bundle["chain"]["rail"], payee)
+    return [
+        arguments
+        for name, arguments in events(logs, token)
+        if name == "Redeemed" and arguments[1:3] == parties
+    ]
+
+
+def _later_logs(case: Case, told: dict[str, Any]) -> list[Log]:
+    """The logs of the redeeming transaction, which must stand after the releasing one."""
+    released, _ = case.receipt(told, "the release")
+    redeemed, logs = case.receipt(told["redeemed"], "the redemption")
+    before = (released.number, told["index"])
+    if (redeemed.number, told["redeemed"]["index"]) <= before:
+        raise unproven("the redemption does not come after the release")
+    return logs
 
 
 def _booked(case: Case, kind: str, expected: Any) -> None:
