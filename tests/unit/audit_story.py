@@ -31,7 +31,8 @@ class Story:
     paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
     signer was of the trust domain that its mandate requires. astray: the paid one, with the books
     and files of another payout to the same payee. late: a payment below a cent, which was released
-    alone and redeemed with the next one.
+    alone and redeemed with the next one. foreign: the same, with the books and files of a later
+    redemption for the payee that is not the rail's: a holder's of its own tokens.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
     """
@@ -41,6 +42,7 @@ class Story:
     unwanted: Parts
     astray: Parts
     late: Parts
+    foreign: Parts
     meter: Device
     before: Device
     key_at: dict[int, tuple[int, bytes, bytes]]
@@ -82,7 +84,7 @@ def tell(node: Node) -> Story:
     life, early = _early_life(rail, ours)
     settled, released = _settle_three(rail, deals, early)
     unwanted, other_release = _settle_later(rail, first)
-    small = _settle_below_a_cent(rail, first)
+    small = (*_settle_below_a_cent(rail, first), rail.redeem_own(3_000_000))
     of_device = {main.id: [enrolments[0], *life]}
     of_device |= {d.id: [tx] for d, tx in zip(devices[1:], enrolments[1:], strict=True)}
     wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
@@ -104,19 +106,18 @@ def tell(node: Node) -> Story:
 
     unpaid = parts(ours, 1, settled, 2)
     entry = _settled(rail, ours, 2, _amount(ours))
+    below = parts(first, 3, small[0], 3)
     tiny = _settled(rail, first, 3, PRICE // 100)
-    steps = range(START, START + 16_000, 250)
     return Story(
         paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
         astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
-        late=replace(
-            parts(first, 3, small[0], 3), **_money(rail, node, tiny, found, small[1], small[2])
-        ),
+        late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
+        foreign=replace(below, **_money(rail, node, tiny, found, small[1], small[3])),
         refused=parts(last, 0, settled, 1),
         unwanted=parts(first, 2, unwanted, 2, 3),
         meter=main,
         before=before,
-        key_at={at: rail.key_at(main, at) for at in steps},
+        key_at={at: rail.key_at(main, at) for at in range(START, START + 16_000, 250)},
     )
 
 

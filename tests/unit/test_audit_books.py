@@ -103,6 +103,12 @@ def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_
         assert detail in found
 
 
+def test_payout__redeemed_by_a_holder_of_its_own_tokens__is_not_this_payment_s():
+    stage, detail = failure(assemble(told().foreign))
+    assert stage is Stage.PAYOUT
+    assert "did not redeem the rail's money" in detail
+
+
 def test_payout__redeemed_later_within_the_same_transaction__is_told_without_it():
     late = told().late
     stage, detail = failure(assemble(dataclasses.replace(late, redemption=late.payout)))
