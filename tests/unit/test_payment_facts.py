@@ -50,7 +50,7 @@ def tell(store, payment, fact, key="", **more) -> int:
         return learn(session, [Learned(payment, fact, key, **more)], 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(FACTS, st.integers(0, 15))
 def test_learn__any_prefix_of_what_was_learned_replayed__changes_nothing(store, facts, length):
     payment, learned = new_payment(store), []

@@ -38,13 +38,13 @@ def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(
 
     def write(name: str) -> None:
         try:
-            for number in range(40):
+            for number in range(25):
                 with store.write() as session:
                     books.post(session, [ledger.funding_booked(f"{name}-{number}", 1)], 1)
         except BaseException as error:
             failures.append(error)
 
-    others = [process(store.path, "write", 40, name) for name in ("p1", "p2")]
+    others = [process(store.path, "write", 25, name) for name in ("p1", "p2")]
     threads = [threading.Thread(target=write, args=(name,)) for name in ("t1", "t2")]
     for thread in threads:
         thread.start()
@@ -52,7 +52,7 @@ def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(
         thread.join()
     assert [other.wait(60) for other in others] == [0, 0] and not failures
     with store.read() as session:
-        assert books.count(session) == 160
+        assert books.count(session) == 100
         assert books.first_broken_link(session) is None
 
 
