@@ -104,8 +104,8 @@ def _checked(console: Any, told: dict[str, Any]) -> None:
         console.print(f"the hash chain of {told['entries']} entries holds")
     else:
         console.print(plain(f"entry {broken} does not follow from the one before it: the journal "
-                            "was changed from there on. Keep the store as it is, and `rebuild` "
-                            "elsewhere.", "red"))  # fmt: skip
+                            "was changed from there on. Keep the store as it is, and compare it "
+                            "with the newest copy you have.", "red"))  # fmt: skip
     for asset, total in told["sums"].items():
         state = "debits equal credits" if total == "0" else f"debits less credits: {total}"
         console.print(plain(f"{asset}: {state}", "" if total == "0" else "red"))
