@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import power_cut
 import promises
 from whole_rail import WholeRail
 
+from device_adapters.types import Message
 from oracles.types import Claim, Doubt
 from oracles.wire import Request
 from orchestrator.core.payment import Effect, Stage
-from orchestrator.edges.store import payments, sends, transfers
+from orchestrator.edges.store import evidence, payments, sends, transfers
+from scripts.demo import town
 
 SEED = 97
-RANDOM_KILLS = 3
+RANDOM_KILLS = 2
 KILLS = 3  # of each other process
 
 # what the store, or a folder, shows at the moment of the kill
@@ -34,6 +37,8 @@ MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
     ),
 }
 
+SENDING = ("settle", "pay_out", "mint")
+PLACES = ("before a commit", "after a commit", "before a broadcast", "after a broadcast")
 BANK_TOO = ("a payout is ordered", "the bank has answered")
 
 
@@ -79,6 +84,52 @@ def test_orchestrator__killed_at_every_stage_of_a_payment__loses_and_doubles_not
         rail.stack.start_rail()
     _whole_again(rail)
     print(f"orchestrator killed {len(MOMENTS)} times, each time once {'; '.join(MOMENTS)}")
+
+
+def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles_nothing(own_rail):
+    """In this process, so that each point is met for certain: also between store and broadcast."""
+    rail, cutter = own_rail, power_cut.Cutter()
+    rail.kill("orchestrator")
+    credits = _minting(rail)
+    for name in (*rail.funded, "cp-0001", "cp-0002"):  # the next one meets the next points
+        rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references["cp-0001"])
+        made = rail.fleet[name].make_records(2)
+        rail.fleet[name].forget(made)  # handed in by its operator
+        rail.sent[name] += made
+        messages = [Message("ocmf", "", record, source="http") for record in made]
+        power_cut.take(rail, cutter, messages)
+        credits = 1 + credits
+        power_cut.drive(rail, cutter, lambda n=credits: _through(rail, n), 60)
+    power_cut.drive(rail, cutter, lambda: _over(rail), 60)
+    rail.stack.start_rail()
+    _whole_again(rail)
+    print(f"power cut at {len(cutter.cut)} points: {cutter.cut}")
+    assert set(cutter.cut) >= {(step, place) for step in SENDING for place in PLACES}
+    assert {step for step, _ in cutter.cut} >= {*SENDING, "intake", "recover", "follow", "finalise",
+                                                "collect", "verify", "attest", "order_payouts",
+                                                "read_bank"}  # fmt: skip
+
+
+def _through(rail: WholeRail, credits: int) -> bool:
+    """Whether all records are settled, and this many credits on their way into escrow."""
+    with rail.store.read() as session:
+        waiting = evidence.agreements_with_unclaimed(session)
+    early = _at(rail, Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED)
+    return not waiting and not early and _minting(rail) == credits
+
+
+def _minting(rail: WholeRail) -> int:
+    with rail.store.read() as session:
+        fundings = transfers.all_fundings(session)
+    return sum(row.stage in ("minting", "minted") for row in fundings)
+
+
+def _over(rail: WholeRail) -> bool:
+    with rail.store.read() as session:
+        minted = all(row.stage == "minted" for row in transfers.all_fundings(session))
+        counts = payments.open_counts(session)
+        waiting = evidence.agreements_with_unclaimed(session)
+    return minted and not waiting and set(counts) == {Stage.RECONCILED}
 
 
 def test_orchestrator__killed_at_random_also_while_it_recovers__loses_and_doubles_nothing(own_rail):

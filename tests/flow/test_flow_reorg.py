@@ -68,6 +68,8 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
     with rail.store.read() as session:
         assert blocks.at(session, log.block_number).hash != log.block_hash
         assert blocks.log_of(session, log.tx_hash, "Settled").block_hash != log.block_hash
+        of_batch = [s for s in sends.ending(session, 0, 1 << 40) if s.ref == before.ref]
+    assert [each.tx_hash for each in of_batch] == [log.tx_hash]  # nothing was signed again
     for row in again:
         facts = _facts(rail, row.payment_id)
         assert facts.count("orphaned") == 1 and facts.count("settled") == 2, facts
