@@ -23,7 +23,7 @@ ACTIONS = {
     BreakKind.REJECTED: "Correct what the bank names, and pay by hand; no command orders again.",
     BreakKind.RETURNED: "The money is back: ask the payee for an account that takes it.",
     BreakKind.SUPPLY_MISMATCH: "Stop minting and payouts until the difference has a name.",
-    BreakKind.LEDGER_DIFFERS_FROM_CHAIN: "Keep the store, trace the settlement; a person has to post it.",
+    BreakKind.LEDGER_DIFFERS_FROM_CHAIN: "Keep the store, trace the settlement, post by hand.",
     BreakKind.UNMATCHED_FUNDING: "Hold the credit; find its agreement or send it back.",
     BreakKind.MINT_WITHOUT_CREDIT: "Stop minting and find who minted without a booked credit.",
     BreakKind.NOT_CONFIRMED: "Ask the bank why its statement leaves out what it notified.",
