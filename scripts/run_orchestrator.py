@@ -128,6 +128,7 @@ def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((settings.api_host, settings.api_port))
+    listener.listen()  # from here on callers wait and are not refused: the ready file may be read
     host, port = listener.getsockname()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     for sign in (signal.SIGTERM, signal.SIGINT):
