@@ -37,9 +37,12 @@ def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(t
     claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=10)
     answers: dict[int, object] = {}
 
+    # one after the other: a new file can turn to WAL once only
+    nodes = [oracle(tmp_path), oracle(tmp_path)]
+    nodes[0].take([message(*records)])
+
     def one(index: int) -> None:
-        node = oracle(tmp_path)
-        node.take([message(*records)])
+        node = nodes[index]
         remember = node.book.remember
 
         def together(*arguments):
