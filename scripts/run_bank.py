@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from scripts.simulated_bank.bank import Bank, write_file
 from scripts.simulated_bank.orders import new_iban
+from scripts.testnet import die_with_parent
 
 __all__ = ["BankClient", "main", "new_iban"]
 
@@ -38,8 +39,11 @@ class BankClient:
     def __init__(self, home: Path) -> None:
         self.home, self.process = Path(home), None
 
-    def start(self, config: dict[str, Any], timeout_s: int = 20) -> None:
-        """Starts the process and returns once it serves; RuntimeError where it does not."""
+    def start(self, config: dict[str, Any], timeout_s: int = 20, *, outlive: bool = True) -> None:
+        """Starts the process and returns once it serves; RuntimeError where it does not.
+
+        outlive: it goes on when whoever started it ends, however.
+        """
         file, ready = self.home / "config.json", self.home / "ready"
         write_file(file, json.dumps(config, indent=1).encode())
         ready.unlink(missing_ok=True)
@@ -47,7 +51,8 @@ class BankClient:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scripts.run_bank", "--home", str(self.home.resolve()),
                  "serve", "--config", str(file.resolve())],
-                cwd=_ROOT, stdout=log, stderr=log)
+                cwd=_ROOT, stdout=log, stderr=log,
+                preexec_fn=None if outlive else die_with_parent)
         if not _until(lambda: ready.exists() or self.process.poll() is not None, timeout_s) \
                 or self.process.poll() is not None:
             self.stop()

@@ -177,7 +177,7 @@ class Stack:
         self.bank.start({"accounts": [{
             "iban": self.safeguarding["iban"], "name": self.safeguarding["name"],
             "kind": "safeguarding", "balance_cents": 0,
-        }]})  # fmt: skip
+        }]}, outlive=self.keep)  # fmt: skip
         self.processes["simulated bank"] = self.bank.process
 
     def start_rail(self) -> None:

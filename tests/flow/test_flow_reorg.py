@@ -8,18 +8,11 @@ from whole_rail import WholeRail
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Log
 from orchestrator.edges.store import blocks, books, payments, sends, transfers
 from scripts.demo import town
 
 FINALITY = 3
-
-
-def _newest_settlement(rail: WholeRail, known: set[str]) -> blocks.ChainLog | None:
-    """A Settled log that the rail has seen, in a block of the last three, not known before."""
-    with rail.store.read() as session:
-        found = blocks.logs_named(session, ["Settled"])
-    fresh = [log for log in found if log.tx_hash not in known]
-    return fresh[-1] if fresh else None
 
 
 def _send(rail: WholeRail, tx_hash: str) -> sends.ChainSend:
@@ -37,12 +30,26 @@ def _facts(rail: WholeRail, payment: str) -> list[str]:
         return [fact.fact for fact in payments.facts_of(session, payment)]
 
 
-def _settled(rail: WholeRail) -> blocks.ChainLog:
-    """New records, until the rail has seen the block that settled them."""
+def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> Log:
+    """Waits for a send of this purpose, mines it, and returns its log once the rail has seen it."""
+    sent = rail.until(lambda: _open_send(rail, purpose), f"a {purpose} to be sent")
+    rail.until(lambda: rail.stack.chain.rpc("eth_getTransactionByHash", [sent.tx_hash]), "the pool")
+    rail.stack.testnet.mine()
+    rail.until(lambda: _seen(rail, name, sent.tx_hash), "the rail sees the block")
+    return next(
+        log for log in promises.chain_logs(rail, contract, name) if log.tx_hash == sent.tx_hash
+    )
+
+
+def _open_send(rail: WholeRail, purpose: str) -> sends.ChainSend | None:
     with rail.store.read() as session:
-        known = {log.tx_hash for log in blocks.logs_named(session, ["Settled"])}
-    rail.publish(2)
-    return rail.until(lambda: _newest_settlement(rail, known), "a settlement in a block")
+        refs = sorted(sends.open_refs(session, purpose))
+        return sends.open_send(session, purpose, refs[0]) if refs else None
+
+
+def _seen(rail: WholeRail, name: str, tx_hash: str) -> bool:
+    with rail.store.read() as session:
+        return blocks.has_log(session, tx_hash, name)
 
 
 @pytest.mark.parametrize("depth", range(1, FINALITY + 1))
@@ -50,15 +57,18 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
     own_rail, depth
 ):
     rail = own_rail
-    log = _settled(rail)
-    rail.until(lambda: _height(rail) >= log.block_number + depth - 1, "the depth of the cut")
-    rows, before = _of(rail, log.tx_hash), _send(rail, log.tx_hash)
-    assert rows and {row.stage for row in rows} == {Stage.SETTLED}
-    rail.stack.testnet.rpc("anvil_reorg", depth, [])
-    rail.until(
-        lambda: all("orphaned" in _facts(rail, row.payment_id) for row in rows),
-        "the rail notices that the block is gone",
-    )
+    with rail.still():
+        rail.publish(2)
+        log = _mined(rail, "settle", "PaymentRail", "Settled")
+        rail.stack.testnet.mine(depth - 1)
+        rail.until(lambda: _newest(rail) == log.block_number + depth - 1, "the depth of the cut")
+        rows, before = _of(rail, log.tx_hash), _send(rail, log.tx_hash)
+        assert rows and {row.stage for row in rows} == {Stage.SETTLED}
+        rail.stack.testnet.rpc("anvil_reorg", depth, [])
+        rail.until(
+            lambda: all("orphaned" in _facts(rail, row.payment_id) for row in rows),
+            "the rail notices that the block is gone",
+        )
     rail.until_receipted()
     rail.until_reconciled()
     again = _of(rail, log.tx_hash)
@@ -78,19 +88,22 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
     promises.assert_all(rail)
 
 
-def _height(rail: WholeRail) -> int:
-    return rail.stack.chain.head()
+def _newest(rail: WholeRail) -> int:
+    with rail.store.read() as session:
+        return blocks.newest(session).number
 
 
 def test_reorganisation__of_a_mint__leaves_the_credit_minted_once(own_rail):
     rail, name = own_rail, "cp-0001"
     had = promises.escrow_now(rail, name)
     minted = len(promises.chain_logs(rail, "EuroToken", "Minted"))
-    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references[name])
-    assert paid["ok"]
-    rail.until(lambda: promises.escrow_now(rail, name) > had, "the mint in a block")
-    first = promises.chain_logs(rail, "EuroToken", "Minted")[-1]
-    rail.stack.testnet.rpc("anvil_reorg", 1, [])
+    with rail.still():
+        paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references[name])
+        assert paid["ok"]
+        first = _mined(rail, "mint", "EuroToken", "Minted")
+        assert promises.escrow_now(rail, name) == had + 7_000_000
+        rail.stack.testnet.rpc("anvil_reorg", 1, [])
+        assert promises.escrow_now(rail, name) == had
     rail.until(lambda: _fundings(rail) == {"minted"}, "every credit minted for good")
     assert promises.escrow_now(rail, name) == had + 7_000_000
     logs = promises.chain_logs(rail, "EuroToken", "Minted")
@@ -121,11 +134,14 @@ def test_bank_files__ever_sent__speak_only_of_payouts_on_blocks_that_stayed(own_
 def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothing(own_rail):
     """The last test of this rail: it stands until a person has looked."""
     rail = own_rail
-    log = _settled(rail)
+    with rail.still():
+        rail.publish(2)
+        log = _mined(rail, "settle", "PaymentRail", "Settled")
+        rail.stack.testnet.mine(FINALITY)
+        rail.until(lambda: _final(rail) == log.block_number, "the settlement's block final")
+        rail.stack.testnet.rpc("anvil_reorg", FINALITY + 1, [])
+        why = rail.until(lambda: rail.halted().get("follow"), "the halt")
     rail.until_receipted()
-    rail.until(lambda: _final(rail) >= log.block_number, "the settlement's block final")
-    rail.stack.testnet.rpc("anvil_reorg", _height(rail) - log.block_number + 1, [])
-    why = rail.until(lambda: rail.halted().get("follow"), "the halt")
     assert "was final" in why and "nothing will be paid" in why
     before, held = _money(rail), set(_verified(rail))
     made = rail.measure(1)  # evidence is still taken, and receipted

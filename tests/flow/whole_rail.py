@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +196,17 @@ class WholeRail:
     def restart_bank(self) -> None:
         """The bank again, over its own books."""
         self.stack.bank = BankClient(self.stack.home / "bank")
-        self.stack.bank.start({"accounts": []})
+        self.stack.bank.start({"accounts": []}, outlive=False)
         self.stack.processes["simulated bank"] = self.stack.bank.process
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """No block comes but those that are asked for; at the end they come by themselves again."""
+        self.stack.testnet.rpc("evm_setIntervalMining", 0)
+        try:
+            yield
+        finally:
+            self.stack.testnet.rpc("evm_setIntervalMining", self.stack.block_seconds)
 
     # --- looking
 
