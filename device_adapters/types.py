@@ -105,7 +105,16 @@ class Signed:
     content: bytes
     signature_der: bytes
     curve: Curve
-    digest: str = "sha256"  # sha256 | sha512
+    digest: str = "sha256"  # sha256 | sha512 | keccak256
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a device says it was: a name, or degrees times 10^7 (WGS 84), or both."""
+
+    name: str = ""
+    latitude_e7: int | None = None
+    longitude_e7: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,8 @@ class Event:
     kind: what the facts are, such as "meter.reading".
     facts: JSON-ready integers, strings and lists only; never a float.
     evidence: the record exactly as received; `evidence_hash` (SHA-256) is its name.
+    subject: what it speaks of where that is not the device itself (a consignment), canonical text.
+    names: ids under which other records may cite it (EPCIS Event Hash IDs). cites: such ids.
     """
 
     device: str
@@ -129,6 +140,15 @@ class Event:
     signed: Signed
     protocol: str = "ocmf"
     not_billable: tuple[str, ...] = field(default=())  # reasons; empty means billable
+    subject: str = ""
+    names: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
+    place: Place | None = None
+
+    @cached_property
+    def subject_id(self) -> bytes:
+        """keccak256 of the subject in UTF-8, as terms on chain name it; b"" where there is none."""
+        return subject_id(self.subject) if self.subject else b""
 
     @cached_property
     def evidence_hash(self) -> bytes:
@@ -155,6 +175,11 @@ class DeviceKey:
 def device_id(name: str) -> bytes:
     """keccak256 of the device's name in UTF-8: its id on chain (32 bytes)."""
     return sha3.keccak_256(name.encode()).digest()
+
+
+def subject_id(subject: str) -> bytes:
+    """keccak256 of a subject in UTF-8: how an agreement's terms name what it is about."""
+    return sha3.keccak_256(subject.encode()).digest()
 
 
 def event_id(device: bytes, counter: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -31,6 +31,10 @@ class Doubt(StrEnum):
     REGISTER_BACKWARDS = "register_backwards"
     TIME_BACKWARDS = "time_backwards"
     TOO_LATE = "too_late"  # claims have passed this counter: its hole was declared lost
+    DEVICE_COMPROMISED = "device_compromised"  # declared so: nothing new of it is believed
+    KEY_EXPIRED = "key_expired"
+    CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send what it cites first, then again
+    TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
     EVIDENCE_MISSING = "evidence_missing"
     CLAIM_DIFFERS = "claim_differs"
@@ -106,9 +110,19 @@ class Terms(Protocol):
     """What a product knows that an oracle needs: its rules, never its price.
 
     A product satisfies it in `orchestrator/products/<name>/product.py`; the script that starts
-    an oracle passes it in, so nothing here imports upward. All three are pure functions of what
-    they are given: the rail and every oracle must come to the same run and the same facts.
+    an oracle passes it in, so nothing here imports upward. All are pure functions of what they
+    are given: the rail and every oracle must come to the same run and the same facts.
+
+    GAPLESS: whether a missing counter must be waited for, and be declared lost, before the next
+    one counts. LATE: whether counters at or below the last claimed one may still be claimed; such
+    a run has no anchor.
     """
+
+    GAPLESS: bool
+    LATE: bool
+
+    def subject(self, terms: bytes) -> bytes:
+        """What events must speak of (`Event.subject_id`); b"": all of the device's own."""
 
     def admit(self, terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
         """Whether `event` may follow `previous` (the last admitted one): None, or why not."""
@@ -116,12 +130,23 @@ class Terms(Protocol):
     def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
         """How many of the leading events form a run that can be claimed (0: none yet).
 
-        The events were admitted one after the other and their counters have no gap. The answer
-        must be stable: complete(events[:n]) == n wherever complete(events) == n.
+        The events were admitted one after the other and their counters have no gap (where
+        GAPLESS). The answer must be stable: complete(events[:n]) == n wherever
+        complete(events) == n.
         """
 
-    def derive(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> bytes:
-        """The ABI-encoded facts of a run; `anchor` is the last event claimed before it."""
+    def derive(
+        self,
+        terms: bytes,
+        anchor: Event | None,
+        events: Sequence[Event],
+        cited: Mapping[str, Event],
+        late: bool = False,
+    ) -> bytes:
+        """The ABI-encoded facts of a run; `anchor` is the last event claimed before it.
+
+        cited: id -> the genuine event that bears it, for every id that the run's events cite.
+        """
 
 
 class KeyRing(Protocol):

@@ -6,7 +6,7 @@ a folder with a `product.py` is a product, so a new one touches no other file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from device_adapters.types import Event
-from oracles.types import Doubt
+from oracles.types import Terms
 
 
-class Product(Protocol):
-    """What the rail needs of a product: the oracle's `Terms`, and the price as the contract has it.
+class Product(Terms, Protocol):
+    """What the rail needs of a product: the oracle's `Terms`, and words for people.
 
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
     and immutable records in memory. Malformed bytes raise `Rejected` with Doubt.FACTS_MALFORMED.
@@ -26,27 +26,29 @@ class Product(Protocol):
 
     NAME: str  # as the folder and the API call it
     CONTRACT: str  # the Solidity contract under contracts/products/
-    REFUSALS: dict[int, str]  # the contract's own refusals by number; 1 is always over_limit
+    REFUSALS: dict[int, str]  # the contract's own refusals by number; 1 is always OverLimit
+    # the terms as a person gives them: (name, help); `agreement open --term name=value`
+    TERMS: tuple[tuple[str, str], ...]
 
     def encode_terms(self, terms: Any) -> bytes: ...
     def decode_terms(self, raw: bytes) -> Any: ...
     def encode_facts(self, facts: Any) -> bytes: ...
     def decode_facts(self, raw: bytes) -> Any: ...
 
-    def admit(
-        self, terms: bytes, previous: Event | None, event: Event
-    ) -> tuple[Doubt, str] | None: ...
-    def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int: ...
-    def derive(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> bytes: ...
+    def read_terms(self, words: Mapping[str, str]) -> bytes:
+        """Terms from what a person typed. Rejected (FACTS_MALFORMED), naming the word, if not."""
 
-    def open(self, terms: bytes) -> Any:
-        """The state of a new agreement, as the contract remembers it."""
+    def tell_terms(self, raw: bytes) -> dict[str, str]:
+        """The terms as a person reads them: label -> text with its unit, in order."""
 
-    def price(self, state: Any, terms: bytes, facts: bytes, limit: int) -> tuple[int, int]:
-        """(amount, refusal) of one claim, as the contract answers; one of the two is 0."""
+    def tell_facts(self, raw: bytes) -> dict[str, str]:
+        """The facts as a person reads them: label -> text with its unit, in order."""
 
-    def advance(self, state: Any, facts: bytes) -> Any:
-        """The state after a claim that was priced."""
+    def payee(self, facts: bytes) -> str | None:
+        """Who is paid, where the claim says it (checksummed address); None: the mandate's payee."""
+
+    def case_event(self, record: Mapping[str, Any]) -> Event:
+        """An event of a record in cases.json; its signature is not a real one."""
 
 
 @cache
