@@ -91,3 +91,14 @@ class Funding(SQLModel, table=True):
     cents: int = Field(sa_type=BigInteger)
     stage: str = Field(default="booked", index=True)  # booked, minting, minted or suspense
     tx_hash: str | None = None
+
+
+class Credit(SQLModel, table=True):
+    """A payment of less than nothing: what its payee owes back to the agreement's escrow."""
+
+    payment_id: str = Field(primary_key=True)
+    agreement_id: str = Field(index=True)
+    payee: str = Field(index=True)
+    amount_micro: int = Field(sa_type=BigInteger)  # above zero
+    paid_micro: int = Field(default=0, sa_type=BigInteger)
+    noted_at: int = Field(sa_type=BigInteger)

@@ -10,6 +10,7 @@ from orchestrator.edges.store.money_tables import (
     BankLine,
     BankStatement,
     Booking,
+    Credit,
     Funding,
     LedgerEntry,
     LedgerPosting,
@@ -18,9 +19,9 @@ from orchestrator.edges.store.money_tables import (
 
 __all__ = [
     "Agreement", "ApiKey", "Attestation", "BankFile", "BankLine", "BankStatement", "Block",
-    "Booking", "ChainLog", "ChainSend", "Device", "Event", "Evidence", "Funding", "Hole",
-    "Idempotency", "LedgerEntry", "LedgerPosting", "Party", "Payment", "PaymentFact", "Payout",
-    "Proof", "Rejection", "SQLModel",
+    "Booking", "ChainLog", "ChainSend", "Citation", "Conflict", "Credit", "Device", "Event",
+    "Evidence", "Funding", "Hole", "Idempotency", "LedgerEntry", "LedgerPosting", "Name", "Party",
+    "Payment", "PaymentFact", "Payout", "Proof", "Rejection", "SQLModel",
 ]  # fmt: skip
 
 
@@ -33,8 +34,11 @@ class Device(SQLModel, table=True):
     key_x: str
     key_y: str
     owner: str
-    status: str = "active"  # active | suspended | retired
+    status: str = "active"  # active | suspended | retired | compromised
     enrolled_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(default=0, sa_type=BigInteger)  # of the newest key; 0: never
+    endorsement: str = ""  # SHA-256 of the leaf certificate that vouches for it
+    compromised_since: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Party(SQLModel, table=True):
@@ -101,7 +105,36 @@ class Event(SQLModel, table=True):
     agreement_id: str
     payment_id: str | None = Field(default=None, index=True)
     reason: str | None = None  # why it will never be in a claim
+    role: str = "stream"  # stream: it may be claimed; supporting: it may be cited
     __table_args__ = (Index("event_by_counter", "agreement_id", "counter"),)
+
+
+class Name(SQLModel, table=True):
+    """An id under which other records may cite an event (an EPCIS Event Hash ID)."""
+
+    name: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True, index=True)
+    agreement_id: str
+
+
+class Citation(SQLModel, table=True):
+    """What a stored event cites, in the order of its record, and what that id resolved to."""
+
+    event_id: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    name: str
+    cited_event_id: str = Field(index=True)
+
+
+class Conflict(SQLModel, table=True):
+    """Two genuine records that one honest device cannot both have signed: it has a clone."""
+
+    event_id: str = Field(primary_key=True)
+    rejection_id: int = Field(primary_key=True)
+    device_id: str = Field(index=True)
+    reason: str  # counter_replayed | two_places
+    found_at: int = Field(sa_type=BigInteger)
+    reported_tx: str | None = None  # the call that suspended the device
 
 
 class Rejection(SQLModel, table=True):
@@ -133,7 +166,8 @@ class Payment(SQLModel, table=True):
     facts: str = ""
     claim_hash: str = ""
     batch_digest: str | None = Field(default=None, index=True)
-    amount_micro: int = Field(default=0, sa_type=BigInteger)
+    amount_micro: int = Field(default=0, sa_type=BigInteger)  # below zero: a credit to the payer
+    payee: str = ""  # who is paid: the agreement's payee, or the one the claim names
     release_at: int = Field(default=0, sa_type=BigInteger)
     settlement_tx: str | None = Field(default=None, index=True)
     release_tx: str | None = None  # what took it out of the pending money: then it can be redeemed
