@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.core.receipt import public_key_of
 from scripts.devices.device import Device, Kind
+from scripts.devices.station import Station
 
 
 class Fleet:
@@ -29,13 +30,13 @@ class Fleet:
     ) -> None:
         self._home, self._seed, self._start_at = Path(home) / "devices", seed, start_at
         self._receipt_key = public_key_of(receipt_key_pem) if receipt_key_pem else None
-        self.devices: dict[str, Device] = {}
+        self.devices: dict[str, Station] = {}
         for number in range(1, charge_points + 1):
             self.add(f"cp-{number:04d}", Kind.CHARGE_POINT)
         for number in range(1, meters + 1):
             self.add(f"meter-{number:04d}", Kind.HOUSEHOLD)
 
-    def __getitem__(self, name: str) -> Device:
+    def __getitem__(self, name: str) -> Station:
         return self.devices[name]
 
     def add(self, name: str, kind: Kind = Kind.CHARGE_POINT) -> Device:
@@ -43,8 +44,13 @@ class Fleet:
         device = Device(
             self._home / name, name, kind, self._seed, self._start_at, self._receipt_key
         )
-        self.devices[name] = device
+        self.join(device)
         return device
+
+    def join(self, station: Station) -> None:
+        """Takes a station of any kind: a scanner, a terminal, a wearable."""
+        station.receipt_key = station.receipt_key or self._receipt_key
+        self.devices[station.name] = station
 
     def believe(self, receipt_key_pem: bytes) -> None:
         """Gives all devices the rail's public receipt key."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-from scripts.devices.record import evidence_of
 
 _TABLES = """
 create table if not exists records (
@@ -16,6 +15,11 @@ create index if not exists unanswered on records (evidence) where outcome is nul
 create table if not exists answers (number integer primary key, evidence text, outcome text);
 create table if not exists state (name text primary key, value integer not null) without rowid;
 """
+
+
+def evidence_of(record: bytes) -> bytes:
+    """The name of a record: SHA-256 of its bytes."""
+    return hashlib.sha256(record).digest()
 
 
 class Journal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -16,7 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SEC 2
+from scripts.devices.journal import evidence_of
+from scripts.devices.station import ORDER
+
+__all__ = ["ORDER", "Point", "counter_of", "evidence_of", "payload_of", "sign", "twin", "units_of"]
+
 UNITS_PER_KWH = 10_000  # registers show kWh with four decimals: a unit is 0.1 Wh
 _REGISTER = "01-00:B2.08.00*FF"  # total import, OCMF specification
 _SIGNING = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # the same run, the same bytes
@@ -66,11 +69,6 @@ def twin(record: bytes) -> bytes:
     r, s = decode_dss_signature(bytes.fromhex(json.loads(seal)["SD"]))
     other = encode_dss_signature(r, ORDER - s).hex()
     return b"|".join((head, payload, b'{"SD":"%s"}' % other.encode()))
-
-
-def evidence_of(record: bytes) -> bytes:
-    """The name of a record: SHA-256 of its bytes."""
-    return hashlib.sha256(record).digest()
 
 
 def counter_of(record: bytes) -> int:

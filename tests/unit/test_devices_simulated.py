@@ -22,7 +22,8 @@ class _Air:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def publish(self, body: bytes) -> bool:
+    def publish(self, body: bytes, protocol: str) -> bool:
+        assert protocol == "ocmf"
         self.sent.append(body)
         return True
 

@@ -1,0 +1,192 @@
+"""What every simulated device has: a key, a journal and a link, whatever it signs.
+
+`Device` (metering), the consignment's devices and the wearable are stations; each adds what it
+measures and how its record looks. A station signs with `key`, hands its records to `keep`, and
+from then on they are sent again until the rail's receipt answers them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from joserfc.jwk import ECKey
+
+from device_adapters.inlets import DeviceLink
+from device_adapters.types import Curve, DeviceKey, Rejected
+from orchestrator.core.receipt import read_receipt
+from scripts.devices.journal import Journal, evidence_of
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SEC 2
+RECORDS_PER_MESSAGE = 50
+
+
+class Station(ABC):
+    """A device in `folder` (made at first use): key.pem, journal.sqlite3, password; all 0600.
+
+    seed: the same seed gives the same key and chances; None gives a random key.
+    receipt_key: the rail's, without which no receipt is believed.
+    PROTOCOL: the topic's. JOIN: what stands between records of one message; None: one in each.
+    """
+
+    PROTOCOL = ""
+    JOIN: bytes | None = None
+
+    def __init__(
+        self, folder: Path, name: str, seed: int | None, receipt_key: ECKey | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder, self.name = folder, name
+        self.receipt_key, self.link = receipt_key, None
+        self.refused_receipts = Counter[str]()  # receipts that were not believed, by reason
+        self._seed = seed
+        self.key = _key(folder / "key.pem", name, seed)
+        self._journal = Journal(folder / "journal.sqlite3")
+        os.chmod(folder / "journal.sqlite3", 0o600)
+        self.left = self._journal.state()  # counters and clock as the last process left them
+        self.counter = self.left.get("counter", 0)  # the number in the last record
+        self._sent_at: dict[bytes, float] = {}
+
+    @staticmethod
+    @abstractmethod
+    def counter_of(record: bytes) -> int:
+        """The counter that a record of this kind of device carries."""
+
+    def state(self) -> dict[str, int]:
+        """What must survive a restart beside the records; more than the counter: add to it."""
+        return {"counter": self.counter}
+
+    @property
+    def public(self) -> DeviceKey:
+        """The public key, as the registry takes it."""
+        numbers = self.key.public_key().public_numbers()
+        return DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
+
+    def sign_digest(self, digest: bytes) -> tuple[int, int]:
+        """(r, low s) over a 32-byte digest: the proof of possession at enrolment, a voucher."""
+        algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
+        r, s = decode_dss_signature(self.key.sign(digest, algorithm))
+        return r, min(s, ORDER - s)
+
+    # --- the journal ---------------------------------------------------------------------------
+
+    def keep(self, records: list[bytes], last_counter: int = 0) -> list[bytes]:
+        """Journals records; ones made elsewhere used numbers up to `last_counter`."""
+        self.counter = max(self.counter, last_counter)
+        self._journal.add(records, self.state())
+        return records
+
+    def forget(self, records: Iterable[bytes]) -> None:
+        """Loses records before they were sent."""
+        self._journal.forget(records)
+
+    def unreceipted(self) -> list[bytes]:
+        """Records without a receipt, by counter."""
+        return sorted(self._journal.unanswered(), key=self.counter_of)
+
+    def owed(self) -> int:
+        """How many records have no receipt yet."""
+        return self._journal.owed()
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """The rail's first answer to each record, by evidence hash (hex)."""
+        return self._journal.outcomes()
+
+    def answers(self, record: bytes) -> list[str]:
+        """Every answer to one record, in order of arrival: "accepted", "duplicate", ..."""
+        return self._journal.answers(evidence_of(record).hex())
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def connect(self, host: str, port: int, password: str | None = None) -> DeviceLink:
+        """Opens the link; a given password is kept (0600), else the kept one is used."""
+        stored = self.folder / "password"
+        if password is not None:
+            _write_private(stored, password.encode())
+        self.link = DeviceLink(host, port, self.name, stored.read_text())
+        return self.link
+
+    def publish(self, records: Sequence[bytes], per_message: int = RECORDS_PER_MESSAGE) -> int:
+        """Sends records to the device's own topic, several to a message; returns the messages."""
+        sent, size = 0, 1 if self.JOIN is None else per_message
+        for start in range(0, len(records), size):
+            batch = records[start : start + size]
+            sent += self.link.publish((self.JOIN or b"").join(batch), self.PROTOCOL)
+            self._sent_at |= dict.fromkeys(map(evidence_of, batch), time.monotonic())
+        return sent
+
+    def collect(self, timeout_s: float = 0.0) -> int:
+        """Takes what receipts arrived (waits for the first); how many records they answered.
+
+        A receipt that is not the rail's, or not for this device, answers nothing.
+        """
+        answered = 0
+        for receipt in self.link.receipts(timeout_s):
+            try:
+                said = read_receipt(receipt, self.receipt_key)
+            except Rejected as error:
+                self.refused_receipts[str(error.reason)] += 1
+                continue
+            if said["device"] != self.name:
+                self.refused_receipts["other_device"] += 1
+                continue
+            answered += self._journal.answer(said["records"])
+        return answered
+
+    def resend(self, after_s: float = 5.0) -> int:
+        """Sends again what was sent `after_s` ago, or before a restart, and has no receipt."""
+        now = time.monotonic()
+        due = [r for r in self.unreceipted() if self._age(r, now) >= after_s]
+        self.publish(due)
+        return len(due)
+
+    def close(self) -> None:
+        """Ends link and journal; nothing is lost by it."""
+        if self.link is not None:
+            self.link.close()
+        self._journal.close()
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _age(self, record: bytes, now: float) -> float:
+        return now - self._sent_at.get(evidence_of(record), float("-inf"))
+
+    def _chance(self, counter: int) -> random.Random:
+        """Chance by seed, name and counter, so that a restart does not change the run."""
+        return random.Random(f"{self._seed}/{self.name}/{counter}")
+
+
+def derived_key(name: str, seed: int) -> ec.EllipticCurvePrivateKey:
+    """A development key that follows from the seed. Warning: whoever knows the seed has it."""
+    number = int.from_bytes(hashlib.sha512(f"proofrail/{seed}/{name}".encode()).digest(), "big")
+    return ec.derive_private_key(number % (ORDER - 1) + 1, ec.SECP256R1())
+
+
+def _key(path: Path, name: str, seed: int | None) -> ec.EllipticCurvePrivateKey:
+    if path.exists():
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    chosen = secrets.randbits(256) if seed is None else seed
+    key = derived_key(name, chosen)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )  # fmt: skip
+    _write_private(path, pem)
+    return key
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
