@@ -11,7 +11,7 @@ from typing import Any
 import sha3
 
 MAX_MESSAGE_BYTES = 256 * 1024  # one inlet message; a record of its own stays far below
-MAX_RECORD_BYTES = 16 * 1024
+MAX_RECORD_BYTES = 64 * 1024  # an EPCIS document with a day of sensor reports fits
 MAX_RECORDS_PER_MESSAGE = 1_000
 STREAM_BIT = 39  # counters are uint40 on chain: the top bit tells fiscal from transaction records
 
@@ -41,6 +41,12 @@ class Reason(StrEnum):
     SIGNATURE_MALFORMED = "signature_malformed"
     SIGNATURE_ALGORITHM_UNKNOWN = "signature_algorithm_unknown"
     TOO_PRECISE = "too_precise"  # finer than a milliwatt-hour: rounding would change the record
+    SIGNATURE_MISSING = "signature_missing"
+    CODE_MALFORMED = "code_malformed"  # an identifier breaks its rules, such as a check digit
+    VOCABULARY_UNKNOWN = "vocabulary_unknown"  # a word that its standard vocabulary does not have
+    EVENT_MISSING = "event_missing"
+    SUBJECT_MISSING = "subject_missing"  # it names nothing that an agreement could be about
+    SUBJECT_AMBIGUOUS = "subject_ambiguous"
     # a key
     KEY_MALFORMED = "key_malformed"
     KEY_NOT_PUBLIC = "key_not_public"

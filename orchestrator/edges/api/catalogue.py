@@ -80,6 +80,21 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Use a device that signs with ECDSA over secp256r1 and SHA-256.",
     ),
     Reason.TOO_PRECISE: ("A reading is finer than a milliwatt-hour", _MAKER),
+    Reason.SIGNATURE_MISSING: (
+        "The document has no signature",
+        "Sign it with the enrolled device's key, as a detached JWS, and send both.",
+    ),
+    Reason.CODE_MALFORMED: ("An identifier breaks its rules, such as a check digit", _MAKER),
+    Reason.VOCABULARY_UNKNOWN: ("A word is not in its standard vocabulary", _MAKER),
+    Reason.EVENT_MISSING: ("The document holds no event", _MAKER),
+    Reason.SUBJECT_MISSING: (
+        "The record names no consignment",
+        "Name the SSCC of the logistic unit, or one purchase order (type po), in every event.",
+    ),
+    Reason.SUBJECT_AMBIGUOUS: (
+        "The record names several consignments",
+        "Send one record for each logistic unit or purchase order.",
+    ),
     Reason.KEY_MALFORMED: ("The key cannot be read", _KEY),
     Reason.KEY_NOT_PUBLIC: (
         "This is a private key",
