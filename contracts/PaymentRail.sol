@@ -6,10 +6,10 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
-import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
 import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 import {IProduct} from "./interfaces/IProduct.sol";
 import {Claims} from "./libraries/Claims.sol";
+import {Traits} from "./libraries/Traits.sol";
 import {RailBooks} from "./rail/RailBooks.sol";
 import {RailSettlement} from "./rail/RailSettlement.sol";
 
@@ -19,7 +19,6 @@ contract PaymentRail is RailSettlement, EIP712 {
     using SafeERC20 for IERC20;
 
     uint32 public constant MAX_WINDOW = 90 days;
-    IDeviceRegistry public immutable registry;
 
     constructor(
         address steward_,
@@ -27,9 +26,7 @@ contract PaymentRail is RailSettlement, EIP712 {
         address token_,
         address committee_,
         address registry_
-    ) RailBooks(steward_, guardian_, token_, committee_) EIP712("proofrail", "1") {
-        registry = IDeviceRegistry(registry_);
-    }
+    ) RailBooks(steward_, guardian_, token_, committee_, registry_) EIP712("proofrail", "1") {}
 
     function open(Mandate calldata mandate, bytes calldata signature)
         external
@@ -39,13 +36,16 @@ contract PaymentRail is RailSettlement, EIP712 {
         // resolve
         agreement = mandate.hash();
         Agreement storage one = _agreements[agreement];
+        Product memory product = _products[mandate.product];
         // check
         if (_books.paused) revert Paused();
         if (one.hot.status != Status.None) revert AgreementExists(agreement);
+        _checkParties(mandate, product);
         _checkMandate(mandate, agreement, signature);
         // effect
-        agreementOf[mandate.device] = agreement;
+        if (product.traits & Traits.SHARED == 0) agreementOf[mandate.device] = agreement;
         one.payer = mandate.payer;
+        one.firstCounter = mandate.firstCounter;
         one.device = mandate.device;
         one.terms = Terms({
             payee: mandate.payee,
@@ -60,7 +60,7 @@ contract PaymentRail is RailSettlement, EIP712 {
             spent: 0,
             periodStart: uint32(block.timestamp),
             expiry: mandate.expiry,
-            product: _products[mandate.product].index,
+            product: product.index,
             requiredDomain: mandate.requiredDomain,
             status: Status.Live
         });
@@ -77,7 +77,7 @@ contract PaymentRail is RailSettlement, EIP712 {
             mandate.terms
         );
         // interaction
-        IProduct(mandate.product).open(agreement, mandate.terms);
+        IProduct(mandate.product).open(agreement, mandate.device, mandate.terms);
     }
 
     function close(bytes32 agreement) external nonReentrant {
@@ -98,20 +98,20 @@ contract PaymentRail is RailSettlement, EIP712 {
     function reclaim(bytes32 agreement) external nonReentrant {
         // resolve
         Agreement storage one = _known(agreement);
+        address payer = one.payer;
         uint48 amount = one.hot.escrow;
         // check
-        if (msg.sender != one.payer) revert NotParty(msg.sender);
         if (block.timestamp <= one.hot.expiry) revert NotYetDue(one.hot.expiry);
-        if (one.hot.status == Status.Closed && amount == 0) revert NothingDue(msg.sender);
+        if (one.hot.status == Status.Closed && amount == 0) revert NothingDue(payer);
         // effect
         one.hot.status = Status.Closed;
         one.hot.escrow = 0;
         _books.escrow -= amount;
         if (agreementOf[one.device] == agreement) delete agreementOf[one.device];
         // event
-        emit EscrowReclaimed(agreement, msg.sender, amount);
+        emit EscrowReclaimed(agreement, payer, amount);
         // interaction
-        if (amount != 0) token.safeTransfer(msg.sender, amount);
+        if (amount != 0) token.safeTransfer(payer, amount);
     }
 
     function fund(bytes32 agreement, uint256 amount) external nonReentrant {
@@ -144,19 +144,28 @@ contract PaymentRail is RailSettlement, EIP712 {
         emit EscrowFunded(agreement, amount);
     }
 
+    function _checkParties(Mandate calldata mandate, Product memory product) private view {
+        bool named = mandate.payee != address(0);
+        if (!product.allowed) revert ProductNotAllowed(mandate.product);
+        if (product.traits & Traits.ANY_PAYEE != 0) {
+            if (named) revert PayeeUnexpected(mandate.payee);
+        } else if (!named) {
+            revert PayeeMissing();
+        }
+        if (!registry.isActive(mandate.device)) revert DeviceNotActive(mandate.device);
+        if (product.traits & Traits.SHARED != 0) return;
+        bytes32 held = agreementOf[mandate.device];
+        if (held != 0 && block.timestamp <= _agreements[held].hot.expiry) {
+            revert DeviceHasAgreement(mandate.device, held);
+        }
+    }
+
     function _checkMandate(Mandate calldata mandate, bytes32 agreement, bytes calldata signature)
         private
         view
     {
         if (mandate.expiry <= block.timestamp) revert MandateExpired(mandate.expiry);
         if (mandate.window > MAX_WINDOW) revert WindowTooLong(mandate.window, MAX_WINDOW);
-        if (mandate.payee == address(0)) revert PayeeMissing();
-        if (!_products[mandate.product].allowed) revert ProductNotAllowed(mandate.product);
-        if (!registry.isActive(mandate.device)) revert DeviceNotActive(mandate.device);
-        bytes32 held = agreementOf[mandate.device];
-        if (held != 0 && block.timestamp <= _agreements[held].hot.expiry) {
-            revert DeviceHasAgreement(mandate.device, held);
-        }
         bytes32 digest = _hashTypedDataV4(agreement);
         if (!SignatureChecker.isValidSignatureNowCalldata(mandate.payer, digest, signature)) {
             revert MandateSignatureInvalid(mandate.payer);

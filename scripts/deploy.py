@@ -9,17 +9,24 @@ from pathlib import Path
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.compiler import build
-from orchestrator.edges.chain.deployment import Deployment, DeploymentPlan, deploy
+from orchestrator.edges.chain.deployment import (
+    Deployment,
+    DeploymentPlan,
+    deploy,
+    products_under,
+)
 from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".build" / "contracts"
 DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
+DEVELOPMENT_WARDEN = 30  # behind the accounts that the demo's parties use
 
 
 def development_plan(first: int = 0) -> DeploymentPlan:
     """The plan of a development chain: accounts `first` on are deployer, steward, guardian,
-    gateway, registrar, then four oracles. Their keys are public; other chains refuse them."""
+    gateway, registrar, then four oracles; account `first` + 30 is the warden. Their keys are
+    public; other chains refuse them."""
     account = [keystore.development_account(first + index) for index in range(9)]
     oracles = [one.address for one in account[5:9]]
     return DeploymentPlan(
@@ -28,7 +35,9 @@ def development_plan(first: int = 0) -> DeploymentPlan:
         guardian=account[2].address,
         gateway=account[3].address,
         registrar=account[4].address,
+        warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
+        products=products_under(ROOT),
     )
 
 
@@ -76,13 +85,11 @@ def _plan(options: argparse.Namespace) -> DeploymentPlan:
         guardian=options.guardian,
         gateway=options.gateway,
         registrar=options.registrar,
+        warden=options.warden,
         members=tuple(members),
+        products=products_under(ROOT),
         min_domains=options.min_domains,
     )
-
-
-
-
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--guardian", help="address that may pause")
     parser.add_argument("--gateway", help="address that mints against bank credits")
     parser.add_argument("--registrar", help="address that enrols devices")
+    parser.add_argument("--warden", help="address that suspends devices whose records clash")
     parser.add_argument("--oracle", action="append", default=[], metavar="ADDRESS:DOMAIN")
     parser.add_argument("--min-domains", type=int, default=2)
     return parser

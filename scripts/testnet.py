@@ -46,7 +46,7 @@ class Testnet:
         hardfork: str = "",
         tx_gas_limit: bool = True,
         state: Path | None = None,
-        accounts: int = 20,
+        accounts: int = 40,
         port: int = 0,
         chain_id: int = CHAIN_ID,
         log: Path | None = None,

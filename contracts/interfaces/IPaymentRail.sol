@@ -10,11 +10,14 @@ pragma solidity 0.8.37;
 /// Warning: anyone who signs a mandate may bind a free device; its owner can `close` that
 /// agreement.
 /// Warning: tokens sent to the rail by a plain transfer are donations: they belong to no agreement.
+/// Warning: a credit is a debt, not a refund: it waits for the payee's next money or `repay`, and a
+/// payee that never earns again never pays it. The rail cannot check that a product gives back no
+/// more than it charged, nor that a payment refunded by a dispute is not credited as well.
 interface IPaymentRail {
     /// The payer's consent (EIP-712 "Mandate"); its struct hash is the agreement id.
     struct Mandate {
         address payer;
-        address payee;
+        address payee; // zero where the product names each claim's payee (Traits.ANY_PAYEE)
         bytes32 device; // keccak256 of the device's name
         address product;
         uint48 cap; // token minor units per period
@@ -67,12 +70,12 @@ interface IPaymentRail {
     }
 
     /// One leaf of a settlement's Merkle tree, double-hashed: keccak(keccak(abi.encode(leaf))).
-    /// A refused claim's leaf has payee, amount and releaseAt zero.
+    /// A refused claim's leaf has payee, amount and releaseAt zero; a credit's releaseAt is zero.
     struct Outcome {
         bytes32 payment; // keccak256(abi.encode(agreement, uint256(sequence)))
         bytes32 claim; // EIP-712 struct hash of the claim
         address payee;
-        uint48 amount;
+        int48 amount; // below zero: a credit, which the payee owes to the agreement
         uint8 refusal;
         uint32 releaseAt;
     }
@@ -91,7 +94,7 @@ interface IPaymentRail {
     event AgreementClosed(bytes32 indexed agreement, uint32 expiry);
     event EscrowFunded(bytes32 indexed agreement, uint256 amount);
     event EscrowReclaimed(bytes32 indexed agreement, address indexed payer, uint256 amount);
-    /// `outcomes` packs 7 bytes a claim, in order: uint48 amount, uint8 refusal.
+    /// `outcomes` packs 7 bytes a claim, in order: int48 amount (two's complement), uint8 refusal.
     event Settled(
         uint256 indexed settlement,
         bytes32 indexed root,
@@ -99,7 +102,9 @@ interface IPaymentRail {
         uint32 settledAt,
         bytes outcomes
     );
-    /// `amount` is what left the payee's pending money, in token minor units.
+    /// A payee's debt, or a part of it, went back into the agreement's escrow.
+    event CreditPaid(bytes32 indexed agreement, address indexed payee, uint256 amount);
+    /// `amount` is what left the payee's pending money, debts that it paid included.
     event Released(address indexed payee, uint256 amount, uint32[] releaseTimes);
     event PayoutAccountSet(address indexed payee, bytes32 account);
     event Withdrawn(address indexed payee, address to, uint256 amount);
@@ -118,6 +123,7 @@ interface IPaymentRail {
     error ProductNotAllowed(address product);
     error ProductAnswerInvalid(address product);
     error PayeeMissing();
+    error PayeeUnexpected(address payee);
     error WindowTooLong(uint32 window, uint32 limit);
     error MandateSignatureInvalid(address payer);
     error MandateExpired(uint32 expiry);
@@ -160,7 +166,7 @@ interface IPaymentRail {
     function close(bytes32 agreement) external;
 
     /// After the expiry, returns the escrow to the payer, ends the agreement and frees the device.
-    /// Only the payer. May be called again when a dispute has put money back.
+    /// Anyone may call. May be called again when a dispute or a credit has put money back.
     function reclaim(bytes32 agreement) external;
 
     /// Pulls tokens from the caller into a live agreement's escrow.
@@ -184,12 +190,22 @@ interface IPaymentRail {
     /// Releases what has matured. With a payout account the whole cents are redeemed to the bank
     /// and the
     /// rest stays withdrawable; without one all of it becomes withdrawable. Anyone may call.
+    /// First of all the matured money pays the payee's debts, the oldest first.
+    /// Warning: one call pays at most 32 debts; what matured beyond them goes to the payee even
+    /// though more debts are open. They wait for the next release.
     function release(address payee, uint32[] calldata releaseTimes) external;
+
+    /// Pays the caller's debts, oldest first, 32 at most, out of its own tokens: `amount` or what
+    /// is owed, whichever is less. Never paused.
+    function repay(uint256 amount) external;
 
     /// Takes the caller's withdrawable tokens out. Never paused.
     function withdraw(address to, uint256 amount) external;
 
-    /// Freezes one payment within its window. Only the payer; once per payment.
+    /// Freezes one payment within its window. The payer, or the registry's warden where the
+    /// agreement's device is declared compromised; once per payment.
+    /// Warning: the warden may freeze any such payment, whenever its events were: who was paid for
+    /// honest ones is given them by `retract` or `rule`.
     function dispute(
         bytes32 agreement,
         uint32 sequence,
@@ -236,7 +252,8 @@ interface IPaymentRail {
         );
 
     /// Running sums in token minor units: escrow + pending + withdrawable + frozen is the rail's
-    /// token balance less donations; `redeemed` is all that ever left to the bank through the rail.
+    /// token balance less donations; `redeemed` is all that ever left to the bank through the rail;
+    /// `owed` is the open debts of all payees, a memo that no token stands for yet.
     function totals()
         external
         view
@@ -245,15 +262,22 @@ interface IPaymentRail {
             uint256 pending,
             uint256 withdrawable,
             uint256 frozen,
-            uint256 redeemed
+            uint256 redeemed,
+            uint256 owed
         );
+
+    /// What a payee owes to agreements: its open debts together.
+    function owed(address payee) external view returns (uint256);
 
     function pending(address payee, uint32 releaseAt) external view returns (uint256);
     function withdrawable(address payee) external view returns (uint256);
     function payoutAccount(address payee) external view returns (bytes32);
     function settledAt(bytes32 root) external view returns (uint256);
     function agreementOf(bytes32 device) external view returns (bytes32);
-    function frozen(bytes32 payment) external view returns (bytes32 agreement, uint48 amount);
+    function frozen(bytes32 payment)
+        external
+        view
+        returns (bytes32 agreement, uint48 amount, address payee);
     function settlements() external view returns (uint256);
     function paused() external view returns (bool);
 }

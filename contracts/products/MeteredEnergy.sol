@@ -1,23 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Traits} from "../libraries/Traits.sol";
 
 /// @title Energy by the meter's register, charged by cumulative rounding so that no rounding
 /// drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh.
-/// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister).
-/// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, uint64 energy, uint40 fromTime,
-/// uint40 toTime).
+/// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
+/// uint64 rolloverAt). A register that reaches `rolloverAt` begins at zero again; 0: it never does.
+/// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
+/// uint40 toTime, uint8 kind).
+/// Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous terms only); 2 exchanged:
+/// `toRegister` is where the new meter begins; 3 late: a stretch that claims had passed by.
+/// `fromRegister` is an actual reading, never an estimate. `energy` is what is new to the charge:
+/// below zero where an estimate was too high.
 /// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know
-/// the truth.
+/// the truth. What an exchanged meter's last reading was, only the oracles saw.
 contract MeteredEnergy is IProduct {
+    enum Kind {
+        Actual,
+        Estimated,
+        Exchanged,
+        Late
+    }
+
+    enum Stage {
+        None,
+        Open, // keeps the slot non-zero: the first claim costs what the next ones do
+        Claimed
+    }
+
     struct State {
-        uint64 register; // where the last claim ended
+        uint64 register; // the last actual reading that a claim ended with
         uint64 total; // mWh charged so far
-        uint40 time; // when the last claim ended
-        bool open; // keeps the slot non-zero: the first claim costs what the next ones do
-        bool claimed;
+        uint40 time; // of that reading
+        int80 ahead; // mWh charged beyond the register (estimates), or below zero: passed uncharged
+        Stage stage;
     }
 
     struct Terms {
@@ -25,14 +45,16 @@ contract MeteredEnergy is IProduct {
         uint32 fuseWatts;
         bool continuous;
         uint64 startRegister;
+        uint64 rolloverAt;
     }
 
     struct Facts {
         uint64 fromRegister;
         uint64 toRegister;
-        uint64 energy;
+        int64 energy;
         uint40 fromTime;
         uint40 toTime;
+        Kind kind;
     }
 
     /// 1 is IProduct's OVER_LIMIT; the order is what `refusalName` and the rail's 100 + n speak of.
@@ -45,13 +67,19 @@ contract MeteredEnergy is IProduct {
         EnergyAboveRegister,
         EnergyIncomplete,
         TimeBackwards,
-        FuseExceeded
+        FuseExceeded,
+        KindUnexpected,
+        DeviceNotActive
     }
+
+    /// A late stretch was charged only as far as the register had risen without a charge.
+    event LateEnergyCut(bytes32 indexed agreement, uint64 energy, uint64 charged);
 
     uint256 private constant MWH_PER_KWH = 1_000_000;
     uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
 
     address public immutable rail;
+    IDeviceRegistry public immutable registry;
     mapping(bytes32 agreement => Terms) public termsOf;
     mapping(bytes32 agreement => State) public stateOf;
 
@@ -60,16 +88,21 @@ contract MeteredEnergy is IProduct {
         _;
     }
 
-    constructor(address rail_) {
+    constructor(address rail_, address registry_) {
         rail = rail_;
+        registry = IDeviceRegistry(registry_);
     }
 
     function name() external pure returns (string memory) {
         return "metered_energy";
     }
 
+    function traits() external pure returns (uint8) {
+        return Traits.LATE;
+    }
+
     function refusalName(uint8 refusal) external pure returns (string memory) {
-        string[9] memory names = [
+        string[11] memory names = [
             "Priced",
             "OverLimit",
             "FactsMalformed",
@@ -78,12 +111,14 @@ contract MeteredEnergy is IProduct {
             "EnergyAboveRegister",
             "EnergyIncomplete",
             "TimeBackwards",
-            "FuseExceeded"
+            "FuseExceeded",
+            "KindUnexpected",
+            "DeviceNotActive"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
 
-    function open(bytes32 agreement, bytes calldata terms) external onlyRail {
+    function open(bytes32 agreement, bytes32, bytes calldata terms) external onlyRail {
         // resolve
         (bool sound, Terms memory agreed) = _terms(terms);
         // check
@@ -91,90 +126,210 @@ contract MeteredEnergy is IProduct {
         // effect
         termsOf[agreement] = agreed;
         stateOf[agreement] = State({
-            register: agreed.startRegister, total: 0, time: 0, open: true, claimed: false
+            register: agreed.startRegister, total: 0, time: 0, ahead: 0, stage: Stage.Open
         });
     }
 
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
         for (uint256 i; i < quotes.length; ++i) {
-            (uint48 amount, Answer answer) = _price(quotes[i]);
-            prices[i] = Price({amount: amount, refusal: uint8(answer)});
+            (int48 amount, Answer answer) = _price(quotes[i]);
+            prices[i] = Price({amount: amount, refusal: uint8(answer), payee: address(0)});
         }
     }
 
-    function _price(Quote calldata quote) private returns (uint48, Answer) {
+    function _price(Quote calldata quote) private returns (int48, Answer) {
         // resolve
         (bool sound, Facts memory facts) = _facts(quote.facts);
         if (!sound) return (0, Answer.FactsMalformed);
         Terms memory terms = termsOf[quote.agreement];
         State memory state = stateOf[quote.agreement];
         // check
-        Answer answer = _judge(terms, state, facts);
+        if ((facts.kind == Kind.Late) != quote.late) return (0, Answer.KindUnexpected);
+        (Answer answer, int256 charged, int256 ahead) = _judge(terms, state, facts);
         if (answer != Answer.Priced) return (0, answer);
-        uint256 total = uint256(state.total) + facts.energy;
-        if (total > type(uint64).max) return (0, Answer.FactsMalformed);
-        uint256 amount = _owed(total, terms.pricePerKwh) - _owed(state.total, terms.pricePerKwh);
-        if (amount > quote.limit) return (0, Answer.OverLimit);
+        if (!registry.activeAt(quote.device, facts.toTime)) return (0, Answer.DeviceNotActive);
+        int256 total = int256(uint256(state.total)) + charged;
+        if (total < 0 || total > int256(uint256(type(uint64).max)) || ahead != int80(ahead)) {
+            return (0, Answer.FactsMalformed);
+        }
+        int256 amount = _owed(uint256(total), terms) - _owed(state.total, terms);
+        bool held = amount == int48(amount);
+        if (!held || amount > int256(uint256(quote.limit))) return (0, Answer.OverLimit);
         // effect
-        stateOf[quote.agreement] = State({
-            register: facts.toRegister,
-            total: uint64(total),
-            time: facts.toTime,
-            open: true,
-            claimed: true
-        });
-        return (uint48(amount), Answer.Priced);
+        stateOf[quote.agreement] = _after(state, facts, uint64(uint256(total)), int80(ahead));
+        // event
+        if (charged < facts.energy) {
+            emit LateEnergyCut(
+                quote.agreement, uint64(facts.energy), uint64(uint256(charged))
+            );
+        }
+        return (int48(amount), Answer.Priced);
     }
 
+    function _after(State memory state, Facts memory facts, uint64 total, int80 ahead)
+        private
+        pure
+        returns (State memory next)
+    {
+        next = State(state.register, total, state.time, ahead, state.stage);
+        if (facts.kind == Kind.Late) return next;
+        bool estimated = facts.kind == Kind.Estimated;
+        next.register = estimated ? facts.fromRegister : facts.toRegister;
+        next.time = estimated ? facts.fromTime : facts.toTime;
+        next.stage = Stage.Claimed;
+    }
+
+    /// What the claim charges (mWh, below zero for a credit), and what is charged ahead after it.
     function _judge(Terms memory terms, State memory state, Facts memory facts)
+        private
+        pure
+        returns (Answer, int256 charged, int256 ahead)
+    {
+        uint256 end = terms.rolloverAt;
+        if (end != 0 && (facts.fromRegister >= end || facts.toRegister >= end)) {
+            return (Answer.FactsMalformed, 0, 0);
+        }
+        if (facts.toTime < facts.fromTime) return (Answer.TimeBackwards, 0, 0);
+        if (facts.kind == Kind.Late) return _judgeLate(terms, state, facts);
+        if (terms.continuous) return _judgeContinuous(terms, state, facts);
+        if (facts.kind == Kind.Estimated) return (Answer.KindUnexpected, 0, 0);
+        return _judgeSessions(terms, state, facts);
+    }
+
+    /// Every step of the register is charged, so the claim begins where the last one ended.
+    function _judgeContinuous(Terms memory terms, State memory state, Facts memory facts)
+        private
+        pure
+        returns (Answer, int256, int256)
+    {
+        if (_anchored(terms, state) && facts.fromRegister != state.register) {
+            bool below = facts.fromRegister < state.register;
+            Answer which = below ? Answer.RegisterBackwards : Answer.RegisterDiscontinuous;
+            return (which, 0, 0);
+        }
+        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
+        if (facts.kind == Kind.Exchanged) {
+            rise = facts.energy + state.ahead;
+            forwards = rise >= 0;
+        }
+        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
+        if (facts.energy > rise - state.ahead) return (Answer.EnergyAboveRegister, 0, 0);
+        if (facts.energy < rise - state.ahead) return (Answer.EnergyIncomplete, 0, 0);
+        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
+        if (!_fits(terms, rise, facts.fromTime, facts.toTime)) return (Answer.FuseExceeded, 0, 0);
+        return (Answer.Priced, facts.energy, facts.kind == Kind.Estimated ? rise : int256(0));
+    }
+
+    /// Only what lies between a begin and an end is charged; the rest passes by uncharged.
+    function _judgeSessions(Terms memory terms, State memory state, Facts memory facts)
+        private
+        pure
+        returns (Answer, int256, int256)
+    {
+        if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
+        int256 gap;
+        if (_anchored(terms, state)) {
+            bool ahead;
+            (ahead, gap) = _counted(terms, state.register, facts.fromRegister);
+            bool around = facts.fromRegister < state.register;
+            if (!ahead || (around && !_fits(terms, gap, state.time, facts.fromTime))) {
+                return (Answer.RegisterBackwards, 0, 0);
+            }
+        }
+        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
+        if (facts.kind == Kind.Exchanged) (forwards, rise) = (true, facts.energy);
+        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
+        Answer answer = _fair(terms, facts, rise);
+        return (answer, facts.energy, state.ahead - gap - rise + facts.energy);
+    }
+
+    /// Charged as far as the register rose by without a charge: the claims that followed may have
+    /// used that up, which no oracle can know beforehand, so it cuts and does not refuse.
+    function _judgeLate(Terms memory terms, State memory state, Facts memory facts)
+        private
+        pure
+        returns (Answer, int256 charged, int256)
+    {
+        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
+        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
+        Answer answer = _fair(terms, facts, rise);
+        bool room = state.ahead < 0 && facts.toTime <= state.time;
+        if (room) charged = facts.energy < -state.ahead ? int256(facts.energy) : -state.ahead;
+        return (answer, charged, state.ahead + charged);
+    }
+
+    /// No more than the register rose by, and no more than the fuse lets through.
+    function _fair(Terms memory terms, Facts memory facts, int256 rise)
         private
         pure
         returns (Answer)
     {
-        if (facts.toRegister < facts.fromRegister) return Answer.RegisterBackwards;
-        if (facts.fromRegister < state.register) return Answer.RegisterBackwards;
-        // A start register of 0 says "not known": the first claim may begin anywhere.
-        bool anchored = state.claimed || terms.startRegister != 0;
-        if (terms.continuous && anchored && facts.fromRegister != state.register) {
-            return Answer.RegisterDiscontinuous;
-        }
-        uint256 counted = facts.toRegister - facts.fromRegister;
-        if (facts.energy > counted) return Answer.EnergyAboveRegister;
-        if (terms.continuous && facts.energy != counted) return Answer.EnergyIncomplete;
-        if (facts.toTime < facts.fromTime) return Answer.TimeBackwards;
-        if (facts.fromTime < state.time) return Answer.TimeBackwards;
-        uint256 duration = uint256(facts.toTime) - facts.fromTime + GRACE_SECONDS;
-        // One mWh is 3.6 watt-seconds.
-        if (uint256(facts.energy) * 36 > uint256(terms.fuseWatts) * duration * 10) {
-            return Answer.FuseExceeded;
-        }
-        return Answer.Priced;
+        if (facts.energy < 0) return Answer.FactsMalformed;
+        if (facts.energy > rise) return Answer.EnergyAboveRegister;
+        bool fits = _fits(terms, facts.energy, facts.fromTime, facts.toTime);
+        return fits ? Answer.Priced : Answer.FuseExceeded;
+    }
+
+    /// A start register of 0 says "not known": the first claim may begin anywhere.
+    function _anchored(Terms memory terms, State memory state) private pure returns (bool) {
+        return state.stage == Stage.Claimed || terms.startRegister != 0;
+    }
+
+    /// What the register rose by between two readings, the way round where it began anew.
+    function _counted(Terms memory terms, uint64 from, uint64 to)
+        private
+        pure
+        returns (bool forwards, int256)
+    {
+        int256 rise = int256(uint256(to)) - int256(uint256(from));
+        if (rise < 0) rise += int256(uint256(terms.rolloverAt));
+        return (rise >= 0, rise);
+    }
+
+    /// One mWh is 3.6 watt-seconds; `rise` is not below zero.
+    function _fits(Terms memory terms, int256 rise, uint40 from, uint40 to)
+        private
+        pure
+        returns (bool)
+    {
+        uint256 duration = uint256(to) - from + GRACE_SECONDS;
+        return uint256(rise) * 36 <= uint256(terms.fuseWatts) * duration * 10;
     }
 
     /// Rounded down: what is left of a unit is charged once it is whole.
-    function _owed(uint256 total, uint256 pricePerKwh) private pure returns (uint256) {
-        return total * pricePerKwh / MWH_PER_KWH;
+    function _owed(uint256 total, Terms memory terms) private pure returns (int256) {
+        return int256(total * terms.pricePerKwh / MWH_PER_KWH);
     }
 
     function _terms(bytes calldata raw) private pure returns (bool, Terms memory terms) {
-        if (raw.length != 128) return (false, terms);
-        uint256[4] memory word = abi.decode(raw, (uint256[4]));
-        bool sound = word[0] <= type(uint64).max && word[1] <= type(uint32).max && word[1] != 0
-            && word[2] <= 1 && word[3] <= type(uint64).max;
-        terms = Terms(uint64(word[0]), uint32(word[1]), word[2] == 1, uint64(word[3]));
+        if (raw.length != 160) return (false, terms);
+        uint256[5] memory word = abi.decode(raw, (uint256[5]));
+        bool sound = (word[0] | word[3] | word[4]) <= type(uint64).max
+            && word[1] <= type(uint32).max && word[1] != 0 && word[2] <= 1
+            && (word[4] == 0 || word[3] < word[4]);
+        terms = Terms(
+            uint64(word[0]), uint32(word[1]), word[2] == 1, uint64(word[3]), uint64(word[4])
+        );
         return (sound, terms);
     }
 
     /// Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
     function _facts(bytes calldata raw) private pure returns (bool, Facts memory facts) {
-        if (raw.length != 160) return (false, facts);
-        uint256[5] memory word = abi.decode(raw, (uint256[5]));
-        bool sound = (word[0] | word[1] | word[2]) <= type(uint64).max
-            && (word[3] | word[4]) <= type(uint40).max;
+        if (raw.length != 192) return (false, facts);
+        uint256[6] memory word = abi.decode(raw, (uint256[6]));
+        bool sound = (word[0] | word[1]) <= type(uint64).max
+            && int64(int256(word[2])) == int256(word[2])
+            && (word[3] | word[4]) <= type(uint40).max && word[5] <= uint8(type(Kind).max);
+        if (!sound) return (false, facts);
         facts = Facts(
-            uint64(word[0]), uint64(word[1]), uint64(word[2]), uint40(word[3]), uint40(word[4])
+            uint64(word[0]),
+            uint64(word[1]),
+            int64(int256(word[2])),
+            uint40(word[3]),
+            uint40(word[4]),
+            Kind(word[5])
         );
-        return (sound, facts);
+        return (true, facts);
     }
 }

@@ -6,8 +6,10 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from
     "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IOracleCommittee} from "../interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
+import {IProduct} from "../interfaces/IProduct.sol";
 
 /// @title What the rail remembers: agreements, running sums, roles and the pause.
 abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
@@ -28,7 +30,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
 
     /// One slot: all else that a settlement reads.
     struct Terms {
-        address payee;
+        address payee; // zero: each claim's payee is the product's answer
         uint48 cap;
         uint32 window;
         uint16 periodDays;
@@ -38,6 +40,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         Hot hot;
         Terms terms;
         address payer;
+        uint40 firstCounter; // only late claims need to look
         bytes32 device;
     }
 
@@ -49,27 +52,31 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         bool paused;
     }
 
-    /// The sums that settlements do not touch.
+    /// The sums that charges do not touch.
     struct PaidBooks {
         uint64 withdrawable;
         uint64 frozen;
         uint64 redeemed;
+        uint64 owed; // open debts of all payees: a memo, not tokens
     }
 
     struct Product {
         uint8 index; // from 1
+        uint8 traits; // as it said when it was first allowed
         bool allowed;
     }
 
     struct Dispute {
         bytes32 agreement; // zero: never disputed
         uint48 amount; // zero: ended
+        address payee;
     }
 
     address public immutable steward;
     address public immutable guardian;
     IERC20 public immutable token;
     IOracleCommittee public immutable committee;
+    IDeviceRegistry public immutable registry;
 
     Books internal _books;
     PaidBooks internal _paid;
@@ -83,11 +90,18 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
     mapping(bytes32 root => uint256) public settledAt;
     mapping(bytes32 payment => Dispute) public frozen;
 
-    constructor(address steward_, address guardian_, address token_, address committee_) {
+    constructor(
+        address steward_,
+        address guardian_,
+        address token_,
+        address committee_,
+        address registry_
+    ) {
         steward = steward_;
         guardian = guardian_;
         token = IERC20(token_);
         committee = IOracleCommittee(committee_);
+        registry = IDeviceRegistry(registry_);
     }
 
     function allowProduct(address product, bool allowed) external {
@@ -100,6 +114,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         if (one.index == 0) {
             _productList.push(product);
             one.index = _productList.length.toUint8();
+            one.traits = IProduct(product).traits();
         }
         one.allowed = allowed;
         // event
@@ -165,8 +180,20 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         requiredDomain = one.hot.requiredDomain;
     }
 
-    function totals() external view returns (uint256, uint256, uint256, uint256, uint256) {
-        return (_books.escrow, _books.pending, _paid.withdrawable, _paid.frozen, _paid.redeemed);
+    function totals()
+        external
+        view
+        returns (uint256, uint256, uint256, uint256, uint256, uint256)
+    {
+        PaidBooks memory paid = _paid;
+        return (
+            _books.escrow,
+            _books.pending,
+            paid.withdrawable,
+            paid.frozen,
+            paid.redeemed,
+            paid.owed
+        );
     }
 
     function settlements() external view returns (uint256) {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Claims} from "../libraries/Claims.sol";
 import {Merkle} from "../libraries/Merkle.sol";
+import {Traits} from "../libraries/Traits.sol";
 import {RailPayouts} from "./RailPayouts.sol";
 
 /// @title How a batch of claims becomes pending money, in three passes: screen, price, apply.
@@ -17,6 +18,7 @@ abstract contract RailSettlement is RailPayouts {
     /// A batch on its way through `settle`.
     struct Run {
         uint8 product;
+        uint8 traits;
         uint256 domains;
         bytes32[] claimHashes;
         uint8[] refusals;
@@ -40,6 +42,7 @@ abstract contract RailSettlement is RailPayouts {
         Run memory run;
         uint256 count = batch.claims.length;
         run.product = _products[batch.product].index;
+        run.traits = _products[batch.product].traits;
         // check
         if (_books.paused) revert Paused();
         if (count == 0) revert BatchEmpty();
@@ -49,7 +52,7 @@ abstract contract RailSettlement is RailPayouts {
         run.domains = committee.requireQuorum(batch.product, run.claimHashes, signatures);
         _screen(batch.claims, run);
         // interaction: in the middle, with a listed product and under the lock
-        IProduct.Price[] memory prices = _price(batch.product, run.quotes);
+        IProduct.Price[] memory prices = _price(batch.product, run);
         // effect
         bytes memory outcomes;
         (root, outcomes) = _apply(batch.claims, run, prices);
@@ -79,15 +82,21 @@ abstract contract RailSettlement is RailPayouts {
                 continue;
             }
             previous = claim.agreement;
-            Hot memory hot = _agreements[claim.agreement].hot;
-            Refusal refusal = _judge(claim, hot, run);
+            Agreement storage one = _agreements[claim.agreement];
+            Hot memory hot = one.hot;
+            Refusal refusal = _judge(claim, one, hot, run);
             if (refusal != Refusal.None) {
                 run.refusals[i] = uint8(refusal);
                 continue;
             }
-            uint48 room = _capRoom(hot, _agreements[claim.agreement].terms);
-            uint48 limit = room < hot.escrow ? room : hot.escrow;
-            quotes[kept++] = IProduct.Quote(claim.agreement, limit, claim.facts);
+            uint48 room = _capRoom(hot, one.terms);
+            quotes[kept++] = IProduct.Quote({
+                agreement: claim.agreement,
+                device: one.device,
+                limit: room < hot.escrow ? room : hot.escrow,
+                late: claim.firstCounter <= hot.lastCounter,
+                facts: claim.facts
+            });
         }
         assembly ("memory-safe") {
             mstore(quotes, kept) // shorter than what was allocated
@@ -95,21 +104,33 @@ abstract contract RailSettlement is RailPayouts {
         run.quotes = quotes;
     }
 
-    function _judge(Claim calldata claim, Hot memory hot, Run memory run)
-        private
-        view
-        returns (Refusal)
-    {
+    function _judge(
+        Claim calldata claim,
+        Agreement storage one,
+        Hot memory hot,
+        Run memory run
+    ) private view returns (Refusal) {
         if (hot.status == Status.None) return Refusal.UnknownAgreement;
         if (hot.product != run.product) return Refusal.WrongProduct;
         if (hot.status != Status.Live) return Refusal.NotLive;
         if (block.timestamp > hot.expiry) return Refusal.Expired;
         if (claim.sequence != uint256(hot.sequence) + 1) return Refusal.SequenceUnexpected;
         if (claim.lastCounter < claim.firstCounter) return Refusal.CountersMalformed;
-        if (claim.firstCounter <= hot.lastCounter) return Refusal.CountersReplayed;
+        if (claim.firstCounter <= hot.lastCounter && !_mayBeLate(claim, one, run)) {
+            return Refusal.CountersReplayed;
+        }
         uint256 wanted = hot.requiredDomain;
         if (wanted != 0 && (run.domains >> wanted) & 1 == 0) return Refusal.DomainMissing;
         return Refusal.None;
+    }
+
+    /// Late counters are for the product to judge, but none from before the agreement.
+    function _mayBeLate(Claim calldata claim, Agreement storage one, Run memory run)
+        private
+        view
+        returns (bool)
+    {
+        return run.traits & Traits.LATE != 0 && claim.firstCounter > one.firstCounter;
     }
 
     /// What the period's cap leaves; moves `hot` on to the current period.
@@ -123,15 +144,18 @@ abstract contract RailSettlement is RailPayouts {
         return terms.cap - hot.spent;
     }
 
-    function _price(address product, IProduct.Quote[] memory quotes)
+    function _price(address product, Run memory run)
         private
         returns (IProduct.Price[] memory prices)
     {
-        if (quotes.length == 0) return prices;
-        prices = IProduct(product).price(quotes);
-        if (prices.length != quotes.length) revert ProductAnswerInvalid(product);
+        if (run.quotes.length == 0) return prices;
+        prices = IProduct(product).price(run.quotes);
+        if (prices.length != run.quotes.length) revert ProductAnswerInvalid(product);
+        bool names = run.traits & Traits.ANY_PAYEE != 0;
         for (uint256 i; i < prices.length; ++i) {
-            if (prices[i].refusal == 0 && prices[i].amount > quotes[i].limit) {
+            if (prices[i].refusal != 0) continue;
+            bool within = prices[i].amount <= int256(uint256(run.quotes[i].limit));
+            if (!within || (prices[i].payee != address(0)) != names) {
                 revert ProductAnswerInvalid(product);
             }
         }
@@ -150,9 +174,10 @@ abstract contract RailSettlement is RailPayouts {
             outcome.payment = Claims.payment(claims[i].agreement, claims[i].sequence);
             outcome.claim = run.claimHashes[i];
             outcome.refusal = run.refusals[i];
-            if (outcome.refusal == 0) _charge(claims[i], prices[next++], outcome, net);
+            if (outcome.refusal == 0) _book(claims[i], prices[next++], outcome, net);
             leaves[i] = Claims.leaf(outcome);
-            uint256 word = uint256(outcome.amount) << 208 | uint256(outcome.refusal) << 200;
+            uint256 word =
+                uint256(uint48(outcome.amount)) << 208 | uint256(outcome.refusal) << 200;
             assembly ("memory-safe") {
                 mstore(add(add(packed, 32), mul(i, 7)), word)
             }
@@ -166,7 +191,8 @@ abstract contract RailSettlement is RailPayouts {
         root = Merkle.root(leaves);
     }
 
-    function _charge(
+    /// Moves an agreement on by one priced claim: a charge, or a credit.
+    function _book(
         Claim calldata claim,
         IProduct.Price memory price,
         Outcome memory outcome,
@@ -180,21 +206,37 @@ abstract contract RailSettlement is RailPayouts {
             outcome.refusal = _named(price.refusal, room, hot.escrow);
             return;
         }
-        hot.sequence = claim.sequence;
-        hot.lastCounter = claim.lastCounter;
-        hot.escrow -= price.amount;
-        hot.spent += price.amount;
-        _storeHot(one.hot, hot);
-        outcome.payee = terms.payee;
+        outcome.payee = terms.payee == address(0) ? price.payee : terms.payee;
         outcome.amount = price.amount;
-        outcome.releaseAt = uint32(block.timestamp) + terms.window;
-        if (net.payee != terms.payee || net.releaseAt != outcome.releaseAt) {
+        hot.sequence = claim.sequence;
+        if (claim.lastCounter > hot.lastCounter) hot.lastCounter = claim.lastCounter;
+        if (price.amount < 0) {
+            _credit(claim.agreement, hot, outcome);
+        } else {
+            outcome.releaseAt = uint32(block.timestamp) + terms.window;
+            _charge(hot, outcome, net);
+        }
+        _storeHot(one.hot, hot);
+    }
+
+    function _charge(Hot memory hot, Outcome memory outcome, Net memory net) private {
+        uint48 amount = uint48(outcome.amount);
+        hot.escrow -= amount;
+        hot.spent += amount;
+        if (net.payee != outcome.payee || net.releaseAt != outcome.releaseAt) {
             _flush(net);
-            net.payee = terms.payee;
+            net.payee = outcome.payee;
             net.releaseAt = outcome.releaseAt;
         }
-        net.amount += price.amount;
-        net.total += price.amount;
+        net.amount += amount;
+        net.total += amount;
+    }
+
+    /// No token moves: the payee owes it, and the period's cap has that much more room.
+    function _credit(bytes32 agreement, Hot memory hot, Outcome memory outcome) private {
+        uint48 amount = uint48(uint256(-int256(outcome.amount)));
+        hot.spent = hot.spent > amount ? hot.spent - amount : 0;
+        _owe(outcome.payee, agreement, amount);
     }
 
     function _named(uint8 refusal, uint48 room, uint48 escrow) private pure returns (uint8) {

@@ -26,13 +26,15 @@ from orchestrator.errors import Halt, Retry
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
+_PUBLIC_KEYS = 40  # of the development mnemonic; as many as our own chains give ether to
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
     """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
 
-    guardian, gateway, registrar: addresses. members: (oracle address, trust domain 1 to 255).
+    guardian, gateway, registrar, warden: addresses. members: (oracle address, trust domain 1 to
+    255). products: names of contracts, each created with (rail, registry); see `products_under`.
     """
 
     deployer: LocalAccount
@@ -40,15 +42,21 @@ class DeploymentPlan:
     guardian: str
     gateway: str
     registrar: str
+    warden: str
     members: tuple[tuple[str, int], ...]
+    products: tuple[str, ...]
     min_domains: int = 2
-    products: tuple[str, ...] = ("MeteredEnergy",)
 
     def addresses(self) -> list[str]:
         """Every address that gets a role or pays."""
         signers = [self.deployer.address, self.steward.address]
-        others = [self.guardian, self.gateway, self.registrar]
+        others = [self.guardian, self.gateway, self.registrar, self.warden]
         return signers + others + [member for member, _ in self.members]
+
+
+def products_under(root: Path) -> tuple[str, ...]:
+    """The payment products of the project at `root`: each file in contracts/products/ is one."""
+    return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ def _begin(
 def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
     if chain_id == LOCAL_CHAIN:
         return
-    known = {development_account(index).address for index in range(20)}
+    known = {development_account(index).address for index in range(_PUBLIC_KEYS)}
     public = sorted(set(plan.addresses()) & known)
     if public:
         raise Halt(f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
@@ -180,13 +188,13 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Step]:
     """The steps in order; each is made only when the addresses that it needs are known."""
     deployer, steward = plan.deployer, plan.steward.address
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
-    yield _creation(deployer, "DeviceRegistry", plan.registrar)
+    yield _creation(deployer, "DeviceRegistry", plan.registrar, plan.warden)
     yield _creation(deployer, "OracleCommittee", steward, members, domains, plan.min_domains)
     yield _creation(deployer, "EuroToken", plan.gateway)
     parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
     yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
     for product in plan.products:
-        yield _creation(deployer, product, at["PaymentRail"])
+        yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
         yield Step(f"allow {product}", plan.steward, "PaymentRail", "allowProduct",
                    (at[product], True))
 
