@@ -37,6 +37,16 @@ class Settings(BaseSettings):
         return self.home / "keys"
 
     @cached_property
+    def trust(self) -> Path:
+        """PEM files of the roots that may vouch for devices."""
+        return self.home / "trust" / "devices"
+
+    @cached_property
+    def endorsements(self) -> Path:
+        """The checked chains of enrolled keys, each named by its device certificate's SHA-256."""
+        return self.home / "endorsements"
+
+    @cached_property
     def to_bank(self) -> Path:
         return self.home / "bank" / "to_bank"
 

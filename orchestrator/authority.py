@@ -1,0 +1,162 @@
+"""Whom this rail trusts to vouch for devices, what was vouched, and a built-in CA for development.
+
+Under the home: `trust/devices/*.pem` are the trusted roots, `endorsements/<sha256>.pem` the checked
+chains (named by the hash that stands in the registry), `keys/device-ca.pem` the key of the built-in
+CA. That CA is for the local chain alone; its root names itself, and other chains refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from device_adapters.keys import PublicKey
+from device_adapters.types import DeviceKey, Rejected
+from orchestrator.core import endorsement
+from orchestrator.core.endorsement import Endorsement
+from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
+from orchestrator.errors import Halt
+from orchestrator.settings import Settings
+
+_NAME = x509.Name([
+    x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proofrail development"),
+    x509.NameAttribute(NameOID.COMMON_NAME, "proofrail development device CA"),
+])  # fmt: skip
+_ROOT_YEARS = 20
+_SLACK = timedelta(days=1)  # clocks differ; a certificate is valid a day before it is made
+_NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
+
+
+class DevelopmentCa:
+    """The built-in CA of one home: issues device certificates directly below its root."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, root: x509.Certificate) -> None:
+        self._key, self._root = key, root
+
+    @classmethod
+    def make(cls, settings: Settings, now: int) -> DevelopmentCa:
+        """The CA of this home, made at the first call; its key is readable by its owner only."""
+        if _key_file(settings).exists():
+            return cls.load(settings)
+        key = ec.generate_private_key(ec.SECP256R1())
+        begins = datetime.fromtimestamp(now, UTC) - _SLACK
+        root = _certificate(
+            _NAME, key.public_key(), begins, begins + timedelta(days=365 * _ROOT_YEARS), key, None
+        )
+        write_private(_root_file(settings), root.public_bytes(Encoding.PEM))
+        write_private(_key_file(settings), key.private_bytes(
+            Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ))  # fmt: skip
+        return cls(key, root)
+
+    @classmethod
+    def load(cls, settings: Settings) -> DevelopmentCa:
+        """Halt where this home has none: then a manufacturer or installer must vouch."""
+        path = _key_file(settings)
+        if not path.exists():
+            raise Halt(f"This rail has no built-in CA ({path} is missing). Give the chain of the "
+                       "device's manufacturer or installer with --endorsement.")  # fmt: skip
+        if path.stat().st_mode & 0o077:
+            raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+        try:
+            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            root = x509.load_pem_x509_certificate(_root_file(settings).read_bytes())
+        except (OSError, ValueError, TypeError) as error:
+            raise Halt(f"The built-in CA of {settings.home} cannot be read: {error}") from error
+        return cls(key, root)
+
+    def issue(self, device: str, key: DeviceKey, now: int, days: int | None = None) -> bytes:
+        """A PEM chain for a device's public key: its certificate, then the root.
+
+        days: how long it is valid from now on; None: for ever, as of a key that is never changed.
+        """
+        loaded = serialization.load_der_public_key(PublicKey.from_device_key(key).der)
+        begins = datetime.fromtimestamp(now, UTC)
+        ends = _NEVER if days is None else begins + timedelta(days=days)
+        subject = x509.Name([
+            x509.NameAttribute(NameOID.COMMON_NAME, "proofrail device"),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
+        ])  # fmt: skip
+        leaf = _certificate(subject, loaded, begins - _SLACK, ends, self._key, self._root)
+        return leaf.public_bytes(Encoding.PEM) + self._root.public_bytes(Encoding.PEM)
+
+
+def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
+    """The roots in trust/devices. Halt for an unreadable one, and for a development root on any
+    chain but the local one."""
+    roots = []
+    for path in sorted(settings.trust.glob("*.pem")):
+        try:
+            roots += endorsement.read(path.read_bytes())
+        except Rejected as error:
+            raise Halt(f"{path} holds no trusted roots: {error.detail}. Mend it or move it away."
+                       ) from error  # fmt: skip
+    if chain_id != LOCAL_CHAIN and any(root.subject == _NAME for root in roots):
+        raise Halt(f"{settings.trust} trusts a development CA, and chain {chain_id} is not the "
+                   f"local chain {LOCAL_CHAIN}. Nothing was sent. Move its root away.")
+    return roots
+
+
+def endorsed(
+    settings: Settings, chain_id: int, chain: bytes, device: str, key: DeviceKey, now: int
+) -> Endorsement:
+    """A chain checked against this home's roots, and kept for whoever asks who vouched."""
+    found = endorsement.check(chain, trusted_roots(settings, chain_id), device, key, now)
+    write_private(kept_file(settings, found.sha256.hex()), found.pem)
+    return found
+
+
+def kept_file(settings: Settings, sha256: str) -> Path:
+    """Where the chain is kept whose device certificate has this SHA-256 (hex)."""
+    return settings.endorsements / f"{sha256}.pem"
+
+
+def kept(settings: Settings, sha256: str) -> Sequence[x509.Certificate]:
+    """A kept chain, the device's certificate first; empty where none is kept here."""
+    path = kept_file(settings, sha256)
+    return endorsement.read(path.read_bytes()) if sha256 and path.is_file() else ()
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.keys / "device-ca.pem"
+
+
+def _root_file(settings: Settings) -> Path:
+    return settings.trust / "development.pem"
+
+
+def _certificate(
+    subject: x509.Name, key: object, begins: datetime, ends: datetime,
+    signer: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None,
+) -> x509.Certificate:
+    """A certificate by `issuer`; None makes a root of its own. The profile is RFC 5280, 4.2."""
+    is_root = issuer is None
+    usage = x509.KeyUsage(
+        digital_signature=not is_root, key_cert_sign=is_root, crl_sign=is_root,
+        content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    path_length = 0 if is_root else None
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if issuer is None else issuer.subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(is_root, path_length), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+        .sign(signer, hashes.SHA256())
+    )
