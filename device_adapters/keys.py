@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+import sha3
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
     decode_dss_signature,
     encode_dss_signature,
 )
@@ -109,7 +111,7 @@ def load_public_key(value: str | bytes, curve: Curve | None = None) -> PublicKey
     """
     data = value.encode("utf-8", "replace") if isinstance(value, str) else value
     if len(data) > MAX_KEY_BYTES:
-        raise _bad(Reason.KEY_MALFORMED, f"a key has at most {MAX_KEY_BYTES} bytes")
+        raise Rejected(Reason.KEY_MALFORMED, f"a key has at most {MAX_KEY_BYTES} bytes")
     return _parse(data, curve, _MAX_WRAPPINGS)
 
 
@@ -122,8 +124,11 @@ def genuine(signed: Signed, key: DeviceKey) -> bool:
         return False
     if key.curve is Curve.SECP192K1:
         return _genuine_192k1(signed, key)
+    content = signed.content
+    if signed.digest == "keccak256":  # OpenSSL lacks it, so it is given the digest itself
+        content = sha3.keccak_256(content).digest()
     try:
-        _loaded(key).verify(signed.signature_der, signed.content, _DIGESTS[signed.digest])
+        _loaded(key).verify(signed.signature_der, content, _DIGESTS[signed.digest])
     except (InvalidSignature, ValueError, Rejected):
         return False
     return True
@@ -152,14 +157,11 @@ def read_der(der: bytes) -> tuple[int, int]:
     try:
         return decode_dss_signature(der)
     except ValueError:
-        raise _bad(Reason.SIGNATURE_MALFORMED, "not a DER sequence of r and s") from None
+        raise Rejected(Reason.SIGNATURE_MALFORMED, "not a DER sequence of r and s") from None
 
 
 _DIGESTS = {"sha256": ec.ECDSA(hashes.SHA256()), "sha512": ec.ECDSA(hashes.SHA512())}
-
-
-def _bad(reason: Reason, detail: str) -> Rejected:
-    return Rejected(reason, detail)
+_DIGESTS["keccak256"] = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
 @lru_cache(maxsize=16_384)
@@ -167,7 +169,7 @@ def _loaded(key: DeviceKey) -> ec.EllipticCurvePublicKey:
     try:
         return ec.EllipticCurvePublicNumbers(key.x, key.y, _CURVES[key.curve]).public_key()
     except (ValueError, KeyError):
-        raise _bad(Reason.KEY_OFF_CURVE, f"the point is not on {key.curve}") from None
+        raise Rejected(Reason.KEY_OFF_CURVE, f"the point is not on {key.curve}") from None
 
 
 def _genuine_192k1(signed: Signed, key: DeviceKey) -> bool:
@@ -187,7 +189,7 @@ def _genuine_192k1(signed: Signed, key: DeviceKey) -> bool:
 def _parse(data: bytes, hint: Curve | None, wrappings: int) -> PublicKey:
     """Binary if it looks binary, else text; text is unwrapped at most `wrappings` times."""
     if not data.strip():
-        raise _bad(Reason.KEY_MALFORMED, "the key is empty")
+        raise Rejected(Reason.KEY_MALFORMED, "the key is empty")
     if data[:1] == b"\x30" and (key := _from_der(data)) is not None:
         return key
     if key := _from_point(data, hint):
@@ -202,7 +204,7 @@ def _parse(data: bytes, hint: Curve | None, wrappings: int) -> PublicKey:
             except Rejected as refusal:
                 if refusal.reason is not Reason.KEY_MALFORMED:
                     raise
-    raise _bad(Reason.KEY_MALFORMED, "neither PEM, nor hex or base64 of a DER key or a point")
+    raise Rejected(Reason.KEY_MALFORMED, "neither PEM, nor hex or base64 of a DER key or a point")
 
 
 def _unwrapped(text: bytes) -> Iterator[bytes]:
@@ -220,11 +222,11 @@ def _unwrapped(text: bytes) -> Iterator[bytes]:
 
 def _from_pem(text: bytes) -> PublicKey:
     if b"PRIVATE KEY" in text:
-        raise _bad(Reason.KEY_NOT_PUBLIC, "this is a private key; only public keys are wanted")
+        raise Rejected(Reason.KEY_NOT_PUBLIC, "this is a private key; only public keys are wanted")
     try:
         return _from_loaded(load_pem_public_key(text))
     except ValueError:
-        raise _bad(Reason.KEY_MALFORMED, "the PEM holds no readable public key") from None
+        raise Rejected(Reason.KEY_MALFORMED, "the PEM holds no readable public key") from None
     except UnsupportedAlgorithm:
         lines = [line for line in text.splitlines() if not line.startswith(b"-----")]
         return _parse(b"".join(lines), None, 1)
@@ -239,17 +241,17 @@ def _from_der(data: bytes) -> PublicKey | None:
     except ValueError:
         return None
     except UnsupportedAlgorithm:
-        raise _bad(Reason.KEY_CURVE_UNKNOWN, "no curve or key type known here") from None
+        raise Rejected(Reason.KEY_CURVE_UNKNOWN, "no curve or key type known here") from None
 
 
 def _from_loaded(key: object) -> PublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise _bad(Reason.KEY_CURVE_UNKNOWN, "not an elliptic curve key")
+        raise Rejected(Reason.KEY_CURVE_UNKNOWN, "not an elliptic curve key")
     numbers = key.public_numbers()
     for curve, known in _CURVES.items():
         if known.name == key.curve.name:
             return PublicKey(curve, numbers.x, numbers.y)
-    raise _bad(Reason.KEY_CURVE_UNKNOWN, f"OCMF has no curve {key.curve.name}")
+    raise Rejected(Reason.KEY_CURVE_UNKNOWN, f"OCMF has no curve {key.curve.name}")
 
 
 def _from_point(data: bytes, hint: Curve | None) -> PublicKey | None:
@@ -271,7 +273,7 @@ def _from_point(data: bytes, hint: Curve | None) -> PublicKey | None:
         if (key := _on_curve(curve, encoded)) is not None:
             return key
     if fitting and not data.isascii():
-        raise _bad(Reason.KEY_OFF_CURVE, f"the point is on no curve of {8 * wanted} bits")
+        raise Rejected(Reason.KEY_OFF_CURVE, f"the point is on no curve of {8 * wanted} bits")
     return None
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from types import MappingProxyType
 
-from device_adapters.types import STREAM_BIT, Event
+from device_adapters.types import STREAM_BIT, Event, Rejected
 
+from .citations import cited_events
+from .holes import Hole, gaps, without
 from .merkle import evidence_root
+from .routing import Route
 from .types import Agreement, Claim, Doubt, Terms
 
-_Key = TypeVar("_Key", int, bytes)
+NOTHING_CITED: Mapping[str, Event] = MappingProxyType({})
 EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: never wait for any missing counter
 
 
@@ -27,14 +30,6 @@ class Verdict:
     event: Event
     doubt: Doubt | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Missing counters, both inclusive."""
-
-    first: int
-    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +59,28 @@ def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[Verdict]
     known: event_id -> content_id of what was taken before; what stands twice in `new` counts too.
     """
     seen = dict(known)
-    return [_repeated(seen, event.event_id, event) for event in new]
+    return [_repeated(seen, event) for event in new]
 
 
 def screen(
-    agreement: Agreement | None,
-    known: Mapping[int, bytes],
-    new: Iterable[Event],
-    last_claimed: int = -1,
+    known: Mapping[bytes, bytes],
+    new: Iterable[tuple[Event, Route]],
+    claimed_to: Mapping[bytes, int],
+    terms: Mapping[str, Terms],
 ) -> list[Verdict]:
-    """What can be said of one device's new genuine events at once, in order.
+    """What can be said of new genuine events at once, in order.
 
-    known: counter -> content_id of the device's events that were taken before. last_claimed: the
-    last counter that stands in a claim. What depends on an event's neighbours is said by `runs`.
+    known: event_id -> content_id of what was taken before. claimed_to: agreement -> the last
+    counter that stands in a claim. terms: product -> its rules. What depends on an event's
+    neighbours is said by `runs`; what an event cites is the caller's to look for.
     """
     seen = dict(known)
     verdicts = []
-    for event in new:
-        verdict = _repeated(seen, event.counter, event)
-        verdicts.append(verdict if verdict.doubt else _alone(agreement, event, last_claimed))
+    for event, route in new:
+        verdict = _repeated(seen, event)
+        if verdict.doubt is None:
+            verdict = _routed(route, event, claimed_to, terms)
+        verdicts.append(verdict)
     return verdicts
 
 
@@ -94,22 +92,19 @@ def runs(
     events: Iterable[Event],
     lost: Iterable[tuple[int, int]] = (),
 ) -> Runs:
-    """The next claimable run of counters without a gap, and everything that stands in its way.
+    """The next claimable run, and everything that stands in its way.
 
     last_claimed: last counter of the last claim (agreement.first_counter where there is none).
     anchor: the event of that counter (None where there is no claim yet).
     events: the genuine events of the device, one per counter, in any order; those at or below
-    `last_claimed` and those of the other stream are passed over.
-    lost: inclusive ranges of counters not to wait for: declared lost, or dropped before.
+    `last_claimed`, of the other stream or about another subject are passed over.
+    lost: inclusive ranges of counters not to wait for: declared lost, or dropped before. Where the
+    product is not GAPLESS nothing is waited for: what is missing may be about another subject.
 
     The answer is the same with dropped events left out and their counters in `lost`.
     """
-    stream = _stream(agreement.first_counter)
-    mine = sorted(
-        (e for e in events if e.counter > last_claimed and _stream(e.counter) == stream),
-        key=lambda event: event.counter,
-    )
-    holes = _without(_gaps(last_claimed, mine), sorted(lost))
+    mine = _stream_of(agreement, events, last_claimed)
+    holes = without(gaps(last_claimed, mine), sorted(lost)) if terms.GAPLESS else []
     end = holes[0].first if holes else 1 << 40
     reach = [event for event in mine if event.counter < end]
     run, dropped = _walk(agreement, terms, anchor, reach)
@@ -118,29 +113,89 @@ def runs(
     return Runs(tuple(run), waiting, tuple(dropped), tuple(holes))
 
 
+def late_run(
+    agreement: Agreement,
+    terms: Terms,
+    events: Iterable[Event],
+    claimed: Iterable[tuple[int, int]],
+    cited: Mapping[str, Event] = NOTHING_CITED,
+) -> Runs:
+    """The next claimable run of events that claims have passed (only where the product is LATE).
+
+    claimed: the inclusive ranges of counters of all claims so far, which a late run never touches.
+    It has no anchor: each row of counters stands by itself, without a gap where GAPLESS.
+    """
+    ranges = list(claimed)
+    top = max((last for _, last in ranges), default=agreement.first_counter)
+    mine = _stream_of(agreement, events, agreement.first_counter)
+    late = [event for event in mine if event.counter <= top]
+    free = [e for e in late if not any(low <= e.counter <= high for low, high in ranges)]
+    dropped = [
+        Verdict(event, Doubt.TOO_LATE, "a claim stands over this counter")
+        for event in late if event not in free
+    ]  # fmt: skip
+    run, more = _walk(agreement, terms, None, free)
+    dropped += more
+    if refusal := _declined(agreement, terms, run, cited):
+        dropped += [Verdict(event, *refusal) for event in run]
+        run = []
+    over = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
+    waiting = tuple(event for event in free if event.counter not in over)
+    return Runs(tuple(run), waiting, tuple(dropped))
+
+
 def derive_claim(
     agreement: Agreement,
     terms: Terms,
     sequence: int,
     anchor: Event | None,
     run: Sequence[Event],
+    cited: Mapping[str, Event] = NOTHING_CITED,
+    late: bool = False,
 ) -> Claim:
-    """The claim that a run stands for; the run is not empty and its counters have no gap."""
+    """The claim that a run stands for; the run is not empty, and all that it cites is in `cited`.
+
+    Its evidence: the run's in counter order, then that of what it cites (citations.cited_events).
+    """
+    behind = [*run, *cited_events(run, cited)]
     return Claim(
         agreement=agreement.agreement,
         sequence=sequence,
         first_counter=run[0].counter,
         last_counter=run[-1].counter,
-        evidence=evidence_root([event.evidence_hash for event in run]),
-        facts=terms.derive(agreement.terms, anchor, run),
+        evidence=evidence_root([event.evidence_hash for event in behind]),
+        facts=terms.derive(agreement.terms, anchor, run, cited, late),
     )
 
 
-def _repeated(seen: dict[_Key, bytes], key: _Key, event: Event) -> Verdict:
+def _declined(
+    agreement: Agreement, terms: Terms, run: Sequence[Event], cited: Mapping[str, Event]
+) -> tuple[Doubt, str] | None:
+    """Whether the product will not have this late run, such as one that a register has covered."""
+    try:
+        if run:
+            terms.derive(agreement.terms, None, run, cited, True)
+    except Rejected as refusal:
+        return Doubt(refusal.reason), refusal.detail
+    return None
+
+
+def _stream_of(agreement: Agreement, events: Iterable[Event], above: int) -> list[Event]:
+    """The agreement's own events above a counter, in their order."""
+    stream, subject = _stream(agreement.first_counter), agreement.subject
+    return sorted(
+        (
+            e for e in events
+            if e.counter > above and _stream(e.counter) == stream and e.subject_id == subject
+        ),
+        key=lambda event: event.counter,
+    )  # fmt: skip
+
+
+def _repeated(seen: dict[bytes, bytes], event: Event) -> Verdict:
     content = content_id(event)
-    before = seen.get(key)
-    if before is None:
-        seen[key] = content
+    before = seen.setdefault(event.event_id, content)
+    if before is content:
         return Verdict(event)
     if before == content:
         return Verdict(event, Doubt.DUPLICATE, f"counter {event.counter} was taken before")
@@ -148,10 +203,21 @@ def _repeated(seen: dict[_Key, bytes], key: _Key, event: Event) -> Verdict:
     return Verdict(event, Doubt.COUNTER_REPLAYED, detail)
 
 
-def _alone(agreement: Agreement | None, event: Event, last_claimed: int = -1) -> Verdict:
-    """What the agreement says of one event, without its neighbours."""
-    if agreement is None:
-        return Verdict(event, Doubt.NO_AGREEMENT, "no agreement charges for this device")
+def _routed(
+    route: Route, event: Event, claimed_to: Mapping[bytes, int], terms: Mapping[str, Terms]
+) -> Verdict:
+    agreement = route.agreement
+    if agreement is None or agreement.product not in terms:
+        return Verdict(event, Doubt.NO_AGREEMENT, "no agreement is about it")
+    if not route.stream:
+        return _ended(agreement, event) or Verdict(event)
+    late = terms[agreement.product].LATE
+    passed = -1 if late else claimed_to.get(agreement.agreement, -1)
+    return _alone(agreement, event, passed)
+
+
+def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> Verdict:
+    """What the agreement says of one event of its own device, without its neighbours."""
     if _stream(event.counter) != _stream(agreement.first_counter):
         return Verdict(event, Doubt.STREAM_NOT_AGREED, "the agreement is about the other stream")
     if event.counter <= agreement.first_counter:
@@ -159,41 +225,22 @@ def _alone(agreement: Agreement | None, event: Event, last_claimed: int = -1) ->
         return Verdict(event, Doubt.BEFORE_AGREEMENT, detail)
     if event.counter <= last_claimed:
         return Verdict(event, Doubt.TOO_LATE, f"claims have passed counter {last_claimed}")
-    if event.observed_at_ms > agreement.expires_at * 1000:
-        detail = f"observed after the agreement's end at {agreement.expires_at}"
-        return Verdict(event, Doubt.AGREEMENT_NOT_LIVE, detail)
+    if ended := _ended(agreement, event):
+        return ended
     if event.not_billable:
         return Verdict(event, Doubt.NOT_BILLABLE, ", ".join(event.not_billable))
     return Verdict(event)
 
 
+def _ended(agreement: Agreement, event: Event) -> Verdict | None:
+    if event.observed_at_ms <= agreement.expires_at * 1000:
+        return None
+    detail = f"observed after the agreement's end at {agreement.expires_at}"
+    return Verdict(event, Doubt.AGREEMENT_NOT_LIVE, detail)
+
+
 def _stream(counter: int) -> int:
     return counter >> STREAM_BIT
-
-
-def _gaps(last_claimed: int, events: Sequence[Event]) -> list[Hole]:
-    gaps, expected = [], last_claimed + 1
-    for event in events:
-        if event.counter > expected:
-            gaps.append(Hole(expected, event.counter - 1))
-        expected = event.counter + 1
-    return gaps
-
-
-def _without(gaps: Iterable[Hole], lost: Sequence[tuple[int, int]]) -> list[Hole]:
-    """The parts of the gaps that no range of `lost` (sorted) covers."""
-    holes = []
-    for gap in gaps:
-        first = gap.first
-        for low, high in lost:
-            if high < first or low > gap.last:
-                continue
-            if low > first:
-                holes.append(Hole(first, low - 1))
-            first = max(first, high + 1)
-        if first <= gap.last:
-            holes.append(Hole(first, gap.last))
-    return holes
 
 
 def _walk(
@@ -201,12 +248,13 @@ def _walk(
 ) -> tuple[list[Event], list[Verdict]]:
     """The first run that is complete, and what was dropped on the way to it.
 
-    A segment is a row of admitted events whose counters have no gap. One that ends before it is
-    complete never will be: it is dropped whole, and leaves no trace in what is judged after it.
+    A segment is a row of admitted events, without a gap in their counters where GAPLESS. One that
+    ends before it is complete never will be: it is dropped whole, and leaves no trace in what is
+    judged after it.
     """
     segment, dropped = [], []
     for event in events:
-        if segment and event.counter != segment[-1].counter + 1:
+        if terms.GAPLESS and segment and event.counter != segment[-1].counter + 1:
             if length := terms.complete(agreement.terms, anchor, segment):
                 return segment[:length], dropped
             dropped += [Verdict(e, Doubt.INCOMPLETE, "its end is missing") for e in segment]

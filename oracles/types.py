@@ -96,6 +96,7 @@ class Agreement:
     expires_at: int
     first_counter: int  # counters at or below it are before the agreement
     live: bool = True
+    subject: bytes = b""  # Terms.subject of its terms: what its events must speak of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Terms(Protocol):
 
     GAPLESS: whether a missing counter must be waited for, and be declared lost, before the next
     one counts. LATE: whether counters at or below the last claimed one may still be claimed; such
-    a run has no anchor.
+    a run has no anchor, and `derive` may refuse it as a whole (Rejected with the Doubt that its
+    events are then dropped by).
     """
 
     GAPLESS: bool
@@ -154,3 +156,19 @@ class KeyRing(Protocol):
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
         """The key valid at that time, or why there is none."""
+
+    def compromised_since(self, device_id: bytes) -> int | None:
+        """From when on (Unix seconds) the device's word is worth nothing; None: never declared."""
+
+
+class Agreements(Protocol):
+    """The agreements as the chain has them: rail and oracles route by nothing else."""
+
+    def agreement(self, agreement_id: bytes) -> Agreement | None:
+        """An agreement by its id."""
+
+    def agreements_of(self, device_id: bytes) -> Sequence[Agreement]:
+        """All agreements ever opened for a device, the newest first."""
+
+    def agreement_about(self, subject_id: bytes) -> Agreement | None:
+        """The newest live agreement about a subject, whichever device it is with."""

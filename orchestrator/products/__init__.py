@@ -47,6 +47,13 @@ class Product(Terms, Protocol):
     def payee(self, facts: bytes) -> str | None:
         """Who is paid, where the claim says it (checksummed address); None: the mandate's payee."""
 
+    def proof_of_conflict(
+        self, agreement: bytes, first: Event, second: Event
+    ) -> tuple[str, tuple] | None:
+        """(function of the product's contract, arguments) by which anyone may prove on chain that a
+        device signed two contents under one counter; None where the contract takes no such proof.
+        """
+
     def case_event(self, record: Mapping[str, Any]) -> Event:
         """An event of a record in cases.json; its signature is not a real one."""
 
@@ -57,3 +64,11 @@ def products() -> MappingProxyType[str, Product]:
     folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/product.py"))
     modules = [import_module(f"{__name__}.{folder}.product") for folder in folders]
     return MappingProxyType({module.NAME: module for module in modules})
+
+
+def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:
+    """name -> (address of its contract, the product), for every product that is deployed."""
+    return {
+        name: (addresses[product.CONTRACT], product)
+        for name, product in products().items() if product.CONTRACT in addresses
+    }  # fmt: skip

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from device_adapters.types import Curve, DeviceKey
-from oracles.types import Agreement, Doubt
+from device_adapters.types import Curve, DeviceKey, Rejected
+from oracles.types import Agreement, Doubt, Terms
 from orchestrator.edges.chain.client import Chain, Log
 
 _NEWS_S = 0.5  # how often an unknown id may cause a look at the chain
@@ -20,22 +21,30 @@ _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
 
 @dataclass
 class DeviceHistory:
-    """A device's keys and states by time (Unix seconds), as the registry's logs tell."""
+    """A device's keys and states by time (Unix seconds), as the registry's logs tell.
 
-    keys: list[tuple[int, DeviceKey]] = field(default_factory=list)
+    keys: (from when, when it ends or 0, the key). states: (from when, why it may not speak).
+    """
+
+    keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
     states: list[tuple[int, Doubt | None]] = field(default_factory=list)
     compromised_since: int | None = None
 
     def key_at(self, at_seconds: int) -> DeviceKey | Doubt:
-        """The key valid at that time, or why there is none."""
+        """The key valid at that time, or why there is none (as IDeviceRegistry.keyAt answers).
+
+        Warning: of a compromised device this still tells the key of the time before; whether
+        anything new of it may be believed is another question (KeyRing.compromised_since).
+        """
         index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
         if index == 0:
             return Doubt.DEVICE_NOT_YET_ENROLLED
         if self.compromised_since is not None and at_seconds >= self.compromised_since:
-            return Doubt.DEVICE_SUSPENDED
+            return Doubt.DEVICE_COMPROMISED
         state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
         doubt = self.states[state - 1][1] if state else None
-        return doubt or self.keys[index - 1][1]
+        _, ends, key = self.keys[index - 1]
+        return doubt or (Doubt.KEY_EXPIRED if ends and at_seconds >= ends else key)
 
 
 class Registry:
@@ -45,16 +54,22 @@ class Registry:
     refresh. Thread-safe.
     """
 
-    def __init__(self, chain: Chain, products: dict[str, str], depth: int = 8) -> None:
+    def __init__(
+        self, chain: Chain, products: Mapping[str, tuple[str, Terms]], depth: int = 8
+    ) -> None:
+        """products: name -> (address of its contract, its rules)."""
         self._chain, self._depth = chain, depth
-        self._products = {address.lower(): name for name, address in products.items()}
+        self._products = {
+            address.lower(): (name, terms) for name, (address, terms) in products.items()
+        }
         self._lock = threading.Lock()
         self._refreshed_at: float | None = None  # None: nothing was read yet, or it may be undone
         self._settled_to = 0  # blocks up to here are read and will not change
         self._deep: list[Log] = []
         self.devices: dict[bytes, DeviceHistory] = {}
         self._agreements: dict[bytes, Agreement] = {}
-        self._by_device: dict[bytes, bytes] = {}
+        self._by_device: dict[bytes, list[bytes]] = {}  # oldest first, as the next one
+        self._by_subject: dict[bytes, list[bytes]] = {}
 
     def refresh(self) -> None:
         """Reads what is new. Raises Retry if the node is silent; the old view then stays."""
@@ -75,7 +90,8 @@ class Registry:
     def _rebuild(self, logs: list[Log]) -> None:
         devices: dict[bytes, DeviceHistory] = {}
         agreements: dict[bytes, Agreement] = {}
-        by_device: dict[bytes, bytes] = {}
+        by_device: dict[bytes, list[bytes]] = {}
+        by_subject: dict[bytes, list[bytes]] = {}
         for log in sorted(logs, key=lambda item: (item.block_number, item.index)):
             if "device" in log.args and log.name != "AgreementOpened":
                 name = bytes.fromhex(log.args["device"][2:])
@@ -83,22 +99,28 @@ class Registry:
             elif log.name == "AgreementOpened":
                 opened = self._opened(log)
                 agreements[opened.agreement] = opened
-                by_device[opened.device_id] = opened.agreement
+                by_device.setdefault(opened.device_id, []).append(opened.agreement)
+                if opened.subject:
+                    by_subject.setdefault(opened.subject, []).append(opened.agreement)
             elif log.name in ("AgreementClosed", "EscrowReclaimed"):
                 ended = bytes.fromhex(log.args["agreement"][2:])
                 agreements[ended] = _ended(agreements[ended], log)
-        self.devices, self._agreements, self._by_device = devices, agreements, by_device
+        self.devices, self._agreements = devices, agreements
+        self._by_device, self._by_subject = by_device, by_subject
 
     def _opened(self, log: Log) -> Agreement:
+        raw = bytes.fromhex(log.args["terms"][2:])
+        product, terms = self._products.get(log.args["product"].lower(), ("", None))
         return Agreement(
             agreement=bytes.fromhex(log.args["agreement"][2:]),
             device="",
             device_id=bytes.fromhex(log.args["device"][2:]),
-            product=self._products.get(log.args["product"].lower(), ""),
-            terms=bytes.fromhex(log.args["terms"][2:]),
+            product=product,
+            terms=raw,
             opened_at=0,
             expires_at=log.args["expiry"],
             first_counter=log.args["firstCounter"],
+            subject=_subject(terms, raw),
         )
 
     def forget(self) -> None:
@@ -120,15 +142,42 @@ class Registry:
         history = self.devices.get(device_id)
         return history.key_at(at_seconds) if history else Doubt.DEVICE_UNKNOWN
 
-    def agreement_of(self, device_id: bytes) -> Agreement | None:
-        """The newest agreement opened for a device, or None."""
+    def compromised_since(self, device_id: bytes) -> int | None:
+        """See oracles.types.KeyRing."""
+        self._look_again(device_id in self.devices)
+        history = self.devices.get(device_id)
+        return history.compromised_since if history else None
+
+    # --- Agreements
+
+    def agreements_of(self, device_id: bytes) -> list[Agreement]:
+        """See oracles.types.Agreements."""
         self._look_again(device_id in self._by_device)
-        return self._agreements.get(self._by_device.get(device_id, b""))
+        return self._newest_first(self._by_device.get(device_id, ()))
+
+    def agreement_about(self, subject_id: bytes) -> Agreement | None:
+        """See oracles.types.Agreements."""
+        self._look_again(subject_id in self._by_subject)
+        found = self._newest_first(self._by_subject.get(subject_id, ()))
+        return next((agreement for agreement in found if agreement.live), None)
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
-        """An agreement by its id, or None."""
+        """See oracles.types.Agreements."""
         self._look_again(agreement_id in self._agreements)
         return self._agreements.get(agreement_id)
+
+    def _newest_first(self, ids: Sequence[bytes]) -> list[Agreement]:
+        agreements = self._agreements
+        return [agreements[one] for one in reversed(ids) if one in agreements]
+
+
+def _subject(terms: Terms | None, raw: bytes) -> bytes:
+    """What the agreement is about. The contract took these terms, so they can be read; were they
+    not, the agreement would be about nothing that any event speaks of."""
+    try:
+        return terms.subject(raw) if terms else b""
+    except Rejected:
+        return b"unreadable"
 
 
 def _ended(agreement: Agreement, log: Log) -> Agreement:
@@ -144,7 +193,7 @@ def _apply(history: DeviceHistory, log: Log) -> None:
         key = DeviceKey(
             _CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16)
         )
-        history.keys.append((at, key))
+        history.keys.append((at, log.args["expiresAt"], key))
         history.states.append((at, None))
     elif log.name == "DeviceSuspended":
         history.states.append((at, Doubt.DEVICE_SUSPENDED))
