@@ -104,6 +104,9 @@ interface IPaymentRail {
     );
     /// A payee's debt, or a part of it, went back into the agreement's escrow.
     event CreditPaid(bytes32 indexed agreement, address indexed payee, uint256 amount);
+    /// The debts named by the `CreditPaid` before it were paid out of the payee's own tokens; those
+    /// before a `Released` out of what it released.
+    event Repaid(address indexed payee, uint256 amount);
     /// `amount` is what left the payee's pending money, debts that it paid included.
     event Released(address indexed payee, uint256 amount, uint32[] releaseTimes);
     event PayoutAccountSet(address indexed payee, bytes32 account);

@@ -34,6 +34,8 @@ abstract contract RailDebts is RailBooks {
         uint256 paid = _payDebts(msg.sender, amount);
         // check
         if (paid == 0) revert NothingDue(msg.sender);
+        // event
+        emit Repaid(msg.sender, paid);
         // interaction: what does not really arrive undoes it all
         token.safeTransferFrom(msg.sender, address(this), paid);
         uint256 arrived = token.balanceOf(address(this)) - before;
