@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from device_adapters.strict_json import decode as decode_json
 from device_adapters.types import Curve, Event, Reason, Rejected, Signed
+from device_adapters.verdicts import RecordCheck, Report, refused
 
 # The MQTT topic; + stands for the device's own name. The last part is this file's name.
 INLET = "proofrail/+/evidence/blueprint"
@@ -42,6 +43,28 @@ def decode(record: bytes) -> Event:
     facts = {"at": at}
     signed = Signed(content=record, signature_der=b"", curve=Curve.SECP256R1)
     return Event(device, counter, at, "blueprint.beat", facts, record, signed, "blueprint")
+
+
+def recognise(data: bytes) -> bool:
+    """Whether a file is this protocol's, for `proofrail evidence check`; a broken one still is."""
+    return b'"device"' in data and b'"counter"' in data
+
+
+def check(data: bytes, key: str | bytes | None) -> Report:
+    """Judges every record in a file; `recognise` and `check` may be left out, together."""
+    return Report(records=[_checked(*each, key) for each in enumerate(split(data))])
+
+
+def _checked(index: int, record: bytes, key: str | bytes | None) -> RecordCheck:
+    found = RecordCheck(index, record)
+    try:
+        found.event = decode(record)
+        found.prove(found.event.signed, {"given": key})
+    except Rejected as refusal:
+        found.unreadable = found.event is None
+        found.genuine_reasons.append(refused(refusal))
+    found.conclude()
+    return found
 
 
 # Every record that this file must read, with the fields expected, or the reason of its rejection.

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..types import Event, Reason, Rejected
+from ..verdicts import Report
 from . import _ocmf_rules
 from ._ocmf_examples import EXAMPLES
 from ._ocmf_fields import counter_of, device_of, read_time, register_mwh
@@ -19,7 +20,7 @@ from ._ocmf_plain import plain
 from ._ocmf_rules import Caution, Unbillable
 from ._ocmf_sections import open_record, read_seal, split
 
-__all__ = ["EXAMPLES", "INLET", "Caution", "Unbillable", "decode", "split"]
+__all__ = ["EXAMPLES", "INLET", "Caution", "Unbillable", "check", "decode", "recognise", "split"]
 
 INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own name
 KIND = "meter.reading"
@@ -45,6 +46,20 @@ def decode(record: bytes) -> Event:
         return through_pyocmf(record)
     device, counter, at, facts, signed = found
     return Event(device, counter, at, KIND, facts, record, signed)
+
+
+def recognise(data: bytes) -> bool:
+    """Whether a file is meant to hold OCMF (see `verdicts`)."""
+    from ._ocmf_containers import holds_ocmf
+
+    return holds_ocmf(data)
+
+
+def check(data: bytes, key: str | bytes | None) -> Report:
+    """Judges every record in a file of any wrapping (see `verdicts`)."""
+    from ._ocmf_check import check_ocmf  # costs, and the running service never checks files
+
+    return check_ocmf(data, key)
 
 
 def through_pyocmf(record: bytes) -> Event:

@@ -27,7 +27,7 @@ _FIELDS = (
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="OCMF in any wrapping; - reads standard input.")],
+    file: Annotated[str, typer.Argument(help="A file of any known protocol; - reads standard input.")],
     key: Annotated[
         str | None, typer.Option(help="The device's public key: PEM, hex or base64, or its file.")
     ] = None,
@@ -43,15 +43,15 @@ def check(
     report = check_file(source, home.text_or_file(key) if key else None)
     report.file = file
     told = report.as_json()
-    output.show(told, as_json, lambda console: _render(console, told))
+    output.show(told, as_json, lambda console: _render(console, told, report.records))
     raise typer.Exit(told["exit_code"])
 
 
-def _render(console: Any, told: dict[str, Any]) -> None:
-    for record in told["records"][:_SHOWN]:
+def _render(console: Any, told: dict[str, Any], records: list[Any]) -> None:
+    for record, found in zip(told["records"][:_SHOWN], records, strict=False):
         console.print(_record(record))
-        if record["readings"]:
-            console.print(_readings(record["readings"]))
+        for title, columns, rows in found.tables():
+            console.print(table(title, columns, rows))
     hidden = len(told["records"]) - _SHOWN
     if hidden > 0:
         console.print(f"... and {hidden} more records; --json shows all of them")
@@ -60,7 +60,7 @@ def _render(console: Any, told: dict[str, Any]) -> None:
     if told["error"]:
         error = told["error"]
         console.print(plain(
-            f"{told['file']} cannot be read as OCMF: {error['detail']} ({error['code']}). "
+            f"{told['file']} cannot be read: {error['detail']} ({error['code']}). "
             "Hand over the file as the vendor's software wrote it."
         ))  # fmt: skip
         return
@@ -73,13 +73,13 @@ def _render(console: Any, told: dict[str, Any]) -> None:
 
 
 def _record(record: dict[str, Any]) -> Any:
-    rows = [(name, record[field]) for field, name in _FIELDS if record[field] is not None]
-    rows += [(name, value) for name, value in record["fields"].items()
-             if name != "RD" and isinstance(value, str | int | bool)]  # fmt: skip
+    rows = [(name, record[field]) for field, name in _FIELDS if record.get(field) is not None]
+    rows += [(name, value) for name, value in record.get("fields", {}).items()
+             if isinstance(value, str | int | bool)]  # fmt: skip
     if record["key"]:
         key = record["key"]
         rows.append(("key", f"{key['source']}: {key['curve']}, SHA-256 {key['fingerprint']}"))
-    if record["signature"]:
+    if record.get("signature"):
         rows.append(("signature", ", ".join(f"{k} {v}" for k, v in record["signature"].items())))
     for verdict in _VERDICTS:
         rows.append((verdict, _verdict(record[verdict], record[f"{verdict}_reasons"])))
@@ -91,20 +91,6 @@ def _verdict(holds: bool, reasons: list[dict[str, str]]) -> Any:
     if holds:
         return plain("yes", "green")
     return plain("no: " + "; ".join(f"{r['code']} ({r['detail']})" for r in reasons), "red")
-
-
-def _readings(readings: list[dict[str, Any]]) -> Any:
-    """Registers are mWh, as the rail counts them."""
-    rows = [
-        (output.when(r["at"] // 1000), r["mark"], _kwh(r["register"]), r["obis"], r["clock"],
-         r["status"], r["flags"])
-        for r in readings
-    ]  # fmt: skip
-    return table("", ("at (UTC)", "TX", ">kWh", "OBIS", "clock", "status", "flags"), rows)
-
-
-def _kwh(mwh: int) -> str:
-    return f"{mwh // 1_000_000}.{mwh % 1_000_000:06}"
 
 
 def _transaction(console: Any, told: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pyocmf.core import Payload
 
-from .protocols._ocmf_rules import Finding, Unbillable, judge_pair
+from ._ocmf_rules import Finding, Unbillable, judge_pair
 
 _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _CLOSING = ("E", "L", "R", "A", "P")

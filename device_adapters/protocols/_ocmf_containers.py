@@ -7,7 +7,6 @@ SignedMeterValueType, lists and objects around them).
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,16 +16,17 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
-from . import strict_json
-from .protocols import ocmf
-from .types import Reason, Rejected
+from .. import strict_json
+from ..types import Reason, Rejected
+from . import ocmf
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
 _STARTS = (b"OCMF|", b"4f434d467c", b"T0NNRn")
 _DATA = ("signeddata", "encodeddata", "signedmeterdata", "encodedmeterdata", "signedmetervalue")
 _KEYS = ("publickey", "public_key")
 _SPACE = b" \t\r\n\0"
-_UTF16_DECLARED = re.compile(r"encoding\s*=\s*[\"']utf-16(le|be)?[\"']", re.IGNORECASE)
+_MARKS = re.compile(
+    rb"OCMF\||4f434d467c|T0NNRn|<values?\b|(signed|encoded)_?(data|meterdata|metervalue)", re.IGNORECASE
+)
 _MAX_TAGS = 100_000  # some fifteen thousand records
 _MAX_NESTING = 3  # JSON or XML within a string
 
@@ -41,29 +41,17 @@ class Item:
     context: str | None = None
 
 
+def holds_ocmf(data: bytes) -> bool:
+    """Whether a file is meant to hold OCMF, however broken: a record's beginning, or a wrapping."""
+    return _MARKS.search(data) is not None
+
+
 def find_records(data: bytes) -> list[Item]:
-    """Every record in file order; Rejected when the file is empty, broken or not OCMF at all."""
-    if len(data) > MAX_FILE_BYTES:
-        raise Rejected(Reason.TOO_LARGE, f"a file of more than {MAX_FILE_BYTES} bytes")
-    text = _in_utf8(data).strip(_SPACE)
-    if not text:
-        raise Rejected(Reason.EMPTY, "the file is empty")
-    items = list(_from_text(text, Item(b""), _MAX_NESTING))
+    """Every record of a file in UTF-8, in order; Rejected when it is broken or not OCMF at all."""
+    items = list(_from_text(data.strip(_SPACE), Item(b""), _MAX_NESTING))
     if not items:
         raise Rejected(Reason.MALFORMED, "no OCMF record is in it")
     return items
-
-
-def _in_utf8(data: bytes) -> bytes:
-    """UTF-16, as some editors save it, becomes UTF-8 (also in what an XML file says of itself)."""
-    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-16")
-        head, rest = text[:100], text[100:]
-        return (_UTF16_DECLARED.sub("", head) + rest).encode()
-    except (UnicodeDecodeError, UnicodeEncodeError):
-        raise Rejected(Reason.NOT_UTF8, "broken UTF-16") from None
 
 
 def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
