@@ -69,6 +69,16 @@ def withdrawable(payee: str) -> str:
     return f"withdrawable:{payee.lower()}"
 
 
+def receivable(payee: str) -> str:
+    """What a payee owes to agreements; with `credit_due` a memo that no token stands for."""
+    return f"receivable:{payee.lower()}"
+
+
+def credit_due(agreement: str) -> str:
+    """What payees owe to an agreement: the other side of `receivable`."""
+    return f"credit_due:{agreement}"
+
+
 def funding_booked(credit: str, cents: int) -> Entry:
     """The bank booked a credit for an agreement; its tokens are not minted yet."""
     return entry("funding_booked", credit, [(SAFEGUARDING, EUR, cents), (FUNDING, EUR, -cents)])
@@ -90,8 +100,25 @@ def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entr
     ])  # fmt: skip
 
 
+def credited(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
+    """A payment of less than nothing (amount_micro: how much less): its payee owes it to the
+    agreement. No token moves yet."""
+    return entry("credited", payment, [
+        (receivable(payee), TEUR, amount_micro), (credit_due(agreement), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
+def credit_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
+    """A payee's debt, or a part of it, went from `source` (its pending money, or a wallet) back
+    into the agreement's escrow; the memo of it is reversed."""
+    return entry("credit_paid", ref, [
+        (source, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
+        (credit_due(agreement), TEUR, amount_micro), (receivable(payee), TEUR, -amount_micro),
+    ])  # fmt: skip
+
+
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
-    """The challenge window of some payments ended."""
+    """The challenge window of some payments ended; amount_micro: what their debts left of it."""
     return entry("released", ref, [
         (pending(payee), TEUR, amount_micro), (withdrawable(payee), TEUR, -amount_micro),
     ])  # fmt: skip
@@ -126,7 +153,7 @@ def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
 
 
 def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
-    """A payer took unspent escrow back after the agreement's end."""
+    """Unspent escrow went back to the payer after the agreement's end, whoever asked for it."""
     return entry("reclaimed", ref, [
         (escrow(agreement), TEUR, amount_micro), (WALLETS, TEUR, -amount_micro),
     ])  # fmt: skip

@@ -4,6 +4,7 @@
 
 A fact that was seen before changes nothing, so replay is free. A fact that can never meet a stage
 is our own bug and raises `Halt`; whatever strangers do ends in a side stage with a reason.
+A credit (an amount below zero) goes from posted to reconciled when its payee has paid it back.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Fact(StrEnum):
     REFUSED = "refused"  # the contract refused by another name
     ORPHANED = "orphaned"  # the block is no longer part of the chain
     FINAL = "final"  # the block is N deep: its ledger entry is posted with this fact
+    OWED = "owed"  # the same of an amount below zero: its payee owes it, and no payout follows
+    SET_OFF = "set_off"  # credits and charges of its payee cancelled: nothing of it is left to pay
     LAPSED = "lapsed"  # the mandate ended before settlement
     DISPUTED = "disputed"  # frozen by the payer within the window
     REFUNDED = "refunded"  # dispute ended in the payer's favour
@@ -103,6 +106,8 @@ _MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
     (Stage.REFUSED, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
     (Stage.SETTLED, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
     (Stage.SETTLED, Fact.FINAL): (Stage.POSTED, Effect.PAY_OUT),
+    (Stage.SETTLED, Fact.OWED): (Stage.POSTED, None),
+    (Stage.POSTED, Fact.SET_OFF): (Stage.RECONCILED, None),
     (Stage.SETTLED, Fact.DISPUTED): (Stage.DISPUTED, None),
     (Stage.POSTED, Fact.DISPUTED): (Stage.DISPUTED, None),
     (Stage.POSTED, Fact.REDEEMED): (Stage.PAID_OUT, None),
@@ -141,6 +146,8 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     # an orphaned block is noticed for all its payments; those tried again already stay as they are
     Fact.ORPHANED: (*_NOT_IN_A_BATCH, Stage.ATTESTED, Stage.EXPIRED),
     Fact.FINAL: (*_MAIN[4:], Stage.DISPUTED, Stage.REFUNDED),
+    Fact.OWED: (Stage.POSTED, Stage.RECONCILED),
+    Fact.SET_OFF: (Stage.RECONCILED,),
     Fact.LAPSED: (*_MAIN[3:], *_ENDED, Stage.DISPUTED),
     Fact.DISPUTED: (Stage.DISPUTED, Stage.REFUNDED, Stage.PAID_OUT, Stage.RECONCILED),
     Fact.REFUNDED: (Stage.REFUNDED,),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 
 from orchestrator.core import ledger
+from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.chain.proof import block_proofs
@@ -18,6 +19,7 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     books,
+    credits,
     payments,
     transfers,
 )
@@ -29,6 +31,7 @@ _PROVEN = (
     "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared",
     "MemberSeated", "MemberUnseated", "MemberBarred",
 )  # fmt: skip
+_PAYS_DEBTS = ("Released", "Repaid")
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 _Log = blocks.ChainLog
 _Book = Callable[[Rail, Session, _Log, dict, int], None]
@@ -76,16 +79,27 @@ def _settled(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> No
     # claims that it refused stay in it too, at whatever stage they wait or ended
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
-    books.post(session, [
-        ledger.settled(
-            row.payment_id, row.agreement_id, parties[row.agreement_id].payee, row.amount_micro
+    payees = {r.payment_id: payments.payee_of(r, parties[r.agreement_id]) for r in rows}
+    books.post(session, [_entry_of(row, payees[row.payment_id]) for row in rows], at)
+    credits.note(session, [
+        credits.Credit(
+            payment_id=row.payment_id, agreement_id=row.agreement_id,
+            payee=payees[row.payment_id], amount_micro=-row.amount_micro, noted_at=at,
         )
-        for row in rows
-    ], at)  # fmt: skip
+        for row in rows if row.amount_micro < 0
+    ])  # fmt: skip
     payments.learn(session, [
-        payments.Learned(row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1)
+        payments.Learned(row.payment_id, Fact.OWED, log.block_hash) if row.amount_micro < 0
+        else payments.Learned(row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1)
         for row in rows
     ], rail.now())  # fmt: skip
+
+
+def _entry_of(row: payments.Payment, payee: str) -> ledger.Entry:
+    parties = (row.payment_id, row.agreement_id, payee)
+    if row.amount_micro < 0:
+        return ledger.credited(*parties, -row.amount_micro)
+    return ledger.settled(*parties, row.amount_micro)
 
 
 def _minted(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -103,15 +117,58 @@ def _escrow_funded(rail: Rail, session: Session, log: _Log, args: dict, at: int)
 
 
 def _try_waiting(session: Session, agreement: str, log: _Log, at: int) -> None:
+    """Money came into an escrow: claims that were short try again, an ended one gives it back."""
+    row = agreements.get(session, agreement)
+    if row is not None and row.stage == "closed":
+        agreements.mark(session, agreement, "refund_due")
     waiting = payments.of_agreement(session, agreement, Stage.WAITING_FOR_FUNDS)
     key = f"{log.block_hash}:{log.log_index}"
     payments.learn(session, [payments.Learned(p, Fact.FUNDED, key) for p in waiting], at)
 
 
 def _released(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    ref, payee = f"{log.tx_hash}:{log.log_index}", args["payee"]
+    rest = args["amount"] - sum(_debts_before(session, log, payee))
+    books.post(session, [ledger.released(ref, payee, rest)], at)
+    gone = payments.release(session, payee, args["releaseTimes"], log.tx_hash)
+    if args["amount"] and not rest:  # all of it paid debts: no payout will ever hold it
+        payments.learn(
+            session, [payments.Learned(p, Fact.SET_OFF, log.tx_hash) for p in gone], rail.now()
+        )
+
+
+def _debts_before(session: Session, log: _Log, payee: str) -> list[int]:
+    """What a release paid of its payee's debts: the `CreditPaid` between it and what came before."""
+    found: list[int] = []
+    for each in blocks.logs_in_transaction(session, log.tx_hash):
+        args = json.loads(each.args)
+        if each.log_index >= log.log_index:
+            break
+        if each.name in _PAYS_DEBTS and args["payee"] == payee:
+            found = []
+        elif each.name == "CreditPaid" and args["payee"] == payee:
+            found.append(args["amount"])
+    return found
+
+
+def _credit_paid(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    agreement, payee, amount = args["agreement"], args["payee"], args["amount"]
+    source = ledger.pending(payee) if _by_release(session, log, payee) else ledger.WALLETS
     ref = f"{log.tx_hash}:{log.log_index}"
-    books.post(session, [ledger.released(ref, args["payee"], args["amount"])], at)
-    payments.release(session, args["payee"], args["releaseTimes"], log.tx_hash)
+    books.post(session, [ledger.credit_paid(ref, agreement, payee, source, amount)], at)
+    paid = credits.pay(session, agreement, payee, amount)
+    payments.learn(session, [payments.Learned(p, Fact.SET_OFF, ref) for p in paid], rail.now())
+    _try_waiting(session, agreement, log, at)
+
+
+def _by_release(session: Session, log: _Log, payee: str) -> bool:
+    """Whether a debt was paid out of pending money: then a `Released` follows, not a `Repaid`."""
+    later = (
+        each.name for each in blocks.logs_in_transaction(session, log.tx_hash)
+        if each.log_index > log.log_index and each.name in _PAYS_DEBTS
+        and json.loads(each.args)["payee"] == payee
+    )  # fmt: skip
+    return next(later, "") == "Released"
 
 
 def _redeemed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -158,13 +215,14 @@ def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int)
     agreement = agreements.of_payment(session, payment)
     if agreement is None:
         return
-    account = ledger.withdrawable(agreement.payee)
+    row = payments.by_ids(session, [payment])[0]
+    account = ledger.withdrawable(payments.payee_of(row, agreement))
     fact, sets, due_at = Fact.UPHELD, {"release_tx": log.tx_hash}, at
     if refunded:
         account = ledger.escrow(agreement.agreement_id)
         fact, sets = Fact.REFUNDED, None
     else:  # withdrawable at once, but the contract takes no release time that is still to come
-        due_at = max(at, payments.by_ids(session, [payment])[0].release_at + 1)
+        due_at = max(at, row.release_at + 1)
     books.post(session, [ledger.dispute_ended(payment, account, args["amount"])], at)
     key = log.block_hash
     payments.learn(session, [payments.Learned(payment, fact, key, "", sets, due_at)], rail.now())
@@ -174,9 +232,25 @@ def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int)
 
 def _device(status: str) -> _Book:
     def mark(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
-        agreements.mark_device(session, args["device"], status)
+        row = agreements.device(session, args["device"])
+        if row is not None and row.compromised_since is None:  # nothing revives a stolen key
+            row.status = status
 
     return mark
+
+
+def _rotated(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    row = agreements.device(session, args["device"])
+    if row is not None:
+        row.curve = next(curve for curve, code in CURVES.items() if code == args["curve"])
+        row.key_x, row.key_y = (hex(int(args[part], 16)) for part in ("x", "y"))
+        row.expires_at = args["expiresAt"]
+
+
+def _compromised(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    row = agreements.device(session, args["device"])
+    if row is not None:  # an earlier date may follow, a later one never
+        row.status, row.compromised_since = "compromised", args["since"]
 
 
 _BOOKS: dict[str, _Book] = {
@@ -185,6 +259,7 @@ _BOOKS: dict[str, _Book] = {
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
+    "CreditPaid": _credit_paid,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "AgreementOpened": _opened,
@@ -193,6 +268,8 @@ _BOOKS: dict[str, _Book] = {
     "DeviceSuspended": _device("suspended"),
     "DeviceResumed": _device("active"),
     "DeviceRevoked": _device("retired"),
+    "KeyRotated": _rotated,
+    "CompromiseDeclared": _compromised,
 }
 
 

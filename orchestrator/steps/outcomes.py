@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oracles.merkle import root
-from orchestrator.core.audit.settlement import NOBODY, outcome_leaf
+from oracles.types import Claim
 from orchestrator.core.identity import payment_id
+from orchestrator.core.outcome import Outcome, leaf_of, leaves_of, release_time, unpack
 from orchestrator.core.payment import Fact, Stage
-from orchestrator.edges.chain.client import Log
-from orchestrator.edges.store import agreements, batches, payments
+from orchestrator.edges.chain.client import Chain, Log
+from orchestrator.edges.store import Session, agreements, batches, blocks, payments
 from orchestrator.steps import Rail
 
 # IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
@@ -19,14 +21,14 @@ REFUSALS = (
     "counters_replayed", "counters_malformed", "domain_missing", "cap_exceeded", "escrow_short",
     "unsorted",
 )  # fmt: skip
-_BYTES = 7  # uint48 amount, uint8 refusal
+_CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
 _NEVER = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """What the contract did with one claim; amount in micro-euro."""
+    """What the contract did with one claim; amount in micro-euro, below zero for a credit."""
 
     payment_id: str
     agreement_id: str
@@ -36,20 +38,29 @@ class ClaimOutcome:
 
 def read_outcomes(claims: Sequence[dict], packed: str) -> list[ClaimOutcome]:
     """Pairs the claims of a settlement's call data with the packed outcomes of its log."""
-    found = []
-    for claim, chunk in zip(claims, _chunks(packed), strict=False):
-        code = chunk[6]
-        name = REFUSALS[code] if code < len(REFUSALS) else f"product_{code - 100}"
-        found.append(ClaimOutcome(
+    return [
+        ClaimOutcome(
             "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
-            "0x" + claim["agreement"].hex(), int.from_bytes(chunk[:6], "big"), name,
-        ))  # fmt: skip
-    return found
+            "0x" + claim["agreement"].hex(), outcome.amount_micro, _named(outcome.refusal),
+        )
+        for claim, outcome in zip(claims, _unpacked(packed), strict=False)
+    ]  # fmt: skip
 
 
 def settled_amounts(packed: str) -> list[int]:
-    """What a Settled log moved, claim by claim, in micro-euro; it needs no claims for that."""
-    return [int.from_bytes(chunk[:6], "big") for chunk in _chunks(packed)]
+    """What a Settled log moved, claim by claim, in micro-euro; it needs no claims for that.
+
+    Below zero: what it made a payee owe, without moving it.
+    """
+    return [outcome.amount_micro for outcome in _unpacked(packed)]
+
+
+def _named(refusal: int) -> str:
+    return REFUSALS[refusal] if refusal < len(REFUSALS) else f"product_{refusal - 100}"
+
+
+def _unpacked(packed: str) -> list[Outcome]:
+    return unpack(bytes.fromhex(packed[2:]))
 
 
 def settled_facts(rail: Rail, log: Log) -> list[payments.Learned]:
@@ -78,35 +89,62 @@ def _claims(rail: Rail, log: Log) -> Sequence[dict]:
     function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
         return arguments["batch"]["claims"]
-    # through another contract, whose call data proves nothing: the log's root does
-    chunks = _chunks(log.args["outcomes"])
-    if all(chunk[6] for chunk in chunks):  # it settled nothing, so it says nothing that lasts
-        return []
-    product, wanted = log.args["product"], bytes.fromhex(log.args["root"][2:])
     with rail.store.read() as session:
-        for batch in batches.of_size(session, product, len(chunks)):
-            if _root(batch, chunks, log.args["settledAt"]) == wanted:
-                return [
-                    {"agreement": bytes.fromhex(row.agreement_id[2:]), "sequence": row.sequence}
-                    for row, _ in batch
-                ]
-    rail.log.warning("settlement of no batch of ours", tx=log.tx_hash, claims=len(chunks))
-    return []  # what it moved is then a break: reconcile compares every Settled log
+        batch = _batch_of(session, log.args)
+    if batch is None:
+        rail.log.warning("settlement of no batch of ours", tx=log.tx_hash)
+        return []  # what it moved is then a break: reconcile compares every Settled log
+    return [
+        {"agreement": bytes.fromhex(row.agreement_id[2:]), "sequence": row.sequence}
+        for row, _ in batch
+    ]
 
 
-def _root(
-    batch: list[tuple[payments.Payment, agreements.Agreement]], chunks: list[bytes], at: int
-) -> bytes:
-    """The settlement's root, had these claims had these outcomes."""
-    leaves = []
-    for (row, agreement), chunk in zip(batch, chunks, strict=True):
-        amount, refusal = int.from_bytes(chunk[:6], "big"), chunk[6]
-        applied = (agreement.payee.lower(), amount, 0, at + agreement.window_s)
-        leaves.append(outcome_leaf(
-            bytes.fromhex(row.payment_id[2:]), bytes.fromhex(row.claim_hash[2:]),
-            *((NOBODY, 0, refusal, 0) if refusal else applied),
-        ))  # fmt: skip
-    return root(leaves)
+def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> list[bytes]:
+    """The leaves under a stored Settled log's root, in its order; [] where they cannot be told."""
+    args = json.loads(log.args)
+    function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
+    if function != "settle":
+        batch = _batch_of(session, args)
+        return _leaves(batch, args) if batch else []
+    claims = [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
+    ids = ["0x" + payment_id(claim.agreement, claim.sequence).hex() for claim in claims]
+    rows = payments.by_ids(session, ids)
+    windows = agreements.by_ids(session, {row.agreement_id for row in rows})
+    parties = {bytes.fromhex(row.agreement_id[2:]): _party(row, windows[row.agreement_id])
+               for row in rows}  # fmt: skip
+    return leaves_of(claims, _unpacked(args["outcomes"]), parties, args["settledAt"])
+
+
+_Batch = list[tuple[payments.Payment, agreements.Agreement]]
+
+
+def _batch_of(session: Session, args: dict) -> _Batch | None:
+    """Of a settlement through another contract, whose call data proves nothing, the log's root
+    tells which of our batches it was; None: none, or it settled nothing that lasts."""
+    outcomes = _unpacked(args["outcomes"])
+    if all(outcome.refusal for outcome in outcomes):
+        return None
+    wanted = bytes.fromhex(args["root"][2:])
+    for batch in batches.of_size(session, args["product"], len(outcomes)):
+        if root(_leaves(batch, args)) == wanted:
+            return batch
+    return None
+
+
+def _leaves(batch: _Batch, args: dict) -> list[bytes]:
+    """The settlement's leaves, had these claims had these outcomes."""
+    return [
+        leaf_of(
+            bytes.fromhex(row.payment_id[2:]), bytes.fromhex(row.claim_hash[2:]), outcome,
+            _party(row, agreement), args["settledAt"],
+        )
+        for (row, agreement), outcome in zip(batch, _unpacked(args["outcomes"]), strict=True)
+    ]  # fmt: skip
+
+
+def _party(row: payments.Payment, agreement: agreements.Agreement) -> tuple[str, int]:
+    return payments.payee_of(row, agreement), agreement.window_s
 
 
 def _settled_elsewhere(rail: Rail, outcomes: list[ClaimOutcome]) -> set[str]:
@@ -126,16 +164,12 @@ def _settled_elsewhere(rail: Rail, outcomes: list[ClaimOutcome]) -> set[str]:
     }  # fmt: skip
 
 
-def _chunks(packed: str) -> list[bytes]:
-    data = bytes.fromhex(packed[2:])
-    return [data[start : start + _BYTES] for start in range(0, len(data), _BYTES)]
-
-
 def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) -> payments.Learned:
     if outcome.refusal == "none":
+        applied = Outcome(outcome.amount_micro, 0)
         sets = {
             "amount_micro": outcome.amount_micro, "settlement_tx": log.tx_hash,
-            "release_at": log.args["settledAt"] + window_s, "reason": None,
+            "release_at": release_time(applied, log.args["settledAt"], window_s), "reason": None,
         }  # fmt: skip
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"
         return payments.Learned(outcome.payment_id, Fact.SETTLED, key, detail, sets)

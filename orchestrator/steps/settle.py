@@ -95,10 +95,11 @@ def pay_out(rail: Rail) -> int:
     with rail.store.read() as session:
         waiting = payments.due(session, Effect.PAY_OUT, now + _PATIENCE_S[-1], 5_000)
         open_refs = sends.open_refs(session, "release")
-    by_payee = groupby(sorted(waiting, key=lambda item: item[1].payee), key=lambda i: i[1].payee)
+    due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
+    by_payee = groupby(due, key=lambda item: item[0])
     sent = 0
     for payee, found in by_payee:
-        rows = [row for row, _ in found if row.due_at <= now or _rides_along(row, now)]
+        rows = [row for _, row in found if row.due_at <= now or _rides_along(row, now)]
         if not any(row.due_at <= now for row in rows):
             continue
         times = sorted({row.release_at for row in rows})[:200]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, func, select
 
-from orchestrator.core.ledger import Entry, Posting, chain_hash
+from orchestrator.core.ledger import Entry, Posting, chain_hash, escrow
 from orchestrator.edges.store import add_all
 from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
 
@@ -60,6 +60,18 @@ def balances(session: Session) -> dict[tuple[str, str], int]:
         .order_by(LedgerPosting.asset, LedgerPosting.account)
     )
     return {(account, asset): total for account, asset, total in rows}
+
+
+def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
+    """{agreement: tokens held for it, micro-euro} of those of these agreements that have any."""
+    accounts, found = [escrow(agreement) for agreement in agreements], {}
+    for start in range(0, len(accounts), 500):
+        found |= dict(session.exec(
+            select(LedgerPosting.account, func.sum(LedgerPosting.amount_minor))
+            .where(LedgerPosting.account.in_(accounts[start : start + 500]))
+            .group_by(LedgerPosting.account)
+        ).all())  # fmt: skip
+    return {account.removeprefix(escrow("")): -total for account, total in found.items() if total}
 
 
 def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntry, Entry]]:

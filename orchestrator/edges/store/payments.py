@@ -153,15 +153,18 @@ def set_attestations(session: Session, digest: str, rows: Sequence[Attestation])
     session.flush()
 
 
-def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> None:
+def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> list[str]:
     """A payee's posted payments of these release times left the pending money; whoever asked for
-    it, nothing is due for them before their payout."""
+    it, nothing is due for them before their payout. Returns them."""
+    gone = []
     for start in range(0, len(times), 500):
         chunk = times[start : start + 500]
         matured = Payment.release_at.in_(chunk), Payment.release_tx == None  # noqa: E711
         for row in _posted(session, payee, *matured):
             row.release_tx, row.effect = tx_hash, None
+            gone.append(row.payment_id)
     session.flush()
+    return gone
 
 
 def released(session: Session, payee: str) -> list[str]:
@@ -169,11 +172,18 @@ def released(session: Session, payee: str) -> list[str]:
     return [p.payment_id for p in _posted(session, payee, Payment.release_tx != None)]  # noqa: E711
 
 
+def payee_of(row: Payment, agreement: Agreement) -> str:
+    """Who is paid: whom the claim names, else the agreement's payee."""
+    return row.payee or agreement.payee
+
+
 def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[Payment]:
+    """Never a credit: it has no money to go, whatever release time a stranger asks for."""
+    named = func.lower(func.coalesce(func.nullif(Payment.payee, ""), Agreement.payee))
     return session.exec(
         select(Payment)
         .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(func.lower(Agreement.payee) == payee.lower(), Payment.stage == Stage.POSTED)
+        .where(named == payee.lower(), Payment.stage == Stage.POSTED, Payment.amount_micro >= 0)
         .where(*conditions)
     ).all()
 
@@ -195,22 +205,14 @@ def revive(session: Session, ids: Sequence[str], effect: Effect | None, due_at: 
 
 def overdue(session: Session, stage: Stage, now: int) -> list[str]:
     """Payments at a stage without an effect whose time has come."""
-    return list(
-        session.exec(
-            select(Payment.payment_id).where(Payment.stage == stage, Payment.due_at <= now)
-        )
-    )
+    chosen = Payment.stage == stage, Payment.due_at <= now
+    return list(session.exec(select(Payment.payment_id).where(*chosen)))
 
 
 def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
     """Ids of an agreement's payments at a stage."""
-    return list(
-        session.exec(
-            select(Payment.payment_id).where(
-                Payment.agreement_id == agreement, Payment.stage == stage
-            )
-        )
-    )
+    chosen = Payment.agreement_id == agreement, Payment.stage == stage
+    return list(session.exec(select(Payment.payment_id).where(*chosen)))
 
 
 def of_payout(session: Session, payout: str) -> list[str]:

@@ -1,0 +1,90 @@
+"""What rests on a device's records, what a payment's records rest on, and what may end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlmodel import Session, or_, select
+
+from orchestrator.core.payment import Stage
+from orchestrator.core.risk import Exposed
+from orchestrator.edges.store.tables import Agreement, Citation, Device, Event, Evidence, Payment
+
+__all__ = ["compromised", "ended", "exposed", "supporting_of"]
+
+
+def exposed(session: Session, device: str) -> list[Exposed]:
+    """Every payment that holds a record of a device (id), or one that cites a record of it."""
+    seen: dict[str, dict[str, int]] = defaultdict(dict)
+    own = select(Event.payment_id, Event.event_id, Event.observed_at_ms).where(
+        Event.device_id == device, Event.payment_id != None  # noqa: E711
+    )  # fmt: skip
+    for payment, event, observed in session.exec(own):
+        seen[payment][event] = observed
+    for payment, event, observed in session.exec(_citing(device)):
+        seen[payment][event] = observed
+    rows = [row for start in range(0, len(seen), 500)
+            for row in _payments(session, list(seen)[start : start + 500])]  # fmt: skip
+    return [
+        Exposed(
+            row.payment_id, row.agreement_id, Stage(row.stage), row.amount_micro, row.release_at,
+            sorted(seen[row.payment_id].values()),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _citing(device: str) -> object:
+    """(payment, cited event, its time) of claimed events that cite one of the device's."""
+    cited = Event.__table__.alias("cited")
+    return (
+        select(Event.payment_id, cited.c.event_id, cited.c.observed_at_ms)
+        .join(Citation, Citation.event_id == Event.event_id)
+        .join(cited, cited.c.event_id == Citation.cited_event_id)
+        .where(cited.c.device_id == device, Event.payment_id != None)  # noqa: E711
+    )
+
+
+def _payments(session: Session, ids: Sequence[str]) -> Sequence[Payment]:
+    return session.exec(select(Payment).where(Payment.payment_id.in_(ids))).all()
+
+
+def compromised(session: Session) -> dict[str, int]:
+    """{device id: since when (Unix seconds)} of devices declared compromised on final blocks."""
+    rows = session.exec(
+        select(Device.device_id, Device.compromised_since).where(
+            or_(Device.compromised_since > 0, Device.status == "compromised")
+        )
+    )
+    return {device: since or 0 for device, since in rows}
+
+
+def ended(session: Session, now: int) -> list[str]:
+    """Agreements past their end that may have money in escrow: those nobody reclaimed yet, and
+    those into which money came back since."""
+    return list(session.exec(
+        select(Agreement.agreement_id).where(or_(
+            (Agreement.stage == "live") & (Agreement.expiry < now),
+            Agreement.stage == "refund_due",
+        ))
+    ))  # fmt: skip
+
+
+def supporting_of(session: Session, payment: str) -> list[tuple[Event, bytes, str]]:
+    """(event, evidence bytes, protocol) of what a payment's records cite, in order of first
+    citation, each once and none that is part of the payment itself."""
+    citing = Event.__table__.alias("citing")
+    rows = session.exec(
+        select(Event, Evidence.body, Evidence.protocol)
+        .join(Citation, Citation.cited_event_id == Event.event_id)
+        .join(citing, citing.c.event_id == Citation.event_id)
+        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        .where(citing.c.payment_id == payment)
+        .order_by(citing.c.counter, Citation.position)
+    )
+    found: dict[str, tuple[Event, bytes, str]] = {}
+    for event, body, protocol in rows:
+        if event.payment_id != payment:
+            found.setdefault(event.event_id, (event, body, protocol))
+    return list(found.values())

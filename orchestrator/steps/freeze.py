@@ -1,0 +1,99 @@
+"""Freezes what a stolen key was paid for: the warden disputes payments whose window is still open.
+
+Only payments of agreements with the compromised device itself: the contract lets the warden touch
+no others. What cites its records, or has left its window, `proofrail device risk` lists.
+"""
+
+from __future__ import annotations
+
+import json
+
+from oracles.merkle import path, root
+from orchestrator.core.outcome import Outcome, outcome_leaf
+from orchestrator.core.risk import Remedy, at_risk
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.sender import Errand
+from orchestrator.edges.store import Session, agreements, blocks, exposure, payments, sends
+from orchestrator.errors import Retry
+from orchestrator.steps import Rail
+from orchestrator.steps.outcomes import settlement_leaves
+
+PURPOSE = "dispute"
+
+
+def dispute_compromised(rail: Rail) -> int:
+    """Disputes what is at risk of every device that is declared compromised; returns how many."""
+    now = rail.now()
+    with rail.store.read() as session:
+        declared = _declared(session)
+        due = [
+            errand for device, since in declared.items()
+            for errand in dispute_errands(session, rail.chain, device, since, now)
+            if sends.by_ref(session, PURPOSE, errand.ref) is None
+        ]  # fmt: skip
+    sent = sum(_dispute(rail, errand, now) for errand in due)
+    if sent:
+        rail.warden.broadcast()
+    return sent
+
+
+def _declared(session: Session) -> dict[str, int]:
+    """{device id: since} of every declaration seen: the windows do not wait for final blocks."""
+    since: dict[str, int] = {}
+    for log in blocks.logs_named(session, ("CompromiseDeclared",)):
+        args = json.loads(log.args)
+        since[args["device"]] = min(args["since"], since.get(args["device"], args["since"]))
+    return since
+
+
+def _dispute(rail: Rail, errand: Errand, now: int) -> int:
+    try:
+        quote = rail.warden.quote(errand.call)
+    except Retry as delay:  # by its name: too late, or the payer was faster
+        rail.log.warning("dispute waits", payment=errand.ref, reason=str(delay))
+        return 0
+    with rail.store.write() as session:
+        rail.warden.prepare(session, errand.purpose, errand.ref, quote, now)
+    return 1
+
+
+def dispute_errands(
+    session: Session, chain: Chain, device: str, since: int, now: int
+) -> list[Errand]:
+    """The warden's calls that freeze what a device (id, 0x-hex) has at risk since then.
+
+    Each under the payment's id, so that whoever sends them, and however often, sends each once.
+    """
+    risks = at_risk(exposure.exposed(session, device), since, now)
+    rows = {
+        row.payment_id: row
+        for row in payments.by_ids(
+            session, [risk.payment_id for risk in risks if risk.remedy is Remedy.FREEZE]
+        )
+    }
+    parties = agreements.by_ids(session, {row.agreement_id for row in rows.values()})
+    calls = [
+        (payment, dispute_call(session, chain, row, parties[row.agreement_id]))
+        for payment, row in rows.items() if parties[row.agreement_id].device_id == device
+    ]  # fmt: skip
+    return [Errand(PURPOSE, payment, call) for payment, call in calls if call is not None]
+
+
+def dispute_call(
+    session: Session, chain: Chain, row: payments.Payment, agreement: agreements.Agreement
+) -> Call | None:
+    """PaymentRail.dispute of a settled payment, with its outcome's Merkle proof; None where the
+    settlement's outcomes are not known here."""
+    log = blocks.log_of(session, row.settlement_tx or "", "Settled")
+    leaves = settlement_leaves(chain, session, log) if log else []
+    payee = payments.payee_of(row, agreement)
+    own = outcome_leaf(
+        bytes.fromhex(row.payment_id[2:]), bytes.fromhex(row.claim_hash[2:]), payee.lower(),
+        Outcome(row.amount_micro, 0), row.release_at,
+    )  # fmt: skip
+    if own not in leaves or "0x" + root(leaves).hex() != json.loads(log.args)["root"]:
+        return None
+    proof = ["0x" + node.hex() for node in path(leaves, leaves.index(own))]
+    outcome = (row.payment_id, row.claim_hash, payee, row.amount_micro, 0, row.release_at)
+    arguments = (row.agreement_id, row.sequence, outcome, "0x" + root(leaves).hex(), proof)
+    return Call("PaymentRail", "dispute", arguments)
