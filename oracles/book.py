@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
-import msgspec
-
-from device_adapters.types import Curve, Event, Message, Rejected, Signed
+from device_adapters.types import Event, Message, Rejected
 
 from .attest import claim_hash
-from .rules import content_id
+from .rows import COLUMNS as _EVENT
+from .rows import event_in, event_out
 from .types import Claim
 
 MAX_REJECTED = 100_000  # the newest are kept: a stranger must not fill the disk
@@ -30,8 +30,14 @@ CREATE TABLE IF NOT EXISTS evidence (
     device TEXT NOT NULL, observed_at_ms INTEGER NOT NULL,
     kind TEXT NOT NULL, facts TEXT NOT NULL, not_billable TEXT NOT NULL, protocol TEXT NOT NULL,
     record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
-    curve TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (device_id, counter)
+    curve TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL DEFAULT '',
+    names TEXT NOT NULL DEFAULT '[]', cites TEXT NOT NULL DEFAULT '[]',
+    place TEXT NOT NULL DEFAULT 'null', UNIQUE (device_id, counter)
 );
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT NOT NULL, subject TEXT NOT NULL, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    PRIMARY KEY (name, subject, device_id, counter)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS twins (
     hash BLOB PRIMARY KEY, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
     record BLOB NOT NULL
@@ -43,13 +49,17 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE TABLE IF NOT EXISTS attested (
     agreement BLOB NOT NULL, sequence INTEGER NOT NULL, claim BLOB NOT NULL,
     first_counter INTEGER NOT NULL, last_counter INTEGER NOT NULL, evidence BLOB NOT NULL,
-    facts BLOB NOT NULL, PRIMARY KEY (agreement, sequence)
+    facts BLOB NOT NULL, reach INTEGER NOT NULL DEFAULT 0, whole INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (agreement, sequence)
 ) WITHOUT ROWID;
 """
-_EVENT = (
-    "device, counter, observed_at_ms, kind, facts, not_billable, protocol, record, content, "
-    "signature, curve, digest"
-)
+# what a book of an older edition lacks
+_ADDED = {
+    "evidence": ("subject TEXT NOT NULL DEFAULT ''", "names TEXT NOT NULL DEFAULT '[]'",
+                 "cites TEXT NOT NULL DEFAULT '[]'", "place TEXT NOT NULL DEFAULT 'null'"),
+    "attested": ("reach INTEGER NOT NULL DEFAULT 0", "whole INTEGER NOT NULL DEFAULT 0"),
+}  # fmt: skip
+_INDEX = "CREATE INDEX IF NOT EXISTS attested_counters ON attested (agreement, first_counter)"
 
 
 class Book:
@@ -62,6 +72,13 @@ class Book:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        with self._writing() as db:
+            for table, columns in _ADDED.items():
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                for column in columns:
+                    if column.split()[0] not in there:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+            db.execute(_INDEX)
 
     def close(self) -> None:
         with self._lock:
@@ -93,11 +110,16 @@ class Book:
         at: int,
     ) -> None:
         """Stores genuine events and rejections in one commit; a known event stays as it is."""
+        events = list(events)
         with self._writing() as db:
             db.executemany(
                 f"INSERT OR IGNORE INTO evidence (device_id, content_id, {_EVENT}) "
-                f"VALUES ({','.join('?' * 14)})",
-                (_event_out(event) for event in events),
+                f"VALUES ({','.join('?' * 18)})",
+                map(event_out, events),
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)",
+                [(n, e.subject, e.device_id, e.counter) for e in events for n in e.names],
             )
             db.executemany(
                 "INSERT INTO rejected (at, source, device, protocol, reason, detail, record) "
@@ -109,15 +131,30 @@ class Book:
                 (MAX_REJECTED,),
             )
 
-    def events(self, device_id: bytes, first: int, last: int) -> list[Event]:
-        """The stored events of a device with these counters (both inclusive), in their order."""
+    def events(self, device_id: bytes, first: int, last: int, limit: int = -1) -> list[Event]:
+        """The stored events of a device with these counters (both inclusive), in their order; not
+        more than `limit`, where one is given."""
         query = (
-            f"SELECT {_EVENT} FROM evidence "
-            "WHERE device_id = ? AND counter BETWEEN ? AND ? ORDER BY counter"
+            f"SELECT {_EVENT} FROM evidence WHERE device_id = ? AND counter BETWEEN ? AND ? "
+            "ORDER BY counter LIMIT ?"
         )
         with self._lock:
-            rows = self._db.execute(query, (device_id, first, last)).fetchall()
-        return [_event_in(row) for row in rows]
+            rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
+        return [event_in(row) for row in rows]
+
+    def bearing(self, names: Sequence[str], subject: str) -> list[Event]:
+        """The stored events about a subject that bear one of these names."""
+        found: list[Event] = []
+        columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
+        query = (
+            f"SELECT {columns} FROM names n JOIN evidence e "
+            "ON e.device_id = n.device_id AND e.counter = n.counter "
+            "WHERE n.name = ? AND n.subject = ? ORDER BY n.device_id, n.counter LIMIT 100"
+        )
+        with self._lock:
+            for name in names:
+                found += map(event_in, self._db.execute(query, (name, subject)).fetchall())
+        return found
 
     # --- attested claims
 
@@ -131,11 +168,38 @@ class Book:
             row = self._db.execute(query, (agreement, sequence)).fetchone()
         return Claim(*row) if row else None
 
-    def remember(self, claims: Sequence[Claim], used: Iterable[Event] = ()) -> list[int]:
+    def reach(self, agreement: bytes, sequence: int) -> tuple[int, bool] | None:
+        """(the highest counter that claims had reached with this one, whether every claim up to it
+        stands here); None where this book lacks the claim."""
+        query = (
+            "SELECT reach, whole, last_counter FROM attested WHERE agreement = ? AND sequence = ?"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, sequence)).fetchone()
+        return (row[0] or row[2], bool(row[1])) if row else None
+
+    def claimed(self, agreement: bytes, first: int, last: int) -> int | None:
+        """The sequence of a claim that stands over one of these counters (inclusive), or None."""
+        # no two claims share a counter: only the last one that begins in time can reach in
+        query = (
+            "SELECT sequence, last_counter FROM attested WHERE agreement = ? "
+            "AND first_counter <= ? ORDER BY first_counter DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, last)).fetchone()
+        return row[0] if row and row[1] >= first else None
+
+    def remember(
+        self,
+        claims: Sequence[Claim],
+        used: Iterable[Event] = (),
+        anchors: Mapping[bytes, int] = MappingProxyType({}),
+    ) -> list[int]:
         """Stores that these claims are attested, all or none, before anything is signed.
 
         Returns the indices of claims whose sequence was attested otherwise; then nothing changed.
         `used`: events whose bytes differ from the stored ones (twins), kept as evidence too.
+        `anchors`: agreement -> the highest counter that the claims before it had reached.
         """
         with self._writing() as db:
             others = [
@@ -147,8 +211,8 @@ class Book:
             if others:
                 return others
             db.executemany(
-                "INSERT INTO attested VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                map(_claim_out, claims),
+                "INSERT INTO attested VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [self._claim_out(claim, anchors.get(claim.agreement, 0)) for claim in claims],
             )
             db.executemany(
                 "INSERT OR IGNORE INTO twins SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS ("
@@ -156,6 +220,15 @@ class Book:
                 ((e.evidence_hash, e.device_id, e.counter, e.evidence) for e in used),
             )
         return []
+
+    def _claim_out(self, claim: Claim, anchor: int) -> tuple[object, ...]:
+        before = self.reach(claim.agreement, claim.sequence - 1)
+        whole = claim.sequence == 1 or (before is not None and before[1])
+        reach = max(anchor, claim.last_counter)
+        return (
+            claim.agreement, claim.sequence, claim_hash(claim), claim.first_counter,
+            claim.last_counter, claim.evidence, claim.facts, reach, whole,
+        )  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         """How much of each is stored, and rejections by reason as `rejected.<reason>`."""
@@ -178,54 +251,6 @@ class Book:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-
-
-def _claim_out(claim: Claim) -> tuple[object, ...]:
-    return (
-        claim.agreement,
-        claim.sequence,
-        claim_hash(claim),
-        claim.first_counter,
-        claim.last_counter,
-        claim.evidence,
-        claim.facts,
-    )
-
-
-def _event_out(event: Event) -> tuple[object, ...]:
-    signed = event.signed
-    return (
-        event.device_id,
-        content_id(event),
-        event.device,
-        event.counter,
-        event.observed_at_ms,
-        event.kind,
-        msgspec.json.encode(event.facts).decode(),
-        msgspec.json.encode(event.not_billable).decode(),
-        event.protocol,
-        event.evidence,
-        signed.content,
-        signed.signature_der,
-        signed.curve.value,
-        signed.digest,
-    )
-
-
-def _event_in(row: tuple) -> Event:
-    device, counter, at, kind, facts, refusals, protocol, record, *signed = row
-    content, signature, curve, digest = signed
-    return Event(
-        device,
-        counter,
-        at,
-        kind,
-        msgspec.json.decode(facts),
-        record,
-        Signed(content, signature, Curve(curve), digest),
-        protocol,
-        tuple(msgspec.json.decode(refusals)),
-    )
 
 
 def _rejected_out(at: int, message: Message, rejected: Rejected) -> tuple[object, ...]:

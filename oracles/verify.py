@@ -11,18 +11,28 @@ from .types import Doubt, KeyRing
 
 
 def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[Doubt | None]:
-    """One answer per event, in order: None where it is genuine, else why it is not believed.
+    """One answer per newly arrived event, in order: None where it is genuine, else why it is not
+    believed.
 
     CURVE_NOT_SETTLED comes first, since no registry on chain can hold such a key: the record may be
     genuine and still can never settle. Then the key's own state, then the signature.
+
+    Once a compromise is declared for a device nothing that arrives is believed any more, whatever
+    time it states: a thief can date back. What was taken before the declaration stays, and is
+    judged by the key of its time. The price: a record of before the compromise that arrives after
+    the declaration is lost, also one that an oracle lacks for an older claim.
     """
-    return [_doubt(event, keyring) for event in events]
+    devices = {event.device_id for event in events}
+    stolen = {device for device in devices if keyring.compromised_since(device) is not None}
+    return [_doubt(event, keyring, stolen) for event in events]
 
 
-def _doubt(event: Event, keyring: KeyRing) -> Doubt | None:
+def _doubt(event: Event, keyring: KeyRing, stolen: set[bytes]) -> Doubt | None:
     if not event.signed.curve.settles:
         return Doubt.CURVE_NOT_SETTLED
     key = keyring.key_at(event.device_id, event.observed_at_ms // 1000)
     if isinstance(key, Doubt):
         return key
+    if event.device_id in stolen:
+        return Doubt.DEVICE_COMPROMISED
     return None if genuine(event.signed, key) else Doubt.SIGNATURE_FORGED
