@@ -34,6 +34,9 @@ class Doubt(StrEnum):
     DEVICE_COMPROMISED = "device_compromised"  # declared so: nothing new of it is believed
     KEY_EXPIRED = "key_expired"
     CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send what it cites first, then again
+    FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
+    CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
+    ABOVE_TAP_LIMIT = "above_tap_limit"
     TWO_PLACES = "two_places"  # the device was elsewhere at that time: it has a clone
     # a claim
     EVIDENCE_MISSING = "evidence_missing"
