@@ -5,8 +5,7 @@ import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Traits} from "../libraries/Traits.sol";
 
-/// @title Energy by the meter's register, charged by cumulative rounding so that no rounding
-/// drifts.
+/// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
 /// @notice Registers and energy are mWh, times Unix seconds, prices token minor units per kWh.
 /// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
 /// uint64 rolloverAt). A register that reaches `rolloverAt` begins at zero again; 0: it never does.
@@ -103,17 +102,9 @@ contract MeteredEnergy is IProduct {
 
     function refusalName(uint8 refusal) external pure returns (string memory) {
         string[11] memory names = [
-            "Priced",
-            "OverLimit",
-            "FactsMalformed",
-            "RegisterBackwards",
-            "RegisterDiscontinuous",
-            "EnergyAboveRegister",
-            "EnergyIncomplete",
-            "TimeBackwards",
-            "FuseExceeded",
-            "KindUnexpected",
-            "DeviceNotActive"
+            "Priced", "OverLimit", "FactsMalformed", "RegisterBackwards", "RegisterDiscontinuous",
+            "EnergyAboveRegister", "EnergyIncomplete", "TimeBackwards", "FuseExceeded",
+            "KindUnexpected", "DeviceNotActive"
         ];
         return refusal < names.length ? names[refusal] : "";
     }
@@ -125,9 +116,7 @@ contract MeteredEnergy is IProduct {
         if (!sound) revert TermsMalformed(terms);
         // effect
         termsOf[agreement] = agreed;
-        stateOf[agreement] = State({
-            register: agreed.startRegister, total: 0, time: 0, ahead: 0, stage: Stage.Open
-        });
+        stateOf[agreement] = State(agreed.startRegister, 0, 0, 0, Stage.Open);
     }
 
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
@@ -160,17 +149,13 @@ contract MeteredEnergy is IProduct {
         stateOf[quote.agreement] = _after(state, facts, uint64(uint256(total)), int80(ahead));
         // event
         if (charged < facts.energy) {
-            emit LateEnergyCut(
-                quote.agreement, uint64(facts.energy), uint64(uint256(charged))
-            );
+            emit LateEnergyCut(quote.agreement, uint64(facts.energy), uint64(uint256(charged)));
         }
         return (int48(amount), Answer.Priced);
     }
 
     function _after(State memory state, Facts memory facts, uint64 total, int80 ahead)
-        private
-        pure
-        returns (State memory next)
+        private pure returns (State memory next)
     {
         next = State(state.register, total, state.time, ahead, state.stage);
         if (facts.kind == Kind.Late) return next;
@@ -182,9 +167,7 @@ contract MeteredEnergy is IProduct {
 
     /// What the claim charges (mWh, below zero for a credit), and what is charged ahead after it.
     function _judge(Terms memory terms, State memory state, Facts memory facts)
-        private
-        pure
-        returns (Answer, int256 charged, int256 ahead)
+        private pure returns (Answer, int256 charged, int256 ahead)
     {
         uint256 end = terms.rolloverAt;
         if (end != 0 && (facts.fromRegister >= end || facts.toRegister >= end)) {
@@ -199,14 +182,11 @@ contract MeteredEnergy is IProduct {
 
     /// Every step of the register is charged, so the claim begins where the last one ended.
     function _judgeContinuous(Terms memory terms, State memory state, Facts memory facts)
-        private
-        pure
-        returns (Answer, int256, int256)
+        private pure returns (Answer, int256, int256)
     {
         if (_anchored(terms, state) && facts.fromRegister != state.register) {
-            bool below = facts.fromRegister < state.register;
-            Answer which = below ? Answer.RegisterBackwards : Answer.RegisterDiscontinuous;
-            return (which, 0, 0);
+            if (facts.fromRegister < state.register) return (Answer.RegisterBackwards, 0, 0);
+            return (Answer.RegisterDiscontinuous, 0, 0);
         }
         (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
         if (facts.kind == Kind.Exchanged) {
@@ -223,9 +203,7 @@ contract MeteredEnergy is IProduct {
 
     /// Only what lies between a begin and an end is charged; the rest passes by uncharged.
     function _judgeSessions(Terms memory terms, State memory state, Facts memory facts)
-        private
-        pure
-        returns (Answer, int256, int256)
+        private pure returns (Answer, int256, int256)
     {
         if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
         int256 gap;
@@ -247,9 +225,7 @@ contract MeteredEnergy is IProduct {
     /// Charged as far as the register rose by without a charge: the claims that followed may have
     /// used that up, which no oracle can know beforehand, so it cuts and does not refuse.
     function _judgeLate(Terms memory terms, State memory state, Facts memory facts)
-        private
-        pure
-        returns (Answer, int256 charged, int256)
+        private pure returns (Answer, int256 charged, int256)
     {
         (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
         if (!forwards) return (Answer.RegisterBackwards, 0, 0);
@@ -261,9 +237,7 @@ contract MeteredEnergy is IProduct {
 
     /// No more than the register rose by, and no more than the fuse lets through.
     function _fair(Terms memory terms, Facts memory facts, int256 rise)
-        private
-        pure
-        returns (Answer)
+        private pure returns (Answer)
     {
         if (facts.energy < 0) return Answer.FactsMalformed;
         if (facts.energy > rise) return Answer.EnergyAboveRegister;
@@ -278,9 +252,7 @@ contract MeteredEnergy is IProduct {
 
     /// What the register rose by between two readings, the way round where it began anew.
     function _counted(Terms memory terms, uint64 from, uint64 to)
-        private
-        pure
-        returns (bool forwards, int256)
+        private pure returns (bool forwards, int256)
     {
         int256 rise = int256(uint256(to)) - int256(uint256(from));
         if (rise < 0) rise += int256(uint256(terms.rolloverAt));
@@ -289,9 +261,7 @@ contract MeteredEnergy is IProduct {
 
     /// One mWh is 3.6 watt-seconds; `rise` is not below zero.
     function _fits(Terms memory terms, int256 rise, uint40 from, uint40 to)
-        private
-        pure
-        returns (bool)
+        private pure returns (bool)
     {
         uint256 duration = uint256(to) - from + GRACE_SECONDS;
         return uint256(rise) * 36 <= uint256(terms.fuseWatts) * duration * 10;
@@ -308,9 +278,9 @@ contract MeteredEnergy is IProduct {
         bool sound = (word[0] | word[3] | word[4]) <= type(uint64).max
             && word[1] <= type(uint32).max && word[1] != 0 && word[2] <= 1
             && (word[4] == 0 || word[3] < word[4]);
-        terms = Terms(
-            uint64(word[0]), uint32(word[1]), word[2] == 1, uint64(word[3]), uint64(word[4])
-        );
+        (terms.pricePerKwh, terms.fuseWatts) = (uint64(word[0]), uint32(word[1]));
+        (terms.continuous, terms.startRegister) = (word[2] == 1, uint64(word[3]));
+        terms.rolloverAt = uint64(word[4]);
         return (sound, terms);
     }
 
@@ -322,14 +292,9 @@ contract MeteredEnergy is IProduct {
             && int64(int256(word[2])) == int256(word[2])
             && (word[3] | word[4]) <= type(uint40).max && word[5] <= uint8(type(Kind).max);
         if (!sound) return (false, facts);
-        facts = Facts(
-            uint64(word[0]),
-            uint64(word[1]),
-            int64(int256(word[2])),
-            uint40(word[3]),
-            uint40(word[4]),
-            Kind(word[5])
-        );
+        (facts.fromRegister, facts.toRegister) = (uint64(word[0]), uint64(word[1]));
+        (facts.energy, facts.kind) = (int64(int256(word[2])), Kind(word[5]));
+        (facts.fromTime, facts.toTime) = (uint40(word[3]), uint40(word[4]));
         return (true, facts);
     }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,47 +11,78 @@ from device_adapters.types import Rejected
 from oracles.types import Doubt
 
 
+class Kind(IntEnum):
+    """What a claim's last reading is, as `MeteredEnergy.Kind` numbers it."""
+
+    ACTUAL = 0
+    ESTIMATED = 1  # a substitute value: charged ahead of the meter, corrected by the next actual
+    EXCHANGED = 2  # to_register is where the new meter begins
+    LATE = 3  # a stretch that claims had passed by
+
+
 class EnergyTerms(NamedTuple):
-    """abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister)."""
+    """abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
+    uint64 rolloverAt): token minor units, watts, mWh; a rollover of 0: the register has none."""
 
     price_per_kwh: int
     fuse_watts: int
     continuous: bool = False
     start_register: int = 0
+    rollover_at: int = 0
 
 
 class EnergyFacts(NamedTuple):
-    """Registers and energy in mWh (uint64 each), times in Unix seconds (uint40): five ABI words."""
+    """abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
+    uint40 toTime, uint8 kind): registers and energy in mWh, times in Unix seconds. The energy
+    is what is new to the charge: below zero where an estimate was too high."""
 
     from_register: int
     to_register: int
     energy: int
     from_time: int
     to_time: int
+    kind: int = Kind.ACTUAL
 
 
-_TERMS_BITS = (64, 32, 1, 64)
-_FACTS_BITS = (64, 64, 64, 40, 40)
+_TERMS_BITS = (64, 32, 1, 64, 64)
+_FACTS_BITS = (64, 64, 64, 40, 40, 8)
+_ENERGY = 2  # the one signed word
 
 
 def encode_terms(terms: EnergyTerms) -> bytes:
-    return _pack(terms, _TERMS_BITS)
+    raw = _pack(terms, _TERMS_BITS)
+    decode_terms(raw)
+    return raw
 
 
 @lru_cache(maxsize=4096)
 def decode_terms(raw: bytes) -> EnergyTerms:
-    price, fuse, continuous, start = _unpack(raw, _TERMS_BITS)
+    price, fuse, continuous, start, rollover = _unpack(raw, _TERMS_BITS)
     if not fuse:
         raise Rejected(Doubt.FACTS_MALFORMED, "terms without a fuse rating", raw)
-    return EnergyTerms(price, fuse, bool(continuous), start)
+    if rollover and start >= rollover:
+        raise Rejected(Doubt.FACTS_MALFORMED, "a start register beyond the rollover", raw)
+    return EnergyTerms(price, fuse, bool(continuous), start, rollover)
 
 
 def encode_facts(facts: EnergyFacts) -> bytes:
-    return _pack(facts, _FACTS_BITS)
+    words = list(facts)
+    if not -(1 << 63) <= facts.energy < 1 << 63:
+        raise Rejected(Doubt.FACTS_MALFORMED, f"{facts.energy} mWh is beyond 64 bits")
+    words[_ENERGY] = 0
+    raw = _pack(words, _FACTS_BITS)
+    energy = facts.energy.to_bytes(32, "big", signed=True)
+    return raw[: 32 * _ENERGY] + energy + raw[32 * (_ENERGY + 1) :]
 
 
 def decode_facts(raw: bytes) -> EnergyFacts:
-    return EnergyFacts(*_unpack(raw, _FACTS_BITS))
+    at = 32 * _ENERGY
+    energy = int.from_bytes(raw[at : at + 32], "big", signed=True)
+    values = list(_unpack(raw[:at] + bytes(32) + raw[at + 32 :], _FACTS_BITS))
+    if not -(1 << 63) <= energy < 1 << 63 or values[-1] not in tuple(Kind):
+        raise Rejected(Doubt.FACTS_MALFORMED, "no energy of 64 bits, or no kind", raw)
+    values[_ENERGY] = energy
+    return EnergyFacts(*values)
 
 
 def _pack(values: Sequence[int], bits: Sequence[int]) -> bytes:
