@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
 
 import pytest  # noqa: E402
 
+from scripts.testnet import Testnet  # noqa: E402
 from scripts.with_ape import CHAIN_HOST, chain_for_ape, prepare  # noqa: E402
 
 
@@ -41,6 +42,16 @@ def artifacts():
 
     cache = ROOT / ".build" / "contracts"
     return {**build(ROOT, cache), **build(ROOT, cache, "tests/contracts/sources")}
+
+
+@pytest.fixture(scope="module", params=["osaka", "prague"])
+def fork(request, artifacts, tmp_path_factory):
+    """A deployed rail on a chain with the P-256 precompile, then on one without (forks.Fork)."""
+    from forks import Fork
+
+    journal = tmp_path_factory.mktemp(request.param) / "journal.json"
+    with Testnet(hardfork=request.param) as chain:
+        yield Fork(request.param, chain, artifacts, journal)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from device_keys import DeviceSigner
 from eth_abi import decode, encode
 from eth_account import Account
 from ethpm_types import ContractType
+from settled import Settlement, arguments, plain_payee
 from web3 import Web3
 
-from oracles import merkle
 from oracles.attest import claim_hash, digest_of, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
@@ -29,23 +29,20 @@ FUSE = 22_000  # watts
 DOMAINS = (1, 1, 2, 3)
 ORACLE_KEYS = [bytes([9]) * 31 + bytes([i]) for i in range(1, 8)]
 DEVICE = Web3.keccak(text="EVSE-1")
+MORE = [Web3.keccak(text=f"more-{index}") for index in range(8)]
 ACCOUNT = Web3.keccak(text="account of the payee")
-NOBODY = "0x" + "00" * 20
 NONE = bytes(32)
-REFUSALS = (
-    "None", "UnknownAgreement", "WrongProduct", "NotLive", "Expired", "SequenceUnexpected",
-    "CountersReplayed", "CountersMalformed", "DomainMissing", "CapExceeded", "EscrowShort",
-    "Unsorted",
-)  # fmt: skip
 
 
-def terms(price=PRICE, fuse=FUSE, continuous=False, start=0) -> bytes:
-    return encode(["uint64", "uint32", "bool", "uint64"], [price, fuse, continuous, start])
+def terms(price=PRICE, fuse=FUSE, continuous=False, start=0, rollover=0) -> bytes:
+    kinds = ["uint64", "uint32", "bool", "uint64", "uint64"]
+    return encode(kinds, [price, fuse, continuous, start, rollover])
 
 
-def facts(start, end, begin, finish, energy=None) -> bytes:
+def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
+    kinds = ["uint64", "uint64", "int64", "uint40", "uint40", "uint8"]
     counted = end - start if energy is None else energy
-    return encode(["uint64"] * 3 + ["uint40"] * 2, [start, end, counted, begin, finish])
+    return encode(kinds, [start, end, counted, begin, finish, kind])
 
 
 class Stage:
@@ -58,22 +55,27 @@ class Stage:
         cast = ape.accounts.test_accounts
         self.steward, self.guardian, self.gateway, self.registrar = (cast[i] for i in range(4))
         self.payer, self.payee, self.owner, self.stranger = (cast[i] for i in range(4, 8))
+        self.warden = cast[8]
+        self.payee_of = plain_payee  # of a claim whose agreement names no payee
         self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
         members = [_address(key) for key in self.oracles]
-        self.registry = self.deploy("DeviceRegistry", self.registrar)
+        self.registry = self.deploy("DeviceRegistry", self.registrar, self.warden)
         self.committee = self.deploy("OracleCommittee", self.steward, members, DOMAINS, 2)
         self.token = self.deploy("EuroToken", self.gateway)
         self.rail = self.deploy_rail(self.committee, self.registry)
-        self.product = self.deploy("MeteredEnergy", self.rail)
-        self.rail.allowProduct(self.product, True, sender=self.steward)
+        self.product = self.add_product("MeteredEnergy")
         self.key = DeviceSigner.p256(7)
         self.enrol(DEVICE, self.key)
+        for index, device in enumerate(MORE):
+            self.enrol(device, DeviceSigner.p256(1_000 + index))
+        self.wait(30 * DAY)  # claims speak of days on which the devices were enrolled
         self.agreement = self.open(self.mandate())
         self.mint(100 * EURO, self.agreement)
         self.reset()
 
     def reset(self) -> None:
         """Begins a test's clock (Ape undoes what a test did on chain)."""
+        self._spare = iter(MORE)
         self.now0 = ape.chain.pending_timestamp
 
     # --- contracts
@@ -90,6 +92,12 @@ class Stage:
     def deploy_rail(self, committee: Any, registry: Any) -> Any:
         return self.deploy("PaymentRail", self.steward, self.guardian, self.token, committee,
                            registry)
+
+    def add_product(self, name: str, *args: Any) -> Any:
+        """Deploys a product, and the steward allows it."""
+        product = self.deploy(name, self.rail, self.registry, *args)
+        self.rail.allowProduct(product, True, sender=self.steward)
+        return product
 
     def refusal(self, method: Any, *args: Any, sender: Any) -> str:
         """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
@@ -127,14 +135,17 @@ class Stage:
 
     # --- devices and agreements
 
-    def enrol(self, device: bytes, key: DeviceSigner, owner: Any = None) -> None:
-        self.registry.enrol(*self.enrolment(device, key, owner), sender=self.registrar)
+    def enrol(self, device: bytes, key: DeviceSigner, owner: Any = None,
+              expires_at: int = 0) -> None:
+        self.registry.enrol(*self.enrolment(device, key, owner, expires_at),
+                            sender=self.registrar)
 
-    def enrolment(self, device: bytes, key: DeviceSigner, owner: Any = None) -> list[Any]:
+    def enrolment(self, device: bytes, key: DeviceSigner, owner: Any = None,
+                  expires_at: int = 0) -> list[Any]:
         owner = owner or self.owner
         digest = key.enrolment(self.registry.address, device, owner.address)
         return [device, key.curve, key.x, key.y, owner, Web3.keccak(text="type approval"),
-                *key.sign(digest)]
+                expires_at, *key.sign(digest)]
 
     def mandate(self, **changes: Any) -> Mandate:
         plain = Mandate(
@@ -159,10 +170,8 @@ class Stage:
     def agreements(self, count: int, **changes: Any) -> list[bytes]:
         """More agreements, each on a device of its own, in ascending order, each funded."""
         made = []
-        for index in range(count):
-            device = Web3.keccak(text=f"more-{self.now}-{index}")
-            self.enrol(device, DeviceSigner.p256(1_000 + index))
-            made.append(self.open(self.mandate(device=device, **changes)))
+        for _ in range(count):
+            made.append(self.open(self.mandate(**{"device": next(self._spare), **changes})))
             self.mint(10 * EURO, made[-1])
         return sorted(made)
 
@@ -191,8 +200,9 @@ class Stage:
                            (committee or self.committee).address)
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
 
-    def settle(self, *claims: Claim, keys: list[bytes] | None = None) -> Settlement:
-        batch = self.batch(*claims)
+    def settle(self, *claims: Claim, keys: list[bytes] | None = None,
+               product: Any = None) -> Settlement:
+        batch = self.batch(*claims, product=product)
         receipt = self.rail.settle(arguments(batch), self.attest(batch, keys),
                                    sender=self.stranger)
         return Settlement(self, batch, receipt)
@@ -211,67 +221,9 @@ class Stage:
 
     def assert_conserved(self) -> None:
         """No value appears or vanishes: the sums, the balances and the supply say the same."""
-        escrow, pending, withdrawable, frozen, _ = self.rail.totals()
+        escrow, pending, withdrawable, frozen, _, _ = self.rail.totals()
         held = self.token.balanceOf(self.rail)
         assert escrow + pending + withdrawable + frozen == held
-
-
-class Settlement:
-    """What one settlement said, and the proofs that follow from it."""
-
-    def __init__(self, stage: Stage, batch: Batch, receipt: Any) -> None:
-        event = next(log for log in receipt.events if log.event_name == "Settled")
-        self.receipt, self.batch, self.gas = receipt, batch, receipt.gas_used
-        self.number, self.root = event.settlement, bytes(event.root)
-        packed = bytes(event.outcomes)
-        rows = [packed[at : at + 7] for at in range(0, len(packed), 7)]
-        self.amounts = [int.from_bytes(row[:6], "big") for row in rows]
-        self.refusals = [row[6] for row in rows]
-        self.outcomes = [
-            self._outcome(stage, claim, amount, refusal, event.settledAt)
-            for claim, amount, refusal in zip(
-                batch.claims, self.amounts, self.refusals, strict=True
-            )
-        ]
-        self.leaves = [outcome_leaf(outcome) for outcome in self.outcomes]
-
-    @staticmethod
-    def _outcome(stage: Stage, claim: Claim, amount: int, refusal: int, at: int) -> tuple:
-        payment = payment_id(claim.agreement, claim.sequence)
-        if refusal:
-            return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
-        _, payee, _, _, _, _, window, _ = stage.rail.agreementTerms(claim.agreement)
-        return (payment, claim_hash(claim), payee, amount, 0, at + window)
-
-    @property
-    def named(self) -> list[str]:
-        return [REFUSALS[r] if r < 100 else f"product {r - 100}" for r in self.refusals]
-
-    @property
-    def release_at(self) -> int:
-        return self.outcomes[0][5]
-
-    def dispute(self, index: int = 0) -> list[Any]:
-        """The arguments of `dispute` for one of the claims."""
-        claim = self.batch.claims[index]
-        return [claim.agreement, claim.sequence, self.outcomes[index], self.root,
-                merkle.path(self.leaves, index)]
-
-
-def arguments(batch: Batch) -> tuple[Any, ...]:
-    """A batch as the contract takes it."""
-    rows = [(c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
-            for c in batch.claims]
-    return (batch.product, rows)
-
-
-def payment_id(agreement: bytes, sequence: int) -> bytes:
-    return bytes(Web3.keccak(agreement + sequence.to_bytes(32, "big")))
-
-
-def outcome_leaf(outcome: tuple) -> bytes:
-    kinds = ["bytes32", "bytes32", "address", "uint48", "uint8", "uint32"]
-    return bytes(Web3.keccak(Web3.keccak(encode(kinds, outcome))))
 
 
 def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:

@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from stage import DOMAINS, NOBODY, ORACLE_KEYS, _address
+from settled import NOBODY, arguments
+from stage import DOMAINS, ORACLE_KEYS, _address
 
 from oracles.attest import claim_hash
 from oracles.quorum import quorum
@@ -55,10 +56,9 @@ def test_quorum__enough_signatures_of_one_domain__reverts(stage):
     members = [_address(key) for key in stage.oracles]
     committee = stage.deploy("OracleCommittee", stage.steward, members, [1, 1, 1, 2], 2)
     rail = stage.deploy_rail(committee, stage.registry)
-    product = stage.deploy("MeteredEnergy", rail)
+    product = stage.deploy("MeteredEnergy", rail, stage.registry)
     rail.allowProduct(product, True, sender=stage.steward)
     batch = stage.batch(stage.claim(), rail=rail, product=product)
-    from stage import arguments
 
     def found(keys):
         signatures = stage.attest(batch, keys, committee=committee)
@@ -83,7 +83,7 @@ def test_replay__signatures_for_another_context__move_nothing(stage, batch):
     twin_rail = stage.deploy_rail(stage.committee, stage.registry)
     members = [_address(key) for key in stage.oracles]
     twin_committee = stage.deploy("OracleCommittee", stage.steward, members, DOMAINS, 2)
-    twin_product = stage.deploy("MeteredEnergy", stage.rail)
+    twin_product = stage.deploy("MeteredEnergy", stage.rail, stage.registry)
     other_claim = stage.batch(replace(batch.claims[0], last_counter=18))
     cases = {
         "chain": stage.attest(batch, chain_id=1),

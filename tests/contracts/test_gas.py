@@ -14,7 +14,8 @@ from __future__ import annotations
 import pytest
 from device_keys import DeviceSigner
 from eth_account import Account
-from stage import DAY, EURO, HOUR, KWH, NONE, arguments, facts, terms
+from settled import arguments
+from stage import DAY, EURO, HOUR, KWH, NONE, facts, terms
 from web3 import Web3
 
 from oracles.attest import batch_digest, sign
@@ -57,8 +58,8 @@ class Rail:
         device, key = Web3.keccak(index + 1), DeviceSigner.p256(index + 1)
         registry, rail = self.at["DeviceRegistry"].address, self.at["PaymentRail"].address
         proof = key.sign(key.enrolment(registry, device, payee))
-        self.send("DeviceRegistry", "enrol", device, key.curve, key.x, key.y, payee, NONE, *proof,
-                  sender=self.plan.registrar)
+        self.send("DeviceRegistry", "enrol", device, key.curve, key.x, key.y, payee, NONE, 0,
+                  *proof, sender=self.plan.registrar)
         mandate = Mandate(
             self.payer.address, payee, device, self.at["MeteredEnergy"].address, 50 * EURO, 30,
             DAY, self.start + 90 * DAY, 0, 0, device, terms(),
@@ -89,7 +90,7 @@ class Rail:
     def claim(self, agreement: bytes) -> Claim:
         self.sequence[agreement] += 1
         n = self.sequence[agreement]
-        begin = self.start - 10 * DAY + n * HOUR
+        begin = self.start + n * HOUR  # all were enrolled within the first hour
         row = facts(n * KWH, (n + 1) * KWH, begin, begin + HOUR)
         return Claim(agreement, n, 2 * n, 2 * n + 1, Web3.keccak(text="evidence"), row)
 

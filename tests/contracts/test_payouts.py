@@ -21,7 +21,8 @@ pause
 from __future__ import annotations
 
 import pytest
-from stage import ACCOUNT, CENT, DAY, EURO, NONE, PRICE, payment_id
+from settled import payment_id
+from stage import ACCOUNT, CENT, DAY, EURO, NONE, PRICE
 
 
 def settled(stage, kwh=10):

@@ -16,7 +16,8 @@ from __future__ import annotations
 import pytest
 from device_keys import K1, P256, P256_N, DeviceSigner, rotation, word
 from eth_abi import decode, encode
-from stage import DAY, DEVICE, NOBODY, NONE
+from settled import NOBODY
+from stage import DAY, DEVICE, NONE
 from web3 import Web3
 
 from orchestrator.edges.chain.deployment import deploy

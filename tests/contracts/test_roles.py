@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import pytest
 from device_keys import DeviceSigner
+from settled import plain_facts
 from stage import ACCOUNT, DAY, DEVICE, EURO, _address
 
-ROLES = ("steward", "guardian", "gateway", "registrar", "payer", "payee", "owner", "stranger")
+ROLES = ("steward", "guardian", "gateway", "registrar", "warden", "payer", "payee", "owner",
+         "stranger")
 ANYONE = set(ROLES)
 FRESH = b"\6" * 32
 
@@ -26,7 +28,8 @@ def table(stage):
         (rail, "pause", [], {"guardian"}, "NotGuardian"),
         (rail, "unpause", [], {"steward"}, "NotSteward"),
         (rail, "close", [stage.agreement], {"payer", "owner"}, "NotParty"),
-        (rail, "reclaim", [stage.over], {"payer"}, "NotParty"),
+        (rail, "reclaim", [stage.over], ANYONE, ""),
+        (rail, "repay", [1], {"payee"}, "NothingDue"),
         (rail, "onMint", [stage.agreement, EURO], set(), "NotToken"),
         (rail, "dispute", stage.open_dispute, {"payer"}, "NotParty"),
         (rail, "concede", [stage.disputed], {"payee"}, "NotParty"),
@@ -39,11 +42,11 @@ def table(stage):
         (stage.committee, "seat", [member, 1], {"steward"}, "NotSteward"),
         (stage.committee, "unseat", [_address(stage.oracles[0])], {"steward"}, "NotSteward"),
         (registry, "enrol", enrolment, {"registrar"}, "NotRegistrar"),
-        (registry, "suspend", [DEVICE], {"registrar", "owner"}, "NotInCharge"),
+        (registry, "suspend", [DEVICE], {"registrar", "owner", "warden"}, "NotInCharge"),
         (registry, "resume", [stage.idle], {"registrar"}, "NotRegistrar"),
         (registry, "revoke", [DEVICE], {"registrar", "owner"}, "NotInCharge"),
         (registry, "declareCompromised", [DEVICE, 5], {"registrar", "owner"}, "NotInCharge"),
-        (stage.product, "open", [FRESH, b""], set(), "NotTheRail"),
+        (stage.product, "open", [FRESH, DEVICE, b""], set(), "NotTheRail"),
         (stage.product, "price", [[]], set(), "NotTheRail"),
     ]
 
@@ -55,6 +58,15 @@ BY_SIGNATURE = {
     "transfer", "transferFrom", "permit", "transferWithAuthorization", "receiveWithAuthorization",
     "cancelAuthorization",
 }  # fmt: skip
+
+
+def owe(stage):
+    """The payee owes two cents to an agreement, and lets the rail take them."""
+    plain = stage.add_product("PlainProduct", 0)
+    (mine,) = stage.agreements(1, product=plain.address, window=90 * DAY)
+    stage.settle(stage.claim(mine, facts=plain_facts(-2)), product=plain)
+    stage.mint(2, to=stage.payee)
+    stage.token.approve(stage.rail, 2, sender=stage.payee)
 
 
 @pytest.fixture
@@ -69,6 +81,7 @@ def busy(stage):
     stage.enrol(stage.idle, DeviceSigner.p256(62))
     stage.registry.suspend(stage.idle, sender=stage.registrar)
     stage.rail.close(over, sender=stage.payer)
+    owe(stage)
     stage.wait(DAY)
     stage.rail.release(stage.payee, [paid.release_at], sender=stage.stranger)
     short = stage.mandate(device=b"\x08" * 32, expiry=stage.now + DAY)

@@ -19,7 +19,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from stage import DAY, DEVICE, EURO, HOUR, KWH, NONE, PRICE, arguments, facts, terms
+from settled import arguments
+from stage import DAY, DEVICE, EURO, HOUR, KWH, NONE, PRICE, facts, terms
 
 from oracles import merkle
 
@@ -271,7 +272,7 @@ def test_metered_energy__bad_terms__cannot_be_agreed(stage, raw):
 
 def test_metered_energy__called_by_another_than_the_rail__refuses(stage):
     for sender in (stage.steward, stage.guardian, stage.gateway, stage.payer, stage.stranger):
-        assert stage.refusal(stage.product.open, DEVICE, terms(), sender=sender) == "NotTheRail"
+        assert stage.refusal(stage.product.open, DEVICE, DEVICE, terms(), sender=sender) == "NotTheRail"
         assert stage.refusal(stage.product.price, [], sender=sender) == "NotTheRail"
 
 

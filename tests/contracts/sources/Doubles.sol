@@ -39,12 +39,12 @@ contract TaxedToken is ERC20("taxed", "TAX") {
 
 /// A product that answers as it is told, or calls back into the rail.
 contract RogueProduct is IProduct {
-    uint48 private amount;
+    int48 private amount;
     bool private short;
     address private target;
     bytes private payload;
 
-    function tell(uint48 amount_, bool short_, address target_, bytes calldata payload_) external {
+    function tell(int48 amount_, bool short_, address target_, bytes calldata payload_) external {
         (amount, short, target, payload) = (amount_, short_, target_, payload_);
     }
 
@@ -56,7 +56,11 @@ contract RogueProduct is IProduct {
         return "";
     }
 
-    function open(bytes32, bytes calldata) external {}
+    function traits() external pure returns (uint8) {
+        return 0;
+    }
+
+    function open(bytes32, bytes32, bytes calldata) external {}
 
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
         if (target != address(0)) {
@@ -70,6 +74,47 @@ contract RogueProduct is IProduct {
         prices = new Price[](short ? quotes.length - 1 : quotes.length);
         for (uint256 i; i < prices.length; ++i) {
             prices[i].amount = amount;
+        }
+    }
+}
+
+/// A product whose facts are its answer, abi.encode(int48 amount, address payee); it keeps what the
+/// rail told it.
+contract PlainProduct is IProduct {
+    struct Told {
+        bytes32 device;
+        uint48 limit;
+        bool late;
+    }
+
+    uint8 public immutable traits;
+    mapping(bytes32 agreement => bytes32 device) public openedFor;
+    mapping(bytes32 agreement => Told) public told;
+
+    constructor(address, address, uint8 traits_) {
+        traits = traits_;
+    }
+
+    function name() external pure returns (string memory) {
+        return "plain";
+    }
+
+    function refusalName(uint8 refusal) external pure returns (string memory) {
+        return refusal == 1 ? "OverLimit" : "";
+    }
+
+    function open(bytes32 agreement, bytes32 device, bytes calldata) external {
+        openedFor[agreement] = device;
+    }
+
+    function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
+        prices = new Price[](quotes.length);
+        for (uint256 i; i < quotes.length; ++i) {
+            Quote calldata quote = quotes[i];
+            (int48 amount, address payee) = abi.decode(quote.facts, (int48, address));
+            bool over = amount > int256(uint256(quote.limit));
+            prices[i] = over ? Price(0, 1, address(0)) : Price(amount, 0, payee);
+            told[quote.agreement] = Told(quote.device, quote.limit, quote.late);
         }
     }
 }

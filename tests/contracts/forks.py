@@ -1,0 +1,127 @@
+"""A deployed rail on a chain of its own, on a hardfork of one's choice; no Ape, so no step traces.
+
+The fixture `fork` (conftest.py) runs a test twice: on "osaka", whose chain has the EIP-7951
+precompile, and on "prague", whose chain answers nothing at 0x100. What a contract says of a
+signature must not depend on it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from device_keys import DeviceSigner
+from web3 import Web3
+from web3.contract import Contract
+
+from orchestrator.edges.chain.deployment import deploy
+from scripts.deploy import development_plan
+from scripts.testnet import TX_GAS_LIMIT, Testnet
+
+HARDFORKS = ("osaka", "prague")
+PRECOMPILE = "0x" + "100".zfill(40)
+ENDORSEMENT = Web3.keccak(text="type approval")
+
+
+class Fork:
+    """One chain and what was deployed on it, by contract name in `at`.
+
+    hardfork: "osaka" or "prague". send, create and ask take a contract's name (or a Contract);
+    accounts are addresses of the development mnemonic, which the chain signs for.
+    """
+
+    def __init__(self, hardfork: str, chain: Testnet, artifacts: dict[str, Any],
+                 journal: Path) -> None:
+        self.hardfork, self.chain, self.artifacts = hardfork, chain, artifacts
+        self.plan = development_plan()
+        self.web3 = Web3(Web3.HTTPProvider(chain.url))
+        self.deployment = deploy(chain.url, artifacts, self.plan, journal)
+        self.at = {name: self.contract(name, address)
+                   for name, address in self.deployment.addresses.items()}
+        self._errors = dict(_selectors(artifacts))
+
+    @property
+    def has_precompile(self) -> bool:
+        return self.hardfork == "osaka"
+
+    @property
+    def now(self) -> int:
+        return self.web3.eth.get_block("latest")["timestamp"]
+
+    def contract(self, name: str, address: str) -> Contract:
+        return self.web3.eth.contract(address=address, abi=self.artifacts[name].abi)
+
+    def create(self, name: str, *args: Any, sender: str | None = None) -> Contract:
+        """Deploys one more contract (a product with a test account as its rail, say)."""
+        made = self.artifacts[name]
+        factory = self.web3.eth.contract(abi=made.abi, bytecode=made.bytecode)
+        data = factory.constructor(*args).data_in_transaction
+        receipt = self._mined({"from": sender or self.plan.steward.address, "data": data})
+        assert receipt["status"] == 1, f"{name} was not created"
+        return self.contract(name, receipt["contractAddress"])
+
+    def send(self, contract: str | Contract, function: str, *args: Any, sender: str) -> Any:
+        """The receipt of a call that must succeed; AssertionError with the custom error's name."""
+        call = self._call(contract, function, args, sender)
+        receipt = self._mined(call)
+        assert receipt["status"] == 1, self.refusal(contract, function, *args, sender=sender)
+        return receipt
+
+    def ask(self, contract: str | Contract, function: str, *args: Any,
+            sender: str | None = None) -> Any:
+        """What a function answers; it is called, never mined."""
+        options = {"from": sender} if sender else {}
+        return self._target(contract).functions[function](*args).call(options)
+
+    def refusal(self, contract: str | Contract, function: str, *args: Any, sender: str) -> str:
+        """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
+        try:
+            self.chain.rpc("eth_call", self._call(contract, function, args, sender), "latest")
+        except RuntimeError as error:
+            for selector, (name, _) in self._errors.items():
+                if f"0x{selector.hex()}" in str(error):
+                    return name
+            return str(error)
+        return ""
+
+    def enrol(self, device: bytes, key: DeviceSigner, owner: str, expires_at: int = 0) -> None:
+        """A device with proof of possession, by the plan's registrar."""
+        self.send("DeviceRegistry", "enrol", *self.enrolment(device, key, owner, expires_at),
+                  sender=self.plan.registrar)
+
+    def enrolment(self, device: bytes, key: DeviceSigner, owner: str,
+                  expires_at: int = 0) -> list[Any]:
+        digest = key.enrolment(self.at["DeviceRegistry"].address, device, owner)
+        return [device, key.curve, key.x, key.y, owner, ENDORSEMENT, expires_at, *key.sign(digest)]
+
+    def _target(self, contract: str | Contract) -> Contract:
+        return self.at[contract] if isinstance(contract, str) else contract
+
+    def _call(self, contract: str | Contract, function: str, args: Any,
+              sender: str) -> dict[str, Any]:
+        target = self._target(contract)
+        data = target.encode_abi(function, list(args))
+        return {"from": sender, "to": target.address, "data": data}
+
+    def _mined(self, call: dict[str, Any]) -> Any:
+        digest = self.chain.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
+        return self.web3.eth.wait_for_transaction_receipt(digest, poll_latency=0.01)
+
+
+def _selectors(artifacts: dict[str, Any]):
+    for made in artifacts.values():
+        for entry in made.abi:
+            if entry["type"] == "error":
+                types = [item["type"] for item in entry["inputs"]]
+                signature = f"{entry['name']}({','.join(types)})"
+                yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
+
+
+def outcomes(log: Any) -> list[tuple[int, int]]:
+    """(amount, refusal) of each claim of a decoded `Settled` log."""
+    packed = bytes(log["args"]["outcomes"])
+    return [decode_outcome(packed[at : at + 7]) for at in range(0, len(packed), 7)]
+
+
+def decode_outcome(row: bytes) -> tuple[int, int]:
+    return int.from_bytes(row[:6], "big", signed=True), row[6]

@@ -1,0 +1,90 @@
+"""What a settlement said: amounts, refusals, outcomes, and the proofs that follow from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth_abi import decode, encode
+from web3 import Web3
+
+from oracles import merkle
+from oracles.attest import claim_hash
+from oracles.types import Batch, Claim
+
+if TYPE_CHECKING:
+    from stage import Stage
+
+NOBODY = "0x" + "00" * 20
+REFUSALS = (
+    "None", "UnknownAgreement", "WrongProduct", "NotLive", "Expired", "SequenceUnexpected",
+    "CountersReplayed", "CountersMalformed", "DomainMissing", "CapExceeded", "EscrowShort",
+    "Unsorted",
+)  # fmt: skip
+
+
+class Settlement:
+    """What one settlement said, and the proofs that follow from it."""
+
+    def __init__(self, stage: Stage, batch: Batch, receipt: Any) -> None:
+        event = next(log for log in receipt.events if log.event_name == "Settled")
+        self.receipt, self.batch, self.gas = receipt, batch, receipt.gas_used
+        self.number, self.root = event.settlement, bytes(event.root)
+        packed = bytes(event.outcomes)
+        rows = [packed[at : at + 7] for at in range(0, len(packed), 7)]
+        self.amounts = [int.from_bytes(row[:6], "big", signed=True) for row in rows]
+        self.refusals = [row[6] for row in rows]
+        self.outcomes = [
+            self._outcome(stage, claim, amount, refusal, event.settledAt)
+            for claim, amount, refusal in zip(
+                batch.claims, self.amounts, self.refusals, strict=True
+            )
+        ]
+        self.leaves = [outcome_leaf(outcome) for outcome in self.outcomes]
+
+    @staticmethod
+    def _outcome(stage: Stage, claim: Claim, amount: int, refusal: int, at: int) -> tuple:
+        payment = payment_id(claim.agreement, claim.sequence)
+        if refusal:
+            return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
+        _, payee, _, _, _, _, window, _ = stage.rail.agreementTerms(claim.agreement)
+        payee = stage.payee_of(claim) if payee == NOBODY else payee
+        return (payment, claim_hash(claim), payee, amount, 0, at + window if amount >= 0 else 0)
+
+    @property
+    def named(self) -> list[str]:
+        return [REFUSALS[r] if r < 100 else f"product {r - 100}" for r in self.refusals]
+
+    @property
+    def release_at(self) -> int:
+        return self.outcomes[0][5]
+
+    def dispute(self, index: int = 0) -> list[Any]:
+        """The arguments of `dispute` for one of the claims."""
+        claim = self.batch.claims[index]
+        return [claim.agreement, claim.sequence, self.outcomes[index], self.root,
+                merkle.path(self.leaves, index)]
+
+
+def arguments(batch: Batch) -> tuple[Any, ...]:
+    """A batch as the contract takes it."""
+    rows = [(c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
+            for c in batch.claims]
+    return (batch.product, rows)
+
+
+def payment_id(agreement: bytes, sequence: int) -> bytes:
+    return bytes(Web3.keccak(agreement + sequence.to_bytes(32, "big")))
+
+
+def outcome_leaf(outcome: tuple) -> bytes:
+    kinds = ["bytes32", "bytes32", "address", "int48", "uint8", "uint32"]
+    return bytes(Web3.keccak(Web3.keccak(encode(kinds, outcome))))
+
+
+def plain_facts(amount: int, payee: Any = NOBODY) -> bytes:
+    """Facts of the test double PlainProduct: the answer itself. amount: signed minor units."""
+    return encode(["int48", "address"], [amount, str(payee)])
+
+
+def plain_payee(claim: Claim) -> str:
+    return Web3.to_checksum_address(decode(["int48", "address"], claim.facts)[1])

@@ -1,0 +1,241 @@
+"""Amounts below zero: no token moves when they settle; the payee owes them and pays oldest first.
+
+settle
+├── given an amount below zero
+│   ├── it should move no token and leave a debt of the payee to that agreement
+│   └── it should give the period's cap that much room back, never more than was spent
+└── given charges and credits in one batch: each should be booked as if it came alone
+release
+├── given debts and matured money: it should pay the debts first, oldest first, and then the payee
+├── given more debts than money: it should pay a part, and the rest of it by the next release
+└── given 33 debts: it should pay 32 in one call
+repay: by the payee's own tokens, as much as is owed and no more
+dispute: a credit is no payment, there is nothing to freeze
+"""
+
+from __future__ import annotations
+
+import pytest
+from settled import arguments, plain_facts
+from stage import ACCOUNT, CENT, DAY, EURO
+
+from oracles import merkle
+
+PERIOD = 30 * DAY
+
+
+@pytest.fixture
+def plain(stage):
+    """A product that answers what the facts say, with three agreements in ascending order."""
+    stage.plain = stage.add_product("PlainProduct", 0)
+    stage.mine = stage.agreements(3, product=stage.plain.address)
+    stage.sequence = dict.fromkeys(stage.mine, 0)
+    return stage
+
+
+def settle(stage, *amounts: int):
+    """One claim per agreement for the amounts given, in order; None leaves an agreement out."""
+    claims = []
+    for agreement, amount in zip(stage.mine, amounts, strict=False):
+        if amount is not None:
+            stage.sequence[agreement] += 1
+            claims.append(stage.claim(agreement, stage.sequence[agreement],
+                                      facts=plain_facts(amount)))
+    done = stage.settle(*claims, product=stage.plain)
+    assert set(done.named) == {"None"}
+    return done
+
+
+def release(stage, *settlements):
+    stage.wait(DAY)
+    times = [done.release_at for done in settlements]
+    return stage.rail.release(stage.payee, times, sender=stage.stranger)
+
+
+def paid(receipt):
+    return [(bytes(log.agreement), log.amount) for log in receipt.events
+            if log.event_name == "CreditPaid"]
+
+
+def escrow(stage, index):
+    return stage.rail.agreementState(stage.mine[index])[2]
+
+
+def test_credit__settles__as_a_debt_and_moves_no_token(plain):
+    settle(plain, 5 * EURO)
+    before = tuple(plain.rail.totals())
+    done = settle(plain, -2 * EURO)
+    assert done.amounts == [-2 * EURO]
+    assert done.outcomes[0][2:] == (plain.payee, -2 * EURO, 0, 0)  # releaseAt is zero
+    assert plain.rail.settledAt(done.root) == plain.now  # the root that Python computes
+    assert tuple(plain.rail.totals()) == (*before[:5], 2 * EURO)
+    assert plain.rail.owed(plain.payee) == 2 * EURO
+    assert escrow(plain, 0) == 5 * EURO
+    plain.assert_conserved()
+
+
+def test_credit__leaf__is_the_one_that_python_computes(plain):
+    done = settle(plain, -1, 7, -(1 << 47))
+    assert done.amounts == [-1, 7, -(1 << 47)]
+    assert done.root == merkle.root(done.leaves)
+
+
+def test_credit__in_the_period__gives_the_cap_room_back_but_not_below_zero(plain):
+    def spent():
+        return plain.rail.agreementState(plain.mine[0])[3]
+
+    settle(plain, 5 * EURO)
+    settle(plain, -2 * EURO)
+    assert spent() == 3 * EURO
+    settle(plain, -9 * EURO)
+    assert spent() == 0
+    assert plain.rail.owed(plain.payee) == 11 * EURO
+
+
+def test_credit__on_an_agreement_without_room__settles(plain):
+    settle(plain, 10 * EURO)
+    assert escrow(plain, 0) == 0
+    settle(plain, -10 * EURO)
+    settle(plain, 0)
+    assert plain.rail.owed(plain.payee) == 10 * EURO
+
+
+def test_release__debts_of_several_agreements__are_paid_oldest_first(plain):
+    first = settle(plain, 4 * EURO, None, 6 * EURO)
+    settle(plain, None, None, -1 * EURO)
+    settle(plain, -2 * EURO)
+    settle(plain, None, None, -3 * EURO)
+    receipt = release(plain, first)
+    mine = plain.mine
+    assert paid(receipt) == [(mine[2], EURO), (mine[0], 2 * EURO), (mine[2], 3 * EURO)]
+    (log,) = [log for log in receipt.events if log.event_name == "Released"]
+    assert log.amount == 10 * EURO  # what left pending, the debts included
+    assert plain.rail.withdrawable(plain.payee) == 4 * EURO
+    assert (escrow(plain, 0), escrow(plain, 2)) == (8 * EURO, 8 * EURO)
+    assert plain.rail.owed(plain.payee) == 0 == plain.rail.totals()[5]
+    plain.assert_conserved()
+
+
+def test_release__money_short_of_a_debt__pays_a_part_and_the_next_one_the_rest(plain):
+    first = settle(plain, 3 * EURO)
+    settle(plain, -2 * EURO, -7 * EURO)
+    assert paid(release(plain, first)) == [
+        (plain.mine[0], 2 * EURO), (plain.mine[1], EURO),
+    ]  # fmt: skip
+    assert plain.rail.withdrawable(plain.payee) == 0
+    assert plain.rail.owed(plain.payee) == 6 * EURO
+    second = settle(plain, None, None, 8 * EURO)
+    assert paid(release(plain, second)) == [(plain.mine[1], 6 * EURO)]
+    assert plain.rail.withdrawable(plain.payee) == 2 * EURO
+    plain.assert_conserved()
+
+
+def test_release__payout_account__redeems_only_what_debts_left(plain):
+    plain.rail.setPayoutAccount(ACCOUNT, sender=plain.payee)
+    first = settle(plain, 3 * EURO)
+    settle(plain, -EURO - 1)
+    receipt = release(plain, first)
+    (order,) = [log for log in receipt.events if log.event_name == "Redeemed"]
+    assert order.cents == 199
+    assert plain.rail.withdrawable(plain.payee) == CENT - 1
+    plain.assert_conserved()
+
+
+def test_release__all_of_it_owed__pays_the_debt_and_nothing_else(plain):
+    plain.rail.setPayoutAccount(ACCOUNT, sender=plain.payee)
+    first = settle(plain, 3 * EURO)
+    settle(plain, -3 * EURO)
+    receipt = release(plain, first)
+    assert [log.event_name for log in receipt.events] == ["CreditPaid", "Released"]
+    assert plain.rail.totals()[4] == 0 and escrow(plain, 0) == 10 * EURO
+
+
+def test_release__money_of_another_payee__pays_no_debt_of_this_one(plain):
+    settle(plain, -EURO)
+    device = b"\x0b" * 32
+    plain.enrol(device, plain.key.p256(77))
+    other = plain.open(plain.mandate(device=device, product=plain.plain.address,
+                                     payee=plain.owner.address))
+    plain.mint(5 * EURO, other)
+    done = plain.settle(plain.claim(other, facts=plain_facts(EURO)), product=plain.plain)
+    plain.wait(DAY)
+    plain.rail.release(plain.owner, [done.release_at], sender=plain.stranger)
+    assert plain.rail.withdrawable(plain.owner) == EURO
+    assert plain.rail.owed(plain.payee) == EURO and plain.rail.owed(plain.owner) == 0
+
+
+def test_release__33_debts__pays_32_in_one_call_and_the_last_in_the_next(plain):
+    first = settle(plain, 5 * EURO)
+    for _ in range(33):
+        settle(plain, -1)
+    second = settle(plain, 2)
+    receipt = release(plain, first)
+    assert len(paid(receipt)) == 32
+    assert plain.rail.owed(plain.payee) == 1
+    assert plain.rail.withdrawable(plain.payee) == 5 * EURO - 32
+    assert len(paid(release(plain, second))) == 1
+    assert plain.rail.owed(plain.payee) == 0
+    plain.assert_conserved()
+
+
+def test_repay__own_tokens__pays_oldest_debts_up_to_what_is_owed(plain):
+    settle(plain, -2 * EURO, -EURO)
+    rail, token, payee = plain.rail, plain.token, plain.payee
+    plain.mint(9 * EURO, to=payee)
+    assert plain.refusal(rail.repay, EURO, sender=payee) == "ERC20InsufficientAllowance"
+    token.approve(rail, 9 * EURO, sender=payee)
+    assert plain.refusal(rail.repay, 0, sender=payee) == "NothingDue"
+    assert plain.refusal(rail.repay, EURO, sender=plain.stranger) == "NothingDue"
+    assert paid(rail.repay(EURO, sender=payee)) == [(plain.mine[0], EURO)]
+    assert paid(rail.repay(8 * EURO, sender=payee)) == [
+        (plain.mine[0], EURO), (plain.mine[1], EURO),
+    ]  # fmt: skip
+    assert token.balanceOf(payee) == 6 * EURO
+    assert (escrow(plain, 0), escrow(plain, 1)) == (12 * EURO, 11 * EURO)
+    assert plain.refusal(rail.repay, EURO, sender=payee) == "NothingDue"
+    plain.assert_conserved()
+
+
+def test_repay__token_that_keeps_a_share__reverts(plain):
+    token = plain.deploy("TaxedToken")
+    rail = plain.deploy("PaymentRail", plain.steward, plain.guardian, token, plain.committee,
+                        plain.registry)
+    product = plain.deploy("PlainProduct", rail, plain.registry, 0)
+    rail.allowProduct(product, True, sender=plain.steward)
+    mandate = plain.mandate(product=product.address)
+    rail.open(mandate.as_tuple(), plain.consent(mandate, rail=rail), sender=plain.payer)
+    batch = plain.batch(plain.claim(mandate.agreement_id(), facts=plain_facts(-CENT)),
+                        rail=rail, product=product)
+    rail.settle(arguments(batch), plain.attest(batch), sender=plain.stranger)
+    token.mint(plain.payee, EURO, sender=plain.payer)
+    token.approve(rail, EURO, sender=plain.payee)
+    assert plain.refusal(rail.repay, CENT, sender=plain.payee) == "BalanceShort"
+
+
+def test_debt__agreement_ended__is_paid_into_it_and_reclaimed_by_anyone(plain):
+    first = settle(plain, 3 * EURO)
+    settle(plain, -EURO)
+    plain.rail.close(plain.mine[0], sender=plain.payer)
+    plain.wait(2 * DAY)
+    plain.rail.reclaim(plain.mine[0], sender=plain.stranger)
+    release(plain, first)
+    before = plain.token.balanceOf(plain.payer)
+    plain.rail.reclaim(plain.mine[0], sender=plain.stranger)
+    assert plain.token.balanceOf(plain.payer) == before + EURO
+    plain.assert_conserved()
+
+
+def test_dispute__credit__is_nothing_to_freeze(plain):
+    done = settle(plain, -EURO)
+    found = plain.refusal(plain.rail.dispute, *done.dispute(), sender=plain.payer)
+    assert found == "NotDisputable"
+
+
+def test_dispute__charge_shown_as_a_credit_or_the_reverse__is_no_leaf(plain):
+    done = settle(plain, EURO, -EURO)
+    for index, amount in ((0, -EURO), (1, EURO)):
+        agreement, sequence, outcome, root, proof = done.dispute(index)
+        turned = (*outcome[:3], amount, *outcome[4:])
+        found = plain.refusal(plain.rail.dispute, agreement, sequence, turned, root, proof,
+                              sender=plain.payer)
+        assert found == "ProofInvalid"
