@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.edges.store.money_tables import (
@@ -106,15 +106,21 @@ class Event(SQLModel, table=True):
     payment_id: str | None = Field(default=None, index=True)
     reason: str | None = None  # why it will never be in a claim
     role: str = "stream"  # stream: it may be claimed; supporting: it may be cited
-    __table_args__ = (Index("event_by_counter", "agreement_id", "counter"),)
+    place: str | None = None  # JSON of device_adapters.types.Place
+    began_ms: int | None = Field(default=None, sa_type=BigInteger)  # of its first reading there
+    __table_args__ = (
+        Index("event_by_counter", "agreement_id", "counter"),
+        Index("event_placed", "device_id", "observed_at_ms",
+              sqlite_where=text("place IS NOT NULL")),
+    )  # fmt: skip
 
 
 class Name(SQLModel, table=True):
-    """An id under which other records may cite an event (an EPCIS Event Hash ID)."""
+    """An id under which records about the same subject may cite an event (an EPCIS hash id)."""
 
     name: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True, index=True)
-    agreement_id: str
+    subject_id: str
 
 
 class Citation(SQLModel, table=True):
@@ -129,12 +135,13 @@ class Citation(SQLModel, table=True):
 class Conflict(SQLModel, table=True):
     """Two genuine records that one honest device cannot both have signed: it has a clone."""
 
-    event_id: str = Field(primary_key=True)
-    rejection_id: int = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)  # the one that was taken
+    content_hash: str = Field(primary_key=True)  # SHA-256 of what the other one signs
+    rejection_id: int  # where the other one is kept
     device_id: str = Field(index=True)
     reason: str  # counter_replayed | two_places
     found_at: int = Field(sa_type=BigInteger)
-    reported_tx: str | None = None  # the call that suspended the device
+    reported_tx: str | None = None  # what suspended the device; "": it was silent already
 
 
 class Rejection(SQLModel, table=True):

@@ -8,6 +8,12 @@ ALTER TABLE device ADD COLUMN compromised_since BIGINT;
 
 ALTER TABLE event ADD COLUMN role VARCHAR NOT NULL DEFAULT 'stream';
 
+ALTER TABLE event ADD COLUMN place VARCHAR;
+
+ALTER TABLE event ADD COLUMN began_ms BIGINT;
+
+CREATE INDEX event_placed ON event (device_id, observed_at_ms) WHERE place IS NOT NULL;
+
 ALTER TABLE payment ADD COLUMN payee VARCHAR NOT NULL DEFAULT '';
 
 UPDATE payment SET payee = (
@@ -17,7 +23,7 @@ UPDATE payment SET payee = (
 CREATE TABLE name (
 	name VARCHAR NOT NULL,
 	event_id VARCHAR NOT NULL,
-	agreement_id VARCHAR NOT NULL,
+	subject_id VARCHAR NOT NULL,
 	PRIMARY KEY (name, event_id)
 );
 
@@ -35,12 +41,13 @@ CREATE INDEX ix_citation_cited_event_id ON citation (cited_event_id);
 
 CREATE TABLE conflict (
 	event_id VARCHAR NOT NULL,
+	content_hash VARCHAR NOT NULL,
 	rejection_id INTEGER NOT NULL,
 	device_id VARCHAR NOT NULL,
 	reason VARCHAR NOT NULL,
 	found_at BIGINT NOT NULL,
 	reported_tx VARCHAR,
-	PRIMARY KEY (event_id, rejection_id)
+	PRIMARY KEY (event_id, content_hash)
 );
 
 CREATE INDEX ix_conflict_device_id ON conflict (device_id);
