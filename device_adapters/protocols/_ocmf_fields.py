@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from ..types import STREAM_BIT, Reason, Rejected
+from ..types import STREAM_BIT, Place, Reason, Rejected
 
 MAX_REGISTER = 2**63  # mWh
 _MAX_NAME = 100
@@ -43,6 +43,15 @@ def device_of(payload: dict[str, Any]) -> str:
         if name and len(name) <= _MAX_NAME and name.isprintable():
             return name
     raise Rejected(Reason.DEVICE_MISSING, "neither MS nor GS holds a serial number")
+
+
+def place_of(meter: object, kind: object, charge_point: object) -> Place | None:
+    """The charge point that a meter belongs to, such as "EVSEID:DE*ABC*E1*1". A gateway that
+    signs for the meters behind it is at many charge points at once: it has no place."""
+    values = [value.strip() if isinstance(value, str) else "" for value in (kind, charge_point)]
+    name = ":".join(values)
+    known = all(values) and str(meter or "").strip()
+    return Place(name) if known and len(name) <= _MAX_NAME and name.isprintable() else None
 
 
 def read_time(text: object) -> tuple[int, str]:

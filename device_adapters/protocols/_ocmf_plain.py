@@ -24,12 +24,13 @@ from pyocmf.enums.identifiers import (
     UserAssignmentStatus,
 )
 
-from ..types import STREAM_BIT, Rejected, Signed
-from ._ocmf_fields import read_time
+from ..types import STREAM_BIT, Place, Rejected, Signed
+from ._ocmf_fields import place_of, read_time
 from ._ocmf_rules import CLOCKS, INVALID_LEVELS, register_rank
 from ._ocmf_sections import ALGORITHMS, DEFAULT_ALGORITHM
 
-Parts = tuple[str, int, int, dict[str, Any], Signed]  # device, counter, time, facts, signed
+# device, counter, time, facts, signed, place
+Parts = tuple[str, int, int, dict[str, Any], Signed, Place | None]
 
 _LEVELS = tuple(level.value for level in UserAssignmentStatus if level not in INVALID_LEVELS)
 _KINDS = tuple(kind.value for kind in IdentificationType)
@@ -134,7 +135,8 @@ def _parts(payload: _Payload, content: bytes, signature: _Signature) -> Parts | 
         "cautions": sorted(CLOCKS[clock].value for clock in clocks if clock != "S"),
     }
     counter = number | (stream == "F") << STREAM_BIT
-    return device, counter, readings[-1]["at"], facts, Signed(content, der, curve, digest)
+    place = place_of(payload.MS or "", payload.CT or "", payload.CI or "")
+    return device, counter, readings[-1]["at"], facts, Signed(content, der, curve, digest), place
 
 
 def _device(payload: _Payload) -> str:

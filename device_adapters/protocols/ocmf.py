@@ -11,11 +11,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ..types import Event, Reason, Rejected
+from ..types import STREAM_BIT, Event, Reason, Rejected
 from ..verdicts import Report
 from . import _ocmf_rules
 from ._ocmf_examples import EXAMPLES
-from ._ocmf_fields import counter_of, device_of, read_time, register_mwh
+from ._ocmf_fields import counter_of, device_of, place_of, read_time, register_mwh
 from ._ocmf_plain import plain
 from ._ocmf_rules import Caution, Unbillable
 from ._ocmf_sections import open_record, read_seal, split
@@ -24,6 +24,7 @@ __all__ = ["EXAMPLES", "INLET", "Caution", "Unbillable", "check", "decode", "rec
 
 INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own name
 KIND = "meter.reading"
+_SETTLEABLE = {"G", "S", "X"}  # meter states: good, substitute value, meter exchanged
 _NAMED = (
     ("format", "FV"),
     ("meter", "MS"),
@@ -39,13 +40,16 @@ def decode(record: bytes) -> Event:
     Facts: {"readings": [{"at" ms, "mark" TX, "register" mWh, "obis", "clock", "status",
     "flags"}], "format", "meter", "gateway", "pagination", "tariff", "cautions"}; the readings
     are those of the billable register (none when the event is not billable for want of one).
-    Counter: T<n> gives n, F<n> gives 2^39 + n. Rejected: any `Reason` of bytes and records.
+    Counter: T<n> gives n, F<n> gives 2^39 + n. Place: the charge point a meter belongs to.
+    A fiscal record of substitute values or of an exchanged meter is left to the product, which
+    may know how to settle it: such readings carry the status S or X and are no bill by law.
+    Rejected: any `Reason` of bytes and records.
     """
     found = plain(record)
     if found is None:
         return through_pyocmf(record)
-    device, counter, at, facts, signed = found
-    return Event(device, counter, at, KIND, facts, record, signed)
+    device, counter, at, facts, signed, place = found
+    return Event(device, counter, at, KIND, facts, record, signed, place=place)
 
 
 def recognise(data: bytes) -> bool:
@@ -75,7 +79,12 @@ def through_pyocmf(record: bytes) -> Event:
         facts[name] = _text(payload.get(key))
     facts["cautions"] = cautions
     device, counter = device_of(payload), counter_of(payload.get("PG"))
-    return Event(device, counter, at, KIND, facts, record, seal.signed, not_billable=refusals)
+    if counter >> STREAM_BIT and {one["status"] for one in readings} <= _SETTLEABLE:
+        refusals = tuple(code for code in refusals if code != Unbillable.METER_STATUS_NOT_OK)
+    place = place_of(payload.get("MS"), payload.get("CT"), payload.get("CI"))
+    return Event(
+        device, counter, at, KIND, facts, record, seal.signed, not_billable=refusals, place=place
+    )
 
 
 def judged_readings(

@@ -18,9 +18,14 @@ AGREEMENT = b"\x0a" * 32
 SOME_DAY = 1_790_000_000
 
 
-def event(counter: int, *readings: tuple[str, int, int], refusals: tuple[str, ...] = ()) -> Event:
-    """An event of device M1: readings are (mark, register in mWh, Unix seconds)."""
-    facts = {"readings": [{"mark": m, "register": r, "at": s * 1000} for m, r, s in readings]}
+def event(counter: int, *readings: tuple, refusals: tuple[str, ...] = ()) -> Event:
+    """An event of device M1: readings are (mark, register in mWh, Unix seconds[, status])."""
+    facts = {
+        "readings": [
+            {"mark": mark, "register": register, "at": at * 1000, "status": "".join(status) or "G"}
+            for mark, register, at, *status in readings
+        ]
+    }
     content = json.dumps([counter, facts]).encode()
     return Event(
         device="M1",

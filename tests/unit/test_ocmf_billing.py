@@ -6,7 +6,7 @@ import pytest
 from signing_meter import Meter, payload
 
 from device_adapters.protocols import ocmf
-from device_adapters.types import Event
+from device_adapters.types import Event, Place
 
 METER = Meter()
 END = {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2947.101}
@@ -128,3 +128,35 @@ def test_cautions__exception_and_deviation__are_told() -> None:
     event = _event({}, {"TX": "X"}, IF=["RFID_WRONG"])
     assert event.facts["cautions"] == ["charging_exception", "outside_specification"]
     assert event.not_billable == ()
+
+
+LATER = {"TM": "2026-03-01T08:30:00,000+0100 S", "RV": 2936.0}
+PLAIN_TX = {"TX": None}
+
+
+@pytest.mark.parametrize("state", ["S", "X"])
+def test_not_billable__a_fiscal_substitute_or_exchange__is_left_to_the_product(state: str) -> None:
+    """By law it is no bill; whether a product can settle it, its terms say."""
+    readings = (PLAIN_TX, PLAIN_TX | LATER | {"ST": state})
+    event = _event(*readings, PG="F7")
+    assert event.not_billable == ()
+    assert [one["status"] for one in event.facts["readings"]] == ["G", state]
+    assert _event(*readings, PG="T7").not_billable == ("meter_status_not_ok",)
+
+
+@pytest.mark.parametrize("state", ["S", "X"])
+def test_check__a_fiscal_substitute_or_exchange__says_not_billable(state: str) -> None:
+    record = METER.record(payload(PLAIN_TX | {"ST": state}, PG="F7"))
+    (found,) = ocmf.check(record, None).records
+    assert "meter_status_not_ok" in [code for code, _ in found.billable_reasons]
+
+
+def test_not_billable__a_manipulated_meter_beside_a_substitute__stays_so() -> None:
+    readings = (PLAIN_TX | {"ST": "M"}, PLAIN_TX | LATER | {"ST": "S"})
+    assert _event(*readings, PG="F7").not_billable == ("meter_status_not_ok",)
+
+
+def test_place__a_meter_at_a_charge_point__is_there_and_a_gateway_is_nowhere() -> None:
+    assert _event(CT="EVSEID", CI="DE*ABC*E1").place == Place("EVSEID:DE*ABC*E1")
+    assert _event(CT="EVSEID", CI="DE*ABC*E1", MS=None).place is None
+    assert _event().place is None

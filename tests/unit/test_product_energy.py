@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,53 +17,105 @@ from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerm
 
 LIMIT = 2**48 - 1
 FUSE = 3_600  # a thousand mWh each second
+ROUND = 3_000_000  # a register that goes round quickly
 terms = st.builds(
     EnergyTerms,
     st.integers(0, 10**6),
     st.just(FUSE),
     st.booleans(),
     st.sampled_from([0, 1_000_000]),
+    st.sampled_from([0, ROUND]),
 )
 
 
-def _greedy(chance: random.Random, start: int, sessions: bool) -> list[Event]:
+def _greedy(chance: random.Random, wanted: EnergyTerms, sessions: bool) -> list[Event]:
     """A stream that takes what the fuse gives at every step, with and without the grace."""
-    register, seconds, events, in_session = start, SOME_DAY, [], False
+    register, seconds, events, in_session = wanted.start_register, SOME_DAY, [], False
+    actual = (register, seconds)
     for counter in range(1, chance.randrange(2, 25)):
         readings = []
-        for _ in range(chance.choice((1, 1, 2))):
+        special = "" if sessions else chance.choice(("", "", "S", "X", "GX"))
+        if special == "S":
+            readings.append(("", *actual, "G"))
+            later = actual[1] + chance.randrange(0, 600)
+            most = 1_000 * (later - actual[1] + chance.choice((0, 60, 61)))
+            readings.append(("", _round(wanted, actual[0] + most), later, "S"))
+        for _ in range(chance.choice((1, 1, 2)) if special in ("", "GX") else 0):
             passed = chance.randrange(0, 90)
             seconds += passed
             register += 1_000 * (passed + chance.choice((0, 0, 59, 60, 61)))
             mark = chance.choice("CE" if in_session else "B") if sessions else ""
             in_session = mark in ("B", "C") and sessions
-            readings.append((mark, register, seconds))
+            readings.append((mark, _round(wanted, register), seconds))
+        if "X" in special:
+            register, seconds = chance.randrange(1_000), seconds + chance.randrange(90)
+            readings.append(("", register, seconds, "X"))
+        if special != "S":
+            actual = (_round(wanted, register), seconds)
         events.append(event(counter, *readings))
     return events
 
 
-@settings(max_examples=400, deadline=None)
+def _round(wanted: EnergyTerms, register: int) -> int:
+    return register % wanted.rollover_at if wanted.rollover_at else register
+
+
+class Told(NamedTuple):
+    """One claim of a stream: the run, its facts, its amount."""
+
+    run: tuple[Event, ...]
+    facts: EnergyFacts
+    amount: int
+
+
+def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
+    """Every claim of a stream, priced one after the other; what was dropped; what waits."""
+    of, state, claimed, anchor = agreement(terms=raw), product.open(raw), 0, None
+    claims, dropped = [], {}
+    while True:
+        found = rules.runs(of, product, claimed, anchor, events, lost)
+        dropped |= {verdict.event.counter: verdict.doubt for verdict in found.dropped}
+        if not found.run:
+            return claims, dropped, found.waiting
+        claim = rules.derive_claim(of, product, len(claims) + 1, anchor, found.run)
+        amount, refusal = product.price(state, raw, claim.facts, LIMIT)
+        assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
+        state, anchor = product.advance(state, raw, claim.facts), found.run[-1]
+        claimed = anchor.counter
+        assert state.total >= 0
+        claims.append(Told(found.run, product.decode_facts(claim.facts), amount))
+
+
+@settings(max_examples=600, deadline=None)
 @given(terms, st.integers(0, 10**9), st.booleans())
 def test_admitted__a_stream_at_the_fuse__every_claim_is_priced_and_none_is_stuck(
     wanted, seed, sessions
 ):
-    raw = product.encode_terms(wanted)
-    of, chance = agreement(terms=raw), random.Random(seed)
-    events = _greedy(chance, wanted.start_register, sessions)
-    state, claimed, anchor, total, energy = product.open(raw), 0, None, 0, 0
-    for sequence in range(1, 100):
-        found = rules.runs(of, product, claimed, anchor, events, rules.EVERYTHING)
-        if not found.run:
-            break
-        claim = rules.derive_claim(of, product, sequence, anchor, found.run)
-        amount, refusal = product.price(state, raw, claim.facts, LIMIT)
-        assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
-        state, anchor = product.advance(state, claim.facts), found.run[-1]
-        claimed, total = anchor.counter, total + amount
-        energy += product.decode_facts(claim.facts).energy
-    assert total == energy * wanted.price_per_kwh // 1_000_000
-    marks = [one.facts["readings"][-1]["mark"] for one in found.waiting]
+    raw, chance = product.encode_terms(wanted), random.Random(seed)
+    claims, _, waiting = _settled(raw, _greedy(chance, wanted, sessions))
+    energy = sum(claim.facts.energy for claim in claims)
+    assert sum(claim.amount for claim in claims) == energy * wanted.price_per_kwh // 1_000_000
+    marks = [one.facts["readings"][-1]["mark"] for one in waiting]
     assert not marks or marks[-1] in ("B", "C"), "only an open session may wait"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 899), st.booleans()), min_size=1, max_size=40))
+def test_estimates__between_actual_readings__all_come_to_what_the_meter_showed(steps):
+    """Whatever was estimated in between, the sum is the rise between the actual readings."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    register, at, events = 5_000, SOME_DAY, [event(1, ("", 5_000, SOME_DAY))]
+    for counter, (rise, estimated) in enumerate(steps, start=2):
+        if estimated:
+            guess = ("", register + rise * 1_000, at + 900 * counter, "S")
+            events.append(event(counter, ("", register, at, "G"), guess))
+        else:
+            register, at = register + rise * 1_000, SOME_DAY + 900 * 50 + 900 * counter
+            events.append(event(counter, ("", register, at)))
+    events.append(event(len(events) + 1, ("", register, at + 10**6)))
+    claims, dropped, _ = _settled(raw, events)
+    assert not dropped
+    assert sum(claim.facts.energy for claim in claims) == register - 5_000
 
 
 def test_complete__two_sessions_that_share_one_grace__become_two_claims():
@@ -109,6 +162,6 @@ def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
         facts = EnergyFacts(register, register + piece, piece, number, number + 1)
         amount, refusal = product.price(state, raw, product.encode_facts(facts), LIMIT)
         assert not refusal
-        state = product.advance(state, product.encode_facts(facts))
+        state = product.advance(state, raw, product.encode_facts(facts))
         total, register = total + amount, register + piece
     assert total == sum(pieces) * price // 1_000_000

@@ -211,6 +211,6 @@ def _start(terms: EnergyTerms, before: Reading | None, first: Reading) -> Readin
     """Where a run starts: at its anchor, or, where only sessions count, at the session's begin."""
     if first.tx and not terms.continuous:
         return first
-    if before is None and terms.continuous and terms.start_register:
+    if before is None and terms.start_register and (terms.continuous or first.exchanged):
         return Reading("", terms.start_register, first.seconds)
     return before or first
