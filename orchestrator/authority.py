@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -72,19 +74,20 @@ class DevelopmentCa:
             raise Halt(f"The built-in CA of {settings.home} cannot be read: {error}") from error
         return cls(key, root)
 
-    def issue(self, device: str, key: DeviceKey, now: int, days: int | None = None) -> bytes:
+    def issue(self, device: str, key: DeviceKey, ends_at: int = 0) -> bytes:
         """A PEM chain for a device's public key: its certificate, then the root.
 
-        days: how long it is valid from now on; None: for ever, as of a key that is never changed.
+        ends_at: Unix seconds, 0 for a key that is never changed. The same arguments give the same
+        bytes, so that an interrupted enrolment can be repeated.
         """
         loaded = serialization.load_der_public_key(PublicKey.from_device_key(key).der)
-        begins = datetime.fromtimestamp(now, UTC)
-        ends = _NEVER if days is None else begins + timedelta(days=days)
+        ends = datetime.fromtimestamp(ends_at, UTC) if ends_at else _NEVER
         subject = x509.Name([
             x509.NameAttribute(NameOID.COMMON_NAME, "proofrail device"),
             x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
         ])  # fmt: skip
-        leaf = _certificate(subject, loaded, begins - _SLACK, ends, self._key, self._root)
+        begins = self._root.not_valid_before_utc
+        leaf = _certificate(subject, loaded, begins, ends, self._key, self._root)
         return leaf.public_bytes(Encoding.PEM) + self._root.public_bytes(Encoding.PEM)
 
 
@@ -107,10 +110,13 @@ def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
 def endorsed(
     settings: Settings, chain_id: int, chain: bytes, device: str, key: DeviceKey, now: int
 ) -> Endorsement:
-    """A chain checked against this home's roots, and kept for whoever asks who vouched."""
-    found = endorsement.check(chain, trusted_roots(settings, chain_id), device, key, now)
+    """A PEM chain checked against this home's roots. Raises Rejected with an EndorsementFault."""
+    return endorsement.check(chain, trusted_roots(settings, chain_id), device, key, now)
+
+
+def keep(settings: Settings, found: Endorsement) -> None:
+    """Keeps a checked chain, before its hash goes on chain, for whoever asks who vouched."""
     write_private(kept_file(settings, found.sha256.hex()), found.pem)
-    return found
 
 
 def kept_file(settings: Settings, sha256: str) -> Path:
@@ -133,7 +139,7 @@ def _root_file(settings: Settings) -> Path:
 
 
 def _certificate(
-    subject: x509.Name, key: object, begins: datetime, ends: datetime,
+    subject: x509.Name, key: Any, begins: datetime, ends: datetime,
     signer: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None,
 ) -> x509.Certificate:
     """A certificate by `issuer`; None makes a root of its own. The profile is RFC 5280, 4.2."""
@@ -149,7 +155,7 @@ def _certificate(
         .subject_name(subject)
         .issuer_name(subject if issuer is None else issuer.subject)
         .public_key(key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(_serial(subject, key, ends))
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(is_root, path_length), critical=True)
@@ -158,5 +164,12 @@ def _certificate(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
-        .sign(signer, hashes.SHA256())
+        .sign(signer, hashes.SHA256(), ecdsa_deterministic=True)  # RFC 6979
     )
+
+
+def _serial(subject: x509.Name, key: Any, ends: datetime) -> int:
+    """Another serial number for each other content: 152 bits of its hash (RFC 5280, 4.1.2.2)."""
+    spki = key.public_bytes(Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    content = subject.public_bytes() + spki + ends.isoformat().encode()
+    return 1 << 152 | int.from_bytes(sha256(content).digest()[:19])

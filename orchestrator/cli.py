@@ -20,6 +20,8 @@ from orchestrator.commands import (
     audit,
     books,
     device,
+    device_life,
+    device_risk,
     evidence,
     output,
     party,
@@ -41,6 +43,15 @@ _REVERTS = {  # a contract's error: what to do about it
     "DeviceHasAgreement": "A device has one live agreement; `proofrail agreement list` shows it.",
     "WindowTooLong": "Choose a shorter --window.",
     "NotRegistrar": "The key of the role registrar is not the one that the registry was given.",
+    "NotInCharge": "Only the registrar and the device's owner may do this.",
+    "RotationUnsigned": "The old proof is not the old key's: sign `proofrail device challenge "
+                        "--new-key` with it.",
+    "KeyExpiryInvalid": "The endorsement's certificate ends before it begins to count; renew it.",
+    "CompromiseDateInvalid": "Name a time in the past, before the one that is declared already.",
+    "PayeeUnexpected": "Leave --payee out: each claim of this product says who is paid.",
+    "PayeeMissing": "Give --payee.",
+    "NotYetDue": "The agreement still runs; `proofrail agreement list` shows until when.",
+    "NothingDue": "Its escrow is empty.",
 }
 
 
@@ -104,6 +115,8 @@ def root(
     context.obj = Home(home)
 
 
+for more in (device_life, device_risk):
+    device.app.add_typer(more.app)  # without a name: their commands are the device's
 for noun in (evidence, audit, device, party, agreement, api_key, books):
     app.add_typer(noun.app)
 for verbs in (rejected, trace, books, status):

@@ -2,91 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
-from device_adapters.keys import normalise_low_s
-from device_adapters.types import Curve, DeviceKey, device_id
+from device_adapters.types import device_id
+from orchestrator.core.identity import enrolment_digest as challenge
 from orchestrator.core.identity import payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.references import funding_reference
+from orchestrator.device_desk import DeviceDesk, Enrolment, Rotation
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
-from orchestrator.errors import Halt
+from orchestrator.errors import Retry
+from orchestrator.steps.refund import PURPOSE, times
 
-_CURVES = {Curve.SECP256R1: 0, Curve.SECP256K1: 1}
-_ENROL = b"proofrail/enrol/v1"
+__all__ = ["NOBODY", "Enrolment", "Office", "Rotation", "challenge", "mandate_of"]
 
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """A device to enrol: its name, key, owner (address) and its proof of possession (r, s) over
-    `challenge`; endorsement is the hash of whatever vouches for it (32 bytes)."""
-
-    name: str
-    key: DeviceKey
-    owner: str
-    r: int
-    s: int
-    endorsement: bytes = bytes(32)
+_ANY_PAYEE = 4  # contracts/libraries/Traits.sol
+_CLOSED = 2  # IPaymentRail.Status
+NOBODY = "0x" + "00" * 20  # the payee of a mandate whose product names one in each claim
 
 
-def challenge(chain_id: int, registry: str, name: str, owner: str) -> bytes:
-    """The SHA-256 digest a device signs to enrol (IDeviceRegistry: sha256 of the ABI encoding)."""
-    text = _ENROL.ljust(32, b"\0")
-    head = [
-        (5 * 32).to_bytes(32, "big"), chain_id.to_bytes(32, "big"), _word(registry),
-        device_id(name), _word(owner), len(_ENROL).to_bytes(32, "big"), text,
-    ]  # fmt: skip
-    return hashlib.sha256(b"".join(head)).digest()
-
-
-def _word(address: str) -> bytes:
-    return int(address, 16).to_bytes(32, "big")
-
-
-class Office:
-    """Operations on one rail. senders: role -> Sender (registrar, and sender for open calls)."""
-
-    def __init__(
-        self, senders: Mapping[str, Sender], now: Callable[[], int], wait: Callable[[], None]
-    ) -> None:
-        self._registrar, self._sender = senders["registrar"], senders["sender"]
-        self._store, self._chain = self._sender.store, self._sender.chain
-        self._now, self._wait = now, wait
-
-    def enrol(self, enrolments: Sequence[Enrolment]) -> None:
-        """Writes devices into the registry on chain, then into the store.
-
-        Raises Retry, by the contract's error name, where a proof of possession does not hold.
-        """
-        errands = [
-            Errand("enrol", e.name, Call("DeviceRegistry", "enrol", _enrol_arguments(e)))
-            for e in enrolments
-        ]
-        send_and_wait(self._registrar, errands, self._now(), self._wait)
-        with self._store.write() as session:
-            add_new(session, [
-                agreements.Device(
-                    device_id="0x" + device_id(e.name).hex(), name=e.name, curve=e.key.curve,
-                    key_x=hex(e.key.x), key_y=hex(e.key.y), owner=e.owner, enrolled_at=self._now(),
-                )
-                for e in enrolments
-            ])  # fmt: skip
-
-    def retire(self, name: str) -> None:
-        """Revokes a device on chain: what it signs from now on is refused."""
-        call = Call("DeviceRegistry", "revoke", (device_id(name),))
-        send_and_wait(self._registrar, [Errand("revoke", name, call)], self._now(), self._wait)
-        with self._store.write() as session:
-            agreements.mark_device(session, "0x" + device_id(name).hex(), "retired")
+class Office(DeviceDesk):
+    """Operations on one rail: those of the device desk, parties and agreements."""
 
     def know(self, parties: Sequence[agreements.Party]) -> None:
         """Remembers payers and payees with their bank accounts; the newest word counts."""
@@ -143,14 +86,34 @@ class Office:
         send_and_wait(self._sender, errands, self._now(), self._wait)
         return [row.agreement_id for row in rows]
 
+    def names_payee(self, product: Any) -> bool:
+        """Whether the mandate names who is paid, as it does unless the product's contract asks
+        for `Traits.ANY_PAYEE`: then each claim names its payee."""
+        return not self._chain.view(product.CONTRACT, "traits") & _ANY_PAYEE
 
-def _enrol_arguments(e: Enrolment) -> tuple[Any, ...]:
-    if e.key.curve not in _CURVES:
-        raise Halt(f"device {e.name}: no contract can check {e.key.curve}; use secp256r1")
-    r, s = e.r, normalise_low_s(e.r, e.s, e.key.curve)[1]
-    words = [n.to_bytes(32, "big") for n in (e.key.x, e.key.y)]
-    proof = [n.to_bytes(32, "big") for n in (r, s)]
-    return (device_id(e.name), _CURVES[e.key.curve], *words, e.owner, e.endorsement, *proof)
+    def refund(self, agreement: str) -> int:
+        """Sends what an expired agreement (0x-hex) still has in escrow back to its payer, and ends
+        it; anyone may ask for that. Returns the micro-euro that were there, 0 the second time.
+
+        Raises Retry, by the contract's error name, where it is not due.
+        """
+        escrow, ended = self._escrow(agreement)
+        if ended and not escrow:
+            return 0
+        with self._store.read() as session:  # the worker's own errand, if it was faster
+            ref = f"{agreement}:{times(session, agreement)}"
+        call = Call("PaymentRail", "reclaim", (bytes.fromhex(agreement[2:]),))
+        self._send(self._sender, Errand(PURPOSE, ref, call))
+        if self._escrow(agreement) != (0, True):
+            raise Retry("Money came back into the escrow meanwhile, and the rail has not seen the "
+                        "refund before it in a final block yet.")  # fmt: skip
+        return escrow
+
+    def _escrow(self, agreement: str) -> tuple[int, bool]:
+        """(micro-euro in escrow, whether the agreement is closed)."""
+        identity = bytes.fromhex(agreement[2:])
+        _, _, escrow, _, _, status = self._chain.view("PaymentRail", "agreementState", identity)
+        return escrow, status == _CLOSED
 
 
 def _with_account(party: agreements.Party) -> agreements.Party:

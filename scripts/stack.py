@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from eth_account.signers.local import LocalAccount
 
+from orchestrator.authority import DevelopmentCa
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
@@ -34,7 +35,7 @@ from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
 from orchestrator.office import Office
 from orchestrator.settings import Settings
-from scripts.deploy import CACHE, ROOT, development_plan
+from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.run_bank import BankClient, new_iban
 from scripts.testnet import Testnet, die_with_parent
 
@@ -77,9 +78,9 @@ class Stack:
         keys = self.settings.keys
         for index, role in enumerate(_ROLES):
             keystore.create(keys, role, keystore.development_account(index).key.hex())
-        keystore.create(
-            keys, "sender", keystore.development_account(_SENDER_ACCOUNT).key.hex()
-        )
+        for role, index in (("sender", _SENDER_ACCOUNT), ("warden", DEVELOPMENT_WARDEN)):
+            keystore.create(keys, role, keystore.development_account(index).key.hex())
+        DevelopmentCa.make(self.settings, self.now())
         receipt = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
@@ -107,7 +108,7 @@ class Stack:
         self.store = Store(self.settings.database)
         senders = {
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
-            for role in ("registrar", "sender")
+            for role in ("registrar", "sender", "warden")
         }
         self.office = Office(senders, self.now, lambda: time.sleep(0.02))
         return deployment

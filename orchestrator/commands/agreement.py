@@ -1,17 +1,24 @@
-"""`proofrail agreement`: shows a payer the mandate, signs it with the payer's key and opens it."""
+"""`proofrail agreement`: shows a payer the mandate, signs it with the payer's key and opens it.
+
+The product says which terms it has, reads them and tells them; nothing here knows any product.
+"""
 
 from __future__ import annotations
 
 import re
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.commands import home, output
-from orchestrator.commands.output import Json, decimal, plain, table, when
+from orchestrator.commands.output import Json, plain, table, when
 from orchestrator.commands.party import keystore_of, party_of
 from orchestrator.errors import Halt
+
+if TYPE_CHECKING:
+    from orchestrator.edges.store.agreements import Agreement, Party
+    from orchestrator.office import Office
 
 app = typer.Typer(name="agreement", help="Open and list agreements.", no_args_is_help=True,
                   rich_markup_mode=None)  # fmt: skip
@@ -34,19 +41,19 @@ def open_(
     context: typer.Context,
     device: Annotated[str, typer.Option(help="The device's name.")],
     payer: Annotated[str, typer.Option(help="Who pays: name or address.")],
-    payee: Annotated[str, typer.Option(help="Who is paid: name or address.")],
-    price: Annotated[str, typer.Option(help="Euro per kWh, as in 0.30.")],
-    fuse_watts: Annotated[int, typer.Option(min=1, max=2**32 - 1)],
     cap: Annotated[str, typer.Option(help="Euro per period at most, as in 500.00.")],
+    product: Annotated[str, typer.Option(help="`agreement terms` lists the products.")],
+    term: Annotated[
+        list[str] | None, typer.Option(help="name=value, once for each; see `agreement terms`.")
+    ] = None,
+    payee: Annotated[
+        str | None, typer.Option(help="Who is paid: name or address; none if claims say it.")
+    ] = None,
     period: Annotated[int, typer.Option(min=1, max=65_535, help="Days of the cap.")] = 30,
     window: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Challenge, in s.")] = _DAY_S,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Until it ends.")] = 365,
-    product: Annotated[str, typer.Option(help="A payment product.")] = "metered_energy",
-    continuous: Annotated[
-        bool, typer.Option("--continuous", help="Every kWh counts, not only sessions.")
-    ] = False,
     fiscal: Annotated[
-        bool, typer.Option("--fiscal", help="A meter's F records, not a charger's T ones.")
+        bool, typer.Option("--fiscal", help="An OCMF meter's F records, not a charger's T ones.")
     ] = False,
     after: Annotated[int, typer.Option(min=0, help="The last record before it begins.")] = 0,
     required_domain: Annotated[int, typer.Option(min=0, max=255, help="0: any.")] = 0,
@@ -56,18 +63,19 @@ def open_(
     """Sign a payer's mandate and open the agreement on chain."""
     here = home.of(context)
     chosen = _product(product)
-    terms = chosen.EnergyTerms(micro(price, "The price"), fuse_watts, continuous)
-    who, whom = party_of(here, payer), party_of(here, payee)
+    terms = chosen.read_terms(_words(term or []))
+    who, whom = party_of(here, payer), party_of(here, payee) if payee else None
     account = keystore_of(here, who)
+    office = here.office()
+    _require_payee(office, chosen, whom)
     mandate = _mandate(
-        here, device, who.address, whom.address, chosen, cap=micro(cap, "The cap"),
+        here, device, who.address, whom, chosen, cap=micro(cap, "The cap"),
         period_days=period, window=window, expiry=int(time.time()) + days * _DAY_S,
         first_counter=after + (1 << 39 if fiscal else 0), required_domain=required_domain,
-        terms=chosen.encode_terms(terms),
+        terms=terms,
     )  # fmt: skip
     told = _told(here, mandate, device, who, whom, chosen, dry_run)
     if not dry_run:
-        office = here.office()
         signature = office.sign(mandate, account)
         office.open([(device, product, mandate, signature)])
     output.show(told, as_json, lambda console: _opened(console, told))
@@ -79,34 +87,56 @@ def _product(name: str) -> Any:
     known = products()
     if name not in known:
         raise Halt(f"There is no product {name!r}, only {', '.join(known)}. Nothing was sent.")
-    if not hasattr(known[name], "EnergyTerms"):
-        raise Halt(f"The terms of {name} are no price and fuse. Open it through the API.")
     return known[name]
 
 
+def _words(terms: list[str]) -> dict[str, str]:
+    """{name: value} of the --term options; each name once."""
+    words: dict[str, str] = {}
+    for text in terms:
+        name, equals, value = text.partition("=")
+        if not equals or name in words:
+            what = "is given twice" if equals else "is not name=value"
+            raise Halt(f"--term {text!r} {what}. Nothing was sent.")
+        words[name] = value
+    return words
+
+
+def _require_payee(office: Office, product: Any, payee: Party | None) -> None:
+    if office.names_payee(product) == (payee is not None):
+        return
+    if payee is None:
+        raise Halt(f"Agreements of {product.NAME} name who is paid: give --payee. Nothing was "
+                   "sent.")  # fmt: skip
+    raise Halt(f"Agreements of {product.NAME} name no payee: each claim says who is paid. Leave "
+               "--payee out. Nothing was sent.")  # fmt: skip
+
+
 def _mandate(
-    here: home.Home, device: str, payer: str, payee: str, product: Any, **terms: Any
+    here: home.Home, device: str, payer: str, payee: Party | None, product: Any, **terms: Any
 ) -> Any:
     import secrets
 
     from device_adapters.types import device_id
     from orchestrator.core.mandate import Mandate
     from orchestrator.edges.store import agreements
+    from orchestrator.office import NOBODY
 
     with here.store.read() as session:
         known = agreements.device_by_name(session, device)
-    if known is None or known.status == "retired":
-        state = "is retired" if known else "is not enrolled here"
+    if known is None or known.status != "active":
+        state = f"is {known.status}" if known else "is not enrolled here"
         raise Halt(f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
                    "device add` enrols one. Nothing was sent.")  # fmt: skip
     return Mandate(
-        payer=payer, payee=payee, device=device_id(device),
+        payer=payer, payee=payee.address if payee else NOBODY, device=device_id(device),
         product=here.deployment.addresses[product.CONTRACT], salt=secrets.token_bytes(32), **terms,
     )  # fmt: skip
 
 
 def _told(
-    here: home.Home, mandate: Any, device: str, payer: Any, payee: Any, product: Any, dry: bool
+    here: home.Home, mandate: Any, device: str, payer: Party, payee: Party | None, product: Any,
+    dry: bool,
 ) -> dict[str, Any]:
     from orchestrator.core.references import funding_reference
 
@@ -114,9 +144,10 @@ def _told(
     return {
         "sent": not dry, "agreement_id": "0x" + identity.hex(), "device": device,
         "payer": {"name": payer.name, "address": payer.address},
-        "payee": {"name": payee.name, "address": payee.address, "iban": payee.iban},
+        "payee": {"name": payee.name, "address": payee.address, "iban": payee.iban}
+        if payee else None,
         "product": product.NAME, "product_address": mandate.product,
-        "terms": product.decode_terms(mandate.terms)._asdict(),
+        "terms": product.tell_terms(mandate.terms),
         "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"}, "period_days": mandate.period_days,
         "window_s": mandate.window, "expiry": mandate.expiry,
         "first_counter": mandate.first_counter, "required_domain": mandate.required_domain,
@@ -126,14 +157,13 @@ def _told(
 
 
 def _opened(console: Any, told: dict[str, Any]) -> None:
-    terms = told["terms"]
+    payee = told["payee"]
     rows = [
         ("agreement", told["agreement_id"]), ("device", told["device"]),
         ("payer", f"{told['payer']['name']}  {told['payer']['address']}"),
-        ("payee", f"{told['payee']['name']}  {told['payee']['address']}"),
+        ("payee", f"{payee['name']}  {payee['address']}" if payee else "whom each claim names"),
         ("product", f"{told['product']}  {told['product_address']}"),
-        ("price", f"{decimal(terms['price_per_kwh'], 'tEUR/6')} per kWh"),
-        ("fuse", f"{terms['fuse_watts']} W"), ("continuous", terms["continuous"]),
+        *told["terms"].items(),
         ("at most", f"{output.money(told['cap'])} in {told['period_days']} days"),
         ("challenge window", f"{told['window_s']} s"), ("ends (UTC)", when(told["expiry"])),
         ("records after", told["first_counter"]),
@@ -148,6 +178,59 @@ def _opened(console: Any, told: dict[str, Any]) -> None:
                         f"{told['funding_reference']}"), soft_wrap=True)  # fmt: skip
 
 
+@app.command()
+def terms(
+    product: Annotated[str | None, typer.Argument(help="A product; none: all of them.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the terms of a payment product, as `agreement open --term name=value` takes them."""
+    from orchestrator.products import products
+
+    chosen = [_product(product)] if product else list(products().values())
+    told = [
+        {"product": one.NAME, "contract": one.CONTRACT,
+         "terms": [{"name": name, "help": text} for name, text in one.TERMS]}
+        for one in chosen
+    ]  # fmt: skip
+    rows = [(p["product"], t["name"], t["help"]) for p in told for t in p["terms"]]
+    output.show(told, as_json, lambda console: console.print(
+        table("terms", ("product", "--term", "value"), rows)
+    ))  # fmt: skip
+
+
+@app.command()
+def refund(
+    context: typer.Context,
+    agreement: Annotated[str, typer.Argument(help="The agreement's id, or how it begins.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, send nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send what an expired agreement still holds back to its payer; anyone may ask for that."""
+    here = home.of(context)
+    row = _agreement(here, agreement)
+    if not dry_run and row.expiry >= time.time():
+        raise Halt(f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow "
+                   "goes back after that. Nothing was sent.")  # fmt: skip
+    amount = here.office().refund(row.agreement_id) if not dry_run else 0
+    told = {"sent": not dry_run, "agreement_id": row.agreement_id, "payer": row.payer,
+            "expiry": row.expiry, "amount": {"amount": str(amount), "asset": "tEUR/6"}}  # fmt: skip
+    sentence = (f"{output.money(told['amount'])} went back to {row.payer}" if not dry_run else
+                f"nothing was sent (--dry-run); it is due after {when(row.expiry)} UTC")
+    output.show(told, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
+
+
+def _agreement(here: home.Home, text: str) -> Agreement:
+    from orchestrator.edges.store import agreements
+
+    with here.store.read() as session:
+        found = [row for row in agreements.all_agreements(session)
+                 if row.agreement_id.startswith(text.lower())]  # fmt: skip
+    if len(text) < 6 or len(found) != 1:
+        raise Halt(f"{len(found) if len(text) > 5 else 'Too many'} agreements begin with {text!r}. "
+                   "`proofrail agreement list` shows all. Nothing was sent.")  # fmt: skip
+    return found[0]
+
+
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the agreements."""
@@ -157,7 +240,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         names = {party.address: party.name for party in agreements.parties(session)}
         told = [
             {"agreement_id": a.agreement_id, "device": a.device, "product": a.product,
-             "payer": names.get(a.payer, a.payer), "payee": names.get(a.payee, a.payee),
+             "payer": names.get(a.payer, a.payer), "payee": _payee(a.payee, names),
              "stage": a.stage, "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
              "expiry": a.expiry, "sequence": a.sequence, "funding_reference": a.reference}
             for a in agreements.all_agreements(session)
@@ -171,3 +254,10 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     output.show(told, as_json, lambda console: console.print(
         table(f"{len(told)} agreements", columns, rows)
     ))  # fmt: skip
+
+
+def _payee(address: str, names: dict[str, str]) -> str:
+    """Who is paid, for people: a mandate may leave that to each claim."""
+    from orchestrator.office import NOBODY
+
+    return "whom claims name" if address == NOBODY else names.get(address, address)

@@ -1,35 +1,85 @@
-"""`proofrail device`: enrols devices with proof of possession, lists them, retires them."""
+"""`proofrail device`: enrols devices that somebody vouches for, and shows them."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import home, output, possession
 from orchestrator.commands.output import Json, plain, table, when
 from orchestrator.commands.party import address_of
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from device_adapters.keys import PublicKey
+    from orchestrator.edges.store.agreements import Device
 
-app = typer.Typer(name="device", help="Enrol, list and retire devices.",
+app = typer.Typer(name="device", help="Enrol devices, renew their keys, stop them.",
                   no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
 Owner = Annotated[str, typer.Option(help="The owner's address, or a party's name.")]
 Name = Annotated[str, typer.Argument(help="The device's own name: its meter's serial number.")]
+Chain = Annotated[
+    Path | None,
+    typer.Option("--endorsement", help="PEM chain over the key: its certificate, then issuers."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show it, send nothing.")]
 
 
 @app.command()
-def challenge(context: typer.Context, name: Name, owner: Owner, as_json: Json = False) -> None:
-    """Show the SHA-256 digest that the device signs to prove that it holds its key."""
+def challenge(
+    context: typer.Context, name: Name, owner: Annotated[str | None, typer.Option(
+        help="To enrol: the owner's address, or a party's name.")] = None,
+    new_key: Annotated[str | None, typer.Option(help="To rotate: the new public key.")] = None,
+    endorsement: Chain = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show the SHA-256 digest that a device signs: to enrol, or to change its key."""
     here = home.of(context)
-    told = {"device": name, "sha256": _challenge(here, name, address_of(here, owner)).hex()}
+    if (owner is None) == (new_key is None):
+        raise Halt("A challenge is for enrolling (--owner) or for a new key (--new-key).")
+    if owner is not None:
+        digest = _challenge(here, name, address_of(here, owner))
+        after = f"device add {name} --key FILE --proof SIGNATURE --owner {owner}"
+    else:
+        key = possession.public_key(new_key)
+        found = possession.endorsement(here, name, key, endorsement)
+        digest = rotation_challenge(here, name, key, found.expires_at)
+        after = f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
+    told = {"device": name, "sha256": digest.hex()}
     output.show(told, as_json, lambda console: (
         console.print(told["sha256"]),
-        console.print(plain(f"next: proofrail device add {name} --key FILE --proof SIGNATURE "
-                            f"--owner {owner}"), soft_wrap=True),
+        console.print(plain(f"next: proofrail {after}"), soft_wrap=True),
+    ))  # fmt: skip
+
+
+@app.command()
+def endorse(
+    context: typer.Context,
+    name: Name,
+    key: Annotated[str, typer.Option(help="Public key: PEM, hex, base64, a file.")],
+    days: Annotated[
+        int, typer.Option(min=0, max=36_500, help="How long it is valid; 0: for ever.")
+    ] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the PEM there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Have the built-in CA vouch for a device's key (local chain only); print the PEM chain."""
+    from orchestrator.authority import DevelopmentCa, endorsed
+
+    here = home.of(context)
+    here.local_only("The built-in CA")
+    public, now = possession.public_key(key).as_device_key(), int(time.time())
+    ends_at = now + days * 86_400 if days else 0
+    pem = DevelopmentCa.load(here.settings).issue(name, public, ends_at)
+    found = endorsed(here.settings, here.deployment.chain_id, pem, name, public, now)
+    if out is not None:
+        out.write_bytes(pem)
+    told = {"device": name, "issuer": found.issuer, "expires_at": found.expires_at,
+            "sha256": found.sha256.hex(), "chain": pem.decode()}  # fmt: skip
+    output.show(told, as_json, lambda console: console.print(
+        plain(f"written to {out}" if out else told["chain"].rstrip()), soft_wrap=True
     ))  # fmt: skip
 
 
@@ -45,14 +95,19 @@ def add(
     private_key: Annotated[
         Path | None, typer.Option(help="Instead: a PEM to sign with. For simulated devices.")
     ] = None,
+    endorsement: Chain = None,
     new_password: Annotated[
         bool, typer.Option("--new-password", help="Replace the broker password.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Enrol a device on chain and give it a broker password, which is shown this once."""
-    from orchestrator.edges.broker import credentials
-    from orchestrator.edges.broker.access import Role, name_is_sound
+    """Enrol a device on chain and give it a broker password, which is shown this once.
+
+    Without --endorsement the local chain's built-in CA vouches for it.
+    """
+    from orchestrator.authority import keep
+    from orchestrator.edges.broker.access import name_is_sound
     from orchestrator.office import Enrolment
 
     here = home.of(context)
@@ -61,21 +116,40 @@ def add(
                    "-, the first one a letter or a digit. Nothing was sent.")  # fmt: skip
     address = address_of(here, owner)
     public, (r, s) = _possession(here, name, address, key, proof, private_key)
-    office = here.office()
-    office.enrol([Enrolment(name, public.as_device_key(), address, r, s)])
+    found = possession.endorsement(here, name, public, endorsement)
     password = None
-    if new_password or name not in credentials.load(here.settings.home):
-        password = credentials.issue(here.settings.home, name, Role.DEVICE)
+    if not dry_run:
+        office = here.office()
+        keep(here.settings, found)
+        office.enrol([Enrolment(name, public.as_device_key(), address, r, s, found)])
+        password = _password(here, name, new_password)
     told = {
-        "device": name, "owner": address, "curve": public.curve, "key": public.fingerprint,
-        "topic": f"proofrail/{name}/evidence/ocmf", "username": name, "password": password,
-        "broker": here.town.get("broker"),
+        "sent": not dry_run, "device": name, "owner": address, "curve": public.curve,
+        "key": public.fingerprint, "endorsed_by": found.issuer, "endorsement": found.sha256.hex(),
+        "expires_at": found.expires_at, "topic": f"proofrail/{name}/evidence/PROTOCOL",
+        "username": name, "password": password, "broker": here.town.get("broker"),
     }  # fmt: skip
     output.show(told, as_json, lambda console: _added(console, told))
 
 
+def _password(here: home.Home, name: str, fresh: bool) -> str | None:
+    from orchestrator.edges.broker import credentials
+    from orchestrator.edges.broker.access import Role
+
+    if not fresh and name in credentials.load(here.settings.home):
+        return None
+    return credentials.issue(here.settings.home, name, Role.DEVICE)
+
+
 def _added(console: Any, told: dict[str, Any]) -> None:
-    console.print(plain(f"{told['device']} is enrolled with its {told['curve']} key {told['key']}"))
+    expiry = f"until {when(told['expires_at'])}" if told["expires_at"] else "without expiry"
+    verb = "is" if told["sent"] else "would be"
+    console.print(plain(f"{told['device']} {verb} enrolled with its {told['curve']} key "
+                        f"{told['key']}"), soft_wrap=True)  # fmt: skip
+    console.print(plain(f"endorsed by {told['endorsed_by']}, {expiry}"), soft_wrap=True)
+    if not told["sent"]:
+        console.print("nothing was sent (--dry-run)")
+        return
     console.print(plain(f"it publishes to {told['topic']} as user {told['username']}"))
     if told["password"]:
         console.print(plain(f"password (shown this once): {told['password']}"), soft_wrap=True)
@@ -85,96 +159,82 @@ def _added(console: Any, told: dict[str, Any]) -> None:
 
 
 def _challenge(here: home.Home, name: str, owner: str) -> bytes:
-    from orchestrator.office import challenge as digest_of
+    from orchestrator.core.identity import enrolment_digest
 
-    deployment = here.deployment
-    return digest_of(deployment.chain_id, deployment.addresses["DeviceRegistry"], name, owner)
+    at = here.deployment
+    return enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
+
+
+def rotation_challenge(here: home.Home, name: str, key: PublicKey, expires_at: int) -> bytes:
+    """The digest that old and new key sign; the chain says how many keys there were."""
+    from orchestrator.core.identity import device_id, rotation_digest
+
+    count = here.chain.view("DeviceRegistry", "keyCount", device_id(name))
+    at = here.deployment
+    return rotation_digest(
+        at.chain_id, at.addresses["DeviceRegistry"], name, key.as_device_key(), expires_at, count
+    )
 
 
 def _possession(
     here: home.Home, name: str, owner: str, key: str | None, proof: str | None,
     private_key: Path | None,
-) -> tuple[PublicKey, tuple[int, int]]:
+) -> tuple[PublicKey, possession.Proof]:
     """The public key, and (r, s) over the challenge."""
-    from device_adapters.keys import load_public_key
-
     if private_key is not None and key is None:
-        return _signed_with(private_key, _challenge(here, name, owner))
+        own = possession.private_key(private_key)
+        return possession.public_of(own), possession.sign(own, _challenge(here, name, owner))
     if key is None or proof is None or private_key is not None:
         raise Halt(
             "A device proves that it holds its key: give --key and --proof (what it signed over "
             "`proofrail device challenge`), or --private-key. Nothing was sent."
         )
-    return load_public_key(home.text_or_file(key)), _signature(proof)
+    return possession.public_key(key), possession.signature(proof)
 
 
-def _signature(proof: str) -> tuple[int, int]:
-    from device_adapters.keys import raw_to_der, read_der
+def known(here: home.Home, name: str) -> Device:
+    """The store's row of an enrolled device."""
+    from orchestrator.edges.store import agreements
 
-    text = home.text_or_file(proof).decode("ascii", "replace").strip().removeprefix("0x")
-    try:
-        data = bytes.fromhex(text)
-    except ValueError as error:
-        raise Halt("The proof is not hex. Give the signature as hex, DER or r and s.") from error
-    return read_der(raw_to_der(data) if len(data) == 64 else data)
+    with here.store.read() as session:
+        row = agreements.device_by_name(session, name)
+    if row is None:
+        raise Halt(f"No device {name!r} is enrolled here. `proofrail device list` shows all.")
+    return row
 
 
-def _signed_with(path: Path, digest: bytes) -> tuple[PublicKey, tuple[int, int]]:
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+def told_of(here: home.Home, row: Device) -> dict[str, Any]:
+    """What the rail knows of a device; status and expiry as of now."""
+    from orchestrator.authority import kept
 
-    from device_adapters.keys import load_public_key, read_der
-
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise Halt(f"{path} holds no unencrypted PEM private key. Nothing was sent.") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise Halt(f"{path} is no elliptic curve key; devices sign with secp256r1.")
-    der = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return load_public_key(public), read_der(der)
+    chain = kept(here.settings, row.endorsement)
+    expired = row.status == "active" and 0 < row.expires_at <= time.time()
+    return {
+        "name": row.name, "device_id": row.device_id, "curve": row.curve, "owner": row.owner,
+        "status": "expired" if expired else row.status, "enrolled_at": row.enrolled_at,
+        "expires_at": row.expires_at, "endorsement": row.endorsement,
+        "endorsed_by": chain[0].issuer.rfc4514_string() if chain else None,
+        "compromised_since": row.compromised_since,
+    }  # fmt: skip
 
 
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
-    """List the enrolled devices, and how many agreements each has."""
+    """List the enrolled devices: status, expiry, who vouches, and how many agreements each has."""
     from collections import Counter
 
     from orchestrator.edges.store import agreements
 
-    with home.of(context).store.read() as session:
-        held = Counter(row.device_id for row in agreements.all_agreements(session))
-        told = [
-            {"name": d.name, "device_id": d.device_id, "status": d.status, "curve": d.curve,
-             "owner": d.owner, "enrolled_at": d.enrolled_at, "agreements": held[d.device_id]}
-            for d in agreements.devices(session)
-        ]  # fmt: skip
-    rows = [(d["name"], d["status"], d["curve"], d["agreements"], when(d["enrolled_at"]),
-             d["device_id"]) for d in told]  # fmt: skip
-    columns = ("device", "status", "curve", ">agreements", "enrolled (UTC)", "id")
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} devices", columns, rows)
-    ))  # fmt: skip
-
-
-@app.command()
-def retire(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """Revoke a device for ever: what it signs from now on is refused."""
-    from orchestrator.edges.broker import credentials
-    from orchestrator.edges.store import agreements
-
     here = home.of(context)
     with here.store.read() as session:
-        known = agreements.device_by_name(session, name)
-    if known is None:
-        raise Halt(f"No device {name!r} is enrolled here. `proofrail device list` shows all.")
-    here.office().retire(name)
-    told = {"device": name, "status": "retired",
-            "credential_revoked": credentials.revoke(here.settings.home, name)}  # fmt: skip
+        held = Counter(row.device_id for row in agreements.all_agreements(session))
+        rows = agreements.devices(session)
+    told = [told_of(here, row) | {"agreements": held[row.device_id]} for row in rows]
+    lines = [(d["name"], d["status"], d["agreements"], when(d["expires_at"]),
+              d["endorsed_by"] or "nobody", when(d["enrolled_at"]), output.short(d["device_id"]))
+             for d in told]  # fmt: skip
+    columns = ("device", "status", ">agreements", "key until (UTC)", "endorsed by",
+               "enrolled (UTC)", "id")  # fmt: skip
     output.show(told, as_json, lambda console: console.print(
-        plain(f"{name} is retired; its broker password is revoked. What it signed before stands.")
+        table(f"{len(told)} devices", columns, lines)
     ))  # fmt: skip

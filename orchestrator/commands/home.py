@@ -110,13 +110,16 @@ class Home:
         return self.town.get("rpc_url")
 
     def office(self) -> Office:
-        """The operators' office, with the keys of registrar and sender."""
+        """The operators' office, with the keys of registrar and sender, and the warden's where the
+        rail has it."""
+        from orchestrator.edges.chain import keystore
         from orchestrator.edges.chain.sender import Sender
         from orchestrator.office import Office
 
+        warden = ("warden",) if "warden" in keystore.names(self.settings.keys) else ()
         senders = {
             role: Sender(self.store, self.chain, self.role(role))
-            for role in ("registrar", "sender")
+            for role in ("registrar", "sender", *warden)
         }
         return Office(senders, lambda: int(time.time()), patience())
 

@@ -1,12 +1,19 @@
-"""Ids that live from the device to the bank, each computed before anything is sent."""
+"""Ids and digests that live from the device to the bank, each computed before anything is sent."""
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import sha3
 
-from device_adapters.types import device_id, event_id
+from device_adapters.types import Curve, DeviceKey, device_id, event_id
 
-__all__ = ["credit_id", "device_id", "event_id", "payment_id", "payout_account"]
+__all__ = [
+    "CURVES", "credit_id", "device_id", "enrolment_digest", "event_id", "payment_id",
+    "payout_account", "rotation_digest",
+]  # fmt: skip
+
+CURVES = {Curve.SECP256R1: 0, Curve.SECP256K1: 1}  # IDeviceRegistry.Curve
 
 
 def payment_id(agreement: bytes, sequence: int) -> bytes:
@@ -22,3 +29,34 @@ def payout_account(iban: str) -> bytes:
 def credit_id(account: str, bank_reference: str) -> bytes:
     """keccak256 of the booked account and the bank's own reference: mints exactly once."""
     return sha3.keccak_256(f"{account}|{bank_reference}".encode()).digest()
+
+
+def enrolment_digest(chain_id: int, registry: str, name: str, owner: str) -> bytes:
+    """The SHA-256 digest a device signs to enrol (IDeviceRegistry: sha256 of the ABI encoding)."""
+    return _registry_digest(
+        "proofrail/enrol/v1", _word(chain_id), _word(int(registry, 16)), device_id(name),
+        _word(int(owner, 16)),
+    )  # fmt: skip
+
+
+def rotation_digest(
+    chain_id: int, registry: str, name: str, key: DeviceKey, expires_at: int, keys_so_far: int
+) -> bytes:
+    """The SHA-256 digest that a device's old key and its new key sign to change the one for the
+    other. expires_at: Unix seconds, 0 for never. keys_so_far: how many keys the device has had."""
+    return _registry_digest(
+        "proofrail/rotate/v1", _word(chain_id), _word(int(registry, 16)), device_id(name),
+        _word(CURVES[key.curve]), _word(key.x), _word(key.y), _word(expires_at),
+        _word(keys_so_far),
+    )  # fmt: skip
+
+
+def _registry_digest(purpose: str, *words: bytes) -> bytes:
+    """sha256(abi.encode(purpose, words...)): a string of at most 32 bytes, then static words."""
+    text = purpose.encode()
+    head = _word((len(words) + 1) * 32) + b"".join(words)
+    return sha256(head + _word(len(text)) + text.ljust(32, b"\0")).digest()
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")

@@ -38,11 +38,11 @@ def _due(rail: Rail, now: int) -> list[tuple[str, str]]:
             return []
         busy = payments.busy_agreements(session, _OPEN)
         held = books.escrows(session, [a for a in ended if a not in busy])
-        refs = [(agreement, f"{agreement}:{_times(session, agreement)}") for agreement in held]
+        refs = [(agreement, f"{agreement}:{times(session, agreement)}") for agreement in held]
         return [item for item in refs if sends.by_ref(session, PURPOSE, item[1]) is None]
 
 
-def _times(session: Session, agreement: str) -> int:
+def times(session: Session, agreement: str) -> int:
     """How often it was reclaimed, as far as the ledger knows."""
     final = blocks.newest_final(session)
     logs = blocks.logs_about(session, ("EscrowReclaimed",), agreement)

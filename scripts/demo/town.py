@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device_adapters.types import STREAM_BIT
+from orchestrator.authority import DevelopmentCa, endorsed, keep
 from orchestrator.edges.store import agreements
 from orchestrator.office import Enrolment, challenge
 from orchestrator.products import products
@@ -58,14 +59,19 @@ def settle_in(stack: Stack) -> None:
 
 
 def enrol(stack: Stack, fleet: Fleet, names: list[str]) -> None:
-    """Each device proves on chain that it holds its key."""
-    deployment = stack.chain.deployment
+    """The development CA vouches for each device, which proves on chain that it holds its key."""
+    deployment, ca = stack.chain.deployment, DevelopmentCa.load(stack.settings)
     registry, owner = deployment.addresses["DeviceRegistry"], stack.party(2).address
     enrolments = []
     for name in names:
-        asked = challenge(deployment.chain_id, registry, name, owner)
-        r, s = fleet[name].sign_digest(asked)
-        enrolments.append(Enrolment(name, fleet[name].public, owner, r, s))
+        key, asked = fleet[name].public, challenge(deployment.chain_id, registry, name, owner)
+        vouched = endorsed(
+            stack.settings, deployment.chain_id, ca.issue(name, key), name, key, stack.now()
+        )
+        keep(stack.settings, vouched)
+        enrolments.append(
+            Enrolment(name, key, owner, *fleet[name].sign_digest(asked), endorsement=vouched)
+        )
     stack.office.enrol(enrolments)
 
 
