@@ -1,7 +1,7 @@
 """What an offline check says of a file and of each record in it, whatever the protocol.
 
-A protocol file (`protocols/<name>.py`) that wants to be checked by `proofrail evidence check` offers
-two functions, and touches nothing else:
+A protocol file (`protocols/<name>.py`) that takes part in `proofrail evidence check` offers two
+functions, and touches nothing else:
 
     recognise(data: bytes) -> bool
         Whether a file is this protocol's; quick, never raises, and a broken file of it still is.
@@ -9,7 +9,7 @@ two functions, and touches nothing else:
         Judges every record in the file (`data` is UTF-8 where it is text; `key` the one given on
         the command line). Raises Rejected where nothing can be read: that is exit code 2.
 
-`evidence.py` asks the protocols in order of their names; the first that recognises a file checks it.
+`evidence.py` asks the protocols in order of their names; the first that recognises it, checks it.
 A protocol's own fields go into `RecordCheck.told` (JSON) and `tables` (for people).
 """
 

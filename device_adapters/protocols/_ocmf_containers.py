@@ -25,7 +25,8 @@ _DATA = ("signeddata", "encodeddata", "signedmeterdata", "encodedmeterdata", "si
 _KEYS = ("publickey", "public_key")
 _SPACE = b" \t\r\n\0"
 _MARKS = re.compile(
-    rb"OCMF\||4f434d467c|T0NNRn|<values?\b|(signed|encoded)_?(data|meterdata|metervalue)", re.IGNORECASE
+    rb"OCMF\||4f434d467c|T0NNRn|<values?\b|(signed|encoded)_?(data|meterdata|metervalue)",
+    re.IGNORECASE,
 )
 _MAX_TAGS = 100_000  # some fifteen thousand records
 _MAX_NESTING = 3  # JSON or XML within a string

@@ -1,0 +1,207 @@
+"""Reads identifiers of EPCIS events: EPC URIs (TDS 2.0), GS1 Digital Link URIs, and others.
+
+Every GS1 key becomes a canonical GS1 Digital Link URI: domain id.gs1.org, the key with its finest
+qualifier only, no query (EPCIS Event Hash, CBV 2.0 section 8.9.4). EPC URIs hold no check digit, so
+it is computed; a Digital Link holds one, and it is checked (GS1 General Specifications, 7.9.1).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+ROOT = "https://id.gs1.org"
+_MAX_CODE = 1_000  # characters; no GS1 key is longer than a tenth of it
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An identifier: as written, canonical, its GS1 key ("" for no GS1 key), and what is wrong.
+
+    flaw: "" where its rules hold, or where there are none known here (then `key` is "" too).
+    """
+
+    written: str
+    canonical: str
+    key: str = ""
+    flaw: str = ""
+
+    @property
+    def sscc(self) -> str:
+        """The 18 digits of a valid SSCC, else ""."""
+        return self.canonical.rpartition("/")[2] if self.key == "sscc" and not self.flaw else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A GS1 key: application identifier, its fixed digits with the check digit (0: free text of
+    prefix and reference), what may follow them, and its qualifiers, the finest first."""
+
+    ai: str
+    digits: int = 0
+    tail: str = ""
+    qualifiers: tuple[str, ...] = ()
+
+
+_SERIAL = r"[!%-?A-Z_a-z\"]"  # AI encodable character set 82, as URIs write it
+_KEYS = {
+    "sscc": _Key("00", 18),
+    "gtin": _Key("01", 14, qualifiers=("21", "235", "10")),
+    "gdti": _Key("253", 13, rf"{_SERIAL}{{0,51}}"),
+    "gcn": _Key("255", 13, r"\d{0,12}"),
+    "ginc": _Key("401"),
+    "gsin": _Key("402", 17),
+    "gln": _Key("414", 13, qualifiers=("254",)),
+    "pgln": _Key("417", 13),
+    "grai": _Key("8003", 14, rf"{_SERIAL}{{0,48}}"),
+    "giai": _Key("8004"),
+    "itip": _Key("8006", 14, r"\d{4}", qualifiers=("21", "10")),
+    "cpid": _Key("8010", qualifiers=("8011",)),
+    "gsrnp": _Key("8017", 18),
+    "gsrn": _Key("8018", 18),
+}
+_BY_AI = {key.ai: name for name, key in _KEYS.items()}
+_NAMES = {  # short names of Digital Link 1.1; the alphabetic ones stand in older documents
+    **_BY_AI, "gtin": "gtin", "itip": "itip", "cpid": "cpid", "gln": "gln", "party": "pgln",
+    "gsrnp": "gsrnp", "gsrn": "gsrn", "gcn": "gcn", "sscc": "sscc", "gdti": "gdti", "ginc": "ginc",
+    "gsin": "gsin", "grai": "grai", "giai": "giai",
+}  # fmt: skip
+_QUALIFIERS = {"cpv": "22", "lot": "10", "ser": "21"}
+# EPC scheme -> (key, digits of prefix and reference together, the qualifier its serial becomes;
+# "+" for a serial that is part of the key's own value). 0 digits: free text.
+_SCHEMES = {
+    "id:sgtin": ("gtin", 13, "21"), "id:sscc": ("sscc", 17, ""), "id:sgln": ("gln", 12, "254"),
+    "id:grai": ("grai", 12, "+"), "id:giai": ("giai", 0, ""), "id:gsrn": ("gsrn", 17, ""),
+    "id:gsrnp": ("gsrnp", 17, ""), "id:gdti": ("gdti", 12, "+"), "id:cpi": ("cpid", 0, "8011"),
+    "id:sgcn": ("gcn", 12, "+"), "id:ginc": ("ginc", 0, ""), "id:gsin": ("gsin", 16, ""),
+    "id:itip": ("itip", 13, "21"), "id:upui": ("gtin", 13, "235"), "id:pgln": ("pgln", 12, ""),
+    "class:lgtin": ("gtin", 13, "10"), "idpat:sgtin": ("gtin", 13, "*"),
+    "idpat:grai": ("grai", 12, "*"), "idpat:gdti": ("gdti", 12, "*"),
+    "idpat:sgcn": ("gcn", 12, "*"), "idpat:cpi": ("cpid", 0, "*"), "idpat:itip": ("itip", 13, "*"),
+    "idpat:upui": ("gtin", 13, "*"),
+}  # fmt: skip
+_INDICATED = ("gtin", "sscc", "itip")  # the first digit of the reference goes before the prefix
+_PREFIX = re.compile(r"\d{6,12}")
+_FREE = re.compile(r"(?:%[0-9A-Fa-f]{2}|[!'()*+,\-.0-9:;=A-Z_a-z])+")  # TDS 2.0, section 6.3
+_ESCAPED = str.maketrans({char: f"%{ord(char):02X}" for char in "!()*+,:"})
+
+
+@lru_cache(maxsize=65_536)
+def read_code(text: str) -> Code:
+    """The identifier in `text`. Pure; never raises: what is wrong stands in `flaw`."""
+    written = text.strip()
+    if len(written) > _MAX_CODE:
+        return Code(written, written, "", f"longer than {_MAX_CODE} characters")
+    if written.startswith("urn:epc:"):
+        return _from_urn(written)
+    if written.startswith(("https://", "http://")):
+        return _from_link(written)
+    scheme = written.partition(":")[0]
+    bare = not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or ":" not in written
+    return Code(written, written, "", "not a URI" if bare or " " in written else "")
+
+
+def check_digit(digits: str) -> int:
+    """The GS1 check digit that belongs behind these digits."""
+    from biip.checksums import gs1_standard_check_digit  # its tables cost: only where needed
+
+    return gs1_standard_check_digit(digits)
+
+
+def _from_urn(written: str) -> Code:
+    kind, _, rest = written.removeprefix("urn:epc:").partition(":")
+    name, _, value = rest.partition(":")
+    scheme = f"{kind}:{name}"
+    if scheme not in _SCHEMES:  # gid, usdod, adi, bic, imovn, raw, tag: no GS1 key in them
+        known = kind in ("id", "class", "idpat", "raw", "tag", "pat") and name and value
+        return Code(written, written, "", "" if known else "no EPC URI scheme")
+    key, digits, serial_in = _SCHEMES[scheme]
+    prefix, _, rest = value.partition(".")
+    if not _PREFIX.fullmatch(prefix):
+        flaw = f"{name}: the company prefix {prefix[:20]!r} is not of 6 to 12 digits"
+        return Code(written, written, key, flaw)
+    body = _urn_body(key, prefix, rest, digits, serial_in)
+    if body is None:
+        return Code(written, written, key, f"{name}: {value[:60]!r} is not of its form")
+    return Code(written, f"{ROOT}/{_KEYS[key].ai}/{body}", key)
+
+
+def _urn_body(key: str, prefix: str, rest: str, digits: int, serial_in: str) -> str | None:
+    """What follows the application identifier in the canonical form; None: not of the form."""
+    if digits == 0:
+        return _free_body(prefix, rest, serial_in)
+    width = digits - len(prefix)
+    reference, rest = rest[:width], rest[width:]
+    if len(reference) != width or not (reference + "0").isdecimal() or not reference.isascii():
+        return None
+    number = reference[:1] + prefix + reference[1:] if key in _INDICATED else prefix + reference
+    number = "0" + number if key == "grai" else number
+    number += str(check_digit(number))
+    if key == "itip":
+        pieces = re.match(r"\.(\d\d)\.(\d\d)", rest)
+        if pieces is None:
+            return None
+        number, rest = number + pieces[1] + pieces[2], rest[pieces.end() :]
+    if serial_in in ("", "*"):
+        return number if rest == {"": "", "*": ".*"}[serial_in] else None
+    serial = rest.removeprefix(".")
+    if rest == serial or not _FREE.fullmatch(serial) or (key == "gcn" and not serial.isdecimal()):
+        return None
+    serial = serial.translate(_ESCAPED)
+    if serial_in == "+":
+        return number + serial
+    absent = serial_in == "254" and serial == "0"  # an SGLN without extension
+    return number if absent else f"{number}/{serial_in}/{serial}"
+
+
+def _free_body(prefix: str, rest: str, serial_in: str) -> str | None:
+    serial = ""
+    if serial_in:  # a component or part: its reference ends before the last dot
+        rest, _, serial = rest.rpartition(".")
+        if serial_in == "*" and serial != "*" or serial_in != "*" and not serial.isdecimal():
+            return None
+    if not _FREE.fullmatch(rest) or len(prefix + rest) > 90:
+        return None
+    value = prefix + rest.translate(_ESCAPED)
+    return f"{value}/{serial_in}/{serial}" if serial_in not in ("", "*") else value
+
+
+def _from_link(written: str) -> Code:
+    try:
+        parts = urlsplit(written).path.split("/")[1:]
+    except ValueError:
+        return Code(written, written, "", "not a URI")
+    for index, part in enumerate(parts[:-1]):
+        if part in _NAMES and re.match(r"\d{4}", parts[index + 1]):
+            return _from_pairs(written, _NAMES[part], [p for p in parts[index + 1 :] if p])
+    return Code(written, written)
+
+
+def _from_pairs(written: str, name: str, parts: list[str]) -> Code:
+    key, value = _KEYS[name], parts[0]
+    if name == "gtin" and value.isdecimal() and len(value) in (8, 12, 13):
+        value = value.zfill(14)
+    named = [_QUALIFIERS.get(part, part) for part in parts[1::2]]
+    qualifiers = dict(zip(named, parts[2::2], strict=False))
+    unknown = len(parts) % 2 == 0 or set(qualifiers) - {*key.qualifiers, "22"}
+    if unknown or not _has_form(key, value):
+        return Code(written, written, name, f"{name}: {'/'.join(parts)[:60]!r} is not of its form")
+    canonical = f"{ROOT}/{key.ai}/{value}"
+    finest = next((ai for ai in key.qualifiers if qualifiers.get(ai)), None)
+    if finest:
+        canonical += f"/{finest}/{qualifiers[finest]}"
+    return Code(written, canonical, name, _digit_flaw(name, value[: key.digits]))
+
+
+def _has_form(key: _Key, value: str) -> bool:
+    if not key.digits:
+        return re.fullmatch(rf"[0-9]{{4}}{_SERIAL}{{0,86}}", value) is not None
+    return re.fullmatch(rf"[0-9]{{{key.digits}}}(?:{key.tail})", value) is not None
+
+
+def _digit_flaw(name: str, number: str) -> str:
+    """What is wrong with the last digit of a key's number ("" also for keys without one)."""
+    wanted = number and str(check_digit(number[:-1]))
+    return "" if number[-1:] == wanted else f"{name}: the check digit of {number} is {wanted}"

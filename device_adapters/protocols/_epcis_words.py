@@ -1,0 +1,82 @@
+"""The standard vocabularies of EPCIS events (CBV 2.0 section 7) and the three ways to write them.
+
+A word is written bare ("shipping"), as the URN of CBV 1.x ("urn:epcglobal:cbv:bizstep:shipping"),
+or as a URI of the web vocabulary ("https://ref.gs1.org/cbv/BizStep-shipping", also with the prefix
+"cbv:"). A URI of anybody else's is a private vocabulary, which CBV allows: it is taken as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+CBV = "https://ref.gs1.org/cbv/"
+VOC = "https://gs1.org/voc/"
+_URN = "urn:epcglobal:cbv:"
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """One list of words: `web` and `urn` are what stands before the word in its two URIs."""
+
+    name: str
+    web: str
+    urn: str
+    words: frozenset[str]
+
+
+def _cbv(name: str, web: str, urn: str, words: str) -> Vocabulary:
+    return Vocabulary(name, f"{CBV}{web}-", f"{_URN}{urn}:", frozenset(words.split()))
+
+
+STEPS = _cbv("business step", "BizStep", "bizstep", """
+    accepting arriving assembling collecting commissioning consigning creating_class_instance
+    cycle_counting decommissioning departing destroying disassembling dispensing encoding
+    entering_exiting holding inspecting installing killing loading other packing picking receiving
+    removing repackaging repairing replacing reserving retail_selling sampling sensor_reporting
+    shipping staging_outbound stock_taking stocking storing transporting unloading unpacking
+    void_shipping""")  # fmt: skip
+DISPOSITIONS = _cbv("disposition", "Disp", "disp", """
+    active available completeness_inferred completeness_verified conformant container_closed
+    container_open damaged destroyed dispensed disposed encoded expired in_progress in_transit
+    inactive mismatch_class mismatch_instance mismatch_quantity needs_replacement
+    no_pedigree_match non_conformant non_sellable_other partially_dispensed recalled reserved
+    retail_sold returned sellable_accessible sellable_not_accessible stolen unavailable unknown
+    """)  # fmt: skip
+TRANSACTIONS = _cbv("business transaction type", "BTT", "btt", """
+    bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt""")
+PARTIES = _cbv("source or destination type", "SDT", "sdt", "owning_party possessing_party location")
+ERRORS = _cbv("error reason", "ER", "er", "did_not_occur incorrect_data")
+COMPONENTS = _cbv("component", "Comp", "comp", """
+    x y z axial_distance azimuth height spherical_radius polar_angle elevation_angle easting
+    northing latitude longitude altitude""")
+MEASURES = Vocabulary("measurement type", VOC, "gs1:", frozenset("""
+    AbsoluteHumidity AbsorbedDose AbsorbedDoseRate Acceleration Altitude AmountOfSubstance
+    AmountOfSubstancePerUnitVolume Angle AngularAcceleration AngularMomentum AngularVelocity Area
+    Capacitance Conductance Conductivity Count Density Dimensionless DoseEquivalent
+    DoseEquivalentRate DynamicViscosity ElectricCharge ElectricCurrent ElectricCurrentDensity
+    ElectricFieldStrength Energy Exposure Force Frequency Illuminance Inductance Irradiance
+    KinematicViscosity Length LinearMomentum Luminance LuminousFlux LuminousIntensity MagneticFlux
+    MagneticFluxDensity MagneticVectorPotential Mass MassConcentration MassFlowRate MassPerAreaTime
+    MemoryCapacity MolalityOfSolute MolarEnergy MolarMass MolarVolume Power Pressure RadiantFlux
+    RadiantIntensity Radioactivity RelativeHumidity Resistance Resistivity SolidAngle
+    SpecificVolume Speed SurfaceDensity SurfaceTension Temperature Time Torque Voltage Volume
+    VolumeFlowRate VolumeFraction VolumetricFlux Wavenumber""".split()))  # fmt: skip
+EXCEPTIONS = Vocabulary(
+    "sensor exception", VOC, "gs1:", frozenset(("ALARM_CONDITION", "ERROR_CONDITION"))
+)
+
+
+@lru_cache(maxsize=4_096)
+def read_word(vocabulary: Vocabulary, text: str) -> tuple[str, str, bool]:
+    """(word, URI, known). A standard word is told bare; a private URI twice, and as known.
+
+    Not known: a bare text, or a URI in the standard's own space, that the list does not have.
+    """
+    text = text.strip()
+    full = text.replace("cbv:", CBV, 1) if text.startswith("cbv:") else text
+    bare = full.removeprefix(vocabulary.web).removeprefix(vocabulary.urn)
+    if bare in vocabulary.words:
+        return bare, vocabulary.web + bare, True
+    standard = full.startswith((CBV, VOC, _URN, "gs1:")) or ":" not in full
+    return bare, full, not standard
