@@ -106,8 +106,12 @@ class DeviceDesk:
 
     def resume(self, name: str) -> None:
         """Lets a suspended device speak again; what it signed meanwhile stays refused."""
-        if self.status(name) == "suspended":
+        status = self.status(name)
+        if status == "suspended":
             self._change("resume", name, self._registrar)
+        elif status not in ("active", "expired"):
+            raise Halt(f"{name} is {status}, not suspended. Nothing was sent. A device that was "
+                       "ended is enrolled anew under a name and key of its own.")  # fmt: skip
         self._note(name, status="active")
 
     def retire(self, name: str) -> None:

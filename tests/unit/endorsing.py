@@ -12,10 +12,14 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 from cryptography.x509.oid import NameOID
 
-from device_adapters.keys import load_public_key
+from device_adapters.keys import PublicKey, load_public_key
 from device_adapters.types import DeviceKey
 
 NOW = 1_790_000_000
@@ -49,6 +53,20 @@ class Made:
 
     def issue(self, subject: x509.Name, **changes: Any) -> Made:
         return _make(subject, self, **changes)
+
+
+@dataclass
+class Holder:
+    """Whoever has the private key of a public one; a certificate needs no more of it."""
+
+    key: DeviceKey
+
+    def public_key(self) -> Any:
+        return load_der_public_key(PublicKey.from_device_key(self.key).der)
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def root(subject: str = "Root", **changes: Any) -> Made:
