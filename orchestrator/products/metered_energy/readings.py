@@ -87,9 +87,7 @@ def shape(terms: EnergyTerms, previous: list[Reading], items: list[Reading]) -> 
     return _builds_on(terms, last_actual(previous) if previous else None, items)
 
 
-def _builds_on(
-    terms: EnergyTerms, before: Reading | None, items: list[Reading]
-) -> Refusal | None:
+def _builds_on(terms: EnergyTerms, before: Reading | None, items: list[Reading]) -> Refusal | None:
     if len(items) == 1:
         return Doubt.INCOMPLETE, "an estimate without the actual reading it builds on"
     base = items[0]

@@ -155,17 +155,13 @@ def _fits(terms: EnergyTerms, run: _Run) -> bool:
     """Whether the contract, which sees only where a run begins and ends, takes it as one claim."""
     facts, used = run.facts, run.rise if terms.continuous else run.facts.energy
     between = counted(facts.from_register, facts.to_register, terms.rollover_at)
-    if facts.kind != Kind.EXCHANGED and (
-        used > between or (terms.continuous and used != between)
-    ):
+    if facts.kind != Kind.EXCHANGED and (used > between or (terms.continuous and used != between)):
         return False  # the register went round more than once
     seconds = facts.to_time - facts.from_time + GRACE_SECONDS
     return fits_fuse(used, seconds, terms.fuse_watts)
 
 
-def _runs(
-    terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]
-) -> Iterator[_Run]:
+def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> Iterator[_Run]:
     """After each event: the run so far."""
     earlier = readings(anchor) if anchor else []
     before = last_actual(earlier) if earlier else None
