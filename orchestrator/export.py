@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
-from orchestrator.edges.store import Session, agreements, blocks, books, evidence, payments
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    blocks,
+    books,
+    credits,
+    evidence,
+    exposure,
+    payments,
+)
 from orchestrator.edges.store import transfers as money
 from orchestrator.errors import Halt
 
@@ -65,15 +74,16 @@ def gather(session: Session, row: payments.Payment, deployment: Deployment) -> P
     """Everything that the bundle of a payment is made of. Raises Rejected with an ExportFault."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
+    supporting = exposure.supporting_of(session, row.payment_id)
     at = deployment.addresses
     return Parts(
         chain_id=deployment.chain_id, rail=at["PaymentRail"], registry=at["DeviceRegistry"],
-        committee=at["OracleCommittee"], device_id=_raw(agreement.device_id),
-        device_proofs=_proofs(
-            session, blocks.logs_about(session, _DEVICE_LOGS, agreement.device_id)
-        ),
+        committee=at["OracleCommittee"],
+        devices=_devices(session, [agreement.device_id, *(e.device_id for e, _, _ in supporting)]),
         committee_proofs=_proofs(session, _seating(session, row.settlement_tx)),
-        evidence=_records(session, row), anchor=_anchor(session, row),
+        evidence=_records(session, row),
+        supporting=[(protocol, body) for _, body, protocol in supporting],
+        anchor=_anchor(session, row),
         product=agreement.product, mandate=_mandate(agreement),
         mandate_signature=_raw(agreement.signature), opened=_opened(session, agreement),
         settlement=settlement, agreement=_raw(row.agreement_id), sequence=row.sequence,
@@ -128,15 +138,26 @@ def _opened(session: Session, agreement: agreements.Agreement) -> dict[str, Any]
 # --- device and payer
 
 
+def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dict[str, Any]]]]:
+    """Each device once, with the proofs of all that the registry has said of it."""
+    return [
+        (_raw(device), _proofs(session, blocks.logs_about(session, _DEVICE_LOGS, device)))
+        for device in dict.fromkeys(ids)
+    ]
+
+
 def _records(session: Session, row: payments.Payment) -> list[tuple[str, bytes]]:
     found = evidence.of_payments(session, [row.payment_id])[row.payment_id]
     return [(protocol, body) for _, body, protocol in found]
 
 
 def _anchor(session: Session, row: payments.Payment) -> tuple[str, bytes] | None:
-    """The last record claimed before this payment, from which its facts may start."""
-    before = payments.before(session, row.agreement_id, row.sequence)
-    found = before and evidence.at_counter(session, row.agreement_id, before.last_counter)
+    """The last record claimed before this payment, from which its facts may start; a run that
+    came late, behind what claims had passed, starts from none."""
+    last = payments.claimed_before(session, row.agreement_id, row.sequence)
+    if last is None or row.first_counter <= last:
+        return None
+    found = evidence.at_counter(session, row.agreement_id, last)
     return (found[1], found[0]) if found else None
 
 
@@ -152,7 +173,12 @@ def _mandate(row: agreements.Agreement) -> dict[str, Any]:
 def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, int]]:
     batch = payments.of_settlement(session, row.settlement_tx)
     rows = agreements.by_ids(session, {each.agreement_id for each in batch})
-    return {_raw(each.agreement_id): (each.payee, each.window_s) for each in rows.values()}
+    return {
+        _raw(each.agreement_id): (
+            payments.payee_of(each, rows[each.agreement_id]), rows[each.agreement_id].window_s
+        )
+        for each in batch
+    }  # fmt: skip
 
 
 # --- books and bank
@@ -161,7 +187,7 @@ def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, 
 def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, str]]:
     """The payment's own entry and those of its payout, in the journal's order."""
     # an empty entry says nothing: a bundle holds one only where money moved
-    wanted = [(row.payment_id, ("settled",))] if row.amount_micro else []
+    wanted = [(row.payment_id, ("settled", "credited"))] if row.amount_micro else []
     payout, release = _payout_of(session, row), _release(session, row)
     if payout is not None:
         wanted += [(payout.payout_id, _PAYOUT_ENTRIES), (release, ())]
@@ -177,7 +203,7 @@ def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, s
 def _release(session: Session, row: payments.Payment) -> str:
     """The reference of the entry that this payment's release was booked under, "" if none was:
     money that was disputed and upheld is withdrawable without one."""
-    payee = agreements.get(session, row.agreement_id).payee.lower()
+    payee = payments.payee_of(row, agreements.get(session, row.agreement_id)).lower()
     for log in blocks.logs_in_transaction(session, row.release_tx or ""):
         args = json.loads(log.args)
         if log.name != "Released" or args["payee"].lower() != payee:
@@ -234,6 +260,8 @@ def _missing(
     if bundle["settlement"]["refusal"]:
         return (f"the contract refused this claim ({row.reason}): no money moved, so there is "
                 "no ledger entry, payout or bank line",)  # fmt: skip
+    if row.amount_micro < 0:
+        return (_credit(session, row),)
     found = []
     if bundle["payout"] is None:
         upheld = ", and no release names its money: it was disputed" if row.payout_id else ""
@@ -245,6 +273,12 @@ def _missing(
     if bundle["bank_line"] is None:
         found.append("statement line: the bank has not reported the debit")
     return tuple(found)
+
+
+def _credit(session: Session, row: payments.Payment) -> str:
+    credit = credits.of_payment(session, row.payment_id)
+    paid = f"{credit.paid_micro} of {credit.amount_micro} micro-euro" if credit else "nothing"
+    return f"payout: a credit is owed by its payee, who has paid {paid} of it back so far"
 
 
 def _raw(text: str) -> bytes:

@@ -147,11 +147,11 @@ def _reconciled(console: Any, told: dict[str, Any]) -> None:
     rows = [
         (b["kind"], ", ".join(short(i) for i in b["ids"]),
          decimal(b["expected_minor"], b["asset"]), decimal(b["found_minor"], b["asset"]),
-         b["action"])
+         f"since {when(b['since'])} UTC" if b["since"] else "-", b["detail"], b["action"])
         for b in told["breaks"]
     ]  # fmt: skip
     if rows:
-        columns = ("break", "ids", ">expected", ">found", "next step")
+        columns = ("break", "ids", ">expected", ">found", "open", "detail", "next step")
         console.print(table(f"{len(rows)} breaks", columns, rows))
     supply = decimal(told["supply_micro"], "tEUR/6")
     console.print(

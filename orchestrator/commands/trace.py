@@ -87,8 +87,8 @@ def tree(life: dict[str, Any]) -> Any:
     made = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
     if life["reason"]:
         made.add(plain(f"reason: {life['reason']}", "yellow"))
-    for station in (_agreement, _events, _claim, _attestation, _settlement, _ledger, _payout,
-                    _bank, _facts):  # fmt: skip
+    for station in (_agreement, _events, _claim, _attestation, _settlement, _credit,
+                    _ledger, _payout, _bank, _facts):  # fmt: skip
         station(made, life)
     return made
 
@@ -108,18 +108,26 @@ def _agreement(made: Any, life: dict[str, Any]) -> None:
     terms = ", ".join(f"{name} {value}" for name, value in told["terms"].items())
     _leaves(
         branch,
-        f"{told['payer']['name'] or told['payer']['address']} pays "
-        f"{told['payee']['name'] or told['payee']['address']} for {told['product']} ({terms})",
+        f"{_name(told['payer'])} pays {_name(life['payee'])} for {told['product']} ({terms})",
         f"at most {money(told['cap'])} in {told['period_days']} days; "
         f"challenge window {told['window_s']} s; funding reference {told['reference']}",
     )
 
 
+def _name(party: dict[str, Any] | None) -> str:
+    return (party["name"] or party["address"]) if party else "whom each claim names"
+
+
 def _events(made: Any, life: dict[str, Any]) -> None:
-    events = life["events"]
+    _records(made, life["events"], f"device {life['device']} signed {len(life['events'])} records")
+    beside = life["supporting"]
+    devices = ", ".join(dict.fromkeys(event["device"] for event in beside))
+    _records(made, beside, f"they cite {len(beside)} records of {devices}")
+
+
+def _records(made: Any, events: list[dict[str, Any]], title: str) -> None:
     if not events:
         return
-    title = f"device {life['device']} signed {len(events)} records"
     branch = _branch(made, events[0]["observed_at"], title)
     half = _RECORDS_SHOWN // 2
     few = len(events) <= _RECORDS_SHOWN
@@ -134,12 +142,19 @@ def _events(made: Any, life: dict[str, Any]) -> None:
 def _event(branch: Any, event: dict[str, Any]) -> None:
     number = event["pagination"] or event["counter"]
     leaf = _branch(branch, event["observed_at"], f"{number}  evidence {event['evidence']}")
-    readings = event["facts"]["readings"]
-    if readings:
-        told = " to ".join(dict.fromkeys(
-            decimal(r["register"], "tEUR/6").split()[0] for r in (readings[0], readings[-1])
-        ))  # fmt: skip
-        _leaves(leaf, f"register {told} kWh, received {when(event['received_at'])}")
+    about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
+    _leaves(leaf, f"{_register(event) or about}, received {when(event['received_at'])}")
+
+
+def _register(event: dict[str, Any]) -> str:
+    """What a meter's record says; "" for records of other kinds."""
+    readings = event["facts"].get("readings")
+    if not readings:
+        return ""
+    told = dict.fromkeys(
+        decimal(r["register"], "tEUR/6").split()[0] for r in (readings[0], readings[-1])
+    )
+    return f"register {' to '.join(told)} kWh"
 
 
 def _claim(made: Any, life: dict[str, Any]) -> None:
@@ -172,10 +187,23 @@ def _settlement(made: Any, life: dict[str, Any]) -> None:
     depth = "final" if told["final"] else "not final yet"
     title = f"settlement {told['transaction']}, block {told['block']} ({depth})"
     branch = _branch(made, told["at"], title)
-    said = f"refused: {told['refusal']}" if told["refusal"] else f"{money(told)} moved from escrow"
+    said = f"refused: {told['refusal']}" if told["refusal"] else _moved(told)
     release = f"; free to go from {when(told['release_at'])}" if told["release_at"] else ""
     gas = f", {told['gas_used']} gas" if told["gas_used"] else ""
     _leaves(branch, said + release, f"number {told['number']}, root {told['root']}{gas}")
+
+
+def _moved(told: dict[str, Any]) -> str:
+    if int(told["amount"]) < 0:
+        return f"{money(told)}: a credit, which the payee owes to the escrow"
+    return f"{money(told)} moved from escrow"
+
+
+def _credit(made: Any, life: dict[str, Any]) -> None:
+    told = life["credit"]
+    if told is not None:
+        title = f"credit of {money(told['owed'])}, {money(told['paid'])} of it paid back"
+        _branch(made, told["noted_at"], title)
 
 
 def _ledger(made: Any, life: dict[str, Any]) -> None:
@@ -193,8 +221,7 @@ def _payout(made: Any, life: dict[str, Any]) -> None:
         return
     title = f"payout {told['payout_id']}: {money(told)}, {told['stage']}"
     branch = _branch(made, told["ordered_at"], title)
-    payee = told["payee"]["name"] or told["payee"]["address"]
-    _leaves(branch, f"to {payee}, with {told['payments']} payments in it; "
+    _leaves(branch, f"to {_name(told['payee'])}, with {told['payments']} payments in it; "
             f"EndToEndId {told['end_to_end_id']}")  # fmt: skip
     if told["reason"]:
         _leaves(branch, f"reason: {told['reason']}")

@@ -138,7 +138,7 @@ def _released(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> N
 
 
 def _debts_before(session: Session, log: _Log, payee: str) -> list[int]:
-    """What a release paid of its payee's debts: the `CreditPaid` between it and what came before."""
+    """What a release paid of its payee's debts: each `CreditPaid` since what last paid some."""
     found: list[int] = []
     for each in blocks.logs_in_transaction(session, log.tx_hash):
         args = json.loads(each.args)

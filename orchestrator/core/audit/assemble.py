@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from oracles.attest import claim_hash
 from oracles.merkle import path
 from oracles.types import Claim
-from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
+from orchestrator.core.outcome import leaves_of, release_time, unpack
 
 from .blocks import Header, proven, receipt_logs, unproven
 from .bundle import MANDATE, VERSION, sealed
 from .logs import events
 from .reading import unhex
-from .settlement import NOBODY, OUTCOME_BYTES, outcome_leaf, settle_call
+from .settlement import settle_call
 
 Proof = Mapping[str, Any]  # as edges/chain/proof.py makes them
 _RECEIPT = ("block", "header", "index", "receipt")
@@ -28,13 +27,15 @@ _RECEIPT = ("block", "header", "index", "receipt")
 class Parts:
     """All that a bundle is made of. Addresses are 0x-hex in any case, ids and signatures bytes.
 
-    device_proofs, committee_proofs: of the transactions with the device's registry logs and with
-    the committee's seating logs. evidence: (protocol, record) in counter order. anchor: the record
-    before the run, where the facts start from one. mandate: the struct's fields by their names in
-    the contract (bytes as bytes or 0x-hex). opened, settlement: proofs of those transactions.
-    parties: {agreement: (payee, window in seconds)} for each agreement of the settlement's batch.
-    ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` and its
-    payout's `released`, `redeemed`, `payout_booked`. payout: the proof of the release;
+    devices: (device id, proofs of the transactions with its registry logs): the agreement's device,
+    then those of the supporting records, in their order. committee_proofs: of the committee's
+    seating logs. evidence: (protocol, record) in counter order. supporting: those that they cite,
+    in order of first citation. anchor: the record before the run, where the facts start from one.
+    mandate: the struct's fields by their names in the contract (bytes as bytes or 0x-hex). opened,
+    settlement: proofs of those transactions. parties: {agreement: (payee, window in seconds)} for
+    each claim of the settlement's batch. ledger: (entry, hash before it, its hash), in journal
+    order: the payment's `settled` or `credited` and its payout's `released`, `redeemed`,
+    `payout_booked`. payout: the proof of the release;
     redemption: that of the redemption where it is a later transaction; order: the payout id.
     bank_file: the pain.001; bank_line: the statement and the line's path in it.
     """
@@ -43,10 +44,10 @@ class Parts:
     rail: str
     registry: str
     committee: str
-    device_id: bytes
-    device_proofs: Sequence[Proof]
+    devices: Sequence[tuple[bytes, Sequence[Proof]]]
     committee_proofs: Sequence[Proof]
     evidence: Sequence[tuple[str, bytes]]
+    supporting: Sequence[tuple[str, bytes]]
     anchor: tuple[str, bytes] | None
     product: str
     mandate: Mapping[str, Any]
@@ -80,8 +81,11 @@ def assemble(parts: Parts) -> dict[str, Any]:
             "registry": parts.registry.lower(),
             "committee": parts.committee.lower(),
         },
-        "device": {"id": _hex(parts.device_id), "history": _receipts(parts.device_proofs)},
+        "devices": [
+            {"id": _hex(device), "history": _receipts(proofs)} for device, proofs in parts.devices
+        ],
         "evidence": [_record(*record) for record in parts.evidence],
+        "supporting": [_record(*record) for record in parts.supporting],
         "anchor": _record(*parts.anchor) if parts.anchor else None,
         "product": parts.product,
         "batch": {
@@ -118,32 +122,18 @@ def _settlement(parts: Parts, claims: Sequence[Claim], position: int) -> dict[st
     if len(settled) != 1:
         raise unproven(f"the settlement's receipt holds {len(settled)} Settled logs")
     at, packed = settled[0][3:5]
-    outcomes = [_outcome(parts, claim, at, packed, place) for place, claim in enumerate(claims)]
-    leaves = [
-        outcome_leaf(payment_id(claim.agreement, claim.sequence), claim_hash(claim), *outcome)
-        for claim, outcome in zip(claims, outcomes, strict=True)
-    ]
-    _, amount, refusal, release_at = outcomes[position]
+    outcomes = unpack(packed)
+    leaves = leaves_of(claims, outcomes, parts.parties, at)
+    own = outcomes[position]
+    window = 0 if own.refusal else parts.parties[parts.agreement][1]
     return {
         **_receipt(parts.settlement),
         "transaction": list(parts.settlement["transaction"]),
-        "amount_micro": amount,
-        "refusal": refusal,
-        "release_at": release_at,
+        "amount_micro": own.amount_micro,
+        "refusal": own.refusal,
+        "release_at": release_time(own, at, window),
         "path": [_hex(node) for node in path(leaves, position)],
     }
-
-
-def _outcome(
-    parts: Parts, claim: Claim, at: int, packed: bytes, place: int
-) -> tuple[str, int, int, int]:
-    """(payee, amount, refusal, release time) of one claim, as the rail made its leaf."""
-    own = packed[place * OUTCOME_BYTES : (place + 1) * OUTCOME_BYTES]
-    amount, refusal = int.from_bytes(own[:6], "big"), own[6]
-    if refusal:
-        return NOBODY, 0, refusal, 0
-    payee, window = parts.parties[claim.agreement]
-    return payee.lower(), amount, 0, at + window
 
 
 def _ledger(parts: Parts) -> list[dict[str, Any]] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .blocks import unproven
 
-VERSION = 1
+VERSION = 2
 
 # A proof: block hash, RLP of the header, position in the block, receipt trie nodes from the root.
 RECEIPT = {"block": str, "header": str, "index": int, "receipt": [str]}
@@ -61,10 +61,13 @@ SHAPE: dict[str, Any] = {
     "version": int,
     # whom the proofs are about: printed as trust roots, since a bundle cannot prove them
     "chain": {"id": int, "rail": str, "registry": str, "committee": str},
-    # receipts with the registry's logs of this device, in chain order
-    "device": {"id": str, "history": [RECEIPT]},
+    # the agreement's device, then those whose records it cites; each with the receipts of the
+    # registry's logs of it, in chain order
+    "devices": [{"id": str, "history": [RECEIPT]}],
     # the records of the claim, in counter order, exactly as received
     "evidence": [RECORD],
+    # the records that these cite, in order of first citation
+    "supporting": [RECORD],
     # the record that the run starts from (a meter's last claimed reading), where there is one
     "anchor": Maybe(RECORD),
     "product": str,  # the product's folder name: its rules derive the facts

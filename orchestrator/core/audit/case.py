@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from device_adapters.types import Event
 from oracles.types import Claim, Terms
@@ -12,6 +12,15 @@ from oracles.types import Claim, Terms
 from . import logs
 from .blocks import Header, Log, proven, receipt_logs, unproven
 from .reading import unhex, whole
+
+History = list[tuple[str, tuple[Any, ...]]]
+
+
+class Rules(Terms, Protocol):
+    """What an auditor needs of a product: the oracles' rules, and whom a claim pays."""
+
+    def payee(self, facts: bytes) -> str | None:
+        """Who is paid, where the claim says it; None: the mandate's payee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +48,19 @@ class Case:
 
     bundle: dict[str, Any]
     anchors: Anchors
-    products: Mapping[str, Terms]
+    products: Mapping[str, Rules]
     blocks: dict[int, str] = field(default_factory=dict)  # number: hash, as proofs are opened
     files: list[str] = field(default_factory=list)  # SHA-256 of the bank files
-    device_id: bytes = b""
-    history: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    device_id: bytes = b""  # the agreement's
+    histories: dict[bytes, History] = field(default_factory=dict)  # device id: registry events
     events: list[Event] = field(default_factory=list)
+    supporting: list[Event] = field(default_factory=list)
+    cited: dict[str, Event] = field(default_factory=dict)  # what the run cites, by the cited id
     anchor: Event | None = None
     claim: Claim | None = None
     claim_hash: bytes = b""
     payment: str = ""  # payment id, 0x-hex
+    payee: str = ""  # whom the claim names, else the mandate; lower-case 0x-hex
     signers: list[str] = field(default_factory=list)
     quorum: int = 0
     settlement_tx: str = ""
@@ -77,7 +89,7 @@ class Case:
 
     def history_of(
         self, proofs: list[dict[str, Any]], contract: str, names: tuple[str, ...], subject: Any
-    ) -> list[tuple[str, tuple[Any, ...]]]:
+    ) -> History:
         """The named events of several proven receipts, which must stand in chain order.
 
         subject: where not None, only events whose first argument it is. Each receipt must hold one.

@@ -10,13 +10,15 @@ from eth_abi.exceptions import EncodingError
 
 from device_adapters.types import Rejected
 from oracles.attest import batch_digest, claim_hash, recover
+from oracles.citations import cited_events
 from oracles.merkle import evidence_root
 from oracles.rules import derive_claim
-from oracles.types import Agreement, Batch, Claim, Terms
+from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.identity import payment_id
+from orchestrator.core.outcome import NOBODY
 
 from .blocks import keccak, unproven
-from .case import Case
+from .case import Case, Rules
 from .reading import unhex, whole
 
 _MANDATE_TYPES = {
@@ -53,6 +55,7 @@ def claim(case: Case) -> str:
     if rules is None:
         raise unproven(f"the product {case.bundle['product']!r} is not known")
     _compare(case, rules)
+    case.payee = (rules.payee(case.claim.facts) or "").lower()
     case.claim_hash = claim_hash(case.claim)
     case.payment = "0x" + payment_id(case.claim.agreement, case.claim.sequence).hex()
     return f"facts and evidence root of {len(case.events)} records re-derived"
@@ -67,6 +70,9 @@ def mandate(case: Case) -> str:
         raise unproven("the mandate's hash is not the claim's agreement")
     if unhex(fields["device"], "mandate.device") != case.device_id:
         raise unproven("the mandate is about another device")
+    if (fields["payee"] == NOBODY) != (case.payee != ""):
+        raise unproven("the payee is named by both the mandate and the claim, or by neither")
+    case.payee = case.payee or fields["payee"]
     digest = keccak(b"\x19\x01" + _domain(case, "proofrail", "rail") + agreement)
     signature = unhex(mandate["signature"], "mandate.signature", 65)
     if recover(digest, signature).lower() != fields["payer"]:
@@ -112,26 +118,45 @@ def attestation(case: Case) -> str:
     return f"{len(case.signers)} of {len(seats)} oracles from {len(domains)} trust domains"
 
 
-def _compare(case: Case, rules: Terms) -> None:
+def _compare(case: Case, rules: Rules) -> None:
     """Holds the claim against its records; the facts only under terms that are the agreement's.
 
     Other terms are no fault of the claim: stage `mandate` names them, since their hash differs.
     """
     parts = ["first_counter", "last_counter", "evidence"]
     if _terms_are_agreed(case):
-        derived = derive_claim(
-            _agreement(case), rules, case.claim.sequence, case.anchor, case.events
-        )
+        derived = _derived(case, rules)
         parts.append("facts")
     else:
         first, last = case.events[0], case.events[-1]
-        root = evidence_root([event.evidence_hash for event in case.events])
+        behind = [*case.events, *cited_events(case.events, case.cited)]
+        root = evidence_root([event.evidence_hash for event in behind])
         derived = replace(
             case.claim, first_counter=first.counter, last_counter=last.counter, evidence=root
         )
     for part in parts:
         if getattr(derived, part) != getattr(case.claim, part):
             raise unproven(f"the claim's {part} is not what the records give")
+
+
+def _derived(case: Case, rules: Rules) -> Claim:
+    """The claim as the rules derive it. A run without an anchor is an agreement's first, or, where
+    the product takes what claims have passed, a late one: the claim must be one of the two."""
+    agreement = _agreement(case, rules)
+    for event in case.events:
+        if event.subject_id != agreement.subject:
+            raise unproven(f"record {event.counter} is not about what was agreed")
+    found = []
+    for late in (False, True) if rules.LATE and case.anchor is None else (False,):
+        try:
+            found.append(derive_claim(
+                agreement, rules, case.claim.sequence, case.anchor, case.events, case.cited, late
+            ))  # fmt: skip
+        except Rejected as refusal:
+            why = refusal
+    if not found:
+        raise unproven(f"the product derives no claim from these records: {why}")
+    return next((claim for claim in found if claim.facts == case.claim.facts), found[0])
 
 
 def _terms_are_agreed(case: Case) -> bool:
@@ -182,17 +207,19 @@ def _claim(told: dict[str, Any]) -> Claim:
     )
 
 
-def _agreement(case: Case) -> Agreement:
+def _agreement(case: Case, rules: Rules) -> Agreement:
     fields = case.bundle["mandate"]["fields"]
+    terms = unhex(fields["terms"], "mandate.terms")
     return Agreement(
         agreement=case.claim.agreement,
         device=case.events[0].device,
         device_id=case.device_id,
         product=case.bundle["product"],
-        terms=unhex(fields["terms"], "mandate.terms"),
+        terms=terms,
         opened_at=0,
         expires_at=fields["expiry"],
         first_counter=fields["firstCounter"],
+        subject=rules.subject(terms),
     )
 
 

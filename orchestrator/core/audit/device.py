@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
 from device_adapters import registry
 from device_adapters.keys import genuine
 from device_adapters.types import Curve, DeviceKey, Event, Message, Rejected
+from oracles.citations import cited_events, resolve, unresolved
 
 from .blocks import unproven
-from .case import Case
+from .case import Case, History
 from .reading import unbase64, unhex
 
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
@@ -23,60 +24,91 @@ _STATES = {
 }
 _LIFE = (*_KEYS, *_STATES, "CompromiseDeclared")
 
-History = Sequence[tuple[str, tuple[Any, ...]]]
-
 
 def device_key(case: Case) -> str:
-    """The device's key history is proven, and each record's key was the valid one at its time."""
-    case.device_id = unhex(case.bundle["device"]["id"], "device.id", 32)
-    proofs = case.bundle["device"]["history"]
-    case.history = case.history_of(proofs, "registry", _LIFE, case.device_id)
-    if not case.history or case.history[0][0] != "DeviceEnrolled":
-        raise unproven("the registry's history does not begin with the device's enrolment")
-    for event in _readable(case.bundle["evidence"]):
-        signed_by = [key for key in _keys(case.history) if genuine(event.signed, key)]
-        if signed_by and key_at(case.history, event.observed_at_ms // 1000) not in signed_by:
+    """Each device's key history is proven, and each record's key was the valid one at its time."""
+    for told in case.bundle["devices"]:
+        device = unhex(told["id"], "a device's id", 32)
+        if device in case.histories:
+            raise unproven(f"the history of device 0x{device.hex()} is told twice")
+        history = case.history_of(told["history"], "registry", _LIFE, device)
+        if not history or history[0][0] != "DeviceEnrolled":
+            raise unproven("the registry's history does not begin with the device's enrolment")
+        case.histories[device] = history
+    if not case.histories:
+        raise unproven("there is no device's history")
+    case.device_id = next(iter(case.histories))
+    for event in _readable([*case.bundle["evidence"], *case.bundle["supporting"]]):
+        history = case.histories.get(event.device_id, [])
+        signed_by = [key for key in _keys(history) if genuine(event.signed, key)]
+        if signed_by and key_at(history, event.observed_at_ms // 1000) not in signed_by:
             raise unproven(f"record {event.counter} is signed by a key not valid at its time")
-    return f"{len(case.history)} registry events of device 0x{case.device_id.hex()}"
+    count = sum(map(len, case.histories.values()))
+    return f"{count} registry events of {len(case.histories)} device(s)"
 
 
 def evidence(case: Case) -> str:
-    """Each record is genuine: signed by the device over exactly these bytes."""
-    records = case.bundle["evidence"]
+    """Each record is genuine: signed by its device over exactly these bytes."""
+    records, beside = case.bundle["evidence"], case.bundle["supporting"]
     if not records:
         raise unproven("there is no evidence")
-    case.events = [_genuine(case, record, f"record {n}") for n, record in enumerate(records)]
+    case.events = [_own(case, record, f"record {n}") for n, record in enumerate(records)]
     if case.bundle["anchor"] is not None:
-        case.anchor = _genuine(case, case.bundle["anchor"], "the anchor record")
-    return f"{len(records)} records signed by {case.events[0].device}"
+        case.anchor = _own(case, case.bundle["anchor"], "the anchor record")
+    case.supporting = [_genuine(case, r, f"supporting record {n}") for n, r in enumerate(beside)]
+    needed = dict.fromkeys([case.device_id, *(event.device_id for event in case.supporting)])
+    if list(needed) != list(case.histories):
+        raise unproven("the devices are not those that signed the records, in their order")
+    more = f", {len(beside)} that they cite" if beside else ""
+    return f"{len(records)} records signed by {case.events[0].device}{more}"
 
 
 def events(case: Case) -> str:
-    """The counters rise by one from record to record, and the anchor comes before them."""
+    """The counters rise, by one where the product says so; the anchor comes before; what is cited
+    is there, and nothing else."""
     counters = [event.counter for event in case.events]
-    if counters != list(range(counters[0], counters[0] + len(counters))):
+    rules = case.products.get(case.bundle["product"])
+    gapless = rules is not None and rules.GAPLESS
+    if counters != (_contiguous(counters) if gapless else sorted(set(counters))):
         raise unproven(f"the counters have a gap or are out of order: {counters[:20]}")
     if case.anchor is not None and case.anchor.counter >= counters[0]:
         raise unproven("the anchor record does not come before the claim's records")
     unbillable = next((event for event in case.events if event.not_billable), None)
     if unbillable is not None:
         raise unproven(f"record {unbillable.counter}: {', '.join(unbillable.not_billable)}")
+    _check_citations(case)
     return f"counters {counters[0]} to {counters[-1]}"
+
+
+def _contiguous(counters: Sequence[int]) -> list[int]:
+    return list(range(counters[0], counters[0] + len(counters)))
+
+
+def _check_citations(case: Case) -> None:
+    case.cited = resolve(case.events, [*case.events, *case.supporting])
+    missing = unresolved(case.events, case.cited)
+    if missing:
+        raise unproven(f"{missing[0]} is cited, and no record of the bundle bears that id")
+    wanted = [event.event_id for event in cited_events(case.events, case.cited)]
+    if wanted != [event.event_id for event in case.supporting]:
+        raise unproven("the supporting records are not those that the claim's records cite")
 
 
 def key_at(history: History, at: int) -> DeviceKey | str:
     """The key valid at `at` (Unix seconds), or why there is none; as `DeviceRegistry.keyAt`."""
-    key, barred = None, "not enrolled yet"
+    key, barred, ends = None, "not enrolled yet", 0
     for name, arguments in history:
         if name == "CompromiseDeclared" and at >= arguments[1]:
             return "compromised"
         if arguments[-1] > at:
             continue
         if name in _KEYS:
-            key, barred = _key(arguments), ""
+            key, barred, ends = _key(arguments), "", arguments[-2]
         elif name in _STATES:
             barred = _STATES[name]
-    return barred or key or "not enrolled yet"
+    if barred or key is None:
+        return barred or "not enrolled yet"
+    return "expired" if ends and at >= ends else key
 
 
 def _keys(history: History) -> list[DeviceKey]:
@@ -90,7 +122,7 @@ def _key(arguments: tuple[Any, ...]) -> DeviceKey:
     return DeviceKey(_CURVES[curve], int.from_bytes(x, "big"), int.from_bytes(y, "big"))
 
 
-def _readable(records: Sequence[dict[str, str]]) -> list[Event]:
+def _readable(records: Iterable[dict[str, str]]) -> list[Event]:
     """The records that can be read; stage `evidence` names those that cannot."""
     found = []
     for record in records:
@@ -115,11 +147,20 @@ def _read(record: dict[str, str], what: str) -> Event:
     return outcomes[0]
 
 
-def _genuine(case: Case, record: dict[str, str], what: str) -> Event:
+def _own(case: Case, record: dict[str, str], what: str) -> Event:
+    """A genuine record of the agreement's own device."""
     event = _read(record, what)
     if event.device_id != case.device_id:
         raise unproven(f"{what} is of device {event.device}, not of the enrolled one")
-    key = key_at(case.history, event.observed_at_ms // 1000)
+    return _genuine(case, record, what)
+
+
+def _genuine(case: Case, record: dict[str, str], what: str) -> Event:
+    event = _read(record, what)
+    history = case.histories.get(event.device_id)
+    if history is None:
+        raise unproven(f"{what} is of device {event.device}, whose history is not here")
+    key = key_at(history, event.observed_at_ms // 1000)
     if isinstance(key, str):
         raise unproven(f"{what}: the device was {key} at its time")
     if not genuine(event.signed, key):

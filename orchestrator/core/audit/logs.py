@@ -14,9 +14,9 @@ from .blocks import Log, keccak, unproven
 EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DeviceEnrolled": (
         ("bytes32",),
-        ("uint8", "bytes32", "bytes32", "address", "bytes32", "uint40"),
+        ("uint8", "bytes32", "bytes32", "address", "bytes32", "uint40", "uint40"),
     ),
-    "KeyRotated": (("bytes32",), ("uint8", "bytes32", "bytes32", "uint40")),
+    "KeyRotated": (("bytes32",), ("uint8", "bytes32", "bytes32", "uint40", "uint40")),
     "DeviceSuspended": (("bytes32",), ("uint40",)),
     "DeviceResumed": (("bytes32",), ("uint40",)),
     "DeviceRevoked": (("bytes32",), ("uint40",)),
@@ -29,6 +29,8 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("bytes32", "address", "uint32", "uint40", "bytes"),
     ),
     "Settled": (("uint256", "bytes32", "address"), ("uint32", "bytes")),
+    "CreditPaid": (("bytes32", "address"), ("uint256",)),
+    "Repaid": (("address",), ("uint256",)),
     "Released": (("address",), ("uint256", "uint32[]")),
     "Redeemed": (("bytes32", "address", "address"), ("bytes32", "uint256")),
 }

@@ -32,6 +32,13 @@ def unbase64(text: str, what: str) -> bytes:
     return data
 
 
+def signed(number: int, bits: int, what: str) -> int:
+    """`number` if it fits into a signed integer of so many bits, else Rejected."""
+    if not -1 << (bits - 1) <= number < 1 << (bits - 1):
+        raise unproven(f"{what} does not fit into {bits} bits with a sign")
+    return number
+
+
 def whole(number: int, bits: int, what: str) -> int:
     """`number` if it fits into an unsigned integer of so many bits, else Rejected."""
     if not 0 <= number < 1 << bits:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_abi import decode, encode
+from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
 from oracles.merkle import climbs
 from oracles.types import Claim
 from orchestrator.core import ledger as books
+from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, Outcome, outcome_leaf, pack
 from orchestrator.errors import Halt
 
 from .blocks import Log, keccak, transaction_call, unproven
 from .case import Case
 from .consent import read_claims
 from .logs import events
-from .reading import unhex, whole
+from .reading import signed, unhex, whole
 
 _CLAIM = "(bytes32,uint32,uint40,uint40,bytes32,bytes)"
 _SETTLE = (f"(address,{_CLAIM}[])", "bytes[]")
 SETTLE_SELECTOR = keccak(f"settle({','.join(_SETTLE)})".encode())[:4]
-_OUTCOME = ("bytes32", "bytes32", "address", "uint48", "uint8", "uint32")
-OUTCOME_BYTES = 7  # uint48 amount, uint8 refusal
-NOBODY = "0x" + "00" * 20  # a refused claim's leaf has no payee
-_KINDS = ("settled", "released", "redeemed", "payout_booked")  # in the order of the journal
+# in the order of the journal
+_KINDS = ("settled", "credited", "released", "redeemed", "payout_booked")
+_PAYS_DEBTS = ("Released", "Repaid")
 
 
 def settlement(case: Case) -> str:
@@ -38,11 +38,10 @@ def settlement(case: Case) -> str:
     if product != case.bundle["mandate"]["fields"]["product"]:
         raise unproven("the settlement is of another product")
     at = batch["position"] * OUTCOME_BYTES
-    amount = whole(told["amount_micro"], 48, "settlement.amount_micro").to_bytes(6, "big")
-    refusal = whole(told["refusal"], 8, "settlement.refusal").to_bytes(1, "big")
+    outcome = _outcome(told)
     if len(packed) != len(batch["claims"]) * OUTCOME_BYTES:
         raise unproven("the settlement has not one outcome for each claim")
-    if packed[at : at + OUTCOME_BYTES] != amount + refusal:
+    if packed[at : at + OUTCOME_BYTES] != pack(outcome):
         raise unproven("the amount or the refusal is not what the settlement says of this claim")
     path = [unhex(node, "settlement.path", 32) for node in told["path"]]
     if not climbs(_leaf(case), path, root):
@@ -58,7 +57,7 @@ def ledger(case: Case) -> str:
     kinds = [told["kind"] for told in entries]
     if kinds != [kind for kind in _KINDS if kind in kinds]:
         raise unproven(f"the ledger's entries are others, or in another order: {kinds}")
-    settled = [_entry(told) for told in entries if told["kind"] == "settled"]
+    settled = [_entry(told) for told in entries if told["kind"] in ("settled", "credited")]
     if settled not in _expected_settled(case):
         raise unproven("the ledger does not hold the entry that the settlement's outcome asks for")
     return f"{len(entries)} entries"
@@ -66,7 +65,9 @@ def ledger(case: Case) -> str:
 
 def payout(case: Case) -> str:
     """The money was released to the payee and redeemed against a payout order, as booked."""
-    told, payee = case.bundle["payout"], case.bundle["mandate"]["fields"]["payee"]
+    told, payee = case.bundle["payout"], case.payee
+    if case.bundle["settlement"]["amount_micro"] < 0:
+        raise unproven("a credit is owed to the agreement and never paid out")
     released, after = _released(case, told, payee)
     order, case.account, case.cents = _redeemed(case, told, payee, after)
     if order != unhex(told["order"], "payout.order", 32):
@@ -97,11 +98,11 @@ def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list
     return product, [Claim(*claim) for claim in claims], list(signatures)
 
 
-def outcome_leaf(
-    payment: bytes, claim: bytes, payee: str, amount: int, refusal: int, release_at: int
-) -> bytes:
-    """The settlement tree's leaf: keccak256(keccak256(abi.encode(Outcome)))."""
-    return keccak(keccak(encode(_OUTCOME, [payment, claim, payee, amount, refusal, release_at])))
+def _outcome(told: dict[str, Any]) -> Outcome:
+    return Outcome(
+        signed(told["amount_micro"], 48, "settlement.amount_micro"),
+        whole(told["refusal"], 8, "settlement.refusal"),
+    )
 
 
 def _signed_batch(case: Case) -> tuple[str, list[Claim], list[bytes]]:
@@ -125,11 +126,10 @@ def _settled(case: Case, told: dict[str, Any]) -> tuple[bytes, str, bytes]:
 
 def _leaf(case: Case) -> bytes:
     told = case.bundle["settlement"]
-    payee = NOBODY if told["refusal"] else case.bundle["mandate"]["fields"]["payee"]
+    payee = NOBODY if told["refusal"] else case.payee
     release_at = whole(told["release_at"], 32, "settlement.release_at")
     payment = unhex(case.payment, "the payment id", 32)
-    amount, refusal = told["amount_micro"], told["refusal"]
-    return outcome_leaf(payment, case.claim_hash, payee, amount, refusal, release_at)
+    return outcome_leaf(payment, case.claim_hash, payee, _outcome(told), release_at)
 
 
 def _check_entry(told: dict[str, Any]) -> None:
@@ -153,30 +153,39 @@ def _entry(told: dict[str, Any]) -> books.Entry:
 
 def _expected_settled(case: Case) -> list[list[books.Entry]]:
     """What the ledger may hold: nothing for a refusal, and nothing or nothing posted for zero."""
-    told, fields = case.bundle["settlement"], case.bundle["mandate"]["fields"]
+    told = case.bundle["settlement"]
     if told["refusal"]:
         return [[]]
-    agreement = "0x" + case.claim.agreement.hex()
-    wanted = [books.settled(case.payment, agreement, fields["payee"], told["amount_micro"])]
-    return [wanted] if told["amount_micro"] else [wanted, []]
+    amount, parties = told["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
+    if amount < 0:
+        return [[books.credited(case.payment, *parties, -amount)]]
+    wanted = [books.settled(case.payment, *parties, amount)]
+    return [wanted] if amount else [wanted, []]
 
 
 def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[Log]]:
-    """(amount, logs after it) of the Released log that this payment's release time is part of."""
+    """(amount left for the payee, logs after it) of the Released log that this payment's release
+    time is part of; its debts were paid first, each with a log before it."""
     outcome, rail = case.bundle["settlement"], case.address("rail")
     logs = case.receipt(told, "the release")[1]
-    found = [
-        (arguments[1], logs[place + 1 :])
-        for place, log in enumerate(logs)
-        for name, arguments in events([log], rail)
-        if name == "Released"
-        and arguments[0] == payee
-        and outcome["release_at"] in arguments[2]
-        and arguments[1] >= outcome["amount_micro"]
-    ]
+    found, debts = [], 0
+    for place, log in enumerate(logs):
+        for name, arguments in events([log], rail):
+            if name == "CreditPaid" and arguments[1] == payee:
+                debts += arguments[2]
+            if name not in _PAYS_DEBTS or arguments[0] != payee:
+                continue
+            if name == "Released" and _holds(arguments, outcome):
+                found.append((arguments[1] - debts, logs[place + 1 :]))
+            debts = 0
     if len(found) != 1:
         raise unproven("the rail did not release this payment in that transaction")
     return found[0]
+
+
+def _holds(released: tuple[Any, ...], outcome: dict[str, Any]) -> bool:
+    _, amount, times = released
+    return outcome["release_at"] in times and amount >= outcome["amount_micro"]
 
 
 def _redeemed(

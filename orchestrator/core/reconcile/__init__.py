@@ -10,6 +10,7 @@ from orchestrator.core.reconcile.compare import reconcile
 from orchestrator.core.reconcile.lines import distinct
 from orchestrator.core.reconcile.types import (
     DUPLICATE_REASONS,
+    AtRisk,
     Balances,
     Bank,
     Booked,
@@ -22,6 +23,7 @@ from orchestrator.core.reconcile.types import (
     LedgerPayout,
     Match,
     Mint,
+    OpenCredit,
     Reconciliation,
     Redemption,
     Rejection,
@@ -31,6 +33,7 @@ from orchestrator.core.reconcile.types import (
 
 __all__ = [
     "DUPLICATE_REASONS",
+    "AtRisk",
     "Balances",
     "Bank",
     "Booked",
@@ -43,6 +46,7 @@ __all__ = [
     "LedgerPayout",
     "Match",
     "Mint",
+    "OpenCredit",
     "Reconciliation",
     "Redemption",
     "Rejection",

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 
+from orchestrator.core.reconcile.debts import name_debts, name_risks
 from orchestrator.core.reconcile.findings import Findings
 from orchestrator.core.reconcile.lines import distinct
 from orchestrator.core.reconcile.payouts import match_payouts
@@ -35,6 +36,8 @@ def reconcile(chain: Chain, ledger: Ledger, bank: Bank) -> Reconciliation:
     booked = distinct(line for line in bank.lines if line.account == bank.account)
     balance_cents, covered = _balance(found, bank, booked)
     _ledger_against_chain(found, chain, ledger)
+    name_debts(found, ledger.open_credits, ledger.pending)
+    name_risks(found, ledger.at_risk)
     out, credits = _split(found, booked)
     burned = _totals((item.payout_id, item.amount_micro) for item in chain.redemptions)
     refused = {item.end_to_end_id: item.reason for item in sorted(
@@ -74,7 +77,8 @@ def _balance(found: Findings, bank: Bank, booked: Iterable[Booked]) -> tuple[int
 
 
 def _ledger_against_chain(found: Findings, chain: Chain, ledger: Ledger) -> None:
-    """Per payout, per credit and per settlement, the ledger holds what the final blocks say."""
+    """Per payout, per bank credit and per settlement, and in what payees owe, the ledger holds
+    what the final blocks say."""
     sides = [
         (_totals((item.payout_id, item.amount_micro) for item in chain.redemptions),
          _totals((item.payout_id, item.amount_cents * MICRO_PER_CENT)
@@ -83,12 +87,16 @@ def _ledger_against_chain(found: Findings, chain: Chain, ledger: Ledger) -> None
          _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT)
                  for item in ledger.minted)),
         (_settled(chain.settlements), _settled(ledger.settlements)),
+        (_settled(chain.credits), _settled(ledger.credits)),
     ]
     for on_chain, in_ledger in sides:
         for each in on_chain.keys() | in_ledger.keys():
             if on_chain.get(each) != in_ledger.get(each):
                 found.broken(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, [each], [],
                              on_chain.get(each, 0), in_ledger.get(each, 0), "tEUR/6")
+    if chain.owed_micro != ledger.owed_micro:
+        found.broken(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, ["owed"], [], chain.owed_micro,
+                     ledger.owed_micro, "tEUR/6")
 
 
 def _settled(settlements: Iterable[Settlement]) -> Mapping[bytes, int]:

@@ -28,6 +28,10 @@ ACTIONS = {
     BreakKind.MINT_WITHOUT_CREDIT: "Stop minting and find who minted without a booked credit.",
     BreakKind.NOT_CONFIRMED: "Ask the bank why its statement leaves out what it notified.",
     BreakKind.STATEMENT_GAP: "Ask the bank for the statement between these two balances.",
+    BreakKind.CREDIT_UNPAID: "Ask the payee to pay it back (PaymentRail.repay); its next "
+    "money does so by itself.",
+    BreakKind.KEY_COMPROMISED: "See `proofrail device risk`: freeze it while its window is open, "
+    "else claim it back from the payee.",
     BreakKind.CURRENCY: "Ask the bank to return the amount; the rail holds euro only.",
 }
 
@@ -45,9 +49,10 @@ class Findings:
         self.matches.append(Match(rule, printed(ids), cents, places(lines), explanation))
 
     def broken(self, kind: BreakKind, ids: Iterable[bytes | str], lines: Iterable[Booked],
-               expected_minor: int, found_minor: int, asset: str = "EUR/2") -> None:
+               expected_minor: int, found_minor: int, asset: str = "EUR/2",
+               since: int | None = None, detail: str = "") -> None:
         self.breaks.append(Break(kind, printed(ids), places(lines), expected_minor, found_minor,
-                                 asset, ACTIONS[kind]))
+                                 asset, ACTIONS[kind], since, detail))
 
     def item(self, name: str, ids: Iterable[bytes | str], amount_micro: int) -> None:
         """Names an amount that supply has and the balance has not; zero needs no name."""

@@ -95,6 +95,8 @@ class BreakKind(StrEnum):
     NOT_CONFIRMED = "not_confirmed"  # notified intraday, absent from that day's statement
     STATEMENT_GAP = "statement_gap"  # a statement does not open where the last one closed
     CURRENCY = "currency"  # booked in a currency that is not the rail's
+    CREDIT_UNPAID = "credit_unpaid"  # owed back by a payee whose money has left already
+    KEY_COMPROMISED = "key_compromised"  # paid on the word of a stolen key, and not frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Mint:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Chain: what one transaction moved from escrow to payees; ledger: what it holds of that."""
+    """Chain: what one transaction moved from escrow to payees, or made payees owe to escrows;
+    ledger: what it holds of that. Above zero."""
 
     tx_hash: bytes
     amount_micro: int
@@ -123,12 +126,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What the chain says at one final block."""
+    """What the chain says at one final block. owed_micro: the open debts of all payees."""
 
     supply_micro: int
     redemptions: Sequence[Redemption] = ()
     mints: Sequence[Mint] = ()
     settlements: Sequence[Settlement] = ()
+    credits: Sequence[Settlement] = ()
+    owed_micro: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +160,40 @@ class LedgerFunding:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCredit:
+    """Ledger: a credit that its payee has not paid back in full. noted_at: Unix seconds."""
+
+    payment_id: bytes
+    payee: str
+    open_micro: int
+    noted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """Ledger: a payment on the word of a device at or after its compromise (core/risk.py) of which
+    money may still be lost. seen_at: Unix seconds of the first record in doubt."""
+
+    payment_id: bytes
+    amount_micro: int
+    remedy: str
+    seen_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """What our books say. references: funding reference (canonical) to agreement id."""
+    """What our books say. references: funding reference (canonical) to agreement id. owed_micro:
+    the sum of its receivables; pending: payee -> money of its that waits in the rail."""
 
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
     references: Mapping[str, bytes] = field(default_factory=dict)
     settlements: Sequence[Settlement] = ()
+    credits: Sequence[Settlement] = ()
+    owed_micro: int = 0
+    open_credits: Sequence[OpenCredit] = ()
+    pending: Mapping[str, int] = field(default_factory=dict)
+    at_risk: Sequence[AtRisk] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +246,8 @@ class Match:
 class Break:
     """A named difference: whom it concerns, both amounts in minor units of `asset`, what to do.
 
-    ids: payout, credit or settlement ids (hex), or the bank's id of a statement; lines as in Match.
+    ids: payout, credit, payment or settlement ids (hex), or the bank's id of a statement; lines as
+    in Match. since: Unix seconds from when on it is open, where that is known; detail: more of it.
     """
 
     kind: BreakKind
@@ -224,6 +257,8 @@ class Break:
     found_minor: int
     asset: str  # EUR/2 | tEUR/6
     action: str
+    since: int | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

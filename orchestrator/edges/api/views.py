@@ -26,7 +26,7 @@ class EventView(BaseModel):
     model_config = example(
         event_id=SOME_ID, device="cp-0001", device_id=SOME_ID, counter=17,
         observed_at_ms=1_790_000_000_000, received_at=1_790_000_005, evidence=SOME_SHA,
-        agreement_id=SOME_ID, payment_id=None, reason=None,
+        agreement_id=SOME_ID, role="stream", payment_id=None, reason=None,
     )  # fmt: skip
     event_id: Id
     device: str
@@ -36,6 +36,7 @@ class EventView(BaseModel):
     received_at: Seconds
     evidence: Sha
     agreement_id: Id
+    role: str = Field(description="stream: it may be claimed; supporting: it may be cited")
     payment_id: Id | None = Field(description="null until a claim holds it")
     reason: str | None = Field(description="why no claim will ever hold it")
 
@@ -45,7 +46,8 @@ class PaymentView(BaseModel):
 
     model_config = example(
         payment_id=SOME_ID, agreement_id=SOME_ID, sequence=1, stage="settled",
-        amount={"amount_minor": "2940000", "asset": TEUR}, first_counter=1, last_counter=4,
+        amount={"amount_minor": "2940000", "asset": TEUR}, payee="0x" + "22" * 20,
+        first_counter=1, last_counter=4,
         evidence_root=SOME_ID, settlement=SOME_ID, release_at=1_790_000_600,
         payout_id=None, reason=None, attempts=0, created_at=1_790_000_010,
     )  # fmt: skip
@@ -53,7 +55,8 @@ class PaymentView(BaseModel):
     agreement_id: Id
     sequence: int
     stage: Stage
-    amount: Amount = Field(description="0 until it is settled")
+    amount: Amount = Field(description="0 until it is settled; below zero: a credit to the payer")
+    payee: str = Field(description="who is paid; empty until the claim is derived")
     first_counter: int
     last_counter: int
     evidence_root: str
@@ -116,7 +119,8 @@ class DeviceView(BaseModel):
 
     model_config = example(
         device_id=SOME_ID, name="cp-0001", curve="secp256r1", owner="0x" + "33" * 20,
-        status="active", enrolled_at=1_780_000_000,
+        status="active", enrolled_at=1_780_000_000, expires_at=0, endorsement=SOME_SHA,
+        compromised_since=None,
     )  # fmt: skip
     device_id: Id
     name: str
@@ -124,6 +128,9 @@ class DeviceView(BaseModel):
     owner: str
     status: str
     enrolled_at: Seconds
+    expires_at: Seconds = Field(description="end of its newest key; 0: never")
+    endorsement: str = Field(description="SHA-256 of the certificate that vouches for it, or empty")
+    compromised_since: Seconds | None
 
 
 class RejectionView(BaseModel):

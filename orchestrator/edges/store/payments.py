@@ -230,9 +230,8 @@ def open_counts(session: Session) -> dict[str, int]:
 
 def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
     """Agreements with a payment in one of these stages: their next run has to wait."""
-    return set(
-        session.exec(select(Payment.agreement_id).where(Payment.stage.in_(stages)).distinct())
-    )
+    chosen = select(Payment.agreement_id).where(Payment.stage.in_(stages))
+    return set(session.exec(chosen.distinct()))
 
 
 def stopping(session: Session) -> list[tuple[Payment, Agreement]]:
@@ -257,6 +256,15 @@ def before(session: Session, agreement: str, sequence: int) -> Payment | None:
     return session.exec(
         select(Payment).where(Payment.agreement_id == agreement, Payment.sequence == sequence - 1)
     ).first()
+
+
+def claimed_before(session: Session, agreement: str, sequence: int) -> int | None:
+    """The highest counter in an agreement's payments before this sequence; None: there are none."""
+    return session.exec(
+        select(func.max(Payment.last_counter)).where(
+            Payment.agreement_id == agreement, Payment.sequence < sequence
+        )
+    ).one()
 
 
 def total_micro(session: Session) -> int:
