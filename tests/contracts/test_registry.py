@@ -1,4 +1,4 @@
-"""Device keys: proof of possession, rotation, status by time, and the P-256 gate on two hardforks.
+"""Device keys: proof of possession, rotation, status by time.
 
 enrol
 ├── given a key that did not sign, or signed for another device, owner, chain, registry: revert
@@ -8,21 +8,16 @@ rotate
 ├── given no signature of the old key, or none of the new one, or a used signature: revert
 └── given both: the new key should be valid from now on, the old one until now
 status: suspend, resume, revoke, declareCompromised; it should hold from its time on, not before
-verify: with the precompile and without, the verdicts should be equal
+The rest of a device's life: test_device_life.py; signatures on two hardforks: test_precompile.py.
 """
 
 from __future__ import annotations
 
 import pytest
-from device_keys import K1, P256, P256_N, DeviceSigner, rotation, word
-from eth_abi import decode, encode
+from device_keys import K1, P256, DeviceSigner, rotation
 from settled import NOBODY
 from stage import DAY, DEVICE, NONE
 from web3 import Web3
-
-from orchestrator.edges.chain.deployment import deploy
-from scripts.deploy import development_plan
-from scripts.testnet import Testnet
 
 NEW = Web3.keccak(text="EVSE-2")
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED = range(5)
@@ -60,11 +55,11 @@ def test_enrol__signed_for_anything_else__reverts(stage):
         key.enrolment(registry, NEW, owner, chain_id=1),
     ]
     for digest in wrong:
-        assert refusal(stage, *good[:6], *key.sign(digest)) == "PossessionUnproven"
+        assert refusal(stage, *good[:7], *key.sign(digest)) == "PossessionUnproven"
     other = DeviceSigner.p256(23).sign(key.enrolment(registry, NEW, owner))
-    assert refusal(stage, *good[:6], *other) == "PossessionUnproven"
+    assert refusal(stage, *good[:7], *other) == "PossessionUnproven"
     assert refusal(stage, good[0], K1, *good[2:]) == "PossessionUnproven"
-    assert refusal(stage, *good[:6], NONE, NONE) == "PossessionUnproven"
+    assert refusal(stage, *good[:7], NONE, NONE) == "PossessionUnproven"
     assert refusal(stage, *good[:4], NOBODY, *good[5:]) == "OwnerMissing"
 
 
@@ -76,7 +71,7 @@ def test_enrol__device_or_key_known__reverts(stage):
 
 def rotate_arguments(stage, new, old=None, keys=1):
     digest = rotation(stage.registry.address, DEVICE, new, keys)
-    return [DEVICE, new.curve, new.x, new.y, *(old or stage.key).sign(digest), *new.sign(digest)]
+    return [DEVICE, new.curve, new.x, new.y, 0, *(old or stage.key).sign(digest), *new.sign(digest)]
 
 
 def test_rotate__signed_by_old_and_new__changes_the_key_from_now_on(stage):
@@ -97,7 +92,7 @@ def test_rotate__without_both_signatures__reverts(stage):
 
     assert found(good) == ""
     assert found(rotate_arguments(stage, new, old=thief)) == "RotationUnsigned"
-    assert found([*good[:6], *thief.sign(NONE)]) == "PossessionUnproven"
+    assert found([*good[:7], *thief.sign(NONE)]) == "PossessionUnproven"
     assert found(rotate_arguments(stage, new, keys=2)) == "RotationUnsigned"
     assert found(rotate_arguments(stage, stage.key)) == "KeyTaken"
     unknown = rotate_arguments(stage, new)
@@ -173,59 +168,3 @@ def test_history__logs__rebuild_what_the_registry_answers(stage):
     receipt = stage.registry.rotate(*rotate_arguments(stage, new), sender=stage.owner)
     (log,) = receipt.events
     assert (bytes(log.x), bytes(log.y), log.curve, log["at"]) == (new.x, new.y, P256, stage.now)
-
-
-# --- the gate on two hardforks
-
-CASES = 12
-
-
-def vectors():
-    """(curve, x, y, digest, r, s, verdict): good ones, high-s twins, and each thing broken."""
-    rows = []
-    for index in range(CASES):
-        for key in (DeviceSigner.p256(500 + index), DeviceSigner.k1(500 + index)):
-            digest = bytes(Web3.keccak(index))
-            r, s = key.sign(digest, high=False)
-            twin = key.sign(digest, high=True)
-            rows.append((key.curve, key.x, key.y, digest, r, s, True))
-            rows.append((key.curve, key.x, key.y, digest, *twin, True))
-            rows.append((key.curve, key.x, key.y, bytes(Web3.keccak(digest)), r, s, False))
-    key = DeviceSigner.p256(500)
-    x, y, digest = key.x, key.y, bytes(Web3.keccak(0))
-    r, s = key.sign(digest)
-    big, zero = b"\xff" * 32, bytes(32)
-    broken = [(y, x, r, s), (x, y, s, r), (zero, zero, r, s), (x, y, zero, s), (x, y, r, zero),
-              (x, y, r, word(P256_N)), (x, y, word(P256_N), s), (big, y, r, s), (x, y, r, big)]
-    return rows + [(P256, bx, by, digest, br, bs, False) for bx, by, br, bs in broken]
-
-
-@pytest.fixture(scope="module", params=["osaka", "prague"])
-def gate(request, artifacts, tmp_path_factory):
-    journal = tmp_path_factory.mktemp(request.param) / "journal.json"
-    with Testnet(hardfork=request.param) as chain:
-        found = deploy(chain.url, artifacts, development_plan(), journal)
-        yield request.param, chain, found
-
-
-def ask(chain, registry, row) -> bool:
-    selector = Web3.keccak(text="verify(uint8,bytes32,bytes32,bytes32,bytes32,bytes32)")[:4]
-    data = selector + encode(["uint8"] + ["bytes32"] * 5, row)
-    answer = chain.rpc("eth_call", {"to": registry, "data": Web3.to_hex(data)}, "latest")
-    return decode(["bool"], bytes.fromhex(answer[2:]))[0]
-
-
-def test_gate__known_answer__tells_whether_the_precompile_is_there(gate):
-    hardfork, chain, found = gate
-    assert found.p256_precompile is (hardfork == "osaka")
-    if hardfork == "prague":  # the trap: what is missing answers as what is invalid
-        empty = chain.rpc("eth_call", {"to": "0x" + "0" * 37 + "100", "data": "0x"}, "latest")
-        assert empty == "0x"
-
-
-def test_gate__vectors__have_the_same_verdict_on_both_hardforks(gate):
-    _, chain, found = gate
-    registry = found.addresses["DeviceRegistry"]
-    rows = vectors()
-    wrong = [row for row in rows if ask(chain, registry, row[:6]) is not row[6]]
-    assert wrong == [] and len(rows) == 6 * CASES + 9

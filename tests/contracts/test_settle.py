@@ -272,7 +272,8 @@ def test_metered_energy__bad_terms__cannot_be_agreed(stage, raw):
 
 def test_metered_energy__called_by_another_than_the_rail__refuses(stage):
     for sender in (stage.steward, stage.guardian, stage.gateway, stage.payer, stage.stranger):
-        assert stage.refusal(stage.product.open, DEVICE, DEVICE, terms(), sender=sender) == "NotTheRail"
+        found = stage.refusal(stage.product.open, DEVICE, DEVICE, terms(), sender=sender)
+        assert found == "NotTheRail"
         assert stage.refusal(stage.product.price, [], sender=sender) == "NotTheRail"
 
 

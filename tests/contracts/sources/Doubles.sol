@@ -119,6 +119,29 @@ contract PlainProduct is IProduct {
     }
 }
 
+/// A product that asks the rail for something else every day.
+contract ShiftyProduct is IProduct {
+    uint8 public traits;
+
+    function become(uint8 traits_) external {
+        traits = traits_;
+    }
+
+    function name() external pure returns (string memory) {
+        return "shifty";
+    }
+
+    function refusalName(uint8) external pure returns (string memory) {
+        return "";
+    }
+
+    function open(bytes32, bytes32, bytes calldata) external {}
+
+    function price(Quote[] calldata quotes) external pure returns (Price[] memory) {
+        return new Price[](quotes.length);
+    }
+}
+
 /// The library's answers, for comparison with Python's.
 contract Trees {
     function root(bytes32[] memory leaves) external pure returns (bytes32) {
