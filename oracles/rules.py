@@ -6,7 +6,7 @@ derives the same proposals again. So nothing here depends on the order in which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -20,6 +20,8 @@ from .routing import Route
 from .types import Agreement, Claim, Doubt, Terms
 
 NOTHING_CITED: Mapping[str, Event] = MappingProxyType({})
+# doubts about a genuine event of an agreement: it holds its counter, but is never claimed
+KEPT = (Doubt.NOT_BILLABLE,)
 EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: never wait for any missing counter
 
 
@@ -67,12 +69,15 @@ def screen(
     new: Iterable[tuple[Event, Route]],
     claimed_to: Mapping[bytes, int],
     terms: Mapping[str, Terms],
+    further: Callable[[Event, Route], Verdict | None] = lambda event, route: None,
 ) -> list[Verdict]:
     """What can be said of new genuine events at once, in order.
 
     known: event_id -> content_id of what was taken before. claimed_to: agreement -> the last
-    counter that stands in a claim. terms: product -> its rules. What depends on an event's
-    neighbours is said by `runs`; what an event cites is the caller's to look for.
+    counter that stands in a claim. terms: product -> its rules. further: what else the caller asks
+    of an event that nothing speaks against. What depends on an event's neighbours `runs` says.
+
+    An event that is not taken leaves its counter free: it may come again, and then be welcome.
     """
     seen = dict(known)
     verdicts = []
@@ -80,6 +85,9 @@ def screen(
         verdict = _repeated(seen, event)
         if verdict.doubt is None:
             verdict = _routed(route, event, claimed_to, terms)
+            verdict = (None if verdict.doubt else further(event, route)) or verdict
+            if verdict.doubt not in (None, *KEPT):
+                del seen[event.event_id]
         verdicts.append(verdict)
     return verdicts
 

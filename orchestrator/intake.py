@@ -6,25 +6,36 @@ stop its neighbours.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from device_adapters.registry import read
 from device_adapters.types import Event, Message, Rejected
-from oracles.rules import Verdict, content_id, screen
-from oracles.types import Agreement, Doubt, KeyRing
+from oracles.routing import Route, route
+from oracles.rules import KEPT, Verdict, content_id, screen
+from oracles.types import Agreements, Doubt, KeyRing, Terms
 from oracles.verify import verify_events
-from orchestrator.edges.store import Session, Store, add_new, add_values, agreements, evidence
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_new,
+    add_values,
+    agreements,
+    evidence,
+    links,
+)
+from orchestrator.screening import Screening, hexed, place_columns
 
-# doubts about a genuine event of a live agreement: it holds its counter, but is never claimed
-_KEPT = (Doubt.NOT_BILLABLE,)
 # what a device is told for a record that is already safe
 ACCEPTED = "accepted"
 INTERNAL_ERROR = "internal_error"  # a bug of ours, never the sender's fault
-_Judged = tuple[Verdict, Agreement | None]
+_Judged = tuple[Verdict, Route]
+
+
+class ChainView(KeyRing, Agreements, Protocol):
+    """Devices and agreements as the chain has them (edges.chain.reader.Registry)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +53,17 @@ class Outcome:
 class Intake:
     """Takes batches of messages into the store.
 
-    keyring, agreement_of: the chain's view of devices and agreements. now: Unix seconds.
+    chain: devices and agreements. terms: product -> its rules. now: Unix seconds.
     """
 
     def __init__(
         self,
         store: Store,
-        keyring: KeyRing,
-        agreement_of: Callable[[bytes], Agreement | None],
+        chain: ChainView,
+        terms: Mapping[str, Terms],
         now: Callable[[], float],
     ) -> None:
-        self._store, self._keyring, self._agreement_of = store, keyring, agreement_of
-        self._now = now
+        self._store, self._chain, self._terms, self._now = store, chain, terms, now
 
     def take(self, messages: Sequence[Message]) -> list[list[Outcome]]:
         """One list of outcomes per message, in order; everything is committed on return.
@@ -64,21 +74,26 @@ class Intake:
         now = self._now()
         records = [(m, read(m, int(now * 1000))) for m in messages]
         events = [item for _, found in records for item in found if isinstance(item, Event)]
-        doubts = dict(zip(map(id, events), verify_events(events, self._keyring), strict=True))
+        doubts = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
         genuine = [e for e in events if doubts[id(e)] is None]
         # asked before the write: a slow node must hold up no other writer
-        current = {device: self._agreement_of(device) for device in {e.device_id for e in genuine}}
+        routes = self._routes(genuine)
         with self._store.write() as session:
-            verdicts = self._screen(session, genuine, current)
-            rows = _Rows(int(now))
+            further = Screening(session, genuine)
+            verdicts = self._screen(session, genuine, routes, further)
+            rows = _Rows(int(now), further.clashes)
             outcomes = [
                 [rows.outcome(message, item, doubts.get(id(item)), verdicts.get(id(item)))
                  for item in found]
                 for message, found in records
             ]  # fmt: skip
+            rows.number(session)
             add_values(session, evidence.Evidence, rows.evidence)
             add_values(session, evidence.Event, rows.events)
             add_values(session, evidence.Rejection, rows.rejections)
+            add_values(session, links.Name, further.names)
+            add_values(session, links.Citation, further.citations)
+            add_values(session, links.Conflict, rows.conflicts)
         return outcomes
 
     def put_aside(self, message: Message, error: str) -> None:
@@ -89,33 +104,54 @@ class Intake:
                 protocol=message.protocol, reason=INTERNAL_ERROR, detail=error, body=message.body,
             )])  # fmt: skip
 
-    def _screen(
-        self, session: Session, events: list[Event], current: dict[bytes, Agreement | None]
-    ) -> dict[int, _Judged]:
-        by_device: dict[bytes, list[Event]] = defaultdict(list)
+    def _routes(self, events: Sequence[Event]) -> list[Route]:
+        """Each event's agreement and role; asked once per device and subject."""
+        known: dict[tuple[bytes, bytes], Route] = {}
+        found = []
         for event in events:
-            by_device[event.device_id].append(event)
-        known = evidence.known_contents(session, ["0x" + e.event_id.hex() for e in events])
-        claimed = agreements.last_counters(
-            session, ["0x" + a.agreement.hex() for a in current.values() if a]
-        )
-        verdicts = {}
-        for device, mine in by_device.items():
-            agreement = current[device]
-            last = claimed.get("0x" + agreement.agreement.hex(), -1) if agreement else -1
-            for verdict in screen(agreement, known.get("0x" + device.hex(), {}), mine, last):
-                verdicts[id(verdict.event)] = (verdict, agreement)
-        return verdicts
+            key = event.device_id, event.subject_id
+            if key not in known:
+                known[key] = route(event, self._chain)
+            found.append(known[key])
+        return found
+
+    def _screen(
+        self, session: Session, events: list[Event], routes: list[Route], further: Screening
+    ) -> dict[int, _Judged]:
+        known = evidence.known_contents(session, [event.event_id for event in events])
+        ids = {to.agreement.agreement for to in routes if to.agreement}
+        last = agreements.last_counters(session, [hexed(one) for one in ids])
+        claimed_to = {bytes.fromhex(one[2:]): counter for one, counter in last.items()}
+        routed = list(zip(events, routes, strict=True))
+        verdicts = screen(known, routed, claimed_to, self._terms, further.ask)
+        return {
+            id(event): (verdict, to)
+            for (event, to), verdict in zip(routed, verdicts, strict=True)
+        }
 
 
 class _Rows:
-    """Collects the rows of one batch while its records are judged."""
+    """Collects the rows of one batch while its records are judged.
 
-    def __init__(self, now: int) -> None:
-        self.now = now
+    clashes: id() of an event that was refused for two places -> the event it clashes with.
+    """
+
+    def __init__(self, now: int, clashes: Mapping[int, str]) -> None:
+        self.now, self._clashes = now, clashes
         self.evidence: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.rejections: list[dict[str, Any]] = []
+        self.conflicts: list[dict[str, Any]] = []
+
+    def number(self, session: Session) -> None:
+        """Where two records clash, the refused one is found again by the number it gets here."""
+        if not self.conflicts:
+            return
+        first = links.next_rejection(session)
+        for index, row in enumerate(self.rejections):
+            row["id"] = first + index
+        for row in self.conflicts:
+            row["rejection_id"] += first
 
     def outcome(
         self,
@@ -129,25 +165,35 @@ class _Rows:
         if doubt is not None:
             detail = f"device {item.device}, counter {item.counter}"
             return self._reject(message, item.evidence, doubt, detail, item)
-        verdict, agreement = judged
-        if verdict.doubt is None or verdict.doubt in _KEPT:
-            return self._accept(message, item, verdict, agreement)
+        verdict, to = judged
+        if verdict.doubt is None or verdict.doubt in KEPT:
+            return self._accept(message, item, verdict, to)
+        if verdict.doubt in (Doubt.COUNTER_REPLAYED, Doubt.TWO_PLACES):
+            self._conflict(item, verdict.doubt)
         return self._reject(message, item.evidence, verdict.doubt, verdict.detail, item)
 
-    def _accept(
-        self, message: Message, event: Event, verdict: Verdict, agreement: Agreement
-    ) -> Outcome:
+    def _conflict(self, event: Event, reason: Doubt) -> None:
+        """Two genuine records that no honest device signs both: noted once per other content."""
+        self.conflicts.append({
+            "event_id": self._clashes.get(id(event)) or hexed(event.event_id),
+            "content_hash": content_id(event).hex(), "rejection_id": len(self.rejections),
+            "device_id": hexed(event.device_id), "reason": str(reason), "found_at": self.now,
+        })  # fmt: skip
+
+    def _accept(self, message: Message, event: Event, verdict: Verdict, to: Route) -> Outcome:
         digest = event.evidence_hash.hex()
         self.evidence.append({
             "evidence_hash": digest, "body": event.evidence, "protocol": event.protocol,
             "source": message.source, "received_at": self.now,
         })  # fmt: skip
         self.events.append({
-            "event_id": "0x" + event.event_id.hex(), "device_id": "0x" + event.device_id.hex(),
+            "event_id": hexed(event.event_id), "device_id": hexed(event.device_id),
             "counter": event.counter, "observed_at_ms": event.observed_at_ms,
             "received_at": self.now, "evidence_hash": digest,
             "content_hash": content_id(event).hex(),
-            "agreement_id": "0x" + agreement.agreement.hex(), "reason": verdict.doubt,
+            "agreement_id": hexed(to.agreement.agreement), "reason": verdict.doubt,
+            "role": evidence.STREAM if to.stream else evidence.SUPPORTING,
+            **place_columns(event),
         })  # fmt: skip
         outcome = verdict.doubt or ACCEPTED
         return _outcome(event, outcome, verdict.detail)
@@ -166,8 +212,8 @@ class _Rows:
 
 
 def _outcome(event: Event, outcome: str, detail: str) -> Outcome:
-    named = outcome == ACCEPTED or outcome in (Doubt.DUPLICATE, *_KEPT)
+    named = outcome == ACCEPTED or outcome in (Doubt.DUPLICATE, *KEPT)
     return Outcome(
         event.device, event.evidence_hash.hex(), event.counter, str(outcome), detail,
-        "0x" + event.event_id.hex() if named else None,
+        hexed(event.event_id) if named else None,
     )  # fmt: skip

@@ -17,16 +17,19 @@ from orchestrator.steps.bank import hand_over, mint, order_payouts, read_bank
 from orchestrator.steps.collect import collect, verify
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
+from orchestrator.steps.freeze import dispute_compromised
+from orchestrator.steps.quarantine import quarantine
+from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import pay_out, settle
 
 Step = Callable[[Rail], int]
 
 STEPS: tuple[Step, ...] = (
-    follow, finalise, collect, verify, attest, settle, pay_out, order_payouts, read_bank, mint,
-    reconsider,
+    follow, finalise, quarantine, dispute_compromised, collect, verify, attest, settle, pay_out,
+    order_payouts, read_bank, mint, reconsider, refund,
 )  # fmt: skip
 # a rail whose own books or whose chain are in doubt must not move money
-_MOVES_MONEY = (attest, settle, pay_out, order_payouts, mint)
+_MOVES_MONEY = (attest, settle, pay_out, order_payouts, mint, refund)
 _IDLE_S = 0.2
 
 
@@ -43,8 +46,8 @@ class Worker:
         """Before anything new: sends again what was stored, and hands over stored files again."""
         self.rail.chain.check_identity()
         self.rail.registry.refresh()
-        self.rail.sender.broadcast()
-        self.rail.gateway.broadcast()
+        for sender in self.rail.senders:
+            sender.broadcast()
         hand_over(self.rail)
 
     def run(self) -> None:

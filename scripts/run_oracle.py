@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.errors import Halt, Retry
-from orchestrator.products import Product, products
+from orchestrator.products import deployed
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_MESSAGES = 500
@@ -65,7 +65,7 @@ def serve(options: argparse.Namespace) -> int:
     node = _node(options, chain, registry)
     oracle: Any = node
     if options.lie:
-        oracle = Liar(node, products())
+        oracle = Liar(node)
     server = OracleServer(oracle, _secret(options.token_file), options.http_port)
     inlet = Inlet(
         options.broker_host,
@@ -108,35 +108,32 @@ def follow(registry: Registry, stop: threading.Event) -> None:
 
 
 class Liar:
-    """A development fault: signs the batch with every claim's energy doubled, and answers that.
+    """A development fault: signs the batch with the last word of every claim's facts one higher.
 
     Warning: only for a local chain; it shows that one oracle's lie moves nothing.
     """
 
-    def __init__(self, node: Node, known: Mapping[str, Product]) -> None:
+    def __init__(self, node: Node) -> None:
         if node.identity.chain_id != LOCAL_CHAIN:
             raise Halt(f"--lie is for the development chain {LOCAL_CHAIN} only. Start without it.")
-        self._node, self._known, self.health = node, known, node.health
+        self._node, self.health = node, node.health
 
     def attest(self, request: Request) -> Answer:
-        product = self._known.get(request.product)
-        if product is None:
+        if request.product not in self._node.world.products:
             return self._node.attest(request)
         identity, (address, _) = self._node.identity, self._node.world.products[request.product]
         claims = tuple(
-            replace(claim, facts=_inflated(product, claim.facts)) for claim in request.claims
-        )
+            replace(claim, facts=_inflated(claim.facts)) for claim in request.claims
+        )  # fmt: skip
         batch = Batch(identity.rail, address, claims)
         digest = batch_digest(batch, identity.chain_id, identity.committee)
         return Answer(identity.address, identity.sign(digest))
 
 
-def _inflated(product: Product, raw: bytes) -> bytes:
-    facts = product.decode_facts(raw)
-    more = facts.energy + 1_000
-    return product.encode_facts(
-        facts._replace(energy=facts.energy + more, to_register=facts.to_register + more)
-    )
+def _inflated(facts: bytes) -> bytes:
+    """Other facts of whatever product: all facts are ABI words."""
+    word = int.from_bytes(facts[-32:], "big") + 1
+    return facts[:-32] + (word % (1 << 256)).to_bytes(32, "big")
 
 
 def _take(node: Node, messages: list[Message]) -> None:
@@ -161,10 +158,7 @@ def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
     deployment = Deployment.load(options.deployment)
     chain = Chain(options.rpc, deployment, build(ROOT, ROOT / ".build" / "contracts"))
     chain.check_identity()
-    registry = Registry(
-        chain,
-        {name: deployment.addresses[product.CONTRACT] for name, product in products().items()},
-    )
+    registry = Registry(chain, deployed(deployment.addresses))
     registry.refresh()
     return chain, registry
 
@@ -183,9 +177,9 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Node
     )
     world = World(
         keys=registry,
-        agreement=registry.agreement,
+        agreements=registry,
         progress=partial(_progress, chain),
-        products={name: (at[p.CONTRACT], p) for name, p in products().items()},
+        products=deployed(at),
     )
     return Node(identity, world, Book(options.home / "oracle.sqlite3"))
 

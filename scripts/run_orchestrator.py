@@ -39,7 +39,7 @@ from orchestrator.edges.store import Store
 from orchestrator.errors import Halt, Retry
 from orchestrator.inlet_loop import InletLoop
 from orchestrator.intake import Intake
-from orchestrator.products import products
+from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail
 from orchestrator.trace import trace
@@ -70,7 +70,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker = Worker(rail)
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(rail.store, rail.registry, rail.registry.agreement_of, time.time)
+    intake = Intake(rail.store, rail.registry, rail.terms, time.time)
     broker = town["broker"]
     inlet = Inlet(
         broker["host"], broker["port"], "rail", (settings.keys / "broker.password").read_text(),
@@ -101,8 +101,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
     deployment = Deployment.load(settings.deployment)
     chain = Chain(town["rpc_url"], deployment, build(ROOT, ROOT / ".build" / "contracts"))
     store = Store(settings.database)
-    known = products()
-    addresses = {name: deployment.addresses[p.CONTRACT] for name, p in known.items()}
+    known = deployed(deployment.addresses)
     doors = [
         OracleDoor(
             o["name"], o["address"], o["domain"], o["url"],
@@ -115,10 +114,11 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
         chain.view("OracleCommittee", "quorum"), chain.view("OracleCommittee", "minDomains"),
     )  # fmt: skip
     return Rail(
-        settings=settings, store=store, chain=chain, registry=Registry(chain, addresses),
+        settings=settings, store=store, chain=chain, registry=Registry(chain, known),
         sender=Sender(store, chain, keystore.load(settings.keys, "sender")),
         gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
-        oracles=doors, committee=committee, terms=known,
+        warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
+        oracles=doors, committee=committee, terms={name: p for name, (_, p) in known.items()},
         bank=Folder(settings.to_bank, settings.from_bank), safeguarding=town["safeguarding"],
         now=lambda: int(time.time()), log=log,
     )  # fmt: skip

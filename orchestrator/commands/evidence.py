@@ -116,14 +116,13 @@ def send(
     """
     from device_adapters.replay import replay_file
     from orchestrator.intake import Intake
+    from orchestrator.products import products
 
     here = home.of(context)
     registry, view = _registry(here)
     if not as_json:
         output.console(errors=True).print(plain(view), soft_wrap=True)
-    intake = Intake(
-        here.store, registry, registry.agreement_of, time.time
-    )  # fmt: skip
+    intake = Intake(here.store, registry, products(), time.time)
     counts: Counter[str] = Counter()
     with _progress(file.stat().st_size, as_json) as advance:
         for messages in replay_file(file, protocol, device):
@@ -143,12 +142,9 @@ def _registry(here: home.Home) -> tuple[Any, str]:
     from orchestrator.edges.chain.reader import Registry
     from orchestrator.edges.chain.stored import StoredLogs
     from orchestrator.errors import Halt
-    from orchestrator.products import products
+    from orchestrator.products import deployed
 
-    addresses = here.deployment.addresses
-    known = {
-        name: addresses[p.CONTRACT] for name, p in products().items() if p.CONTRACT in addresses
-    }
+    known = deployed(here.deployment.addresses)
     try:
         return Registry(here.chain, known), f"devices and agreements as on chain ({here.rpc_url})"
     except Halt:

@@ -9,13 +9,13 @@ from typing import Any
 
 from device_adapters.registry import protocols
 from device_adapters.types import Event
-from oracles.types import Terms
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import Store
+from orchestrator.products import Product
 from orchestrator.settings import Settings
 
 
@@ -40,11 +40,17 @@ class Rail:
     gateway: Sender  # the bank gateway's key: mints against booked credits
     oracles: list[OracleDoor]
     committee: Committee
-    terms: Mapping[str, Terms]  # product name -> rules
+    terms: Mapping[str, Product]  # product name -> rules, of every product that is deployed
     bank: Folder
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
     now: Callable[[], int]  # Unix seconds
     log: Any
+    warden: Sender  # may suspend devices and dispute for them, nothing else
+
+    @property
+    def senders(self) -> tuple[Sender, ...]:
+        """Every key that this rail sends with."""
+        return self.sender, self.gateway, self.warden
 
 
 @lru_cache(maxsize=100_000)

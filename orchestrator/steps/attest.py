@@ -17,7 +17,7 @@ from oracles.types import Attestation, Batch, Claim, Doubt
 from oracles.wire import Answer, Request
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
-from orchestrator.edges.store import agreements, batches, evidence, payments
+from orchestrator.edges.store import agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.collect import anchor_of
@@ -120,22 +120,25 @@ def claim_of_row(row: payments.Payment) -> Claim:
 
 
 def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
-    """The records behind claims, with the last record before each, for oracles that lack them.
+    """The records behind claims, with the last record before each and what they cite, for oracles
+    that lack them.
 
     What is too much for one request is left out: its claims are refused, and then asked alone.
     """
     messages: list[Message] = []
     with rail.store.read() as session:
-        found = evidence.of_payments(session, [row.payment_id for row, _ in rows])
-        for row, agreement in rows:
+        ids = [row.payment_id for row, _ in rows]
+        found, cited = evidence.of_payments(session, ids), links.cited_by(session, ids)
+        for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break
-            anchor = anchor_of(session, row, agreement)
-            if anchor is not None:
-                messages.append(Message(anchor[1], "", anchor[0], source="http"))
+            records = [(body, protocol) for _, body, protocol in found[row.payment_id]]
+            records += cited[row.payment_id]
+            if (anchor := anchor_of(session, row)) is not None:
+                records.append(anchor)
             messages += [
                 Message(protocol, "", body, source="http")
-                for _, body, protocol in found[row.payment_id]
+                for body, protocol in dict.fromkeys(records)
             ]
     return tuple(messages)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from device_adapters.types import Event
 from oracles.attest import claim_hash
-from oracles.rules import Hole, Runs, derive_claim, runs
+from oracles.citations import resolve
+from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Effect, Fact, Stage
-from orchestrator.edges.store import Session, add_new, agreements, evidence, payments
+from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
 from orchestrator.steps import Rail, event_of
 
 _IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
@@ -38,24 +40,13 @@ def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
     if row is None or row.stage != "live":
         return 0
-    found = _runs(rail, session, row)
-    if not found.run and (lost := _overdue(rail, session, agreement, found.holes, now)):
-        add_new(session, [
-            evidence.Hole(
-                agreement_id=agreement, first_counter=hole.first, last_counter=hole.last,
-                declared_at=now,
-            )
-            for hole in lost
-        ])  # fmt: skip
-        found = _runs(rail, session, row)
-    for verdict in found.dropped:
-        evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
-        rail.log.info("event dropped", device=row.device, counter=verdict.event.counter,
-                      reason=verdict.doubt, detail=verdict.detail)  # fmt: skip
+    found = _late(rail, session, row, now)
+    if not found.run:
+        found = _next(rail, session, row, now)
     if not found.run:
         return 0
     first, last = found.run[0].counter, found.run[-1].counter
-    row.sequence, row.last_counter = row.sequence + 1, last
+    row.sequence, row.last_counter = row.sequence + 1, max(row.last_counter, last)
     payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
     session.add(payments.Payment(
         payment_id=payment, agreement_id=agreement, sequence=row.sequence, stage=Stage.RECEIVED,
@@ -63,6 +54,56 @@ def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     ))  # fmt: skip
     evidence.claim_events(session, agreement, first, last, payment)
     return 1
+
+
+def _next(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> Runs:
+    """The run behind the last claim, over holes that were waited for long enough."""
+    found = _runs(rail, session, row)
+    if not found.run and (lost := _overdue(rail, session, row.agreement_id, found.holes, now)):
+        add_new(session, [
+            evidence.Hole(
+                agreement_id=row.agreement_id, first_counter=hole.first, last_counter=hole.last,
+                declared_at=now,
+            )
+            for hole in lost
+        ])  # fmt: skip
+        found = _runs(rail, session, row)
+    _drop(rail, session, row, found)
+    return found
+
+
+def _late(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> Runs:
+    """A run of what came after claims had passed it, where the product takes such runs.
+
+    Where counters have no gap, what is late is judged once nothing late has come for as long as
+    one waits for a hole: its neighbours may still be on their way.
+    """
+    terms, upto = rail.terms[row.product], row.last_counter
+    if not terms.LATE:
+        return Runs()
+    since = evidence.late_since(session, row.agreement_id, upto)
+    waited = not terms.GAPLESS or now - (since or 0) >= rail.settings.hole_patience_s
+    if since is None or not waited:
+        return Runs()
+    events = _events(evidence.late(session, row.agreement_id, upto, MAX_EVENTS_PER_CLAIM))
+    ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
+    ranges.append((upto, upto))
+    cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
+    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    found = late_run(agreement, terms, events, ranges, cited)
+    _drop(rail, session, row, found)
+    return found
+
+
+def _drop(rail: Rail, session: Session, row: agreements.Agreement, found: Runs) -> None:
+    for verdict in found.dropped:
+        evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
+        rail.log.info("event dropped", device=row.device, counter=verdict.event.counter,
+                      reason=verdict.doubt, detail=verdict.detail)  # fmt: skip
+
+
+def _events(records: Sequence[evidence.Record]) -> list[Event]:
+    return [event_of(protocol, body) for body, protocol in records]
 
 
 def _overdue(
@@ -78,7 +119,9 @@ def _overdue(
 
 
 def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
-    stored = evidence.unclaimed(session, row.agreement_id, MAX_EVENTS_PER_CLAIM)
+    stored = evidence.unclaimed(
+        session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM
+    )  # fmt: skip
     anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
@@ -87,7 +130,7 @@ def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
         rail.terms[row.product],
         row.last_counter,
         event_of(anchor[1], anchor[0]) if anchor else None,
-        [event_of(protocol, body) for body, protocol in stored],
+        _events(stored),
         lost,
     )
 
@@ -97,13 +140,14 @@ def verify(rail: Rail) -> int:
     now = rail.now()
     with rail.store.read() as session:
         due = payments.due(session, Effect.VERIFY, now, rail.settings.batch_claims)
-        claims = [(row, claim_of(rail, session, row, agreement)) for row, agreement in due]
+        claims = [(row, of, claim_of(rail, session, row, of)) for row, of in due]
     learned = [
         payments.Learned(row.payment_id, Fact.DERIVED, detail=f"{len(claim.facts)} bytes", sets={
             "evidence_root": "0x" + claim.evidence.hex(), "facts": "0x" + claim.facts.hex(),
             "claim_hash": "0x" + claim_hash(claim).hex(),
+            "payee": rail.terms[of.product].payee(claim.facts) or of.payee,
         })
-        for row, claim in claims
+        for row, of, claim in claims
     ]  # fmt: skip
     with rail.store.write() as session:
         return payments.learn(session, learned, now)
@@ -112,23 +156,28 @@ def verify(rail: Rail) -> int:
 def claim_of(
     rail: Rail, session: Session, row: payments.Payment, agreement: agreements.Agreement
 ) -> Claim:
-    """The claim of a payment, derived anew from its evidence and its anchor."""
-    found = evidence.records_of(session, row.payment_id)
-    anchor = anchor_of(session, row, agreement)
+    """The claim of a payment, derived anew from its evidence, its anchor and what it cites."""
+    run = _events(evidence.records_of(session, row.payment_id))
+    reach = agreements.reach(session, row.agreement_id, row.sequence)
+    late = reach is not None and row.first_counter <= reach
+    anchor = None if late or reach is None else evidence.at_counter(
+        session, row.agreement_id, reach
+    )  # fmt: skip
     return derive_claim(
         rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
         rail.terms[agreement.product],
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
-        [event_of(protocol, body) for body, protocol in found],
+        run,
+        resolve(run, _events(links.cited_by(session, [row.payment_id])[row.payment_id])),
+        late,
     )
 
 
-def anchor_of(
-    session: Session, row: payments.Payment, agreement: agreements.Agreement
-) -> tuple[bytes, str] | None:
-    """(evidence bytes, protocol) of the last event claimed before this payment, if there is one."""
-    before = payments.before(session, row.agreement_id, row.sequence)
-    if before is None:
+def anchor_of(session: Session, row: payments.Payment) -> evidence.Record | None:
+    """The record of the last event claimed before this payment; None for the first payment, and
+    for a late one: it stands by itself."""
+    reach = agreements.reach(session, row.agreement_id, row.sequence)
+    if reach is None or row.first_counter <= reach:
         return None
-    return evidence.at_counter(session, row.agreement_id, before.last_counter)
+    return evidence.at_counter(session, row.agreement_id, reach)

@@ -71,7 +71,7 @@ def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
 
 def _end_sends(rail: Rail) -> None:
     """Learns what became of our own sends; a failed settlement is tried again from its batch."""
-    mine = {s.account.address for s in (rail.sender, rail.gateway)}
+    mine = {s.account.address for s in rail.senders}
     with rail.store.read() as session:
         chain_id = rail.chain.deployment.chain_id
         open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
@@ -93,8 +93,8 @@ def _end_sends(rail: Rail) -> None:
                 ids = []
             payments.revive(session, ids, effect, rail.now() + 1)
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        rail.sender.broadcast()
-        rail.gateway.broadcast()
+        for sender in rail.senders:
+            sender.broadcast()
 
 
 def _displaced(rail: Rail) -> list[sends.ChainSend]:
@@ -102,7 +102,7 @@ def _displaced(rail: Rail) -> list[sends.ChainSend]:
         final = blocks.newest_final(session)
     if not final:
         return []
-    return [row for sender in (rail.sender, rail.gateway) for row in displaced(sender, final)]
+    return [row for sender in rail.senders for row in displaced(sender, final)]
 
 
 def _rewind(rail: Rail, number: int, head: int) -> int:
@@ -136,8 +136,8 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
         payments.learn(session, learned, now)
     rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned))
     rail.registry.forget()
-    rail.sender.broadcast()
-    rail.gateway.broadcast()
+    for sender in rail.senders:
+        sender.broadcast()
     return 1
 
 

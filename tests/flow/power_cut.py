@@ -125,7 +125,7 @@ def _with_cuts(rail: Rail, artifacts: dict[str, Any], cutter: Cutter) -> Rail:
     object.__setattr__(bank, "cutter", cutter)  # the channel itself is frozen
     senders = {
         name: Sender(store, chain, keystore.load(rail.settings.keys, name))
-        for name in ("sender", "gateway")
+        for name in ("sender", "gateway", "warden")
     }
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 
@@ -153,7 +153,7 @@ def take(whole: WholeRail, cutter: Cutter, messages: Sequence[Message]) -> list[
     while True:
         rail = fresh(whole, cutter).rail
         cutter.step = "intake"
-        intake = Intake(rail.store, rail.registry, rail.registry.agreement_of, time.time)
+        intake = Intake(rail.store, rail.registry, rail.terms, time.time)
         try:
             return intake.take(messages)
         except PowerCut:

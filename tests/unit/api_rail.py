@@ -23,6 +23,7 @@ from orchestrator.edges.store import Store, add_all, tables
 from orchestrator.edges.store.access import issue_key
 from orchestrator.errors import Retry
 from orchestrator.intake import Intake
+from orchestrator.products import products
 from orchestrator.settings import Settings
 from orchestrator.trace import trace
 from scripts.devices.device import Device
@@ -56,12 +57,18 @@ class ChainView:
             raise Retry("the node does not answer")
         return self.keys.get(device, Doubt.DEVICE_UNKNOWN)
 
-    def agreement_of(self, device: bytes) -> Agreement | None:
-        return Agreement(
+    def compromised_since(self, device: bytes) -> int | None:
+        return None
+
+    def agreements_of(self, device: bytes) -> list[Agreement]:
+        return [Agreement(
             agreement=agreement_of(device), device="", device_id=device,
             product="metered_energy", terms=b"",
             opened_at=0, expires_at=2**32, first_counter=0,
-        )  # fmt: skip
+        )]  # fmt: skip
+
+    def agreement_about(self, subject: bytes) -> Agreement | None:
+        return None
 
 
 class ApiRail:
@@ -90,7 +97,7 @@ class ApiRail:
 
     def start(self, receipts: Receipts | None = None, **changed: Any) -> None:
         """A new process over the same store."""
-        intake = Intake(self.store, self.chain, self.chain.agreement_of, lambda: NOW)
+        intake = Intake(self.store, self.chain, products(), lambda: NOW)
         parts = {
             "store": self.store, "intake": intake, "receipts": receipts or self.receipts,
             "worker": lambda: self.worker, "settings": self.settings, "now": lambda: NOW,

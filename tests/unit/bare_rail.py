@@ -95,7 +95,7 @@ class BareRail:
         self.rail = Rail(
             settings=Settings(home=home, **settings), store=self.place.store,
             chain=SimpleNamespace(deployment=deployment), registry=self.place.chain, sender=None,
-            gateway=None, oracles=self.oracles, committee=Committee(members, 3, 2),
+            gateway=None, warden=None, oracles=self.oracles, committee=Committee(members, 3, 2),
             terms=products(), bank=None, safeguarding={}, now=lambda: self.place.clock, log=log,
         )  # fmt: skip
 

@@ -89,6 +89,11 @@ class Keys:
 
     devices: set[str] = field(default_factory=set)
     doubts: dict[str, Doubt] = field(default_factory=dict)
+    compromised: dict[str, int] = field(default_factory=dict)
+
+    def compromised_since(self, wanted: bytes) -> int | None:
+        found = (at for name, at in self.compromised.items() if device_id(name) == wanted)
+        return next(found, None)
 
     def key_at(self, wanted: bytes, at_seconds: int) -> DeviceKey | Doubt:
         for name in self.devices:

@@ -25,6 +25,20 @@ CHAIN, RAIL, PRODUCT, COMMITTEE = 31337, *("0x" + digit * 40 for digit in "123")
 KEY = b"\x11" * 32
 
 
+class Opened(dict[bytes, Agreement]):
+    """Agreements as a chain has them: by id, in the order they were opened."""
+
+    def agreement(self, identity: bytes) -> Agreement | None:
+        return self.get(identity)
+
+    def agreements_of(self, device: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.values()) if one.device_id == device]
+
+    def agreement_about(self, subject: bytes) -> Agreement | None:
+        about = (one for one in reversed(self.values()) if one.subject == subject and one.live)
+        return next(about, None)
+
+
 def oracle(
     folder: Path,
     keys: Keys | None = None,
@@ -44,7 +58,7 @@ def oracle(
     )
     world = World(
         keys=keys or Keys({"M1"}),
-        agreement=(agreements or {AGREEMENT: agreement()}).get,
+        agreements=Opened(agreements or {AGREEMENT: agreement()}),
         progress=(progress or {}).get,
         products={product.NAME: (PRODUCT, product)},
     )

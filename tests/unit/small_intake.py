@@ -13,6 +13,7 @@ from oracles.types import Agreement, Doubt
 from orchestrator.edges.store import Store, agreements, evidence
 from orchestrator.errors import Retry
 from orchestrator.intake import Intake, Outcome
+from orchestrator.products import products
 from orchestrator.products.metered_energy import product
 from scripts.devices.fleet import Fleet
 
@@ -21,11 +22,12 @@ TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
 
 
 class ChainView:
-    """Stands for the registry: keys (or doubts) and agreements by device name."""
+    """Stands for the registry: keys (or doubts) by device, compromises, agreements as opened."""
 
     def __init__(self) -> None:
         self.keys: dict[bytes, DeviceKey | Doubt] = {}
-        self.agreements: dict[bytes, Agreement] = {}
+        self.compromised: dict[bytes, int] = {}
+        self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
         self.silent: set[str] = set()  # "keys", "agreements"
 
     def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | Doubt:
@@ -33,13 +35,20 @@ class ChainView:
             raise Retry("the node is silent")
         return self.keys.get(device, Doubt.DEVICE_UNKNOWN)
 
-    def agreement_of(self, device: bytes) -> Agreement | None:
+    def compromised_since(self, device: bytes) -> int | None:
+        return self.compromised.get(device)
+
+    def agreements_of(self, device: bytes) -> list[Agreement]:
         if "agreements" in self.silent:
             raise Retry("the node is silent")
-        return self.agreements.get(device)
+        return [one for one in reversed(self.opened.values()) if one.device_id == device]
+
+    def agreement_about(self, subject: bytes) -> Agreement | None:
+        about = (one for one in reversed(self.opened.values()) if one.subject == subject)
+        return next((one for one in about if one.live), None)
 
     def agreement(self, identity: bytes) -> Agreement | None:
-        return next((a for a in self.agreements.values() if a.agreement == identity), None)
+        return self.opened.get(identity)
 
 
 class SmallIntake:
@@ -49,9 +58,7 @@ class SmallIntake:
         self.clock = START + 100_000
         self.fleet = Fleet(home, 2, 1, seed=11, start_at=START)
         self.store, self.chain = Store(home / "rail.sqlite3"), ChainView()
-        self.intake = Intake(
-            self.store, self.chain, self.chain.agreement_of, lambda: self.clock
-        )  # fmt: skip
+        self.intake = Intake(self.store, self.chain, products(), lambda: self.clock)
         for name, device in self.fleet.devices.items():
             self.chain.keys[device_id(name)] = device.public
         self.agree("cp-0001")
@@ -69,7 +76,7 @@ class SmallIntake:
             "opened_at": 0, "expires_at": START + 10**7, "first_counter": first_counter,
         }  # fmt: skip
         one = Agreement(**whole | fields)
-        self.chain.agreements[device_id(name)] = one
+        self.chain.opened[one.agreement] = one
         identity = "0x" + one.agreement.hex()
         with self.store.write() as session:
             session.merge(agreements.Agreement(

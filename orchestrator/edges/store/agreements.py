@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlmodel import Session, select, update
+from sqlmodel import Session, func, select, update
 
 from orchestrator.edges.store.tables import Agreement, Device, Party, Payment
 
@@ -28,6 +28,27 @@ def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
         )
     )
     return dict(rows.all())
+
+
+def reach(session: Session, agreement: str, sequence: int) -> int | None:
+    """The highest counter that the claims before this sequence hold; None where there are none.
+
+    Not the last claim's: a late one speaks of counters that were passed long before.
+    """
+    return session.exec(
+        select(func.max(Payment.last_counter))
+        .where(Payment.agreement_id == agreement, Payment.sequence < sequence)
+    ).one()  # fmt: skip
+
+
+def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
+    """The counters (inclusive) of an agreement's claims that reach above a counter."""
+    rows = session.exec(
+        select(Payment.first_counter, Payment.last_counter)
+        .where(Payment.agreement_id == agreement, Payment.last_counter > above)
+        .order_by(Payment.first_counter)
+    )
+    return [(first, last) for first, last in rows]
 
 
 def by_reference(session: Session, reference: str) -> Agreement | None:

@@ -2,73 +2,88 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, and_, func, select, update
 
 from orchestrator.edges.store import tables
 from orchestrator.edges.store.tables import Event, Evidence, Hole, Rejection
 
 __all__ = ["Event", "Evidence", "Hole", "Rejection"]
 
+STREAM, SUPPORTING = "stream", "supporting"  # an event's role
+Record = tuple[bytes, str]  # evidence bytes, protocol
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def known_contents(
-    session: Session, event_ids: Sequence[str]
-) -> dict[str, dict[int, bytes]]:
-    """{device_id: {counter: content hash}} of those of these events that were taken already."""
-    known: dict[str, dict[int, bytes]] = defaultdict(dict)
+def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+    """{event id: content hash} of those of these events that were taken already."""
+    known: dict[bytes, bytes] = {}
     for start in range(0, len(event_ids), _CHUNK):
+        chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
         rows = session.exec(
-            select(Event.device_id, Event.counter, Event.content_hash)
-            .where(Event.event_id.in_(event_ids[start : start + _CHUNK]))
-        )  # fmt: skip
-        for device, counter, content in rows:
-            known[device][counter] = bytes.fromhex(content)
+            select(Event.event_id, Event.content_hash).where(Event.event_id.in_(chunk))
+        )
+        known.update((bytes.fromhex(one[2:]), bytes.fromhex(content)) for one, content in rows)
     return known
 
 
-def unclaimed(session: Session, agreement: str, limit: int) -> list[tuple[bytes, str]]:
-    """(evidence bytes, protocol) of an agreement's events in no payment, by counter."""
+def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
+    """An agreement's own events above a counter that are in no payment, by counter."""
+    return _records(session, _open(agreement), Event.counter > above, limit=limit)
+
+
+def late(session: Session, agreement: str, upto: int, limit: int) -> list[Record]:
+    """An agreement's own events up to a counter that are in no payment, by counter."""
+    return _records(session, _open(agreement), Event.counter <= upto, limit=limit)
+
+
+def late_since(session: Session, agreement: str, upto: int) -> int | None:
+    """When the newest of the late events arrived (Unix seconds); None where there are none."""
+    return session.exec(
+        select(func.max(Event.received_at)).where(_open(agreement), Event.counter <= upto)
+    ).one()
+
+
+def records_of(session: Session, payment: str) -> list[Record]:
+    """The records of a payment's events, by counter."""
+    return _records(session, Event.payment_id == payment)
+
+
+def agreements_with_unclaimed(session: Session) -> list[str]:
+    """Agreements with unclaimed events of their own devices, by id."""
+    return list(session.exec(
+        select(Event.agreement_id)
+        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        .where(Event.role == STREAM)
+        .group_by(Event.agreement_id)
+    ))  # fmt: skip
+
+
+def _open(agreement: str) -> Any:
+    """The condition of an agreement's own events that a claim may still hold."""
+    return and_(
+        Event.agreement_id == agreement, Event.role == STREAM,
+        Event.payment_id == None, Event.reason == None,  # noqa: E711
+    )  # fmt: skip
+
+
+def _records(session: Session, *conditions: Any, limit: int | None = None) -> list[Record]:
     rows = session.exec(
         select(Evidence.body, Evidence.protocol)
         .join(Event, Evidence.evidence_hash == Event.evidence_hash)
-        .where(Event.agreement_id == agreement)
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        .where(*conditions)
         .order_by(Event.counter)
         .limit(limit)
     )
     return [(body, protocol) for body, protocol in rows]
 
 
-def records_of(session: Session, payment: str) -> list[tuple[bytes, str]]:
-    """(evidence bytes, protocol) of a payment's events, by counter."""
-    rows = session.exec(
-        select(Evidence.body, Evidence.protocol)
-        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
-        .where(Event.payment_id == payment)
-        .order_by(Event.counter)
-    )
-    return [(body, protocol) for body, protocol in rows]
-
-
-def agreements_with_unclaimed(session: Session) -> list[str]:
-    """Agreements with unclaimed events, by id."""
-    return list(session.exec(
-        select(Event.agreement_id)
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
-        .group_by(Event.agreement_id)
-    ))  # fmt: skip
-
-
 def waiting_since(session: Session, agreement: str, above: int) -> int | None:
     """When the first of the unclaimed events above a counter arrived (Unix seconds)."""
     return session.exec(
-        select(func.min(Event.received_at))
-        .where(Event.agreement_id == agreement, Event.counter > above)
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        select(func.min(Event.received_at)).where(_open(agreement), Event.counter > above)
     ).one()
 
 
@@ -78,19 +93,17 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
         session.exec(
             select(Event.counter)
             .where(Event.agreement_id == agreement, Event.counter > above)
-            .where(Event.reason != None)  # noqa: E711
+            .where(Event.role == STREAM, Event.reason != None)  # noqa: E711
         )
     )
 
 
-def at_counter(session: Session, agreement: str, counter: int) -> tuple[bytes, str] | None:
-    """(evidence bytes, protocol) of the event with this counter."""
-    row = session.exec(
-        select(Evidence.body, Evidence.protocol)
-        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
-        .where(Event.agreement_id == agreement, Event.counter == counter)
-    ).first()
-    return (row[0], row[1]) if row else None
+def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
+    """The record of the agreement's own event with this counter."""
+    found = _records(
+        session, Event.agreement_id == agreement, Event.counter == counter, Event.role == STREAM
+    )
+    return found[0] if found else None
 
 
 def of_payments(
@@ -116,8 +129,8 @@ def claim_events(
     session.exec(
         update(Event)
         .where(Event.agreement_id == agreement)
-        .where(Event.counter >= first, Event.counter <= last)
-        .where(Event.payment_id == None)  # noqa: E711
+        .where(Event.counter >= first, Event.counter <= last, Event.role == STREAM)
+        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
         .values(payment_id=payment)
     )
 

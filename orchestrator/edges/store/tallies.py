@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from sqlmodel import Session, func, select
 
+from orchestrator.edges.store.evidence import STREAM, SUPPORTING
 from orchestrator.edges.store.tables import Event, Payment, Rejection
 
 
@@ -36,14 +37,20 @@ def answered(session: Session, records: Sequence[bytes], reason: str) -> int:
 
 
 def event_counts(session: Session) -> dict[str, int]:
-    """Events stored, and of these claimed, dropped by a rule, waiting for a claim."""
+    """Events stored, and of these claimed, dropped by a rule, supporting others, waiting for a
+    claim."""
     claimed = session.exec(select(func.count()).where(Event.payment_id != None)).one()  # noqa: E711
     dropped = session.exec(select(func.count()).where(Event.reason != None)).one()  # noqa: E711
     stored = session.exec(select(func.count()).select_from(Event)).one()
-    waiting = session.exec(
-        select(func.count()).where(Event.payment_id == None, Event.reason == None)  # noqa: E711
-    ).one()
-    return {"stored": stored, "claimed": claimed, "dropped": dropped, "waiting": waiting}
+    supporting, waiting = (
+        session.exec(
+            select(func.count()).where(Event.role == role)
+            .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        ).one()
+        for role in (SUPPORTING, STREAM)
+    )  # fmt: skip
+    return {"stored": stored, "claimed": claimed, "dropped": dropped, "supporting": supporting,
+            "waiting": waiting}  # fmt: skip
 
 
 def settled_events(session: Session) -> int:
