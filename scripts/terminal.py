@@ -1,0 +1,174 @@
+"""A merchant's terminal for a person: take taps of a simulated wearable, hand vouchers over later.
+
+    python -m scripts.terminal TILL init --payee 0x... --merchant-class 5814
+    python -m scripts.terminal TILL card band.card.json
+    python -m scripts.terminal TILL tap 3.50 --wearable FOLDER --name BAND-1 --cap 100 --terms HEX
+    python -m scripts.terminal TILL take 3.50 < voucher.json
+    python -m scripts.terminal TILL show
+    python -m scripts.terminal TILL redeem --url http://127.0.0.1:8080 --api-key KEY
+
+TILL is a folder. `tap` and `take` work offline; exit code 0: taken, 1: declined and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from device_adapters.terminal import Terminal
+from device_adapters.types import Rejected
+from device_adapters.wearable_card import WearableCard
+from orchestrator.products.wearable_voucher.words import decode_terms
+from scripts.devices.wearable import Wearable
+
+_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
+_SETUP = "till.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; prints what became of it."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return _COMMANDS[chosen.command](chosen)
+    except Rejected as refusal:
+        print(f"declined: {refusal.reason}: {refusal.detail}")
+        return 1
+
+
+def redeem(terminal: Terminal, post: Callable[[list[bytes]], list[dict[str, Any]]]) -> int:
+    """Hands over what is due; how many records were answered. `post` gives the rail's answers."""
+    due = terminal.due()
+    if not due:
+        return 0
+    answers = post(due)
+    terminal.answered((answer["evidence"], answer["outcome"]) for answer in answers)
+    return len(answers)
+
+
+def poster(url: str, api_key: str) -> Callable[[list[bytes]], list[dict[str, Any]]]:
+    """`post` for the rail at `url`: POST /v1/evidence, one record after the other in one batch."""
+
+    def post(records: list[bytes]) -> list[dict[str, Any]]:
+        rows = [{"protocol": "voucher", "record": record.decode()} for record in records]
+        request = urllib.request.Request(
+            f"{url}/v1/evidence",
+            json.dumps({"records": rows}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["records"]
+
+    return post
+
+
+def _init(chosen: argparse.Namespace) -> int:
+    chosen.till.mkdir(parents=True, exist_ok=True, mode=0o700)
+    setup = {"payee": chosen.payee, "merchant_class": chosen.merchant_class}
+    (chosen.till / _SETUP).write_text(json.dumps(setup))
+    print(f"till of {chosen.payee}, merchant class {chosen.merchant_class:04}")
+    return 0
+
+
+def _card(chosen: argparse.Namespace) -> int:
+    card = WearableCard.from_json(chosen.file.read_text())
+    _terminal(chosen.till).add(card)
+    print(f"card of {card.name}, as of {card.as_of}")
+    return 0
+
+
+def _tap(chosen: argparse.Namespace) -> int:
+    terms = decode_terms(bytes.fromhex(chosen.terms.removeprefix("0x")))
+    setup = json.loads((chosen.till / _SETUP).read_text())
+    wearable = Wearable(chosen.wearable, chosen.name, None, terms, chosen.cap)
+    try:
+        now = int(time.time())
+        merchant = setup["payee"], chosen.amount, setup["merchant_class"]
+        return _taken(chosen, wearable.tap(*merchant, now))
+    finally:
+        wearable.close()
+
+
+def _take(chosen: argparse.Namespace) -> int:
+    return _taken(chosen, sys.stdin.buffer.read().strip())
+
+
+def _taken(chosen: argparse.Namespace, record: bytes) -> int:
+    account = _terminal(chosen.till).take(record, chosen.amount, int(time.time()))
+    open_amount = account.total - account.redeemed_total
+    print(f"taken: counter {account.counter}, not yet redeemed {open_amount} of tEUR/6")
+    return 0
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    terminal = _terminal(chosen.till)
+    for record in terminal.due():
+        print(record.decode())
+    for evidence, outcome in terminal.outcomes().items():
+        print(f"{evidence} {outcome}", file=sys.stderr)
+    return 0
+
+
+def _redeem(chosen: argparse.Namespace) -> int:
+    try:
+        count = redeem(_terminal(chosen.till), poster(chosen.url, chosen.api_key))
+    except urllib.error.HTTPError as error:
+        print(f"the rail answered {error.code}: {error.read().decode(errors='replace')[:500]}")
+        return 1
+    except urllib.error.URLError as error:
+        print(f"no rail at {chosen.url}: {error.reason}. Nothing is lost: run it again later.")
+        return 1
+    print(f"{count} answered")
+    return 0
+
+
+def _terminal(till: Path) -> Terminal:
+    setup = json.loads((till / _SETUP).read_text())
+    return Terminal(till / "till.sqlite3", setup["payee"], setup["merchant_class"])
+
+
+def _amount(text: str) -> int:
+    """Euro with at most six decimals, in minor units of the token."""
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount in euro")
+    return int(match[1] + (match[2] or "").ljust(6, "0"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("till", type=Path)
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="a new till")
+    init.add_argument("--payee", required=True, help="the merchant's address")
+    init.add_argument("--merchant-class", type=int, required=True, help="ISO 18245")
+    card = commands.add_parser("card", help="know a wearable, or know it anew")
+    card.add_argument("file", type=Path)
+    tap = commands.add_parser("tap", help="a tap of a simulated wearable")
+    tap.add_argument("amount", type=_amount, help="euro")
+    tap.add_argument("--wearable", type=Path, required=True, help="the wearable's folder")
+    tap.add_argument("--name", required=True)
+    tap.add_argument("--cap", type=_amount, required=True, help="euro that it ever signs away")
+    tap.add_argument("--terms", required=True, help="the agreement's terms in hex")
+    take = commands.add_parser("take", help="a voucher from standard input")
+    take.add_argument("amount", type=_amount, help="euro")
+    commands.add_parser("show", help="what is to be handed over, one record to a line")
+    hand = commands.add_parser("redeem", help="hand over what is due")
+    hand.add_argument("--url", required=True)
+    hand.add_argument("--api-key", required=True)
+    return parser
+
+
+_COMMANDS = {
+    "init": _init, "card": _card, "tap": _tap, "take": _take, "show": _show, "redeem": _redeem,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    sys.exit(main())
