@@ -1,0 +1,136 @@
+"""Proof of delivery: a consignment is paid by milestones, as the recipient's own records state.
+
+The contract `ProofOfDelivery` decides what is owed; `statement` says beforehand what a record
+states, so that one the contract would refuse is named and dropped before it stands in a claim.
+README.md tells the rules to people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from device_adapters.keys import raw_to_der
+from device_adapters.types import Curve, Event, Signed
+from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
+from orchestrator.products.proof_of_delivery.wording import (
+    TERMS,
+    read_terms,
+    tell_facts,
+    tell_terms,
+)
+from orchestrator.products.proof_of_delivery.words import (
+    DeliveryFacts,
+    DeliveryTerms,
+    decode_facts,
+    decode_terms,
+    encode_facts,
+    encode_terms,
+)
+
+__all__ = [
+    "CONTRACT",
+    "GAPLESS",
+    "LATE",
+    "NAME",
+    "REFUSALS",
+    "TERMS",
+    "DeliveryFacts",
+    "DeliveryTerms",
+    "admit",
+    "case_event",
+    "complete",
+    "decode_facts",
+    "decode_terms",
+    "derive",
+    "encode_facts",
+    "encode_terms",
+    "payee",
+    "proof_of_conflict",
+    "read_terms",
+    "subject",
+    "tell_facts",
+    "tell_terms",
+]
+
+NAME = "proof_of_delivery"
+CONTRACT = "ProofOfDelivery"
+GAPLESS = False  # the recipient's other counters speak of other consignments
+LATE = False
+REFUSALS = {  # as ProofOfDelivery.refusalName has them
+    1: "OverLimit",
+    2: "FactsMalformed",
+    3: "QuantityExceeded",
+    4: "DeadlinePassed",
+    5: "DeviceNotActive",
+    6: "SignatureUsed",
+    7: "SignatureInvalid",
+}
+
+
+def subject(terms: bytes) -> bytes:
+    """The consignment that the terms name."""
+    return decode_terms(terms).consignment
+
+
+def payee(facts: bytes) -> str | None:
+    """The mandate's payee, always."""
+    return None
+
+
+def proof_of_conflict(
+    agreement: bytes, first: Event, second: Event
+) -> tuple[str, tuple[Any, ...]] | None:
+    """Nothing to send: the registry suspends the device, the contract knows no counters."""
+    return None
+
+
+def case_event(record: Mapping[str, Any]) -> Event:
+    """A record of cases.json as an event; its signature is made up.
+
+    record: device, counter, events (each a name, step, at in Unix seconds, and what else differs
+    from a plain OBSERVE of the whole consignment), cites (names of such events).
+    """
+    events = [_case_epcis(one) for one in record["events"]]
+    evidence = json.dumps(record, sort_keys=True).encode()
+    raw = sha256(b"r" + evidence).digest() + sha256(b"s" + evidence).digest()
+    return Event(
+        device=record.get("device", "dock-1"),
+        counter=record["counter"],
+        observed_at_ms=max(event["time_ms"] for event in events),
+        kind=record.get("kind", KIND),
+        facts={"events": events},
+        evidence=evidence,
+        signed=Signed(evidence, raw_to_der(raw), Curve.SECP256R1),
+        protocol="epcis",
+        subject=record.get("subject", "sscc:340123450000000017"),
+        names=tuple(event["hash"] for event in events),
+        cites=tuple(_case_hash(name) for name in record.get("cites", ())),
+    )
+
+
+def _case_epcis(one: Mapping[str, Any]) -> dict[str, Any]:
+    """An EPCIS event in the shape of the protocol's facts."""
+    blank = {"type": "", "unit": "", "min": None, "max": None, "value": None, "said": {}}
+    return {
+        "type": one.get("type", "ObjectEvent"),
+        "hash": _case_hash(one["name"]),
+        "time_ms": one["at"] * 1000,
+        "action": "OBSERVE",
+        "step": one.get("step", ""),
+        "disposition": "",
+        "epcs": [],
+        "parent": "",
+        "quantity": one.get("quantity"),
+        "transactions": [],
+        "read_point": "",
+        "location": "",
+        "error": one.get("error", False),
+        "sensors": [blank | sensor for sensor in one.get("sensors", ())],
+    }
+
+
+def _case_hash(name: str) -> str:
+    return f"ni:///sha-256;{sha256(name.encode()).hexdigest()}?ver=CBV2.0"
