@@ -207,4 +207,4 @@ def _expanded(text: str, namespaces: Mapping[str, str], before: str = "", after:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else str(value) if isinstance(value, int | Decimal) else ""
+    return str(value) if isinstance(value, str | int | Decimal) else ""

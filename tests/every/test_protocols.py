@@ -107,6 +107,8 @@ def _assert_sound(event: Event) -> None:
     level = [event.facts]
     while level:
         item = level.pop()
+        if item is None:
+            continue
         assert isinstance(item, dict | list | str | int) and not isinstance(item, float)
         if isinstance(item, dict):
             level.extend([*item, *item.values()])
