@@ -2,8 +2,9 @@
 
 cases.json of a product: {"prices": [...], "runs": [...]}. A run: "terms", "records" (as the
 product's `case_event` takes them), counters declared "lost", and what must come of it: "claims"
-(counters, facts, amount where the product has a `price`), "dropped", "holes", "waiting". The records
-of "late" come when all that is done. The agreement's device is "device", or the first record's.
+(counters, facts, amount where the product has a `price`), "dropped", "holes", "waiting". The
+records of "late" come when all that is done. The agreement's device is "device", or the first
+record's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _kind(encode: Any) -> type:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    """A field as its record wants it: bytes are written in hex, or as the text whose id they are."""
+    """A field as its record wants it: bytes stand in hex, or as the text whose id they are."""
     if hint is bytes and isinstance(value, str):
         return bytes.fromhex(value[2:]) if value.startswith("0x") else device_id(value)
     return tuple(value) if isinstance(value, list) else value
@@ -236,7 +237,8 @@ def _check_late(story: Story, late: dict[str, Any], gone: set[int]) -> None:
 
 @pytest.mark.parametrize("product", products().values(), ids=products())
 @pytest.mark.parametrize(
-    "raw", [b"", b"\xff" * 160, b"\xff" * 128, b"\xff" * 192, b"\0" * 159, b"\0" * 193, b"\1" * 1024]
+    "raw",
+    [b"", b"\xff" * 160, b"\xff" * 128, b"\xff" * 192, b"\0" * 159, b"\0" * 193, b"\1" * 1024],
 )
 def test_decode__bytes_that_are_no_facts_or_terms__only_the_declared_error(product, raw):
     for decode in (product.decode_facts, product.decode_terms):

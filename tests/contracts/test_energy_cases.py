@@ -1,0 +1,255 @@
+"""MeteredEnergy answers as its product folder says: the worked cases, and random claims.
+
+price
+├── given the worked cases of cases.json
+│   └── it should answer with the written amount or refusal
+├── given random claims, hostile and plausible ones
+│   ├── it should answer as the Python mirror does
+│   └── it should never have given back more than it charged
+├── given a device that was not active at the time of the last reading
+│   └── it should refuse by name and change nothing
+└── given bytes that are no facts
+    └── it should refuse by name
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from eth_abi import decode
+from eth_utils import to_checksum_address
+from settled import NOBODY
+from stage import DAY, DEVICE, rpc
+from web3 import Web3
+
+from device_adapters.types import Rejected
+from orchestrator.products.metered_energy import product as energy
+from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms, Kind
+
+CASES = json.loads((Path(energy.__file__).parent / "cases.json").read_text())
+LIMIT = 2**47 - 1
+MOST = 2**48 - 1
+
+
+class Desk:
+    """The product with an account of ours as its rail; claims of one agreement in one call."""
+
+    def __init__(self, stage) -> None:
+        self.stage, self.rail = stage, stage.stranger
+        self.product = stage.deploy("MeteredEnergy", self.rail, stage.registry)
+        self.since = stage.now  # the device is active from its enrolment on
+        self.opened = 0
+
+    def open(self, terms: bytes) -> bytes:
+        self.opened += 1
+        agreement = self.opened.to_bytes(32, "big")
+        self.product.open(agreement, DEVICE, terms, sender=self.rail)
+        return agreement
+
+    def answers(self, agreement: bytes, claims: list[tuple], device=DEVICE) -> list[tuple]:
+        """(amount, refusal) of claims (facts, limit, late) one after the other; keeps nothing."""
+        quotes = [(agreement, device, limit, late, facts) for facts, limit, late in claims]
+        call = {"from": self.rail.address, "to": self.product.address, "gas": hex(16_777_216),
+                "data": Web3.to_hex(self.product.price.encode_input(quotes))}  # fmt: skip
+        answer = rpc("eth_call", call, "latest")
+        rows = decode(["(int48,uint8,address)[]"], bytes.fromhex(answer["result"][2:]))[0]
+        assert {to_checksum_address(payee) for _, _, payee in rows} <= {NOBODY}
+        return [(amount, refusal) for amount, refusal, _ in rows]
+
+    def at(self, facts: EnergyFacts) -> bytes:
+        """Facts at a time when the device is active: the cases count from zero."""
+        begin, end = (one + self.since for one in (facts.from_time, facts.to_time))
+        return energy.encode_facts(facts._replace(from_time=begin, to_time=end))
+
+
+@pytest.fixture(scope="module")
+def desk(deployed):
+    return Desk(deployed)
+
+
+def _mirrored(terms: bytes, claims: list[tuple]) -> tuple[list[tuple], list[energy.EnergyState]]:
+    """What the Python mirror answers, and the states it went through."""
+    state, told, states = energy.open(terms), [], []
+    for facts, limit, late in claims:
+        amount, refusal = energy.price(state, terms, facts, limit, late)
+        told.append((amount, refusal))
+        if not refusal:
+            state = energy.advance(state, terms, facts, late)
+        states.append(state)
+    return told, states
+
+
+@pytest.mark.parametrize("case", CASES["prices"], ids=lambda case: case["case"])
+def test_price__worked_case__amount_or_refusal_as_written(desk, case):
+    terms = energy.encode_terms(EnergyTerms(**case["terms"]))
+    agreement = desk.open(terms)
+    rows = list(case.get("claims", ()))
+    if series := case.get("series"):
+        (register, at), step = series["start"], series["energy"]
+        rows = [
+            {"facts": [register + step * n, register + step * (n + 1), step,
+                       at + series["seconds"] * n, at + series["seconds"] * (n + 1)]}
+            for n in range(series["count"])
+        ]  # fmt: skip
+    claims = [
+        (desk.at(EnergyFacts(*row["facts"])), row.get("limit", LIMIT), row.get("late", False))
+        for row in rows
+    ]
+    told = desk.answers(agreement, claims)
+    assert told == _mirrored(terms, claims)[0]
+    if "amounts" in case:
+        assert {amount for amount, _ in told} <= set(case["amounts"])
+        assert sum(amount for amount, _ in told) == case["total"]
+        return
+    for row, (amount, refusal) in zip(rows, told, strict=True):
+        name = energy.REFUSALS.get(refusal, "")
+        assert (amount, name) == (row.get("amount", 0), row.get("refusal", "")), row
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_price__random_claims__are_answered_as_the_mirror_does(desk, seed):
+    chance = random.Random(seed)
+    wanted = EnergyTerms(
+        chance.choice((0, 1, 300_000, 2**64 - 1 if seed == 7 else 10**7)),
+        chance.choice((1, 3_600, 22_000, 2**32 - 1)), chance.random() < 0.5,
+        chance.choice((0, 5_000_000)), chance.choice((0, 0, 10_000_000)),
+    )  # fmt: skip
+    terms = energy.encode_terms(wanted)
+    claims = _random_claims(chance, wanted, terms, desk.since)
+    told, states = _mirrored(terms, claims)
+    assert desk.answers(desk.open(terms), claims) == told
+    assert all(state.total >= 0 for state in states)
+    paid = 0
+    for (amount, _), state in zip(told, states, strict=True):
+        paid += amount
+        assert paid == state.total * wanted.price_per_kwh // 1_000_000 >= 0
+
+
+def test_price__random_claims__meet_every_answer_but_the_devices(desk):
+    """Otherwise the test above would compare nothing but refusals of one kind."""
+    met: set[tuple[int, bool]] = set()
+    for seed in range(40):
+        chance = random.Random(seed)
+        wanted = EnergyTerms(300_000, 22_000, seed % 2 == 0, 0, 10_000_000 * (seed % 3))
+        terms = energy.encode_terms(wanted)
+        claims = _random_claims(chance, wanted, terms, desk.since)
+        met |= {(refusal, amount < 0) for amount, refusal in _mirrored(terms, claims)[0]}
+    assert {refusal for refusal, _ in met} >= {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+    assert (0, True) in met
+
+
+def _random_claims(chance, wanted: EnergyTerms, terms: bytes, since: int) -> list[tuple]:
+    """Sixty claims: most go on from where the last one ended, many of them a little wrong."""
+    state, claims = energy.open(terms), []
+    for _ in range(60):
+        late = chance.random() < 0.2
+        facts = _plausible(chance, wanted, state, since, late)
+        if chance.random() < 0.4:
+            facts = _wrong(chance, facts)
+        limit = chance.choice((LIMIT, LIMIT, LIMIT, MOST, 1_000))
+        try:
+            raw = energy.encode_facts(facts)
+        except Rejected:
+            raw = bytes(chance.choice((0, 160, 191, 193)))
+        claims.append((raw, limit, late if chance.random() < 0.95 else not late))
+        _, refusal = energy.price(state, terms, *claims[-1])
+        if not refusal:
+            state = energy.advance(state, terms, raw, claims[-1][2])
+    return claims
+
+
+def _plausible(chance, wanted: EnergyTerms, state, since: int, late: bool) -> EnergyFacts:
+    end = wanted.rollover_at or 2**62
+    gap = 0 if wanted.continuous or late else chance.choice((0, 0, 700_000))
+    since += 10**6  # so that a little wrong is not before the device's time
+    start = (state.register + gap) % end
+    begin = max(state.time, since) + (0 if wanted.continuous else gap // 1_000)
+    rise, seconds = chance.choice((0, 1, 333, 250_000, 1_000_000)), chance.choice((0, 60, 3_600))
+    kind = chance.choice((Kind.ACTUAL, Kind.ACTUAL, Kind.ESTIMATED, Kind.EXCHANGED))
+    to, charged = (start + rise) % end, rise
+    if late:
+        kind, begin = Kind.LATE, max(since, state.time - seconds)
+        start, to = 0, rise
+    elif kind is Kind.EXCHANGED:
+        to = chance.randrange(1_000)
+    if wanted.continuous:
+        charged -= state.ahead
+    return EnergyFacts(start, to, charged, begin, begin + seconds, kind)
+
+
+def _wrong(chance, facts: EnergyFacts) -> EnergyFacts:
+    name = chance.choice(facts._fields)
+    value = getattr(facts, name)
+    if name == "kind":
+        return facts._replace(kind=chance.choice((0, 1, 2, 3, 4, 255)))
+    change = chance.choice((-1, 1, -100_000, 100_000, 2**40, 2**63))
+    return facts._replace(**{name: value + change})
+
+
+def test_price__device_not_active_then__is_refused_by_name(desk):
+    terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
+    agreement = desk.open(terms)
+    early = EnergyFacts(0, 1_000_000, 1_000_000, 1_000, 4_600)
+    rows = [(energy.encode_facts(early), LIMIT, False), (desk.at(early), LIMIT, False)]
+    assert [energy.REFUSALS.get(one[1], "") for one in desk.answers(agreement, rows)] == [
+        "DeviceNotActive", "",
+    ]  # fmt: skip
+    (unknown,) = desk.answers(agreement, rows[1:], device=b"\7" * 32)
+    assert energy.REFUSALS[unknown[1]] == "DeviceNotActive"
+
+
+def test_price__key_suspended__claims_up_to_then_are_priced_and_later_ones_refused(desk):
+    """Attack: key used after revocation. The contract itself asks the registry."""
+    stage = desk.stage
+    terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
+    agreement = desk.open(terms)
+    stage.wait(DAY)
+    stage.registry.revoke(DEVICE, sender=stage.registrar)
+    ended = stage.now
+    before = EnergyFacts(0, 1_000_000, 1_000_000, ended - 3_601, ended - 1)
+    after = before._replace(from_time=ended - 3_600, to_time=ended)
+    rows = [(energy.encode_facts(one), LIMIT, False) for one in (after, before)]
+    told = desk.answers(agreement, rows)
+    assert [energy.REFUSALS.get(refusal, "") for _, refusal in told] == ["DeviceNotActive", ""]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", bytes(128), bytes(192), b"\xff" * 160, bytes(159)], ids=len
+)
+def test_open__bytes_that_are_no_terms__revert_by_name(desk, raw):
+    stage = desk.stage
+    refusal = stage.refusal(desk.product.open, bytes(32), DEVICE, raw, sender=desk.rail)
+    assert refusal == "TermsMalformed"
+
+
+def test_open__a_start_beyond_the_rollover__reverts_by_name(desk):
+    words = [300_000, 22_000, 0, 5_000, 5_000]
+    raw = b"".join(word.to_bytes(32, "big") for word in words)
+    refusal = desk.stage.refusal(desk.product.open, bytes(32), DEVICE, raw, sender=desk.rail)
+    assert refusal == "TermsMalformed"
+
+
+def test_product__called_by_a_stranger__reverts_by_name(desk):
+    stage, terms = desk.stage, energy.encode_terms(EnergyTerms(1, 1))
+    for method, args in ((desk.product.open, (bytes(32), DEVICE, terms)),
+                         (desk.product.price, ([],))):  # fmt: skip
+        assert stage.refusal(method, *args, sender=stage.payer) == "NotTheRail"
+
+
+def test_late__energy_cut__is_told_in_an_event(desk):
+    terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
+    agreement = desk.open(terms)
+    rows = [
+        EnergyFacts(1_000_000, 2_000_000, 1_000_000, 1_000, 4_600),
+        EnergyFacts(2_400_000, 3_400_000, 1_000_000, 9_000, 12_600),
+        EnergyFacts(2_000_000, 3_000_000, 1_000_000, 5_000, 8_600, Kind.LATE),
+    ]
+    quotes = [(agreement, DEVICE, LIMIT, one.kind == Kind.LATE, desk.at(one)) for one in rows]
+    receipt = desk.product.price(quotes, sender=desk.rail)
+    (cut,) = [log for log in receipt.events if log.event_name == "LateEnergyCut"]
+    assert (bytes(cut.agreement), cut.energy, cut.charged) == (agreement, 1_000_000, 400_000)
+    register, total, _, ahead, _ = desk.product.stateOf(agreement)
+    assert (register, total, ahead) == (3_400_000, 2_400_000, 0)
