@@ -25,9 +25,8 @@ def dispute_compromised(rail: Rail) -> int:
     """Disputes what is at risk of every device that is declared compromised; returns how many."""
     now = rail.now()
     with rail.store.read() as session:
-        declared = _declared(session)
         due = [
-            errand for device, since in declared.items()
+            errand for device, since in exposure.compromised(session).items()
             for errand in dispute_errands(session, rail.chain, device, since, now)
             if sends.by_ref(session, PURPOSE, errand.ref) is None
         ]  # fmt: skip
@@ -35,15 +34,6 @@ def dispute_compromised(rail: Rail) -> int:
     if sent:
         rail.warden.broadcast()
     return sent
-
-
-def _declared(session: Session) -> dict[str, int]:
-    """{device id: since} of every declaration seen: the windows do not wait for final blocks."""
-    since: dict[str, int] = {}
-    for log in blocks.logs_named(session, ("CompromiseDeclared",)):
-        args = json.loads(log.args)
-        since[args["device"]] = min(args["since"], since.get(args["device"], args["since"]))
-    return since
 
 
 def _dispute(rail: Rail, errand: Errand, now: int) -> int:
@@ -64,18 +54,17 @@ def dispute_errands(
 
     Each under the payment's id, so that whoever sends them, and however often, sends each once.
     """
-    risks = at_risk(exposure.exposed(session, device), since, now)
-    rows = {
-        row.payment_id: row
-        for row in payments.by_ids(
-            session, [risk.payment_id for risk in risks if risk.remedy is Remedy.FREEZE]
-        )
-    }
-    parties = agreements.by_ids(session, {row.agreement_id for row in rows.values()})
+    open_ones = exposure.open_windows(session, device, now)
+    if not open_ones:
+        return []
+    risks = at_risk(exposure.exposed(session, device, open_ones), since, now)
+    ids = [risk.payment_id for risk in risks if risk.remedy is Remedy.FREEZE]
+    rows = payments.by_ids(session, ids)
+    parties = agreements.by_ids(session, {row.agreement_id for row in rows})
     calls = [
-        (payment, dispute_call(session, chain, row, parties[row.agreement_id]))
-        for payment, row in rows.items() if parties[row.agreement_id].device_id == device
-    ]  # fmt: skip
+        (row.payment_id, dispute_call(session, chain, row, parties[row.agreement_id]))
+        for row in rows
+    ]
     return [Errand(PURPOSE, payment, call) for payment, call in calls if call is not None]
 
 

@@ -74,7 +74,8 @@ class Deal:
     def agreement(self) -> Agreement:
         terms = bytes.fromhex(self.mandate["terms"][2:])
         return Agreement(
-            self.id, self.device.name, self.device.id, "metered_energy", terms, 0, 0, FISCAL
+            self.id, self.device.name, self.device.id, "metered_energy", terms, 0, 0, FISCAL,
+            subject=energy.subject(terms),
         )
 
 
@@ -87,7 +88,7 @@ class Rail:
         self.artifacts = build(ROOT, ROOT / ".build" / "contracts")
         members = [address_of(key) for key in ORACLES]
         me = self.steward
-        self.registry = self.deploy("DeviceRegistry", ["address"], [me])
+        self.registry = self.deploy("DeviceRegistry", ["address", "address"], [me, me])
         self.committee_tx, self.committee = self._deployed(
             "OracleCommittee",
             ["address", "address[]", "uint8[]", "uint256"],
@@ -96,7 +97,8 @@ class Rail:
         self.token = self.deploy("EuroToken", ["address"], [me])
         parties = [me, me, self.token, self.committee, self.registry]
         self.rail = self.deploy("PaymentRail", ["address"] * 5, parties)
-        self.product = self.deploy("MeteredEnergy", ["address"], [self.rail])
+        parties = [self.rail, self.registry]
+        self.product = self.deploy("MeteredEnergy", ["address", "address"], parties)
         self.send(self.rail, "allowProduct(address,bool)", [self.product, True])
         account = payout_account(IBAN)
         self.send(self.rail, "setPayoutAccount(bytes32)", [account], sender=self.payee)
@@ -125,7 +127,7 @@ class Rail:
     def _transaction(self, fields: dict) -> str:
         return self.node.call("eth_sendTransaction", fields | {"gas": hex(6_000_000)})
 
-    def enrol(self, device: Device) -> str:
+    def enrol(self, device: Device, expires_at: int = 0) -> str:
         owner, (x, y) = self.steward, device.point()
         digest = sha256(
             encode(
@@ -133,23 +135,23 @@ class Rail:
                 ["proofrail/enrol/v1", 31337, self.registry, device.id, owner],
             )
         ).digest()
-        values = [device.id, 0, x, y, owner, b"\x07" * 32, *device.sign(digest)]
-        kinds = "bytes32,uint8,bytes32,bytes32,address,bytes32,bytes32,bytes32"
+        values = [device.id, 0, x, y, owner, b"\x07" * 32, expires_at, *device.sign(digest)]
+        kinds = "bytes32,uint8,bytes32,bytes32,address,bytes32,uint40,bytes32,bytes32"
         return self.send(self.registry, f"enrol({kinds})", values)
 
-    def rotate(self, device: Device) -> str:
+    def rotate(self, device: Device, expires_at: int = 0) -> str:
         new = Device(device.name)
-        values = [device.id, 0, *new.point()]
+        values = [device.id, 0, *new.point(), expires_at]
         digest = sha256(
             encode(
                 ["string", "uint256", "address", "bytes32", "uint8", "bytes32", "bytes32",
-                 "uint256"],
+                 "uint40", "uint256"],
                 ["proofrail/rotate/v1", 31337, self.registry, *values, 1],
             )
         ).digest()  # fmt: skip
         values += [*device.sign(digest), *new.sign(digest)]
         device.key = new.key
-        kinds = "bytes32,uint8,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32"
+        kinds = "bytes32,uint8,bytes32,bytes32,uint40,bytes32,bytes32,bytes32,bytes32"
         return self.send(self.registry, f"rotate({kinds})", values)
 
     def key_at(self, device: Device, at: int) -> tuple[int, bytes, bytes]:

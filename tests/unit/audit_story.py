@@ -74,7 +74,7 @@ def tell(node: Node) -> Story:
     rail = Rail(node)
     devices = [Device(f"HM-000{n}") for n in (1, 2, 3)]
     main = devices[0]
-    enrolments = [rail.enrol(device) for device in devices]
+    enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, devices[1:])]
     rail.mine(START + 1_000)
     deals = _sorted_with_main_in_the_middle(rail, devices)
     first, ours, last = deals
@@ -96,8 +96,8 @@ def tell(node: Node) -> Story:
             chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
             committee_proofs=[found[tx] for tx in seats], product="metered_energy",
             parties={deal.id: (rail.payee, WINDOW) for deal in deals},
-            device_id=deal.device.id,
-            device_proofs=[found[tx] for tx in of_device[deal.device.id]],
+            devices=[(deal.device.id, [found[tx] for tx in of_device[deal.device.id]])],
+            supporting=[],
             evidence=[("ocmf", record) for record in deal.records[skip:upto]],
             anchor=("ocmf", deal.records[skip - 1]) if skip else None,
             mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
@@ -253,9 +253,10 @@ def _money(
 
 def _amount(deal: Deal) -> int:
     """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
-    registers = [energy.readings(event_of(record))[-1].register for record in deal.records]
-    first = energy.readings(event_of(deal.records[0]))[0].register
-    total = [energy.owed(register - first, PRICE) for register in registers]
+    registers = [
+        event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]
+    ]
+    total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]
     return total[-1] - total[0]
 
 

@@ -83,15 +83,15 @@ def test_anchor__left_out_or_other__facts_are_not_the_derived_ones(bundle):
 
 
 def test_history__without_its_enrolment__names_the_device_key(bundle):
-    del bundle["device"]["history"][0]
+    del bundle["devices"][0]["history"][0]
     assert failure(bundle)[0] is Stage.DEVICE_KEY
 
 
 def test_history__with_another_device_s_receipt__names_the_device_key(bundle):
-    other = assemble(told().refused)["device"]["history"][0]
-    history = bundle["device"]["history"]
+    other = assemble(told().refused)["devices"][0]["history"][0]
+    history = bundle["devices"][0]["history"]
     key = lambda proof: (proof["block"] != history[0]["block"], proof["index"])  # noqa: E731
-    bundle["device"]["history"] = [*sorted([history[0], other], key=key), *history[1:]]
+    bundle["devices"][0]["history"] = [*sorted([history[0], other], key=key), *history[1:]]
     stage, detail = failure(bundle)
     assert stage is Stage.DEVICE_KEY
     assert "says nothing" in detail

@@ -23,7 +23,7 @@ STAGES = (
     ("chain.registry", Stage.DEVICE_KEY),
     ("chain.committee", Stage.ATTESTATION),
     ("chain", Stage.MANDATE),
-    ("device", Stage.DEVICE_KEY),
+    ("devices", Stage.DEVICE_KEY),
     ("evidence", Stage.EVIDENCE),
     ("anchor", Stage.EVIDENCE),
     ("product", Stage.CLAIM),
@@ -168,7 +168,7 @@ def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
             assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
 
 
-@pytest.mark.parametrize("top", ["settlement", "batch", "device", "evidence", "mandate"])
+@pytest.mark.parametrize("top", ["settlement", "batch", "devices", "evidence", "mandate"])
 def test_field_of_a_refused_claim__changed_and_sealed_again__fails_at_its_stage(refused, top):
     own = refused["batch"]["position"]
     for path, value in leaves(refused):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from sqlmodel import Session, or_, select
 
@@ -11,19 +12,18 @@ from orchestrator.core.payment import Stage
 from orchestrator.core.risk import Exposed
 from orchestrator.edges.store.tables import Agreement, Citation, Device, Event, Evidence, Payment
 
-__all__ = ["compromised", "ended", "exposed", "supporting_of"]
+__all__ = ["compromised", "ended", "exposed", "open_windows", "supporting_of"]
 
 
-def exposed(session: Session, device: str) -> list[Exposed]:
-    """Every payment that holds a record of a device (id), or one that cites a record of it."""
+def exposed(
+    session: Session, device: str, only: Sequence[str] | None = None
+) -> list[Exposed]:
+    """Every payment (or only these) with a record of a device (id), or with one that cites it."""
     seen: dict[str, dict[str, int]] = defaultdict(dict)
-    own = select(Event.payment_id, Event.event_id, Event.observed_at_ms).where(
-        Event.device_id == device, Event.payment_id != None  # noqa: E711
-    )  # fmt: skip
-    for payment, event, observed in session.exec(own):
-        seen[payment][event] = observed
-    for payment, event, observed in session.exec(_citing(device)):
-        seen[payment][event] = observed
+    for query in _resting_on(device):
+        chosen = query if only is None else query.where(Event.payment_id.in_(only))
+        for payment, event, observed in session.exec(chosen):
+            seen[payment][event] = observed
     rows = [row for start in range(0, len(seen), 500)
             for row in _payments(session, list(seen)[start : start + 500])]  # fmt: skip
     return [
@@ -35,15 +35,29 @@ def exposed(session: Session, device: str) -> list[Exposed]:
     ]  # fmt: skip
 
 
-def _citing(device: str) -> object:
-    """(payment, cited event, its time) of claimed events that cite one of the device's."""
+def _resting_on(device: str) -> tuple[Any, Any]:
+    """Queries of (payment, event of the device, its time): claimed ones, and cited ones."""
     cited = Event.__table__.alias("cited")
-    return (
+    claimed = Event.payment_id != None  # noqa: E711
+    own = select(Event.payment_id, Event.event_id, Event.observed_at_ms)
+    citing = (
         select(Event.payment_id, cited.c.event_id, cited.c.observed_at_ms)
         .join(Citation, Citation.event_id == Event.event_id)
         .join(cited, cited.c.event_id == Citation.cited_event_id)
-        .where(cited.c.device_id == device, Event.payment_id != None)  # noqa: E711
     )
+    return own.where(Event.device_id == device, claimed), citing.where(
+        cited.c.device_id == device, claimed
+    )
+
+
+def open_windows(session: Session, device: str, now: int) -> list[str]:
+    """Payments of a device's agreements that may still be disputed."""
+    return list(session.exec(
+        select(Payment.payment_id)
+        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        .where(Agreement.device_id == device, Payment.release_at > now, Payment.amount_micro > 0)
+        .where(Payment.stage.in_((Stage.SETTLED, Stage.POSTED)))
+    ))  # fmt: skip
 
 
 def _payments(session: Session, ids: Sequence[str]) -> Sequence[Payment]:
@@ -51,13 +65,13 @@ def _payments(session: Session, ids: Sequence[str]) -> Sequence[Payment]:
 
 
 def compromised(session: Session) -> dict[str, int]:
-    """{device id: since when (Unix seconds)} of devices declared compromised on final blocks."""
+    """{device id: since when (Unix seconds)} of the devices that are declared compromised."""
     rows = session.exec(
         select(Device.device_id, Device.compromised_since).where(
-            or_(Device.compromised_since > 0, Device.status == "compromised")
+            Device.compromised_since != None  # noqa: E711
         )
     )
-    return {device: since or 0 for device, since in rows}
+    return dict(rows.all())
 
 
 def ended(session: Session, now: int) -> list[str]:
