@@ -1,0 +1,158 @@
+"""Wearables before a WearableVoucher whose rail is a test account: each voucher goes the whole way,
+from the signed record through protocol and product to the contract, at a time of one's choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, NamedTuple
+
+from device_keys import DeviceSigner
+from eth_abi import encode
+from forks import Fork
+from web3 import Web3
+
+from device_adapters.protocols import voucher as protocol
+from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
+from orchestrator.edges.chain.keystore import development_account
+from orchestrator.products.wearable_voucher import product
+from orchestrator.products.wearable_voucher.words import VoucherTerms
+from scripts.testnet import CHAIN_ID
+
+EURO, DAY = 1_000_000, 86_400
+MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABC"}
+LIMIT = 2**48 - 1
+CUTS = (
+    "", "Superseded", "DeviceSilenced", "DoubleSpent", "Expired", "TooOld", "SignedAhead",
+    "CoolOff", "CapSpent", "DaySpent", "OfflineAmount", "OfflineTaps",
+)  # fmt: skip
+_numbers = count(1)
+
+
+class Answer(NamedTuple):
+    """amount in minor units; the refusal's and the cut's name, "" where there is none."""
+
+    amount: int
+    refusal: str = ""
+    cut: str = ""
+    payee: str = ""
+
+
+class Counter:
+    """The contract, asked by the account that it takes for its rail."""
+
+    def __init__(self, fork: Fork) -> None:
+        self.fork = fork
+        self.rail = development_account(10).address
+        self.owner = development_account(11).address
+        self.registry = fork.at["DeviceRegistry"]
+        self.contract = fork.create("WearableVoucher", self.rail, self.registry.address)
+        self.domain = Domain(CHAIN_ID, self.contract.address.lower())
+
+    def wearable(self, **terms: Any) -> Wearable:
+        """One more wearable, enrolled now, with an agreement of its own; times count from the
+        midnight (UTC) after next."""
+        number = next(_numbers)
+        name, key = f"BAND-{number}", DeviceSigner.p256(50_000 + number)
+        device = bytes(Web3.keccak(text=name))
+        self.fork.enrol(device, key, self.owner)
+        agreed = self.terms(**terms)
+        agreement = bytes(Web3.keccak(text=f"agreement of {name}"))
+        raw = product.encode_terms(agreed)
+        self.fork.send(self.contract, "open", agreement, device, raw, sender=self.rail)
+        base = (self.fork.now // DAY + 2) * DAY
+        return Wearable(self, name, key, device, agreement, agreed, base)
+
+    def terms(self, **changes: Any) -> VoucherTerms:
+        plain = VoucherTerms(
+            chain_id=CHAIN_ID, contract=self.contract.address, per_tap=25 * EURO, per_day=0,
+            classes=(), cool_off=0, offline_taps=5, offline_amount=50 * EURO, max_age=3 * DAY,
+        )
+        return plain._replace(**changes)
+
+    def at(self, time: int) -> None:
+        """A block of that time; vouchers before it stay where they are in time."""
+        if time > self.fork.now:
+            self.fork.chain.rpc("evm_setNextBlockTimestamp", time)
+            self.fork.chain.rpc("anvil_mine", "0x1")
+
+
+@dataclass(frozen=True)
+class Wearable:
+    """A key that signs whatever the test wants."""
+
+    counter: Counter
+    name: str
+    key: DeviceSigner
+    device: bytes
+    agreement: bytes
+    terms: VoucherTerms
+    base: int
+
+    def voucher(self, to: str, total: int, taps: int, counter: int, signed: int,
+                **changes: Any) -> Voucher:
+        """A voucher to merchant A, B or C, signed `signed` seconds after the base."""
+        at = self.base + signed
+        plain = Voucher(self.device, MERCHANTS[to], total, counter, taps, 5814, 1_000 * EURO, at,
+                        at + 30 * DAY)
+        return plain._replace(**changes)
+
+    def record(self, voucher: Voucher, *, high: bool | None = None, domain: Domain | None = None,
+               key: DeviceSigner | None = None) -> bytes:
+        where = domain or self.counter.domain
+        r, s = (key or self.key).sign(digest_of(where, voucher), high)
+        numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
+        return write_record(self.name, where, voucher, *numbers)
+
+    def facts(self, voucher: Voucher, **how: Any) -> bytes:
+        event = protocol.decode(self.record(voucher, **how))
+        return product.derive(product.encode_terms(self.terms), None, [event], {})
+
+    def pay(self, voucher: Voucher, at: int = 0, limit: int = LIMIT, **how: Any) -> Answer:
+        """Settles one voucher `at` seconds after the base (or now): what the contract answers."""
+        if at:
+            self.counter.at(self.base + at)
+        return self.settle(self.facts(voucher, **how), limit)
+
+    def settle(self, facts: bytes, limit: int = LIMIT) -> Answer:
+        """The answer to facts of any kind; what is paid is what the payee's account rises by."""
+        till = self.counter
+        quotes = [(self.agreement, self.device, limit, False, facts)]
+        (said,) = till.fork.ask(till.contract, "price", quotes, sender=till.rail)
+        receipt = till.fork.send(till.contract, "price", quotes, sender=till.rail)
+        logs = till.contract.events.VoucherCut().process_receipt(receipt)
+        cut = CUTS[logs[0]["args"]["why"]] if logs else ""
+        amount, refusal, payee = said
+        return Answer(amount, product.REFUSALS.get(refusal, ""), cut, payee)
+
+    def paid(self, to: str) -> int:
+        merchant = Web3.to_checksum_address(MERCHANTS[to])
+        till = self.counter
+        return till.fork.ask(till.contract, "accountOf", self.agreement, merchant)[0]
+
+    def report(self, first: Voucher, second: Voucher, **how: Any) -> str:
+        """The custom error of showing the two as double spending, or "" where it was taken."""
+        events = [protocol.decode(self.record(voucher, **how)) for voucher in (first, second)]
+        found = product.proof_of_conflict(self.agreement, *events)
+        if found is None:
+            return "no proof"
+        return self.call(found[0], *found[1])
+
+    def call(self, function: str, *arguments: Any) -> str:
+        till = self.counter
+        error = till.fork.refusal(till.contract, function, *arguments, sender=till.owner)
+        if not error:
+            till.fork.send(till.contract, function, *arguments, sender=till.owner)
+        return error
+
+    def registry(self, function: str, *arguments: Any) -> None:
+        """The owner's call about this wearable."""
+        till = self.counter
+        till.fork.send("DeviceRegistry", function, self.device, *arguments, sender=till.owner)
+
+    def signed_by(self, key: DeviceSigner) -> Wearable:
+        return replace(self, key=key)
+
+
+def raw_facts(*words: Any) -> bytes:
+    return encode(["uint256"] * len(words), list(words))
