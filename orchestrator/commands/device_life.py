@@ -27,17 +27,20 @@ _BY = "registrar or warden: whose key says so."
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device: its key, who vouches for it, its agreements, and its clash with a clone."""
     from orchestrator.authority import kept
-    from orchestrator.edges.store import agreements
+    from orchestrator.edges.store import agreements, links
 
     here = home.of(context)
     row = known(here, name)
     with here.store.read() as session:
+        clashes = [one[1:] for one in links.quarantined(session) if one[0] == row.device_id]
         held = [a for a in agreements.all_agreements(session) if a.device_id == row.device_id]
     told = told_of(here, row) | {
         "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}",
         "chain": [_certificate(one) for one in kept(here.settings, row.endorsement)],
         "agreements": [{"agreement_id": a.agreement_id, "product": a.product, "stage": a.stage}
                        for a in held],
+        "clashes": [{"reason": reason, "records": count, "first_found_at": at}
+                    for reason, count, at in clashes],
     }  # fmt: skip
     output.show(told, as_json, lambda console: _render(console, told))
 
@@ -56,7 +59,7 @@ def _render(console: Any, told: dict[str, Any]) -> None:
     times = ("enrolled_at", "expires_at", "compromised_since")
     rows = [
         (field.replace("_", " "), when(value) if field in times else value or "-")
-        for field, value in told.items() if field not in ("chain", "agreements", "name")
+        for field, value in told.items() if not isinstance(value, list) and field != "name"
     ]  # fmt: skip
     console.print(table(told["name"], ("field", "value"), rows))
     chain = [(one["subject"], one["issuer"], one["valid_until"]) for one in told["chain"]]
@@ -64,6 +67,10 @@ def _render(console: Any, told: dict[str, Any]) -> None:
         console.print(table("endorsement", ("certificate", "issued by", "valid until"), chain))
     held = [(a["agreement_id"], a["product"], a["stage"]) for a in told["agreements"]]
     console.print(table(f"{len(held)} agreements", ("agreement", "product", "stage"), held))
+    found = [(c["reason"], c["records"], when(c["first_found_at"])) for c in told["clashes"]]
+    if found:
+        columns = ("its key is in two hands", ">records", "first found (UTC)")
+        console.print(table("clashes", columns, found))
 
 
 @app.command()

@@ -75,15 +75,18 @@ class OpenRail(SmallRail):
     def agree_with_the_chain(self) -> None:
         """Ledger = chain, account by account, to the last unit."""
         self.work(3)
-        escrow, pending, withdrawable, frozen, _ = self.chain.view("PaymentRail", "totals")
+        totals = self.chain.view("PaymentRail", "totals")
+        names = ("escrow", "pending", "withdrawable", "frozen")
         with self.store.read() as session:
             found = books.balances(session)
-        sums = {"escrow": 0, "pending": 0, "withdrawable": 0, "frozen": 0}
+        sums = dict.fromkeys(names, 0)
         for (account, asset), amount in found.items():
             if asset == ledger.TEUR and account.split(":")[0] in sums:
                 sums[account.split(":")[0]] -= amount
-        assert sums == {"escrow": escrow, "pending": pending, "withdrawable": withdrawable,
-                        "frozen": frozen}  # fmt: skip
+        assert sums == dict(zip(names, totals, strict=False))
+        owed = sum(held for (account, asset), held in found.items()
+                   if asset == ledger.TEUR and account.startswith("receivable:"))  # fmt: skip
+        assert owed == totals[5]
         supply = self.chain.view("EuroToken", "totalSupply")
         assert found.get((ledger.ISSUED, ledger.TEUR), 0) == supply
 

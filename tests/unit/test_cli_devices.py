@@ -16,7 +16,7 @@ from orchestrator.commands.device_risk import moment
 from orchestrator.core import endorsement
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import credentials
-from orchestrator.edges.store import agreements, evidence, payments
+from orchestrator.edges.store import agreements, evidence, payments, tables
 from orchestrator.errors import Halt
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -101,6 +101,19 @@ def test_endorse__device_key__is_a_chain_that_add_takes(home, tmp_path):
     shown = home.told("device", "show", "cli-6")
     assert (shown["key"], shown["chain"][0]["sha256"]) == (point, told["sha256"])
     assert "cli-6" in home.run("device", "show", "cli-6").stdout
+
+
+def test_show__device_with_a_clone__says_why_it_was_silenced(home):
+    home.add("cli-15")
+    assert home.told("device", "show", "cli-15")["clashes"] == []
+    with home.store.write() as session:
+        session.add(tables.Conflict(
+            event_id="0x01", rejection_id=1, device_id=home.row("cli-15").device_id,
+            reason="two_places", found_at=5, content_hash="",
+        ))  # fmt: skip
+    [clash] = home.told("device", "show", "cli-15")["clashes"]
+    assert clash == {"reason": "two_places", "records": 1, "first_found_at": 5}
+    assert "two_places" in home.run("device", "show", "cli-15").stdout
 
 
 def test_ca_key__of_a_home__is_its_owners_only(home):

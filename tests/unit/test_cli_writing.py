@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from device_adapters.types import device_id
 from orchestrator import cli
+from orchestrator.authority import DevelopmentCa
 from orchestrator.commands import home as homes
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
@@ -26,7 +28,8 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 CLI = CliRunner()
 ADDRESS = ("--street", "Weg", "--building", "1", "--post-code", "10115", "--town", "Berlin")
 BEA = ("party", "add", "Bea Winter", "--role", "payee", "--iban", new_iban(77), *ADDRESS)
-TERMS = ("--price", "0.30", "--fuse-watts", "22000", "--cap", "500.00")
+TERMS = ("--product", "metered_energy", "--term", "price=0.30", "--term", "fuse=22000", "--cap",
+         "500.00")  # fmt: skip
 OPEN = ("agreement", "open", "--device", "cp-0009", "--payer", "Ada Sommer", "--payee",
         "Bea Winter", *TERMS)  # fmt: skip
 
@@ -36,6 +39,7 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     made = SmallRail(tmp_path_factory.mktemp("rail") / "home").start()
     made.work(2)
     made.testnet.rpc("evm_setAutomine", True)  # commands wait for their blocks
+    DevelopmentCa.make(made.settings, int(time.time()))
     yield made
     made.stop()
 
@@ -143,9 +147,7 @@ def test_agreement_open__dry_run__shows_the_mandate_and_sends_nothing(
 ) -> None:
     head = rail.chain.head()
     shown = told(rail, *OPEN, "--dry-run")
-    assert shown["terms"] == {
-        "price_per_kwh": 300_000, "fuse_watts": 22_000, "continuous": False, "start_register": 0,
-    }  # fmt: skip
+    assert (shown["terms"]["price"], shown["terms"]["fuse"]) == ("0.3 EUR/kWh", "22000 W")
     assert shown["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
     assert rail.chain.head() == head
     assert "nothing was sent" in run(rail, *OPEN, "--dry-run").stdout
@@ -166,7 +168,7 @@ def test_agreement_open__signed__is_live_and_names_its_reference(
 
 
 @pytest.mark.parametrize("change", [
-    ("--price", "0.3000001"), ("--cap", "0"), ("--payer", "Nobody"), ("--device", "nobody"),
+    ("--term", "start=0.3000001"), ("--cap", "0"), ("--payer", "Nobody"), ("--device", "nobody"),
     ("--product", "gift"),
 ])  # fmt: skip
 def test_agreement_open__wrong__sends_nothing(
