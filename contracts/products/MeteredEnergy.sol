@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
+import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
 
 /// @title Energy by the meter's register, charged by cumulative rounding: no rounding drifts.
@@ -121,9 +122,12 @@ contract MeteredEnergy is IProduct {
 
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
+        uint256 mark = Scratch.mark();
         for (uint256 i; i < quotes.length; ++i) {
             (int48 amount, Answer answer) = _price(quotes[i]);
-            prices[i] = Price({amount: amount, refusal: uint8(answer), payee: address(0)});
+            Scratch.free(mark);
+            prices[i].amount = amount;
+            prices[i].refusal = uint8(answer);
         }
     }
 

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Claims} from "../libraries/Claims.sol";
 import {Merkle} from "../libraries/Merkle.sol";
+import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
 import {RailPayouts} from "./RailPayouts.sol";
 
@@ -64,8 +65,10 @@ abstract contract RailSettlement is RailPayouts {
 
     function _hashes(Claim[] calldata claims) private pure returns (bytes32[] memory hashes) {
         hashes = new bytes32[](claims.length);
+        uint256 mark = Scratch.mark();
         for (uint256 i; i < claims.length; ++i) {
             hashes[i] = claims[i].hash();
+            Scratch.free(mark);
         }
     }
 
@@ -83,20 +86,19 @@ abstract contract RailSettlement is RailPayouts {
             }
             previous = claim.agreement;
             Agreement storage one = _agreements[claim.agreement];
-            Hot memory hot = one.hot;
-            Refusal refusal = _judge(claim, one, hot, run);
+            uint256 mark = Scratch.mark();
+            (Refusal refusal, uint48 limit, bool late) = _judge(claim, one, run);
+            Scratch.free(mark);
             if (refusal != Refusal.None) {
                 run.refusals[i] = uint8(refusal);
                 continue;
             }
-            uint48 room = _capRoom(hot, one.terms);
-            quotes[kept++] = IProduct.Quote({
-                agreement: claim.agreement,
-                device: one.device,
-                limit: room < hot.escrow ? room : hot.escrow,
-                late: claim.firstCounter <= hot.lastCounter,
-                facts: claim.facts
-            });
+            IProduct.Quote memory quote = quotes[kept++];
+            quote.agreement = claim.agreement;
+            quote.device = one.device;
+            quote.limit = limit;
+            quote.late = late;
+            quote.facts = claim.facts;
         }
         assembly ("memory-safe") {
             mstore(quotes, kept) // shorter than what was allocated
@@ -104,7 +106,20 @@ abstract contract RailSettlement is RailPayouts {
         run.quotes = quotes;
     }
 
-    function _judge(
+    function _judge(Claim calldata claim, Agreement storage one, Run memory run)
+        private
+        view
+        returns (Refusal refusal, uint48 limit, bool late)
+    {
+        Hot memory hot = one.hot;
+        late = claim.firstCounter <= hot.lastCounter;
+        refusal = _refusal(claim, one, hot, run);
+        if (refusal != Refusal.None) return (refusal, 0, late);
+        limit = _capRoom(hot, one.terms);
+        if (hot.escrow < limit) limit = hot.escrow;
+    }
+
+    function _refusal(
         Claim calldata claim,
         Agreement storage one,
         Hot memory hot,
@@ -169,6 +184,7 @@ abstract contract RailSettlement is RailPayouts {
         packed = new bytes(claims.length * 7 + 25); // room for the last whole word
         Net memory net;
         uint256 next;
+        uint256 mark = Scratch.mark();
         for (uint256 i; i < claims.length; ++i) {
             Outcome memory outcome;
             outcome.payment = Claims.payment(claims[i].agreement, claims[i].sequence);
@@ -181,6 +197,7 @@ abstract contract RailSettlement is RailPayouts {
             assembly ("memory-safe") {
                 mstore(add(add(packed, 32), mul(i, 7)), word)
             }
+            Scratch.free(mark);
         }
         assembly ("memory-safe") {
             mstore(packed, mul(mload(leaves), 7))
