@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from audit_node import ROOT, Node
 from cryptography.hazmat.primitives import hashes
@@ -33,6 +34,10 @@ FISCAL = 1 << 39
 PRICE = 300_000  # micro-euro per kWh
 
 
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S,000+0000 S")
+
+
 class Device:
     """A meter with P-256 keys that signs OCMF records of the fiscal stream."""
 
@@ -40,11 +45,15 @@ class Device:
         self.name, self.id = name, device_id(name)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
 
-    def record(self, counter: int, at: int, kwh: str) -> bytes:
-        moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S,000+0000 S")
+    def record(self, counter: int, *said: Any) -> bytes:
+        """A record of one reading (Unix seconds, kWh), or of several as (seconds, kWh, status)."""
+        readings = said if isinstance(said[0], tuple) else ((*said, "G"),)
+        told = ",".join(
+            f'{{"TM":"{_moment(at)}","RV":{kwh},"RI":"1-0:1.8.0","RU":"kWh","ST":"{status}"}}'
+            for at, kwh, status in readings
+        )
         payload = (
-            f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{{"TM":"{moment}",'
-            f'"RV":{kwh},"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}}]}}'
+            f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{told}]}}'
         )
         seal = self.key.sign(payload.encode(), ec.ECDSA(hashes.SHA256())).hex()
         return f'OCMF|{payload}|{{"SD":"{seal}"}}'.encode()

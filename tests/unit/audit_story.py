@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from functools import lru_cache
-from hashlib import sha256
 
+from audit_files import LINE, order_file, statement
 from audit_node import Node
-from audit_rail import IBAN, ORACLES, PRICE, START, WINDOW, Deal, Device, Rail, claim_of, event_of
+from audit_rail import ORACLES, PRICE, START, WINDOW, Deal, Device, Rail, claim_of, event_of
 
 from orchestrator.core import ledger as books
 from orchestrator.core.audit import Anchors, Parts, Stage, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.identity import payment_id
-from orchestrator.core.references import end_to_end_id, uetr
-from orchestrator.edges.bank import pain
-from orchestrator.edges.bank.types import Address, Party, Payout
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products.metered_energy import product as energy
 
 PRODUCTS = {"metered_energy": energy}
-DEBTOR_IBAN = "DE02120300000000202051"
 
 
 @dataclass
@@ -33,6 +28,8 @@ class Story:
     and files of another payout to the same payee. late: a payment below a cent, which was released
     alone and redeemed with the next one. foreign: the same, with the books and files of a later
     redemption for the payee that is not the rail's: a holder's of its own tokens.
+    credit: an estimate that was too high, given back. netted: the next payment, whose release paid
+    that debt first.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
     """
@@ -43,6 +40,8 @@ class Story:
     astray: Parts
     late: Parts
     foreign: Parts
+    credit: Parts
+    netted: Parts
     meter: Device
     before: Device
     key_at: dict[int, tuple[int, bytes, bytes]]
@@ -73,22 +72,24 @@ def tell(node: Node) -> Story:
     """
     rail = Rail(node)
     devices = [Device(f"HM-000{n}") for n in (1, 2, 3)]
-    main = devices[0]
-    enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, devices[1:])]
+    main, guessed = devices[0], Device("HM-0004")
+    others = [*devices[1:], guessed]
+    enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, others)]
     rail.mine(START + 1_000)
-    deals = _sorted_with_main_in_the_middle(rail, devices)
-    first, ours, last = deals
+    deals = [*_sorted_with_main_in_the_middle(rail, devices), rail.deal(guessed, 0)]
+    first, ours, last, estimated = deals
     opened = {deal.id: rail.open(deal) for deal in deals}
-    seats = [rail.committee_tx, *_open_for_business(rail, (first, ours))]
+    seats = [rail.committee_tx, *_open_for_business(rail, (first, ours, estimated))]
     before = Device(main.name, main.key)
     life, early = _early_life(rail, ours)
-    settled, released = _settle_three(rail, deals, early)
+    settled, released = _settle_three(rail, deals[:3], early)
     unwanted, other_release = _settle_later(rail, first)
     small = (*_settle_below_a_cent(rail, first), rail.redeem_own(3_000_000))
+    back = _settle_a_credit(rail, estimated)
     of_device = {main.id: [enrolments[0], *life]}
-    of_device |= {d.id: [tx] for d, tx in zip(devices[1:], enrolments[1:], strict=True)}
+    of_device |= {d.id: [tx] for d, tx in zip(others, enrolments[1:], strict=True)}
     wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
-    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small])
+    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
 
     def parts(deal: Deal, skip: int, settlement: str, sequence: int, upto: int = 4) -> Parts:
         """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
@@ -108,11 +109,16 @@ def tell(node: Node) -> Story:
     entry = _settled(rail, ours, 2, _amount(ours))
     below = parts(first, 3, small[0], 3)
     tiny = _settled(rail, first, 3, PRICE // 100)
+    credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
+    owed = books.credited(*_party(rail, estimated, 3), 5 * PRICE)
+    more = _settled(rail, estimated, 4, 25 * PRICE)
     return Story(
         paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
         astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
         late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
         foreign=replace(below, **_money(rail, node, tiny, found, small[1], small[3])),
+        credit=replace(credit, ledger=_chained([owed])),
+        netted=replace(netted, **_money(rail, node, more, found, back[2], back[2], 5 * PRICE)),
         refused=parts(last, 0, settled, 1),
         unwanted=parts(first, 2, unwanted, 2, 3),
         meter=main,
@@ -200,6 +206,25 @@ def _settle_below_a_cent(rail: Rail, first: Deal) -> tuple[str, str, str]:
     return sent[0], sent[1], sent[3]
 
 
+def _settle_a_credit(rail: Rail, deal: Deal) -> tuple[str, str, str]:
+    """(an estimate corrected downwards, the next settlement, the release of all that matured)"""
+    base, told = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
+    sent = []
+    for number, kwh in enumerate(told, 1):
+        at = 90_000 + 10_000 * number
+        guess = (base, (START + at, kwh, "S"))  # builds on the last actual reading
+        said = guess if number == 2 else ((START + at, kwh, "G"),)
+        deal.records.append(deal.device.record(number, *said))
+        anchor = deal.records[-2] if number > 1 else None
+        sent.append(rail.settle([claim_of(deal, number, anchor, deal.records[-1:])], ORACLES[1:]))
+        rail.mine(START + at + 1_000)
+    rail.mine(START + 140_000)
+    due = [rail.settled_at(sent[n]) + WINDOW for n in (1, 3)]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 150_000)
+    return sent[2], sent[3], released
+
+
 def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:
     for salt in range(200):
         deals = [rail.deal(device, salt) for device in devices]
@@ -210,8 +235,22 @@ def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[D
 
 
 def _settled(rail: Rail, deal: Deal, sequence: int, amount: int) -> books.Entry:
+    return books.settled(*_party(rail, deal, sequence), amount)
+
+
+def _party(rail: Rail, deal: Deal, sequence: int) -> tuple[str, str, str]:
+    """(payment, agreement, payee) of a claim, as the ledger names them."""
     payment = "0x" + payment_id(deal.id, sequence).hex()
-    return books.settled(payment, "0x" + deal.id.hex(), rail.payee, amount)
+    return payment, "0x" + deal.id.hex(), rail.payee
+
+
+def _chained(entries: list[books.Entry]) -> list[tuple[books.Entry, str, str]]:
+    chained, before = [], "0" * 64
+    for entry in entries:
+        after = books.chain_hash(before, entry)
+        chained.append((entry, before, after))
+        before = after
+    return chained
 
 
 def _logs(node: Node, transaction: str) -> list[dict]:
@@ -221,12 +260,14 @@ def _logs(node: Node, transaction: str) -> list[dict]:
 
 
 def _money(
-    rail: Rail, node: Node, settled: books.Entry, found: dict, released: str, redeemed: str
-) -> dict:
+    rail: Rail, node: Node, settled: books.Entry, found: dict, released: str, redeemed: str,
+    debts: int = 0,
+) -> dict:  # fmt: skip
     """Ledger, payout and bank files of a payment, as the orchestrator would have made them."""
     [total] = [
-        int(log["data"][2:66], 16) for log in _logs(node, released) if log["address"] == rail.rail
-    ]
+        int(log["data"][2:66], 16) for log in _logs(node, released)
+        if log["address"] == rail.rail and len(log["topics"]) == 2
+    ]  # fmt: skip
     [(order, cents)] = [
         (bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16))
         for log in _logs(node, redeemed)
@@ -235,19 +276,14 @@ def _money(
     payee, order_id = rail.payee, "0x" + order.hex()
     entries = [
         settled,
-        books.released(f"{released}:0", payee, total),
+        books.released(f"{released}:0", payee, total - debts),
         books.redeemed(order_id, books.withdrawable(payee), cents),
         books.payout_booked(order_id, cents),
     ]
-    chained, before = [], "0" * 64
-    for entry in entries:
-        after = books.chain_hash(before, entry)
-        chained.append((entry, before, after))
-        before = after
     return {
-        "ledger": chained, "token": rail.token, "order": order, "payout": found[released],
+        "ledger": _chained(entries), "token": rail.token, "order": order, "payout": found[released],
         "redemption": found[redeemed] if redeemed != released else None,
-        "bank_file": _order_file(order, cents), "bank_line": (_statement(order, cents), LINE),
+        "bank_file": order_file(order, cents), "bank_line": (statement(order, cents), LINE),
     }  # fmt: skip
 
 
@@ -258,44 +294,3 @@ def _amount(deal: Deal) -> int:
     ]
     total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]
     return total[-1] - total[0]
-
-
-def _order_file(order: bytes, cents: int) -> bytes:
-    town = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
-    other = sha256(order).digest()
-    payouts = [
-        Payout(each, end_to_end_id(each), uetr(each), name, IBAN, town, amount)
-        for each, name, amount in ((order, "Ladepark Nord", cents), (other, "Ladepark Sued", 999))
-    ]
-    moment = datetime.fromtimestamp(START, UTC)
-    party = Party("Rail Safeguarding", DEBTOR_IBAN, town)
-    return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
-
-
-LINE = "Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1]"
-
-
-def _statement(order: bytes, cents: int) -> bytes:
-    def entry(each: bytes, amount: int) -> str:
-        return (
-            f'<Ntry><Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt>'
-            "<CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>"
-            "<BookgDt><Dt>2025-10-10</Dt></BookgDt><NtryDtls><TxDtls><Refs>"
-            f"<EndToEndId>{end_to_end_id(each)}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
-        )
-
-    def balance(code: str, amount: int) -> str:
-        return (
-            f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>"
-            f'<Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt><CdtDbtInd>CRDT</CdtDbtInd>'
-            "<Dt><Dt>2025-10-10</Dt></Dt></Bal>"
-        )
-
-    head = f"<Id>S1</Id><Acct><Id><IBAN>{DEBTOR_IBAN}</IBAN></Id><Ccy>EUR</Ccy></Acct>"
-    head += balance("OPBD", 100_000) + balance("CLBD", 100_000 - 999 - cents)
-    lines = entry(sha256(order).digest(), 999) + entry(order, cents)
-    space = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
-    return (
-        f'<Document xmlns="{space}"><BkToCstmrStmt><Stmt>{head}{lines}</Stmt>'
-        "</BkToCstmrStmt></Document>"
-    ).encode()

@@ -110,6 +110,27 @@ def test_committee__a_change_of_seats_left_out__is_noticed_as_a_gap(bundle, miss
     assert "gap" in detail
 
 
+def test_devices__one_more_than_signed__is_named_by_the_evidence(bundle):
+    bundle["devices"] += assemble(told().credit)["devices"]
+    stage, detail = failure(bundle)
+    assert stage is Stage.EVIDENCE
+    assert "devices" in detail
+
+
+def test_devices__the_same_one_told_twice__names_the_device_key(bundle):
+    bundle["devices"] *= 2
+    assert failure(bundle)[0] is Stage.DEVICE_KEY
+
+
+def test_supporting__a_record_that_nothing_cites__is_named_by_the_events(bundle):
+    other = assemble(told().credit)
+    bundle["devices"] += other["devices"]
+    bundle["supporting"] = other["evidence"]
+    stage, detail = failure(bundle)
+    assert stage is Stage.EVENTS
+    assert "cite" in detail
+
+
 def resigned(bundle: dict, keys: list[bytes]) -> dict:
     """The same batch under other signatures, which are genuine."""
     claims = tuple(

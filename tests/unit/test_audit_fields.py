@@ -61,6 +61,18 @@ def refused() -> dict[str, Any]:
     return assemble(told().refused)
 
 
+@pytest.fixture(scope="module")
+def credit() -> dict[str, Any]:
+    """Of a payment of less than nothing."""
+    return assemble(told().credit)
+
+
+@pytest.fixture(scope="module")
+def netted() -> dict[str, Any]:
+    """Of a payment whose release paid a debt first."""
+    return assemble(told().netted)
+
+
 def stage_of(path: tuple, own: int, other: Any = 0) -> Stage:
     text = ".".join(map(str, path)) + "."
     if text.startswith(f"batch.claims.{own}.") and not _fits(other):
@@ -153,6 +165,22 @@ def test_bundle__of_a_payment_redeemed_later__holds_up_to_the_bank_line(late):
     assert late["payout"]["redeemed"]["block"] != late["payout"]["block"]
 
 
+def test_bundle__of_a_credit__holds_up_to_the_entry_that_says_who_owes_it(credit):
+    report = verify(credit, PRODUCTS)
+    assert report.failed is None
+    assert not report.complete
+    assert (credit["settlement"]["amount_micro"], credit["settlement"]["release_at"]) < (0, 1)
+    assert [entry["kind"] for entry in credit["ledger"]] == ["credited"]
+
+
+def test_bundle__of_a_payment_whose_release_paid_a_debt__holds_up_to_the_bank_line(netted):
+    report = verify(netted, PRODUCTS)
+    assert report.failed is None
+    assert report.complete
+    released = netted["ledger"][1]["postings"][0]["amount_minor"]
+    assert released == 20 * 300_000 + 25 * 300_000 - 5 * 300_000
+
+
 @pytest.mark.parametrize("top", [start for start, _ in STAGES if "." not in start])
 def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
     """Sealed again: the digest cannot be what catches it, so no field goes unchecked."""
@@ -176,6 +204,26 @@ def test_field_of_a_refused_claim__changed_and_sealed_again__fails_at_its_stage(
             other = next(other for other in changes(path, value) if other != value)
             tampered = sealed(changed(refused, path, other))
             assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
+
+
+@pytest.mark.parametrize("top", ["settlement", "batch", "evidence", "mandate", "ledger"])
+def test_field_of_a_credit__changed_and_sealed_again__fails_at_its_stage(credit, top):
+    own = credit["batch"]["position"]
+    for path, value in leaves(credit[top], (top,)):
+        for other in list(changes(path, value))[:12]:
+            if other != value:
+                tampered = sealed(changed(credit, path, other))
+                assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
+
+
+@pytest.mark.parametrize("top", ["ledger", "payout"])
+def test_field_of_a_netted_payment__changed_and_sealed_again__fails_at_its_stage(netted, top):
+    own = netted["batch"]["position"]
+    for path, value in leaves(netted[top], (top,)):
+        for other in list(changes(path, value))[:12]:
+            if other != value:
+                tampered = sealed(changed(netted, path, other))
+                assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
 
 
 @pytest.mark.parametrize("top", ["ledger", "payout", "bank_file", "bank_line"])
