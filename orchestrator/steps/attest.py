@@ -132,10 +132,10 @@ def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
         for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break
-            records = [(body, protocol) for _, body, protocol in found[row.payment_id]]
+            anchor = anchor_of(session, row)
+            records = [anchor] if anchor else []
+            records += [(body, protocol) for _, body, protocol in found[row.payment_id]]
             records += cited[row.payment_id]
-            if (anchor := anchor_of(session, row)) is not None:
-                records.append(anchor)
             messages += [
                 Message(protocol, "", body, source="http")
                 for body, protocol in dict.fromkeys(records)

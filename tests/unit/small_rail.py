@@ -31,12 +31,12 @@ from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.intake import Intake
 from orchestrator.office import Enrolment, Office, challenge
-from orchestrator.products import products
+from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail
 from orchestrator.worker import Worker
-from scripts.deploy import CACHE, ROOT, development_plan
+from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import Point
 from scripts.run_bank import new_iban
@@ -94,7 +94,7 @@ class SmallRail:
     def start(self) -> SmallRail:
         self.settings = Settings(home=self.home, finality_blocks=1, hole_patience_s=0)
         self.testnet = Testnet(
-            mining="manual", accounts=20, extra=("--timestamp", str(START))
+            mining="manual", accounts=40, extra=("--timestamp", str(START))
         ).start()
         self.testnet.rpc("evm_setAutomine", True)
         plan = development_plan()
@@ -103,11 +103,11 @@ class SmallRail:
         self.chain = Chain(self.testnet.url, deployment, build(ROOT, CACHE))
         self.store = Store(self.settings.database)
         keys = self.settings.keys
-        for index, role in [*enumerate(_ROLES), (9, "sender")]:
+        for index, role in [*enumerate(_ROLES), (9, "sender"), (DEVELOPMENT_WARDEN, "warden")]:
             keystore.create(keys, role, keystore.development_account(index).key.hex())
         senders = {
             role: Sender(self.store, self.chain, keystore.load(keys, role))
-            for role in ("registrar", "sender")
+            for role in ("registrar", "sender", "warden")
         }
         self.office = Office(senders, lambda: self.clock, self.mine)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
@@ -190,20 +190,19 @@ class SmallRail:
             "name": "proofrail", "iban": self.iban, "bic": "",
             "address": {**_TOWN, "country": "DE"},
         }  # fmt: skip
-        registry = Registry(chain, {"metered_energy": at["MeteredEnergy"]})
+        registry = Registry(chain, deployed(at))
         self.rail = Rail(
             settings=self.settings, store=self.store, chain=chain, registry=registry,
             sender=Sender(self.store, chain, keystore.load(self.settings.keys, "sender")),
             gateway=Sender(self.store, chain, keystore.load(self.settings.keys, "gateway")),
+            warden=Sender(self.store, chain, keystore.load(self.settings.keys, "warden")),
             oracles=oracles, committee=Committee(members, 3, 2), terms=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
             safeguarding=safeguarding, now=lambda: self.clock,
             log=structlog.wrap_logger(structlog.PrintLogger((self.home / "log").open("a"))),
         )  # fmt: skip
         self.worker = Worker(self.rail)
-        self.intake = Intake(
-            self.store, registry, registry.agreement_of, lambda: self.clock
-        )  # fmt: skip
+        self.intake = Intake(self.store, registry, products(), lambda: self.clock)
         town = {"rpc_url": self.testnet.url, "safeguarding": safeguarding}
         write_file(self.home / "rail.json", json.dumps(town).encode())
 

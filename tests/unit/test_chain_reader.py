@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
-from eth_abi import encode
 from real_chain import REGISTRAR, has_anvil, real_chain
 
 from device_adapters.types import Curve, DeviceKey, device_id
 from oracles.types import Doubt
+from orchestrator.core.identity import rotation_digest
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore, reader
 from orchestrator.edges.chain.client import Call
@@ -18,7 +16,7 @@ from orchestrator.edges.chain.sender import Errand, send_and_wait
 from orchestrator.edges.store import Store
 from orchestrator.errors import Retry
 from orchestrator.office import Enrolment, Office, challenge
-from orchestrator.products import products
+from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.devices.device import Device, Kind
 
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 # the contract's words for a status, in ours (IDeviceRegistry.Status)
 STATUSES = {
     0: Doubt.DEVICE_NOT_YET_ENROLLED, 1: None, 2: Doubt.DEVICE_SUSPENDED, 3: Doubt.DEVICE_RETIRED,
-    4: Doubt.DEVICE_SUSPENDED,
+    4: Doubt.DEVICE_COMPROMISED, 5: Doubt.KEY_EXPIRED,
 }  # fmt: skip
 DAY = 86_400
 
@@ -40,8 +38,8 @@ class Town:
         self.registrar = self.chain.sender(self.store, REGISTRAR)
         senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
         self.office = Office(senders, self.chain.now, lambda: None)
-        at = self.chain.deployment.addresses
-        self.registry = Registry(self.chain.client, {"metered_energy": at["MeteredEnergy"]})
+        self.known = deployed(self.chain.deployment.addresses)
+        self.registry = Registry(self.chain.client, self.known)
         self.numbers = iter(range(1, 1_000))
 
     def device(self, name: str) -> Device:
@@ -58,17 +56,15 @@ class Town:
         send_and_wait(self.registrar, [errand], 0, lambda: None)
         return self.chain.now()
 
-    def rotate(self, old: Device, new: Device, keys: int) -> int:
+    def rotate(self, name: str, old: Device, new: Device, keys: int, expires_at: int = 0) -> int:
         words = [n.to_bytes(32, "big") for n in (new.public.x, new.public.y)]
         at = self.chain.deployment
-        digest = hashlib.sha256(encode(
-            ["string", "uint256", "address", "bytes32", "uint8", "bytes32", "bytes32", "uint256"],
-            ["proofrail/rotate/v1", at.chain_id, at.addresses["DeviceRegistry"],
-             device_id(old.name), 0, *words, keys],
-        )).digest()  # fmt: skip
+        digest = rotation_digest(
+            at.chain_id, at.addresses["DeviceRegistry"], name, new.public, expires_at, keys
+        )
         proofs = [n.to_bytes(32, "big")
                   for signer in (old, new) for n in signer.sign_digest(digest)]  # fmt: skip
-        return self.do("rotate", device_id(old.name), 0, *words, *proofs)
+        return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
 
     def contract_says(self, name: str, at: int) -> DeviceKey | Doubt:
         status, curve, x, y = self.chain.client.view(
@@ -124,20 +120,22 @@ def clock(monkeypatch):
 
 def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(town):
     one, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
-    new = town.device("life-1-new")
+    new, newer = town.device("life-1-new"), town.device("life-1-newer")
     town.office.enrol([town.enrolment(d) for d in (one, two, three)])
     moments = [town.chain.now()]
     for act in (
         lambda: town.do("suspend", device_id("life-1")),
         lambda: town.do("resume", device_id("life-1")),
-        lambda: town.rotate(one, new, 1),
+        lambda: town.rotate("life-1", one, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
+        lambda: None,  # the new key expires
+        lambda: town.rotate("life-1", new, newer, 2),
         lambda: town.do("suspend", device_id("life-1")),
         lambda: town.do("revoke", device_id("life-2")),
         lambda: town.do("declareCompromised", device_id("life-3"), moments[1] + 5),
         lambda: town.do("declareCompromised", device_id("life-3"), moments[0] + 5),
     ):
         town.chain.later(DAY)
-        moments.append(act())
+        moments.append(act() or town.chain.now())
     town.registry.refresh()
     seen = set()
     for moment in moments:
@@ -146,7 +144,10 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(to
                 wanted = town.contract_says(name, at)
                 assert town.registry.key_at(device_id(name), at) == wanted, (name, at)
                 seen.add(wanted)
-    assert {one.public, new.public, two.public, *STATUSES.values()} - seen == {None}
+    assert {one.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
+    since = [town.registry.compromised_since(device_id(d.name)) for d in (one, three)]
+    assert since == [None, moments[0] + 5]
+    assert town.registry.compromised_since(device_id("nobody")) is None
 
 
 def test_key_at__changes_within_one_block__stand_in_their_order(town):
@@ -178,7 +179,7 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     device = town.device("agreed")
     town.office.enrol([town.enrolment(device)])
     mandate, identity = town.agree("agreed", 13, first_counter=7)
-    found = town.registry.agreement_of(device_id("agreed"))
+    [found] = town.registry.agreements_of(device_id("agreed"))
     assert found == town.registry.agreement(identity)
     assert (found.agreement, found.product, found.terms) == (
         identity, "metered_energy", mandate.terms,
@@ -197,7 +198,8 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     assert not town.registry.agreement(identity).live
     _, second = town.agree("agreed", 13)
     town.registry.refresh()
-    assert town.registry.agreement_of(device_id("agreed")).agreement == second
+    newest_first = [one.agreement for one in town.registry.agreements_of(device_id("agreed"))]
+    assert newest_first == [second, identity]
 
 
 def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, clock):
@@ -205,7 +207,8 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
     registry = Registry(door, {})
     for number in range(500):
         assert registry.key_at(bytes([1]) * 31 + bytes([number % 256]), 0) == Doubt.DEVICE_UNKNOWN
-        assert registry.agreement_of(bytes(32)) is None
+        assert registry.agreements_of(bytes(32)) == []
+        assert registry.agreement_about(bytes([2]) * 32) is None
     assert door.looks == 1
     clock[0] += 0.49
     registry.agreement(bytes(32))

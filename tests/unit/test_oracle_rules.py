@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meter_streams import agreement, event, session
+from meter_streams import AGREEMENT, agreement, event, session
 
 from device_adapters.types import STREAM_BIT, Event
 from oracles import rules
+from oracles.routing import Route
 from oracles.rules import Hole
 from oracles.types import Doubt
 from orchestrator.products.metered_energy import product
 
+IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes nothing that claims have passed
 
-def _screen(new, known=None, last_claimed=-1, of=None) -> list[Doubt | None]:
-    of = of or agreement()
-    verdicts = rules.screen(of, known or {}, new, last_claimed)
+
+def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[Doubt | None]:
+    to = to or Route(agreement())
+    claimed_to = {AGREEMENT: last_claimed}
+    routed = [(one, to) for one in new]
+    verdicts = rules.screen(known or {}, routed, claimed_to, {"metered_energy": terms})
     return [verdict.doubt for verdict in verdicts]
 
 
@@ -32,7 +38,7 @@ def _counters(events) -> list[int]:
 
 
 def test_screen__same_content_again__is_a_duplicate_also_within_one_batch():
-    known = {session(1).counter: rules.content_id(session(1))}
+    known = {session(1).event_id: rules.content_id(session(1))}
     doubts = _screen([session(1), session(2), session(2)], known)
     assert doubts == [Doubt.DUPLICATE, None, Doubt.DUPLICATE]
 
@@ -56,14 +62,34 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
     late = session(3, seconds=2**32)
     faulty = event(9, ("B", 1, 1), refusals=("no_readings",))
     fiscal = session(9 + (1 << STREAM_BIT), seconds=1_000)
-    events = [session(2), session(3), session(5), late, faulty, fiscal]
-    doubts = _screen(events, last_claimed=4, of=agreement(first_counter=2))
+    events = [session(2), session(3), session(5), session(6, seconds=2**32), faulty, fiscal]
+    to = Route(agreement(first_counter=2))
+    doubts = _screen(events, last_claimed=4, to=to, terms=IN_ORDER)
     assert doubts[:2] == [Doubt.BEFORE_AGREEMENT, Doubt.TOO_LATE]
-    assert doubts[2:4] == [None, Doubt.COUNTER_REPLAYED]
+    assert doubts[2:4] == [None, Doubt.AGREEMENT_NOT_LIVE]
     assert doubts[4:] == [Doubt.NOT_BILLABLE, Doubt.STREAM_NOT_AGREED]
-    assert _screen([session(3, seconds=2**32)]) == [Doubt.AGREEMENT_NOT_LIVE]
-    verdicts = rules.screen(None, {}, [session(1)])
-    assert verdicts[0].doubt is Doubt.NO_AGREEMENT
+    assert _screen([session(3), late], to=to) == [None, Doubt.COUNTER_REPLAYED]
+    assert _screen([session(3)], last_claimed=4, to=to) == [None]  # the product is LATE
+    assert _screen([session(1)], to=Route()) == [Doubt.NO_AGREEMENT]
+    unknown = Route(agreement(product="tea"))
+    assert _screen([session(1)], to=unknown) == [Doubt.NO_AGREEMENT]
+
+
+def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
+    """Else a record that came again in the same message would be answered as safe, and is not."""
+    late = session(3, seconds=2**32)
+    assert _screen([late, late, session(3), late]) == [
+        Doubt.AGREEMENT_NOT_LIVE, Doubt.AGREEMENT_NOT_LIVE, None, Doubt.COUNTER_REPLAYED,
+    ]  # fmt: skip
+
+
+def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
+    to = Route(agreement("OTHER", first_counter=50), stream=False)
+    late = session(3, seconds=2**32)
+    faulty = event(4, ("B", 1, 1), refusals=("no_readings",))
+    assert _screen([session(1), late, faulty], last_claimed=60, to=to) == [
+        None, Doubt.AGREEMENT_NOT_LIVE, None,
+    ]  # fmt: skip
 
 
 def test_runs__a_hole__is_reported_and_nothing_behind_it_is_claimed():
@@ -161,7 +187,7 @@ def test_runs__any_stream__every_claim_is_priced_and_every_event_has_one_end(see
     for claim in claims:
         _, refusal = product.price(state, agreement().terms, claim.facts, 2**48 - 1)
         assert not refusal, product.REFUSALS[refusal]
-        state = product.advance(state, claim.facts)
+        state = product.advance(state, agreement().terms, claim.facts)
         claimed += range(claim.first_counter, claim.last_counter + 1)
     assert len(claimed) == len(set(claimed)) and not set(claimed) & set(dropped)
     last = claimed[-1] if claimed else 0

@@ -90,11 +90,11 @@ def test_any_request__to_another_path__is_not_found(served):
 
 
 def test_attest__the_chain_is_silent__is_no_answer_and_no_crash(tmp_path):
-    class Silent(dict):
-        def get(self, _key):
-            raise ConnectionError("no node")
+    def silent(_identity):
+        raise ConnectionError("no node")
 
-    node = oracle(tmp_path, agreements=Silent({b"": None}))
+    node = oracle(tmp_path)
+    node.world.agreements.agreement = silent
     server = OracleServer(node, TOKEN)
     server.start()
     claim = claim_of(session_record("M1", 1))

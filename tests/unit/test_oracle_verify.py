@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from meter_streams import Keys, key_of, message, record, session_record
+from meter_streams import SOME_DAY, Keys, key_of, message, record, session_record
 
 from device_adapters import registry
 from device_adapters.types import Curve, DeviceKey, Event
@@ -49,6 +49,9 @@ def test_verify_events__a_key_that_was_rotated__counts_by_the_time_of_the_record
             numbers = key_of("M1" if at_seconds < change else "NEW").public_key().public_numbers()
             return DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
 
+        def compromised_since(self, _device: bytes) -> None:
+            return None
+
     before, after = _event(session_record("M1", 1)), _event(session_record("M1", 3))
     change = after.observed_at_ms // 1000
     assert verify_events([before, after], Rotated()) == [None, Doubt.SIGNATURE_FORGED]
@@ -58,3 +61,14 @@ def test_verify_events__the_twin_of_a_signature__is_genuine_too():
     from scripts.devices.record import twin
 
     assert verify_events([_event(twin(session_record("M1", 1)))], Keys({"M1"})) == [None]
+
+
+def test_verify_events__event_back_dated_before_a_compromise__is_not_believed():
+    """The thief holds the key and writes yesterday's date: nothing that arrives now counts."""
+    keys = Keys({"M1", "M2"}, compromised={"M1": SOME_DAY + 10 * 7_200})
+    early, late = _event(session_record("M1", 1)), _event(session_record("M1", 20))
+    other = _event(session_record("M2", 1))
+    assert not isinstance(keys.key_at(early.device_id, 0), Doubt)  # its key of that time is good
+    assert verify_events([early, late, other], keys) == [
+        Doubt.DEVICE_COMPROMISED, Doubt.DEVICE_COMPROMISED, None,
+    ]  # fmt: skip

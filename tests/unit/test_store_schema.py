@@ -134,7 +134,7 @@ def test_add_new__thousand_rows__are_one_statement(store):
 
 def test_known_contents__in_a_large_table__looks_up_by_key(store):
     with store.write() as session:
-        evidence.known_contents(session, ["0x01"])
+        evidence.known_contents(session, [b"\x01"])
         plan = session.connection().exec_driver_sql(
             "EXPLAIN QUERY PLAN SELECT device_id FROM event WHERE event_id IN ('0x01', '0x02')"
         ).fetchall()

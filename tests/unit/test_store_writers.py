@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import Store, add_all, books, evidence
+from orchestrator.edges.store import REVISION, Store, add_all, books, evidence
 from orchestrator.errors import Retry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ def test_writers__started_together_on_no_database__make_one(tmp_path):
     made = [process(path, "make") for _ in range(3)]
     assert [one.wait(60) for one in made] == [0, 0, 0]
     found = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchall()
-    assert found == [("0001",)]
+    assert found == [(REVISION,)]
 
 
 def test_killed__within_a_transaction__leaves_nothing_half_written(store):
