@@ -13,6 +13,7 @@ from typing import Any
 
 from .types import Reason, Rejected
 
+RECORD_SEPARATOR = b"\x1e"  # RFC 7464: before each of several texts; none holds it itself
 MAX_DEPTH = 16
 MAX_NUMBER = 2**63
 _MAX_TOKEN = 40  # characters of one number

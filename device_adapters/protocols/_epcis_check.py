@@ -13,13 +13,14 @@ from typing import Any
 
 from ..keys import is_high_s, read_der
 from ..registry import from_the_future
+from ..strict_json import RECORD_SEPARATOR
 from ..types import MAX_RECORD_BYTES, Reason, Rejected
 from ..verdicts import RecordCheck, Report, Table, refused
 from . import epcis
 from ._epcis_document import Found
-from ._epcis_facts import subject_of
+from ._epcis_facts import cites_of, subject_of
 from ._epcis_notes import Notes
-from ._epcis_seal import RECORD_SEPARATOR, Sealed, is_signed, open_record, split
+from ._epcis_seal import Sealed, is_signed, open_record, split
 from ._epcis_times import in_utc
 
 _SPACE = b" \t\r\n"
@@ -39,6 +40,7 @@ class EpcisCheck(RecordCheck):
     found: list[Found] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
+    subject: str = ""
 
     @property
     def device(self) -> str | None:
@@ -53,8 +55,8 @@ class EpcisCheck(RecordCheck):
             "protocol": "epcis",
             **super().told(),
             "signature": self._signature_json(),
-            "subject": self.event.subject if self.event else None,
-            "cites": list(self.event.cites) if self.event else [],
+            "subject": self.subject or None,
+            "cites": list(cites_of(self.found, Notes())),
             "events": [self._event_json(number) for number in range(len(self.events))],
         }
 
@@ -148,7 +150,7 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
 def _check_content(check: EpcisCheck) -> None:
     """Billable: no error in it, and a consignment. Settleable: what the rail's intake would say."""
     try:
-        subject_of(check.events)
+        check.subject = subject_of(check.events)
     except Rejected as refusal:
         check.billable_reasons.append(refused(refusal))
     if check.sealed is not None:

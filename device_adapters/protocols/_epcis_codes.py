@@ -160,7 +160,7 @@ def _free_body(prefix: str, rest: str, serial_in: str) -> str | None:
     serial = ""
     if serial_in:  # a component or part: its reference ends before the last dot
         rest, _, serial = rest.rpartition(".")
-        if serial_in == "*" and serial != "*" or serial_in != "*" and not serial.isdecimal():
+        if (serial_in == "*" and serial != "*") or (serial_in != "*" and not serial.isdecimal()):
             return None
     if not _FREE.fullmatch(rest) or len(prefix + rest) > 90:
         return None

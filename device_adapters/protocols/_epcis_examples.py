@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 
+from ..strict_json import RECORD_SEPARATOR
 from ..types import Place, Reason
-from ._epcis_seal import RECORD_SEPARATOR, join
+from ._epcis_seal import join
 
 PUBLIC_KEY = (
     "3059301306072a8648ce3d020106082a8648ce3d03010703420004fdec82d45e4e705d8b9d2b0a94"

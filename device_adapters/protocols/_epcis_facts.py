@@ -193,7 +193,8 @@ def _one(fields: dict[str, Any], name: str, notes: Notes) -> str:
 
 def _location(fields: dict[str, Any], name: str, notes: Notes) -> str:
     places = notes.objects(fields, name)
-    return _one(places[0], "id", notes) if places else ""
+    text = notes.text(places[0], "id") if places else ""
+    return notes.code(name, text).canonical if text else ""
 
 
 def _transactions(fields: dict[str, Any], notes: Notes) -> list[list[str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
@@ -140,22 +141,22 @@ def _pair(key: str, item: Any, namespaces: Mapping[str, str]) -> str:
 def _in_order(parts: list[_Node], order: Order, top: bool = False) -> tuple[str, list[_Node]]:
     """(what the order takes of these fields, as one string; what it leaves)."""
     inside = [] if top or len(parts) < 2 else [part for part in parts if "/}" in part.name]
-    left = [part for part in parts if part not in inside]
-    text = ""
+    named: dict[str, list[_Node]] = defaultdict(list)
+    for part in parts:
+        if not (inside and part in inside):
+            named[part.name].append(part)
+    text, left = "", []
     for name, nested in order:
-        texts, kept = [], []
-        for part in left:
-            if part.name != name:
-                kept.append(part)
-                continue
+        texts = []
+        for part in named.pop(name, ()):
             within, rest = _in_order(part.parts, nested) if nested else ("", part.parts)
             own = _told(part)
             if own or within:
                 texts.append(f"{name}{own}{within}")
             if rest:
-                kept.append(_Node(name, "", rest))
-        left = kept
+                left.append(_Node(name, "", rest))
         text += "".join(sorted(texts))
+    left += [part for group in named.values() for part in group]
     return text + _sorted(inside), left
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from .. import strict_json
 from ..keys import raw_to_der
+from ..strict_json import RECORD_SEPARATOR
 from ..types import STREAM_BIT, Curve, Reason, Rejected, Signed
 
-RECORD_SEPARATOR = b"\x1e"
 _MAX_HEADER = 2_048
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
 

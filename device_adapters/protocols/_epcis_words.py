@@ -29,6 +29,10 @@ def _cbv(name: str, web: str, urn: str, words: str) -> Vocabulary:
     return Vocabulary(name, f"{CBV}{web}-", f"{_URN}{urn}:", frozenset(words.split()))
 
 
+def _gs1(name: str, words: str) -> Vocabulary:
+    return Vocabulary(name, VOC, "gs1:", frozenset(words.split()))
+
+
 STEPS = _cbv("business step", "BizStep", "bizstep", """
     accepting arriving assembling collecting commissioning consigning creating_class_instance
     cycle_counting decommissioning departing destroying disassembling dispensing encoding
@@ -50,21 +54,20 @@ ERRORS = _cbv("error reason", "ER", "er", "did_not_occur incorrect_data")
 COMPONENTS = _cbv("component", "Comp", "comp", """
     x y z axial_distance azimuth height spherical_radius polar_angle elevation_angle easting
     northing latitude longitude altitude""")
-MEASURES = Vocabulary("measurement type", VOC, "gs1:", frozenset("""
+MEASURES = _gs1("measurement type", """
     AbsoluteHumidity AbsorbedDose AbsorbedDoseRate Acceleration Altitude AmountOfSubstance
-    AmountOfSubstancePerUnitVolume Angle AngularAcceleration AngularMomentum AngularVelocity Area
-    Capacitance Conductance Conductivity Count Density Dimensionless DoseEquivalent
+    AmountOfSubstancePerUnitVolume Angle AngularAcceleration AngularMomentum AngularVelocity
+    Area Capacitance Conductance Conductivity Count Density Dimensionless DoseEquivalent
     DoseEquivalentRate DynamicViscosity ElectricCharge ElectricCurrent ElectricCurrentDensity
     ElectricFieldStrength Energy Exposure Force Frequency Illuminance Inductance Irradiance
-    KinematicViscosity Length LinearMomentum Luminance LuminousFlux LuminousIntensity MagneticFlux
-    MagneticFluxDensity MagneticVectorPotential Mass MassConcentration MassFlowRate MassPerAreaTime
-    MemoryCapacity MolalityOfSolute MolarEnergy MolarMass MolarVolume Power Pressure RadiantFlux
-    RadiantIntensity Radioactivity RelativeHumidity Resistance Resistivity SolidAngle
-    SpecificVolume Speed SurfaceDensity SurfaceTension Temperature Time Torque Voltage Volume
-    VolumeFlowRate VolumeFraction VolumetricFlux Wavenumber""".split()))  # fmt: skip
-EXCEPTIONS = Vocabulary(
-    "sensor exception", VOC, "gs1:", frozenset(("ALARM_CONDITION", "ERROR_CONDITION"))
-)
+    KinematicViscosity Length LinearMomentum Luminance LuminousFlux LuminousIntensity
+    MagneticFlux MagneticFluxDensity MagneticVectorPotential Mass MassConcentration
+    MassFlowRate MassPerAreaTime MemoryCapacity MolalityOfSolute MolarEnergy MolarMass
+    MolarVolume Power Pressure RadiantFlux RadiantIntensity Radioactivity RelativeHumidity
+    Resistance Resistivity SolidAngle SpecificVolume Speed SurfaceDensity SurfaceTension
+    Temperature Time Torque Voltage Volume VolumeFlowRate VolumeFraction VolumetricFlux
+    Wavenumber""")  # fmt: skip
+EXCEPTIONS = _gs1("sensor exception", "ALARM_CONDITION ERROR_CONDITION")
 
 
 @lru_cache(maxsize=4_096)

@@ -22,12 +22,13 @@ _VERDICTS = ("genuine", "billable", "settleable")
 _FIELDS = (
     ("device", "device"), ("counter", "counter"), ("pagination", "pagination"),
     ("evidence_sha256", "evidence"), ("transaction_id", "transaction"), ("context", "context"),
+    ("subject", "subject"),
 )  # fmt: skip
 
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="A file of any known protocol; - reads standard input.")],
+    file: Annotated[str, typer.Argument(help="Any known protocol; - reads standard input.")],
     key: Annotated[
         str | None, typer.Option(help="The device's public key: PEM, hex or base64, or its file.")
     ] = None,

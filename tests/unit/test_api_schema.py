@@ -49,7 +49,8 @@ def references(node):
 def test_operations__all__have_summary_description_and_every_kind_of_answer(rail):
     for place, operation in operations(rail.schema):
         assert operation["summary"] and operation["description"], place
-        expected = {"200", "408", "413", "500"}
+        done = "202" if place == "post /capture" else "200"
+        expected = {done, "408", "413", "500"}
         if place != "get /health":
             expected |= {"401", "403", "422"}
             assert operation["security"] == [{"ApiKey": []}], place
@@ -58,7 +59,7 @@ def test_operations__all__have_summary_description_and_every_kind_of_answer(rail
 
 def test_errors__all__are_problem_documents_with_examples_of_their_status(rail):
     for place, media, content in contents(rail.schema):
-        if place.split()[-1] in ("200", "body"):
+        if place.split()[-1] in ("200", "202", "body"):
             continue
         assert media == PROBLEM, place
         assert content["examples"], place
@@ -84,7 +85,7 @@ def test_examples__of_every_shape__have_that_shape(rail):
 def test_examples__of_bodies__have_the_shape_they_name(rail):
     found = 0
     for _, media, content in contents(rail.schema):
-        if media == "application/json" and "example" in content:
+        if media == "application/json" and "example" in content and "$ref" in content["schema"]:
             shape(content["schema"]).model_validate(content["example"], strict=True)
             found += 1
     assert found == 1

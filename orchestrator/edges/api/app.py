@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from orchestrator.edges.api import evidence, health, problems, reads
+from orchestrator.edges.api import capture, evidence, health, problems, reads
 from orchestrator.edges.api.limits import BodyLimit
 from orchestrator.edges.api.once import Once
 from orchestrator.edges.api.page import PAGE_HEADERS, page
@@ -32,6 +32,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=parts.settings.max_body_bytes)
     problems.install(app)
     app.include_router(evidence.router)
+    app.include_router(capture.router)
     app.include_router(reads.router)
     if parts.trace is not None:
         app.include_router(reads.traces)

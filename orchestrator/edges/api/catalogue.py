@@ -33,6 +33,7 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_MALFORMED = "idempotency_key_malformed"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     REQUEST_FAILED = "request_failed"
+    VERSION_UNSUPPORTED = "version_unsupported"
     INTERNAL_ERROR = "internal_error"
     TRY_AGAIN_LATER = "try_again_later"
 
@@ -198,6 +199,10 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     Code.ROUTE_UNKNOWN: (404, "There is no such route", "See /docs for the routes."),
     Code.METHOD_NOT_ALLOWED: (
         405, "The route does not know this method", "See the `Allow` header, or /docs.",
+    ),
+    Code.VERSION_UNSUPPORTED: (
+        406, "This version of the standard is not spoken here",
+        "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
     ),
     Code.BODY_TOO_SLOW: (
         408, "The body did not arrive in time", "Send it again, in smaller parts if need be.",

@@ -60,7 +60,7 @@ def post_evidence(
         body = answers(parts, outcomes)
         alone = given.media != JSON and len(body["records"]) == 1
         if alone and body["records"][0]["event_id"] is None:
-            body = _problem(body, request.url.path)
+            body = problem_of(body, request.url.path)
             return body["status"], json.dumps(body)
         return 200, json.dumps(body)
 
@@ -98,6 +98,7 @@ def _record(item: int, outcome: Answered) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _problem(body: dict[str, Any], path: str) -> dict[str, Any]:
+def problem_of(body: dict[str, Any], path: str) -> dict[str, Any]:
+    """The problem document of a single record that was not taken (`Answers` in, document out)."""
     record = body["records"][0]
     return document(record["reason"], record["detail"], path, **body)

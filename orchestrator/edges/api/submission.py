@@ -35,13 +35,21 @@ class Arrival:
 
 
 async def arrival(request: Request) -> Arrival:
-    """Reads the body, bounded by the middleware; headers are judged before it is read."""
+    """Records as they are, or a JSON batch; a body of unnamed type counts as a record."""
+    return await read_arrival(request, (*RAW, JSON), RAW[1])
+
+
+async def read_arrival(request: Request, taken: tuple[str, ...], unnamed: str) -> Arrival:
+    """Reads the body, bounded by the middleware; headers are judged before it is read.
+
+    taken: the media types of the route; unnamed: the one that a body without type is.
+    """
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise Rejected(Code.CONTENT_CODING_UNSUPPORTED, f"content coding {coding[:40]!r}")
-    media = headers.get("content-type", "").partition(";")[0].strip().lower() or RAW[1]
-    if media not in (*RAW, JSON):
+    media = headers.get("content-type", "").partition(";")[0].strip().lower() or unnamed
+    if media not in taken:
         raise Rejected(Code.MEDIA_TYPE_UNSUPPORTED, f"media type {media[:80]!r}")
     return Arrival(media, await request.body(), _key(headers.getlist("idempotency-key")))
 

@@ -111,3 +111,28 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = Field(None, description="with request_invalid")
     records: list[RecordAnswer] | None = Field(None, description="with a rejected record")
     receipts: list[ReceiptOf] | None = Field(None, description="with a rejected record")
+
+
+class CaptureJob(BaseModel):
+    """What became of one captured document (EPCIS 2.0, section 12.6: EPCISCaptureJob).
+
+    The document is one signed record, judged before the answer: a job never runs on. `records` and
+    `receipts` are this rail's own members, as for /v1/evidence.
+    """
+
+    model_config = example(
+        captureID="5f0c9a52c1de4f0b9c7a3d5e8b1f2a60", createdAt="2026-03-01T08:00:05Z",
+        finishedAt="2026-03-01T08:00:05Z", running=False, success=True,
+        captureErrorBehaviour="rollback", errors=[],
+        records=[RecordAnswer.model_config["json_schema_extra"]["examples"][0]],
+        receipts=[ReceiptOf.model_config["json_schema_extra"]["examples"][0]],
+    )  # fmt: skip
+    captureID: str
+    createdAt: str
+    finishedAt: str
+    running: bool
+    success: bool
+    captureErrorBehaviour: str = Field(description="rollback or proceed")
+    errors: list[Problem] = Field(description="why the document was not taken")
+    records: list[RecordAnswer]
+    receipts: list[ReceiptOf]
