@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.keys import raw_to_der
-from device_adapters.types import Curve, Event, Signed
+from device_adapters.types import Curve, Event, Signed, subject_id
 from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
 from orchestrator.products.proof_of_delivery.wording import (
     TERMS,
@@ -133,4 +133,4 @@ def _case_epcis(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case_hash(name: str) -> str:
-    return f"ni:///sha-256;{sha256(name.encode()).hexdigest()}?ver=CBV2.0"
+    return f"ni:///sha-256;{subject_id(name).hex()}?ver=CBV2.0"  # any 32 bytes do
