@@ -11,26 +11,18 @@ import {Traits} from "../libraries/Traits.sol";
 /// Terms: abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
 /// uint64 rolloverAt). A register that reaches `rolloverAt` begins at zero again; 0: it never does.
 /// Facts: abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
-/// uint40 toTime, uint8 kind).
-/// Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous terms only); 2 exchanged:
-/// `toRegister` is where the new meter begins; 3 late: a stretch that claims had passed by.
+/// uint40 toTime, uint8 kind). Kinds: 0 actual; 1 estimated, charged ahead of the meter (continuous
+/// terms only); 2 exchanged: `toRegister` is where the new meter begins; 3 late: a stretch that
+/// claims had passed by.
 /// `fromRegister` is an actual reading, never an estimate. `energy` is what is new to the charge:
 /// below zero where an estimate was too high.
 /// Warning: it bounds what a meter may say (the fuse, the register's direction); it cannot know
 /// the truth. What an exchanged meter's last reading was, only the oracles saw.
 contract MeteredEnergy is IProduct {
-    enum Kind {
-        Actual,
-        Estimated,
-        Exchanged,
-        Late
-    }
+    enum Kind { Actual, Estimated, Exchanged, Late }
 
-    enum Stage {
-        None,
-        Open, // keeps the slot non-zero: the first claim costs what the next ones do
-        Claimed
-    }
+    /// Open keeps the slot non-zero: the first claim costs what the next ones do.
+    enum Stage { None, Open, Claimed }
 
     struct State {
         uint64 register; // the last actual reading that a claim ended with
@@ -68,8 +60,8 @@ contract MeteredEnergy is IProduct {
         EnergyIncomplete,
         TimeBackwards,
         FuseExceeded,
-        KindUnexpected,
-        DeviceNotActive
+        KindUnexpected, // late facts of counters that are not, or an estimate of sessions
+        DeviceNotActive // at the time of the last reading, says the registry
     }
 
     /// A late stretch was charged only as far as the register had risen without a charge.
@@ -147,8 +139,9 @@ contract MeteredEnergy is IProduct {
             return (0, Answer.FactsMalformed);
         }
         int256 amount = _owed(uint256(total), terms) - _owed(state.total, terms);
-        bool held = amount == int48(amount);
-        if (!held || amount > int256(uint256(quote.limit))) return (0, Answer.OverLimit);
+        if (amount != int48(amount) || amount > int256(uint256(quote.limit))) {
+            return (0, Answer.OverLimit);
+        }
         // effect
         stateOf[quote.agreement] = _after(state, facts, uint64(uint256(total)), int80(ahead));
         // event
@@ -159,14 +152,15 @@ contract MeteredEnergy is IProduct {
     }
 
     function _after(State memory state, Facts memory facts, uint64 total, int80 ahead)
-        private pure returns (State memory next)
+        private pure returns (State memory)
     {
-        next = State(state.register, total, state.time, ahead, state.stage);
-        if (facts.kind == Kind.Late) return next;
-        bool estimated = facts.kind == Kind.Estimated;
-        next.register = estimated ? facts.fromRegister : facts.toRegister;
-        next.time = estimated ? facts.fromTime : facts.toTime;
-        next.stage = Stage.Claimed;
+        if (facts.kind == Kind.Late) {
+            return State(state.register, total, state.time, ahead, state.stage);
+        }
+        if (facts.kind == Kind.Estimated) {
+            return State(facts.fromRegister, total, facts.fromTime, ahead, Stage.Claimed);
+        }
+        return State(facts.toRegister, total, facts.toTime, ahead, Stage.Claimed);
     }
 
     /// What the claim charges (mWh, below zero for a credit), and what is charged ahead after it.
@@ -210,20 +204,19 @@ contract MeteredEnergy is IProduct {
         private pure returns (Answer, int256, int256)
     {
         if (facts.fromTime < state.time) return (Answer.TimeBackwards, 0, 0);
-        int256 gap;
-        if (_anchored(terms, state)) {
-            bool ahead;
-            (ahead, gap) = _counted(terms, state.register, facts.fromRegister);
-            bool around = facts.fromRegister < state.register;
-            if (!ahead || (around && !_fits(terms, gap, state.time, facts.fromTime))) {
-                return (Answer.RegisterBackwards, 0, 0);
-            }
-        }
-        (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
-        if (facts.kind == Kind.Exchanged) (forwards, rise) = (true, facts.energy);
+        uint64 last = _anchored(terms, state) ? state.register : facts.fromRegister;
+        (bool forwards, int256 gap) = _counted(terms, last, facts.fromRegister);
         if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        Answer answer = _fair(terms, facts, rise);
-        return (answer, facts.energy, state.ahead - gap - rise + facts.energy);
+        if (facts.fromRegister < last && !_fits(terms, gap, state.time, facts.fromTime)) {
+            return (Answer.RegisterBackwards, 0, 0);
+        }
+        int256 rise = facts.energy;
+        if (facts.kind != Kind.Exchanged) {
+            (forwards, rise) = _counted(terms, facts.fromRegister, facts.toRegister);
+        }
+        if (!forwards) return (Answer.RegisterBackwards, 0, 0);
+        int256 passed = gap + rise - facts.energy;
+        return (_fair(terms, facts, rise), facts.energy, state.ahead - passed);
     }
 
     /// Charged as far as the register rose by without a charge: the claims that followed may have
@@ -233,10 +226,9 @@ contract MeteredEnergy is IProduct {
     {
         (bool forwards, int256 rise) = _counted(terms, facts.fromRegister, facts.toRegister);
         if (!forwards) return (Answer.RegisterBackwards, 0, 0);
-        Answer answer = _fair(terms, facts, rise);
-        bool room = state.ahead < 0 && facts.toTime <= state.time;
-        if (room) charged = facts.energy < -state.ahead ? int256(facts.energy) : -state.ahead;
-        return (answer, charged, state.ahead + charged);
+        if (facts.toTime <= state.time && state.ahead < 0) charged = -int256(state.ahead);
+        if (facts.energy < charged) charged = facts.energy;
+        return (_fair(terms, facts, rise), charged, state.ahead + charged);
     }
 
     /// No more than the register rose by, and no more than the fuse lets through.
@@ -245,8 +237,8 @@ contract MeteredEnergy is IProduct {
     {
         if (facts.energy < 0) return Answer.FactsMalformed;
         if (facts.energy > rise) return Answer.EnergyAboveRegister;
-        bool fits = _fits(terms, facts.energy, facts.fromTime, facts.toTime);
-        return fits ? Answer.Priced : Answer.FuseExceeded;
+        if (!_fits(terms, facts.energy, facts.fromTime, facts.toTime)) return Answer.FuseExceeded;
+        return Answer.Priced;
     }
 
     /// A start register of 0 says "not known": the first claim may begin anywhere.
@@ -258,17 +250,21 @@ contract MeteredEnergy is IProduct {
     function _counted(Terms memory terms, uint64 from, uint64 to)
         private pure returns (bool forwards, int256)
     {
-        int256 rise = int256(uint256(to)) - int256(uint256(from));
-        if (rise < 0) rise += int256(uint256(terms.rolloverAt));
-        return (rise >= 0, rise);
+        unchecked { // 64 bits each
+            int256 rise = int256(uint256(to)) - int256(uint256(from));
+            if (rise < 0) rise += int256(uint256(terms.rolloverAt));
+            return (rise >= 0, rise);
+        }
     }
 
     /// One mWh is 3.6 watt-seconds; `rise` is not below zero.
     function _fits(Terms memory terms, int256 rise, uint40 from, uint40 to)
         private pure returns (bool)
     {
-        uint256 duration = uint256(to) - from + GRACE_SECONDS;
-        return uint256(rise) * 36 <= uint256(terms.fuseWatts) * duration * 10;
+        unchecked { // `to` is not before `from`, and no factor has more than 81 bits
+            uint256 duration = uint256(to) - from + GRACE_SECONDS;
+            return uint256(rise) * 36 <= uint256(terms.fuseWatts) * duration * 10;
+        }
     }
 
     /// Rounded down: what is left of a unit is charged once it is whole.
