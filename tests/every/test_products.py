@@ -19,6 +19,7 @@ import pytest
 
 from device_adapters.types import STREAM_BIT, Event, Rejected, device_id
 from oracles import rules
+from oracles.citations import resolve
 from oracles.types import Agreement, Claim
 from orchestrator import products as package
 from orchestrator.products import products
@@ -147,8 +148,7 @@ class Story:
         self.late = [product.case_event(one) for one in case.get("late", {}).get("records", ())]
         self.device = case.get("device", records[0].device)
         self.events = [one for one in records if one.device == self.device]
-        every = sorted([*records, *self.late], key=lambda one: (one.device_id, one.counter))
-        self.cited = {name: one for one in reversed(every) for name in one.names}
+        self.all = [*records, *self.late]
         self.base = 1 << STREAM_BIT if case.get("stream") == "F" else 0
         self.agreement = Agreement(
             b"\1" * 32, self.device, device_id(self.device), product.NAME, self.terms, 0,
@@ -171,7 +171,8 @@ class Story:
         gone = gone | self.claimed
         events = [one for one in (*self.events, *self.late) if one.counter not in gone]
         ranges = [(claim.first_counter, claim.last_counter) for claim in self.claims]
-        found = rules.late_run(self.agreement, self.product, events, ranges, self.cited)
+        cited = resolve(events, self.all)
+        found = rules.late_run(self.agreement, self.product, events, ranges, cited)
         self._claim(None, found.run, late=True)
         return found
 
@@ -179,7 +180,7 @@ class Story:
         if run:
             sequence = len(self.claims) + 1
             claim = rules.derive_claim(
-                self.agreement, self.product, sequence, anchor, run, self.cited, late
+                self.agreement, self.product, sequence, anchor, run, resolve(run, self.all), late
             )
             self.claims.append(claim)
             self.claimed |= {event.counter for event in run}
