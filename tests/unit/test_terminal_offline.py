@@ -178,7 +178,8 @@ def test_answered__refused_by_the_rail__frees_nothing(tmp_path, till):
     till.take(record, EURO, NOW)
     till.answered([(evidence(record), "device_suspended"), ("ab" * 32, "accepted")])
     assert till.outcomes() == {evidence(record): "device_suspended"}
-    assert declined(till, wearable.tap(MERCHANT, EURO, 5814, NOW + 1), now=NOW + 1) == "offline_taps"
+    second = wearable.tap(MERCHANT, EURO, 5814, NOW + 1)
+    assert declined(till, second, now=NOW + 1) == "offline_taps"
 
 
 def test_attack__voucher_double_spend__both_are_kept_and_the_wearable_is_blocked(tmp_path, till):

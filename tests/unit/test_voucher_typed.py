@@ -29,13 +29,12 @@ _VOUCHERS = st.builds(
     signed_at=st.integers(1, 2**40 - 1),
     expiry=st.integers(0, 2**40 - 1),
 )
-_TYPES = [
-    {"type": kind, "name": name}
-    for kind, name in (field.split() for field in (
-        "bytes32 wearable,address payee,uint48 total,uint40 counter,uint32 taps,"
-        "uint16 merchantClass,uint48 cap,uint40 signedAt,uint40 expiry"
-    ).split(","))
-]  # fmt: skip
+_FIELDS = {
+    "wearable": "bytes32", "payee": "address", "total": "uint48", "counter": "uint40",
+    "taps": "uint32", "merchantClass": "uint16", "cap": "uint48", "signedAt": "uint40",
+    "expiry": "uint40",
+}  # fmt: skip
+_TYPES = [{"type": kind, "name": name} for name, kind in _FIELDS.items()]
 
 
 @given(voucher=_VOUCHERS, chain=st.integers(0, 2**63 - 1))

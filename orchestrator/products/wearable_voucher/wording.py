@@ -81,7 +81,7 @@ def tell_facts(raw: bytes) -> dict[str, str]:
     facts = decode_facts(raw)
     return {
         "payee": facts.payee,
-        "total": f"{_euro(facts.total)} for {facts.taps} taps",
+        "total": f"{_euro(facts.total)} for {facts.taps} tap{'s' * (facts.taps != 1)}",
         "merchant class": f"{facts.merchant_class:04}",
         "cap": _euro(facts.cap),
         "signed": _moment(facts.signed_at),
