@@ -55,7 +55,8 @@ def test_capture__signed_document__is_202_with_a_job_and_the_record_is_kept(rail
 
 
 def test_capture__job__is_read_by_its_captor_and_by_nobody_else(rail, scanner):
-    answer = capture(rail, scanner.jws(DOCUMENT), **{"GS1-EPCIS-Capture-Error-Behaviour": "proceed"})
+    proceed = {"GS1-EPCIS-Capture-Error-Behaviour": "proceed"}
+    answer = capture(rail, scanner.jws(DOCUMENT), **proceed)
     where = answer.headers["location"]
     told = rail.client("acme").get(where)
     assert (told.status_code, told.json()) == (200, answer.json())

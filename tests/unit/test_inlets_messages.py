@@ -64,5 +64,21 @@ def test_file__with_one_line_beyond_the_limit__named_and_its_neighbours_kept(tmp
     assert (bodies[0], bodies[-1]) == (b"first\n", b"last\n")
 
 
+def test_file__of_framed_records__is_cut_before_separators_whatever_lines_they_hold(tmp_path):
+    records = [b"\x1e%06d\n{\n" % number + b"x" * 700 + b"\n}\n" for number in range(1_500)]
+    bodies = _replayed(tmp_path, b"".join(records))
+    assert len(bodies) > 1
+    assert b"".join(bodies) == b"".join(records)
+    assert all(body.startswith(b"\x1e") and body.endswith(b"}\n") for body in bodies)
+    assert max(map(len, bodies)) <= MAX_MESSAGE_BYTES
+
+
+def test_file__with_one_framed_record_beyond_the_limit__named_and_its_neighbours_kept(tmp_path):
+    parts = [b"\x1efirst\n", b"\x1e" + b"x" * (3 * MAX_MESSAGE_BYTES), b"\x1elast\n"]
+    bodies = _replayed(tmp_path, b"".join(parts))
+    assert [len(body) > MAX_MESSAGE_BYTES for body in bodies] == [False, True, False]
+    assert (bodies[0], bodies[-1]) == (parts[0], parts[-1])
+
+
 def test_file__empty__is_one_empty_message(tmp_path):
     assert _replayed(tmp_path, b"") == [b""]
