@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meter_streams import SOME_DAY, agreement, event
 
-from device_adapters.types import Event
+from device_adapters.types import Event, Rejected
 from oracles import rules
 from oracles.types import Doubt
 from orchestrator.products.metered_energy import product
@@ -165,3 +166,98 @@ def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
         state = product.advance(state, raw, product.encode_facts(facts))
         total, register = total + amount, register + piece
     assert total == sum(pieces) * price // 1_000_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), min_size=2, max_size=25))
+def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_register_showed(steps):
+    """Each late session is offered twice, as a hostile quorum might: the room holds."""
+    raw = product.encode_terms(EnergyTerms(1_000_000, 2**32 - 1, start_register=1))
+    sessions, register = [], 1
+    for counter, (energy, lost) in enumerate(steps, start=1):
+        at = SOME_DAY + counter * 7_200
+        one = event(counter, ("B", register, at), ("E", register + energy, at + 60))
+        sessions.append((one, lost))
+        register += energy + 1
+    state, paid, anchor = product.open(raw), 0, None
+    for one in (one for one, lost in sessions if not lost):
+        facts = product.derive(raw, anchor, [one], {})
+        amount, refusal = product.price(state, raw, facts, LIMIT)
+        assert not refusal
+        state, anchor, paid = product.advance(state, raw, facts), one, paid + amount
+    shown = state.register - 1  # a micro-euro for each milliwatt-hour
+    reached = [one for one, lost in sessions if lost and anchor and one.counter < anchor.counter]
+    once = paid + sum(one.facts["readings"][1]["register"] - one.facts["readings"][0]["register"]
+                      for one in reached)  # fmt: skip
+    for turn, one in enumerate([*reached, *reached]):
+        facts = product.derive(raw, None, [one], {}, True)
+        amount, refusal = product.price(state, raw, facts, LIMIT, True)
+        assert not refusal and amount >= 0
+        state, paid = product.advance(state, raw, facts, True), paid + amount
+        if turn + 1 == len(reached):
+            assert paid == once  # every one of them in full, the first time
+    assert paid <= max(shown, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ({"price": "0.30"}, "fuse"),
+        ({"fuse": "22000"}, "price"),
+        ({"price": "0.30", "fuse": "22 kW"}, "fuse"),
+        ({"price": "0.30", "fuse": "0"}, "fuse"),
+        ({"price": "0.3000001", "fuse": "22000"}, "price"),
+        ({"price": "-1", "fuse": "22000"}, "price"),
+        ({"price": "1e3", "fuse": "22000"}, "price"),
+        ({"price": "0.30", "fuse": "22000", "continuous": "maybe"}, "continuous"),
+        ({"price": "0.30", "fuse": "22000", "start": ""}, "start"),
+        ({"price": "0.30", "fuse": "22000", "start": "5", "rollover": "5"}, "rollover"),
+        ({"price": "0.30", "fuse": "22000", "colour": "red"}, "colour"),
+    ],
+)
+def test_read_terms__a_word_that_is_wrong__is_named(words, wrong):
+    with pytest.raises(Rejected) as refused:
+        product.read_terms(words)
+    assert refused.value.reason is Doubt.FACTS_MALFORMED and wrong in refused.value.detail
+
+
+def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
+    words = {"price": "0.300001", "fuse": "22000", "continuous": "yes"}
+    words |= {"start": "12.5", "rollover": "1000000"}
+    raw = product.read_terms(words)
+    assert product.decode_terms(raw) == EnergyTerms(300_001, 22_000, True, 12_500_000, 10**12)
+    assert product.tell_terms(raw) == {
+        "price": "0.300001 EUR/kWh",
+        "fuse": "22000 W",
+        "continuous": "yes",
+        "start": "12.5 kWh",
+        "rollover": "1000000 kWh",
+    }
+
+
+def test_tell_facts__a_credit__shows_its_sign_and_what_the_reading_is():
+    facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY)
+    assert product.tell_facts(product.encode_facts(facts)) == {
+        "register": "1.25 -> 1.75 kWh",
+        "energy": "-1.000001 kWh",
+        "from": "1970-01-01T00:00:00Z",
+        "to": "2026-09-21T14:13:20Z",
+        "reading": "actual",
+    }
+
+
+@pytest.mark.parametrize("energy", [-(2**63), -1, 0, 2**63 - 1])
+@pytest.mark.parametrize("kind", range(4))
+def test_facts__any_energy_and_kind__come_back_as_they_were(energy, kind):
+    facts = EnergyFacts(2**64 - 1, 0, energy, 2**40 - 1, 0, kind)
+    assert product.decode_facts(product.encode_facts(facts)) == facts
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [(2, 2**63), (2, 2**255), (5, 4), (5, 2**255), (0, 2**64)]
+)
+def test_decode_facts__a_word_beyond_its_type__is_rejected(word, value):
+    raw = bytearray(product.encode_facts(EnergyFacts(0, 0, 0, 0, 0)))
+    raw[32 * word : 32 * word + 32] = value.to_bytes(32, "big")
+    with pytest.raises(Rejected):
+        product.decode_facts(bytes(raw))
