@@ -204,6 +204,12 @@ def _opened(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> Non
     agreements.mark(session, args["agreement"], "live", at)
 
 
+def _closed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
+    row = agreements.get(session, args["agreement"])
+    if row is not None:  # until then it runs on; its expiry stays as signed
+        row.closes_at = args["expiry"]
+
+
 def _disputed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     books.post(session, [ledger.disputed(args["payment"], args["payee"], args["amount"])], at)
     disputed = payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)
@@ -263,6 +269,7 @@ _BOOKS: dict[str, _Book] = {
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "AgreementOpened": _opened,
+    "AgreementClosed": _closed,
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
     "DeviceSuspended": _device("suspended"),

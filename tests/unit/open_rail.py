@@ -16,14 +16,15 @@ from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import books, lookup, payments
 from orchestrator.office import Enrolment, challenge
 from orchestrator.steps.settle import settle_call
+from scripts.devices.device import Kind
 
 
 class OpenRail(SmallRail):
     """The small rail with strangers on its chain and more devices when a test wants one."""
 
-    def join(self, name: str, cents: int = 0) -> str:
+    def join(self, name: str, cents: int = 0, kind: Kind = Kind.CHARGE_POINT) -> str:
         """A new device with an agreement, funded or not; returns the agreement."""
-        device, at = self.fleet.add(name), self.chain.deployment
+        device, at = self.fleet.add(name, kind), self.chain.deployment
         owner = self.payee.address
         digest = challenge(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
         self.office.enrol([Enrolment(name, device.public, owner, *device.sign_digest(digest))])

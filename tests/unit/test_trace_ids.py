@@ -46,9 +46,12 @@ def test_trace__payment__amounts_are_texts_of_minor_units_with_their_asset() -> 
 
 
 def test_trace__payment__decodes_the_facts_as_the_product_does() -> None:
-    facts = reconciled()["claim"]["facts"]
-    assert facts["energy"] == 15_500_000
-    assert facts["to_register"] - facts["from_register"] == 15_500_000
+    """In the words and units that people read; programs have the bytes in the audit bundle."""
+    life = reconciled()
+    assert life["claim"]["facts"]["energy"] == "15.5 kWh"
+    assert life["agreement"]["terms"]["price"] == "0.3 EUR/kWh"
+    assert life["payee"]["name"] == "Ladepunkt Nord eG"
+    assert (life["supporting"], life["credit"]) == ([], None)
 
 
 def test_trace__payment__names_who_signed_and_what_the_others_did() -> None:

@@ -12,7 +12,7 @@ _LOGS = {
         "DeviceEnrolled", "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked",
         "CompromiseDeclared",
     ),
-    "PaymentRail": ("AgreementOpened",),
+    "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlmodel import Session, or_, select
+from sqlmodel import Session, and_, or_, select
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.risk import Exposed
@@ -77,9 +77,10 @@ def compromised(session: Session) -> dict[str, int]:
 def ended(session: Session, now: int) -> list[str]:
     """Agreements past their end that may have money in escrow: those nobody reclaimed yet, and
     those into which money came back since."""
+    past = or_(Agreement.expiry < now, and_(Agreement.closes_at > 0, Agreement.closes_at < now))
     return list(session.exec(
         select(Agreement.agreement_id).where(or_(
-            (Agreement.stage == "live") & (Agreement.expiry < now),
+            and_(Agreement.stage == "live", past),
             Agreement.stage == "refund_due",
         ))
     ))  # fmt: skip

@@ -76,8 +76,9 @@ class Agreement(SQLModel, table=True):
     terms: str
     signature: str
     reference: str = Field(unique=True)
-    stage: str = "signed"  # signed | live | closed
+    stage: str = "signed"  # signed | live | closed | refund_due (money came back since)
     opened_at: int = Field(default=0, sa_type=BigInteger)
+    closes_at: int = Field(default=0, sa_type=BigInteger)  # where its end was brought forward
     sequence: int = 0  # the last sequence a payment was made for
     last_counter: int = Field(default=0, sa_type=BigInteger)  # the last counter in a payment
 
