@@ -84,7 +84,7 @@ class SmallIntake:
                 product=one.product, product_address="0x" + "22" * 20, payer="0x" + "33" * 20,
                 payee="0x" + "44" * 20, cap_micro=10**9, period_days=30, window_s=60,
                 expiry=one.expires_at, first_counter=first_counter, required_domain=0,
-                salt="0x", terms="0x" + one.terms.hex(), signature="0x", reference=name,
+                salt="0x", terms="0x" + one.terms.hex(), signature="0x", reference=identity,
                 stage="live", last_counter=first_counter,
             ))  # fmt: skip
         return identity
