@@ -1,0 +1,139 @@
+"""A consignment on the whole rail: the carrier is paid by what the dock signs, by milestone;
+a withdrawal is a credit; what the carrier says alone moves nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from whole_rail import WholeRail
+
+from orchestrator.core.payment import Stage
+from orchestrator.core.reconcile.types import BreakKind
+from orchestrator.edges.store import evidence
+from scripts.demo import town
+from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+
+PRICE_CENTS = 100_000
+EURO = 1_000_000
+GOODS, UNTOUCHED = Consignment(1, units=100), Consignment(2, units=100)
+SHIPPER, CARRIER = town.FLEET_OPERATOR, town.CHARGE_COMPANY
+
+
+class Dispatch:
+    """One dock, one truck, one logger, and an agreement for each of two consignments."""
+
+    def __init__(self, rail: WholeRail, home: Path) -> None:
+        self.rail = rail
+        kinds = {"truck-1": Scanner, "logger-1": Logger, "dock-1": Terminal}
+        self.truck, self.logger, self.dock = (
+            kind(home / name, name, None) for name, kind in kinds.items()
+        )
+        for station in (self.truck, self.logger, self.dock):
+            self.run("device", "add", station.name, "--owner", SHIPPER.name,
+                     "--private-key", str(station.folder / "key.pem"))  # fmt: skip
+        self.now = int(time.time()) + 2  # after the enrolment, whatever the second of its block
+        self.agreements = {goods: self.agree(goods) for goods in (GOODS, UNTOUCHED)}
+
+    def agree(self, goods: Consignment) -> str:
+        terms = {
+            "consignment": goods.subject, "carrier": "truck-1", "sensor": "logger-1",
+            "price": "1000.00", "quantity": "100", "shares": "20/50/30",
+            "due": _iso(self.now + 3_600), "deadline": _iso(self.now + 86_400),
+            "late": "0.5/20", "celsius": "2..8", "breach": "10", "breach_max": "10",
+        }  # fmt: skip
+        said = [word for name, text in terms.items() for word in ("--term", f"{name}={text}")]
+        opened = self.run(
+            "agreement", "open", "--device", "dock-1", "--payer", SHIPPER.name, "--payee",
+            CARRIER.name, "--product", "proof_of_delivery", "--cap", "1000.00", "--window", "1",
+            *said,
+        )  # fmt: skip
+        paid = self.rail.stack.bank.pay(
+            town.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
+        )
+        assert paid["ok"], paid
+        return opened["agreement_id"]
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        (done,) = self.rail.commands([*arguments, "--json"])
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def send(self, *records: bytes) -> list[str]:
+        """The rail's answer to each record."""
+        body = [{"protocol": "epcis", "record": record.decode()} for record in records]
+        answer = self.rail.api("POST", "/v1/evidence", "operator", json={"records": body})
+        return [one["outcome"] for one in answer.json()["records"]]
+
+    def payments(self, goods: Consignment) -> list[Any]:
+        rows = [row for row in self.rail.all_payments()
+                if row.agreement_id == self.agreements[goods]]
+        return sorted(rows, key=lambda row: row.sequence)
+
+    def settled(self, goods: Consignment, count: int) -> list[int]:
+        """The amounts of the first `count` payments, once they are final."""
+        early = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
+
+        def done() -> bool:
+            rows = self.payments(goods)
+            return len(rows) >= count and not any(row.stage in early for row in rows)
+
+        self.rail.until(done, f"{count} payments of a consignment")
+        return [row.amount_micro for row in self.payments(goods)]
+
+
+@pytest.fixture(scope="module")
+def dispatch(own_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory):
+    made = Dispatch(own_rail, tmp_path_factory.mktemp("dispatch"))
+    yield made
+    for station in (made.truck, made.logger, made.dock):
+        station.close()
+
+
+def test_delivery__picked_up_delivered_accepted_and_partly_withdrawn__amounts_and_proof(
+    dispatch, tmp_path
+):
+    truck, logger, dock, now = dispatch.truck, dispatch.logger, dispatch.dock, dispatch.now
+    left = truck.pick_up(GOODS, now)
+    trip = logger.report(GOODS, now + 1, ["3.5", "6.25"])
+    assert dispatch.send(left, trip) == ["accepted"] * 2
+    assert dispatch.send(dock.confirm(GOODS, now, [left])) == ["accepted"]
+    parts = [dock.receive(GOODS, now + 2, 60, [trip]), dock.receive(GOODS, now + 3, 40)]
+    assert dispatch.send(*parts, dock.accept(GOODS, now + 4)) == ["accepted"] * 3
+    amounts = [200 * EURO, 300 * EURO, 200 * EURO, 300 * EURO]
+    assert dispatch.settled(GOODS, 4) == amounts
+    dispatch.rail.until(
+        lambda: {row.stage for row in dispatch.payments(GOODS)} == {Stage.RECONCILED},
+        "the milestones on a bank line",
+    )
+    assert dispatch.rail.reconciliation().breaks == ()
+    bundle = tmp_path / "bundle.json"
+    dispatch.run("audit", "export", dispatch.payments(GOODS)[1].payment_id, "-o", str(bundle))
+    assert dispatch.run("audit", "verify", str(bundle))["ok"]
+    assert dispatch.send(dock.withdraw(parts[1], now + 20)) == ["accepted"]
+    assert dispatch.settled(GOODS, 5) == [*amounts, -320 * EURO]  # 40 of 100: 50 % and 30 %
+    found = [one.kind for one in dispatch.rail.reconciliation().breaks]
+    assert found == [BreakKind.CREDIT_UNPAID]  # the money has left for the bank
+
+
+def test_carrier_only_release__everything_a_carrier_can_say__makes_no_payment(dispatch):
+    truck, dock, now = dispatch.truck, dispatch.dock, dispatch.now
+    forged = truck.seal(dock.receive(UNTOUCHED, now + 30).partition(b"\n")[2], 99, name="dock-1")
+    said = [truck.pick_up(UNTOUCHED, now), truck.claim_delivered(UNTOUCHED, now + 1),
+            truck.event(UNTOUCHED, "accepting", now + 2)]  # fmt: skip
+    assert dispatch.send(*said, forged) == ["accepted"] * 3 + ["signature_forged"]
+    stray = Consignment(3)
+    assert dispatch.send(truck.pick_up(stray, now)) == ["no_agreement"]
+    unknown = dock.confirm(UNTOUCHED, now + 31, [truck.pick_up(UNTOUCHED, now + 5)])
+    assert dispatch.send(unknown) == ["cited_event_unknown"]
+    with dispatch.rail.store.read() as session:
+        assert not evidence.agreements_with_unclaimed(session)
+    assert dispatch.payments(UNTOUCHED) == []
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
