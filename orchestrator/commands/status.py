@@ -34,7 +34,15 @@ def status(
 
 
 def _counted(here: home.Home) -> dict[str, Any]:
-    from orchestrator.edges.store import blocks, evidence, lookup, payments, tallies
+    from orchestrator.edges.store import (
+        agreements,
+        blocks,
+        evidence,
+        links,
+        lookup,
+        payments,
+        tallies,
+    )
     from orchestrator.edges.store import transfers as bank
 
     with here.store.read() as session:
@@ -54,12 +62,21 @@ def _counted(here: home.Home) -> dict[str, Any]:
                 for stage, (count, cents) in bank.count_payouts(session).items()
             },
             "holes": len(evidence.all_holes(session)),
+            "quarantined_devices": [
+                {"device": _name(agreements.device(session, device), device), "device_id": device,
+                 "reason": reason, "conflicts": count, "found_at": at}
+                for device, reason, count, at in links.quarantined(session)
+            ],
             "stopped_agreements": [
                 {"device": agreement.device, "agreement_id": agreement.agreement_id,
                  "payment_id": row.payment_id, "stage": row.stage, "reason": row.reason}
                 for row, agreement in payments.stopping(session)
             ],
         }  # fmt: skip
+
+
+def _name(known: Any, device_id: str) -> str:
+    return known.name if known else device_id
 
 
 def _asked(url: str | None, api_key: str | None) -> dict[str, Any]:
@@ -92,6 +109,12 @@ def _render(console: Any, told: dict[str, Any]) -> None:
     rows = [(stage, item["payouts"], decimal(int(item["amount"]), "EUR/2"))
             for stage, item in told["payouts"].items()]  # fmt: skip
     console.print(table("payouts", ("stage", ">count", ">amount"), rows))
+    for item in told["quarantined_devices"]:
+        console.print(plain(
+            f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} since "
+            f"{when(item['found_at'])}; `proofrail device show {item['device']}` tells its state",
+            "bold red",
+        ))  # fmt: skip
     for item in told["stopped_agreements"]:
         console.print(plain(
             f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "

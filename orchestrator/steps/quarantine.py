@@ -86,7 +86,7 @@ def _proofs(rail: Rail, found: list[links.Unreported]) -> list[_Due]:
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            rail.log.info("no proof is taken", event=conflict.event_id, reason=str(refusal))
+            rail.log.info("no proof is taken", of=conflict.event_id, reason=str(refusal))
             continue
         return [(rail.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+import sha3
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from signing_meter import Meter
 
 from device_adapters.keys import ORDERS, genuine, is_high_s, normalise_low_s, read_der
@@ -71,3 +74,18 @@ def test_genuine__key_off_its_curve_or_degenerate_signature__is_false_not_an_err
         forged = replace(signed, signature_der=encode_dss_signature(r, s))
         assert not genuine(forged, Meter().key)
     assert not genuine(replace(signed, signature_der=b""), Meter().key)
+
+
+def test_genuine__over_a_keccak_digest__as_eip_712_signs() -> None:
+    """The content is hashed with Keccak-256, and P-256 verified over that digest as it is."""
+    key, content = ec.generate_private_key(ec.SECP256R1()), b"\x19\x01" + bytes(64)
+    numbers = key.public_key().public_numbers()
+    public = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
+    digest = sha3.keccak_256(content).digest()
+    der = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    signed = Signed(content, der, Curve.SECP256R1, "keccak256")
+    assert genuine(signed, public)
+    assert not genuine(replace(signed, content=content + b"x"), public)
+    assert not genuine(replace(signed, digest="sha256"), public)
+    assert not genuine(replace(signed, content=digest), public)
+    assert not genuine(replace(signed, digest="keccak"), public)

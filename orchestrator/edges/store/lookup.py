@@ -10,9 +10,11 @@ from sqlmodel import Session, func, select
 from orchestrator.core.references import normalise
 from orchestrator.edges.store.tables import (
     Agreement,
+    Citation,
     Device,
     Event,
     Funding,
+    Name,
     Payment,
     Payout,
     Rejection,
@@ -47,6 +49,7 @@ _HEX = (
 _NAMES = (
     ("device", Device.name, Device.device_id),
     ("device", Agreement.device, Agreement.device_id),
+    ("event", Name.name, Name.event_id),
 )
 _REFERENCES = (
     ("payout", Payout.end_to_end_id, Payout.payout_id),
@@ -104,7 +107,8 @@ def _about(found: Found) -> Any:
         return Payment.agreement_id.in_(chosen)
     if found.kind in ("event", "evidence"):
         column = Event.event_id if found.kind == "event" else Event.evidence_hash
-        return Payment.payment_id.in_(select(Event.payment_id).where(column == found.id))
+        own = select(Event.payment_id).where(column == found.id)
+        return Payment.payment_id.in_(own.union(_citing(column == found.id)))
     if found.kind == "release":
         chosen = select(Payout.payout_id).where(Payout.tx_hash == found.id)
         return Payment.payout_id.in_(chosen)
@@ -114,6 +118,17 @@ def _about(found: Found) -> Any:
         "payout": Payment.payout_id,
     }[found.kind]  # fmt: skip
     return column == found.id
+
+
+def _citing(condition: Any) -> Any:
+    """The payments of the events that cite an event."""
+    citing = Event.__table__.alias("citing")
+    return (
+        select(citing.c.payment_id)
+        .join(Citation, Citation.event_id == citing.c.event_id)
+        .join(Event, Event.event_id == Citation.cited_event_id)
+        .where(condition)
+    )
 
 
 def payments_of(session: Session, found: Found, limit: int) -> list[tuple[Payment, Agreement]]:
