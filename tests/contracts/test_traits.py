@@ -34,6 +34,12 @@ def row(stage, agreement, sequence, first, last, amount=EURO, payee=NOBODY):
                        facts=plain_facts(amount, payee))
 
 
+def told(done):
+    """(device, limit, late) of the quote that the product heard."""
+    (log,) = [log for log in done.receipt.events if log.event_name == "Told"]
+    return bytes(log.device), log.limit, log.late
+
+
 def open_refusal(stage, **changes):
     mandate = stage.mandate(**changes)
     signature = stage.consent(mandate)
@@ -41,12 +47,16 @@ def open_refusal(stage, **changes):
 
 
 def test_quote__of_every_claim__names_the_agreement_s_device_and_its_room(stage, product):
-    plain = product(0)
-    (mine,) = stage.agreements(1, product=plain.address, cap=3 * EURO)
-    stage.settle(row(stage, mine, 1, 11, 11), product=plain)
-    device = stage.rail.agreementTerms(mine)[2]
-    assert bytes(plain.openedFor(mine)) == bytes(device)
-    assert tuple(plain.told(mine)) == (device, 3 * EURO, False)
+    plain, device = product(0), b"\x0d" * 32
+    stage.enrol(device, stage.key.p256(89))
+    mandate = stage.mandate(product=plain.address, device=device, cap=3 * EURO)
+    receipt = stage.rail.open(mandate.as_tuple(), stage.consent(mandate), sender=stage.payer)
+    (opened,) = [log for log in receipt.events if log.event_name == "Opened"]
+    mine = mandate.agreement_id()
+    assert (bytes(opened.agreement), bytes(opened.device)) == (mine, device)
+    stage.mint(9 * EURO, mine)
+    done = stage.settle(row(stage, mine, 1, 11, 11), product=plain)
+    assert told(done) == (device, 3 * EURO, False)
 
 
 def test_late__product_without_the_trait__refuses_counters_replayed(stage, product):
@@ -65,7 +75,7 @@ def test_late__with_the_trait__is_told_and_never_moves_the_last_counter_back(sta
     for sequence, (first, last) in enumerate([(20, 29), (12, 13), (29, 40), (30, 50)], start=1):
         done = stage.settle(row(stage, mine, sequence, first, last), product=plain)
         assert done.named == ["None"]
-        seen.append((plain.told(mine)[2], stage.rail.agreementState(mine)[1]))
+        seen.append((told(done)[2], stage.rail.agreementState(mine)[1]))
     assert seen == [(False, 29), (True, 29), (True, 40), (True, 50)]
 
 

@@ -78,18 +78,13 @@ contract RogueProduct is IProduct {
     }
 }
 
-/// A product whose facts are its answer, abi.encode(int48 amount, address payee); it keeps what the
+/// A product whose facts are its answer, abi.encode(int48 amount, address payee); it tells what the
 /// rail told it.
 contract PlainProduct is IProduct {
-    struct Told {
-        bytes32 device;
-        uint48 limit;
-        bool late;
-    }
-
     uint8 public immutable traits;
-    mapping(bytes32 agreement => bytes32 device) public openedFor;
-    mapping(bytes32 agreement => Told) public told;
+
+    event Opened(bytes32 indexed agreement, bytes32 device);
+    event Told(bytes32 indexed agreement, bytes32 device, uint48 limit, bool late);
 
     constructor(address, address, uint8 traits_) {
         traits = traits_;
@@ -104,7 +99,7 @@ contract PlainProduct is IProduct {
     }
 
     function open(bytes32 agreement, bytes32 device, bytes calldata) external {
-        openedFor[agreement] = device;
+        emit Opened(agreement, device);
     }
 
     function price(Quote[] calldata quotes) external returns (Price[] memory prices) {
@@ -114,7 +109,7 @@ contract PlainProduct is IProduct {
             (int48 amount, address payee) = abi.decode(quote.facts, (int48, address));
             bool over = amount > int256(uint256(quote.limit));
             prices[i] = over ? Price(0, 1, address(0)) : Price(amount, 0, payee);
-            told[quote.agreement] = Told(quote.device, quote.limit, quote.late);
+            emit Told(quote.agreement, quote.device, quote.limit, quote.late);
         }
     }
 }
