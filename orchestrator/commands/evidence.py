@@ -104,7 +104,7 @@ def _transaction(console: Any, told: dict[str, Any]) -> None:
 @app.command()
 def send(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Records: lines, or RS-framed.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Lines, or RS-framed.")],
     device: Annotated[
         str, typer.Option(help="Take only records of this device; default: any.")
     ] = "",
