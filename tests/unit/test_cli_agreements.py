@@ -148,6 +148,21 @@ def test_refund__before_and_after_the_end__goes_to_the_payer_once(home):
     assert home.sent() == sent
 
 
+def test_refund__somebody_else_asked_first__sends_nothing(home):
+    home.add("agree-9")
+    identity = home.told(*opening("agree-9", "--days", "20"))["agreement_id"]
+    fund(home, identity, 7)
+    home.chain.later(21 * 86_400)
+    stranger = home.chain.sender(home.store, 20)
+    call = Call("PaymentRail", "reclaim", (bytes.fromhex(identity[2:]),))
+    send_and_wait(stranger, [Errand("stranger", identity, call)], 0, lambda: None)
+    with home.store.write() as session:
+        agreements.get(session, identity).expiry = int(time.time()) - 1
+    sent = home.sent()
+    assert home.told("agreement", "refund", identity)["amount"]["amount"] == "0"
+    assert home.sent() == sent
+
+
 def fund(home: OperatorsHome, identity: str, amount: int) -> None:
     """Mints into the escrow, as the gateway does for a booked credit."""
     gateway = home.chain.sender(home.store, 3)

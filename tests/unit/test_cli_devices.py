@@ -94,7 +94,7 @@ def test_add__endorsement_that_does_not_hold__is_refused_by_name(home, tmp_path,
 def test_endorse__device_key__is_a_chain_that_add_takes(home, tmp_path):
     device, file = home.device("cli-6"), tmp_path / "cli-6.pem"
     point = f"04{device.public.x:064x}{device.public.y:064x}"
-    told = home.told("device", "endorse", "cli-6", "--key", point, "--days", 7, "-o", file)
+    told = home.told("device", "endorse", "cli-6", "--key", point, "--days", 700, "-o", file)
     assert file.read_text() == told["chain"]
     added = home.add("cli-6", "--endorsement", file)
     assert (added["endorsement"], added["expires_at"]) == (told["sha256"], told["expires_at"])

@@ -25,7 +25,7 @@ SOUND = check(pem(DEVICE, MAKER), [ROOT.certificate], "cp-1", DEVICE.device_key,
                          F.MALFORMED),
     (b"\xff" * 40, F.MALFORMED), (b" " * (MAX_CHAIN_BYTES + 1), F.TOO_LONG),
     (pem(*[ROOT] * 9), F.TOO_LONG),
-])  # fmt: skip
+], ids=["nothing", "no base64", "no text", "64 KiB", "nine"])  # fmt: skip
 def test_read__no_chain__is_refused(chain, wanted):
     with pytest.raises(Rejected) as refused:
         check(chain, [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)
