@@ -173,7 +173,8 @@ class Rail:
         status, _, x, y = decode(["uint8", "uint8", "bytes32", "bytes32"], answer)
         return status, x, y
 
-    def deal(self, device: Device, salt: int) -> Deal:
+    def deal(self, device: Device, salt: int, **changes: Any) -> Deal:
+        """An agreement about a meter; changes: other fields of its mandate."""
         terms = energy.encode_terms(energy.EnergyTerms(PRICE, 22_000, True, 0))
         mandate = {
             "payer": address_of(PAYER).lower(),
@@ -188,6 +189,7 @@ class Rail:
             "requiredDomain": 2,
             "salt": "0x" + salt.to_bytes(32, "big").hex(),
             "terms": "0x" + terms.hex(),
+            **changes,
         }
         names = [keccak(b"proofrail"), keccak(b"1"), 31337, self.rail]
         domain_type = (
@@ -226,16 +228,17 @@ class Rail:
         self.mine()
         return redeemed
 
-    def settle(self, claims: list[Claim], signers: list[bytes]) -> str:
+    def settle(self, claims: list[Claim], signers: list[bytes], product: str = "") -> str:
         claims = sorted(claims, key=lambda claim: claim.agreement)
-        batch = Batch(self.rail, self.product, tuple(claims))
+        product = product or self.product
+        batch = Batch(self.rail, product, tuple(claims))
         digest = batch_digest(batch, 31337, self.committee)
         told = [
             (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
             for c in claims
         ]
         kinds = "(address,(bytes32,uint32,uint40,uint40,bytes32,bytes)[])"
-        values = [(self.product, told), [sign(digest, key) for key in signers]]
+        values = [(product, told), [sign(digest, key) for key in signers]]
         return self.send(self.rail, f"settle({kinds},bytes[])", values)
 
     def settled_at(self, tx: str) -> int:
