@@ -261,3 +261,29 @@ def test_decode_facts__a_word_beyond_its_type__is_rejected(word, value):
     raw[32 * word : 32 * word + 32] = value.to_bytes(32, "big")
     with pytest.raises(Rejected):
         product.decode_facts(bytes(raw))
+
+
+@pytest.mark.parametrize("status", ["S", "X"])
+def test_admit__an_estimate_or_a_new_meter_in_a_session__is_not_billable(status):
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    refusal = product.admit(raw, None, event(1, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY, status)))
+    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+
+
+def test_derive__a_late_session_where_every_step_is_charged__is_too_late():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    late = event(2, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY))
+    with pytest.raises(Rejected) as refused:
+        product.derive(raw, None, [late], {}, True)
+    assert refused.value.reason is Doubt.TOO_LATE
+
+
+@pytest.mark.parametrize("continuous", [True, False])
+def test_complete__a_register_that_goes_round_twice__is_claimed_in_parts(continuous):
+    """The contract sees where a claim begins and ends, and counts one round at most."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, continuous, 0, 1_000))
+    registers = (0, 700, 400, 100, 50)
+    events = [event(n, ("", r, SOME_DAY + n)) for n, r in enumerate(registers, start=1)]
+    claims, dropped, _ = _settled(raw, events)
+    assert not dropped and len(claims) > 1
+    assert sum(claim.facts.energy for claim in claims) == 700 * 3 + 950
