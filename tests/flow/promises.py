@@ -102,7 +102,7 @@ def assert_books_agree(rail: WholeRail) -> None:
     for (account, asset), amount in held.items():
         if asset == ledger.TEUR:
             sums[account.split(":")[0]] -= amount
-    names = ("escrow", "pending", "withdrawable", "frozen", "redeemed")
+    names = ("escrow", "pending", "withdrawable", "frozen", "redeemed", "owed")
     chain = dict(zip(names, view(rail, final, "PaymentRail", "totals"), strict=True))
     for name in names[:4]:
         assert sums[name] == chain[name], name
