@@ -68,6 +68,7 @@ class Endorsement:
     sha256: of the device certificate's DER; it stands in the registry. expires_at: Unix seconds of
     its notAfter, 0 for never. issuer, root: names as RFC 4514 writes them. path: DER, the device's
     certificate first, the trusted root last.
+    Warning: a certificate has a twin (its ECDSA signature has one) with another hash.
     """
 
     device: str
@@ -135,6 +136,9 @@ def _touch(one: Certificate) -> None:
          one.signature_hash_algorithm, one.public_key())  # fmt: skip
     if one.version is not x509.Version.v3 or not list(one.issuer) or one.serial_number <= 0:
         raise ValueError("a certificate without version 3, an issuer or a positive serial number")
+    if not one.public_bytes(Encoding.DER).endswith(b"\0" + one.signature):
+        # nothing signs the count of unused bits before a signature: it must say none (RFC 3279, 2.2)
+        raise ValueError("a certificate's signature is not a whole number of bytes")
 
 
 def _require_sound(one: Certificate, position: int, now: int) -> None:

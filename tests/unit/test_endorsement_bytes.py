@@ -32,6 +32,19 @@ def test_read__no_chain__is_refused(chain, wanted):
     assert refused.value.reason is wanted
 
 
+def test_read__unsigned_count_of_unused_bits__cannot_make_another_certificate_of_the_same():
+    """Only where the signature's last bit is zero does DER let one bit count as unused."""
+    issued = (MAKER.issue(name("cp-1")) for _ in range(100))
+    leaf = next(one for one in issued if one.certificate.signature[-1] % 2 == 0)
+    der, size = leaf.certificate.public_bytes(Encoding.DER), len(leaf.certificate.signature)
+    other = der[: -size - 1] + b"\x01" + der[-size:]
+    chain = armoured(other) + pem(MAKER)
+    with pytest.raises(Rejected, match="whole number of bytes"):
+        check(chain, [ROOT.certificate], "cp-1", leaf.device_key, NOW)
+    chain = armoured(der) + pem(MAKER)
+    assert check(chain, [ROOT.certificate], "cp-1", leaf.device_key, NOW)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, len(pem(DEVICE, MAKER, ROOT)) - 1), st.integers(1, 255))
 def test_check__any_byte_flipped__is_refused_or_the_same(position, flip):
