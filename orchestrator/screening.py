@@ -38,7 +38,9 @@ class Screening:
 
     def __init__(self, session: Session, events: Sequence[Event]) -> None:
         cited = {name for event in events for name in event.cites}
-        self._bearers = links.bearers(session, sorted(cited)) if cited else {}
+        self._bearers: dict[tuple[str, str], list[links.Bearer]] = (
+            links.bearers(session, sorted(cited)) if cited else {}
+        )
         self._sightings = _sightings(session, events)
         self.names: list[dict[str, Any]] = []
         self.citations: list[dict[str, Any]] = []
@@ -53,7 +55,7 @@ class Screening:
 
     def _uncited(self, event: Event) -> Verdict | None:
         subject = hexed(event.subject_id)
-        unknown = [name for name in event.cites if (name, subject) not in self._bearers]
+        unknown = [name for name in event.cites if not self._bearers.get((name, subject))]
         if not unknown:
             return None
         detail = f"nothing known about this subject bears {unknown[0][:120]}: send it first"
@@ -74,16 +76,25 @@ class Screening:
 
     def _take(self, event: Event) -> None:
         identity, subject = hexed(event.event_id), hexed(event.subject_id)
+        cited = self._cited(event, subject)
+        self.citations += [
+            {"event_id": identity, "position": n, "name": name, "cited_event_id": cited[name]}
+            for n, name in enumerate(event.cites)
+        ]
         for name in event.names:
-            self._bearers.setdefault((name, subject), identity)
+            bearer = hexed(event.device_id), event.counter, identity
+            self._bearers.setdefault((name, subject), []).append(bearer)
             self.names.append({"name": name, "event_id": identity, "subject_id": subject})
-        for position, name in enumerate(event.cites):
-            self.citations.append({
-                "event_id": identity, "position": position, "name": name,
-                "cited_event_id": self._bearers[name, subject],
-            })  # fmt: skip
         if (mine := sighting(event)) is not None:
             _note(self._sightings, event.device_id, mine, identity)
+
+    def _cited(self, event: Event, subject: str) -> dict[str, str]:
+        """Each cited id's event: the one that was here first, so that a copy displaces nothing;
+        among those so chosen as `oracles.citations.resolve` does, so that everyone else who is
+        given them comes to the same."""
+        known = {name: self._bearers[name, subject] for name in event.cites}
+        chosen = {bearers[0] for bearers in known.values()}
+        return {name: min(chosen.intersection(bearers))[2] for name, bearers in known.items()}
 
 
 def place_columns(event: Event) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
@@ -9,6 +10,7 @@ from small_dock import GOODS, OTHER_GOODS, SmallDock, T, event
 
 from device_adapters.keys import ORDERS
 from device_adapters.types import Curve, device_id
+from oracles.citations import resolve
 from oracles.types import Doubt
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.reader import DeviceHistory
@@ -129,12 +131,34 @@ def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock
     copy = dock.van.seal(left.partition(b"\n")[2], 1)
     assert event(copy).names == event(left).names
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
-    assert dock.take(left, copy, got, dock.van.seal(left.partition(b"\n")[2], 2)) == [
-        "accepted"
-    ] * 4  # fmt: skip
+    later = dock.van.seal(left.partition(b"\n")[2], 2)
+    assert [dock.take(record) for record in (left, copy, got, later)] == [["accepted"]] * 4
     assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
     [(facts,)] = dock.rows("SELECT facts FROM payment")
     assert product.decode_facts(bytes.fromhex(facts[2:])).picked_up_at == T - 900
+
+
+def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those_chosen(dock):
+    """The auditor is given what was chosen, and has to come to the same evidence."""
+    dock.agree()
+    lefts = [dock.truck.pick_up(GOODS, T - n) for n in (900, 800)]
+    both = _joined(dock.van, *lefts)
+    got = dock.dock.receive(GOODS, T, 60, seen=lefts)
+    assert dock.take(lefts[1], both, lefts[0], got) == ["accepted"] * 4
+    run, chosen = [event(got)], dock.rows("SELECT cited_event_id FROM citation ORDER BY position")
+    stored = {"0x" + e.event_id.hex(): e for e in map(event, (*lefts, both))}
+    told = resolve(run, [stored[one] for (one,) in chosen])
+    assert [told[name].event_id for name in run[0].cites] == [
+        stored[one].event_id for (one,) in chosen
+    ]
+
+
+def _joined(station, *records: bytes) -> bytes:
+    """One record of another device that repeats the events of several."""
+    documents = [json.loads(record.partition(b"\n")[2]) for record in records]
+    whole = documents[0]
+    whole["epcisBody"]["eventList"] = [d["epcisBody"]["eventList"][0] for d in documents]
+    return station.seal(json.dumps(whole).encode(), 1)
 
 
 def test_attack__high_s_twin_of_a_used_signature__is_the_same_event_and_pays_nothing(dock):

@@ -18,17 +18,23 @@ _CHUNK = 500
 _citing = Event.__table__.alias("citing")
 
 
-def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], str]:
-    """{(name, subject id): the event that bore it first} of those of these names that are known."""
-    found: dict[tuple[str, str], str] = {}
+# (device id, counter, event id) of an event that bears a name
+Bearer = tuple[str, int, str]
+
+
+def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], list[Bearer]]:
+    """{(name, subject id): the events that bear it, the one that was here first foremost} of those
+    of these names that are known."""
+    found: dict[tuple[str, str], list[Bearer]] = {}
     for start in range(0, len(names), _CHUNK):
         rows = session.exec(
-            select(Name.name, Name.subject_id, Name.event_id)
+            select(Name.name, Name.subject_id, Event.device_id, Event.counter, Name.event_id)
+            .join(Event, Event.event_id == Name.event_id)
             .where(Name.name.in_(names[start : start + _CHUNK]))
             .order_by(literal_column("name.rowid"))
         )
-        for name, subject, event in rows:
-            found.setdefault((name, subject), event)
+        for name, subject, *bearer in rows:
+            found.setdefault((name, subject), []).append(tuple(bearer))
     return found
 
 
