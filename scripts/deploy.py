@@ -9,17 +9,14 @@ from pathlib import Path
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.compiler import build
-from orchestrator.edges.chain.deployment import (
-    Deployment,
-    DeploymentPlan,
-    deploy,
-    products_under,
-)
+from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.plan import DeploymentPlan, products_under
 from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".build" / "contracts"
 DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
+_NAMED_ROLES = ("guardian", "gateway", "registrar", "warden")
 DEVELOPMENT_WARDEN = 30  # behind the accounts that the demo's parties use
 
 
@@ -59,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _from_arguments(argv: Sequence[str]) -> Deployment:
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    missing = [f"--{role}" for role in _NAMED_ROLES if getattr(options, role) is None]
+    if options.keys and missing:
+        parser.error(f"with --keys every role has an address: {', '.join(missing)} is missing")
     plan = _plan(options) if options.keys else development_plan()
     return deploy(options.rpc, build(ROOT, CACHE), plan, options.journal, _say)
 

@@ -14,6 +14,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from web3 import Web3
 
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.errors import Halt, Retry
@@ -136,6 +137,26 @@ def test_deploy_command__twice__exits_0_and_names_the_contracts(chain, journal, 
     assert main(options) == main(options) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in [*STEPS[:4], *PRODUCTS])
+
+
+def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_path, capsys):
+    options = ["--rpc", "http://127.0.0.1:1", "--journal", str(tmp_path / "j"), "--keys",
+               str(tmp_path)]
+    for role in ("guardian", "gateway", "registrar"):
+        options += [f"--{role}", "0x" + "1" * 40]
+    with pytest.raises(SystemExit):
+        main(options)
+    assert "--warden is missing" in capsys.readouterr().err
+
+
+def test_deploy__warden__is_the_registry_s_and_no_other_role(chain, artifacts, journal):
+    plan = development_plan()
+    found = deploy(chain.url, artifacts, plan, journal)
+    asked = chain.rpc("eth_call", {"to": found.addresses["DeviceRegistry"],
+                                   "data": Web3.to_hex(Web3.keccak(text="warden()")[:4])}, "latest")
+    assert Web3.to_checksum_address("0x" + asked[-40:]) == plan.warden
+    assert plan.addresses().count(plan.warden) == 1
+    assert set(PRODUCTS) < set(found.addresses)
 
 
 def test_testnet__stopped_or_killed__is_gone(chain):

@@ -21,42 +21,13 @@ from orchestrator.edges.chain.keystore import (
     development_account,
     write_private,
 )
+from orchestrator.edges.chain.plan import DeploymentPlan
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
 TIP_WEI = 10**9
 RECEIPT_SECONDS = 120.0
 _PUBLIC_KEYS = 40  # of the development mnemonic; as many as our own chains give ether to
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentPlan:
-    """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
-
-    guardian, gateway, registrar, warden: addresses. members: (oracle address, trust domain 1 to
-    255). products: names of contracts, each created with (rail, registry); see `products_under`.
-    """
-
-    deployer: LocalAccount
-    steward: LocalAccount
-    guardian: str
-    gateway: str
-    registrar: str
-    warden: str
-    members: tuple[tuple[str, int], ...]
-    products: tuple[str, ...]
-    min_domains: int = 2
-
-    def addresses(self) -> list[str]:
-        """Every address that gets a role or pays."""
-        signers = [self.deployer.address, self.steward.address]
-        others = [self.guardian, self.gateway, self.registrar, self.warden]
-        return signers + others + [member for member, _ in self.members]
-
-
-def products_under(root: Path) -> tuple[str, ...]:
-    """The payment products of the project at `root`: each file in contracts/products/ is one."""
-    return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,38 @@
+"""Who gets which role in a deployment, and which products there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eth_account.signers.local import LocalAccount
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
+
+    guardian, gateway, registrar, warden: addresses. members: (oracle address, trust domain 1 to
+    255). products: names of contracts, each created with (rail, registry); see `products_under`.
+    """
+
+    deployer: LocalAccount
+    steward: LocalAccount
+    guardian: str
+    gateway: str
+    registrar: str
+    warden: str
+    members: tuple[tuple[str, int], ...]
+    products: tuple[str, ...]
+    min_domains: int = 2
+
+    def addresses(self) -> list[str]:
+        """Every address that gets a role or pays."""
+        signers = [self.deployer.address, self.steward.address]
+        others = [self.guardian, self.gateway, self.registrar, self.warden]
+        return signers + others + [member for member, _ in self.members]
+
+
+def products_under(root: Path) -> tuple[str, ...]:
+    """The payment products of the project at `root`: each file in contracts/products/ is one."""
+    return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))
