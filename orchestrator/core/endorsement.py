@@ -137,7 +137,7 @@ def _touch(one: Certificate) -> None:
     if one.version is not x509.Version.v3 or not list(one.issuer) or one.serial_number <= 0:
         raise ValueError("a certificate without version 3, an issuer or a positive serial number")
     if not one.public_bytes(Encoding.DER).endswith(b"\0" + one.signature):
-        # nothing signs the count of unused bits before a signature: it must say none (RFC 3279, 2.2)
+        # nothing signs the count of unused bits before a signature: it says none (RFC 3279, 2.2)
         raise ValueError("a certificate's signature is not a whole number of bytes")
 
 
