@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +46,8 @@ class Rail:
     now: Callable[[], int]  # Unix seconds
     log: Any
     warden: Sender  # may suspend devices and dispute for them, nothing else
+    # product name -> the most claims that fit one settlement, where that was found out
+    fits: dict[str, int] = field(default_factory=dict)
 
     @property
     def senders(self) -> tuple[Sender, ...]:

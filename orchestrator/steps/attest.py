@@ -48,9 +48,16 @@ def attest(rail: Rail) -> int:
         due = payments.due(session, Effect.ATTEST, now, rail.settings.batch_claims)
     products = sorted({agreement.product for _, agreement in due})
     return sum(
-        _attest(rail, product, [item for item in due if item[1].product == product])
+        _attest(rail, product, rows)
         for product in products
-    )
+        for rows in _fitting([item for item in due if item[1].product == product],
+                             rail.fits.get(product, len(due)))
+    )  # fmt: skip
+
+
+def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
+    """As many batches as it takes for each to fit one settlement."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _attest(rail: Rail, product: str, rows: list[_Row]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from orchestrator.core.payment import Effect, Fact, Stage
-from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call
 from orchestrator.edges.store import payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
@@ -41,7 +41,11 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
         quote = None if known else rail.sender.quote(settle_call(batch, signatures))
     except Retry as delay:
         rail.log.warning("settlement waits", batch=digest, reason=str(delay))
-        if any(name in str(delay) for name in _STALE):
+        if TOO_MUCH_GAS in str(delay) and len(batch) > 1:
+            # signatures are over the whole batch, so each half is signed anew
+            rail.fits[batch[0][1].product] = len(batch) // 2
+            _attest_anew(rail, [row for row, _ in batch], str(delay), now, wait_s=0)
+        elif any(name in str(delay) for name in _STALE):
             _attest_anew(rail, [row for row, _ in batch], str(delay), now)
         else:
             with rail.store.write() as session:
@@ -57,10 +61,12 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
     return 1
 
 
-def _attest_anew(rail: Rail, rows: list[payments.Payment], why: str, now: int) -> None:
+def _attest_anew(
+    rail: Rail, rows: list[payments.Payment], why: str, now: int, wait_s: int = _ANEW_S
+) -> None:
     learned = [
         payments.Learned(
-            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + _ANEW_S
+            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + wait_s
         )
         for row in rows if row.stage == Stage.ATTESTED
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from open_rail import open_rail
 from small_rail import has_anvil
 
 from orchestrator.core import ledger
+from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import agreements, blocks, books, payments, sends, transfers
 from orchestrator.errors import Retry
@@ -160,3 +161,17 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
 def _signers(rail, name: str) -> list:
     with rail.store.read() as session:
         return payments.attestations_of(session, rail.payment(name).batch_digest)
+
+
+def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail, monkeypatch):
+    names = [f"many-{number}" for number in range(4)]
+    for name in names:
+        rail.join(name, 5_000)
+    for name in names:
+        rail.charge(name, "2")
+    monkeypatch.setattr(client, "GAS_LIMIT", 260_000)
+    for _ in range(20):
+        rail.work(1)
+    sent = {rail.payment(name).settlement_tx for name in names}
+    assert None not in sent and len(sent) > 1
+    assert rail.rail.fits["metered_energy"] < len(names)

@@ -21,6 +21,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825
+TOO_MUCH_GAS = "needs more gas than one transaction may use"
 TIP_WEI = 1_000_000_000
 # answers of nodes that may speak of this very transaction: its outcome is open
 _KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
@@ -208,16 +209,21 @@ class Chain:
     def quote(self, sender: str, call: Call) -> Quote:
         """Encodes a call and asks what it costs now, before any nonce is spent on it.
 
-        Raises Retry with the contract's own error name if the call would revert; sends nothing.
+        Raises Retry with the contract's own error name if the call would revert, and with
+        TOO_MUCH_GAS where no transaction can hold it; sends nothing.
         """
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args))
-        request = {"from": sender, "to": contract.address, "data": data}
+        request = {
+            "from": sender, "to": contract.address, "data": data, "gas": hex(GAS_LIMIT),
+        }  # fmt: skip
         estimate, *others = self._post([
             ("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False]),
             ("eth_getTransactionCount", [sender, "latest"]),
         ])  # fmt: skip
         if (refusal := _refusal(estimate)) is not None:
+            if "exceeds allowance" in refusal:
+                raise Retry(f"{call.contract}.{call.function} {TOO_MUCH_GAS}")
             error = estimate.get("error")
             named = self._error_of(error.get("data")) if isinstance(error, dict) else None
             raise Retry(f"{call.contract}.{call.function} would revert: {named or refusal}")
