@@ -42,7 +42,6 @@ __all__ = [
     "VoucherFacts",
     "VoucherTerms",
     "admit",
-    "batch_claims",
     "card_of",
     "case_event",
     "complete",
@@ -75,15 +74,6 @@ REFUSALS = {  # as WearableVoucher.refusalName has them
 _STRUCT = (
     "payee", "total", "counter", "taps", "merchant_class", "cap", "signed_at", "expiry",
 )  # fmt: skip
-
-
-def batch_claims(precompile: bool) -> int:
-    """How many vouchers fit one settlement of 16,777,216 gas (EIP-7825), merchants all different.
-
-    precompile: whether the chain has EIP-7951; the fallback in Solidity costs some 350,000 gas.
-    Measured by tests/contracts/test_voucher_gas.py.
-    """
-    return 100 if precompile else 32
 
 
 def subject(terms: bytes) -> bytes:
