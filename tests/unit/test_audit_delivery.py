@@ -7,6 +7,7 @@ from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from audit_changes import changed, changes, failing_stage, leaves, stage_of
@@ -98,6 +99,16 @@ def test_supporting__in_another_order__is_named(bundle):
     assert failure(bundle)[0] is Stage.EVIDENCE  # the devices stand in the order of the records
     bundle["devices"][1:] = reversed(bundle["devices"][1:])
     assert failure(bundle)[0] is Stage.EVENTS
+
+
+def test_record__about_another_consignment_than_agreed__is_no_claim_of_it(bundle):
+    """Were the oracles to sign it all the same, the auditor would see it."""
+    rules = products()["proof_of_delivery"]
+    other = Mock(wraps=rules, GAPLESS=rules.GAPLESS, LATE=rules.LATE)
+    other.subject = lambda terms: b"\7" * 32
+    failed = verify(bundle, {"proof_of_delivery": other}).failed
+    assert failed.stage is Stage.CLAIM
+    assert "not about what was agreed" in failed.detail
 
 
 def test_carrier_only__its_record_in_place_of_the_recipient_s__is_not_evidence(bundle):

@@ -11,6 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import (
     agreements,
     blocks,
@@ -74,6 +75,12 @@ def disputes(rail: OpenRail, payment: str) -> int:
         return len(blocks.logs_about(session, ("PaymentDisputed",), payment))
 
 
+def forgetful(sender: Sender, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the node says that the call would succeed, whatever was sent to it."""
+    kept = sender.quote(call)
+    monkeypatch.setattr(sender, "quote", lambda _: kept)
+
+
 def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(rail):
     for name in ("stolen", "honest"):
         rail.join(name, 5_000)
@@ -115,18 +122,20 @@ def test_compromise__after_the_record_was_made__leaves_its_payment_alone(rail):
     assert disputes(rail, rail.payment("later").payment_id) == 0
 
 
-def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rail):
+def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rail, monkeypatch):
     rail.join("asked", 5_000)
     paid(rail, "asked")
     since, device = observed(rail, "asked"), "0x" + device_id("asked").hex()
     rail.send(REGISTRAR, Call("DeviceRegistry", "declareCompromised", (device, since)))
     with rail.store.write() as session:
         agreements.device(session, device).compromised_since = since
-    assert dispute_compromised(rail.rail) == 1
-    assert dispute_compromised(rail.rail) == 0
     payment = rail.payment("asked").payment_id
     with rail.store.read() as session:
         [errand] = dispute_errands(session, rail.chain, device, since, rail.clock)
+    forgetful(rail.rail.warden, errand.call, monkeypatch)
+    assert dispute_compromised(rail.rail) == 1
+    assert dispute_compromised(rail.rail) == 0
+    with rail.store.read() as session:
         assert sends.by_ref(session, errand.purpose, errand.ref) is not None
     rail.work(3)
     assert (rail.payment("asked").stage, disputes(rail, payment)) == ("disputed", 1)
@@ -194,6 +203,19 @@ def test_refund__of_money_that_a_dispute_put_back_after_the_end__follows_it(rail
     assert (escrow(rail, "twice"), reclaims(rail, "twice")) == (0, 2)
     assert stage(rail, "twice") == "closed"
     assert risks(rail, "twice", since) == {row.payment_id: Remedy.REFUNDED}, device
+
+
+def test_refund__asked_for_again_before_it_is_in_a_block__is_sent_once(rail, monkeypatch):
+    rail.join("impatient", 5_000)
+    rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["impatient"],)))
+    rail.work(1)
+    rail.mine(90)
+    call = Call("PaymentRail", "reclaim", (rail.agreements["impatient"],))
+    with monkeypatch.context() as patched:
+        forgetful(rail.rail.sender, call, patched)
+        assert [refund(rail.rail) for _ in range(3)] == [1, 0, 0]
+    rail.work(4)
+    assert (escrow(rail, "impatient"), reclaims(rail, "impatient")) == (0, 1)
 
 
 def test_refund__called_by_a_stranger_first__is_booked_and_not_asked_for_again(rail):
