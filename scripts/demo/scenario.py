@@ -1,19 +1,26 @@
-"""What happens in the demonstration: good days, a real fleet's faults, bad oracles, the bank."""
+"""What happens in the demonstration: three products day by day, a real fleet's faults, the bank."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, transfers
+from scripts.demo import incidents
 from scripts.demo.checklist import bar
+from scripts.demo.deliveries import Deliveries
+from scripts.demo.incidents import Incidents
+from scripts.demo.wearables import Wearables
 from scripts.devices.faults import Fault, commit
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 
-_ENDED = (Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)
+_ENDED = (
+    Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED, Stage.DISPUTED,
+)  # fmt: skip
 PATIENCE_S = 90
 
 # fault -> (what it is in words, the reason it must be answered with)
@@ -31,33 +38,51 @@ EXPECTED: dict[Fault, tuple[str, str]] = {
 
 @dataclass
 class Run:
-    """One demonstration under way. `faults`: fault -> the records sent for it."""
+    """One demonstration under way.
+
+    enrolled: the metering devices that measure every day. faults: fault -> the records sent for it.
+    """
 
     stack: Stack
     fleet: Fleet
     enrolled: list[str]
+    deliveries: Deliveries
+    wearables: Wearables
+    incidents: Incidents
     faults: dict[Fault, list[bytes]] = field(default_factory=dict)
+    _clerk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _errands: list[Future[None]] = field(default_factory=list)
 
-    def day(self, records: int, title: str) -> None:
-        """Every enrolled device measures and publishes; the day ends when all have receipts."""
-        made = [self.fleet[name].make_records(records) for name in self.enrolled]
-        total = sum(map(len, made))
+    def beside(self, act: Callable[[], None]) -> None:
+        """Starts what an office does on chain while everything else goes on; the next wait for
+        settlements or funding waits for it too."""
+        self._errands.append(self._clerk.submit(act))
+
+    def day(self, number: int, records: int, title: str) -> None:
+        """Every device measures and publishes, carriers and docks scan, wearables pay; the day
+        ends when all have receipts."""
+        names = [*self.enrolled, *(incidents.NAMES if number == 1 else ())]
+        made = [(self.fleet[name], self.fleet[name].make_records(records)) for name in names]
+        for device, batch in made:
+            device.publish(batch)
+        self.deliveries.morning(number)
+        total = self._owed()
         with bar(title, total) as reached:
-            for name, batch in zip(self.enrolled, made, strict=True):
-                self.fleet[name].publish(batch)
-            self.until(
-                lambda: self._collect() == 0, "receipts",
-                lambda: reached(total - self._owed()),
-            )
+            tick = lambda: reached(total - self._owed())  # noqa: E731
+            self.until(lambda: self._collect() == 0, "receipts", tick)
+            self.deliveries.evening(number)  # cites what was taken in the morning
+            self.wearables.evening(number)
+            self.until(lambda: self._collect() == 0, "receipts of the evening", tick)
 
     def misbehave(self) -> None:
-        """Each fault once, by a charge point of its own where there are enough."""
+        """Each fault once, by a charge point of its own where there are enough; the clone's by one
+        that is silenced for it."""
         points = [n for n in self.enrolled if n.startswith("cp-")]
         order = [*EXPECTED, Fault.OUT_OF_ORDER, Fault.MISSING_COUNTER, Fault.FOREIGN_TOPIC,
                  Fault.RETAINED]  # fmt: skip
         with bar("faults of a real fleet", len(order)) as reached:
             for number, fault in enumerate(order, start=1):
-                name = points[number % len(points)]
+                name = incidents.CLONED if fault is Fault.REPLAY else points[number % len(points)]
                 other = points[(number + 1) % len(points)]
                 self.faults[fault] = commit(fault, self.fleet[name], other)
                 self.until(lambda: self._collect() == 0, f"receipts after {fault}")
@@ -85,9 +110,11 @@ class Run:
                 return early == 0 and not waiting
 
             self.until(over, title)
+            self._await_errands()
 
     def paid(self) -> None:
-        """Until every payment is on the bank's statement, and the bank closed its day."""
+        """Until every payment is on the bank's statement or frozen, debts are paid, what was not
+        earned is refunded; and the bank closed its day."""
         with bar("paid out and booked by the bank", self._payments()) as reached:
 
             def over() -> bool:
@@ -95,11 +122,16 @@ class Run:
                     counts = payments.open_counts(session)
                 ended = sum(counts.get(stage, 0) for stage in _ENDED)
                 reached(ended)
-                return ended == sum(counts.values())
+                return ended == sum(counts.values()) and self._stories_over()
 
             self.until(over, "bank lines")
         self.stack.bank.close_day()
         self.until(self._day_taken, "the bank's statement of the day")
+
+    def _stories_over(self) -> bool:
+        with self.stack.store.read() as session:
+            stories = (self.deliveries, self.wearables, self.incidents)
+            return all(story.over(session) for story in stories)
 
     def _day_taken(self) -> bool:
         with self.stack.store.read() as session:
@@ -116,6 +148,12 @@ class Run:
                 return len(minted) >= agreements
 
             self.until(over, "funding")
+            self._await_errands()
+
+    def _await_errands(self) -> None:
+        """Raises what went wrong with one of them."""
+        while self._errands:
+            self._errands.pop(0).result(timeout=PATIENCE_S)
 
     def until(
         self, over: Callable[[], bool], what: str, tick: Callable[[], None] | None = None

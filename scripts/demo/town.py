@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from device_adapters.types import STREAM_BIT
 from orchestrator.authority import DevelopmentCa, endorsed, keep
+from orchestrator.core.mandate import Mandate
 from orchestrator.edges.store import agreements
-from orchestrator.office import Enrolment, challenge
+from orchestrator.office import NOBODY, Enrolment, challenge
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.devices.device import Device, Kind
 from scripts.devices.fleet import Fleet
+from scripts.devices.station import Station
 from scripts.run_bank import new_iban
 from scripts.stack import Stack
 
 YEAR_S = 365 * 86_400
 WINDOW_S = 2  # a challenge window as short as a demonstration
 CAP_MICRO = 5_000_000_000  # 5,000 euro in 30 days
+_SAVINGS_CENTS = 10_000_000_000
+# device, product, mandate and its payer's signature, as `Office.open` takes them
+Signed = tuple[str, str, Mandate, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,70 +50,90 @@ def iban(person: Person) -> str:
     return new_iban(10 + person.index)
 
 
-def settle_in(stack: Stack) -> None:
+def settle_in(
+    stack: Stack, people: Sequence[Person] = PEOPLE, payees: Sequence[Person] = PAYEES
+) -> None:
     """Bank accounts, parties, and the payees' wish to be paid to their bank."""
     stack.office.know([
         agreements.Party(
             address=stack.party(p.index).address, name=p.name, iban=iban(p), street=p.street,
             building="7", post_code=p.post_code, town=p.town, country="DE",
         )
-        for p in PEOPLE
+        for p in people
     ])  # fmt: skip
-    for person in PEOPLE:
-        stack.bank.open_account(iban(person), person.name, 10_000_000_000)
-    for person in PAYEES:
+    for person in people:
+        stack.bank.open_account(iban(person), person.name, _SAVINGS_CENTS)
+    for person in payees:
         stack.office.pay_to_bank(stack.party(person.index), iban(person))
 
 
-def enrol(stack: Stack, fleet: Fleet, names: list[str]) -> None:
+def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence[str]) -> None:
     """The development CA vouches for each device, which proves on chain that it holds its key."""
     deployment, ca = stack.chain.deployment, DevelopmentCa.load(stack.settings)
     registry, owner = deployment.addresses["DeviceRegistry"], stack.party(2).address
     enrolments = []
     for name in names:
-        key, asked = fleet[name].public, challenge(deployment.chain_id, registry, name, owner)
+        key, asked = stations[name].public, challenge(deployment.chain_id, registry, name, owner)
         vouched = endorsed(
             stack.settings, deployment.chain_id, ca.issue(name, key), name, key, stack.now()
         )
         keep(stack.settings, vouched)
         enrolments.append(
-            Enrolment(name, key, owner, *fleet[name].sign_digest(asked), endorsement=vouched)
+            Enrolment(name, key, owner, *stations[name].sign_digest(asked), endorsement=vouched)
         )
     stack.office.enrol(enrolments)
 
 
-def agree(
-    stack: Stack, fleet: Fleet, names: list[str], cap_micro: int = CAP_MICRO
-) -> list[str]:
-    """A signed mandate and an open agreement for each device; returns the funding references."""
-    product, signed = products()["metered_energy"], []
-    for name in names:
-        device = fleet[name]
-        payer = HOUSEHOLD if device.kind is Kind.HOUSEHOLD else FLEET_OPERATOR
-        payee = UTILITY if device.kind is Kind.HOUSEHOLD else CHARGE_COMPANY
-        mandate = stack.office.mandate(
-            name, stack.party(payer.index).address, stack.party(payee.index).address, product,
-            cap_micro=cap_micro, window_s=WINDOW_S, expiry=stack.now() + YEAR_S,
-            first_counter=1 << STREAM_BIT if device.kind is Kind.HOUSEHOLD else 0,
-            terms=_terms(device),
-        )  # fmt: skip
-        signature = stack.office.sign(mandate, stack.party(payer.index))
-        signed.append((name, "metered_energy", mandate, signature))
+def consent(
+    stack: Stack, device: str, product: Any, payer: Person, payee: Person | None, **terms: Any
+) -> Signed:
+    """A mandate as its payer signs it. payee None: each claim names one.
+
+    terms: the product's, encoded, and what else differs from 5,000 euro in 30 days for a year.
+    """
+    whom = stack.party(payee.index).address if payee else NOBODY
+    agreed = {"cap_micro": CAP_MICRO, "window_s": WINDOW_S, "expiry": stack.now() + YEAR_S} | terms
+    account = stack.party(payer.index)
+    mandate = stack.office.mandate(device, account.address, whom, product, **agreed)
+    return device, product.NAME, mandate, stack.office.sign(mandate, account)
+
+
+def open_all(stack: Stack, signed: Sequence[Signed]) -> list[str]:
+    """Opens agreements on chain; returns their funding references."""
     ids = stack.office.open(signed)
     with stack.store.read() as session:
         return [agreements.get(session, identity).reference for identity in ids]
 
 
-def _terms(device: Device) -> bytes:
+def agree(
+    stack: Stack, fleet: Fleet, names: Sequence[str], cap_micro: int = CAP_MICRO
+) -> list[str]:
+    """An open agreement for each metering device; returns the funding references."""
+    return open_all(stack, [meter(stack, fleet[name], cap_micro=cap_micro) for name in names])
+
+
+def meter(stack: Stack, device: Device, **terms: Any) -> Signed:
+    """The mandate for a metering device's energy; terms: what differs from the usual."""
+    product = products()["metered_energy"]
     if device.kind is Kind.HOUSEHOLD:
-        return encode_terms(EnergyTerms(312_500, 24_000, continuous=True))
-    return encode_terms(EnergyTerms(489_900, 22_000))
+        energy = encode_terms(EnergyTerms(312_500, 24_000, continuous=True))
+        agreed = {"terms": energy, "first_counter": 1 << STREAM_BIT} | terms
+        return consent(stack, device.name, product, HOUSEHOLD, UTILITY, **agreed)
+    agreed = {"terms": encode_terms(EnergyTerms(489_900, 22_000))} | terms
+    return consent(stack, device.name, product, FLEET_OPERATOR, CHARGE_COMPANY, **agreed)
 
 
-def fund(stack: Stack, fleet: Fleet, names: list[str], references: list[str], cents: int) -> None:
+def fund(
+    stack: Stack, fleet: Fleet, names: Sequence[str], references: Sequence[str], cents: int
+) -> None:
     """The payers transfer money at their bank, quoting each agreement's reference."""
     for name, reference in zip(names, references, strict=True):
         payer = HOUSEHOLD if fleet[name].kind is Kind.HOUSEHOLD else FLEET_OPERATOR
-        answer = stack.bank.pay(iban(payer), "", cents, reference)
-        if not answer["ok"]:
-            raise RuntimeError(f"the bank refused a payment for {name}: {answer}")
+        transfer(stack, payer, cents, reference)
+
+
+def transfer(stack: Stack, payer: Person, cents: int, reference: str) -> None:
+    """One bank transfer into an agreement's escrow."""
+    answer = stack.bank.pay(iban(payer), "", cents, reference)
+    if not answer["ok"]:
+        raise RuntimeError(f"the bank refused {payer.name}'s transfer for {reference}: {answer}")

@@ -1,0 +1,125 @@
+"""The start of the demonstration: every part of the rail, timed, and who takes part."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from itertools import islice
+
+from scripts.demo import deliveries, incidents, town, wearables
+from scripts.demo.checklist import bar, done, step
+from scripts.demo.deliveries import Deliveries
+from scripts.demo.incidents import Incidents
+from scripts.demo.scenario import Run
+from scripts.demo.wearables import Wearables
+from scripts.deploy import ROOT
+from scripts.devices.fleet import Fleet
+from scripts.stack import DOMAINS, Stack
+
+CHARGE_POINTS, METERS = 8, 1
+FUNDED_CENTS = 150_000
+RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
+SEED = 7
+PEOPLE = (*town.PEOPLE, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
+PAYEES = (*town.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
+
+
+@dataclass
+class Cast:
+    """Who takes part. metering: the devices that measure every day."""
+
+    fleet: Fleet
+    metering: list[str]
+    deliveries: Deliveries
+    wearables: Wearables
+    incidents: Incidents
+
+    @property
+    def enrolled(self) -> list[str]:
+        """All devices that the registry knows."""
+        return [*(name for name in self.fleet.devices if name != UNKNOWN), *self.wearables.bands]
+
+    @property
+    def agreements(self) -> int:
+        """How many escrows there are to fill."""
+        measuring = len(self.metering) + len((RETIRED, *incidents.NAMES))
+        return measuring + len(deliveries.EXPECTED_MICRO) + len(self.wearables.bands)
+
+    def run(self, stack: Stack) -> Run:
+        return Run(
+            stack, self.fleet, self.metering, self.deliveries, self.wearables, self.incidents
+        )
+
+    def close(self) -> None:
+        self.fleet.close()
+        self.wearables.close()
+
+
+def start(stack: Stack) -> Cast:
+    """The checklist: every part of the rail, timed."""
+    seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
+    done("environment", "Python and npm packages, locked by hash", seconds)
+    stack.prepare()
+    compile_contracts(stack)
+    step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
+    step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")
+    step("broker", lambda: (stack.start_broker(),
+                            "{broker} on {host}:{port}".format(**stack.broker))[1])  # fmt: skip
+    step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
+    cast = gather(stack)
+    step("devices", lambda: _install(stack, cast))
+    step("four oracles", lambda: (
+        stack.start_oracles(), f"{len(DOMAINS)} trust domains: {', '.join(DOMAINS.values())}"
+    )[1])  # fmt: skip
+    step("orchestrator", lambda: (stack.start_rail(), f"API at {stack.api_url}")[1])
+    cast.wearables.open_shops()
+    return cast
+
+
+def compile_contracts(stack: Stack) -> None:
+    """With a bar: the first time it takes as long as the compiler's optimiser does."""
+    begun = time.monotonic()
+    with bar("compiling contracts", 5, brief=True) as reached:
+        stack.compile(lambda ready, _total: reached(ready))
+        reached(5)
+    done("compiler", f"solc through py-solc-x, {len(stack.artifacts)} contracts",
+         time.monotonic() - begun)  # fmt: skip
+
+
+def gather(stack: Stack) -> Cast:
+    """Makes all devices, with their keys and journals under the home."""
+    fleet = Fleet(
+        stack.home, CHARGE_POINTS, METERS, SEED, stack.start_at + 86_400,
+        (stack.settings.keys / "receipt.pub.pem").read_bytes(),
+    )  # fmt: skip
+    metering = list(fleet.devices)
+    fleet.add(RETIRED)
+    fleet.add(UNKNOWN)
+    return Cast(
+        fleet, metering, Deliveries(stack, fleet, SEED), Wearables(stack, SEED),
+        Incidents(stack, fleet),
+    )  # fmt: skip
+
+
+def _install(stack: Stack, cast: Cast) -> str:
+    """A month ago on the chain's clock: people, devices, mandates; then the clock comes to now."""
+    fleet, bands = cast.fleet, cast.wearables.bands
+    passwords = stack.issue_devices(list(fleet.devices))
+    town.settle_in(stack, PEOPLE, PAYEES)
+    town.enrol(stack, fleet.devices | bands, cast.enrolled)
+    measuring = [*cast.metering, RETIRED, *incidents.NAMES]
+    mandates = [town.meter(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]]
+    mandates += cast.incidents.agree()
+    references = iter(town.open_all(
+        stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()]
+    ))  # fmt: skip
+    stack.office.retire(RETIRED)
+    stack.come_to_the_present()
+    town.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
+    cast.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
+    cast.wearables.fund(list(references))
+    away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
+    if away:
+        raise RuntimeError(f"devices not let in by the broker: {', '.join(away)}")
+    return f"{len(cast.enrolled)} enrolled with own P-256 keys and agreements"

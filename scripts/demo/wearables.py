@@ -1,0 +1,173 @@
+"""The wearables of the demonstration: taps at three merchants, most of them offline.
+
+Each till keeps the newest voucher of a wearable and hands it over later. One wearable is lost and
+suspended; one has a broken secure element that signs two vouchers under one counter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from device_adapters.terminal import Terminal
+from device_adapters.types import device_id
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import Session, access, tallies
+from orchestrator.products import products
+from scripts.demo.notes import Note, euro
+from scripts.demo.tally import of_product
+from scripts.demo.town import HOUSEHOLD, Person, Signed, consent, transfer
+from scripts.devices.wearable import Wearable
+from scripts.stack import Stack
+from scripts.terminal import poster, redeem
+
+NAME = "wearable_voucher"
+CAFE = Person(6, "Café Dorothea", "Lange Bruecke", "14467", "Potsdam")
+BAKERY = Person(7, "Baeckerei Korn", "Am Markt", "14467", "Potsdam")
+KIOSK = Person(8, "Kiosk am Kanal", "Uferweg", "14471", "Potsdam")
+MERCHANTS = (CAFE, BAKERY, KIOSK)
+CLASS = 5814  # ISO 18245
+FUNDED_CENTS = 15_000
+EURO = 1_000_000
+EARLIER_S = 60  # the first taps were a minute ago: before the loss, whatever a block's second is
+USUAL, TWICE, LOST = "BAND-usual", "BAND-twice", "BAND-lost"
+EXPECTED_MICRO = {CAFE: 34 * EURO, BAKERY: 9 * EURO, KIOSK: 6 * EURO}
+
+
+class Wearables:
+    """Three wearables of one household, and the tills of three merchants.
+
+    seed: as of `Station`. Nothing of this needs a link of the wearables to the rail.
+    """
+
+    def __init__(self, stack: Stack, seed: int) -> None:
+        self.stack, home = stack, stack.home / "devices"
+        self.terms = products()[NAME].read_terms(_terms(stack))
+        agreed = products()[NAME].decode_terms(self.terms)
+        self.bands = {
+            name: Wearable(home / name, name, seed, agreed, FUNDED_CENTS * 10_000)
+            for name in (USUAL, TWICE, LOST)
+        }
+        self.tills: dict[Person, Terminal] = {}
+        self.taps = 0
+        self._stolen: list[bytes] = []
+        self._twins: list[bytes] = []
+
+    def agree(self) -> list[Signed]:
+        """The household's mandates; who is paid, each voucher says."""
+        product = products()[NAME]
+        return [
+            consent(self.stack, name, product, HOUSEHOLD, None, terms=self.terms)
+            for name in self.bands
+        ]
+
+    def fund(self, references: list[str]) -> None:
+        for reference in references:
+            transfer(self.stack, HOUSEHOLD, FUNDED_CENTS, reference)
+
+    def open_shops(self) -> None:
+        """Each merchant's till learns the wearables' cards; together they have one API key."""
+        card_of, at = products()[NAME].card_of, self._earlier()
+        (self.stack.home / "tills").mkdir(mode=0o700)
+        for merchant in MERCHANTS:
+            path = self.stack.home / "tills" / f"{merchant.index}.sqlite3"
+            till = Terminal(path, self.stack.party(merchant.index).address, CLASS)
+            for name, band in self.bands.items():
+                till.add(card_of(name, band.public, self.terms, at))
+            self.tills[merchant] = till
+        with self.stack.store.write() as session:
+            key = access.issue_key(session, "tills", access.Role.PARTNER, "BAND-")
+        self._post = poster(self.stack.api_url, key)
+
+    def evening(self, day: int) -> None:
+        """Taps and redemptions; a lost wearable is suspended after the first evening."""
+        if day == 1:
+            self._first_evening(self._earlier())
+        elif day == 2:  # five taps of three wearables in three vouchers, handed over in one go
+            redeem(self.tills[CAFE], self._post)
+            self._stolen.append(self._tap(LOST, BAKERY, 20, int(time.time())))
+            redeem(self.tills[BAKERY], self._post)
+        else:
+            self._twins.append(self._sign_twice(KIOSK, 15, int(time.time())))
+            redeem(self.tills[KIOSK], self._post)
+
+    def suspend(self) -> None:
+        """The owner reports the loss, and the registrar acts at once."""
+        self.stack.office.suspend(LOST)
+
+    def answers(self) -> Counter[str]:
+        """The rail's answers to what the tills handed over, by outcome."""
+        return Counter(said for till in self.tills.values() for said in till.outcomes().values())
+
+    def over(self, session: Session) -> bool:
+        """Whether the double spending is proven on chain, and its wearable silenced."""
+        chain, device = self.stack.chain, device_id(TWICE)
+        frozen = chain.view("WearableVoucher", "frozenFrom", device)
+        return bool(frozen) and not chain.view("DeviceRegistry", "isActive", device)
+
+    def notes(self, session: Session) -> list[Note]:
+        """What merchants got, and what was refused."""
+        rows = of_product(session, NAME)
+        paid = Counter[str]()
+        for row in rows:
+            paid[row.payee] += row.amount_micro if row.stage == Stage.RECONCILED else 0
+        right = paid == {
+            self.stack.party(who.index).address: amount for who, amount in EXPECTED_MICRO.items()
+        }
+        together = max(Counter(row.settlement_tx for row in rows).values(), default=0)
+        lost = tallies.answered(session, self._stolen, "device_suspended")
+        twice = tallies.answered(session, self._twins, "counter_replayed")
+        return [
+            Note("offline and online taps", "paid", f"{self.taps} taps, {len(rows)} vouchers, "
+                 f"{euro(paid.total())}", right),
+            Note("redemptions of many wearables", "batched",
+                 f"{together} in one settlement", together == len(self.bands)),
+            Note("what a lost wearable signs", "rejected", f"device_suspended ({lost})", lost == 1),
+            Note("two vouchers under one counter", "frozen",
+                 f"counter_replayed ({twice}), proven on chain",
+                 twice == 1 and self.over(session)),
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        for one in (*self.tills.values(), *self.bands.values()):
+            one.close()
+
+    # --- inside
+
+    def _first_evening(self, at: int) -> None:
+        for euros in (4, 3):
+            self._tap(USUAL, CAFE, euros, at)
+        self._tap(USUAL, KIOSK, 6, at)
+        for euros in (5, 12):
+            self._tap(TWICE, CAFE, euros, at)
+        self._tap(LOST, CAFE, 10, at)
+        self._tap(USUAL, BAKERY, 9, at)  # this till is online: it hands over at once
+        redeem(self.tills[BAKERY], self._post)
+        self.bands[USUAL].online()
+
+    def _tap(self, name: str, merchant: Person, euros: int, at: int) -> bytes:
+        till = self.tills[merchant]
+        record = self.bands[name].tap(till.payee, euros * EURO, CLASS, at)
+        return self._take(till, record, euros, at)
+
+    def _sign_twice(self, merchant: Person, euros: int, at: int) -> bytes:
+        till = self.tills[merchant]
+        record = self.bands[TWICE].spend_twice(till.payee, euros * EURO, CLASS, at)
+        return self._take(till, record, euros, at)
+
+    def _take(self, till: Terminal, record: bytes, euros: int, at: int) -> bytes:
+        till.take(record, euros * EURO, at)
+        self.taps += 1
+        return record
+
+    def _earlier(self) -> int:
+        return int(time.time()) - EARLIER_S
+
+
+def _terms(stack: Stack) -> dict[str, str]:
+    deployment = stack.chain.deployment
+    return {
+        "chain": str(deployment.chain_id), "contract": deployment.addresses["WearableVoucher"],
+        "per_tap": "25", "per_day": "80", "classes": f"{CLASS},5462", "offline_taps": "4",
+        "offline_amount": "60", "max_age": "86400",
+    }  # fmt: skip
