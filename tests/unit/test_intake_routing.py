@@ -124,6 +124,17 @@ def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
         assert evidence.agreements_with_unclaimed(session) == []
 
 
+def test_attack__carrier_beside_the_recipient__only_the_recipient_s_record_is_claimed(dock):
+    dock.agree()
+    dock.dock.counter = 4
+    said = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
+    assert dock.take(*said) == ["accepted"] * 2
+    assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
+    [(first, last, facts)] = dock.rows("SELECT first_counter, last_counter, facts FROM payment")
+    assert (first, last) == (5, 5)
+    assert product.decode_facts(bytes.fromhex(facts[2:])).received == 10
+
+
 def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock):
     """Anyone enrolled can sign the same event again: its hash names no signer."""
     dock.agree()

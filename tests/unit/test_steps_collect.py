@@ -11,7 +11,7 @@ from orchestrator.core.payment import Fact
 from orchestrator.edges.store import agreements, evidence
 from orchestrator.products.metered_energy import product
 from orchestrator.steps import event_of
-from orchestrator.steps.collect import claim_of, collect, verify
+from orchestrator.steps.collect import anchor_of, claim_of, collect, verify
 from scripts.devices.record import Point, units_of
 
 CP = "cp-0001"
@@ -159,6 +159,8 @@ def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(ba
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)  # and the stream goes on from 2
     third = bare.payment(CP)
     assert (third.sequence, third.first_counter) == (3, 3)
+    with bare.place.store.read() as session:
+        assert anchor_of(session, third) == (two, "ocmf")  # not the late one before it
     assert bare.place.answers(one) == ["duplicate"] and collect(bare.rail) == 0
 
 
