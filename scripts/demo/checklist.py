@@ -32,7 +32,7 @@ def bar(title: str, total: int, brief: bool = False) -> Iterator[Callable[[int],
     """A progress bar; the yielded function sets how much of `total` is reached. brief: it goes
     when it is full."""
     columns = (
-        SpinnerColumn(), TextColumn(f"  {title:<34}"), BarColumn(bar_width=32),
+        SpinnerColumn(), TextColumn(f"  {title:<36}"), BarColumn(bar_width=32),
         MofNCompleteColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=brief) as progress:

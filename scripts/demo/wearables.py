@@ -88,6 +88,7 @@ class Wearables:
             self._stolen.append(self._tap(LOST, BAKERY, 20, int(time.time())))
             redeem(self.tills[BAKERY], self._post)
         else:
+            self._tap(USUAL, KIOSK, 6, int(time.time()))
             self._twins.append(self._sign_twice(KIOSK, 15, int(time.time())))
             redeem(self.tills[KIOSK], self._post)
 
@@ -137,7 +138,6 @@ class Wearables:
     def _first_evening(self, at: int) -> None:
         for euros in (4, 3):
             self._tap(USUAL, CAFE, euros, at)
-        self._tap(USUAL, KIOSK, 6, at)
         for euros in (5, 12):
             self._tap(TWICE, CAFE, euros, at)
         self._tap(LOST, CAFE, 10, at)
