@@ -33,7 +33,7 @@ def bar(title: str, total: int, brief: bool = False) -> Iterator[Callable[[int],
     when it is full."""
     columns = (
         SpinnerColumn(), TextColumn(f"  {title:<36}"), BarColumn(bar_width=32),
-        MofNCompleteColumn(),
+        MofNCompleteColumn(), TextColumn("[dim]{task.elapsed:5.1f} s[/]"),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=brief) as progress:
         task = progress.add_task(title, total=max(total, 1))

@@ -37,16 +37,13 @@ def conclude(stack: Stack, run: Run) -> list[str]:
 
 
 def examples(session: Session) -> dict[str, str]:
-    """{product: its newest payment that came all the way and brought something}."""
-    rows = by_product(session)
-    found = {
-        name: [
-            row.payment_id for row in rows.get(name, [])
-            if row.stage == Stage.RECONCILED and row.amount_micro > 0
-        ]
-        for name in _ORDER
-    }  # fmt: skip
-    return {name: ids[-1] for name, ids in found.items() if ids}
+    """{product: its largest payment that came all the way}."""
+    rows, found = by_product(session), {}
+    for name in _ORDER:
+        ended = [row for row in rows.get(name, []) if row.stage == Stage.RECONCILED]
+        if ended:
+            found[name] = max(ended, key=lambda row: row.amount_micro).payment_id
+    return found
 
 
 def _next(stack: Stack, shown: dict[str, str]) -> None:

@@ -49,7 +49,7 @@ class Wearables:
             for name in (USUAL, TWICE, LOST)
         }
         self.tills: dict[Person, Terminal] = {}
-        self.taps = 0
+        self.taps = 0  # at all tills, the thief's too
         self._stolen: list[bytes] = []
         self._twins: list[bytes] = []
 
@@ -115,11 +115,12 @@ class Wearables:
         right = paid == {
             self.stack.party(who.index).address: amount for who, amount in EXPECTED_MICRO.items()
         }
+        taps = self.taps - len(self._stolen)
         together = max(Counter(row.settlement_tx for row in rows).values(), default=0)
         lost = tallies.answered(session, self._stolen, "device_suspended")
         twice = tallies.answered(session, self._twins, "counter_replayed")
         return [
-            Note("offline and online taps", "paid", f"{self.taps} taps, {len(rows)} vouchers, "
+            Note("offline and online taps", "paid", f"{taps} taps, {len(rows)} vouchers, "
                  f"{euro(paid.total())}", right),
             Note("redemptions of many wearables", "batched",
                  f"{together} in one settlement", together == len(self.bands)),
@@ -148,16 +149,15 @@ class Wearables:
     def _tap(self, name: str, merchant: Person, euros: int, at: int) -> bytes:
         till = self.tills[merchant]
         record = self.bands[name].tap(till.payee, euros * EURO, CLASS, at)
-        return self._take(till, record, euros, at)
-
-    def _sign_twice(self, merchant: Person, euros: int, at: int) -> bytes:
-        till = self.tills[merchant]
-        record = self.bands[TWICE].spend_twice(till.payee, euros * EURO, CLASS, at)
-        return self._take(till, record, euros, at)
-
-    def _take(self, till: Terminal, record: bytes, euros: int, at: int) -> bytes:
         till.take(record, euros * EURO, at)
         self.taps += 1
+        return record
+
+    def _sign_twice(self, merchant: Person, euros: int, at: int) -> bytes:
+        """The till cannot know: it never saw the first voucher of that counter."""
+        till = self.tills[merchant]
+        record = self.bands[TWICE].spend_twice(till.payee, euros * EURO, CLASS, at)
+        till.take(record, euros * EURO, at)
         return record
 
     def _earlier(self) -> int:
