@@ -1,6 +1,7 @@
 """A merchant's terminal for a person: take taps of a simulated wearable, hand vouchers over later.
 
     python -m scripts.terminal TILL init --payee 0x... --merchant-class 5814
+    python -m scripts.terminal TILL export BAND-1 --key KEY --terms HEX > band.card.json
     python -m scripts.terminal TILL card band.card.json
     python -m scripts.terminal TILL tap 3.50 --wearable FOLDER --name BAND-1 --cap 100 --terms HEX
     python -m scripts.terminal TILL take 3.50 < voucher.json
@@ -23,9 +24,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from device_adapters.keys import load_public_key
 from device_adapters.terminal import Terminal
 from device_adapters.types import Rejected
 from device_adapters.wearable_card import WearableCard
+from orchestrator.products.wearable_voucher.card import card_of
 from orchestrator.products.wearable_voucher.words import decode_terms
 from scripts.devices.wearable import Wearable
 
@@ -81,6 +84,14 @@ def _card(chosen: argparse.Namespace) -> int:
     card = WearableCard.from_json(chosen.file.read_text())
     _terminal(chosen.till).add(card)
     print(f"card of {card.name}, as of {card.as_of}")
+    return 0
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    """The card of a wearable as it stands now, from the registry's key and the agreement's terms."""
+    key = load_public_key(chosen.key).as_device_key()
+    terms = bytes.fromhex(chosen.terms.removeprefix("0x"))
+    print(card_of(chosen.name, key, terms, int(time.time())).to_json())
     return 0
 
 
@@ -151,6 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--merchant-class", type=int, required=True, help="ISO 18245")
     card = commands.add_parser("card", help="know a wearable, or know it anew")
     card.add_argument("file", type=Path)
+    export = commands.add_parser("export", help="a wearable's card, for other tills")
+    export.add_argument("name", help="the wearable's name")
+    export.add_argument("--key", required=True, help="its public key: PEM, hex or base64")
+    export.add_argument("--terms", required=True, help="the agreement's terms in hex")
     tap = commands.add_parser("tap", help="a tap of a simulated wearable")
     tap.add_argument("amount", type=_amount, help="euro")
     tap.add_argument("--wearable", type=Path, required=True, help="the wearable's folder")
@@ -167,7 +182,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _COMMANDS = {
-    "init": _init, "card": _card, "tap": _tap, "take": _take, "show": _show, "redeem": _redeem,
+    "init": _init, "export": _export, "card": _card, "tap": _tap, "take": _take, "show": _show,
+    "redeem": _redeem,
 }  # fmt: skip
 
 if __name__ == "__main__":

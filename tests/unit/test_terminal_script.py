@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from device_adapters.keys import PublicKey
 from device_adapters.protocols import voucher as protocol
+from device_adapters.wearable_card import WearableCard
 from orchestrator.products.wearable_voucher import product
 from scripts.terminal import main
 from tests.unit.wristband import EURO, MERCHANT, band, card
@@ -97,6 +99,17 @@ def test_terminal__what_is_no_amount__is_refused(till, amount):
     folder, wearable = till
     with pytest.raises(SystemExit):
         main([folder, "tap", amount, *wearable])
+
+
+def test_terminal__an_exported_card__is_that_of_the_terms_and_the_key(till, tmp_path, capsys):
+    wearable, before = band(tmp_path), int(time.time())
+    key = PublicKey.from_device_key(wearable.public).point.hex()
+    terms = product.encode_terms(wearable.terms).hex()
+    capsys.readouterr()
+    assert main([till[0], "export", "BAND-1", "--key", key, "--terms", f"0x{terms}"]) == 0
+    made = WearableCard.from_json(capsys.readouterr().out)
+    assert before <= made.as_of and made == card(wearable, as_of=made.as_of)
+    assert main([till[0], "export", "BAND-1", "--key", "ab", "--terms", terms]) == 1
 
 
 def test_terminal__a_voucher_by_standard_input__is_taken(till, tmp_path, monkeypatch, capsys):
