@@ -88,7 +88,7 @@ def _card(chosen: argparse.Namespace) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    """The card of a wearable as it stands now, from the registry's key and the agreement's terms."""
+    """The card of a wearable as it stands now: the registry's key, the agreement's terms."""
     key = load_public_key(chosen.key).as_device_key()
     terms = bytes.fromhex(chosen.terms.removeprefix("0x"))
     print(card_of(chosen.name, key, terms, int(time.time())).to_json())
