@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 from device_adapters.types import Event, Message, Rejected
 
@@ -49,17 +48,22 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE TABLE IF NOT EXISTS attested (
     agreement BLOB NOT NULL, sequence INTEGER NOT NULL, claim BLOB NOT NULL,
     first_counter INTEGER NOT NULL, last_counter INTEGER NOT NULL, evidence BLOB NOT NULL,
-    facts BLOB NOT NULL, reach INTEGER NOT NULL DEFAULT 0, whole INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (agreement, sequence)
+    facts BLOB NOT NULL, PRIMARY KEY (agreement, sequence)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed (
+    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, first_counter INTEGER NOT NULL,
+    last_counter INTEGER NOT NULL, PRIMARY KEY (agreement, sequence)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS passed_from ON passed (agreement, first_counter);
+CREATE INDEX IF NOT EXISTS passed_to ON passed (agreement, last_counter);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO passed
+    SELECT agreement, sequence, first_counter, last_counter FROM attested
+    WHERE NOT EXISTS (SELECT 1 FROM passed);
 """
-# what a book of an older edition lacks
-_ADDED = {
-    "evidence": ("subject TEXT NOT NULL DEFAULT ''", "names TEXT NOT NULL DEFAULT '[]'",
-                 "cites TEXT NOT NULL DEFAULT '[]'", "place TEXT NOT NULL DEFAULT 'null'"),
-    "attested": ("reach INTEGER NOT NULL DEFAULT 0", "whole INTEGER NOT NULL DEFAULT 0"),
-}  # fmt: skip
-_INDEX = "CREATE INDEX IF NOT EXISTS attested_counters ON attested (agreement, first_counter)"
+# what the evidence of an older edition lacks
+_ADDED = ("subject TEXT NOT NULL DEFAULT ''", "names TEXT NOT NULL DEFAULT '[]'",
+          "cites TEXT NOT NULL DEFAULT '[]'", "place TEXT NOT NULL DEFAULT 'null'")  # fmt: skip
 
 
 class Book:
@@ -72,13 +76,12 @@ class Book:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        self._whole: dict[bytes, int] = {}  # agreement -> up to which sequence none is missing
         with self._writing() as db:
-            for table, columns in _ADDED.items():
-                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-                for column in columns:
-                    if column.split()[0] not in there:
-                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-            db.execute(_INDEX)
+            there = {row[1] for row in db.execute("PRAGMA table_info(evidence)")}
+            for column in _ADDED:
+                if column.split()[0] not in there:
+                    db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
 
     def close(self) -> None:
         with self._lock:
@@ -168,38 +171,11 @@ class Book:
             row = self._db.execute(query, (agreement, sequence)).fetchone()
         return Claim(*row) if row else None
 
-    def reach(self, agreement: bytes, sequence: int) -> tuple[int, bool] | None:
-        """(the highest counter that claims had reached with this one, whether every claim up to it
-        stands here); None where this book lacks the claim."""
-        query = (
-            "SELECT reach, whole, last_counter FROM attested WHERE agreement = ? AND sequence = ?"
-        )
-        with self._lock:
-            row = self._db.execute(query, (agreement, sequence)).fetchone()
-        return (row[0] or row[2], bool(row[1])) if row else None
-
-    def claimed(self, agreement: bytes, first: int, last: int) -> int | None:
-        """The sequence of a claim that stands over one of these counters (inclusive), or None."""
-        # no two claims share a counter: only the last one that begins in time can reach in
-        query = (
-            "SELECT sequence, last_counter FROM attested WHERE agreement = ? "
-            "AND first_counter <= ? ORDER BY first_counter DESC LIMIT 1"
-        )
-        with self._lock:
-            row = self._db.execute(query, (agreement, last)).fetchone()
-        return row[0] if row and row[1] >= first else None
-
-    def remember(
-        self,
-        claims: Sequence[Claim],
-        used: Iterable[Event] = (),
-        anchors: Mapping[bytes, int] = MappingProxyType({}),
-    ) -> list[int]:
+    def remember(self, claims: Sequence[Claim], used: Iterable[Event] = ()) -> list[int]:
         """Stores that these claims are attested, all or none, before anything is signed.
 
         Returns the indices of claims whose sequence was attested otherwise; then nothing changed.
         `used`: events whose bytes differ from the stored ones (twins), kept as evidence too.
-        `anchors`: agreement -> the highest counter that the claims before it had reached.
         """
         with self._writing() as db:
             others = [
@@ -211,9 +187,10 @@ class Book:
             if others:
                 return others
             db.executemany(
-                "INSERT INTO attested VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [self._claim_out(claim, anchors.get(claim.agreement, 0)) for claim in claims],
+                "INSERT INTO attested VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                map(_claim_out, claims),
             )
+            db.executemany("INSERT OR IGNORE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
             db.executemany(
                 "INSERT OR IGNORE INTO twins SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS ("
                 "SELECT 1 FROM evidence WHERE device_id = ?2 AND counter = ?3 AND record = ?4)",
@@ -221,14 +198,54 @@ class Book:
             )
         return []
 
-    def _claim_out(self, claim: Claim, anchor: int) -> tuple[object, ...]:
-        before = self.reach(claim.agreement, claim.sequence - 1)
-        whole = claim.sequence == 1 or (before is not None and before[1])
-        reach = max(anchor, claim.last_counter)
-        return (
-            claim.agreement, claim.sequence, claim_hash(claim), claim.first_counter,
-            claim.last_counter, claim.evidence, claim.facts, reach, whole,
-        )  # fmt: skip
+    # --- which counters claims have passed, attested here or settled by others
+
+    def learn(self, claims: Iterable[Claim], block: int) -> None:
+        """Notes claims that settlements up to a block applied, whoever attested them."""
+        with self._writing() as db:
+            db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
+            db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
+
+    def learned_to(self) -> int:
+        """The block up to which `learn` was told; 0 if never."""
+        with self._lock:
+            row = self._db.execute("SELECT at FROM marks WHERE name = 'settled'").fetchone()
+        return row[0] if row else 0
+
+    def whole(self, agreement: bytes, sequence: int) -> bool:
+        """Whether every claim of the agreement up to this sequence is known."""
+        query = "SELECT sequence FROM passed WHERE agreement = ? AND sequence > ? ORDER BY sequence"
+        with self._lock:
+            known = self._whole.get(agreement, 0)
+            if known < sequence:
+                for (found,) in self._db.execute(query, (agreement, known)):
+                    if found != known + 1:
+                        break
+                    known = found
+                self._whole[agreement] = known
+        return known >= sequence
+
+    def reach(self, agreement: bytes, sequence: int) -> int | None:
+        """The highest counter in the known claims before this sequence; None if there are none."""
+        query = (
+            "SELECT last_counter FROM passed WHERE agreement = ? AND sequence < ? "
+            "ORDER BY last_counter DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, sequence)).fetchone()
+        return row[0] if row else None
+
+    def claimed(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
+        """The sequence of a known claim, other than this one, that stands over one of these
+        counters (inclusive); None if there is none."""
+        # no two claims share a counter: only the last one that begins in time can reach in
+        query = (
+            "SELECT sequence, last_counter FROM passed WHERE agreement = ? "
+            "AND first_counter <= ? AND sequence <> ? ORDER BY first_counter DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, last, sequence)).fetchone()
+        return row[0] if row and row[1] >= first else None
 
     def counts(self) -> dict[str, int]:
         """How much of each is stored, and rejections by reason as `rejected.<reason>`."""
@@ -251,6 +268,17 @@ class Book:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+
+def _claim_out(claim: Claim) -> tuple[object, ...]:
+    return (
+        claim.agreement, claim.sequence, claim_hash(claim), claim.first_counter,
+        claim.last_counter, claim.evidence, claim.facts,
+    )  # fmt: skip
+
+
+def _range(claim: Claim) -> tuple[object, ...]:
+    return claim.agreement, claim.sequence, claim.first_counter, claim.last_counter
 
 
 def _rejected_out(at: int, message: Message, rejected: Rejected) -> tuple[object, ...]:

@@ -39,14 +39,6 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """refusal: None where the claim stands. anchor: the highest counter claimed before it."""
-
-    refusal: Reason | None
-    anchor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Judge:
     """Judges the claims of one request. sent: event_id -> genuine event that came with it; its
     bytes, and its choice where several events bear a cited id, count before those in the book."""
@@ -56,30 +48,31 @@ class Judge:
     request: Request
     sent: Mapping[bytes, Event]
 
-    def judge(self, claim: Claim) -> Judged:
+    def judge(self, claim: Claim) -> Reason | None:
+        """None where the claim stands, else why not."""
         before = self.book.attested(claim.agreement, claim.sequence)
         if before is not None:
-            same = before == claim
-            return Judged(None if same else attested_otherwise(self.book, claim))
+            return None if before == claim else attested_otherwise(self.book, claim)
         agreement = self.world.agreements.agreement(claim.agreement)
         if agreement is None:
-            return Judged((Doubt.NO_AGREEMENT, "the chain knows no such agreement"))
+            return Doubt.NO_AGREEMENT, "the chain knows no such agreement"
         if agreement.product != self.request.product:
-            return Judged((Doubt.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"))
+            return Doubt.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"
         if not agreement.live:
-            return Judged((Doubt.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"))
+            return Doubt.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"
         if taken := self._claimed_elsewhere(agreement, claim):
-            return Judged(taken)
-        verdict = Judged(
-            (Doubt.SEQUENCE_UNEXPECTED, "neither the chain nor my book knows the claim before it")
+            return taken
+        verdict: Reason | None = (
+            Doubt.SEQUENCE_UNEXPECTED,
+            "neither the chain nor my book knows the claim before it",
         )
         stated = self.request.anchors.get(claim.agreement)
         for anchor in self._anchors(agreement, claim.sequence):
             if stated is not None and stated != anchor:
-                verdict = Judged((Doubt.SEQUENCE_UNEXPECTED, f"mine ends at counter {anchor}"))
+                verdict = Doubt.SEQUENCE_UNEXPECTED, f"mine ends at counter {anchor}"
                 continue
-            verdict = Judged(self._rederive(agreement, claim, anchor), anchor)
-            if verdict.refusal is None:
+            verdict = self._rederive(agreement, claim, anchor)
+            if verdict is None:
                 break
         return verdict
 
@@ -94,17 +87,20 @@ class Judge:
         return None
 
     def _anchors(self, agreement: Agreement, sequence: int) -> Iterable[int]:
-        """The last claimed counter: by my own book first, since the chain may still be behind."""
+        """The last claimed counter: by my own book first, since the chain may still be behind.
+
+        A book that lacks a claim cannot tell it: the highest of its counters may stand in there.
+        """
         if sequence == 1:
             yield agreement.first_counter
             return
-        mine = self.book.reach(agreement.agreement, sequence - 1)
+        whole = self.book.whole(agreement.agreement, sequence - 1)
+        mine = self.book.reach(agreement.agreement, sequence) if whole else None
         if mine is not None:
-            yield mine[0]
+            yield mine
         progress = self.world.progress(agreement.agreement)
-        if progress is None or progress.sequence != sequence - 1:
-            return
-        if mine is None or mine[0] != progress.last_counter:
+        known = progress is not None and progress.sequence == sequence - 1
+        if known and mine != progress.last_counter:
             yield progress.last_counter
 
     def _rederive(self, agreement: Agreement, claim: Claim, anchor: int) -> Reason | None:
@@ -145,11 +141,10 @@ class Judge:
             return None
         if last > anchor:
             return Doubt.COUNTERS_NOT_CONTIGUOUS, f"a late run ends before counter {anchor}"
-        mine = self.book.reach(agreement.agreement, claim.sequence - 1)
-        if mine is None or not mine[1]:
+        if not self.book.whole(agreement.agreement, claim.sequence - 1):
             detail = "my book lacks claims before it: which counters they hold I cannot tell"
             return Doubt.SEQUENCE_UNEXPECTED, detail
-        if taken := self.book.claimed(agreement.agreement, first, last):
+        if taken := self.book.claimed(agreement.agreement, first, last, claim.sequence):
             return Doubt.ALREADY_ATTESTED_OTHERWISE, f"counters of it stand in claim {taken}"
         return None
 

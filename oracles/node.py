@@ -89,15 +89,11 @@ class Node:
         judge = Judge(self.world, self.book, request, sent)
         judged = [judge.judge(claim) for claim in request.claims]
         refusals = [
-            Refusal(index, *found.refusal) for index, found in enumerate(judged) if found.refusal
+            Refusal(index, *verdict) for index, verdict in enumerate(judged) if verdict is not None
         ]
         if refusals:
             return self._refuse(refusals)
-        anchors = {
-            claim.agreement: found.anchor
-            for claim, found in zip(request.claims, judged, strict=True)
-        }
-        others = self.book.remember(request.claims, sent.values(), anchors)
+        others = self.book.remember(request.claims, sent.values())
         if others:
             return self._refuse([self._attested_otherwise(i, request.claims[i]) for i in others])
         address, _ = self.world.products[request.product]

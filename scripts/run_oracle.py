@@ -35,11 +35,13 @@ from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_MESSAGES = 500
+REREAD_BLOCKS = 8  # a rewind that is deeper is none of a chain that anyone settles on
 FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
 RETRY_SECONDS = 1.0
 _log = logging.getLogger("oracle")
@@ -74,7 +76,7 @@ def serve(options: argparse.Namespace) -> int:
         _secret(options.broker_password_file),
     )
     loops = [
-        threading.Thread(target=follow, args=(registry, stop), name="follow"),
+        threading.Thread(target=follow, args=(chain, registry, node.book, stop), name="follow"),
         threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
     ]
     for loop in loops:
@@ -98,13 +100,21 @@ def take_all(node: Node, inlet: Inlet, stop: threading.Event) -> None:
         inlet.ack(messages)
 
 
-def follow(registry: Registry, stop: threading.Event) -> None:
-    """Keeps the view of the chain fresh: a device that was revoked is known within a second."""
+def follow(chain: Chain, registry: Registry, book: Book, stop: threading.Event) -> None:
+    """Keeps the view of the chain fresh: a device that was revoked is known within a second, and
+    so is what others attested while this oracle was away."""
     while not stop.wait(FOLLOW_SECONDS):
         try:
             registry.refresh()
+            catch_up(chain, book)
         except Retry as silence:
             _log.warning("the chain is not read: %s", silence)
+
+
+def catch_up(chain: Chain, book: Book) -> None:
+    """Notes in the book what was settled since, the newest blocks again: they may be undone."""
+    for claims, block in settled_claims(chain, book.learned_to() - REREAD_BLOCKS, chain.head()):
+        book.learn(claims, block)
 
 
 class Liar:

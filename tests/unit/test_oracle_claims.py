@@ -80,6 +80,23 @@ def test_late__oracle_that_was_away_for_a_claim__leaves_it_to_the_others(tmp_pat
     assert reasons(ask(node, _late(records[1], sequence=3))) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
 
 
+def test_late__oracle_that_was_away__signs_once_the_chain_told_it_what_others_attested(tmp_path):
+    node = oracle(tmp_path, progress={AGREEMENT: Progress(2, 6)})
+    records = {n: session_record("M1", n) for n in range(1, 8)}
+    node.take([message(*records.values())])
+    first = claim_of(records[3], records[4])
+    second = claim_of(records[6], sequence=2, anchor=records[4])
+    late = _late(records[1], records[2], sequence=3)
+    node.book.learn([second], 20)
+    assert reasons(ask(node, late)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    node.book.learn([first], 22)
+    assert node.book.learned_to() == 22
+    taken = _late(records[2], records[3], sequence=3)
+    assert reasons(ask(node, taken)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    node.book.learn([late], 30)  # settled by the others meanwhile: it is no other claim
+    assert ask(node, late).signature
+
+
 def test_late__half_a_session__is_incomplete(tmp_path):
     other = oracle(tmp_path)
     begin = record("M1", 1, ("B", 100_000, 1_790_000_000))
@@ -100,7 +117,7 @@ def test_attack__same_counters_in_two_agreements_of_one_device__have_one_effect(
     assert reasons(ask(node, again)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
 
 
-def test_book__of_an_older_edition__is_opened_and_knows_no_late_claims(tmp_path):
+def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
     path = tmp_path / "oracle.sqlite3"
     database = sqlite3.connect(path)
     database.executescript(
@@ -116,13 +133,12 @@ def test_book__of_an_older_edition__is_opened_and_knows_no_late_claims(tmp_path)
     database.commit()
     database.close()
     book = Book(path)
-    assert book.reach(AGREEMENT, 1) == (4, False)
+    assert book.reach(AGREEMENT, 2) == 4 and book.whole(AGREEMENT, 1)
     node = oracle(tmp_path)
     node.take([message(*(session_record("M1", n) for n in (1, 4, 5)))])
     onward = claim_of(session_record("M1", 5), sequence=2, anchor=session_record("M1", 4))
-    late = _late(session_record("M1", 1), sequence=2)
-    assert reasons(ask(node, late)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
     assert ask(node, onward).signature
+    assert ask(node, _late(session_record("M1", 1), sequence=3)).signature
 
 
 # --- claims that cite
