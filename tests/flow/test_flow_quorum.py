@@ -152,8 +152,21 @@ def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_pa
         (row,) = payments.by_ids(session, [payment])
     assert (device.counter - 1, device.counter - 1) in holes
     assert row.amount_micro > 0
-    device.publish([lost])  # found again after all: named, and nothing moves for it
-    rail.until(lambda: "too_late" in _answers(rail, lost), "the late record's answer")
+    device.publish([lost])  # found again after all: it is paid late, and once
+    rail.sent["cp-0002"].append(lost)
+    rail.until(lambda: "accepted" in _answers(rail, lost), "the late record's answer")
+    rail.until(lambda: _paid(rail, lost), "the late record's payment")
+    with rail.store.read() as session:
+        payment = evidence.event_of_evidence(session, sha256(lost).hexdigest()).payment_id
+        (late,) = payments.by_ids(session, [payment])
+    assert late.sequence > row.sequence and late.last_counter < row.first_counter
+
+
+def _paid(rail: WholeRail, record: bytes) -> bool:
+    with rail.store.read() as session:
+        payment = evidence.event_of_evidence(session, sha256(record).hexdigest()).payment_id
+        rows = payments.by_ids(session, [payment] if payment else [])
+    return any(row.amount_micro > 0 for row in rows)
 
 
 def _with_evidence(agreement: str, record: bytes) -> Request:
