@@ -59,6 +59,7 @@ class Stack:
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)  # each oracle keeps its port
+    _parties: dict[int, LocalAccount] = field(default_factory=dict)
 
     # --- start, in the order of the checklist
 
@@ -216,8 +217,11 @@ class Stack:
 
     def party(self, index: int) -> LocalAccount:
         """A payer's or payee's account, with its keystore under keys/parties."""
-        account = keystore.development_account(_FIRST_PARTY + index)
-        return keystore.create(self.settings.keys / "parties", f"party-{index}", account.key.hex())
+        if index not in self._parties:  # a keystore is slow to open, on purpose
+            key = keystore.development_account(_FIRST_PARTY + index).key.hex()
+            folder = self.settings.keys / "parties"
+            self._parties[index] = keystore.create(folder, f"party-{index}", key)
+        return self._parties[index]
 
     def come_to_the_present(self) -> None:
         """Ends the installation: the chain's clock jumps to now, and blocks come at their pace."""
