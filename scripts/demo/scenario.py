@@ -54,8 +54,8 @@ class Run:
     _errands: list[Future[None]] = field(default_factory=list)
 
     def beside(self, act: Callable[[], None]) -> None:
-        """Starts what an office does on chain while everything else goes on; the next wait for
-        settlements or funding waits for it too."""
+        """Starts what an office does on chain, or a process, while everything else goes on; the
+        next wait for funding, settlements or payouts waits for it too."""
         self._errands.append(self._clerk.submit(act))
 
     def day(self, number: int, records: int, title: str) -> None:
@@ -125,6 +125,7 @@ class Run:
                 return ended == sum(counts.values()) and self._stories_over()
 
             self.until(over, "bank lines")
+            self._await_errands()
         self.stack.bank.close_day()
         self.until(self._day_taken, "the bank's statement of the day")
 
