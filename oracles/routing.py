@@ -1,10 +1,12 @@
-"""Which agreement an event belongs to, and as what: decided from the chain's agreements alone.
+"""Which agreement an event belongs to, and as what. Pure.
 
-Pure, so the rail and every oracle send the same event the same way.
+The rail asks this of what comes in. An oracle need not: it vouches for a claim of the agreement
+that the claim names, if that agreement's own device signed the events about its subject.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_adapters.types import Event
@@ -24,18 +26,29 @@ class Route:
     stream: bool = True
 
 
-def route(event: Event, chain: Agreements) -> Route:
-    """The newest live agreement of the event's device about its subject (none: the device itself);
-    else the newest live one with another device about that subject, which it may only support.
+def candidates(event: Event, chain: Agreements) -> list[Agreement]:
+    """All agreements that the event may belong to, as far as the chain knows: those of its device
+    about its subject (none: the device itself), then those of others about it; the newest first.
 
-    A device's agreement that has ended still takes its events where there is no live one, so that
-    each is answered by why it is not taken.
-    Warning: whoever opens a newer agreement about the same subject with the same device receives
-    its further events. What was routed before stays where it is.
+    Warning: anyone may open an agreement with any device about any subject, as its payer. Whoever
+    routes must leave out those that nobody vouches for, or a stranger's would draw the events off.
     """
     own = [a for a in chain.agreements_of(event.device_id) if a.subject == event.subject_id]
+    about = chain.agreements_about(event.subject_id) if event.subject_id else []
+    return own + [a for a in about if a.device_id != event.device_id]
+
+
+def route(event: Event, found: Sequence[Agreement]) -> Route:
+    """The first live one of these candidates with the event's own device; else the first live one
+    with another, which it may only support.
+
+    A device's agreement that has ended still takes its events where there is no live one, so that
+    each is answered by why it is not taken. What was routed before stays where it is.
+    """
+    own = [a for a in found if a.device_id == event.device_id]
+    others = [a for a in found if a.device_id != event.device_id]
     if (live := next((a for a in own if a.live), None)) is not None:
         return Route(live)
-    if event.subject_id and (about := chain.agreement_about(event.subject_id)) is not None:
-        return Route(about, stream=about.device_id == event.device_id)
+    if (about := next((a for a in others if a.live), None)) is not None:
+        return Route(about, stream=False)
     return Route(own[0]) if own else Route()

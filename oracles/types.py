@@ -165,7 +165,7 @@ class KeyRing(Protocol):
 
 
 class Agreements(Protocol):
-    """The agreements as the chain has them: rail and oracles route by nothing else."""
+    """The agreements as the chain has them, whoever opened them."""
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
         """An agreement by its id."""
@@ -173,5 +173,5 @@ class Agreements(Protocol):
     def agreements_of(self, device_id: bytes) -> Sequence[Agreement]:
         """All agreements ever opened for a device, the newest first."""
 
-    def agreement_about(self, subject_id: bytes) -> Agreement | None:
-        """The newest live agreement about a subject, whichever device it is with."""
+    def agreements_about(self, subject_id: bytes) -> Sequence[Agreement]:
+        """All agreements ever opened about a subject, whichever device with, the newest first."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from device_adapters.registry import read
 from device_adapters.types import Event, Message, Rejected
-from oracles.routing import Route, route
+from oracles.routing import Route, candidates, route
 from oracles.rules import KEPT, Verdict, content_id, screen
 from oracles.types import Agreements, Doubt, KeyRing, Terms
 from oracles.verify import verify_events
@@ -105,15 +105,21 @@ class Intake:
             )])  # fmt: skip
 
     def _routes(self, events: Sequence[Event]) -> list[Route]:
-        """Each event's agreement and role; asked once per device and subject."""
-        known: dict[tuple[bytes, bytes], Route] = {}
-        found = []
-        for event in events:
-            key = event.device_id, event.subject_id
-            if key not in known:
-                known[key] = route(event, self._chain)
-            found.append(known[key])
-        return found
+        """Each event's agreement and role; asked once per device and subject.
+
+        Anyone may open an agreement that names any device and any subject: only those opened
+        through this rail, which alone it claims for, can draw events.
+        """
+        asked = {(event.device_id, event.subject_id): event for event in events}
+        found = {key: candidates(event, self._chain) for key, event in asked.items()}
+        ids = sorted({hexed(one.agreement) for several in found.values() for one in several})
+        with self._store.read() as session:
+            ours = agreements.known(session, ids)
+        routes = {
+            key: route(event, [one for one in found[key] if hexed(one.agreement) in ours])
+            for key, event in asked.items()
+        }
+        return [routes[event.device_id, event.subject_id] for event in events]
 
     def _screen(
         self, session: Session, events: list[Event], routes: list[Route], further: Screening

@@ -34,9 +34,8 @@ class Opened(dict[bytes, Agreement]):
     def agreements_of(self, device: bytes) -> list[Agreement]:
         return [one for one in reversed(self.values()) if one.device_id == device]
 
-    def agreement_about(self, subject: bytes) -> Agreement | None:
-        about = (one for one in reversed(self.values()) if one.subject == subject and one.live)
-        return next(about, None)
+    def agreements_about(self, subject: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.values()) if one.subject == subject]
 
 
 def oracle(

@@ -16,7 +16,7 @@ from device_adapters.protocols import epcis
 from device_adapters.types import Event, Message, device_id
 from oracles.citations import resolve
 from oracles.rules import derive_claim
-from oracles.types import Claim
+from oracles.types import Agreement, Claim
 from orchestrator.products import products
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.settings import Settings
@@ -69,6 +69,16 @@ class SmallDock:
         return self.place.agree(
             device, agreement=device_id(goods.subject + mark), product=product.NAME, terms=raw,
             subject=product.subject(raw), expires_at=T + 10**7,
+        )  # fmt: skip
+
+    def stranger(self, device: str, expires_at: int, mark: str = "") -> None:
+        """Opens an agreement about GOODS on chain that this rail knows nothing of, newer than
+        all that are there."""
+        raw, identity = terms_of(GOODS), device_id("stranger" + mark)
+        self.place.chain.opened[identity] = Agreement(
+            agreement=identity, device="", device_id=device_id(device), product=product.NAME,
+            terms=raw, opened_at=0, expires_at=expires_at, first_counter=0,
+            subject=product.subject(raw),
         )  # fmt: skip
 
     def take(self, *records: bytes) -> list[str]:

@@ -43,9 +43,8 @@ class ChainView:
             raise Retry("the node is silent")
         return [one for one in reversed(self.opened.values()) if one.device_id == device]
 
-    def agreement_about(self, subject: bytes) -> Agreement | None:
-        about = (one for one in reversed(self.opened.values()) if one.subject == subject)
-        return next((one for one in about if one.live), None)
+    def agreements_about(self, subject: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.opened.values()) if one.subject == subject]
 
     def agreement(self, identity: bytes) -> Agreement | None:
         return self.opened.get(identity)

@@ -26,11 +26,12 @@ def rail(tmp_path):
 def scanner(rail):
     scanner = Scanner("acme-dock")
     rail.chain.keys[device_id(scanner.name)] = scanner.key.as_device_key()
-    rail.chain.agreement_about = lambda subject: Agreement(
+    rail.chain.agreements_about = lambda subject: [Agreement(
         agreement=b"\x77" * 32, device="", device_id=device_id("recipient"),
         product="proof_of_delivery", terms=b"", opened_at=0, expires_at=2**32, first_counter=0,
         subject=subject,
-    )  # fmt: skip
+    )]  # fmt: skip
+    rail.agree("recipient", b"\x77" * 32)
     return scanner
 
 

@@ -63,9 +63,34 @@ def test_route__two_agreements_about_one_consignment__the_newest_live_one_takes_
     assert roles(dock) == [(old, "stream"), (new, "stream")]
 
 
-def test_route__agreement_of_a_stranger_about_the_same_consignment__takes_nothing_from_ours(dock):
+@pytest.mark.parametrize("device", ["dock-1", "truck-1", "van-9"])
+@pytest.mark.parametrize("expires_at", [T - 3_600, T + 10**8])
+def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
+    dock, device, expires_at
+):
+    """Whoever signs as payer may name our recipient, our consignment and any end on chain."""
     ours = dock.agree()
-    dock.agree(device="van-9", mark="stranger")
+    dock.stranger(device, expires_at)
+    left = dock.truck.pick_up(GOODS, T - 900)
+    assert dock.take(left, dock.dock.receive(GOODS, T, 60, seen=(left,))) == ["accepted"] * 2
+    assert roles(dock) == [(ours, "supporting"), (ours, "stream")]
+    assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
+
+
+def test_attack__strangers_agreement_alone__swallows_no_event(dock):
+    """What only a stranger's mandate wants is not taken, so it is free for ours to come."""
+    dock.stranger("dock-1", T + 10**8)
+    got = dock.dock.receive(GOODS, T, 60)
+    assert dock.take(got) == ["no_agreement"]
+    ours = dock.agree()
+    assert dock.take(got) == ["accepted"]
+    assert roles(dock) == [(ours, "stream")]
+
+
+def test_attack__many_agreements_of_strangers__hold_nothing_up(dock):
+    ours = dock.agree()
+    for number in range(1_100):
+        dock.stranger("dock-1", T + 10**8, mark=str(number))
     assert dock.take(dock.dock.receive(GOODS, T, 60)) == ["accepted"]
     assert roles(dock) == [(ours, "stream")]
 

@@ -14,7 +14,7 @@ from device_adapters.protocols import epcis
 from device_adapters.types import Curve, device_id
 from oracles import rules
 from oracles.citations import resolve
-from oracles.routing import route
+from oracles.routing import candidates, route
 from oracles.types import Agreement, Doubt
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
@@ -49,8 +49,8 @@ class _Chain:
     def agreements_of(self, device):
         return [one for one in self.all if one.device_id == device]
 
-    def agreement_about(self, subject):
-        return next((one for one in self.all if one.subject == subject), None)
+    def agreements_about(self, subject):
+        return [one for one in self.all if one.subject == subject]
 
     def key_at(self, device, at_seconds):
         return self._keys[device]
@@ -70,7 +70,7 @@ def cast(tmp_path):
 
 def _screened(chain, records):
     events = [epcis.decode(record) for record in records]
-    routed = [(event, route(event, chain)) for event in events]
+    routed = [(event, route(event, candidates(event, chain))) for event in events]
     verdicts = rules.screen({}, routed, {}, {product.NAME: product})
     return [(found.stream, verdict.doubt)
             for (_, found), verdict in zip(routed, verdicts, strict=True)]  # fmt: skip
@@ -123,8 +123,8 @@ def test_carriers_own_thermometer__cited_by_the_recipient__proves_no_condition(c
 
 def test_delivery_of_another_consignment__goes_to_its_own_agreement_or_to_none(cast):
     dock, chain = cast[2], _Chain(*cast)
-    routed = [route(epcis.decode(dock.receive(goods, T)), chain).agreement
-              for goods in (GOODS, OTHER, Consignment(19))]  # fmt: skip
+    events = [epcis.decode(dock.receive(goods, T)) for goods in (GOODS, OTHER, Consignment(19))]
+    routed = [route(event, candidates(event, chain)).agreement for event in events]
     assert routed == [chain.all[0], chain.all[1], None]
 
 

@@ -155,11 +155,10 @@ class Registry:
         self._look_again(device_id in self._by_device)
         return self._newest_first(self._by_device.get(device_id, ()))
 
-    def agreement_about(self, subject_id: bytes) -> Agreement | None:
+    def agreements_about(self, subject_id: bytes) -> list[Agreement]:
         """See oracles.types.Agreements."""
         self._look_again(subject_id in self._by_subject)
-        found = self._newest_first(self._by_subject.get(subject_id, ()))
-        return next((agreement for agreement in found if agreement.live), None)
+        return self._newest_first(self._by_subject.get(subject_id, ()))
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
         """See oracles.types.Agreements."""

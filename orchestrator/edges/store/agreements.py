@@ -10,6 +10,8 @@ from orchestrator.edges.store.tables import Agreement, Device, Party, Payment
 
 __all__ = ["Agreement", "Device", "Party"]
 
+_CHUNK = 500  # SQLite's default limit of bound variables is far above
+
 
 def get(session: Session, agreement: str) -> Agreement | None:
     return session.get(Agreement, agreement)
@@ -18,6 +20,17 @@ def get(session: Session, agreement: str) -> Agreement | None:
 def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Agreement]:
     rows = session.exec(select(Agreement).where(Agreement.agreement_id.in_(list(ids))))
     return {row.agreement_id: row for row in rows}
+
+
+def known(session: Session, ids: Sequence[str]) -> set[str]:
+    """Those of these agreements that were opened through this rail; strangers open others."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        found.update(session.exec(
+            select(Agreement.agreement_id).where(Agreement.agreement_id.in_(chunk))
+        ))  # fmt: skip
+    return found
 
 
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
