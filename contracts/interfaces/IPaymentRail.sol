@@ -218,6 +218,8 @@ interface IPaymentRail {
     ) external;
 
     /// The payee gives a disputed payment back to the agreement's escrow.
+    /// Warning: the product does not hear of a refund, here or by `rule`. A later credit for the
+    /// same payment is owed as well, so who rules has to know whether it was or will be corrected.
     function concede(bytes32 payment) external;
 
     /// The payer lets a disputed payment go: it becomes the payee's withdrawable money.
