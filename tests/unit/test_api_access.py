@@ -17,6 +17,8 @@ MAY = {  # route -> roles that are let in
     ("GET", "/v1/rejected"): {"partner", "auditor", "operator"},
     ("GET", "/v1/rejected/{number}"): {"partner", "auditor", "operator"},
     ("GET", "/v1/payments/{payment_id}"): {"auditor", "operator"},
+    ("POST", "/capture"): {"partner", "operator"},
+    ("GET", "/capture/{capture_id}"): {"partner", "operator"},
     ("GET", "/v1/payments"): {"auditor", "operator"},
     ("GET", "/v1/agreements"): {"auditor", "operator"},
     ("GET", "/v1/devices"): {"auditor", "operator"},
@@ -39,7 +41,7 @@ def rail(tmp_path_factory):
 
 
 def call(client, method, route):
-    path = route.format(event_id=ID, payment_id=ID, any_id=ID, number=9_999)
+    path = route.format(event_id=ID, payment_id=ID, any_id=ID, number=9_999, capture_id="0" * 32)
     body = {"content": b"x", "headers": RAW} if method == "POST" else {}
     return client.request(method, path, **body)
 

@@ -87,7 +87,11 @@ def test_bundle__of_a_payment_whose_release_paid_a_debt__holds_up_to_the_bank_li
     assert released == 20 * 300_000 + 25 * 300_000 - 5 * 300_000
 
 
-@pytest.mark.parametrize("top", [start for start, _ in STAGES if "." not in start])
+# a meter's bundle has no supporting records: test_audit_delivery changes those
+TOPS = [start for start, _ in STAGES if "." not in start and start != "supporting"]
+
+
+@pytest.mark.parametrize("top", TOPS)
 def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
     """Sealed again: the digest cannot be what catches it, so no field goes unchecked."""
     own = bundle["batch"]["position"]

@@ -41,6 +41,9 @@ class _Keys:
     def key_at(self, device_id, at_seconds):
         return self._key
 
+    def compromised_since(self, device_id):
+        return None
+
 
 @pytest.fixture(params=list(Kind))
 def device(request, tmp_path):

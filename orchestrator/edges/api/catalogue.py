@@ -164,6 +164,28 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Later records were charged already",
         "Nothing to do: its gap was reported as lost. Send records sooner.",
     ),
+    Doubt.DEVICE_COMPROMISED: (
+        "The device was declared compromised: nothing new of it is believed",
+        "Enrol another device; `proofrail device risk` shows what the stolen key may have cost.",
+    ),
+    Doubt.KEY_EXPIRED: (
+        "The device's key had expired at the record's time",
+        "Rotate the key (`proofrail device rotate`); new records will be taken.",
+    ),
+    Doubt.CITED_EVENT_UNKNOWN: (
+        "The record cites an event that the rail does not have",
+        "Have the cited event sent first, then send a new record that cites it.",
+    ),
+    Doubt.FOREIGN_DOMAIN: (
+        "The voucher is signed for another chain or contract",
+        "Set the wearable up for this rail's WearableVoucher contract.",
+    ),
+    Doubt.CLASS_NOT_AGREED: ("The mandate does not name this class of merchant", _NOTHING),
+    Doubt.ABOVE_TAP_LIMIT: ("The voucher asks more for its taps than the mandate allows", _NOTHING),
+    Doubt.TWO_PLACES: (
+        "The device was elsewhere at that time: its key is in two hands",
+        "The device is suspended; ask the operator to find out which hand is honest.",
+    ),
     Doubt.EVIDENCE_MISSING: ("An oracle lacks evidence of the claim", _ORACLE),
     Doubt.CLAIM_DIFFERS: ("An oracle derives another claim", _OPERATOR),
     Doubt.COUNTERS_NOT_CONTIGUOUS: ("Counters of the claim are missing", _ORACLE),
