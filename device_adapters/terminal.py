@@ -28,6 +28,9 @@ from .types import Event, Rejected
 from .wearable_card import WearableCard
 
 CLOCK_GRACE = 600  # seconds that two clocks may differ, as the contract has it
+# answers that speak of the sender or the moment, not of the voucher: it stays due
+_NOT_YET = ("device_not_of_topic", "device_unknown", "no_agreement", "too_many_records",
+            "unknown_protocol")  # fmt: skip
 DAY = 86_400
 
 
@@ -132,11 +135,14 @@ class Terminal:
     def answered(self, answers: Iterable[tuple[str, str]]) -> None:
         """Takes the rail's answers: (evidence hash in hex, "accepted", "duplicate" or a reason).
 
-        What the rail has taken counts as redeemed, and gives the offline bounds free again.
+        What the rail has taken counts as redeemed, and gives the offline bounds free again. What
+        it refused for the sender's sake, such as an API key of another scope, stays due.
         Warning: taken is not yet paid; the chain may cut it where other merchants were first.
         """
         with self._whole():
             for evidence, outcome in answers:
+                if outcome in _NOT_YET:
+                    continue
                 self._base.execute(
                     "update vouchers set outcome = ? where evidence = ?", (outcome, evidence)
                 )

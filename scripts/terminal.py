@@ -9,6 +9,8 @@
     python -m scripts.terminal TILL redeem --url http://127.0.0.1:8080 --api-key KEY
 
 TILL is a folder. `tap` and `take` work offline; exit code 0: taken, 1: declined and why.
+A simulated wearable keeps to its offline bounds; `tap --online` says that the rail reached it again.
+HEX: `terms_hex` of `proofrail agreement open --json` and `agreement list --json`.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ from orchestrator.products.wearable_voucher.words import decode_terms
 from scripts.devices.wearable import Wearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
+_PAYEE = re.compile(r"0x[0-9a-fA-F]{40}")
 _SETUP = "till.json"
+_PATH = 256  # a key itself may be too long for the name of a file
+_TAKEN = ("accepted", "duplicate")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,16 +49,19 @@ def main(arguments: list[str] | None = None) -> int:
     except Rejected as refusal:
         print(f"declined: {refusal.reason}: {refusal.detail}")
         return 1
+    except FileNotFoundError as missing:
+        print(f"{missing.filename} is not there; `init` makes a till, `export` prints a card")
+        return 1
 
 
-def redeem(terminal: Terminal, post: Callable[[list[bytes]], list[dict[str, Any]]]) -> int:
-    """Hands over what is due; how many records were answered. `post` gives the rail's answers."""
+def redeem(
+    terminal: Terminal, post: Callable[[list[bytes]], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Hands over what is due; the rail's answers, as `post` gives them."""
     due = terminal.due()
-    if not due:
-        return 0
-    answers = post(due)
+    answers = post(due) if due else []
     terminal.answered((answer["evidence"], answer["outcome"]) for answer in answers)
-    return len(answers)
+    return answers
 
 
 def poster(url: str, api_key: str) -> Callable[[list[bytes]], list[dict[str, Any]]]:
@@ -89,18 +97,21 @@ def _card(chosen: argparse.Namespace) -> int:
 
 def _export(chosen: argparse.Namespace) -> int:
     """The card of a wearable as it stands now: the registry's key, the agreement's terms."""
-    key = load_public_key(chosen.key).as_device_key()
-    terms = bytes.fromhex(chosen.terms.removeprefix("0x"))
-    print(card_of(chosen.name, key, terms, int(time.time())).to_json())
+    file = Path(chosen.key)
+    given = file.read_bytes() if len(chosen.key) < _PATH and file.is_file() else chosen.key
+    key = load_public_key(given).as_device_key()
+    print(card_of(chosen.name, key, chosen.terms, int(time.time())).to_json())
     return 0
 
 
 def _tap(chosen: argparse.Namespace) -> int:
-    terms = decode_terms(bytes.fromhex(chosen.terms.removeprefix("0x")))
+    terms = decode_terms(chosen.terms)
     setup = json.loads((chosen.till / _SETUP).read_text())
     wearable = Wearable(chosen.wearable, chosen.name, None, terms, chosen.cap)
     try:
         now = int(time.time())
+        if chosen.online:
+            wearable.online()
         merchant = setup["payee"], chosen.amount, setup["merchant_class"]
         return _taken(chosen, wearable.tap(*merchant, now))
     finally:
@@ -129,15 +140,18 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _redeem(chosen: argparse.Namespace) -> int:
     try:
-        count = redeem(_terminal(chosen.till), poster(chosen.url, chosen.api_key))
+        answers = redeem(_terminal(chosen.till), poster(chosen.url, chosen.api_key))
     except urllib.error.HTTPError as error:
         print(f"the rail answered {error.code}: {error.read().decode(errors='replace')[:500]}")
         return 1
     except urllib.error.URLError as error:
         print(f"no rail at {chosen.url}: {error.reason}. Nothing is lost: run it again later.")
         return 1
-    print(f"{count} answered")
-    return 0
+    for answer in answers:
+        words = (answer["evidence"], answer["outcome"], answer.get("next_step"))
+        print(" ".join(word for word in words if word))
+    print(f"{len(answers)} answered")
+    return 0 if all(answer["outcome"] in _TAKEN for answer in answers) else 1
 
 
 def _terminal(till: Path) -> Terminal:
@@ -153,25 +167,39 @@ def _amount(text: str) -> int:
     return int(match[1] + (match[2] or "").ljust(6, "0"))
 
 
+def _payee(text: str) -> str:
+    if not _PAYEE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: 0x and 40 hex digits")
+    return text
+
+
+def _terms(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError("the terms are no hex") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("till", type=Path)
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="a new till")
-    init.add_argument("--payee", required=True, help="the merchant's address")
+    init.add_argument("--payee", required=True, type=_payee, help="the merchant's address")
     init.add_argument("--merchant-class", type=int, required=True, help="ISO 18245")
     card = commands.add_parser("card", help="know a wearable, or know it anew")
     card.add_argument("file", type=Path)
     export = commands.add_parser("export", help="a wearable's card, for other tills")
     export.add_argument("name", help="the wearable's name")
-    export.add_argument("--key", required=True, help="its public key: PEM, hex or base64")
-    export.add_argument("--terms", required=True, help="the agreement's terms in hex")
+    export.add_argument("--key", required=True, help="its public key (PEM, hex, base64), a file")
+    export.add_argument("--terms", type=_terms, required=True, help="the agreement's terms in hex")
     tap = commands.add_parser("tap", help="a tap of a simulated wearable")
     tap.add_argument("amount", type=_amount, help="euro")
     tap.add_argument("--wearable", type=Path, required=True, help="the wearable's folder")
     tap.add_argument("--name", required=True)
+    tap.add_argument("--online", action="store_true", help="the rail reached it since its last tap")
     tap.add_argument("--cap", type=_amount, required=True, help="euro that it ever signs away")
-    tap.add_argument("--terms", required=True, help="the agreement's terms in hex")
+    tap.add_argument("--terms", type=_terms, required=True, help="the agreement's terms in hex")
     take = commands.add_parser("take", help="a voucher from standard input")
     take.add_argument("amount", type=_amount, help="euro")
     commands.add_parser("show", help="what is to be handed over, one record to a line")

@@ -40,7 +40,7 @@ class Rail(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def rail():
-    Rail.seen = []
+    Rail.seen, Rail.outcome = [], "accepted"
     server = ThreadingHTTPServer(("127.0.0.1", 0), Rail)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -88,6 +88,40 @@ def test_terminal__no_rail_there__nothing_is_lost(till, capsys):
     assert '"total":3500000' in capsys.readouterr().out
 
 
+def test_terminal__refused_for_the_sender__says_so_and_the_voucher_stays_due(till, rail, capsys):
+    folder, wearable = till
+    hand_over = [folder, "redeem", "--url", rail, "--api-key", "of another scope"]
+    assert main([folder, "tap", "3.50", *wearable]) == 0
+    Rail.outcome = "device_not_of_topic"
+    assert main(hand_over) == 1
+    assert "device_not_of_topic" in capsys.readouterr().out
+    Rail.outcome = "accepted"
+    assert main(hand_over) == 0
+    assert len(Rail.seen) == 2 and Rail.seen[0][2] == Rail.seen[1][2]
+
+
+def test_terminal__what_a_person_mistypes__is_named_without_a_traceback(till, tmp_path, capsys):
+    folder, wearable = till
+    assert main([str(tmp_path / "no till"), "show"]) == 1
+    assert main([folder, "card", str(tmp_path / "no card")]) == 1
+    assert capsys.readouterr().out.count("is not there") == 2
+    for wrong in (
+        [folder, "init", "--payee", "Café", "--merchant-class", "5814"],
+        [folder, "tap", "1", *wearable[:-1], "no hex"],
+    ):
+        with pytest.raises(SystemExit):
+            main(wrong)
+
+
+def test_terminal__wearable_at_its_offline_bound__taps_again_once_it_was_online(till, rail, capsys):
+    folder, wearable = till
+    codes = [main([folder, "tap", "0.01", *wearable]) for _ in range(6)]
+    assert codes == [0] * 5 + [1] and "offline_taps" in capsys.readouterr().out
+    assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
+    assert main([folder, "tap", "0.01", *wearable]) == 1
+    assert main([folder, "tap", "0.01", *wearable, "--online"]) == 0
+
+
 def test_terminal__a_tap_beyond_the_limit__is_declined_by_name(till, capsys):
     folder, wearable = till
     assert main([folder, "tap", "25.01", *wearable]) == 1
@@ -110,6 +144,9 @@ def test_terminal__an_exported_card__is_that_of_the_terms_and_the_key(till, tmp_
     made = WearableCard.from_json(capsys.readouterr().out)
     assert before <= made.as_of and made == card(wearable, as_of=made.as_of)
     assert main([till[0], "export", "BAND-1", "--key", "ab", "--terms", terms]) == 1
+    file = tmp_path / "public.hex"
+    file.write_text(key)
+    assert main([till[0], "export", "BAND-1", "--key", str(file), "--terms", terms]) == 0
 
 
 def test_terminal__a_voucher_by_standard_input__is_taken(till, tmp_path, monkeypatch, capsys):
