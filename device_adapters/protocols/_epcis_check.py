@@ -16,10 +16,10 @@ from ..registry import from_the_future
 from ..strict_json import RECORD_SEPARATOR
 from ..types import MAX_RECORD_BYTES, Reason, Rejected
 from ..verdicts import RecordCheck, Report, Table, refused
-from . import epcis
 from ._epcis_document import Found
 from ._epcis_facts import cites_of, subject_of
 from ._epcis_notes import Notes
+from ._epcis_record import event_from, read
 from ._epcis_seal import Sealed, is_signed, open_record, split
 from ._epcis_times import in_utc
 
@@ -137,7 +137,7 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
     except Rejected as refusal:
         check.genuine_reasons.append(refused(refusal))
     try:
-        check.found, check.events, check.notes = epcis.read(document)
+        check.found, check.events, check.notes = read(document)
     except Rejected as refusal:
         check.unreadable = True
         check.genuine_reasons.append(refused(refusal))
@@ -155,7 +155,7 @@ def _check_content(check: EpcisCheck) -> None:
         check.billable_reasons.append(refused(refusal))
     if check.sealed is not None:
         try:
-            check.event = epcis.event_from(
+            check.event = event_from(
                 check.sealed, check.record, check.found, check.events, check.notes
             )
             if late := from_the_future(check.event, int(time.time() * 1000)):

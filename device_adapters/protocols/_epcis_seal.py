@@ -57,7 +57,7 @@ def open_record(record: bytes) -> Sealed:
     counter_missing, or why the header is no JSON.
     """
     if not is_signed(record):
-        raise Rejected(Reason.SIGNATURE_MISSING, "no detached JWS stands before the document")
+        raise Rejected(Reason.SIGNATURE_MISSING, "no detached JWS (header..signature) before it")
     jws, _, document = record.partition(b"\n")
     head, payload, signature = _three(jws)
     fields = _header(_decoded(head))

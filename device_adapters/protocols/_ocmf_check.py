@@ -13,9 +13,9 @@ from ..registry import from_the_future
 from ..types import Reason, Rejected
 from ..verdicts import RecordCheck, Report, Table, Unproven, listed, refused
 from . import _ocmf_rules as rules
-from . import ocmf
 from ._ocmf_containers import Item, find_records
 from ._ocmf_fields import device_of
+from ._ocmf_record import decode, judged_readings
 from ._ocmf_sections import Seal, Sections, open_record, read_seal
 from ._ocmf_transactions import Judged, judge_transactions
 
@@ -73,7 +73,7 @@ class OcmfCheck(RecordCheck):
         if self.event:
             return self.event.facts["readings"]
         try:
-            return ocmf.judged_readings(self.sections.payload)[0] if self.sections else []
+            return judged_readings(self.sections.payload)[0] if self.sections else []
         except Rejected:
             return []
 
@@ -137,7 +137,7 @@ def _check_rules(check: OcmfCheck) -> None:
 def _check_settleable(check: OcmfCheck) -> None:
     """The rail's own demands on top: a decoded event on a curve that a contract can check."""
     try:
-        check.event = ocmf.decode(check.record)
+        check.event = decode(check.record)
         if late := from_the_future(check.event, int(time.time() * 1000)):
             check.settleable_reasons.append(refused(late))
     except Rejected as refusal:

@@ -18,7 +18,7 @@ from defusedxml.common import DefusedXmlException
 
 from .. import strict_json
 from ..types import Reason, Rejected
-from . import ocmf
+from ._ocmf_sections import split
 
 _STARTS = (b"OCMF|", b"4f434d467c", b"T0NNRn")
 _DATA = ("signeddata", "encodeddata", "signedmeterdata", "encodedmeterdata", "signedmetervalue")
@@ -58,14 +58,14 @@ def find_records(data: bytes) -> list[Item]:
 def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
     """Records in a text; `around` carries the key, transaction and context known so far."""
     if text.startswith(_STARTS) or text[:10].lower() == _STARTS[1]:
-        for record in ocmf.split(text):
+        for record in split(text):
             yield replace(around, record=record)
     elif nesting and text[:1] == b"<":
         yield from _from_xml(text, around, nesting)
     elif nesting and text[:1] in (b"{", b"[", b'"'):
         yield from _from_json(text, around, nesting)
     elif b"OCMF|" in text:  # something stands before the first record: it is shown, not hidden
-        for record in ocmf.split(text):
+        for record in split(text):
             yield replace(around, record=record)
 
 

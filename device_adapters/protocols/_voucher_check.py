@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 from .. import strict_json
 from ..registry import from_the_future
-from ..types import Reason, Rejected
+from ..types import Event, Reason, Rejected
 from ..verdicts import RecordCheck, Report, Table, refused
-from . import voucher
 
 
 class Caution(StrEnum):
@@ -43,10 +43,14 @@ class VoucherCheck(RecordCheck):
         return [("", (*columns, "for contract"), [row])]
 
 
-def check_vouchers(data: bytes, given: str | bytes | None) -> Report:
-    """Vouchers bring no key along: without `given` none is shown to be genuine."""
-    lines = voucher.split(data)
-    report = Report(records=[_check(*each, given) for each in enumerate(lines)])
+def check_vouchers(
+    lines: list[bytes], decode: Callable[[bytes], Event], given: str | bytes | None
+) -> Report:
+    """Judges the records of a file, each read by `decode` (raises only Rejected).
+
+    Vouchers bring no key along: without `given` none is shown to be genuine.
+    """
+    report = Report(records=[_check(*each, decode, given) for each in enumerate(lines)])
     if not any(_is_object(line) for line in lines):
         first = report.records[0].genuine_reasons[0] if report.records else None
         report.error = first or (Reason.EMPTY, "the file holds no record")
@@ -54,10 +58,12 @@ def check_vouchers(data: bytes, given: str | bytes | None) -> Report:
     return report
 
 
-def _check(index: int, record: bytes, given: str | bytes | None) -> VoucherCheck:
+def _check(
+    index: int, record: bytes, decode: Callable[[bytes], Event], given: str | bytes | None
+) -> VoucherCheck:
     check = VoucherCheck(index, record)
     try:
-        check.event = voucher.decode(record)
+        check.event = decode(record)
         check.prove(check.event.signed, {"given": given})
         if late := from_the_future(check.event, int(time.time() * 1000)):
             check.settleable_reasons.append(refused(late))

@@ -18,6 +18,7 @@ from ..keys import ORDERS, raw_to_der
 from ..strict_json import decode as decode_json
 from ..types import Curve, Event, Reason, Rejected, Signed, device_id
 from ..verdicts import Report
+from ._voucher_check import check_vouchers
 from ._voucher_examples import EXAMPLES
 from ._voucher_typed import (
     NAME,
@@ -70,9 +71,7 @@ def recognise(data: bytes) -> bool:
 
 def check(data: bytes, key: str | bytes | None) -> Report:
     """Judges every voucher in a file, one to a line."""
-    from ._voucher_check import check_vouchers
-
-    return check_vouchers(data, key)
+    return check_vouchers(split(data), decode, key)
 
 
 def read(record: bytes) -> tuple[str, Domain, Voucher, int, int]:

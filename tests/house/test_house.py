@@ -63,9 +63,8 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = list(package[: len(package) - node.level + 1]) if node.level else []
-            found.add(".".join([*base, node.module or ""]).strip("."))
-            found |= {".".join([*base, node.module or "", alias.name]).strip(".")
-                      for alias in node.names}  # fmt: skip
+            base += [node.module] if node.module else []
+            found |= {".".join(base), *(".".join([*base, alias.name]) for alias in node.names)}
     return found
 
 
@@ -107,6 +106,15 @@ def test_imports__inside_the_orchestrator__core_knows_no_edge_and_edges_no_step(
     doors = [p for p in below("orchestrator/edges/") if "edges/api/" not in short(p)]
     assert not offenders(doors, lambda p: strangers(p, *edge))
     assert not offenders(below("orchestrator/edges/api/"), lambda p: strangers(p, *api))
+
+
+def test_imports__files_behind_a_protocol__never_import_the_protocol_file() -> None:
+    folder = below("device_adapters/protocols/")
+    behind = [path for path in folder if path.name.startswith("_")]
+    fronts = {".".join(path.relative_to(ROOT).with_suffix("").parts)
+              for path in folder if path not in behind}  # fmt: skip
+    assert len(fronts) > 2 and len(behind) > 9
+    assert not offenders(behind, lambda path: imports(path) & fronts)
 
 
 def test_doors__one_per_outside_system__nobody_else_imports_it() -> None:

@@ -11,6 +11,7 @@ from signing_meter import Meter, payload, raw_of
 
 from device_adapters.keys import ORDERS, genuine, read_der
 from device_adapters.protocols import ocmf
+from device_adapters.protocols._ocmf_sections import open_record
 from device_adapters.types import Curve, Event, Reason, Rejected
 
 METER = Meter()
@@ -119,7 +120,7 @@ def test_decode__encoding_not_declared_or_declared_wrongly__is_still_read() -> N
 def test_decode__public_key_as_fourth_section__is_kept_apart() -> None:
     record = METER.record() + b"|" + METER.key.der.hex().encode()
     assert _registers(_genuine(record)) == [2_935_600_000]
-    assert ocmf.open_record(record).key == METER.key.der.hex()
+    assert open_record(record).key == METER.key.der.hex()
 
 
 def test_decode__pipes_and_braces_within_strings__end_nothing() -> None:

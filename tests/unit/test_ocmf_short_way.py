@@ -13,6 +13,7 @@ from signing_meter import PAYLOAD, Meter
 
 from device_adapters.protocols import ocmf
 from device_adapters.protocols._ocmf_plain import plain
+from device_adapters.protocols._ocmf_record import through_pyocmf
 from device_adapters.types import Event, Rejected
 
 DER = Meter().sign("any").hex()
@@ -114,7 +115,7 @@ def _records(draw: st.DrawFn) -> bytes:
 def test_decode__any_record__is_what_pyocmf_makes_of_it(record: bytes) -> None:
     found = plain(record)
     try:
-        careful = ocmf.through_pyocmf(record)
+        careful = through_pyocmf(record)
     except Rejected as refusal:
         assert found is None, refusal
         return
@@ -130,7 +131,7 @@ def test_plain__examples__are_taken_the_short_way_and_agree() -> None:
     taken = 0
     for _, record, expected in ocmf.EXAMPLES:
         if isinstance(expected, dict) and plain(record) is not None:
-            assert _same(ocmf.decode(record), ocmf.through_pyocmf(record))
+            assert _same(ocmf.decode(record), through_pyocmf(record))
             taken += 1
         elif not isinstance(expected, dict):
             assert plain(record) is None
