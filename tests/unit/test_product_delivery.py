@@ -159,6 +159,7 @@ def test_terms__by_their_ids__are_the_same_terms():
     ("changes", "named"),
     [
         ({"colour": "red"}, "colour"),
+        ({"consignment": "sscc:106141412345678907"}, "check digit"),
         ({"price": None}, "price is missing"),
         ({"price": "0"}, "the price"),
         ({"price": "1.0000001"}, "price is '1.0000001'"),

@@ -26,16 +26,16 @@ TERMS = (
     ("carrier", "name of the device that scans the pick-up"),
     ("sensor", "name of the device that measures conditions (none: no conditions)"),
     ("price", "euro for the whole consignment, such as 1250.00"),
-    ("quantity", "units in the consignment"),
+    ("quantity", "units in the consignment, such as 100"),
     ("shares", "percent for picked up, delivered and accepted, such as 20/50/30"),
     ("due", "when it is to be delivered, such as 2026-05-01T12:00Z"),
     ("deadline", "when nothing more is released; the mandate should end later"),
     ("late", "percent off for each hour begun, and at most, such as 0.5/20 (none: 0/0)"),
     ("celsius", "the coldest and the hottest allowed, such as 2..8, for a sensor"),
-    ("breach", "percent off for too cold, and for too hot"),
+    ("breach", "percent off where it was too cold, and again where too hot, such as 10"),
     ("shock", "the hardest shock allowed, in g, for a sensor"),
-    ("shock_breach", "percent off for a harder shock"),
-    ("breach_max", "percent off for all conditions together, at most"),
+    ("shock_breach", "percent off for a harder shock, such as 10"),
+    ("breach_max", "percent off for all conditions together, at most, such as 15"),
 )
 _NEEDED = ("consignment", "carrier", "price", "quantity", "shares", "due", "deadline")
 _ID = re.compile("0x[0-9a-f]{64}")
@@ -131,7 +131,15 @@ def _consignment(said: str) -> bytes:
         return bytes.fromhex(said[2:])
     if not _SUBJECT.fullmatch(said):
         raise _wrong(f"consignment is {said!r}, not sscc: with 18 digits, po:..., or an id")
+    if said.startswith("sscc:") and not _checks(said[5:]):
+        raise _wrong(f"consignment is {said!r}, whose check digit is wrong: no event can name it")
     return subject_id(said)
+
+
+def _checks(number: str) -> bool:
+    """Whether the last digit is the check digit (GS1 General Specifications, section 7.9)."""
+    weighted = (int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(reversed(number)))
+    return sum(weighted) % 10 == 0
 
 
 def _device(said: str) -> bytes:
