@@ -147,7 +147,7 @@ def _told(
         "payee": {"name": payee.name, "address": payee.address, "iban": payee.iban}
         if payee else None,
         "product": product.NAME, "product_address": mandate.product,
-        "terms": product.tell_terms(mandate.terms),
+        "terms": product.tell_terms(mandate.terms), "terms_hex": "0x" + mandate.terms.hex(),
         "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"}, "period_days": mandate.period_days,
         "window_s": mandate.window, "expiry": mandate.expiry,
         "first_counter": mandate.first_counter, "required_domain": mandate.required_domain,
@@ -180,6 +180,7 @@ def _opened(console: Any, told: dict[str, Any]) -> None:
 
 @app.command()
 def terms(
+    context: typer.Context,
     product: Annotated[str | None, typer.Argument(help="A product; none: all of them.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -187,15 +188,22 @@ def terms(
     from orchestrator.products import products
 
     chosen = [_product(product)] if product else list(products().values())
+    here = home.of(context)
+    deployed = here.deployment.addresses if here.settings.deployment.is_file() else {}
     told = [
-        {"product": one.NAME, "contract": one.CONTRACT,
+        {"product": one.NAME, "contract": one.CONTRACT, "address": deployed.get(one.CONTRACT),
          "terms": [{"name": name, "help": text} for name, text in one.TERMS]}
         for one in chosen
     ]  # fmt: skip
+    output.show(told, as_json, lambda console: _listed(console, told))
+
+
+def _listed(console: Any, told: list[dict[str, Any]]) -> None:
     rows = [(p["product"], t["name"], t["help"]) for p in told for t in p["terms"]]
-    output.show(told, as_json, lambda console: console.print(
-        table("terms", ("product", "--term", "value"), rows)
-    ))  # fmt: skip
+    console.print(table("terms", ("product", "--term", "value"), rows))
+    for one in told:
+        if one["address"]:
+            console.print(plain(f"{one['contract']} is at {one['address']}"), soft_wrap=True)
 
 
 @app.command()
@@ -212,10 +220,12 @@ def refund(
         raise Halt(f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow "
                    "goes back after that. Nothing was sent.")  # fmt: skip
     amount = here.office().refund(row.agreement_id) if not dry_run else 0
-    told = {"sent": not dry_run, "agreement_id": row.agreement_id, "payer": row.payer,
+    told = {"sent": amount > 0, "agreement_id": row.agreement_id, "payer": row.payer,
             "expiry": row.expiry, "amount": {"amount": str(amount), "asset": "tEUR/6"}}  # fmt: skip
-    sentence = (f"{output.money(told['amount'])} went back to {row.payer}" if not dry_run else
-                f"nothing was sent (--dry-run); it is due after {when(row.expiry)} UTC")
+    sentence = (f"{output.money(told['amount'])} went back to {row.payer}" if amount else
+                "nothing is left in its escrow")
+    if dry_run:
+        sentence = f"nothing was sent (--dry-run); it is due after {when(row.expiry)} UTC"
     output.show(told, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
@@ -226,8 +236,10 @@ def _agreement(here: home.Home, text: str) -> Agreement:
         found = [row for row in agreements.all_agreements(session)
                  if row.agreement_id.startswith(text.lower())]  # fmt: skip
     if len(text) < 6 or len(found) != 1:
-        raise Halt(f"{len(found) if len(text) > 5 else 'Too many'} agreements begin with {text!r}. "
-                   "`proofrail agreement list` shows all. Nothing was sent.")  # fmt: skip
+        what = f"{len(found)} agreements begin with {text!r}"
+        if len(text) < 6:
+            what = f"{text!r} is too short: give an agreement's first 6 characters or more"
+        raise Halt(f"{what}. `proofrail agreement list` shows all. Nothing was sent.")
     return found[0]
 
 
@@ -241,7 +253,8 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         told = [
             {"agreement_id": a.agreement_id, "device": a.device, "product": a.product,
              "payer": names.get(a.payer, a.payer), "payee": _payee(a.payee, names),
-             "stage": a.stage, "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
+             "terms_hex": a.terms, "stage": a.stage,
+             "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
              "expiry": a.expiry, "sequence": a.sequence, "funding_reference": a.reference}
             for a in agreements.all_agreements(session)
         ]  # fmt: skip

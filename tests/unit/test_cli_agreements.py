@@ -51,6 +51,9 @@ def test_open__terms_by_name__are_read_and_told_by_the_product(home):
     assert (terms.price_per_kwh, terms.fuse_watts, terms.continuous) == (300_000, 22_000, True)
     assert told["terms"] == products()["metered_energy"].tell_terms(bytes.fromhex(row.terms[2:]))
     assert told["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
+    assert told["terms_hex"] == row.terms
+    [listed] = [one for one in home.told("agreement", "list") if one["device"] == "agree-1"]
+    assert listed["terms_hex"] == row.terms
 
 
 def test_open__dry_run__shows_the_mandate_and_sends_nothing(home):
@@ -121,6 +124,9 @@ def test_terms__of_each_product__are_listed_with_help(home, name):
     assert [(t["name"], t["help"]) for t in told["terms"]] == list(products()[name].TERMS)
     with pytest.raises(Rejected):
         products()[name].read_terms({"no such term": "1"})
+    address = home.chain.deployment.addresses[products()[name].CONTRACT]
+    assert told["address"] == address
+    assert f"is at {address}" in home.run("agreement", "terms", name).stdout
 
 
 def test_terms__no_product_named__lists_all(home):
@@ -145,7 +151,9 @@ def test_refund__before_and_after_the_end__goes_to_the_payer_once(home):
     assert told["amount"]["amount"] == "5000000"
     assert home.chain.client.view("EuroToken", "balanceOf", payer) == before + 5_000_000
     sent = home.sent()
-    assert home.told("agreement", "refund", identity)["amount"]["amount"] == "0"
+    again = home.told("agreement", "refund", identity)
+    assert (again["amount"]["amount"], again["sent"]) == ("0", False)
+    assert "nothing is left" in home.run("agreement", "refund", identity).stdout
     assert home.sent() == sent
 
 
@@ -180,7 +188,7 @@ def fund(home: OperatorsHome, identity: str, amount: int) -> None:
 
 def test_refund__no_such_agreement__is_refused(home):
     assert "0 agreements" in home.refused("agreement", "refund", "0x" + "99" * 32)
-    assert "Too many" in home.refused("agreement", "refund", "0x")
+    assert "too short" in home.refused("agreement", "refund", "0x")
 
 
 def test_open__for_a_payee_that_is_unknown__is_refused(home):
