@@ -35,7 +35,7 @@ from orchestrator.errors import Halt, Retry
 # named refusals that are answers; every other one says that the question cannot be answered
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
 _REVERTS = {  # a contract's error: what to do about it
-    "KeyTaken": "Another device has this key; give each device its own.",
+    "KeyTaken": "This key was enrolled before, here or for another device; make a new one.",
     "DeviceExists": "A device of this name is enrolled; `proofrail device list` shows it.",
     "PossessionUnproven": "The proof is not this key's: sign `proofrail device challenge` anew.",
     "DeviceInStatus": "`proofrail device list` shows its status.",
@@ -50,6 +50,8 @@ _REVERTS = {  # a contract's error: what to do about it
     "CompromiseDateInvalid": "Name a time in the past, before the one that is declared already.",
     "PayeeUnexpected": "Leave --payee out: each claim of this product says who is paid.",
     "PayeeMissing": "Give --payee.",
+    "TermsMalformed": "The product's contract does not take these terms; `proofrail agreement "
+                      "terms` says what each means, and where the contract is.",
     "NotYetDue": "The agreement still runs; `proofrail agreement list` shows until when.",
     "NothingDue": "Its escrow is empty.",
 }
@@ -86,8 +88,10 @@ class Guarded(TyperGroup):
 
 def _advised(sentence: str) -> str:
     """A delay with its next step, by the contract's own error where there is one."""
-    name = sentence.rpartition("would revert: ")[2]
-    return f"{sentence.rstrip('.')}. {_REVERTS.get(name, 'Run the same command again later.')}"
+    _, reverts, name = sentence.rpartition("would revert: ")
+    step = "Nothing was sent; `proofrail status` and `list` commands show how things stand."
+    step = _REVERTS.get(name, step) if reverts else "Run the same command again later."
+    return f"{sentence.rstrip('.')}. {step}"
 
 
 def _debugging(context: typer.Context) -> bool:

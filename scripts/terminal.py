@@ -9,7 +9,7 @@
     python -m scripts.terminal TILL redeem --url http://127.0.0.1:8080 --api-key KEY
 
 TILL is a folder. `tap` and `take` work offline; exit code 0: taken, 1: declined and why.
-A simulated wearable keeps to its offline bounds; `tap --online` says that the rail reached it again.
+A simulated wearable keeps to its offline bounds; `tap --online`: the rail reached it again.
 HEX: `terms_hex` of `proofrail agreement open --json` and `agreement list --json`.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +42,7 @@ def challenge(
         raise Halt("A challenge is for enrolling (--owner) or for a new key (--new-key).")
     if owner is not None:
         digest = _challenge(here, name, address_of(here, owner))
-        after = f"device add {name} --key FILE --proof SIGNATURE --owner {owner}"
+        after = f"device add {name} --key FILE --proof SIGNATURE --owner {quote(owner)}"
     else:
         key = possession.public_key(new_key)
         found = possession.endorsement(here, name, key, endorsement)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from orchestrator import cli
 from orchestrator.commands import home, output
 from orchestrator.commands.agreement import micro
-from orchestrator.errors import Halt
+from orchestrator.errors import Halt, Retry
 
 CLI = CliRunner()
 READING = (
@@ -40,6 +40,26 @@ def test_command__refused_with_json__is_json_on_stdout(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert json.loads(found.stdout)["error"]["code"] == "halt"
     assert found.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "step", "never"),
+    [
+        ("PaymentRail.open would revert: TermsMalformed", "agreement terms", "later"),
+        ("PaymentRail.open would revert: Unheard", "Nothing was sent", "later"),
+        ("the node does not answer", "again later", "Nothing was sent"),
+    ],
+)
+def test_command__contract_or_node_says_no__the_next_step_fits(
+    monkeypatch: pytest.MonkeyPatch, said: str, step: str, never: str
+) -> None:
+    def refusing(_self: object) -> None:
+        raise Retry(said)
+
+    monkeypatch.setattr(home.Home, "store", property(refusing))
+    found = CLI.invoke(cli.app, ["payments"])
+    assert found.exit_code == 2
+    assert said in found.stderr and step in found.stderr and never not in found.stderr
 
 
 def test_command__bug_of_ours__is_a_sentence_unless_debugging(

@@ -124,7 +124,7 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ),
     Doubt.DEVICE_SUSPENDED: (
         "The device is suspended",
-        "Ask the operator to reinstate it, then send the record again.",
+        "What it signs while suspended stays refused; ask the operator to resume it for the rest.",
     ),
     Doubt.DEVICE_RETIRED: ("The device is retired", "Enrol the device that replaced it."),
     Doubt.SIGNATURE_FORGED: (
@@ -236,7 +236,8 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     Code.BODY_TOO_LARGE: (413, "The body is too large", "Send fewer records at a time."),
     Code.MEDIA_TYPE_UNSUPPORTED: (
         415, "The media type is not taken here",
-        "Send text/plain or application/octet-stream (the record itself), or application/json.",
+        "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
+        "EPCIS document to /capture as application/json or application/ld+json.",
     ),
     Code.CONTENT_CODING_UNSUPPORTED: (
         415, "Compressed bodies are not taken", "Send the body without Content-Encoding.",
