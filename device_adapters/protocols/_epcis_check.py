@@ -73,14 +73,13 @@ class EpcisCheck(RecordCheck):
             for n, e in enumerate(events, 1) for c in e["identifiers"]
         ]  # fmt: skip
         sensors = [
-            (str(n), s["type"], ", ".join(f"{k} {v}" for k, v in s["said"].items()), s["unit"],
-             s["device"])
+            (str(n), s["type"], ", ".join(f"{k} {v}" for k, v in s["said"].items()), s["device"])
             for n, e in enumerate(events, 1) for s in e["sensors"]
         ]  # fmt: skip
         shown: list[Table] = [
             ("events", ("", "type", "at (UTC)", "action", "step", "disposition", "", "id"), rows),
             ("identifiers", ("event", "field", "canonical", "wrong"), codes),
-            ("sensors", ("event", "type", "reported", "unit", "device"), sensors),
+            ("sensors", ("event", "type", "reported", "device"), sensors),
         ]
         return [table for table in shown if table[2]]
 

@@ -25,8 +25,8 @@ document order. EVENT:
     "sensors"       [{"type": bare word ("Temperature"), "unit", "min", "max", "value", "at_ms",
                     "device", "said"}, ...]: unit "centi_celsius" or "milli_g", with min, max and
                     value as whole numbers of it (null where not reported); for any other measure
-                    unit is the uom as written and the three are null. "said": the numbers as
-                    decimal strings by their EPCIS names. at_ms: the report's time, else its
+                    unit is the uom as written and the three are null. "said": all values, as
+                    strings as written, by their EPCIS names. at_ms: the report's time, else its
                     element's (endTime before time), else the event's.
     "ours"          the extensions in our namespace (below) by local name, each a list of texts
 

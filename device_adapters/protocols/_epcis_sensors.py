@@ -26,6 +26,7 @@ _SCALES: dict[str, tuple[str, Fraction, Fraction]] = {
     "m/s2": ("milli_g", 1_000 / _G, Fraction(0)),
 }
 _SAID = ("value", "minValue", "maxValue", "meanValue", "sDev", "percRank", "percValue")
+_TOLD = ("stringValue", "booleanValue", "hexBinaryValue", "uriValue", "component", "exception")
 _LIMIT = 2**62
 
 
@@ -44,7 +45,7 @@ def read_sensors(event: dict[str, Any], at_ms: int, notes: Notes) -> list[dict[s
             | {"min": scaled["minValue"], "max": scaled["maxValue"], "value": scaled["value"]}
             | {"at_ms": _at_ms(metadata, report, at_ms, notes)}
             | {"device": notes.text(report, "deviceID") or notes.text(metadata, "deviceID")}
-            | {"said": {n: str(report[n]) for n in _SAID if _is_number(report.get(n))}}
+            | {"said": _said(report, uom)}
         )
     return found
 
@@ -79,6 +80,13 @@ def _at_ms(metadata: dict[str, Any], report: dict[str, Any], at_ms: int, notes: 
         if name in fields:
             return notes.time_ms(fields, name)
     return at_ms
+
+
+def _said(report: dict[str, Any], uom: str) -> dict[str, str]:
+    """What a report says, as it was written: its numbers, its other values, and its unit."""
+    numbers = {name: str(report[name]) for name in _SAID if _is_number(report.get(name))}
+    others = {name: str(report[name]) for name in _TOLD if isinstance(report.get(name), str | bool)}
+    return numbers | others | ({"uom": uom} if uom else {})
 
 
 def _scaled(value: Any, uom: str, notes: Notes) -> int | None:

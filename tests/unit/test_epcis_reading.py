@@ -222,7 +222,7 @@ def test_sensor__known_units__are_scaled_and_others_left(value, uom, unit, scale
         "sensors"
     ]
     assert (found["unit"], found["value"], found["min"]) == (unit, scaled, None)
-    assert found["said"] == {"value": str(value)}
+    assert found["said"] == {"value": str(value), "uom": uom}
 
 
 # --- identifiers

@@ -95,6 +95,21 @@ def test_check__error_declaration__is_told():
     }  # fmt: skip
 
 
+def test_check__sensor_reports__are_told_as_they_were_written():
+    reports = [
+        {"type": "Temperature", "value": 70, "uom": "FAH"},
+        {"type": "example:Code", "hexBinaryValue": "F0A0", "component": "x"},
+        {"exception": "ALARM_CONDITION", "booleanValue": True},
+    ]
+    told = event(sensorElementList=[{"sensorReport": reports}])
+    (record,) = check_file(SCANNER.record(document(told)), KEY).records
+    [rows] = [rows for title, _, rows in record.tables() if title == "sensors"]
+    assert [row[2] for row in rows] == [
+        "value 70, uom FAH", "hexBinaryValue F0A0, component x",
+        "booleanValue True, exception ALARM_CONDITION",
+    ]  # fmt: skip
+
+
 def test_check__draft_syntax__is_read_with_a_warning():
     body = json.dumps(document(event(isA="ObjectEvent", type=None))).replace(
         '"type": "EPCISDocument"', '"isA": "EPCISDocument"'
