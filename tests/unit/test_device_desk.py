@@ -56,66 +56,66 @@ def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
 
 @needs_anvil
 def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(desk):
-    device = desk.enrolled("life-1", days=30)
-    row, now = desk.row("life-1"), desk.chain.now()
+    device = desk.enrolled("desk-life", days=30)
+    row, now = desk.row("desk-life"), desk.chain.now()
     [log] = [log for log in desk.chain.logs("DeviceRegistry", "DeviceEnrolled")
              if log["device"] == row.device_id]  # fmt: skip
     assert (log["endorsement"], log["expiresAt"]) == ("0x" + row.endorsement, row.expires_at)
     assert row.expires_at > now
-    assert desk.says("life-1", now) == (ACTIVE, device.public.x)
-    assert desk.says("life-1", row.expires_at - 1)[0] == ACTIVE
-    assert desk.says("life-1", row.expires_at)[0] == EXPIRED
+    assert desk.says("desk-life", now) == (ACTIVE, device.public.x)
+    assert desk.says("desk-life", row.expires_at - 1)[0] == ACTIVE
+    assert desk.says("desk-life", row.expires_at)[0] == EXPIRED
 
 
 @needs_anvil
 def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_is_sent(desk):
-    one, other = desk.device("life-2"), desk.device("life-2-other")
-    r, s = one.sign_digest(enrolment_digest(*desk.at, "life-2", OWNER))
+    one, other = desk.device("desk-2"), desk.device("life-2-other")
+    r, s = one.sign_digest(enrolment_digest(*desk.at, "desk-2", OWNER))
     before = desk.sent()
-    for name, key in (("life-2-other", one.public), ("life-2", other.public)):
+    for name, key in (("life-2-other", one.public), ("desk-2", other.public)):
         found = desk.endorsed(name, key, 30)
         with pytest.raises(Halt, match="another name or key"):
-            desk.office.enrol([Enrolment("life-2", one.public, OWNER, r, s, found)])
-    assert desk.sent() == before and desk.row("life-2") is None
+            desk.office.enrol([Enrolment("desk-2", one.public, OWNER, r, s, found)])
+    assert desk.sent() == before and desk.row("desk-2") is None
 
 
 @needs_anvil
 def test_enrol__nobody_vouches_on_another_chain__is_halted(desk):
-    device = desk.device("life-3")
+    device = desk.device("desk-3")
     client = desk.chain.at(desk.chain.client.url)
     client.deployment = replace(desk.chain.deployment, chain_id=1)
     senders = {role: desk.chain.sender(desk.store, 12, client) for role in desk.senders}
     office = Office(senders, desk.chain.now, lambda: None)
     before = desk.sent()
     with pytest.raises(Halt, match="Nobody vouches"):
-        office.enrol([Enrolment("life-3", device.public, OWNER, 1, 1)])
+        office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
     with pytest.raises(Halt, match="Nobody vouches"):
-        office.rotate(Rotation("life-3", device.public, (1, 1), (1, 1)))
+        office.rotate(Rotation("desk-3", device.public, (1, 1), (1, 1)))
     assert desk.sent() == before
 
 
 @needs_anvil
 def test_enrol__another_key_under_a_name_that_is_taken__is_halted(desk):
-    desk.enrolled("life-4")
+    desk.enrolled("desk-4")
     other = desk.device("life-4-other")
-    r, s = other.sign_digest(enrolment_digest(*desk.at, "life-4", OWNER))
+    r, s = other.sign_digest(enrolment_digest(*desk.at, "desk-4", OWNER))
     with pytest.raises(Halt, match="another key"):
-        desk.office.enrol([Enrolment("life-4", other.public, OWNER, r, s)])
+        desk.office.enrol([Enrolment("desk-4", other.public, OWNER, r, s)])
 
 
 @needs_anvil
 def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(desk):
-    old, new = desk.enrolled("life-5"), desk.device("life-5-new")
+    old, new = desk.enrolled("desk-5"), desk.device("life-5-new")
     before = desk.between()
-    found = desk.endorsed("life-5", new.public, 60)
+    found = desk.endorsed("desk-5", new.public, 60)
     rotation = desk.rotation(old, new, found)
     desk.office.rotate(rotation)
     sent = desk.sent()
     desk.office.rotate(rotation)
     assert desk.sent() == sent
-    assert desk.says("life-5", before) == (ACTIVE, old.public.x)
-    assert desk.says("life-5", desk.chain.now()) == (ACTIVE, new.public.x)
-    row = desk.row("life-5")
+    assert desk.says("desk-5", before) == (ACTIVE, old.public.x)
+    assert desk.says("desk-5", desk.chain.now()) == (ACTIVE, new.public.x)
+    row = desk.row("desk-5")
     assert (row.key_x, row.endorsement, row.expires_at) == (
         hex(new.public.x), found.sha256.hex(), found.expires_at
     )  # fmt: skip
@@ -123,9 +123,9 @@ def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(des
 
 @needs_anvil
 def test_rotate__back_to_a_key_it_had__is_refused(desk):
-    old, new = desk.enrolled("life-6"), desk.device("life-6-new")
+    old, new = desk.enrolled("desk-6"), desk.device("life-6-new")
     desk.office.rotate(desk.rotation(old, new))
-    new.name = "life-6"
+    new.name = "desk-6"
     with pytest.raises(Retry, match="KeyTaken"):
         desk.office.rotate(desk.rotation(new, old))
 
@@ -159,7 +159,7 @@ def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(desk
 
 @needs_anvil
 def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(desk):
-    old, new, other = (desk.enrolled("life-9"), *map(desk.device, ("life-9-new", "life-9-other")))
+    old, new, other = (desk.enrolled("desk-9"), *map(desk.device, ("life-9-new", "life-9-other")))
     forged = replace(desk.rotation(old, new), by_new=desk.rotation(old, other).by_new)
     with pytest.raises(Retry, match="PossessionUnproven"):
         desk.office.rotate(forged)
@@ -167,12 +167,12 @@ def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(desk):
 
 @needs_anvil
 def test_rotate__expired_key__still_names_its_successor_and_the_gap_stays(desk):
-    old, new = desk.enrolled("life-10", days=1), desk.device("life-10-new")
+    old, new = desk.enrolled("desk-10", days=1), desk.device("life-10-new")
     gap = desk.chain.later(2 * DAY) - 5
-    assert desk.office.status("life-10") == "expired"
+    assert desk.office.status("desk-10") == "expired"
     desk.office.rotate(desk.rotation(old, new))
-    assert desk.office.status("life-10") == "active"
-    assert desk.says("life-10", gap) == (EXPIRED, old.public.x)
+    assert desk.office.status("desk-10") == "active"
+    assert desk.says("desk-10", gap) == (EXPIRED, old.public.x)
 
 
 @needs_anvil
@@ -212,53 +212,53 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
 
 @needs_anvil
 def test_warden__can_suspend_and_nothing_else(desk):
-    desk.enrolled("life-13")
+    desk.enrolled("desk-13")
     thief = Office(dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now,
                    lambda: None)  # fmt: skip
     with pytest.raises(Retry, match="NotInCharge"):
-        thief.retire("life-13")
+        thief.retire("desk-13")
     with pytest.raises(Retry, match="NotInCharge"):
-        thief.declare_compromised("life-13", 1)
-    desk.office.suspend("life-13")
+        thief.declare_compromised("desk-13", 1)
+    desk.office.suspend("desk-13")
     with pytest.raises(Retry, match="NotRegistrar"):
-        thief.resume("life-13")
-    assert desk.row("life-13").status == "suspended"
+        thief.resume("desk-13")
+    assert desk.row("desk-13").status == "suspended"
 
 
 @needs_anvil
 def test_retire__for_ever__what_came_before_stands_and_nothing_follows(desk):
-    device = desk.enrolled("life-14")
+    device = desk.enrolled("desk-14")
     before = desk.between()
-    desk.office.retire("life-14")
-    assert desk.says("life-14", before) == (ACTIVE, device.public.x)
-    assert desk.says("life-14", desk.chain.now())[0] == REVOKED
+    desk.office.retire("desk-14")
+    assert desk.says("desk-14", before) == (ACTIVE, device.public.x)
+    assert desk.says("desk-14", desk.chain.now())[0] == REVOKED
     with pytest.raises(Halt, match="is retired, not suspended"):
-        desk.office.resume("life-14")
-    assert desk.row("life-14").status == "retired"
+        desk.office.resume("desk-14")
+    assert desk.row("desk-14").status == "retired"
 
 
 @needs_anvil
 def test_declare_compromised__dated_back__reaches_back_and_never_forward(desk):
-    desk.enrolled("life-15")
+    desk.enrolled("desk-15")
     times = [desk.chain.later(100) for _ in range(3)]
-    assert desk.office.declare_compromised("life-15", times[1]) == times[1]
-    assert [desk.says("life-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
+    assert desk.office.declare_compromised("desk-15", times[1]) == times[1]
+    assert [desk.says("desk-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
     sent = desk.sent()
-    assert desk.office.declare_compromised("life-15", times[2]) == times[1]
+    assert desk.office.declare_compromised("desk-15", times[2]) == times[1]
     assert desk.sent() == sent
-    assert desk.office.declare_compromised("life-15", times[0]) == times[0]
-    assert desk.says("life-15", times[0])[0] == COMPROMISED
-    assert desk.says("life-15", times[0] - 1)[0] == ACTIVE
-    row = desk.row("life-15")
+    assert desk.office.declare_compromised("desk-15", times[0]) == times[0]
+    assert desk.says("desk-15", times[0])[0] == COMPROMISED
+    assert desk.says("desk-15", times[0] - 1)[0] == ACTIVE
+    row = desk.row("desk-15")
     assert (row.status, row.compromised_since) == ("compromised", times[0])
 
 
 @needs_anvil
 def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
-    desk.enrolled("life-16")
+    desk.enrolled("desk-16")
     with pytest.raises(Retry, match="CompromiseDateInvalid"):
-        desk.office.declare_compromised("life-16", desk.chain.now() + 1_000)
-    assert desk.row("life-16").status == "active"
+        desk.office.declare_compromised("desk-16", desk.chain.now() + 1_000)
+    assert desk.row("desk-16").status == "active"
 
 
 @needs_anvil
