@@ -64,6 +64,13 @@ def deployed(artifacts):
 
 @pytest.fixture
 def stage(deployed):
-    """A rail with a funded, live agreement on one enrolled device; undone after the test."""
+    """A rail with a funded, live agreement on one enrolled device; undone after the test.
+
+    Ape undoes tests too, but where it cannot it says nothing, and the next test would suffer.
+    """
+    from ape import chain
+
+    start = chain.provider.make_request("evm_snapshot", [])
     deployed.reset()
-    return deployed
+    yield deployed
+    assert chain.provider.make_request("evm_revert", [start]), "the test could not be undone"

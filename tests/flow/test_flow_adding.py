@@ -28,7 +28,8 @@ def copy(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / folder, at / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in FILES:
         shutil.copy(ROOT / file, at / file)
-    shutil.copytree(ROOT / ".build", at / ".build")  # what is compiled already
+    if (ROOT / ".build").exists():
+        shutil.copytree(ROOT / ".build", at / ".build")  # what is compiled already
     (at / "node_modules").symlink_to(ROOT / "node_modules")
     for path, text in steps():
         (at / path).parent.mkdir(parents=True, exist_ok=True)

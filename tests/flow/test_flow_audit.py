@@ -23,7 +23,7 @@ STAGES = (
     ("chain.registry", Stage.DEVICE_KEY),
     ("chain.committee", Stage.ATTESTATION),
     ("chain", Stage.MANDATE),
-    ("device", Stage.DEVICE_KEY),
+    ("devices", Stage.DEVICE_KEY),
     ("evidence", Stage.EVIDENCE),
     ("anchor", Stage.EVIDENCE),
     ("product", Stage.CLAIM),
