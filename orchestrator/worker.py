@@ -13,11 +13,13 @@ from collections.abc import Callable
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.attest import attest
-from orchestrator.steps.bank import hand_over, mint, order_payouts, read_bank
+from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.collect import collect, verify
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.freeze import dispute_compromised
+from orchestrator.steps.fundings import mint
+from orchestrator.steps.payouts import hand_over, order_payouts
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import pay_out, settle

@@ -19,7 +19,8 @@ from orchestrator.core.references import end_to_end_id, funding_reference
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.store import agreements, books, evidence, payments, transfers
 from orchestrator.errors import Retry
-from orchestrator.steps.bank import hand_over, order_payouts, read_bank
+from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.payouts import hand_over, order_payouts
 from scripts.run_bank import new_iban
 from scripts.simulated_bank import messages
 from scripts.simulated_bank.bank import Bank, write_file

@@ -1,0 +1,32 @@
+"""From the bank to the chain: mints tokens for booked credits, each once."""
+
+from __future__ import annotations
+
+from orchestrator.core import ledger
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import transfers as store
+from orchestrator.errors import Retry
+from orchestrator.steps import Rail
+
+
+def mint(rail: Rail) -> int:
+    """Mints tokens into escrow for booked credits with a known reference; returns how many."""
+    now, sent = rail.now(), 0
+    with rail.store.read() as session:
+        due = store.fundings_at(session, "booked", 200)
+    for row in due:
+        amount = row.cents * ledger.MICRO_PER_CENT
+        rail_address = rail.chain.deployment.addresses["PaymentRail"]
+        arguments = (row.credit_id, rail_address, row.agreement_id, amount)
+        try:
+            quote = rail.gateway.quote(Call("EuroToken", "mintToEscrow", arguments))
+        except Retry as delay:
+            rail.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
+            continue
+        with rail.store.write() as session:
+            rail.gateway.prepare(session, "mint", row.credit_id, quote, now)
+            store.mark_funding(session, row.credit_id, "minting")
+        sent += 1
+    if sent:
+        rail.gateway.broadcast()
+    return sent
