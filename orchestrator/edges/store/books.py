@@ -15,7 +15,7 @@ __all__ = ["LedgerEntry", "LedgerPosting"]
 GENESIS = "0" * 64
 
 
-def post(session: Session, entries: Sequence[Entry], at: int) -> int:
+def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
     """Appends entries that are not there yet, in order; returns how many were new."""
     known = _known(session, [item.entry_id for item in entries])
     fresh = list({item.entry_id: item for item in entries if item.entry_id not in known}.values())
@@ -28,7 +28,7 @@ def post(session: Session, entries: Sequence[Entry], at: int) -> int:
         number, previous = number + 1, chain_hash(previous, item)
         rows.append(LedgerEntry(
             number=number, entry_id=item.entry_id, kind=item.kind, ref=item.ref, at=at,
-            hash=previous,
+            hash=previous, source=source,
         ))  # fmt: skip
         postings += [
             LedgerPosting(

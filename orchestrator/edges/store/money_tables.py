@@ -15,6 +15,21 @@ class LedgerEntry(SQLModel, table=True):
     ref: str = Field(index=True)
     at: int = Field(sa_type=BigInteger)
     hash: str
+    source: str = Field(default="", index=True)  # "block:0x..", "file:<sha256>", "decision:<id>"
+
+
+class PendingEntry(SQLModel, table=True):
+    """An entry of a block that was not final when it was noted; posted or voided since."""
+
+    number: int | None = Field(default=None, primary_key=True)
+    entry_id: str
+    block_hash: str = Field(index=True)
+    block_number: int
+    kind: str
+    ref: str
+    at: int = Field(sa_type=BigInteger)
+    postings: str  # JSON: [[account, asset, amount_minor], ...]
+    state: str = Field(default="pending", index=True)  # pending, posted or voided
 
 
 class LedgerPosting(SQLModel, table=True):
@@ -42,6 +57,10 @@ class Payout(SQLModel, table=True):
     file_hash: str | None = None
     line_id: str | None = None
     ordered_at: int = Field(sa_type=BigInteger)
+    attempt: int = 0  # raised by the decision to order again what was rejected or came back
+    batch: str = ""  # the PmtInfId it went out under
+    due_on: str | None = None  # the bank day whose statement must hold it
+
 
 
 class BankFile(SQLModel, table=True):
@@ -102,3 +121,40 @@ class Credit(SQLModel, table=True):
     amount_micro: int = Field(sa_type=BigInteger)  # above zero
     paid_micro: int = Field(default=0, sa_type=BigInteger)
     noted_at: int = Field(sa_type=BigInteger)
+
+
+class Officer(SQLModel, table=True):
+    """A person who may propose or approve decisions, with the key that signs for them."""
+
+    address: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    added_at: int = Field(sa_type=BigInteger)
+    removed_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Decision(SQLModel, table=True):
+    """What two officers signed; executed once."""
+
+    decision_id: str = Field(primary_key=True)
+    kind: str = Field(index=True)
+    subject: str = Field(index=True)
+    detail: str  # canonical JSON
+    proposed_at: int = Field(sa_type=BigInteger)
+    proposer: str
+    proposal: str  # signature
+    approver: str | None = None
+    approval: str | None = None
+    approved_at: int | None = Field(default=None, sa_type=BigInteger)
+    executed_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class KnownBreak(SQLModel, table=True):
+    """A break that a reconciliation named: since when, who sees to it, what resolved it."""
+
+    break_id: str = Field(primary_key=True)
+    kind: str = Field(index=True)
+    ids: str  # JSON: what it concerns
+    first_seen: int = Field(sa_type=BigInteger)
+    last_seen: int = Field(sa_type=BigInteger)
+    owner: str
+    resolved_by: str | None = None  # decision id

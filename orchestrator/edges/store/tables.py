@@ -11,17 +11,22 @@ from orchestrator.edges.store.money_tables import (
     BankStatement,
     Booking,
     Credit,
+    Decision,
     Funding,
+    KnownBreak,
     LedgerEntry,
     LedgerPosting,
+    Officer,
     Payout,
+    PendingEntry,
 )
 
 __all__ = [
     "Agreement", "ApiKey", "Attestation", "BankFile", "BankLine", "BankStatement", "Block",
-    "Booking", "ChainLog", "ChainSend", "Citation", "Conflict", "Credit", "Device", "Event",
-    "Evidence", "Funding", "Hole", "Idempotency", "LedgerEntry", "LedgerPosting", "Name", "Party",
-    "Payment", "PaymentFact", "Payout", "Proof", "Rejection", "SQLModel",
+    "Booking", "ChainLog", "ChainSend", "Citation", "Conflict", "Credit", "Decision", "Device",
+    "Event", "Evidence", "Funding", "Hole", "Idempotency", "KnownBreak", "LedgerEntry",
+    "LedgerPosting", "Name", "Officer", "Party", "Payment", "PaymentFact", "Payout", "PendingEntry",
+    "Proof", "Rejection", "SQLModel",
 ]  # fmt: skip
 
 
