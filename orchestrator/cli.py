@@ -19,6 +19,7 @@ from orchestrator.commands import (
     api_key,
     audit,
     books,
+    decision,
     device,
     device_life,
     device_risk,
@@ -121,8 +122,9 @@ def root(
 
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
-for noun in (evidence, audit, device, party, agreement, api_key, books):
+for noun in (evidence, audit, device, party, agreement, api_key, books, decision):
     app.add_typer(noun.app)
+app.add_typer(decision.officers)
 for verbs in (rejected, trace, books, status):
     verbs.register(app)
 

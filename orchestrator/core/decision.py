@@ -1,0 +1,113 @@
+"""What two people must sign: a decision, its EIP-712 digest, and whether its signatures hold.
+
+Four eyes: one officer proposes, another one approves. Each signs the whole content, and the step
+is part of what is signed, so that a proposal never passes for an approval.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sha3
+
+from device_adapters.types import Rejected
+from oracles.attest import recover
+
+PROPOSE, APPROVE = "propose", "approve"
+
+_FIELDS = [("step", "string"), ("kind", "string"), ("subject", "string"), ("detail", "string"),
+           ("proposedAt", "uint64")]  # fmt: skip
+_DOMAIN_FIELDS = [("name", "string"), ("version", "string"), ("chainId", "uint256")]
+_NAME, _VERSION = "proofrail-decision", "1"
+
+
+class DecisionReason(StrEnum):
+    """Why a decision does not count. Stable codes."""
+
+    NOT_AN_OFFICER = "not_an_officer"
+    SAME_OFFICER = "same_officer"
+    SIGNER_UNEXPECTED = "signer_unexpected"
+    DECISION_UNKNOWN = "decision_unknown"
+    DECISION_APPROVED = "decision_approved"
+    DECISION_OPEN = "decision_open"
+    DETAIL_CHANGED = "detail_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """kind: what is to be done; subject: the id of what it is done to; detail: all that it depends
+    on (text, integers and lists of them), so that nothing else can be done under its signatures.
+    proposed_at: Unix seconds."""
+
+    kind: str
+    subject: str
+    detail: Mapping[str, Any]
+    proposed_at: int
+
+    @property
+    def detail_text(self) -> str:
+        """The detail as canonical JSON: sorted, no blanks, ASCII."""
+        return json.dumps(self.detail, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def decision_id(self) -> str:
+        """0x-hex, 32 bytes: the digest on no chain of the proposal."""
+        return "0x" + self.digest(PROPOSE, 0).hex()
+
+    def digest(self, step: str, chain_id: int) -> bytes:
+        """What the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
+        struct = _struct("Decision", _FIELDS, [
+            _text(step), _text(self.kind), _text(self.subject), _text(self.detail_text),
+            self.proposed_at.to_bytes(32, "big"),
+        ])  # fmt: skip
+        domain = _struct("EIP712Domain", _DOMAIN_FIELDS, [
+            _text(_NAME), _text(_VERSION), chain_id.to_bytes(32, "big"),
+        ])  # fmt: skip
+        return sha3.keccak_256(b"\x19\x01" + domain + struct).digest()
+
+    def typed_data(self, step: str, chain_id: int) -> dict[str, Any]:
+        """The EIP-712 document that a wallet shows and signs."""
+        return {
+            "types": {
+                "EIP712Domain": [{"name": n, "type": t} for n, t in _DOMAIN_FIELDS],
+                "Decision": [{"name": n, "type": t} for n, t in _FIELDS],
+            },
+            "primaryType": "Decision",
+            "domain": {"name": _NAME, "version": _VERSION, "chainId": chain_id},
+            "message": {
+                "step": step, "kind": self.kind, "subject": self.subject,
+                "detail": self.detail_text, "proposedAt": self.proposed_at,
+            },
+        }  # fmt: skip
+
+    def signer(self, step: str, chain_id: int, signature: str, officers: Collection[str]) -> str:
+        """The officer (checksummed address) who signed a step; Rejected where none did."""
+        address = recover(self.digest(step, chain_id), bytes.fromhex(signature.removeprefix("0x")))
+        if address not in officers:
+            raise Rejected(DecisionReason.NOT_AN_OFFICER, f"{address} signed, and is no officer")
+        return address
+
+
+def check_both(
+    decision: Decision, chain_id: int, proposal: str, approval: str, officers: Collection[str]
+) -> tuple[str, str]:
+    """(proposer, approver); Rejected unless both signed it, are officers, and are two."""
+    proposer = decision.signer(PROPOSE, chain_id, proposal, officers)
+    approver = decision.signer(APPROVE, chain_id, approval, officers)
+    if proposer == approver:
+        raise Rejected(DecisionReason.SAME_OFFICER,
+                       f"{proposer} proposed it: another officer must approve")  # fmt: skip
+    return proposer, approver
+
+
+def _struct(name: str, fields: list[tuple[str, str]], words: list[bytes]) -> bytes:
+    encoded = f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})"
+    return sha3.keccak_256(_text(encoded) + b"".join(words)).digest()
+
+
+def _text(text: str) -> bytes:
+    return sha3.keccak_256(text.encode()).digest()
