@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from orchestrator.errors import Halt
@@ -26,6 +26,8 @@ IN_TRANSIT = "payouts:in_transit"  # ordered, not booked by the bank yet
 FROZEN = "frozen"  # disputed payments
 WALLETS = "wallets"  # tokens outside the rail
 
+GENESIS = "0" * 64  # what the first entry is chained to
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:
@@ -38,12 +40,21 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One immutable ledger entry. `entry_id` is derived from what caused it, so it posts once."""
+    """One immutable ledger entry. `entry_id` is derived from what caused it, so it posts once.
+
+    `source` is the recorded input that it follows from, `at` that input's time (Unix seconds).
+    """
 
     entry_id: str
     kind: str
     ref: str  # payment id, credit id or payout id
     postings: tuple[Posting, ...]
+    at: int = 0
+    source: str = ""  # "block:0x<hash>", "file:<sha256>" or "decision:<id>"
+
+    def dated(self, at: int, source: str) -> Entry:
+        """The entry with its input and that input's time; one that tells its own keeps them."""
+        return self if self.source else replace(self, at=at, source=source)
 
 
 def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entry:
@@ -197,7 +208,12 @@ def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
 
 
 def chain_hash(previous: str, item: Entry) -> str:
-    """Hash of an entry over its predecessor's: cutting or re-chaining the journal is seen."""
+    """Hash of an entry over its predecessor's: a change within the journal is seen.
+
+    Entries from before inputs were told (no `source`) keep the hash that they had, without time.
+    """
     lines = [previous, item.entry_id, item.kind, item.ref]
+    if item.source:
+        lines += [str(item.at), item.source]
     lines += [f"{p.account}|{p.asset}|{p.amount_minor}" for p in item.postings]
     return sha256("\n".join(lines).encode()).hexdigest()

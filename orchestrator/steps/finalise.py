@@ -75,12 +75,16 @@ def _prove(rail: Rail, logs: list[blocks.ChainLog]) -> list[blocks.Proof]:
 # --- one function per log; `at` is its block's time, which dates entries; facts are dated now
 
 
+def _post(session: Session, log: _Log, at: int, entries: list[ledger.Entry]) -> None:
+    books.post(session, entries, at, f"block:{log.block_hash}")
+
+
 def _settled(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     # claims that it refused stay in it too, at whatever stage they wait or ended
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
     payees = {r.payment_id: payments.payee_of(r, parties[r.agreement_id]) for r in rows}
-    books.post(session, [_entry_of(row, payees[row.payment_id]) for row in rows], at)
+    _post(session, log, at, [_entry_of(row, payees[row.payment_id]) for row in rows])
     credits.note(session, [
         credits.Credit(
             payment_id=row.payment_id, agreement_id=row.agreement_id,
@@ -105,14 +109,14 @@ def _entry_of(row: payments.Payment, payee: str) -> ledger.Entry:
 def _minted(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     agreement = transfers.mint_agreement(session, args["credit"])
     account = ledger.escrow(agreement) if agreement else ledger.WALLETS
-    books.post(session, [ledger.minted(args["credit"], account, args["amount"])], at)
+    _post(session, log, at, [ledger.minted(args["credit"], account, args["amount"])])
     transfers.mark_funding(session, args["credit"], "minted", log.tx_hash)
 
 
 def _escrow_funded(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     if not blocks.has_log(session, log.tx_hash, "Minted"):  # from a wallet, not from the bank
         ref = f"{log.tx_hash}:{log.log_index}"
-        books.post(session, [ledger.funded(ref, args["agreement"], args["amount"])], at)
+        _post(session, log, at, [ledger.funded(ref, args["agreement"], args["amount"])])
     _try_waiting(session, args["agreement"], log, at)
 
 
@@ -129,7 +133,7 @@ def _try_waiting(session: Session, agreement: str, log: _Log, at: int) -> None:
 def _released(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref, payee = f"{log.tx_hash}:{log.log_index}", args["payee"]
     rest = args["amount"] - sum(_debts_before(session, log, payee))
-    books.post(session, [ledger.released(ref, payee, rest)], at)
+    _post(session, log, at, [ledger.released(ref, payee, rest)])
     gone = payments.release(session, payee, args["releaseTimes"], log.tx_hash)
     if args["amount"] and not rest:  # all of it paid debts: no payout will ever hold it
         payments.learn(
@@ -155,7 +159,7 @@ def _credit_paid(rail: Rail, session: Session, log: _Log, args: dict, at: int) -
     agreement, payee, amount = args["agreement"], args["payee"], args["amount"]
     source = ledger.pending(payee) if _by_release(session, log, payee) else ledger.WALLETS
     ref = f"{log.tx_hash}:{log.log_index}"
-    books.post(session, [ledger.credit_paid(ref, agreement, payee, source, amount)], at)
+    _post(session, log, at, [ledger.credit_paid(ref, agreement, payee, source, amount)])
     paid = credits.pay(session, agreement, payee, amount)
     payments.learn(session, [payments.Learned(p, Fact.SET_OFF, ref) for p in paid], rail.now())
     _try_waiting(session, agreement, log, at)
@@ -176,7 +180,7 @@ def _redeemed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> N
     # anyone may redeem tokens of their own, also within one transaction with our release
     by_rail = args["holder"].lower() == rail.chain.deployment.addresses["PaymentRail"].lower()
     source = ledger.withdrawable(payee) if by_rail else ledger.WALLETS
-    books.post(session, [ledger.redeemed(payout, source, args["cents"])], at)
+    _post(session, log, at, [ledger.redeemed(payout, source, args["cents"])])
     add_new(session, [transfers.Payout(
         payout_id=payout, payee=payee, account=args["account"], cents=args["cents"],
         end_to_end_id=end_to_end_id(bytes.fromhex(payout[2:])), tx_hash=log.tx_hash,
@@ -191,13 +195,13 @@ def _redeemed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> N
 
 def _reclaimed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref = f"{log.tx_hash}:{log.log_index}"
-    books.post(session, [ledger.reclaimed(ref, args["agreement"], args["amount"])], at)
+    _post(session, log, at, [ledger.reclaimed(ref, args["agreement"], args["amount"])])
     agreements.mark(session, args["agreement"], "closed")
 
 
 def _withdrawn(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
     ref = f"{log.tx_hash}:{log.log_index}"
-    books.post(session, [ledger.withdrawn(ref, args["payee"], args["amount"])], at)
+    _post(session, log, at, [ledger.withdrawn(ref, args["payee"], args["amount"])])
 
 
 def _opened(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
@@ -211,7 +215,7 @@ def _closed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> Non
 
 
 def _disputed(rail: Rail, session: Session, log: _Log, args: dict, at: int) -> None:
-    books.post(session, [ledger.disputed(args["payment"], args["payee"], args["amount"])], at)
+    _post(session, log, at, [ledger.disputed(args["payment"], args["payee"], args["amount"])])
     disputed = payments.Learned(args["payment"], Fact.DISPUTED, log.block_hash)
     payments.learn(session, [disputed], rail.now())
 
@@ -229,7 +233,7 @@ def _dispute_ended(rail: Rail, session: Session, log: _Log, args: dict, at: int)
         fact, sets = Fact.REFUNDED, None
     else:  # withdrawable at once, but the contract takes no release time that is still to come
         due_at = max(at, row.release_at + 1)
-    books.post(session, [ledger.dispute_ended(payment, account, args["amount"])], at)
+    _post(session, log, at, [ledger.dispute_ended(payment, account, args["amount"])])
     key = log.block_hash
     payments.learn(session, [payments.Learned(payment, fact, key, "", sets, due_at)], rail.now())
     if refunded:  # money in escrow again, though no EscrowFunded says so

@@ -6,6 +6,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from audit_files import booked_by, chained
 from audit_node import Node
 from audit_rail import ORACLES, START, Rail
 
@@ -92,9 +93,9 @@ def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[P
         (device_id(station.name), [found[tx]])
         for station, tx in zip((dock, truck, logger), enrolments, strict=True)
     ]
-    entry = books.settled(
+    entry = booked_by(found[settled], books.settled(
         "0x" + payment_id(deal.id, 1).hex(), "0x" + deal.id.hex(), rail.payee, PRICE // 2
-    )  # 20 % for the pick-up, and 60 of 100 units of 50 %
+    ))  # 20 % for the pick-up, and 60 of 100 units of 50 %
     return Parts(
         chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
         devices=devices, committee_proofs=[found[rail.committee_tx]],
@@ -102,5 +103,5 @@ def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[P
         product=NAME, mandate=deal.mandate, mandate_signature=deal.signature,
         opened=found[opened], settlement=found[settled], agreement=deal.id, sequence=1,
         parties={deal.id: (rail.payee, WINDOW)},
-        ledger=[(entry, "0" * 64, books.chain_hash("0" * 64, entry))],
+        ledger=chained([entry]),
     ), stray  # fmt: skip

@@ -7,11 +7,29 @@ from hashlib import sha256
 
 from audit_rail import IBAN, START
 
+from orchestrator.core import ledger
+from orchestrator.core.audit.blocks import Header
 from orchestrator.core.references import end_to_end_id, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.types import Address, Party, Payout
 
 DEBTOR_IBAN = "DE02120300000000202051"
+
+
+def booked_by(proof: dict, entry: ledger.Entry) -> ledger.Entry:
+    """An entry that follows from the block of a proof."""
+    header = Header(bytes.fromhex(proof["header"][2:]))
+    return entry.dated(header.timestamp, f"block:{proof['block']}")
+
+
+def chained(entries: list[ledger.Entry]) -> list[tuple[ledger.Entry, str, str]]:
+    """Each with the hash before it and its own."""
+    found, before = [], ledger.GENESIS
+    for entry in entries:
+        after = ledger.chain_hash(before, entry)
+        found.append((entry, before, after))
+        before = after
+    return found
 
 
 def order_file(order: bytes, cents: int) -> bytes:

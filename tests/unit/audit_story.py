@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from audit_files import LINE, order_file, statement
+from audit_files import LINE, booked_by, chained, order_file, statement
 from audit_node import Node
 from audit_rail import ORACLES, PRICE, START, WINDOW, Deal, Device, Rail, claim_of, event_of
 
@@ -106,18 +106,18 @@ def tell(node: Node) -> Story:
         )  # fmt: skip
 
     unpaid = parts(ours, 1, settled, 2)
-    entry = _settled(rail, ours, 2, _amount(ours))
+    entry = booked_by(found[settled], _settled(rail, ours, 2, _amount(ours)))
     below = parts(first, 3, small[0], 3)
-    tiny = _settled(rail, first, 3, PRICE // 100)
+    tiny = booked_by(found[small[0]], _settled(rail, first, 3, PRICE // 100))
     credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
-    owed = books.credited(*_party(rail, estimated, 3), 5 * PRICE)
-    more = _settled(rail, estimated, 4, 25 * PRICE)
+    owed = booked_by(found[back[0]], books.credited(*_party(rail, estimated, 3), 5 * PRICE))
+    more = booked_by(found[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
     return Story(
         paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
         astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
         late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
         foreign=replace(below, **_money(rail, node, tiny, found, small[1], small[3])),
-        credit=replace(credit, ledger=_chained([owed])),
+        credit=replace(credit, ledger=chained([owed])),
         netted=replace(netted, **_money(rail, node, more, found, back[2], back[2], 5 * PRICE)),
         refused=parts(last, 0, settled, 1),
         unwanted=parts(first, 2, unwanted, 2, 3),
@@ -244,15 +244,6 @@ def _party(rail: Rail, deal: Deal, sequence: int) -> tuple[str, str, str]:
     return payment, "0x" + deal.id.hex(), rail.payee
 
 
-def _chained(entries: list[books.Entry]) -> list[tuple[books.Entry, str, str]]:
-    chained, before = [], "0" * 64
-    for entry in entries:
-        after = books.chain_hash(before, entry)
-        chained.append((entry, before, after))
-        before = after
-    return chained
-
-
 def _logs(node: Node, transaction: str) -> list[dict]:
     receipt = node.call("eth_getTransactionReceipt", transaction)
     assert receipt["status"] == "0x1", "the release reverted"
@@ -276,12 +267,14 @@ def _money(
     payee, order_id = rail.payee, "0x" + order.hex()
     entries = [
         settled,
-        books.released(f"{released}:0", payee, total - debts),
-        books.redeemed(order_id, books.withdrawable(payee), cents),
-        books.payout_booked(order_id, cents),
+        booked_by(found[released], books.released(f"{released}:0", payee, total - debts)),
+        booked_by(
+            found[redeemed], books.redeemed(order_id, books.withdrawable(payee), cents)
+        ),
+        books.payout_booked(order_id, cents).dated(START, "file:" + "0" * 64),
     ]
     return {
-        "ledger": _chained(entries), "token": rail.token, "order": order, "payout": found[released],
+        "ledger": chained(entries), "token": rail.token, "order": order, "payout": found[released],
         "redemption": found[redeemed] if redeemed != released else None,
         "bank_file": order_file(order, cents), "bank_line": (statement(order, cents), LINE),
     }  # fmt: skip

@@ -36,7 +36,14 @@ def rewritten(bundle: dict, place: int, change) -> dict:
     postings = [(p["account"], p["asset"], p["amount_minor"]) for p in told_entry["postings"]]
     other = entry(told_entry["kind"], told_entry["ref"], change(postings))
     told_entry["postings"] = [dataclasses.asdict(posting) for posting in other.postings]
-    told_entry["hash"] = chain_hash(told_entry["previous"], other)
+    return rehashed(bundle, place)
+
+
+def rehashed(bundle: dict, place: int) -> dict:
+    told_entry = bundle["ledger"][place]
+    postings = tuple(Posting(**posting) for posting in told_entry["postings"])
+    rest = {name: told_entry[name] for name in ("entry_id", "kind", "ref", "at", "source")}
+    told_entry["hash"] = chain_hash(told_entry["previous"], Entry(**rest, postings=postings))
     return bundle
 
 
@@ -52,10 +59,7 @@ def test_entry__of_double_amount_with_its_hash_right__is_not_what_happened(bundl
 def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bundle):
     first = bundle["ledger"][0]
     first["postings"][0]["amount_minor"] += 1
-    postings = tuple(Posting(**posting) for posting in first["postings"])
-    made = Entry(first["entry_id"], first["kind"], first["ref"], postings)
-    first["hash"] = chain_hash(first["previous"], made)
-    stage, detail = failure(bundle)
+    stage, detail = failure(rehashed(bundle, 0))
     assert stage is Stage.LEDGER
     assert "balance" in detail
 
@@ -64,10 +68,24 @@ def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bund
 def test_entry__of_another_id_with_its_hash_right__names_the_ledger(bundle, place):
     told_entry = bundle["ledger"][place]
     told_entry["entry_id"] = "0" * 64
-    postings = tuple(Posting(**posting) for posting in told_entry["postings"])
-    made = Entry(told_entry["entry_id"], told_entry["kind"], told_entry["ref"], postings)
-    told_entry["hash"] = chain_hash(told_entry["previous"], made)
-    assert failure(bundle)[0] is Stage.LEDGER
+    assert failure(rehashed(bundle, place))[0] is Stage.LEDGER
+
+
+@pytest.mark.parametrize(("field", "lie"), [("at", 1), ("source", "block:0x" + "11" * 32)])
+@pytest.mark.parametrize(("place", "stage"), [(0, Stage.LEDGER), (1, Stage.PAYOUT),
+                                              (2, Stage.PAYOUT)])  # fmt: skip
+def test_entry__of_another_time_or_block_with_its_hash_right__is_not_what_happened(
+    bundle, place, stage, field, lie
+):
+    bundle["ledger"][place][field] = lie
+    assert failure(rehashed(bundle, place))[0] is stage
+
+
+def test_entry__from_before_inputs_were_told__names_none_and_holds(bundle):
+    for place, told_entry in enumerate(bundle["ledger"]):
+        told_entry |= {"at": 1, "source": ""}
+        rehashed(bundle, place)
+    assert verify(sealed(bundle), PRODUCTS).ok
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3])

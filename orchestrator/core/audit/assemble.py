@@ -144,6 +144,8 @@ def _ledger(parts: Parts) -> list[dict[str, Any]] | None:
             "entry_id": entry.entry_id,
             "kind": entry.kind,
             "ref": entry.ref,
+            "at": entry.at,
+            "source": entry.source,
             "postings": [
                 {"account": p.account, "asset": p.asset, "amount_minor": p.amount_minor}
                 for p in entry.postings

@@ -12,7 +12,7 @@ from typing import Any
 
 from .blocks import unproven
 
-VERSION = 2
+VERSION = 3
 
 # A proof: block hash, RLP of the header, position in the block, receipt trie nodes from the root.
 RECEIPT = {"block": str, "header": str, "index": int, "receipt": [str]}
@@ -44,6 +44,8 @@ ENTRY = {
     "entry_id": str,
     "kind": str,
     "ref": str,
+    "at": int,
+    "source": str,
     "postings": [POSTING],
     "previous": str,
     "hash": str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from eth_abi import decode
@@ -13,7 +14,7 @@ from orchestrator.core import ledger as books
 from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, Outcome, outcome_leaf, pack
 from orchestrator.errors import Halt
 
-from .blocks import Log, keccak, transaction_call, unproven
+from .blocks import Header, Log, keccak, transaction_call, unproven
 from .case import Case
 from .consent import read_claims
 from .logs import events
@@ -58,7 +59,8 @@ def ledger(case: Case) -> str:
     if kinds != [kind for kind in _KINDS if kind in kinds]:
         raise unproven(f"the ledger's entries are others, or in another order: {kinds}")
     settled = [_entry(told) for told in entries if told["kind"] in ("settled", "credited")]
-    if settled not in _expected_settled(case):
+    block, _ = case.receipt(case.bundle["settlement"], "the settlement")
+    if not any(_are(settled, wanted, block) for wanted in _expected_settled(case)):
         raise unproven("the ledger does not hold the entry that the settlement's outcome asks for")
     return f"{len(entries)} entries"
 
@@ -70,13 +72,15 @@ def payout(case: Case) -> str:
         raise unproven("a credit is owed to the agreement and never paid out")
     released, after = _released(case, told, payee)
     order, case.account, case.cents = _redeemed(case, told, payee, after)
+    block, _ = case.receipt(told, "the release")
+    burned, _ = case.receipt(told["redeemed"] or told, "the redemption")
     if order != unhex(told["order"], "payout.order", 32):
         raise unproven("the rail redeemed that money against another payout order")
     if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
         raise unproven("the payout order is for less than was released")
-    _booked(case, "released", lambda ref: books.released(ref, payee, released))
+    _booked(case, "released", lambda ref: books.released(ref, payee, released), block)
     source = books.withdrawable(payee)
-    _booked(case, "redeemed", lambda ref: books.redeemed(told["order"], source, case.cents))
+    _booked(case, "redeemed", lambda _: books.redeemed(told["order"], source, case.cents), burned)
     return f"{case.cents} cents ordered by {told['order']}"
 
 
@@ -140,7 +144,7 @@ def _check_entry(told: dict[str, Any]) -> None:
         )
     except Halt as error:
         raise unproven(f"the ledger's entry {told['kind']} does not balance") from error
-    if rebuilt != entry:
+    if replace(rebuilt, at=entry.at, source=entry.source) != entry:
         raise unproven(f"the ledger's entry {told['kind']} has another id")
     if books.chain_hash(told["previous"], entry) != told["hash"]:
         raise unproven(f"the ledger's entry {told['kind']} does not have its hash")
@@ -148,7 +152,8 @@ def _check_entry(told: dict[str, Any]) -> None:
 
 def _entry(told: dict[str, Any]) -> books.Entry:
     postings = tuple(books.Posting(**posting) for posting in told["postings"])
-    return books.Entry(told["entry_id"], told["kind"], told["ref"], postings)
+    at, source = told["at"], told["source"]
+    return books.Entry(told["entry_id"], told["kind"], told["ref"], postings, at, source)
 
 
 def _expected_settled(case: Case) -> list[list[books.Entry]]:
@@ -230,7 +235,24 @@ def _later_logs(case: Case, told: dict[str, Any]) -> list[Log]:
     return logs
 
 
-def _booked(case: Case, kind: str, expected: Any) -> None:
+def _booked(case: Case, kind: str, expected: Any, block: Header | None = None) -> None:
     found = [_entry(told) for told in case.bundle["ledger"] if told["kind"] == kind]
-    if len(found) != 1 or found[0] != expected(found[0].ref):
+    if len(found) != 1 or not _are(found, [expected(found[0].ref)], block):
         raise unproven(f"the ledger does not hold the entry {kind} that the payout asks for")
+
+
+def _are(found: list[books.Entry], wanted: list[books.Entry], block: Header | None) -> bool:
+    """Whether entries are those that this block asks for, dated by it and naming it as their input.
+
+    block None: the bank's side, where one of several files told the line first. Entries from
+    before inputs were told name none.
+    """
+    if len(found) != len(wanted):
+        return False
+    for one, other in zip(found, wanted, strict=True):
+        at, source = one.at, one.source
+        if block is not None and source:
+            at, source = block.timestamp, f"block:0x{block.hash.hex()}"
+        if one != replace(other, at=at, source=source):
+            return False
+    return True

@@ -6,29 +6,30 @@ from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, func, select
 
-from orchestrator.core.ledger import Entry, Posting, chain_hash, escrow
+from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
 from orchestrator.edges.store import add_all
 from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
 
-__all__ = ["LedgerEntry", "LedgerPosting"]
-
-GENESIS = "0" * 64
+__all__ = ["GENESIS", "LedgerEntry", "LedgerPosting"]
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
-    """Appends entries that are not there yet, in order; returns how many were new."""
+    """Appends entries that are not there yet, in order; returns how many were new.
+
+    at, source: of those that do not tell their own (ledger.Entry).
+    """
     known = _known(session, [item.entry_id for item in entries])
-    fresh = list({item.entry_id: item for item in entries if item.entry_id not in known}.values())
+    fresh = {item.entry_id: item.dated(at, source) for item in entries
+             if item.entry_id not in known}  # fmt: skip
     if not fresh:
         return 0
-    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc())).first()
-    number, previous = (last.number, last.hash) if last else (0, GENESIS)
+    number, previous = head(session)
     rows, postings = [], []
-    for item in fresh:
+    for item in fresh.values():
         number, previous = number + 1, chain_hash(previous, item)
         rows.append(LedgerEntry(
-            number=number, entry_id=item.entry_id, kind=item.kind, ref=item.ref, at=at,
-            hash=previous, source=source,
+            number=number, entry_id=item.entry_id, kind=item.kind, ref=item.ref,
+            at=item.at, hash=previous, source=item.source,
         ))  # fmt: skip
         postings += [
             LedgerPosting(
@@ -40,6 +41,12 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
     add_all(session, rows)
     add_all(session, postings)
     return len(fresh)
+
+
+def head(session: Session) -> tuple[int, str]:
+    """(number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
+    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc())).first()
+    return (last.number, last.hash) if last else (0, GENESIS)
 
 
 def _known(session: Session, ids: list[str]) -> set[str]:
@@ -89,7 +96,7 @@ def _entry(session: Session, row: LedgerEntry) -> Entry:
         .order_by(LedgerPosting.id)
     )
     kept = tuple(Posting(p.account, p.asset, p.amount_minor) for p in postings)
-    return Entry(row.entry_id, row.kind, row.ref, kept)
+    return Entry(row.entry_id, row.kind, row.ref, kept, row.at, row.source)
 
 
 def first_broken_link(session: Session) -> int | None:
