@@ -38,12 +38,14 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Make a party with its own keystore (local chain only); a payee is paid to its IBAN."""
+    from orchestrator.edges.bank import accounts
     from orchestrator.edges.store import agreements
 
     here = home.of(context)
     if role not in ("payer", "payee"):
         raise Halt(f"A party is a payer or a payee, not {role!r}. Nothing was made.")
-    account_number = _iban(iban)
+    account_number = accounts.iban(iban, "--iban")
+    bank = accounts.bic(bic, "--bic") if bic else None
     here.local_only("A keystore made by this command")
     office = here.office()  # before anything is made: without a node nothing is
     account = _account(here, name)
@@ -51,7 +53,7 @@ def add(
         here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
         office.pay_to_bank(account, account_number)
     office.know([agreements.Party(
-        address=account.address, name=name, iban=account_number, bic=bic, street=street,
+        address=account.address, name=name, iban=account_number, bic=bank, street=street,
         building=building, post_code=post_code, town=town, country=country.upper(),
     )])  # fmt: skip
     told = {"name": name, "role": role, "address": account.address, "iban": account_number}
@@ -59,15 +61,6 @@ def add(
         plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),
         soft_wrap=True,
     ))  # fmt: skip
-
-
-def _iban(text: str) -> str:
-    from stdnum import iban
-
-    compact = "".join(text.split()).upper()
-    if not iban.is_valid(compact):
-        raise Halt(f"{text!r} is no IBAN: its check digits are wrong. Nothing was made.")
-    return compact
 
 
 def _account(here: home.Home, name: str) -> LocalAccount:

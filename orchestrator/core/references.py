@@ -27,6 +27,14 @@ def end_to_end_id(payout_id: bytes) -> str:
     return _MARK + b32encode(_id(payout_id)[:20]).decode()
 
 
+def attempted(payout_id: bytes, attempt: int) -> bytes:
+    """What EndToEndId and UETR of a payout's attempt are made from (32 bytes): the payout id at
+    first, another one each time it is ordered again."""
+    if not attempt:
+        return _id(payout_id)
+    return sha256(b"attempt" + attempt.to_bytes(4, "big") + _id(payout_id)).digest()
+
+
 def uetr(payout_id: bytes) -> str:
     """The UETR of a payout id: a version 4 UUID that is the same on every run."""
     digest = bytearray(sha256(b"uetr" + _id(payout_id)).digest()[:16])

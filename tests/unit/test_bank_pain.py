@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from device_adapters.types import Rejected
-from orchestrator.core.references import end_to_end_id, uetr
+from orchestrator.core.references import attempted, end_to_end_id, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.latin import latin
 from orchestrator.edges.bank.money import EXPONENTS, from_minor, to_minor
@@ -70,9 +70,16 @@ def test_pain__same_payouts_in_another_order__same_bytes():
 
 
 def test_pain__other_payouts_or_attempt__other_ids():
+    again = replace(payout(1), end_to_end_id=end_to_end_id(attempted(payout(1).payout_id, 1)))
     ids = [pain.message_id([payout(1)]), pain.message_id([payout(2)]),
-           pain.message_id([payout(1)], attempt=1), pain.payment_information_id([payout(1)])]
+           pain.message_id([again]), pain.payment_information_id([payout(1)])]
     assert len(set(ids)) == 4 and {len(each) for each in ids} == {34}
+
+
+def test_pain__account_as_people_write_it__is_written_as_banks_want_it():
+    data = write([payout(1, iban="fr76 3000 6000 0112 3456 7890 189", bic="agrifrpp")])
+    schema().assertValid(etree.fromstring(data))
+    assert texts(data, "IBAN")[-1] == payout(1).iban and texts(data, "BICFI")[-1] == "AGRIFRPP"
 
 
 def test_pain__order__carries_the_ids_that_come_back():
@@ -88,6 +95,10 @@ def test_pain__order__carries_the_ids_that_come_back():
     ({"amount_cents": 100_000_000_000}, BankReason.AMOUNT_NOT_POSITIVE),
     ({"currency": "USD"}, BankReason.CURRENCY_MISMATCH),
     ({"iban": "FR7630006000011234567890180"}, BankReason.IBAN_INVALID),
+    ({"iban": "DE0212030000000020205"}, BankReason.IBAN_INVALID),  # a digit short
+    ({"iban": "ZZ02120300000000202051"}, BankReason.IBAN_INVALID),
+    ({"iban": ""}, BankReason.IBAN_INVALID),
+    ({"iban": "BR1500000000000010932840814P2"}, BankReason.IBAN_INVALID),  # genuine, and not SEPA
     ({"bic": "NOBIC"}, BankReason.BIC_INVALID),
     ({"name": "中村"}, BankReason.NAME_NOT_LATIN),
     ({"name": " "}, BankReason.NAME_NOT_LATIN),

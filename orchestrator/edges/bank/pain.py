@@ -14,13 +14,12 @@ from hashlib import sha256
 from re import fullmatch
 
 from pyiso20022.pain import pain_001_001_09 as iso
-from stdnum import bic as stdnum_bic
-from stdnum import iban as stdnum_iban
 from xsdata.formats.dataclass.serializers import XmlSerializer
 from xsdata.formats.dataclass.serializers.config import SerializerConfig
 from xsdata.models.datatype import XmlDate, XmlDateTime
 
 from device_adapters.types import Rejected
+from orchestrator.edges.bank import accounts
 from orchestrator.edges.bank.latin import latin
 from orchestrator.edges.bank.money import from_minor
 from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
@@ -30,17 +29,15 @@ _MAX_CENTS = 99_999_999_999  # the SEPA scheme's largest amount
 _UETR = r"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"
 
 
-def message_id(payouts: Iterable[Payout], attempt: int = 0) -> str:
-    """The MsgId (34 characters) of exactly these payouts, in any order.
-
-    attempt: raise it only to order again what the bank refused.
-    """
-    return _digest("PM", payouts, attempt)
+def message_id(payouts: Iterable[Payout]) -> str:
+    """The MsgId (34 characters) of exactly these orders, in any order; one that is ordered again
+    has another EndToEndId, so its message has another id."""
+    return _digest("PM", payouts)
 
 
-def payment_information_id(payouts: Iterable[Payout], attempt: int = 0) -> str:
+def payment_information_id(payouts: Iterable[Payout]) -> str:
     """The PmtInfId (34 characters): what the bank calls the batch on its statement."""
-    return _digest("PI", payouts, attempt)
+    return _digest("PI", payouts)
 
 
 def check(payout: Payout) -> None:
@@ -118,30 +115,30 @@ def _address(address: Address) -> iso.PostalAddress24:
 
 
 def _account(iban: str) -> iso.CashAccount38:
-    return iso.CashAccount38(id=iso.AccountIdentification4Choice(iban=stdnum_iban.compact(iban)))
+    return iso.CashAccount38(id=iso.AccountIdentification4Choice(iban=accounts.iban(iban)))
 
 
 def _agent(bic: str, required: bool = False) -> iso.BranchAndFinancialInstitutionIdentification6:
     other = iso.GenericFinancialIdentification1(id="NOTPROVIDED") if required and not bic else None
     return iso.BranchAndFinancialInstitutionIdentification6(
-        fin_instn_id=iso.FinancialInstitutionIdentification18(bicfi=bic or None, othr=other))
+        fin_instn_id=iso.FinancialInstitutionIdentification18(
+            bicfi=accounts.bic(bic) if bic else None, othr=other))
 
 
 def _check_party(party: Party | Payout, what: str) -> None:
     if not latin(party.name, 70, what):
         raise Rejected(BankReason.NAME_NOT_LATIN, f"{what}: the name is empty")
-    if not stdnum_iban.is_valid(party.iban):
-        raise Rejected(BankReason.IBAN_INVALID, f"{what}: {party.iban!r:.40}")
-    if party.bic and not stdnum_bic.is_valid(party.bic):
-        raise Rejected(BankReason.BIC_INVALID, f"{what}: {party.bic!r:.20}")
+    accounts.sepa_iban(party.iban, what)
+    if party.bic:
+        accounts.bic(party.bic, what)
     if not party.address.town.strip() or not fullmatch(r"[A-Z]{2}", party.address.country):
         raise Rejected(BankReason.ADDRESS_INCOMPLETE, f"{what}: town and country are mandatory")
     _address(party.address)
 
 
-def _digest(mark: str, payouts: Iterable[Payout], attempt: int) -> str:
-    ids = b"".join(sorted(payout.payout_id for payout in payouts))
-    return mark + b32encode(sha256(f"{mark}{attempt}".encode() + ids).digest()[:20]).decode()
+def _digest(mark: str, payouts: Iterable[Payout]) -> str:
+    orders = "|".join([mark, *sorted(payout.end_to_end_id for payout in payouts)])
+    return mark + b32encode(sha256(orders.encode()).digest()[:20]).decode()
 
 
 def _moment(at: datetime) -> XmlDateTime:
