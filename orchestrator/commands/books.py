@@ -1,4 +1,4 @@
-"""`proofrail payments`, `ledger` and `reconcile`: the books, and whether the bank agrees."""
+"""`proofrail payments` and `reconcile`: what was paid, and whether the bank agrees."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.commands import home, output
-from orchestrator.commands.output import Json, decimal, money, plain, short, table, when
+from orchestrator.commands.output import Json, decimal, money, short, table, when
 from orchestrator.errors import Halt
-
-app = typer.Typer(name="ledger", help="The double-entry ledger.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
 
 
 def register(root: typer.Typer) -> None:
@@ -60,55 +57,6 @@ def _payments(console: Any, told: dict[str, Any]) -> None:
     console.print(table("newest first", columns, rows))
     totals = [(name, item["payments"], money(item)) for name, item in told["stages"].items()]
     console.print(table("all, by stage", ("stage", ">payments", ">amount"), totals))
-
-
-@app.command("balances")
-def balances(context: typer.Context, as_json: Json = False) -> None:
-    """Show the balance of each account; debits are positive, and each asset sums to zero."""
-    from orchestrator.edges.store import books
-
-    with home.of(context).store.read() as session:
-        found = books.balances(session)
-    told = [
-        {"account": account, "amount": str(amount), "asset": asset}
-        for (account, asset), amount in found.items()
-    ]
-    rows = [(item["account"], money(item)) for item in told]
-    output.show(told, as_json, lambda console: console.print(
-        table("balances", ("account", ">balance"), rows)
-    ))  # fmt: skip
-
-
-@app.command("check")
-def check(context: typer.Context, as_json: Json = False) -> None:
-    """Recompute the hash chain of the journal and the trial balance. Exit code 1 if one breaks."""
-    from orchestrator.edges.store import books
-
-    with home.of(context).store.read() as session:
-        broken = books.first_broken_link(session)
-        entries = books.count(session)
-        sums: dict[str, int] = {}
-        for (_, asset), amount in books.balances(session).items():
-            sums[asset] = sums.get(asset, 0) + amount
-    told = {
-        "ok": broken is None and not any(sums.values()), "entries": entries,
-        "first_broken_entry": broken, "sums": {asset: str(total) for asset, total in sums.items()},
-    }  # fmt: skip
-    output.show(told, as_json, lambda console: _checked(console, told))
-    raise typer.Exit(0 if told["ok"] else output.NO)
-
-
-def _checked(console: Any, told: dict[str, Any]) -> None:
-    broken = told["first_broken_entry"]
-    if broken is None:
-        console.print(f"the hash chain of {told['entries']} entries holds")
-    else:
-        console.print(plain(f"entry {broken} does not follow from the one before it: the journal "
-                            "was changed from there on. Keep the store as it is, and compare it "
-                            "with the newest copy you have.", "red"))  # fmt: skip
-    for asset, total in told["sums"].items():
-        state = "debits equal credits" if total == "0" else f"debits less credits: {total}"
-        console.print(plain(f"{asset}: {state}", "" if total == "0" else "red"))
 
 
 def reconcile(

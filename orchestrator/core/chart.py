@@ -1,0 +1,127 @@
+"""The chart of accounts: one row per kind of account, as an accountant reads the books.
+
+Two books stand in one journal, each balanced by itself: EUR/2 (cents: what the bank holds, and
+whom it is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
+Debits are positive. A pattern ending in ":*" is a control account with a sub-ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core import ledger
+from orchestrator.core.ledger import EUR, TEUR
+from orchestrator.errors import Halt
+
+
+class Kind(StrEnum):
+    """What an account is in the books; a memo counts nothing that anybody holds."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    INCOME = "income"
+    EXPENSE = "expense"
+    MEMO = "memo"
+
+
+DEBIT, CREDIT = "debit", "credit"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One row of the chart. code: for people and spreadsheets, it never changes its meaning."""
+
+    code: str
+    pattern: str  # an account of the ledger, or "<prefix>:*" for all that begin so
+    name: str
+    kind: Kind
+    normal: str  # the side on which it usually stands
+    asset: str
+    meaning: str
+
+    @property
+    def has_details(self) -> bool:
+        return self.pattern.endswith(":*")
+
+    def holds(self, account: str) -> bool:
+        """Whether the ledger's account of this name belongs here."""
+        if self.has_details:
+            return account.startswith(self.pattern[:-1]) and len(account) >= len(self.pattern)
+        return account == self.pattern
+
+
+def _all_of(account: str) -> str:
+    """The pattern of a kind of account, from one of them: "escrow:0x1" -> "escrow:*"."""
+    return account.split(":")[0] + ":*"
+
+
+CHART = (
+    Account("1000", ledger.SAFEGUARDING, "Safeguarding bank account", Kind.ASSET, DEBIT, EUR,
+            "customers' euros at the bank, as its lines book them"),
+    Account("2000", ledger.DEPOSITS, "Customer deposits", Kind.LIABILITY, CREDIT, EUR,
+            "euros owed to whoever holds the tokens"),
+    Account("2100", ledger.IN_TRANSIT, "Payouts in transit", Kind.LIABILITY, CREDIT, EUR,
+            "burned and ordered, not booked by the bank yet"),
+    Account("2110", "payouts:returned", "Returned payouts", Kind.LIABILITY, CREDIT, EUR,
+            "booked, and sent back by the bank: still owed to the payee"),
+    Account("2200", ledger.FUNDING, "Funding to be minted", Kind.LIABILITY, CREDIT, EUR,
+            "booked with a known reference, tokens not minted yet"),
+    Account("2210", "suspense:unallocated", "Suspense: unallocated credits", Kind.LIABILITY,
+            CREDIT, EUR, "booked without a reference that is ours: a person decides"),
+    Account("2220", ledger.UNEXPLAINED, "Suspense: unexplained lines", Kind.LIABILITY, CREDIT, EUR,
+            "booked lines that nothing of ours explains"),
+    Account("4000", "income:fees", "Fees earned", Kind.INCOME, CREDIT, EUR,
+            "what the rail charges for its service"),
+    Account("6000", "expenses:bank_charges", "Bank charges", Kind.EXPENSE, DEBIT, EUR,
+            "what the bank took for itself"),
+    Account("6900", "rounding", "Rounding differences", Kind.EXPENSE, DEBIT, EUR,
+            "less than a cent, where a sum of cents had to be whole"),
+    Account("7000", ledger.ISSUED, "Tokens issued", Kind.ASSET, DEBIT, TEUR,
+            "the token supply: equals customer deposits, cent for cent"),
+    Account("7100", _all_of(ledger.escrow("")), "Escrow", Kind.LIABILITY, CREDIT, TEUR,
+            "held for an agreement, not earned yet; by agreement"),
+    Account("7200", _all_of(ledger.pending("")), "Pending", Kind.LIABILITY, CREDIT, TEUR,
+            "earned, within the challenge window; by payee"),
+    Account("7300", _all_of(ledger.withdrawable("")), "Payable to payees", Kind.LIABILITY, CREDIT,
+            TEUR, "released, to be paid out or withdrawn; by payee"),
+    Account("7400", ledger.FROZEN, "Disputed", Kind.LIABILITY, CREDIT, TEUR,
+            "frozen until a dispute ends"),
+    Account("7500", ledger.WALLETS, "Wallets", Kind.LIABILITY, CREDIT, TEUR,
+            "tokens outside the rail, in anybody's hands"),
+    Account("9000", _all_of(ledger.receivable("")), "Credits receivable", Kind.MEMO, DEBIT, TEUR,
+            "what a payee owes back to agreements; by payee"),
+    Account("9100", _all_of(ledger.credit_due("")), "Credits due", Kind.MEMO, CREDIT, TEUR,
+            "the same, by agreement that it is owed to"),
+)  # fmt: skip
+
+
+def row_of(account: str, asset: str) -> Account:
+    """The chart's row of a ledger account. Raises Halt, by name, where the chart has none."""
+    for row in CHART:
+        if row.holds(account):
+            if row.asset != asset:
+                raise Halt(
+                    f"The account {account} is kept in {row.asset}, and an entry posts {asset} to "
+                    "it. Run `proofrail ledger check`; the posting rule is wrong."
+                )
+            return row
+    raise Halt(
+        f"The ledger has an account {account!r} ({asset}) that the chart of accounts does not "
+        "name. Nothing was left out silently: add it to core/chart.py, or correct the entry."
+    )
+
+
+def find(text: str) -> Account | None:
+    """A row by its code, its pattern, or its pattern's beginning ("escrow")."""
+    for row in CHART:
+        if text in (row.code, row.pattern, row.pattern.removesuffix(":*")):
+            return row
+    return None
+
+
+def decimal_text(minor: int, asset: str) -> str:
+    """Minor units as an exact decimal; the asset says how many digits ("tEUR/6": 6)."""
+    digits = int(asset.rpartition("/")[2])
+    whole, rest = divmod(abs(minor), 10**digits)
+    return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}}"

@@ -1,0 +1,227 @@
+"""Reports of the ledger, pure: trial balance, account statement, general ledger, and their CSV.
+
+Amounts are minor units of the account's asset, debits positive; times are Unix seconds. What an
+entry is dated by (`at`) decides what a report holds; its number in the journal decides the order
+among entries of one time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from orchestrator.core.chart import CHART, Account, decimal_text, row_of
+
+Balances = Mapping[tuple[str, str], int]  # {(account, asset): balance}
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One posting with the entry that it is part of."""
+
+    number: int  # of the entry in the journal
+    at: int
+    kind: str
+    ref: str
+    source: str
+    account: str
+    asset: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One account of a trial balance, or a control account with all its details in one."""
+
+    code: str
+    account: str
+    name: str
+    kind: str
+    asset: str
+    accounts: int  # how many ledger accounts stand in it
+    debit_minor: int
+    credit_minor: int
+    pending_minor: int = 0  # what entries that are not final would add; debit positive
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One movement of an account, with the balance after it."""
+
+    number: int
+    at: int
+    kind: str
+    ref: str
+    source: str
+    account: str
+    debit_minor: int
+    credit_minor: int
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An account over a time: opening balance + lines = closing balance; debit positive."""
+
+    code: str
+    account: str
+    name: str
+    asset: str
+    opening_minor: int
+    lines: tuple[StatementLine, ...]
+    closing_minor: int
+
+
+def trial_balance(
+    balances: Balances, pending: Balances | None = None, detail: bool = False
+) -> list[TrialRow]:
+    """Every account that was ever posted to, by code; details of a control account in one row
+    unless `detail`. Raises Halt for an account that the chart does not know."""
+    pending = pending or {}
+    groups: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
+    for account, asset in sorted({*balances, *pending}):
+        row = row_of(account, asset)
+        shown = account if detail else row.pattern
+        groups[CHART.index(row), shown].append((account, asset))
+    return [
+        _trial_row(CHART[place], shown, len(keys), sum(balances.get(k, 0) for k in keys),
+                   sum(pending.get(k, 0) for k in keys))
+        for (place, shown), keys in sorted(groups.items())
+    ]  # fmt: skip
+
+
+def _trial_row(row: Account, shown: str, count: int, balance: int, pending: int) -> TrialRow:
+    return TrialRow(
+        row.code, shown, row.name, row.kind, row.asset, count,
+        max(balance, 0), max(-balance, 0), pending,
+    )  # fmt: skip
+
+
+def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
+    """{asset: (debits, credits, pending)}: debits equal credits, and pending comes to zero."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in rows:
+        for place, amount in enumerate((row.debit_minor, row.credit_minor, row.pending_minor)):
+            sums[row.asset][place] += amount
+    return {asset: tuple(found) for asset, found in sorted(sums.items())}
+
+
+def statement(
+    row: Account, account: str, movements: Iterable[Movement], first: int | None, last: int | None
+) -> Statement:
+    """The statement of one ledger account, or of a control account (its pattern) with all its
+    details. first, last: times, inclusive; None: from the beginning, to the end."""
+    whole = row.pattern == account
+    mine = [m for m in movements if (row.holds(m.account) if whole else m.account == account)]
+    opening = sum(m.amount_minor for m in mine if first is not None and m.at < first)
+    within = [m for m in mine if _between(m.at, first, last)]
+    balance, lines = opening, []
+    for move in sorted(within, key=lambda m: (m.at, m.number)):
+        balance += move.amount_minor
+        lines.append(StatementLine(
+            move.number, move.at, move.kind, move.ref, move.source, move.account,
+            max(move.amount_minor, 0), max(-move.amount_minor, 0), balance,
+        ))  # fmt: skip
+    return Statement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
+
+
+def _between(at: int, first: int | None, last: int | None) -> bool:
+    return (first is None or at >= first) and (last is None or at <= last)
+
+
+def general_ledger(
+    movements: Iterable[Movement], first: int | None, last: int | None, detail: bool = False
+) -> list[Statement]:
+    """The statement of every account that was posted to up to `last`, by code."""
+    by_account: dict[tuple[int, str], list[Movement]] = defaultdict(list)
+    for move in movements:
+        if last is None or move.at <= last:
+            row = row_of(move.account, move.asset)
+            shown = move.account if detail else row.pattern
+            by_account[CHART.index(row), shown].append(move)
+    return [
+        statement(CHART[place], shown, found, first, last)
+        for (place, shown), found in sorted(by_account.items())
+    ]
+
+
+# --- tables: what a spreadsheet gets; columns are only ever added at the end
+
+TRIAL_COLUMNS = (
+    "code", "account", "name", "kind", "asset", "accounts", "debit_minor", "credit_minor",
+    "debit", "credit", "pending_minor", "pending",
+)  # fmt: skip
+STATEMENT_COLUMNS = (
+    "code", "account", "asset", "number", "at", "kind", "ref", "source", "debit_minor",
+    "credit_minor", "balance_minor", "debit", "credit", "balance",
+)  # fmt: skip
+BALANCE_COLUMNS = ("account", "asset", "balance_minor", "balance")
+CHART_COLUMNS = ("code", "account", "name", "kind", "normal", "asset", "meaning")
+
+
+def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
+    """Rows of TRIAL_COLUMNS."""
+    return [
+        (r.code, r.account, r.name, r.kind, r.asset, r.accounts, r.debit_minor, r.credit_minor,
+         decimal_text(r.debit_minor, r.asset), decimal_text(r.credit_minor, r.asset),
+         r.pending_minor, decimal_text(r.pending_minor, r.asset))
+        for r in rows
+    ]  # fmt: skip
+
+
+def statement_table(found: Iterable[Statement]) -> list[tuple]:
+    """Rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends with
+    one of kind "closing", which have no number."""
+    table = []
+    for one in found:
+        table.append(_edge(one, "opening", one.opening_minor))
+        for line in one.lines:
+            moved = (line.debit_minor, line.credit_minor, line.balance_minor)
+            table.append((
+                one.code, line.account, one.asset, line.number, line.at, line.kind, line.ref,
+                line.source, *moved, *(decimal_text(amount, one.asset) for amount in moved),
+            ))  # fmt: skip
+        table.append(_edge(one, "closing", one.closing_minor))
+    return table
+
+
+def _edge(one: Statement, kind: str, balance: int) -> tuple:
+    return (one.code, one.account, one.asset, "", "", kind, "", "", "", "", balance, "", "",
+            decimal_text(balance, one.asset))  # fmt: skip
+
+
+def balance_table(balances: Balances) -> list[tuple]:
+    """Rows of BALANCE_COLUMNS, by asset and account."""
+    return [
+        (account, asset, amount, decimal_text(amount, asset))
+        for (account, asset), amount in sorted(balances.items(), key=lambda i: i[0][::-1])
+    ]
+
+
+def chart_table() -> list[tuple]:
+    """Rows of CHART_COLUMNS."""
+    return [(r.code, r.pattern, r.name, r.kind, r.normal, r.asset, r.meaning) for r in CHART]
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """RFC 4180: a header, CRLF after each record, quotes where a field needs them."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def told(record: Any) -> dict[str, Any]:
+    """A report's record for JSON; amounts as text, since other readers have no big integers."""
+    found = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if field.name == "lines":
+            value = [told(line) for line in value]
+        found[field.name] = str(value) if field.name.endswith("_minor") else value
+    return found
