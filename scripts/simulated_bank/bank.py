@@ -10,12 +10,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from device_adapters.types import Rejected
+from orchestrator.edges.bank.calendar import next_open
 from scripts.simulated_bank import messages
 from scripts.simulated_bank.books import OTHER_BANKS, Books, Transfer
 from scripts.simulated_bank.messages import Answer
@@ -48,14 +49,15 @@ class Bank:
             "close_day": self._close_day}
 
     def _start_day(self, configured: str | None) -> None:
-        """The configured day at first, else the calendar's; a day with bookings is never left
-        without its statement, and the calendar never sets the bank back."""
+        """The configured day at first, else the first one that TARGET is open; a day with bookings
+        is never left without its statement, and the calendar never sets the bank back."""
+        now = next_open(datetime.now(UTC).date())
         if not self.books.meta("today"):
-            day = date.fromisoformat(configured) if configured else date.today()
+            day = date.fromisoformat(configured) if configured else now
         else:
             day = self.books.today
             if not configured and not self.books.booked_on(day):
-                day = max(day, date.today())
+                day = max(day, now)
         self.books.set_meta("today", day.isoformat())
 
     def step(self) -> int:

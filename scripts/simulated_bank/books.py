@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from orchestrator.edges.bank.calendar import next_open
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS accounts (iban TEXT PRIMARY KEY, name TEXT NOT NULL,
@@ -153,11 +155,8 @@ class Books:
                                (day.isoformat(),)).fetchone() is not None
 
     def next_day(self) -> None:
-        """Monday follows Friday."""
-        day = self.today + timedelta(days=1)
-        while day.weekday() > 4:
-            day += timedelta(days=1)
-        self.set_meta("today", day.isoformat())
+        """Monday follows Friday, and no day is one on which TARGET is closed."""
+        self.set_meta("today", next_open(self.today + timedelta(days=1)).isoformat())
 
     def is_balanced(self) -> bool:
         """Whether all lines sum to zero, as double entry demands."""
