@@ -1,0 +1,1 @@
+"""A simulated month on a real local chain, with books that were reckoned beforehand."""

@@ -1,0 +1,102 @@
+"""The month's devices: real keys and records, but no journal of their own.
+
+A thousand SQLite files would cost more than all else; what they are for (records survive a
+restart) is tested with scripts/devices, whose record formats these use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+
+from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
+from device_adapters.types import Curve, DeviceKey, device_id
+from scripts.devices.record import Point, payload_of, sign
+from scripts.devices.station import ORDER, derived_key
+
+MWH_PER_UNIT = 100  # registers count in 0.1 Wh
+
+
+class Thing:
+    """A device with a key that follows from seed and name."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name, self.key, self.counter = name, derived_key(name, seed), 0
+
+    @property
+    def public(self) -> DeviceKey:
+        numbers = self.key.public_key().public_numbers()
+        return DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
+
+    def sign_digest(self, digest: bytes) -> tuple[int, int]:
+        """(r, low s) over 32 bytes."""
+        algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
+        r, s = decode_dss_signature(self.key.sign(digest, algorithm))
+        return r, min(s, ORDER - s)
+
+
+class Meter(Thing):
+    """A household meter (stream F, readings) or a charge point (stream T, sessions).
+
+    register: 0.1 Wh.
+    """
+
+    def __init__(self, name: str, seed: int, register: int, *, sessions: bool = False) -> None:
+        super().__init__(name, seed)
+        self.register, self.sessions = register, sessions
+
+    def reading(self, units: int, at: int) -> bytes:
+        """What the register shows at that time, `units` after it was read before."""
+        self.register += units
+        return self.write([Point("", at, self.register)])
+
+    def session(self, units: int, at: int, seconds: int) -> bytes:
+        """A charging session that begins at that time."""
+        begin = Point("B", at, self.register)
+        self.register += units
+        return self.write([begin, Point("E", at + seconds, self.register)])
+
+    def exchange(self, units: int, at: int, new_register: int) -> bytes:
+        """The old meter's last reading and, five minutes later, where the new one begins."""
+        last = Point("", at, self.register + units)
+        self.register = new_register
+        record = self._payload([last, Point("", at + 300, new_register)])
+        head, _, tail = record.rpartition('"ST":"G"')
+        return sign(f'{head}"ST":"X"{tail}', self.key)
+
+    def write(self, points: list[Point], key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+        """Any record under the next number; another's key makes it a forgery."""
+        return sign(self._payload(points), key or self.key)
+
+    def _payload(self, points: list[Point]) -> str:
+        self.counter += 1
+        page = f"{'T' if self.sessions else 'F'}{self.counter}"
+        return payload_of(self.name, page, points, "1F2D3A4F5506C7" if self.sessions else "")
+
+
+class Band(Thing):
+    """A wearable: one counter, a running total for each merchant.
+
+    cap: micro-euro that it ever signs away. life: seconds that a voucher is good for.
+    """
+
+    def __init__(self, name: str, seed: int, domain: Domain, cap: int, life: int) -> None:
+        super().__init__(name, seed)
+        self.domain, self.cap, self.life = domain, cap, life
+        self.totals, self.taps = Counter[str](), Counter[str]()
+
+    def tap(self, payee: str, micro: int, merchant_class: int, at: int) -> bytes:
+        """The voucher that pays so much more to a merchant."""
+        self.counter += 1
+        self.totals[payee] += micro
+        self.taps[payee] += 1
+        voucher = Voucher(
+            device_id(self.name), payee.lower(), self.totals[payee], self.counter,
+            self.taps[payee], merchant_class, self.cap, at, at + self.life,
+        )  # fmt: skip
+        return write_record(
+            self.name, self.domain, voucher, *self.sign_digest(digest_of(self.domain, voucher))
+        )

@@ -1,0 +1,183 @@
+"""The rail of the month: real chain, contracts, store, worker, oracles and bank on one clock.
+
+What is not a process of its own here: the oracles (their own code, books and keys, asked by call
+and not over HTTP), the worker and the bank, so that a day can pass in a second. tests/flow has all
+of them as processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from device_adapters.types import Message
+from oracles.attest import sign
+from oracles.book import Book
+from oracles.node import Identity, Node, World
+from oracles.types import Progress
+from oracles.wire import Answer, Request
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.deployment import deploy
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.store import Store
+from orchestrator.intake import Intake
+from orchestrator.office import Office
+from orchestrator.products import deployed, products
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, Rail
+from orchestrator.worker import STEPS, Worker
+from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.month import days
+from scripts.month.street import Street
+from scripts.run_oracle import catch_up
+from scripts.stack import ORACLES
+from scripts.testnet import Testnet
+
+FINALITY = 2
+BLOCK_S = 12
+_SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
+_ACCOUNTS = 80  # that hold ether
+_IDLE = ("follow", "finalise")  # steps that find each new block, whatever is in it
+_ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam",
+            "country": "DE"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Beside(OracleDoor):
+    """An oracle in this process: its own book, key and view of the chain."""
+
+    node: Node | None = None
+    registry: Registry | None = None
+
+    def ask(self, request: Request) -> Answer:
+        self.look()
+        return self.node.attest(request)
+
+    def look(self) -> None:
+        """Reads what is new on the chain, as its process does each second."""
+        self.registry.refresh()
+        catch_up(self.registry._chain, self.node.book)
+
+
+class Place:
+    """One rail under `home`, which is empty. now: Unix seconds; only `mine` moves it."""
+
+    def __init__(self, home: Path, accounts: Sequence[dict[str, Any]]) -> None:
+        """accounts: of the bank, as its config names them; the first is the safeguarding one."""
+        self.home, self.now = home, days.at(days.INSTALLED, 6)
+        self.settings = Settings(
+            home=home, finality_blocks=FINALITY, hole_patience_s=86_400, batch_claims=200
+        )
+        self.testnet = Testnet(
+            mining="auto", accounts=_ACCOUNTS, extra=("--timestamp", str(self.now))
+        ).start()
+        artifacts = build(ROOT, CACHE)
+        made = deploy(self.testnet.url, artifacts, development_plan(), self.settings.deployment)
+        self.testnet.rpc("evm_setAutomine", False)
+        self.chain = Chain(self.testnet.url, made, artifacts)
+        self.store = Store(self.settings.database)
+        self.known = deployed(made.addresses)
+        self.bank = Street(home / "bank", {
+            "business_date": days.INSTALLED.isoformat(), "accounts": list(accounts)
+        })  # fmt: skip
+        self.safeguarding = {
+            "name": accounts[0]["name"], "iban": accounts[0]["iban"], "bic": "",
+            "address": _ADDRESS,
+        }  # fmt: skip
+        self.oracles = [self._oracle(n, name, domain) for n, (name, domain) in enumerate(ORACLES)]
+        senders = {"registrar": self._sender(_REGISTRAR), "sender": self._sender(_SENDER),
+                   "warden": self._sender(DEVELOPMENT_WARDEN)}  # fmt: skip
+        self.office = Office(senders, lambda: self.now, self.mine)
+        self.start(senders)
+
+    def start(self, senders: dict[str, Sender]) -> None:
+        """The rail itself; again after it was ended, from what is on disk."""
+        members = {oracle.address: oracle.domain for oracle in self.oracles}
+        log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
+        self.rail = Rail(
+            settings=self.settings, store=self.store, chain=self.chain,
+            registry=Registry(self.chain, self.known), sender=senders["sender"],
+            gateway=self._sender(_GATEWAY), warden=senders["warden"], oracles=self.oracles,
+            committee=Committee(members, 3, 2), terms=products(),
+            bank=Folder(self.settings.to_bank, self.settings.from_bank),
+            safeguarding=self.safeguarding, now=lambda: self.now, log=log,
+        )  # fmt: skip
+        self.worker = Worker(self.rail)
+        self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.now)
+
+    def close(self) -> None:
+        self.testnet.stop()
+        self.store.close()
+
+    # --- time
+
+    def mine(self, seconds: int = BLOCK_S) -> None:
+        """One block, so many seconds later."""
+        self.now += seconds
+        self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now))
+        self.testnet.rpc("evm_mine")
+
+    def until(self, moment: int) -> None:
+        """Lets the clock run to a moment that is still to come."""
+        self.mine(max(BLOCK_S, moment - self.now))
+
+    # --- work
+
+    def take(self, protocol: str, records: Sequence[bytes]) -> list[str]:
+        """Hands records to all four oracles and to the rail; the rail's answers."""
+        messages = [Message(protocol, "", record, source="file") for record in records]
+        for oracle in self.oracles:
+            oracle.look()
+            oracle.node.take(messages)
+        found = self.intake.take(messages)
+        return [outcome.outcome for each in found for outcome in each]
+
+    def work(self, most: int = 60) -> int:
+        """Turns of the worker, a block before each, until nothing is left to do; how many."""
+        quiet = 0
+        for turn in range(most):
+            self.mine()
+            quiet = quiet + 1 if not self._turn() else 0
+            if quiet > FINALITY + 1:
+                return turn
+        raise RuntimeError(f"the rail found work for {most} turns: {self.worker.turns}")
+
+    def _turn(self) -> int:
+        before = dict(self.worker.turns)
+        self.worker.turn()
+        if self.worker.halted:
+            raise RuntimeError(f"the rail halted: {self.worker.halted}")
+        names = [step.__name__ for step in STEPS if step.__name__ not in _IDLE]
+        worked = sum(self.worker.turns[name] - before.get(name, 0) for name in names)
+        return worked + self.bank.step()
+
+    # --- inside
+
+    def _sender(self, index: int) -> Sender:
+        return Sender(self.store, self.chain, keystore.development_account(index))
+
+    def _oracle(self, number: int, name: str, domain: int) -> Beside:
+        account = keystore.development_account(_FIRST_ORACLE + number)
+        at, key = self.chain.deployment, bytes(account.key)
+        registry = Registry(self.chain, self.known)
+        identity = Identity(
+            name, domain, account.address, partial(sign, private_key=key), at.chain_id,
+            at.addresses["OracleCommittee"], at.addresses["PaymentRail"],
+        )  # fmt: skip
+        world = World(registry, registry, self._progress, self.known, lambda: self.now)
+        node = Node(identity, world, Book(self.home / f"{name}.sqlite3"))
+        return Beside(name, account.address, domain, "", "", node=node, registry=registry)
+
+    def _progress(self, agreement: bytes) -> Progress | None:
+        sequence, last, *_, status = self.chain.view("PaymentRail", "agreementState", agreement)
+        return Progress(sequence, last) if status else None
