@@ -217,3 +217,50 @@ def chain_hash(previous: str, item: Entry) -> str:
         lines += [str(item.at), item.source]
     lines += [f"{p.account}|{p.asset}|{p.amount_minor}" for p in item.postings]
     return sha256("\n".join(lines).encode()).hexdigest()
+
+
+# --- what the bank books (core/bank_books.py decides which)
+
+UNALLOCATED = "suspense:unallocated"  # credits without a reference of ours: a person decides
+RETURNED = "payouts:returned"  # paid out, and sent back by the bank
+CHARGES = "expenses:bank_charges"  # what the bank took for itself
+
+
+def part_of(payout: str, cause: str) -> str:
+    """The reference of a payout's further entries; cause: the id of what they follow from."""
+    return f"{payout}/{cause}"
+
+
+def payout_returned(ref: str, cents: int) -> Entry:
+    """A payout, or a part of it, came back; it is still owed to its payee."""
+    return entry("payout_returned", ref, [(SAFEGUARDING, EUR, cents), (RETURNED, EUR, -cents)])
+
+
+def reordered(ref: str, cents: int) -> Entry:
+    """Two officers had a payout that came back ordered again."""
+    return entry("reordered", ref, [(RETURNED, EUR, cents), (IN_TRANSIT, EUR, -cents)])
+
+
+def bank_charge(line: str, cents: int) -> Entry:
+    """The bank took a charge; below zero: it gave one back."""
+    return entry("bank_charge", line, [(CHARGES, EUR, cents), (SAFEGUARDING, EUR, -cents)])
+
+
+def unallocated(credit: str, cents: int) -> Entry:
+    """The bank booked a credit that names no agreement which can take it."""
+    return entry("unallocated", credit, [(SAFEGUARDING, EUR, cents), (UNALLOCATED, EUR, -cents)])
+
+
+def allocated(credit: str, cents: int) -> Entry:
+    """Two officers found the agreement of such a credit; its tokens are not minted yet."""
+    return entry("allocated", credit, [(UNALLOCATED, EUR, cents), (FUNDING, EUR, -cents)])
+
+
+def sent_back(payout: str, cents: int) -> Entry:
+    """Two officers had such a credit sent back: a payout without any tokens."""
+    return entry("sent_back", payout, [(UNALLOCATED, EUR, cents), (IN_TRANSIT, EUR, -cents)])
+
+
+def credit_reversed(credit: str, account: str, cents: int) -> Entry:
+    """The bank took back a credit whose tokens are not minted; account: where it waited."""
+    return entry("credit_reversed", credit, [(account, EUR, cents), (SAFEGUARDING, EUR, -cents)])
