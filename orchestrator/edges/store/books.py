@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlmodel import Session, func, select
 
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
-from orchestrator.edges.store import add_all
-from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
+from orchestrator.edges.store import add_all, pending
+from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting, PendingEntry
 
-__all__ = ["GENESIS", "LedgerEntry", "LedgerPosting"]
+__all__ = ["GENESIS", "LedgerEntry", "LedgerPosting", "PendingEntry"]
+
+_BATCH = 500
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
@@ -59,14 +62,25 @@ def _known(session: Session, ids: list[str]) -> set[str]:
     return found
 
 
-def balances(session: Session) -> dict[tuple[str, str], int]:
-    """{(account, asset): balance in minor units}; debit positive."""
-    rows = session.exec(
-        select(LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor))
-        .group_by(LedgerPosting.account, LedgerPosting.asset)
-        .order_by(LedgerPosting.asset, LedgerPosting.account)
+def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
+    """{(account, asset): balance in minor units}; debit positive. as_of: of the entries dated up to
+    that time (Unix seconds, inclusive); None: of all."""
+    query = select(
+        LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor)
     )
+    if as_of is not None:
+        query = query.join(LedgerEntry, LedgerEntry.entry_id == LedgerPosting.entry_id)
+        query = query.where(LedgerEntry.at <= as_of)
+    rows = session.exec(
+        query.group_by(LedgerPosting.account, LedgerPosting.asset)
+        .order_by(LedgerPosting.asset, LedgerPosting.account)
+    )  # fmt: skip
     return {(account, asset): total for account, asset, total in rows}
+
+
+def pending_balances(session: Session) -> dict[tuple[str, str], int]:
+    """What the entries of blocks that are not final yet would add to each balance."""
+    return pending.balances(session)
 
 
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
@@ -81,33 +95,52 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
     return {account.removeprefix(escrow("")): -total for account, total in found.items() if total}
 
 
+def entries(
+    session: Session, *, as_of: int | None = None, with_pending: bool = False
+) -> Iterator[tuple[LedgerEntry | PendingEntry, Entry]]:
+    """Every entry with its row, in journal order, read in batches; as_of: as in `balances`.
+
+    with_pending: then those of blocks that are not final yet, in the chain's order; their rows are
+    PendingEntry, whose `number` is none of the journal's.
+    """
+    query = select(LedgerEntry)
+    if as_of is not None:
+        query = query.where(LedgerEntry.at <= as_of)
+    last = 0
+    while rows := session.exec(
+        query.where(LedgerEntry.number > last).order_by(LedgerEntry.number).limit(_BATCH)
+    ).all():
+        yield from _with_postings(session, rows)
+        last = rows[-1].number
+    if with_pending:
+        yield from ((row, entry) for row, entry in pending.entries(session)
+                    if as_of is None or row.at <= as_of)  # fmt: skip
+
+
+def _with_postings(
+    session: Session, rows: Sequence[LedgerEntry]
+) -> Iterator[tuple[LedgerEntry, Entry]]:
+    for start in range(0, len(rows), _BATCH):
+        chunk = rows[start : start + _BATCH]
+        found: dict[str, list[Posting]] = defaultdict(list)
+        for entry_id, *parts in session.exec(
+            select(LedgerPosting.entry_id, LedgerPosting.account, LedgerPosting.asset,
+                   LedgerPosting.amount_minor)
+            .where(LedgerPosting.entry_id.in_([row.entry_id for row in chunk]))
+            .order_by(LedgerPosting.id)
+        ):  # fmt: skip
+            found[entry_id].append(Posting(*parts))
+        for row in chunk:
+            postings = tuple(found[row.entry_id])
+            yield row, Entry(row.entry_id, row.kind, row.ref, postings, row.at, row.source)
+
+
 def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntry, Entry]]:
     """Stored entries with these references, in journal order, each with its postings."""
     rows = session.exec(
         select(LedgerEntry).where(LedgerEntry.ref.in_(refs)).order_by(LedgerEntry.number)
     ).all()
-    return [(row, _entry(session, row)) for row in rows]
-
-
-def _entry(session: Session, row: LedgerEntry) -> Entry:
-    postings = session.exec(
-        select(LedgerPosting)
-        .where(LedgerPosting.entry_id == row.entry_id)
-        .order_by(LedgerPosting.id)
-    )
-    kept = tuple(Posting(p.account, p.asset, p.amount_minor) for p in postings)
-    return Entry(row.entry_id, row.kind, row.ref, kept, row.at, row.source)
-
-
-def first_broken_link(session: Session) -> int | None:
-    """The number of the first entry whose hash does not follow from its predecessor, or None."""
-    previous = GENESIS
-    rows = session.exec(select(LedgerEntry).order_by(LedgerEntry.number)).all()
-    for row in rows:
-        if chain_hash(previous, _entry(session, row)) != row.hash:
-            return row.number
-        previous = row.hash
-    return None
+    return list(_with_postings(session, rows))
 
 
 def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntry, Entry]]:
@@ -115,7 +148,32 @@ def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntry, Entr
     rows = session.exec(
         select(LedgerEntry).where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
     ).all()
-    return [(row, _entry(session, row)) for row in rows]
+    return list(_with_postings(session, rows))
+
+
+def entry(session: Session, entry_id: str) -> Entry | None:
+    """A posted entry, or one that is pending."""
+    rows = session.exec(select(LedgerEntry).where(LedgerEntry.entry_id == entry_id)).all()
+    posted = next((item for _, item in _with_postings(session, rows)), None)
+    return posted or pending.entry(session, entry_id)
+
+
+def first_broken_link(session: Session) -> int | None:
+    """The number of the first entry whose hash does not follow from its predecessor, or None."""
+    previous = GENESIS
+    for row, item in entries(session):
+        if chain_hash(previous, item) != row.hash:
+            return row.number
+        previous = row.hash
+    return None
+
+
+def stray_postings(session: Session) -> int:
+    """How many postings belong to no entry: balances would count them, and no hash covers them."""
+    return session.exec(
+        select(func.count()).select_from(LedgerPosting)
+        .where(LedgerPosting.entry_id.not_in(select(LedgerEntry.entry_id)))
+    ).one()  # fmt: skip
 
 
 def hash_before(session: Session, number: int) -> str:

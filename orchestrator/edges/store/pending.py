@@ -1,0 +1,72 @@
+"""Entries of blocks that may still vanish: noted when seen, then posted or voided, always kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from sqlmodel import Session, select, update
+
+from orchestrator.core.ledger import Entry, Posting
+from orchestrator.core.ledger import balances as sums
+from orchestrator.edges.store import add_all
+from orchestrator.edges.store.tables import PendingEntry
+
+__all__ = ["PendingEntry"]
+
+
+def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
+    """Notes the entries of a block that was just seen, in their order."""
+    add_all(session, [
+        PendingEntry(
+            entry_id=item.entry_id, block_hash=block_hash, block_number=block_number,
+            kind=item.kind, ref=item.ref, at=item.at,
+            postings=json.dumps([[p.account, p.asset, p.amount_minor] for p in item.postings]),
+        )
+        for item in found
+    ])  # fmt: skip
+
+
+def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
+    """The blocks are final and the journal has their entries."""
+    session.exec(
+        update(PendingEntry)
+        .where(PendingEntry.block_hash.in_(block_hashes), PendingEntry.state == "pending")
+        .values(state="posted")
+    )
+
+
+def void_from(session: Session, first: int) -> int:
+    """The blocks from `first` on were reorganised away; returns how many entries that voids."""
+    return session.exec(
+        update(PendingEntry)
+        .where(PendingEntry.block_number >= first, PendingEntry.state == "pending")
+        .values(state="voided")
+    ).rowcount
+
+
+def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingEntry, Entry]]:
+    """The entries in a state, in the order in which they were seen."""
+    for row in session.exec(
+        select(PendingEntry).where(PendingEntry.state == state).order_by(PendingEntry.number)
+    ):
+        yield row, _entry(row)
+
+
+def entry(session: Session, entry_id: str) -> Entry | None:
+    """The pending entry with this id."""
+    row = session.exec(
+        select(PendingEntry)
+        .where(PendingEntry.state == "pending", PendingEntry.entry_id == entry_id)
+    ).first()  # fmt: skip
+    return _entry(row) if row else None
+
+
+def balances(session: Session) -> dict[tuple[str, str], int]:
+    """{(account, asset): what pending entries would add, minor units}; debit positive."""
+    return sums(posting for _, item in entries(session) for posting in item.postings)
+
+
+def _entry(row: PendingEntry) -> Entry:
+    postings = tuple(Posting(*parts) for parts in json.loads(row.postings))
+    return Entry(row.entry_id, row.kind, row.ref, postings, row.at, f"block:{row.block_hash}")
