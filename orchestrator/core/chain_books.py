@@ -8,10 +8,11 @@ So entries noted when a block is first seen, entries posted when it is final, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from oracles.types import Claim
 from orchestrator.core import ledger
+from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import unpack
 
@@ -35,15 +36,6 @@ class Log(Protocol):
         """Its place in the block, over all contracts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """Whom one claim of a settlement concerns: ids and address as 0x-hex."""
-
-    payment: str
-    agreement: str
-    payee: str  # whom the claim's facts name, else the agreement's
-
-
 class Context(Protocol):
     """What a log does not say by itself, all of it told by the chain."""
 
@@ -51,9 +43,13 @@ class Context(Protocol):
     def rail(self) -> str:
         """The address of PaymentRail, in any case."""
 
-    def parties(self, log: Log) -> Sequence[Parties]:
-        """Of each claim of this `Settled` log, in its order, from the settlement's call data; none
-        where they cannot be told (it went through a contract that nobody of us knows)."""
+    def claims(self, log: Log) -> Sequence[Claim]:
+        """The claims that this `Settled` log speaks of, in its order, from the settlement's call
+        data; none where they cannot be told (it went through a contract of nobody we know)."""
+
+    def payee(self, agreement: str, facts: bytes) -> str | None:
+        """Whom a claim pays: whom its facts name (the product's rule), else the agreement's payee
+        (`AgreementOpened`); None where the product is not known."""
 
     def around(self, log: Log) -> Sequence[Log]:
         """The logs of the same transaction, this one too, in order."""
@@ -102,7 +98,8 @@ class _Within:
 
     def __init__(self, outer: Context, found: Sequence[Entry]) -> None:
         self._found, self._outer = found, outer
-        self.rail, self.parties, self.around = outer.rail, outer.parties, outer.around
+        self.rail, self.around = outer.rail, outer.around
+        self.claims, self.payee = outer.claims, outer.payee
 
     def settled(self, payment: str) -> Entry | None:
         here = (e for e in self._found if e.kind == "settled" and e.ref == payment)
@@ -113,20 +110,26 @@ class _Within:
 
 
 def _settled(log: Log, context: Context) -> list[Entry]:
-    parties = context.parties(log)
-    if not parties:
+    claims = context.claims(log)
+    if not claims:
         return []  # what it moved is then a break: reconcile compares every Settled log
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
-    return [
-        _claim(who, outcome.amount_micro)
-        for who, outcome in zip(parties, outcomes, strict=True) if not outcome.refusal
+    found = [
+        _claim(claim, outcome.amount_micro, context)
+        for claim, outcome in zip(claims, outcomes, strict=True) if not outcome.refusal
     ]  # fmt: skip
+    return [item for item in found if item]
 
 
-def _claim(who: Parties, amount_micro: int) -> Entry:
+def _claim(claim: Claim, amount_micro: int, context: Context) -> Entry | None:
+    agreement = "0x" + claim.agreement.hex()
+    payee = context.payee(agreement, claim.facts)
+    if payee is None:
+        return None
+    payment = "0x" + payment_id(claim.agreement, claim.sequence).hex()
     if amount_micro < 0:
-        return ledger.credited(who.payment, who.agreement, who.payee, -amount_micro)
-    return ledger.settled(who.payment, who.agreement, who.payee, amount_micro)
+        return ledger.credited(payment, agreement, payee, -amount_micro)
+    return ledger.settled(payment, agreement, payee, amount_micro)
 
 
 def _minted(log: Log, context: Context) -> list[Entry]:
