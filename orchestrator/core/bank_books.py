@@ -57,7 +57,7 @@ class OpenCredit:
 
 
 class Context(Protocol):
-    """What the rules ask. Ids are 0x-hex; each answer follows from raw files and earlier entries."""
+    """What the rules ask, ids in 0x-hex; each answer follows from raw files and earlier entries."""
 
     def is_booked(self, ids: Sequence[str]) -> bool:
         """Whether a line was acted on under one of these ids."""

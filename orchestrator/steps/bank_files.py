@@ -5,15 +5,23 @@ from __future__ import annotations
 from hashlib import sha256
 
 from device_adapters.types import Rejected
-from orchestrator.core import ledger
+from orchestrator.core.bank_books import (
+    CreditBooked,
+    CreditReversed,
+    Effect,
+    PayoutMoved,
+    entries_for,
+    in_order,
+    line_ids,
+)
 from orchestrator.core.payment import Fact
-from orchestrator.core.reconcile import Booked, distinct
-from orchestrator.core.references import normalise
+from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.edges.bank import camt
-from orchestrator.edges.bank.types import StatementLine, StatusReport
-from orchestrator.edges.store import Session, add_new, agreements, books, evidence, payments
+from orchestrator.edges.bank.types import StatusReport
+from orchestrator.edges.store import Session, add_new, books, evidence, payments
 from orchestrator.edges.store import transfers as store
 from orchestrator.steps import Rail
+from orchestrator.steps.bank_context import StoreContext
 
 
 def read_bank(rail: Rail) -> int:
@@ -52,8 +60,45 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
                 session, statement.account, statement.id, digest, statement.balances
             )
             store.add_lines(session, statement.lines, digest)
-        for booked in distinct(store.lines(session)):
-            _book(session, booked, now)
+        post_lines(session, [line for each in found for line in each.lines], now)
+
+
+def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
+    """Acts on what new lines tell, against all earlier lines that may tell the same; those that
+    share nothing with them were acted on before, and nothing here could change that."""
+    context = StoreContext(session)
+    for booked in in_order(distinct(store.lines_like(session, lines))):
+        posted = entries_for(booked, context)
+        if booked.line.currency == "EUR":
+            store.add_bookings(session, line_ids(booked), booked.line)
+        books.post(session, posted.entries, now)
+        for effect in posted.effects:
+            _apply(session, effect, now)
+
+
+def _apply(session: Session, effect: Effect, now: int) -> None:
+    match effect:
+        case PayoutMoved():
+            _move_payout(session, effect, now)
+        case CreditBooked(credit, agreement, cents):
+            add_new(session, [store.Funding(
+                credit_id=credit, cents=cents, agreement_id=agreement,
+                stage="booked" if agreement else "suspense",
+            )])  # fmt: skip
+        case CreditReversed(credit):
+            store.take_back(session, credit)
+
+
+def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
+    store.mark_payouts(
+        session, [effect.payout_id], stage=effect.stage, line_id=effect.line_id,
+        reason=effect.reason or None,
+    )  # fmt: skip
+    if effect.stage == "booked":
+        payments.learn(session, [
+            payments.Learned(p, Fact.BOOKED, effect.line_id)
+            for p in payments.of_payout(session, effect.payout_id)
+        ], now)  # fmt: skip
 
 
 def _keep_rejected(rail: Rail, name: str, body: bytes, refusal: Rejected) -> None:
@@ -77,43 +122,3 @@ def _take_statuses(session: Session, report: StatusReport) -> None:
         reason = refused.get(reference)
         stage = "accepted" if reason is None else "rejected"
         store.mark_payouts(session, [payout], stage=stage, reason=reason)
-
-
-def _book(session: Session, booked: Booked, now: int) -> None:
-    """Acts on a line once, however often and in whatever files the bank reports it."""
-    line, ids = booked.line, ["0x" + i.hex() for i in booked.ids]
-    if line.currency != "EUR":  # reconciliation names it; no euro may come of it
-        return
-    if store.is_booked(session, ids):
-        store.add_bookings(session, ids, line)
-        return
-    store.add_bookings(session, ids, line)
-    if line.amount_minor < 0 and line.end_to_end_id:
-        row = store.payout_by_reference(session, line.end_to_end_id)
-        if row is not None and row.cents == -line.amount_minor and row.stage != "booked":
-            _payout_booked(session, row, ids[0], now)
-            return
-    if line.amount_minor > 0 and not line.is_return:
-        _credit_booked(session, line, ids[0], now)
-        return
-    books.post(session, [ledger.unexplained(ids[0], line.amount_minor)], now)
-
-
-def _payout_booked(session: Session, row: store.Payout, line_id: str, now: int) -> None:
-    store.mark_payouts(session, [row.payout_id], stage="booked", line_id=line_id)
-    books.post(session, [ledger.payout_booked(row.payout_id, row.cents)], now)
-    payments.learn(session, [
-        payments.Learned(p, Fact.BOOKED, line_id)
-        for p in payments.of_payout(session, row.payout_id)
-    ], now)  # fmt: skip
-
-
-def _credit_booked(session: Session, line: StatementLine, credit: str, now: int) -> None:
-    """The line's id is the credit id: it mints once, under whichever report came first."""
-    agreement = agreements.by_reference(session, normalise(line.reference))
-    add_new(session, [store.Funding(
-        credit_id=credit, cents=line.amount_minor,
-        agreement_id=agreement.agreement_id if agreement else None,
-        stage="booked" if agreement else "suspense",
-    )])  # fmt: skip
-    books.post(session, [ledger.funding_booked(credit, line.amount_minor)], now)

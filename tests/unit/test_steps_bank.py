@@ -201,7 +201,7 @@ def test_bank__credit_that_no_agreement_claims__waits_in_suspense(desk, referenc
     desk.credit(777, reference)
     read_bank(desk.rail)
     assert desk.fundings() == [(None, 777, "suspense")]
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 
 def test_bank__two_equal_credits__are_two(desk):
@@ -231,7 +231,7 @@ def test_bank__refusal_of_a_message_that_is_not_ours__touches_no_payout(desk, me
     assert desk.stage(payout) == ("sent", None)
 
 
-def test_bank__payout_comes_back__is_unexplained_until_somebody_looks(desk):
+def test_bank__payout_comes_back__is_still_owed_to_its_payee(desk):
     payout = desk.payout(1)
     order_payouts(desk.rail)
     desk.bank.step()
@@ -240,7 +240,8 @@ def test_bank__payout_comes_back__is_unexplained_until_somebody_looks(desk):
         reference = transfers.payout(session, payout).end_to_end_id
     desk.tell(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
-    assert desk.balances()[ledger.UNEXPLAINED] == -1_234 and desk.fundings() == []
+    assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.RETURNED: -1_234}
+    assert desk.stage(payout) == ("returned", "AC04") and desk.fundings() == []
 
 
 def test_bank__debit_of_another_amount__is_no_booking_of_the_payout(desk):

@@ -81,6 +81,9 @@ class BankLine(SQLModel, table=True):
     path: str = Field(primary_key=True)
     end_to_end_id: str = Field(index=True)
     body: str  # the whole line, JSON
+    # what reports of one booking share (core/reconcile/lines.py: keys); "" in rows from before
+    identity: str = Field(default="", index=True)
+    content: str = Field(default="", index=True)
 
 
 class Booking(SQLModel, table=True):
@@ -108,7 +111,8 @@ class Funding(SQLModel, table=True):
     credit_id: str = Field(primary_key=True)  # the id of its bank line
     agreement_id: str | None
     cents: int = Field(sa_type=BigInteger)
-    stage: str = Field(default="booked", index=True)  # booked, minting, minted or suspense
+    stage: str = Field(default="booked", index=True)  # booked, minting, minted,
+    # suspense, sent_back or reversed
     tx_hash: str | None = None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import date
 
 from sqlmodel import Session, func, select, update
 
 from orchestrator.core.reconcile import Balances, StatementLine
+from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.store import add_new
 from orchestrator.edges.store.tables import (
     BankFile,
@@ -21,6 +22,8 @@ from orchestrator.edges.store.tables import (
 )
 
 __all__ = ["BankFile", "BankStatement", "Booking", "Funding", "Payout"]
+
+_CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def payouts_at(session: Session, stage: str, limit: int) -> Sequence[Payout]:
@@ -87,6 +90,15 @@ def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None 
     session.exec(update(Funding).where(Funding.credit_id == credit).values(values))
 
 
+def take_back(session: Session, credit: str) -> None:
+    """The bank reversed a credit: it is not minted any more, if that was not under way."""
+    session.exec(
+        update(Funding)
+        .where(Funding.credit_id == credit, Funding.stage.in_(("booked", "suspense")))
+        .values(stage="reversed")
+    )
+
+
 def mint_again(session: Session, credit: str) -> None:
     """A credit's mint failed on chain: it is due again, unless its tokens are there."""
     session.exec(
@@ -107,13 +119,14 @@ def files(session: Session, direction: str) -> Sequence[BankFile]:
 
 
 def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) -> None:
-    add_new(session, [
-        BankLine(
+    rows = []
+    for line in lines:
+        identity, content = keys(line)
+        rows.append(BankLine(
             file_hash=file_hash, path=line.path, end_to_end_id=line.end_to_end_id,
-            body=json.dumps(asdict(line), default=_text),
-        )
-        for line in lines
-    ])  # fmt: skip
+            body=json.dumps(asdict(line), default=_text), identity=identity, content=content,
+        ))  # fmt: skip
+    add_new(session, rows)
 
 
 def _text(value: date | bytes) -> str:
@@ -122,15 +135,43 @@ def _text(value: date | bytes) -> str:
 
 def lines(session: Session) -> list[StatementLine]:
     """Every line of every file, as reported."""
-    return [_line(row.body) for row in session.exec(select(BankLine))]
+    return [read_line(row.body) for row in session.exec(select(BankLine))]
+
+
+def lines_like(session: Session, new: Iterable[StatementLine]) -> list[StatementLine]:
+    """Every stored line that these, or lines like them, may be reports of one booking with.
+
+    Rows without keys, from before there were any, may be like anything.
+    """
+    found: dict[tuple[str, str], BankLine] = {}
+    known: set[str] = set()
+    wanted = {"", *(key for line in new for key in keys(line))}
+    while wanted:
+        known |= wanted
+        rows = _with_keys(session, sorted(wanted))
+        found |= {(row.file_hash, row.path): row for row in rows}
+        wanted = {key for row in rows for key in (row.identity, row.content)} - known
+    return [read_line(row.body) for row in found.values()]
+
+
+def _with_keys(session: Session, wanted: list[str]) -> list[BankLine]:
+    """Rows with one of these keys; to have no identity is nothing in common."""
+    rows: list[BankLine] = []
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        rows += session.exec(select(BankLine).where(BankLine.content.in_(chunk)))
+        named = [key for key in chunk if key]
+        rows += session.exec(select(BankLine).where(BankLine.identity.in_(named)))
+    return rows
 
 
 def lines_of(session: Session, end_to_end_id: str) -> list[StatementLine]:
     rows = session.exec(select(BankLine).where(BankLine.end_to_end_id == end_to_end_id))
-    return [_line(row.body) for row in rows]
+    return [read_line(row.body) for row in rows]
 
 
-def _line(body: str) -> StatementLine:
+def read_line(body: str) -> StatementLine:
+    """A stored line (`BankLine.body`)."""
     fields = json.loads(body)
     fields["source"] = bytes.fromhex(fields["source"])
     for name in ("booking_date", "value_date"):

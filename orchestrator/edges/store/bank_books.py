@@ -1,0 +1,76 @@
+"""What the bank's lines are booked against: the entries of a payout or credit, and who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, select
+
+from orchestrator.core.ledger import Entry, Posting, escrow
+from orchestrator.core.reconcile import StatementLine
+from orchestrator.edges.store.tables import (
+    BankLine,
+    Booking,
+    Funding,
+    LedgerEntry,
+    LedgerPosting,
+    Payout,
+)
+from orchestrator.edges.store.transfers import read_line
+
+
+def entries_under(session: Session, ref: str) -> list[Entry]:
+    """Entries whose reference is this id, or begins with it and a slash, in journal order."""
+    rows = session.exec(
+        select(LedgerEntry, LedgerPosting)
+        .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
+        .where(LedgerEntry.ref >= ref, LedgerEntry.ref < ref + "0")  # "0" follows the slash
+        .order_by(LedgerEntry.number, LedgerPosting.id)
+    )
+    found: dict[str, tuple[LedgerEntry, list[Posting]]] = {}
+    for row, posting in rows:
+        found.setdefault(row.entry_id, (row, []))[1].append(
+            Posting(posting.account, posting.asset, posting.amount_minor)
+        )
+    return [Entry(row.entry_id, row.kind, row.ref, tuple(postings), row.at, row.source)
+            for row, postings in found.values()]  # fmt: skip
+
+
+def is_reclaimed(session: Session, agreement: str) -> bool:
+    """Whether the journal says that an agreement's escrow was given back to its payer."""
+    return session.exec(
+        select(LedgerEntry.number)
+        .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
+        .where(LedgerPosting.account == escrow(agreement), LedgerEntry.kind == "reclaimed")
+    ).first() is not None  # fmt: skip
+
+
+def payouts_of_batch(session: Session, batch: str) -> Sequence[Payout]:
+    """Payouts last ordered under this PmtInfId, but for those that the bank refused."""
+    return session.exec(
+        select(Payout).where(Payout.batch == batch, Payout.stage != "rejected")
+        .order_by(Payout.payout_id)
+    ).all()  # fmt: skip
+
+
+def credits_of(session: Session, cents: int) -> Sequence[Funding]:
+    """Credits of this amount, whatever became of them."""
+    return session.exec(
+        select(Funding).where(Funding.cents == cents).order_by(Funding.credit_id)
+    ).all()
+
+
+def credits_in(session: Session, stages: Sequence[str]) -> Sequence[Funding]:
+    return session.exec(
+        select(Funding).where(Funding.stage.in_(stages)).order_by(Funding.credit_id)
+    ).all()
+
+
+def line_of(session: Session, line_id: str) -> StatementLine | None:
+    """The line that was acted on under this id, as it was reported first."""
+    body = session.exec(
+        select(BankLine.body)
+        .join(Booking, (Booking.file_hash == BankLine.file_hash) & (Booking.path == BankLine.path))
+        .where(Booking.line_id == line_id)
+    ).first()
+    return read_line(body) if body else None
