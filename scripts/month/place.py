@@ -45,6 +45,7 @@ from scripts.testnet import Testnet
 
 FINALITY = 2
 BLOCK_S = 12
+PATIENCE_S = 20 * 3_600  # what is lost in the morning is passed by the next morning
 _SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
 _ACCOUNTS = 80  # that hold ether
 _IDLE = ("follow", "finalise")  # steps that find each new block, whatever is in it
@@ -76,7 +77,7 @@ class Place:
         """accounts: of the bank, as its config names them; the first is the safeguarding one."""
         self.home, self.now = home, days.at(days.INSTALLED, 6)
         self.settings = Settings(
-            home=home, finality_blocks=FINALITY, hole_patience_s=86_400, batch_claims=200
+            home=home, finality_blocks=FINALITY, hole_patience_s=PATIENCE_S, batch_claims=200
         )
         self.testnet = Testnet(
             mining="auto", accounts=_ACCOUNTS, extra=("--timestamp", str(self.now))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 
 CENT = 10_000  # micro-euro
 MILLION = 1_000_000
@@ -39,22 +40,45 @@ class Deal:
 class Plan:
     """All deals, and everything else that moves money. Amounts: cents, but where a name says micro.
 
-    paid_by_voucher: merchant -> micro-euro. strange: credits that name no agreement. frozen_micro:
-    payee -> disputed. withheld: payouts that were rejected or came back: payee -> cents.
+    paid_by_voucher: merchant -> micro-euro; redeemed: (wearable, merchant) -> micro-euro. frozen_micro: payee -> disputed. strange: ledger account
+    -> cents of credits that name no agreement. rejected, returned: (day, payee) -> cents of a payout
+    that the bank refused, or sent back. owed: [what each payee was owed in all, a day each].
     """
 
     deals: dict[str, Deal] = field(default_factory=dict)
     paid_by_voucher: Counter[str] = field(default_factory=Counter)
-    strange: Counter[str] = field(default_factory=Counter)  # ledger account -> cents
+    redeemed: Counter[tuple[str, str]] = field(default_factory=Counter)
     frozen_micro: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)  # EndToEndId -> cents
-    returned: Counter[str] = field(default_factory=Counter)
+    strange: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[tuple[date, str]] = field(default_factory=Counter)
+    returned: Counter[tuple[date, str]] = field(default_factory=Counter)
     records: Counter[str] = field(default_factory=Counter)  # the rail's answer -> how many
     breaks: Counter[str] = field(default_factory=Counter)  # kind -> how many must be named
+    owed: dict[date, dict[str, int]] = field(default_factory=dict)
+    _later: list[tuple[date, str, int]] = field(default_factory=list)
 
     def add(self, deal: Deal) -> Deal:
         self.deals[deal.name] = deal
         return deal
+
+    def later(self, day: date, deal: str, measured: int) -> None:
+        """Energy that is charged no earlier than on that day, whenever it was measured."""
+        self._later.append((day, deal, measured))
+
+    def begin(self, day: date) -> None:
+        """What was put off until this day counts from now on."""
+        for due, name, measured in self._later:
+            if due == day:
+                self.deals[name].measured += measured
+
+    def end(self, day: date) -> None:
+        """All that was planned so far is paid out by the evening of this day."""
+        self.owed[day] = self.paid_out
+
+    def payout(self, day: date, payee: str) -> int:
+        """Cents that are ordered for a payee on a day that has ended."""
+        before = [found for ended, found in self.owed.items() if ended < day]
+        return self.owed[day].get(payee, 0) - (before[-1].get(payee, 0) if before else 0)
 
     def earned(self) -> Counter[str]:
         """Payee -> micro-euro that all its agreements owe it over the month."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from device_adapters.protocols._voucher_typed import Domain
 from device_adapters.types import STREAM_BIT
@@ -210,6 +211,4 @@ def _batches(items: Sequence) -> Iterable[tuple[int, Sequence]]:
 
 
 def _iso(moment: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
