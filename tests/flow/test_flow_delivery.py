@@ -13,7 +13,7 @@ import pytest
 from whole_rail import WholeRail
 
 from orchestrator.core.payment import Stage
-from orchestrator.core.reconcile.types import BreakKind
+from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
 from scripts.demo import town
 from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal

@@ -27,11 +27,11 @@ def test_reconcile__consistent_books__everything_matches_and_is_explained():
     assert result.balance_cents * 10_000 == result.supply_micro
 
 
-def test_reconcile__due_payout_not_on_statement__is_missing_at_bank():
+def test_reconcile__due_payout_not_on_statement__is_missing():
     books = Books()
     gone = books.lines.pop(2)
     (found,) = books.run().breaks
-    assert found.kind == BreakKind.MISSING_AT_BANK and found.expected_minor == 1_001
+    assert found.kind == BreakKind.MISSING and found.expected_minor == 1_001
     assert found.ids == (books.payouts[1].payout_id.hex(),) and "never order again" in found.action
     assert gone.end_to_end_id == books.payouts[1].end_to_end_id
 
@@ -109,7 +109,7 @@ def test_reconcile__line_without_any_id__matches_only_when_unique():
     books.lines[1] = replace(books.lines[1], end_to_end_id="", batch="")
     assert [m.rule for m in books.run().matches].count("account_and_amount") == 1
     books.lines.append(replace(books.lines[1], path="Stmt[1]/Ntry[9]", bank_reference="B9"))
-    assert kinds(books) == [BreakKind.EXTRA_AT_BANK] * 2 + [BreakKind.MISSING_AT_BANK]
+    assert kinds(books) == [BreakKind.EXTRA] * 2 + [BreakKind.MISSING]
 
 
 def test_reconcile__redemption_unknown_to_ledger__ledger_differs_from_chain():
@@ -170,9 +170,10 @@ def test_reconcile__statement_balance_without_its_lines__is_supply_mismatch():
 
 
 def test_reconcile__statement_does_not_open_where_the_last_closed__is_statement_gap():
-    later = Balances(ACCOUNT, "S2", DAY + timedelta(days=1), 46_996, 46_997)
+    later = Balances(ACCOUNT, "S2", DAY + timedelta(days=3), 46_996, 46_996)
     result = Books().run(days=(later, Balances(ACCOUNT, "S1", DAY, 0, 46_997)))
     assert [item.kind for item in result.breaks] == [BreakKind.STATEMENT_GAP]
+    assert [(i.name, i.amount_micro) for i in result.in_flight] == [("statement_gap", 10_000)]
 
 
 def test_reconcile__money_before_the_first_line__is_named_as_opening_balance():
@@ -196,10 +197,10 @@ def test_reconcile__line_of_another_account__is_not_ours():
     assert kinds(books) == []
 
 
-def test_reconcile__debit_nobody_ordered__is_extra_at_bank():
+def test_reconcile__debit_nobody_ordered__is_extra():
     books = Books()
     books.lines.append(line(-7_77, "Stmt[1]/Ntry[9]", bank_reference="FEE"))
-    assert kinds(books) == [BreakKind.EXTRA_AT_BANK]
+    assert kinds(books) == [BreakKind.EXTRA]
 
 
 def test_reconcile__refused_by_bank__is_rejected():

@@ -12,7 +12,7 @@ from three_books import DAY, Books, intraday
 from orchestrator.core.reconcile import BreakKind, StatementLine
 
 PLANTS = {
-    BreakKind.MISSING_AT_BANK: lambda b, i: b.lines.remove(_of(b, i)),
+    BreakKind.MISSING: lambda b, i: b.lines.remove(_of(b, i)),
     BreakKind.AMOUNT: lambda b, i: _swap(b, i, amount_minor=-1),
     BreakKind.DUPLICATE: lambda b, i: b.lines.append(
         replace(_of(b, i), bank_reference=f"X{i}", path=f"Stmt[1]/Ntry[{90 + i}]")),

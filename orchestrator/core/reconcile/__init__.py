@@ -1,4 +1,5 @@
-"""Compare chain, ledger and bank from three independent reads; explain each match, name each break.
+"""Compare devices, chain, ledger and bank from independent reads; explain each match, name each
+break.
 
 Pure and order-independent: the same facts in any order give the same answer. Nothing is decided
 by guesswork: where two explanations are possible, a break is named and a person decides.
@@ -7,24 +8,30 @@ by guesswork: where two explanations are possible, a break is named and a person
 from __future__ import annotations
 
 from orchestrator.core.reconcile.compare import reconcile
+from orchestrator.core.reconcile.devices import Devices, Orphan, SettledClaim, Stranger, Waiters
+from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.lines import distinct
+from orchestrator.core.reconcile.results import (
+    Break,
+    InFlight,
+    Match,
+    Reconciliation,
+    Reserve,
+    Waiting,
+)
 from orchestrator.core.reconcile.types import (
+    CHARGE_CODES,
     DUPLICATE_REASONS,
     AtRisk,
     Balances,
     Bank,
     Booked,
-    Break,
-    BreakKind,
     Chain,
-    InFlight,
     Ledger,
     LedgerFunding,
     LedgerPayout,
-    Match,
     Mint,
     OpenCredit,
-    Reconciliation,
     Redemption,
     Rejection,
     Settlement,
@@ -32,6 +39,7 @@ from orchestrator.core.reconcile.types import (
 )
 
 __all__ = [
+    "CHARGE_CODES",
     "DUPLICATE_REASONS",
     "AtRisk",
     "Balances",
@@ -40,18 +48,26 @@ __all__ = [
     "Break",
     "BreakKind",
     "Chain",
+    "Devices",
     "InFlight",
     "Ledger",
     "LedgerFunding",
     "LedgerPayout",
+    "Leg",
     "Match",
     "Mint",
     "OpenCredit",
+    "Orphan",
     "Reconciliation",
     "Redemption",
     "Rejection",
+    "Reserve",
+    "SettledClaim",
     "Settlement",
     "StatementLine",
+    "Stranger",
+    "Waiters",
+    "Waiting",
     "distinct",
     "reconcile",
 ]

@@ -1,4 +1,4 @@
-"""The comparison itself: payouts, fundings, ledger against chain, statements, and the supply.
+"""The comparison itself: device events, settlements, ledger, statements, and the supply.
 
 The supply check is an identity that only independent reads can break: the supply is what was
 minted less what was redeemed, the balance is what the statements say; every line, mint and
@@ -7,163 +7,149 @@ redemption without its counterpart adds a named item, and whatever is left has n
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections import defaultdict
+from collections.abc import Iterable
 
+from orchestrator.core.reconcile.coverage import coverage, late, repeated
 from orchestrator.core.reconcile.debts import name_debts, name_risks
+from orchestrator.core.reconcile.devices import Devices, name_orphans, name_records
 from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.fundings import match_fundings
+from orchestrator.core.reconcile.kinds import BreakKind, Leg
+from orchestrator.core.reconcile.ledgers import compare_bank_account, compare_ledger
 from orchestrator.core.reconcile.lines import distinct
-from orchestrator.core.reconcile.payouts import match_payouts
+from orchestrator.core.reconcile.payouts import match_payouts, name_charges
+from orchestrator.core.reconcile.reserves import items, reserves
+from orchestrator.core.reconcile.results import Break, Flow, Reconciliation
 from orchestrator.core.reconcile.types import (
     MICRO_PER_CENT,
+    Balances,
     Bank,
     Booked,
-    BreakKind,
     Chain,
     Ledger,
-    Mint,
-    Reconciliation,
-    Settlement,
-    StatementLine,
+    Redemption,
 )
-from orchestrator.core.references import find_reference
+
+NO_DEVICES = Devices()
 
 
-def reconcile(chain: Chain, ledger: Ledger, bank: Bank) -> Reconciliation:
-    """Every match and every break of the three sides; the answer depends on the facts only."""
-    found = Findings()
-    booked = distinct(line for line in bank.lines if line.account == bank.account)
-    balance_cents, covered = _balance(found, bank, booked)
-    _ledger_against_chain(found, chain, ledger)
+def reconcile(chain: Chain, ledger: Ledger, bank: Bank,
+              devices: Devices = NO_DEVICES) -> Reconciliation:
+    """Every match and every break of all sides; the answer depends on the facts only."""
+    own = {item for item in bank.balances if item.account == bank.account}
+    twice = repeated(own, bank.lines)
+    found = Findings(coverage(own - set(twice), bank.opening_cents))
+    again = {item.source for item in twice} - {item.source for item in found.coverage.statements}
+    booked = distinct(line for line in bank.lines
+                      if line.account == bank.account and line.source not in again)
+    _name_statements(found, own, twice)
+    _name_lines(found, booked)
+    name_records(found, devices)
+    name_orphans(found, devices.orphans)
+    compare_ledger(found, chain, ledger)
+    compare_bank_account(found, ledger, booked)
     name_debts(found, ledger.open_credits, ledger.pending)
     name_risks(found, ledger.at_risk)
-    out, credits = _split(found, booked)
-    burned = _totals((item.payout_id, item.amount_micro) for item in chain.redemptions)
+    _match(found, chain, ledger, bank, booked)
+    return _conclude(found, chain, bank, booked)
+
+
+def _name_statements(found: Findings, own: Iterable[Balances], twice: Iterable[Balances]) -> None:
+    for item in twice:
+        found.broken(Leg.BANK, BreakKind.DUPLICATE, [item.statement], [], item.closing_minor,
+                     item.closing_minor, closed="sent before, with the same lines: not taken again")
+    for item in late(tuple(own)):
+        found.broken(Leg.BANK, BreakKind.TIMING, [item.statement], [], item.closing_minor,
+                     item.closing_minor, closed=f"of {item.day}, came after that of a later day")
+    for index, (closing, opening) in found.coverage.gaps.items():
+        statement = found.coverage.statements[index]
+        found.broken(Leg.BANK, BreakKind.STATEMENT_GAP, [statement.statement], [], closing, opening)
+
+
+def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
+    """Notifications that their day's statement leaves out, and what a gap hides beside those that
+    were notified."""
+    hidden = {index: opening - closing
+              for index, (closing, opening) in found.coverage.gaps.items()}
+    last = len(found.coverage.statements)
+    for item in booked:
+        cents, day = item.line.amount_minor, item.line.booking_date
+        index = found.coverage.place(item)
+        if item.confirmed or item.line.currency != "EUR" or index == last:
+            continue
+        if found.coverage.answers_for(day):
+            found.broken(Leg.BANK, BreakKind.NOT_CONFIRMED, item.ids[:1], [item], cents, 0)
+            found.flow(BreakKind.NOT_CONFIRMED, BreakKind.NOT_CONFIRMED, item.ids[:1],
+                       [(item, -cents)])
+        else:
+            hidden[index] -= cents
+    for index, cents in hidden.items():
+        name = found.coverage.statements[index].statement
+        found.flows.append(Flow(BreakKind.STATEMENT_GAP, "", name, ((index, cents),), ()))
+
+
+def _match(found: Findings, chain: Chain, ledger: Ledger, bank: Bank,
+           booked: Iterable[Booked]) -> None:
+    out, undoing, credits = _split(found, booked, ledger)
+    out += match_fundings(found, credits, undoing, chain.mints, ledger)
+    burned: dict[bytes, list[Redemption]] = defaultdict(list)
+    for item in chain.redemptions:
+        burned[item.payout_id].append(item)
     refused = {item.end_to_end_id: item.reason for item in sorted(
         bank.rejections, key=lambda item: (item.end_to_end_id, item.reason), reverse=True)}
-    match_payouts(found, ledger.payouts, out, burned, refused, covered)
-    ordered = {payout.payout_id for payout in ledger.payouts}
-    for payout_id in burned.keys() - ordered:
-        found.item(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, [payout_id], -burned[payout_id])
-    _match_fundings(found, credits, chain.mints, ledger.references)
-    return _conclude(found, chain.supply_micro, balance_cents, bank.opening_cents)
+    match_payouts(found, ledger.payouts, sorted(out, key=lambda item: item.ids), burned, refused)
+    for payout_id in burned.keys() - {payout.payout_id for payout in ledger.payouts}:
+        found.flow(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, "payout_in_flight", [payout_id], [],
+                   [(item.at, -item.amount_micro) for item in burned[payout_id]])
 
 
-def _balance(found: Findings, bank: Bank, booked: Iterable[Booked]) -> tuple[int, date]:
-    """The booked balance now (the last closing and what was notified since), and the last day
-    covered by a statement."""
-    closing, covered = bank.opening_cents, date.min
-    own = {item for item in bank.balances if item.account == bank.account}
-    for item in sorted(own, key=lambda item: (item.day, item.statement)):
-        if item.opening_minor != closing:
-            found.broken(BreakKind.STATEMENT_GAP, [item.statement], [], closing,
-                         item.opening_minor)
-        closing, covered = item.closing_minor, item.day
-    for item in booked:
-        if item.confirmed or item.line.currency != "EUR":
-            continue
-        if item.line.booking_date > covered:
-            closing += item.line.amount_minor
-        else:
-            found.broken(BreakKind.NOT_CONFIRMED, item.ids[:1], [item],
-                         item.line.amount_minor, 0)
-            found.item(BreakKind.NOT_CONFIRMED, item.ids[:1],
-                       item.line.amount_minor * MICRO_PER_CENT)
-    if not own:  # statements without balances: only the lines speak
-        closing += sum(item.line.amount_minor for item in booked
-                       if item.confirmed and item.line.currency == "EUR")
-    return closing, covered
-
-
-def _ledger_against_chain(found: Findings, chain: Chain, ledger: Ledger) -> None:
-    """Per payout, per bank credit and per settlement, and in what payees owe, the ledger holds
-    what the final blocks say."""
-    sides = [
-        (_totals((item.payout_id, item.amount_micro) for item in chain.redemptions),
-         _totals((item.payout_id, item.amount_cents * MICRO_PER_CENT)
-                 for item in ledger.payouts)),
-        (_totals((item.credit_id, item.amount_micro) for item in chain.mints),
-         _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT)
-                 for item in ledger.minted)),
-        (_settled(chain.settlements), _settled(ledger.settlements)),
-        (_settled(chain.credits), _settled(ledger.credits)),
-    ]
-    for on_chain, in_ledger in sides:
-        for each in on_chain.keys() | in_ledger.keys():
-            if on_chain.get(each) != in_ledger.get(each):
-                found.broken(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, [each], [],
-                             on_chain.get(each, 0), in_ledger.get(each, 0), "tEUR/6")
-    if chain.owed_micro != ledger.owed_micro:
-        found.broken(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, ["owed"], [], chain.owed_micro,
-                     ledger.owed_micro, "tEUR/6")
-
-
-def _settled(settlements: Iterable[Settlement]) -> Mapping[bytes, int]:
-    """Settlements that moved money; one of nothing needs no entry."""
-    return _totals((item.tx_hash, item.amount_micro) for item in settlements if item.amount_micro)
-
-
-def _split(found: Findings, booked: Iterable[Booked]) -> tuple[list[Booked], list[Booked]]:
-    """Lines of payouts (debits, and credits that undo one) and fundings."""
+def _split(found: Findings, booked: Iterable[Booked], ledger: Ledger
+           ) -> tuple[list[Booked], list[Booked], list[Booked]]:
+    """Lines of payouts (debits, and credits that undo one), debits that undo something else, and
+    fundings; the bank's own charges are named at once."""
+    orders = {name for payout in ledger.payouts
+              for name in (payout.end_to_end_id, *payout.earlier)}
     out: list[Booked] = []
+    undoing: list[Booked] = []
     credits: list[Booked] = []
     for item in booked:
-        if item.line.currency != "EUR":
-            found.broken(BreakKind.CURRENCY, item.ids[:1], [item], 0, item.line.amount_minor)
-        elif item.line.amount_minor < 0 or item.line.is_return:
+        line = item.line
+        if line.currency != "EUR":
+            found.broken(Leg.BANK, BreakKind.CURRENCY, item.ids[:1], [item], 0, line.amount_minor)
+        elif line.is_charge:
+            name_charges(found, item, -line.amount_minor, item.ids[:1])
+        elif line.amount_minor < 0 and line.is_return and line.end_to_end_id not in orders:
+            undoing.append(item)
+        elif line.amount_minor < 0 or line.is_return:
             out.append(item)
         else:
             credits.append(item)
-    return out, credits
+    return out, undoing, credits
 
 
-def _match_fundings(found: Findings, credits: Iterable[Booked], mints: Iterable[Mint],
-                    references: Mapping[str, bytes]) -> None:
-    """Each credit has one mint of its amount, or waits for it, or belongs to nobody."""
-    minted: dict[bytes, list[Mint]] = defaultdict(list)
-    for mint in mints:
-        minted[mint.credit_id].append(mint)
-    for credit in credits:
-        own = [mint for each in credit.ids for mint in minted.pop(each, [])]
-        cents, micro = credit.line.amount_minor, sum(mint.amount_micro for mint in own)
-        if len(own) == 1 and micro == cents * MICRO_PER_CENT:
-            found.match("mint", [own[0].credit_id], cents, [credit],
-                        "minted once, for the whole credit")
-        elif own:
-            kind = BreakKind.DUPLICATE if len(own) > 1 else BreakKind.AMOUNT
-            found.broken(kind, {mint.credit_id for mint in own}, [credit],
-                         cents * MICRO_PER_CENT, micro, "tEUR/6")
-            found.item(kind, credit.ids[:1], micro - cents * MICRO_PER_CENT)
-        elif _reference(credit.line) in references:
-            found.item("credit_not_minted", credit.ids[:1], -cents * MICRO_PER_CENT)
-        else:
-            found.unexplained(BreakKind.UNMATCHED_FUNDING, credit)
-    for each, own in minted.items():
-        micro = sum(mint.amount_micro for mint in own)
-        found.broken(BreakKind.MINT_WITHOUT_CREDIT, [each], [], 0, micro, "tEUR/6")
-        found.item(BreakKind.MINT_WITHOUT_CREDIT, [each], micro)
-
-
-def _reference(line: StatementLine) -> str:
-    return line.reference or find_reference(line.text)
-
-
-def _conclude(found: Findings, supply_micro: int, balance_cents: int,
-              opening_cents: int) -> Reconciliation:
-    found.item("opening_balance", [], -opening_cents * MICRO_PER_CENT)
-    expected = balance_cents * MICRO_PER_CENT + sum(item.amount_micro for item in found.items)
-    if expected != supply_micro:
-        found.broken(BreakKind.SUPPLY_MISMATCH, [], [], expected, supply_micro, "tEUR/6")
+def _conclude(found: Findings, chain: Chain, bank: Bank,
+              booked: Iterable[Booked]) -> Reconciliation:
+    found.flows.append(Flow("", "opening_balance", "", ((-1, bank.opening_cents),), ()))
+    statements = found.coverage.statements
+    balance = statements[-1].closing_minor if statements else bank.opening_cents
+    balance += sum(item.line.amount_minor for item in booked
+                   if found.coverage.place(item) == len(statements) and item.line.currency == "EUR")
+    named = items(found.flows)
+    expected = balance * MICRO_PER_CENT + sum(item.amount_micro for item in named)
+    if expected != chain.supply_micro:
+        found.broken(Leg.SUPPLY, BreakKind.SUPPLY_MISMATCH, [], [], expected, chain.supply_micro,
+                     "tEUR/6")
+    breaks = sorted(found.breaks, key=_order)
     return Reconciliation(
         tuple(sorted(found.matches, key=lambda item: (item.ids, item.lines))),
-        tuple(sorted(found.breaks, key=lambda item: (item.kind, item.ids, item.lines))),
-        tuple(sorted(found.items, key=lambda item: (item.name, item.id, item.amount_micro))),
-        supply_micro, balance_cents, supply_micro - expected)
+        tuple(item for item in breaks if not item.closed), named, chain.supply_micro, balance,
+        chain.supply_micro - expected, tuple(item for item in breaks if item.closed),
+        reserves(chain, found.flows, found.coverage), tuple(sorted(
+            found.waiting, key=lambda item: item.reason)),
+    )  # fmt: skip
 
 
-def _totals(amounts: Iterable[tuple[bytes, int]]) -> Mapping[bytes, int]:
-    totals: Counter[bytes] = Counter()
-    for each, amount in amounts:
-        totals[each] += amount
-    return totals
+def _order(item: Break) -> tuple:
+    return (item.kind, item.ids, item.lines, item.leg, item.expected_minor, item.found_minor,
+            item.asset, item.detail, item.closed)

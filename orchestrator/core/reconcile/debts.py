@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestrator.core.reconcile.findings import Findings
-from orchestrator.core.reconcile.types import AtRisk, BreakKind, OpenCredit
+from orchestrator.core.reconcile.kinds import BreakKind, Leg
+from orchestrator.core.reconcile.types import AtRisk, OpenCredit
 
 
 def name_debts(
@@ -19,8 +20,8 @@ def name_debts(
         left[credit.payee] = left.get(credit.payee, 0) - covered
         if covered < credit.open_micro:
             found.broken(
-                BreakKind.CREDIT_UNPAID, [credit.payment_id], [], credit.open_micro, covered,
-                "tEUR/6", credit.noted_at, f"owed by {credit.payee}",
+                Leg.CHAIN, BreakKind.CREDIT_UNPAID, [credit.payment_id], [], credit.open_micro,
+                covered, "tEUR/6", since=credit.noted_at, detail=f"owed by {credit.payee}",
             )  # fmt: skip
 
 
@@ -28,6 +29,6 @@ def name_risks(found: Findings, risks: Iterable[AtRisk]) -> None:
     """Each payment on the word of a stolen key whose money is neither frozen nor back."""
     for risk in risks:
         found.broken(
-            BreakKind.KEY_COMPROMISED, [risk.payment_id], [], 0, risk.amount_micro, "tEUR/6",
-            risk.seen_at, risk.remedy,
+            Leg.DEVICE, BreakKind.KEY_COMPROMISED, [risk.payment_id], [], 0, risk.amount_micro,
+            "tEUR/6", since=risk.seen_at, detail=risk.remedy,
         )  # fmt: skip

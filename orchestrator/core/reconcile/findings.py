@@ -1,69 +1,55 @@
-"""What a comparison has found so far: matches, breaks and named items, and their wording."""
+"""What a comparison has found so far: matches, breaks and flows of money, and their wording."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.core.reconcile.types import (
-    MICRO_PER_CENT,
-    Booked,
-    Break,
-    BreakKind,
-    InFlight,
-    Match,
-)
-
-ACTIONS = {
-    BreakKind.MISSING_AT_BANK: "Ask the bank for the order by its EndToEndId; never order again "
-    "before it answers.",
-    BreakKind.EXTRA_AT_BANK: "Ask the bank what it booked; nothing of ours ordered it.",
-    BreakKind.AMOUNT: "Ask the bank to correct the booking to the ordered amount.",
-    BreakKind.DUPLICATE: "Ask the bank to reverse all but the first booking.",
-    BreakKind.REJECTED: "Correct what the bank names, and pay by hand; no command orders again.",
-    BreakKind.RETURNED: "The money is back: ask the payee for an account that takes it.",
-    BreakKind.SUPPLY_MISMATCH: "Stop minting and payouts until the difference has a name.",
-    BreakKind.LEDGER_DIFFERS_FROM_CHAIN: "Keep the store, trace the settlement, post by hand.",
-    BreakKind.UNMATCHED_FUNDING: "Hold the credit; find its agreement or send it back.",
-    BreakKind.MINT_WITHOUT_CREDIT: "Stop minting and find who minted without a booked credit.",
-    BreakKind.NOT_CONFIRMED: "Ask the bank why its statement leaves out what it notified.",
-    BreakKind.STATEMENT_GAP: "Ask the bank for the statement between these two balances.",
-    BreakKind.CREDIT_UNPAID: "Ask the payee to pay it back (PaymentRail.repay); its next "
-    "money does so by itself.",
-    BreakKind.KEY_COMPROMISED: "See `proofrail device risk`: freeze it while its window is open, "
-    "else claim it back from the payee.",
-    BreakKind.CURRENCY: "Ask the bank to return the amount; the rail holds euro only.",
-}
+from orchestrator.core.reconcile.coverage import Coverage
+from orchestrator.core.reconcile.kinds import BreakKind, Leg, duty
+from orchestrator.core.reconcile.results import Break, Flow, Match, Waiting
+from orchestrator.core.reconcile.types import Booked
 
 
 @dataclass
 class Findings:
-    """Collects in any order; whoever reads it sorts."""
+    """Collects in any order; whoever reads it sorts. coverage: which statement holds which line."""
 
+    coverage: Coverage
     matches: list[Match] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)
-    items: list[InFlight] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
 
     def match(self, rule: str, ids: Iterable[bytes], cents: int, lines: Iterable[Booked],
               explanation: str) -> None:
         self.matches.append(Match(rule, printed(ids), cents, places(lines), explanation))
 
-    def broken(self, kind: BreakKind, ids: Iterable[bytes | str], lines: Iterable[Booked],
-               expected_minor: int, found_minor: int, asset: str = "EUR/2",
-               since: int | None = None, detail: str = "") -> None:
-        self.breaks.append(Break(kind, printed(ids), places(lines), expected_minor, found_minor,
-                                 asset, ACTIONS[kind], since, detail))
+    def broken(self, leg: Leg, kind: BreakKind, ids: Iterable[bytes | str],
+               lines: Iterable[Booked], expected_minor: int, found_minor: int,
+               asset: str = "EUR/2", *, since: int | None = None, detail: str = "",
+               closed: str = "") -> None:
+        """closed: which later record explains it; "": somebody has to see to it."""
+        owner, action = duty(leg, kind)
+        self.breaks.append(Break(
+            kind, leg, printed(ids), places(lines), expected_minor, found_minor, asset, owner,
+            action, since, detail, closed,
+        ))  # fmt: skip
 
-    def item(self, name: str, ids: Iterable[bytes | str], amount_micro: int) -> None:
-        """Names an amount that supply has and the balance has not; zero needs no name."""
-        if amount_micro:
-            self.items.append(InFlight(name, ",".join(printed(ids)), amount_micro))
+    def flow(self, name: str, flying: str, ids: Iterable[bytes | str],
+             lines: Iterable[tuple[Booked, int]], chain: Iterable[tuple[int, int]] = ()) -> None:
+        """Money of one thing: booked lines, each with its cents, and (time, micro-euro) of its
+        tokens. name: the break that it is, "" for none; flying: its name while one side lacks."""
+        bank = sorted((self.coverage.place(booked), cents) for booked, cents in lines)
+        self.flows.append(Flow(
+            name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain))
+        ))  # fmt: skip
 
-    def unexplained(self, kind: BreakKind, booked: Booked, expected_cents: int = 0) -> None:
-        """A booked line that belongs to nothing: a break, and an item of the whole line."""
-        cents = booked.line.amount_minor
-        self.broken(kind, booked.ids[:1], [booked], expected_cents, cents)
-        self.item(kind, booked.ids[:1], -cents * MICRO_PER_CENT)
+    def unexplained(self, leg: Leg, kind: BreakKind, booked: Booked, closed: str = "") -> None:
+        """A booked line that belongs to nothing: a break, and a flow of the whole line."""
+        self.broken(leg, kind, booked.ids[:1], [booked], 0, booked.line.amount_minor,
+                    closed=closed)
+        self.flow(kind, kind, booked.ids[:1], [(booked, booked.line.amount_minor)])
 
 
 def printed(ids: Iterable[bytes | str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Booked lines: each once, however often and in whatever form the bank reports it.
 
-A bank reports a booking intraday (camt.054) and again at end of day (camt.053), may send a
-notification twice, and leaves out its own reference here and there. A file never repeats
+A bank reports a booking intraday (camt.052, camt.054) and again at end of day (camt.053, MT940),
+may send a notification twice, and leaves out its own reference here and there. A file never repeats
 itself, so equal lines of one file stay two.
 """
 
@@ -9,22 +9,47 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from hashlib import sha256
 
 from orchestrator.core.identity import credit_id
-from orchestrator.core.reconcile.types import Booked, StatementLine
+from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
+
+_Lines = dict[tuple, StatementLine]
 
 
 def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
     """Each booked line once, in an order that does not depend on the input's."""
     ordered = sorted(set(lines), key=_order)
-    statement = _numbered([line for line in ordered if line.kind == "camt.053"])
-    notified = _numbered([line for line in ordered if line.kind == "camt.054"])
-    pairs = _pair(statement, notified)
-    booked = [_merge(line, key, pairs.get(key)) for key, line in statement.items()]
-    repeated = set(pairs.values())
-    booked += [Booked(line, (_id(line.account, key),), False)
-               for key, line in notified.items() if key not in repeated]
-    return tuple(sorted(booked, key=lambda item: _order(item.line)))
+    statement, *notices = [
+        _numbered([line for line in ordered if line.kind in kinds])
+        for kinds in (CONFIRMING, ("camt.054",), ("camt.052",))
+    ]
+    booked = {key: [line, True, (key,)] for key, line in statement.items()}
+    for notified in notices:  # what no better report repeats stands for itself
+        pairs = _pair({key: line for key, (line, *_) in booked.items()}, notified)
+        for key, other in pairs.items():
+            ids = booked[key][2]
+            booked[key][2] = ids if other in ids else (other, *ids)
+        taken = set(pairs.values())
+        booked |= {key: [line, False, (key,)] for key, line in notified.items()
+                   if key not in taken}
+    found = [
+        Booked(line, tuple(_id(line.account, key) for key in keys), confirmed)
+        for line, confirmed, keys in booked.values()
+    ]
+    return tuple(sorted(found, key=lambda item: _order(item.line)))
+
+
+def keys(line: StatementLine) -> tuple[str, str]:
+    """What lines must share to be reports of one booking: ("" or SHA-256 of the identity that the
+    bank's reference gives, SHA-256 of the content). Lines that no chain of shared keys connects
+    never change what `distinct` says of each other."""
+    identity = _digest(_referenced(line)) if line.bank_reference else ""
+    return identity, _digest(_content(line))
+
+
+def _digest(key: tuple) -> str:
+    return sha256("\x1f".join(map(str, key)).encode()).hexdigest()
 
 
 def _order(line: StatementLine) -> tuple:
@@ -44,13 +69,13 @@ def _referenced(line: StatementLine) -> tuple:
             line.is_return)
 
 
-def _numbered(lines: list[StatementLine]) -> dict[tuple, StatementLine]:
+def _numbered(lines: list[StatementLine]) -> _Lines:
     """Lines of one kind by (identity, how many equal ones of its file came before).
 
     With a bank reference, the same line in two files is one line. Without one, only the content
     speaks, and two files never overlap: both count.
     """
-    found: dict[tuple, StatementLine] = {}
+    found: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
         identity = _referenced(line) if line.bank_reference else _content(line)
@@ -60,28 +85,26 @@ def _numbered(lines: list[StatementLine]) -> dict[tuple, StatementLine]:
     return found
 
 
-def _pair(statement: dict[tuple, StatementLine],
-          notified: dict[tuple, StatementLine]) -> dict[tuple, tuple]:
-    """Which notification each statement line repeats: by identity, then by content where one
-    of the two reports lacks the bank's reference."""
-    pairs = {key: key for key in statement if key in notified}
+def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
+    """Which notification each line of a better report repeats: by identity, then by content where
+    one of the two lacks the bank's reference, then by content under another reference: some banks
+    give another one at end of day, and a day's statement holds all that was notified of it. Taken
+    for two, a credit would be minted twice."""
+    pairs = {key: key for key in better if key in notified}
     waiting: dict[tuple, list[tuple]] = defaultdict(list)
     for key, line in reversed(notified.items()):
         if key not in pairs:
             waiting[(bool(line.bank_reference), *_content(line))].append(key)
-    for key, line in statement.items():
-        if key in pairs:
-            continue
-        for referenced in (False,) if line.bank_reference else (True, False):
-            if candidates := waiting[(referenced, *_content(line))]:
-                pairs[key] = candidates.pop()
-                break
+    for renamed in (False, True):
+        for key, line in better.items():
+            if key in pairs or (renamed and not line.bank_reference):
+                continue
+            kinds = (renamed,) if line.bank_reference else (True, False)
+            for referenced in kinds:
+                if candidates := waiting[(referenced, *_content(line))]:
+                    pairs[key] = candidates.pop()
+                    break
     return pairs
-
-
-def _merge(line: StatementLine, key: tuple, other: tuple | None) -> Booked:
-    keys = (key,) if other in (None, key) else (other, key)
-    return Booked(line, tuple(_id(line.account, each) for each in keys), True)
 
 
 def _id(account: str, key: tuple) -> bytes:

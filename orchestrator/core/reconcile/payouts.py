@@ -1,7 +1,8 @@
 """Money out: which booked lines belong to which payouts, and what each such group amounts to.
 
-A group is one payout, or all payouts of a batch the bank booked as one line. Lines find their
-group by EndToEndId, then by the batch's id, then by account and amount where both are unique.
+A group is one payout under all its EndToEndIds, or all payouts of a batch that the bank booked as
+one line. Lines find their group by EndToEndId, then by the batch's id, then by account and amount
+where both are unique; a sum that fits one batch only is named, and a person decides.
 """
 
 from __future__ import annotations
@@ -9,16 +10,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 
 from orchestrator.core.reconcile.findings import Findings
-from orchestrator.core.reconcile.types import (
-    DUPLICATE_REASONS,
-    MICRO_PER_CENT,
-    Booked,
-    BreakKind,
-    LedgerPayout,
-)
+from orchestrator.core.reconcile.judging import judge
+from orchestrator.core.reconcile.kinds import BreakKind, Leg
+from orchestrator.core.reconcile.types import Booked, LedgerPayout, Redemption
 
 _HOW = {
     "end_to_end_id": "the line carries the payout's EndToEndId",
@@ -28,7 +24,9 @@ _HOW = {
 
 
 @dataclass
-class _Group:
+class Group:
+    """Payouts that the bank booked together, and the lines that are theirs."""
+
     payouts: list[LedgerPayout]
     lines: list[Booked] = field(default_factory=list)
     rule: str = "end_to_end_id"
@@ -42,26 +40,30 @@ class _Group:
         return sum(payout.amount_cents for payout in self.payouts)
 
 
+Groups = dict[str, Group]
+
+
 def match_payouts(found: Findings, payouts: Iterable[LedgerPayout], lines: Iterable[Booked],
-                  burned: Mapping[bytes, int], rejected: Mapping[str, str], covered: date) -> None:
+                  burned: Mapping[bytes, list[Redemption]], rejected: Mapping[str, str]) -> None:
     """Assigns lines to payouts and judges each group; lines left over are breaks.
 
-    burned: micro-euro redeemed on chain per payout id. rejected: reason per EndToEndId.
-    covered: the last day whose statement we hold.
+    burned: what was redeemed on chain per payout id. rejected: reason per EndToEndId.
     """
     ordered = sorted(payouts, key=lambda payout: payout.payout_id)
-    groups = {payout.end_to_end_id: _Group([payout]) for payout in ordered}
+    groups: Groups = {}
+    for payout in ordered:
+        group = Group([payout])
+        groups |= dict.fromkeys((*payout.earlier, payout.end_to_end_id), group)
     rest = _by_end_to_end_id(groups, lines)
     rest = _by_batch(groups, rest, rejected)
-    for line in _by_account(groups, rest):
-        found.unexplained(BreakKind.EXTRA_AT_BANK, line)
+    rest = _by_sum(groups, _by_account(groups, rest), rejected)
+    for line in rest:
+        found.unexplained(Leg.BANK, BreakKind.EXTRA, line)
     for group in {id(group): group for group in groups.values()}.values():
-        kind = _judge(group, rejected, covered)
-        on_chain = sum(burned.get(payout_id, 0) for payout_id in group.ids)
-        _report(found, group, kind, on_chain)
+        _report(found, group, burned, rejected)
 
 
-def _by_end_to_end_id(groups: dict[str, _Group], lines: Iterable[Booked]) -> list[Booked]:
+def _by_end_to_end_id(groups: Groups, lines: Iterable[Booked]) -> list[Booked]:
     rest = []
     for booked in lines:
         group = groups.get(booked.line.end_to_end_id)
@@ -69,28 +71,39 @@ def _by_end_to_end_id(groups: dict[str, _Group], lines: Iterable[Booked]) -> lis
     return rest
 
 
-def _by_batch(groups: dict[str, _Group], lines: list[Booked],
-              rejected: Mapping[str, str]) -> list[Booked]:
+def _open(groups: Groups, rejected: Mapping[str, str]) -> dict[str, list[LedgerPayout]]:
+    """By batch, the payouts that no line was found for and that the bank did not refuse."""
+    found: dict[str, list[LedgerPayout]] = defaultdict(list)
+    for key, group in groups.items():
+        last = group.payouts[0]
+        if not group.lines and key == last.end_to_end_id and key not in rejected:
+            found[last.batch].append(last)
+    return found
+
+
+def _gather(groups: Groups, payouts: list[LedgerPayout], lines: list[Booked], rule: str) -> None:
+    group = Group(payouts, lines, rule)
+    for payout in payouts:
+        groups |= dict.fromkeys((*payout.earlier, payout.end_to_end_id), group)
+
+
+def _by_batch(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) -> list[Booked]:
     """Makes one group of the open payouts of a batch that has lines without EndToEndId."""
     batches: dict[str, list[Booked]] = defaultdict(list)
     for booked in lines:
         if booked.line.batch and not booked.line.end_to_end_id:
             batches[booked.line.batch].append(booked)
-    open_payouts: dict[str, list[LedgerPayout]] = defaultdict(list)
-    for key, group in groups.items():
-        if not group.lines and key not in rejected:
-            open_payouts[group.payouts[0].batch].append(group.payouts[0])
-    taken = {batch for batch in batches if open_payouts[batch]}
+    waiting = _open(groups, rejected)
+    taken = {batch for batch in batches if waiting[batch]}
     for batch in taken:
-        group = _Group(open_payouts[batch], batches[batch], "batch")
-        groups.update({payout.end_to_end_id: group for payout in group.payouts})
+        _gather(groups, waiting[batch], batches[batch], "batch")
     return [each for each in lines if each.line.end_to_end_id or each.line.batch not in taken]
 
 
-def _by_account(groups: dict[str, _Group], lines: list[Booked]) -> list[Booked]:
+def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
     """Where account and amount name one open payout and one line only, they belong together."""
-    wanted: dict[tuple[str, int], list[_Group]] = defaultdict(list)
-    for group in groups.values():
+    wanted: dict[tuple[str, int], list[Group]] = defaultdict(list)
+    for group in {id(group): group for group in groups.values()}.values():
         if not group.lines and group.payouts[0].due_on is not None:
             wanted[(group.payouts[0].iban, -group.cents)].append(group)
     keys = [(each.line.counterparty_iban, each.line.amount_minor) for each in lines
@@ -106,35 +119,48 @@ def _by_account(groups: dict[str, _Group], lines: list[Booked]) -> list[Booked]:
     return rest
 
 
-def _judge(group: _Group, rejected: Mapping[str, str], covered: date) -> BreakKind | None:
-    """Which break the group is; None where it is matched or still in flight."""
-    reasons = [rejected[p.end_to_end_id] for p in group.payouts if p.end_to_end_id in rejected]
-    if not group.lines:
-        due = group.payouts[0].due_on
-        late = due is not None and due <= covered
-        return BreakKind.REJECTED if reasons else BreakKind.MISSING_AT_BANK if late else None
-    if any(reason not in DUPLICATE_REASONS for reason in reasons):
-        return BreakKind.REJECTED  # refused, and booked all the same
-    debits = Counter(-b.line.amount_minor for b in group.lines if b.line.amount_minor < 0)
-    credits = Counter(b.line.amount_minor for b in group.lines if b.line.amount_minor > 0)
-    if not debits:
-        return BreakKind.EXTRA_AT_BANK  # returned without ever having left
-    debits, credits = debits - credits, credits - debits
-    if credits or not debits:
-        return BreakKind.RETURNED
-    if group.rule == "batch":  # a bank may split one batch over several lines
-        return None if sum(debits.elements()) == group.cents else BreakKind.AMOUNT
-    if debits == {group.cents: 1}:
-        return None
-    return BreakKind.DUPLICATE if debits[group.cents] else BreakKind.AMOUNT
+def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) -> list[Booked]:
+    """A debit without any reference that is the sum of one batch's open payouts, and of no other
+    batch's: named together with them."""
+    sums: dict[int, list[list[LedgerPayout]]] = defaultdict(list)
+    for payouts in _open(groups, rejected).values():
+        if len(payouts) > 1 and all(payout.due_on is not None for payout in payouts):
+            sums[-sum(payout.amount_cents for payout in payouts)].append(payouts)
+    bare = Counter(each.line.amount_minor for each in lines if not each.line.end_to_end_id)
+    rest = []
+    for booked in lines:
+        cents = booked.line.amount_minor
+        fits = sums.get(cents, []) if not booked.line.end_to_end_id else []
+        if len(fits) == 1 == bare[cents]:
+            _gather(groups, fits[0], [booked], "sum")
+        else:
+            rest.append(booked)
+    return rest
 
 
-def _report(found: Findings, group: _Group, kind: BreakKind | None, burned_micro: int) -> None:
-    net = -sum(booked.line.amount_minor for booked in group.lines)
-    if kind is not None:
-        found.broken(kind, group.ids, group.lines, group.cents, net)
-    elif group.lines:
-        undone = len([booked for booked in group.lines if booked.line.amount_minor > 0])
-        how = _HOW[group.rule] + (f"; {undone} further booked and reversed" if undone else "")
-        found.match(group.rule, group.ids, group.cents, group.lines, how)
-    found.item(kind or "payout_in_flight", group.ids, net * MICRO_PER_CENT - burned_micro)
+def _report(found: Findings, group: Group, burned: Mapping[bytes, list[Redemption]],
+            rejected: Mapping[str, str]) -> None:
+    """One break at most that is open; beside it those that later lines have explained."""
+    verdict = judge(group.payouts, group.lines, group.rule, rejected, found.coverage)
+    ids, lines = group.ids, group.lines
+    moved = [(each, each.line.amount_minor + each.line.charges_minor) for each in lines]
+    net = -sum(cents for _, cents in moved)
+    if verdict.open is not None:
+        found.broken(Leg.BANK, verdict.open, ids, lines, group.cents, net, detail=verdict.detail)
+    elif verdict.matched:
+        found.match(group.rule, ids, group.cents, lines,
+                    "; ".join([_HOW[group.rule], *verdict.because]))
+    for kind, why in verdict.closed:
+        found.broken(Leg.BANK, kind, ids, lines, group.cents, net, closed=why)
+    tokens = [(item.at, -item.amount_micro) for each in ids for item in burned.get(each, ())]
+    flying = "credit_sent_back" if group.payouts[0].credit_id else "payout_in_flight"
+    found.flow(verdict.open or "", flying, ids, moved, tokens)
+    for each in lines:
+        name_charges(found, each, each.line.charges_minor, ids)
+
+
+def name_charges(found: Findings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
+    """What the bank took for itself: the tokens it was taken from are still there."""
+    if cents:
+        found.broken(Leg.BANK, BreakKind.CHARGES, ids, [booked], 0, cents)
+        found.flow(BreakKind.CHARGES, BreakKind.CHARGES, ids, [(booked, -cents)])

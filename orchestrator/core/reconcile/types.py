@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from typing import Literal
 
-Kind = Literal["camt.053", "camt.054"]
+Kind = Literal["camt.052", "camt.053", "camt.054", "MT940"]
+CONFIRMING = ("camt.053", "MT940")  # end-of-day statements; the others only notify
+CHARGE_CODES = frozenset({"CHRG", "FEES", "COMM"})  # of ISO 20022's bank transaction codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,15 @@ class StatementLine:
     reason: str = ""
     is_reversal: bool = False
     text: str = ""  # unstructured remittance information
+    charges_minor: int = 0  # taken by the bank inside this line, >= 0
+    uetr: str = ""
+    code: str = ""  # the bank's own transaction code in ISO words, e.g. "PMNT/ICDT/CHRG"
+    proprietary_code: str = ""
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether the line is the bank's own charge, or one given back, and no payment."""
+        return self.code.rpartition("/")[2] in CHARGE_CODES
 
     @property
     def is_return(self) -> bool:
@@ -59,6 +69,8 @@ class Balances:
     opening_minor: int
     closing_minor: int
     currency: str = "EUR"
+    source: bytes = b""  # SHA-256 of its file; b"": not known
+    received_at: int = 0  # Unix seconds; 0: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +91,13 @@ MICRO_PER_CENT = 10_000
 DUPLICATE_REASONS = frozenset({"AM05", "DU01", "DU02", "DU03", "DU04", "DU05"})
 
 
-class BreakKind(StrEnum):
-    """A named difference. Stable codes."""
-
-    MISSING_AT_BANK = "missing_at_bank"  # ordered and due, not on the statement
-    EXTRA_AT_BANK = "extra_at_bank"  # booked, nothing ordered it
-    AMOUNT = "amount"  # booked with another amount
-    DUPLICATE = "duplicate"  # one payout, booked more than once
-    REJECTED = "rejected"  # the bank refused the payout
-    RETURNED = "returned"  # paid out, and the money came back
-    SUPPLY_MISMATCH = "supply_mismatch"  # tokens against money, after all named items
-    LEDGER_DIFFERS_FROM_CHAIN = "ledger_differs_from_chain"
-    UNMATCHED_FUNDING = "unmatched_funding"  # a credit that no agreement claims
-    MINT_WITHOUT_CREDIT = "mint_without_credit"
-    NOT_CONFIRMED = "not_confirmed"  # notified intraday, absent from that day's statement
-    STATEMENT_GAP = "statement_gap"  # a statement does not open where the last one closed
-    CURRENCY = "currency"  # booked in a currency that is not the rail's
-    CREDIT_UNPAID = "credit_unpaid"  # owed back by a payee whose money has left already
-    KEY_COMPROMISED = "key_compromised"  # paid on the word of a stolen key, and not frozen
-
-
 @dataclass(frozen=True, slots=True)
 class Redemption:
     """Chain: tokens burned against a payout order."""
 
     payout_id: bytes
     amount_micro: int
+    at: int = 0  # Unix seconds of its block
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +106,7 @@ class Mint:
 
     credit_id: bytes
     amount_micro: int
+    at: int = 0  # Unix seconds of its block
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,9 @@ class Chain:
 class LedgerPayout:
     """Ledger: one payout. due_on: the bank day whose statement must hold it; None: not sent yet.
 
-    batch: the PmtInfId it went out under.
+    batch: the PmtInfId it went out under. earlier: the EndToEndIds under which it was ordered
+    before, and was rejected or came back. credit_id: the bank credit that it sends back, where no
+    token was burned for it.
     """
 
     payout_id: bytes
@@ -149,6 +145,8 @@ class LedgerPayout:
     iban: str
     batch: str = ""
     due_on: date | None = None
+    earlier: tuple[str, ...] = ()
+    credit_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,9 @@ class AtRisk:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What our books say. references: funding reference (canonical) to agreement id. owed_micro:
-    the sum of its receivables; pending: payee -> money of its that waits in the rail."""
+    the sum of its receivables; pending: payee -> money of its that waits in the rail. bank_cents:
+    what they say of the safeguarding account; None: not asked. allocated: credits that two officers
+    found an agreement for."""
 
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
@@ -194,6 +194,8 @@ class Ledger:
     open_credits: Sequence[OpenCredit] = ()
     pending: Mapping[str, int] = field(default_factory=dict)
     at_risk: Sequence[AtRisk] = ()
+    bank_cents: int | None = None
+    allocated: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,57 +219,3 @@ class Bank:
     balances: Sequence[Balances] = ()
     rejections: Sequence[Rejection] = ()
     opening_cents: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """A named reason why supply and balance differ, with the micro-euro it adds to the supply."""
-
-    name: str
-    id: str
-    amount_micro: int
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Booked lines and what they settle.
-
-    rule: end_to_end_id | batch | account_and_amount | mint. lines: "sha256 hex:path" of each.
-    """
-
-    rule: str
-    ids: tuple[str, ...]  # payout ids, or the credit id; hex
-    amount_cents: int
-    lines: tuple[str, ...]
-    explanation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A named difference: whom it concerns, both amounts in minor units of `asset`, what to do.
-
-    ids: payout, credit, payment or settlement ids (hex), or the bank's id of a statement; lines as
-    in Match. since: Unix seconds from when on it is open, where that is known; detail: more of it.
-    """
-
-    kind: BreakKind
-    ids: tuple[str, ...]
-    lines: tuple[str, ...]
-    expected_minor: int
-    found_minor: int
-    asset: str  # EUR/2 | tEUR/6
-    action: str
-    since: int | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """difference_micro: supply less (balance and items); zero unless money is unexplained."""
-
-    matches: tuple[Match, ...]
-    breaks: tuple[Break, ...]
-    in_flight: tuple[InFlight, ...]
-    supply_micro: int
-    balance_cents: int
-    difference_micro: int

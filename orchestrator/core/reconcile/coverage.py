@@ -1,0 +1,101 @@
+"""Statements in their order: which of them holds which line, where one is missing, came late or
+came twice.
+
+A statement answers for the days since the one before it, if it opens where that one closed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from orchestrator.core.reconcile.types import CONFIRMING, Balances, Booked, StatementLine
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """statements: in their order, each once. gaps: the index of each one that does not open where
+    the one before it closed -> (closing before, opening). opening: the balance before all (cents).
+    """
+
+    statements: tuple[Balances, ...]
+    gaps: dict[int, tuple[int, int]]
+    opening: int
+
+    @property
+    def days(self) -> list[date]:
+        return [each.day for each in self.statements]
+
+    def holder(self, day: date) -> int:
+        """The index of the first statement of a day or a later one; their number: none yet."""
+        return bisect_left(self.days, day)
+
+    def answers_for(self, day: date) -> bool:
+        """Whether a statement is here that must show what was booked by that day: one of a day
+        in a gap is not."""
+        at = self.holder(day)
+        return at < len(self.statements) and (
+            self.statements[at].day == day or at not in self.gaps
+        )
+
+    def place(self, booked: Booked) -> int:
+        """The index of the statement whose closing balance is the first to hold a line."""
+        line = booked.line
+        own = [at for at, each in enumerate(self.statements)
+               if booked.confirmed and each.source and each.source == line.source]
+        later = [at for at in own if self.statements[at].day >= line.booking_date]
+        return min(later or own, default=self.holder(line.booking_date))
+
+
+def coverage(balances: Iterable[Balances], opening: int) -> Coverage:
+    """The statements of one account in their order; the answer depends on the facts only."""
+    by_day: dict[date, list[Balances]] = defaultdict(list)
+    for each in balances:
+        by_day[each.day].append(each)
+    ordered: list[Balances] = []
+    gaps, closing = {}, opening
+    for day in sorted(by_day):
+        left = sorted(by_day[day], key=lambda item: item.statement)
+        while left:  # several of one day: each opens where another one closed
+            each = next((item for item in left if item.opening_minor == closing), left[0])
+            left.remove(each)
+            if each.opening_minor != closing:
+                gaps[len(ordered)] = (closing, each.opening_minor)
+            ordered.append(each)
+            closing = each.closing_minor
+    return Coverage(tuple(ordered), gaps, opening)
+
+
+def late(balances: Sequence[Balances]) -> list[Balances]:
+    """Statements that came after the one of a later day."""
+    timed = [each for each in balances if each.received_at]
+    return [
+        each for each in timed
+        if any(other.day > each.day and other.received_at < each.received_at for other in timed)
+    ]  # fmt: skip
+
+
+def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> list[Balances]:
+    """Statements that say all over again, in another file, what an earlier one said: same day,
+    same balances, same lines."""
+    content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
+    for line in lines:
+        if line.kind in CONFIRMING:
+            content[line.source][_said(line)] += 1
+    first: dict[tuple, Balances] = {}
+    found = []
+    for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
+        told = (each.account, each.day, each.opening_minor, each.closing_minor,
+                frozenset(content[each.source].items()))
+        before = first.setdefault(told, each)
+        if before is not each and each.source and before.source != each.source:
+            found.append(each)
+    return found
+
+
+def _said(line: StatementLine) -> tuple:
+    return (line.account, line.booking_date, line.amount_minor, line.currency, line.end_to_end_id,
+            line.reference, line.bank_reference, line.batch, line.reason)

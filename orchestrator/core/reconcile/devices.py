@@ -1,0 +1,120 @@
+"""Device events against settlements on chain: each accepted event is in a payment or waits by a
+named reason, and each settled claim stands on the very records that are stored.
+
+A block that left the chain is named too, with what became of its entries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.kinds import BreakKind, Leg
+from orchestrator.core.reconcile.results import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Waiters:
+    """Accepted events of one agreement that are in no payment. held_by: why; "": nothing holds
+    them. since: Unix seconds when the first of them arrived."""
+
+    agreement: bytes
+    events: int
+    since: int
+    held_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettledClaim:
+    """One claim as the call data of its settlement has it, and what the store has of it.
+
+    run, evidence: the claim's counters (inclusive) and evidence root on chain. stored_run: the
+    first and the last counter of the stored events, None where there are none; stored: the root of
+    their bytes.
+    """
+
+    payment_id: bytes
+    amount_micro: int
+    run: tuple[int, int]
+    evidence: bytes
+    stored_run: tuple[int, int] | None
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A claim, or a whole settlement, that moved money on chain and that no store of ours knows."""
+
+    identity: bytes  # payment id; of a settlement that cannot be read: its transaction hash
+    amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A block that left the chain. entries: how many of its were voided; back: how many of these
+    stand in a later block."""
+
+    block_hash: str
+    entries: int
+    back: int
+    at: int  # Unix seconds, its own time
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What devices said and what became of it. lost: payments that events name and that are not
+    there -> how many events."""
+
+    waiting: Sequence[Waiters] = ()
+    claims: Sequence[SettledClaim] = ()
+    strangers: Sequence[Stranger] = ()
+    orphans: Sequence[Orphan] = ()
+    lost: Sequence[tuple[bytes, int]] = ()
+
+
+def name_records(found: Findings, devices: Devices) -> None:
+    """Events without a payment and without a reason, claims without their events, strangers."""
+    counts: Counter[str] = Counter()
+    for item in devices.waiting:
+        counts[item.held_by or "nothing"] += item.events
+        if not item.held_by:
+            found.broken(Leg.DEVICE, BreakKind.MISSING, [item.agreement], [], item.events, 0,
+                         "events", since=item.since, detail="nothing holds these events back, and "
+                         "they are in no payment")  # fmt: skip
+    found.waiting += [Waiting(reason, events) for reason, events in counts.items()]
+    for payment, events in devices.lost:
+        found.broken(Leg.DEVICE, BreakKind.MISSING, [payment], [], events, 0, "events",
+                     detail="events name a payment that is not there")
+    for claim in devices.claims:
+        _compare(found, claim)
+    for item in devices.strangers:
+        found.broken(Leg.DEVICE, BreakKind.EXTRA, [item.identity], [], 0, item.amount_micro,
+                     "tEUR/6", detail="settled on chain, and not a claim of this rail")
+
+
+def _compare(found: Findings, claim: SettledClaim) -> None:
+    first, last = claim.run
+    if claim.stored_run is None:
+        kind, why = BreakKind.MISSING, f"no stored event for counters {first} to {last}"
+    elif claim.stored_run != claim.run:
+        here = " to ".join(map(str, claim.stored_run))
+        kind, why = BreakKind.MISSING, f"settled counters {first} to {last}, stored {here}"
+    elif claim.stored != claim.evidence:
+        kind, why = BreakKind.AMOUNT, "the stored records are not those whose root was settled"
+    else:
+        return
+    found.broken(Leg.DEVICE, kind, [claim.payment_id], [], claim.amount_micro, 0, "tEUR/6",
+                 detail=why)
+
+
+def name_orphans(found: Findings, orphans: Iterable[Orphan]) -> None:
+    for item in orphans:
+        back = f"all {item.entries} of its entries came back in later blocks"
+        found.broken(
+            Leg.CHAIN, BreakKind.REORGANISED, [item.block_hash.removeprefix("0x")], [],
+            item.entries, item.back, "entries", since=item.at,
+            detail=f"{item.entries} entries voided, {item.back} came back",
+            closed=back if item.back == item.entries else "",
+        )  # fmt: skip

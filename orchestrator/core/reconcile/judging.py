@@ -1,0 +1,123 @@
+"""What the bank's lines make of a payout: matched, still on its way, or which break.
+
+A break that later lines have explained (a booking that was reversed, a return that was ordered
+again and booked) is told as closed, with the reason; it is never forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.reconcile.coverage import Coverage
+from orchestrator.core.reconcile.kinds import BreakKind
+from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerPayout
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """open: what somebody must see to; closed: (what it was, which record explains it); because:
+    what is to be said of the match beside its rule."""
+
+    open: BreakKind | None = None
+    closed: tuple[tuple[BreakKind, str], ...] = ()
+    because: tuple[str, ...] = ()
+    detail: str = ""
+    matched: bool = False
+
+
+def judge(payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str,
+          rejected: Mapping[str, str], coverage: Coverage) -> Verdict:
+    """The verdict on one group. rejected: reason per EndToEndId."""
+    cents = sum(payout.amount_cents for payout in payouts)
+    refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
+    before = tuple(
+        (BreakKind.REJECTED, f"refused as {name}, ordered again as {payout.end_to_end_id}")
+        for payout in payouts for name in payout.earlier if name in rejected
+    )  # fmt: skip
+    debits, credits = _split(lines)
+    kept, back, undone = debits - credits, credits - debits, credits & debits
+    older = {name for payout in payouts for name in payout.earlier}
+    present = [each for each in lines if each.line.end_to_end_id not in older]
+    if older:
+        before += tuple(_undone(undone, lines, cents, True))
+    if not present and not kept and not back:  # nothing yet of its newest order
+        return _without_lines(payouts[0], refused, before, coverage)
+    if any(reason not in DUPLICATE_REASONS for reason in refused):
+        return Verdict(BreakKind.REJECTED, before, detail="refused, and booked all the same")
+    if rule == "sum":
+        return Verdict(BreakKind.BATCH_BOOKED, before, detail=f"fits batch {payouts[0].batch}")
+    if not debits:
+        return Verdict(BreakKind.EXTRA, before, detail="came back without ever having left")
+    kind = _open(kept, back, cents, rule)
+    if kind is not None:
+        return Verdict(kind, before)
+    if not older:
+        before += tuple(_undone(undone, lines, cents, False))
+    because = [f"{undone.total()} further booked and reversed"] if undone else []
+    because += [f"booked in {kept.total()} parts"] if kept.total() > 1 and rule != "batch" else []
+    return Verdict(None, (*before, *_explained(payouts, present, rule, kept)), tuple(because),
+                   matched=True)
+
+
+def _without_lines(payout: LedgerPayout, refused: Sequence[str],
+                   before: tuple[tuple[BreakKind, str], ...], coverage: Coverage) -> Verdict:
+    due = payout.due_on
+    late = due is not None and coverage.answers_for(due)
+    kind = BreakKind.REJECTED if refused else BreakKind.MISSING if late else None
+    return Verdict(kind, before, detail=", ".join(refused) or (f"due on {due}" if late else ""))
+
+
+def _split(lines: Sequence[Booked]) -> tuple[Counter[int], Counter[int]]:
+    """What payees got and gave back, in cents, without the charges that the bank took inside."""
+    debits: Counter[int] = Counter()
+    credits: Counter[int] = Counter()
+    for each in lines:
+        if each.line.amount_minor < 0:
+            debits[-each.line.amount_minor - each.line.charges_minor] += 1
+        else:
+            credits[each.line.amount_minor + each.line.charges_minor] += 1
+    return debits, credits
+
+
+def _open(kept: Counter[int], back: Counter[int], cents: int, rule: str) -> BreakKind | None:
+    total = sum(kept.elements())
+    if back or not kept:
+        return BreakKind.RETURNED
+    if total == cents:  # in one line, or split over several
+        return None
+    if rule != "batch" and kept[cents]:
+        return BreakKind.DUPLICATE
+    return BreakKind.AMOUNT
+
+
+def _undone(undone: Counter[int], lines: Sequence[Booked], cents: int,
+            reordered: bool) -> list[tuple[BreakKind, str]]:
+    """Bookings that the bank took back: each was a break of its own once."""
+    reversals = {each.line.amount_minor for each in lines if each.line.is_reversal}
+    found = []
+    for amount in sorted(undone.elements()):
+        if amount != cents:
+            found.append((BreakKind.AMOUNT, f"booked with {amount} cents, and reversed"))
+        elif reordered and amount not in reversals:
+            found.append((BreakKind.RETURNED, "came back, and was ordered again"))
+        else:
+            found.append((BreakKind.DUPLICATE, "booked once more, and reversed"))
+    return found
+
+
+def _explained(payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str,
+               kept: Counter[int]) -> list[tuple[BreakKind, str]]:
+    """What was out of the ordinary about a group that is matched to the cent."""
+    found = []
+    if rule == "batch":
+        found.append((BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch"))
+    elif kept.total() > 1:
+        found.append((BreakKind.AMOUNT, f"split over {kept.total()} lines that make the sum"))
+    due = max((payout.due_on for payout in payouts if payout.due_on), default=None)
+    days = sorted(each.line.booking_date for each in lines if each.line.amount_minor < 0)
+    booked = days[-1] if kept.total() > 1 else days[0]  # the last part, but the first of repeats
+    if due is not None and booked > due:
+        found.append((BreakKind.TIMING, f"due on {due}, booked on {booked}"))
+    return found
