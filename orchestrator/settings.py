@@ -22,6 +22,16 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = 0
     max_body_bytes: int = 4 * 1024 * 1024
+    payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
+    file_cents: int = Field(default=1_000_000_000, ge=1, description="the most one file may sum to")
+    four_eyes_cents: int = Field(
+        default=1_000_000, ge=0, description="a payout above it leaves when two officers say so"
+    )
+    cut_off_hour: int = Field(
+        default=24, ge=0, le=24, description="the bank's (UTC); orders from then on are for the "
+        "next day; 24: none",
+    )  # fmt: skip
+    bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
     debug: bool = Field(default=False, description="commands show tracebacks of our own bugs")
 
     @cached_property
@@ -49,6 +59,11 @@ class Settings(BaseSettings):
     @cached_property
     def to_bank(self) -> Path:
         return self.home / "bank" / "to_bank"
+
+    @cached_property
+    def bank_sftp(self) -> Path:
+        """What this rail notes of a bank that it reaches by SFTP, and how it knows it."""
+        return self.home / "bank" / "sftp"
 
     @cached_property
     def from_bank(self) -> Path:

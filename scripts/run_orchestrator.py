@@ -27,7 +27,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from device_adapters.inlets import Inlet
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
-from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.compiler import build
@@ -119,7 +119,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
         gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
         warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
         oracles=doors, committee=committee, terms={name: p for name, (_, p) in known.items()},
-        bank=Folder(settings.to_bank, settings.from_bank), safeguarding=town["safeguarding"],
+        bank=open_channel(settings), safeguarding=town["safeguarding"],
         now=lambda: int(time.time()), log=log,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from device_adapters.registry import protocols
 from device_adapters.types import Event
-from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -41,7 +41,7 @@ class Rail:
     oracles: list[OracleDoor]
     committee: Committee
     terms: Mapping[str, Product]  # product name -> rules, of every product that is deployed
-    bank: Folder
+    bank: Channel
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
     now: Callable[[], int]  # Unix seconds
     log: Any

@@ -1,8 +1,9 @@
-"""The channel to the bank as a pair of folders: each file goes once, and none is ever half there.
+"""The channel to the bank: each file goes once, and none is ever half there.
 
-A crash at any point is repaired by calling the same function again. Between placing a file and
-noting that it was placed a bank may take it away unseen; then it is sent again with the same name
-and the same MsgId, which the bank refuses as a repetition.
+By default it is a pair of folders; sftp.py has the other one. A crash at any point is repaired by
+calling the same function again. Between placing a file and noting that it was placed a bank may
+take it away unseen; then it is sent again with the same name and the same MsgId, which the bank
+refuses as a repetition.
 """
 
 from __future__ import annotations
@@ -12,11 +13,42 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.errors import Halt, Retry
+from orchestrator.settings import Settings
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+class Channel(Protocol):
+    """How files go to the bank and come from it; every call may be repeated after a crash."""
+
+    def send(self, name: str, data: bytes) -> bool:
+        """Places a file once, whole; False where it was there before. Raises Halt for another
+        content under a used name, Retry where the other side does not take it."""
+
+    def placed(self, name: str) -> bool:
+        """Whether `send` has placed a file of this name; asked often, so it costs little."""
+
+    def receive(self) -> list[tuple[str, bytes]]:
+        """Whole files that wait, by name; call `done` or `reject` once each is stored."""
+
+    def done(self, name: str) -> None:
+        """Puts a stored file away; a second call changes nothing."""
+
+    def reject(self, name: str) -> None:
+        """Puts a refused file away, apart from the good ones."""
+
+
+def open_channel(settings: Settings) -> Channel:
+    """The channel that PROOFRAIL_BANK_CHANNEL names: an SFTP server, or the pair of folders."""
+    if not settings.bank_channel:
+        return Folder(settings.to_bank, settings.from_bank)
+    from orchestrator.edges.bank.sftp import Sftp  # late: it costs what folders do not need
+
+    return Sftp(settings.bank_channel, settings.keys / "bank-sftp", settings.bank_sftp)
 
 
 @dataclass(frozen=True)
@@ -32,13 +64,11 @@ class Folder:
 
         Raises Halt for another content under a used name, Retry where the disk does not take it.
         """
-        if not _NAME.fullmatch(name):
-            raise Halt(f"{name!r} is no file name for the bank: letters, digits, '.', '_' and '-'")
-        noted = self.outbox / "sent" / name
+        noted = self.outbox / "sent" / file_name(name)
         try:
             for place in (noted, self.outbox / name, self.outbox / "archive" / name):
                 if place.exists():
-                    _must_equal(place, data)
+                    must_equal(place.read_bytes(), data, name)
                     if place != noted:
                         write_atomically(noted, data)
                     return False
@@ -108,9 +138,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def _must_equal(path: Path, data: bytes) -> None:
-    if path.read_bytes() != data:
-        raise Halt(f"{path.name} went to the bank with other bytes: a second content under one "
+def file_name(name: str) -> str:
+    """A name that every bank takes; Halt otherwise."""
+    if not _NAME.fullmatch(name):
+        raise Halt(f"{name!r} is no file name for the bank: letters, digits, '.', '_' and '-'")
+    return name
+
+
+def must_equal(there: bytes, data: bytes, name: str) -> None:
+    """Halt where another content went under a name."""
+    if there != data:
+        raise Halt(f"{name} went to the bank with other bytes: a second content under one "
                    "name would order money twice. Compare both; send under a new message id.")
 
 
