@@ -1,81 +1,147 @@
-"""From the ledger to the bank: orders payouts, each once, and hands their files over."""
+"""From the ledger to the bank: orders payouts, each once, and hands their files over.
+
+A file is stored with its payouts' new stage in one commit, and handing it over can be repeated: a
+crash in between sends the same bytes again and nothing twice.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.references import uetr
+from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.bank import pain
-from orchestrator.edges.bank.types import Address, Party, Payout
-from orchestrator.edges.store import Session, add_new, agreements
+from orchestrator.edges.bank.calendar import execution_day
+from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
+from orchestrator.edges.store import Session, add_new, agreements, orders
+from orchestrator.edges.store import decisions as decided
 from orchestrator.edges.store import transfers as store
+from orchestrator.settings import Settings
 from orchestrator.steps import Rail
+from orchestrator.steps.release import order_again, owed, released
 
-_PAYOUTS_PER_FILE = 1_000
-_NO_ACCOUNT = (
-    "account_unknown: no party has the account that this payout was redeemed for; name it with "
-    "`proofrail party add`, under a name of its own if the payee has changed its bank"
-)
+_FILES_A_TURN = 10
+@dataclass
+class Draft:
+    """A file that would be sent now. waits: payout id -> the stage and reason it is left with."""
+
+    orders: list[Payout] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)  # that let some of the orders out
+    waits: dict[str, dict[str, str]] = field(default_factory=dict)
+    message: str = ""
+    batch: str = ""
+    due_on: str = ""  # the day the bank is asked to execute it
+    body: bytes = b""
 
 
 def order_payouts(rail: Rail) -> int:
-    """Writes due payouts into one pain.001, stores it, then hands it over; returns how many files.
-
-    The file is stored with the payouts' new stage in one transaction; handing over is idempotent,
-    so a crash in between sends the same bytes again and nothing twice.
-    """
-    now = rail.now()
-    with rail.store.write() as session:
-        due = store.payouts_at(session, "ordered", _PAYOUTS_PER_FILE)
-        orders = [order for row in due if (order := _order(rail, session, row)) is not None]
-        if orders:
-            _store_file(rail, session, orders, now)
+    """Orders what is due, in files of bounded size; returns how many were handed over."""
+    chain_id = rail.chain.deployment.chain_id
+    for _ in range(_FILES_A_TURN):
+        now = rail.now()
+        with rail.store.write() as session:
+            order_again(session, chain_id, now)
+            draft = draft_file(session, rail.settings, rail.safeguarding, chain_id, now)
+            for payout, values in draft.waits.items():
+                store.mark_payouts(session, [payout], **values)
+            if draft.orders:
+                _store_file(session, draft, now)
+        if not draft.orders:
+            break
     return hand_over(rail)
 
 
-def _order(rail: Rail, session: Session, row: store.Payout) -> Payout | None:
-    """What to tell the bank; None, with the reason kept, until somebody mends the party's data."""
+def draft_file(
+    session: Session, settings: Settings, safeguarding: Mapping[str, Any], chain_id: int, now: int
+) -> Draft:
+    """The next file, of the payouts that are due; it changes nothing. now: Unix seconds."""
+    draft, room = Draft(), settings.file_cents
+    let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
+    due = [row for row, _ in let_out.values()] + orders.due(session, settings.payouts_per_file)
+    for row in due[: settings.payouts_per_file]:
+        try:
+            order = _order(session, settings, row, row.payout_id in let_out)
+        except Rejected as refusal:
+            if row.reason != str(refusal):
+                stage = "held" if refusal.reason is BankReason.FOUR_EYES else row.stage
+                draft.waits[row.payout_id] = {"stage": stage, "reason": str(refusal)}
+            continue
+        if order.amount_cents <= room:
+            room -= order.amount_cents
+            draft.orders.append(order)
+            draft.decisions += [let_out[row.payout_id][1]] if row.payout_id in let_out else []
+    if draft.orders:
+        _write(draft, settings, safeguarding, now)
+    return draft
+
+
+def _order(
+    session: Session, settings: Settings, row: orders.Payout, is_released: bool
+) -> Payout:
+    """What to tell the bank; Rejected with why it waits, until somebody mends that. One that is
+    ordered again was looked at by two officers then."""
+    if row.cents > settings.file_cents:
+        raise Rejected(BankReason.FILE_LIMIT, "more than PROOFRAIL_FILE_CENTS, the most one file "
+                       f"may sum to ({settings.file_cents})")  # fmt: skip
+    if row.cents > settings.four_eyes_cents and not row.attempt and not is_released:
+        raise Rejected(
+            BankReason.FOUR_EYES, f"above {settings.four_eyes_cents} cents two officers let it "
+            f"out: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
+        )  # fmt: skip
     party = agreements.party_at(session, row.payee, row.account)
     if party is None:
-        store.mark_payouts(session, [row.payout_id], reason=_NO_ACCOUNT)
-        return None
+        raise Rejected(
+            BankReason.ACCOUNT_UNKNOWN, "no party has the account that this payout was redeemed "
+            "for; name it with `proofrail party add`, under a name of its own if the payee has "
+            "changed its bank",
+        )  # fmt: skip
     identity = bytes.fromhex(row.payout_id[2:])
     order = Payout(
-        payout_id=identity, end_to_end_id=row.end_to_end_id, uetr=uetr(identity),
-        name=party.name, iban=party.iban, bic=party.bic or "", amount_cents=row.cents,
+        payout_id=identity, end_to_end_id=row.end_to_end_id,
+        uetr=uetr(attempted(identity, row.attempt)),
+        name=party.name, iban=party.iban, bic=party.bic or "",
+        amount_cents=owed(session, row) if row.attempt else row.cents,
         address=Address(
             party.street, party.building, party.post_code, party.town, party.country
         ),
     )  # fmt: skip
-    try:
-        pain.check(order)
-    except Rejected as refusal:
-        store.mark_payouts(session, [row.payout_id], reason=str(refusal))
-        return None
+    pain.check(order)
     return order
 
 
-def _store_file(rail: Rail, session: Session, orders: list[Payout], now: int) -> None:
+def _write(draft: Draft, settings: Settings, safeguarding: Mapping[str, Any], now: int) -> None:
     created = datetime.fromtimestamp(now, UTC)
-    account = dict(rail.safeguarding)
+    account = dict(safeguarding)
     debtor = Party(
         account["name"], account["iban"], Address(**account["address"]), account.get("bic", "")
     )
-    message = pain.message_id(orders)
-    body = pain.write(orders, debtor, message, created, created.date())
-    digest = sha256(body).hexdigest()
+    day = execution_day(created, settings.cut_off_hour)
+    draft.message, draft.due_on = pain.message_id(draft.orders), day.isoformat()
+    draft.batch = pain.payment_information_id(draft.orders)
+    draft.body = pain.write(draft.orders, debtor, draft.message, created, day, batch_id=draft.batch)
+
+
+def _store_file(session: Session, draft: Draft, now: int) -> None:
+    digest = sha256(draft.body).hexdigest()
     add_new(session, [store.BankFile(
-        file_hash=digest, direction="out", name=store.order_file(message), kind="pain.001",
-        body=body, at=now,
+        file_hash=digest, direction="out", name=store.order_file(draft.message), kind="pain.001",
+        body=draft.body, at=now,
     )])  # fmt: skip
-    ids = ["0x" + order.payout_id.hex() for order in orders]
-    store.mark_payouts(session, ids, stage="sent", file_hash=digest, reason=None)
+    ids = ["0x" + order.payout_id.hex() for order in draft.orders]
+    store.mark_payouts(
+        session, ids, stage="sent", file_hash=digest, reason=None, batch=draft.batch,
+        due_on=draft.due_on,
+    )  # fmt: skip
+    for identity in draft.decisions:
+        decided.mark_executed(session, identity, now)
 
 
 def hand_over(rail: Rail) -> int:
-    """Places the files that the bank has not answered in its folder; returns how many were new."""
+    """Sends the bank the files that it has not answered; returns how many were new."""
     placed = 0
     with rail.store.read() as session:
         for digest, name in store.unanswered_files(session):

@@ -19,10 +19,14 @@ class BankReason(StrEnum):
     EMPTY = "empty"
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
+    ENCODING_UNKNOWN = "encoding_unknown"
     NOT_XML = "not_xml"
+    ARCHIVE_MALFORMED = "archive_malformed"
     DTD_FORBIDDEN = "dtd_forbidden"
     # the message
     UNKNOWN_MESSAGE = "unknown_message"
+    NAMESPACE_UNKNOWN = "namespace_unknown"
+    VERSION_UNKNOWN = "version_unknown"
     TOO_MANY_LINES = "too_many_lines"
     MISSING_ELEMENT = "missing_element"
     VALUE_MALFORMED = "value_malformed"
@@ -31,6 +35,7 @@ class BankReason(StrEnum):
     CURRENCY_UNKNOWN = "currency_unknown"
     CURRENCY_MISMATCH = "currency_mismatch"
     SUM_MISMATCH = "sum_mismatch"
+    NOT_SPLIT = "not_split"
     ACCOUNT_UNKNOWN = "account_unknown"
     DUPLICATE_STATEMENT = "duplicate_statement"
     # a payout
@@ -43,6 +48,8 @@ class BankReason(StrEnum):
     AMOUNT_NOT_POSITIVE = "amount_not_positive"
     NO_PAYOUTS = "no_payouts"
     DUPLICATE_PAYOUT = "duplicate_payout"
+    FILE_LIMIT = "file_limit"
+    FOUR_EYES = "four_eyes"
 
 
 @dataclass(frozen=True, slots=True)

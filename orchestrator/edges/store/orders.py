@@ -1,0 +1,50 @@
+"""Payouts on their way to the bank: what is due, and what became of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlmodel import Session, col, select
+
+from orchestrator.edges.store.tables import Payout
+
+__all__ = ["Payout"]
+
+
+def due(session: Session, limit: int) -> list[Payout]:
+    """Payouts to be ordered; those that wait for somebody to mend something come last, so that
+    they never hold up the rest."""
+    return list(session.exec(
+        select(Payout).where(Payout.stage == "ordered")
+        .order_by(col(Payout.reason).is_not(None), Payout.payout_id).limit(limit)
+    ))  # fmt: skip
+
+
+def with_references(
+    session: Session, end_to_end_ids: Collection[str], stages: Collection[str]
+) -> dict[str, Payout]:
+    """{EndToEndId: payout} of these orders, where it is at one of the stages."""
+    rows = session.exec(
+        select(Payout).where(
+            col(Payout.end_to_end_id).in_(end_to_end_ids), col(Payout.stage).in_(stages)
+        )
+    )
+    return {row.end_to_end_id: row for row in rows}
+
+
+def listed(session: Session, stage: str | None, limit: int) -> Sequence[Payout]:
+    """The newest payouts first."""
+    query = select(Payout).order_by(col(Payout.ordered_at).desc(), Payout.payout_id)
+    return session.exec(
+        (query.where(Payout.stage == stage) if stage else query).limit(limit)
+    ).all()
+
+
+def beginning(session: Session, start: str) -> Sequence[Payout]:
+    """Payouts whose id or EndToEndId begins so; at most two, to see whether it is one."""
+    return session.exec(
+        select(Payout).where(
+            col(Payout.payout_id).startswith(start, autoescape=True)
+            | col(Payout.end_to_end_id).startswith(start, autoescape=True)
+        ).limit(2)
+    ).all()  # fmt: skip
