@@ -24,6 +24,7 @@ from orchestrator.commands import (
     device_life,
     device_risk,
     evidence,
+    funding,
     ledger,
     output,
     party,
@@ -123,7 +124,7 @@ def root(
 
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
-for noun in (evidence, audit, device, party, agreement, api_key, ledger, decision):
+for noun in (evidence, audit, device, party, agreement, api_key, ledger, decision, funding):
     app.add_typer(noun.app)
 app.add_typer(decision.officers)
 for verbs in (rejected, trace, books, status):

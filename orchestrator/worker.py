@@ -15,6 +15,7 @@ from orchestrator.steps import Rail
 from orchestrator.steps.attest import attest
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.collect import collect, verify
+from orchestrator.steps.credits import decide_credits
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.freeze import dispute_compromised
@@ -28,10 +29,10 @@ Step = Callable[[Rail], int]
 
 STEPS: tuple[Step, ...] = (
     follow, finalise, quarantine, dispute_compromised, collect, verify, attest, settle, pay_out,
-    order_payouts, read_bank, mint, reconsider, refund,
+    order_payouts, read_bank, decide_credits, mint, reconsider, refund,
 )  # fmt: skip
 # a rail whose own books or whose chain are in doubt must not move money
-_MOVES_MONEY = (attest, settle, pay_out, order_payouts, mint, refund)
+_MOVES_MONEY = (attest, settle, pay_out, order_payouts, decide_credits, mint, refund)
 _IDLE_S = 0.2
 
 

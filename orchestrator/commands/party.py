@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,4 +139,31 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     rows = [tuple(p.values()) for p in told]
     output.show(told, as_json, lambda console: console.print(
         table(f"{len(told)} parties", ("name", "address", "IBAN", "town", "country"), rows)
+    ))  # fmt: skip
+
+
+@app.command()
+def redeem(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The party, by name or address.")],
+    amount: Annotated[str, typer.Option(help="In euro and whole cents, as in 12.50.")],
+    as_json: Json = False,
+) -> None:
+    """Burn tokens of a party's own wallet; the bank pays them to its account."""
+    from orchestrator.commands.agreement import micro
+    from orchestrator.redemption import redeem as burn
+
+    here = home.of(context)
+    party = party_of(here, name)
+    if not party.iban:
+        raise Halt(f"{party.name} has no bank account; `proofrail party add` names one. Nothing "
+                   "was burned.")  # fmt: skip
+    burned = micro(amount, "--amount")
+    sent = burn(here.store, here.chain, keystore_of(here, party), party.iban, burned,
+                int(time.time()), home.patience())  # fmt: skip
+    told = {"name": party.name, "iban": party.iban, "tx_hash": sent,
+            "amount": {"amount": str(burned), "asset": "tEUR/6"}}  # fmt: skip
+    output.show(told, as_json, lambda console: console.print(
+        plain(f"{output.money(told['amount'])} burned; once that is final the bank is asked to pay "
+              f"{party.iban}: `proofrail payout list`"), soft_wrap=True,
     ))  # fmt: skip

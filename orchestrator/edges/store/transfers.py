@@ -90,6 +90,14 @@ def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None 
     session.exec(update(Funding).where(Funding.credit_id == credit).values(values))
 
 
+def allocate(session: Session, credit: str, agreement: str) -> None:
+    """A credit in suspense has an agreement now: it is to be minted."""
+    session.exec(
+        update(Funding).where(Funding.credit_id == credit)
+        .values(stage="booked", agreement_id=agreement)
+    )  # fmt: skip
+
+
 def take_back(session: Session, credit: str) -> None:
     """The bank reversed a credit: it is not minted any more, if that was not under way."""
     session.exec(
