@@ -1,114 +1,22 @@
-"""Between ledger and bank: ordered once, booked once, and only what is known becomes money.
+"""Between ledger and bank: booked once, and only what is known becomes money.
 
 The bank is the simulated one with its real files; the chain is not needed here.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from hashlib import sha256
-
 import pytest
-from bare_rail import BareRail, agreement_of
+from bank_desk import CLOSED, Counter
+from bare_rail import agreement_of
 
 from orchestrator.core import ledger
-from orchestrator.core.identity import payout_account
 from orchestrator.core.payment import Fact
-from orchestrator.core.references import end_to_end_id, funding_reference
-from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.store import agreements, books, evidence, payments, transfers
-from orchestrator.errors import Retry
+from orchestrator.core.references import funding_reference
+from orchestrator.edges.store import agreements, payments, transfers
 from orchestrator.steps.bank_files import read_bank
-from orchestrator.steps.payouts import hand_over, order_payouts
-from scripts.run_bank import new_iban
+from orchestrator.steps.payouts import order_payouts
 from scripts.simulated_bank import messages
-from scripts.simulated_bank.bank import Bank, write_file
-
-OURS, NORD, ADA, CLOSED = (new_iban(n) for n in (1, 2, 3, 4))
-TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
-PAYEE = "0x" + "44" * 20  # as small_intake writes it into agreements
-
-
-class Counter:
-    """A rail and its bank, side by side; payouts are put where a final block would put them."""
-
-    def __init__(self, home) -> None:
-        self.bare = BareRail(home)
-        self.store, self.home = self.bare.place.store, home
-        self.bare.place.clock = 1_760_000_000
-        account = lambda iban, name, kind, cents: {  # noqa: E731
-            "iban": iban, "name": name, "kind": kind, "balance_cents": cents,
-        }  # fmt: skip
-        self.bank = Bank(home / "bank", {"business_date": "2025-10-09", "accounts": [
-            account(OURS, "proofrail", "safeguarding", 1_000_000),
-            account(NORD, "Nord eG", "customer", 0), account(ADA, "Ada", "customer", 1_000_000),
-            account(CLOSED, "Gone", "customer", 0) | {"closed": True},
-        ]})  # fmt: skip
-        self.rail = self.with_folder(home / "bank" / "to_bank")
-        self.party(PAYEE, "Nord eG", NORD)
-
-    def with_folder(self, outbox):
-        safeguarding = {"name": "proofrail", "iban": OURS, "address": {**TOWN, "country": "DE"}}
-        return replace(
-            self.bare.rail, bank=Folder(outbox, self.home / "bank" / "from_bank"),
-            safeguarding=safeguarding,
-        )  # fmt: skip
-
-    def party(self, address: str, name: str, iban: str) -> None:
-        with self.store.write() as session:
-            session.merge(agreements.Party(
-                address=address, name=name, iban=iban, country="DE",
-                account="0x" + payout_account(iban).hex(), **TOWN,
-            ))  # fmt: skip
-
-    def payout(self, number: int, cents: int = 1_234, payee: str = PAYEE, iban: str = NORD) -> str:
-        identity = sha256(bytes([number])).digest()
-        with self.store.write() as session:
-            session.add(transfers.Payout(
-                payout_id="0x" + identity.hex(), payee=payee, cents=cents, tx_hash="0x",
-                account="0x" + payout_account(iban).hex(), ordered_at=0,
-                end_to_end_id=end_to_end_id(identity),
-            ))  # fmt: skip
-            books.post(session, [
-                ledger.redeemed("0x" + identity.hex(), ledger.withdrawable(payee), cents)
-            ], 0)  # fmt: skip
-        return "0x" + identity.hex()
-
-    def stage(self, payout: str) -> tuple[str, str | None]:
-        with self.store.read() as session:
-            row = transfers.payout(session, payout)
-        return row.stage, row.reason
-
-    def tell(self, **instruction: object) -> None:
-        name = f"{len(list(self.bank.instructions.rglob('*'))):05}.json"
-        write_file(self.bank.instructions / name, json.dumps(instruction).encode())
-        self.bank.step()
-
-    def credit(self, cents: int, reference: str) -> None:
-        self.tell(kind="pay", to="", text="", amount_cents=cents, reference=reference,
-                  **{"from": ADA})  # fmt: skip
-
-    def deliver(self, name: str, body: bytes) -> int:
-        write_file(self.bank.from_bank / name, body)
-        return read_bank(self.rail)
-
-    def balances(self) -> dict[str, int]:
-        with self.store.read() as session:
-            return {account: cents for (account, asset), cents in books.balances(session).items()
-                    if asset == ledger.EUR and cents}  # fmt: skip
-
-    def fundings(self) -> list[tuple[str | None, int, str]]:
-        with self.store.read() as session:
-            return [(f.agreement_id, f.cents, f.stage) for f in transfers.all_fundings(session)]
-
-    def outgoing(self) -> list[transfers.BankFile]:
-        with self.store.read() as session:
-            return list(transfers.files(session, "out"))
-
-    def rejected(self) -> list[str]:
-        with self.store.read() as session:
-            return [row.reason for row in evidence.rejections(session, None, None, 9)]
+from scripts.simulated_bank.bank import write_file
 
 
 @pytest.fixture
@@ -116,52 +24,6 @@ def desk(tmp_path):
     made = Counter(tmp_path)
     yield made
     made.bare.close()
-
-
-def test_order__due_payouts__go_into_one_file_once(desk):
-    ids = [desk.payout(n) for n in (1, 2, 3)]
-    assert [order_payouts(desk.rail) for _ in range(3)] == [1, 0, 0]
-    [file] = desk.outgoing()
-    placed = desk.bank.to_bank / file.name
-    assert placed.read_bytes() == file.body and sha256(file.body).hexdigest() == file.file_hash
-    assert [desk.stage(i) for i in ids] == [("sent", None)] * 3
-    assert file.body.count(b"<EndToEndId>") == 3 or file.body.count(b"EndToEndId>") == 6
-
-
-def test_order__crash_between_store_and_hand_over__sends_the_stored_bytes(desk):
-    """Even with no new payout: what was stored goes out as soon as the channel takes it."""
-    payout = desk.payout(1)
-    blocked = desk.home / "a_file"
-    blocked.write_bytes(b"")
-    with pytest.raises(Retry, match="outbox does not take"):
-        order_payouts(desk.with_folder(blocked / "outbox"))
-    assert desk.stage(payout) == ("sent", None) and not list(desk.bank.to_bank.glob("*.xml"))
-    desk.bare.place.clock += 5_000  # written anew, the file would have another time in it
-    assert order_payouts(desk.rail) == 1
-    [file] = desk.outgoing()
-    assert (desk.bank.to_bank / file.name).read_bytes() == file.body
-    assert hand_over(desk.rail) == 0
-
-
-def test_order__taken_away_by_the_bank__is_not_placed_again(desk):
-    desk.payout(1)
-    order_payouts(desk.rail)
-    desk.bank.step()
-    assert order_payouts(desk.rail) == hand_over(desk.rail) == 0
-    assert not list(desk.bank.to_bank.glob("*.xml"))
-
-
-def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
-    """The tokens are burned: the payout must neither be dropped nor hold up its neighbours."""
-    elsewhere = new_iban(77)
-    waiting, good = desk.payout(1, iban=elsewhere), desk.payout(3)
-    assert order_payouts(desk.rail) == 1
-    assert desk.stage(waiting)[0] == "ordered" and "account_unknown" in desk.stage(waiting)[1]
-    assert desk.stage(good) == ("sent", None)
-    assert desk.outgoing()[0].body.count(good[2:].encode()) == 0  # the bank hears no id of ours
-    desk.party("0x" + "77" * 20, "Ladepunkt Nord eG", elsewhere)
-    assert order_payouts(desk.rail) == 1 and desk.stage(waiting)[0] == "sent"
-    assert elsewhere.encode() in desk.outgoing()[-1].body
 
 
 def test_bank__books_a_payout__once_however_often_it_says_so(desk):
