@@ -65,7 +65,12 @@ def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entr
         sums[posting.asset] += posting.amount_minor
     if any(sums.values()):
         raise Halt(f"entry {kind} for {ref} does not balance: {dict(sums)}. It was not posted.")
-    return Entry(sha256(f"{kind}|{ref}".encode()).hexdigest(), kind, ref, kept)
+    return Entry(entry_id(kind, ref), kind, ref, kept)
+
+
+def entry_id(kind: str, ref: str) -> str:
+    """The id of the one entry of this kind about this reference: SHA-256, hex."""
+    return sha256(f"{kind}|{ref}".encode()).hexdigest()
 
 
 def escrow(agreement: str) -> str:

@@ -1,7 +1,8 @@
-"""From blocks to facts: follows the chain by parent hash, posts the ledger when blocks are final.
+"""From blocks to facts: follows the chain by parent hash and notes what each block would book.
 
-What a block says is a fact at once (a payment is settled); money is booked, and orders go to the
-bank, only N blocks later. A rewind below N blocks is undone by itself; a deeper one halts.
+What a block says is a fact at once (a payment is settled), and its entries are pending; they are
+posted, and orders go to the bank, only N blocks later. A rewind below N blocks voids them and is
+undone by itself; a deeper one halts.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import json
 from orchestrator.core.payment import Effect, Fact
 from orchestrator.edges.chain.client import Log, SeenBlock
 from orchestrator.edges.chain.sender import displaced, settle_up
-from orchestrator.edges.store import Session, add_all, blocks, payments, sends, transfers
+from orchestrator.edges.store import Session, add_all, blocks, payments, pending, sends, transfers
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps import Rail
+from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
 
 _BLOCKS_AT_ONCE = 100
@@ -49,10 +51,11 @@ def _check_linked(last: blocks.Block | None, seen: list[SeenBlock]) -> None:
 
 
 def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
-    now = rail.now()
+    now, claims = rail.now(), read_claims(rail, logs)
     learned = [
-        fact for log in logs if log.name == "Settled" for fact in settled_facts(rail, log)
-    ]
+        fact for log in logs if log.name == "Settled"
+        for fact in settled_facts(rail, log, claims[log.tx_hash, log.index])
+    ]  # fmt: skip
     with rail.store.write() as session:
         add_all(session, [
             blocks.Block(number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp)
@@ -65,6 +68,8 @@ def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
             )
             for log in logs
         ])  # fmt: skip
+        for block, _, entries in by_block(rail, session, seen, logs, claims):
+            pending.note(session, block.hash, block.number, entries)
         payments.learn(session, learned, now)
     _end_sends(rail)
 
@@ -129,12 +134,14 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
                         "up, or another node is to be asked")  # fmt: skip
     with rail.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
+        voided = pending.void_from(session, common + 1)
         sends.unmine(session, common + 1)
         learned = [
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
         payments.learn(session, learned, now)
-    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned))
+    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned),
+                     voided_entries=voided)  # fmt: skip
     rail.registry.forget()
     for sender in rail.senders:
         sender.broadcast()

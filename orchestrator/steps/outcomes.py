@@ -63,9 +63,13 @@ def _unpacked(packed: str) -> list[Outcome]:
     return unpack(bytes.fromhex(packed[2:]))
 
 
-def settled_facts(rail: Rail, log: Log) -> list[payments.Learned]:
-    """The facts that a Settled log tells of our payments; anyone may have sent the settlement."""
-    outcomes = read_outcomes(_claims(rail, log), log.args["outcomes"])
+def settled_facts(rail: Rail, log: Log, claims: Sequence[Claim]) -> list[payments.Learned]:
+    """The facts that a Settled log of these claims tells of our payments; anyone may have sent the
+    settlement."""
+    outcomes = read_outcomes(
+        [{"agreement": claim.agreement, "sequence": claim.sequence} for claim in claims],
+        log.args["outcomes"],
+    )
     done = _settled_elsewhere(rail, outcomes)
     with rail.store.read() as session:
         again = payments.orphanings(session, [o.payment_id for o in outcomes], log.block_hash)
@@ -84,20 +88,27 @@ def settled_facts(rail: Rail, log: Log) -> list[payments.Learned]:
     ]  # fmt: skip
 
 
-def _claims(rail: Rail, log: Log) -> Sequence[dict]:
+def claims_of(rail: Rail, log: Log) -> list[Claim]:
     """The claims that a Settled log speaks of, in its order; [] where none of ours moved."""
     function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
-        return arguments["batch"]["claims"]
+        return _called(arguments)
     with rail.store.read() as session:
         batch = _batch_of(session, log.args)
     if batch is None:
         rail.log.warning("settlement of no batch of ours", tx=log.tx_hash)
         return []  # what it moved is then a break: reconcile compares every Settled log
     return [
-        {"agreement": bytes.fromhex(row.agreement_id[2:]), "sequence": row.sequence}
+        Claim(
+            bytes.fromhex(row.agreement_id[2:]), row.sequence, row.first_counter,
+            row.last_counter, bytes.fromhex(row.evidence_root[2:]), bytes.fromhex(row.facts[2:]),
+        )
         for row, _ in batch
-    ]
+    ]  # fmt: skip
+
+
+def _called(arguments: dict) -> list[Claim]:
+    return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
 
 
 def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> list[bytes]:
@@ -107,7 +118,7 @@ def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> l
     if function != "settle":
         batch = _batch_of(session, args)
         return _leaves(batch, args) if batch else []
-    claims = [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
+    claims = _called(arguments)
     ids = ["0x" + payment_id(claim.agreement, claim.sequence).hex() for claim in claims]
     rows = payments.by_ids(session, ids)
     windows = agreements.by_ids(session, {row.agreement_id for row in rows})

@@ -16,6 +16,12 @@ _LOGS = {
 }  # fmt: skip
 
 
+def log_of(row: blocks.ChainLog) -> Log:
+    """A stored log as the chain's door gives it."""
+    return Log(row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash,
+               row.log_index)  # fmt: skip
+
+
 class StoredLogs:
     """The two questions of `reader.Registry`, answered from the store; it knows nothing newer."""
 
@@ -32,8 +38,4 @@ class StoredLogs:
         """The logs of a range of blocks that tell of devices and agreements, oldest first."""
         with self._store.read() as session:
             rows = blocks.logs_named(session, _LOGS[contract])
-        return [
-            Log(row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash,
-                row.log_index)
-            for row in rows if first <= row.block_number <= last
-        ]  # fmt: skip
+        return [log_of(row) for row in rows if first <= row.block_number <= last]

@@ -1,0 +1,86 @@
+"""What the rules of core/chain_books ask, answered from the store's copies of the chain's logs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from oracles.types import Claim
+from orchestrator.core.chain_books import entries_of_block
+from orchestrator.core.ledger import Entry, entry_id
+from orchestrator.core.outcome import NOBODY
+from orchestrator.edges.chain.client import Log, SeenBlock
+from orchestrator.edges.chain.stored import log_of
+from orchestrator.edges.store import Session, agreements, blocks, books
+from orchestrator.products import deployed
+from orchestrator.steps import Rail
+from orchestrator.steps.outcomes import claims_of
+
+Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log index)
+
+
+def read_claims(rail: Rail, logs: Iterable[Log]) -> Claims:
+    """The claims of every settlement among these logs. It asks the node: never call it within a
+    write. Raises Retry if the node is silent."""
+    return {
+        (log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"
+    }
+
+
+class StoredChain:
+    """core.chain_books.Context within one session; the logs asked about must be stored."""
+
+    def __init__(self, rail: Rail, session: Session, claims: Claims) -> None:
+        addresses = rail.chain.deployment.addresses
+        self.rail = addresses["PaymentRail"]
+        self._session, self._claims = session, claims
+        self._rules = {address.lower(): rules for address, rules in deployed(addresses).values()}
+        ids = {"0x" + claim.agreement.hex() for found in claims.values() for claim in found}
+        self._terms = {
+            row.agreement_id: (row.product_address, row.payee)
+            for row in agreements.by_ids(session, ids).values()
+        }
+        self._around: dict[str, list[Log]] = {}
+
+    def claims(self, log: Log) -> Sequence[Claim]:
+        return self._claims.get((log.tx_hash, log.index), ())
+
+    def payee(self, agreement: str, facts: bytes) -> str | None:
+        if agreement not in self._terms:
+            self._terms[agreement] = self._opened(agreement)
+        product, payee = self._terms[agreement]
+        if payee not in ("", NOBODY):
+            return payee
+        rules = self._rules.get(product.lower())
+        return rules.payee(facts) if rules else None
+
+    def _opened(self, agreement: str) -> tuple[str, str]:
+        """(product, payee) of an agreement that was not opened through this rail."""
+        found = blocks.logs_about(self._session, ("AgreementOpened",), agreement)
+        args = log_of(found[0]).args if found else {"product": "", "payee": ""}
+        return args["product"], args["payee"]
+
+    def around(self, log: Log) -> Sequence[Log]:
+        if log.tx_hash not in self._around:
+            rows = blocks.logs_in_transaction(self._session, log.tx_hash)
+            self._around[log.tx_hash] = [log_of(row) for row in rows]
+        return self._around[log.tx_hash]
+
+    def settled(self, payment: str) -> Entry | None:
+        return books.entry(self._session, entry_id("settled", payment))
+
+
+def by_block(
+    rail: Rail, session: Session, seen: Sequence[blocks.Block | SeenBlock],
+    logs: Iterable[Log], claims: Claims,
+) -> Iterator[tuple[blocks.Block | SeenBlock, list[Log], list[Entry]]]:  # fmt: skip
+    """(block, its logs, the entries that follow from them), block by block.
+
+    The entries of a block are for the caller to keep before it asks for the next one's.
+    """
+    context, of_block = StoredChain(rail, session, claims), defaultdict(list)
+    for log in logs:
+        of_block[log.block_hash].append(log)
+    for block in seen:
+        found = of_block[block.hash]
+        yield block, found, entries_of_block(block.hash, block.timestamp, found, context)
