@@ -8,13 +8,13 @@ from device_adapters.types import Event
 from oracles.attest import claim_hash
 from oracles.citations import resolve
 from oracles.rules import Hole, Runs, derive_claim, late_run, runs
-from oracles.types import Claim
+from oracles.types import Agreement, Claim, Terms
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Effect, Fact, Stage
 from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
 from orchestrator.steps import Rail, event_of
 
-_IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
+IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
@@ -26,7 +26,7 @@ def collect(rail: Rail) -> int:
     """
     now, started = rail.now(), 0
     with rail.store.read() as session:
-        busy = payments.busy_agreements(session, _IN_FLIGHT + STOPPING)
+        busy = payments.busy_agreements(session, IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         if agreement in busy:
@@ -119,6 +119,14 @@ def _overdue(
 
 
 def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
+    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    return runs_behind(session, row, agreement, rail.terms[row.product])
+
+
+def runs_behind(
+    session: Session, row: agreements.Agreement, agreement: Agreement | None, terms: Terms
+) -> Runs:
+    """What can be claimed of the stored events behind an agreement's last claim."""
     stored = evidence.unclaimed(
         session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM
     )  # fmt: skip
@@ -126,13 +134,9 @@ def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
     return runs(
-        rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
-        rail.terms[row.product],
-        row.last_counter,
-        event_of(anchor[1], anchor[0]) if anchor else None,
-        _events(stored),
-        lost,
-    )
+        agreement, terms, row.last_counter, event_of(anchor[1], anchor[0]) if anchor else None,
+        _events(stored), lost,
+    )  # fmt: skip
 
 
 def verify(rail: Rail) -> int:

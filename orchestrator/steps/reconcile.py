@@ -1,9 +1,9 @@
-"""Compares chain, ledger and bank from their own records; run on demand, it changes nothing."""
+"""Compares devices, chain, ledger and bank from their own records; on demand, changing nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from orchestrator.core import ledger
@@ -21,8 +21,10 @@ from orchestrator.core.reconcile import (
     Redemption,
     Rejection,
     Settlement,
+    StatementLine,
     reconcile,
 )
+from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
 from orchestrator.edges.store import (
     Session,
@@ -35,31 +37,38 @@ from orchestrator.edges.store import (
 )
 from orchestrator.edges.store import transfers as store
 from orchestrator.steps.outcomes import settled_amounts
+from orchestrator.steps.record_facts import device_facts
 
 
 def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:
-    """The three sides of one rail at its newest final block. account: the safeguarding IBAN.
+    """All sides of one rail at its newest final block. account: the safeguarding IBAN.
 
     now: Unix seconds, which tells whose challenge window is open; left out: the newest block's.
     """
     newest = blocks.newest(session)
     at = now if now is not None else newest.timestamp if newest else 0
-    return reconcile(_chain(session), _ledger(session, at), _bank(session, account))
+    lines = store.lines(session)
+    return reconcile(
+        _chain(session), _ledger(session, at), _bank(session, account, lines),
+        device_facts(session, at),
+    )
 
 
 def _chain(session: Session) -> Chain:
     final = blocks.newest_final(session)
+    times = blocks.times(session)
     logs = [
-        (log.name, json.loads(log.args))
+        (log.name, json.loads(log.args), times.get(log.block_number, 0))
         for log in blocks.logs_named(session, ("Minted", "Redeemed"))
         if log.block_number <= final
     ]
     mints = [
-        Mint(_raw(args["credit"]), args["amount"]) for name, args in logs if name == "Minted"
+        Mint(_raw(args["credit"]), args["amount"], at)
+        for name, args, at in logs if name == "Minted"
     ]
     redemptions = [
-        Redemption(_raw(args["order"]), args["cents"] * ledger.MICRO_PER_CENT)
-        for name, args in logs if name == "Redeemed"
+        Redemption(_raw(args["order"]), args["cents"] * ledger.MICRO_PER_CENT, at)
+        for name, args, at in logs if name == "Redeemed"
     ]  # fmt: skip
     supply = sum(m.amount_micro for m in mints) - sum(r.amount_micro for r in redemptions)
     amounts = [
@@ -78,15 +87,6 @@ def _paid_back(session: Session, final: int) -> int:
 
 
 def _ledger(session: Session, now: int) -> Ledger:
-    ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
-    payouts = [
-        LedgerPayout(
-            _raw(entry.ref), row.end_to_end_id, -_sum(entry, ledger.IN_TRANSIT),
-            ibans.get(row.payee, ""),
-        )
-        for _, entry in books.entries_of_kind(session, "redeemed")
-        if (row := store.payout(session, entry.ref)) is not None
-    ]  # fmt: skip
     minted = [
         LedgerFunding(_raw(entry.ref), _sum(entry, ledger.FUNDING))
         for _, entry in books.entries_of_kind(session, "minted")
@@ -96,10 +96,36 @@ def _ledger(session: Session, now: int) -> Ledger:
     }
     balances = {account: total for (account, _), total in books.balances(session).items()}
     return Ledger(
-        payouts, minted, references, _settlements(session, "settled"),
+        _payouts(session), minted, references, _settlements(session, "settled"),
         _settlements(session, "credited"), _sum_of(balances, ledger.receivable("")),
         _open_credits(session), _pending(balances), _at_risk(session, now),
+        balances.get(ledger.SAFEGUARDING, 0),
+        frozenset(_raw(entry.ref) for _, entry in books.entries_of_kind(session, "allocated")),
     )  # fmt: skip
+
+
+def _payouts(session: Session) -> list[LedgerPayout]:
+    """What was redeemed on chain, and credits that two officers had sent back."""
+    ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
+    rows = {row.payout_id: row for row in store.all_payouts(session)}
+    entries = [
+        entry for kind in ("redeemed", "sent_back")
+        for _, entry in books.entries_of_kind(session, kind)
+    ]  # fmt: skip
+    return [
+        LedgerPayout(
+            _raw(row.payout_id), row.end_to_end_id, -_sum(entry, ledger.IN_TRANSIT),
+            ibans.get(row.payee, ""), row.batch,
+            date.fromisoformat(row.due_on) if row.due_on else None, _earlier(row),
+        )
+        for entry in entries if (row := rows.get(entry.ref)) is not None
+    ]  # fmt: skip
+
+
+def _earlier(row: store.Payout) -> tuple[str, ...]:
+    """The EndToEndIds of the orders before this one, oldest first."""
+    payout = _raw(row.payout_id)
+    return tuple(end_to_end_id(attempted(payout, n)) for n in range(row.attempt))
 
 
 def _sum_of(balances: Mapping[str, int], start: str) -> int:
@@ -147,17 +173,26 @@ def _settlements(session: Session, kind: str) -> list[Settlement]:
     ]
 
 
-def _bank(session: Session, account: str) -> Bank:
+def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Bank:
+    received = {row.file_hash: row.at for row in store.files(session, "in")}
     balances = [
         Balances(row.account, row.statement, date.fromisoformat(row.day), row.opening_minor,
-                 row.closing_minor)
+                 row.closing_minor, source=_raw(row.file_hash),
+                 received_at=received.get(row.file_hash, 0))
         for row in store.statements(session) if row.day is not None
     ]  # fmt: skip
-    rejections = [
-        Rejection(row.end_to_end_id, row.reason or "")
-        for row in store.all_payouts(session) if row.stage == "rejected"
+    return Bank(account, lines, balances, _rejections(session, lines))
+
+
+def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[Rejection]:
+    """What the bank refused; of orders that were given again, those that no line speaks of were."""
+    booked = {line.end_to_end_id for line in lines}
+    rows = store.all_payouts(session)
+    return [
+        Rejection(row.end_to_end_id, row.reason or "") for row in rows if row.stage == "rejected"
+    ] + [
+        Rejection(name, "") for row in rows for name in _earlier(row) if name not in booked
     ]  # fmt: skip
-    return Bank(account, store.lines(session), balances, rejections)
 
 
 def _sum(entry: ledger.Entry, account: str) -> int:

@@ -45,8 +45,17 @@ def test_distinct__only_one_report_has_the_reference__is_one_line_with_both_ids(
         assert one.ids == (*distinct([first])[0].ids, *distinct([last])[0].ids)
 
 
-def test_distinct__other_reference_same_content__is_two_lines():
-    assert len(distinct([LINE, replace(END, bank_reference="B2")])) == 2
+def test_distinct__other_reference_at_end_of_day__is_one_line_with_both_ids():
+    other = replace(END, bank_reference="B2")
+    (one,) = distinct([LINE, other])
+    assert one.ids == (*distinct([LINE])[0].ids, *distinct([other])[0].ids)
+    both = [replace(END, path="Stmt[1]/Ntry[2]"), other]  # its own reference comes first
+    assert [(b.line.bank_reference, len(b.ids)) for b in distinct([LINE, *both])] == [
+        ("B1", 1), ("B2", 1)]
+
+
+def test_distinct__other_reference_on_two_statements__is_two_lines():
+    assert len(distinct([END, replace(END, bank_reference="B2")])) == 2
 
 
 def test_distinct__notification_sent_twice__is_one_line_when_the_bank_names_it():

@@ -55,6 +55,11 @@ def newest_final(session: Session) -> int:
     return session.exec(select(func.max(Block.number)).where(Block.final)).one() or 0
 
 
+def times(session: Session) -> dict[int, int]:
+    """{number: Unix seconds} of every block seen."""
+    return dict(session.exec(select(Block.number, Block.timestamp)).all())
+
+
 def has_log(session: Session, tx_hash: str, name: str) -> bool:
     return log_of(session, tx_hash, name) is not None
 
