@@ -28,6 +28,8 @@ from orchestrator.commands import (
     ledger,
     output,
     party,
+    payout,
+    rebuild,
     rejected,
     status,
     trace,
@@ -124,10 +126,11 @@ def root(
 
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
-for noun in (evidence, audit, device, party, agreement, api_key, ledger, decision, funding):
+for noun in (evidence, audit, device, party, agreement, api_key, ledger, decision, funding,
+             payout):
     app.add_typer(noun.app)
 app.add_typer(decision.officers)
-for verbs in (rejected, trace, books, status):
+for verbs in (rejected, trace, books, status, rebuild):
     verbs.register(app)
 
 

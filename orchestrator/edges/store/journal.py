@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session, select
 
 from orchestrator.core.chart import Account
+from orchestrator.core.ledger import balances
 from orchestrator.core.reports import Movement
-from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting, PendingEntry
+from orchestrator.edges.store import pending as not_final
+from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
 
 _AT_ONCE = 2_000  # rows that one fetch holds
 
@@ -51,27 +51,9 @@ def _in(row: Account) -> Any:
     return LedgerPosting.account == row.pattern
 
 
-def balances(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
-    """{(account, asset): balance} of all entries dated up to a time; debit positive."""
-    found = (
-        select(LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor))
-        .group_by(LedgerPosting.account, LedgerPosting.asset)
-        .order_by(LedgerPosting.asset, LedgerPosting.account)
-    )
-    if until is not None:
-        found = found.join(LedgerEntry, LedgerEntry.entry_id == LedgerPosting.entry_id)
-        found = found.where(LedgerEntry.at <= until)
-    return {(account, asset): total for account, asset, total in session.exec(found)}
-
-
 def pending(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
     """What the entries of blocks that are not final yet would add to the balances."""
-    rows = session.exec(
-        select(PendingEntry.at, PendingEntry.postings).where(PendingEntry.state == "pending")
-    )
-    sums: dict[tuple[str, str], int] = defaultdict(int)
-    for at, postings in rows:
-        if until is None or at <= until:
-            for account, asset, amount in json.loads(postings):
-                sums[account, asset] += amount
-    return dict(sums)
+    return balances(
+        posting for row, item in not_final.entries(session)
+        if until is None or row.at <= until for posting in item.postings
+    )  # fmt: skip

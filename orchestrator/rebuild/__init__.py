@@ -1,0 +1,117 @@
+"""Recomputes all that the store says of money from raw material, and compares, byte for byte.
+
+Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of
+the devices' records; signed mandates and decisions. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core.references import funding_reference
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.store import Session, Store, agreements, blocks, books, raw
+from orchestrator.office import mandate_of
+from orchestrator.products import deployed, products
+from orchestrator.rebuild import decided, journal
+from orchestrator.rebuild.bank import check_rows
+from orchestrator.rebuild.claims import check_claims
+from orchestrator.rebuild.evidence import read_archive
+from orchestrator.rebuild.findings import Difference, Findings, Progress
+from orchestrator.rebuild.history import check_copies, read_history
+
+__all__ = ["Difference", "Progress", "Rebuilt", "rebuild"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Both sides as canonical lines (entries, then balances), and every difference by name.
+
+    final: the newest final block; up to it all is rebuilt. read: what was read anew, and how much.
+    """
+
+    final: int
+    stored: list[str]
+    rebuilt: list[str]
+    differences: list[Difference]
+    read: dict[str, int]
+
+    @property
+    def same(self) -> bool:
+        return self.stored == self.rebuilt and not self.differences
+
+    @property
+    def hashes(self) -> tuple[str, str]:
+        """SHA-256 of the stored bytes and of the rebuilt ones."""
+        return journal.digest(self.stored), journal.digest(self.rebuilt)
+
+    @property
+    def first(self) -> tuple[int, str, str] | None:
+        """(number from 1, stored line, rebuilt line) where the bytes part; "" where one ends."""
+        longest = max(len(self.stored), len(self.rebuilt))
+        for at in range(longest):
+            sides = [side[at] if at < len(side) else "" for side in (self.stored, self.rebuilt)]
+            if sides[0] != sides[1]:
+                return at + 1, sides[0], sides[1]
+        return None
+
+
+def rebuild(store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
+            ) -> Rebuilt:  # fmt: skip
+    """Raises Retry where the node is silent or has not the blocks (any more). It reads one
+    snapshot of the store, so the rail may go on meanwhile."""
+    findings = Findings(progress)
+    registry = Registry(chain, deployed(chain.deployment.addresses))
+    registry.refresh()
+    with store.read() as session:
+        final = blocks.newest_final(session)
+        history = read_history(chain, session, final, findings)
+        check_copies(session, history, findings)
+        archive = read_archive(session, registry, findings)
+        check_claims(session, history, archive, registry, products(), findings)
+        decided.check(session, chain.deployment.chain_id, findings)
+        known = journal.stored_journal(session)
+        fold = journal.Fold(
+            session, history, chain.deployment.addresses["PaymentRail"],
+            {at.lower(): rules for at, rules in deployed(chain.deployment.addresses).values()},
+            _mandates(session, findings), findings,
+        )  # fmt: skip
+        fold.run(one.entry.source for one in known)
+        check_rows(session, fold.files, findings)
+        stored_balances = books.balances(session)
+    made = list(journal.chained(fold.journal.entries.values()))
+    journal.compare(known, made, findings)
+    balances = journal.balances_of(made)
+    _compare_balances(stored_balances, balances, findings)
+    return Rebuilt(
+        final, [one.text for one in known] + journal.balance_lines(stored_balances),
+        [one.text for one in made] + journal.balance_lines(balances), findings.differences,
+        findings.read,
+    )  # fmt: skip
+
+
+def _mandates(session: Session, findings: Findings) -> dict[str, tuple[str, int]]:
+    """reference -> (agreement, expiry) of every mandate whose content has the id that it is kept
+    under: the payer signed that id."""
+    found = {}
+    for row in raw.rows(session, agreements.Agreement):
+        identity = mandate_of(row).agreement_id()
+        if "0x" + identity.hex() != row.agreement_id:
+            findings.add("agreement", row.agreement_id, "its terms were changed: their id",
+                         row.agreement_id, "0x" + identity.hex())  # fmt: skip
+            continue
+        reference = funding_reference(identity)
+        findings.compare("agreement", row.agreement_id, row, {"reference": reference})
+        found[reference] = (row.agreement_id, row.expiry)
+    findings.count("mandates", len(found))
+    return found
+
+
+def _compare_balances(
+    stored: dict[tuple[str, str], int], rebuilt: dict[tuple[str, str], int], findings: Findings
+) -> None:
+    for account, asset in sorted({*stored, *rebuilt}):
+        sides = [side.get((account, asset), 0) for side in (stored, rebuilt)]
+        if sides[0] != sides[1]:
+            findings.add("balance", account, asset, *sides)

@@ -1,0 +1,164 @@
+"""The bank's files again, from their stored bytes: their lines, and what each of them posts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from device_adapters.types import Rejected
+from orchestrator.core.bank_books import (
+    CreditBooked,
+    Effect,
+    PayoutMoved,
+    entries_for,
+    in_order,
+    line_ids,
+)
+from orchestrator.core.reconcile import StatementLine, distinct
+from orchestrator.core.reconcile.lines import keys
+from orchestrator.edges.bank import camt
+from orchestrator.edges.bank.order_files import read_orders
+from orchestrator.edges.bank.types import Statement, StatusReport
+from orchestrator.edges.store import Session, raw, transfers
+from orchestrator.edges.store.tables import BankLine
+from orchestrator.rebuild.contexts import RawBank, RawCredit
+from orchestrator.rebuild.findings import Findings
+
+
+@dataclass
+class Lines:
+    """Every line read so far, found by the keys that reports of one booking share."""
+
+    _like: dict[str, list[StatementLine]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, lines: Iterable[StatementLine]) -> None:
+        for line in lines:
+            for key in filter(None, keys(line)):
+                self._like[key].append(line)
+
+    def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
+        """The lines that a chain of shared keys connects with these."""
+        found: dict[tuple[bytes, str], StatementLine] = {}
+        known: set[str] = set()
+        wanted = {key for line in new for key in keys(line) if key}
+        while wanted:
+            known |= wanted
+            lines = [line for key in wanted for line in self._like[key]]
+            found |= {(line.source, line.path): line for line in lines}
+            wanted = {key for line in lines for key in keys(line) if key} - known
+        return list(found.values())
+
+
+@dataclass
+class Files:
+    """What the files said: rows that the store must have of them."""
+
+    bank: RawBank
+    findings: Findings
+    lines: Lines = field(default_factory=Lines)
+    by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
+    statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def fold(self, row: transfers.BankFile) -> None:
+        """Posts what a file posts, through the rules of core/bank_books."""
+        if (digest := sha256(row.body).hexdigest()) != row.file_hash:
+            self.findings.add("bank file", row.name, "its bytes were changed: their SHA-256",
+                              row.file_hash, digest)  # fmt: skip
+            return
+        try:
+            if row.direction == "out":
+                self.bank.sent |= {one.end_to_end_id: one for one in read_orders(row.body)}
+                return
+            found = camt.parse(row.body)
+        except Rejected as refusal:
+            self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
+            return
+        if isinstance(found, StatusReport):
+            self._refuse(found)
+        else:
+            self._take(found, row.file_hash)
+        self.findings.count("bank files", 1)
+
+    def _refuse(self, report: StatusReport) -> None:
+        """A status of what the bank has booked, or refused before, says nothing new."""
+        bank, message = self.bank, report.original_message_id
+        asked = {reference for reference, order in bank.sent.items() if order.message == message}
+        asked -= bank.moved | bank.refused
+        bank.refused |= asked & set(report.refused(asked))
+
+    def _take(self, statements: Sequence[Statement], digest: str) -> None:
+        for each in statements:
+            balances = each.balances
+            self.statements.setdefault((each.account, each.id), {
+                "file_hash": digest,
+                "day": balances.day.isoformat() if balances else None,
+                "opening_minor": balances.opening_minor if balances else None,
+                "closing_minor": balances.closing_minor if balances else None,
+            })  # fmt: skip
+        lines = [line for each in statements for line in each.lines]
+        self.by_place |= {(digest, line.path): line for line in lines}
+        self.lines.add(lines)
+        for booked in in_order(distinct(self.lines.like(lines))):
+            posted = entries_for(booked, self.bank)
+            if booked.line.currency == "EUR":
+                for one in line_ids(booked):
+                    self.bank.booked.setdefault(one, booked.line)
+            self.bank.journal.post(posted.entries)
+            for effect in posted.effects:
+                self._apply(effect)
+        self.findings.count("bank lines", len(lines))
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case PayoutMoved():
+                reference = self.bank.payouts[effect.payout_id].end_to_end_id
+                self.bank.moved.add(reference)
+                self.bank.refused.discard(reference)
+            case CreditBooked():
+                self.bank.credit_rows[effect.credit_id] = RawCredit(effect.cents, effect.agreement)
+
+
+def check_rows(session: Session, files: Files, findings: Findings) -> None:
+    """Lines, statements, bookings, credits and payouts as stored, against what was read anew."""
+    bank, seen = files.bank, set()
+    for row in raw.rows(session, BankLine):
+        place = (row.file_hash, row.path)
+        seen.add(place)
+        line = files.by_place.get(place)
+        if line is None:
+            findings.add("bank line", " ".join(place), "is stored, and its file does not hold it")
+        elif transfers.read_line(row.body) != line or row.end_to_end_id != line.end_to_end_id:
+            findings.add("bank line", " ".join(place), "is not what its file says", row.body, line)
+    for place in files.by_place.keys() - seen:
+        findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
+    findings.rows("statement", raw.rows(session, transfers.BankStatement), files.statements,
+                  lambda row: (row.account, row.statement))  # fmt: skip
+    findings.rows("booking", raw.rows(session, transfers.Booking), {
+        one: {"file_hash": line.source.hex(), "path": line.path}
+        for one, line in bank.booked.items()
+    }, lambda row: row.line_id)  # fmt: skip
+    findings.rows("credit", raw.rows(session, transfers.Funding), {
+        credit: {"cents": one.cents, "agreement_id": one.agreement}
+            for credit, one in bank.credit_rows.items()
+    }, lambda row: row.credit_id)  # fmt: skip
+    findings.rows("payout", raw.rows(session, transfers.Payout), {
+        payout.payout_id: {
+            "payee": payout.payee, "account": payout.account, "cents": payout.cents,
+            "tx_hash": payout.tx_hash, "ordered_at": payout.ordered_at,
+            "end_to_end_id": payout.end_to_end_id, "attempt": payout.attempt,
+        }
+        for payout in bank.payouts.values()
+    }, lambda row: row.payout_id)  # fmt: skip
+    _check_orders(bank, findings)
+
+
+def _check_orders(bank: RawBank, findings: Findings) -> None:
+    """What order files told the bank to pay, against what was burned for it on chain."""
+    for reference, order in bank.sent.items():
+        payout = bank.by_reference.get(reference)
+        if payout is not None and not payout.attempt and payout.cents != order.cents:
+            findings.add("order", reference, "the bank was told another amount than was redeemed",
+                         order.cents, payout.cents)  # fmt: skip

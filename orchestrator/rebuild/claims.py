@@ -1,0 +1,154 @@
+"""Every settled claim anew: derived from its evidence, priced again, and held against the chain.
+
+The chain's call data says what was claimed, its logs what was paid; the payments in the store have
+to say the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from device_adapters.types import Event, Rejected
+from oracles.attest import claim_hash
+from oracles.rules import derive_claim
+from oracles.types import Agreement, Agreements, Claim
+from orchestrator.core.identity import payment_id
+from orchestrator.core.payment import Stage
+from orchestrator.edges.store import Session, raw
+from orchestrator.edges.store.payments import Payment
+from orchestrator.products import Product
+from orchestrator.rebuild.evidence import Archive
+from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.history import Applied, History
+
+_NO_LIMIT = (1 << 47) - 1  # cap and escrow were the contract's to judge: here only the price is
+_ON_CHAIN = (Stage.POSTED, Stage.PAID_OUT, Stage.RECONCILED, Stage.REFUNDED)
+
+
+def hexed(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def check_claims(
+    session: Session, history: History, archive: Archive, agreements: Agreements,
+    products: Mapping[str, Product], findings: Findings,
+) -> None:  # fmt: skip
+    """Payments, claims and prices of everything that final settlements applied."""
+    rows = {row.payment_id: row for row in raw.rows(session, Payment)}
+    by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
+    for applied in history.applied():
+        by_agreement[applied.claim.agreement].append(applied)
+    settled = set()
+    for done, (identity, claims) in enumerate(by_agreement.items(), 1):
+        findings.progress("claims", done, len(by_agreement))
+        agreement = agreements.agreement(identity)
+        if agreement is None or agreement.product not in products:
+            continue  # a stranger's product: nothing of it is ours to derive
+        product = products[agreement.product]
+        _check_prices(agreement, product, claims, findings)
+        reach: int | None = None
+        for applied in claims:
+            name = hexed(payment_id(identity, applied.claim.sequence))
+            settled.add(name)
+            if name in rows:  # of others nothing is stored: reconcile names what they moved
+                _check_claim(name, agreement, product, applied.claim, reach, archive, findings)
+                _check_row(rows[name], applied, product, findings)
+            reach = max(reach or 0, applied.claim.last_counter)
+    _check_unsettled(rows.values(), settled, history, findings)
+    findings.count("claims", len(settled))
+
+
+def _check_claim(
+    name: str, agreement: Agreement, product: Product, claim: Claim, reach: int | None,
+    archive: Archive, findings: Findings,
+) -> None:  # fmt: skip
+    """The claim that the stored evidence makes, by the product's rules, against the chain's.
+
+    reach: the highest counter of the claims before it; None where there is none.
+    """
+    run = sorted(archive.of_payment.get(name, []), key=lambda event: event.counter)
+    if not run:
+        findings.add("payment", name, "there is no evidence for a claim that the chain has settled")
+        return
+    late = reach is not None and claim.first_counter <= reach
+    key = (hexed(claim.agreement), reach)
+    anchor = None if late or reach is None else archive.at_counter.get(key)
+    derived = _derived(name, agreement, product, claim.sequence, anchor, run, late, archive,
+                       findings)  # fmt: skip
+    if derived is None:
+        return
+    for part in ("first_counter", "last_counter", "evidence", "facts"):
+        mine, theirs = getattr(derived, part), getattr(claim, part)
+        if mine != theirs:
+            findings.add("payment", name, f"the claim on chain has another {part} than its stored "
+                         "evidence makes", _text(mine), _text(theirs))  # fmt: skip
+
+
+def _text(value: bytes | int) -> str:
+    return hexed(value) if isinstance(value, bytes) else str(value)
+
+
+def _derived(
+    name: str, agreement: Agreement, product: Product, sequence: int, anchor: Event | None,
+    run: Sequence[Event], late: bool, archive: Archive, findings: Findings,
+) -> Claim | None:  # fmt: skip
+    try:
+        cited = archive.cited_by(list(run))
+        return derive_claim(agreement, product, sequence, anchor, run, cited, late)
+    except (Rejected, KeyError, IndexError) as error:
+        findings.add("payment", name, f"no claim follows from its stored evidence: {error}")
+        return None
+
+
+def _check_prices(
+    agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Findings
+) -> None:
+    """The amounts of an agreement's claims, one after the other, where the product can price them
+    here (`open`, `price`, `advance`: the contract's own rules, word for word)."""
+    if not hasattr(product, "price"):
+        return
+    state, reach = product.open(agreement.terms), agreement.first_counter
+    for applied in claims:
+        claim, late = applied.claim, applied.claim.first_counter <= reach
+        amount, refusal = product.price(state, agreement.terms, claim.facts, _NO_LIMIT, late)
+        if refusal or amount != applied.outcome.amount_micro:
+            name = hexed(payment_id(claim.agreement, claim.sequence))
+            findings.add("payment", name, "priced again, the claim comes to another amount than "
+                         "the chain paid", applied.outcome.amount_micro,
+                         product.REFUSALS.get(refusal, amount))  # fmt: skip
+            return
+        state = product.advance(state, agreement.terms, claim.facts, late)
+        reach = max(reach, claim.last_counter)
+    findings.count("prices", len(claims))
+
+
+def _check_row(row: Payment, applied: Applied, product: Product, findings: Findings) -> None:
+    claim, outcome = applied.claim, applied.outcome
+    wanted: dict[str, Any] = {
+        "agreement_id": hexed(claim.agreement),
+        "sequence": claim.sequence,
+        "first_counter": claim.first_counter,
+        "last_counter": claim.last_counter,
+        "evidence_root": hexed(claim.evidence),
+        "facts": hexed(claim.facts),
+        "claim_hash": hexed(claim_hash(claim)),
+        "amount_micro": outcome.amount_micro,
+        "settlement_tx": applied.log.tx_hash,
+    }
+    if payee := product.payee(claim.facts):
+        wanted["payee"] = payee
+    findings.compare("payment", row.payment_id, row, wanted)
+
+
+def _check_unsettled(
+    rows: Sequence[Payment], settled: set[str], history: History, findings: Findings
+) -> None:
+    """Payments that are told to be booked, and are in no final settlement."""
+    elsewhere = {tx for (tx, _), claims in history.claims.items() if not claims}
+    for row in rows:
+        booked = row.stage in _ON_CHAIN and row.settlement_tx not in elsewhere
+        if booked and row.payment_id not in settled:
+            findings.add("payment", row.payment_id, f"it is {row.stage}, and no final settlement "
+                         "holds it", row.settlement_tx)  # fmt: skip

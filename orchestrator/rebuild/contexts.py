@@ -1,0 +1,160 @@
+"""What the posting rules ask, answered from raw material alone: dictionaries, no store.
+
+The rules are core/chain_books and core/bank_books; the live rail answers the same questions from
+its store. That both come to the same entries is what a rebuild is for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from oracles.types import Claim
+from orchestrator.core import ledger
+from orchestrator.core.bank_books import OpenCredit, OpenPayout, open_payout
+from orchestrator.core.ledger import Entry, entry_id
+from orchestrator.core.reconcile import StatementLine
+from orchestrator.core.references import attempted, end_to_end_id
+from orchestrator.edges.bank.order_files import Ordered
+from orchestrator.edges.chain.client import Log
+from orchestrator.products import Product
+from orchestrator.rebuild.history import History, place
+
+_NOBODY = "0x" + "00" * 20
+_WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
+
+
+@dataclass
+class Journal:
+    """The entries so far: each once, in order, and found by id or by what they are about."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    reclaimed: set[str] = field(default_factory=set)  # accounts whose escrow was given back
+    _about: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+
+    def post(self, items: Iterable[Entry]) -> None:
+        for item in items:
+            if item.entry_id not in self.entries:
+                self.entries[item.entry_id] = item
+                self._about[item.ref.split("/")[0]].append(item)
+                if item.kind == "reclaimed":
+                    self.reclaimed |= {posting.account for posting in item.postings}
+
+    def under(self, ref: str) -> list[Entry]:
+        """Entries whose reference is this id, or begins with it and a slash."""
+        return self._about.get(ref, [])
+
+
+class RawChain:
+    """core.chain_books.Context over the node's history. products: by address, lower case."""
+
+    def __init__(
+        self, rail: str, history: History, products: Mapping[str, Product], journal: Journal
+    ) -> None:
+        self.rail, self._history, self._journal = rail, history, journal
+        self._products = products
+        self._opened = {log.args["agreement"]: log.args for log in history.named("AgreementOpened")}
+        self._around: dict[str, list[Log]] = defaultdict(list)
+        for logs in history.logs.values():
+            for log in logs:
+                self._around[log.tx_hash].append(log)
+
+    def claims(self, log: Log) -> Sequence[Claim]:
+        return self._history.claims[place(log)]
+
+    def payee(self, agreement: str, facts: bytes) -> str | None:
+        opened = self._opened.get(agreement)
+        if opened is None:
+            return None
+        if opened["payee"] != _NOBODY:
+            return opened["payee"]
+        product = self._products.get(opened["product"].lower())
+        return product.payee(facts) if product else None
+
+    def around(self, log: Log) -> Sequence[Log]:
+        return self._around[log.tx_hash]
+
+    def settled(self, payment: str) -> Entry | None:
+        return self._journal.entries.get(entry_id("settled", payment))
+
+
+@dataclass
+class RawPayout:
+    """A payout as the chain ordered it, and as decisions have ordered it again since."""
+
+    payout_id: str
+    payee: str
+    account: str
+    cents: int
+    tx_hash: str
+    ordered_at: int
+    attempt: int = 0
+    end_to_end_id: str = ""
+
+
+@dataclass
+class RawCredit:
+    """Money that came in, and the agreement that it is for; None: nobody knows yet."""
+
+    cents: int
+    agreement: str | None
+
+
+@dataclass
+class RawBank:
+    """core.bank_books.Context. mandates: reference -> (agreement, expiry in Unix seconds).
+
+    payouts: by id, by_reference: by the EndToEndId last ordered under. sent: what order files say.
+    moved, refused: EndToEndIds of which the bank booked something, or that it refused before.
+    booked: line id -> the line that was acted on under it. credit_rows: money in, by credit id.
+    """
+
+    journal: Journal
+    mandates: Mapping[str, tuple[str, int]]
+    payouts: dict[str, RawPayout] = field(default_factory=dict)
+    by_reference: dict[str, RawPayout] = field(default_factory=dict)
+    sent: dict[str, Ordered] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    booked: dict[str, StatementLine] = field(default_factory=dict)
+    credit_rows: dict[str, RawCredit] = field(default_factory=dict)
+
+    def order(self, payout: RawPayout) -> None:
+        """A payout is to go out under the references of its attempt; earlier ones are void."""
+        self.by_reference.pop(payout.end_to_end_id, None)
+        identity = attempted(bytes.fromhex(payout.payout_id[2:]), payout.attempt)
+        payout.end_to_end_id = end_to_end_id(identity)
+        self.payouts[payout.payout_id] = self.by_reference[payout.end_to_end_id] = payout
+
+    def is_booked(self, ids: Sequence[str]) -> bool:
+        return any(one in self.booked for one in ids)
+
+    def payout(self, end_to_end_id: str) -> OpenPayout | None:
+        found = self.by_reference.get(end_to_end_id)
+        return self.opened(found) if found else None
+
+    def batch(self, batch: str) -> list[OpenPayout]:
+        found = [
+            payout for reference, payout in self.by_reference.items()
+            if reference in self.sent and self.sent[reference].batch == batch
+            and reference not in self.refused
+        ]  # fmt: skip
+        return [self.opened(row) for row in sorted(found, key=lambda row: row.payout_id)]
+
+    def agreement(self, reference: str, at: int) -> str | None:
+        agreement, expiry = self.mandates.get(reference, ("", 0))
+        is_over = ledger.escrow(agreement) in self.journal.reclaimed
+        return None if expiry <= at or is_over else agreement
+
+    def credits(self, cents: int) -> Iterator[OpenCredit]:
+        for credit in sorted(c for c, row in self.credit_rows.items() if row.cents == cents):
+            entries = self.journal.under(credit)
+            totals = ledger.balances(p for entry in entries for p in entry.postings)
+            waits = next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
+            line = self.booked.get(credit)
+            if waits and line:
+                yield OpenCredit(credit, waits, line.reference, line.counterparty_iban)
+
+    def opened(self, row: RawPayout) -> OpenPayout:
+        return open_payout(row.payout_id, row.account, self.journal.under(row.payout_id))

@@ -1,0 +1,101 @@
+"""Every stored record anew: its hash, what it decodes to, who signed it, and the row made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from device_adapters.keys import genuine
+from device_adapters.registry import protocols
+from device_adapters.types import DeviceKey, Event, Rejected
+from oracles.citations import resolve
+from oracles.rules import content_id
+from oracles.types import KeyRing
+from orchestrator.edges.store import Session, links, raw
+from orchestrator.edges.store.evidence import STREAM
+from orchestrator.edges.store.evidence import Event as EventRow
+from orchestrator.edges.store.evidence import Evidence as EvidenceRow
+from orchestrator.rebuild.findings import Findings
+
+_REPORT_EVERY = 200
+
+
+@dataclass
+class Archive:
+    """The events as their own bytes tell them. by_id: 0x-hex event id -> event; of_payment: what
+    the store says is claimed by a payment; cites: citing event -> cited events, by citation."""
+
+    by_id: dict[str, Event] = field(default_factory=dict)
+    of_payment: dict[str, list[Event]] = field(default_factory=dict)
+    at_counter: dict[tuple[str, int], Event] = field(default_factory=dict)
+    cites: dict[str, list[str]] = field(default_factory=dict)
+
+    def cited_by(self, run: list[Event]) -> dict[str, Event]:
+        """id -> event for what a run cites, by the store's choice among several bearers."""
+        ids = [one for event in run for one in self.cites.get("0x" + event.event_id.hex(), ())]
+        return resolve(run, [self.by_id[one] for one in ids if one in self.by_id])
+
+
+def read_archive(session: Session, keys: KeyRing, findings: Findings) -> Archive:
+    """All evidence and events. A record whose bytes are not what they are named by is left out of
+    the archive, so that no claim can be derived from it."""
+    decoded = _decode_all(session, findings)
+    archive, total = Archive(), raw.count(session, EventRow)
+    for done, row in enumerate(raw.rows(session, EventRow, EventRow.counter), 1):
+        if not done % _REPORT_EVERY or done == total:
+            findings.progress("events", done, total)
+        event = decoded.get(row.evidence_hash)
+        if event is None:
+            findings.add("event", row.event_id, f"there is no evidence {row.evidence_hash} for it")
+            continue
+        _check(row, event, keys, findings)
+        archive.by_id["0x" + event.event_id.hex()] = event
+        if row.role == STREAM:
+            archive.at_counter[row.agreement_id, event.counter] = event
+        if row.payment_id is not None:
+            archive.of_payment.setdefault(row.payment_id, []).append(event)
+    for row in raw.rows(session, links.Citation, links.Citation.event_id, links.Citation.position):
+        archive.cites.setdefault(row.event_id, []).append(row.cited_event_id)
+    findings.count("events", len(archive.by_id))
+    return archive
+
+
+def _decode_all(session: Session, findings: Findings) -> Mapping[str, Event]:
+    found: dict[str, Event] = {}
+    total, known = raw.count(session, EvidenceRow), protocols()
+    for done, row in enumerate(raw.rows(session, EvidenceRow), 1):
+        if not done % _REPORT_EVERY or done == total:
+            findings.progress("evidence", done, total)
+        digest = sha256(row.body).hexdigest()
+        if digest != row.evidence_hash:
+            findings.add("evidence", row.evidence_hash, "its bytes were changed: their SHA-256",
+                         row.evidence_hash, digest)  # fmt: skip
+            continue
+        try:
+            found[digest] = known[row.protocol].decode(row.body)
+        except (Rejected, KeyError) as error:
+            findings.add("evidence", digest, f"it cannot be read as {row.protocol}: {error}")
+    findings.count("evidence", total)
+    return found
+
+
+def _check(row: EventRow, event: Event, keys: KeyRing, findings: Findings) -> None:
+    """The stored row against the record; and the signature, where the key of its time is known
+    (of a key revoked back in time nothing can be said here: `proofrail device risk` does)."""
+    name = f"{event.device}, counter {event.counter} ({row.event_id})"
+    findings.compare("event", name, row, _columns(event))
+    key = keys.key_at(event.device_id, event.observed_at_ms // 1000)
+    if isinstance(key, DeviceKey) and not genuine(event.signed, key):
+        findings.add("event", name, "its record was not signed by the device's key of its time")
+
+
+def _columns(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": "0x" + event.event_id.hex(),
+        "device_id": "0x" + event.device_id.hex(),
+        "counter": event.counter,
+        "observed_at_ms": event.observed_at_ms,
+        "content_hash": content_id(event).hex(),
+    }

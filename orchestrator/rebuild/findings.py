@@ -1,0 +1,72 @@
+"""What a rebuild finds: differences between what is stored and what the raw material says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Progress = Callable[[str, int, int], None]  # (what is read, how far, of how many)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where the store is not what the raw material says.
+
+    place: which kind of record ("evidence", "payment", "bank line", "ledger entry"...). name: its
+    id. what: the field, or what is the matter. stored, rebuilt: both sides, as text.
+    """
+
+    place: str
+    name: str
+    what: str
+    stored: str = ""
+    rebuilt: str = ""
+
+    def __str__(self) -> str:
+        sides = f": stored {self.stored}, rebuilt {self.rebuilt}" if self.rebuilt else ""
+        return f"{self.place} {self.name}: {self.what}{sides}"
+
+
+@dataclass
+class Findings:
+    """Collects differences, and says how far one is."""
+
+    progress: Progress = lambda what, done, of: None
+    differences: list[Difference] = field(default_factory=list)
+    read: dict[str, int] = field(default_factory=dict)  # what was read anew, and how much of it
+
+    def add(self, place: str, name: object, what: str, stored: object = "", rebuilt: object = "",
+            ) -> None:  # fmt: skip
+        self.differences.append(Difference(place, str(name), what, str(stored), str(rebuilt)))
+
+    def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
+        """Every column of a stored row that is not what was recomputed for it."""
+        for column, value in wanted.items():
+            found = getattr(row, column)
+            if found != value:
+                self.add(place, name, column, found, value)
+
+    def rows(
+        self, place: str, stored: Iterable[Any], wanted: Mapping[Any, Mapping[str, Any]],
+        key: Callable[[Any], Any],
+    ) -> None:  # fmt: skip
+        """A whole table: each row against what its key should hold, none too many or too few."""
+        seen = set()
+        for row in stored:
+            name = key(row)
+            seen.add(name)
+            if name in wanted:
+                self.compare(place, _named(name), row, wanted[name])
+            else:
+                self.add(place, _named(name), "is stored, and nothing raw says it")
+        for name in wanted:
+            if name not in seen:
+                self.add(place, _named(name), "is not stored, though the raw material says it")
+
+    def count(self, what: str, number: int) -> None:
+        self.read[what] = self.read.get(what, 0) + number
+
+
+def _named(name: Any) -> str:
+    return " ".join(map(str, name)) if isinstance(name, tuple) else str(name)

@@ -1,0 +1,147 @@
+"""The chain's own history up to the newest final block, read anew from the node.
+
+Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data.
+The store's copies are then held against it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from oracles.merkle import root
+from oracles.types import Claim
+from orchestrator.core.outcome import Outcome, leaves_of, unpack
+from orchestrator.edges.chain.client import Chain, Log, SeenBlock
+from orchestrator.edges.store import Session, batches, blocks, raw
+from orchestrator.errors import Retry
+from orchestrator.rebuild.findings import Findings
+
+_BLOCKS_AT_ONCE = 100
+Place = tuple[str, int]  # of a log: transaction hash, index in its block
+_CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
+
+
+def place(log: Log) -> Place:
+    return log.tx_hash, log.index
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A claim that a final settlement has applied, with what the contract made of it."""
+
+    claim: Claim
+    outcome: Outcome
+    log: Log
+
+
+@dataclass
+class History:
+    """blocks: oldest first. logs: by block hash, in the order of the block. claims: what the call
+    data of each settlement says; of one through another contract, what its Merkle root proves."""
+
+    blocks: list[SeenBlock] = field(default_factory=list)
+    logs: dict[str, list[Log]] = field(default_factory=dict)
+    claims: dict[Place, list[Claim]] = field(default_factory=dict)
+
+    def named(self, *names: str) -> list[Log]:
+        """All logs with these names, in chain order."""
+        return [log for b in self.blocks for log in self.logs[b.hash] if log.name in names]
+
+    def applied(self) -> list[Applied]:
+        """Every claim that a settlement did not refuse, in chain order."""
+        return [
+            Applied(claim, outcome, log)
+            for log in self.named("Settled")
+            for claim, outcome in zip(
+                self.claims[place(log)], unpack(bytes.fromhex(log.args["outcomes"][2:])),
+                strict=False,
+            )
+            if not outcome.refusal
+        ]  # fmt: skip
+
+
+def read_history(chain: Chain, session: Session, final: int, findings: Findings) -> History:
+    """Everything from the deployment's block to the newest final one. Raises Retry where the node
+    is silent, or has not these blocks (any more)."""
+    found, first = History(), chain.deployment.block_number
+    for start in range(first, final + 1, _BLOCKS_AT_ONCE):
+        numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
+        seen = chain.blocks(numbers)
+        found.blocks += seen
+        by_block: dict[str, list[Log]] = defaultdict(list)
+        for log in chain.logs_of([block.hash for block in seen]):
+            by_block[log.block_hash].append(log)
+        found.logs |= {block.hash: by_block[block.hash] for block in seen}
+        findings.progress("blocks", numbers[-1] - first + 1, final - first + 1)
+    settled = found.named("Settled")
+    for done, log in enumerate(settled, 1):
+        found.claims[place(log)] = _claims(chain, session, log)
+        findings.progress("settlements", done, len(settled))
+    findings.count("blocks", len(found.blocks))
+    findings.count("logs", sum(map(len, found.logs.values())))
+    return found
+
+
+def _claims(chain: Chain, session: Session, log: Log) -> list[Claim]:
+    function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
+    if function == "settle":
+        return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
+    return _proven(session, log)
+
+
+def _proven(session: Session, log: Log) -> list[Claim]:
+    """The claims of a settlement through another contract, whose call data proves nothing: those
+    of the stored batch that hashes to the root in its log; none where no batch does."""
+    outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
+    wanted = bytes.fromhex(log.args["root"][2:])
+    for batch in batches.of_size(session, log.args["product"], len(outcomes)):
+        claims = [
+            Claim(_raw(p.agreement_id), p.sequence, p.first_counter, p.last_counter,
+                  _raw(p.evidence_root), _raw(p.facts))
+            for p, _ in batch
+        ]  # fmt: skip
+        parties = {_raw(a.agreement_id): (p.payee or a.payee, a.window_s) for p, a in batch}
+        if root(leaves_of(claims, outcomes, parties, log.args["settledAt"])) == wanted:
+            return claims
+    return []
+
+
+def _raw(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def check_copies(session: Session, history: History, findings: Findings) -> None:
+    """The store's blocks and logs against the node's, up to the newest final block."""
+    final = history.blocks[-1].number if history.blocks else 0
+    stored = [row for row in raw.rows(session, blocks.Block) if row.number <= final]
+    if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):
+        raise Retry("the node's blocks are not those that were final here: it is another chain, or "
+                    "was rewound below a final block. Ask another node")  # fmt: skip
+    findings.rows("block", stored, {
+        b.number: {"hash": b.hash, "parent": b.parent, "timestamp": b.timestamp}
+        for b in history.blocks
+    }, lambda row: row.number)  # fmt: skip
+    findings.rows("chain log", _logs(session, final), _wanted(history.logs),
+                  lambda row: (row.block_hash, row.log_index))  # fmt: skip
+
+
+def _same_chain(stored: Sequence[blocks.Block], seen: Sequence[SeenBlock]) -> bool:
+    """Whether any block is the same: if none is, the node follows another chain."""
+    return any(row.hash == block.hash for row, block in zip(stored, seen, strict=True))
+
+
+def _logs(session: Session, final: int) -> list[blocks.ChainLog]:
+    return [row for row in raw.rows(session, blocks.ChainLog) if row.block_number <= final]
+
+
+def _wanted(logs: Mapping[str, Sequence[Log]]) -> dict[tuple[str, int], dict[str, object]]:
+    return {
+        (block, log.index): {
+            "block_number": log.block_number, "tx_hash": log.tx_hash, "name": log.name,
+            "args": json.dumps(log.args),
+        }
+        for block, found in logs.items() for log in found
+    }  # fmt: skip

@@ -1,0 +1,183 @@
+"""The journal anew: every source in its turn through the posting rules, then hash-chained again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from orchestrator.core import ledger
+from orchestrator.core.chain_books import entries_of_block
+from orchestrator.core.ledger import GENESIS, Entry, chain_hash
+from orchestrator.edges.chain.client import SeenBlock
+from orchestrator.edges.store import Session, books, decisions, raw, transfers
+from orchestrator.products import Product
+from orchestrator.rebuild import decided
+from orchestrator.rebuild.bank import Files
+from orchestrator.rebuild.contexts import Journal, RawBank, RawChain, RawPayout
+from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.history import History
+from orchestrator.rebuild.sources import in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An entry with its place and hash in a journal."""
+
+    number: int
+    entry: Entry
+    hash: str
+
+    @property
+    def text(self) -> str:
+        """One line of canonical JSON: the bytes that are compared."""
+        entry = self.entry
+        return json.dumps({
+            "at": entry.at, "entry_id": entry.entry_id, "hash": self.hash, "kind": entry.kind,
+            "number": self.number, "ref": entry.ref, "source": entry.source,
+            "postings": [[p.account, p.asset, p.amount_minor] for p in entry.postings],
+        }, sort_keys=True, separators=(",", ":"))  # fmt: skip
+
+
+def stored_journal(session: Session) -> list[Numbered]:
+    return [Numbered(row.number, item, row.hash) for row, item in books.entries(session)]
+
+
+def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
+    """Entries in their order, numbered from 1 and hash-chained from GENESIS."""
+    previous = GENESIS
+    for number, item in enumerate(entries, 1):
+        previous = chain_hash(previous, item)
+        yield Numbered(number, item, previous)
+
+
+def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
+    """One line of canonical JSON per account, by asset and account."""
+    return [
+        json.dumps({"account": account, "amount_minor": amount, "asset": asset},
+                   sort_keys=True, separators=(",", ":"))
+        for (account, asset), amount in sorted(balances.items(), key=lambda i: i[0][::-1])
+    ]  # fmt: skip
+
+
+def digest(lines: Iterable[str]) -> str:
+    """SHA-256 of the lines, each ended by a line feed."""
+    return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+class Fold:
+    """Folds sources, one after the other, into `journal`; `files` knows what the bank said."""
+
+    def __init__(
+        self, session: Session, history: History, rail: str, products: Mapping[str, Product],
+        mandates: Mapping[str, tuple[str, int]], findings: Findings,
+    ) -> None:  # fmt: skip
+        self.journal = Journal()
+        self.files = Files(RawBank(self.journal, mandates), findings)
+        self._chain = RawChain(rail, history, products, self.journal)
+        self._session, self._history, self._findings = session, history, findings
+        self._blocks = {f"block:{block.hash}": block for block in history.blocks}
+        self._files = {
+            f"file:{row.file_hash}": row.at for row in raw.rows(session, transfers.BankFile)
+        }
+        self._decisions = {
+            f"decision:{row.decision_id}": row
+            for row in raw.rows(session, decisions.Decision, decisions.Decision.executed_at)
+            if row.executed_at is not None
+        }
+
+    def run(self, journal: Iterable[str]) -> None:
+        """journal: the sources of the stored entries, in their order."""
+        taken = list(journal)
+        order = in_order(taken, list(self._blocks), self._office(set(taken)))
+        for done, source in enumerate(order, 1):
+            if source in self._blocks:
+                self._block(self._blocks[source])
+            elif source in self._files:
+                self._file(source)
+            elif source in self._decisions:
+                decided.fold(self._decisions[source], self.files.bank)
+            else:
+                self._findings.add("source", source, "entries name it, and there is no such block, "
+                                   "file or executed decision")  # fmt: skip
+            self._findings.progress("sources", done, len(order))
+
+    def _office(self, told: set[str]) -> list[str]:
+        """Files in the order in which they were stored; a decision without an entry (an order that
+        goes out again) right before the first file that was stored after it."""
+        silent = [(row.executed_at, name) for name, row in self._decisions.items()
+                  if name not in told]  # fmt: skip
+        found: list[str] = []
+        for source, at in self._files.items():
+            while silent and silent[0][0] <= at:
+                found.append(silent.pop(0)[1])
+            found.append(source)
+        return found + [name for _, name in silent]
+
+    def _block(self, block: SeenBlock) -> None:
+        logs = self._history.logs[block.hash]
+        self.journal.post(entries_of_block(block.hash, block.timestamp, logs, self._chain))
+        for log in logs:
+            if log.name == "Redeemed":
+                args = log.args
+                self.files.bank.order(RawPayout(
+                    args["order"], args["beneficiary"], args["account"], args["cents"],
+                    log.tx_hash, block.timestamp,
+                ))  # fmt: skip
+
+    def _file(self, source: str) -> None:
+        row = transfers.file(self._session, source.removeprefix("file:"))
+        if row is not None:
+            self.files.fold(row)
+            self._session.expunge(row)
+
+
+def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings) -> None:
+    """Names every entry that is missing, too many, or another one than its source makes."""
+    mine = {one.entry.entry_id: one for one in rebuilt}
+    theirs = {one.entry.entry_id: one for one in stored}
+    before = len(findings.differences)
+    for one in stored:
+        twin = mine.get(one.entry.entry_id)
+        if twin is None:
+            findings.add("ledger entry", one.number, f"{one.entry.kind} {one.entry.ref} is in the "
+                         "journal, and no source makes it", one.entry.source)  # fmt: skip
+        else:
+            _compare_entry(one, twin, findings)
+    for one in rebuilt:
+        if one.entry.entry_id not in theirs:
+            findings.add("ledger entry", one.entry.source, "the journal has no entry "
+                         f"{one.entry.kind} {one.entry.ref}, and its source makes one")  # fmt: skip
+    if len(findings.differences) == before:
+        _compare_chain(stored, rebuilt, findings)
+
+
+def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Findings) -> None:
+    name = f"{stored.number} ({stored.entry.kind} {stored.entry.ref})"
+    for part in ("kind", "ref", "at", "source"):
+        theirs, mine = getattr(stored.entry, part), getattr(rebuilt.entry, part)
+        if theirs != mine:
+            findings.add("ledger entry", name, part, theirs, mine)
+    if stored.entry.postings != rebuilt.entry.postings:
+        findings.add("ledger entry", name, "postings", _told(stored.entry), _told(rebuilt.entry))
+
+
+def _told(entry: Entry) -> str:
+    return ", ".join(f"{p.account} {p.amount_minor} {p.asset}" for p in entry.postings)
+
+
+def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings) -> None:
+    """The same entries: then only their order, numbers and hashes can differ; the first says it."""
+    for theirs, mine in zip(stored, rebuilt, strict=True):
+        if theirs.text == mine.text:
+            continue
+        part = "hash" if theirs.entry == mine.entry and theirs.number == mine.number else "order"
+        what = {"hash": (theirs.hash, mine.hash),
+                "order": (theirs.entry.entry_id, mine.entry.entry_id)}[part]  # fmt: skip
+        findings.add("ledger entry", theirs.number, part, *what)
+        return
+
+
+def balances_of(journal: Iterable[Numbered]) -> dict[tuple[str, str], int]:
+    return ledger.balances(p for one in journal for p in one.entry.postings)
