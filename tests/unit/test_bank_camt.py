@@ -171,7 +171,7 @@ def test_pain002__refused__counts_whole_messages_and_leaves_out_repetitions():
 
 S, N = statement(), notice()
 BAD = [
-    (b"", "empty", ""), (b" \n", "empty", ""), (b"\xff\xfe<", "not_utf8", "byte 0"),
+    (b"", "empty", ""), (b" \n", "empty", ""), (b"\xff\xfe<", "not_utf8", "byte 2"), (b"<a>\xff</a>", "not_utf8", "byte 3"),
     ("not xml", "not_xml", ""), (S[:-5], "not_xml", ""), ("<a>" * 300, "not_xml", ""),
     ("<!DOCTYPE d SYSTEM 'http://x/d'>" + S[38:], "dtd_forbidden", ""),
     ('<!DOCTYPE d [<!ENTITY e "x">]><d>&e;</d>', "dtd_forbidden", ""),
@@ -219,17 +219,17 @@ def test_camt__account_or_statement_not_expected__is_refused():
 
 
 def test_camt__too_large_or_too_many_lines__is_refused(monkeypatch):
-    monkeypatch.setattr("orchestrator.edges.bank.entries.MAX_LINES", 2)
+    monkeypatch.setattr("orchestrator.edges.bank.statements.MAX_LINES", 2)
     assert refusal(S).reason == BankReason.TOO_MANY_LINES
-    monkeypatch.setattr("orchestrator.edges.bank.xml.MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("orchestrator.edges.bank.reading.MAX_FILE_BYTES", 100)
     assert refusal(S).reason == BankReason.TOO_LARGE
 
 
 def test_camt__doctype_in_another_encoding__does_not_slip_through():
     hidden = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE d [<!ENTITY e "x">]><d>&e;</d>'
-    assert refusal(hidden.encode("utf-16")).reason == BankReason.NOT_UTF8
+    assert refusal(hidden.encode("utf-16")).reason == BankReason.DTD_FORBIDDEN
     utf7 = b'<?xml version="1.0" encoding="UTF-7"?>+ADwAIQ-DOCTYPE d [+ADw-!ENTITY e "x"+AD4-]>'
-    assert refusal(utf7).reason == BankReason.NOT_XML
+    assert refusal(utf7).reason == BankReason.ENCODING_UNKNOWN
 
 
 def read_or_refuse(data: bytes) -> None:

@@ -1,49 +1,48 @@
-"""Read what the bank sends: camt.053, camt.054 and pain.002 in any version, or a named refusal.
+"""What the rail takes from the bank: statements and status reports, or a named refusal.
 
-Rules: ISO 20022 bank-to-customer cash management; a statement closes at its opening balance plus
-its booked lines, and a batch entry is the sum of its details, to the minor unit.
+The strict side of `reading`: a file of which anything could not be read, or does not add up, is
+refused whole, and so is one that our books cannot use. Nothing is guessed where money depends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from datetime import date
 from hashlib import sha256
 
 from device_adapters.types import Rejected
-from orchestrator.core.references import normalise
-from orchestrator.edges.bank.entries import Context, read_entries, signed
+from orchestrator.core.references import is_reference
+from orchestrator.edges.bank.facts import Line, Reading, Report
+from orchestrator.edges.bank.reading import read
+from orchestrator.edges.bank.sums import CLOSED
 from orchestrator.edges.bank.types import (
     Balances,
     BankReason,
     Statement,
     StatementLine,
-    Status,
     StatusReport,
 )
-from orchestrator.edges.bank.xml import Node, read
 
-_REPORTS = {"BkToCstmrStmt": ("camt.053", "Stmt"),
-            "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn")}
-_OPENING, _CLOSING = ("OPBD", "PRCD"), ("CLBD",)
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}")
+_TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 
 
 def parse(data: bytes, *, accounts: Collection[str] | None = None,
           seen: Collection[tuple[str, str]] = ()) -> list[Statement] | StatusReport:
-    """Statements of a camt.053 or camt.054, or the report of a pain.002.
+    """Statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
     accounts: IBANs we hold (None: any). seen: (account, statement id) of statements already taken
     from other files. Raises Rejected with a BankReason; the caller keeps the bytes.
     """
-    message = read(data)
+    reading = read(data)
     try:
-        if message.name == "CstmrPmtStsRpt":
-            return _status_report(message, sha256(data).digest())
-        if message.name in _REPORTS:
-            return _statements(message, sha256(data).digest(), accounts, seen)
+        _refuse_problems(reading)
+        if reading.statuses:
+            return reading.statuses[0]
+        return _statements(reading, sha256(data).digest(), accounts, set(seen))
     except Rejected as refusal:
         raise Rejected(refusal.reason, refusal.detail, data) from None
-    raise Rejected(BankReason.UNKNOWN_MESSAGE, f"message {message.name!r:.60}", data)
 
 
 def line_at(data: bytes, path: str) -> StatementLine | None:
@@ -53,88 +52,101 @@ def line_at(data: bytes, path: str) -> StatementLine | None:
     return next((line for line in lines if line.path == path), None)
 
 
-def _statements(message: Node, source: bytes, accounts: Collection[str] | None,
-                seen: Collection[tuple[str, str]]) -> list[Statement]:
-    kind, element = _REPORTS[message.name]
-    created = message.day("GrpHdr/CreDtTm")
-    statements: list[Statement] = []
-    known = set(seen)
-    for node in message.children(element):
-        statement = _statement(node, kind, source, created)
-        if accounts is not None and statement.account not in accounts:
-            raise Rejected(BankReason.ACCOUNT_UNKNOWN, f"{node.path}: {statement.account:.40}")
-        if (statement.account, statement.id) in known:
-            raise Rejected(BankReason.DUPLICATE_STATEMENT, f"{node.path}: {statement.id:.40}")
-        known.add((statement.account, statement.id))
-        statements.append(statement)
-    if not statements:
-        raise Rejected(BankReason.MISSING_ELEMENT, element)
-    return statements
+def _refuse_problems(reading: Reading) -> None:
+    if reading.problems:
+        first = reading.problems[0]
+        raise Rejected(first.reason, first.sentence())
+    if len(reading.statuses) > 1 or (reading.statuses and reading.reports):
+        raise Rejected(BankReason.UNKNOWN_MESSAGE, "a pain.002 comes in a file of its own")
 
 
-def _statement(node: Node, kind: str, source: bytes, created: date | None) -> Statement:
-    account = normalise(node.text("Acct/Id/IBAN", "Acct/Id/Othr/Id"))
-    if not account:
-        raise Rejected(BankReason.MISSING_ELEMENT, f"{node.path}/Acct/Id/IBAN")
-    name = node.need_text("Id")
-    balances = _balances(node, account, name) if kind == "camt.053" else None
-    currency = node.text("Acct/Ccy") or (balances.currency if balances else "")
-    if not currency:  # optional in a notification: its entries then say it, and must agree
-        entry = node.find("Ntry/Amt")
-        currency = entry.attribute("Ccy") if entry else "EUR"
-    context = Context(account, currency, source, kind, created)
-    lines, pending = read_entries(node, context)
-    if balances:
-        _check_sums(node, balances, currency, sum(line.amount_minor for line in lines))
-    return Statement(name, account, currency, balances, tuple(lines), tuple(pending))
+def _statements(reading: Reading, source: bytes, accounts: Collection[str] | None,
+                known: set[tuple[str, str]]) -> list[Statement]:
+    found: list[Statement] = []
+    for pages in _paged(reading.reports):
+        statement = _statement(pages, source, accounts)
+        key = (statement.account, statement.id)
+        if key in known:
+            raise Rejected(BankReason.DUPLICATE_STATEMENT, f"{pages[0].path}: {statement.id:.60}")
+        known.add(key)
+        found.append(statement)
+    return found
 
 
-def _balances(node: Node, account: str, statement: str) -> Balances:
-    found = {}
-    for balance in node.children("Bal"):
-        code = balance.text("Tp/CdOrPrtry/Cd")
-        currency = balance.need("Amt").attribute("Ccy")
-        day = balance.day("Dt/Dt", "Dt/DtTm")
-        found[code] = (signed(balance, currency), currency, day, balance.path)
-    opening = next((found[code] for code in _OPENING if code in found), None)
-    closing = next((found[code] for code in _CLOSING if code in found), None)
+def _paged(reports: Iterable[Report]) -> list[list[Report]]:
+    """Pages of one statement that follow each other in a file are one statement."""
+    found: list[list[Report]] = []
+    for report in reports:
+        last = found[-1][-1] if found else None
+        follows = (last and report.page and last.page and report.page == last.page + 1
+                   and (last.account, last.id) == (report.account, report.id))
+        if follows:
+            found[-1].append(report)
+        else:
+            found.append([report])
+    return found
+
+
+def _statement(pages: list[Report], source: bytes, accounts: Collection[str] | None) -> Statement:
+    first = pages[0]
+    if first.family not in _TAKEN:
+        raise Rejected(BankReason.UNKNOWN_MESSAGE, f"{first.kind} is read, and not booked")
+    account = _held(first.account, accounts)
+    if accounts is not None and account not in accounts:
+        raise Rejected(BankReason.ACCOUNT_UNKNOWN, f"{first.path}: {first.account:.40}")
+    # the first of several pages in a file of its own keeps the statement's id
+    name = first.id if (first.page or 1) == 1 else f"{first.id}/{first.page}"
+    balances = _balances(pages, account, name) if first.family in CLOSED else None
+    day = balances.day if balances else first.created
+    lines = [(line.is_booked, _line(line, account, first, source, day))
+             for page in pages for line in page.lines]
+    return Statement(name, account, first.currency or "EUR", balances,
+                     tuple(line for booked, line in lines if booked),
+                     tuple(line for booked, line in lines if not booked))
+
+
+def _held(account: str, accounts: Collection[str] | None) -> str:
+    """The IBAN of ours that an MT940 may name by German bank code and account number."""
+    bank, slash, number = account.partition("/")
+    if not slash or not accounts:
+        return account
+    return next((iban for iban in accounts if iban.startswith("DE")
+                 and iban[4:] == bank + number.zfill(10)), account)
+
+
+def _balances(pages: list[Report], account: str, statement: str) -> Balances:
+    opening, closing = pages[0].opening(), pages[-1].closing()
     if opening is None or closing is None:
-        missing = "OPBD" if opening is None else "CLBD"
-        raise Rejected(BankReason.MISSING_ELEMENT, f"{node.path}/Bal[{missing}]")
-    if opening[1] != closing[1]:
-        raise Rejected(BankReason.CURRENCY_MISMATCH, closing[3])
-    if closing[2] is None:
-        raise Rejected(BankReason.MISSING_ELEMENT, f"{closing[3]}/Dt")
-    return Balances(account, statement, closing[2], opening[0], closing[0], opening[1])
+        missing, page = ("OPBD", pages[0]) if opening is None else ("CLBD", pages[-1])
+        raise Rejected(BankReason.MISSING_ELEMENT, f"{page.path}/Bal[{missing}]")
+    if closing.date is None:
+        raise Rejected(BankReason.MISSING_ELEMENT, f"{closing.path}/Dt")
+    return Balances(account, statement, closing.date, opening.amount_minor, closing.amount_minor,
+                    opening.currency)
 
 
-def _check_sums(node: Node, balances: Balances, currency: str, lines_minor: int) -> None:
-    if balances.currency != currency:
-        raise Rejected(BankReason.CURRENCY_MISMATCH, f"{node.path}: balances and account differ")
-    if balances.opening_minor + lines_minor != balances.closing_minor:
-        raise Rejected(BankReason.SUM_MISMATCH,
-                       f"{node.path}: {balances.opening_minor} + {lines_minor}"
-                       f" is not {balances.closing_minor}")
+def _line(line: Line, account: str, report: Report, source: bytes,
+          otherwise: date | None) -> StatementLine:
+    """otherwise: the day of a line that has none of its own."""
+    booking = line.booking_date or line.value_date or otherwise
+    if booking is None:
+        raise Rejected(BankReason.MISSING_ELEMENT, f"{line.path}/BookgDt")
+    named, reference = line.references, line.references.reference
+    return StatementLine(
+        account=account, booking_date=booking, value_date=line.value_date or booking,
+        amount_minor=line.amount_minor, currency=line.currency, source=source, path=line.path,
+        kind=report.family, end_to_end_id=named.end_to_end_id,
+        reference=reference if is_reference(reference) else "",
+        # an entry's reference names one line only where the entry has one
+        bank_reference="" if line.shares_reference else named.bank_reference,
+        batch=named.batch, counterparty_name=line.counterparty.name,
+        counterparty_iban=account if _IBAN.match(account := line.counterparty.account) else "",
+        reason=line.return_reason,
+        is_reversal=line.is_reversal, text=line.text or _remark(line),
+        charges_minor=line.charges_minor if line.charges_included else 0, uetr=named.uetr,
+        code=line.code.iso, proprietary_code=line.code.proprietary)
 
 
-def _status_report(message: Node, source: bytes) -> StatusReport:
-    group = message.need("OrgnlGrpInfAndSts")
-    batches, statuses = [], []
-    for batch in message.children("OrgnlPmtInfAndSts"):
-        code = batch.text("PmtInfSts")
-        reason = _reason(batch)
-        if code:
-            batches.append(Status(batch.need_text("OrgnlPmtInfId"), code, reason, batch.path))
-        for order in batch.children("TxInfAndSts"):
-            statuses.append(Status(order.need_text("OrgnlEndToEndId"), order.need_text("TxSts"),
-                                   _reason(order), order.path))
-    report = StatusReport(
-        message.need_text("GrpHdr/MsgId"), group.need_text("OrgnlMsgId"), group.text("GrpSts"),
-        _reason(group), tuple(statuses), source, tuple(batches))
-    if not (report.code or batches or statuses):
-        raise Rejected(BankReason.MISSING_ELEMENT, "OrgnlGrpInfAndSts/GrpSts")
-    return report
-
-
-def _reason(node: Node) -> str:
-    return node.text("StsRsnInf/Rsn/Cd", "StsRsnInf/Rsn/Prtry")
+def _remark(line: Line) -> str:
+    """The bank's remark stands for the payer's words only where an entry has no detail."""
+    return "" if "TxDtls" in line.path else line.info

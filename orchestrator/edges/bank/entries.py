@@ -1,128 +1,150 @@
-"""Read the entries of one statement into lines: one per detail, or one per entry without any."""
+"""Read the entries of one report into lines: one per detail, or one per entry without any."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
-from device_adapters.types import Rejected
-from orchestrator.core.references import find_reference, is_reference, normalise
-from orchestrator.edges.bank.money import to_minor
-from orchestrator.edges.bank.types import BankReason, StatementLine
+from orchestrator.edges.bank import details
+from orchestrator.edges.bank.facts import Code, Line, References
+from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
-MAX_LINES = 100_000
 _SIGNS = {"CRDT": 1, "DBIT": -1}
+_AMOUNTS = ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/CntrValAmt/Amt")
+_INSTRUCTED = "AmtDtls/InstdAmt/Amt"
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What all entries of a statement share. created: the file's day, for undated entries."""
+class _Part:
+    """One detail of an entry. amount: with its sign, None where it says none in the entry's
+    currency; charges: what the bank took for it; included: whether the amount has them in it."""
 
-    account: str
-    currency: str
-    source: bytes
-    kind: Any
-    created: date | None
-
-
-def read_entries(statement: Node, context: Context
-                 ) -> tuple[list[StatementLine], list[StatementLine]]:
-    """The booked lines and the pending ones, in the file's order."""
-    booked: list[StatementLine] = []
-    pending: list[StatementLine] = []
-    for entry in statement.children("Ntry"):
-        status = entry.text("Sts/Cd", "Sts")  # a bare code up to version 7
-        if not status:
-            raise Rejected(BankReason.MISSING_ELEMENT, f"{entry.path}/Sts")
-        (booked if status == "BOOK" else pending).extend(_entry(entry, context))
-        if len(booked) + len(pending) > MAX_LINES:
-            raise Rejected(BankReason.TOO_MANY_LINES, entry.path)
-    return booked, pending
+    node: Node
+    amount: int | None
+    charges: int
+    included: bool
 
 
-def signed(node: Node, currency: str, otherwise: int = 0, amount: str = "Amt") -> int:
-    """The amount of an entry, balance or detail: credits positive, debits negative.
+def signed(node: Node) -> tuple[int, str] | None:
+    """Minor units and currency of an entry or balance, credits positive; None, and named, if it
+    cannot be told."""
+    money, indicator = node.money(), node.text("CdtDbtInd")
+    if indicator not in _SIGNS:
+        reason = BankReason.VALUE_MALFORMED if indicator else BankReason.MISSING_ELEMENT
+        node.say(reason, f"{indicator!r:.20}" if indicator else "", "CdtDbtInd")
+        return None
+    return (_SIGNS[indicator] * money[0], money[1]) if money else None
 
-    otherwise: the sign where the element has none of its own; 0 means it must have one.
+
+def read_entry(entry: Node, account: str, currency: str) -> Iterator[Line]:
+    """The lines of one entry of an account; none where its amount cannot be told (it is named)."""
+    money = signed(entry)
+    if money is None:
+        return
+    total, own = money
+    if currency and own != currency:
+        entry.say(BankReason.CURRENCY_MISMATCH, f"{own}, not {currency:.20}", "Amt")
+    groups = list(entry.children("NtryDtls"))
+    nodes = [detail for group in groups for detail in group.children("TxDtls")]
+    shared = _shared(entry, own) | {"account": account, "batch": _batch(groups)}
+    parts = [_part(node, own, total, len(nodes)) for node in nodes]
+    taken, included = details.charges(entry, own)
+    if not parts or any(part.amount is None for part in parts):
+        if len(nodes) > 1:
+            entry.note(BankReason.NOT_SPLIT, f"{len(nodes)} details do not say their amounts")
+        count = _count(groups) or len(nodes) or None
+        yield _line(entry, entry, total, (taken, included), count, **shared)
+        return
+    amounts, apart, netted = _split(entry, parts, total, taken)
+    alone = len(parts) == 1
+    for part, amount in zip(parts, amounts, strict=True):
+        cost = (part.charges + taken, included or part.included or netted) if alone \
+            else (part.charges, part.included or netted)  # fmt: skip
+        yield _line(part.node, entry, amount, cost, _count(groups) if alone else 1,
+                    shares=not alone, **shared)
+    if apart:
+        yield _charge_line(entry, -apart, shared)
+
+
+def _shared(entry: Node, currency: str) -> dict[str, Any]:
+    status = entry.text("Sts/Cd", "Sts/Prtry", "Sts")  # a bare code up to version 7
+    if not status:
+        entry.say(BankReason.MISSING_ELEMENT, below="Sts")
+    return {
+        "currency": currency, "status": status, "is_reversal": entry.truth("RvslInd"),
+        "booking_date": entry.day("BookgDt/Dt", "BookgDt/DtTm"),
+        "value_date": entry.day("ValDt/Dt", "ValDt/DtTm"),
+    }  # fmt: skip
+
+
+def _batch(groups: list[Node]) -> str:
+    return next((found for group in groups if (found := group.text("Btch/PmtInfId"))), "")
+
+
+def _count(groups: list[Node]) -> int | None:
+    """How many orders the bank says that it booked together."""
+    return next((found for group in groups
+                 if (found := group.number("Btch/NbOfTxs")) is not None), None)
+
+
+def _part(node: Node, currency: str, total: int, count: int) -> _Part:
+    sign = _SIGNS.get(node.text("CdtDbtInd"), 1 if total >= 0 else -1)
+    places = _AMOUNTS if count == 1 else (*_AMOUNTS, _INSTRUCTED)
+    place = next((each for each in places if node.attribute(each, "Ccy") == currency), "")
+    money = node.money(place) if place else None
+    if not place and node.has("Amt") and not node.attribute("Amt", "Ccy"):
+        node.money()  # names the missing currency
+    amount = sign * money[0] if money else total if count == 1 else None
+    taken, included = details.charges(node, currency)
+    if not included and node.attribute(_INSTRUCTED, "Ccy") == currency and taken and money:
+        gross = node.money(_INSTRUCTED)
+        included = gross is not None and sign * gross[0] - taken == amount
+    return _Part(node, amount, taken, included)
+
+
+def _split(entry: Node, parts: list[_Part], total: int, taken: int
+           ) -> tuple[list[int], int, bool]:
+    """(amount of each part as booked; charges that the entry adds; whether parts were gross).
+
+    A bank says the details net or before its charges; the entry's amount decides which.
     """
-    found = node.need(amount)
-    if found.attribute("Ccy") != currency:
-        raise Rejected(BankReason.CURRENCY_MISMATCH,
-                       f"{found.path}: {found.attribute('Ccy')!r:.20}, not {currency:.20}")
-    indicator = node.text("CdtDbtInd")
-    if not indicator and not otherwise:
-        raise Rejected(BankReason.MISSING_ELEMENT, f"{node.path}/CdtDbtInd")
-    if indicator and indicator not in _SIGNS:
-        raise Rejected(BankReason.VALUE_MALFORMED, f"{node.path}/CdtDbtInd: {indicator!r:.20}")
-    return _SIGNS.get(indicator, otherwise) * to_minor(found.value(), currency, found.path)
+    told = [part.amount or 0 for part in parts]
+    net = [amount - part.charges for amount, part in zip(told, parts, strict=True)]
+    if sum(told) == total:
+        return told, 0, False
+    if sum(net) == total:
+        return net, 0, True
+    if taken and total in (sum(told) - taken, sum(net) - taken):
+        netted = sum(told) - taken != total
+        return ([total], 0, True) if len(parts) == 1 else (net if netted else told, taken, netted)
+    entry.say(BankReason.SUM_MISMATCH, f"details make {sum(told)}, the entry says {total}")
+    return ([total] if len(parts) == 1 else told), 0, False
 
 
-def _entry(entry: Node, context: Context) -> list[StatementLine]:
-    total = signed(entry, context.currency)
-    booking = entry.day("BookgDt/Dt", "BookgDt/DtTm")
-    value = entry.day("ValDt/Dt", "ValDt/DtTm")
-    booking = booking or value or context.created
-    if booking is None:
-        raise Rejected(BankReason.MISSING_ELEMENT, f"{entry.path}/BookgDt")
-    shared = dict(
-        account=context.account, booking_date=booking, value_date=value or booking,
-        currency=context.currency, source=context.source, kind=context.kind,
-        batch=entry.text("NtryDtls/Btch/PmtInfId"), is_reversal=_is_true(entry, "RvslInd"))
-    reference = entry.text("AcctSvcrRef")
-    details = [detail for group in entry.children("NtryDtls")
-               for detail in group.children("TxDtls")]
-    amounts = [_amount(detail, context.currency, total, len(details)) for detail in details]
-    if not details or None in amounts:  # the bank booked a sum and keeps its parts to itself
-        return [StatementLine(**shared, amount_minor=total, path=entry.path,
-                              bank_reference=reference, text=entry.text("AddtlNtryInf"))]
-    if sum(amounts) != total:
-        raise Rejected(BankReason.SUM_MISMATCH,
-                       f"{entry.path}: details make {sum(amounts)}, the entry says {total}")
-    # An entry's reference names one line only where the entry has one.
-    fallback = reference if len(details) == 1 else ""
-    return [StatementLine(**{**shared, **_detail(detail, amount, shared, fallback)})
-            for detail, amount in zip(details, amounts, strict=True)]
+def _line(node: Node, entry: Node, amount: int, cost: tuple[int, bool], count: int | None, *,
+          account: str, batch: str, shares: bool = False, **shared: Any) -> Line:
+    reason = details.return_reason(node)
+    is_return = bool(reason) or shared["is_reversal"]
+    named = details.references(node, entry, batch)
+    return Line(
+        amount_minor=amount, **shared, path=node.path, line=node.line, return_reason=reason,
+        references=named,
+        counterparty=details.counterparty(node, account, amount > 0, is_return),
+        code=details.code(node, entry), text=details.remittance(node),
+        info=node.text("AddtlTxInf") or entry.text("AddtlNtryInf"),
+        charges_minor=max(0, cost[0]), charges_included=cost[0] > 0 and cost[1],
+        exchange=details.exchange(node, shared["currency"])
+        or details.exchange(entry, shared["currency"]),
+        batch_count=count, shares_reference=shares and not node.text("Refs/AcctSvcrRef"))
 
 
-def _amount(detail: Node, currency: str, total: int, count: int) -> int | None:
-    """A detail's own amount; None where several share the entry's and do not say how."""
-    sign = 1 if total >= 0 else -1
-    if detail.find("Amt"):
-        return signed(detail, currency, sign)
-    inner = detail.find("AmtDtls/TxAmt/Amt")
-    if inner and inner.attribute("Ccy") == currency:
-        return signed(detail, currency, sign, "AmtDtls/TxAmt/Amt")
-    return total if count == 1 else None
-
-
-def _detail(detail: Node, amount: int, shared: dict, fallback: str) -> dict[str, Any]:
-    side, account = ("Dbtr", "DbtrAcct") if amount > 0 else ("Cdtr", "CdtrAcct")
-    end_to_end_id = detail.text("Refs/EndToEndId")
-    text = " ".join(node.value() for remittance in detail.children("RmtInf")
-                    for node in remittance.children("Ustrd"))
-    return dict(
-        amount_minor=amount, path=detail.path,
-        end_to_end_id="" if end_to_end_id == "NOTPROVIDED" else end_to_end_id,
-        bank_reference=detail.text("Refs/AcctSvcrRef") or fallback,
-        batch=detail.text("Refs/PmtInfId") or shared["batch"],
-        reference=_reference(detail, text), text=text,
-        counterparty_name=detail.text(f"RltdPties/{side}/Pty/Nm", f"RltdPties/{side}/Nm"),
-        counterparty_iban=normalise(detail.text(f"RltdPties/{account}/Id/IBAN")),
-        reason=detail.text("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry"))
-
-
-def _reference(detail: Node, text: str) -> str:
-    """The structured creditor reference, else one of ours in the free text or the EndToEndId."""
-    structured = detail.text("RmtInf/Strd/CdtrRefInf/Ref")
-    if structured and is_reference(structured):
-        return normalise(structured)
-    return find_reference(text) or find_reference(detail.text("Refs/EndToEndId"))
-
-
-def _is_true(node: Node, name: str) -> bool:
-    text = node.text(name)
-    if text not in ("", "true", "false", "1", "0"):
-        raise Rejected(BankReason.VALUE_MALFORMED, f"{node.path}/{name}: {text!r:.20}")
-    return text in ("true", "1")
+def _charge_line(entry: Node, amount: int, shared: dict[str, Any]) -> Line:
+    """The charges that an entry of several details adds to their sum: a line of their own."""
+    facts = {key: value for key, value in shared.items() if key not in ("account", "batch")}
+    return Line(amount_minor=amount, **facts, path=f"{entry.path}/Chrgs", line=entry.line,
+                references=References(batch=shared["batch"], bank_reference="",
+                                      entry_reference=entry.text("NtryRef")),
+                code=Code("PMNT", "MDOP", "CHRG"), info=entry.text("AddtlNtryInf"),
+                charges_minor=max(0, -amount), charges_included=amount < 0)

@@ -1,4 +1,4 @@
-"""Amounts between ISO 20022 text and integer minor units, exactly, never through a float."""
+"""Amounts between bank text and integer minor units, exactly, never through a float."""
 
 from __future__ import annotations
 
@@ -7,20 +7,37 @@ import re
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.types import BankReason
 
-EXPONENTS = {"EUR": 2, "USD": 2, "GBP": 2, "CHF": 2, "SEK": 2, "NOK": 2, "DKK": 2, "PLN": 2,
-             "CZK": 2, "HUF": 2, "RON": 2, "ISK": 0, "JPY": 0}  # ISO 4217
-_AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,5}))?")
+# ISO 4217: how many digits the minor unit of each currency has
+_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN"
+       " BZD CAD CDF CHE CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD"
+       " FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW"
+       " KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN"
+       " NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD"
+       " SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU"
+       " UZS VED VES WST XCD XCG YER ZAR ZMW ZWG ZWL",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}  # fmt: skip
+EXPONENTS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
+# xs:decimal of a positive amount: "12", "12.5", "12.", ".5" are all written by banks
+_AMOUNT = re.compile(r"\+?([0-9]{1,15}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
 
 
-def to_minor(text: str, currency: str, where: str) -> int:
-    """Minor units of an unsigned amount; digits beyond the currency's must be zeros."""
+def to_minor(text: str, currency: str, where: str = "") -> int:
+    """Minor units of an unsigned amount; digits beyond the currency's must be zeros.
+
+    where: said in front of the detail. Rejected: currency_unknown, amount_malformed.
+    """
+    place = f"{where}: " if where else ""
     if currency not in EXPONENTS:
-        raise Rejected(BankReason.CURRENCY_UNKNOWN, f"{where}: {currency!r:.20}")
+        raise Rejected(BankReason.CURRENCY_UNKNOWN, f"{place}{currency!r:.20}")
     exponent, match = EXPONENTS[currency], _AMOUNT.fullmatch(text)
-    fraction = (match[2] or "") if match else ""
+    whole, _, fraction = (match[1] if match else "").partition(".")
     if match is None or fraction[exponent:].strip("0"):
-        raise Rejected(BankReason.AMOUNT_MALFORMED, f"{where}: {text!r:.40}")
-    return int(match[1] + fraction[:exponent].ljust(exponent, "0"))
+        raise Rejected(BankReason.AMOUNT_MALFORMED, f"{place}{text!r:.40}")
+    return int(whole + fraction[:exponent].ljust(exponent, "0") or "0")
 
 
 def from_minor(amount_minor: int, currency: str = "EUR") -> str:

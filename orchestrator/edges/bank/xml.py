@@ -1,6 +1,7 @@
 """Read XML from outside safely: no DTD, no entities, no network, bounded size, places by path.
 
-Elements are found by local name, so every version of a message reads alike.
+Elements are found by local name, so every version of a message reads alike. What cannot be read
+is named in the reading that all nodes of a file share; nothing here stops at the first mistake.
 """
 
 from __future__ import annotations
@@ -8,116 +9,197 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
+from itertools import pairwise
 
 from lxml import etree
 
 from device_adapters.types import Rejected
+from orchestrator.edges.bank.facts import Problem, Reading
+from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.types import BankReason
 
-MAX_FILE_BYTES = 32 * 1024 * 1024
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9:.,]{5,25})?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
-_COUNTED = {"Stmt", "Ntfctn", "Ntry", "TxDtls", "TxInfAndSts", "OrgnlPmtInfAndSts"}
+# Counted in a path even where there is one, so that a place keeps its name.
+_COUNTED = {"Stmt", "Rpt", "Ntfctn", "Ntry", "TxDtls", "TxInfAndSts", "OrgnlPmtInfAndSts"}
+# Not looked into from above: each is a node of its own, or there may be thousands.
+_OWN = _COUNTED | {"NtryDtls", "Bal", "Chrgs", "Rcrd", "TxsSummry"}
+_CONTAINERS = {"Document", "Stmt", "Rpt", "Ntfctn"}
 
 
 class Node:
     """An element and its path, such as Stmt[1]/Ntry[3]/NtryDtls/TxDtls[2]."""
 
-    __slots__ = ("_element", "_names", "path")
+    __slots__ = ("_below", "_element", "path", "reading")
 
-    def __init__(self, element: etree._Element, path: str) -> None:
-        self._element, self.path = element, path
-        self._names: dict[str, list[etree._Element]] = {}
-        for child in element.iterchildren(etree.Element):
-            self._names.setdefault(_local(child), []).append(child)
+    def __init__(self, element: etree._Element, path: str, reading: Reading) -> None:
+        self._element, self.path, self.reading = element, path, reading
+        self._below: dict[str, list[etree._Element]] = {}
+        _gather(element, "", self._below)
 
     @property
     def name(self) -> str:
-        return _local(self._element)
+        return local(self._element.tag)
+
+    @property
+    def namespace(self) -> str:
+        return self._element.tag[1:].partition("}")[0] if self._element.tag[0] == "{" else ""
+
+    @property
+    def line(self) -> int | None:
+        return self._element.sourceline
+
+    def say(self, reason: BankReason, detail: str = "", below: str = "") -> None:
+        """Names what is wrong with this element, or with one that should stand below it."""
+        self.reading.problems.append(self._problem(reason, detail, below))
+
+    def note(self, reason: BankReason, detail: str = "", below: str = "") -> None:
+        """As `say`, of what is odd and cost nothing."""
+        self.reading.notes.append(self._problem(reason, detail, below))
+
+    def _problem(self, reason: BankReason, detail: str, below: str) -> Problem:
+        found = self._below.get(below, (self._element,))[0]
+        return Problem(found.sourceline, self._at(below), reason, detail)
 
     def children(self, name: str) -> Iterator[Node]:
         """Each child of that name; counted in its path where there may be several."""
-        elements = self._names.get(name, [])
+        elements = self._below.get(name, ())
         counted = name in _COUNTED or len(elements) > 1
         for number, element in enumerate(elements, 1):
-            yield Node(element, self._below(f"{name}[{number}]" if counted else name))
+            yield Node(element, self._at(f"{name}[{number}]" if counted else name), self.reading)
 
-    def find(self, path: str) -> Node | None:
-        """The first element at a path of local names below this one."""
-        node: Node | None = self
-        for name in path.split("/"):
-            node = next(node.children(name), None) if node else None
-        return node
-
-    def need(self, path: str) -> Node:
-        """As `find`; raises Rejected(missing_element) naming the path."""
-        node = self.find(path)
-        if node is None:
-            raise Rejected(BankReason.MISSING_ELEMENT, self._below(path))
-        return node
+    def has(self, path: str) -> bool:
+        return path in self._below
 
     def text(self, *paths: str) -> str:
         """The text at the first of these paths that has any; "" where none has."""
-        return next((found for path in paths
-                     if (node := self.find(path)) and (found := node.value())), "")
+        for path in paths:
+            for element in self._below.get(path, ()):
+                if found := _value(element):
+                    return found
+        return ""
 
-    def need_text(self, path: str) -> str:
-        """As `text`; raises Rejected(missing_element) where the element is absent or empty."""
-        value = self.text(path)
+    def texts(self, path: str) -> list[str]:
+        """The texts of all elements at a path, in the file's order."""
+        return [found for each in self._below.get(path, ()) if (found := _value(each))]
+
+    def need_text(self, *paths: str) -> str:
+        """As `text`; names the first path as missing where there is none."""
+        value = self.text(*paths)
         if not value:
-            raise Rejected(BankReason.MISSING_ELEMENT, self._below(path))
+            self.say(BankReason.MISSING_ELEMENT, below=paths[0])
         return value
 
     def value(self) -> str:
-        return " ".join((self._element.text or "").split())
+        return _value(self._element)
 
-    def attribute(self, name: str) -> str:
-        value = self._element.get(name)
-        if value is None:
-            raise Rejected(BankReason.MISSING_ELEMENT, f"{self.path}/@{name}")
-        return value
+    def attribute(self, path: str, name: str) -> str:
+        """An attribute of the first element at a path; "" where it has none."""
+        return next((each.get(name) or "" for each in self._below.get(path, ())), "")
+
+    def money(self, path: str = "Amt") -> tuple[int, str] | None:
+        """Unsigned minor units and currency of an amount; None, and named, if it has none."""
+        if path not in self._below:
+            self.say(BankReason.MISSING_ELEMENT, below=path)
+            return None
+        currency = self.attribute(path, "Ccy")
+        if not currency:
+            self.say(BankReason.MISSING_ELEMENT, below=f"{path}/@Ccy")
+            return None
+        try:
+            return to_minor(self.text(path), currency), currency
+        except Rejected as refusal:
+            self.say(BankReason(refusal.reason), refusal.detail, path)
+            return None
 
     def day(self, *paths: str) -> date | None:
-        """The date (of a date or a date and time) at the first of these paths; None if absent."""
-        text = self.text(*paths)
+        """The date (of a date or a date and time, as told) at the first of these paths."""
+        path = next((each for each in paths if self.text(each)), "")
+        text = self.text(path) if path else ""
         match = _DAY.fullmatch(text)
-        if text and not match:
-            raise Rejected(BankReason.DATE_MALFORMED, f"{self.path}: {text!r:.40}")
         try:
+            if text and not match:
+                raise ValueError
             return date.fromisoformat(match[1]) if match else None
         except ValueError:
-            raise Rejected(BankReason.DATE_MALFORMED, f"{self.path}: {text!r:.40}") from None
+            self.say(BankReason.DATE_MALFORMED, f"{text!r:.40}", path)
+            return None
 
-    def _below(self, path: str) -> str:
-        return f"{self.path}/{path}" if self.path else path
+    def truth(self, path: str) -> bool:
+        """An xs:boolean; false where it is absent or, named, neither."""
+        text = self.text(path)
+        if text not in ("", "true", "false", "1", "0"):
+            self.say(BankReason.VALUE_MALFORMED, f"{text!r:.20}", path)
+        return text in ("true", "1")
+
+    def number(self, path: str) -> int | None:
+        text = self.text(path)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    def _at(self, path: str) -> str:
+        return f"{self.path}/{path}" if self.path and path else self.path or path
 
 
-def read(data: bytes) -> Node:
-    """The message element: the one child of Document. Raises Rejected with a BankReason."""
-    if not data.strip():
-        raise Rejected(BankReason.EMPTY, "no bytes", data)
-    if len(data) > MAX_FILE_BYTES:
-        raise Rejected(BankReason.TOO_LARGE, f"{len(data)} of {MAX_FILE_BYTES} bytes", data)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Rejected(BankReason.NOT_UTF8, f"at byte {error.start}", data) from None
+def _gather(element: etree._Element, prefix: str, found: dict[str, list[etree._Element]]) -> None:
+    for child in element:
+        name = local(child.tag)
+        path = prefix + name
+        found.setdefault(path, []).append(child)
+        if name not in _OWN and len(child):
+            _gather(child, path + "/", found)
+
+
+def _value(element: etree._Element) -> str:
+    return " ".join((element.text or "").split())
+
+
+@lru_cache(maxsize=4096)
+def local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def root_of(text: str, reading: Reading) -> etree._Element | None:
+    """The root element; None, and named, if there is none. Of a broken file, what was whole
+    before it breaks: an entry that it cuts through is left out."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise Rejected(BankReason.DTD_FORBIDDEN, "a bank message needs no DTD", data)
-    # The parser must read what was checked, so it decodes UTF-8 whatever the file declares.
-    parser = etree.XMLParser(encoding="utf-8", resolve_entities=False, load_dtd=False,
-                             no_network=True, huge_tree=False, remove_comments=True,
-                             remove_pis=True, recover=False)
+        line = text.count("\n", 0, text.find("<!")) + 1
+        why = "a bank message needs no DTD"
+        reading.problems.append(Problem(line, "", BankReason.DTD_FORBIDDEN, why))
+        return None
+    data = text.encode("utf-8", "surrogatepass")
     try:
-        root = etree.fromstring(text.encode(), parser)
+        return etree.fromstring(data, etree.XMLParser(**_SAFE))
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise Rejected(BankReason.NOT_XML, f"{error!s:.200}", data) from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise Rejected(BankReason.DTD_FORBIDDEN, "a bank message needs no DTD", data)
-    message = next(root.iterchildren(etree.Element), None)
-    if _local(root) != "Document" or message is None:
-        raise Rejected(BankReason.UNKNOWN_MESSAGE, f"root element {_local(root)!r:.60}", data)
-    return Node(message, "")
+        line = getattr(error, "lineno", None)
+        reading.problems.append(Problem(line, "", BankReason.NOT_XML, f"{error!s:.200}"))
+    return _whole_part(data)
 
 
-def _local(element: etree._Element) -> str:
-    return element.tag.rpartition("}")[2]
+# The parser must read what was checked, so it decodes UTF-8 whatever the file declares.
+_SAFE = dict(encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True,
+             huge_tree=False, remove_comments=True, remove_pis=True, recover=False)  # fmt: skip
+
+
+def _whole_part(data: bytes) -> etree._Element | None:
+    puller = etree.XMLPullParser(events=("start", "end"), **_SAFE)
+    opened: list[etree._Element] = []
+    root = None
+    try:
+        puller.feed(data)
+        puller.close()
+    except (etree.XMLSyntaxError, ValueError):
+        pass  # named already; what was whole before it is in the events
+    try:
+        for event, element in puller.read_events():
+            root = element if root is None else root
+            if event == "start":
+                opened.append(element)
+            else:
+                opened.pop()
+    except (etree.XMLSyntaxError, ValueError):
+        pass
+    for parent, child in pairwise(opened[1:]):  # the message itself stays, cut or not
+        if local(child.tag) not in _CONTAINERS:
+            parent.remove(child)
+            break
+    return root

@@ -1,0 +1,241 @@
+"""What a bank's file says, as it says it: reports, balances, lines, and what could not be read.
+
+Amounts are integers in minor units of their currency, credits positive; a fact that the file does
+not give is "" or None. `Reading.as_json` is what `proofrail bank parse --json` prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date
+from typing import Any
+
+from orchestrator.edges.bank.types import BankReason, StatusReport
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing of a file that was not read, or does not add up. line: of the file, from 1."""
+
+    line: int | None
+    path: str
+    reason: BankReason
+    detail: str = ""
+
+    def sentence(self) -> str:
+        return ": ".join(part for part in (self.path, self.detail) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """Every reference of a line. reference: the structured creditor reference (ISO 11649 in its
+    canonical form; another scheme as printed). batch: PmtInfId. entry_reference: NtryRef."""
+
+    end_to_end_id: str = ""
+    uetr: str = ""
+    reference: str = ""
+    bank_reference: str = ""
+    instruction_id: str = ""
+    mandate_id: str = ""
+    batch: str = ""
+    message_id: str = ""
+    entry_reference: str = ""
+    transaction_id: str = ""
+    clearing_reference: str = ""
+    customer_reference: str = ""  # MT940 :61: subfield 7, or KREF
+    creditor_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counterparty:
+    name: str = ""
+    account: str = ""  # IBAN, or another number as printed
+    bic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Bank transaction code: ISO domain, family and sub-family; proprietary, and who issued it."""
+
+    domain: str = ""
+    family: str = ""
+    sub_family: str = ""
+    proprietary: str = ""
+    issuer: str = ""
+
+    @property
+    def iso(self) -> str:
+        return "/".join(part for part in (self.domain, self.family, self.sub_family) if part)
+
+
+NO_REFERENCES, NOBODY, NO_CODE = References(), Counterparty(), Code()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The amount before conversion. rate: as printed, never used to compute."""
+
+    amount_minor: int
+    currency: str
+    rate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a report: an entry, or one detail of it.
+
+    status: BOOK | PDNG | INFO | FUTR. charges_minor: what the bank says it took for it;
+    charges_included: whether that is inside amount_minor. batch_count: how many orders the line
+    stands for, where the bank says so. info: the bank's own remark. path: where it stands.
+    """
+
+    amount_minor: int
+    currency: str
+    booking_date: date | None
+    value_date: date | None
+    status: str
+    path: str
+    line: int | None
+    is_reversal: bool = False
+    return_reason: str = ""
+    references: References = NO_REFERENCES
+    counterparty: Counterparty = NOBODY
+    code: Code = NO_CODE
+    text: str = ""
+    info: str = ""
+    charges_minor: int = 0
+    charges_included: bool = False
+    exchange: Exchange | None = None
+    batch_count: int | None = None
+    shares_reference: bool = False  # its bank reference is the entry's, of several lines
+
+    @property
+    def is_booked(self) -> bool:
+        return self.status in ("BOOK", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """code: ISO 20022 (OPBD, CLBD, PRCD, ITBD, CLAV, FWAV...) or the bank's own."""
+
+    code: str
+    date: date | None
+    amount_minor: int
+    currency: str
+    path: str
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One statement, report or notification of one account.
+
+    kind: message with its version, such as camt.053.001.08 or MT940. page: from 1 where the
+    statement has several; last_page: None where it does not say.
+    """
+
+    kind: str
+    id: str
+    account: str
+    currency: str
+    path: str
+    line: int | None
+    balances: tuple[Balance, ...] = ()
+    lines: tuple[Line, ...] = ()
+    servicer: str = ""  # BIC of the bank
+    owner: str = ""
+    created: date | None = None
+    begins: date | None = None
+    ends: date | None = None
+    electronic_sequence: str = ""
+    legal_sequence: str = ""
+    page: int | None = None
+    last_page: bool | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def family(self) -> str:
+        return self.kind[:8]
+
+    def opening(self) -> Balance | None:
+        """The booked balance before its first line; of a later page the interim one."""
+        first = next((each for each in self.balances if each.code == "ITBD"), None)
+        return self._one("OPBD") or self._one("PRCD") or (first if self.page else None)
+
+    def closing(self) -> Balance | None:
+        """The booked balance after its last line; of a page that is not the last the interim."""
+        last = next((each for each in reversed(self.balances) if each.code == "ITBD"), None)
+        interim = last if self.page and last is not self.opening() else None
+        return self._one("CLBD") or interim
+
+    def _one(self, code: str) -> Balance | None:
+        return next((each for each in self.balances if each.code == code), None)
+
+
+@dataclass(slots=True)
+class Reading:
+    """A whole file. kind: "" where it is no bank file; notes: said, and nothing was lost."""
+
+    kind: str = ""
+    reports: list[Report] = field(default_factory=list)
+    statuses: list[StatusReport] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "kind": self.kind or None,
+            "statements": [_report(each) for each in self.reports],
+            "problems": [asdict(each) for each in self.problems],
+            "notes": [asdict(each) for each in self.notes],
+        }
+        if self.statuses:
+            told["status_reports"] = [_status_report(each) for each in self.statuses]
+        return told
+
+
+def _report(report: Report) -> dict[str, Any]:
+    paged = {"number": report.page, "is_last": report.last_page} if report.page else None
+    return {
+        "id": report.id or None, "kind": report.kind, "account": report.account or None,
+        "currency": report.currency or None, "servicer": report.servicer or None,
+        "owner": report.owner or None, "created": _day(report.created),
+        "from": _day(report.begins), "to": _day(report.ends),
+        "sequence": {"electronic": report.electronic_sequence or None,
+                     "legal": report.legal_sequence or None},
+        "page": paged, "path": report.path, "line": report.line,
+        "balances": [asdict(each) | {"date": _day(each.date)} for each in report.balances],
+        "lines": [_line(each) for each in report.lines],
+        "problems": [asdict(each) for each in report.problems],
+    }  # fmt: skip
+
+
+def _line(line: Line) -> dict[str, Any]:
+    exchange = asdict(line.exchange) | {"rate": line.exchange.rate or None} if line.exchange \
+        else None  # fmt: skip
+    return {
+        "booking_date": _day(line.booking_date), "value_date": _day(line.value_date),
+        "amount_minor": line.amount_minor, "currency": line.currency, "status": line.status or None,
+        "is_reversal": line.is_reversal, "return_reason": line.return_reason or None,
+        "references": _named(line.references), "counterparty": _named(line.counterparty),
+        "code": _named(line.code), "text": line.text or None, "info": line.info or None,
+        "charges_minor": line.charges_minor, "charges_included": line.charges_included,
+        "exchange": exchange, "batch_count": line.batch_count, "path": line.path, "line": line.line,
+    }  # fmt: skip
+
+
+def _status_report(report: StatusReport) -> dict[str, Any]:
+    return {
+        "id": report.id, "original_message_id": report.original_message_id,
+        "code": report.code or None, "reason": report.reason or None,
+        "batches": [asdict(each) for each in report.batches],
+        "statuses": [asdict(each) for each in report.statuses],
+    }  # fmt: skip
+
+
+def _named(facts: Any) -> dict[str, str | None]:
+    return {each.name: getattr(facts, each.name) or None for each in fields(facts)}
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None

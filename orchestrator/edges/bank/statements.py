@@ -1,0 +1,106 @@
+"""The reports of a camt.052, camt.053 or camt.054 message, in any version, as the bank wrote them.
+
+Rules: ISO 20022 bank-to-customer cash management. A statement closes at its opening balance plus
+its booked lines; what does not add up is named, and every line is told all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+from orchestrator.core.references import normalise
+from orchestrator.edges.bank.entries import read_entry, signed
+from orchestrator.edges.bank.facts import Balance, Line, Reading, Report
+from orchestrator.edges.bank.sums import balance_problems, check_summary
+from orchestrator.edges.bank.types import BankReason
+from orchestrator.edges.bank.xml import Node
+
+MAX_LINES = 100_000
+ELEMENTS = {"BkToCstmrAcctRpt": ("camt.052", "Rpt"), "BkToCstmrStmt": ("camt.053", "Stmt"),
+            "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn")}
+NEWEST = 14  # the newest version seen so far; a later one is read alike, and said
+_NAMED = re.compile(r"((?:camt|pain)\.[0-9]{3})\.001\.([0-9]{2})(?![0-9])")
+
+
+def kind_of(message: Node, family: str) -> str:
+    """The message with its version, by its namespace; an odd namespace is named."""
+    found = _NAMED.search(message.namespace)
+    if not found or found[1] != family:
+        told = message.namespace or "no namespace"
+        message.say(BankReason.NAMESPACE_UNKNOWN, f"{told!r:.90} on a {family}")
+        return family
+    if int(found[2]) > NEWEST:
+        message.note(BankReason.VERSION_UNKNOWN, f"{found[0]}; read as version {NEWEST}")
+    return found[0]
+
+
+def read_reports(message: Node, name: str, reading: Reading) -> None:
+    """Adds the message's reports to the reading. name: of the message element, unversioned."""
+    family, element = ELEMENTS[name]
+    reading.kind = kind = kind_of(message, family)
+    created = message.day("GrpHdr/CreDtTm")
+    nodes = list(message.children(element))
+    for node in nodes:
+        before = len(reading.problems)
+        report = _report(node, kind, created)
+        problems = tuple(reading.problems[before:])
+        reading.reports.append(replace(report, problems=problems) if problems else report)
+    if not nodes:
+        message.say(BankReason.MISSING_ELEMENT, below=element)
+
+
+def _report(node: Node, kind: str, created: date | None) -> Report:
+    account = normalise(node.text("Acct/Id/IBAN")) or node.text(
+        "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN")
+    if not account:
+        node.say(BankReason.MISSING_ELEMENT, below="Acct/Id/IBAN")
+    balances = tuple(_balances(node))
+    currency = _currency(node, balances)
+    pages = "StmtPgntn" if node.has("StmtPgntn") else \
+        "RptPgntn" if node.has("RptPgntn") else "NtfctnPgntn"
+    last = node.text(f"{pages}/LastPgInd")
+    report = Report(
+        kind=kind, id=node.need_text("Id"), account=account, currency=currency, path=node.path,
+        line=node.line, balances=balances, lines=tuple(_lines(node, account, currency)),
+        servicer=node.text("Acct/Svcr/FinInstnId/BICFI", "Acct/Svcr/FinInstnId/BIC"),
+        owner=node.text("Acct/Ownr/Nm", "Acct/Ownr/Pty/Nm", "Acct/Nm"),
+        created=node.day("CreDtTm") or created,
+        begins=node.day("FrToDt/FrDtTm", "FrToDt/FrDt"),
+        ends=node.day("FrToDt/ToDtTm", "FrToDt/ToDt"),
+        electronic_sequence=node.text("ElctrncSeqNb"), legal_sequence=node.text("LglSeqNb"),
+        page=node.number(f"{pages}/PgNb"),
+        last_page=None if not last else node.truth(f"{pages}/LastPgInd"))
+    node.reading.problems.extend(balance_problems(report))
+    check_summary(node, report)
+    return report
+
+
+def _currency(node: Node, balances: tuple[Balance, ...]) -> str:
+    """Optional in all versions: else the balances say it, else the first entry."""
+    told = node.text("Acct/Ccy")
+    if told or balances:
+        return told or balances[0].currency
+    first = next(node.children("Ntry"), None)
+    return first.attribute("Amt", "Ccy") if first else ""
+
+
+def _lines(node: Node, account: str, currency: str) -> list[Line]:
+    found: list[Line] = []
+    for entry in node.children("Ntry"):
+        found.extend(read_entry(entry, account, currency))
+        if len(found) > MAX_LINES:
+            entry.say(BankReason.TOO_MANY_LINES, f"the first {MAX_LINES} lines are read")
+            return found[:MAX_LINES]
+    return found
+
+
+def _balances(node: Node) -> Iterator[Balance]:
+    for balance in node.children("Bal"):
+        code = balance.text("Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry", "Tp/Cd", "Tp/Prtry")
+        money = signed(balance)
+        if money:
+            yield Balance(code, balance.day("Dt/Dt", "Dt/DtTm", "Dt"), *money, balance.path,
+                          balance.line)

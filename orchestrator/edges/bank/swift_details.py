@@ -1,0 +1,139 @@
+"""What a field :86: of MT940 says: German subfields, code words with + or :, or slashed ones.
+
+Rules: German banking industry, DFÜ agreement annex 3 (subfields ?00 to ?63, code words such as
+EREF+); Dutch and Belgian banks write /EREF/ and so on. What has none of these is free text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from orchestrator.core.references import find_reference, is_reference, normalise
+from orchestrator.edges.bank.facts import NO_REFERENCES, NOBODY, Counterparty, References
+
+_GERMAN = re.compile(r"([0-9]{3})([^0-9A-Za-z\s/])(?=[0-9]{2})")
+_WIDTH, _PURPOSE_WIDTH = 65, 27  # a piece this long was cut, not ended
+_WORD = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|PURP|MDAT|SQTP|"
+                   r"ORCR|ORMR|DDAT|RREF|UETR)(?:\+|:\s?)")
+_SLASH = re.compile(
+    r"(?:^|/|(?<=\s))(EREF|PREF|KREF|MARF|CSID|CNTP|REMI|PURP|ULTC|ULTD|ULTB|RTRN|IBAN|BIC|NAME|"
+    r"ORDP|BENM|TRTP|TRCD|ISDT|SVCL|INIT|OCMT|EXCH|CHGS|UETR|ID|ADDR|ACCW|TXT)/")
+_RETURNS = {"108", "109", "111", "158", "159", "181", "182", "183", "184"}
+_ISO_REASON = re.compile(r"\b(AC0[1-9]|AC1[0-9]|AG0[1-9]|AM0[1-9]|BE0[1-8]|CNOR|DNOR|ED05|FOCR|"
+                         r"FR01|MD0[1-7]|MS0[23]|NARR|RC0[1-9]|RR0[1-4]|SL0[1-9]|TM01|CUST|DUPL|"
+                         r"TECH|FRAD|UPAY)\b")  # ISO 20022 external return reasons
+_NOT_GIVEN = {"NOTPROVIDED", "NONREF", "NOT PROVIDED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything one :86: says. number: the bank's three-digit kind of booking (GVC)."""
+
+    references: References = NO_REFERENCES
+    counterparty: Counterparty = NOBODY
+    text: str = ""
+    info: str = ""
+    number: str = ""
+    return_reason: str = ""
+    charges_minor: int = 0
+
+
+def told_by(rows: list[str]) -> Told:
+    """rows: the lines of the field. Never fails: what it does not know is text."""
+    joined = "".join(rows)
+    german = _GERMAN.match(joined)
+    if german:
+        return _german(joined[german.end() - 1:], german[1], german[2])
+    if len(_SLASH.findall(joined)) and "/" in joined[:1]:
+        return _slashed(joined)
+    return _purpose(_pieced([row.strip() for row in rows], _WIDTH))
+
+
+def _german(text: str, number: str, separator: str) -> Told:
+    """Subfields behind a separator that the bank chooses, mostly "?"."""
+    fields: dict[str, list[str]] = {}
+    for part in text.split(separator):
+        if re.match(r"[0-9]{2}", part):
+            fields.setdefault(part[:2], []).append(part[2:])
+        elif fields:  # the separator itself, inside a text
+            fields[next(reversed(fields))][-1] += separator + part
+    purpose = [piece for key, pieces in fields.items() if "20" <= key <= "29" or
+               "60" <= key <= "63" for piece in pieces]  # fmt: skip
+    found = _purpose(_pieced(purpose, _PURPOSE_WIDTH))
+    name = "".join(fields.get("32", []) + fields.get("33", [])).strip()
+    extension = "".join(fields.get("34", [])).strip()
+    own = found.counterparty
+    reason = found.return_reason
+    if number in _RETURNS:
+        reason = reason or _iso_reason(found.text) or extension
+    return Told(
+        found.references,
+        Counterparty(name or own.name,
+                     normalise("".join(fields.get("31", []))) or own.account,
+                     "".join(fields.get("30", [])).strip() or own.bic),
+        found.text, "".join(fields.get("00", [])).strip(), number, reason)
+
+
+def _purpose(text: str) -> Told:
+    """Free text, in which code words may name references."""
+    marks = list(_WORD.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    named = {mark[1]: text[mark.end():end].strip() for mark, end in
+             reversed(list(zip(marks, ends, strict=True)))}  # fmt: skip
+    words = named.get("SVWZ", "")
+    before = text[:marks[0].start()].strip() if marks else text.strip()
+    words = " ".join(part for part in (before, words) if part)
+    return Told(
+        _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MREF", ""),
+                    creditor_id=named.get("CRED", ""), customer_reference=named.get("KREF", ""),
+                    uetr=named.get("UETR", "").lower(), text=words),
+        Counterparty(named.get("ABWA", "") or named.get("ABWE", ""),
+                     normalise(named.get("IBAN", "")), named.get("BIC", "")),
+        words)
+
+
+def _slashed(text: str) -> Told:
+    marks = list(_SLASH.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    named = {mark[1]: text[mark.end():end].strip().strip("/") for mark, end in
+             reversed(list(zip(marks, ends, strict=True)))}  # fmt: skip
+    account, bic, name = (*named.get("CNTP", "").split("/"), "", "", "")[:3]
+    words, structured = named.get("REMI", ""), ""
+    if words.startswith("USTD/"):
+        words = words.removeprefix("USTD/").strip("/")
+    elif words.startswith("STRD/"):  # STRD/<issuer>/<reference>
+        structured, words = words.rpartition("/")[2], ""
+    return Told(
+        _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MARF", ""),
+                    creditor_id=named.get("CSID", ""), batch=named.get("PREF", ""),
+                    customer_reference=named.get("KREF", ""), uetr=named.get("UETR", "").lower(),
+                    text=words, structured=structured),
+        Counterparty(named.get("NAME", "") or name, normalise(named.get("IBAN", "") or account),
+                     named.get("BIC", "") or bic),
+        words, named.get("TRTP", ""), return_reason=named.get("RTRN", "").partition("/")[0])
+
+
+def _references(*, text: str, structured: str = "", **named: str) -> References:
+    given = {key: "" if value.upper() in _NOT_GIVEN else value for key, value in named.items()}
+    if is_reference(structured or text):
+        reference = normalise(structured or text)
+    else:
+        reference = find_reference(text) or find_reference(given["end_to_end_id"]) or structured
+    return References(**given, reference=reference)
+
+
+def _pieced(pieces: list[str], width: int) -> str:
+    """Pieces joined as they were cut: a full one goes on without a space, a shorter one ended."""
+    text, full = "", True
+    for piece in pieces:
+        if not full and not _WORD.match(piece):
+            text += " "
+        text += piece
+        full = len(piece) >= width
+    return text
+
+
+def _iso_reason(text: str) -> str:
+    found = _ISO_REASON.search(text)
+    return found[0] if found else ""
