@@ -19,6 +19,7 @@ from orchestrator.core.reconcile import DUPLICATE_REASONS, Booked, StatementLine
 from orchestrator.core.reconcile.types import CHARGE_CODES
 from orchestrator.core.references import normalise
 
+_ORDERS = ("redeemed", "sent_back")  # entries that a payout begins with
 _DAY_ONE, _DAY_S = date(1970, 1, 1), 86_400
 
 
@@ -26,12 +27,14 @@ _DAY_ONE, _DAY_S = date(1970, 1, 1), 86_400
 class OpenPayout:
     """A payout as its entries tell it (cents). account: keccak256 of the payee's IBAN, 0x-hex.
 
-    in_transit: ordered, and not booked; returned: back, and not ordered again; unexplained: booked
-    beyond that (below zero: sent back beyond that); bookings: how many debits were booked for it.
+    cents: what it is for; in_transit: ordered, and not booked; returned: back, and not ordered
+    again; unexplained: booked beyond that (below zero: sent back beyond that); bookings: how many
+    debits were booked for it.
     """
 
     payout_id: str
     account: str
+    cents: int
     in_transit: int = 0
     returned: int = 0
     unexplained: int = 0
@@ -120,8 +123,10 @@ def open_payout(payout_id: str, account: str, entries: Iterable[Entry]) -> OpenP
     def owed(name: str) -> int:
         return -sum(p.amount_minor for e in known for p in e.postings if p.account == name)
 
+    cents = -sum(p.amount_minor for e in known if e.kind in _ORDERS for p in e.postings
+                 if p.account == ledger.IN_TRANSIT)  # fmt: skip
     return OpenPayout(
-        payout_id, account, owed(ledger.IN_TRANSIT), owed(ledger.RETURNED),
+        payout_id, account, cents, owed(ledger.IN_TRANSIT), owed(ledger.RETURNED),
         -owed(ledger.UNEXPLAINED), len([e for e in known if e.kind == "payout_booked"]),
     )  # fmt: skip
 
@@ -180,9 +185,11 @@ def _payout(line: StatementLine, line_id: str, context: Context) -> Posted | Non
 
 
 def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int) -> Posted:
-    """A second booking that is undone was never the payee's; all else is owed to it again."""
+    """A second booking that is undone was never the payee's; all else is owed to it again, but
+    never more than the payout was for."""
     undone = line.is_reversal or line.reason in DUPLICATE_REASONS
-    if line.amount_minor < 0 or (undone and payout.unexplained >= cents):
+    too_much = payout.returned + cents > payout.cents
+    if line.amount_minor < 0 or too_much or (undone and payout.unexplained >= cents):
         return Posted((_beyond(line, line_id, payout),))
     back = replace(payout, returned=payout.returned + cents)
     return Posted(
