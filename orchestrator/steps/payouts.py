@@ -82,12 +82,13 @@ def draft_file(
 def _order(
     session: Session, settings: Settings, row: orders.Payout, is_released: bool
 ) -> Payout:
-    """What to tell the bank; Rejected with why it waits, until somebody mends that. One that is
-    ordered again was looked at by two officers then."""
+    """What to tell the bank; Rejected with why it waits, until somebody mends that. What is ordered
+    again, or sent back without tokens burned for it, two officers looked at before."""
     if row.cents > settings.file_cents:
         raise Rejected(BankReason.FILE_LIMIT, "more than PROOFRAIL_FILE_CENTS, the most one file "
                        f"may sum to ({settings.file_cents})")  # fmt: skip
-    if row.cents > settings.four_eyes_cents and not row.attempt and not is_released:
+    four_eyes = is_released or row.attempt or not row.tx_hash
+    if row.cents > settings.four_eyes_cents and not four_eyes:
         raise Rejected(
             BankReason.FOUR_EYES, f"above {settings.four_eyes_cents} cents two officers let it "
             f"out: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
