@@ -18,6 +18,7 @@ from orchestrator.commands import (
     agreement,
     api_key,
     audit,
+    bank,
     books,
     decision,
     device,
@@ -126,7 +127,7 @@ def root(
 
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
-for noun in (evidence, audit, device, party, agreement, api_key, ledger, decision, funding,
+for noun in (evidence, audit, bank, device, party, agreement, api_key, ledger, decision, funding,
              payout):
     app.add_typer(noun.app)
 app.add_typer(decision.officers)

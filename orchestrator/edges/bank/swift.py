@@ -36,7 +36,8 @@ _SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9]+,[0-9]*)")
 _IBAN = re.compile(r"([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}?)([A-Z]{3})?")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 _SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
-_NOT_GIVEN = {"NONREF", "KREF+", "NOTPROVIDED"}
+_NOT_GIVEN = {"NONREF", "NOTPROVIDED", "KREF+",  # and pointers to the field :86:
+              "EREF", "PREF", "KREF", "MARF"}  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -77,13 +77,8 @@ def _german(text: str, number: str, separator: str) -> Told:
 
 def _purpose(text: str) -> Told:
     """Free text, in which code words may name references."""
-    marks = list(_WORD.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    named = {mark[1]: text[mark.end():end].strip() for mark, end in
-             reversed(list(zip(marks, ends, strict=True)))}  # fmt: skip
-    words = named.get("SVWZ", "")
-    before = text[:marks[0].start()].strip() if marks else text.strip()
-    words = " ".join(part for part in (before, words) if part)
+    before, named = _by_word(_WORD, text)
+    words = " ".join(part for part in (before, named.get("SVWZ", "")) if part)
     return Told(
         _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MREF", ""),
                     creditor_id=named.get("CRED", ""), customer_reference=named.get("KREF", ""),
@@ -94,10 +89,8 @@ def _purpose(text: str) -> Told:
 
 
 def _slashed(text: str) -> Told:
-    marks = list(_SLASH.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    named = {mark[1]: text[mark.end():end].strip().strip("/") for mark, end in
-             reversed(list(zip(marks, ends, strict=True)))}  # fmt: skip
+    _, found = _by_word(_SLASH, text)
+    named = {word: value.strip("/") for word, value in found.items()}
     account, bic, name = (*named.get("CNTP", "").split("/"), "", "", "")[:3]
     words, structured = named.get("REMI", ""), ""
     if words.startswith("USTD/"):
@@ -112,6 +105,16 @@ def _slashed(text: str) -> Told:
         Counterparty(named.get("NAME", "") or name, normalise(named.get("IBAN", "") or account),
                      named.get("BIC", "") or bic),
         words, named.get("TRTP", ""), return_reason=named.get("RTRN", "").partition("/")[0])
+
+
+def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
+    """(the text before the first code word, what follows each word; its first use counts)."""
+    marks = list(pattern.finditer(text))
+    ends = [*(mark.start() for mark in marks), len(text)]
+    named: dict[str, str] = {}
+    for mark, end in zip(marks, ends[1:], strict=True):
+        named.setdefault(mark[1], text[mark.end():end].strip())
+    return text[:ends[0]].strip(), named
 
 
 def _references(*, text: str, structured: str = "", **named: str) -> References:
