@@ -84,8 +84,8 @@ def order_again(
     with here.store.read() as session:
         row = _row(session, payout)
         if row.stage not in FAILED:
-            raise Halt(f"The payout {row.payout_id} is {row.stage}, neither rejected nor returned: a "
-                       "second order might pay it twice. Nothing was proposed.")  # fmt: skip
+            raise Halt(f"The payout {row.payout_id} is {row.stage}, neither rejected nor "
+                       "returned: a second order might pay it twice. Nothing was proposed.")
         cents = owed(session, row)
         wanted = sepa_iban(iban, "--iban") if iban else None
         to = _account(session, row, wanted)
