@@ -14,6 +14,7 @@ from orchestrator.errors import Halt, Retry
 from orchestrator.steps import Rail
 from orchestrator.steps.attest import attest
 from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.breaks import register_breaks
 from orchestrator.steps.collect import collect, verify
 from orchestrator.steps.credits import decide_credits
 from orchestrator.steps.finalise import finalise, reconsider
@@ -29,7 +30,7 @@ Step = Callable[[Rail], int]
 
 STEPS: tuple[Step, ...] = (
     follow, finalise, quarantine, dispute_compromised, collect, verify, attest, settle, pay_out,
-    order_payouts, read_bank, decide_credits, mint, reconsider, refund,
+    order_payouts, read_bank, decide_credits, mint, reconsider, refund, register_breaks,
 )  # fmt: skip
 # a rail whose own books or whose chain are in doubt must not move money
 _MOVES_MONEY = (attest, settle, pay_out, order_payouts, decide_credits, mint, refund)

@@ -31,6 +31,7 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     books,
+    breaks,
     credits,
     exposure,
     payments,
@@ -100,8 +101,12 @@ def _ledger(session: Session, now: int) -> Ledger:
         _settlements(session, "credited"), _sum_of(balances, ledger.receivable("")),
         _open_credits(session), _pending(balances), _at_risk(session, now),
         balances.get(ledger.SAFEGUARDING, 0),
-        frozenset(_raw(entry.ref) for _, entry in books.entries_of_kind(session, "allocated")),
+        _refs(session, "allocated"), _refs(session, "unallocated"),
     )  # fmt: skip
+
+
+def _refs(session: Session, kind: str) -> frozenset[bytes]:
+    return frozenset(_raw(entry.ref) for _, entry in books.entries_of_kind(session, kind))
 
 
 def _payouts(session: Session) -> list[LedgerPayout]:
@@ -117,6 +122,7 @@ def _payouts(session: Session) -> list[LedgerPayout]:
             _raw(row.payout_id), row.end_to_end_id, -_sum(entry, ledger.IN_TRANSIT),
             ibans.get(row.payee, ""), row.batch,
             date.fromisoformat(row.due_on) if row.due_on else None, _earlier(row),
+            _raw(entry.ref) if entry.kind == "sent_back" else b"",
         )
         for entry in entries if (row := rows.get(entry.ref)) is not None
     ]  # fmt: skip
@@ -174,7 +180,7 @@ def _settlements(session: Session, kind: str) -> list[Settlement]:
 
 
 def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Bank:
-    received = {row.file_hash: row.at for row in store.files(session, "in")}
+    received = breaks.received(session)
     balances = [
         Balances(row.account, row.statement, date.fromisoformat(row.day), row.opening_minor,
                  row.closing_minor, source=_raw(row.file_hash),

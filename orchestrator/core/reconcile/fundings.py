@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from orchestrator.core.reconcile.findings import Findings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
@@ -36,11 +36,11 @@ def match_fundings(found: Findings, credits: Iterable[Booked], undoing: Iterable
             found.broken(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit.ids[:1], [credit], 0,
                          credit.line.amount_minor, closed="two officers had it sent back")
             found.flow("", "credit_sent_back", credit.ids[:1], [_whole(credit)])
-        elif _is_known(credit, ledger.references) or ledger.allocated & set(credit.ids):
+        elif _has_agreement(credit, ledger):
             found.flow("", _FLYING, credit.ids[:1], [_whole(credit)])
         else:
             found.unexplained(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit)
-        if own and not _is_known(credit, ledger.references):
+        if ledger.allocated & set(credit.ids):
             found.broken(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit.ids[:1], [credit], 0,
                          credit.line.amount_minor, closed="two officers found its agreement")
     for each, own in minted.items():
@@ -101,8 +101,12 @@ def _reference(line: StatementLine) -> str:
     return normalise(line.reference) or find_reference(line.text)
 
 
-def _is_known(credit: Booked, references: Mapping[str, bytes]) -> bool:
-    return _reference(credit.line) in references
+def _has_agreement(credit: Booked, ledger: Ledger) -> bool:
+    """Whether its tokens are on their way: by its reference, unless the agreement had ended, or
+    because two officers said so."""
+    ids = set(credit.ids)
+    by_reference = _reference(credit.line) in ledger.references and not ledger.unallocated & ids
+    return by_reference or bool(ledger.allocated & ids)
 
 
 def _whole(booked: Booked) -> tuple[Booked, int]:

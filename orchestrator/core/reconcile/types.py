@@ -183,7 +183,7 @@ class Ledger:
     """What our books say. references: funding reference (canonical) to agreement id. owed_micro:
     the sum of its receivables; pending: payee -> money of its that waits in the rail. bank_cents:
     what they say of the safeguarding account; None: not asked. allocated: credits that two officers
-    found an agreement for."""
+    found an agreement for; unallocated: those that named none which could take them."""
 
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
@@ -196,6 +196,7 @@ class Ledger:
     at_risk: Sequence[AtRisk] = ()
     bank_cents: int | None = None
     allocated: frozenset[bytes] = frozenset()
+    unallocated: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

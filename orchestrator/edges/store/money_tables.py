@@ -162,3 +162,5 @@ class KnownBreak(SQLModel, table=True):
     last_seen: int = Field(sa_type=BigInteger)
     owner: str
     resolved_by: str | None = None  # decision id
+    body: str = ""  # JSON: all of it, as it was seen last
+    closed: str = ""  # why nobody has to see to it any more; "" while somebody has

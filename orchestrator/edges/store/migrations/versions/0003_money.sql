@@ -71,6 +71,8 @@ CREATE TABLE knownbreak (
 	last_seen BIGINT NOT NULL,
 	owner VARCHAR NOT NULL,
 	resolved_by VARCHAR,
+	body VARCHAR NOT NULL,
+	closed VARCHAR NOT NULL,
 	PRIMARY KEY (break_id)
 );
 

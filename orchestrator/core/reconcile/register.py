@@ -1,0 +1,38 @@
+"""What makes a break the same break tomorrow, and what two officers sign when they resolve it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from orchestrator.core.reconcile.results import Break
+
+
+def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
+    """{break id (0x-hex, 32 bytes): break}: the id comes from its kind, its leg and whom it
+    concerns, never from amounts; several alike are told apart by their order."""
+    found: dict[str, Break] = {}
+    alike: Counter[tuple] = Counter()
+    for each in breaks:
+        named = (str(each.kind), str(each.leg), *each.ids)
+        alike[named] += 1
+        # no id holds the separator, so two names never print alike
+        text = "\x1f".join((*named, str(alike[named])))
+        found["0x" + sha256(text.encode()).hexdigest()] = each
+    return found
+
+
+def facts(item: Break) -> dict[str, Any]:
+    """All that a resolution depends on: were anything of it to change, the break is open again."""
+    return {
+        "kind": str(item.kind), "leg": str(item.leg), "ids": list(item.ids),
+        "lines": list(item.lines), "expected": str(item.expected_minor),
+        "found": str(item.found_minor), "asset": item.asset,
+    }  # fmt: skip
+
+
+def covers(detail: dict[str, Any], item: Break) -> bool:
+    """Whether a signed detail (the facts, and a note) speaks of a break as it is now."""
+    return {name: value for name, value in detail.items() if name != "note"} == facts(item)

@@ -1,0 +1,70 @@
+"""The register of breaks: each that a reconciliation ever named, since when, and what became of
+it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlmodel import Session, func, select
+
+from orchestrator.edges.store.tables import BankFile, Decision, KnownBreak, PendingEntry
+
+__all__ = ["KnownBreak"]
+
+RESOLVE = "resolve_break"
+
+
+def note(session: Session, break_id: str, told: Mapping[str, Any], now: int) -> None:
+    """A break that is seen now. told: all of it, JSON-ready, with `kind`, `ids` and `owner`."""
+    row = session.get(KnownBreak, break_id)
+    if row is None:
+        row = KnownBreak(break_id=break_id, kind=told["kind"], ids=json.dumps(told["ids"]),
+                         first_seen=told.get("since") or now, last_seen=now,
+                         owner=told["owner"])  # fmt: skip
+        session.add(row)
+    row.last_seen, row.body, row.closed = now, json.dumps(told), told["closed"]
+    row.resolved_by = told["resolved_by"]
+
+
+def leave(session: Session, seen: set[str], why: str) -> int:
+    """Marks the open breaks that are not seen any more as closed; returns how many."""
+    gone = [row for row in listed(session) if row.break_id not in seen and not row.closed]
+    for row in gone:
+        row.closed = why
+    return len(gone)
+
+
+def listed(session: Session) -> Sequence[KnownBreak]:
+    """All, the oldest first."""
+    return session.exec(
+        select(KnownBreak).order_by(KnownBreak.first_seen, KnownBreak.break_id)
+    ).all()
+
+
+def resolutions(session: Session) -> Sequence[Decision]:
+    """Every resolution that two officers signed, in the order of their approval."""
+    return session.exec(
+        select(Decision)
+        .where(Decision.kind == RESOLVE, Decision.approved_at != None)  # noqa: E711
+        .order_by(Decision.approved_at, Decision.decision_id)
+    ).all()
+
+
+def received(session: Session) -> dict[str, int]:
+    """{SHA-256 of a bank's file: when it came, Unix seconds}."""
+    return dict(session.exec(
+        select(BankFile.file_hash, BankFile.at).where(BankFile.direction == "in")
+    ).all())  # fmt: skip
+
+
+def causes(session: Session) -> tuple[int, int, int]:
+    """How many bank files, voided entries and resolutions there are: breaks change with these."""
+    counts = (
+        select(func.count()).select_from(BankFile).where(BankFile.direction == "in"),
+        select(func.count()).select_from(PendingEntry).where(PendingEntry.state == "voided"),
+        select(func.count()).select_from(Decision)
+        .where(Decision.kind == RESOLVE, Decision.approved_at != None),  # noqa: E711
+    )  # fmt: skip
+    return tuple(session.exec(count).one() for count in counts)
