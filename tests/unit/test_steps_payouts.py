@@ -5,11 +5,15 @@ The bank is the simulated one with its real files; the chain is not needed here.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
-from bank_desk import Counter
+from bank_desk import NORD, Counter
 
+from orchestrator.edges.bank.pain import payment_information_id
+from orchestrator.edges.store import transfers
 from orchestrator.errors import Retry
 from orchestrator.steps.payouts import hand_over, order_payouts
 from scripts.run_bank import new_iban
@@ -66,3 +70,93 @@ def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
     desk.party("0x" + "77" * 20, "Ladepunkt Nord eG", elsewhere)
     assert order_payouts(desk.rail) == 1 and desk.stage(waiting)[0] == "sent"
     assert elsewhere.encode() in desk.outgoing()[-1].body
+
+
+def settings(desk, **changed):
+    desk.rail = replace(desk.rail, settings=desk.rail.settings.model_copy(update=changed))
+
+
+def row(desk, payout):
+    with desk.store.read() as session:
+        return transfers.payout(session, payout)
+
+
+def sums(desk) -> list[int]:
+    """Cents of each file, as its own control sum has them."""
+    totals = [file.body.split(b"CtrlSum>")[1].split(b"<")[0] for file in desk.outgoing()]
+    return sorted(int(total.replace(b".", b"")) for total in totals)
+
+
+def test_order__more_than_a_file_holds__several_files_and_each_payout_once(desk):
+    settings(desk, payouts_per_file=3)
+    ids = [desk.payout(n, 100 + n) for n in range(1, 9)]
+    assert order_payouts(desk.rail) == 3 and order_payouts(desk.rail) == 0
+    assert {desk.stage(each) for each in ids} == {("sent", None)}
+    assert sum(sums(desk)) == sum(100 + n for n in range(1, 9))
+    desk.bank.step()
+    taken = desk.bank.books.db.execute("SELECT cents FROM orders").fetchall()
+    assert sorted(each[0] for each in taken) == [100 + n for n in range(1, 9)]
+
+
+def test_order__more_than_a_file_may_sum_to__is_spread_and_never_above(desk):
+    settings(desk, file_cents=1_000)
+    for n, cents in enumerate((600, 500, 400, 300, 200), 1):
+        desk.payout(n, cents)
+    too_large = desk.payout(9, 1_001)
+    assert order_payouts(desk.rail) >= 2
+    assert max(sums(desk)) <= 1_000 and sum(sums(desk)) == 2_000
+    assert desk.stage(too_large)[0] == "ordered" and "file_limit" in desk.stage(too_large)[1]
+
+
+def test_order__many_that_wait__never_hold_up_those_that_can_leave(desk):
+    """Even where more of them wait than one file holds."""
+    settings(desk, payouts_per_file=2)
+    waiting = [desk.payout(n, iban=new_iban(70 + n)) for n in range(1, 6)]
+    good = [desk.payout(n) for n in range(6, 9)]
+    for _ in range(6):
+        order_payouts(desk.rail)
+    assert {desk.stage(each) for each in good} == {("sent", None)}
+    assert all(desk.stage(each)[0] == "ordered" and desk.stage(each)[1] for each in waiting)
+
+
+@pytest.mark.parametrize(("clock", "cut_off", "day"), [
+    ("2025-10-09T13:00", 14, "2025-10-09"), ("2025-10-09T14:00", 14, "2025-10-10"),
+    ("2025-10-10T15:00", 14, "2025-10-13"), ("2025-10-11T10:00", 24, "2025-10-13"),
+    ("2025-12-24T23:59", 14, "2025-12-29"),
+])  # fmt: skip
+def test_order__at_a_time__asks_for_a_day_that_target_is_open_and_notes_it(
+    desk, clock, cut_off, day
+):
+    settings(desk, cut_off_hour=cut_off)
+    desk.bare.place.clock = int(datetime.fromisoformat(clock).replace(tzinfo=UTC).timestamp())
+    payout = desk.payout(1)
+    order_payouts(desk.rail)
+    [file] = desk.outgoing()
+    assert f"<Dt>{day}</Dt>".encode() in file.body.replace(b"ns0:", b"")
+    assert row(desk, payout).due_on == day
+
+
+def test_order__sent__notes_the_batch_that_the_bank_will_name(desk):
+    one, two = row(desk, desk.payout(1)), row(desk, desk.payout(2))
+    order_payouts(desk.rail)
+    batch = payment_information_id([one, two])
+    assert {row(desk, each.payout_id).batch for each in (one, two)} == {batch}
+    assert batch.encode() in desk.outgoing()[0].body
+
+
+def test_order__nothing_to_do__writes_nothing(desk):
+    """A payout that waits is looked at each turn, and costs no commit of anything."""
+    desk.payout(1, iban=new_iban(77))
+    order_payouts(desk.rail)
+    with desk.store.read() as session:
+        before = session.connection().exec_driver_sql("PRAGMA data_version").scalar()
+        order_payouts(desk.rail)
+        session.rollback()
+        assert session.connection().exec_driver_sql("PRAGMA data_version").scalar() == before
+
+
+def test_order__party_written_with_blanks__is_ordered_to_the_account_it_means(desk):
+    spaced = " ".join(NORD[i : i + 4] for i in range(0, len(NORD), 4)).lower()
+    desk.party("0x" + "44" * 20, "Nord eG", spaced)
+    desk.payout(1)
+    assert order_payouts(desk.rail) == 1 and NORD.encode() in desk.outgoing()[0].body
