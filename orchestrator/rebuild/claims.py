@@ -40,6 +40,7 @@ def check_claims(
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
     for applied in history.applied():
         by_agreement[applied.claim.agreement].append(applied)
+    payees = {log.args["agreement"]: log.args["payee"] for log in history.named("AgreementOpened")}
     settled = set()
     for done, (identity, claims) in enumerate(by_agreement.items(), 1):
         findings.progress("claims", done, len(by_agreement))
@@ -54,7 +55,8 @@ def check_claims(
             settled.add(name)
             if name in rows:  # of others nothing is stored: reconcile names what they moved
                 _check_claim(name, agreement, product, applied.claim, reach, archive, findings)
-                _check_row(rows[name], applied, product, findings)
+                payee = product.payee(applied.claim.facts) or payees[hexed(identity)]
+                _check_row(rows[name], applied, payee, findings)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
     findings.count("claims", len(settled))
@@ -124,7 +126,7 @@ def _check_prices(
     findings.count("prices", len(claims))
 
 
-def _check_row(row: Payment, applied: Applied, product: Product, findings: Findings) -> None:
+def _check_row(row: Payment, applied: Applied, payee: str, findings: Findings) -> None:
     claim, outcome = applied.claim, applied.outcome
     wanted: dict[str, Any] = {
         "agreement_id": hexed(claim.agreement),
@@ -136,9 +138,8 @@ def _check_row(row: Payment, applied: Applied, product: Product, findings: Findi
         "claim_hash": hexed(claim_hash(claim)),
         "amount_micro": outcome.amount_micro,
         "settlement_tx": applied.log.tx_hash,
+        "payee": payee,
     }
-    if payee := product.payee(claim.facts):
-        wanted["payee"] = payee
     findings.compare("payment", row.payment_id, row, wanted)
 
 
