@@ -2,40 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.commands import home, output
 from orchestrator.commands.output import Json, plain
+from orchestrator.errors import Retry
+
+if TYPE_CHECKING:
+    from orchestrator.core.anchors import Compared
+    from orchestrator.journal_check import JournalCheck
+
+_KEEP = "Keep the store as it is, and compare it with the newest copy you have."
 
 
-def check(context: typer.Context, as_json: Json = False) -> None:
-    """Recompute the hash chain of the journal and the trial balance. Exit code 1 if one breaks."""
-    from orchestrator.edges.store import books
+def check(
+    context: typer.Context,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no node: compare no anchors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Recompute the journal's hash chain and trial balance, and hold it against the anchors that
+    its rail left on chain. Exit code 1 if one of them breaks."""
+    from orchestrator.journal_check import check_journal
 
-    with home.of(context).store.read() as session:
-        broken = books.first_broken_link(session)
-        entries = books.count(session)
-        sums: dict[str, int] = {}
-        for (_, asset), amount in books.balances(session).items():
-            sums[asset] = sums.get(asset, 0) + amount
-    told = {
-        "ok": broken is None and not any(sums.values()), "entries": entries,
-        "first_broken_entry": broken, "sums": {asset: str(total) for asset, total in sums.items()},
-    }  # fmt: skip
-    output.show(told, as_json, lambda console: _checked(console, told))
-    raise typer.Exit(0 if told["ok"] else output.NO)
-
-
-def _checked(console: Any, told: dict[str, Any]) -> None:
-    broken = told["first_broken_entry"]
-    if broken is None:
-        console.print(f"the hash chain of {told['entries']} entries holds")
+    here = home.of(context)
+    found = check_journal(here.store)
+    if offline:
+        found = replace(found, silence="--offline was asked for")
     else:
-        console.print(plain(f"entry {broken} does not follow from the one before it: the journal "
-                            "was changed from there on. Keep the store as it is, and compare it "
-                            "with the newest copy you have.", "red"))  # fmt: skip
-    for asset, total in told["sums"].items():
-        state = "debits equal credits" if total == "0" else f"debits less credits: {total}"
-        console.print(plain(f"{asset}: {state}", "" if total == "0" else "red"))
+        try:
+            found = replace(found, anchors=_anchors(here))
+        except Retry as silence:  # what the store says of itself is told all the same
+            found = replace(found, silence=str(silence))
+    output.show(_told(found), as_json, lambda console: _checked(console, found))
+    raise typer.Exit(0 if found.ok else output.NO)
+
+
+def _anchors(here: home.Home) -> Compared:
+    url = here.rpc_url
+    if url is None:
+        raise Retry("no node is known; start the rail or set PROOFRAIL_RPC_URL")
+    from orchestrator.edges.chain import keystore
+    from orchestrator.journal_check import check_anchors
+
+    chain = here.chain_unchecked(url)
+    chain.check_identity()
+    own = keystore.address(here.settings.keys, "sender")
+    return check_anchors(here.store, chain, {own} if own else set())
+
+
+def _told(found: JournalCheck) -> dict[str, Any]:
+    told = {
+        "ok": found.ok, "entries": found.entries, "first_broken_entry": found.broken,
+        "stray_postings": found.stray,
+        "sums": {asset: str(total) for asset, total in found.sums.items()},
+        "anchors": None, "anchors_not_compared": found.silence or None,
+    }  # fmt: skip
+    if found.anchors is not None:
+        at = found.anchors
+        told["anchors"] = {
+            "verdict": at.verdict.value, "compared": at.anchors, "entry": at.entry,
+            "same_to": at.same_to, "journal_ends_at": at.ends_at, "said_by": at.tx_hash or None,
+        }  # fmt: skip
+    return told
+
+
+def _checked(console: Any, found: JournalCheck) -> None:
+    if found.broken is None:
+        console.print(f"the hash chain of {found.entries} entries holds")
+    else:
+        console.print(plain(f"entry {found.broken} does not follow from the one before it: the "
+                            f"journal was changed from there on. {_KEEP}", "red"))  # fmt: skip
+    if found.stray:
+        console.print(plain(f"{found.stray} postings belong to no entry: somebody added them to "
+                            f"the balances. {_KEEP}", "red"))  # fmt: skip
+    for asset, total in found.sums.items():
+        state = f"debits less credits: {total}" if total else "debits equal credits"
+        console.print(plain(f"{asset}: {state}", "red" if total else ""))
+    if found.anchors is None:
+        console.print(plain(f"anchors on chain were not compared ({found.silence}): a journal that "
+                            "was chained anew as a whole, or cut at its end, would not be seen.",
+                            "yellow"))  # fmt: skip
+    else:
+        _compared(console, found.anchors)
+
+
+def _compared(console: Any, found: Compared) -> None:
+    from orchestrator.core.anchors import Verdict
+
+    said = f"anchor in {found.tx_hash}"
+    since = f"after entry {found.same_to}, which is as it was"
+    told = {
+        Verdict.HOLDS: f"{found.anchors} anchors on chain hold, the newest at entry "
+                       f"{found.same_to} of {found.ends_at}",
+        Verdict.RECHAINED: f"re-chained: by the {said}, entry {found.entry} had another hash. The "
+                           f"journal was changed {since}. {_KEEP}",
+        Verdict.CUT: f"cut: the {said} says {found.entry} entries, and the journal ends at entry "
+                     f"{found.ends_at}. {_KEEP}",
+    }[found.verdict]  # fmt: skip
+    console.print(plain(told, "" if found.verdict is Verdict.HOLDS else "red"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from orchestrator.core.anchors import suffix
 from orchestrator.core.payment import Effect, Fact, Stage
-from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call
-from orchestrator.edges.store import payments, sends
+from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
+from orchestrator.edges.store import books, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 
@@ -38,7 +39,7 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
     # a stranger may have settled some of it in an older batch: those are not ours to touch
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if known else rail.sender.quote(settle_call(batch, signatures))
+        quote = None if known else _quote(rail, settle_call(batch, signatures))
     except Retry as delay:
         rail.log.warning("settlement waits", batch=digest, reason=str(delay))
         if TOO_MUCH_GAS in str(delay) and len(batch) > 1:
@@ -59,6 +60,13 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
             {"payment_id": i, "effect": None, "settlement_tx": tx_hash} for i in ids
         ])  # fmt: skip
     return 1
+
+
+def _quote(rail: Rail, call: Call) -> Quote:
+    """A call that carries the journal's head, so that the chain keeps what the books were."""
+    with rail.store.read() as session:
+        head = books.head(session)
+    return rail.sender.quote(call, suffix(*head))
 
 
 def _attest_anew(
@@ -126,7 +134,7 @@ def _release(
 ) -> int:
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
-        quote = rail.sender.quote(Call("PaymentRail", "release", (payee, times)))
+        quote = _quote(rail, Call("PaymentRail", "release", (payee, times)))
     except Retry as delay:  # chain time is a little behind ours, or nothing is left to release
         with rail.store.write() as session:
             payments.postpone(session, ids, _later(now, rows[0]), str(delay))

@@ -206,14 +206,15 @@ class Chain:
 
     # --- sending
 
-    def quote(self, sender: str, call: Call) -> Quote:
+    def quote(self, sender: str, call: Call, suffix: bytes = b"") -> Quote:
         """Encodes a call and asks what it costs now, before any nonce is spent on it.
 
+        suffix: bytes behind the arguments, which the contract does not read (core.anchors).
         Raises Retry with the contract's own error name if the call would revert, and with
         TOO_MUCH_GAS where no transaction can hold it; sends nothing.
         """
         contract = self._contracts[call.contract]
-        data = contract.encode_abi(call.function, list(call.args))
+        data = contract.encode_abi(call.function, list(call.args)) + suffix.hex()
         request = {
             "from": sender, "to": contract.address, "data": data, "gas": hex(GAS_LIMIT),
         }  # fmt: skip

@@ -62,6 +62,17 @@ def load(folder: Path, name: str) -> LocalAccount:
         raise Halt(f"{path} does not open with the password in {folder}: {error}") from error
 
 
+def address(folder: Path, name: str) -> str | None:
+    """The address that a keystore says it holds (0x-hex), read without its password; None where
+    there is no such keystore."""
+    try:
+        return "0x" + json.loads((folder / f"{name}.json").read_text())["address"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Halt(f"{folder / name}.json is no keystore: {error}") from error
+
+
 def names(folder: Path) -> list[str]:
     """The names of a folder's keystores."""
     return sorted(path.stem for path in folder.glob("*.json"))

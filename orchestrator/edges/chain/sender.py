@@ -23,9 +23,9 @@ class Sender:
         self.store, self.chain, self.account = store, chain, account
         self._chain_id = chain.deployment.chain_id
 
-    def quote(self, call: Call) -> Quote:
+    def quote(self, call: Call, suffix: bytes = b"") -> Quote:
         """Raises Retry, by the contract's own error name, if the call would revert now."""
-        return self.chain.quote(self.account.address, call)
+        return self.chain.quote(self.account.address, call, suffix)
 
     def prepare(self, session: Session, purpose: str, ref: str, quote: Quote, now: int) -> str:
         """Signs and stores a call within the caller's transaction; returns the hash (0x-hex).

@@ -176,10 +176,15 @@ def stray_postings(session: Session) -> int:
     ).one()  # fmt: skip
 
 
+def hash_of(session: Session, number: int) -> str | None:
+    """The hash of the entry with this number; None where there is none."""
+    row = session.get(LedgerEntry, number) if number < 1 << 63 else None  # SQLite's integers
+    return row.hash if row else None
+
+
 def hash_before(session: Session, number: int) -> str:
     """The hash that the entry with this number was chained to."""
-    row = session.get(LedgerEntry, number - 1)
-    return row.hash if row else GENESIS
+    return hash_of(session, number - 1) or GENESIS
 
 
 def count(session: Session) -> int:

@@ -121,3 +121,9 @@ def gas_used(session: Session, purpose: str) -> int:
     return session.exec(
         select(func.sum(ChainSend.gas_used)).where(ChainSend.purpose == purpose)
     ).one() or 0
+
+
+def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:
+    """The addresses that ever sent for one of these purposes."""
+    chosen = select(ChainSend.sender).where(ChainSend.purpose.in_(purposes)).distinct()
+    return set(session.exec(chosen))
