@@ -20,6 +20,7 @@ from orchestrator.commands import (
     audit,
     bank,
     books,
+    breaks,
     decision,
     device,
     device_life,
@@ -31,6 +32,7 @@ from orchestrator.commands import (
     party,
     payout,
     rebuild,
+    reconcile,
     rejected,
     status,
     trace,
@@ -128,10 +130,10 @@ def root(
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
 for noun in (evidence, audit, bank, device, party, agreement, api_key, ledger, decision, funding,
-             payout):
+             payout, breaks):
     app.add_typer(noun.app)
 app.add_typer(decision.officers)
-for verbs in (rejected, trace, books, status, rebuild):
+for verbs in (rejected, trace, books, reconcile, status, rebuild):
     verbs.register(app)
 
 
