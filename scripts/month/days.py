@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 FIRST, LAST = date(2026, 4, 1), date(2026, 4, 30)
-INSTALLED = date(2026, 3, 30)  # devices and agreements; money arrives the day after
+INSTALLED, FUNDED = date(2026, 3, 30), date(2026, 3, 31)
+AFTER = date(2026, 5, 6)  # until then banks may need for what was ordered last
 # Good Friday, Easter Monday, and Labour Day, as the ECB announces them
 _CLOSED = {date(2026, 4, 3), date(2026, 4, 6), date(2026, 5, 1)}
 

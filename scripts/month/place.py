@@ -29,7 +29,7 @@ from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleDoor
-from orchestrator.edges.store import Store
+from orchestrator.edges.store import Store, blocks
 from orchestrator.intake import Intake
 from orchestrator.office import Office
 from orchestrator.products import deployed, products
@@ -71,7 +71,12 @@ class Beside(OracleDoor):
 
 
 class Place:
-    """One rail under `home`, which is empty. now: Unix seconds; only `mine` moves it."""
+    """One rail under `home`, which is empty. now: Unix seconds; only `mine` moves it.
+
+    reorganise_next: the next settlement's block is taken back once.
+    """
+
+    reorganise_next = False
 
     def __init__(self, home: Path, accounts: Sequence[dict[str, Any]]) -> None:
         """accounts: of the bank, as its config names them; the first is the safeguarding one."""
@@ -107,7 +112,7 @@ class Place:
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
         self.rail = Rail(
             settings=self.settings, store=self.store, chain=self.chain,
-            registry=Registry(self.chain, self.known), sender=senders["sender"],
+            registry=self._registry(), sender=senders["sender"],
             gateway=self._sender(_GATEWAY), warden=senders["warden"], oracles=self.oracles,
             committee=Committee(members, 3, 2), terms=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
@@ -122,11 +127,11 @@ class Place:
 
     # --- time
 
-    def mine(self, seconds: int = BLOCK_S) -> None:
-        """One block, so many seconds later."""
-        self.now += seconds
-        self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now))
-        self.testnet.rpc("evm_mine")
+    def mine(self, seconds: int = BLOCK_S, blocks: int = 1) -> None:
+        """A block so many seconds later; more of them behind it, at their usual pace."""
+        self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now + seconds))
+        self.testnet.rpc("anvil_mine", hex(blocks), hex(BLOCK_S))
+        self.now += seconds + BLOCK_S * (blocks - 1)
 
     def until(self, moment: int) -> None:
         """Lets the clock run to a moment that is still to come."""
@@ -144,12 +149,13 @@ class Place:
         return [outcome.outcome for each in found for outcome in each]
 
     def work(self, most: int = 60) -> int:
-        """Turns of the worker, a block before each, until nothing is left to do; how many."""
-        quiet = 0
+        """Turns of the worker, before each of them as many blocks as make the last one's calls
+        final, until nothing is left to do; how many."""
+        if self.reorganise_next:
+            self._reorganise()
         for turn in range(most):
-            self.mine()
-            quiet = quiet + 1 if not self._turn() else 0
-            if quiet > FINALITY + 1:
+            self.mine(blocks=FINALITY + 1)
+            if not self._turn():
                 return turn
         raise RuntimeError(f"the rail found work for {most} turns: {self.worker.turns}")
 
@@ -162,7 +168,24 @@ class Place:
         worked = sum(self.worker.turns[name] - before.get(name, 0) for name in names)
         return worked + self.bank.step()
 
+    def _reorganise(self) -> None:
+        """Settles, and has the chain take the settlement's block back before it is final."""
+        for _ in range(20):
+            self.mine()
+            self._turn()
+            with self.store.read() as session:
+                head = blocks.newest(session)
+                names = {log.name for log in blocks.logs_in(session, [head.number])}
+            if "Settled" in names:
+                self.testnet.rpc("anvil_reorg", 1, [])
+                self.reorganise_next = False
+                return
+        raise RuntimeError("nothing was settled that could be taken back")
+
     # --- inside
+
+    def _registry(self) -> Registry:
+        return Registry(self.chain, self.known, depth=2 * FINALITY)
 
     def _sender(self, index: int) -> Sender:
         return Sender(self.store, self.chain, keystore.development_account(index))
@@ -170,7 +193,7 @@ class Place:
     def _oracle(self, number: int, name: str, domain: int) -> Beside:
         account = keystore.development_account(_FIRST_ORACLE + number)
         at, key = self.chain.deployment, bytes(account.key)
-        registry = Registry(self.chain, self.known)
+        registry = self._registry()
         identity = Identity(
             name, domain, account.address, partial(sign, private_key=key), at.chain_id,
             at.addresses["OracleCommittee"], at.addresses["PaymentRail"],

@@ -19,7 +19,8 @@ EUR, TEUR = "EUR/2", "tEUR/6"
 class Deal:
     """One agreement as planned. price: micro-euro per kWh of a meter; 0 for the other products.
 
-    measured: mWh in all. extra: micro-euro that are owed for anything but energy.
+    measured: mWh in all. extra: micro-euro that are owed for anything but energy. unbacked_cents:
+    tokens in its escrow that no money came for.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Deal:
     funded_cents: int = 0
     measured: int = 0
     extra: int = 0
+    unbacked_cents: int = 0
     identity: str = ""  # the id on chain, once it is open
 
     @property
@@ -40,9 +42,11 @@ class Deal:
 class Plan:
     """All deals, and everything else that moves money. Amounts: cents, but where a name says micro.
 
-    paid_by_voucher: merchant -> micro-euro; redeemed: (wearable, merchant) -> micro-euro. frozen_micro: payee -> disputed. strange: ledger account
-    -> cents of credits that name no agreement. rejected, returned: (day, payee) -> cents of a payout
-    that the bank refused, or sent back. owed: [what each payee was owed in all, a day each].
+    paid_by_voucher: merchant -> micro-euro; redeemed: (wearable, merchant) -> micro-euro.
+    frozen_micro: payee -> disputed. strange: ledger account -> cents of lines that name nothing of
+    ours. unbooked, refused, returned: (day, payee) -> cents of a payout that no line explains, that
+    the bank refused (then it is unbooked, too), or that came back. owed: day -> what each payee was
+    to be paid by its evening, in all.
     """
 
     deals: dict[str, Deal] = field(default_factory=dict)
@@ -50,7 +54,8 @@ class Plan:
     redeemed: Counter[tuple[str, str]] = field(default_factory=Counter)
     frozen_micro: Counter[str] = field(default_factory=Counter)
     strange: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[tuple[date, str]] = field(default_factory=Counter)
+    unbooked: Counter[tuple[date, str]] = field(default_factory=Counter)
+    refused: Counter[tuple[date, str]] = field(default_factory=Counter)
     returned: Counter[tuple[date, str]] = field(default_factory=Counter)
     records: Counter[str] = field(default_factory=Counter)  # the rail's answer -> how many
     breaks: Counter[str] = field(default_factory=Counter)  # kind -> how many must be named
@@ -103,20 +108,24 @@ class Plan:
     def accounts(self) -> dict[tuple[str, str], int]:
         """{(ledger account, asset): minor units, debits positive} at the month's end; no zeros."""
         ordered = sum(self.paid_out.values())
-        waiting = self.rejected.total()  # ordered, and never booked
-        supply = self.funded - ordered
+        waiting = self.unbooked.total()  # ordered, and never booked
+        unbacked = sum(deal.unbacked_cents for deal in self.deals.values())
+        supply = self.funded + unbacked - ordered
         books = Counter[tuple[str, str]]()
         books["token:issued", TEUR] = supply * CENT
         books["bank:safeguarding", EUR] = (
             self.funded + self.strange.total() - ordered + waiting + self.returned.total()
         )
         books["customers:deposits", EUR] = -supply
+        books["suspense:funding", EUR] = unbacked
         books["payouts:in_transit", EUR] = -waiting
         books["payouts:returned", EUR] = -self.returned.total()
         for account, cents in self.strange.items():
             books[account, EUR] -= cents
         for deal in self.deals.values():
-            books[f"escrow:{deal.identity}", TEUR] = deal.charged - deal.funded_cents * CENT
+            books[f"escrow:{deal.identity}", TEUR] = (
+                deal.charged - (deal.funded_cents + deal.unbacked_cents) * CENT
+            )
         for payee, micro in self.earned().items():
             frozen = self.frozen_micro[payee]
             books[f"withdrawable:{payee.lower()}", TEUR] = -((micro - frozen) % CENT)

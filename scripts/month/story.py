@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -20,13 +21,13 @@ from scripts.month.town import BAND_CENTS, CLASS, Shipment, Town
 
 WEEK = 7
 _MESSAGE = 200  # records that are handed over at once
-_AROUND_THE_CLOCK_W = 11_000  # what a session draws
+_DRAWN_W = 11_000  # by a session
 
 
 @dataclass
 class Story:
-    """One month under way. waiting: records of meters that were not handed over yet; due: the
-    newest voucher of each wearable at each till. silent: devices that say nothing any more."""
+    """One month under way. waiting: (record, mWh) of meters that were not handed over yet; due:
+    the newest voucher of each wearable at each till. silent: devices that say nothing any more."""
 
     place: Place
     town: Town
@@ -34,15 +35,17 @@ class Story:
     plan: Plan
     seed: int
     answers: Counter[str] = field(default_factory=Counter)
-    waiting: dict[str, list[bytes]] = field(default_factory=dict)
+    waiting: dict[str, list[tuple[bytes, int]]] = field(default_factory=dict)
     due: dict[tuple[str, str], bytes] = field(default_factory=dict)
     seen: dict[str, bytes] = field(default_factory=dict)  # what the dock was shown, by shipment
     silent: set[str] = field(default_factory=set)
 
-    def morning(self, day: date) -> None:
-        """Everything that speaks that day; then the rail settles it."""
+    def morning(self, day: date, before: Callable[[], None]) -> None:
+        """Everything that speaks that day; then the rail settles it. before: what others do at
+        that hour."""
         self.place.until(at(day, 6))
         self.plan.begin(day)
+        before()
         metered = [record for meter in self.town.meters for record in self._metered(day, meter)]
         self.hand_over("ocmf", metered)
         for one in self.town.shipments:
@@ -52,14 +55,17 @@ class Story:
         self.hand_over("voucher", self._redeemed(day))
         self.place.work()
 
-    def evening(self, day: date) -> None:
-        """Windows are over: money is released and ordered, and the bank closes its day."""
+    def evening(self, day: date, between: Callable[[str], None]) -> None:
+        """Windows are over: money is released and ordered, and the bank closes its day. between:
+        what others do at "dusk", while the bank is open, and at "night", when it is not."""
         self.plan.end(day)
         self.place.until(at(day, 18))
         self.place.work()
+        between("dusk")
         if days.is_open(day):
             self.place.bank.close_day()
-            self.place.work()
+        between("night")
+        self.place.work()
 
     def hand_over(self, protocol: str, records: list[bytes], answer: str = "accepted") -> None:
         """To rail and oracles; what they must be answered goes into the plan."""
@@ -72,32 +78,35 @@ class Story:
     def _metered(self, day: date, meter: Meter) -> list[bytes]:
         if meter.name in self.silent:
             return []
-        chance = self._chance(day, meter.name)
-        kept = self.waiting.setdefault(meter.name, [])
-        kept.append(self.measure(day, meter, chance))
-        number = self.town.meters.index(meter)
-        if (day.toordinal() + number) % WEEK and day != days.LAST:
-            return []
-        self.waiting[meter.name] = []
-        return kept
+        self.waiting.setdefault(meter.name, []).append(
+            self._measure(day, meter, self._chance(day, meter.name))
+        )
+        return self.unsent(meter) if self.uploads(day, meter) else []
 
-    def measure(self, day: date, meter: Meter, chance: random.Random) -> bytes:
+    def uploads(self, day: date, meter: Meter) -> bool:
+        """Whether this is the day of the week on which a meter is heard; at last all are."""
+        number = self.town.meters.index(meter)
+        return (day.toordinal() + number) % WEEK == 0 or day == days.LAST
+
+    def unsent(self, meter: Meter) -> list[bytes]:
+        """What a meter has not handed over; from now on it counts."""
+        kept = self.waiting.pop(meter.name, [])
+        self.plan.deals[meter.name].measured += sum(mwh for _, mwh in kept)
+        return [record for record, _ in kept]
+
+    def _measure(self, day: date, meter: Meter, chance: random.Random) -> tuple[bytes, int]:
         """One reading or session; the very first reading is where counting begins."""
         if meter.sessions:
             units = chance.randrange(50_000, 300_000)
-            self.plan.deals[meter.name].measured += units * MWH_PER_UNIT
-            begun = at(day - timedelta(days=1), 20)
-            return meter.session(units, begun, units * 360 // _AROUND_THE_CLOCK_W + 60)
-        if not meter.counter:
-            return meter.reading(0, at(day, 0))
-        units = chance.randrange(40_000, 160_000)
-        self.plan.deals[meter.name].measured += units * MWH_PER_UNIT
-        return meter.reading(units, at(day, 0))
+            begun, took = at(day - timedelta(days=1), 20), units * 360 // _DRAWN_W + 60
+            return meter.session(units, begun, took), units * MWH_PER_UNIT
+        units = chance.randrange(40_000, 160_000) if meter.counter else 0
+        return meter.reading(units, at(day, 0)), units * MWH_PER_UNIT
 
     # --- deliveries: picked up, received, accepted, a day each
 
     def _ship(self, day: date, one: Shipment) -> None:
-        """20 % when picked up; 50 % when received, less 1 % of all for each hour begun; then 30 %."""
+        """20 % when picked up, 50 % received less 1 % of all for each hour begun, then 30 %."""
         step = (day - date.fromtimestamp(one.due)).days
         goods, price = one.goods, one.price_cents * CENT
         if step == 0:

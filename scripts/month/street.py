@@ -1,17 +1,37 @@
-"""The simulated bank as the month needs it: standing orders by the hundred, TARGET's days."""
+"""The simulated bank as the month needs it: standing orders by the hundred, and tricks on demand.
+
+What it does wrong it does in its own books first, which stay balanced and tell the truth.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 from scripts.month import days
 from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.books import OTHER_BANKS, Transfer
+
+# what becomes of one order that is due: its bookings, or none yet
+Trick = Callable[[sqlite3.Row], list[Transfer] | None]
 
 
 class Street(Bank):
-    """The bank, and what people tell it."""
+    """The bank, and what people tell it. tricks: payee's IBAN -> what happens to its next order;
+    as_one: True for the next orders to be booked as one sum that names no order, "batch" where
+    it names their batch."""
+
+    tricks: dict[str, Trick]
+    as_one: bool | str = False
+
+    def __init__(self, *given: Any) -> None:
+        self.tricks = {}
+        super().__init__(*given)
 
     def tell(self, wish: dict[str, Any]) -> dict[str, Any]:
         """One instruction, as `scripts.run_bank` hands it over; raises where the bank says no."""
@@ -35,8 +55,120 @@ class Street(Bank):
             self._notify(before)
         self._write_outgoing()
 
+    def shut(self, iban: str, closed: bool) -> None:
+        """Closes a customer's account, or opens it again."""
+        name = self.books.account(iban)["name"]
+        self.tell({"kind": "open", "iban": iban, "name": name, "closed": closed})
+
+    def take_out(self, cents: int, text: str) -> None:
+        """A debit of the safeguarding account that nobody ordered."""
+        own = self.books.safeguarding()[0]
+        self._book_now([Transfer(own["iban"], OTHER_BANKS, cents, own["name"], "Unbekannt",
+                                 text=text)])  # fmt: skip
+
+    def undo(self, end_to_end_id: str, reason: str) -> None:
+        """Takes one booking of an order back, as a second one of it."""
+        row = self.order(end_to_end_id)
+        self._book_now([Transfer(row["iban"], row["debtor"], row["cents"], row["name"], "",
+                                 row["iban"], end_to_end_id, row["uetr"], reason=reason)])
+
+    def order(self, end_to_end_id: str) -> sqlite3.Row:
+        return self.books.db.execute(
+            "SELECT * FROM orders WHERE end_to_end_id = ?", (end_to_end_id,)).fetchone()
+
+    def last_order_to(self, iban: str) -> str:
+        """The EndToEndId of the newest order that was booked for an account."""
+        found = self.books.db.execute(
+            "SELECT end_to_end_id FROM orders WHERE iban = ? AND state = 'booked' "
+            "ORDER BY rowid DESC", (iban,)).fetchone()
+        return found[0]
+
     def close_day(self) -> None:
         """The day's statements; then the next day on which TARGET is open."""
         self.tell({"kind": "close_day"})
         while not days.is_open(self.books.today):
             self.books.next_day()
+
+    # --- the post
+
+    def withhold(self, day: date) -> bytes:
+        """Takes a day's statement out of the inbox before the rail has seen it."""
+        path, = self.from_bank.glob(f"{day}-*-camt.053.xml")
+        body = path.read_bytes()
+        os.remove(path)
+        return body
+
+    def post(self, name: str, body: bytes) -> None:
+        write_file(self.from_bank / f"{name}.xml", body)
+
+    @staticmethod
+    def reissued(body: bytes) -> bytes:
+        """The same statement under other ids."""
+        return re.sub(rb">(STM)([^<]*)<", rb">AGN\2<", body)
+
+    # --- inside
+
+    def _book_now(self, transfers: list[Transfer]) -> None:
+        before = self.books.last_line()
+        with self.books.transaction():
+            for transfer in transfers:
+                self.books.book(transfer, f"EN{self.books.next_number():09d}")
+            self._notify(before)
+        self._write_outgoing()
+
+    def _book_due(self) -> None:
+        rows = self.books.db.execute(
+            "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
+            (self.books.today.isoformat(),)).fetchall()
+        if self.as_one and len(rows) > 1:
+            self._book_sum(rows)
+            rows = []
+        for row in rows:
+            trick = self.tricks.pop(row["iban"], None)
+            for transfer in (trick(row) or []) if trick else []:
+                self.books.book(transfer, f"EN{self.books.next_number():09d}")
+                self._mark(row, "booked")
+        super()._book_due()
+
+    def _book_sum(self, rows: list[sqlite3.Row]) -> None:
+        batch = rows[0]["batch"] if self.as_one == "batch" else ""
+        own = self.books.account(rows[0]["debtor"])
+        self.books.book(
+            Transfer(own["iban"], OTHER_BANKS, sum(row["cents"] for row in rows), own["name"],
+                     "Sammler", batch=batch), f"EN{self.books.next_number():09d}")  # fmt: skip
+        for row in rows:
+            self._mark(row, "booked")
+        self.as_one = False
+
+    def _mark(self, row: sqlite3.Row, state: str) -> None:
+        self.books.db.execute("UPDATE orders SET state = ? WHERE end_to_end_id = ?",
+                              (state, row["end_to_end_id"]))  # fmt: skip
+
+    # --- tricks
+
+    def transfer(self, row: sqlite3.Row, cents: int) -> Transfer:
+        """The booking of an order, with another amount if need be."""
+        return Transfer(
+            row["debtor"], row["iban"], cents, "proofrail", row["name"], row["iban"],
+            row["end_to_end_id"], row["uetr"], row["reference"], row["text"], row["batch"],
+        )  # fmt: skip
+
+    def twice(self, row: sqlite3.Row) -> list[Transfer]:
+        return [self.transfer(row, row["cents"])] * 2
+
+    def split(self, row: sqlite3.Row) -> list[Transfer]:
+        part = row["cents"] // 3
+        return [self.transfer(row, part), self.transfer(row, row["cents"] - part)]
+
+    def a_cent_more(self, row: sqlite3.Row) -> list[Transfer]:
+        return [self.transfer(row, row["cents"] + 1)]
+
+    def forget(self, row: sqlite3.Row) -> None:
+        """Accepted, and never booked."""
+        self._mark(row, "lost")
+
+    def dawdle(self, row: sqlite3.Row) -> None:
+        """Booked on the next day but one."""
+        late = days.next_open(days.next_open(self.books.today))
+        self.books.db.execute("UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
+                              (late.isoformat(), row["end_to_end_id"]))  # fmt: skip

@@ -118,7 +118,7 @@ def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Wa
         watch(done)
 
 
-def agree(place: Place, town: Town, cast: Cast, plan: Plan, seed: int, watch: Watch) -> None:
+def agree(place: Place, town: Town, cast: Cast, plan: Plan, watch: Watch) -> None:
     """A mandate for every meter and wearable, and for every shipment."""
     households = iter(cast.households)
     signed = [_meter(place, cast, plan, meter, next(households), number)
