@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 
 from orchestrator.core.reconcile import (
     Balances,
     Bank,
     Chain,
+    Devices,
     Ledger,
     LedgerFunding,
     LedgerPayout,
@@ -59,24 +60,59 @@ class Books:
                                    end_to_end_id=end_to_end_id(payout_id),
                                    bank_reference=f"B{index + 1}", batch="PI1",
                                    counterparty_iban=f"DE{index:020}"))
-        self.mints = [Mint(distinct([credit])[0].ids[0], 500_000_000)]
+        self.remint()
         self.rejections: list[Rejection] = []
         self.opening = 0
         self.closing: int | None = None
         self.supply: int | None = None
+        self.copies = 0  # how often the bank sends the statement again, under another id
+        self.received = [0, 0]  # when this day's statement came, and an empty one of the next day
+        self.hidden: int | None = None  # what a day moved of which no statement came
+        self.bank_cents: int | None = None
+        self.settlements, self.open_credits, self.at_risk = [], [], []
+        self.allocated: frozenset[bytes] = frozenset()
+        self.unallocated: frozenset[bytes] = frozenset()
+        self.devices = Devices()
+
+    def remint(self) -> None:
+        """Tokens for the funding, under the id that its line has now."""
+        self.mints = [Mint(distinct([self.lines[0]])[0].ids[0], 500_000_000)]
+
+    def ids_of(self, booked: StatementLine) -> frozenset[bytes]:
+        return frozenset(distinct([booked])[0].ids)
 
     def run(self, seed: int = 0, days: tuple[Balances, ...] | None = None):
         mix = random.Random(seed).sample
-        day_lines = [item.amount_minor for item in self.lines if item.kind == "camt.053"]
-        closing = self.opening + sum(day_lines) if self.closing is None else self.closing
-        balances = (Balances(ACCOUNT, "S1", DAY, self.opening, closing),)
         burned = sum(item.amount_micro for item in self.redemptions)
         supply = sum(item.amount_micro for item in self.mints) - burned
         fundings = [LedgerFunding(item.credit_id, item.amount_micro // 10_000)
                     for item in self.mints]
+        balances = self._balances() if days is None else days
         return reconcile(
             Chain(supply if self.supply is None else self.supply,
-                  mix(self.redemptions, len(self.redemptions)), mix(self.mints, len(self.mints))),
-            Ledger(mix(self.payouts, len(self.payouts)), fundings, {REFERENCE: AGREEMENT}),
-            Bank(ACCOUNT, mix(self.lines, len(self.lines)), balances if days is None else days,
-                 mix(self.rejections, len(self.rejections)), self.opening))
+                  mix(self.redemptions, len(self.redemptions)), mix(self.mints, len(self.mints)),
+                  self.settlements),
+            Ledger(mix(self.payouts, len(self.payouts)), fundings, {REFERENCE: AGREEMENT},
+                   open_credits=self.open_credits, at_risk=self.at_risk,
+                   bank_cents=self.bank_cents, allocated=self.allocated,
+                   unallocated=self.unallocated),
+            Bank(ACCOUNT, mix(self.lines, len(self.lines)), mix(balances, len(balances)),
+                 mix(self.rejections, len(self.rejections)), self.opening),
+            self.devices)
+
+    def _balances(self) -> tuple[Balances, ...]:
+        """This day's statement, and what else the bank sends."""
+        own = [item.amount_minor for item in self.lines
+               if item.kind == "camt.053" and item.source == file("053")]
+        closing = self.opening + sum(own) if self.closing is None else self.closing
+        first = Balances(ACCOUNT, "S1", DAY, self.opening, closing, source=file("053"),
+                         received_at=self.received[0])
+        more = [replace(first, statement=f"S1-{n}", source=file("copy"), received_at=1)
+                for n in range(self.copies)]
+        if any(self.received):
+            more.append(Balances(ACCOUNT, "S2", DAY + timedelta(days=1), closing, closing,
+                                 source=file("next"), received_at=self.received[1]))
+        if self.hidden is not None:
+            after = closing + self.hidden
+            more.append(Balances(ACCOUNT, "S3", DAY + timedelta(days=2), after, after))
+        return (first, *more)
