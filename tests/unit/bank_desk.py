@@ -41,11 +41,11 @@ class Counter:
         self.party(PAYEE, "Nord eG", NORD)
 
     def with_folder(self, outbox):
+        return self.with_channel(Folder(outbox, self.home / "bank" / "from_bank"))
+
+    def with_channel(self, channel):
         safeguarding = {"name": "proofrail", "iban": OURS, "address": {**TOWN, "country": "DE"}}
-        return replace(
-            self.bare.rail, bank=Folder(outbox, self.home / "bank" / "from_bank"),
-            safeguarding=safeguarding,
-        )  # fmt: skip
+        return replace(self.bare.rail, bank=channel, safeguarding=safeguarding)
 
     def party(self, address: str, name: str, iban: str) -> None:
         with self.store.write() as session:
