@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import OpenCredit, OpenPayout, open_payout
+from orchestrator.core.bank_books import CreditBooked, OpenCredit, OpenPayout, Posted, open_payout
+from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store import Session, agreements, bank_books, transfers
 
 _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
@@ -14,12 +16,23 @@ _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
 @dataclass(frozen=True, slots=True)
 class StoreContext:
-    """`bank_books.Context` of one session; what it posts meanwhile, the next answer knows."""
+    """`bank_books.Context` of one session. What a file's earlier lines posted is told by `note` and
+    known to the next answer, so that a file is stored in a few statements and not line by line."""
 
     session: Session
+    booked: set[str] = field(default_factory=set)  # those of the ids at hand that were acted on
+    entries: dict[str, list[ledger.Entry]] = field(default_factory=lambda: defaultdict(list))
+    lines: dict[str, StatementLine] = field(default_factory=dict)  # credit id: its line
+
+    def note(self, line: StatementLine, posted: Posted) -> None:
+        for entry in posted.entries:
+            self.entries[entry.ref.partition("/")[0]].append(entry)
+        for effect in posted.effects:
+            if isinstance(effect, CreditBooked):
+                self.lines[effect.credit_id] = line
 
     def is_booked(self, ids: Sequence[str]) -> bool:
-        return transfers.is_booked(self.session, ids)
+        return not self.booked.isdisjoint(ids)
 
     def payout(self, end_to_end_id: str) -> OpenPayout | None:
         row = transfers.payout_by_reference(self.session, end_to_end_id)
@@ -36,18 +49,21 @@ class StoreContext:
         return None if is_over else row.agreement_id
 
     def credits(self, cents: int) -> Iterator[OpenCredit]:
-        for row in bank_books.credits_of(self.session, cents):
-            waits = self._where(row.credit_id, cents)
-            line = bank_books.line_of(self.session, row.credit_id) if waits else None
+        known = {row.credit_id for row in bank_books.credits_of(self.session, cents)}
+        for credit in sorted(known | self.lines.keys()):
+            waits = self._where(credit, cents)
+            line = (self.lines.get(credit) or bank_books.line_of(self.session, credit)
+                    if waits else None)  # fmt: skip
             if line is not None:
-                yield OpenCredit(row.credit_id, waits, line.reference, line.counterparty_iban)
+                yield OpenCredit(credit, waits, line.reference, line.counterparty_iban)
 
     def _open(self, row: transfers.Payout) -> OpenPayout:
-        entries = bank_books.entries_under(self.session, row.payout_id)
-        return open_payout(row.payout_id, row.account, entries)
+        return open_payout(row.payout_id, row.account, self._under(row.payout_id))
 
     def _where(self, credit: str, cents: int) -> str:
         """The suspense account that holds all of a credit; "" once it holds it no more."""
-        entries = bank_books.entries_under(self.session, credit)
-        totals = ledger.balances(p for entry in entries for p in entry.postings)
+        totals = ledger.balances(p for entry in self._under(credit) for p in entry.postings)
         return next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
+
+    def _under(self, ref: str) -> list[ledger.Entry]:
+        return bank_books.entries_under(self.session, ref) + self.entries.get(ref, [])

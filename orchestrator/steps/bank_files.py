@@ -66,13 +66,20 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
 def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
     """Acts on what new lines tell, against all earlier lines that may tell the same; those that
     share nothing with them were acted on before, and nothing here could change that."""
-    context = StoreContext(session)
-    for booked in in_order(distinct(store.lines_like(session, lines))):
-        posted = entries_for(booked, context)
-        if booked.line.currency == "EUR":
-            store.add_bookings(session, line_ids(booked), booked.line)
-        books.post(session, posted.entries, now)
-        for effect in posted.effects:
+    found = in_order(distinct(store.lines_like(session, lines)))
+    ids = [identity for booked in found for identity in line_ids(booked)]
+    context = StoreContext(session, store.booked_among(session, ids))
+    posted = []
+    for booked in found:
+        posted.append(entries_for(booked, context))
+        context.note(booked.line, posted[-1])
+    books.post(session, [entry for each in posted for entry in each.entries], now)
+    store.add_bookings(session, [
+        (identity, booked.line) for booked in found if booked.line.currency == "EUR"
+        for identity in line_ids(booked)
+    ])  # fmt: skip
+    for each in posted:
+        for effect in each.effects:
             _apply(session, effect, now)
 
 

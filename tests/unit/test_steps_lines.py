@@ -72,7 +72,7 @@ def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
                 books.head(session), books.balances(session),
                 [row.stage for row in transfers.all_payouts(session)],
                 [row.credit_id for row in transfers.all_fundings(session)],
-                [identity for identity in ids if transfers.is_booked(session, [identity])],
+                transfers.booked_among(session, ids),
             )  # fmt: skip
     finally:
         store.close()

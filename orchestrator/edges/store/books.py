@@ -48,7 +48,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
 
 def head(session: Session) -> tuple[int, str]:
     """(number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
-    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc())).first()
+    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc()).limit(1)).first()
     return (last.number, last.hash) if last else (0, GENESIS)
 
 

@@ -187,14 +187,19 @@ def read_line(body: str) -> StatementLine:
     return StatementLine(**fields)
 
 
-def is_booked(session: Session, ids: Sequence[str]) -> bool:
-    """Whether a line was acted on under any of its ids."""
-    return session.exec(select(Booking).where(Booking.line_id.in_(ids))).first() is not None
+def booked_among(session: Session, ids: Sequence[str]) -> set[str]:
+    """Those of these line ids that were acted on."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        found.update(session.exec(select(Booking.line_id).where(Booking.line_id.in_(chunk))))
+    return found
 
 
-def add_bookings(session: Session, ids: Sequence[str], line: StatementLine) -> None:
+def add_bookings(session: Session, booked: Iterable[tuple[str, StatementLine]]) -> None:
+    """Notes that lines were acted on, under each of their ids: the first report of each counts."""
     add_new(session, [
-        Booking(line_id=i, file_hash=line.source.hex(), path=line.path) for i in ids
+        Booking(line_id=i, file_hash=line.source.hex(), path=line.path) for i, line in booked
     ])  # fmt: skip
 
 
