@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from orchestrator.edges.broker import credentials, mosquitto
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[2]
 BROKERS = ["amqtt", "mosquitto"]
+PATIENCE_S = 120  # for what has to come at last; a test never depends on the pace
 
 
 class BrokerProcess:
@@ -51,44 +53,53 @@ class BrokerProcess:
     def inlet(self, name: str = "rail", role: str = "rail") -> Inlet:
         inlet = Inlet(HOST, self.port, name, self.password(name, role))
         self._open.append(inlet)
-        assert until(lambda: inlet.wait_ready(1), 20), inlet.refusal
+        assert until(lambda: inlet.wait_ready(1)), inlet.refusal
         return inlet
 
     def link(self, name: str) -> DeviceLink:
         link = DeviceLink(HOST, self.port, name, self.password(name, "device"))
         self._open.append(link)
-        assert until(lambda: link.wait_ready(1), 20), link.refusal
+        assert until(lambda: link.wait_ready(1)), link.refusal
         return link
 
     def end(self) -> None:
         for opened in self._open:
             opened.close()
         self._process.terminate()
-        self._process.wait(15)
+        self._process.wait(PATIENCE_S)
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(15)
+        self._process.wait(PATIENCE_S)
 
 
-def until(holds, seconds: float = 30):
-    """Polls, because another process has to get there; a test never depends on the pace."""
-    deadline = time.monotonic() + seconds
+def until(holds):
+    """Polls, because another process has to get there; what `holds` said last."""
+    deadline = time.monotonic() + PATIENCE_S
     while not (value := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return value
 
 
-def take(inlet: Inlet, last: bytes, ack: bool = True) -> list[Message]:
-    """Takes (and acknowledges) until the message `last` has come."""
+def take(inlet: Inlet, *wanted: bytes, ack: bool = True) -> list[Message]:
+    """Takes (and acknowledges) until every message in `wanted` has come, in whatever order."""
     found: list[Message] = []
-    watchdog = threading.Timer(30, inlet.close)
+    missing = set(wanted)
+    watchdog = threading.Timer(PATIENCE_S, inlet.close)
     watchdog.start()
-    for batch in inlet.batches(max_wait_s=0.1):
-        if ack:
-            inlet.ack(batch)
-        found += batch
-        if any(message.body == last for message in batch):
-            watchdog.cancel()
-            return found
-    raise AssertionError(f"{last!r} never came")
+    try:
+        for batch in inlet.batches(max_wait_s=0.1):
+            if ack:
+                inlet.ack(batch)
+            found += batch
+            missing -= {message.body for message in batch}
+            if not missing:
+                return found
+    finally:
+        watchdog.cancel()
+    raise AssertionError(f"{len(missing)} never came, such as {min(missing)!r}")
+
+
+def once(messages: Iterable[Message]) -> list[bytes]:
+    """Bodies in the order of their first arrival: QoS 1 may bring one again."""
+    return list(dict.fromkeys(message.body for message in messages))

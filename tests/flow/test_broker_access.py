@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from broker_process import BROKERS, HOST, BrokerProcess, take, until
+from broker_process import BROKERS, HOST, PATIENCE_S, BrokerProcess, once, take, until
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -55,7 +55,7 @@ def _client(broker, name, password=None, client_id="", will=None, clean=True):
     client.on_disconnect = lambda *_: answered.set()
     client.connect(HOST, broker.port)
     client.loop_start()
-    assert answered.wait(10)
+    assert answered.wait(PATIENCE_S)
     return client, bool(codes) and not codes[0].is_failure
 
 
@@ -69,12 +69,11 @@ def test_publish__a_device_to_every_topic__only_its_own_evidence_arrives(broker)
         a.publish_raw(topic, b"foreign", qos=1)
     a.publish(b"own")
     for reader in (rail, oracle):
-        assert [(m.device, m.protocol, m.body) for m in take(reader, b"own")] == [
-            ("a", "ocmf", b"own")
-        ]
+        found = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
+        assert found == {("a", "ocmf", b"own")}
     rail.publish_many([("proofrail/b/receipts", b"to b"), ("proofrail/a/receipts", b"to a")])
-    assert b.receipts(10) == [b"to b"]
-    assert a.receipts(10) == [b"to a"]
+    assert set(b.receipts(PATIENCE_S)) == {b"to b"}
+    assert set(a.receipts(PATIENCE_S)) == {b"to a"}
 
 
 def test_publish__an_oracle_to_any_topic__nothing_arrives(broker):
@@ -85,11 +84,11 @@ def test_publish__an_oracle_to_any_topic__nothing_arrives(broker):
     oracle.on_publish = lambda _c, _u, number, _r, _p: done.append(number)
     for topic in wanted:
         oracle.publish(topic, b"lie", qos=1)
-    assert until(lambda: len(done) == len(wanted))  # mosquitto ends the connection at each
+    assert until(lambda: len(done) >= len(wanted))  # mosquitto ends the connection at each
     b.publish(b"own")
-    assert [m.body for m in take(rail, b"own")] == [b"own"]
+    assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
-    assert b.receipts(10) == [b"true"]
+    assert set(b.receipts(PATIENCE_S)) == {b"true"}
     oracle.disconnect()
     oracle.loop_stop()
 
@@ -100,16 +99,16 @@ def test_subscribe__a_device_to_every_filter__only_its_own_receipts_arrive(broke
     seen, own = [], threading.Event()
     b.on_message = lambda _c, _u, m: (seen.append(m.topic), m.payload == b"last" and own.set())
     assert connected
+    answered: list[int] = []
+    b.on_subscribe = lambda _c, _u, number, _r, _p: answered.append(number)
     for topic_filter in FILTERS:
         b.subscribe(topic_filter, 1)
-    granted = threading.Event()
-    b.on_subscribe = lambda *_: granted.set()
-    b.subscribe("proofrail/b/receipts", 1)
-    assert granted.wait(10)
+    _, number = b.subscribe("proofrail/b/receipts", 1)
+    assert until(lambda: number in answered)
     a.publish(b"own")
     take(rail, b"own")
     rail.publish_many([("proofrail/a/receipts", b"x"), ("proofrail/b/receipts", b"last")])
-    assert own.wait(10)
+    assert own.wait(PATIENCE_S)
     assert set(seen) == {"proofrail/b/receipts"}
     b.disconnect()
     b.loop_stop()
@@ -127,9 +126,9 @@ def test_will__on_a_foreign_topic__never_published(broker, topic):
     a.loop_stop()
     again = broker.link("a")  # the former connection, if any, has ended before this one is ready
     again.publish(b"own")
-    assert [m.body for m in take(rail, b"own")] == [b"own"]
+    assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
-    assert b.receipts(10) == [b"true"]
+    assert set(b.receipts(PATIENCE_S)) == {b"true"}
 
 
 def test_retained__on_the_own_evidence_topic__never_replayed(broker):
@@ -139,10 +138,10 @@ def test_retained__on_the_own_evidence_topic__never_replayed(broker):
     a.publish(b"own")
     first = take(rail, b"own")
     if broker.kind == "amqtt":
-        assert [(m.body, m.retained) for m in first] == [(b"kept", True), (b"own", False)]
+        assert {(m.body, m.retained) for m in first} == {(b"kept", True), (b"own", False)}
     late = broker.inlet("oracle", "oracle")
     a.publish(b"after")
-    assert b"kept" not in [m.body for m in take(late, b"after")]
+    assert b"kept" not in once(take(late, b"after"))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_connect__wrong_password_with_the_rails_client_id__leaves_its_session_al
     b, connected = _client(broker, "b", client_id="rail", clean=True)
     assert connected
     a.publish(b"own")
-    assert [m.body for m in take(rail, b"own")] == [b"own"]
+    assert once(take(rail, b"own")) == [b"own"]
     assert rail._link.generation == connection  # never had to reconnect
     b.disconnect()
     b.loop_stop()
@@ -193,7 +192,7 @@ def test_issue__while_running__connects_and_ends_the_former_password(broker):
     password = credentials.issue(broker.home, "new", "device")
     first.close()
     second = DeviceLink(HOST, broker.port, "new", password)
-    assert until(lambda: second.wait_ready(1), 20)
+    assert until(lambda: second.wait_ready(1))
     second.close()
     stale = Inlet(HOST, broker.port, "new", former, topics=["proofrail/new/receipts"])
     assert until(lambda: stale.refusal)

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from broker_process import BROKERS, HOST, ROOT, BrokerProcess, take, until
+from broker_process import BROKERS, HOST, PATIENCE_S, ROOT, BrokerProcess, take, until
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -59,7 +59,7 @@ class _Rail:
 
     def close(self) -> None:
         self.inlet.close()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture(params=BROKERS)
@@ -73,7 +73,7 @@ def _fleet(broker: BrokerProcess, receipts: Receipts, **named) -> Fleet:
     fleet = Fleet(broker.home, seed=7, receipt_key_pem=receipts.public_pem, **named)
     fresh = [d.name for d in fleet.devices.values() if not (d.folder / "password").exists()]
     given = credentials.issue_many(broker.home, fresh, "device")
-    assert fleet.connect(HOST, broker.port, given) == []
+    assert fleet.connect(HOST, broker.port, given, PATIENCE_S) == []
     return fleet
 
 
@@ -90,7 +90,7 @@ def test_records__without_a_rail_and_across_a_restart__kept_until_the_receipt(br
     again = _fleet(broker, receipts)
     assert {name: d.unreceipted() for name, d in again.devices.items()} == made
     rail = _Rail(broker, receipts)
-    assert again.until_receipted(30, resend_after_s=0.5)
+    assert again.until_receipted(PATIENCE_S, resend_after_s=0.5)
     assert again.totals()["unreceipted"] == 0
     for name, device in again.devices.items():
         assert set(device.outcomes) == {evidence_of(record).hex() for record in made[name]}
@@ -103,11 +103,13 @@ def test_records__broker_killed_before_anyone_saw_them__sent_again(broker):
     receipts = _receipts()
     fleet = _fleet(broker, receipts, charge_points=1, meters=0)
     device = fleet["cp-0001"]
-    device.publish(device.make_records(5))
+    records = device.make_records(5)
+    device.publish(records)
     broker.kill()
     broker.start()
     rail = _Rail(broker, receipts)
-    assert fleet.until_receipted(30, resend_after_s=0.5)
+    assert fleet.until_receipted(PATIENCE_S, resend_after_s=0.5)
+    assert set(rail.records) == set(records)
     assert device.unreceipted() == []
     fleet.close()
     rail.close()
@@ -117,13 +119,15 @@ def test_records__acknowledged_by_a_rail_that_then_lost_them__sent_again(broker)
     receipts = _receipts()
     forgetful = broker.inlet()
     fleet = _fleet(broker, receipts, charge_points=1, meters=0)
-    records = fleet["cp-0001"].make_records(5)
-    fleet["cp-0001"].publish(records)
+    device = fleet["cp-0001"]
+    records = device.make_records(5)
+    device.publish(records)
     take(forgetful, b"\n".join(records))
     forgetful.close()
     rail = _Rail(broker, receipts)
-    assert fleet.until_receipted(10, resend_after_s=0.5)
-    assert rail.records == records
+    assert fleet.until_receipted(PATIENCE_S, resend_after_s=0.5)
+    assert set(rail.records) == set(records)  # each may come twice: sent again, then its receipt
+    assert device.outcomes == {evidence_of(record).hex(): "accepted" for record in records}
     fleet.close()
     rail.close()
 
@@ -137,17 +141,15 @@ def test_receipts__of_another_key_or_for_another_device__answer_nothing(broker):
     topic = receipts_topic(device.name)
     bad = [stranger.sign(device.name, answer, 1), receipts.sign("cp-0002", answer, 1), b"junk"]
     rail.publish_many([(topic, receipt) for receipt in bad])
-    assert until(lambda: device.collect(0.1) or sum(device.refused_receipts.values()) == 3)
+    assert until(lambda: device.collect(0.1) or len(device.refused_receipts) == len(bad))
     assert device.unreceipted() == [record]
-    assert dict(device.refused_receipts) == {
-        "receipt_other_key": 1,
-        "other_device": 1,
-        "receipt_malformed": 1,
-    }
+    assert set(device.refused_receipts) == {
+        "receipt_other_key", "other_device", "receipt_malformed",
+    }  # fmt: skip
     rail.publish_many([(topic, receipts.sign(device.name, answer, 1))])
-    assert until(lambda: device.collect(0.1)) == 1
+    assert until(lambda: device.collect(0.1))
     assert device.unreceipted() == []
-    assert device.answers(record) == ["accepted"]
+    assert set(device.answers(record)) == {"accepted"}
     fleet.close()
 
 
@@ -172,7 +174,7 @@ def test_faults__each_on_demand__arrive_as_they_are_or_not_at_all(broker):
         twice = sent[Fault.DUPLICATE][0]
         assert until(lambda d=device, r=twice: [d.collect(), len(d.answers(r)) > 1][1])
         assert device.answers(twice)[:2] == ["accepted", "duplicate"]
-    assert fleet.until_receipted(20, resend_after_s=1)
+    assert fleet.until_receipted(PATIENCE_S, resend_after_s=1)
     fleet.close()
     rail.close()
 
@@ -185,7 +187,10 @@ def test_simulator__as_a_process__answers_with_its_totals(broker):
     command = [sys.executable, "-m", "scripts.simulate_devices", "--home", str(broker.home)]
     command += ["--broker-port", str(broker.port), "--receipt-key", str(key), "--seed", "3"]
     command += ["--issue-passwords", "--rounds", "2", "--records", "10", "--pause", "0"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command += ["--patience", str(PATIENCE_S)]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=3 * PATIENCE_S
+    )  # fmt: skip
     rail.close()
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == {"away": [], "accepted": 80, "unreceipted": 0}
