@@ -17,6 +17,7 @@ from oracles.types import Agreement, Agreements, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, raw
+from orchestrator.edges.store.credits import Credit
 from orchestrator.edges.store.payments import Payment
 from orchestrator.products import Product
 from orchestrator.rebuild.evidence import Archive
@@ -41,7 +42,7 @@ def check_claims(
     for applied in history.applied():
         by_agreement[applied.claim.agreement].append(applied)
     payees = {log.args["agreement"]: log.args["payee"] for log in history.named("AgreementOpened")}
-    settled = set()
+    settled, owed = set(), {}
     for done, (identity, claims) in enumerate(by_agreement.items(), 1):
         findings.progress("claims", done, len(by_agreement))
         agreement = agreements.agreement(identity)
@@ -57,8 +58,11 @@ def check_claims(
                 _check_claim(name, agreement, product, applied.claim, reach, archive, findings)
                 payee = product.payee(applied.claim.facts) or payees[hexed(identity)]
                 _check_row(rows[name], applied, payee, findings)
+                if applied.outcome.amount_micro < 0:
+                    owed[name] = _owed(applied, payee)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
+    findings.rows("debt", raw.rows(session, Credit), owed, lambda row: row.payment_id)
     findings.count("claims", len(settled))
 
 
@@ -141,6 +145,12 @@ def _check_row(row: Payment, applied: Applied, payee: str, findings: Findings) -
         "payee": payee,
     }
     findings.compare("payment", row.payment_id, row, wanted)
+
+
+def _owed(applied: Applied, payee: str) -> dict[str, Any]:
+    """What the store must know of a claim that came to less than nothing."""
+    amount = -applied.outcome.amount_micro
+    return {"agreement_id": hexed(applied.claim.agreement), "payee": payee, "amount_micro": amount}
 
 
 def _check_unsettled(

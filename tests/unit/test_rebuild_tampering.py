@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 
 RECONCILED = "SELECT payment_id FROM payment WHERE stage = 'reconciled' LIMIT 1"
 CLAIMED = "SELECT evidence_hash FROM event WHERE payment_id IS NOT NULL ORDER BY event_id LIMIT 1"
+OF_A_FILE = "SELECT entry_id FROM ledgerentry WHERE number = 1"
 
 
 def sql(*statements: str, fit: bool = False) -> Change:
@@ -97,6 +98,11 @@ TAMPERING: dict[str, tuple[Change, str, str]] = {
             "BY number DESC LIMIT 2)",
             "DELETE FROM ledgerentry WHERE number > (SELECT max(number) - 2 FROM ledgerentry)"),
         "ledger entry", "the journal has no entry"),
+    "all entries of a bank file, hashes made to fit": (
+        sql(f"DELETE FROM ledgerposting WHERE entry_id IN ({OF_A_FILE})",
+            f"DELETE FROM ledgerentry WHERE entry_id IN ({OF_A_FILE})",
+            "UPDATE ledgerentry SET number = number - 1", fit=True),
+        "ledger entry", "the journal has no entry funding_booked"),
     "an entry that nothing caused, hashes made to fit": (
         sql("INSERT INTO ledgerentry (number, entry_id, kind, ref, at, hash, source) SELECT "
             "max(number) + 1, 'ab', 'funded', 'x', 5, '', 'block:0x00' FROM ledgerentry",
