@@ -186,7 +186,7 @@ class Reading:
         told: dict[str, Any] = {
             "kind": self.kind or None,
             "statements": [_report(each) for each in self.reports],
-            "problems": [asdict(each) for each in self.problems],
+            "problems": [asdict(each) for each in sorted(self.problems, key=_place)],
             "notes": [asdict(each) for each in self.notes],
         }
         if self.statuses:
@@ -235,6 +235,10 @@ def _status_report(report: StatusReport) -> dict[str, Any]:
 
 def _named(facts: Any) -> dict[str, str | None]:
     return {each.name: getattr(facts, each.name) or None for each in fields(facts)}
+
+
+def _place(problem: Problem) -> int:
+    return problem.line or 0
 
 
 def _day(day: date | None) -> str | None:

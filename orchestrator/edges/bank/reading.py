@@ -43,7 +43,18 @@ def read(data: bytes) -> Reading:
         _read_archive(data, reading)
     else:
         _read_one(data, sha256(data).digest(), reading)
+    _name_repeated(reading)
     return reading
+
+
+def _name_repeated(reading: Reading) -> None:
+    seen: set[tuple[str, str, int | None]] = set()
+    for report in reading.reports:
+        key = (report.account, report.id, report.page)
+        if report.id and key in seen:
+            reading.problems.append(Problem(report.line, report.path,
+                                            BankReason.DUPLICATE_STATEMENT, report.id[:60]))
+        seen.add(key)
 
 
 def _say(reading: Reading, reason: BankReason, detail: str, path: str = "") -> None:
@@ -57,6 +68,10 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
         return
     if problem:
         reading.problems.append(problem)
+    if not text.lstrip().startswith("<"):
+        told = f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
+        reading.problems.append(Problem(1, "", BankReason.NOT_XML, told))
+        return
     root = root_of(text.lstrip(), reading)
     if root is None:
         return

@@ -1,8 +1,7 @@
 """MT940 statements and MT942 interim reports, as banks write them: each field on its own.
 
-Rules: SWIFT category 9 messages. The grammar of the fields :60:, :61: and :62: is the mt940
-library's; it stops at the first field that it cannot read and moves impossible dates to the end of
-February, so fields are taken apart here, and dates and amounts are read as everywhere in the rail.
+Rules: SWIFT category 9 messages. The grammar of the fields :60: to :65: is the mt940 library's; it
+stops at the first field that it cannot read and tells no places, so files are taken apart here.
 """
 
 from __future__ import annotations
@@ -10,34 +9,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Any
 
 from mt940 import tags
 
 from device_adapters.types import Rejected
-from orchestrator.core.references import normalise
-from orchestrator.edges.bank.facts import Balance, Code, Exchange, Line, Problem, Reading, Report
-from orchestrator.edges.bank.money import to_minor
+from orchestrator.edges.bank.facts import Balance, Line, Problem, Reading, Report
+from orchestrator.edges.bank.money import EXPONENTS, to_minor
 from orchestrator.edges.bank.sums import balance_problems
-from orchestrator.edges.bank.swift_details import Told, told_by
+from orchestrator.edges.bank.swift_lines import read_day, read_line, read_minor, say
 from orchestrator.edges.bank.types import BankReason
 
 MAX_LINES = 100_000
 _FIELD = re.compile(r"^(?:\{4:)?:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64|65|86|90[CD]|NS):")
 _END = re.compile(r"^\s*-\s*(\}.*)?$")  # closes block 4
-_SHAPE = re.compile(r"^(?:\{4:)?:20:.*^(?:\{4:)?:25P?:", re.MULTILINE | re.DOTALL)
-# the library's pattern with a reference of any length: banks exceed the 16 characters
-_LINE = tags.StatementGLS().re
+_SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20", "25P?"))
 _BALANCE = tags.FinalClosingBalance().re
 _BALANCES = {"60F": "OPBD", "60": "OPBD", "60M": "ITBD", "62F": "CLBD", "62": "CLBD",
              "62M": "ITBD", "64": "CLAV", "65": "FWAV"}  # fmt: skip
 _SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9]+,[0-9]*)")
-_IBAN = re.compile(r"([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}?)([A-Z]{3})?")
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
-_SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
-_NOT_GIVEN = {"NONREF", "NOTPROVIDED", "KREF+",  # and pointers to the field :86:
-              "EREF", "PREF", "KREF", "MARF"}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -70,7 +62,8 @@ class _Draft:
 
 
 def is_swift(text: str) -> bool:
-    return _SHAPE.search(text.replace("@@", "\n")) is not None
+    text = text.replace("@@", "\n")
+    return all(shape.search(text) for shape in _SHAPE)
 
 
 def read_reports(text: str, reading: Reading) -> None:
@@ -127,11 +120,11 @@ def _take_balance(draft: _Draft, each: _Field, reading: Reading) -> None:
     place = f"{draft.path}/:{each.tag}:"
     found = _BALANCE.fullmatch(each.text.replace(" ", ""))
     if not found:
-        _say(reading, each.line, place, BankReason.VALUE_MALFORMED, f"{each.text!r:.60}")
+        say(reading, each.line, place, BankReason.VALUE_MALFORMED, f"{each.text!r:.60}")
         return
     draft.currency = draft.currency or found["currency"]
-    minor = _minor(found["amount"], found["currency"], each.line, place, reading)
-    day = _day(found["year"], found["month"], found["day"], each.line, place, reading)
+    minor = read_minor(found["amount"], found["currency"], each.line, place, reading)
+    day = read_day(found["year"], found["month"], found["day"], each.line, place, reading)
     if minor is not None:
         draft.balances.append(Balance(
             _BALANCES[each.tag], day, -minor if found["status"].upper() == "D" else minor,
@@ -143,9 +136,10 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     lines: list[Line] = []
     for number, (each, info) in enumerate(draft.entries, 1):
         if len(lines) >= MAX_LINES:
-            _say(reading, each.line, draft.path, BankReason.TOO_MANY_LINES, f"{MAX_LINES} are read")
+            say(reading, each.line, draft.path, BankReason.TOO_MANY_LINES, f"{MAX_LINES} are read")
             break
-        line = _line(draft, each, info, f"{draft.path}/:61:[{number}]", reading)
+        line = read_line(each.text, info, draft.currency, each.line,
+                         f"{draft.path}/:61:[{number}]", reading)
         if line:
             lines.append(line)
     facts = draft.facts
@@ -153,7 +147,11 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     reading.kind = reading.kind or kind
     account, servicer = _account(facts.get("25", ""))
     if not account:
-        _say(reading, draft.line, f"{draft.path}/:25:", BankReason.MISSING_ELEMENT, "")
+        say(reading, draft.line, f"{draft.path}/:25:", BankReason.MISSING_ELEMENT, "")
+    if kind == "MT940":
+        for tag, place in (("60F", 0), ("62F", -1)):
+            if not _has_balance(draft, place):
+                say(reading, draft.line, f"{draft.path}/:{tag}:", BankReason.MISSING_ELEMENT, "")
     sequence, _, page = facts.get("28", "").partition("/")
     interim = any(each.code == "ITBD" for each in draft.balances)
     report = Report(
@@ -165,6 +163,12 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     reading.problems += [*balance_problems(report), *_sum_problems(draft, report)]
     problems = tuple(reading.problems[before:])
     reading.reports.append(replace(report, problems=problems) if problems else report)
+
+
+def _has_balance(draft: _Draft, place: int) -> bool:
+    """Whether it begins (0) or ends (-1) with a booked balance; the available ones come later."""
+    booked = [each for each in draft.balances if each.code in ("OPBD", "CLBD", "ITBD")]
+    return bool(booked) and booked[place].path.startswith(f"{draft.path}/:6{'2' if place else '0'}")
 
 
 def _id(facts: dict[str, Any], draft: _Draft) -> str:
@@ -181,101 +185,11 @@ def _account(text: str) -> tuple[str, str]:
     bank, slash, number = compact.rpartition("/")
     if slash and number.isalpha() and len(number) == 3:  # a currency behind it
         bank, slash, number = bank.rpartition("/")
-    found = _IBAN.fullmatch(number)
     servicer = bank if _BIC.fullmatch(bank) else ""
-    if found:
-        return normalise(found[1] if found[2] and _is_iban(found[1]) else number), servicer
-    number = number[:-3] if number[-3:].isalpha() and number[:-3].isdigit() else number
-    return (number if servicer else f"{bank}{slash}{number}"), servicer
-
-
-def _is_iban(text: str) -> bool:
-    from stdnum import iban
-
-    return iban.is_valid(text)
-
-
-def _line(draft: _Draft, each: _Field, info: list[str], path: str, reading: Reading) -> Line | None:
-    first, *rest = each.text.split("\n")
-    expected = re.match(r"[0-9]{6}(?:[0-9]{4})?E[CD]", first)  # MT942: announced, not booked
-    if expected:
-        first = first[:expected.end() - 2] + first[expected.end() - 1:]
-    found = _LINE.fullmatch(first)
-    if not found:
-        _say(reading, each.line, path, BankReason.VALUE_MALFORMED, f"{each.text!r:.80}")
-        return None
-    minor = _minor(found["amount"], draft.currency, each.line, path, reading)
-    if minor is None:
-        return None
-    mark = found["status"].upper()
-    value = _day(found["year"], found["month"], found["day"], each.line, path, reading)
-    booking = _entry_day(found, value, each.line, path, reading)
-    told = told_by(info)
-    supplement = " ".join(part.strip() for part in rest)
-    charges, exchange = _supplement(supplement, draft.currency, each.line, path, reading)
-    customer = told.references.customer_reference or _given(found["customer_reference"])
-    references = replace(
-        told.references, customer_reference=customer,
-        bank_reference=_given(found["bank_reference"]) or told.references.bank_reference,
-        # an order booked as a sum carries the batch's name where a single one has its own
-        batch=told.references.batch or ("" if told.references.end_to_end_id else customer))
-    return Line(
-        amount_minor=-minor if mark in ("D", "RC") else minor, currency=draft.currency,
-        booking_date=booking, value_date=value, status="PDNG" if expected else "BOOK",
-        path=path, line=each.line, is_reversal=mark in ("RC", "RD"),
-        return_reason=told.return_reason, references=references, counterparty=told.counterparty,
-        code=_code(found["id"] or "", told), text=told.text, info=told.info or supplement,
-        charges_minor=told.charges_minor or charges,
-        charges_included=bool(told.charges_minor or charges), exchange=exchange)
-
-
-def _code(kind: str, told: Told) -> Code:
-    """As German camt writes it, "NTRF+166": SWIFT's type and the bank's own number."""
-    parts = [part for part in (kind.strip(), told.number) if part]
-    return Code(proprietary="+".join(parts), issuer="SWIFT" if parts else "")
-
-
-def _supplement(text: str, currency: str, line: int, path: str, reading: Reading
-                ) -> tuple[int, Exchange | None]:
-    """Charges in the account's currency, and the original amount (:61: subfield 9)."""
-    charges, exchange = 0, None
-    for kind, other, amount in _SUPPLEMENT.findall(text):
-        minor = _minor(amount, other, line, path, reading)
-        if minor is None:
-            continue
-        if kind == "CHGS":
-            charges += minor if other == currency else 0
-        elif other != currency:
-            exchange = Exchange(minor, other)
-    return charges, exchange
-
-
-def _entry_day(found: re.Match, value: date | None, line: int, path: str, reading: Reading
-               ) -> date | None:
-    """The entry date has no year: it is the one nearest to the value date."""
-    month, day = (found["entry_month"] or "").strip(), (found["entry_day"] or "").strip()
-    if not (month and day):
-        return None
-    year = value.year if value else 2000 + int(found["year"])
-    if value and abs(int(month) - value.month) > 6:
-        year += 1 if int(month) < value.month else -1
-    return _day(str(year - 2000), month, day, line, path, reading)
-
-
-def _day(year: str, month: str, day: str, line: int, path: str, reading: Reading) -> date | None:
-    try:
-        return date(2000 + int(year), int(month), int(day))
-    except ValueError:
-        _say(reading, line, path, BankReason.DATE_MALFORMED, f"{year}{month}{day}"[:20])
-        return None
-
-
-def _minor(amount: str, currency: str, line: int, path: str, reading: Reading) -> int | None:
-    try:
-        return to_minor(amount.replace(",", ".", 1), currency.upper())
-    except Rejected as refusal:
-        _say(reading, line, path, BankReason(refusal.reason), refusal.detail)
-        return None
+    if number[-3:] in EXPONENTS and number[:-3].isalnum() and number[-4:-3].isdigit():
+        number = number[:-3]  # a currency behind it
+    is_whole = servicer or _IBAN.fullmatch(number)
+    return (number if is_whole else f"{bank}{slash}{number}"), servicer
 
 
 def _sum_problems(draft: _Draft, report: Report) -> list[Problem]:
@@ -295,10 +209,3 @@ def _sum_problems(draft: _Draft, report: Report) -> list[Problem]:
     return found
 
 
-def _given(text: str | None) -> str:
-    found = (text or "").strip()
-    return "" if found.upper() in _NOT_GIVEN else found
-
-
-def _say(reading: Reading, line: int, path: str, reason: BankReason, detail: str) -> None:
-    reading.problems.append(Problem(line, path, reason, detail))

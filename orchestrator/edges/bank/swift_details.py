@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrator.core.references import find_reference, is_reference, normalise
+from orchestrator.core.references import normalise
+from orchestrator.edges.bank.details import creditor_reference
 from orchestrator.edges.bank.facts import NO_REFERENCES, NOBODY, Counterparty, References
 
 _GERMAN = re.compile(r"([0-9]{3})([^0-9A-Za-z\s/])(?=[0-9]{2})")
@@ -53,11 +54,8 @@ def told_by(rows: list[str]) -> Told:
 def _german(text: str, number: str, separator: str) -> Told:
     """Subfields behind a separator that the bank chooses, mostly "?"."""
     fields: dict[str, list[str]] = {}
-    for part in text.split(separator):
-        if re.match(r"[0-9]{2}", part):
-            fields.setdefault(part[:2], []).append(part[2:])
-        elif fields:  # the separator itself, inside a text
-            fields[next(reversed(fields))][-1] += separator + part
+    for part in re.split(re.escape(separator) + r"(?=[0-9]{2})", text)[1:]:
+        fields.setdefault(part[:2], []).append(part[2:])
     purpose = [piece for key, pieces in fields.items() if "20" <= key <= "29" or
                "60" <= key <= "63" for piece in pieces]  # fmt: skip
     found = _purpose(_pieced(purpose, _PURPOSE_WIDTH))
@@ -119,10 +117,7 @@ def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
 
 def _references(*, text: str, structured: str = "", **named: str) -> References:
     given = {key: "" if value.upper() in _NOT_GIVEN else value for key, value in named.items()}
-    if is_reference(structured or text):
-        reference = normalise(structured or text)
-    else:
-        reference = find_reference(text) or find_reference(given["end_to_end_id"]) or structured
+    reference = creditor_reference(structured, text, given.get("end_to_end_id", ""))
     return References(**given, reference=reference)
 
 

@@ -19,6 +19,7 @@ from orchestrator.edges.bank.facts import Problem, Reading
 from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.types import BankReason
 
+MAX_TAGS = 4_000_000  # bounds the memory that elements of a few bytes would take
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9:.,]{5,25})?(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 # Counted in a path even where there is one, so that a place keeps its name.
 _COUNTED = {"Stmt", "Rpt", "Ntfctn", "Ntry", "TxDtls", "TxInfAndSts", "OrgnlPmtInfAndSts"}
@@ -165,6 +166,9 @@ def root_of(text: str, reading: Reading) -> etree._Element | None:
         line = text.count("\n", 0, text.find("<!")) + 1
         why = "a bank message needs no DTD"
         reading.problems.append(Problem(line, "", BankReason.DTD_FORBIDDEN, why))
+        return None
+    if text.count("<") > MAX_TAGS:
+        reading.problems.append(Problem(None, "", BankReason.TOO_LARGE, f"over {MAX_TAGS} tags"))
         return None
     data = text.encode("utf-8", "surrogatepass")
     try:
