@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,11 @@ def test_find__code_pattern_or_beginning__is_one_row() -> None:
 ])  # fmt: skip
 def test_decimal_text__any_amount__is_exact(minor: int, asset: str, text: str) -> None:
     assert decimal_text(minor, asset) == text
+
+
+def test_chart__in_the_documentation__is_this_one() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "LEDGER.md").read_text()
+    for row in CHART:
+        cells = (row.code, f"`{row.pattern}`", row.name, row.kind, row.normal, row.asset,
+                 row.meaning)  # fmt: skip
+        assert f"| {' | '.join(cells)} |" in text
