@@ -30,6 +30,7 @@ from orchestrator.commands import (
     ledger,
     output,
     party,
+    party_statement,
     payout,
     rebuild,
     reconcile,
@@ -129,6 +130,7 @@ def root(
 
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
+party.app.add_typer(party_statement.app)
 for noun in (evidence, audit, bank, device, party, agreement, api_key, ledger, decision, funding,
              payout, breaks):
     app.add_typer(noun.app)
