@@ -14,6 +14,7 @@ from orchestrator.core.ledger import EUR, TEUR, Entry
 from orchestrator.errors import Halt
 
 SAMPLES = {"account": ledger.WALLETS, "to_account": ledger.escrow("0xa"), "source": ledger.WALLETS}
+IN_EUR = {"credit_reversed": {"account": ledger.UNALLOCATED}}  # it names an account of the bank's
 
 
 def every_entry() -> Iterator[Entry]:
@@ -23,9 +24,10 @@ def every_entry() -> Iterator[Entry]:
         annotated = {p.name: p.annotation for p in parameters.values()}
         if make.__annotations__.get("return") != "Entry" or name in ("entry", "dated"):
             continue
+        samples = SAMPLES | IN_EUR.get(name, {})
         yield make(**{
-            name: SAMPLES.get(name, "0xab") if kind == "str" else 20_000
-            for name, kind in annotated.items()
+            part: samples.get(part, "0xab") if kind == "str" else 20_000
+            for part, kind in annotated.items()
         })  # fmt: skip
 
 
