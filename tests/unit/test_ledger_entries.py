@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +29,13 @@ BUILT = {
     "withdrawn": lambda n: ledger.withdrawn("t:3", "0xP", n),
     "funded": lambda n: ledger.funded("t:4", "a", n),
     "unexplained": lambda n: ledger.unexplained("l", n),
+    "payout_returned": lambda n: ledger.payout_returned("o/x", n),
+    "reordered": lambda n: ledger.reordered("o/y", n),
+    "bank_charge": lambda n: ledger.bank_charge("l", n),
+    "unallocated": lambda n: ledger.unallocated("c", n),
+    "allocated": lambda n: ledger.allocated("c", n),
+    "sent_back": lambda n: ledger.sent_back("o", n),
+    "credit_reversed": lambda n: ledger.credit_reversed("c", ledger.FUNDING, n),
 }
 
 
@@ -66,6 +75,34 @@ def test_entry__zero_postings__are_left_out():
 def test_entry__same_cause__has_the_same_id_and_another_kind_another():
     one, two = ledger.released("r", "0xP", 5), ledger.released("r", "0xP", 6)
     assert one.entry_id == two.entry_id != ledger.withdrawn("r", "0xP", 5).entry_id
+
+
+def test_entry__dated_by_its_input__keeps_the_first_one():
+    made = ledger.settled("p", "a", "0xP", 5)
+    one = made.dated(7, "block:0x1")
+    assert (one.at, one.source, one.entry_id) == (7, "block:0x1", made.entry_id)
+    assert one.dated(8, "block:0x2") == one
+    assert ledger.entry_id("settled", "p") == made.entry_id
+
+
+@pytest.mark.parametrize("other", [
+    ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x2"),
+    ledger.settled("p", "a", "0xP", 5).dated(8, "block:0x1"),
+    ledger.settled("p", "a", "0xP", 6).dated(7, "block:0x1"),
+    ledger.settled("p", "a", "0xP", 5),
+])  # fmt: skip
+def test_chain_hash__covers__time_and_input_too(other):
+    one = ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x1")
+    assert ledger.chain_hash(ledger.GENESIS, one) != ledger.chain_hash(ledger.GENESIS, other)
+
+
+def test_chain_hash__of_an_entry_from_before_inputs_were_told__is_as_it_was():
+    """Journals of earlier releases must go on to hold: this is what they computed."""
+    old = ledger.funding_booked("c1", 5)
+    assert ledger.chain_hash(ledger.GENESIS, old) == sha256("\n".join([
+        "0" * 64, old.entry_id, "funding_booked", "c1", "bank:safeguarding|EUR/2|5",
+        "suspense:funding|EUR/2|-5",
+    ]).encode()).hexdigest()  # fmt: skip
 
 
 @pytest.mark.parametrize("micro", [1, 9_999, 10_001])

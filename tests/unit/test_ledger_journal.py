@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import Store, books
+from orchestrator.edges.store import Store, books, pending
 from orchestrator.edges.store.books import GENESIS
 
 
@@ -15,8 +19,9 @@ from orchestrator.edges.store.books import GENESIS
 def store(tmp_path):
     made = Store(tmp_path / "rail.sqlite3")
     with made.write() as session:
-        books.post(session, [ledger.funding_booked(f"c{n}", n) for n in (1, 2, 3)], 10)
-        books.post(session, [ledger.settled("p", "a", "0xP", 7)], 11)
+        funded = [ledger.funding_booked(f"c{n}", n) for n in (1, 2, 3)]
+        books.post(session, funded, 10, "file:f")
+        books.post(session, [ledger.settled("p", "a", "0xP", 7)], 11, "block:b")
     yield made
     made.close()
 
@@ -49,6 +54,9 @@ def test_journal__untouched__has_no_broken_link(store):
     ("UPDATE ledgerentry SET ref = 'c9' WHERE number = 3", 3),
     ("UPDATE ledgerentry SET kind = 'minted' WHERE number = 1", 1),
     ("UPDATE ledgerentry SET hash = 'x' WHERE number = 4", 4),
+    ("UPDATE ledgerentry SET at = at + 1 WHERE number = 2", 2),
+    ("UPDATE ledgerentry SET source = 'file:g' WHERE number = 2", 2),
+    ("UPDATE ledgerentry SET source = '' WHERE number = 3", 3),
     ("DELETE FROM ledgerposting WHERE id = 8", 4),
     ("DELETE FROM ledgerentry WHERE number = 1", 2),
     ("DELETE FROM ledgerentry WHERE number = 2", 3),
@@ -66,8 +74,8 @@ def test_journal__two_entries_exchanged__is_seen(store):
 
 
 def test_journal__its_tail_cut__is_not_seen_by_the_chain_but_by_its_length(store):
-    """Warning: a hash chain vouches for what precedes a link. Only somebody who kept the newest
-    hash or the length sees that the end is gone; that is what audit bundles carry away."""
+    """Warning: a hash chain vouches for what precedes a link. That the end is gone is seen by who
+    kept the newest hash: the chain has it behind each settlement (test_anchors_journal.py)."""
     tamper(store, "DELETE FROM ledgerentry WHERE number = 4")
     assert broken(store) is None
     with store.read() as session:
@@ -86,8 +94,8 @@ def test_post__in_batches_and_one_by_one__gives_the_same_chain(store, tmp_path):
     other = Store(tmp_path / "other.sqlite3")
     with other.write() as session:
         for n in (1, 2, 3):
-            books.post(session, [ledger.funding_booked(f"c{n}", n)], 99)
-        books.post(session, [ledger.settled("p", "a", "0xP", 7)], 99)
+            books.post(session, [ledger.funding_booked(f"c{n}", n)], 10, "file:f")
+        books.post(session, [ledger.settled("p", "a", "0xP", 7)], 11, "block:b")
         theirs = books.hash_before(session, 5)
     with store.read() as session:
         assert books.hash_before(session, 5) == theirs
@@ -101,3 +109,75 @@ def test_balances__from_the_store__are_those_of_the_postings(store):
             (ledger.SAFEGUARDING, ledger.EUR): 6, (ledger.FUNDING, ledger.EUR): -6,
             (ledger.escrow("a"), ledger.TEUR): 7, (ledger.pending("0xP"), ledger.TEUR): -7,
         }  # fmt: skip
+
+
+def test_post__entries_that_tell_their_own_input__keep_it(store):
+    own = ledger.funding_booked("c9", 9).dated(5, "decision:d")
+    with store.write() as session:
+        books.post(session, [own, ledger.funding_booked("c8", 8)], 12, "file:g")
+        told = [(row.ref, row.at, row.source) for row, _ in books.entries(session)][-2:]
+    assert told == [("c9", 5, "decision:d"), ("c8", 12, "file:g")]
+    assert broken(store) is None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 500])
+def test_entries__read_in_batches_of_any_size__are_the_journal_in_its_order(
+    store, monkeypatch, batch
+):
+    monkeypatch.setattr(books, "_BATCH", batch)
+    with store.read() as session:
+        found = list(books.entries(session))
+        assert [row.number for row, _ in found] == [1, 2, 3, 4]
+        assert [(e.kind, e.ref, e.at, e.source) for _, e in found] == [
+            ("funding_booked", "c1", 10, "file:f"), ("funding_booked", "c2", 10, "file:f"),
+            ("funding_booked", "c3", 10, "file:f"), ("settled", "p", 11, "block:b"),
+        ]  # fmt: skip
+        assert [e for _, e in found if e.kind == "settled"] == [
+            ledger.settled("p", "a", "0xP", 7).dated(11, "block:b")
+        ]
+        assert [row.number for row, _ in books.entries(session, as_of=10)] == [1, 2, 3]
+        assert list(books.entries(session, as_of=9)) == []
+        assert len(books.entries_of(session, ["c1", "p"])) == 2
+    assert broken(store) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(some.lists(some.tuples(some.integers(1, 9), some.integers(1, 99)), max_size=12))
+def test_balances__as_of_any_time__are_those_of_the_entries_up_to_it(posted):
+    """Bank lines are dated by their booking day, so the journal is not in the order of time."""
+    with TemporaryDirectory() as folder:
+        made = Store(Path(folder) / "rail.sqlite3")
+        with made.write() as session:
+            for number, (at, cents) in enumerate(posted):
+                books.post(session, [ledger.funding_booked(f"c{number}", cents)], at, "file:f")
+        with made.read() as session:
+            for as_of in [*range(11), None]:
+                upto = sum(cents for at, cents in posted if as_of is None or at <= as_of)
+                wanted = {(ledger.SAFEGUARDING, ledger.EUR): upto,
+                          (ledger.FUNDING, ledger.EUR): -upto} if upto else {}  # fmt: skip
+                assert books.balances(session, as_of) == wanted
+        made.close()
+
+
+def test_pending__entries__are_apart_from_the_journal_until_they_are_posted(store):
+    first, second = (ledger.settled(f"q{n}", "a", "0xP", n).dated(20 + n, f"block:0x{n}")
+                     for n in (1, 2))  # fmt: skip
+    account = (ledger.pending("0xP"), ledger.TEUR)
+    with store.write() as session:
+        pending.note(session, "0x1", 1, [first])
+        pending.note(session, "0x2", 2, [second])
+        assert books.pending_balances(session)[account] == -3
+        assert books.balances(session)[account] == -7
+        assert [e for _, e in books.entries(session, with_pending=True)][4:] == [first, second]
+        found = books.entries(session, with_pending=True, as_of=21)
+        assert [e for _, e in found][4:] == [first]
+        assert books.entry(session, first.entry_id) == first
+        assert pending.void_from(session, 2) == 1
+        assert books.pending_balances(session)[account] == -1
+        assert books.entry(session, second.entry_id) is None
+        books.post(session, [first], 21, "block:0x1")
+        pending.mark_posted(session, ["0x1", "0x2"])
+        assert books.pending_balances(session) == {}
+        assert books.balances(session)[account] == -8
+        assert [e for _, e in pending.entries(session, "voided")] == [second]
+    assert broken(store) is None
