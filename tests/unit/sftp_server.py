@@ -26,6 +26,7 @@ class Faults:
     disk_full: bool = False
     no_posix_rename: bool = False
     unreadable: set[bytes] = field(default_factory=set)
+    lists: list[bytes] = field(default_factory=list)  # names of files that no folder can hold
     renames: list[bytes] = field(default_factory=list)  # what was renamed, for tests to look at
 
 
@@ -49,6 +50,13 @@ class _Server(asyncssh.SFTPServer):
             raise asyncssh.SFTPConnectionLost("cut")
         self._written += len(data)
         return super().write(file_obj, offset, data)
+
+    async def scandir(self, path: bytes) -> Any:
+        async for name in super().scandir(path):
+            yield name
+        for lie in self._faults.lists:
+            attrs = asyncssh.SFTPAttrs(permissions=0o100644, size=1, mtime=1, atime=1)
+            yield asyncssh.SFTPName(lie, attrs=attrs)
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> Any:
         if self._faults.no_posix_rename:

@@ -152,7 +152,7 @@ class Sftp:
             return {"password": path.read_text().rstrip("\n")}
         try:
             return {"pkey": paramiko.PKey.from_path(path)}
-        except (paramiko.SSHException, UnknownKeyType, ValueError, OSError) as error:
+        except (paramiko.SSHException, UnknownKeyType, TypeError, ValueError, OSError) as error:
             raise Halt(f"{path} is no private key without a passphrase: "
                        f"{type(error).__name__}") from error  # fmt: skip
 
