@@ -37,12 +37,13 @@ class Findings:
         ))  # fmt: skip
 
     def flow(self, name: str, flying: str, ids: Iterable[bytes | str],
-             lines: Iterable[tuple[Booked, int]], chain: Iterable[tuple[int, int]] = ()) -> None:
+             lines: Iterable[tuple[Booked, int]], chain: Iterable[tuple[int, int]] = (),
+             once: str = "") -> None:
         """Money of one thing: booked lines, each with its cents, and (time, micro-euro) of its
         tokens. name: the break that it is, "" for none; flying: its name while one side lacks."""
         bank = sorted((self.coverage.place(booked), cents) for booked, cents in lines)
         self.flows.append(Flow(
-            name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain))
+            name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain)), once
         ))  # fmt: skip
 
     def unexplained(self, leg: Leg, kind: BreakKind, booked: Booked, closed: str = "") -> None:

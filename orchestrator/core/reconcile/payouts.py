@@ -21,6 +21,7 @@ _HOW = {
     "batch": "the line carries the batch's id and the sum of its payouts",
     "account_and_amount": "the only open payout to this account with this amount",
 }
+_TOO_MUCH = (BreakKind.DUPLICATE, BreakKind.AMOUNT)  # more was booked than ordered, for a while
 
 
 @dataclass
@@ -154,7 +155,8 @@ def _report(found: Findings, group: Group, burned: Mapping[bytes, list[Redemptio
         found.broken(Leg.BANK, kind, ids, lines, group.cents, net, closed=why)
     tokens = [(item.at, -item.amount_micro) for each in ids for item in burned.get(each, ())]
     flying = "credit_sent_back" if group.payouts[0].credit_id else "payout_in_flight"
-    found.flow(verdict.open or "", flying, ids, moved, tokens)
+    too_much = [kind for kind, _ in verdict.closed if kind in _TOO_MUCH]
+    found.flow(verdict.open or "", flying, ids, moved, tokens, next(iter(too_much), ""))
     for each in lines:
         name_charges(found, each, each.line.charges_minor, ids)
 

@@ -35,10 +35,18 @@ def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple
         micro = sum(amount for time, amount in flow.chain if time < at)
         micro -= sum(booked) * MICRO_PER_CENT
         if micro:
-            named = flow.name and (booked or not flow.bank)
-            flying = _AHEAD.get(flow.flying, flow.flying) if micro > 0 else flow.flying
-            found.append(InFlight(str(flow.name) if named else flying, flow.id, micro))
+            found.append(InFlight(_called(flow, micro, bool(booked), at), flow.id, micro))
     return tuple(sorted(found, key=lambda item: (item.name, item.id, item.amount_micro)))
+
+
+def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
+    """A break from its first line on; before, or where it is none any more, how it stood then."""
+    if flow.name and (is_booked or not flow.bank):
+        return str(flow.name)
+    if micro < 0:
+        return flow.flying
+    all_burned = flow.chain and all(time < at for time, _ in flow.chain)
+    return str(flow.once) if flow.once and all_burned else _AHEAD.get(flow.flying, flow.flying)
 
 
 def supply_at(chain: Chain, at: int) -> int:

@@ -61,6 +61,7 @@ class Flow:
 
     name: the break that it is now, "" for none; flying: what it is called while only one side has
     it. bank: (index of the statement that holds it, cents); chain: (Unix seconds, micro-euro).
+    once: the break that it was while the bank had booked too much of it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Flow:
     id: str
     bank: tuple[tuple[int, int], ...]
     chain: tuple[tuple[int, int], ...]
+    once: str = ""
 
 
 @dataclass(frozen=True, slots=True)
