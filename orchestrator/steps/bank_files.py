@@ -8,7 +8,6 @@ from device_adapters.types import Rejected
 from orchestrator.core.bank_books import (
     CreditBooked,
     CreditReversed,
-    Effect,
     PayoutMoved,
     entries_for,
     in_order,
@@ -78,22 +77,13 @@ def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
         (identity, booked.line) for booked in found if booked.line.currency == "EUR"
         for identity in line_ids(booked)
     ])  # fmt: skip
-    for each in posted:
-        for effect in each.effects:
-            _apply(session, effect, now)
-
-
-def _apply(session: Session, effect: Effect, now: int) -> None:
-    match effect:
-        case PayoutMoved():
+    effects = [effect for each in posted for effect in each.effects]
+    store.add_fundings(session, [each for each in effects if isinstance(each, CreditBooked)])
+    for effect in effects:
+        if isinstance(effect, PayoutMoved):
             _move_payout(session, effect, now)
-        case CreditBooked(credit, agreement, cents):
-            add_new(session, [store.Funding(
-                credit_id=credit, cents=cents, agreement_id=agreement,
-                stage="booked" if agreement else "suspense",
-            )])  # fmt: skip
-        case CreditReversed(credit):
-            store.take_back(session, credit)
+        elif isinstance(effect, CreditReversed):
+            store.take_back(session, effect.credit_id)
 
 
 def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import date
 
 from sqlmodel import Session, func, select, update
 
+from orchestrator.core.bank_books import CreditBooked
 from orchestrator.core.reconcile import Balances, StatementLine
 from orchestrator.core.reconcile.lines import keys
-from orchestrator.edges.store import add_new
+from orchestrator.edges.store import add_new, add_values
 from orchestrator.edges.store.tables import (
     BankFile,
     BankLine,
@@ -130,11 +130,12 @@ def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) 
     rows = []
     for line in lines:
         identity, content = keys(line)
-        rows.append(BankLine(
-            file_hash=file_hash, path=line.path, end_to_end_id=line.end_to_end_id,
-            body=json.dumps(asdict(line), default=_text), identity=identity, content=content,
-        ))  # fmt: skip
-    add_new(session, rows)
+        told = {name: getattr(line, name) for name in StatementLine.__slots__}
+        rows.append({
+            "file_hash": file_hash, "path": line.path, "end_to_end_id": line.end_to_end_id,
+            "body": json.dumps(told, default=_text), "identity": identity, "content": content,
+        })  # fmt: skip
+    add_values(session, BankLine, rows)
 
 
 def _text(value: date | bytes) -> str:
@@ -198,8 +199,17 @@ def booked_among(session: Session, ids: Sequence[str]) -> set[str]:
 
 def add_bookings(session: Session, booked: Iterable[tuple[str, StatementLine]]) -> None:
     """Notes that lines were acted on, under each of their ids: the first report of each counts."""
-    add_new(session, [
-        Booking(line_id=i, file_hash=line.source.hex(), path=line.path) for i, line in booked
+    add_values(session, Booking, [
+        {"line_id": i, "file_hash": line.source.hex(), "path": line.path} for i, line in booked
+    ])  # fmt: skip
+
+
+def add_fundings(session: Session, booked: Iterable[CreditBooked]) -> None:
+    """Credits that came in: to be minted, or waiting for a person."""
+    add_values(session, Funding, [
+        {"credit_id": each.credit_id, "cents": each.cents, "agreement_id": each.agreement,
+         "stage": "booked" if each.agreement else "suspense"}
+        for each in booked
     ])  # fmt: skip
 
 
