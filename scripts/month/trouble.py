@@ -213,7 +213,7 @@ def _swap(month: Month, day: date) -> None:
     """A meter is exchanged behind its gateway: charged to its last reading, the jump is free."""
     meter = month.meter(day, sessions=False)
     record = meter.exchange(_UNITS, month.before(day), 42)
-    month.story.waiting[meter.name].append((record, _UNITS * MWH_PER_UNIT))
+    month.story.waiting.setdefault(meter.name, []).append((record, _UNITS * MWH_PER_UNIT))
 
 
 def _late(month: Month, day: date) -> None:
