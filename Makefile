@@ -5,13 +5,16 @@ HOME_DIR ?= .proofrail
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test bench lint lock setup setup-dev stop clean
+.PHONY: demo test month bench lint lock setup setup-dev stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
 
 test: setup-dev      ## every test
 	@$(RUN) -m scripts.run_tests
+
+month: setup         ## a month of a town, with everything that goes wrong, to the cent
+	@$(RUN) -m scripts.month $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
 
 bench: setup-dev     ## this rail against the loop one writes first, interleaved
 	@$(RUN) -m tests.bench
