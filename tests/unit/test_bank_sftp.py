@@ -224,6 +224,19 @@ def test_sftp__between_two_looks__server_is_not_asked(server, tmp_path):
     assert channel.receive() == []
 
 
+def test_sftp__after_a_failure__server_is_left_alone_for_a_while(server, tmp_path):
+    """Each wait in vain would hold up the worker for as long as the timeout is."""
+    url = server.url().replace("poll=0", "poll=3600")
+    channel = Sftp(url, tmp_path / "key", tmp_path / "state")
+    server.stop()
+    with pytest.raises(Retry, match="does not serve"):
+        channel.send("a.xml", b"a")
+    server.start()
+    with pytest.raises(Retry, match="asked again"):
+        channel.send("a.xml", b"a")
+    assert Sftp(url, tmp_path / "key", tmp_path / "state").send("a.xml", b"a")
+
+
 def test_open_channel__setting__chooses(tmp_path):
     assert isinstance(open_channel(Settings(home=tmp_path)), Folder)
     chosen = Settings(home=tmp_path, bank_channel="sftp://rail@bank.example/out?in=/in")

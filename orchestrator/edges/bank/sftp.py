@@ -26,6 +26,7 @@ from orchestrator.errors import Halt, Retry
 
 _FORM = "sftp://user@host:port/folder-for-orders?in=/folder-of-statements&poll=10"
 _FILES_A_LOOK = 200
+_POLLS_AFTER_A_FAILURE = 6
 _UNFINISHED = (".part", ".tmp", ".filepart")
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what matters is raised
 
@@ -48,7 +49,7 @@ class Sftp:
         self._outbox, self._inbox = parts.path.rstrip("/"), more["in"][0].rstrip("/")
         self._poll_s = int(more.get("poll", ["10"])[0])
         self._key, self._state, self._timeout_s = key, state, timeout_s
-        self._looked: float | None = None
+        self._next_look = self._next_try = 0  # by time.monotonic_ns
         self._seen: dict[str, list[int]] = {}  # name: size and time at the last look
 
     def send(self, name: str, data: bytes) -> bool:
@@ -71,13 +72,11 @@ class Sftp:
 
     def receive(self) -> list[tuple[str, bytes]]:
         """As `Channel.receive`; nothing between two looks."""
-        now = time.monotonic()
-        if self._looked is not None and now - self._looked < self._poll_s:
+        if time.monotonic_ns() < self._next_look:
             return []
-        files = []
+        self._next_look, files = self._after(1), []
         with self._visit() as server:
             before, self._seen = self._seen, self._look(server)
-            self._looked = now
             steady = [name for name, shape in sorted(self._seen.items())
                       if before.get(name) == shape and self._note(name) != shape]  # fmt: skip
             for name in steady[:_FILES_A_LOOK]:
@@ -101,8 +100,11 @@ class Sftp:
     @contextmanager
     def _visit(self) -> Iterator[paramiko.SFTPClient]:
         """One connection; Retry where the server or the way to it fails, Halt where it is not the
-        server that we know."""
+        server that we know. One that failed is left alone for a while: waiting for it in vain holds
+        up everything else."""
         where = f"the bank's SFTP server {self._host}:{self._port}"
+        if time.monotonic_ns() < self._next_try:
+            raise Retry(f"{where} did not serve, and is asked again a few looks later")
         with paramiko.SSHClient() as client:
             self._trust(client, where)
             secrets = self._secrets()
@@ -121,10 +123,15 @@ class Sftp:
                     "bank for its new key's fingerprint before you change known_hosts."
                 ) from error
             except paramiko.AuthenticationException as error:
+                self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
                 raise Retry(f"{where} does not let {self._user} in: {error}. Compare {self._key} "
                             "with what the bank has registered.") from error  # fmt: skip
             except (paramiko.SSHException, EOFError, OSError) as error:
+                self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
                 raise Retry(f"{where} does not serve: {error or type(error).__name__}") from error
+
+    def _after(self, polls: int) -> int:
+        return time.monotonic_ns() + polls * self._poll_s * 10**9
 
     def _trust(self, client: paramiko.SSHClient, where: str) -> None:
         known = self._state / "known_hosts"
