@@ -1,7 +1,8 @@
-"""Run the simulated bank as its own process, or tell a running one to pay, return or close its day.
+"""Run the simulated bank as its own process, or tell a running one what to do next.
 
     python -m scripts.run_bank serve --home .proofrail/bank --config bank.json
     python -m scripts.run_bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
+    python -m scripts.run_bank misbehave duplicate --times 2
     python -m scripts.run_bank close-day
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.moods import MOODS
 from scripts.simulated_bank.orders import new_iban
 from scripts.testnet import die_with_parent
 
@@ -71,13 +73,24 @@ class BankClient:
             return self.process.wait()
 
     def pay(self, debtor: str, creditor: str, amount_cents: int, reference: str = "",
-            text: str = "") -> dict[str, Any]:
+            text: str = "", currency: str = "EUR") -> dict[str, Any]:
         """A customer's credit transfer; {"ok": True}, or False with the bank's reason.
 
         creditor: IBAN at this bank; "" means the safeguarding account.
         """
         return self.tell({"kind": "pay", "from": debtor, "to": creditor, "text": text,
-                          "amount_cents": amount_cents, "reference": reference})
+                          "amount_cents": amount_cents, "reference": reference,
+                          "currency": currency})
+
+    def misbehave(self, what: str, times: int = 1, target: str = "", **said: Any
+                  ) -> dict[str, Any]:
+        """Puts the bank in a mood (scripts/simulated_bank/moods.py: MOODS). target: an EndToEndId
+        or batch that it is about; "" for whichever comes first."""
+        return self.tell({"kind": "misbehave", "what": what, "times": times, "for": target, **said})
+
+    def reverse(self, end_to_end_id: str) -> dict[str, Any]:
+        """Takes the last booking of an order back, as one that should not have been."""
+        return self.tell({"kind": "reverse", "end_to_end_id": end_to_end_id})
 
     def send_back(self, end_to_end_id: str, reason: str = "AC04") -> dict[str, Any]:
         """Returns a booked payout, as the payee's bank would."""
@@ -116,9 +129,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "pay":
             answer = bank.pay(options.debtor, options.creditor, options.amount, options.reference,
-                              options.text)
+                              options.text, options.currency)
         elif options.command == "return":
             answer = bank.send_back(options.end_to_end_id, options.reason)
+        elif options.command == "reverse":
+            answer = bank.reverse(options.end_to_end_id)
+        elif options.command == "misbehave":
+            answer = bank.misbehave(options.what, options.times, options.target,
+                                    **dict(options.said))
         else:
             answer = bank.close_day()
     except (TimeoutError, OSError) as error:
@@ -164,6 +182,10 @@ def _parser() -> argparse.ArgumentParser:
     pay.add_argument("--amount", type=_cents, required=True, metavar="EUROS", help="as in 500.00")
     pay.add_argument("--reference", default="", help="ISO 11649 (RF...)")
     pay.add_argument("--text", default="", help="unstructured remittance information")
+    pay.add_argument("--currency", default="EUR", help="ISO 4217 (default: %(default)s)")
+    _add_moods(commands, shared)
+    undo = commands.add_parser("reverse", parents=[shared], help="take an order's booking back")
+    undo.add_argument("end_to_end_id")
     back = commands.add_parser("return", parents=[shared], help="send a booked payout back")
     back.add_argument("end_to_end_id")
     back.add_argument("--reason", default="AC04", help="ISO return reason (default: %(default)s)")
@@ -171,6 +193,25 @@ def _parser() -> argparse.ArgumentParser:
     number = commands.add_parser("new-iban", help="print a valid IBAN of this bank")
     number.add_argument("number", type=int)
     return parser
+
+
+def _add_moods(commands: Any, shared: argparse.ArgumentParser) -> None:
+    told = "\n".join(f"  {what}: {does}" + (f" {usual}" if usual else "")
+                     for what, (does, usual) in MOODS.items())
+    mood = commands.add_parser(
+        "misbehave", parents=[shared], help="have the bank do something wrong next",
+        epilog=f"what:\n{told}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    mood.add_argument("what", choices=MOODS, metavar="WHAT", help="see below")
+    mood.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
+    mood.add_argument("--for", dest="target", default="", metavar="END_TO_END_ID",
+                      help="default: whichever comes first")
+    mood.add_argument("--say", dest="said", type=_said, action="append", default=[],
+                      metavar="NAME=VALUE", help="such as days=3 or reason=AC06")
+
+
+def _said(text: str) -> tuple[str, str | int]:
+    name, _, value = text.partition("=")
+    return name, int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value
 
 
 def _cents(text: str) -> int:

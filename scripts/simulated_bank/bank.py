@@ -15,22 +15,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from device_adapters.types import Rejected
 from orchestrator.edges.bank.calendar import next_open
-from scripts.simulated_bank import messages
-from scripts.simulated_bank.books import OTHER_BANKS, Books, Transfer
-from scripts.simulated_bank.messages import Answer
-from scripts.simulated_bank.orders import Batch, IsoReason, Order, read_initiation, valid_iban
-
-_ORDER_COLUMNS = ("end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
-                  "text, reference, execution_date, state")
+from scripts.simulated_bank.books import FEES, OTHER_BANKS, Books, Transfer
+from scripts.simulated_bank.moods import Moods
+from scripts.simulated_bank.order_desk import OrderDesk
+from scripts.simulated_bank.orders import IsoReason, valid_iban
+from scripts.simulated_bank.reports import Reports
 
 
 class Bank:
     """A bank in a folder: to_bank, from_bank, instructions and books.sqlite3.
 
     config: {"business_date": "YYYY-MM-DD" or absent, "accounts": [{"iban", "name", "kind":
-    "safeguarding" | "customer", "balance_cents", "closed"}]}; later starts add what is new.
+    "safeguarding" | "customer", "balance_cents", "closed"}], "misbehaviour": [{"what", "times",
+    "for", ...}]} (moods.py); later starts add what is new.
     """
 
     def __init__(self, home: Path, config: dict[str, Any]) -> None:
@@ -39,14 +37,20 @@ class Bank:
         for folder in (self.to_bank, self.from_bank, self.instructions):
             folder.mkdir(parents=True, exist_ok=True)
         self.books = Books(home / "books.sqlite3")
+        self.moods = Moods(self.books)
+        self.orders = OrderDesk(self.books, self.moods)
+        self.reports = Reports(self.books, self.moods)
         with self.books.transaction():
             self._start_day(config.get("business_date"))
             for account in config.get("accounts", []):
                 self._open(account)
             self.books.open_account(OTHER_BANKS, "Other banks", "clearing", 0, False)
+            self.books.open_account(FEES, "The bank's own", "income", 0, False)
+            for number, wish in enumerate(config.get("misbehaviour", [])):
+                self.moods.add(wish, f"{number}:{json.dumps(wish, sort_keys=True)}")
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "pay": self._pay, "return": self._return, "open": self._open,
-            "close_day": self._close_day}
+            "pay": self._pay, "return": self._return, "reverse": self._reverse,
+            "open": self._open, "misbehave": self._misbehave, "close_day": self._close_day}
 
     def _start_day(self, configured: str | None) -> None:
         """The configured day at first, else the first one that TARGET is open; a day with bookings
@@ -85,90 +89,18 @@ class Bank:
             before = self.books.last_line()
             with self.books.transaction():
                 self.books.db.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", key)
-                self._process(data)
+                number = self.books.next_number()
+                self.books.deliver("pain.002", self.orders.answer(data, number), number)
                 self._book_due()
                 self._notify(before)
         self._write_outgoing()
         _move(path, kept)
 
-    def _process(self, data: bytes) -> None:
-        number = self.books.next_number()
-        try:
-            initiation = read_initiation(data)
-            first = self.books.db.execute("INSERT OR IGNORE INTO messages VALUES (?)",
-                                          (initiation.id,)).rowcount
-            if not first:
-                raise Rejected(IsoReason.DU01, "message id", initiation.id.encode())
-        except Rejected as refusal:
-            body = messages.status_report(number, refusal.raw.decode()[:35], [], refusal.reason)
-        else:
-            answers = [(batch.id, self._accept(initiation.id, batch))
-                       for batch in initiation.batches]
-            body = messages.status_report(number, initiation.id, answers)
-        self.books.deliver("pain.002", body, number)
-
-    def _accept(self, msg_id: str, batch: Batch) -> list[Answer]:
-        free, answers = self._free(batch.debtor_iban), []
-        for order in batch.orders:
-            reason = order.refusal or self._objection(order, free)
-            if reason is None and free is not None:
-                free -= order.cents
-                self.books.db.execute(
-                    f"INSERT INTO orders ({_ORDER_COLUMNS}) "
-                    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'waiting')",
-                    (order.end_to_end_id, msg_id, batch.id, int(batch.one_booking), order.uetr,
-                     batch.debtor_iban, order.name, order.iban, order.cents, order.text,
-                     order.reference, batch.execution_date.isoformat()))
-            answers.append(Answer(order.end_to_end_id, reason or ""))
-        return answers
-
-    def _free(self, iban: str) -> int | None:
-        """What waiting orders leave of a safeguarding account; None for any other account."""
-        account = self.books.account(iban)
-        if account is None or account["kind"] != "safeguarding":
-            return None
-        waiting = self.books.db.execute(
-            "SELECT COALESCE(SUM(cents), 0) FROM orders WHERE debtor = ? AND state = 'waiting'",
-            (iban,)).fetchone()[0]
-        return self.books.balance(iban) - waiting
-
-    def _objection(self, order: Order, free: int | None) -> IsoReason | None:
-        if free is None:
-            return IsoReason.AC02
-        known = self.books.db.execute("SELECT 1 FROM orders WHERE end_to_end_id = ?",
-                                      (order.end_to_end_id,)).fetchone()
-        if known:
-            return IsoReason.DU04
-        creditor = self.books.account(order.iban)
-        if creditor is not None and creditor["closed"]:
-            return IsoReason.AC04
-        return IsoReason.AM04 if order.cents > free else None
-
     def _book_due(self) -> None:
-        """Books every accepted order whose day has come; a batch may share one entry."""
-        rows = self.books.db.execute(
-            "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
-            (self.books.today.isoformat(),)).fetchall()
-        entries: dict[str, str] = {}
-        for row in rows:
-            own = row["batch"] if row["one_booking"] else row["end_to_end_id"]
-            if own not in entries:
-                entries[own] = f"EN{self.books.next_number():09d}"
-            held = self.books.account(row["iban"]) is not None
-            self.books.book(Transfer(
-                row["debtor"], row["iban"] if held else OTHER_BANKS, row["cents"],
-                self.books.account(row["debtor"])["name"], row["name"], row["iban"],
-                row["end_to_end_id"], row["uetr"], row["reference"], row["text"],
-                row["batch"]), entries[own])
-        self.books.db.executemany("UPDATE orders SET state = 'booked' WHERE end_to_end_id = ?",
-                                  [(row["end_to_end_id"],) for row in rows])
+        self.orders.book_due()
 
     def _notify(self, before: int) -> None:
-        for account in self.books.safeguarding():
-            if lines := self.books.lines(account["iban"], after=before):
-                number = self.books.next_number()
-                body = messages.notification(number, account["iban"], lines)
-                self.books.deliver("camt.054", body, number)
+        self.reports.notify(before)
 
     # instructions
 
@@ -204,38 +136,48 @@ class Bank:
         return answer
 
     def _pay(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """A credit transfer between two accounts of this bank."""
+        """A credit transfer between two accounts of this bank; in another currency than the euro,
+        one from elsewhere."""
         to = wish.get("to") or self.books.safeguarding()[0]["iban"]
         debtor, creditor = self.books.account(wish["from"]), self.books.account(to)
-        cents = wish["amount_cents"]
+        cents, currency = wish["amount_cents"], _clean(wish.get("currency", "EUR"), 3)
         if debtor is None or creditor is None:
             return {"ok": False, "reason": str(IsoReason.AC01)}
         if type(cents) is not int or cents <= 0:
             return {"ok": False, "reason": str(IsoReason.AM01)}
-        if self.books.balance(debtor["iban"]) < cents:
+        if currency == "EUR" and self.books.balance(debtor["iban"]) < cents:
             return {"ok": False, "reason": str(IsoReason.AM04)}
         transfer = Transfer(
-            debtor["iban"], creditor["iban"], cents, debtor["name"], creditor["name"],
+            debtor["iban"] if currency == "EUR" else OTHER_BANKS, creditor["iban"], cents,
+            debtor["name"], creditor["name"], debtor["iban"],
             reference=_clean(wish.get("reference", ""), 35),
             text=_clean(wish.get("text", ""), 140),
-            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35))
-        self.books.book(transfer, f"EN{self.books.next_number():09d}")
+            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35), currency=currency)
+        entry = self.books.next_entry()
+        self.books.book(transfer, entry)
+        if creditor["kind"] == "safeguarding" and (said := self.moods.strike("reverse_credit")):
+            self.books.put_off({"kind": "reverse", "entry": entry}, said["days"])
         return {"ok": True}
 
     def _return(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Sends a booked payout back, as the payee's bank would."""
-        row = self.books.db.execute(
-            "SELECT * FROM orders WHERE end_to_end_id = ? AND state = 'booked'",
-            (wish["end_to_end_id"],)).fetchone()
-        if row is None:
+        reason = _clean(wish.get("reason", "AC04"), 4)
+        if not self.orders.give_back(_clean(wish["end_to_end_id"], 35), reason):
             return {"ok": False, "reason": str(IsoReason.AM09)}
-        held = self.books.account(row["iban"]) is not None
-        transfer = Transfer(row["iban"] if held else OTHER_BANKS, row["debtor"], row["cents"],
-                            row["name"], "", row["iban"], row["end_to_end_id"], row["uetr"],
-                            reason=_clean(wish.get("reason", "AC04"), 4))
-        self.books.book(transfer, f"EN{self.books.next_number():09d}")
-        self.books.db.execute("UPDATE orders SET state = 'returned' WHERE end_to_end_id = ?",
-                              (row["end_to_end_id"],))
+        return {"ok": True}
+
+    def _reverse(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Takes a booking back that the bank should not have made: of an entry, or the last one of
+        an order."""
+        line = self.books.line(_clean(wish.get("entry", ""), 35),
+                               _clean(wish.get("end_to_end_id", ""), 35))
+        if line is None:
+            return {"ok": False, "reason": str(IsoReason.AM09)}
+        self.books.reverse(line)
+        return {"ok": True}
+
+    def _misbehave(self, wish: dict[str, Any]) -> dict[str, Any]:
+        self.moods.add(wish)
         return {"ok": True}
 
     def _open(self, wish: dict[str, Any]) -> dict[str, Any]:
@@ -248,21 +190,19 @@ class Bank:
         return {"ok": True}
 
     def _close_day(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Writes the day's statements, then books what was ordered for the next day."""
+        """Writes the day's statements, then does what was put off until the next day."""
         day = self.books.today.isoformat()
-        for account in self.books.safeguarding():
-            number = self.books.next_number()
-            opening = self.books.balance(account["iban"], before=day)
-            lines = self.books.lines(account["iban"], day)
-            body = messages.statement(number, account["iban"], day, opening, lines)
-            self.books.deliver("camt.053", body, number)
+        self.reports.close(day)
         self.books.next_day()
+        for later in self.books.put_off_until_today():
+            self._actions[later["kind"]](later)
         self._book_due()
         return {"ok": True, "closed": day, "today": self.books.today.isoformat()}
 
     def _write_outgoing(self) -> None:
         rows = self.books.db.execute(
-            "SELECT id, name, body FROM outgoing WHERE delivered = 0 ORDER BY id").fetchall()
+            "SELECT id, name, body FROM outgoing WHERE delivered = 0 AND not_before <= ? "
+            "ORDER BY id", (self.books.today.isoformat(),)).fetchall()
         for row in rows:
             write_file(self.from_bank / row["name"], row["body"])
             self.books.db.execute("UPDATE outgoing SET delivered = 1 WHERE id = ?", (row["id"],))

@@ -1,4 +1,4 @@
-"""The bank's own books in SQLite: accounts, double-entry lines, orders, and files to deliver.
+"""The bank's own books in SQLite: accounts, double-entry lines, orders, moods, files to deliver.
 
 One writer; whatever belongs together is one transaction, so a kill at any moment leaves either
 all of a message's effects or none.
@@ -6,12 +6,14 @@ all of a message's effects or none.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestrator.edges.bank.calendar import next_open
 
@@ -31,18 +33,35 @@ CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY AUTOINCREMENT, entry TE
   end_to_end_id TEXT NOT NULL DEFAULT '', uetr TEXT NOT NULL DEFAULT '',
   reference TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '',
   batch TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '', iban TEXT NOT NULL DEFAULT '',
-  reason TEXT NOT NULL DEFAULT '');
+  reason TEXT NOT NULL DEFAULT '', currency TEXT NOT NULL DEFAULT 'EUR',
+  charges INTEGER NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '',
+  shape TEXT NOT NULL DEFAULT '', reversal INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS lines_account ON lines (account, booking_date);
 CREATE TABLE IF NOT EXISTS instructions (name TEXT PRIMARY KEY, result TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outgoing (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE,
-  body BLOB NOT NULL, delivered INTEGER NOT NULL DEFAULT 0);
+  body BLOB NOT NULL, delivered INTEGER NOT NULL DEFAULT 0, not_before TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS moods (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
+  times INTEGER NOT NULL, target TEXT NOT NULL, said TEXT NOT NULL, origin TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS put_off (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL,
+  wish TEXT NOT NULL);
 """
+_NEWER = {  # columns that books from before moods lack
+    "lines": ("currency TEXT NOT NULL DEFAULT 'EUR'", "charges INTEGER NOT NULL DEFAULT 0",
+              "code TEXT NOT NULL DEFAULT ''", "shape TEXT NOT NULL DEFAULT ''",
+              "reversal INTEGER NOT NULL DEFAULT 0"),
+    "outgoing": ("not_before TEXT NOT NULL DEFAULT ''",)}
 OTHER_BANKS = "OTHER-BANKS"  # where money goes that leaves for accounts this bank does not hold
+FEES = "BANK-FEES"  # what the bank earns
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Money from one account to another; both get a line. reason: why it goes back, if it does."""
+    """Money from one account to another; both get a line. reason: why it goes back, if it does.
+
+    charges: cents the bank takes from the debtor on top, within its line. code: sub-family of what
+    is no transfer, such as CHRG. shape: the mood in which it is reported, of a batch. reversal: it
+    undoes a booking that should not have been.
+    """
 
     debtor: str
     creditor: str
@@ -56,6 +75,11 @@ class Transfer:
     text: str = ""
     batch: str = ""
     reason: str = ""
+    currency: str = "EUR"
+    charges: int = 0
+    code: str = ""
+    shape: str = ""
+    reversal: bool = False
 
 
 class Books:
@@ -68,6 +92,11 @@ class Books:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
         self.db.executescript(_SCHEMA)
+        for table, columns in _NEWER.items():
+            known = {row["name"] for row in self.db.execute(f"PRAGMA table_info({table})")}
+            for column in columns:
+                if column.split()[0] not in known:
+                    self.db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -95,28 +124,58 @@ class Books:
             "SELECT * FROM accounts WHERE kind = 'safeguarding' ORDER BY iban").fetchall()
 
     def balance(self, iban: str, before: str = "9999-12-31") -> int:
-        """Cents booked on an account before a day (ISO)."""
+        """Euro cents booked on an account before a day (ISO)."""
         row = self.db.execute(
             "SELECT (SELECT opening_cents FROM accounts WHERE iban = :iban) + "
             "COALESCE((SELECT SUM(cents) FROM lines WHERE account = :iban "
-            "AND booking_date < :before), 0)", {"iban": iban, "before": before}).fetchone()
+            "AND currency = 'EUR' AND booking_date < :before), 0)",
+            {"iban": iban, "before": before}).fetchone()
         return row[0]
 
     def book(self, transfer: Transfer, entry: str) -> None:
-        """Two lines that sum to zero, each naming the other side."""
+        """Lines that sum to zero, each naming the other side; charges are the bank's own."""
         def shown(account: str) -> str:
-            return transfer.outside_iban if account == OTHER_BANKS else account
+            return {OTHER_BANKS: transfer.outside_iban, FEES: ""}.get(account, account)
 
-        sides = [(transfer.debtor, -transfer.cents, transfer.creditor_name,
-                  shown(transfer.creditor)),
+        taken = transfer.charges
+        sides = [(transfer.debtor, -transfer.cents - taken, transfer.creditor_name,
+                  shown(transfer.creditor), taken),
                  (transfer.creditor, transfer.cents, transfer.debtor_name,
-                  shown(transfer.debtor))]
+                  shown(transfer.debtor), 0)]
+        if taken:
+            sides.append((FEES, taken, transfer.debtor_name, transfer.debtor, 0))
         self.db.executemany(
             "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
-            "reference, text, batch, name, iban, reason) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "reference, text, batch, name, iban, reason, currency, charges, code, shape, reversal) "
+            f"VALUES ({','.join('?' * 17)})",
             [(entry, account, self.today.isoformat(), cents, transfer.end_to_end_id,
               transfer.uetr, transfer.reference, transfer.text, transfer.batch, name, iban,
-              transfer.reason) for account, cents, name, iban in sides])
+              transfer.reason, transfer.currency, charges, transfer.code, transfer.shape,
+              int(transfer.reversal))
+             for account, cents, name, iban, charges in sides])
+
+    def line(self, entry: str, end_to_end_id: str) -> sqlite3.Row | None:
+        """The newest line of a safeguarding account with this entry, or of this order."""
+        key, value = ("entry", entry) if entry else ("end_to_end_id", end_to_end_id)
+        return self.db.execute(
+            "SELECT lines.* FROM lines JOIN accounts ON accounts.iban = lines.account "
+            f"WHERE lines.{key} = ? AND kind = 'safeguarding' AND reversal = 0 "
+            "ORDER BY lines.id DESC", (value,)
+        ).fetchone() if value else None
+
+    def reverse(self, line: sqlite3.Row) -> None:
+        """Books the opposite of all lines that were booked with one, as they name each other."""
+        pair = self.db.execute(
+            "SELECT account, -cents AS cents, end_to_end_id, uetr, reference, text, batch, name, "
+            "iban, currency FROM lines WHERE entry = ? AND end_to_end_id = ? ORDER BY id",
+            (line["entry"], line["end_to_end_id"])).fetchall()
+        entry = self.next_entry()
+        for each in pair:
+            self.db.execute(
+                "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
+                "reference, text, batch, name, iban, currency, reversal) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,1)",
+                (entry, each["account"], self.today.isoformat(), *each[1:]))
 
     def last_line(self) -> int:
         return self.db.execute("SELECT COALESCE(MAX(id), 0) FROM lines").fetchone()[0]
@@ -127,10 +186,29 @@ class Books:
             "SELECT * FROM lines WHERE account = ? AND id > ? AND (? = '' OR booking_date = ?) "
             "ORDER BY id", (account, after, day, day)).fetchall()
 
-    def deliver(self, kind: str, body: bytes, number: int) -> None:
-        """Notes a file for the customer's inbox; it is written after the commit."""
-        name = f"{self.today.isoformat()}-{number:06d}-{kind}.xml"
-        self.db.execute("INSERT INTO outgoing (name, body) VALUES (?, ?)", (name, body))
+    def deliver(self, kind: str, body: bytes, number: int, days: int = 0) -> None:
+        """Notes a file for the customer's inbox; it is written after the commit, or so many bank
+        days after the one that begins next, and then behind newer ones."""
+        due = self.day_after(days + 1).isoformat() if days else ""
+        name = f"{due or self.today.isoformat()}-{number:06d}-{kind}"
+        self.db.execute("INSERT INTO outgoing (name, body, not_before) VALUES (?, ?, ?)",
+                        (name + (".sta" if kind == "MT940" else ".xml"), body, due))
+
+    def put_off(self, wish: dict[str, Any], days: int) -> None:
+        """Notes an instruction for a later bank day."""
+        self.db.execute("INSERT INTO put_off (day, wish) VALUES (?, ?)",
+                        (self.day_after(days).isoformat(), json.dumps(wish)))
+
+    def put_off_until_today(self) -> list[dict[str, Any]]:
+        """The instructions whose day has come, each once."""
+        today = (self.today.isoformat(),)
+        rows = self.db.execute("SELECT wish FROM put_off WHERE day <= ? ORDER BY id", today)
+        wishes = [json.loads(row["wish"]) for row in rows.fetchall()]
+        self.db.execute("DELETE FROM put_off WHERE day <= ?", today)
+        return wishes
+
+    def next_entry(self) -> str:
+        return f"EN{self.next_number():09d}"
 
     def next_number(self) -> int:
         """The next number for messages and statements."""
@@ -154,10 +232,17 @@ class Books:
         return self.db.execute("SELECT 1 FROM lines WHERE booking_date = ? LIMIT 1",
                                (day.isoformat(),)).fetchone() is not None
 
+    def day_after(self, days: int) -> date:
+        """The bank's business day so many days on: none on which TARGET is closed."""
+        day = self.today
+        for _ in range(days):
+            day = next_open(day + timedelta(days=1))
+        return day
+
     def next_day(self) -> None:
-        """Monday follows Friday, and no day is one on which TARGET is closed."""
-        self.set_meta("today", next_open(self.today + timedelta(days=1)).isoformat())
+        self.set_meta("today", self.day_after(1).isoformat())
 
     def is_balanced(self) -> bool:
-        """Whether all lines sum to zero, as double entry demands."""
-        return self.db.execute("SELECT COALESCE(SUM(cents), 0) FROM lines").fetchone()[0] == 0
+        """Whether all lines of each currency sum to zero, as double entry demands."""
+        return not self.db.execute("SELECT 1 FROM lines GROUP BY currency HAVING SUM(cents) <> 0"
+                                   ).fetchall()

@@ -1,4 +1,4 @@
-"""Write what a bank answers: pain.002.001.10, camt.054.001.08 and camt.053.001.08."""
+"""Write what a bank answers: pain.002.001.10, and camt.052, 053 and 054 in version 001.08."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 
 from lxml import etree
 
@@ -46,24 +45,31 @@ def status_report(number: int, original: str, answers: Sequence[tuple[str, Seque
     return _bytes(root)
 
 
-def notification(number: int, account: str, lines: Iterable[sqlite3.Row]) -> bytes:
-    """camt.054: lines as they were booked."""
-    root, message = _document("camt.054.001.08", "BkToCstmrDbtCdtNtfctn")
+def notification(number: int, account: str, lines: Sequence[sqlite3.Row], *,
+                 as_report: bool = False) -> bytes:
+    """camt.054, or camt.052 as an interim report: lines of one currency as they were booked."""
+    version, name, element = ("camt.052.001.08", "BkToCstmrAcctRpt", "Rpt") if as_report else (
+        "camt.054.001.08", "BkToCstmrDbtCdtNtfctn", "Ntfctn")
+    root, message = _document(version, name)
     _header(message, f"NTF{number:09d}")
-    node = _add(message, "Ntfctn")
+    node = _add(message, element)
     _add(node, "Id", f"NTF{number:09d}")
-    _account(node, account)
+    _account(node, account, lines[0]["currency"])
     _entries(node, lines)
     return _bytes(root)
 
 
-def statement(number: int, account: str, day: str, opening: int, lines: Sequence[sqlite3.Row]
-              ) -> bytes:
-    """camt.053: the opening balance, every line of the day, the closing balance."""
+def statement(number: int, account: str, day: str, opening: int, lines: Sequence[sqlite3.Row],
+              *, name: str = "", mark: str = "") -> bytes:
+    """camt.053: the opening balance, every line of the day, the closing balance.
+
+    name: its id, where not the usual one. mark: what the bank puts before its references, where
+    they are not those that it notified.
+    """
     root, message = _document("camt.053.001.08", "BkToCstmrStmt")
     _header(message, f"STM{number:09d}")
     node = _add(message, "Stmt")
-    _add(node, "Id", f"STM-{day}-{account[-8:]}")
+    _add(node, "Id", name or statement_id(account, day))
     _add(node, "ElctrncSeqNb", str(number))
     _account(node, account)
     closing = opening + sum(line["cents"] for line in lines)
@@ -72,41 +78,62 @@ def statement(number: int, account: str, day: str, opening: int, lines: Sequence
         _add(balance, "Tp/CdOrPrtry/Cd", code)
         _amount(balance, cents)
         _add(balance, "Dt/Dt", day)
-    _entries(node, lines)
+    _entries(node, lines, mark)
     return _bytes(root)
 
 
-def _entries(node: etree._Element, lines: Iterable[sqlite3.Row]) -> None:
-    for entry, group in groupby(lines, key=lambda line: line["entry"]):
-        details = list(group)
+def statement_id(account: str, day: str) -> str:
+    return f"STM-{day}-{account[-8:]}"
+
+
+def entries_of(lines: Iterable[sqlite3.Row]) -> dict[str, list[sqlite3.Row]]:
+    """{entry: its lines}, in booking order."""
+    entries: dict[str, list[sqlite3.Row]] = {}
+    for line in lines:
+        entries.setdefault(line["entry"], []).append(line)
+    return entries
+
+
+def _entries(node: etree._Element, lines: Iterable[sqlite3.Row], mark: str = "") -> None:
+    for entry, details in entries_of(lines).items():
         total, first = sum(line["cents"] for line in details), details[0]
         out = _add(node, "Ntry")
-        _add(out, "NtryRef", entry)
-        _amount(out, total)
+        _add(out, "NtryRef", mark + entry)
+        _amount(out, total, first["currency"])
+        if first["reversal"]:
+            _add(out, "RvslInd", "true")
         _add(out, "Sts/Cd", "BOOK")
         _add(out, "BookgDt/Dt", first["booking_date"])
         _add(out, "ValDt/Dt", first["booking_date"])
-        _add(out, "AcctSvcrRef", entry)
-        _code(out, total, bool(first["reason"]))
+        _add(out, "AcctSvcrRef", mark + entry)
+        _code(out, total, first)
+        if first["shape"] == "batch_bare":
+            continue
         box = _add(out, "NtryDtls")
-        if len(details) > 1:
+        if len(details) > 1 or first["shape"] == "batch_sum":
             batch = _add(box, "Btch")
             _add(batch, "PmtInfId", first["batch"])
             _add(batch, "NbOfTxs", str(len(details)))
-        for line in details:
-            _detail(box, line)
+        for line in details if first["shape"] != "batch_sum" else ():
+            _detail(box, line, mark)
 
 
-def _detail(box: etree._Element, line: sqlite3.Row) -> None:
+def _detail(box: etree._Element, line: sqlite3.Row, mark: str) -> None:
     detail = _add(box, "TxDtls")
     refs = _add(detail, "Refs")
-    _add(refs, "AcctSvcrRef", f"BK{line['id']:010d}")
+    _add(refs, "AcctSvcrRef", f"{mark}BK{line['id']:010d}")
     if line["batch"]:
         _add(refs, "PmtInfId", line["batch"])
-    _add(refs, "EndToEndId", line["end_to_end_id"] or "NOTPROVIDED")
-    if line["uetr"]:
+    has_ids = line["shape"] != "batch_details"
+    _add(refs, "EndToEndId", line["end_to_end_id"] if line["end_to_end_id"] and has_ids
+         else "NOTPROVIDED")
+    if line["uetr"] and has_ids:
         _add(refs, "UETR", line["uetr"])
-    _amount(detail, line["cents"])
+    _amount(detail, line["cents"], line["currency"])
+    if line["charges"]:
+        charges = _add(detail, "Chrgs/Rcrd")
+        _amount(charges, -line["charges"], line["currency"])
+        _add(charges, "ChrgInclInd", "true")
     side = "Dbtr" if line["cents"] > 0 else "Cdtr"
     parties = _add(detail, "RltdPties")
     if line["name"]:
@@ -126,22 +153,22 @@ def _detail(box: etree._Element, line: sqlite3.Row) -> None:
         _add(detail, "RtrInf/Rsn/Cd", line["reason"])
 
 
-def _code(node: etree._Element, total: int, returned: bool) -> None:
+def _code(node: etree._Element, total: int, line: sqlite3.Row) -> None:
     code = _add(node, "BkTxCd/Domn")
     _add(code, "Cd", "PMNT")
     _add(code, "Fmly/Cd", "RCDT" if total > 0 else "ICDT")
-    _add(code, "Fmly/SubFmlyCd", "RRTN" if returned else "ESCT")
+    _add(code, "Fmly/SubFmlyCd", line["code"] or ("RRTN" if line["reason"] else "ESCT"))
 
 
-def _amount(node: etree._Element, cents: int) -> None:
+def _amount(node: etree._Element, cents: int, currency: str = "EUR") -> None:
     amount = _add(node, "Amt", f"{abs(cents) // 100}.{abs(cents) % 100:02d}")
-    amount.set("Ccy", "EUR")
+    amount.set("Ccy", currency)
     _add(node, "CdtDbtInd", "DBIT" if cents < 0 else "CRDT")
 
 
-def _account(node: etree._Element, iban: str) -> None:
+def _account(node: etree._Element, iban: str, currency: str = "EUR") -> None:
     _add(node, "Acct/Id/IBAN", iban)
-    _add(node, "Acct/Ccy", "EUR")
+    _add(node, "Acct/Ccy", currency)
 
 
 def _header(message: etree._Element, name: str) -> None:

@@ -79,6 +79,8 @@ def schema(version: str) -> etree.XMLSchema:
 
 
 def validate(data: bytes) -> None:
+    if data.startswith(b":20:"):  # MT940 has no schema
+        return
     root = etree.fromstring(data)
     version = etree.QName(root).namespace.rpartition(":")[2]
     if (SCHEMAS / f"{version}.xsd").exists():
@@ -276,11 +278,11 @@ def test_new_iban__any_number__is_valid():
 def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_path, capsys):
     client, home = BankClient(tmp_path), str(tmp_path)
     try:
-        client.start(CONFIG)
+        client.start(CONFIG, timeout_s=120)
         assert client.pay(PAYER, SAFE, 50_000, REFERENCE) == {"ok": True}
         client.process.kill()
         client.process.wait()
-        client.start(CONFIG)
+        client.start(CONFIG, timeout_s=120)
         pay = ["pay", "--home", home, "--from", PAYER, "--amount", "1.50", "--reference", "x"]
         assert main(pay) == 0 and main([*pay[:6], "99999.00"]) == 1
         assert client.close_day()["closed"] == "2026-11-20"

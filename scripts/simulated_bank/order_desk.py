@@ -1,0 +1,167 @@
+"""Where the bank takes orders and books them when their day has come, in whatever mood it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from device_adapters.types import Rejected
+from scripts.simulated_bank import messages
+from scripts.simulated_bank.books import FEES, OTHER_BANKS, Books, Transfer
+from scripts.simulated_bank.messages import Answer
+from scripts.simulated_bank.moods import Moods
+from scripts.simulated_bank.orders import Batch, Initiation, IsoReason, Order, read_initiation
+
+_COLUMNS = ("end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
+            "text, reference, execution_date, state")
+_AS_ONE = ("batch_sum", "batch_bare", "batch_details")
+
+
+class OrderDesk:
+    """Orders of one bank's customers."""
+
+    def __init__(self, books: Books, moods: Moods) -> None:
+        self.books, self.moods = books, moods
+
+    def answer(self, data: bytes, number: int) -> bytes:
+        """Takes an order file; returns the pain.002 about it."""
+        try:
+            initiation = read_initiation(data)
+            self._must_be_new(initiation)
+        except Rejected as refusal:
+            return messages.status_report(number, refusal.raw.decode()[:35], [], refusal.reason)
+        answers = [(batch.id, self._accept(initiation.id, batch)) for batch in initiation.batches]
+        return messages.status_report(number, initiation.id, answers)
+
+    def _must_be_new(self, initiation: Initiation) -> None:
+        raw = initiation.id.encode()
+        names = [batch.id for batch in initiation.batches]
+        if said := self.moods.strike("reject_file", initiation.id, *names):
+            raise Rejected(said["reason"], "in a mood", raw)
+        first = self.books.db.execute("INSERT OR IGNORE INTO messages VALUES (?)",
+                                      (initiation.id,)).rowcount
+        if not first:
+            raise Rejected(IsoReason.DU01, "message id", raw)
+
+    def _accept(self, msg_id: str, batch: Batch) -> list[Answer]:
+        free, answers = self._free(batch.debtor_iban), []
+        for order in batch.orders:
+            reason = order.refusal or self._objection(order, free)
+            if reason is None and (said := self.moods.strike("reject_order", order.end_to_end_id)):
+                reason = said["reason"]
+            if reason is None and free is not None:
+                free -= order.cents
+                self.books.db.execute(
+                    f"INSERT INTO orders ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'waiting')",
+                    (order.end_to_end_id, msg_id, batch.id, int(batch.one_booking), order.uetr,
+                     batch.debtor_iban, order.name, order.iban, order.cents, order.text,
+                     order.reference, batch.execution_date.isoformat()))
+            answers.append(Answer(order.end_to_end_id, reason or ""))
+        return answers
+
+    def _free(self, iban: str) -> int | None:
+        """What waiting orders leave of a safeguarding account; None for any other account."""
+        account = self.books.account(iban)
+        if account is None or account["kind"] != "safeguarding":
+            return None
+        waiting = self.books.db.execute(
+            "SELECT COALESCE(SUM(cents), 0) FROM orders WHERE debtor = ? AND state = 'waiting'",
+            (iban,)).fetchone()[0]
+        return self.books.balance(iban) - waiting
+
+    def _objection(self, order: Order, free: int | None) -> IsoReason | None:
+        if free is None:
+            return IsoReason.AC02
+        known = self.books.db.execute("SELECT 1 FROM orders WHERE end_to_end_id = ?",
+                                      (order.end_to_end_id,)).fetchone()
+        if known:
+            return IsoReason.DU04
+        creditor = self.books.account(order.iban)
+        if creditor is not None and creditor["closed"]:
+            return IsoReason.AC04
+        return IsoReason.AM04 if order.cents > free else None
+
+    def book_due(self) -> None:
+        """Books every accepted order whose day has come; a batch may share one entry."""
+        rows = self.books.db.execute(
+            "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
+            (self.books.today.isoformat(),)).fetchall()
+        entries: dict[str, tuple[str, str]] = {}  # batch: its entry, and how it is reported
+        charges: list[Transfer] = []
+        for row in rows:
+            if self._is_put_off(row):
+                continue
+            if row["batch"] not in entries:
+                shape = self.moods.first(_AS_ONE, row["batch"], row["end_to_end_id"])
+                entries[row["batch"]] = (self.books.next_entry(), shape)
+            entry, shape = entries[row["batch"]]
+            as_one = row["one_booking"] or shape
+            first, *more = self._transfers(row, shape)
+            self.books.book(first, entry if as_one else self.books.next_entry())
+            for transfer in more:
+                self.books.book(transfer, self.books.next_entry())
+            self._set_state(row, "booked")
+            charges += self._afterwards(row)
+        for charge in charges:
+            self.books.book(charge, self.books.next_entry())
+
+    def _is_put_off(self, row: sqlite3.Row) -> bool:
+        if self.moods.strike("forget", row["end_to_end_id"], row["batch"]) is not None:
+            self._set_state(row, "forgotten")
+            return True
+        if said := self.moods.strike("delay", row["end_to_end_id"], row["batch"]):
+            day = self.books.day_after(said["days"]).isoformat()
+            self.books.db.execute("UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
+                                  (day, row["end_to_end_id"]))
+            return True
+        return False
+
+    def _transfers(self, row: sqlite3.Row, shape: str) -> list[Transfer]:
+        """What the bank books for an order: one transfer, but for its moods."""
+        held = self.books.account(row["iban"]) is not None
+        usual = Transfer(
+            row["debtor"], row["iban"] if held else OTHER_BANKS, row["cents"],
+            self.books.account(row["debtor"])["name"], row["name"], row["iban"],
+            row["end_to_end_id"], row["uetr"], row["reference"], row["text"],
+            row["batch"], shape=shape)
+        strike = self.moods.strike
+        if said := strike("wrong_amount", row["end_to_end_id"]):
+            usual = replace(usual, cents=max(1, usual.cents + said["cents"]))
+        if said := strike("charge_inside", row["end_to_end_id"]):
+            usual = replace(usual, charges=said["cents"])
+        if strike("split", row["end_to_end_id"]) is not None and usual.cents > 1:
+            half = usual.cents >> 1
+            return [replace(usual, cents=half),
+                    replace(usual, cents=usual.cents - half, charges=0)]
+        if strike("duplicate", row["end_to_end_id"]) is not None:
+            return [usual, usual]
+        return [usual]
+
+    def _afterwards(self, row: sqlite3.Row) -> list[Transfer]:
+        """What an order that was booked brings along: its return on a later day, a charge."""
+        reference = row["end_to_end_id"]
+        if said := self.moods.strike("return_later", reference):
+            self.books.put_off({"kind": "return", "end_to_end_id": reference,
+                                "reason": said["reason"]}, said["days"])
+        if said := self.moods.strike("charge_line", reference):
+            return [Transfer(row["debtor"], FEES, said["cents"], creditor_name="Charges",
+                             text="Charges", code="CHRG")]
+        return []
+
+    def _set_state(self, row: sqlite3.Row, state: str) -> None:
+        self.books.db.execute("UPDATE orders SET state = ? WHERE end_to_end_id = ?",
+                              (state, row["end_to_end_id"]))
+
+    def give_back(self, end_to_end_id: str, reason: str) -> bool:
+        """Sends a booked payout back, as the payee's bank would; False where none is booked."""
+        row = self.books.db.execute(
+            "SELECT * FROM orders WHERE end_to_end_id = ? AND state = 'booked'",
+            (end_to_end_id,)).fetchone()
+        if row is None:
+            return False
+        held = self.books.account(row["iban"]) is not None
+        self.books.book(Transfer(
+            row["iban"] if held else OTHER_BANKS, row["debtor"], row["cents"], row["name"], "",
+            row["iban"], row["end_to_end_id"], row["uetr"], reason=reason), self.books.next_entry())
+        self._set_state(row, "returned")
+        return True
