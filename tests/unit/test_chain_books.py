@@ -15,7 +15,7 @@ from orchestrator.core.ledger import Entry
 from orchestrator.core.outcome import Outcome, pack
 from orchestrator.edges.chain.client import Log as ChainLog
 
-RAIL, HOLDER, PAYEE, OTHER = ("0x" + digit * 40 for digit in "789a")
+RAIL, HOLDER, PAYEE, OTHER = ("0x" + byte * 20 for byte in ("ab", "88", "99", "aa"))
 AGREEMENT, STRANGE = "0x" + "01" * 32, "0x" + "02" * 32
 CREDIT, ORDER = "0x" + "03" * 32, "0x" + "04" * 32
 
