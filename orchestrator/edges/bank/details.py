@@ -7,7 +7,7 @@ from orchestrator.edges.bank.facts import Code, Counterparty, Exchange, Referenc
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
-_NOT_GIVEN = {"NOTPROVIDED", "NONREF", "NOTAVAILABLE"}
+_NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
 def references(detail: Node, entry: Node, batch: str) -> References:
@@ -16,7 +16,9 @@ def references(detail: Node, entry: Node, batch: str) -> References:
     return References(
         end_to_end_id=_given(detail, "Refs/EndToEndId"),
         uetr=_given(detail, "Refs/UETR").lower(),
-        reference=_creditor_reference(detail, text),
+        reference=creditor_reference(
+            detail.text("RmtInf/Strd/CdtrRefInf/Ref", "RmtInf/Strd/CdtrRefInf/CdtrRef"), text,
+            detail.text("Refs/EndToEndId")),
         bank_reference=_given(detail, "Refs/AcctSvcrRef") or _given(entry, "AcctSvcrRef"),
         instruction_id=_given(detail, "Refs/InstrId"),
         mandate_id=_given(detail, "Refs/MndtId"),
@@ -103,13 +105,18 @@ def charges(node: Node, currency: str) -> tuple[int, bool]:
     return total, included
 
 
-def _creditor_reference(detail: Node, text: str) -> str:
-    """The structured one, else one of ours in the free text or in the EndToEndId."""
-    structured = detail.text("RmtInf/Strd/CdtrRefInf/Ref", "RmtInf/Strd/CdtrRefInf/CdtrRef")
+def creditor_reference(structured: str, text: str, end_to_end_id: str) -> str:
+    """The structured one; else one of ours in the free text or in the EndToEndId, however it is
+    spaced; else the one word of the text that is anyone's ISO 11649 reference."""
     if structured and is_reference(structured):
         return normalise(structured)
-    return find_reference(text) or find_reference(detail.text("Refs/EndToEndId")) or structured
-
+    ours = find_reference(text) or find_reference(end_to_end_id)
+    if ours or structured:
+        return ours or structured
+    words = {word for word in [*text.upper().split(), normalise(text)]
+             if word.startswith("RF") and is_reference(word)}
+    return words.pop() if len(words) == 1 else ""
+ 
 
 def _given(node: Node, path: str) -> str:
     found = node.text(path)

@@ -83,7 +83,7 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
             reading.statuses.append(status_report(message, source))
         else:
             read_reports(message, name, reading)
-    if not messages:
+    if not (messages or reading.problems):  # what is broken is named already
         inner = next(root.iterchildren("*"), root) if local(root.tag) == "Document" else root
         what = "message" if inner is not root else "root element"
         reading.problems.append(Problem(inner.sourceline, "", BankReason.UNKNOWN_MESSAGE,
