@@ -171,7 +171,8 @@ def test_pain002__refused__counts_whole_messages_and_leaves_out_repetitions():
 
 S, N = statement(), notice()
 BAD = [
-    (b"", "empty", ""), (b" \n", "empty", ""), (b"\xff\xfe<", "not_utf8", "byte 2"), (b"<a>\xff</a>", "not_utf8", "byte 3"),
+    (b"", "empty", ""), (b" \n", "empty", ""), (b"\xff\xfe<", "not_utf8", "byte 2"),
+    (b"<a>\xff</a>", "not_utf8", "byte 3"),
     ("not xml", "not_xml", ""), (S[:-5], "not_xml", ""), ("<a>" * 300, "not_xml", ""),
     ("<!DOCTYPE d SYSTEM 'http://x/d'>" + S[38:], "dtd_forbidden", ""),
     ('<!DOCTYPE d [<!ENTITY e "x">]><d>&e;</d>', "dtd_forbidden", ""),

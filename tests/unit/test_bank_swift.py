@@ -1,0 +1,113 @@
+"""MT940 field by field, and the places where we do not follow the library that we use."""
+
+from __future__ import annotations
+
+import mt940
+import pytest
+
+from orchestrator.edges.bank.reading import read
+from orchestrator.edges.bank.swift_details import told_by
+
+HEAD = ":20:A\n:25:DE02120300000000202051\n:28C:1\n:60F:C261119EUR0,00\n"
+
+
+def reading(lines: str, closing: str = "0,00", day: str = "261120"):
+    return read(f"{HEAD}{lines}\n:62F:C{day}EUR{closing}\n-\n".encode())
+
+
+def line(field: str, **options):
+    found = reading(field, **options).reports[0].lines
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(("field", "minor", "reversal", "status"), [
+    ("2611201120C1,50NTRFX", 150, False, "BOOK"), ("2611201120D1,5NTRFX", -150, False, "BOOK"),
+    ("2611201120RC1,NTRFX", -100, True, "BOOK"), ("2611201120RD1,NTRFX", 100, True, "BOOK"),
+    ("261120CR1,00NTRFX", 100, False, "BOOK"), ("2611201120RCR1,00NTRFX", -100, True, "BOOK"),
+    ("2611201120EC1,00NTRFX", 100, False, "PDNG"), ("2611201120ED1,00NTRFX", -100, False, "PDNG"),
+])
+def test_mt940__every_mark__has_its_sign(field, minor, reversal, status):
+    found = line(f":61:{field}")
+    assert (found.amount_minor, found.is_reversal, found.status) == (minor, reversal, status)
+
+
+def test_mt940__where_the_library_misreads__we_do_not():
+    """Found in version 5.1: a reversed credit signed as a credit, an impossible day moved to the
+    end of February, and garbage behind a balance passed over."""
+    text = f"{HEAD}:61:2602300228RC1,00NTRFX//Y\n:62F:C261120EUR5,00abc\n"
+    theirs = mt940.parse(text)
+    assert theirs[0].data["amount"].amount == 1 and theirs[0].data["date"].day == 28
+    assert str(theirs.data["final_closing_balance"].amount) == "5.00 EUR"
+    ours = read(text.encode())
+    assert ours.reports[0].lines[0].amount_minor == -100
+    assert ours.reports[0].lines[0].value_date is None
+    assert {each.reason for each in ours.problems} == {
+        "date_malformed", "value_malformed", "missing_element"}
+
+
+def test_mt940__one_bad_line__costs_no_other():
+    found = reading(":61:nonsense\n:61:2611201120C1,00NTRFX", closing="1,00")
+    assert [each.amount_minor for each in found.reports[0].lines] == [100]
+    (problem,) = found.problems
+    assert (problem.line, problem.path) == (5, "Stmt[1]/:61:[1]")
+
+
+@pytest.mark.parametrize(("field", "booked", "value"), [
+    ("251231", None, "2025-12-31"), ("2512310102", "2026-01-02", "2025-12-31"),
+    ("2601021231", "2025-12-31", "2026-01-02"), ("2602280301", "2026-03-01", "2026-02-28")])
+def test_mt940__entry_date__is_the_one_nearest_to_the_value_date(field, booked, value):
+    found = line(f":61:{field}C0,00NTRFX")
+    assert str(found.booking_date) == str(booked) and str(found.value_date) == value
+
+
+@pytest.mark.parametrize(("account", "read_as"), [
+    ("DE02120300000000202051", "DE02120300000000202051"),
+    ("NL69INGB0123456789EUR", "NL69INGB0123456789"),
+    ("NL69INGB0123456789 EUR", "NL69INGB0123456789"),
+    ("INGBNL2A/NL69INGB0123456789", "NL69INGB0123456789"),
+    ("12030000/0000202051", "12030000/0000202051"), ("12030000/202051EUR", "12030000/202051"),
+    ("/PL61109010140000071219812874", "PL61109010140000071219812874"), ("517852257", "517852257")])
+def test_mt940__account__is_told_without_its_bank_or_currency(account, read_as):
+    text = HEAD.replace("DE02120300000000202051", account) + ":62F:C261120EUR0,00\n"
+    assert read(text.encode()).reports[0].account == read_as
+
+
+def test_mt940__sums__are_checked_and_missing_balances_named():
+    (wrong,) = reading(":61:261120C1,00NTRFX", closing="2,00").problems
+    assert wrong.reason == "sum_mismatch"
+    cut = read(f"{HEAD}:61:261120C1,00NTRFX\n".encode())
+    assert [(each.reason, each.path) for each in cut.problems] == [
+        ("missing_element", "Stmt[1]/:62F:")]
+    totals = reading(":61:261120C1,00NTRFX\n:90D:0EUR0,00\n:90C:1EUR1,01", closing="1,00")
+    assert [each.path for each in totals.problems] == ["Stmt[1]/:90C:"]
+
+
+def test_details__german_subfields__join_as_they_were_cut():
+    found = told_by(["166?00GUTSCHRIFT?20EREF+" + "A" * 22 + "?21BBB?22SVWZ+Miete", "Mai?23und Juni"
+                     "?30COBADEFF?31DE89370400440532013000?32MAX?33 MUSTER?34000"])  # fmt: skip
+    assert found.references.end_to_end_id == "A" * 22 + "BBB"
+    assert found.text == "MieteMai und Juni" and found.number == "166" and found.return_reason == ""
+    assert (found.counterparty.name, found.counterparty.bic) == ("MAX MUSTER", "COBADEFF")
+
+
+@pytest.mark.parametrize(("rows", "reason"), [
+    (["159?00RETOURE?20SVWZ+RETURN AC04 account closed"], "AC04"), (["109?20SVWZ+x?34912"], "912"),
+    (["166?20AC04 is a road?34912"], ""), (["/RTRN/MS03//EREF/X/REMI/USTD//y/"], "MS03")])
+def test_details__return__is_told_only_where_the_bank_says_it_is_one(rows, reason):
+    assert told_by(rows).return_reason == reason
+
+
+def test_details__code_words_with_colons__are_read():
+    found = told_by(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
+    assert (found.references.end_to_end_id, found.references.mandate_id, found.text) == (
+        "INV-1", "M1", "thanks")
+
+
+def test_details__placeholder__is_no_reference():
+    assert told_by(["166?20EREF+NOTPROVIDED?21SVWZ+x"]).references.end_to_end_id == ""
+
+
+def test_details__words_of_no_form__are_free_text():
+    assert told_by(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith("Payment 5/2026")
+    assert told_by([]).text == ""
