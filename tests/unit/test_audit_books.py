@@ -14,7 +14,7 @@ from audit_story import PRODUCTS, failure, told
 from orchestrator.core.audit import Anchors, Stage, assemble, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.ledger import Entry, Posting, chain_hash, entry
-from orchestrator.core.references import end_to_end_id
+from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank import camt
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
@@ -144,6 +144,20 @@ def swapped(bundle: dict, parts, part: str, old: str, new: str) -> dict:
         "content": b64encode(content).decode(),
     }
     return bundle
+
+
+@pytest.mark.parametrize(("ordered", "booked"), [(1, 1), (7, 7), (0, 1), (1, 0), (1, 2)])
+def test_bank__order_that_failed_and_was_ordered_again__is_proven_by_its_own_reference(
+    bundle, parts, ordered, booked
+):
+    first = end_to_end_id(parts.order)
+    for part, attempt in (("bank_file", ordered), ("bank_line", booked)):
+        later = end_to_end_id(attempted(parts.order, attempt))
+        bundle = swapped(bundle, parts, part, first, later)
+    if ordered == booked:
+        assert verify(sealed(bundle), PRODUCTS).ok
+    else:
+        assert failure(bundle)[0] is Stage.BANK_LINE
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from lxml import etree
 
 from orchestrator.core.identity import payout_account
-from orchestrator.core.references import end_to_end_id
+from orchestrator.core.references import attempted, end_to_end_id
 
 from .blocks import unproven
 from .case import Case
@@ -20,27 +20,20 @@ from .settlement import payout_entry
 _PATH = re.compile(r"[A-Za-z]+(?:\[[1-9]\d{0,6}\])?(?:/[A-Za-z]+(?:\[[1-9]\d{0,6}\])?)*")
 _STEP = re.compile(r"([A-Za-z]+)(?:\[(\d+)\])?")
 _COUNTED = ("Stmt", "Ntfctn", "Ntry", "TxDtls")
+_MOST_ATTEMPTS = 32
 _AMOUNT = re.compile(r"\d{1,15}(?:\.\d{1,2})?")
 
 
 def bank_file(case: Case) -> str:
     """The order to the bank is this file, and it asks once for exactly this payout."""
-    document = _document(case, case.bundle["bank_file"], "the bank order")
-    wanted = end_to_end_id(_order(case))
-    orders = [
-        order
-        for order in _under(document, "CstmrCdtTrfInitn", "PmtInf", "CdtTrfTxInf")
-        if _texts(order, "PmtId", "EndToEndId") == [wanted]
-    ]
-    if len(orders) != 1:
-        raise unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted}")
-    amounts = _under(orders[0], "Amt", "InstdAmt")
+    order, reference = _ordered(case)
+    amounts = _under(order, "Amt", "InstdAmt")
     if [_cents(amount) for amount in amounts] != [case.cents]:
         raise unproven("the order to the bank is not for the payout's amount")
-    ibans = _texts(orders[0], "CdtrAcct", "Id", "IBAN")
+    ibans = _texts(order, "CdtrAcct", "Id", "IBAN")
     if [payout_account(iban) for iban in ibans] != [case.account]:
         raise unproven("the order to the bank is not for the account named on chain")
-    return f"{case.cents} cents to {ibans[0]}, EndToEndId {wanted}"
+    return f"{case.cents} cents to {ibans[0]}, EndToEndId {reference}"
 
 
 def bank_line(case: Case) -> str:
@@ -48,7 +41,7 @@ def bank_line(case: Case) -> str:
     told = case.bundle["bank_line"]
     line = _at(_document(case, told, "the bank statement"), told["path"])
     entry = line if _name(line) == "Ntry" else _ancestor(line, "Ntry")
-    wanted = end_to_end_id(_order(case))
+    _, wanted = _ordered(case)
     if _texts(line, "Refs", "EndToEndId") != [wanted]:
         raise unproven(f"the line does not carry EndToEndId {wanted}")
     amounts = _under(line, "Amt") or _under(line, "AmtDtls", "TxAmt", "Amt") or _under(entry, "Amt")
@@ -62,6 +55,21 @@ def bank_line(case: Case) -> str:
         raise unproven("the line is a reversal or a return")
     payout_entry(case)
     return f"{case.cents} cents booked, {told['path']}"
+
+
+def _ordered(case: Case) -> tuple[Any, str]:
+    """The payout's one order in the file to the bank, and its EndToEndId: by the payout id, or,
+    where an earlier order failed, by one of its later attempts."""
+    document = _document(case, case.bundle["bank_file"], "the bank order")
+    wanted = [end_to_end_id(attempted(_order(case), n)) for n in range(_MOST_ATTEMPTS)]
+    orders = [
+        (order, reference)
+        for order in _under(document, "CstmrCdtTrfInitn", "PmtInf", "CdtTrfTxInf")
+        for reference in _texts(order, "PmtId", "EndToEndId") if reference in wanted
+    ]
+    if len(orders) != 1:
+        raise unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted[0]}")
+    return orders[0]
 
 
 def _document(case: Case, told: dict[str, str], what: str) -> Any:
