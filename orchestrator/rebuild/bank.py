@@ -58,6 +58,7 @@ class Files:
 
     bank: RawBank
     findings: Findings
+    accounts: frozenset[str] = frozenset()  # our IBANs: MT940 may name them otherwise
     lines: Lines = field(default_factory=Lines)
     by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Files:
             if row.direction == "out":
                 self.bank.sent |= {one.end_to_end_id: one for one in read_orders(row.body)}
                 return
-            found = camt.parse(row.body)
+            found = camt.parse(row.body, accounts=self.accounts)
         except Rejected as refusal:
             self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
             return

@@ -74,7 +74,8 @@ class Fold:
         mandates: Mapping[str, tuple[str, int]], findings: Findings,
     ) -> None:  # fmt: skip
         self.journal = Journal()
-        self.files = Files(RawBank(self.journal, mandates), findings)
+        accounts = frozenset(row.account for row in transfers.statements(session))
+        self.files = Files(RawBank(self.journal, mandates), findings, accounts)
         self._chain = RawChain(rail, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
