@@ -5,6 +5,7 @@ from __future__ import annotations
 import mt940
 import pytest
 
+from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.reading import read
 from orchestrator.edges.bank.swift_details import told_by
 
@@ -111,3 +112,35 @@ def test_details__placeholder__is_no_reference():
 def test_details__words_of_no_form__are_free_text():
     assert told_by(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith("Payment 5/2026")
     assert told_by([]).text == ""
+
+
+def test_details__text_after_a_short_reference__is_not_part_of_it():
+    found = told_by(["159?00RETOURE?20EREF+ORDER 5?21MTLG:Konto gesper",
+                     "?22rt Rueckueberweisung?34903"])  # fmt: skip
+    assert found.references.end_to_end_id == "ORDER 5"
+    assert found.text == "MTLG:Konto gesper rt Rueckueberweisung" and found.return_reason == "903"
+
+
+def test_details__blank_cut_off_at_the_end_of_a_line__is_put_back():
+    first = "166?20SVWZ+" + "x" * 17 + "?21" + "y" * 27 + "?22zzz"
+    assert len(first) == 64
+    assert told_by([first, "word"]).text.endswith("zzz word")
+
+
+def test_details__iban_in_a_subfield_of_its_own__is_the_account():
+    found = told_by([" 020?00Card?20INFO?3010600076?310000777777777777",
+                     "?38PL08106000760000777777777777"])  # fmt: skip
+    assert found.counterparty.account == "PL08106000760000777777777777"
+
+
+def test_mt940__time_wrapped_onto_a_line__is_no_field():
+    found = reading(":61:261120C1,00NTRFX\n:86:at T16\n:20:37 o'clock", closing="1,00")
+    assert len(found.reports) == 1 and ":20:37" in found.reports[0].lines[0].text
+
+
+def test_mt940__pages_with_a_reference_each__are_one_statement():
+    text = (":20:A1\n:25:DE02120300000000202051\n:28C:4/1\n:60F:C261119EUR1,00\n"
+            ":62M:C261120EUR1,00\n-\n:20:A2\n:25:DE02120300000000202051\n:28C:4/2\n"
+            ":60M:C261120EUR1,00\n:61:261120C1,00NTRFX\n:62F:C261120EUR2,00\n-\n")
+    (found,) = camt.parse(text.encode())
+    assert (found.balances.opening_minor, found.balances.closing_minor) == (100, 200)

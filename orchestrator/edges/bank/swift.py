@@ -27,6 +27,7 @@ _SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20"
 _BALANCE = tags.FinalClosingBalance().re
 _BALANCES = {"60F": "OPBD", "60": "OPBD", "60M": "ITBD", "62F": "CLBD", "62": "CLBD",
              "62M": "ITBD", "64": "CLAV", "65": "FWAV"}  # fmt: skip
+_HEADS = {"13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"}
 _SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9]+,[0-9]*)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
@@ -83,9 +84,10 @@ def read_reports(text: str, reading: Reading) -> None:
 
 def _fields(text: str) -> Iterator[_Field]:
     current: _Field | None = None
-    for number, row in enumerate(text.splitlines(), 1):
+    rows = text.splitlines()
+    for number, row in enumerate(rows, 1):
         found = _FIELD.match(row)
-        if found:
+        if found and not (current and _is_wrapped(current, found[1], rows[number:number + 1])):
             if current:
                 yield current
             current = _Field(found[1], [row[found.end():]], number)
@@ -93,9 +95,15 @@ def _fields(text: str) -> Iterator[_Field]:
             yield current
             current = None
         elif current and not row.startswith(("{1:", ":940:")):
-            current.rows.append(row.rstrip())
+            current.rows.append(row)
     if current:
         yield current
+
+
+def _is_wrapped(current: _Field, tag: str, following: list[str]) -> bool:
+    """Whether what looks like a field is the wrapped text of a :86:, such as the time 16:20:37."""
+    begins = any(row.startswith((":21:", ":25", ":28")) for row in following)
+    return current.tag == "86" and tag in _HEADS and not (tag in ("20", "25P", "25") and begins)
 
 
 def _take(draft: _Draft, each: _Field, reading: Reading) -> None:
@@ -106,7 +114,7 @@ def _take(draft: _Draft, each: _Field, reading: Reading) -> None:
     elif tag == "61":
         draft.entries.append((each, []))
     elif tag == "86" and draft.entries and not draft.is_closed:
-        draft.entries[-1][1].extend(row.strip("\r\n") for row in each.rows)
+        draft.entries[-1][1].extend(each.rows)
     elif tag in ("90C", "90D"):
         draft.sums.append(each)
     elif tag == "34F":
@@ -175,7 +183,9 @@ def _id(facts: dict[str, Any], draft: _Draft) -> str:
     """Statement numbers begin anew each year and references repeat, so the day is part of it."""
     days = [each.date for each in draft.balances if each.date and each.code in ("CLBD", "ITBD")]
     number = facts.get("28", "").partition("/")[0]
-    parts = (facts.get("20", ""), number, max(days).isoformat() if days else facts.get("13", ""))
+    pages = any(each.code == "ITBD" for each in draft.balances)  # each has another :20:
+    day = max(days).isoformat() if days else facts.get("13", "")
+    parts = ("" if pages else facts.get("20", ""), number, day)
     return "/".join(part for part in parts if part)
 
 

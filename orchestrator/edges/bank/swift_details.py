@@ -24,7 +24,7 @@ _RETURNS = {"108", "109", "111", "158", "159", "181", "182", "183", "184"}
 _ISO_REASON = re.compile(r"\b(AC0[1-9]|AC1[0-9]|AG0[1-9]|AM0[1-9]|BE0[1-8]|CNOR|DNOR|ED05|FOCR|"
                          r"FR01|MD0[1-7]|MS0[23]|NARR|RC0[1-9]|RR0[1-4]|SL0[1-9]|TM01|CUST|DUPL|"
                          r"TECH|FRAD|UPAY)\b")  # ISO 20022 external return reasons
-_NOT_GIVEN = {"NOTPROVIDED", "NONREF", "NOT PROVIDED"}
+_NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,12 @@ class Told:
 
 def told_by(rows: list[str]) -> Told:
     """rows: the lines of the field. Never fails: what it does not know is text."""
-    joined = "".join(rows)
+    # a blank at the end of a full line is cut off by many banks
+    joined = "".join(row + " " if len(row) == _WIDTH - 1 else row for row in rows).strip()
     german = _GERMAN.match(joined)
     if german:
         return _german(joined[german.end() - 1:], german[1], german[2])
-    if len(_SLASH.findall(joined)) and "/" in joined[:1]:
+    if joined.startswith("/") and _SLASH.search(joined):
         return _slashed(joined)
     return _purpose(_pieced([row.strip() for row in rows], _WIDTH))
 
@@ -58,7 +59,8 @@ def _german(text: str, number: str, separator: str) -> Told:
         fields.setdefault(part[:2], []).append(part[2:])
     purpose = [piece for key, pieces in fields.items() if "20" <= key <= "29" or
                "60" <= key <= "63" for piece in pieces]  # fmt: skip
-    found = _purpose(_pieced(purpose, _PURPOSE_WIDTH))
+    found = _purpose(_pieced(purpose, _PURPOSE_WIDTH, words=True))
+    account = "".join(fields.get("38", []) or fields.get("31", []))  # 38: Polish banks' IBAN
     name = "".join(fields.get("32", []) + fields.get("33", [])).strip()
     extension = "".join(fields.get("34", [])).strip()
     own = found.counterparty
@@ -68,7 +70,7 @@ def _german(text: str, number: str, separator: str) -> Told:
     return Told(
         found.references,
         Counterparty(name or own.name,
-                     normalise("".join(fields.get("31", []))) or own.account,
+                     normalise(account) or own.account,
                      "".join(fields.get("30", [])).strip() or own.bic),
         found.text, "".join(fields.get("00", [])).strip(), number, reason)
 
@@ -76,7 +78,7 @@ def _german(text: str, number: str, separator: str) -> Told:
 def _purpose(text: str) -> Told:
     """Free text, in which code words may name references."""
     before, named = _by_word(_WORD, text)
-    words = " ".join(part for part in (before, named.get("SVWZ", "")) if part)
+    words = " ".join(f"{before} {named.get('SVWZ', '')}".split())
     return Told(
         _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MREF", ""),
                     creditor_id=named.get("CRED", ""), customer_reference=named.get("KREF", ""),
@@ -106,12 +108,16 @@ def _slashed(text: str) -> Told:
 
 
 def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
-    """(the text before the first code word, what follows each word; its first use counts)."""
+    """(the text before the first code word, what follows each word; uses of SVWZ are joined, of
+    all others the first counts)."""
     marks = list(pattern.finditer(text))
     ends = [*(mark.start() for mark in marks), len(text)]
     named: dict[str, str] = {}
     for mark, end in zip(marks, ends[1:], strict=True):
-        named.setdefault(mark[1], text[mark.end():end].strip())
+        value = text[mark.end():end].strip()
+        if mark[1] == "SVWZ" and "SVWZ" in named:
+            named["SVWZ"] += f" {value}"
+        named.setdefault(mark[1], value)
     return text[:ends[0]].strip(), named
 
 
@@ -121,15 +127,23 @@ def _references(*, text: str, structured: str = "", **named: str) -> References:
     return References(**given, reference=reference)
 
 
-def _pieced(pieces: list[str], width: int) -> str:
-    """Pieces joined as they were cut: a full one goes on without a space, a shorter one ended."""
-    text, full = "", True
+def _pieced(pieces: list[str], width: int, *, words: bool = False) -> str:
+    """Pieces joined as they were cut: a full one goes on without a space, a shorter one ended.
+
+    words: a piece after the end of a reference is text of its own, whatever it says.
+    """
+    joined: list[str] = []
+    full = named = False
     for piece in pieces:
-        if not full and not _WORD.match(piece):
-            text += " "
-        text += piece
+        word = _WORD.match(piece)
+        if words and named and not full and not word:
+            joined.append("SVWZ+")
+        elif joined and not full and not word:
+            joined.append(" ")
+        named = word[1] not in ("SVWZ", "ABWA", "ABWE") if word else named and full
+        joined.append(piece)
         full = len(piece) >= width
-    return text
+    return "".join(joined)
 
 
 def _iso_reason(text: str) -> str:
