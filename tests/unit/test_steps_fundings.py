@@ -1,0 +1,152 @@
+"""Credits that name no agreement: two officers decide, and what they decided happens once."""
+
+from __future__ import annotations
+
+import pytest
+from bank_desk import ADA, Counter
+from bare_rail import CHAIN_ID, agreement_of
+
+from oracles.attest import address_of
+from orchestrator import decisions
+from orchestrator.core import ledger
+from orchestrator.core.references import end_to_end_id, funding_reference
+from orchestrator.edges.store import agreements, bank_books, books, transfers
+from orchestrator.edges.store import decisions as decided
+from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.credits import decide_credits, to_allocate, to_send_back
+from orchestrator.steps.payouts import order_payouts
+
+EVE, BOB = b"\1" * 32, b"\2" * 32
+AGREEMENT = "0x" + agreement_of("cp-0001").hex()
+PAYER = {"name": "Ada", "iban": ADA, "street": "", "building": "", "post_code": "",
+         "town": "Potsdam", "country": "DE"}  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Counter(tmp_path)
+    for name, key in (("Eve", EVE), ("Bob", BOB)):
+        assert decisions.found_officer(made.store, address_of(key), name, 1)
+    made.credit(777, "")
+    read_bank(made.rail)
+    yield made
+    made.bare.close()
+
+
+def credit(desk) -> transfers.Funding:
+    with desk.store.read() as session:
+        return bank_books.credits_of(session, 777)[0]
+
+
+def decide(desk, decision) -> str:
+    identity = decisions.propose(desk.store, CHAIN_ID, decision, EVE)
+    decisions.approve(desk.store, CHAIN_ID, identity, BOB, 5)
+    return identity
+
+
+def test_allocate__proposed_by_one__does_nothing_yet(desk):
+    decisions.propose(desk.store, CHAIN_ID, to_allocate(credit(desk), AGREEMENT, 3), EVE)
+    assert decide_credits(desk.rail) == 0 and credit(desk).stage == "suspense"
+
+
+def test_allocate__approved_by_another__is_to_be_minted_once(desk):
+    identity = decide(desk, to_allocate(credit(desk), AGREEMENT, 3))
+    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
+    assert desk.fundings() == [(AGREEMENT, 777, "booked")]
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+    with desk.store.read() as session:
+        [(row, _)] = books.entries_of_kind(session, "allocated")
+        assert (row.source, row.at) == (f"decision:{identity}", desk.bare.place.clock)
+        assert decided.get(session, identity).executed_at == desk.bare.place.clock
+
+
+def test_send_back__approved__is_a_payout_to_the_payers_account(desk):
+    row = credit(desk)
+    decide(desk, to_send_back(row, PAYER, 3))
+    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.IN_TRANSIT: -777}
+    assert order_payouts(desk.rail) == 1
+    [file] = desk.outgoing()
+    reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
+    assert reference.encode() in file.body and ADA.encode() in file.body
+    desk.bank.step()
+    read_bank(desk.rail)
+    assert desk.stage(row.credit_id)[0] == "booked" and desk.balances() == {}
+    assert credit(desk).stage == "sent_back" and desk.bank.books.balance(ADA) == 1_000_000
+    assert decide_credits(desk.rail) == 0 and order_payouts(desk.rail) == 0
+
+
+def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk):
+    row = credit(desk)
+    decide(desk, to_send_back(row, PAYER, 3))
+    decide_credits(desk.rail)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
+    desk.tell(kind="return", end_to_end_id=reference)
+    read_bank(desk.rail)
+    assert desk.stage(row.credit_id) == ("returned", "AC04")
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.RETURNED: -777}
+    assert credit(desk).stage == "sent_back"
+
+
+@pytest.mark.parametrize("make", [
+    lambda row: to_allocate(row, AGREEMENT, 3), lambda row: to_send_back(row, PAYER, 3)])
+def test_decision__crash_before_its_end__leaves_nothing_and_is_done_afterwards(
+    desk, make, monkeypatch
+):
+    decide(desk, make(credit(desk)))
+    before = desk.balances()
+    with monkeypatch.context() as broken:
+        broken.setattr(decided, "mark_executed", _power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            decide_credits(desk.rail)
+    assert desk.balances() == before and credit(desk).stage == "suspense"
+    assert decide_credits(desk.rail) == 1
+
+
+def _power_cut(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("change", [{"cents": 778}, {"stage": "reversed"}, {"stage": "booked"}])
+def test_decision__about_a_credit_that_is_another_now__does_nothing(desk, change):
+    row = credit(desk)
+    decide(desk, to_allocate(row, AGREEMENT, 3))
+    with desk.store.write() as session:
+        stored = transfers.funding(session, row.credit_id)
+        for name, value in change.items():
+            setattr(stored, name, value)
+        session.add(stored)
+    before = desk.balances()
+    assert decide_credits(desk.rail) == 0 and desk.balances() == before
+
+
+def test_decisions__two_about_one_credit__the_first_counts(desk):
+    row = credit(desk)
+    decide(desk, to_allocate(row, AGREEMENT, 3))
+    decide(desk, to_send_back(row, PAYER, 3))
+    assert decide_credits(desk.rail) == 1 and credit(desk).stage == "booked"
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+
+
+def test_credit__for_an_agreement_that_has_ended__waits_for_a_person(desk):
+    with desk.store.write() as session:
+        row = agreements.get(session, AGREEMENT)
+        row.reference = funding_reference(agreement_of("cp-0001"))
+        row.expiry = 1_759_968_000  # 2025-10-09T00:00Z, the day of the credit
+        session.add(row)
+    desk.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(desk.rail)
+    assert (None, 500, "suspense") in desk.fundings()
+
+
+def test_credit__for_an_agreement_whose_escrow_went_back__waits_for_a_person(desk):
+    with desk.store.write() as session:
+        row = agreements.get(session, AGREEMENT)
+        row.reference = funding_reference(agreement_of("cp-0001"))
+        session.add(row)
+        books.post(session, [ledger.reclaimed("0x1:0", AGREEMENT, 5)], 1, "block:0x1")
+    desk.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(desk.rail)
+    assert (None, 500, "suspense") in desk.fundings()
