@@ -71,7 +71,7 @@ TAMPERING: dict[str, tuple[Change, str, str]] = {
         "payment", "no evidence"),
     "an event in another payment": (
         sql("UPDATE event SET payment_id = (SELECT payment_id FROM payment WHERE stage = 'posted') "
-            f"WHERE payment_id = ({RECONCILED})"), "payment", "evidence"),
+            f"WHERE payment_id = ({RECONCILED})"), "payment", "has another evidence"),
     "evidence deleted": (
         sql(f"DELETE FROM evidence WHERE evidence_hash = ({CLAIMED})"), "event", "no evidence"),
     "a payment's amount": (
