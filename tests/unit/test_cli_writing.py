@@ -66,6 +66,17 @@ def enrolled(rail: SmallRail, bea: dict[str, Any]) -> dict[str, Any]:
     return told(rail, "device", "add", "cp-0009", "--private-key", key, "--owner", "Bea Winter")
 
 
+def test_party__iban_in_groups_and_small_letters__is_the_account_that_it_means(rail):
+    iban = new_iban(78)
+    spaced = " ".join(iban[i : i + 4] for i in range(0, len(iban), 4)).lower()
+    one = told(rail, "party", "add", "Cem Herbst", "--role", "payer", "--iban", spaced, *ADDRESS)
+    assert one["iban"] == iban
+    short = run(rail, "party", "add", "Dora", "--role", "payer", "--iban", iban[:-1], *ADDRESS)
+    assert short.exit_code == 2 and "iban_invalid" in short.output and "Dora" not in [
+        party["name"] for party in told(rail, "party", "list")
+    ]
+
+
 def test_party_add__payee__is_paid_to_its_iban_on_chain(
     rail: SmallRail, bea: dict[str, Any]
 ) -> None:
