@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from whole_rail import WholeRail
+from whole_rail import PATIENCE_S, WholeRail
 
 from device_adapters.types import Message
 from orchestrator.edges.bank.channel import Folder
@@ -130,9 +130,9 @@ def _with_cuts(rail: Rail, artifacts: dict[str, Any], cutter: Cutter) -> Rail:
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 
 
-def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool], seconds: float) -> None:
+def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
     """Starts worker after worker, each until its power is cut, until `over` holds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while not over():
         worker = fresh(whole, cutter)
         try:

@@ -111,8 +111,8 @@ def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles
         messages = [Message("ocmf", "", record, source="http") for record in made]
         power_cut.take(rail, cutter, messages)
         credits = 1 + credits
-        power_cut.drive(rail, cutter, lambda n=credits: _through(rail, n), 60)
-    power_cut.drive(rail, cutter, lambda: _over(rail), 60)
+        power_cut.drive(rail, cutter, lambda n=credits: _through(rail, n))
+    power_cut.drive(rail, cutter, lambda: _over(rail))
     rail.stack.start_rail()
     _whole_again(rail)
     print(f"power cut at {len(cutter.cut)} points: {cutter.cut}")

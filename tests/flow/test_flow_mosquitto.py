@@ -13,7 +13,7 @@ from orchestrator.edges.broker import mosquitto
 @pytest.mark.skipif(mosquitto.found() is None, reason="mosquitto is not installed")
 def test_records__behind_mosquitto_also_killed__reach_the_bank(tmp_path_factory):
     home = tmp_path_factory.mktemp("rail")
-    rail = WholeRail(home, embedded_broker=False, hole_patience_s=20)
+    rail = WholeRail(home, embedded_broker=False, hole_patience_s=90)
     try:
         rail.start()
         assert rail.stack.broker["broker"] == "mosquitto"

@@ -26,13 +26,20 @@ from scripts.run_bank import BankClient
 from scripts.stack import Stack
 
 DAY_S = 86_400
-PATIENCE_S = 60
+PATIENCE_S = 240  # for what has to come at last; a test never depends on the pace
 SEED = 11
 FUNDED_CENTS = 200_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
 ENDED = (Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)
 EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
+
+
+class _Patient(Stack):
+    """A stack that leaves its processes all the time they need to start."""
+
+    def _wait_ready(self, name: str, ready: Path, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
+        return super()._wait_ready(name, ready, timeout_s)
 
 
 class WholeRail:
@@ -53,7 +60,7 @@ class WholeRail:
             "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
         }
         start_at = int(time.time()) - 60 * DAY_S
-        self.stack = Stack(
+        self.stack = _Patient(
             home, start_at, embedded_broker=embedded_broker, environment=environment
         )
         self._unfunded, self._keys = list(unfunded), {}
@@ -101,7 +108,7 @@ class WholeRail:
         stack.come_to_the_present()
         funded = [name for name in self.enrolled if name not in self._unfunded]
         town.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
-        away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
+        away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
         assert not away, f"not let in by the broker: {away}"
 
     def _minted(self) -> int:
@@ -196,7 +203,7 @@ class WholeRail:
     def restart_bank(self) -> None:
         """The bank again, over its own books."""
         self.stack.bank = BankClient(self.stack.home / "bank")
-        self.stack.bank.start({"accounts": []}, outlive=False)
+        self.stack.bank.start({"accounts": []}, PATIENCE_S, outlive=False)
         self.stack.processes["simulated bank"] = self.stack.bank.process
 
     @contextmanager
@@ -243,7 +250,7 @@ class WholeRail:
                 self._keys[role] = access.issue_key(session, role, role, "cp-")
         headers = {"Authorization": f"Bearer {self._keys[role]}"} | more.pop("headers", {})
         return requests.request(
-            method, self.stack.api_url + path, headers=headers, timeout=30, **more
+            method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **more
         )
 
     def oracle(self, name: str) -> OracleDoor:
