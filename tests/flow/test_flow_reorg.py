@@ -135,7 +135,7 @@ def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothin
     """The last test of this rail: it stands until a person has looked."""
     rail = own_rail
     with rail.still():
-        rail.publish(2)
+        rail.publish(2, ["cp-0001"])  # of one device: so one settlement, and nobody else's is open
         log = _mined(rail, "settle", "PaymentRail", "Settled")
         rail.stack.testnet.mine(FINALITY)
         rail.until(lambda: _final(rail) == log.block_number, "the settlement's block final")

@@ -22,6 +22,7 @@ def test_escrow__too_short_for_a_claim__waits_for_a_credit_and_settles_then(rail
     rail.until(lambda: _stage(rail, SHORT) == {Stage.WAITING_FOR_FUNDS}, "waiting for funds")
     assert promises.escrow_now(rail, SHORT) == 0
     rail.measure(1)  # neighbours are paid meanwhile
+    rail.until_claimed()
     rail.until(
         lambda: all(_stage(rail, n) <= {Stage.RECONCILED} for n in rail.funded), "neighbours paid"
     )
