@@ -81,7 +81,8 @@ def _named(here: home.Home, name: str) -> Party | None:
     from orchestrator.edges.store import agreements
 
     with here.store.read() as session:
-        found = [party for party in agreements.parties(session) if party.name == name]
+        found = [party for party in agreements.parties(session)
+                 if party.name == name and _ADDRESS.fullmatch(party.address)]  # fmt: skip
     if len(found) > 1:
         raise Halt(f"Several parties are named {name!r}: name the address instead.")
     return found[0] if found else None

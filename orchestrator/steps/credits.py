@@ -61,9 +61,10 @@ def _send_back(
     session: Session, credit: store.Funding, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     """A payout like any other from here on, but that no tokens were burned for: its id is the
-    credit's. The payer is known by its bank account alone."""
-    iban = detail["iban"]
-    payer, account = f"iban:{iban}", "0x" + payout_account(iban).hex()
+    credit's. A payer that is no party is known by its bank account alone."""
+    account = "0x" + payout_account(detail["iban"]).hex()
+    known = agreements.party_at(session, "", account)
+    payer = known.address if known else f"iban:{detail['iban']}"
     add_new(session, [agreements.Party(address=payer, account=account, **{
         name: detail[name] for name in PAYER
     })])  # fmt: skip

@@ -76,6 +76,15 @@ def test_send_back__approved__is_a_payout_to_the_payers_account(desk):
     assert decide_credits(desk.rail) == 0 and order_payouts(desk.rail) == 0
 
 
+def test_send_back__to_an_account_of_a_party__makes_no_second_one(desk):
+    desk.party("0x" + "77" * 20, "Ada", ADA)
+    decide(desk, to_send_back(credit(desk), PAYER, 3))
+    assert decide_credits(desk.rail) == 1 == order_payouts(desk.rail)
+    with desk.store.read() as session:
+        parties = [row.address for row in agreements.parties(session) if row.iban == ADA]
+    assert parties == ["0x" + "77" * 20]
+
+
 def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk):
     row = credit(desk)
     decide(desk, to_send_back(row, PAYER, 3))
