@@ -157,6 +157,11 @@ def test_encoding__declared_latin_and_written_by_windows__is_read():
     assert report.lines[0].text == "für 5 €"
 
 
+def test_encoding__utf16_declared_and_since_converted__is_read():
+    data = bytes_of("any_053_08_latin1.xml").decode("latin-1").replace("ISO-8859-1", "UTF-16")
+    assert not read(data.encode()).problems
+
+
 def test_encoding__not_what_is_declared__is_named_and_lines_are_shown():
     data = bytes_of("any_053_08_latin1.xml").replace(b"ISO-8859-1", b"UTF-8")
     reading = read(data)

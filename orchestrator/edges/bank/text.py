@@ -25,6 +25,8 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
         return data.decode("latin-1"), Problem(1, "", BankReason.ENCODING_UNKNOWN, name)
     if name.lower() == "iso-8859-1" and _is_windows(data):
         name = "cp1252"
+    elif declared and not encoding and name.lower().replace("-", "") == "utf16":
+        name = "utf-8"  # a prolog that is read byte by byte says that of the file it came from
     try:
         return data.decode(name), None
     except UnicodeDecodeError as error:
