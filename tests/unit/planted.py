@@ -114,6 +114,15 @@ def statement_that_never_came(books: Books) -> None:
     books.hidden = -cents
 
 
+@plant((K.STATEMENT_GAP, "open"))
+def statement_that_never_came_of_a_day_that_was_notified(books: Books) -> None:
+    """What was notified explains the gap to the cent, and matches its payout."""
+    booked = books.lines.pop(1)
+    books.lines.append(intraday(booked, booking_date=NEXT))
+    books.payouts[0] = replace(books.payouts[0], due_on=NEXT)
+    books.hidden = booked.amount_minor
+
+
 @plant((K.BATCH_BOOKED, "closed"))
 def batch_booked_as_its_sum(books: Books) -> None:
     books.lines[1:] = [extra(-3_003, batch="PI1")]

@@ -111,10 +111,10 @@ def _compare(found: Findings, claim: SettledClaim) -> None:
 
 def name_orphans(found: Findings, orphans: Iterable[Orphan]) -> None:
     for item in orphans:
-        back = f"all {item.entries} of its entries came back in later blocks"
+        back = "all of its entries came back in later blocks"
         found.broken(
             Leg.CHAIN, BreakKind.REORGANISED, [item.block_hash.removeprefix("0x")], [],
             item.entries, item.back, "entries", since=item.at,
-            detail=f"{item.entries} entries voided, {item.back} came back",
+            detail=f"entries voided: {item.entries}, back in later blocks: {item.back}",
             closed=back if item.back == item.entries else "",
         )  # fmt: skip
