@@ -24,7 +24,7 @@ from orchestrator.edges.bank.order_files import read_orders
 from orchestrator.edges.bank.types import Statement, StatusReport
 from orchestrator.edges.store import Session, raw, transfers
 from orchestrator.edges.store.tables import BankLine
-from orchestrator.rebuild.contexts import RawBank, RawCredit
+from orchestrator.rebuild.contexts import RawBank, RawCredit, RawPayout
 from orchestrator.rebuild.findings import Findings
 
 
@@ -146,14 +146,19 @@ def check_rows(session: Session, files: Files, findings: Findings) -> None:
             for credit, one in bank.credit_rows.items()
     }, lambda row: row.credit_id)  # fmt: skip
     findings.rows("payout", raw.rows(session, transfers.Payout), {
-        payout.payout_id: {
-            "payee": payout.payee, "account": payout.account, "cents": payout.cents,
-            "tx_hash": payout.tx_hash, "ordered_at": payout.ordered_at,
-            "end_to_end_id": payout.end_to_end_id, "attempt": payout.attempt,
-        }
-        for payout in bank.payouts.values()
+        one.payout_id: _payout_columns(one) for one in bank.payouts.values()
     }, lambda row: row.payout_id)  # fmt: skip
     _check_orders(bank, findings)
+
+
+def _payout_columns(payout: RawPayout) -> dict[str, Any]:
+    found = {
+        "account": payout.account, "cents": payout.cents, "tx_hash": payout.tx_hash,
+        "ordered_at": payout.ordered_at, "end_to_end_id": payout.end_to_end_id,
+        "attempt": payout.attempt,
+    }  # fmt: skip
+    # where a credit is sent back, officers name an account; whose it is, is our own address book's
+    return found | ({"payee": payout.payee} if payout.payee else {})
 
 
 def _check_orders(bank: RawBank, findings: Findings) -> None:

@@ -61,9 +61,9 @@ def _send_back(row: decisions.Decision, said: Decision, bank: RawBank) -> list[E
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
         return []
-    iban, at = str(said.detail["iban"]), row.executed_at or 0
-    account = "0x" + payout_account(iban).hex()
-    bank.order(RawPayout(said.subject, f"iban:{iban}", account, credit.cents, "", at))
+    account = "0x" + payout_account(str(said.detail["iban"])).hex()
+    at = row.executed_at or 0
+    bank.order(RawPayout(said.subject, "", account, credit.cents, "", at))
     return [ledger.sent_back(said.subject, credit.cents)]
 
 
