@@ -60,7 +60,7 @@ def sent(store, tx_hash):
 
 @pytest.mark.parametrize(("die", "account"), [("before", 20), ("after", 21)])
 def test_sender__killed_around_its_broadcast__the_same_bytes_land_once(chain, store, die, account):
-    assert other_process(chain, store, account, [1], die).wait(60) == -9
+    assert other_process(chain, store, account, [1], die).wait(300) == -9
     sender = chain.sender(store, account)
     address = sender.account.address
     with store.read() as session:
@@ -87,7 +87,7 @@ def test_sender__two_processes_with_one_key_and_store__use_each_nonce_once(chain
     sender = chain.sender(store, 23)
     for number in range(12):
         send_and_wait(sender, errands([number]), 0, lambda: None)
-    assert other.wait(60) == 0
+    assert other.wait(300) == 0
     address = sender.account.address
     assert sorted(effects(chain, address)) == [*range(12), *range(100, 112)]
     assert chain.client.nonce(address) == 24

@@ -24,7 +24,7 @@ finally:
 def run(folder: Path, *arguments: str, code: str = SAY) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, timeout=60,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, timeout=300,
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_start__offline_commands__create_nothing(tmp_path: Path) -> None:
 def test_entry_point__module__answers_with_usage_and_two() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "orchestrator.cli", "no-such-command"], cwd=ROOT,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr

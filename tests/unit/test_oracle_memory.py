@@ -34,7 +34,7 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
 def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(tmp_path):
     """Both pass the check before either is remembered: the book decides, across nodes too."""
     records = [session_record("M1", n) for n in (1, 2)]
-    claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=10)
+    claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=60)
     answers: dict[int, object] = {}
 
     # one after the other: a new file can turn to WAL once only
@@ -67,7 +67,7 @@ def _in_process(folder: Path, mode: str, claim: Claim) -> subprocess.CompletedPr
         [sys.executable, oracle_at.__file__, str(folder), mode],
         input=write_request(Request(product.NAME, (claim,))),
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
 
 

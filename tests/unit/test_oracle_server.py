@@ -29,7 +29,7 @@ def served(tmp_path) -> Iterator[tuple[Node, OracleServer]]:
 
 
 def _call(server: OracleServer, method: str, path: str, body=None, token=TOKEN, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     sent = {"Authorization": f"Bearer {token}", **headers}
     connection.request(method, path, body, sent)
     reply = connection.getresponse()

@@ -249,7 +249,7 @@ def door():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield OracleDoor("o1", address_of(b"\1" * 32), 1, url, "token", timeout_s=5), says
+    yield OracleDoor("o1", address_of(b"\1" * 32), 1, url, "token", timeout_s=60), says
     server.shutdown()
     server.server_close()
 

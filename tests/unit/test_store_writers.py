@@ -50,7 +50,7 @@ def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [other.wait(60) for other in others] == [0, 0] and not failures
+    assert [other.wait(300) for other in others] == [0, 0] and not failures
     with store.read() as session:
         assert books.count(session) == 100
         assert books.first_broken_link(session) is None
@@ -59,7 +59,7 @@ def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(
 def test_writers__started_together_on_no_database__make_one(tmp_path):
     path = tmp_path / "rail.sqlite3"
     made = [process(path, "make") for _ in range(3)]
-    assert [one.wait(60) for one in made] == [0, 0, 0]
+    assert [one.wait(300) for one in made] == [0, 0, 0]
     found = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchall()
     assert found == [(REVISION,)]
 
@@ -68,7 +68,7 @@ def test_killed__within_a_transaction__leaves_nothing_half_written(store):
     other = process(store.path, "hold")
     assert other.stdout.readline() == "inside\n"
     other.kill()
-    other.wait(20)
+    other.wait(60)
     with store.write() as session:  # and its lock is gone with it
         assert not evidence.stored(session, f"{0:064x}")
         assert books.count(session) == 0
