@@ -57,6 +57,13 @@ def test_credit__reversal_of_another_one__leaves_it_alone(change):
     assert found.balances()[ledger.UNEXPLAINED] > 0
 
 
+@pytest.mark.parametrize("change", [{"reason": "AC04"}, {"is_reversal": True}])
+def test_credit__that_undoes_something_of_nobody__is_no_funding_whatever_it_quotes(change):
+    found = books().take(replace(CREDIT, **change))
+    assert found.balances() == SENT | {ledger.SAFEGUARDING: 5_000, ledger.UNEXPLAINED: -5_000}
+    assert found.effects == []
+
+
 def test_line__in_another_currency__posts_nothing():
     found = books().take(replace(LINE, currency="USD"), replace(CREDIT, currency="USD"))
     assert found.balances() == SENT and found.effects == []

@@ -84,11 +84,24 @@ def test_lines__compared_with_those_like_them__post_what_all_lines_would(empty, 
     assert journal(empty, files, with_all=False) == journal(empty, files, with_all=True)
 
 
+def test_line__like_one_that_another_statement_holds_already__is_a_booking_of_its_own(empty):
+    """What it is like is known only by what that one is like in turn."""
+    row = {"end_to_end_id": "", "amount_minor": 500, "bank_reference": "B1", "text": "x"}
+    files = [
+        [row | {"kind": "camt.054"}],  # notified,
+        [row | {"kind": "camt.053", "text": "xy"}],  # on the statement, under the same reference,
+        [row | {"kind": "camt.053", "bank_reference": ""}],  # and another of the first's content
+    ]
+    found = journal(empty, files, with_all=False)
+    assert found == journal(empty, files, with_all=True)
+    assert found[1][ledger.SAFEGUARDING, ledger.EUR] == 1_000
+
+
 def test_lines__stored_without_keys__are_still_known(empty):
     """Rows from before keys were kept: the same line again is no second booking."""
     path = Path(shutil.copy(empty, empty.parent / "old.db"))
     store = Store(path)
-    line = replace(LINE, end_to_end_id="", amount_minor=500, bank_reference="", kind="camt.054")
+    line = replace(LINE, end_to_end_id="", amount_minor=500, kind="camt.054")
     again = replace(line, source=b"\1" * 32, kind="camt.053")
     with store.write() as session:
         transfers.add_lines(session, [line], line.source.hex())
