@@ -38,11 +38,19 @@ class MachineRail(SmallRail):
 
     commits: int | None = None
     undone: bool = False
+    heights: tuple[str, ...] = ()  # snapshots, one before each block of this example
 
     def ready(self) -> MachineRail:
-        """The town as every example finds it."""
+        """The town as every example finds it: escrows are funded, and one payout was booked."""
         self.start()
-        self.work(3)
+        for name in self.agreements:
+            self.fund(name, 20_000)
+        self.work(4)
+        self.clock = START + 100_000
+        assert self.take(*self.fleet["cp-0001"].session("12.5")) == ["accepted"]
+        self.work(8, 20)
+        for _ in range(FINALITY):  # what was final by this rail's first rule stays so by the next
+            self.mine()
         with self.store.read() as session:
             self.references = {name: agreements.get(session, identity).reference
                                for name, identity in self.agreements.items()}  # fmt: skip
@@ -53,14 +61,15 @@ class MachineRail(SmallRail):
         self.store.close()
         self.kept = self.home.with_name("kept")
         shutil.copytree(self.home, self.kept)
-        self.snapshot = self.testnet.rpc("evm_snapshot")
+        self.snapshot, self.morning = self.testnet.rpc("evm_snapshot"), self.clock
         return self
 
     def again(self) -> None:
         """Back to the beginning; what waits in the node's pool belongs to another example."""
         self.testnet.rpc("anvil_dropAllTransactions")
         assert self.testnet.rpc("evm_revert", self.snapshot)
-        self.snapshot = self.testnet.rpc("evm_snapshot")
+        self.snapshot, self.clock = self.testnet.rpc("evm_snapshot"), self.morning
+        self.heights = ()
         shutil.rmtree(self.home)
         shutil.copytree(self.kept, self.home)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
@@ -85,6 +94,20 @@ class MachineRail(SmallRail):
         self.worker = Worker(self.rail)
         self.worker.recover()
         self.intake = Intake(self.store, registry, products(), lambda: self.clock)
+
+    def mine(self, seconds: int = 12) -> None:
+        self.heights = (*self.heights, self.testnet.rpc("evm_snapshot"))
+        super().mine(seconds)
+
+    def reorganise(self, depth: int) -> None:
+        """Other blocks in place of the newest ones, and one more. By snapshots: `anvil_reorg`
+        discards those, and with them the way back to the beginning."""
+        depth = min(depth, len(self.heights))
+        if depth:
+            assert self.testnet.rpc("evm_revert", self.heights[-depth])
+            self.heights = self.heights[:-depth]
+        for _ in range(depth + 1):
+            self.mine()
 
     def turn(self) -> None:
         """One turn of the worker; it may end in a power cut, and begins again after it."""
