@@ -12,6 +12,8 @@ from typing import Any
 
 from orchestrator.edges.bank.types import BankReason, StatusReport
 
+MAX_PROBLEMS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -181,6 +183,11 @@ class Reading:
     statuses: list[StatusReport] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+
+    def name(self, problem: Problem) -> None:
+        """Keeps a problem; of a file that is nothing but problems, the first ones are enough."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem)
 
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {

@@ -52,8 +52,8 @@ def _name_repeated(reading: Reading) -> None:
     for report in reading.reports:
         key = (report.account, report.id, report.page)
         if report.id and key in seen:
-            reading.problems.append(Problem(report.line, report.path,
-                                            BankReason.DUPLICATE_STATEMENT, report.id[:60]))
+            reading.name(Problem(report.line, report.path, BankReason.DUPLICATE_STATEMENT,
+                                 report.id[:60]))
         seen.add(key)
 
 

@@ -18,7 +18,7 @@ from orchestrator.edges.bank.sums import balance_problems, check_summary
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
-MAX_LINES = 100_000
+MAX_LINES, MAX_REPORTS = 100_000, 10_000
 ELEMENTS = {"BkToCstmrAcctRpt": ("camt.052", "Rpt"), "BkToCstmrStmt": ("camt.053", "Stmt"),
             "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn")}
 NEWEST = 14  # the newest version seen so far; a later one is read alike, and said
@@ -42,13 +42,15 @@ def read_reports(message: Node, name: str, reading: Reading) -> None:
     family, element = ELEMENTS[name]
     reading.kind = kind = kind_of(message, family)
     created = message.day("GrpHdr/CreDtTm")
-    nodes = list(message.children(element))
-    for node in nodes:
+    for number, node in enumerate(message.children(element), 1):
+        if number > MAX_REPORTS:
+            node.say(BankReason.TOO_MANY_LINES, f"the first {MAX_REPORTS} are read")
+            break
         before = len(reading.problems)
         report = _report(node, kind, created)
         problems = tuple(reading.problems[before:])
         reading.reports.append(replace(report, problems=problems) if problems else report)
-    if not nodes:
+    if not message.has(element):
         message.say(BankReason.MISSING_ELEMENT, below=element)
 
 
@@ -73,7 +75,8 @@ def _report(node: Node, kind: str, created: date | None) -> Report:
         electronic_sequence=node.text("ElctrncSeqNb"), legal_sequence=node.text("LglSeqNb"),
         page=node.number(f"{pages}/PgNb"),
         last_page=None if not last else node.truth(f"{pages}/LastPgInd"))
-    node.reading.problems.extend(balance_problems(report))
+    for problem in balance_problems(report):
+        node.reading.name(problem)
     check_summary(node, report)
     return report
 
@@ -89,9 +92,9 @@ def _currency(node: Node, balances: tuple[Balance, ...]) -> str:
 
 def _lines(node: Node, account: str, currency: str) -> list[Line]:
     found: list[Line] = []
-    for entry in node.children("Ntry"):
+    for number, entry in enumerate(node.children("Ntry"), 1):
         found.extend(read_entry(entry, account, currency))
-        if len(found) > MAX_LINES:
+        if max(number, len(found)) > MAX_LINES:
             entry.say(BankReason.TOO_MANY_LINES, f"the first {MAX_LINES} lines are read")
             return found[:MAX_LINES]
     return found

@@ -20,7 +20,7 @@ from orchestrator.edges.bank.sums import balance_problems
 from orchestrator.edges.bank.swift_lines import read_day, read_line, read_minor, say
 from orchestrator.edges.bank.types import BankReason
 
-MAX_LINES = 100_000
+MAX_LINES, MAX_REPORTS = 100_000, 10_000
 _FIELD = re.compile(r"^(?:\{4:)?:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64|65|86|90[CD]|NS):")
 _END = re.compile(r"^\s*-\s*(\}.*)?$")  # closes block 4
 _SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20", "25P?"))
@@ -75,6 +75,9 @@ def read_reports(text: str, reading: Reading) -> None:
     for each in _fields(text):
         starts = each.tag == "20" or (drafts and drafts[-1].is_closed and each.tag[:2] in
                                       ("25", "60"))  # fmt: skip
+        if (starts or not drafts) and len(drafts) >= MAX_REPORTS:
+            say(reading, each.line, "", BankReason.TOO_MANY_LINES, f"{MAX_REPORTS} statements")
+            break
         if starts or not drafts:
             drafts.append(_Draft(each.line, len(drafts) + 1))
         _take(drafts[-1], each, reading)
@@ -143,7 +146,7 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     before = len(reading.problems)
     lines: list[Line] = []
     for number, (each, info) in enumerate(draft.entries, 1):
-        if len(lines) >= MAX_LINES:
+        if number > MAX_LINES:
             say(reading, each.line, draft.path, BankReason.TOO_MANY_LINES, f"{MAX_LINES} are read")
             break
         line = read_line(each.text, info, draft.currency, each.line,
@@ -168,7 +171,8 @@ def _finish(draft: _Draft, reading: Reading) -> None:
         servicer=servicer, legal_sequence=sequence.strip(),
         page=(int(page) if page.isascii() and page.isdigit() else 1) if interim else None,
         last_page=any(each.code == "CLBD" for each in draft.balances) if interim else None)
-    reading.problems += [*balance_problems(report), *_sum_problems(draft, report)]
+    for problem in (*balance_problems(report), *_sum_problems(draft, report)):
+        reading.name(problem)
     problems = tuple(reading.problems[before:])
     reading.reports.append(replace(report, problems=problems) if problems else report)
 

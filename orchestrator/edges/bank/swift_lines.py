@@ -138,4 +138,4 @@ def _given(text: str | None) -> str:
 
 
 def say(reading: Reading, line: int, path: str, reason: BankReason, detail: str) -> None:
-    reading.problems.append(Problem(line, path, reason, detail))
+    reading.name(Problem(line, path, reason, detail))

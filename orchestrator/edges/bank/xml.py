@@ -52,7 +52,7 @@ class Node:
 
     def say(self, reason: BankReason, detail: str = "", below: str = "") -> None:
         """Names what is wrong with this element, or with one that should stand below it."""
-        self.reading.problems.append(self._problem(reason, detail, below))
+        self.reading.name(self._problem(reason, detail, below))
 
     def note(self, reason: BankReason, detail: str = "", below: str = "") -> None:
         """As `say`, of what is odd and cost nothing."""
