@@ -154,7 +154,7 @@ def test_again__returned_by_the_payees_bank__leaves_again_and_the_books_say_so(d
     read_bank(desk.rail)
     assert desk.stage(payout)[0] == "returned" and desk.balances()[ledger.RETURNED] == -1_234
     identity = again(desk, payout)
-    assert [order_payouts(desk.rail) for _ in range(2)] == [1, 0]
+    assert [order_payouts(desk.rail) for _ in range(2)] == [1, 0] and executed(desk, identity)
     assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.IN_TRANSIT: -1_234}
     with desk.store.read() as session:
         [(_, entry)] = books.entries_of_kind(session, "reordered")
