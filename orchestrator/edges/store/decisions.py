@@ -56,7 +56,9 @@ def said(row: Decision) -> Said:
 def listed(session: Session, *, only_open: bool = False) -> Sequence[Decision]:
     """All decisions, or those that are not executed yet, oldest first."""
     wanted = select(Decision).order_by(Decision.proposed_at, Decision.decision_id)
-    return session.exec(wanted.where(Decision.executed_at == None) if only_open else wanted).all()  # noqa: E711
+    if only_open:
+        wanted = wanted.where(Decision.executed_at == None)  # noqa: E711
+    return session.exec(wanted).all()
 
 
 def about(session: Session, kind: str, subject: str) -> Sequence[Decision]:
