@@ -159,3 +159,23 @@ def test_credit__for_an_agreement_whose_escrow_went_back__waits_for_a_person(des
     desk.credit(500, funding_reference(agreement_of("cp-0001")))
     read_bank(desk.rail)
     assert (None, 500, "suspense") in desk.fundings()
+
+
+@pytest.mark.parametrize(("stage", "then"), [("booked", "reversed"), ("minting", "minting")])
+def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage, then):
+    """A mint that was sent cannot be recalled: its tokens come, and the books say what is short."""
+    with desk.store.write() as session:
+        row = agreements.get(session, AGREEMENT)
+        row.reference = funding_reference(agreement_of("cp-0001"))
+        session.add(row)
+    desk.tell(kind="misbehave", what="reverse_credit", days=1)
+    desk.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(desk.rail)
+    with desk.store.write() as session:
+        [mine] = bank_books.credits_of(session, 500)
+        transfers.mark_funding(session, mine.credit_id, stage)
+    desk.tell(kind="close_day")
+    read_bank(desk.rail)
+    with desk.store.read() as session:
+        assert [each.stage for each in bank_books.credits_of(session, 500)] == [then]
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}

@@ -97,12 +97,19 @@ def test_line__like_one_that_another_statement_holds_already__is_a_booking_of_it
     assert found[1][ledger.SAFEGUARDING, ledger.EUR] == 1_000
 
 
+def test_lines__of_one_file_about_one_payout__know_of_each_other(empty):
+    row = {"end_to_end_id": end_to_end_id(PAYOUTS[0]), "amount_minor": -500}
+    twice = [row | {"bank_reference": reference} for reference in ("B1", "B2")]
+    _, balances, stages, *_ = journal(empty, [twice], with_all=False)
+    assert balances[ledger.UNEXPLAINED, ledger.EUR] == 500 and stages == ["booked", "ordered"]
+
+
 def test_lines__stored_without_keys__are_still_known(empty):
     """Rows from before keys were kept: the same line again is no second booking."""
     path = Path(shutil.copy(empty, empty.parent / "old.db"))
     store = Store(path)
-    line = replace(LINE, end_to_end_id="", amount_minor=500, kind="camt.054")
-    again = replace(line, source=b"\1" * 32, kind="camt.053")
+    line = replace(LINE, end_to_end_id="", amount_minor=500, bank_reference="", kind="camt.054")
+    again = replace(line, source=b"\1" * 32, bank_reference="B1", kind="camt.053")
     with store.write() as session:
         transfers.add_lines(session, [line], line.source.hex())
         for row in session.exec(transfers.select(transfers.BankLine)):
