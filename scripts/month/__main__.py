@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from rich.table import Table
 
 from scripts.demo.checklist import bar, console, step
 from scripts.month import days, people, town
+from scripts.month.hands import Month
 from scripts.month.place import Place
 from scripts.month.plan import Plan
 from scripts.month.story import Story
-from scripts.month.trouble import TROUBLES, Month
+from scripts.month.trouble import TROUBLES, happen
 from scripts.month.verdict import Verdict, judge
 
 METERS, BANDS, SHIPMENTS = 1_000, 200, 50
@@ -79,13 +81,13 @@ def _install(home: Path, scale: float, seed: int) -> tuple[Place, Story]:
 
 def live(story: Story, month: Month, clean: bool = False) -> None:
     """Every day of the month, and as many after it as banks need."""
-    happen = (lambda day, when: None) if clean else month.happen
+    harm = (lambda day, when: None) if clean else partial(happen, month)
     with bar("days", (days.AFTER - days.FIRST).days + 1) as reached:
         for number, day in enumerate(days.span(days.FIRST, days.AFTER), start=1):
             if day <= days.LAST:
-                story.morning(day, lambda day=day: happen(day, "morning"))
-                happen(day, "noon")
-            story.evening(day, lambda when, day=day: happen(day, when))
+                story.morning(day, lambda day=day: harm(day, "morning"))
+                harm(day, "noon")
+            story.evening(day, lambda when, day=day: harm(day, when))
             reached(number)
 
 

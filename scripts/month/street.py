@@ -6,11 +6,8 @@ What it does wrong it does in its own books first, which stay balanced and tell 
 from __future__ import annotations
 
 import json
-import os
-import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import date
 from typing import Any
 
 from scripts.month import days
@@ -22,12 +19,9 @@ Trick = Callable[[sqlite3.Row], list[Transfer] | None]
 
 
 class Street(Bank):
-    """The bank, and what people tell it. tricks: payee's IBAN -> what happens to its next order;
-    as_one: True for the next orders to be booked as one sum that names no order, "batch" where
-    it names their batch."""
+    """The bank, and what people tell it. tricks: payee's IBAN -> what happens to its next order."""
 
     tricks: dict[str, Trick]
-    as_one: bool | str = False
 
     def __init__(self, *given: Any) -> None:
         self.tricks = {}
@@ -66,45 +60,11 @@ class Street(Bank):
         self._book_now([Transfer(own["iban"], OTHER_BANKS, cents, own["name"], "Unbekannt",
                                  text=text)])  # fmt: skip
 
-    def undo(self, end_to_end_id: str, reason: str) -> None:
-        """Takes one booking of an order back, as a second one of it."""
-        row = self.order(end_to_end_id)
-        self._book_now([Transfer(row["iban"], row["debtor"], row["cents"], row["name"], "",
-                                 row["iban"], end_to_end_id, row["uetr"], reason=reason)])
-
-    def order(self, end_to_end_id: str) -> sqlite3.Row:
-        return self.books.db.execute(
-            "SELECT * FROM orders WHERE end_to_end_id = ?", (end_to_end_id,)).fetchone()
-
-    def last_order_to(self, iban: str) -> str:
-        """The EndToEndId of the newest order that was booked for an account."""
-        found = self.books.db.execute(
-            "SELECT end_to_end_id FROM orders WHERE iban = ? AND state = 'booked' "
-            "ORDER BY rowid DESC", (iban,)).fetchone()
-        return found[0]
-
     def close_day(self) -> None:
         """The day's statements; then the next day on which TARGET is open."""
         self.tell({"kind": "close_day"})
         while not days.is_open(self.books.today):
             self.books.next_day()
-
-    # --- the post
-
-    def withhold(self, day: date) -> bytes:
-        """Takes a day's statement out of the inbox before the rail has seen it."""
-        path, = self.from_bank.glob(f"{day}-*-camt.053.xml")
-        body = path.read_bytes()
-        os.remove(path)
-        return body
-
-    def post(self, name: str, body: bytes) -> None:
-        write_file(self.from_bank / f"{name}.xml", body)
-
-    @staticmethod
-    def reissued(body: bytes) -> bytes:
-        """The same statement under other ids."""
-        return re.sub(rb">(STM)([^<]*)<", rb">AGN\2<", body)
 
     # --- inside
 
@@ -120,25 +80,12 @@ class Street(Bank):
         rows = self.books.db.execute(
             "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
             (self.books.today.isoformat(),)).fetchall()
-        if self.as_one and len(rows) > 1:
-            self._book_sum(rows)
-            rows = []
         for row in rows:
             trick = self.tricks.pop(row["iban"], None)
             for transfer in (trick(row) or []) if trick else []:
                 self.books.book(transfer, f"EN{self.books.next_number():09d}")
                 self._mark(row, "booked")
         super()._book_due()
-
-    def _book_sum(self, rows: list[sqlite3.Row]) -> None:
-        batch = rows[0]["batch"] if self.as_one == "batch" else ""
-        own = self.books.account(rows[0]["debtor"])
-        self.books.book(
-            Transfer(own["iban"], OTHER_BANKS, sum(row["cents"] for row in rows), own["name"],
-                     "Sammler", batch=batch), f"EN{self.books.next_number():09d}")  # fmt: skip
-        for row in rows:
-            self._mark(row, "booked")
-        self.as_one = False
 
     def _mark(self, row: sqlite3.Row, state: str) -> None:
         self.books.db.execute("UPDATE orders SET state = ? WHERE end_to_end_id = ?",
@@ -156,19 +103,9 @@ class Street(Bank):
     def twice(self, row: sqlite3.Row) -> list[Transfer]:
         return [self.transfer(row, row["cents"])] * 2
 
-    def split(self, row: sqlite3.Row) -> list[Transfer]:
-        part = row["cents"] // 3
-        return [self.transfer(row, part), self.transfer(row, row["cents"] - part)]
-
     def a_cent_more(self, row: sqlite3.Row) -> list[Transfer]:
         return [self.transfer(row, row["cents"] + 1)]
 
     def forget(self, row: sqlite3.Row) -> None:
         """Accepted, and never booked."""
         self._mark(row, "lost")
-
-    def dawdle(self, row: sqlite3.Row) -> None:
-        """Booked on the next day but one."""
-        late = days.next_open(days.next_open(self.books.today))
-        self.books.db.execute("UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
-                              (late.isoformat(), row["end_to_end_id"]))  # fmt: skip
