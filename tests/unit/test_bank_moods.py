@@ -172,6 +172,12 @@ def test_pay__in_dollars__is_told_in_a_file_of_its_own(desk):
     assert desk.bank.books.balance(SAFE) == 50_000 and desk.bank.books.is_balanced()
 
 
+@pytest.mark.parametrize("cents", [1, -1])
+def test_books__with_a_line_that_has_no_other_side__are_not_balanced(desk, cents):
+    desk.bank.books.db.execute("UPDATE lines SET cents = cents + ? WHERE id = 1", (cents,))
+    assert not desk.bank.books.is_balanced()
+
+
 def test_mood__in_the_configuration__counts_once_over_restarts(tmp_path):
     config = CONFIG | {"misbehaviour": [{"what": "forget", "times": 2}]}
     for _ in range(2):
