@@ -100,3 +100,12 @@ def test_rail__two_status_reports_or_one_with_statements__is_refused():
     message = bytes_of("de_002_03_part.xml").decode().partition("?>\n")[2]
     with pytest.raises(Rejected, match="file of its own"):
         camt.parse(f"<Both>{message}{message}</Both>".encode())
+
+
+def test_rail__charges_that_the_bank_books_apart__are_not_of_the_line():
+    text = bytes_of("any_053_06_charges_inside.xml").decode()
+    text = text.replace('<Amt Ccy="EUR">98.00', '<Amt Ccy="EUR">99.50').replace("67.40", "68.90")
+    record = '1.50</Amt><CdtDbtInd>DBIT</CdtDbtInd>'
+    apart = text.replace(record, record + "<ChrgInclInd>false</ChrgInclInd>")
+    line = camt.parse(apart.encode())[0].lines[0]
+    assert (line.amount_minor, line.charges_minor) == (9_950, 50)
