@@ -21,6 +21,7 @@ from orchestrator.core.references import normalise
 
 _ORDERS = ("redeemed", "sent_back")  # entries that a payout begins with
 _DAY_ONE, _DAY_S = date(1970, 1, 1), 86_400
+_AHEAD_S = 5 * _DAY_S  # money of a holiday is booked days after it came: TARGET rests 4 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def _credit(line: StatementLine, line_id: str, context: Context) -> Posted | Non
     if line.amount_minor <= 0 or line.is_return:
         return None
     reference = normalise(line.reference)
-    agreement = context.agreement(reference, booked_at(line)) if reference else None
+    agreement = context.agreement(reference, booked_at(line) - _AHEAD_S) if reference else None
     make = ledger.funding_booked if agreement else ledger.unallocated
     return Posted(
         (make(line_id, line.amount_minor),),
