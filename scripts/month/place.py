@@ -8,7 +8,7 @@ of them as processes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Beside(OracleDoor):
 
     node: Node | None = None
     registry: Registry | None = None
+    chain: Chain | None = None
+    seen: list[str] = field(default_factory=list)  # the newest block that it has read
 
     def ask(self, request: Request) -> Answer:
         self.look()
@@ -66,8 +68,11 @@ class Beside(OracleDoor):
 
     def look(self) -> None:
         """Reads what is new on the chain, as its process does each second."""
-        self.registry.refresh()
-        catch_up(self.registry._chain, self.node.book)
+        newest = self.chain.blocks([self.chain.head()])[0].hash
+        if self.seen != [newest]:
+            self.registry.refresh()
+            catch_up(self.chain, self.node.book)
+            self.seen[:] = [newest]
 
 
 class Place:
@@ -200,7 +205,8 @@ class Place:
         )  # fmt: skip
         world = World(registry, registry, self._progress, self.known, lambda: self.now)
         node = Node(identity, world, Book(self.home / f"{name}.sqlite3"))
-        return Beside(name, account.address, domain, "", "", node=node, registry=registry)
+        return Beside(name, account.address, domain, "", "",
+                      node=node, registry=registry, chain=self.chain)
 
     def _progress(self, agreement: bytes) -> Progress | None:
         sequence, last, *_, status = self.chain.view("PaymentRail", "agreementState", agreement)

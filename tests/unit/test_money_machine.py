@@ -148,6 +148,13 @@ class Money(RuleBasedStateMachine):
         assert not any(sums.values()), sums
 
     @invariant()
+    def nothing_is_booked_beyond_what_was_owed(self) -> None:
+        """These are liabilities, to payers, payees and the bank: never below nothing."""
+        owed = ("escrow:", "pending:", "withdrawable:", ledger.IN_TRANSIT, ledger.RETURNED)
+        held = self.rail.balances().items()
+        assert not {name: cents for name, cents in held if name.startswith(owed) and cents > 0}
+
+    @invariant()
     def ledger_is_the_chain_at_its_final_block(self) -> None:
         with self.rail.store.read() as session:
             final = blocks.newest_final(session)
