@@ -58,11 +58,13 @@ def test_distinct__other_reference_on_two_statements__is_two_lines():
     assert len(distinct([END, replace(END, bank_reference="B2")])) == 2
 
 
-def test_distinct__notification_sent_twice__is_one_line_when_the_bank_names_it():
+def test_distinct__notification_sent_twice__is_one_line():
     again = replace(LINE, source=b"\3" * 32)
-    assert len(distinct([LINE, again])) == 1
-    assert len(distinct([replace(LINE, bank_reference=""),
-                         replace(again, bank_reference="")])) == 2
+    for first in ("", "B1"):
+        for then in ("", "B1"):
+            told = distinct([replace(LINE, bank_reference=first),
+                             replace(again, bank_reference=then)])
+            assert len(told) == 1, (first, then)
 
 
 def test_distinct__equal_lines_in_one_file__are_two_payments():
@@ -104,3 +106,51 @@ def test_reconcile__notified_after_the_last_statement__counts_in_the_balance():
     bank = Bank("A", [replace(LINE, booking_date=DAY + timedelta(days=1))],
                 [Balances("A", "S1", DAY, 0, 0)])
     assert reconcile(Chain(0), Ledger(), bank).balance_cents == 500
+
+
+def bare(kind: str, file: int, *numbers: int, **facts) -> list[StatementLine]:
+    """Equal lines without the bank's reference, at these places of a file."""
+    return [replace(LINE, kind=kind, source=bytes([file]) * 32, path=f"Rpt[1]/Ntry[{number}]",
+                    **{"bank_reference": "", "reference": "RF18X"} | facts) for number in numbers]
+
+
+def test_distinct__interim_reports_of_all_the_day_so_far__count_each_line_once():
+    found = distinct(bare("camt.052", 1, 1) + bare("camt.052", 2, 1, 2) + bare("camt.052", 3, 1, 2))
+    assert len(found) == 2  # two that are equal in one file are two
+
+
+def test_distinct__mt940_and_camt053_of_one_day__count_each_line_once():
+    told = bare("camt.053", 1, 1, 2, bank_reference="B1") + bare(
+        "MT940", 2, 1, 2, bank_reference="", counterparty_iban="")
+    found = distinct(told)
+    assert [len(each.ids) for each in found] == [2, 2] and all(each.confirmed for each in found)
+
+
+def test_distinct__second_equal_credit__counts_when_the_statement_has_both():
+    notified = bare("camt.054", 1, 1) + bare("camt.054", 2, 1)  # one told twice, or two? one
+    [first] = distinct(notified)
+    both = distinct(notified + bare("camt.053", 3, 1, 2))
+    assert len(both) == 2 and sum(first.ids[0] in each.ids for each in both) == 1
+
+
+def test_distinct__put_off_by_a_day_of_one_value__is_one_line():
+    later = bare("camt.053", 2, 1, booking_date=DAY + timedelta(days=1))
+    assert len(distinct(bare("camt.054", 1, 1) + later)) == 1
+    next_value = [replace(each, value_date=DAY + timedelta(days=1)) for each in later]
+    assert len(distinct(bare("camt.054", 1, 1) + next_value)) == 2
+
+
+def test_distinct__statement_leaves_out_details__is_one_line():
+    full = bare("camt.054", 1, 1, bank_reference="B1", end_to_end_id="E1", counterparty_iban="DE1")
+    for less in ({"bank_reference": "B1"}, {"bank_reference": "B1", "reference": ""},
+                 {"bank_reference": "C7"}, {}):
+        assert len(distinct(full + bare("camt.053", 2, 1, **less))) == 1, less
+    for other in ({"end_to_end_id": "E2"}, {"counterparty_iban": "DE2"}):
+        assert len(distinct(full + bare("camt.053", 2, 1, **other))) == 2, other
+
+
+def test_distinct__reports_of_an_archive__are_files_of_their_own():
+    members = [replace(LINE, path=f"{name}.xml!Rpt[1]/Ntry[1]", kind="camt.052", bank_reference=ref)
+               for name in "ab" for ref in ("", "B1")]  # fmt: skip
+    for ref in ("", "B1"):
+        assert len(distinct(each for each in members if each.bank_reference == ref)) == 1

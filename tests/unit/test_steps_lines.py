@@ -50,6 +50,8 @@ ROW = st.fixed_dictionaries({
     "reason": st.sampled_from(["", "", "AC04"]), "batch": st.sampled_from(["", "", "P1"]),
     "text": st.sampled_from(["", "x"]), "currency": st.sampled_from(["EUR", "EUR", "USD"]),
     "booking_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
+    "value_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
+    "reference": st.sampled_from(["", "RF18X"]),
 })  # fmt: skip
 
 
@@ -113,7 +115,7 @@ def test_lines__stored_without_keys__are_still_known(empty):
     with store.write() as session:
         transfers.add_lines(session, [line], line.source.hex())
         for row in session.exec(transfers.select(transfers.BankLine)):
-            row.identity = row.content = ""
+            row.identity = row.content = row.valued = ""
         post_lines(session, [line], 0)
     with store.write() as session:
         transfers.add_lines(session, [again], again.source.hex())

@@ -1,51 +1,68 @@
 """Booked lines: each once, however often and in whatever form the bank reports it.
 
-A bank reports a booking intraday (camt.052, camt.054) and again at end of day (camt.053, MT940),
-may send a notification twice, and leaves out its own reference here and there. A file never repeats
-itself, so equal lines of one file stay two.
+A bank reports a booking intraday (camt.054, camt.052, each of them told again and again with all
+of the day so far) and at end of day (camt.053, MT940, some banks both), and leaves out references
+here and there. A file never repeats itself, so equal lines of one file stay two; equal lines
+without a bank's reference in two files are one: taken for two, a credit would be minted twice,
+while a second one that is real stands on the day's statement.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 
 from orchestrator.core.identity import credit_id
 from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
-_Lines = dict[tuple, StatementLine]
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A line of one kind of report. files: all that tell it."""
+
+    line: StatementLine
+    files: frozenset[str]
+
+
+_Lines = dict[tuple, _Told]
+_Key = Callable[[StatementLine], tuple]
+# the best report first; what a bank's reference names comes before what only its content does
+_REPORTS = (("camt.053", None), ("MT940", None), ("camt.054", True), ("camt.054", False),
+            ("camt.052", True), ("camt.052", False))  # fmt: skip
 
 
 def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
     """Each booked line once, in an order that does not depend on the input's."""
     ordered = sorted(set(lines), key=_order)
-    statement, *notices = [
-        _numbered([line for line in ordered if line.kind in kinds])
-        for kinds in (CONFIRMING, ("camt.054",), ("camt.052",))
-    ]
-    booked = {key: [line, True, (key,)] for key, line in statement.items()}
-    for notified in notices:  # what no better report repeats stands for itself
-        pairs = _pair({key: line for key, (line, *_) in booked.items()}, notified)
+    booked: _Lines = {}
+    ids: dict[tuple, tuple[tuple, ...]] = {}
+    for kind, named in _REPORTS:
+        reported = _numbered([line for line in ordered if line.kind == kind
+                              and named in (None, bool(line.bank_reference))])
+        pairs = _pair(booked, reported)
         for key, other in pairs.items():
-            ids = booked[key][2]
-            booked[key][2] = ids if other in ids else (other, *ids)
+            booked[key] = _Told(booked[key].line, booked[key].files | reported[other].files)
+            ids[key] = ids[key] if other in ids[key] else (other, *ids[key])
         taken = set(pairs.values())
-        booked |= {key: [line, False, (key,)] for key, line in notified.items()
-                   if key not in taken}
+        for key, told in reported.items():  # what no better report repeats stands for itself
+            if key not in taken:
+                booked[key], ids[key] = told, (key,)
     found = [
-        Booked(line, tuple(_id(line.account, key) for key in keys), confirmed)
-        for line, confirmed, keys in booked.values()
+        Booked(told.line, tuple(_id(told.line.account, each) for each in ids[key]),
+               told.line.kind in CONFIRMING)
+        for key, told in booked.items()
     ]
     return tuple(sorted(found, key=lambda item: _order(item.line)))
 
 
-def keys(line: StatementLine) -> tuple[str, str]:
-    """What lines must share to be reports of one booking: ("" or SHA-256 of the identity that the
-    bank's reference gives, SHA-256 of the content). Lines that no chain of shared keys connects
-    never change what `distinct` says of each other."""
-    identity = _digest(_referenced(line)) if line.bank_reference else ""
-    return identity, _digest(_content(line))
+def keys(line: StatementLine) -> tuple[str, str, str]:
+    """What lines must share to be reports of one booking, SHA-256 each: the bank's reference (""
+    for none), what they say of their booking date, and of their value date. Lines that no chain of
+    shared keys connects never change what `distinct` says of each other."""
+    identity = _digest(_by_reference(line)) if line.bank_reference else ""
+    return identity, _digest(_by_day(line)), _digest(_by_value(line))
 
 
 def _digest(key: tuple) -> str:
@@ -69,42 +86,92 @@ def _referenced(line: StatementLine) -> tuple:
             line.is_return)
 
 
-def _numbered(lines: list[StatementLine]) -> _Lines:
-    """Lines of one kind by (identity, how many equal ones of its file came before).
+def _by_reference(line: StatementLine) -> tuple:
+    return ("named", line.account, line.bank_reference, line.amount_minor, line.is_return)
 
-    With a bank reference, the same line in two files is one line. Without one, only the content
-    speaks, and two files never overlap: both count.
-    """
+
+def _by_day(line: StatementLine) -> tuple:
+    return ("booked", line.booking_date.isoformat(), *_essence(line))
+
+
+def _by_value(line: StatementLine) -> tuple:
+    return ("valued", line.value_date.isoformat(), *_essence(line))
+
+
+def _essence(line: StatementLine) -> tuple:
+    """What tells it from others but for its day: its reference, which each report has that shows
+    any detail, or all there is."""
+    told = (line.reference,) if line.reference else (
+        line.end_to_end_id, line.counterparty_iban, line.batch, line.reason, line.is_reversal,
+        line.text)  # fmt: skip
+    return (line.account, line.amount_minor, line.currency, line.is_return, *told)
+
+
+def _numbered(lines: list[StatementLine]) -> _Lines:
+    """Lines of one kind by (identity, how many equal ones of its file came before): by the bank's
+    reference, or else by content, the same line in two files is one line."""
     found: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
         identity = _referenced(line) if line.bank_reference else _content(line)
-        counter = (identity, line.source) if line.bank_reference else (identity,)
-        found.setdefault((*identity, seen[counter]), line)
-        seen[counter] += 1
+        file = _file(line)
+        key = (*identity, seen[identity, file])
+        seen[identity, file] += 1
+        earlier = found.get(key)
+        found[key] = _Told(earlier.line, earlier.files | {file}) if earlier else \
+            _Told(line, frozenset((file,)))
     return found
 
 
+def _file(line: StatementLine) -> str:
+    """A member of an archive is a file of its own: its name stands before its path."""
+    return line.source.hex() + line.path.rpartition("!")[0]
+
+
 def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
-    """Which notification each line of a better report repeats: by identity, then by content where
-    one of the two lacks the bank's reference, then by content under another reference: some banks
-    give another one at end of day, and a day's statement holds all that was notified of it. Taken
+    """Which line of this kind each line of a better report repeats: by identity; by content where
+    one of the two lacks the bank's reference; by content under another reference, since some banks
+    give another one at end of day; then by reference or day where one of them leaves out details,
+    and where the day was put off. A day's statement holds all that was notified of it, and taken
     for two, a credit would be minted twice."""
-    pairs = {key: key for key in better if key in notified}
-    waiting: dict[tuple, list[tuple]] = defaultdict(list)
-    for key, line in reversed(notified.items()):
-        if key not in pairs:
-            waiting[(bool(line.bank_reference), *_content(line))].append(key)
+    pairs = {key: key for key in notified if key in better}
+    if len(pairs) == len(notified):
+        return pairs
     for renamed in (False, True):
-        for key, line in better.items():
-            if key in pairs or (renamed and not line.bank_reference):
-                continue
-            kinds = (renamed,) if line.bank_reference else (True, False)
-            for referenced in kinds:
-                if candidates := waiting[(referenced, *_content(line))]:
-                    pairs[key] = candidates.pop()
-                    break
+        _pair_by(_content, better, notified, pairs, lambda one, other, renamed=renamed: (
+            renamed == (bool(one.bank_reference) and bool(other.bank_reference))))
+    _pair_by(_by_reference, better, notified, pairs, lambda one, other: (
+        one.bank_reference != "" and _agree(one, other)))
+    _pair_by(_by_day, better, notified, pairs, _agree)
+    _pair_by(_by_value, better, notified, pairs, lambda one, other: (
+        one.booking_date > other.booking_date and _agree(one, other)))
     return pairs
+
+
+def _pair_by(alike: _Key, better: _Lines, notified: _Lines, pairs: dict[tuple, tuple],
+             fits: Callable[[StatementLine, StatementLine], bool]) -> None:
+    """Adds pairs of lines that this key calls alike; two lines of one file are never a pair."""
+    taken = set(pairs.values())
+    waiting: dict[tuple, list[tuple]] = defaultdict(list)
+    for key, told in notified.items():
+        if key not in taken:
+            waiting[alike(told.line)].append(key)
+    for key, told in better.items():
+        candidates = waiting.get(alike(told.line), ()) if key not in pairs else ()
+        found = next((each for each in candidates if told.files.isdisjoint(notified[each].files)
+                      and fits(told.line, notified[each].line)), None)
+        if found:
+            pairs[key] = found
+            waiting[alike(told.line)].remove(found)
+
+
+def _agree(one: StatementLine, other: StatementLine) -> bool:
+    """Whether nothing that both of them say is different; what one leaves out is no difference."""
+    return all(getattr(one, name) == getattr(other, name) or not getattr(one, name)
+               or not getattr(other, name) for name in _DETAILS)  # fmt: skip
+
+
+_DETAILS = ("currency", "end_to_end_id", "reference", "counterparty_iban", "batch")
 
 
 def _id(account: str, key: tuple) -> bytes:

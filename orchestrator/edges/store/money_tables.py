@@ -84,6 +84,7 @@ class BankLine(SQLModel, table=True):
     # what reports of one booking share (core/reconcile/lines.py: keys); "" in rows from before
     identity: str = Field(default="", index=True)
     content: str = Field(default="", index=True)
+    valued: str = Field(default="", index=True)
 
 
 class Booking(SQLModel, table=True):

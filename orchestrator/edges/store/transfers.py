@@ -129,11 +129,12 @@ def files(session: Session, direction: str) -> Sequence[BankFile]:
 def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) -> None:
     rows = []
     for line in lines:
-        identity, content = keys(line)
+        identity, content, valued = keys(line)
         told = {name: getattr(line, name) for name in StatementLine.__slots__}
         rows.append({
             "file_hash": file_hash, "path": line.path, "end_to_end_id": line.end_to_end_id,
             "body": json.dumps(told, default=_text), "identity": identity, "content": content,
+            "valued": valued,
         })  # fmt: skip
     add_values(session, BankLine, rows)
 
@@ -159,7 +160,7 @@ def lines_like(session: Session, new: Iterable[StatementLine]) -> list[Statement
         known |= wanted
         rows = _with_keys(session, sorted(wanted))
         found |= {(row.file_hash, row.path): row for row in rows}
-        wanted = {key for row in rows for key in (row.identity, row.content)} - known
+        wanted = {key for row in rows for key in (row.identity, row.content, row.valued)} - known
     return [read_line(row.body) for row in found.values()]
 
 
@@ -171,6 +172,7 @@ def _with_keys(session: Session, wanted: list[str]) -> list[BankLine]:
         rows += session.exec(select(BankLine).where(BankLine.content.in_(chunk)))
         named = [key for key in chunk if key]
         rows += session.exec(select(BankLine).where(BankLine.identity.in_(named)))
+        rows += session.exec(select(BankLine).where(BankLine.valued.in_(named)))
     return rows
 
 

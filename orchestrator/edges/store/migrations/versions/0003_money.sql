@@ -30,10 +30,12 @@ ALTER TABLE payout ADD COLUMN due_on VARCHAR;
 ALTER TABLE bankline ADD COLUMN identity VARCHAR NOT NULL DEFAULT '';
 
 ALTER TABLE bankline ADD COLUMN content VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE bankline ADD COLUMN valued VARCHAR NOT NULL DEFAULT '';
 
 CREATE INDEX ix_bankline_identity ON bankline (identity);
 
 CREATE INDEX ix_bankline_content ON bankline (content);
+CREATE INDEX ix_bankline_valued ON bankline (valued);
 
 CREATE TABLE officer (
 	address VARCHAR NOT NULL,
