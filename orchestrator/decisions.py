@@ -18,7 +18,8 @@ _FOUNDERS = 2  # the first officers, whom nobody could approve
 
 def propose(store: Store, chain_id: int, decision: Decision, key: bytes) -> str:
     """Signs and stores a proposal; returns its id. Rejected where the key is no officer's, or
-    where an open decision of the kind speaks of the same subject."""
+    where an open decision of the kind speaks of the same subject. One that was approved, but says
+    what is not so any more, is in nobody's way."""
     return propose_signed(
         store, chain_id, decision, "0x" + sign(decision.digest(PROPOSE, chain_id), key).hex()
     )
@@ -30,7 +31,8 @@ def propose_signed(store: Store, chain_id: int, decision: Decision, signature: s
     with store.write() as session:
         proposer = decision.signer(PROPOSE, chain_id, signature, decisions.officers(session))
         earlier = [row for row in decisions.about(session, decision.kind, decision.subject)
-                   if row.executed_at is None and row.decision_id != identity]  # fmt: skip
+                   if row.executed_at is None and row.decision_id != identity
+                   and (row.approved_at is None or row.detail == decision.detail_text)]
         if earlier:
             raise Rejected(
                 DecisionReason.DECISION_OPEN,
@@ -109,7 +111,8 @@ def _seat(session: Session, decision: Decision, now: int) -> None:
         address = checksummed(bytes.fromhex(decision.subject[2:]))
         decisions.add_officer(session, address, str(decision.detail["name"]), now)
     elif decision.kind == REMOVE_OFFICER:
-        decisions.remove_officer(session, decision.subject, now)
+        address = checksummed(bytes.fromhex(decision.subject[2:]))
+        decisions.remove_officer(session, address, now)
     else:
         return
     decisions.mark_executed(session, decision.decision_id, now)

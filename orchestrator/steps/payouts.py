@@ -22,7 +22,7 @@ from orchestrator.edges.store import decisions as decided
 from orchestrator.edges.store import transfers as store
 from orchestrator.settings import Settings
 from orchestrator.steps import Rail
-from orchestrator.steps.release import order_again, owed, released
+from orchestrator.steps.release import order_again, ordered, released
 
 _FILES_A_TURN = 10
 @dataclass
@@ -105,7 +105,7 @@ def _order(
         payout_id=identity, end_to_end_id=row.end_to_end_id,
         uetr=uetr(attempted(identity, row.attempt)),
         name=party.name, iban=party.iban, bic=party.bic or "",
-        amount_cents=owed(session, row) if row.attempt else row.cents,
+        amount_cents=ordered(session, row),
         address=Address(
             party.street, party.building, party.post_code, party.town, party.country
         ),

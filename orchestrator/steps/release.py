@@ -48,20 +48,40 @@ def order_again(session: Session, chain_id: int, now: int) -> int:
     are never used again; a decision about an order that has not failed waits."""
     ready = decisions.ready(session, chain_id, AGAIN)
     rows = orders.with_references(session, [said.subject for _, said in ready], FAILED)
+    done = 0
     for identity, said in ready:
         if (row := rows.get(said.subject)) is None:
             continue
-        _must_cover(identity, said, row, owed(session, row))
-        _order_again(session, row, said, identity, now)
+        _must_cover(identity, said, row, said.detail["cents"])
+        if said.detail["cents"] != owed(session, row):
+            continue  # more came back since they signed: they sign anew
+        _order_again(session, rows.pop(said.subject), said, identity, now)  # one order, once
         decided.mark_executed(session, identity, now)
-    return len(rows)
+        done += 1
+    return done
 
 
 def owed(session: Session, row: orders.Payout) -> int:
-    """Cents that a payout still has to bring: what came back, which may be a part; else what was
-    ordered and never booked."""
+    """Cents that a payout still has to bring: what came back, which may be a part; else what its
+    last order was for and was never booked."""
     known = StoreContext(session).payout(row.end_to_end_id)
-    return known.returned or known.in_transit if known else 0
+    return known.returned or min(known.in_transit, ordered(session, row)) if known else 0
+
+
+def ordered(session: Session, row: orders.Payout) -> int:
+    """Cents that the order at hand is for: all of it, or what two officers had ordered again. Other
+    parts may still be on their way under an earlier order."""
+    if not row.attempt:
+        return row.cents
+    before = end_to_end_id(attempted(bytes.fromhex(row.payout_id[2:]), row.attempt - 1))
+    signed = [each for each in decided.about(session, AGAIN, before) if each.executed_at]
+    if len(signed) != 1:
+        raise Halt(
+            f"payout {row.payout_id} is at attempt {row.attempt}, and {len(signed)} decisions had "
+            "it ordered so: the store was changed by hand. It was not ordered. Compare it with "
+            "the newest copy."
+        )
+    return int(decided.said(signed[0]).detail["cents"])
 
 
 def _order_again(

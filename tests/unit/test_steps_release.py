@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from datetime import date
+from hashlib import sha256
 
 import pytest
-from bank_desk import ADA, CLOSED, NORD, PAYEE, Counter
+from bank_desk import ADA, CLOSED, NORD, OURS, PAYEE, Counter
 
 from oracles.attest import address_of
 from orchestrator import decisions
 from orchestrator.core import ledger
+from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store import books, transfers
 from orchestrator.edges.store import decisions as rows
 from orchestrator.errors import Halt
-from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payouts import order_payouts
 from orchestrator.steps.release import owed, to_order_again, to_release
 from scripts.run_bank import new_iban
@@ -22,6 +25,7 @@ from scripts.run_bank import new_iban
 CHAIN = 31337  # bare_rail's
 KEYS = {"ada": bytes([1]) * 32, "ben": bytes([2]) * 32}
 LIMIT = 1_000_000
+DAY = date(2025, 10, 9)
 
 
 @pytest.fixture
@@ -202,7 +206,7 @@ def test_again__above_the_limit__needs_no_third_look(desk):
     assert order_payouts(desk.rail) == 1 and desk.stage(payout)[0] == "sent"
 
 
-def test_again__amount_changed_since__halts(desk):
+def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_anew(desk):
     desk.party(PAYEE, "Gone", CLOSED)
     payout = desk.payout(1, iban=CLOSED)
     order_payouts(desk.rail)
@@ -210,5 +214,50 @@ def test_again__amount_changed_since__halts(desk):
     decide(desk, replace(to_order_again(row(desk, payout), 1_234, NORD, 1), detail={
         "payout": payout, "cents": 9_999, "account": row(desk, payout).account, "iban": NORD,
     }))  # fmt: skip
-    with pytest.raises(Halt, match="was changed since"):
-        order_payouts(desk.rail)
+    desk.party(PAYEE, "Nord eG", NORD)
+    assert order_payouts(desk.rail) == 0 and desk.stage(payout)[0] == "rejected"
+    again(desk, payout, at=2)
+    assert order_payouts(desk.rail) == 1 and orders_at_bank(desk) == [(NORD, 1_234)]
+
+
+def told(desk, payout, *parts: int, tag: str) -> None:
+    """The bank books parts of the payout's order (cents; above zero: they came back)."""
+    reference = row(desk, payout).end_to_end_id
+    lines = [
+        StatementLine(
+            account=OURS, booking_date=DAY, value_date=DAY, amount_minor=cents, currency="EUR",
+            source=sha256(tag.encode()).digest(), path=f"Ntry[{n}]", kind="camt.053",
+            end_to_end_id=reference, bank_reference=f"{tag}{n}", reason="AC04" if cents > 0 else "",
+        )
+        for n, cents in enumerate(parts)
+    ]  # fmt: skip
+    with desk.store.write() as session:
+        transfers.add_lines(session, lines, sha256(tag.encode()).hexdigest())
+        post_lines(session, lines, 1)
+
+
+def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_back(desk):
+    payout = desk.payout(1, 1_000)
+    order_payouts(desk.rail)
+    told(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
+    again(desk, payout)
+    assert order_payouts(desk.rail) == 1
+    orders = [each.body.count(b">6.00</InstdAmt>") for each in desk.outgoing()]
+    assert sorted(orders) == [0, 1]
+    with desk.store.write() as session:
+        transfers.mark_payouts(session, [payout], stage="rejected")
+        assert owed(session, transfers.payout(session, payout)) == 600
+
+
+def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_anew(desk):
+    payout, other = desk.payout(1, 1_000), None
+    order_payouts(desk.rail)
+    told(desk, payout, -1_000, 600, tag="x")
+    stale = again(desk, payout)
+    told(desk, payout, 400, tag="y")
+    other = desk.payout(2, 500)
+    assert order_payouts(desk.rail) == 1 and desk.stage(other)[0] == "sent"
+    assert not executed(desk, stale) and desk.stage(payout)[0] == "returned"
+    again(desk, payout, at=2)
+    assert order_payouts(desk.rail) == 1 and not executed(desk, stale)
+    assert desk.balances()[ledger.IN_TRANSIT] == -1_500
