@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import sha256
 
 from device_adapters.types import Rejected
@@ -16,7 +17,7 @@ from orchestrator.core.bank_books import (
 from orchestrator.core.payment import Fact
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.edges.bank import camt
-from orchestrator.edges.bank.types import StatusReport
+from orchestrator.edges.bank.types import BankReason, StatusReport
 from orchestrator.edges.store import Session, add_new, books, evidence, payments
 from orchestrator.edges.store import transfers as store
 from orchestrator.steps import Rail
@@ -46,6 +47,8 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
         seen = [(row.account, row.statement) for row in store.statements(session)]
     found = camt.parse(body, accounts={rail.safeguarding["iban"]}, seen=seen)
     is_report = isinstance(found, StatusReport)
+    if not is_report:
+        _refuse_twins([line for each in found for line in each.lines])
     with rail.store.write() as session:
         add_new(session, [store.BankFile(
             file_hash=digest, direction="in", name=name, kind="pain.002" if is_report else "camt",
@@ -60,6 +63,13 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
             )
             store.add_lines(session, statement.lines, digest)
         post_lines(session, [line for each in found for line in each.lines], now)
+
+
+def _refuse_twins(lines: list[StatementLine]) -> None:
+    """An archive may hold two files of one name: of two lines at one path, one would be lost."""
+    twice = [path for path, n in Counter(line.path for line in lines).items() if n > 1]
+    if twice:
+        raise Rejected(BankReason.ARCHIVE_MALFORMED, f"two lines at {twice[0]:.200}")
 
 
 def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:

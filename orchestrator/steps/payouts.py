@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from device_adapters.types import Rejected
 from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
 from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
-from orchestrator.edges.store import Session, add_new, agreements, orders
+from orchestrator.edges.store import Session, Store, add_new, agreements, orders
 from orchestrator.edges.store import decisions as decided
 from orchestrator.edges.store import transfers as store
 from orchestrator.settings import Settings
@@ -25,6 +26,9 @@ from orchestrator.steps import Rail
 from orchestrator.steps.release import order_again, ordered, released
 
 _FILES_A_TURN = 10
+_LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the last one that could not leave
+
+
 @dataclass
 class Draft:
     """A file that would be sent now. waits: payout id -> the stage and reason it is left with."""
@@ -32,6 +36,7 @@ class Draft:
     orders: list[Payout] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)  # that let some of the orders out
     waits: dict[str, dict[str, str]] = field(default_factory=dict)
+    last: str = ""  # the last payout that was looked at in vain
     message: str = ""
     batch: str = ""
     due_on: str = ""  # the day the bank is asked to execute it
@@ -45,7 +50,9 @@ def order_payouts(rail: Rail) -> int:
         now = rail.now()
         with rail.store.write() as session:
             order_again(session, chain_id, now)
-            draft = draft_file(session, rail.settings, rail.safeguarding, chain_id, now)
+            draft = draft_file(session, rail.settings, rail.safeguarding, chain_id, now,
+                               _LAST.get(rail.store, ""))  # fmt: skip
+            _LAST[rail.store] = draft.last
             for payout, values in draft.waits.items():
                 store.mark_payouts(session, [payout], **values)
             if draft.orders:
@@ -56,16 +63,23 @@ def order_payouts(rail: Rail) -> int:
 
 
 def draft_file(
-    session: Session, settings: Settings, safeguarding: Mapping[str, Any], chain_id: int, now: int
+    session: Session, settings: Settings, safeguarding: Mapping[str, Any], chain_id: int, now: int,
+    after: str = "",
 ) -> Draft:
-    """The next file, of the payouts that are due; it changes nothing. now: Unix seconds."""
-    draft, room = Draft(), settings.file_cents
+    """The next file, of the payouts that are due; it changes nothing. now: Unix seconds. after: of
+    those that wait, the one to go on behind."""
+    draft, room = Draft(last=after), settings.file_cents
     let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
-    due = [row for row, _ in let_out.values()] + orders.due(session, settings.payouts_per_file)
-    for row in due[: settings.payouts_per_file]:
+    due = [row for row, _ in let_out.values()] + orders.due(
+        session, settings.payouts_per_file, after
+    )  # fmt: skip
+    for row in due:
+        if len(draft.orders) == settings.payouts_per_file:
+            break
         try:
             order = _order(session, settings, row, row.payout_id in let_out)
         except Rejected as refusal:
+            draft.last = row.payout_id
             if row.reason != str(refusal):
                 stage = "held" if refusal.reason is BankReason.FOUR_EYES else row.stage
                 draft.waits[row.payout_id] = {"stage": stage, "reason": str(refusal)}

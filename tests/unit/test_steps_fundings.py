@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from bank_desk import ADA, Counter
 from bare_rail import CHAIN_ID, agreement_of
@@ -9,9 +12,12 @@ from bare_rail import CHAIN_ID, agreement_of
 from oracles.attest import address_of
 from orchestrator import decisions
 from orchestrator.core import ledger
+from orchestrator.core.bank_books import CreditBooked
 from orchestrator.core.references import end_to_end_id, funding_reference
 from orchestrator.edges.store import agreements, bank_books, books, transfers
 from orchestrator.edges.store import decisions as decided
+from orchestrator.errors import Retry
+from orchestrator.steps import fundings
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.credits import decide_credits, to_allocate, to_send_back
 from orchestrator.steps.payouts import order_payouts
@@ -181,3 +187,21 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     with desk.store.read() as session:
         assert [each.stage for each in bank_books.credits_of(session, 500)] == [then]
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
+
+
+def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(desk, monkeypatch):
+    """Anybody may pay cents with the reference of an agreement that no chain knows."""
+    monkeypatch.setattr(fundings, "_AT_ONCE", 3)
+    ids = [f"0x{n:064x}" for n in range(8)]
+    with desk.store.write() as session:
+        transfers.add_fundings(session, [CreditBooked(each, AGREEMENT, 1) for each in ids])
+    asked = []
+
+    def quote(call):
+        asked.append(call.args[0])
+        raise Retry("EuroToken.mintToEscrow would revert: AgreementUnknown")
+
+    chain = SimpleNamespace(deployment=SimpleNamespace(addresses={"PaymentRail": "0x1"}))
+    rail = replace(desk.rail, chain=chain, gateway=SimpleNamespace(quote=quote))
+    assert [fundings.mint(rail) for _ in range(3)] == [0, 0, 0]
+    assert set(asked) == set(ids) and len(asked) == 9

@@ -165,3 +165,17 @@ def test_order__party_written_with_blanks__is_ordered_to_the_account_it_means(de
     desk.party("0x" + "44" * 20, "Nord eG", spaced)
     desk.payout(1)
     assert order_payouts(desk.rail) == 1 and NORD.encode() in desk.outgoing()[0].body
+
+
+def test_order__more_wait_than_a_file_holds__what_was_mended_has_its_turn(desk):
+    desk.rail = replace(desk.rail, settings=desk.rail.settings.model_copy(
+        update={"payouts_per_file": 2}))  # fmt: skip
+    strangers = [desk.payout(n, iban=new_iban(70)) for n in range(1, 6)]
+    last = desk.payout(9, iban=new_iban(71))
+    for _ in range(4):
+        order_payouts(desk.rail)
+    assert all(desk.stage(each)[1] for each in (*strangers, last))  # nobody has their accounts
+    desk.party("0x" + "71" * 20, "Later eG", new_iban(71))
+    for _ in range(4):
+        order_payouts(desk.rail)
+    assert desk.stage(last) == ("sent", None)

@@ -92,6 +92,7 @@ class Folder:
             if path.name.startswith(".") or path.name in ("archive", "rejected"):
                 continue
             try:
+                path.name.encode()  # a name that is no text could never be stored
                 if path.is_symlink() or not path.is_file():
                     raise OSError("not a plain file")
                 if path.stat().st_size > MAX_FILE_BYTES:
@@ -99,7 +100,7 @@ class Folder:
                 files.append((path.name, path.read_bytes()))
             except FileNotFoundError:
                 continue  # the bank took it back between listing and reading
-            except OSError:
+            except (OSError, UnicodeEncodeError):
                 self._move(path, "rejected")
         return files
 

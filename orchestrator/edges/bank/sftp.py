@@ -126,7 +126,7 @@ class Sftp:
                 self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
                 raise Retry(f"{where} does not let {self._user} in: {error}. Compare {self._key} "
                             "with what the bank has registered.") from error  # fmt: skip
-            except (paramiko.SSHException, EOFError, OSError) as error:
+            except (paramiko.SSHException, EOFError, OSError, UnicodeError) as error:
                 self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
                 raise Retry(f"{where} does not serve: {error or type(error).__name__}") from error
 

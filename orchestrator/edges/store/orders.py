@@ -11,12 +11,13 @@ from orchestrator.edges.store.tables import Payout
 __all__ = ["Payout"]
 
 
-def due(session: Session, limit: int) -> list[Payout]:
+def due(session: Session, limit: int, after: str = "") -> list[Payout]:
     """Payouts to be ordered; those that wait for somebody to mend something come last, so that
-    they never hold up the rest."""
+    they never hold up the rest, and of these those after this id first: each has its turn."""
     return list(session.exec(
         select(Payout).where(Payout.stage == "ordered")
-        .order_by(col(Payout.reason).is_not(None), Payout.payout_id).limit(limit)
+        .order_by(col(Payout.reason).is_not(None), Payout.payout_id <= after, Payout.payout_id)
+        .limit(limit)
     ))  # fmt: skip
 
 

@@ -77,8 +77,14 @@ def mint_agreement(session: Session, credit: str) -> str | None:
     return row.agreement_id if row else None
 
 
-def fundings_at(session: Session, stage: str, limit: int) -> Sequence[Funding]:
-    return session.exec(select(Funding).where(Funding.stage == stage).limit(limit)).all()
+def fundings_at(
+    session: Session, stage: str, limit: int, after: str = ""
+) -> Sequence[Funding]:
+    """By credit id, those after this one first, so that each has its turn."""
+    return session.exec(
+        select(Funding).where(Funding.stage == stage)
+        .order_by(Funding.credit_id <= after, Funding.credit_id).limit(limit)
+    ).all()  # fmt: skip
 
 
 def all_fundings(session: Session) -> Sequence[Funding]:
