@@ -35,16 +35,31 @@ def test_mt940__every_mark__has_its_sign(field, minor, reversal, status):
 
 def test_mt940__where_the_library_misreads__we_do_not():
     """Found in version 5.1: a reversed credit signed as a credit, an impossible day moved to the
-    end of February, and garbage behind a balance passed over."""
+    end of February unsaid, and garbage behind a balance passed over."""
     text = f"{HEAD}:61:2602300228RC1,00NTRFX//Y\n:62F:C261120EUR5,00abc\n"
     theirs = mt940.parse(text)
     assert theirs[0].data["amount"].amount == 1 and theirs[0].data["date"].day == 28
     assert str(theirs.data["final_closing_balance"].amount) == "5.00 EUR"
     ours = read(text.encode())
     assert ours.reports[0].lines[0].amount_minor == -100
-    assert ours.reports[0].lines[0].value_date is None
-    assert {each.reason for each in ours.problems} == {
-        "date_malformed", "value_malformed", "missing_element"}
+    assert [(each.line, each.reason) for each in ours.notes] == [(5, "date_malformed")]
+    assert {each.reason for each in ours.problems} == {"value_malformed", "missing_element"}
+
+
+@pytest.mark.parametrize(("day", "read_as", "noted"), [
+    ("240230", "2024-02-29", 1), ("250230", "2025-02-28", 1), ("250229", "2025-02-28", 1),
+    ("240229", "2024-02-29", 0)])
+def test_mt940__value_date_of_the_30_day_month__is_the_last_of_february_and_noted(
+        day, read_as, noted):
+    found = reading(f":61:{day}0228C1,00NTRFX", closing="1,00")
+    assert str(found.reports[0].lines[0].value_date) == read_as
+    assert len(found.notes) == noted and found.problems == []
+
+
+def test_mt940__day_that_no_calendar_has__is_named():
+    found = reading(":61:2404310430C1,00NTRFX", closing="1,00")
+    assert [each.reason for each in found.problems] == ["date_malformed"]
+    assert found.reports[0].lines[0].value_date is None
 
 
 def test_mt940__one_bad_line__costs_no_other():
@@ -55,7 +70,7 @@ def test_mt940__one_bad_line__costs_no_other():
 
 
 @pytest.mark.parametrize(("field", "booked", "value"), [
-    ("251231", None, "2025-12-31"), ("2512310102", "2026-01-02", "2025-12-31"),
+    ("251231", "2025-12-31", "2025-12-31"), ("2512310102", "2026-01-02", "2025-12-31"),
     ("2601021231", "2025-12-31", "2026-01-02"), ("2602280301", "2026-03-01", "2026-02-28")])
 def test_mt940__entry_date__is_the_one_nearest_to_the_value_date(field, booked, value):
     found = line(f":61:{field}C0,00NTRFX")

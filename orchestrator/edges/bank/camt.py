@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from device_adapters.types import Rejected
 from orchestrator.core.references import is_reference
-from orchestrator.edges.bank.facts import Line, Reading, Report
+from orchestrator.edges.bank.facts import Line, Reading, References, Report
 from orchestrator.edges.bank.reading import read
 from orchestrator.edges.bank.sums import CLOSED
 from orchestrator.edges.bank.types import (
@@ -115,7 +115,8 @@ def _held(account: str, accounts: Collection[str] | None) -> str:
 
 
 def _balances(pages: list[Report], account: str, statement: str) -> Balances:
-    opening, closing = pages[0].opening(), pages[-1].closing()
+    currency = pages[0].currency if len(pages[0].currencies) > 1 else ""
+    opening, closing = pages[0].opening(currency), pages[-1].closing(currency)
     if opening is None or closing is None:
         missing, page = ("OPBD", pages[0]) if opening is None else ("CLBD", pages[-1])
         raise Rejected(BankReason.MISSING_ELEMENT, f"{page.path}/Bal[{missing}]")
@@ -136,15 +137,28 @@ def _line(line: Line, account: str, report: Report, source: bytes,
         account=account, booking_date=booking, value_date=line.value_date or booking,
         amount_minor=line.amount_minor, currency=line.currency, source=source, path=line.path,
         kind=report.family, end_to_end_id=named.end_to_end_id,
-        reference=reference if is_reference(reference) else "",
+        reference=reference if _is_the_one(named) else "",
         # an entry's reference names one line only where the entry has one
         bank_reference="" if line.shares_reference else named.bank_reference,
-        batch=named.batch, counterparty_name=line.counterparty.name,
+        batch=_batch(line, report), counterparty_name=line.counterparty.name,
         counterparty_iban=account if _IBAN.match(account := line.counterparty.account) else "",
         reason=line.return_reason,
         is_reversal=line.is_reversal, text=line.text or _remark(line),
         charges_minor=line.charges_minor if line.charges_included else 0, uetr=named.uetr,
         code=line.code.iso, proprietary_code=line.code.proprietary)
+
+
+def _is_the_one(named: References) -> bool:
+    """Whether the creditor reference is one, and the only one: money is not divided by a guess."""
+    others = any(is_reference(each) for each in named.other_references)
+    return is_reference(named.reference) and not others
+
+
+def _batch(line: Line, report: Report) -> str:
+    """In MT940 an order booked as a sum carries the batch's name where a single one has its own."""
+    named = line.references
+    is_sum = report.family == "MT940" and line.amount_minor < 0 and not named.end_to_end_id
+    return named.batch or (named.customer_reference if is_sum else "")
 
 
 def _remark(line: Line) -> str:

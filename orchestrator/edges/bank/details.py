@@ -7,18 +7,22 @@ from orchestrator.edges.bank.facts import Code, Counterparty, Exchange, Referenc
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
+_RETURNS = {"RRTN", "UPDD", "RPCR", "PRDD"}  # ISO bank transaction codes: reversals due to...
 _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
 def references(detail: Node, entry: Node, batch: str) -> References:
     """Of a detail, or of an entry that has none (then both are the entry)."""
     text = " ".join(detail.texts("RmtInf/Ustrd"))
+    structured = _structured(detail)
     return References(
         end_to_end_id=_given(detail, "Refs/EndToEndId"),
         uetr=_given(detail, "Refs/UETR").lower(),
         reference=creditor_reference(
-            detail.text("RmtInf/Strd/CdtrRefInf/Ref", "RmtInf/Strd/CdtrRefInf/CdtrRef"), text,
-            detail.text("Refs/EndToEndId")),
+            structured[0] if structured else "", text, detail.text("Refs/EndToEndId")),
+        other_references=tuple(structured[1:]),
+        documents=tuple(dict.fromkeys(detail.texts("RmtInf/Strd/RfrdDocInf/Nb")
+                                      + detail.texts("RmtInf/Strd/RfrdDocInf/RfrdDocNb"))),
         bank_reference=_given(detail, "Refs/AcctSvcrRef") or _given(entry, "AcctSvcrRef"),
         instruction_id=_given(detail, "Refs/InstrId"),
         mandate_id=_given(detail, "Refs/MndtId"),
@@ -31,14 +35,47 @@ def references(detail: Node, entry: Node, batch: str) -> References:
                                 "RltdPties/Cdtr/Id/PrvtId/Othr/Id"))
 
 
-def counterparty(detail: Node, own_account: str, is_credit: bool, is_return: bool) -> Counterparty:
-    """The other side. A return names debtor and creditor as the payment it undoes did, at some
-    banks: whoever has our own account is never the other side."""
+def _structured(detail: Node) -> list[str]:
+    """Every structured creditor reference once; those of ISO 11649 come first, canonical."""
+    told = detail.texts("RmtInf/Strd/CdtrRefInf/Ref") + detail.texts(
+        "RmtInf/Strd/CdtrRefInf/CdtrRef")
+    told = [normalise(each) if is_reference(each) else each for each in told]
+    return sorted(dict.fromkeys(told), key=lambda each: not is_reference(each))
+
+
+def end_to_end_ids(nodes: list[Node]) -> tuple[str, ...]:
+    """Those of all details of an entry that could not be told apart."""
+    return tuple(found for each in nodes if (found := _given(each, "Refs/EndToEndId")))
+
+
+def counterparty(detail: Node, own: Counterparty, is_credit: bool, *, is_return: bool,
+                 is_opposite: bool) -> Counterparty:
+    """The other side: the debtor of a credit, the creditor of a debit; never who has our account.
+
+    own: holder and number of the account. A return names both as the payment did that it undoes
+    (German annex 3), at some banks the other way round. is_opposite: a deduction from an entry of
+    the other sign may name its party as the entry does.
+    """
     sides = ("Dbtr", "Cdtr") if is_credit else ("Cdtr", "Dbtr")
     near, far = (_party(detail, side) for side in sides)
-    ours = bool(near.account) and near.account == own_account
-    absent = near == Counterparty() and is_return
-    return far if (ours or absent) and far.account != own_account else near
+    if near.account and near.account == own.account and far.account != own.account:
+        return far
+    if not is_return:
+        return far if is_opposite and not _is_told(near) else near
+    ours, theirs = _is_own(near, own), _is_own(far, own)
+    if ours == theirs:  # so the names do not tell; an account at one side only does
+        ours, theirs = bool(far.account), bool(near.account)
+    return near if not _is_told(far) or (theirs and not ours) else far
+
+
+def _is_own(party: Counterparty, own: Counterparty) -> bool:
+    if party.account:
+        return party.account == own.account
+    return bool(party.name) and party.name.casefold() == own.name.casefold()
+
+
+def _is_told(party: Counterparty) -> bool:
+    return bool(party.name or party.account)
 
 
 def _party(detail: Node, side: str) -> Counterparty:
@@ -46,7 +83,8 @@ def _party(detail: Node, side: str) -> Counterparty:
     agent = f"RltdAgts/{side}Agt/FinInstnId"
     iban = normalise(detail.text(f"{account}/IBAN"))
     return Counterparty(
-        detail.text(f"{parties}/Pty/Nm", f"{parties}/Nm", f"{parties}/Agt/FinInstnId/Nm"),
+        detail.text(f"{parties}/Pty/Nm", f"{parties}/Nm", f"{parties}/Agt/FinInstnId/Nm",
+                    f"RltdPties/Ultmt{side}/Pty/Nm", f"RltdPties/Ultmt{side}/Nm"),
         iban or detail.text(f"{account}/Othr/Id", f"{account}/PrtryAcct/Id", f"{account}/BBAN"),
         detail.text(f"{agent}/BICFI", f"{agent}/BIC", f"{agent}/CmbndId/BIC",
                     f"{parties}/Agt/FinInstnId/BICFI"))
@@ -70,16 +108,23 @@ def return_reason(detail: Node) -> str:
                        "RtrInf/RtrRsn/Prtry", "RtrInf/AddtlInf")
 
 
+def is_return(detail: Node, entry: Node) -> bool:
+    """Whether it undoes a payment, also where the bank gives no reason for it."""
+    return (detail.has("RtrInf") or entry.truth("RvslInd")
+            or code(detail, entry).sub_family in _RETURNS)
+
+
 def exchange(detail: Node, currency: str) -> Exchange | None:
     """The amount in another currency, where the bank converted one. Never counted with."""
     for path in ("InstdAmt", "TxAmt", "CntrValAmt", "AnncdPstngAmt"):
         place = f"AmtDtls/{path}/Amt"
         if detail.has(place) and detail.attribute(place, "Ccy") != currency:
-            found = detail.money(place)
+            found = detail.money(place, counts=False)
             rate = next((detail.text(f"AmtDtls/{each}/CcyXchg/XchgRate") for each in
                          ("TxAmt", "CntrValAmt", "InstdAmt", "AnncdPstngAmt")
                          if detail.has(f"AmtDtls/{each}/CcyXchg/XchgRate")), "")
-            return Exchange(*found, rate) if found else None
+            if found:
+                return Exchange(*found, rate)
     return None
 
 

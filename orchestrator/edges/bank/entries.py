@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.edges.bank import details
-from orchestrator.edges.bank.facts import Code, Line, References
+from orchestrator.edges.bank.facts import Code, Counterparty, Line, References
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
@@ -38,24 +38,30 @@ def signed(node: Node) -> tuple[int, str] | None:
     return (_SIGNS[indicator] * money[0], money[1]) if money else None
 
 
-def read_entry(entry: Node, account: str, currency: str) -> Iterator[Line]:
-    """The lines of one entry of an account; none where its amount cannot be told (it is named)."""
+def read_entry(entry: Node, own: Counterparty, currencies: Collection[str]) -> Iterator[Line]:
+    """The lines of one entry of an account; none where its amount cannot be told (it is named).
+
+    own: the account and its holder. currencies: that it is kept in; none: the file does not say.
+    """
     money = signed(entry)
     if money is None:
         return
-    total, own = money
-    if currency and own != currency:
-        entry.say(BankReason.CURRENCY_MISMATCH, f"{own}, not {currency:.20}", "Amt")
-    groups = list(entry.children("NtryDtls"))
+    total, currency = money
+    if currencies and currency not in currencies:
+        entry.say(BankReason.CURRENCY_MISMATCH, f"{currency}, not {min(currencies):.20}", "Amt")
+    groups = list(entry.children("NtryDtls")) or [entry]  # version 1 knows no NtryDtls
     nodes = [detail for group in groups for detail in group.children("TxDtls")]
-    shared = _shared(entry, own) | {"account": account, "batch": _batch(groups)}
-    parts = [_part(node, own, total, len(nodes)) for node in nodes]
-    taken, included = details.charges(entry, own)
+    shared = _shared(entry, currency) | {"own": own, "total": total, "batch": _batch(groups)}
+    parts = [_part(node, currency, total, len(nodes)) for node in nodes]
+    taken, included = details.charges(entry, currency)
+    _check_batches(groups, currency, total, {part.node.path: part for part in parts})
     if not parts or any(part.amount is None for part in parts):
         if len(nodes) > 1:
             entry.note(BankReason.NOT_SPLIT, f"{len(nodes)} details do not say their amounts")
         count = _count(groups) or len(nodes) or None
-        yield _line(entry, entry, total, (taken, included), count, **shared)
+        line = _line(entry, entry, total, (taken, included), count, **shared)
+        yield replace(line, references=replace(
+            line.references, end_to_end_ids=details.end_to_end_ids(nodes)))
         return
     amounts, apart, netted = _split(entry, parts, total, taken)
     alone = len(parts) == 1
@@ -87,6 +93,19 @@ def _count(groups: list[Node]) -> int | None:
     """How many orders the bank says that it booked together."""
     return next((found for group in groups
                  if (found := group.number("Btch/NbOfTxs")) is not None), None)
+
+
+def _check_batches(groups: list[Node], currency: str, total: int, parts: dict[str, _Part]) -> None:
+    """Notes a batch total that is neither the entry's amount nor that of the batch's details; some
+    banks repeat the one that was ordered, so it decides nothing."""
+    for group in groups:
+        if group.attribute("Btch/TtlAmt", "Ccy") != currency:
+            continue
+        told = group.money("Btch/TtlAmt", counts=False)
+        listed = [parts[each.path].amount or 0 for each in group.children("TxDtls")]
+        if told and told[0] not in (abs(total), abs(sum(listed))):
+            group.note(BankReason.SUM_MISMATCH, f"the batch says {told[0]}, the entry {abs(total)}",
+                       "Btch/TtlAmt")
 
 
 def _part(node: Node, currency: str, total: int, count: int) -> _Part:
@@ -124,14 +143,14 @@ def _split(entry: Node, parts: list[_Part], total: int, taken: int
 
 
 def _line(node: Node, entry: Node, amount: int, cost: tuple[int, bool], count: int | None, *,
-          account: str, batch: str, shares: bool = False, **shared: Any) -> Line:
-    reason = details.return_reason(node)
-    is_return = bool(reason) or shared["is_reversal"]
-    named = details.references(node, entry, batch)
+          own: Counterparty, total: int, batch: str, shares: bool = False, **shared: Any) -> Line:
     return Line(
-        amount_minor=amount, **shared, path=node.path, line=node.line, return_reason=reason,
-        references=named,
-        counterparty=details.counterparty(node, account, amount > 0, is_return),
+        amount_minor=amount, **shared, path=node.path, line=node.line,
+        return_reason=details.return_reason(node),
+        references=details.references(node, entry, batch),
+        counterparty=details.counterparty(
+            node, own, amount > 0, is_return=details.is_return(node, entry),
+            is_opposite=(amount > 0) != (total > 0)),
         code=details.code(node, entry), text=details.remittance(node),
         info=node.text("AddtlTxInf") or entry.text("AddtlNtryInf"),
         charges_minor=max(0, cost[0]), charges_included=cost[0] > 0 and cost[1],
@@ -142,7 +161,7 @@ def _line(node: Node, entry: Node, amount: int, cost: tuple[int, bool], count: i
 
 def _charge_line(entry: Node, amount: int, shared: dict[str, Any]) -> Line:
     """The charges that an entry of several details adds to their sum: a line of their own."""
-    facts = {key: value for key, value in shared.items() if key not in ("account", "batch")}
+    facts = {key: value for key, value in shared.items() if key not in ("own", "total", "batch")}
     return Line(amount_minor=amount, **facts, path=f"{entry.path}/Chrgs", line=entry.line,
                 references=References(batch=shared["batch"], bank_reference="",
                                       entry_reference=entry.text("NtryRef")),

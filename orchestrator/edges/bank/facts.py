@@ -31,7 +31,10 @@ class Problem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
     """Every reference of a line. reference: the structured creditor reference (ISO 11649 in its
-    canonical form; another scheme as printed). batch: PmtInfId. entry_reference: NtryRef."""
+    canonical form; another scheme as printed). batch: PmtInfId. entry_reference: NtryRef.
+
+    end_to_end_ids: of the orders that a line stands for together. other_references: structured
+    ones behind the first. documents: numbers of invoices and the like that it pays."""
 
     end_to_end_id: str = ""
     uetr: str = ""
@@ -46,6 +49,9 @@ class References:
     clearing_reference: str = ""
     customer_reference: str = ""  # MT940 :61: subfield 7, or KREF
     creditor_id: str = ""
+    end_to_end_ids: tuple[str, ...] = ()
+    other_references: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +165,30 @@ class Report:
     def family(self) -> str:
         return self.kind[:8]
 
-    def opening(self) -> Balance | None:
-        """The booked balance before its first line; of a later page the interim one."""
-        first = next((each for each in self.balances if each.code == "ITBD"), None)
-        return self._one("OPBD") or self._one("PRCD") or (first if self.page else None)
+    def opening(self, currency: str = "") -> Balance | None:
+        """The booked balance before its first line; of a later page the interim one.
 
-    def closing(self) -> Balance | None:
+        currency: of an account in several; "": of the first balance there is."""
+        interim = self._told("ITBD", currency) if self.page else []
+        return next(iter([*self._told("OPBD", currency), *self._told("PRCD", currency), *interim]),
+                    None)
+
+    def closing(self, currency: str = "") -> Balance | None:
         """The booked balance after its last line; of a page that is not the last the interim."""
-        last = next((each for each in reversed(self.balances) if each.code == "ITBD"), None)
-        interim = last if self.page and last is not self.opening() else None
-        return self._one("CLBD") or interim
+        interim = self._told("ITBD", currency)[::-1] if self.page else []
+        if interim and interim[0] is self.opening(currency):
+            interim = []
+        return next(iter([*self._told("CLBD", currency), *interim]), None)
 
-    def _one(self, code: str) -> Balance | None:
-        return next((each for each in self.balances if each.code == code), None)
+    @property
+    def currencies(self) -> list[str]:
+        """Those that it opens and closes in; more than one where the account is kept in several."""
+        told = dict.fromkeys(each.currency for each in self.balances)
+        return [each for each in told if self.opening(each) and self.closing(each)]
+
+    def _told(self, code: str, currency: str) -> list[Balance]:
+        return [each for each in self.balances
+                if each.code == code and currency in ("", each.currency)]
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
+from itertools import islice
 from zipfile import BadZipFile, ZipFile
 
 from lxml import etree
@@ -22,13 +23,16 @@ from orchestrator.edges.bank.statements import ELEMENTS, kind_of, read_reports
 from orchestrator.edges.bank.status import status_report
 from orchestrator.edges.bank.text import decode
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import Node, local, root_of
+from orchestrator.edges.bank.xml import MAX_TAGS, Node, local, root_of
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_MEMBERS = 1_000
+MAX_DOCUMENTS = 50  # in one file, one behind the other
 MAX_DEPTH = 6
 _STATUS = "CstmrPmtStsRpt"
 _OLD = {"pain.002.001.02": _STATUS, "pain.002.001.03": _STATUS}  # named by the message once
+_PAGE = re.compile(r"\s*<!doctype\s+html\b", re.IGNORECASE)  # what a bank's site answers
+_DECLARATION = re.compile(r"\ufeff?<\?xml\s[^>]{0,200}\?>")
 _VERSIONED = re.compile(r"V[0-9]{2}$")
 
 
@@ -68,14 +72,17 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
         return
     if problem:
         reading.problems.append(problem)
-    if not text.lstrip().startswith("<"):
-        told = f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
+    is_page = _PAGE.match(text)
+    if is_page or not text.lstrip().startswith("<"):
+        told = "a web page (HTML)" if is_page else \
+            f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
         reading.problems.append(Problem(1, "", BankReason.NOT_XML, told))
         return
-    root = root_of(text.lstrip(), reading)
-    if root is None:
+    roots = [root for part in _parts(text) if (root := root_of(part, reading)) is not None]
+    if not roots:
         return
-    messages = list(_messages(root))
+    root = roots[0]
+    messages = [message for each in roots for message in _messages(each)]
     for number, (element, name) in enumerate(messages, 1):
         message = Node(element, f"Document[{number}]" if number > 1 else "", reading)
         if name == _STATUS:
@@ -88,6 +95,18 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
         what = "message" if inner is not root else "root element"
         reading.problems.append(Problem(inner.sourceline, "", BankReason.UNKNOWN_MESSAGE,
                                         f"{what} {local(inner.tag)!r:.60}"))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The documents of a file without their declarations; each on the lines where it stands. Some
+    banks write several into one file, one behind the other."""
+    marks = list(islice(_DECLARATION.finditer(text), MAX_DOCUMENTS))
+    if text.count("<") > MAX_TAGS or not marks or text[:marks[0].start()].strip():
+        yield text
+        return
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    for mark, end in zip(marks, ends, strict=True):
+        yield "\n" * text.count("\n", 0, mark.end()) + text[mark.end():end]
 
 
 def _messages(element: etree._Element, depth: int = 0) -> Iterator[tuple[etree._Element, str]]:

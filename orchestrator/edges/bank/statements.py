@@ -13,7 +13,7 @@ from datetime import date
 
 from orchestrator.core.references import normalise
 from orchestrator.edges.bank.entries import read_entry, signed
-from orchestrator.edges.bank.facts import Balance, Line, Reading, Report
+from orchestrator.edges.bank.facts import Balance, Counterparty, Line, Reading, Report
 from orchestrator.edges.bank.sums import balance_problems, check_summary
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
@@ -42,19 +42,29 @@ def read_reports(message: Node, name: str, reading: Reading) -> None:
     family, element = ELEMENTS[name]
     reading.kind = kind = kind_of(message, family)
     created = message.day("GrpHdr/CreDtTm")
+    alone = len(list(message.children(element))) == 1
     for number, node in enumerate(message.children(element), 1):
         if number > MAX_REPORTS:
             node.say(BankReason.TOO_MANY_LINES, f"the first {MAX_REPORTS} are read")
             break
         before = len(reading.problems)
-        report = _report(node, kind, created)
+        report = _report(node, kind, created, _page(message, "GrpHdr/MsgPgntn") if alone else None)
         problems = tuple(reading.problems[before:])
         reading.reports.append(replace(report, problems=problems) if problems else report)
     if not message.has(element):
         message.say(BankReason.MISSING_ELEMENT, below=element)
 
 
-def _report(node: Node, kind: str, created: date | None) -> Report:
+def _page(node: Node, path: str) -> tuple[int, bool | None] | None:
+    """(number of the page, whether it is the last); None where there are no several pages."""
+    number = node.number(f"{path}/PgNb")
+    last = node.truth(f"{path}/LastPgInd") if node.text(f"{path}/LastPgInd") else None
+    return None if number is None or (number == 1 and last) else (number, last)
+
+
+def _report(node: Node, kind: str, created: date | None,
+            message_page: tuple[int, bool | None] | None) -> Report:
+    """message_page: of a message that is one statement; early versions count only those."""
     account = normalise(node.text("Acct/Id/IBAN")) or node.text(
         "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN")
     if not account:
@@ -63,18 +73,18 @@ def _report(node: Node, kind: str, created: date | None) -> Report:
     currency = _currency(node, balances)
     pages = "StmtPgntn" if node.has("StmtPgntn") else \
         "RptPgntn" if node.has("RptPgntn") else "NtfctnPgntn"
-    last = node.text(f"{pages}/LastPgInd")
+    page, last = _page(node, pages) or message_page or (None, None)
     report = Report(
         kind=kind, id=node.need_text("Id"), account=account, currency=currency, path=node.path,
-        line=node.line, balances=balances, lines=tuple(_lines(node, account, currency)),
+        line=node.line, balances=balances, lines=(),
         servicer=node.text("Acct/Svcr/FinInstnId/BICFI", "Acct/Svcr/FinInstnId/BIC"),
-        owner=node.text("Acct/Ownr/Nm", "Acct/Ownr/Pty/Nm", "Acct/Nm"),
+        owner=node.text("Acct/Ownr/Pty/Nm", "Acct/Ownr/Nm", "Acct/Nm"),
         created=node.day("CreDtTm") or created,
         begins=node.day("FrToDt/FrDtTm", "FrToDt/FrDt"),
         ends=node.day("FrToDt/ToDtTm", "FrToDt/ToDt"),
         electronic_sequence=node.text("ElctrncSeqNb"), legal_sequence=node.text("LglSeqNb"),
-        page=node.number(f"{pages}/PgNb"),
-        last_page=None if not last else node.truth(f"{pages}/LastPgInd"))
+        page=page, last_page=last)
+    report = replace(report, lines=tuple(_lines(node, report)))
     for problem in balance_problems(report):
         node.reading.name(problem)
     check_summary(node, report)
@@ -90,10 +100,13 @@ def _currency(node: Node, balances: tuple[Balance, ...]) -> str:
     return first.attribute("Amt", "Ccy") if first else ""
 
 
-def _lines(node: Node, account: str, currency: str) -> list[Line]:
+def _lines(node: Node, report: Report) -> list[Line]:
     found: list[Line] = []
+    own = Counterparty(report.owner, report.account)
+    told = {report.currency} if node.has("Acct/Ccy") or report.balances else set()
+    currencies = told | set(report.currencies)
     for number, entry in enumerate(node.children("Ntry"), 1):
-        found.extend(read_entry(entry, account, currency))
+        found.extend(read_entry(entry, own, currencies))
         if max(number, len(found)) > MAX_LINES:
             entry.say(BankReason.TOO_MANY_LINES, f"the first {MAX_LINES} lines are read")
             return found[:MAX_LINES]

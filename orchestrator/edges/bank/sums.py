@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from device_adapters.types import Rejected
@@ -10,25 +11,36 @@ from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
+_BELOW_ENTRY = re.compile(r"/(NtryDtls|TxDtls|Chrgs).*")
 CLOSED = ("camt.053", "MT940")  # only these close a day; an interim report need not add up
 
 
 def balance_problems(report: Report) -> list[Problem]:
-    """Opening balance plus booked lines must be the closing balance, in one currency."""
-    opening, closing = report.opening(), report.closing()
-    if report.family not in CLOSED or opening is None or closing is None:
+    """Opening balance plus booked lines must be the closing balance, in each currency."""
+    if report.family not in CLOSED:
         return []
-    booked = [line for line in report.lines if line.is_booked]
+    several = report.currencies
+    if len(several) > 1:
+        return [each for currency in several for each in _closes(report, currency)]
+    opening, closing = report.opening(), report.closing()
+    if opening is None or closing is None:
+        return []
     if opening.currency != closing.currency:
         told = f"{closing.currency}, not {opening.currency} as it opened"
         return [Problem(closing.line, closing.path, BankReason.CURRENCY_MISMATCH, told)]
     if opening.currency != report.currency:
         told = f"balances in {opening.currency}, the account in {report.currency}"
         return [Problem(report.line, report.path, BankReason.CURRENCY_MISMATCH, told)]
-    if any(line.currency != report.currency for line in booked):
+    if any(line.currency != report.currency for line in report.lines if line.is_booked):
         return []  # named already, at the entry
-    total = sum(line.amount_minor for line in booked)
-    if opening.amount_minor + total == closing.amount_minor:
+    return _closes(report, report.currency)
+
+
+def _closes(report: Report, currency: str) -> list[Problem]:
+    opening, closing = report.opening(currency), report.closing(currency)
+    total = sum(line.amount_minor for line in report.lines
+                if line.is_booked and line.currency == currency)
+    if not opening or not closing or opening.amount_minor + total == closing.amount_minor:
         return []
     return [Problem(report.line, report.path, BankReason.SUM_MISMATCH,
                     f"{opening.amount_minor} + {total} is not {closing.amount_minor}")]
@@ -37,9 +49,10 @@ def balance_problems(report: Report) -> list[Problem]:
 def check_summary(node: Node, report: Report) -> None:
     """Names each total of a TxsSummry that is neither that of all entries nor of the booked ones.
 
-    A page is left out: some banks sum up the page, and some the statement.
+    A page is left out: some banks sum up the page, and some the statement. So are several
+    currencies: their sum is none of a number of units.
     """
-    if report.page or not report.currency:
+    if report.page or not report.currency or len(report.currencies) > 1:
         return
     every, booked = _entries(report, False), _entries(report, True)
     for summary in node.children("TxsSummry"):
@@ -63,7 +76,7 @@ def _entries(report: Report, only_booked: bool) -> list[int]:
     found: dict[str, int] = defaultdict(int)
     for line in report.lines:
         if line.is_booked or not only_booked:
-            found[line.path.partition("/NtryDtls")[0].removesuffix("/Chrgs")] += line.amount_minor
+            found[_BELOW_ENTRY.sub("", line.path)] += line.amount_minor
     return list(found.values())
 
 

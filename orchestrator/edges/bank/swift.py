@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 from mt940 import tags
@@ -63,12 +64,18 @@ class _Draft:
 
 
 def is_swift(text: str) -> bool:
-    text = text.replace("@@", "\n")
+    text = _line_ends(text).replace("@@", "\n")
     return all(shape.search(text) for shape in _SHAPE)
+
+
+def _line_ends(text: str) -> str:
+    """Some systems end a line with a carriage return alone."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_reports(text: str, reading: Reading) -> None:
     """Adds the statements of a file to the reading."""
+    text = _line_ends(text)
     if text.count("@@:") > text.count("\n:"):  # home banking sends line ends so
         text = text.replace("@@", "\n")
     drafts: list[_Draft] = []
@@ -87,7 +94,7 @@ def read_reports(text: str, reading: Reading) -> None:
 
 def _fields(text: str) -> Iterator[_Field]:
     current: _Field | None = None
-    rows = text.splitlines()
+    rows = text.split("\n")
     for number, row in enumerate(rows, 1):
         found = _FIELD.match(row)
         if found and not (current and _is_wrapped(current, found[1], rows[number:number + 1])):
@@ -168,7 +175,7 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     report = Report(
         kind=kind, id=_id(facts, draft), account=account, currency=draft.currency,
         path=draft.path, line=draft.line, balances=tuple(draft.balances), lines=tuple(lines),
-        servicer=servicer, legal_sequence=sequence.strip(),
+        servicer=servicer, created=_created(facts.get("13", "")), legal_sequence=sequence.strip(),
         page=(int(page) if page.isascii() and page.isdigit() else 1) if interim else None,
         last_page=any(each.code == "CLBD" for each in draft.balances) if interim else None)
     for problem in (*balance_problems(report), *_sum_problems(draft, report)):
@@ -191,6 +198,14 @@ def _id(facts: dict[str, Any], draft: _Draft) -> str:
     day = max(days).isoformat() if days else facts.get("13", "")
     parts = ("" if pages else facts.get("20", ""), number, day)
     return "/".join(part for part in parts if part)
+
+
+def _created(text: str) -> date | None:
+    """Of an MT942: :13D: is YYMMDDhhmm and a zone."""
+    try:
+        return date(2000 + int(text[:2]), int(text[2:4]), int(text[4:6]))
+    except ValueError:
+        return None
 
 
 def _account(text: str) -> tuple[str, str]:

@@ -37,18 +37,18 @@ class Told:
     info: str = ""
     number: str = ""
     return_reason: str = ""
-    charges_minor: int = 0
 
 
-def told_by(rows: list[str]) -> Told:
-    """rows: the lines of the field. Never fails: what it does not know is text."""
+def told_by(rows: list[str], *, is_debit: bool = False) -> Told:
+    """rows: the lines of the field. is_debit: whether we were the payer. Never fails: what it does
+    not know is text."""
     # a blank at the end of a full line is cut off by many banks
     joined = "".join(row + " " if len(row) == _WIDTH - 1 else row for row in rows).strip()
     german = _GERMAN.match(joined)
     if german:
         return _german(joined[german.end() - 1:], german[1], german[2])
     if joined.startswith("/") and _SLASH.search(joined):
-        return _slashed(joined)
+        return _slashed(joined, is_debit)
     return _purpose(_pieced([row.strip() for row in rows], _WIDTH))
 
 
@@ -61,7 +61,7 @@ def _german(text: str, number: str, separator: str) -> Told:
                "60" <= key <= "63" for piece in pieces]  # fmt: skip
     found = _purpose(_pieced(purpose, _PURPOSE_WIDTH, words=True))
     account = "".join(fields.get("38", []) or fields.get("31", []))  # 38: Polish banks' IBAN
-    name = "".join(fields.get("32", []) + fields.get("33", [])).strip()
+    name = " ".join(_pieced(fields.get("32", []) + fields.get("33", []), _PURPOSE_WIDTH).split())
     extension = "".join(fields.get("34", [])).strip()
     own = found.counterparty
     reason = found.return_reason
@@ -88,10 +88,13 @@ def _purpose(text: str) -> Told:
         words)
 
 
-def _slashed(text: str) -> Told:
+def _slashed(text: str, is_debit: bool) -> Told:
     _, found = _by_word(_SLASH, text)
     named = {word: value.strip("/") for word, value in found.items()}
     account, bic, name = (*named.get("CNTP", "").split("/"), "", "", "")[:3]
+    if not account:
+        account, _, bic = named.get("ACCW", "").partition(",")  # account with institution
+    name = named.get("NAME", "") or name or named.get("BENM" if is_debit else "ORDP", "")
     words, structured = named.get("REMI", ""), ""
     if words.startswith("USTD/"):
         words = words.removeprefix("USTD/").strip("/")
@@ -102,7 +105,7 @@ def _slashed(text: str) -> Told:
                     creditor_id=named.get("CSID", ""), batch=named.get("PREF", ""),
                     customer_reference=named.get("KREF", ""), uetr=named.get("UETR", "").lower(),
                     text=words, structured=structured),
-        Counterparty(named.get("NAME", "") or name, normalise(named.get("IBAN", "") or account),
+        Counterparty(name, normalise(named.get("IBAN", "") or account),
                      named.get("BIC", "") or bic),
         words, named.get("TRTP", ""), return_reason=named.get("RTRN", "").partition("/")[0])
 

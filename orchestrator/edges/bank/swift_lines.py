@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from mt940 import tags
 
@@ -31,6 +31,7 @@ from orchestrator.edges.bank.types import BankReason
 _LINE = tags.StatementGLS().re
 _EXPECTED = re.compile(r"([0-9]{6}(?:[0-9]{4})?)E([CD])")  # MT942: announced, not booked
 _SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
+_RATE = re.compile(r"/EXCH/([0-9]+,?[0-9]*)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _NOT_GIVEN = {"NONREF", "NOTPROVIDED", "KREF+",  # and pointers to the field :86:
               "EREF", "PREF", "KREF", "MARF"}  # fmt: skip
@@ -49,28 +50,27 @@ def read_line(text: str, info: list[str], currency: str, line: int, path: str, r
     if minor is None:
         return None
     mark = found["status"].upper()
-    value = read_day(found["year"], found["month"], found["day"], line, path, reading)
+    value = _value_day(found, line, path, reading)
     supplement = " ".join(part.strip() for part in rest)
-    charges, exchange = _supplement(supplement, currency, line, path, reading)
-    told = told_by(info)
+    charges, exchange = _supplement(supplement, info, currency, line, path, reading)
+    told = told_by(info, is_debit=mark in ("D", "RD"))
     return Line(
         amount_minor=-minor if mark in ("D", "RC") else minor, currency=currency,
-        booking_date=_entry_day(found, value, line, path, reading), value_date=value,
+        booking_date=_entry_day(found, value, line, path, reading) or (
+            None if expected else value), value_date=value,
         status="PDNG" if expected else "BOOK", path=path, line=line,
         is_reversal=mark in ("RC", "RD"), return_reason=told.return_reason,
-        references=_references(found, told, is_debit=mark in ("D", "RC")),
+        references=_references(found, told),
         counterparty=_counterparty(told, supplement), code=_code(found["id"] or "", told),
         text=told.text, info=told.info or supplement, charges_minor=charges,
         charges_included=charges > 0, exchange=exchange)
 
 
-def _references(found: re.Match, told: Told, *, is_debit: bool) -> References:
+def _references(found: re.Match, told: Told) -> References:
     named = told.references
     customer = named.customer_reference or _given(found["customer_reference"])
-    # an order booked as a sum carries the batch's name where a single one has its own
-    batch = customer if is_debit and not named.end_to_end_id else ""
-    return replace(named, customer_reference=customer, batch=named.batch or batch,
-                   bank_reference=_given(found["bank_reference"]) or named.bank_reference)
+    return replace(named, customer_reference=customer, bank_reference=_given(
+        found["bank_reference"]) or named.bank_reference)
 
 
 def _counterparty(told: Told, supplement: str) -> Counterparty:
@@ -88,10 +88,15 @@ def _code(kind: str, told: Told) -> Code:
     return Code(*iso, proprietary="+".join(parts), issuer="SWIFT" if parts else "")
 
 
-def _supplement(text: str, currency: str, line: int, path: str, reading: Reading
+def _supplement(text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
                 ) -> tuple[int, Exchange | None]:
-    """Charges in the account's currency, and the original amount (:61: subfield 9)."""
+    """Charges in the account's currency, and the original amount: in :61: (subfield 9), or in a
+    :86: of slashed code words."""
     charges, exchange = 0, None
+    slashed = "".join(row.strip() for row in info)
+    if not _SUPPLEMENT.search(text) and slashed.startswith("/"):
+        text = slashed
+    rate = _RATE.search(text)
     for kind, other, amount in _SUPPLEMENT.findall(text):
         minor = read_minor(amount, other, line, path, reading)
         if minor is None:
@@ -99,13 +104,27 @@ def _supplement(text: str, currency: str, line: int, path: str, reading: Reading
         if kind == "CHGS":
             charges += minor if other == currency else 0
         elif other != currency:
-            exchange = Exchange(minor, other)
+            exchange = Exchange(minor, other, rate[1] if rate else "")
     return charges, exchange
+
+
+def _value_day(found: re.Match, line: int, path: str, reading: Reading) -> date | None:
+    """German banks reckon interest in months of 30 days, so 30 February is a value date: it is
+    told as the last day of that February, and noted."""
+    year, month, day = found["year"], found["month"], found["day"]
+    if month == "02" and day in ("29", "30"):
+        last = date(2000 + int(year), 3, 1) - timedelta(days=1)
+        if int(day) > last.day:
+            reading.notes.append(Problem(line, path, BankReason.DATE_MALFORMED,
+                                         f"{year}{month}{day} is read as {last}"))
+            return last
+    return read_day(year, month, day, line, path, reading)
 
 
 def _entry_day(found: re.Match, value: date | None, line: int, path: str, reading: Reading
                ) -> date | None:
-    """The entry date has no year: it is the one nearest to the value date."""
+    """The entry date has no year: it is the one nearest to the value date. Banks write it only
+    where it is another day (field 61, subfield 2)."""
     month, day = (found["entry_month"] or "").strip(), (found["entry_day"] or "").strip()
     if not (month and day):
         return None

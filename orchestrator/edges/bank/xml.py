@@ -60,7 +60,7 @@ class Node:
 
     def _problem(self, reason: BankReason, detail: str, below: str) -> Problem:
         found = self._below.get(below, (self._element,))[0]
-        return Problem(found.sourceline, self._at(below), reason, detail)
+        return Problem(found.sourceline, self._at(below) or "Document", reason, detail)
 
     def children(self, name: str) -> Iterator[Node]:
         """Each child of that name; counted in its path where there may be several."""
@@ -98,19 +98,22 @@ class Node:
         """An attribute of the first element at a path; "" where it has none."""
         return next((each.get(name) or "" for each in self._below.get(path, ())), "")
 
-    def money(self, path: str = "Amt") -> tuple[int, str] | None:
-        """Unsigned minor units and currency of an amount; None, and named, if it has none."""
+    def money(self, path: str = "Amt", *, counts: bool = True) -> tuple[int, str] | None:
+        """Unsigned minor units and currency of an amount; None, and named, if it has none.
+
+        counts: whether anything is reckoned with it; what does not count is noted only."""
+        say = self.say if counts else self.note
         if path not in self._below:
-            self.say(BankReason.MISSING_ELEMENT, below=path)
+            say(BankReason.MISSING_ELEMENT, below=path)
             return None
         currency = self.attribute(path, "Ccy")
         if not currency:
-            self.say(BankReason.MISSING_ELEMENT, below=f"{path}/@Ccy")
+            say(BankReason.MISSING_ELEMENT, below=f"{path}/@Ccy")
             return None
         try:
             return to_minor(self.text(path), currency), currency
         except Rejected as refusal:
-            self.say(BankReason(refusal.reason), refusal.detail, path)
+            say(BankReason(refusal.reason), refusal.detail, path)
             return None
 
     def day(self, *paths: str) -> date | None:
@@ -160,8 +163,8 @@ def local(tag: str) -> str:
 
 
 def root_of(text: str, reading: Reading) -> etree._Element | None:
-    """The root element; None, and named, if there is none. Of a broken file, what was whole
-    before it breaks: an entry that it cuts through is left out."""
+    """The root element; None, and named, if there is none. Of a broken file: all of it if but
+    stray characters break it, else what was whole before: an entry that is cut is left out."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         line = text.count("\n", 0, text.find("<!")) + 1
         why = "a bank message needs no DTD"
@@ -174,9 +177,23 @@ def root_of(text: str, reading: Reading) -> etree._Element | None:
     try:
         return etree.fromstring(data, etree.XMLParser(**_SAFE))
     except (etree.XMLSyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        reading.problems.append(Problem(line, "", BankReason.NOT_XML, f"{error!s:.200}"))
-    return _whole_part(data)
+        line, why = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
+    root, path = _whole_part(data)
+    reading.problems.append(Problem(line, path, BankReason.NOT_XML, why[:200]))
+    try:
+        return etree.fromstring(_STRAY.sub(_mended, text).encode("utf-8", "surrogatepass"),
+                                etree.XMLParser(**_SAFE))
+    except (etree.XMLSyntaxError, ValueError):
+        return root
+
+
+# What names bring along, and breaks a file that is whole: a bare "&", or control characters.
+_STRAY = re.compile(r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)|"
+                    r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def _mended(found: re.Match) -> str:
+    return "&amp;" if found[0] == "&" else " "
 
 
 # The parser must read what was checked, so it decodes UTF-8 whatever the file declares.
@@ -184,7 +201,8 @@ _SAFE = dict(encoding="utf-8", resolve_entities=False, load_dtd=False, no_networ
              huge_tree=False, remove_comments=True, remove_pis=True, recover=False)  # fmt: skip
 
 
-def _whole_part(data: bytes) -> etree._Element | None:
+def _whole_part(data: bytes) -> tuple[etree._Element | None, str]:
+    """(the root of what is whole; the path of the innermost element that the file breaks in)."""
     puller = etree.XMLPullParser(events=("start", "end"), **_SAFE)
     opened: list[etree._Element] = []
     root = None
@@ -202,8 +220,20 @@ def _whole_part(data: bytes) -> etree._Element | None:
                 opened.pop()
     except (etree.XMLSyntaxError, ValueError):
         pass
+    path = _path(opened)
     for parent, child in pairwise(opened[1:]):  # the message itself stays, cut or not
         if local(child.tag) not in _CONTAINERS:
             parent.remove(child)
             break
-    return root
+    return root, path
+
+
+def _path(opened: list[etree._Element]) -> str:
+    """The path of the last of elements inside each other, as `Node` counts them."""
+    names = [local(each.tag) for each in opened]
+    first = next((at for at, name in enumerate(names) if name in _COUNTED), 0)
+    parts = []
+    for element, name in zip(opened[first:], names[first:], strict=True):
+        number = 1 + sum(local(each.tag) == name for each in element.itersiblings(preceding=True))
+        parts.append(f"{name}[{number}]" if name in _COUNTED or number > 1 else name)
+    return "/".join(parts)
