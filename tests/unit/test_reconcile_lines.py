@@ -154,3 +154,14 @@ def test_distinct__reports_of_an_archive__are_files_of_their_own():
                for name in "ab" for ref in ("", "B1")]  # fmt: skip
     for ref in ("", "B1"):
         assert len(distinct(each for each in members if each.bank_reference == ref)) == 1
+
+
+def test_reconcile__a_day_told_as_camt_and_as_mt940__is_one_statement_and_no_gap():
+    camt = bare("camt.053", 1, 1, bank_reference="B1")
+    swift = bare("MT940", 2, 1, reference="RF18X", counterparty_iban="DE9")
+    balances = [Balances("A", name, DAY, 0, 500, source=line.source, received_at=at)
+                for at, (name, line) in enumerate((("S1", camt[0]), ("M1", swift[0])), 1)]
+    result = reconcile(Chain(0), Ledger(bank_cents=500), Bank("A", camt + swift, balances))
+    assert {item.kind for item in result.breaks} == {BreakKind.UNMATCHED_FUNDING}
+    assert {item.kind for item in result.closed} == {BreakKind.DUPLICATE}
+    assert result.difference_micro == 0 and result.balance_cents == 500

@@ -80,7 +80,8 @@ def late(balances: Sequence[Balances]) -> list[Balances]:
 
 def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> list[Balances]:
     """Statements that say all over again, in another file, what an earlier one said: same day,
-    same balances, same lines."""
+    same balances, lines of the same days and amounts. References may differ: an MT940 beside a
+    camt.053 has fewer."""
     content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
     for line in lines:
         if line.kind in CONFIRMING:
@@ -97,5 +98,4 @@ def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> li
 
 
 def _said(line: StatementLine) -> tuple:
-    return (line.account, line.booking_date, line.amount_minor, line.currency, line.end_to_end_id,
-            line.reference, line.bank_reference, line.batch, line.reason)
+    return (line.account, line.booking_date, line.amount_minor, line.currency)
