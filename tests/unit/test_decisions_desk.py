@@ -170,3 +170,20 @@ def test_commands__an_officer_whose_key_is_elsewhere__signs_there(run):
     assert run("decision", "approve", identity, "--signature", "0x" + signed)["approved"]
     former = next(o for o in run("officer", "list") if o["name"] == "Ada")
     assert former["removed_at"]
+
+
+def test_officer__removed_by_an_address_in_small_letters__signs_no_more(store):
+    gone = Decision(decisions.REMOVE_OFFICER, address_of(BEN).lower(), {"name": "ben"}, 1)
+    identity = decisions.propose(store, CHAIN, gone, ADA)
+    decisions.approve(store, CHAIN, identity, BEN, 2_000)
+    assert reason(decisions.propose, store, CHAIN, PAY, BEN) == DecisionReason.NOT_AN_OFFICER
+
+
+def test_decision__approved_and_no_longer_true__is_in_nobodys_way(store):
+    identity = decisions.propose(store, CHAIN, PAY, ADA)
+    other = Decision(PAY.kind, PAY.subject, {"cents": 6, "account": "DE00"}, 1_001)
+    assert reason(decisions.propose, store, CHAIN, other, ADA) == DecisionReason.DECISION_OPEN
+    decisions.approve(store, CHAIN, identity, BEN, 2_000)
+    again = Decision(PAY.kind, PAY.subject, PAY.detail, 1_002)
+    assert reason(decisions.propose, store, CHAIN, again, ADA) == DecisionReason.DECISION_OPEN
+    assert decisions.propose(store, CHAIN, other, ADA) == other.decision_id

@@ -205,3 +205,12 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
     rail = replace(desk.rail, chain=chain, gateway=SimpleNamespace(quote=quote))
     assert [fundings.mint(rail) for _ in range(3)] == [0, 0, 0]
     assert set(asked) == set(ids) and len(asked) == 9
+
+
+def test_credit__allocated_and_sent_back_by_two_decisions__is_done_once(desk):
+    """Each was signed by both officers; the credit is there once."""
+    decide(desk, to_send_back(credit(desk), PAYER, 3))
+    decide(desk, to_allocate(credit(desk), AGREEMENT, 3))
+    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+    assert order_payouts(desk.rail) == 0
