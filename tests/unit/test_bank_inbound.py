@@ -96,6 +96,38 @@ def test_rail__reference_of_an_entry_with_several_details__names_none_of_them():
     assert [line.bank_reference for line in found] == ["", "", "OWN-3"]
 
 
+def test_rail__several_creditor_references_on_one_line__name_no_agreement():
+    text = bytes_of("fi_053_08_two_references.xml").decode().replace("camt.053", "camt.054")
+    for statement, other in (("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn"), ("Stmt>", "Ntfctn>")):
+        text = text.replace(statement, other)
+    (found,) = camt.parse(text.encode())
+    (line,) = found.lines
+    assert (line.reference, line.amount_minor) == ("", 3_000)
+
+
+def test_rail__account_in_two_currencies__is_balanced_in_its_own():
+    text = bytes_of("be_053_08_two_currencies.xml").decode()
+    dollars = text.replace("</Id></Acct>", "</Id><Ccy>USD</Ccy></Acct>")
+    for source, sums in ((text, (100, 600)), (dollars, (1_000, 300))):
+        (found,) = camt.parse(source.encode())
+        assert (found.balances.opening_minor, found.balances.closing_minor) == sums
+        assert [line.currency for line in found.lines] == ["EUR", "USD"]
+
+
+def test_rail__value_date_of_30_february__costs_no_statement():
+    (found,) = taken("de_mt940_30_february.sta")
+    assert [str(line.value_date) for line in found.lines] == ["2024-02-29"]
+
+
+def test_rail__later_page_that_only_the_message_counts__is_a_statement_of_its_own():
+    text = bytes_of("de_053_02_message_page.xml").decode()
+    second = text.replace("<PgNb>1<", "<PgNb>2<").replace(">false<", ">true<").replace(
+        "OPBD", "ITBD").replace("</Bal>", "</Bal><Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp>"
+        '<Amt Ccy="EUR">2.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2024-03-04</Dt></Dt></Bal>')
+    (found,) = camt.parse(second.encode(), seen={("DE89370400440532013000", "S14")})
+    assert (found.id, found.balances.opening_minor) == ("S14/2", 100)
+
+
 def test_rail__two_status_reports_or_one_with_statements__is_refused():
     message = bytes_of("de_002_03_part.xml").decode().partition("?>\n")[2]
     with pytest.raises(Rejected, match="file of its own"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.core.references import find_reference, is_reference, normalise
 from orchestrator.edges.bank.facts import Code, Counterparty, Exchange, References
 from orchestrator.edges.bank.types import BankReason
@@ -104,8 +106,11 @@ def remittance(detail: Node) -> str:
 
 
 def return_reason(detail: Node) -> str:
-    return detail.text("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry", "RtrInf/RtrRsn/Cd",
+    """The code; else what the bank says in words, or the code that its words begin with."""
+    told = detail.text("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry", "RtrInf/RtrRsn/Cd",
                        "RtrInf/RtrRsn/Prtry", "RtrInf/AddtlInf")
+    coded = re.match(r"[A-Z]{2}[0-9]{2}\b", told)
+    return coded[0] if coded else told
 
 
 def is_return(detail: Node, entry: Node) -> bool:
