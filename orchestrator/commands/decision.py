@@ -45,11 +45,12 @@ def add_officer(
     from orchestrator.edges.chain import keystore
 
     here = home.of(context)
+    store = here.store  # before a key is made: without a rail none is
     if address is None:
         address = here.sound(keystore.create(_folder(here), _file(name))).address
     address = checksummed(bytes.fromhex(address.removeprefix("0x")))
     told = {"name": name, "address": address, "seated": True, "decision": None}
-    if not decisions.found_officer(here.store, address, name, int(time.time())):
+    if not decisions.found_officer(store, address, name, int(time.time())):
         if by is None:
             raise Halt(f"There are two officers: seating {name} takes a decision. Name who "
                        "proposes it with --as.")  # fmt: skip

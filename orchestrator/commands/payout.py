@@ -98,10 +98,11 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
     from orchestrator.steps.payouts import draft_file
 
     here, now = home.of(context), int(time.time())
+    store = here.store
     if "safeguarding" not in here.town:
         raise Halt(f"{here.settings.home / 'rail.json'} names no safeguarding account, and each "
                    "order does. Start the rail first.")  # fmt: skip
-    with here.store.read() as session:
+    with store.read() as session:
         draft = draft_file(session, here.settings, here.town["safeguarding"],
                            here.deployment.chain_id, now)  # fmt: skip
     output.show(_drafted(draft), as_json, lambda console: _print_draft(console, draft))

@@ -35,10 +35,11 @@ def rebuild(
     from orchestrator.rebuild import rebuild as recompute
 
     here = home.of(context)
+    store = here.store  # first of all: without one there is nothing to rebuild
     url = rpc_url or here.rpc_url
     if url is None:
         raise Halt("No node is known. Start the rail, or name its node with --rpc-url.")
-    chain, store = here.chain_unchecked(url), here.store
+    chain = here.chain_unchecked(url)
     try:
         with _progress() as progress:
             chain.check_identity()

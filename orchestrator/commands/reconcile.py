@@ -28,7 +28,8 @@ def register(root: typer.Typer) -> None:
 
 
 def account_of(here: home.Home, account: str | None) -> str:
-    """The safeguarding IBAN in its canonical form."""
+    """The safeguarding IBAN in its canonical form, of a rail that is there."""
+    _ = here.store  # without one there is a plainer reason
     iban = account or here.town.get("safeguarding", {}).get("iban")
     if not iban:
         raise Halt("The rail's bank account is not known: rail.json names none. Give --account.")

@@ -17,7 +17,10 @@ CLI = CliRunner()
 READING = (
     ("trace", "abcdef"), ("rejected",), ("payments",), ("ledger", "balances"), ("ledger", "check"),
     ("reconcile",), ("status",), ("holes",), ("device", "list"), ("party", "list"),
-    ("agreement", "list"), ("audit", "export", "abcdef", "-o", "x.json"),
+    ("agreement", "list"), ("breaks",), ("reserves",), ("rebuild",), ("payout", "list"),
+    ("funding", "list"), ("decision", "list"), ("ledger", "trial-balance"), ("officer", "list"),
+    ("payout", "preview"), ("party", "statement", "Ada"), ("officer", "add", "Ada"),
+    ("audit", "export", "abcdef", "-o", "x.json"),
     ("api-key", "add", "someone", "--role", "auditor"), ("device", "retire", "cp-1"),
 )  # fmt: skip
 

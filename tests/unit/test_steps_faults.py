@@ -139,11 +139,11 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
     rail.charge("unseated", "2")
     lost, quote = [], rail.rail.sender.quote
 
-    def late(call):
+    def late(*asked):
         """The step's own quote, after one of the signers lost its seat."""
         lost.append(_signers(rail, "unseated")[0])
         rail.send(1, Call("OracleCommittee", "unseat", (lost[0].oracle,)))
-        return quote(call)
+        return quote(*asked)
 
     rail.rail.sender.quote = late
     rail.work(1)
