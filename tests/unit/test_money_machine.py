@@ -127,8 +127,13 @@ class Money(RuleBasedStateMachine):
             self.rail.turn()
             self.rail.bank.step()
 
-    @rule(commits=st.integers(1, 6), undone=st.booleans())
-    def power_goes(self, commits: int, undone: bool) -> None:
+    @rule(name=st.sampled_from(NAMES), commits=st.integers(1, 6), undone=st.booleans())
+    def power_goes(self, name: str, commits: int, undone: bool) -> None:
+        """In a turn in which a settlement becomes final."""
+        self.measure(name, 1_000)
+        self.mine(1)
+        self.rail.turn()
+        self.mine(FINALITY + 1)
         self.rail.commits, self.rail.undone = commits, undone
         self.rail.turn()
 
@@ -235,7 +240,7 @@ def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:
         Money.rail = machine_rail.make(Path(folder))
         try:
             _Ended.TestCase.settings = settings(
-                max_examples=8, stateful_step_count=20, deadline=None, derandomize=True,
+                max_examples=10, stateful_step_count=20, deadline=None, derandomize=True,
                 suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
             )  # fmt: skip
             _Ended.TestCase().runTest()
