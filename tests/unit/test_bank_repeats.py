@@ -36,8 +36,8 @@ def entry(cents: int = 500, reference: str = funding_reference(AGREEMENT), named
     return f"""<Ntry><Amt Ccy="EUR">{cents // 100}.{cents % 100:02}</Amt><CdtDbtInd>CRDT</CdtDbtInd>
       <Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2025-10-09</Dt></BookgDt>
       {f"<AcctSvcrRef>{named}</AcctSvcrRef>" if named else ""}<BkTxCd/>
-      <NtryDtls><TxDtls><RmtInf><Strd><CdtrRefInf><Ref>{reference}</Ref></CdtrRefInf></Strd></RmtInf>
-      </TxDtls></NtryDtls></Ntry>"""
+      <NtryDtls><TxDtls><RmtInf><Strd><CdtrRefInf><Ref>{reference}</Ref></CdtrRefInf></Strd>
+      </RmtInf></TxDtls></NtryDtls></Ntry>"""
 
 
 def file(kind: str, name: str, *entries: str, cents: int = 0) -> bytes:
