@@ -1,0 +1,107 @@
+"""Entries whose parties, amounts or bytes are odd: whom we dealt with is told, and nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.edges.bank import reading as reading_module
+from orchestrator.edges.bank import xml
+from orchestrator.edges.bank.reading import MAX_DOCUMENTS, read
+
+
+def message(lines: str, kind: str = "camt.054", element: str = "Ntfctn") -> bytes:
+    """A notification of an account of Us Ltd with these entries."""
+    root = {"Ntfctn": "BkToCstmrDbtCdtNtfctn", "Stmt": "BkToCstmrStmt"}[element]
+    return (f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:{kind}.001.08"><{root}><{element}>'
+            "<Id>N</Id><Acct><Id><IBAN>DE02120300000000202051</IBAN></Id><Ccy>EUR</Ccy><Ownr><Nm>"
+            f"Us Ltd</Nm></Ownr></Acct>{lines}</{element}></{root}></Document>").encode()
+
+
+def entry(sign: str, details: str, extra: str = "") -> str:
+    return (f'<Ntry><Amt Ccy="EUR">9.00</Amt><CdtDbtInd>{sign}</CdtDbtInd>{extra}<Sts><Cd>BOOK</Cd>'
+            f"</Sts><NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>")
+
+
+def side(name: str, party: str = "", iban: str = "") -> str:
+    account = f"<{name}Acct><Id><IBAN>{iban}</IBAN></Id></{name}Acct>" if iban else ""
+    return (f"<{name}><Pty><Nm>{party}</Nm></Pty></{name}>" if party else "") + account
+
+
+OURS, THEIRS = "DE02120300000000202051", "DE89370400440532013000"
+RETURNED = "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>"
+SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
+    "payment by its sign": ("CRDT", side("Dbtr", "Them") + side("Cdtr", "Us Ltd"), ""),
+    "payment of a namesake": ("CRDT", side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us Ltd"), ""),
+    "return by our account": ("CRDT", side("Dbtr", "X", OURS) + side("Cdtr", "Them"), RETURNED),
+    "return by our name": ("CRDT", side("Dbtr", "US LTD") + side("Cdtr", "Them"), RETURNED),
+    "return, sides changed": ("CRDT", side("Dbtr", "Them") + side("Cdtr", "us ltd"), RETURNED),
+    "return by their account": (
+        "DBIT", side("Cdtr", "Us") + side("Dbtr", "Them", THEIRS), RETURNED),
+    "return, changed, by their account": (
+        "CRDT", side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us"), RETURNED),
+    "return, nothing tells": ("DBIT", side("Cdtr", "Us") + side("Dbtr", "Them"), RETURNED),
+    "return, one side told": ("CRDT", side("Dbtr", "Them"), RETURNED),
+    "reversal": ("CRDT", side("Dbtr", "Us") + side("Cdtr", "Them"), "<RvslInd>true</RvslInd>"),
+    "return by its code alone": (
+        "CRDT", side("Dbtr", "Us") + side("Cdtr", "Them"), "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>"
+        "ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>"),
+    "ultimate party alone": ("CRDT", side("UltmtDbtr", "Them"), ""),
+}
+
+
+@pytest.mark.parametrize("case", SIDES)
+def test_parse__other_side__is_never_ourselves(case):
+    sign, parties, extra = SIDES[case]
+    inside = extra if extra == RETURNED else ""
+    found = read(message(entry(sign, f"<RltdPties>{parties}</RltdPties>{inside}",
+                               "" if inside else extra)))
+    assert not found.problems
+    assert found.reports[0].lines[0].counterparty.name == "Them"
+
+
+def test_parse__money_that_nothing_is_reckoned_with__is_noted_at_most():
+    amounts = ('<AmtDtls><InstdAmt><Amt Ccy="XXX">9</Amt></InstdAmt><TxAmt><Amt Ccy="EUR">9.00'
+               '</Amt></TxAmt><CntrValAmt><Amt Ccy="USD">9.50</Amt></CntrValAmt></AmtDtls>')
+    found = read(message(entry("CRDT", amounts)))
+    assert not found.problems and [each.reason for each in found.notes] == ["currency_unknown"]
+    assert found.reports[0].lines[0].exchange.currency == "USD"
+
+
+def test_parse__entry_in_another_currency__is_named_where_the_account_has_one():
+    other = entry("CRDT", "").replace("EUR", "USD")
+    (problem,) = read(message(other)).problems
+    assert (problem.reason, problem.path) == ("currency_mismatch", "Ntfctn[1]/Ntry[1]/Amt")
+
+
+@pytest.mark.parametrize(("stray", "read_as"), [
+    ("A & B", "A & B"), ("A &nbsp; B", "A &nbsp; B"), ("A \x1f B", "A B"), ("A &amp; B", "A & B")])
+def test_parse__stray_character_in_a_name__costs_no_line(stray, read_as):
+    lines = entry("CRDT", f"<RltdPties>{side('Dbtr', stray)}</RltdPties>") + entry("DBIT", "")
+    found = read(message(lines))
+    assert [each.amount_minor for each in found.reports[0].lines] == [900, -900]
+    assert found.reports[0].lines[0].counterparty.name == read_as
+    assert [each.path for each in found.problems] == (
+        [] if "amp;" in stray else ["Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]/RltdPties/Dbtr/Pty/Nm"])
+
+
+def test_parse__documents_behind_each_other__keep_their_lines_and_bounds():
+    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
+    found = read((one + one.replace("9.00", "x")).encode())
+    assert [(each.line, each.path) for each in found.problems] == [
+        (4, "Document[2]/Ntfctn[1]/Ntry[1]/Amt"), (4, "Document[2]/Ntfctn[1]")]
+    assert len(read((one * (MAX_DOCUMENTS + 1)).encode()).reports) <= MAX_DOCUMENTS
+
+
+def test_parse__documents_behind_each_other__are_bounded_together(monkeypatch):
+    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
+    for module in (reading_module, xml):
+        monkeypatch.setattr(module, "MAX_TAGS", one.count("<") + 1)
+    assert not read(one.encode()).problems
+    found = read((one * 2).encode())
+    assert [each.reason for each in found.problems] == ["too_large"] and not found.reports
+
+
+def test_parse__document_behind_another_with_entities__is_refused():
+    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode()
+    bomb = '<?xml version="1.0"?>\n<!DOCTYPE d [<!ENTITY x "y">]><Document>&x;</Document>'
+    assert "dtd_forbidden" in {each.reason for each in read((one + bomb).encode()).problems}
