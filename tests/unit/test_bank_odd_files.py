@@ -1,4 +1,4 @@
-"""Entries whose parties, amounts or bytes are odd: whom we dealt with is told, and nothing is lost."""
+"""Odd entries and odd bytes: whom we dealt with is told, and no line that can be read is lost."""
 
 from __future__ import annotations
 

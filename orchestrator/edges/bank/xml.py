@@ -236,4 +236,4 @@ def _path(opened: list[etree._Element]) -> str:
     for element, name in zip(opened[first:], names[first:], strict=True):
         number = 1 + sum(local(each.tag) == name for each in element.itersiblings(preceding=True))
         parts.append(f"{name}[{number}]" if name in _COUNTED or number > 1 else name)
-    return "/".join(parts)
+    return "/".join(parts)[:200]
