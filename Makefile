@@ -19,8 +19,9 @@ month: setup         ## a month of a town, with everything that goes wrong, to t
 bench: setup-dev     ## this rail against the loop one writes first, interleaved
 	@$(RUN) -m tests.bench
 
-lint: setup-dev      ## style, beside the house tests
+lint: setup-dev      ## style: linter and formatter
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
 
 stop:                ## ends what `make demo KEEP=1` left running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) --stop

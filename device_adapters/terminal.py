@@ -29,8 +29,13 @@ from .wearable_card import WearableCard
 
 CLOCK_GRACE = 600  # seconds that two clocks may differ, as the contract has it
 # answers that speak of the sender or the moment, not of the voucher: it stays due
-_NOT_YET = ("device_not_of_topic", "device_unknown", "no_agreement", "too_many_records",
-            "unknown_protocol")  # fmt: skip
+_NOT_YET = (
+    "device_not_of_topic",
+    "device_unknown",
+    "no_agreement",
+    "too_many_records",
+    "unknown_protocol",
+)
 DAY = 86_400
 
 
@@ -226,9 +231,15 @@ class Terminal:
     def _insert(self, event: Event) -> None:
         facts = event.facts
         row = (
-            sha256(event.evidence).hexdigest(), event.device, facts["signed_at"] // DAY,
-            event.counter, facts["total"], facts["taps"], facts["signed_at"], event.evidence,
-        )  # fmt: skip
+            sha256(event.evidence).hexdigest(),
+            event.device,
+            facts["signed_at"] // DAY,
+            event.counter,
+            facts["total"],
+            facts["taps"],
+            facts["signed_at"],
+            event.evidence,
+        )
         self._base.execute(f"insert or ignore into vouchers values ({'?, ' * 8} null)", row)
 
     def _write(self, name: str, account: Account) -> None:

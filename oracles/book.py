@@ -62,8 +62,12 @@ INSERT OR IGNORE INTO passed
     WHERE NOT EXISTS (SELECT 1 FROM passed);
 """
 # what the evidence of an older edition lacks
-_ADDED = ("subject TEXT NOT NULL DEFAULT ''", "names TEXT NOT NULL DEFAULT '[]'",
-          "cites TEXT NOT NULL DEFAULT '[]'", "place TEXT NOT NULL DEFAULT 'null'")  # fmt: skip
+_ADDED = (
+    "subject TEXT NOT NULL DEFAULT ''",
+    "names TEXT NOT NULL DEFAULT '[]'",
+    "cites TEXT NOT NULL DEFAULT '[]'",
+    "place TEXT NOT NULL DEFAULT 'null'",
+)
 
 
 class Book:
@@ -272,9 +276,14 @@ class Book:
 
 def _claim_out(claim: Claim) -> tuple[object, ...]:
     return (
-        claim.agreement, claim.sequence, claim_hash(claim), claim.first_counter,
-        claim.last_counter, claim.evidence, claim.facts,
-    )  # fmt: skip
+        claim.agreement,
+        claim.sequence,
+        claim_hash(claim),
+        claim.first_counter,
+        claim.last_counter,
+        claim.evidence,
+        claim.facts,
+    )
 
 
 def _range(claim: Claim) -> tuple[object, ...]:

@@ -140,8 +140,9 @@ def late_run(
     free = [e for e in late if not any(low <= e.counter <= high for low, high in ranges)]
     dropped = [
         Verdict(event, Doubt.TOO_LATE, "a claim stands over this counter")
-        for event in late if event not in free
-    ]  # fmt: skip
+        for event in late
+        if event not in free
+    ]
     run, more = _walk(agreement, terms, None, free)
     dropped += more
     if refusal := _declined(agreement, terms, run, cited):
@@ -193,11 +194,12 @@ def _stream_of(agreement: Agreement, events: Iterable[Event], above: int) -> lis
     stream, subject = _stream(agreement.first_counter), agreement.subject
     return sorted(
         (
-            e for e in events
+            e
+            for e in events
             if e.counter > above and _stream(e.counter) == stream and e.subject_id == subject
         ),
         key=lambda event: event.counter,
-    )  # fmt: skip
+    )
 
 
 def _repeated(seen: dict[bytes, bytes], event: Event) -> Verdict:

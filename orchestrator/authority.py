@@ -27,10 +27,12 @@ from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.errors import Halt
 from orchestrator.settings import Settings
 
-_NAME = x509.Name([
-    x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proofrail development"),
-    x509.NameAttribute(NameOID.COMMON_NAME, "proofrail development device CA"),
-])  # fmt: skip
+_NAME = x509.Name(
+    [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proofrail development"),
+        x509.NameAttribute(NameOID.COMMON_NAME, "proofrail development device CA"),
+    ]
+)
 _ROOT_YEARS = 20
 _SLACK = timedelta(days=1)  # clocks differ; a certificate is valid a day before it is made
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
@@ -53,9 +55,12 @@ class DevelopmentCa:
             _NAME, key.public_key(), begins, begins + timedelta(days=365 * _ROOT_YEARS), key, None
         )
         write_private(_root_file(settings), root.public_bytes(Encoding.PEM))
-        write_private(_key_file(settings), key.private_bytes(
-            Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ))  # fmt: skip
+        write_private(
+            _key_file(settings),
+            key.private_bytes(
+                Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
         return cls(key, root)
 
     @classmethod
@@ -63,8 +68,10 @@ class DevelopmentCa:
         """Halt where this home has none: then a manufacturer or installer must vouch."""
         path = _key_file(settings)
         if not path.exists():
-            raise Halt(f"This rail has no built-in CA ({path} is missing). Give the chain of the "
-                       "device's manufacturer or installer with --endorsement.")  # fmt: skip
+            raise Halt(
+                f"This rail has no built-in CA ({path} is missing). Give the chain of the "
+                "device's manufacturer or installer with --endorsement."
+            )
         if path.stat().st_mode & 0o077:
             raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
         try:
@@ -82,10 +89,12 @@ class DevelopmentCa:
         """
         loaded = serialization.load_der_public_key(PublicKey.from_device_key(key).der)
         ends = datetime.fromtimestamp(ends_at, UTC) if ends_at else _NEVER
-        subject = x509.Name([
-            x509.NameAttribute(NameOID.COMMON_NAME, "proofrail device"),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
-        ])  # fmt: skip
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.COMMON_NAME, "proofrail device"),
+                x509.NameAttribute(NameOID.SERIAL_NUMBER, device),
+            ]
+        )
         begins = self._root.not_valid_before_utc
         leaf = _certificate(subject, loaded, begins, ends, self._key, self._root)
         return leaf.public_bytes(Encoding.PEM) + self._root.public_bytes(Encoding.PEM)
@@ -99,11 +108,14 @@ def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
         try:
             roots += endorsement.read(path.read_bytes())
         except Rejected as error:
-            raise Halt(f"{path} holds no trusted roots: {error.detail}. Mend it or move it away."
-                       ) from error  # fmt: skip
+            raise Halt(
+                f"{path} holds no trusted roots: {error.detail}. Mend it or move it away."
+            ) from error
     if chain_id != LOCAL_CHAIN and any(root.subject == _NAME for root in roots):
-        raise Halt(f"{settings.trust} trusts a development CA, and chain {chain_id} is not the "
-                   f"local chain {LOCAL_CHAIN}. Nothing was sent. Move its root away.")
+        raise Halt(
+            f"{settings.trust} trusts a development CA, and chain {chain_id} is not the "
+            f"local chain {LOCAL_CHAIN}. Nothing was sent. Move its root away."
+        )
     return roots
 
 
@@ -139,16 +151,26 @@ def _root_file(settings: Settings) -> Path:
 
 
 def _certificate(
-    subject: x509.Name, key: Any, begins: datetime, ends: datetime,
-    signer: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None,
+    subject: x509.Name,
+    key: Any,
+    begins: datetime,
+    ends: datetime,
+    signer: ec.EllipticCurvePrivateKey,
+    issuer: x509.Certificate | None,
 ) -> x509.Certificate:
     """A certificate by `issuer`; None makes a root of its own. The profile is RFC 5280, 4.2."""
     is_root = issuer is None
     usage = x509.KeyUsage(
-        digital_signature=not is_root, key_cert_sign=is_root, crl_sign=is_root,
-        content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=not is_root,
+        key_cert_sign=is_root,
+        crl_sign=is_root,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     path_length = 0 if is_root else None
     return (
         x509.CertificateBuilder()

@@ -54,13 +54,13 @@ _REVERTS = {  # a contract's error: what to do about it
     "NotRegistrar": "The key of the role registrar is not the one that the registry was given.",
     "NotInCharge": "Only the registrar and the device's owner may do this.",
     "RotationUnsigned": "The old proof is not the old key's: sign `proofrail device challenge "
-                        "--new-key` with it.",
+    "--new-key` with it.",
     "KeyExpiryInvalid": "The endorsement's certificate ends before it begins to count; renew it.",
     "CompromiseDateInvalid": "Name a time in the past, before the one that is declared already.",
     "PayeeUnexpected": "Leave --payee out: each claim of this product says who is paid.",
     "PayeeMissing": "Give --payee.",
     "TermsMalformed": "The product's contract does not take these terms; `proofrail agreement "
-                      "terms` says what each means, and where the contract is.",
+    "terms` says what each means, and where the contract is.",
     "NotYetDue": "The agreement still runs; `proofrail agreement list` shows until when.",
     "NothingDue": "Its escrow is empty.",
 }
@@ -89,8 +89,10 @@ class Guarded(TyperGroup):
                 raise
             output.complain(
                 f"This is a bug of ours: {type(bug).__name__}: {bug}. Nothing more was done. Run "
-                "it again with PROOFRAIL_DEBUG=1 and report what it shows.", "bug", as_json,
-            )  # fmt: skip
+                "it again with PROOFRAIL_DEBUG=1 and report what it shows.",
+                "bug",
+                as_json,
+            )
             code = output.CANNOT
         raise typer.Exit(code)
 
@@ -111,10 +113,14 @@ def _debugging(context: typer.Context) -> bool:
 
 
 app = typer.Typer(
-    name="proofrail", cls=Guarded, no_args_is_help=True, add_completion=False,
-    pretty_exceptions_enable=False, rich_markup_mode=None,
+    name="proofrail",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="A signed device record becomes a line on a bank statement, and anyone can check it.",
-)  # fmt: skip
+)
 
 
 @app.callback()
@@ -131,8 +137,20 @@ def root(
 for more in (device_life, device_risk):
     device.app.add_typer(more.app)  # without a name: their commands are the device's
 party.app.add_typer(party_statement.app)
-for noun in (evidence, audit, bank, device, party, agreement, api_key, ledger, decision, funding,
-             payout, breaks):
+for noun in (
+    evidence,
+    audit,
+    bank,
+    device,
+    party,
+    agreement,
+    api_key,
+    ledger,
+    decision,
+    funding,
+    payout,
+    breaks,
+):
     app.add_typer(noun.app)
 app.add_typer(decision.officers)
 for verbs in (rejected, trace, books, reconcile, status, rebuild):

@@ -30,9 +30,13 @@ def propose_signed(store: Store, chain_id: int, decision: Decision, signature: s
     identity = decision.decision_id
     with store.write() as session:
         proposer = decision.signer(PROPOSE, chain_id, signature, decisions.officers(session))
-        earlier = [row for row in decisions.about(session, decision.kind, decision.subject)
-                   if row.executed_at is None and row.decision_id != identity
-                   and (row.approved_at is None or row.detail == decision.detail_text)]
+        earlier = [
+            row
+            for row in decisions.about(session, decision.kind, decision.subject)
+            if row.executed_at is None
+            and row.decision_id != identity
+            and (row.approved_at is None or row.detail == decision.detail_text)
+        ]
         if earlier:
             raise Rejected(
                 DecisionReason.DECISION_OPEN,
@@ -127,5 +131,7 @@ def _find(store: Store, decision_id: str) -> Decision:
 
 
 def _unknown(decision_id: str) -> Rejected:
-    return Rejected(DecisionReason.DECISION_UNKNOWN,
-                    f"no decision {decision_id}; `proofrail decision list` shows all")  # fmt: skip
+    return Rejected(
+        DecisionReason.DECISION_UNKNOWN,
+        f"no decision {decision_id}; `proofrail decision list` shows all",
+    )

@@ -76,13 +76,19 @@ class DeviceDesk:
         ]
         send_and_wait(self._registrar, errands, self._now(), self._wait)
         with self._store.write() as session:
-            add_new(session, [
-                agreements.Device(
-                    device_id="0x" + device_id(e.name).hex(), name=e.name, owner=e.owner,
-                    enrolled_at=self._now(), **_key_columns(e.key, e.endorsement),
-                )
-                for e in enrolments
-            ])  # fmt: skip
+            add_new(
+                session,
+                [
+                    agreements.Device(
+                        device_id="0x" + device_id(e.name).hex(),
+                        name=e.name,
+                        owner=e.owner,
+                        enrolled_at=self._now(),
+                        **_key_columns(e.key, e.endorsement),
+                    )
+                    for e in enrolments
+                ],
+            )
 
     def rotate(self, rotation: Rotation) -> None:
         """Gives a device its new key. What the old one signed until then stands.
@@ -110,8 +116,10 @@ class DeviceDesk:
         if status == "suspended":
             self._change("resume", name, self._registrar)
         elif status not in ("active", "expired"):
-            raise Halt(f"{name} is {status}, not suspended. Nothing was sent. A device that was "
-                       "ended is enrolled anew under a name and key of its own.")  # fmt: skip
+            raise Halt(
+                f"{name} is {status}, not suspended. Nothing was sent. A device that was "
+                "ended is enrolled anew under a name and key of its own."
+            )
         self._note(name, status="active")
 
     def retire(self, name: str) -> None:
@@ -180,20 +188,26 @@ class DeviceDesk:
         if key.curve not in CURVES:
             raise Halt(f"device {name}: no contract can check {key.curve}; use secp256r1")
         if found is None and self._chain.deployment.chain_id != LOCAL_CHAIN:
-            raise Halt(f"Nobody vouches for the key of {name}. Nothing was sent. Give the chain of "
-                       "its manufacturer or installer with --endorsement.")  # fmt: skip
+            raise Halt(
+                f"Nobody vouches for the key of {name}. Nothing was sent. Give the chain of "
+                "its manufacturer or installer with --endorsement."
+            )
         same = DeviceKey(key.curve, key.x, key.y)
         if found is not None and (found.device, found.key) != (name, same):
-            raise Halt(f"The endorsement is for {found.device} with another name or key, not for "
-                       f"{name}. Nothing was sent.")  # fmt: skip
+            raise Halt(
+                f"The endorsement is for {found.device} with another name or key, not for "
+                f"{name}. Nothing was sent."
+            )
 
     def _require_same_keys(self, enrolments: Sequence[Enrolment]) -> None:
         with self._store.read() as session:
             known = {row.name: (row.key_x, row.key_y) for row in agreements.devices(session)}
         for one in enrolments:
             if known.get(one.name, key := (hex(one.key.x), hex(one.key.y))) != key:
-                raise Halt(f"{one.name} is enrolled with another key. Nothing was sent. `proofrail "
-                           "device rotate` replaces a key.")  # fmt: skip
+                raise Halt(
+                    f"{one.name} is enrolled with another key. Nothing was sent. `proofrail "
+                    "device rotate` replaces a key."
+                )
 
     def _change(self, function: str, name: str, sender: Sender) -> None:
         # interrupted, it is the same errand; after another change, it is a new one
@@ -213,26 +227,33 @@ class DeviceDesk:
 
 def _key_columns(key: DeviceKey, found: Endorsement | None) -> dict[str, Any]:
     return {
-        "curve": key.curve, "key_x": hex(key.x), "key_y": hex(key.y),
+        "curve": key.curve,
+        "key_x": hex(key.x),
+        "key_y": hex(key.y),
         "endorsement": found.sha256.hex() if found else "",
         "expires_at": found.expires_at if found else 0,
-    }  # fmt: skip
+    }
 
 
 def _enrol_arguments(e: Enrolment) -> tuple[Any, ...]:
     hashed = e.endorsement.sha256 if e.endorsement else bytes(32)
     return (
-        *_key_arguments(e.name, e.key), e.owner, hashed, _expiry(e.endorsement),
+        *_key_arguments(e.name, e.key),
+        e.owner,
+        hashed,
+        _expiry(e.endorsement),
         *_words(*_low(e.key, (e.r, e.s))),
-    )  # fmt: skip
+    )
 
 
 def _rotate_arguments(rotation: Rotation) -> tuple[Any, ...]:
     # the contract takes either twin of the old key's signature; its curve is not known here
     return (
-        *_key_arguments(rotation.name, rotation.key), _expiry(rotation.endorsement),
-        *_words(*rotation.by_old), *_words(*_low(rotation.key, rotation.by_new)),
-    )  # fmt: skip
+        *_key_arguments(rotation.name, rotation.key),
+        _expiry(rotation.endorsement),
+        *_words(*rotation.by_old),
+        *_words(*_low(rotation.key, rotation.by_new)),
+    )
 
 
 def _key_arguments(name: str, key: DeviceKey) -> tuple[Any, ...]:

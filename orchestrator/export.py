@@ -28,9 +28,13 @@ if TYPE_CHECKING:  # its module loads web3, and only its plain values are needed
     from orchestrator.edges.chain.deployment import Deployment
 
 _DEVICE_LOGS = (
-    "DeviceEnrolled", "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked",
+    "DeviceEnrolled",
+    "KeyRotated",
+    "DeviceSuspended",
+    "DeviceResumed",
+    "DeviceRevoked",
     "CompromiseDeclared",
-)  # fmt: skip
+)
 _SEATING_LOGS = ("MemberSeated", "MemberUnseated", "MemberBarred")
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
 
@@ -77,19 +81,26 @@ def gather(session: Session, row: payments.Payment, deployment: Deployment) -> P
     supporting = exposure.supporting_of(session, row.payment_id)
     at = deployment.addresses
     return Parts(
-        chain_id=deployment.chain_id, rail=at["PaymentRail"], registry=at["DeviceRegistry"],
+        chain_id=deployment.chain_id,
+        rail=at["PaymentRail"],
+        registry=at["DeviceRegistry"],
         committee=at["OracleCommittee"],
         devices=_devices(session, [agreement.device_id, *(e.device_id for e, _, _ in supporting)]),
         committee_proofs=_proofs(session, _seating(session, row.settlement_tx)),
         evidence=_records(session, row),
         supporting=[(protocol, body) for _, body, protocol in supporting],
         anchor=_anchor(session, row),
-        product=agreement.product, mandate=_mandate(agreement),
-        mandate_signature=_raw(agreement.signature), opened=_opened(session, agreement),
-        settlement=settlement, agreement=_raw(row.agreement_id), sequence=row.sequence,
-        parties=_parties(session, row), ledger=_ledger(session, row),
+        product=agreement.product,
+        mandate=_mandate(agreement),
+        mandate_signature=_raw(agreement.signature),
+        opened=_opened(session, agreement),
+        settlement=settlement,
+        agreement=_raw(row.agreement_id),
+        sequence=row.sequence,
+        parties=_parties(session, row),
+        ledger=_ledger(session, row),
         **_payout(session, row, at["EuroToken"]),
-    )  # fmt: skip
+    )
 
 
 # --- chain
@@ -163,11 +174,19 @@ def _anchor(session: Session, row: payments.Payment) -> tuple[str, bytes] | None
 
 def _mandate(row: agreements.Agreement) -> dict[str, Any]:
     return {
-        "payer": row.payer, "payee": row.payee, "device": row.device_id,
-        "product": row.product_address, "cap": row.cap_micro, "periodDays": row.period_days,
-        "window": row.window_s, "expiry": row.expiry, "firstCounter": row.first_counter,
-        "requiredDomain": row.required_domain, "salt": row.salt, "terms": row.terms,
-    }  # fmt: skip
+        "payer": row.payer,
+        "payee": row.payee,
+        "device": row.device_id,
+        "product": row.product_address,
+        "cap": row.cap_micro,
+        "periodDays": row.period_days,
+        "window": row.window_s,
+        "expiry": row.expiry,
+        "firstCounter": row.first_counter,
+        "requiredDomain": row.required_domain,
+        "salt": row.salt,
+        "terms": row.terms,
+    }
 
 
 def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, int]]:
@@ -175,10 +194,11 @@ def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, 
     rows = agreements.by_ids(session, {each.agreement_id for each in batch})
     return {
         _raw(each.agreement_id): (
-            payments.payee_of(each, rows[each.agreement_id]), rows[each.agreement_id].window_s
+            payments.payee_of(each, rows[each.agreement_id]),
+            rows[each.agreement_id].window_s,
         )
         for each in batch
-    }  # fmt: skip
+    }
 
 
 # --- books and bank
@@ -225,10 +245,11 @@ def _payout(session: Session, row: payments.Payment, token: str) -> dict[str, An
         return {}
     apart = row.release_tx != payout.tx_hash  # below a cent: redeemed with a later release
     found: dict[str, Any] = {
-        "token": token, "order": _raw(payout.payout_id),
+        "token": token,
+        "order": _raw(payout.payout_id),
         "payout": _proof(session, row.release_tx),
         "redemption": _proof(session, payout.tx_hash) if apart else None,
-    }  # fmt: skip
+    }
     order = money.file(session, payout.file_hash) if payout.file_hash else None
     if order is not None:
         found["bank_file"] = order.body
@@ -241,9 +262,10 @@ def _bank_line(session: Session, payout: money.Payout) -> tuple[bytes, str] | No
     if payout.stage != "booked":
         return None
     lines = [
-        line for line in money.lines_of(session, payout.end_to_end_id)
+        line
+        for line in money.lines_of(session, payout.end_to_end_id)
         if line.amount_minor == -payout.cents and not line.is_return
-    ]  # fmt: skip
+    ]
     if not lines:
         return None
     line = min(lines, key=lambda each: (each.kind, each.source, each.path))
@@ -254,12 +276,12 @@ def _bank_line(session: Session, payout: money.Payout) -> tuple[bytes, str] | No
 # --- what is not there
 
 
-def _missing(
-    session: Session, row: payments.Payment, bundle: dict[str, Any]
-) -> tuple[str, ...]:
+def _missing(session: Session, row: payments.Payment, bundle: dict[str, Any]) -> tuple[str, ...]:
     if bundle["settlement"]["refusal"]:
-        return (f"the contract refused this claim ({row.reason}): no money moved, so there is "
-                "no ledger entry, payout or bank line",)  # fmt: skip
+        return (
+            f"the contract refused this claim ({row.reason}): no money moved, so there is "
+            "no ledger entry, payout or bank line",
+        )
     if row.amount_micro < 0:
         return (_credit(session, row),)
     found = []

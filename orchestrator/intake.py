@@ -83,10 +83,12 @@ class Intake:
             verdicts = self._screen(session, genuine, routes, further)
             rows = _Rows(int(now), further.clashes)
             outcomes = [
-                [rows.outcome(message, item, doubts.get(id(item)), verdicts.get(id(item)))
-                 for item in found]
+                [
+                    rows.outcome(message, item, doubts.get(id(item)), verdicts.get(id(item)))
+                    for item in found
+                ]
                 for message, found in records
-            ]  # fmt: skip
+            ]
             rows.number(session)
             add_values(session, evidence.Evidence, rows.evidence)
             add_values(session, evidence.Event, rows.events)
@@ -99,10 +101,20 @@ class Intake:
     def put_aside(self, message: Message, error: str) -> None:
         """Keeps a message that our own code failed on; it gets no receipt, so it comes again."""
         with self._store.write() as session:
-            add_new(session, [evidence.Rejection(
-                received_at=int(self._now()), source=message.source, device=message.device,
-                protocol=message.protocol, reason=INTERNAL_ERROR, detail=error, body=message.body,
-            )])  # fmt: skip
+            add_new(
+                session,
+                [
+                    evidence.Rejection(
+                        received_at=int(self._now()),
+                        source=message.source,
+                        device=message.device,
+                        protocol=message.protocol,
+                        reason=INTERNAL_ERROR,
+                        detail=error,
+                        body=message.body,
+                    )
+                ],
+            )
 
     def _routes(self, events: Sequence[Event]) -> list[Route]:
         """Each event's agreement and role; asked once per device and subject.
@@ -131,8 +143,7 @@ class Intake:
         routed = list(zip(events, routes, strict=True))
         verdicts = screen(known, routed, claimed_to, self._terms, further.ask)
         return {
-            id(event): (verdict, to)
-            for (event, to), verdict in zip(routed, verdicts, strict=True)
+            id(event): (verdict, to) for (event, to), verdict in zip(routed, verdicts, strict=True)
         }
 
 
@@ -180,27 +191,43 @@ class _Rows:
 
     def _conflict(self, event: Event, reason: Doubt) -> None:
         """Two genuine records that no honest device signs both: noted once per other content."""
-        self.conflicts.append({
-            "event_id": self._clashes.get(id(event)) or hexed(event.event_id),
-            "content_hash": content_id(event).hex(), "rejection_id": len(self.rejections),
-            "device_id": hexed(event.device_id), "reason": str(reason), "found_at": self.now,
-        })  # fmt: skip
+        self.conflicts.append(
+            {
+                "event_id": self._clashes.get(id(event)) or hexed(event.event_id),
+                "content_hash": content_id(event).hex(),
+                "rejection_id": len(self.rejections),
+                "device_id": hexed(event.device_id),
+                "reason": str(reason),
+                "found_at": self.now,
+            }
+        )
 
     def _accept(self, message: Message, event: Event, verdict: Verdict, to: Route) -> Outcome:
         digest = event.evidence_hash.hex()
-        self.evidence.append({
-            "evidence_hash": digest, "body": event.evidence, "protocol": event.protocol,
-            "source": message.source, "received_at": self.now,
-        })  # fmt: skip
-        self.events.append({
-            "event_id": hexed(event.event_id), "device_id": hexed(event.device_id),
-            "counter": event.counter, "observed_at_ms": event.observed_at_ms,
-            "received_at": self.now, "evidence_hash": digest,
-            "content_hash": content_id(event).hex(),
-            "agreement_id": hexed(to.agreement.agreement), "reason": verdict.doubt,
-            "role": evidence.STREAM if to.stream else evidence.SUPPORTING,
-            **place_columns(event),
-        })  # fmt: skip
+        self.evidence.append(
+            {
+                "evidence_hash": digest,
+                "body": event.evidence,
+                "protocol": event.protocol,
+                "source": message.source,
+                "received_at": self.now,
+            }
+        )
+        self.events.append(
+            {
+                "event_id": hexed(event.event_id),
+                "device_id": hexed(event.device_id),
+                "counter": event.counter,
+                "observed_at_ms": event.observed_at_ms,
+                "received_at": self.now,
+                "evidence_hash": digest,
+                "content_hash": content_id(event).hex(),
+                "agreement_id": hexed(to.agreement.agreement),
+                "reason": verdict.doubt,
+                "role": evidence.STREAM if to.stream else evidence.SUPPORTING,
+                **place_columns(event),
+            }
+        )
         outcome = verdict.doubt or ACCEPTED
         return _outcome(event, outcome, verdict.detail)
 
@@ -208,10 +235,17 @@ class _Rows:
         self, message: Message, raw: bytes, reason: str, detail: str, event: Event | None = None
     ) -> Outcome:
         device = event.device if event else message.device
-        self.rejections.append({
-            "received_at": self.now, "source": message.source, "device": device,
-            "protocol": message.protocol, "reason": str(reason), "detail": detail, "body": raw,
-        })  # fmt: skip
+        self.rejections.append(
+            {
+                "received_at": self.now,
+                "source": message.source,
+                "device": device,
+                "protocol": message.protocol,
+                "reason": str(reason),
+                "detail": detail,
+                "body": raw,
+            }
+        )
         if event is None:
             return Outcome(device, sha256(raw).hexdigest(), None, str(reason), detail, None)
         return _outcome(event, str(reason), detail)
@@ -220,6 +254,10 @@ class _Rows:
 def _outcome(event: Event, outcome: str, detail: str) -> Outcome:
     named = outcome == ACCEPTED or outcome in (Doubt.DUPLICATE, *KEPT)
     return Outcome(
-        event.device, event.evidence_hash.hex(), event.counter, str(outcome), detail,
+        event.device,
+        event.evidence_hash.hex(),
+        event.counter,
+        str(outcome),
+        detail,
         hexed(event.event_id) if named else None,
-    )  # fmt: skip
+    )

@@ -42,9 +42,11 @@ def check_journal(store: Store) -> JournalCheck:
         for (_, asset), amount in books.balances(session).items():
             sums[asset] = sums.get(asset, 0) + amount
         return JournalCheck(
-            books.count(session), books.first_broken_link(session), books.stray_postings(session),
+            books.count(session),
+            books.first_broken_link(session),
+            books.stray_postings(session),
             sums,
-        )  # fmt: skip
+        )
 
 
 def check_anchors(store: Store, chain: Chain, senders: Collection[str]) -> Compared:

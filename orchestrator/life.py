@@ -82,23 +82,37 @@ def life(session: Session, row: payments.Payment, deal: agreements.Agreement) ->
 def summary(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]:
     """A payment in a list; its amount is below zero for a credit."""
     return {
-        "payment_id": row.payment_id, "stage": row.stage, "sequence": row.sequence,
-        "agreement_id": row.agreement_id, "device": deal.device, **micro(row.amount_micro),
-        "first_counter": row.first_counter, "last_counter": row.last_counter,
-        "settlement": row.settlement_tx, "payout": row.payout_id, "started_at": row.created_at,
-    }  # fmt: skip
+        "payment_id": row.payment_id,
+        "stage": row.stage,
+        "sequence": row.sequence,
+        "agreement_id": row.agreement_id,
+        "device": deal.device,
+        **micro(row.amount_micro),
+        "first_counter": row.first_counter,
+        "last_counter": row.last_counter,
+        "settlement": row.settlement_tx,
+        "payout": row.payout_id,
+        "started_at": row.created_at,
+    }
 
 
 def told_agreement(session: Session, row: agreements.Agreement) -> dict[str, Any]:
     """An agreement with its terms in words; no payee where each claim names its own."""
     return {
-        "agreement_id": row.agreement_id, "device": row.device, "product": row.product,
-        "payer": _party(session, row.payer), "payee": _party(session, row.payee),
+        "agreement_id": row.agreement_id,
+        "device": row.device,
+        "product": row.product,
+        "payer": _party(session, row.payer),
+        "payee": _party(session, row.payee),
         "terms": products()[row.product].tell_terms(bytes.fromhex(row.terms[2:])),
-        "cap": micro(row.cap_micro), "period_days": row.period_days,
-        "window_s": row.window_s, "expiry": row.expiry, "reference": row.reference,
-        "stage": row.stage, "opened_at": row.opened_at or None,
-    }  # fmt: skip
+        "cap": micro(row.cap_micro),
+        "period_days": row.period_days,
+        "window_s": row.window_s,
+        "expiry": row.expiry,
+        "reference": row.reference,
+        "stage": row.stage,
+        "opened_at": row.opened_at or None,
+    }
 
 
 def _party(session: Session, address: str) -> dict[str, Any] | None:
@@ -143,11 +157,18 @@ def _settlement(session: Session, row: payments.Payment) -> dict[str, Any] | Non
     args, block = json.loads(log.args), blocks.at(session, log.block_number)
     send = sends.by_hash(session, log.tx_hash)
     return {
-        "transaction": log.tx_hash, "number": args["settlement"], "root": args["root"],
-        "block": log.block_number, "block_hash": log.block_hash, "at": block.timestamp,
-        "final": block.final, "refusal": row.reason, "release_at": row.release_at or None,
-        "gas_used": send.gas_used if send else None, **micro(row.amount_micro),
-    }  # fmt: skip
+        "transaction": log.tx_hash,
+        "number": args["settlement"],
+        "root": args["root"],
+        "block": log.block_number,
+        "block_hash": log.block_hash,
+        "at": block.timestamp,
+        "final": block.final,
+        "refusal": row.reason,
+        "release_at": row.release_at or None,
+        "gas_used": send.gas_used if send else None,
+        **micro(row.amount_micro),
+    }
 
 
 def _credit(session: Session, row: payments.Payment) -> dict[str, Any] | None:
@@ -156,9 +177,10 @@ def _credit(session: Session, row: payments.Payment) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "noted_at": found.noted_at, "owed": micro(found.amount_micro),
+        "noted_at": found.noted_at,
+        "owed": micro(found.amount_micro),
         "paid": micro(found.paid_micro),
-    }  # fmt: skip
+    }
 
 
 def _ledger(
@@ -172,14 +194,17 @@ def _ledger(
     refs += [payout.payout_id] if payout else []
     return [
         {
-            "number": stored.number, "kind": entry.kind, "at": stored.at, "hash": stored.hash,
+            "number": stored.number,
+            "kind": entry.kind,
+            "at": stored.at,
+            "hash": stored.hash,
             "postings": [
                 {"account": p.account, "amount": str(p.amount_minor), "asset": p.asset}
                 for p in entry.postings
             ],
         }
         for stored, entry in books.entries_of(session, refs)
-    ]  # fmt: skip
+    ]
 
 
 def told_payout(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
@@ -187,11 +212,16 @@ def told_payout(session: Session, row: money.Payout | None) -> dict[str, Any] | 
     if row is None:
         return None
     return {
-        "payout_id": row.payout_id, "end_to_end_id": row.end_to_end_id, "stage": row.stage,
-        "payee": _party(session, row.payee), "transaction": row.tx_hash, "reason": row.reason,
-        "ordered_at": row.ordered_at, **cents(row.cents),
+        "payout_id": row.payout_id,
+        "end_to_end_id": row.end_to_end_id,
+        "stage": row.stage,
+        "payee": _party(session, row.payee),
+        "transaction": row.tx_hash,
+        "reason": row.reason,
+        "ordered_at": row.ordered_at,
+        **cents(row.cents),
         "payments": len(payments.of_payout(session, row.payout_id)),
-    }  # fmt: skip
+    }
 
 
 def _bank_file(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
@@ -205,11 +235,18 @@ def _lines(session: Session, row: money.Payout | None) -> list[dict[str, Any]]:
     found = []
     for line in money.lines_of(session, row.end_to_end_id) if row else ():
         file = money.file(session, line.source.hex())
-        found.append({
-            "kind": line.kind, "booked_on": line.booking_date.isoformat(), "path": line.path,
-            "file": file.name, "sha256": file.file_hash, "at": file.at, "return": line.is_return,
-            **cents(line.amount_minor),
-        })  # fmt: skip
+        found.append(
+            {
+                "kind": line.kind,
+                "booked_on": line.booking_date.isoformat(),
+                "path": line.path,
+                "file": file.name,
+                "sha256": file.file_hash,
+                "at": file.at,
+                "return": line.is_return,
+                **cents(line.amount_minor),
+            }
+        )
     return sorted(found, key=lambda line: (line["at"], line["kind"], line["path"]))
 
 

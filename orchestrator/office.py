@@ -45,23 +45,26 @@ class Office(DeviceDesk):
         sender = Sender(self._store, self._chain, payee)
         # interrupted, it is the same errand; after a change to another account, it is a new one
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
-        errand = Errand(
-            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
-        )
+        errand = Errand("payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,)))
         send_and_wait(sender, [errand], self._now(), self._wait)
 
     def mandate(self, device: str, payer: str, payee: str, product: Any, **terms: Any) -> Mandate:
         """The mandate to be signed; keyword terms: cap_micro, period_days, window_s, expiry,
         first_counter, required_domain, terms (the product's, encoded)."""
         return Mandate(
-            payer=payer, payee=payee, device=device_id(device),
+            payer=payer,
+            payee=payee,
+            device=device_id(device),
             product=self._chain.deployment.addresses[product.CONTRACT],
-            cap=terms["cap_micro"], period_days=terms.get("period_days", 30),
-            window=terms["window_s"], expiry=terms["expiry"],
+            cap=terms["cap_micro"],
+            period_days=terms.get("period_days", 30),
+            window=terms["window_s"],
+            expiry=terms["expiry"],
             first_counter=terms.get("first_counter", 0),
             required_domain=terms.get("required_domain", 0),
-            salt=terms.get("salt") or secrets.token_bytes(32), terms=terms["terms"],
-        )  # fmt: skip
+            salt=terms.get("salt") or secrets.token_bytes(32),
+            terms=terms["terms"],
+        )
 
     def sign(self, mandate: Mandate, payer: LocalAccount) -> bytes:
         """The payer's EIP-712 signature over the mandate (65 bytes)."""
@@ -78,11 +81,11 @@ class Office(DeviceDesk):
         with self._store.write() as session:
             add_new(session, rows)
         errands = [
-            Errand("open", row.agreement_id, Call(
-                "PaymentRail", "open", (item[2].as_tuple(), item[3])
-            ))
+            Errand(
+                "open", row.agreement_id, Call("PaymentRail", "open", (item[2].as_tuple(), item[3]))
+            )
             for row, item in zip(rows, signed, strict=True)
-        ]  # fmt: skip
+        ]
         send_and_wait(self._sender, errands, self._now(), self._wait)
         return [row.agreement_id for row in rows]
 
@@ -105,8 +108,10 @@ class Office(DeviceDesk):
         call = Call("PaymentRail", "reclaim", (bytes.fromhex(agreement[2:]),))
         self._send(self._sender, Errand(PURPOSE, ref, call))
         if self._escrow(agreement) != (0, True):
-            raise Retry("Money came back into the escrow meanwhile, and the rail has not seen the "
-                        "refund before it in a final block yet.")  # fmt: skip
+            raise Retry(
+                "Money came back into the escrow meanwhile, and the rail has not seen the "
+                "refund before it in a final block yet."
+            )
         return escrow
 
     def _escrow(self, agreement: str) -> tuple[int, bool]:
@@ -128,22 +133,41 @@ def _agreement_row(
 ) -> agreements.Agreement:
     identity = mandate.agreement_id()
     return agreements.Agreement(
-        agreement_id="0x" + identity.hex(), device_id="0x" + mandate.device.hex(), device=device,
-        product=product, product_address=mandate.product, payer=mandate.payer,
-        payee=mandate.payee, cap_micro=mandate.cap, period_days=mandate.period_days,
-        window_s=mandate.window, expiry=mandate.expiry, first_counter=mandate.first_counter,
-        required_domain=mandate.required_domain, salt="0x" + mandate.salt.hex(),
-        terms="0x" + mandate.terms.hex(), signature="0x" + signature.hex(),
-        reference=funding_reference(identity), last_counter=mandate.first_counter,
-    )  # fmt: skip
+        agreement_id="0x" + identity.hex(),
+        device_id="0x" + mandate.device.hex(),
+        device=device,
+        product=product,
+        product_address=mandate.product,
+        payer=mandate.payer,
+        payee=mandate.payee,
+        cap_micro=mandate.cap,
+        period_days=mandate.period_days,
+        window_s=mandate.window,
+        expiry=mandate.expiry,
+        first_counter=mandate.first_counter,
+        required_domain=mandate.required_domain,
+        salt="0x" + mandate.salt.hex(),
+        terms="0x" + mandate.terms.hex(),
+        signature="0x" + signature.hex(),
+        reference=funding_reference(identity),
+        last_counter=mandate.first_counter,
+    )
 
 
 def mandate_of(row: agreements.Agreement) -> Mandate:
     """The signed mandate of a stored agreement, as it was."""
     raw = {k: bytes.fromhex(getattr(row, k)[2:]) for k in ("device_id", "salt", "terms")}
     return Mandate(
-        payer=row.payer, payee=row.payee, device=raw["device_id"], product=row.product_address,
-        cap=row.cap_micro, period_days=row.period_days, window=row.window_s, expiry=row.expiry,
-        first_counter=row.first_counter, required_domain=row.required_domain, salt=raw["salt"],
+        payer=row.payer,
+        payee=row.payee,
+        device=raw["device_id"],
+        product=row.product_address,
+        cap=row.cap_micro,
+        period_days=row.period_days,
+        window=row.window_s,
+        expiry=row.expiry,
+        first_counter=row.first_counter,
+        required_domain=row.required_domain,
+        salt=raw["salt"],
         terms=raw["terms"],
-    )  # fmt: skip
+    )

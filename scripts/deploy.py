@@ -97,8 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.deploy", description=__doc__)
     parser.add_argument("--rpc", required=True, help="the node's address")
     parser.add_argument("--journal", required=True, type=Path, help="kept; resumes from it")
-    parser.add_argument("--keys", type=Path, help="folder of the keystores deployer and steward; "
-                        "without it the public development keys are used (chain 31337 only)")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        help="folder of the keystores deployer and steward; "
+        "without it the public development keys are used (chain 31337 only)",
+    )
     parser.add_argument("--guardian", help="address that may pause")
     parser.add_argument("--gateway", help="address that mints against bank credits")
     parser.add_argument("--registrar", help="address that enrols devices")

@@ -1,9 +1,9 @@
 """Run the simulated bank as its own process, or tell a running one what to do next.
 
-    python -m scripts.run_bank serve --home .proofrail/bank --config bank.json
-    python -m scripts.run_bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
-    python -m scripts.run_bank misbehave duplicate --times 2
-    python -m scripts.run_bank close-day
+python -m scripts.run_bank serve --home .proofrail/bank --config bank.json
+python -m scripts.run_bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
+python -m scripts.run_bank misbehave duplicate --times 2
+python -m scripts.run_bank close-day
 """
 
 from __future__ import annotations
@@ -51,12 +51,25 @@ class BankClient:
         ready.unlink(missing_ok=True)
         with open(self.home / "bank.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.run_bank", "--home", str(self.home.resolve()),
-                 "serve", "--config", str(file.resolve())],
-                cwd=_ROOT, stdout=log, stderr=log,
-                preexec_fn=None if outlive else die_with_parent)
-        if not _until(lambda: ready.exists() or self.process.poll() is not None, timeout_s) \
-                or self.process.poll() is not None:
+                [
+                    sys.executable,
+                    "-m",
+                    "scripts.run_bank",
+                    "--home",
+                    str(self.home.resolve()),
+                    "serve",
+                    "--config",
+                    str(file.resolve()),
+                ],
+                cwd=_ROOT,
+                stdout=log,
+                stderr=log,
+                preexec_fn=None if outlive else die_with_parent,
+            )
+        if (
+            not _until(lambda: ready.exists() or self.process.poll() is not None, timeout_s)
+            or self.process.poll() is not None
+        ):
             self.stop()
             raise RuntimeError(f"the bank did not start; see {self.home / 'bank.log'}")
 
@@ -72,18 +85,32 @@ class BankClient:
             self.process.kill()
             return self.process.wait()
 
-    def pay(self, debtor: str, creditor: str, amount_cents: int, reference: str = "",
-            text: str = "", currency: str = "EUR") -> dict[str, Any]:
+    def pay(
+        self,
+        debtor: str,
+        creditor: str,
+        amount_cents: int,
+        reference: str = "",
+        text: str = "",
+        currency: str = "EUR",
+    ) -> dict[str, Any]:
         """A customer's credit transfer; {"ok": True}, or False with the bank's reason.
 
         creditor: IBAN at this bank; "" means the safeguarding account.
         """
-        return self.tell({"kind": "pay", "from": debtor, "to": creditor, "text": text,
-                          "amount_cents": amount_cents, "reference": reference,
-                          "currency": currency})
+        return self.tell(
+            {
+                "kind": "pay",
+                "from": debtor,
+                "to": creditor,
+                "text": text,
+                "amount_cents": amount_cents,
+                "reference": reference,
+                "currency": currency,
+            }
+        )
 
-    def misbehave(self, what: str, times: int = 1, target: str = "", **said: Any
-                  ) -> dict[str, Any]:
+    def misbehave(self, what: str, times: int = 1, target: str = "", **said: Any) -> dict[str, Any]:
         """Puts the bank in a mood (scripts/simulated_bank/moods.py: MOODS). target: an EndToEndId
         or batch that it is about; "" for whichever comes first."""
         return self.tell({"kind": "misbehave", "what": what, "times": times, "for": target, **said})
@@ -96,11 +123,26 @@ class BankClient:
         """Returns a booked payout, as the payee's bank would."""
         return self.tell({"kind": "return", "end_to_end_id": end_to_end_id, "reason": reason})
 
-    def open_account(self, iban: str, name: str, balance_cents: int = 0, *, closed: bool = False,
-                     kind: str = "customer") -> dict[str, Any]:
+    def open_account(
+        self,
+        iban: str,
+        name: str,
+        balance_cents: int = 0,
+        *,
+        closed: bool = False,
+        kind: str = "customer",
+    ) -> dict[str, Any]:
         """Opens an account; for one that is open already, only sets its closed mark."""
-        return self.tell({"kind": "open", "iban": iban, "name": name, "closed": closed,
-                          "balance_cents": balance_cents, "kind_of_account": kind})
+        return self.tell(
+            {
+                "kind": "open",
+                "iban": iban,
+                "name": name,
+                "closed": closed,
+                "balance_cents": balance_cents,
+                "kind_of_account": kind,
+            }
+        )
 
     def close_day(self) -> dict[str, Any]:
         """Ends the bank's day: camt.053 for the day, and the next day begins."""
@@ -128,15 +170,22 @@ def main(arguments: list[str] | None = None) -> int:
     bank = BankClient(options.home)
     try:
         if options.command == "pay":
-            answer = bank.pay(options.debtor, options.creditor, options.amount, options.reference,
-                              options.text, options.currency)
+            answer = bank.pay(
+                options.debtor,
+                options.creditor,
+                options.amount,
+                options.reference,
+                options.text,
+                options.currency,
+            )
         elif options.command == "return":
             answer = bank.send_back(options.end_to_end_id, options.reason)
         elif options.command == "reverse":
             answer = bank.reverse(options.end_to_end_id)
         elif options.command == "misbehave":
-            answer = bank.misbehave(options.what, options.times, options.target,
-                                    **dict(options.said))
+            answer = bank.misbehave(
+                options.what, options.times, options.target, **dict(options.said)
+            )
         else:
             answer = bank.close_day()
     except (TimeoutError, OSError) as error:
@@ -164,21 +213,33 @@ def serve(home: Path, config: dict[str, Any]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.run_bank", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, default=_HOME,
-                        help="the bank's folder (default: %(default)s)")
+        prog="python -m scripts.run_bank",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--home", type=Path, default=_HOME, help="the bank's folder (default: %(default)s)"
+    )
     # Also after the command; there it must not undo what stood before it.
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--home", type=Path, default=argparse.SUPPRESS, help="the bank's folder")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve_ = commands.add_parser("serve", parents=[shared], help="run the bank until SIGTERM")
-    serve_.add_argument("--config", type=Path, required=True,
-                        help='JSON: {"accounts": [{"iban", "name", "kind", "balance_cents"}]}')
+    serve_.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help='JSON: {"accounts": [{"iban", "name", "kind", "balance_cents"}]}',
+    )
     pay = commands.add_parser("pay", parents=[shared], help="a customer's credit transfer")
     pay.add_argument("--from", dest="debtor", required=True, metavar="IBAN")
-    pay.add_argument("--to", dest="creditor", default="", metavar="IBAN",
-                     help="default: the safeguarding account")
+    pay.add_argument(
+        "--to",
+        dest="creditor",
+        default="",
+        metavar="IBAN",
+        help="default: the safeguarding account",
+    )
     pay.add_argument("--amount", type=_cents, required=True, metavar="EUROS", help="as in 500.00")
     pay.add_argument("--reference", default="", help="ISO 11649 (RF...)")
     pay.add_argument("--text", default="", help="unstructured remittance information")
@@ -196,17 +257,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_moods(commands: Any, shared: argparse.ArgumentParser) -> None:
-    told = "\n".join(f"  {what}: {does}" + (f" {usual}" if usual else "")
-                     for what, (does, usual) in MOODS.items())
+    told = "\n".join(
+        f"  {what}: {does}" + (f" {usual}" if usual else "")
+        for what, (does, usual) in MOODS.items()
+    )
     mood = commands.add_parser(
-        "misbehave", parents=[shared], help="have the bank do something wrong next",
-        epilog=f"what:\n{told}", formatter_class=argparse.RawDescriptionHelpFormatter)
+        "misbehave",
+        parents=[shared],
+        help="have the bank do something wrong next",
+        epilog=f"what:\n{told}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     mood.add_argument("what", choices=MOODS, metavar="WHAT", help="see below")
     mood.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
-    mood.add_argument("--for", dest="target", default="", metavar="END_TO_END_ID",
-                      help="default: whichever comes first")
-    mood.add_argument("--say", dest="said", type=_said, action="append", default=[],
-                      metavar="NAME=VALUE", help="such as days=3 or reason=AC06")
+    mood.add_argument(
+        "--for",
+        dest="target",
+        default="",
+        metavar="END_TO_END_ID",
+        help="default: whichever comes first",
+    )
+    mood.add_argument(
+        "--say",
+        dest="said",
+        type=_said,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="such as days=3 or reason=AC06",
+    )
 
 
 def _said(text: str) -> tuple[str, str | int]:

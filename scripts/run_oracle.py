@@ -132,9 +132,7 @@ class Liar:
         if request.product not in self._node.world.products:
             return self._node.attest(request)
         identity, (address, _) = self._node.identity, self._node.world.products[request.product]
-        claims = tuple(
-            replace(claim, facts=_inflated(claim.facts)) for claim in request.claims
-        )  # fmt: skip
+        claims = tuple(replace(claim, facts=_inflated(claim.facts)) for claim in request.claims)
         batch = Batch(identity.rail, address, claims)
         digest = batch_digest(batch, identity.chain_id, identity.committee)
         return Answer(identity.address, identity.sign(digest))

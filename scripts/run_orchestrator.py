@@ -73,15 +73,25 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     intake = Intake(rail.store, rail.registry, rail.terms, time.time)
     broker = town["broker"]
     inlet = Inlet(
-        broker["host"], broker["port"], "rail", (settings.keys / "broker.password").read_text(),
+        broker["host"],
+        broker["port"],
+        "rail",
+        (settings.keys / "broker.password").read_text(),
         client_id="rail",
-    )  # fmt: skip
+    )
     loop = InletLoop(inlet, intake, receipts, time.time, log)
     threads = [threading.Thread(target=t.run, name=n) for n, t in (("work", worker), ("in", loop))]
-    app = create_app(ApiParts(
-        store=rail.store, intake=intake, receipts=receipts, worker=worker.report,
-        settings=settings, now=time.time, trace=trace,
-    ))  # fmt: skip
+    app = create_app(
+        ApiParts(
+            store=rail.store,
+            intake=intake,
+            receipts=receipts,
+            worker=worker.report,
+            settings=settings,
+            now=time.time,
+            trace=trace,
+        )
+    )
     for thread in threads:
         thread.start()
     try:
@@ -104,24 +114,35 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
     known = deployed(deployment.addresses)
     doors = [
         OracleDoor(
-            o["name"], o["address"], o["domain"], o["url"],
+            o["name"],
+            o["address"],
+            o["domain"],
+            o["url"],
             Path(settings.keys / f"{o['name']}.token").read_text(),
         )
         for o in town["oracles"]
-    ]  # fmt: skip
+    ]
     committee = Committee(
         {door.address: door.domain for door in doors},
-        chain.view("OracleCommittee", "quorum"), chain.view("OracleCommittee", "minDomains"),
-    )  # fmt: skip
+        chain.view("OracleCommittee", "quorum"),
+        chain.view("OracleCommittee", "minDomains"),
+    )
     return Rail(
-        settings=settings, store=store, chain=chain, registry=Registry(chain, known),
+        settings=settings,
+        store=store,
+        chain=chain,
+        registry=Registry(chain, known),
         sender=Sender(store, chain, keystore.load(settings.keys, "sender")),
         gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
         warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
-        oracles=doors, committee=committee, terms={name: p for name, (_, p) in known.items()},
-        bank=open_channel(settings), safeguarding=town["safeguarding"],
-        now=lambda: int(time.time()), log=log,
-    )  # fmt: skip
+        oracles=doors,
+        committee=committee,
+        terms={name: p for name, (_, p) in known.items()},
+        bank=open_channel(settings),
+        safeguarding=town["safeguarding"],
+        now=lambda: int(time.time()),
+        log=log,
+    )
 
 
 def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:

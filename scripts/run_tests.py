@@ -19,12 +19,28 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 # Ape's plugin costs seconds at each start, so only the contract tests pay for it
 PARTS = {
-    "house, unit, every": [sys.executable, "-m", "pytest", "-rs", "tests/house", "tests/unit",
-                           "tests/every"],
-    "contracts (Ape)": [sys.executable, "-m", "scripts.with_ape", "test", "tests/contracts",
-                        "-c", "tests/contracts/pytest.ini", "--rootdir", str(ROOT)],
+    "house, unit, every": [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rs",
+        "tests/house",
+        "tests/unit",
+        "tests/every",
+    ],
+    "contracts (Ape)": [
+        sys.executable,
+        "-m",
+        "scripts.with_ape",
+        "test",
+        "tests/contracts",
+        "-c",
+        "tests/contracts/pytest.ini",
+        "--rootdir",
+        str(ROOT),
+    ],
     "flow": [sys.executable, "-m", "pytest", "-rs", "tests/flow"],
-}  # fmt: skip
+}
 _WAITS = "flow"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"

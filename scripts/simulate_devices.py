@@ -23,9 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stop.set())
     fleet = Fleet(
-        chosen.home, chosen.charge_points, chosen.meters, chosen.seed, chosen.start_at,
+        chosen.home,
+        chosen.charge_points,
+        chosen.meters,
+        chosen.seed,
+        chosen.start_at,
         chosen.receipt_key.read_bytes(),
-    )  # fmt: skip
+    )
     try:
         passwords = _issue(chosen.home, fleet) if chosen.issue_passwords else None
         away = fleet.connect("127.0.0.1", chosen.broker_port, passwords)

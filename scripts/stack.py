@@ -83,9 +83,10 @@ class Stack:
             keystore.create(keys, role, keystore.development_account(index).key.hex())
         DevelopmentCa.make(self.settings, self.now())
         receipt = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
-        )  # fmt: skip
+        )
         keystore.write_private(keys / "receipt.pem", receipt)
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
@@ -96,9 +97,11 @@ class Stack:
     def start_chain(self) -> None:
         """anvil, with its first block in the past, so that device history is plausible."""
         self.testnet = Testnet(
-            mining="auto", accounts=40, outlive=self.keep,
+            mining="auto",
+            accounts=40,
+            outlive=self.keep,
             extra=("--timestamp", str(self.start_at)),
-        ).start()  # fmt: skip
+        ).start()
 
     def deploy(self) -> Deployment:
         """The contracts, by the idempotent deployment with its journal."""
@@ -127,8 +130,9 @@ class Stack:
     def _spawn_broker(self, *extra: str) -> None:
         arguments = [*extra, "--embedded"] if self.embedded_broker else extra
         ready = self._ready("broker")
-        self._start("broker", "scripts.run_broker", "--home", self.home, "--ready-file", ready,
-                    *arguments)  # fmt: skip
+        self._start(
+            "broker", "scripts.run_broker", "--home", self.home, "--ready-file", ready, *arguments
+        )
         self.broker = self._wait_ready("broker", ready)
 
     def start_oracles(self) -> None:
@@ -156,30 +160,68 @@ class Stack:
     def _spawn_oracle(self, name: str, *extra: str) -> Path:
         home, ready = self.home / "oracles" / name, self._ready(name)
         self._start(
-            name, "scripts.run_oracle", "--name", name, "--domain", str(dict(ORACLES)[name]),
-            "--home", home, "--rpc", self.testnet.url, "--deployment", self.settings.deployment,
-            "--broker-host", self.broker["host"], "--broker-port", str(self.broker["port"]),
-            "--broker-user", name, "--broker-password-file", home / "broker.password",
-            "--http-port", str(self.ports.get(name, 0)), "--keystore", home / "key.json",
-            "--password-file", home / "password", "--token-file", home / "token",
-            "--ready-file", ready, *extra,
-        )  # fmt: skip
+            name,
+            "scripts.run_oracle",
+            "--name",
+            name,
+            "--domain",
+            str(dict(ORACLES)[name]),
+            "--home",
+            home,
+            "--rpc",
+            self.testnet.url,
+            "--deployment",
+            self.settings.deployment,
+            "--broker-host",
+            self.broker["host"],
+            "--broker-port",
+            str(self.broker["port"]),
+            "--broker-user",
+            name,
+            "--broker-password-file",
+            home / "broker.password",
+            "--http-port",
+            str(self.ports.get(name, 0)),
+            "--keystore",
+            home / "key.json",
+            "--password-file",
+            home / "password",
+            "--token-file",
+            home / "token",
+            "--ready-file",
+            ready,
+            *extra,
+        )
         return ready
 
     def start_bank(self) -> None:
         """The simulated bank with the rail's safeguarding account."""
         self.safeguarding = {
-            "name": "proofrail safeguarding", "iban": new_iban(1), "bic": "",
+            "name": "proofrail safeguarding",
+            "iban": new_iban(1),
+            "bic": "",
             "address": {
-                "street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam",
+                "street": "Am Kanal",
+                "building": "1",
+                "post_code": "14467",
+                "town": "Potsdam",
                 "country": "DE",
             },
-        }  # fmt: skip
+        }
         self.bank = BankClient(self.home / "bank")
-        self.bank.start({"accounts": [{
-            "iban": self.safeguarding["iban"], "name": self.safeguarding["name"],
-            "kind": "safeguarding", "balance_cents": 0,
-        }]}, outlive=self.keep)  # fmt: skip
+        self.bank.start(
+            {
+                "accounts": [
+                    {
+                        "iban": self.safeguarding["iban"],
+                        "name": self.safeguarding["name"],
+                        "kind": "safeguarding",
+                        "balance_cents": 0,
+                    }
+                ]
+            },
+            outlive=self.keep,
+        )
         self.processes["simulated bank"] = self.bank.process
 
     def start_rail(self) -> None:
@@ -191,23 +233,28 @@ class Stack:
     def spawn_rail(self) -> Path:
         """The orchestrator's process; the file is there once it serves."""
         ready = self._ready("orchestrator")
-        self._start("orchestrator", "scripts.run_orchestrator", "--home", self.home,
-                    "--ready-file", ready)  # fmt: skip
+        self._start(
+            "orchestrator", "scripts.run_orchestrator", "--home", self.home, "--ready-file", ready
+        )
         return ready
 
     def _write_town(self, **more: Any) -> None:
         oracles = [
             {
-                "name": name, "domain": domain,
+                "name": name,
+                "domain": domain,
                 "address": keystore.development_account(5 + index).address,
                 "url": f"http://127.0.0.1:{self.ports[name]}",
             }
             for index, (name, domain) in enumerate(ORACLES)
-        ]  # fmt: skip
+        ]
         town = {
-            "rpc_url": self.testnet.url, "broker": self.broker, "oracles": oracles,
-            "safeguarding": self.safeguarding, **more,
-        }  # fmt: skip
+            "rpc_url": self.testnet.url,
+            "broker": self.broker,
+            "oracles": oracles,
+            "safeguarding": self.safeguarding,
+            **more,
+        }
         keystore.write_private(self.home / _MARK, json.dumps(town, indent=1).encode())
 
     # --- time and people
@@ -242,10 +289,14 @@ class Stack:
         log = (self.home / "logs" / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            env={**os.environ, **self.environment}, start_new_session=True,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
             preexec_fn=None if self.keep else die_with_parent,
-        )  # fmt: skip
+        )
         log.close()
 
     def _wait_ready(self, name: str, ready: Path, timeout_s: float = 60) -> dict[str, Any]:

@@ -210,9 +210,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _COMMANDS = {
-    "init": _init, "export": _export, "card": _card, "tap": _tap, "take": _take, "show": _show,
+    "init": _init,
+    "export": _export,
+    "card": _card,
+    "tap": _tap,
+    "take": _take,
+    "show": _show,
     "redeem": _redeem,
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -71,7 +71,10 @@ class Testnet:
         offset = own.stat().st_size if own.exists() else 0
         with own.open("ab") as sink:
             self._process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=None if self._outlive else die_with_parent,
             )

@@ -64,18 +64,28 @@ class EpcisCheck(RecordCheck):
         """The events, the identifiers with their validity, and the sensors' reports."""
         events = self.told()["events"]
         rows = [
-            (str(n), e["type"], e["time_utc"], e["action"], e["step"], e["disposition"],
-             "withdrawn" if e["error"] else "", e["hash"])
+            (
+                str(n),
+                e["type"],
+                e["time_utc"],
+                e["action"],
+                e["step"],
+                e["disposition"],
+                "withdrawn" if e["error"] else "",
+                e["hash"],
+            )
             for n, e in enumerate(events, 1)
-        ]  # fmt: skip
+        ]
         codes = [
             (str(n), c["field"], c["canonical"], "" if c["valid"] else c["detail"])
-            for n, e in enumerate(events, 1) for c in e["identifiers"]
-        ]  # fmt: skip
+            for n, e in enumerate(events, 1)
+            for c in e["identifiers"]
+        ]
         sensors = [
             (str(n), s["type"], ", ".join(f"{k} {v}" for k, v in s["said"].items()), s["device"])
-            for n, e in enumerate(events, 1) for s in e["sensors"]
-        ]  # fmt: skip
+            for n, e in enumerate(events, 1)
+            for s in e["sensors"]
+        ]
         shown: list[Table] = [
             ("events", ("", "type", "at (UTC)", "action", "step", "disposition", "", "id"), rows),
             ("identifiers", ("event", "field", "canonical", "wrong"), codes),
@@ -86,10 +96,17 @@ class EpcisCheck(RecordCheck):
     def _event_json(self, number: int) -> dict[str, Any]:
         fields = self.found[number].fields
         codes = [
-            {"field": name, "written": code.written, "canonical": code.canonical,
-             "key": code.key or None, "valid": not code.flaw, "detail": code.flaw}
-            for event, name, code in self.notes.codes_read if event == number + 1
-        ]  # fmt: skip
+            {
+                "field": name,
+                "written": code.written,
+                "canonical": code.canonical,
+                "key": code.key or None,
+                "valid": not code.flaw,
+                "detail": code.flaw,
+            }
+            for event, name, code in self.notes.codes_read
+            if event == number + 1
+        ]
         times = {name: _text(fields.get(name)) for name in ("eventTime", "recordTime")}
         declaration = fields.get("errorDeclaration")
         return self.events[number] | {
@@ -106,8 +123,12 @@ class EpcisCheck(RecordCheck):
             return None
         signed = self.sealed.signed
         high = is_high_s(read_der(signed.signature_der)[1], signed.curve)
-        return {"algorithm": "ES256", "encoding": "base64url", "form": "detached JWS",
-                "high_s": high}  # fmt: skip
+        return {
+            "algorithm": "ES256",
+            "encoding": "base64url",
+            "form": "detached JWS",
+            "high_s": high,
+        }
 
 
 def holds_epcis(data: bytes) -> bool:

@@ -64,24 +64,50 @@ _KEYS = {
 }
 _BY_AI = {key.ai: name for name, key in _KEYS.items()}
 _NAMES = {  # short names of Digital Link 1.1; the alphabetic ones stand in older documents
-    **_BY_AI, "gtin": "gtin", "itip": "itip", "cpid": "cpid", "gln": "gln", "party": "pgln",
-    "gsrnp": "gsrnp", "gsrn": "gsrn", "gcn": "gcn", "sscc": "sscc", "gdti": "gdti", "ginc": "ginc",
-    "gsin": "gsin", "grai": "grai", "giai": "giai",
-}  # fmt: skip
+    **_BY_AI,
+    "gtin": "gtin",
+    "itip": "itip",
+    "cpid": "cpid",
+    "gln": "gln",
+    "party": "pgln",
+    "gsrnp": "gsrnp",
+    "gsrn": "gsrn",
+    "gcn": "gcn",
+    "sscc": "sscc",
+    "gdti": "gdti",
+    "ginc": "ginc",
+    "gsin": "gsin",
+    "grai": "grai",
+    "giai": "giai",
+}
 _QUALIFIERS = {"cpv": "22", "lot": "10", "ser": "21"}
 # EPC scheme -> (key, digits of prefix and reference together, the qualifier its serial becomes;
 # "+" for a serial that is part of the key's own value). 0 digits: free text.
 _SCHEMES = {
-    "id:sgtin": ("gtin", 13, "21"), "id:sscc": ("sscc", 17, ""), "id:sgln": ("gln", 12, "254"),
-    "id:grai": ("grai", 12, "+"), "id:giai": ("giai", 0, ""), "id:gsrn": ("gsrn", 17, ""),
-    "id:gsrnp": ("gsrnp", 17, ""), "id:gdti": ("gdti", 12, "+"), "id:cpi": ("cpid", 0, "8011"),
-    "id:sgcn": ("gcn", 12, "+"), "id:ginc": ("ginc", 0, ""), "id:gsin": ("gsin", 16, ""),
-    "id:itip": ("itip", 13, "21"), "id:upui": ("gtin", 13, "235"), "id:pgln": ("pgln", 12, ""),
-    "class:lgtin": ("gtin", 13, "10"), "idpat:sgtin": ("gtin", 13, "*"),
-    "idpat:grai": ("grai", 12, "*"), "idpat:gdti": ("gdti", 12, "*"),
-    "idpat:sgcn": ("gcn", 12, "*"), "idpat:cpi": ("cpid", 0, "*"), "idpat:itip": ("itip", 13, "*"),
+    "id:sgtin": ("gtin", 13, "21"),
+    "id:sscc": ("sscc", 17, ""),
+    "id:sgln": ("gln", 12, "254"),
+    "id:grai": ("grai", 12, "+"),
+    "id:giai": ("giai", 0, ""),
+    "id:gsrn": ("gsrn", 17, ""),
+    "id:gsrnp": ("gsrnp", 17, ""),
+    "id:gdti": ("gdti", 12, "+"),
+    "id:cpi": ("cpid", 0, "8011"),
+    "id:sgcn": ("gcn", 12, "+"),
+    "id:ginc": ("ginc", 0, ""),
+    "id:gsin": ("gsin", 16, ""),
+    "id:itip": ("itip", 13, "21"),
+    "id:upui": ("gtin", 13, "235"),
+    "id:pgln": ("pgln", 12, ""),
+    "class:lgtin": ("gtin", 13, "10"),
+    "idpat:sgtin": ("gtin", 13, "*"),
+    "idpat:grai": ("grai", 12, "*"),
+    "idpat:gdti": ("gdti", 12, "*"),
+    "idpat:sgcn": ("gcn", 12, "*"),
+    "idpat:cpi": ("cpid", 0, "*"),
+    "idpat:itip": ("itip", 13, "*"),
     "idpat:upui": ("gtin", 13, "*"),
-}  # fmt: skip
+}
 _INDICATED = ("gtin", "sscc", "itip")  # the first digit of the reference goes before the prefix
 _PREFIX = re.compile(r"\d{6,12}")
 _FREE = re.compile(r"(?:%[0-9A-Fa-f]{2}|[!'()*+,\-.0-9:;=A-Z_a-z])+")  # TDS 2.0, section 6.3

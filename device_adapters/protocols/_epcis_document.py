@@ -13,9 +13,12 @@ from .. import strict_json
 from ..types import Reason, Rejected
 
 TYPES = {
-    "ObjectEvent", "AggregationEvent", "TransactionEvent", "TransformationEvent",
+    "ObjectEvent",
+    "AggregationEvent",
+    "TransactionEvent",
+    "TransformationEvent",
     "AssociationEvent",
-}  # fmt: skip
+}
 _PATHS = {
     "EPCISDocument": ("epcisBody",),
     "EPCISQueryDocument": ("epcisBody", "queryResults", "resultsBody"),

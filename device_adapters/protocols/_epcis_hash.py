@@ -38,19 +38,28 @@ _REPORT = _order("""type exception deviceID deviceMetadata rawData dataProcessin
     minValue maxValue meanValue sDev percRank percValue uom coordinateReferenceSystem""")
 _SENSORS = _order(
     "sensorElement",
-    sensorElement=_order("sensorMetadata sensorReport", sensorMetadata=_METADATA,
-                         sensorReport=_REPORT),
-)  # fmt: skip
+    sensorElement=_order(
+        "sensorMetadata sensorReport", sensorMetadata=_METADATA, sensorReport=_REPORT
+    ),
+)
 _EVENT = _order(
     """eventTime eventTimeZoneOffset certificationInfo parentID epcList inputEPCList childEPCs
     quantityList childQuantityList inputQuantityList outputEPCList outputQuantityList action
     transformationID bizStep disposition persistentDisposition readPoint bizLocation
     sensorElementList""",
-    epcList=_EPCS, inputEPCList=_EPCS, childEPCs=_EPCS, outputEPCList=_EPCS,
-    quantityList=_QUANTITIES, childQuantityList=_QUANTITIES, inputQuantityList=_QUANTITIES,
-    outputQuantityList=_QUANTITIES, persistentDisposition=_order("set unset"),
-    readPoint=_order("id"), bizLocation=_order("id"), sensorElementList=_SENSORS,
-)  # fmt: skip
+    epcList=_EPCS,
+    inputEPCList=_EPCS,
+    childEPCs=_EPCS,
+    outputEPCList=_EPCS,
+    quantityList=_QUANTITIES,
+    childQuantityList=_QUANTITIES,
+    inputQuantityList=_QUANTITIES,
+    outputQuantityList=_QUANTITIES,
+    persistentDisposition=_order("set unset"),
+    readPoint=_order("id"),
+    bizLocation=_order("id"),
+    sensorElementList=_SENSORS,
+)
 _LEFT_OUT = {"recordTime", "eventID", "type", "isA", "errorDeclaration", "@context"}
 _COMMENTS = {"comment", "rdfs:comment"}
 _PAIRS = {
@@ -60,12 +69,14 @@ _PAIRS = {
 }
 # where a bare word stands for a URI: (the field around it, its own name)
 _WORDS = {
-    ("", "bizStep"): words.STEPS, ("", "disposition"): words.DISPOSITIONS,
+    ("", "bizStep"): words.STEPS,
+    ("", "disposition"): words.DISPOSITIONS,
     ("persistentDisposition", "set"): words.DISPOSITIONS,
     ("persistentDisposition", "unset"): words.DISPOSITIONS,
-    ("sensorReport", "type"): words.MEASURES, ("sensorReport", "component"): words.COMPONENTS,
+    ("sensorReport", "type"): words.MEASURES,
+    ("sensorReport", "component"): words.COMPONENTS,
     ("sensorReport", "exception"): words.EXCEPTIONS,
-}  # fmt: skip
+}
 _VOCABULARIES = (words.STEPS, words.DISPOSITIONS, words.TRANSACTIONS, words.PARTIES, words.ERRORS)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 

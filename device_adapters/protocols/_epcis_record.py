@@ -30,7 +30,16 @@ def event_from(
     first, last = times_of(events)
     facts: dict[str, Any] = {"events": events, "from_ms": first}
     return Event(
-        sealed.device, sealed.counter, last, KIND, facts,
-        record, sealed.signed, "epcis", subject=subject_of(events),
-        names=tuple(dict.fromkeys(event["hash"] for event in events)), cites=cites, place=place,
-    )  # fmt: skip
+        sealed.device,
+        sealed.counter,
+        last,
+        KIND,
+        facts,
+        record,
+        sealed.signed,
+        "epcis",
+        subject=subject_of(events),
+        names=tuple(dict.fromkeys(event["hash"] for event in events)),
+        cites=cites,
+        place=place,
+    )

@@ -33,28 +33,50 @@ def _gs1(name: str, words: str) -> Vocabulary:
     return Vocabulary(name, VOC, "gs1:", frozenset(words.split()))
 
 
-STEPS = _cbv("business step", "BizStep", "bizstep", """
+STEPS = _cbv(
+    "business step",
+    "BizStep",
+    "bizstep",
+    """
     accepting arriving assembling collecting commissioning consigning creating_class_instance
     cycle_counting decommissioning departing destroying disassembling dispensing encoding
     entering_exiting holding inspecting installing killing loading other packing picking receiving
     removing repackaging repairing replacing reserving retail_selling sampling sensor_reporting
     shipping staging_outbound stock_taking stocking storing transporting unloading unpacking
-    void_shipping""")  # fmt: skip
-DISPOSITIONS = _cbv("disposition", "Disp", "disp", """
+    void_shipping""",
+)
+DISPOSITIONS = _cbv(
+    "disposition",
+    "Disp",
+    "disp",
+    """
     active available completeness_inferred completeness_verified conformant container_closed
     container_open damaged destroyed dispensed disposed encoded expired in_progress in_transit
     inactive mismatch_class mismatch_instance mismatch_quantity needs_replacement
     no_pedigree_match non_conformant non_sellable_other partially_dispensed recalled reserved
     retail_sold returned sellable_accessible sellable_not_accessible stolen unavailable unknown
-    """)  # fmt: skip
-TRANSACTIONS = _cbv("business transaction type", "BTT", "btt", """
-    bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt""")
+    """,
+)
+TRANSACTIONS = _cbv(
+    "business transaction type",
+    "BTT",
+    "btt",
+    """
+    bol cert desadv inv pedigree po poc prodorder recadv rma testprd testres upevt""",
+)
 PARTIES = _cbv("source or destination type", "SDT", "sdt", "owning_party possessing_party location")
 ERRORS = _cbv("error reason", "ER", "er", "did_not_occur incorrect_data")
-COMPONENTS = _cbv("component", "Comp", "comp", """
+COMPONENTS = _cbv(
+    "component",
+    "Comp",
+    "comp",
+    """
     x y z axial_distance azimuth height spherical_radius polar_angle elevation_angle easting
-    northing latitude longitude altitude""")
-MEASURES = _gs1("measurement type", """
+    northing latitude longitude altitude""",
+)
+MEASURES = _gs1(
+    "measurement type",
+    """
     AbsoluteHumidity AbsorbedDose AbsorbedDoseRate Acceleration Altitude AmountOfSubstance
     AmountOfSubstancePerUnitVolume Angle AngularAcceleration AngularMomentum AngularVelocity
     Area Capacitance Conductance Conductivity Count Density Dimensionless DoseEquivalent
@@ -66,7 +88,8 @@ MEASURES = _gs1("measurement type", """
     MolarVolume Power Pressure RadiantFlux RadiantIntensity Radioactivity RelativeHumidity
     Resistance Resistivity SolidAngle SpecificVolume Speed SurfaceDensity SurfaceTension
     Temperature Time Torque Voltage Volume VolumeFlowRate VolumeFraction VolumetricFlux
-    Wavenumber""")  # fmt: skip
+    Wavenumber""",
+)
 EXCEPTIONS = _gs1("sensor exception", "ALARM_CONDITION ERROR_CONDITION")
 
 

@@ -11,12 +11,12 @@ _GOOD = (
     b'b44f67adcf2ec","payee":"0xabababababababababababababababababababab","total":'
     b'4200000,"counter":7,"taps":2,"merchantClass":5814,"cap":100000000,"signedAt"'
     b':1800000000,"expiry":1800600000},"signature":"0xd7b0d9eca4920e284cd8116c4369'
-    b'd6fb6876884c1c3c4a2426d9f515e03e12dc5d2bfeee8356f3f8dd942407d458771f8e7d6b25'
+    b"d6fb6876884c1c3c4a2426d9f515e03e12dc5d2bfeee8356f3f8dd942407d458771f8e7d6b25"
     b'afcdd23ab678c43df018e059"}'
 )
 _TWIN = (
-    b'0xd7b0d9eca4920e284cd8116c4369d6fb6876884c1c3c4a2426d9f515e03e12dca2d401107c'
-    b'a90c08226bdbf82ba788e02e698f87f749cc4a3d4106850c4a44f8'
+    b"0xd7b0d9eca4920e284cd8116c4369d6fb6876884c1c3c4a2426d9f515e03e12dca2d401107c"
+    b"a90c08226bdbf82ba788e02e698f87f749cc4a3d4106850c4a44f8"
 )
 _SIGNATURE = _GOOD[-132:-2]
 _NUMBERS = b'"total":4200000,"counter":7'

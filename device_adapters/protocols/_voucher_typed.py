@@ -27,9 +27,7 @@ _TYPE = (
     b"Voucher(bytes32 wearable,address payee,uint48 total,uint40 counter,uint32 taps,"
     b"uint16 merchantClass,uint48 cap,uint40 signedAt,uint40 expiry)"
 )
-_DOMAIN_TYPE = (
-    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
+_DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
 
 class Domain(NamedTuple):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.edges.store.agreements import Agreement, Party
     from orchestrator.office import Office
 
-app = typer.Typer(name="agreement", help="Open and list agreements.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="agreement", help="Open and list agreements.", no_args_is_help=True, rich_markup_mode=None
+)
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _DAY_S = 86_400
 
@@ -31,8 +32,10 @@ def micro(text: str, what: str) -> int:
     match = _AMOUNT.fullmatch(text.strip())
     amount = int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0")) if match else 0
     if not amount:
-        raise Halt(f"{what} {text!r} is no amount in euro such as 0.30: digits, a point, at most "
-                   "six decimals, more than zero. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"{what} {text!r} is no amount in euro such as 0.30: digits, a point, at most "
+            "six decimals, more than zero. Nothing was sent."
+        )
     return amount
 
 
@@ -69,11 +72,19 @@ def open_(
     office = here.office()
     _require_payee(office, chosen, whom)
     mandate = _mandate(
-        here, device, who.address, whom, chosen, cap=micro(cap, "The cap"),
-        period_days=period, window=window, expiry=int(time.time()) + days * _DAY_S,
-        first_counter=after + (1 << 39 if fiscal else 0), required_domain=required_domain,
+        here,
+        device,
+        who.address,
+        whom,
+        chosen,
+        cap=micro(cap, "The cap"),
+        period_days=period,
+        window=window,
+        expiry=int(time.time()) + days * _DAY_S,
+        first_counter=after + (1 << 39 if fiscal else 0),
+        required_domain=required_domain,
         terms=terms,
-    )  # fmt: skip
+    )
     told = _told(here, mandate, device, who, whom, chosen, dry_run)
     if not dry_run:
         signature = office.sign(mandate, account)
@@ -106,10 +117,13 @@ def _require_payee(office: Office, product: Any, payee: Party | None) -> None:
     if office.names_payee(product) == (payee is not None):
         return
     if payee is None:
-        raise Halt(f"Agreements of {product.NAME} name who is paid: give --payee. Nothing was "
-                   "sent.")  # fmt: skip
-    raise Halt(f"Agreements of {product.NAME} name no payee: each claim says who is paid. Leave "
-               "--payee out. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"Agreements of {product.NAME} name who is paid: give --payee. Nothing was sent."
+        )
+    raise Halt(
+        f"Agreements of {product.NAME} name no payee: each claim says who is paid. Leave "
+        "--payee out. Nothing was sent."
+    )
 
 
 def _mandate(
@@ -126,56 +140,83 @@ def _mandate(
         known = agreements.device_by_name(session, device)
     if known is None or known.status != "active":
         state = f"is {known.status}" if known else "is not enrolled here"
-        raise Halt(f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
-                   "device add` enrols one. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
+            "device add` enrols one. Nothing was sent."
+        )
     return Mandate(
-        payer=payer, payee=payee.address if payee else NOBODY, device=device_id(device),
-        product=here.deployment.addresses[product.CONTRACT], salt=secrets.token_bytes(32), **terms,
-    )  # fmt: skip
+        payer=payer,
+        payee=payee.address if payee else NOBODY,
+        device=device_id(device),
+        product=here.deployment.addresses[product.CONTRACT],
+        salt=secrets.token_bytes(32),
+        **terms,
+    )
 
 
 def _told(
-    here: home.Home, mandate: Any, device: str, payer: Party, payee: Party | None, product: Any,
+    here: home.Home,
+    mandate: Any,
+    device: str,
+    payer: Party,
+    payee: Party | None,
+    product: Any,
     dry: bool,
 ) -> dict[str, Any]:
     from orchestrator.core.references import funding_reference
 
     identity = mandate.agreement_id()
     return {
-        "sent": not dry, "agreement_id": "0x" + identity.hex(), "device": device,
+        "sent": not dry,
+        "agreement_id": "0x" + identity.hex(),
+        "device": device,
         "payer": {"name": payer.name, "address": payer.address},
         "payee": {"name": payee.name, "address": payee.address, "iban": payee.iban}
-        if payee else None,
-        "product": product.NAME, "product_address": mandate.product,
-        "terms": product.tell_terms(mandate.terms), "terms_hex": "0x" + mandate.terms.hex(),
-        "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"}, "period_days": mandate.period_days,
-        "window_s": mandate.window, "expiry": mandate.expiry,
-        "first_counter": mandate.first_counter, "required_domain": mandate.required_domain,
-        "salt": "0x" + mandate.salt.hex(), "funding_reference": funding_reference(identity),
+        if payee
+        else None,
+        "product": product.NAME,
+        "product_address": mandate.product,
+        "terms": product.tell_terms(mandate.terms),
+        "terms_hex": "0x" + mandate.terms.hex(),
+        "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"},
+        "period_days": mandate.period_days,
+        "window_s": mandate.window,
+        "expiry": mandate.expiry,
+        "first_counter": mandate.first_counter,
+        "required_domain": mandate.required_domain,
+        "salt": "0x" + mandate.salt.hex(),
+        "funding_reference": funding_reference(identity),
         "pay_to": here.town.get("safeguarding", {}).get("iban"),
-    }  # fmt: skip
+    }
 
 
 def _opened(console: Any, told: dict[str, Any]) -> None:
     payee = told["payee"]
     rows = [
-        ("agreement", told["agreement_id"]), ("device", told["device"]),
+        ("agreement", told["agreement_id"]),
+        ("device", told["device"]),
         ("payer", f"{told['payer']['name']}  {told['payer']['address']}"),
         ("payee", f"{payee['name']}  {payee['address']}" if payee else "whom each claim names"),
         ("product", f"{told['product']}  {told['product_address']}"),
         *told["terms"].items(),
         ("at most", f"{output.money(told['cap'])} in {told['period_days']} days"),
-        ("challenge window", f"{told['window_s']} s"), ("ends (UTC)", when(told["expiry"])),
+        ("challenge window", f"{told['window_s']} s"),
+        ("ends (UTC)", when(told["expiry"])),
         ("records after", told["first_counter"]),
         ("funding reference", told["funding_reference"]),
-    ]  # fmt: skip
+    ]
     console.print(table("mandate", ("field", "value"), rows))
     if not told["sent"]:
         console.print("nothing was sent (--dry-run); the salt, and so the id, is new each time")
         return
     account = told["pay_to"] or "the rail's safeguarding account"
-    console.print(plain(f"open; next: the payer transfers money to {account} with reference "
-                        f"{told['funding_reference']}"), soft_wrap=True)  # fmt: skip
+    console.print(
+        plain(
+            f"open; next: the payer transfers money to {account} with reference "
+            f"{told['funding_reference']}"
+        ),
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -191,10 +232,14 @@ def terms(
     here = home.of(context)
     deployed = here.deployment.addresses if here.settings.deployment.is_file() else {}
     told = [
-        {"product": one.NAME, "contract": one.CONTRACT, "address": deployed.get(one.CONTRACT),
-         "terms": [{"name": name, "help": text} for name, text in one.TERMS]}
+        {
+            "product": one.NAME,
+            "contract": one.CONTRACT,
+            "address": deployed.get(one.CONTRACT),
+            "terms": [{"name": name, "help": text} for name, text in one.TERMS],
+        }
         for one in chosen
-    ]  # fmt: skip
+    ]
     output.show(told, as_json, lambda console: _listed(console, told))
 
 
@@ -217,13 +262,23 @@ def refund(
     here = home.of(context)
     row = _agreement(here, agreement)
     if not dry_run and row.expiry >= time.time():
-        raise Halt(f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow "
-                   "goes back after that. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow "
+            "goes back after that. Nothing was sent."
+        )
     amount = here.office().refund(row.agreement_id) if not dry_run else 0
-    told = {"sent": amount > 0, "agreement_id": row.agreement_id, "payer": row.payer,
-            "expiry": row.expiry, "amount": {"amount": str(amount), "asset": "tEUR/6"}}  # fmt: skip
-    sentence = (f"{output.money(told['amount'])} went back to {row.payer}" if amount else
-                "nothing is left in its escrow")
+    told = {
+        "sent": amount > 0,
+        "agreement_id": row.agreement_id,
+        "payer": row.payer,
+        "expiry": row.expiry,
+        "amount": {"amount": str(amount), "asset": "tEUR/6"},
+    }
+    sentence = (
+        f"{output.money(told['amount'])} went back to {row.payer}"
+        if amount
+        else "nothing is left in its escrow"
+    )
     if dry_run:
         sentence = f"nothing was sent (--dry-run); it is due after {when(row.expiry)} UTC"
     output.show(told, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
@@ -233,8 +288,11 @@ def _agreement(here: home.Home, text: str) -> Agreement:
     from orchestrator.edges.store import agreements
 
     with here.store.read() as session:
-        found = [row for row in agreements.all_agreements(session)
-                 if row.agreement_id.startswith(text.lower())]  # fmt: skip
+        found = [
+            row
+            for row in agreements.all_agreements(session)
+            if row.agreement_id.startswith(text.lower())
+        ]
     if len(text) < 6 or len(found) != 1:
         what = f"{len(found)} agreements begin with {text!r}"
         if len(text) < 6:
@@ -251,22 +309,40 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     with home.of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
         told = [
-            {"agreement_id": a.agreement_id, "device": a.device, "product": a.product,
-             "payer": names.get(a.payer, a.payer), "payee": _payee(a.payee, names),
-             "terms_hex": a.terms, "stage": a.stage,
-             "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
-             "expiry": a.expiry, "sequence": a.sequence, "funding_reference": a.reference}
+            {
+                "agreement_id": a.agreement_id,
+                "device": a.device,
+                "product": a.product,
+                "payer": names.get(a.payer, a.payer),
+                "payee": _payee(a.payee, names),
+                "terms_hex": a.terms,
+                "stage": a.stage,
+                "cap": {"amount": str(a.cap_micro), "asset": "tEUR/6"},
+                "expiry": a.expiry,
+                "sequence": a.sequence,
+                "funding_reference": a.reference,
+            }
             for a in agreements.all_agreements(session)
-        ]  # fmt: skip
+        ]
     rows = [
-        (output.short(a["agreement_id"]), a["device"], a["payer"], a["payee"], a["stage"],
-         output.money(a["cap"]), a["sequence"], a["funding_reference"])
+        (
+            output.short(a["agreement_id"]),
+            a["device"],
+            a["payer"],
+            a["payee"],
+            a["stage"],
+            output.money(a["cap"]),
+            a["sequence"],
+            a["funding_reference"],
+        )
         for a in told
-    ]  # fmt: skip
+    ]
     columns = ("agreement", "device", "payer", "payee", "stage", ">cap", ">payments", "reference")
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} agreements", columns, rows)
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(table(f"{len(told)} agreements", columns, rows)),
+    )
 
 
 def _payee(address: str, names: dict[str, str]) -> str:

@@ -10,8 +10,9 @@ from orchestrator.commands import home, output
 from orchestrator.commands.output import Json, plain
 from orchestrator.errors import Halt
 
-app = typer.Typer(name="api-key", help="Keys for the HTTP API.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="api-key", help="Keys for the HTTP API.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -41,6 +42,10 @@ def add(
             f"No key was made: {error}. Roles are {roles}; a partner needs --scope."
         ) from error
     told = {"name": name, "role": role, "scope": scope, "key": key}
-    output.show(told, as_json, lambda console: console.print(
-        plain(f"key of {name}, {role} (shown this once): {key}"), soft_wrap=True
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(f"key of {name}, {role} (shown this once): {key}"), soft_wrap=True
+        ),
+    )

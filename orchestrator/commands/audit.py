@@ -12,8 +12,12 @@ from orchestrator.commands import home, output
 from orchestrator.commands.output import Json, plain
 from orchestrator.errors import Halt
 
-app = typer.Typer(name="audit", help="Export a payment's proof, or verify one offline.",
-                  no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="audit",
+    help="Export a payment's proof, or verify one offline.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 _MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -42,9 +46,13 @@ def export(
         ) from error
     report = check(found.bundle, products())
     told = {
-        "payment": payment, "file": str(target), "bytes": len(text), "missing": found.missing,
-        "verified": report.ok, "complete": report.complete,
-    }  # fmt: skip
+        "payment": payment,
+        "file": str(target),
+        "bytes": len(text),
+        "missing": found.missing,
+        "verified": report.ok,
+        "complete": report.complete,
+    }
     if report.failed is not None:
         told["failed"] = {"stage": report.failed.stage, "detail": report.failed.detail}
     output.show(told, as_json, lambda console: _exported(console, told))
@@ -61,8 +69,10 @@ def _one_payment(session: Any, identity: str) -> str:
         what = f"no payment holds {told['kind']} {told['id']} yet; `proofrail trace` shows why"
         raise Rejected(TraceFault.NOT_FOUND, what)
     if count > 1:
-        what = (f"{told['kind']} {told['id']} leads to {count} payments; `proofrail trace` lists "
-                "them, take the id of one")  # fmt: skip
+        what = (
+            f"{told['kind']} {told['id']} leads to {count} payments; `proofrail trace` lists "
+            "them, take the id of one"
+        )
         raise Rejected(TraceFault.AMBIGUOUS, what)
     return told["payments"][0]["payment_id"]
 
@@ -76,8 +86,9 @@ def _exported(console: Any, told: dict[str, Any]) -> None:
         console.print(plain(f"next: proofrail audit verify {told['file']}"))
     else:
         failed = told["failed"]
-        console.print(plain(f"Warning: it does not verify at {failed['stage']}: {failed['detail']}",
-                            "red"))  # fmt: skip
+        console.print(
+            plain(f"Warning: it does not verify at {failed['stage']}: {failed['detail']}", "red")
+        )
 
 
 @app.command()
@@ -101,16 +112,16 @@ def verify(
     from orchestrator.core.audit import verify as check
     from orchestrator.products import products
 
-    anchors = Anchors(
-        blocks=frozenset(anchor or ()), files=frozenset(bank_file or ()), rail=rail
-    )  # fmt: skip
+    anchors = Anchors(blocks=frozenset(anchor or ()), files=frozenset(bank_file or ()), rail=rail)
     report = check(_read(file), products(), anchors)
     told = {
-        "file": str(file), "ok": report.ok, "complete": report.complete,
+        "file": str(file),
+        "ok": report.ok,
+        "complete": report.complete,
         "steps": [{"stage": s.stage, "ok": s.ok, "detail": s.detail} for s in report.steps],
         "failed": report.failed and {"stage": report.failed.stage, "detail": report.failed.detail},
         "trust": report.trust,
-    }  # fmt: skip
+    }
     output.show(told, as_json, lambda console: _checklist(console, told))
     raise typer.Exit(0 if report.ok else output.NO)
 

@@ -12,8 +12,7 @@ from orchestrator.commands import output
 from orchestrator.commands.output import Json, plain, table
 from orchestrator.errors import Halt
 
-app = typer.Typer(name="bank", help="Files of banks.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(name="bank", help="Files of banks.", no_args_is_help=True, rich_markup_mode=None)
 _SHOWN = 100  # lines and problems told to people; --json has them all
 
 
@@ -24,9 +23,13 @@ def bank() -> None:
 
 @app.command()
 def parse(
-    file: Annotated[str, typer.Argument(
-        help="camt.052, 053, 054 or pain.002 in any version, MT940, MT942, or a ZIP of such; "
-             "- reads standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="camt.052, 053, 054 or pain.002 in any version, MT940, MT942, or a ZIP of such; "
+            "- reads standard input."
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Show account, balances and lines of a bank's file, and name what cannot be read.
@@ -40,9 +43,13 @@ def parse(
     told: dict[str, Any] = reading.as_json()
     if not reading.kind:
         why = "; ".join(f"{each.sentence()} ({each.reason})" for each in reading.problems)
-        told["error"] = {"code": str(reading.problems[0].reason), "message": (
-            f"{file} is not a file we know: {why}. Hand over the file as the bank sent it: camt, "
-            "pain.002 or MT940.")}  # fmt: skip
+        told["error"] = {
+            "code": str(reading.problems[0].reason),
+            "message": (
+                f"{file} is not a file we know: {why}. Use the file as the bank sent it: camt, "
+                "pain.002 or MT940."
+            ),
+        }
         if not as_json:
             raise Halt(told["error"]["message"])
     output.show(told, as_json, lambda console: _render(console, told))
@@ -65,9 +72,13 @@ def _bytes_of(file: str) -> bytes:
 def _render(console: Any, told: dict[str, Any]) -> None:
     for statement in told["statements"]:
         page = statement["page"] or {}
-        parts = [statement["kind"], f"account {statement['account'] or '-'}",
-                 f"statement {statement['id'] or '-'}",
-                 f"page {page['number']}" if page else "", statement["servicer"]]  # fmt: skip
+        parts = [
+            statement["kind"],
+            f"account {statement['account'] or '-'}",
+            f"statement {statement['id'] or '-'}",
+            f"page {page['number']}" if page else "",
+            statement["servicer"],
+        ]
         console.print(plain(", ".join(part for part in parts if part), "bold"))
         balances = [(b["code"], b["date"] or "-", _amount(b)) for b in statement["balances"]]
         if balances:
@@ -75,8 +86,10 @@ def _render(console: Any, told: dict[str, Any]) -> None:
         _lines(console, statement["lines"])
     for report in told.get("status_reports", ()):
         rows = [(s["end_to_end_id"], s["code"], s["reason"]) for s in report["statuses"]]
-        title = (f"{told['kind']} about {report['original_message_id']}: {report['code'] or '-'} "
-                 f"{report['reason'] or ''}")  # fmt: skip
+        title = (
+            f"{told['kind']} about {report['original_message_id']}: {report['code'] or '-'} "
+            f"{report['reason'] or ''}"
+        )
         console.print(table(title, ("EndToEndId", "status", "reason"), rows))
     for name, found in (("not read, or wrong", told["problems"]), ("noted", told["notes"])):
         if found:
@@ -87,15 +100,30 @@ def _render(console: Any, told: dict[str, Any]) -> None:
 
 def _lines(console: Any, lines: list[dict[str, Any]]) -> None:
     rows = [
-        (line["booking_date"] or "-", line["value_date"] or "-", line["status"], _amount(line),
-         line["references"]["end_to_end_id"] or line["references"]["batch"],
-         line["references"]["reference"], line["counterparty"]["name"],
-         line["return_reason"] or ("reversal" if line["is_reversal"] else ""),
-         line["text"] or line["info"])
+        (
+            line["booking_date"] or "-",
+            line["value_date"] or "-",
+            line["status"],
+            _amount(line),
+            line["references"]["end_to_end_id"] or line["references"]["batch"],
+            line["references"]["reference"],
+            line["counterparty"]["name"],
+            line["return_reason"] or ("reversal" if line["is_reversal"] else ""),
+            line["text"] or line["info"],
+        )
         for line in lines[:_SHOWN]
-    ]  # fmt: skip
-    columns = ("booked", "value", "status", ">amount", "EndToEndId or batch", "reference",
-               "counterparty", "return", "text")  # fmt: skip
+    ]
+    columns = (
+        "booked",
+        "value",
+        "status",
+        ">amount",
+        "EndToEndId or batch",
+        "reference",
+        "counterparty",
+        "return",
+        "text",
+    )
     console.print(table(f"{len(lines)} lines", columns, rows))
     _say_hidden(console, len(lines))
 

@@ -36,21 +36,35 @@ def payments(
                 for name, (count, total) in stages.items()
             },
             "payments": [
-                {"payment_id": p.payment_id, "stage": p.stage, "device": a.device,
-                 "sequence": p.sequence, "amount": str(p.amount_micro), "asset": "tEUR/6",
-                 "reason": p.reason, "started_at": p.created_at}
+                {
+                    "payment_id": p.payment_id,
+                    "stage": p.stage,
+                    "device": a.device,
+                    "sequence": p.sequence,
+                    "amount": str(p.amount_micro),
+                    "asset": "tEUR/6",
+                    "reason": p.reason,
+                    "started_at": p.created_at,
+                }
                 for p, a in rows
             ],
-        }  # fmt: skip
+        }
     output.show(told, as_json, lambda console: _payments(console, told))
 
 
 def _payments(console: Any, told: dict[str, Any]) -> None:
     rows = [
-        (short(p["payment_id"], 18), p["device"], p["sequence"], p["stage"], money(p),
-         when(p["started_at"]), p["reason"])
+        (
+            short(p["payment_id"], 18),
+            p["device"],
+            p["sequence"],
+            p["stage"],
+            money(p),
+            when(p["started_at"]),
+            p["reason"],
+        )
         for p in told["payments"]
-    ]  # fmt: skip
+    ]
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)", "reason")
     console.print(table("newest first", columns, rows))
     totals = [(name, item["payments"], money(item)) for name, item in told["stages"].items()]

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from orchestrator.edges.store.breaks import KnownBreak
     from orchestrator.steps.breaks import Standing
 
-app = typer.Typer(name="breaks", help="Named differences: age, owner, next step.",
-                  rich_markup_mode=None, invoke_without_command=True)  # fmt: skip
+app = typer.Typer(
+    name="breaks",
+    help="Named differences: age, owner, next step.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
 _DAY_S, _HOUR_S = 86_400, 3_600
 
 
@@ -58,8 +62,7 @@ def resolve(
 
     here = home.of(context)
     stands, _ = _found(here, account)
-    found = [each for each in stands if each.state == "open"
-             and each.break_id.startswith(identity)]  # fmt: skip
+    found = [each for each in stands if each.state == "open" and each.break_id.startswith(identity)]
     if len(found) != 1:
         what = "No open break begins" if not found else f"{len(found)} open breaks begin"
         raise Halt(f"{what} with {identity!r}; `proofrail breaks` shows all. Nothing was signed.")
@@ -80,28 +83,59 @@ def _found(here: home.Home, account: str | None) -> tuple[list[Standing], list[K
 
 
 def _told(each: Standing, now: int) -> dict[str, Any]:
-    return {"break_id": each.break_id, "state": each.state, **asdict(each.found),
-            "since": each.since, "age_s": max(0, now - each.since),
-            "resolved_by": each.resolved_by or None}  # fmt: skip
+    return {
+        "break_id": each.break_id,
+        "state": each.state,
+        **asdict(each.found),
+        "since": each.since,
+        "age_s": max(0, now - each.since),
+        "resolved_by": each.resolved_by or None,
+    }
 
 
 def _was(row: KnownBreak) -> dict[str, Any]:
     """One that is found no more, as it was seen last."""
-    return {"break_id": row.break_id, **json.loads(row.body), "state": "closed",
-            "since": row.first_seen, "age_s": row.last_seen - row.first_seen,
-            "closed": row.closed or "found no more", "resolved_by": row.resolved_by}  # fmt: skip
+    return {
+        "break_id": row.break_id,
+        **json.loads(row.body),
+        "state": "closed",
+        "since": row.first_seen,
+        "age_s": row.last_seen - row.first_seen,
+        "closed": row.closed or "found no more",
+        "resolved_by": row.resolved_by,
+    }
 
 
 def _listed(console: Any, told: list[dict[str, Any]]) -> None:
     rows = [
-        (short(b["break_id"], 10), b["state"], b["kind"], ", ".join(short(i) for i in b["ids"]),
-         amount(b["expected_minor"], b["asset"]), amount(b["found_minor"], b["asset"]),
-         when(b["since"]), _age(b["age_s"]), b["owner"], b["closed"] or b["detail"] or "-",
-         b["action"] if b["state"] == "open" else "-")
+        (
+            short(b["break_id"], 10),
+            b["state"],
+            b["kind"],
+            ", ".join(short(i) for i in b["ids"]),
+            amount(b["expected_minor"], b["asset"]),
+            amount(b["found_minor"], b["asset"]),
+            when(b["since"]),
+            _age(b["age_s"]),
+            b["owner"],
+            b["closed"] or b["detail"] or "-",
+            b["action"] if b["state"] == "open" else "-",
+        )
         for b in told
-    ]  # fmt: skip
-    columns = ("id", "state", "break", "of", ">expected", ">found", "since (UTC)", ">age", "owner",
-               "detail", "next step")  # fmt: skip
+    ]
+    columns = (
+        "id",
+        "state",
+        "break",
+        "of",
+        ">expected",
+        ">found",
+        "since (UTC)",
+        ">age",
+        "owner",
+        "detail",
+        "next step",
+    )
     console.print(table(f"{len(rows)} breaks", columns, rows))
 
 

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from orchestrator.core.decision import Decision
     from orchestrator.edges.store import decisions as rows
 
-app = typer.Typer(name="decision", help="What two officers must sign.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
-officers = typer.Typer(name="officer", help="People who may propose and approve decisions.",
-                       no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="decision",
+    help="What two officers must sign.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+officers = typer.Typer(
+    name="officer",
+    help="People who may propose and approve decisions.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 As = Annotated[str, typer.Option("--as", help="The officer who signs, by name.")]
 _DecisionId = Annotated[str, typer.Argument(help="The decision's id, or its beginning.")]
 
@@ -52,13 +60,24 @@ def add_officer(
     told = {"name": name, "address": address, "seated": True, "decision": None}
     if not decisions.found_officer(store, address, name, int(time.time())):
         if by is None:
-            raise Halt(f"There are two officers: seating {name} takes a decision. Name who "
-                       "proposes it with --as.")  # fmt: skip
+            raise Halt(
+                f"There are two officers: seating {name} takes a decision. Name who "
+                "proposes it with --as."
+            )
         wanted = Decision(decisions.ADD_OFFICER, address, {"name": name}, int(time.time()))
         told |= {"seated": False, "decision": propose(here, wanted, by)}
-    output.show(told, as_json, lambda console: console.print(plain(
-        f"{name} is an officer: {address}" if told["seated"] else _next_step(told["decision"])
-    ), soft_wrap=True))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(
+                f"{name} is an officer: {address}"
+                if told["seated"]
+                else _next_step(told["decision"])
+            ),
+            soft_wrap=True,
+        ),
+    )
 
 
 @officers.command("remove")
@@ -81,9 +100,13 @@ def list_officers(context: typer.Context, as_json: Json = False) -> None:
     with home.of(context).store.read() as session:
         told = [row.model_dump() for row in decisions.all_officers(session)]
     lines = [(t["name"], t["address"], when(t["added_at"]), when(t["removed_at"])) for t in told]
-    output.show(told, as_json, lambda console: console.print(table(
-        f"{len(told)} officers", ("name", "address", "since (UTC)", "until (UTC)"), lines
-    )))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            table(f"{len(told)} officers", ("name", "address", "since (UTC)", "until (UTC)"), lines)
+        ),
+    )
 
 
 @app.command("list")
@@ -99,14 +122,23 @@ def list_(
         names = {row.address: row.name for row in decisions.all_officers(session)}
         told = [_told(row, names) for row in decisions.listed(session, only_open=not every)]
     lines = [
-        (short(t["decision_id"], 14), t["kind"], short(t["subject"], 18), t["stage"],
-         t["proposed_by"], t["approved_by"], when(t["proposed_at"]))
+        (
+            short(t["decision_id"], 14),
+            t["kind"],
+            short(t["subject"], 18),
+            t["stage"],
+            t["proposed_by"],
+            t["approved_by"],
+            when(t["proposed_at"]),
+        )
         for t in told
-    ]  # fmt: skip
+    ]
     columns = ("decision", "kind", "subject", "stage", "proposed by", "approved by", "since (UTC)")
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} decisions", columns, lines)
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(table(f"{len(told)} decisions", columns, lines)),
+    )
 
 
 @app.command()
@@ -131,8 +163,10 @@ def show(
         output.print_json(document)
         return
     told = _told(row, names)
-    lines = [(key, json.dumps(value) if isinstance(value, dict) else value)
-             for key, value in told.items()]  # fmt: skip
+    lines = [
+        (key, json.dumps(value) if isinstance(value, dict) else value)
+        for key, value in told.items()
+    ]
     output.show(told, as_json, lambda console: console.print(table("", ("", ""), lines)))
 
 
@@ -160,10 +194,14 @@ def approve(
     else:
         found = decisions.approve(here.store, chain_id, identity, _key(here, by), now)
     told = {"decision": identity, "kind": found.kind, "subject": found.subject, "approved": True}
-    output.show(told, as_json, lambda console: console.print(
-        plain(f"{found.kind} of {found.subject} is approved; the rail carries it out"),
-        soft_wrap=True,
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(f"{found.kind} of {found.subject} is approved; the rail carries it out"),
+            soft_wrap=True,
+        ),
+    )
 
 
 def propose(here: home.Home, decision: Decision, by: str) -> str:
@@ -175,24 +213,34 @@ def propose(here: home.Home, decision: Decision, by: str) -> str:
 
 def proposed(identity: str, as_json: bool) -> None:
     """Tells what was proposed, and who must go on."""
-    output.show({"decision": identity, "approved": False}, as_json,
-                lambda console: console.print(plain(_next_step(identity)), soft_wrap=True))
+    output.show(
+        {"decision": identity, "approved": False},
+        as_json,
+        lambda console: console.print(plain(_next_step(identity)), soft_wrap=True),
+    )
 
 
 def _next_step(identity: str) -> str:
-    return (f"proposed as {identity}; another officer approves it: "
-            f"proofrail decision approve {identity[:14]} --as NAME")  # fmt: skip
+    return (
+        f"proposed as {identity}; another officer approves it: "
+        f"proofrail decision approve {identity[:14]} --as NAME"
+    )
 
 
 def _told(row: rows.Decision, names: dict[str, str]) -> dict[str, Any]:
     stage = "executed" if row.executed_at else "approved" if row.approved_at else "proposed"
     return {
-        "decision_id": row.decision_id, "kind": row.kind, "subject": row.subject, "stage": stage,
-        "detail": json.loads(row.detail), "proposed_at": row.proposed_at,
+        "decision_id": row.decision_id,
+        "kind": row.kind,
+        "subject": row.subject,
+        "stage": stage,
+        "detail": json.loads(row.detail),
+        "proposed_at": row.proposed_at,
         "proposed_by": names.get(row.proposer, row.proposer),
         "approved_by": names.get(row.approver or "", row.approver),
-        "approved_at": row.approved_at, "executed_at": row.executed_at,
-    }  # fmt: skip
+        "approved_at": row.approved_at,
+        "executed_at": row.executed_at,
+    }
 
 
 def _row(session: Any, start: str) -> rows.Decision:
@@ -220,12 +268,16 @@ def _key(here: home.Home, name: str) -> bytes:
 
     address, folder = _address(here, name), _folder(here)
     if _file(name) not in keystore.names(folder):
-        raise Halt(f"{name}'s key is not in {folder}: let {name} sign `proofrail decision show "
-                   "--typed-data`, and give it with --signature.")  # fmt: skip
+        raise Halt(
+            f"{name}'s key is not in {folder}: let {name} sign `proofrail decision show "
+            "--typed-data`, and give it with --signature."
+        )
     account: LocalAccount = here.sound(keystore.load(folder, _file(name)))
     if account.address != address:
-        raise Halt(f"The keystore of {name} holds {account.address}, and the officer {name} is "
-                   f"{address}. Nothing was signed.")  # fmt: skip
+        raise Halt(
+            f"The keystore of {name} holds {account.address}, and the officer {name} is "
+            f"{address}. Nothing was signed."
+        )
     return bytes(account.key)
 
 

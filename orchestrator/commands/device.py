@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from device_adapters.keys import PublicKey
     from orchestrator.edges.store.agreements import Device
 
-app = typer.Typer(name="device", help="Enrol devices, renew their keys, stop them.",
-                  no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="device",
+    help="Enrol devices, renew their keys, stop them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Owner = Annotated[str, typer.Option(help="The owner's address, or a party's name.")]
 Name = Annotated[str, typer.Argument(help="The device's own name: its meter's serial number.")]
 Chain = Annotated[
@@ -31,11 +35,15 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show it, send
 
 @app.command()
 def challenge(
-    context: typer.Context, name: Name, owner: Annotated[str | None, typer.Option(
-        help="To enrol: the owner's address, or a party's name.")] = None,
+    context: typer.Context,
+    name: Name,
+    owner: Annotated[
+        str | None, typer.Option(help="To enrol: the owner's address, or a party's name.")
+    ] = None,
     new_key: Annotated[str | None, typer.Option(help="To rotate: the new public key.")] = None,
-    endorsement: Chain = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    endorsement: Chain = None,
+    as_json: Json = False,
+) -> None:
     """Show the SHA-256 digest that a device signs: to enrol, or to change its key."""
     here = home.of(context)
     if (owner is None) == (new_key is None):
@@ -49,10 +57,14 @@ def challenge(
         digest = rotation_challenge(here, name, key, found.expires_at)
         after = f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
     told = {"device": name, "sha256": digest.hex()}
-    output.show(told, as_json, lambda console: (
-        console.print(told["sha256"]),
-        console.print(plain(f"next: proofrail {after}"), soft_wrap=True),
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: (
+            console.print(told["sha256"]),
+            console.print(plain(f"next: proofrail {after}"), soft_wrap=True),
+        ),
+    )
 
 
 @app.command()
@@ -77,11 +89,20 @@ def endorse(
     found = endorsed(here.settings, here.deployment.chain_id, pem, name, public, now)
     if out is not None:
         out.write_bytes(pem)
-    told = {"device": name, "issuer": found.issuer, "expires_at": found.expires_at,
-            "sha256": found.sha256.hex(), "chain": pem.decode()}  # fmt: skip
-    output.show(told, as_json, lambda console: console.print(
-        plain(f"written to {out}" if out else told["chain"].rstrip()), soft_wrap=True
-    ))  # fmt: skip
+    told = {
+        "device": name,
+        "issuer": found.issuer,
+        "expires_at": found.expires_at,
+        "sha256": found.sha256.hex(),
+        "chain": pem.decode(),
+    }
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(f"written to {out}" if out else told["chain"].rstrip()), soft_wrap=True
+        ),
+    )
 
 
 @app.command()
@@ -113,8 +134,10 @@ def add(
 
     here = home.of(context)
     if not name_is_sound(name):
-        raise Halt(f"{name!r} cannot be a device's name on the broker: 1 to 64 of A-Z a-z 0-9 . _ "
-                   "-, the first one a letter or a digit. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"{name!r} cannot be a device's name on the broker: 1 to 64 of A-Z a-z 0-9 . _ "
+            "-, the first one a letter or a digit. Nothing was sent."
+        )
     address = address_of(here, owner)
     public, (r, s) = _possession(here, name, address, key, proof, private_key)
     found = possession.endorsement(here, name, public, endorsement)
@@ -125,11 +148,19 @@ def add(
         office.enrol([Enrolment(name, public.as_device_key(), address, r, s, found)])
         password = _password(here, name, new_password)
     told = {
-        "sent": not dry_run, "device": name, "owner": address, "curve": public.curve,
-        "key": public.fingerprint, "endorsed_by": found.issuer, "endorsement": found.sha256.hex(),
-        "expires_at": found.expires_at, "topic": f"proofrail/{name}/evidence/PROTOCOL",
-        "username": name, "password": password, "broker": here.town.get("broker"),
-    }  # fmt: skip
+        "sent": not dry_run,
+        "device": name,
+        "owner": address,
+        "curve": public.curve,
+        "key": public.fingerprint,
+        "endorsed_by": found.issuer,
+        "endorsement": found.sha256.hex(),
+        "expires_at": found.expires_at,
+        "topic": f"proofrail/{name}/evidence/PROTOCOL",
+        "username": name,
+        "password": password,
+        "broker": here.town.get("broker"),
+    }
     output.show(told, as_json, lambda console: _added(console, told))
 
 
@@ -145,8 +176,10 @@ def _password(here: home.Home, name: str, fresh: bool) -> str | None:
 def _added(console: Any, told: dict[str, Any]) -> None:
     expiry = f"until {when(told['expires_at'])}" if told["expires_at"] else "without expiry"
     verb = "is" if told["sent"] else "would be"
-    console.print(plain(f"{told['device']} {verb} enrolled with its {told['curve']} key "
-                        f"{told['key']}"), soft_wrap=True)  # fmt: skip
+    console.print(
+        plain(f"{told['device']} {verb} enrolled with its {told['curve']} key {told['key']}"),
+        soft_wrap=True,
+    )
     console.print(plain(f"endorsed by {told['endorsed_by']}, {expiry}"), soft_wrap=True)
     if not told["sent"]:
         console.print("nothing was sent (--dry-run)")
@@ -178,7 +211,11 @@ def rotation_challenge(here: home.Home, name: str, key: PublicKey, expires_at: i
 
 
 def _possession(
-    here: home.Home, name: str, owner: str, key: str | None, proof: str | None,
+    here: home.Home,
+    name: str,
+    owner: str,
+    key: str | None,
+    proof: str | None,
     private_key: Path | None,
 ) -> tuple[PublicKey, possession.Proof]:
     """The public key, and (r, s) over the challenge."""
@@ -211,12 +248,17 @@ def told_of(here: home.Home, row: Device) -> dict[str, Any]:
     chain = kept(here.settings, row.endorsement)
     expired = row.status == "active" and 0 < row.expires_at <= time.time()
     return {
-        "name": row.name, "device_id": row.device_id, "curve": row.curve, "owner": row.owner,
-        "status": "expired" if expired else row.status, "enrolled_at": row.enrolled_at,
-        "expires_at": row.expires_at, "endorsement": row.endorsement,
+        "name": row.name,
+        "device_id": row.device_id,
+        "curve": row.curve,
+        "owner": row.owner,
+        "status": "expired" if expired else row.status,
+        "enrolled_at": row.enrolled_at,
+        "expires_at": row.expires_at,
+        "endorsement": row.endorsement,
         "endorsed_by": chain[0].issuer.rfc4514_string() if chain else None,
         "compromised_since": row.compromised_since,
-    }  # fmt: skip
+    }
 
 
 @app.command("list")
@@ -231,11 +273,27 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         held = Counter(row.device_id for row in agreements.all_agreements(session))
         rows = agreements.devices(session)
     told = [told_of(here, row) | {"agreements": held[row.device_id]} for row in rows]
-    lines = [(d["name"], d["status"], d["agreements"], when(d["expires_at"]),
-              d["endorsed_by"] or "nobody", when(d["enrolled_at"]), output.short(d["device_id"]))
-             for d in told]  # fmt: skip
-    columns = ("device", "status", ">agreements", "key until (UTC)", "endorsed by",
-               "enrolled (UTC)", "id")  # fmt: skip
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} devices", columns, lines)
-    ))  # fmt: skip
+    lines = [
+        (
+            d["name"],
+            d["status"],
+            d["agreements"],
+            when(d["expires_at"]),
+            d["endorsed_by"] or "nobody",
+            when(d["enrolled_at"]),
+            output.short(d["device_id"]),
+        )
+        for d in told
+    ]
+    columns = (
+        "device",
+        "status",
+        ">agreements",
+        "key until (UTC)",
+        "endorsed by",
+        "enrolled (UTC)",
+        "id",
+    )
+    output.show(
+        told, as_json, lambda console: console.print(table(f"{len(told)} devices", columns, lines))
+    )

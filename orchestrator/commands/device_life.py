@@ -37,11 +37,14 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     told = told_of(here, row) | {
         "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}",
         "chain": [_certificate(one) for one in kept(here.settings, row.endorsement)],
-        "agreements": [{"agreement_id": a.agreement_id, "product": a.product, "stage": a.stage}
-                       for a in held],
-        "clashes": [{"reason": reason, "records": count, "first_found_at": at}
-                    for reason, count, at in clashes],
-    }  # fmt: skip
+        "agreements": [
+            {"agreement_id": a.agreement_id, "product": a.product, "stage": a.stage} for a in held
+        ],
+        "clashes": [
+            {"reason": reason, "records": count, "first_found_at": at}
+            for reason, count, at in clashes
+        ],
+    }
     output.show(told, as_json, lambda console: _render(console, told))
 
 
@@ -49,18 +52,20 @@ def _certificate(one: Any) -> dict[str, str]:
     from cryptography.hazmat.primitives import hashes
 
     return {
-        "subject": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string(),
+        "subject": one.subject.rfc4514_string(),
+        "issuer": one.issuer.rfc4514_string(),
         "valid_until": one.not_valid_after_utc.isoformat(),
         "sha256": one.fingerprint(hashes.SHA256()).hex(),
-    }  # fmt: skip
+    }
 
 
 def _render(console: Any, told: dict[str, Any]) -> None:
     times = ("enrolled_at", "expires_at", "compromised_since")
     rows = [
         (field.replace("_", " "), when(value) if field in times else value or "-")
-        for field, value in told.items() if not isinstance(value, list) and field != "name"
-    ]  # fmt: skip
+        for field, value in told.items()
+        if not isinstance(value, list) and field != "name"
+    ]
     console.print(table(told["name"], ("field", "value"), rows))
     chain = [(one["subject"], one["issuer"], one["valid_until"]) for one in told["chain"]]
     if chain:
@@ -123,20 +128,30 @@ def rotate(
         keep(here.settings, found)
         office.rotate(Rotation(name, public.as_device_key(), by_old, by_new, found))
     told = {
-        "sent": not dry_run, "device": name, "key": public.fingerprint, "curve": public.curve,
-        "endorsed_by": found.issuer, "endorsement": found.sha256.hex(),
+        "sent": not dry_run,
+        "device": name,
+        "key": public.fingerprint,
+        "curve": public.curve,
+        "endorsed_by": found.issuer,
+        "endorsement": found.sha256.hex(),
         "expires_at": found.expires_at,
-    }  # fmt: skip
-    _say(told, as_json, f"{name} has the key {public.fingerprint}, endorsed by {found.issuer}; "
-                        "what the old key signed stands")  # fmt: skip
+    }
+    _say(
+        told,
+        as_json,
+        f"{name} has the key {public.fingerprint}, endorsed by {found.issuer}; "
+        "what the old key signed stands",
+    )
 
 
 @app.command()
 def suspend(
-    context: typer.Context, name: Name,
+    context: typer.Context,
+    name: Name,
     by: Annotated[str, typer.Option(help=_BY)] = "registrar",
-    dry_run: DryRun = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Silence a device at once: what it signs until it is resumed is refused."""
     here = home.of(context)
     if by not in ("registrar", "warden"):
@@ -175,10 +190,18 @@ def retire(
     if not dry_run:
         here.office().retire(name)
         revoked = credentials.revoke(here.settings.home, name)
-    told = {"sent": not dry_run, "device": name, "was": row.status, "status": "retired",
-            "credential_revoked": revoked}  # fmt: skip
-    _say(told, as_json, f"{name} is retired; its broker password is revoked. What it signed before "
-                        "stands.")  # fmt: skip
+    told = {
+        "sent": not dry_run,
+        "device": name,
+        "was": row.status,
+        "status": "retired",
+        "credential_revoked": revoked,
+    }
+    _say(
+        told,
+        as_json,
+        f"{name} is retired; its broker password is revoked. What it signed before stands.",
+    )
 
 
 def _say(told: dict[str, Any], as_json: bool, sentence: str) -> None:

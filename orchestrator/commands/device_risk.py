@@ -42,15 +42,15 @@ def moment(text: str) -> int:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise Halt(f"{text!r} is no time such as 2026-09-30T12:00:00Z (with its zone), nor Unix "
-                   "seconds. Nothing was sent.")  # fmt: skip
+        raise Halt(
+            f"{text!r} is no time such as 2026-09-30T12:00:00Z (with its zone), nor Unix "
+            "seconds. Nothing was sent."
+        )
     return int(found.timestamp())
 
 
 @app.command()
-def risk(
-    context: typer.Context, name: Name, since: Since = None, as_json: Json = False
-) -> None:
+def risk(context: typer.Context, name: Name, since: Since = None, as_json: Json = False) -> None:
     """List every settled payment that rests on a device's records from a time on.
 
     Default: the time since which it is declared compromised. Exit code 1 if money may be lost.
@@ -67,10 +67,12 @@ def risk(
 
 @app.command()
 def compromise(
-    context: typer.Context, name: Name,
+    context: typer.Context,
+    name: Name,
     since: Annotated[str, typer.Option(help="From when on the key's word is worth nothing.")],
-    dry_run: DryRun = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Declare a key stolen since a time: end the device, list what is at risk, freeze what can be.
 
     It may be dated further back later, never forward. With --dry-run only the list.
@@ -80,8 +82,10 @@ def compromise(
     here = home.of(context)
     row, start = known(here, name), moment(since)
     if not 0 < start <= time.time():
-        raise Halt(f"{since} is not in the past. Nothing was sent. A device that only must be "
-                   f"quiet for a while is suspended: `proofrail device suspend {name}`.")
+        raise Halt(
+            f"{since} is not in the past. Nothing was sent. A device that only must be "
+            f"quiet for a while is suspended: `proofrail device suspend {name}`."
+        )
     disputed: dict[str, str] = {}
     if not dry_run:
         start = here.office().declare_compromised(name, start)
@@ -111,29 +115,49 @@ def _listed(here: home.Home, name: str, device: str, since: int) -> dict[str, An
     with here.store.read() as session:
         found = at_risk(exposure.exposed(session, device), since, int(time.time()))
     return {
-        "device": name, "since": since, "payments": [_told(risk) for risk in found],
+        "device": name,
+        "since": since,
+        "payments": [_told(risk) for risk in found],
         "open": {"amount": str(open_micro(found)), "asset": _TEUR},
-    }  # fmt: skip
+    }
 
 
 def _told(risk: Risk) -> dict[str, Any]:
     return {
-        "payment_id": risk.payment_id, "agreement_id": risk.agreement_id,
-        "stage": str(risk.stage), "amount": {"amount": str(risk.amount_micro), "asset": _TEUR},
-        "events": risk.events, "first_observed_at": risk.first_observed_at,
-        "release_at": risk.release_at, "remedy": str(risk.remedy),
+        "payment_id": risk.payment_id,
+        "agreement_id": risk.agreement_id,
+        "stage": str(risk.stage),
+        "amount": {"amount": str(risk.amount_micro), "asset": _TEUR},
+        "events": risk.events,
+        "first_observed_at": risk.first_observed_at,
+        "release_at": risk.release_at,
+        "remedy": str(risk.remedy),
         "what": _MEANS[risk.remedy],
-    }  # fmt: skip
+    }
 
 
 def _render(console: Any, told: dict[str, Any]) -> None:
     rows = [
-        (output.short(p["payment_id"]), p["stage"], output.money(p["amount"]), p["events"],
-         when(p["first_observed_at"]), when(p["release_at"]), p["remedy"])
+        (
+            output.short(p["payment_id"]),
+            p["stage"],
+            output.money(p["amount"]),
+            p["events"],
+            when(p["first_observed_at"]),
+            when(p["release_at"]),
+            p["remedy"],
+        )
         for p in told["payments"]
-    ]  # fmt: skip
-    columns = ("payment", "stage", ">amount", ">events", "first of them (UTC)", "window until",
-               "remedy")  # fmt: skip
+    ]
+    columns = (
+        "payment",
+        "stage",
+        ">amount",
+        ">events",
+        "first of them (UTC)",
+        "window until",
+        "remedy",
+    )
     title = f"{len(rows)} payments rest on records of {told['device']} since {when(told['since'])}"
     console.print(table(title, columns, rows))
     for remedy, count in Counter(p["remedy"] for p in told["payments"]).items():
@@ -144,8 +168,12 @@ def _render(console: Any, told: dict[str, Any]) -> None:
 def _declared(console: Any, told: dict[str, Any]) -> None:
     name = told["device"]
     if told["sent"]:
-        console.print(plain(f"{name} is declared compromised since {when(told['since'])}; nothing "
-                            "new of it is taken"))  # fmt: skip
+        console.print(
+            plain(
+                f"{name} is declared compromised since {when(told['since'])}; nothing "
+                "new of it is taken"
+            )
+        )
     _render(console, told)
     for payment, how in told["disputed"].items():
         console.print(plain(f"dispute of {output.short(payment)}: {how}"), soft_wrap=True)

@@ -15,15 +15,23 @@ import typer
 from orchestrator.commands import home, output
 from orchestrator.commands.output import Json, plain, table
 
-app = typer.Typer(name="evidence", help="Check records, or hand a file of them to the rail.",
-                  no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="evidence",
+    help="Check records, or hand a file of them to the rail.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 _SHOWN = 50  # records told in full; --json has them all
 _VERDICTS = ("genuine", "billable", "settleable")
 _FIELDS = (
-    ("device", "device"), ("counter", "counter"), ("pagination", "pagination"),
-    ("evidence_sha256", "evidence"), ("transaction_id", "transaction"), ("context", "context"),
+    ("device", "device"),
+    ("counter", "counter"),
+    ("pagination", "pagination"),
+    ("evidence_sha256", "evidence"),
+    ("transaction_id", "transaction"),
+    ("context", "context"),
     ("subject", "subject"),
-)  # fmt: skip
+)
 
 
 @app.command()
@@ -60,10 +68,12 @@ def _render(console: Any, told: dict[str, Any], records: list[Any]) -> None:
         _transaction(console, transaction)
     if told["error"]:
         error = told["error"]
-        console.print(plain(
-            f"{told['file']} cannot be read: {error['detail']} ({error['code']}). "
-            "Hand over the file as the vendor's software wrote it."
-        ))  # fmt: skip
+        console.print(
+            plain(
+                f"{told['file']} cannot be read: {error['detail']} ({error['code']}). "
+                "Hand over the file as the vendor's software wrote it."
+            )
+        )
         return
     summary = told["summary"]
     console.print(
@@ -75,8 +85,11 @@ def _render(console: Any, told: dict[str, Any], records: list[Any]) -> None:
 
 def _record(record: dict[str, Any]) -> Any:
     rows = [(name, record[field]) for field, name in _FIELDS if record.get(field) is not None]
-    rows += [(name, value) for name, value in record.get("fields", {}).items()
-             if isinstance(value, str | int | bool)]  # fmt: skip
+    rows += [
+        (name, value)
+        for name, value in record.get("fields", {}).items()
+        if isinstance(value, str | int | bool)
+    ]
     if record["key"]:
         key = record["key"]
         rows.append(("key", f"{key['source']}: {key['curve']}, SHA-256 {key['fingerprint']}"))
@@ -132,9 +145,13 @@ def send(
             advance(sum(len(message.body) for message in messages))
     told = {"file": str(file), "view": view, "records": counts.total(), "outcomes": dict(counts)}
     rows = sorted(counts.items(), key=lambda item: -item[1])
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{file.name}: {counts.total()} records", ("outcome", ">records"), rows)
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            table(f"{file.name}: {counts.total()} records", ("outcome", ">records"), rows)
+        ),
+    )
     raise typer.Exit(output.NO if set(counts) - {"accepted", "duplicate"} else 0)
 
 

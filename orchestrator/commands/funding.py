@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from orchestrator.edges.store import Session
     from orchestrator.edges.store.transfers import Funding
 
-app = typer.Typer(name="funding", help="Money that came in.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="funding", help="Money that came in.", no_args_is_help=True, rich_markup_mode=None
+)
 As = Annotated[str, typer.Option("--as", help="The officer who proposes it, by name.")]
 _Credit = Annotated[str, typer.Argument(help="The credit's id, or its beginning.")]
 
@@ -33,23 +34,41 @@ def list_(
     from orchestrator.steps.credits import WAITING
 
     with home.of(context).store.read() as session:
-        rows = (transfers.all_fundings(session) if every
-                else bank_books.credits_in(session, [WAITING]))  # fmt: skip
+        rows = (
+            transfers.all_fundings(session) if every else bank_books.credits_in(session, [WAITING])
+        )
         told = sorted(
             (_told(session, row) for row in rows),
             key=lambda each: (each["booking_date"] or "", each["credit"]),
         )
     lines = [
-        (short(t["credit"], 14), t["booking_date"], decimal(t["amount_minor"], "EUR/2"),
-         t["payer"]["name"], t["payer"]["iban"], t["reference"] or t["text"], t["stage"],
-         t["why"], t["decision"])
+        (
+            short(t["credit"], 14),
+            t["booking_date"],
+            decimal(t["amount_minor"], "EUR/2"),
+            t["payer"]["name"],
+            t["payer"]["iban"],
+            t["reference"] or t["text"],
+            t["stage"],
+            t["why"],
+            t["decision"],
+        )
         for t in told
-    ]  # fmt: skip
-    columns = ("credit", "booked", ">amount", "payer", "IBAN", "reference", "stage", "why",
-               "proposed")  # fmt: skip
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} credits", columns, lines)
-    ))  # fmt: skip
+    ]
+    columns = (
+        "credit",
+        "booked",
+        ">amount",
+        "payer",
+        "IBAN",
+        "reference",
+        "stage",
+        "why",
+        "proposed",
+    )
+    output.show(
+        told, as_json, lambda console: console.print(table(f"{len(told)} credits", columns, lines))
+    )
 
 
 @app.command()
@@ -68,14 +87,19 @@ def allocate(
     here, now = home.of(context), int(time.time())
     with here.store.read() as session:
         row = _waiting(session, credit)
-        found = [a for a in agreements.all_agreements(session)
-                 if a.agreement_id.startswith(agreement)]  # fmt: skip
+        found = [
+            a for a in agreements.all_agreements(session) if a.agreement_id.startswith(agreement)
+        ]
     if len(found) != 1:
-        raise Halt(f"{len(found)} agreements begin with {agreement!r}; `proofrail agreement list` "
-                   "shows all. Nothing was proposed.")  # fmt: skip
+        raise Halt(
+            f"{len(found)} agreements begin with {agreement!r}; `proofrail agreement list` "
+            "shows all. Nothing was proposed."
+        )
     if found[0].stage != "live" or found[0].expiry <= now:
-        raise Halt(f"The agreement {found[0].agreement_id} takes no money any more (it is over, or "
-                   "not open yet). Name another one, or send the credit back.")  # fmt: skip
+        raise Halt(
+            f"The agreement {found[0].agreement_id} takes no money any more (it is over, or "
+            "not open yet). Name another one, or send the credit back."
+        )
     proposed(propose(here, to_allocate(row, found[0].agreement_id, now), by), as_json)
 
 
@@ -101,12 +125,19 @@ def send_back(
         row = _waiting(session, credit)
         line = bank_books.line_of(session, row.credit_id)
     if line is None or not (line.counterparty_iban and line.counterparty_name):
-        raise Halt(f"The bank named no payer or no account of the credit {row.credit_id}: it can "
-                   "go back to nobody. Ask the bank who sent it.")  # fmt: skip
+        raise Halt(
+            f"The bank named no payer or no account of the credit {row.credit_id}: it can "
+            "go back to nobody. Ask the bank who sent it."
+        )
     payer = {
-        "name": line.counterparty_name, "iban": line.counterparty_iban, "street": street,
-        "building": building, "post_code": post_code, "town": town, "country": country.upper(),
-    }  # fmt: skip
+        "name": line.counterparty_name,
+        "iban": line.counterparty_iban,
+        "street": street,
+        "building": building,
+        "post_code": post_code,
+        "town": town,
+        "country": country.upper(),
+    }
     proposed(propose(here, to_send_back(row, payer, int(time.time())), by), as_json)
 
 
@@ -118,8 +149,10 @@ def _waiting(session: Session, start: str) -> Funding:
     waiting = bank_books.credits_in(session, [WAITING])
     found = [row for row in waiting if row.credit_id.startswith(start)]
     if len(found) != 1:
-        raise Halt(f"{len(found)} waiting credits begin with {start!r}; `proofrail funding list` "
-                   "shows all. Nothing was proposed.")  # fmt: skip
+        raise Halt(
+            f"{len(found)} waiting credits begin with {start!r}; `proofrail funding list` "
+            "shows all. Nothing was proposed."
+        )
     return found[0]
 
 
@@ -128,18 +161,27 @@ def _told(session: Session, row: Funding) -> dict[str, Any]:
     from orchestrator.steps.credits import ALLOCATE, SEND_BACK, WAITING
 
     line = bank_books.line_of(session, row.credit_id)
-    open_ones = [each.decision_id for kind in (ALLOCATE, SEND_BACK)
-                 for each in _open_decisions(session, kind, row.credit_id)]  # fmt: skip
+    open_ones = [
+        each.decision_id
+        for kind in (ALLOCATE, SEND_BACK)
+        for each in _open_decisions(session, kind, row.credit_id)
+    ]
     return {
-        "credit": row.credit_id, "stage": row.stage, "amount_minor": row.cents,
-        "currency": "EUR", "agreement": row.agreement_id,
+        "credit": row.credit_id,
+        "stage": row.stage,
+        "amount_minor": row.cents,
+        "currency": "EUR",
+        "agreement": row.agreement_id,
         "booking_date": line.booking_date.isoformat() if line else None,
-        "payer": {"name": line.counterparty_name if line else "",
-                  "iban": line.counterparty_iban if line else ""},
-        "reference": line.reference if line else "", "text": line.text if line else "",
+        "payer": {
+            "name": line.counterparty_name if line else "",
+            "iban": line.counterparty_iban if line else "",
+        },
+        "reference": line.reference if line else "",
+        "text": line.text if line else "",
         "why": _why(session, line) if row.stage == WAITING else "",
         "decision": open_ones[0] if open_ones else None,
-    }  # fmt: skip
+    }
 
 
 def _open_decisions(session: Session, kind: str, credit: str) -> list[Any]:

@@ -14,19 +14,26 @@ from orchestrator.commands.ledger_check import check
 from orchestrator.commands.output import Json, short, table, when
 from orchestrator.errors import Halt
 
-app = typer.Typer(name="ledger", help="The double-entry ledger and its reports.",
-                  no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="ledger",
+    help="The double-entry ledger and its reports.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.command("check")(check)
 
 _DAY_S = 86_400
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV (RFC 4180) and nothing else.")]
-AsOf = Annotated[str | None, typer.Option(
-    help="Up to this time: a day (its end, UTC) or an instant such as 2026-09-30T12:00:00Z."
-)]  # fmt: skip
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        help="Up to this time: a day (its end, UTC) or an instant such as 2026-09-30T12:00:00Z."
+    ),
+]
 From = Annotated[str | None, typer.Option("--from", help="From this day or instant on.")]
-To = Annotated[str | None, typer.Option(
-    "--to", "--as-of", help="Up to this day or instant, inclusive."
-)]  # fmt: skip
+To = Annotated[
+    str | None, typer.Option("--to", "--as-of", help="Up to this day or instant, inclusive.")
+]
 Detail = Annotated[bool, typer.Option("--detail", help="Each account of a sub-ledger by itself.")]
 
 
@@ -42,8 +49,10 @@ def moment(text: str | None, end_of_day: bool) -> int | None:
         start = int(found.replace(tzinfo=UTC).timestamp())
         return start + _DAY_S - 1 if end_of_day else start
     if found is None or found.tzinfo is None:
-        raise Halt(f"{text!r} is no day such as 2026-09-30, and no instant with its zone such as "
-                   "2026-09-30T12:00:00Z.")  # fmt: skip
+        raise Halt(
+            f"{text!r} is no day such as 2026-09-30, and no instant with its zone such as "
+            "2026-09-30T12:00:00Z."
+        )
     return int(found.timestamp())
 
 
@@ -79,9 +88,13 @@ def chart(as_json: Json = False, as_csv: Csv = False) -> None:
 
     columns, rows = reports.CHART_COLUMNS, reports.chart_table()
     told = [dict(zip(columns, row, strict=True)) for row in rows]
-    _show(told, as_json, as_csv, (columns, rows), lambda console: console.print(
-        table("chart of accounts", columns, rows)
-    ))  # fmt: skip
+    _show(
+        told,
+        as_json,
+        as_csv,
+        (columns, rows),
+        lambda console: console.print(table("chart of accounts", columns, rows)),
+    )
 
 
 @app.command("balances")
@@ -100,9 +113,15 @@ def balances(
     ]
     rows = [(item["account"], output.money(item)) for item in told]
     sheet = reports.BALANCE_COLUMNS, reports.balance_table(found)
-    _show(told, as_json, as_csv, sheet, lambda console: console.print(
-        table(_until("balances", as_of), ("account", ">balance"), rows)
-    ))  # fmt: skip
+    _show(
+        told,
+        as_json,
+        as_csv,
+        sheet,
+        lambda console: console.print(
+            table(_until("balances", as_of), ("account", ">balance"), rows)
+        ),
+    )
 
 
 def _until(title: str, as_of: str | None) -> str:
@@ -113,13 +132,16 @@ def _until(title: str, as_of: str | None) -> str:
 def trial_balance(
     context: typer.Context,
     as_of: AsOf = None,
-    pending: Annotated[bool, typer.Option(
-        "--pending", help="Also what entries of blocks that are not final yet would add."
-    )] = False,
+    pending: Annotated[
+        bool,
+        typer.Option(
+            "--pending", help="Also what entries of blocks that are not final yet would add."
+        ),
+    ] = False,
     detail: Detail = False,
     as_json: Json = False,
     as_csv: Csv = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show debits and credits of every account; exit code 1 if they are not equal."""
     from orchestrator.core import reports
     from orchestrator.edges.store import books, journal
@@ -132,20 +154,33 @@ def trial_balance(
     sums = reports.totals(rows)
     balanced = all(debit == credit and not rest for debit, credit, rest in sums.values())
     told = {
-        "as_of": until, "balanced": balanced, "rows": [reports.told(row) for row in rows],
+        "as_of": until,
+        "balanced": balanced,
+        "rows": [reports.told(row) for row in rows],
         "totals": {
-            asset: dict(zip(("debit_minor", "credit_minor", "pending_minor"), map(str, amounts),
-                            strict=True))
+            asset: dict(
+                zip(
+                    ("debit_minor", "credit_minor", "pending_minor"), map(str, amounts), strict=True
+                )
+            )
             for asset, amounts in sums.items()
         },
-    }  # fmt: skip
+    }
     sheet = reports.TRIAL_COLUMNS, reports.trial_table(rows)
-    _show(told, as_json, as_csv, sheet, lambda console: _trial(
-        console, _until("trial balance", as_of), rows, sums, pending
-    ))  # fmt: skip
+    _show(
+        told,
+        as_json,
+        as_csv,
+        sheet,
+        lambda console: _trial(console, _until("trial balance", as_of), rows, sums, pending),
+    )
     if not balanced:
-        output.complain("Debits and credits are not equal: the journal was changed by hand. Run "
-                        "`proofrail rebuild`, which says where.", "unbalanced", False)  # fmt: skip
+        output.complain(
+            "Debits and credits are not equal: the journal was changed by hand. Run "
+            "`proofrail rebuild`, which says where.",
+            "unbalanced",
+            False,
+        )
         raise typer.Exit(output.NO)
 
 
@@ -154,10 +189,18 @@ def _trial(console: Any, title: str, rows: Sequence[Any], sums: Any, pending: bo
     columns += [">not final"] if pending else []
     for asset, totals in sums.items():
         lines = [
-            (r.code, _named(r), r.name, r.kind, _amount(r.debit_minor, asset),
-             _amount(r.credit_minor, asset), _amount(r.pending_minor, asset))
-            for r in rows if r.asset == asset
-        ]  # fmt: skip
+            (
+                r.code,
+                _named(r),
+                r.name,
+                r.kind,
+                _amount(r.debit_minor, asset),
+                _amount(r.credit_minor, asset),
+                _amount(r.pending_minor, asset),
+            )
+            for r in rows
+            if r.asset == asset
+        ]
         lines.append(("", "", "total", "", *(_amount(amount, asset, True) for amount in totals)))
         shown = [line[: len(columns)] for line in lines]
         console.print(table(f"{title}, {asset.split('/')[0]}", columns, shown))
@@ -176,14 +219,17 @@ def _amount(minor: int, asset: str, always: bool = False) -> str:
 @app.command("statement")
 def statement(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(
-        help="An account, a code of the chart, or a sub-ledger such as escrow (all of it)."
-    )],
+    account: Annotated[
+        str,
+        typer.Argument(
+            help="An account, a code of the chart, or a sub-ledger such as escrow (all of it)."
+        ),
+    ],
     first: From = None,
     last: To = None,
     as_json: Json = False,
     as_csv: Csv = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show an account's movements with the balance after each: opening + movements = closing."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
@@ -210,19 +256,27 @@ def _row_of(known: Iterable[tuple[str, str]], name: str) -> Any:
     for account, asset in known:
         if account == name:
             return row_of(account, asset)
-    raise Halt(f"Nothing was ever posted to an account {name!r}. `proofrail ledger balances` lists "
-               "the accounts, `proofrail ledger chart` what they are.")  # fmt: skip
+    raise Halt(
+        f"Nothing was ever posted to an account {name!r}. `proofrail ledger balances` lists "
+        "the accounts, `proofrail ledger chart` what they are."
+    )
 
 
 def _statement(console: Any, found: Any) -> None:
     sub_ledger = found.account.endswith(":*")
     lines = [("", "", "opening", "", "", "", _amount(found.opening_minor, found.asset, True))]
     lines += [
-        (line.number, when(line.at), line.kind, short(line.account if sub_ledger else line.ref, 24),
-         _amount(line.debit_minor, found.asset), _amount(line.credit_minor, found.asset),
-         _amount(line.balance_minor, found.asset, True))
+        (
+            line.number,
+            when(line.at),
+            line.kind,
+            short(line.account if sub_ledger else line.ref, 24),
+            _amount(line.debit_minor, found.asset),
+            _amount(line.credit_minor, found.asset),
+            _amount(line.balance_minor, found.asset, True),
+        )
         for line in found.lines
-    ]  # fmt: skip
+    ]
     lines.append(("", "", "closing", "", "", "", _amount(found.closing_minor, found.asset, True)))
     about = "account" if sub_ledger else "reference"
     columns = (">entry", "at (UTC)", "kind", about, ">debit", ">credit", ">balance")

@@ -57,17 +57,24 @@ def _anchors(here: home.Home) -> Compared:
 
 def _told(found: JournalCheck) -> dict[str, Any]:
     told = {
-        "ok": found.ok, "entries": found.entries, "first_broken_entry": found.broken,
+        "ok": found.ok,
+        "entries": found.entries,
+        "first_broken_entry": found.broken,
         "stray_postings": found.stray,
         "sums": {asset: str(total) for asset, total in found.sums.items()},
-        "anchors": None, "anchors_not_compared": found.silence or None,
-    }  # fmt: skip
+        "anchors": None,
+        "anchors_not_compared": found.silence or None,
+    }
     if found.anchors is not None:
         at = found.anchors
         told["anchors"] = {
-            "verdict": at.verdict.value, "compared": at.anchors, "entry": at.entry,
-            "same_to": at.same_to, "journal_ends_at": at.ends_at, "said_by": at.tx_hash or None,
-        }  # fmt: skip
+            "verdict": at.verdict.value,
+            "compared": at.anchors,
+            "entry": at.entry,
+            "same_to": at.same_to,
+            "journal_ends_at": at.ends_at,
+            "said_by": at.tx_hash or None,
+        }
     return told
 
 
@@ -75,18 +82,32 @@ def _checked(console: Any, found: JournalCheck) -> None:
     if found.broken is None:
         console.print(f"the hash chain of {found.entries} entries holds")
     else:
-        console.print(plain(f"entry {found.broken} does not follow from the one before it: the "
-                            f"journal was changed from there on. {_KEEP}", "red"))  # fmt: skip
+        console.print(
+            plain(
+                f"entry {found.broken} does not follow from the one before it: the "
+                f"journal was changed from there on. {_KEEP}",
+                "red",
+            )
+        )
     if found.stray:
-        console.print(plain(f"{found.stray} postings belong to no entry: somebody added them to "
-                            f"the balances. {_KEEP}", "red"))  # fmt: skip
+        console.print(
+            plain(
+                f"{found.stray} postings belong to no entry: somebody added them to "
+                f"the balances. {_KEEP}",
+                "red",
+            )
+        )
     for asset, total in found.sums.items():
         state = f"debits less credits: {total}" if total else "debits equal credits"
         console.print(plain(f"{asset}: {state}", "red" if total else ""))
     if found.anchors is None:
-        console.print(plain(f"anchors on chain were not compared ({found.silence}): a journal that "
-                            "was chained anew as a whole, or cut at its end, would not be seen.",
-                            "yellow"))  # fmt: skip
+        console.print(
+            plain(
+                f"anchors on chain were not compared ({found.silence}): a journal that "
+                "was chained anew as a whole, or cut at its end, would not be seen.",
+                "yellow",
+            )
+        )
     else:
         _compared(console, found.anchors)
 
@@ -98,10 +119,10 @@ def _compared(console: Any, found: Compared) -> None:
     since = f"after entry {found.same_to}, which is as it was"
     told = {
         Verdict.HOLDS: f"{found.anchors} anchors on chain hold, the newest at entry "
-                       f"{found.same_to} of {found.ends_at}",
+        f"{found.same_to} of {found.ends_at}",
         Verdict.RECHAINED: f"re-chained: by the {said}, entry {found.entry} had another hash. The "
-                           f"journal was changed {since}. {_KEEP}",
+        f"journal was changed {since}. {_KEEP}",
         Verdict.CUT: f"cut: the {said} says {found.entry} entries, and the journal ends at entry "
-                     f"{found.ends_at}. {_KEEP}",
-    }[found.verdict]  # fmt: skip
+        f"{found.ends_at}. {_KEEP}",
+    }[found.verdict]
     console.print(plain(told, "" if found.verdict is Verdict.HOLDS else "red"))

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from orchestrator.edges.store.agreements import Party
 
-app = typer.Typer(name="party", help="Payers and payees.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="party", help="Payers and payees.", no_args_is_help=True, rich_markup_mode=None
+)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _GAS_WEI = 10**18  # of the local chain's worthless ether
 
@@ -53,15 +54,30 @@ def add(
     if role == "payee":  # on chain first: a payout to an account we name too early has no home
         here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
         office.pay_to_bank(account, account_number)
-    office.know([agreements.Party(
-        address=account.address, name=name, iban=account_number, bic=bank, street=street,
-        building=building, post_code=post_code, town=town, country=country.upper(),
-    )])  # fmt: skip
+    office.know(
+        [
+            agreements.Party(
+                address=account.address,
+                name=name,
+                iban=account_number,
+                bic=bank,
+                street=street,
+                building=building,
+                post_code=post_code,
+                town=town,
+                country=country.upper(),
+            )
+        ]
+    )
     told = {"name": name, "role": role, "address": account.address, "iban": account_number}
-    output.show(told, as_json, lambda console: console.print(
-        plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),
-        soft_wrap=True,
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),
+            soft_wrap=True,
+        ),
+    )
 
 
 def _account(here: home.Home, name: str) -> LocalAccount:
@@ -81,8 +97,11 @@ def _named(here: home.Home, name: str) -> Party | None:
     from orchestrator.edges.store import agreements
 
     with here.store.read() as session:
-        found = [party for party in agreements.parties(session)
-                 if party.name == name and _ADDRESS.fullmatch(party.address)]  # fmt: skip
+        found = [
+            party
+            for party in agreements.parties(session)
+            if party.name == name and _ADDRESS.fullmatch(party.address)
+        ]
     if len(found) > 1:
         raise Halt(f"Several parties are named {name!r}: name the address instead.")
     return found[0] if found else None
@@ -99,8 +118,10 @@ def party_of(here: home.Home, text: str) -> Party:
     else:
         found = _named(here, text)
     if found is None:
-        raise Halt(f"No party {text!r} is known. `proofrail party list` shows all, `proofrail "
-                   "party add` makes one.")  # fmt: skip
+        raise Halt(
+            f"No party {text!r} is known. `proofrail party list` shows all, `proofrail "
+            "party add` makes one."
+        )
     return found
 
 
@@ -122,8 +143,10 @@ def keystore_of(here: home.Home, party: Party) -> LocalAccount:
         stored = json.loads((folder / f"{file}.json").read_text())
         if stored.get("address", "").lower() == party.address[2:].lower():
             return here.sound(keystore.load(folder, file))
-    raise Halt(f"No keystore in {folder} is that of {party.name} ({party.address}). It must sign "
-               "for itself; this command signs only for parties made here.")  # fmt: skip
+    raise Halt(
+        f"No keystore in {folder} is that of {party.name} ({party.address}). It must sign "
+        "for itself; this command signs only for parties made here."
+    )
 
 
 @app.command("list")
@@ -133,14 +156,23 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
     with home.of(context).store.read() as session:
         told: list[dict[str, Any]] = [
-            {"name": p.name, "address": p.address, "iban": p.iban, "town": p.town,
-             "country": p.country}
+            {
+                "name": p.name,
+                "address": p.address,
+                "iban": p.iban,
+                "town": p.town,
+                "country": p.country,
+            }
             for p in agreements.parties(session)
-        ]  # fmt: skip
+        ]
     rows = [tuple(p.values()) for p in told]
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} parties", ("name", "address", "IBAN", "town", "country"), rows)
-    ))  # fmt: skip
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            table(f"{len(told)} parties", ("name", "address", "IBAN", "town", "country"), rows)
+        ),
+    )
 
 
 @app.command()
@@ -157,14 +189,34 @@ def redeem(
     here = home.of(context)
     party = party_of(here, name)
     if not party.iban:
-        raise Halt(f"{party.name} has no bank account; `proofrail party add` names one. Nothing "
-                   "was burned.")  # fmt: skip
+        raise Halt(
+            f"{party.name} has no bank account; `proofrail party add` names one. Nothing "
+            "was burned."
+        )
     burned = micro(amount, "--amount")
-    sent = burn(here.store, here.chain, keystore_of(here, party), party.iban, burned,
-                int(time.time()), home.patience())  # fmt: skip
-    told = {"name": party.name, "iban": party.iban, "tx_hash": sent,
-            "amount": {"amount": str(burned), "asset": "tEUR/6"}}  # fmt: skip
-    output.show(told, as_json, lambda console: console.print(
-        plain(f"{output.money(told['amount'])} burned; once that is final the bank is asked to pay "
-              f"{party.iban}: `proofrail payout list`"), soft_wrap=True,
-    ))  # fmt: skip
+    sent = burn(
+        here.store,
+        here.chain,
+        keystore_of(here, party),
+        party.iban,
+        burned,
+        int(time.time()),
+        home.patience(),
+    )
+    told = {
+        "name": party.name,
+        "iban": party.iban,
+        "tx_hash": sent,
+        "amount": {"amount": str(burned), "asset": "tEUR/6"},
+    }
+    output.show(
+        told,
+        as_json,
+        lambda console: console.print(
+            plain(
+                f"{output.money(told['amount'])} burned; once final, the bank is asked to pay "
+                f"{party.iban}: `proofrail payout list`"
+            ),
+            soft_wrap=True,
+        ),
+    )

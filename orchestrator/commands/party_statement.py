@@ -22,13 +22,15 @@ def statement(
     name: Annotated[str, typer.Argument(help="The payee's name or address.")],
     since: Annotated[
         datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC; default: of the first "
-                     "movement."),
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], help="First day, UTC; default: of the first movement."
+        ),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; default: of the newest "
-                     "final block."),
+        typer.Option(
+            "--to", formats=["%Y-%m-%d"], help="Last day, UTC; default: of the newest final block."
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write camt.053.001.08 to this file.")
@@ -43,9 +45,12 @@ def statement(
     servicer = here.town.get("safeguarding", {}).get("name", "proofrail")
     with here.store.read() as session:
         found = payee_statement(
-            session, party, servicer, since.date() if since else None,
+            session,
+            party,
+            servicer,
+            since.date() if since else None,
             until.date() if until else None,
-        )  # fmt: skip
+        )
     if file is not None:
         _write(file, found.body)
     told = _told(party, found)
@@ -62,36 +67,57 @@ def _write(file: Path, body: bytes) -> None:
 def _told(party: Any, found: Any) -> dict[str, Any]:
     account = found.account
     return {
-        "name": party.name, "address": party.address, "from": account.first, "to": account.last,
-        "is_over": found.is_over, "opening_cents": account.opening_cents,
-        "closing_cents": account.closing_cents, "available_cents": account.available_cents,
+        "name": party.name,
+        "address": party.address,
+        "from": account.first,
+        "to": account.last,
+        "is_over": found.is_over,
+        "opening_cents": account.opening_cents,
+        "closing_cents": account.closing_cents,
+        "available_cents": account.available_cents,
         "remainder_micro": account.remainder_micro,
         "entries": [
-            {"day": b.movement.day, "kind": b.movement.kind, "amount_cents": b.cents,
-             "amount_micro": b.movement.amount_micro, "ref": b.movement.ref,
-             "end_to_end_id": b.movement.end_to_end_id, "tx_hash": b.movement.tx_hash,
-             "carried": [each.ref for each in b.carried], "text": b.movement.text}
+            {
+                "day": b.movement.day,
+                "kind": b.movement.kind,
+                "amount_cents": b.cents,
+                "amount_micro": b.movement.amount_micro,
+                "ref": b.movement.ref,
+                "end_to_end_id": b.movement.end_to_end_id,
+                "tx_hash": b.movement.tx_hash,
+                "carried": [each.ref for each in b.carried],
+                "text": b.movement.text,
+            }
             for b in account.bookings
         ],
         "carried_on": [each.ref for each in account.waiting],
-    }  # fmt: skip
+    }
 
 
 def _stated(console: Any, told: dict[str, Any], file: Path | None) -> None:
     rows = [
-        (e["day"], e["kind"], decimal(e["amount_cents"], "EUR/2"),
-         decimal(e["amount_micro"], "tEUR/6"), e["end_to_end_id"], e["text"])
+        (
+            e["day"],
+            e["kind"],
+            decimal(e["amount_cents"], "EUR/2"),
+            decimal(e["amount_micro"], "tEUR/6"),
+            e["end_to_end_id"],
+            e["text"],
+        )
         for e in told["entries"]
-    ]  # fmt: skip
+    ]
     columns = ("day", "kind", ">booked", ">exactly", "EndToEndId", "for")
     title = f"{told['name']}, {told['from']} to {told['to']}"
     console.print(table(title, columns, rows))
-    console.print(plain(
-        f"opening {decimal(told['opening_cents'], 'EUR/2')}, closing "
-        f"{decimal(told['closing_cents'], 'EUR/2')}, of it available "
-        f"{decimal(told['available_cents'], 'EUR/2')}; carried below a cent "
-        f"{decimal(told['remainder_micro'], 'tEUR/6')}"
-    ), soft_wrap=True)  # fmt: skip
+    console.print(
+        plain(
+            f"opening {decimal(told['opening_cents'], 'EUR/2')}, closing "
+            f"{decimal(told['closing_cents'], 'EUR/2')}, of it available "
+            f"{decimal(told['available_cents'], 'EUR/2')}; carried below a cent "
+            f"{decimal(told['remainder_micro'], 'tEUR/6')}"
+        ),
+        soft_wrap=True,
+    )
     if file is not None:
         console.print(plain(f"written to {file}"), soft_wrap=True)
     if not told["is_over"]:

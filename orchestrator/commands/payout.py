@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from orchestrator.edges.store.orders import Payout
     from orchestrator.steps.payouts import Draft
 
-app = typer.Typer(name="payout", help="Money on its way to the bank.", no_args_is_help=True,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    name="payout", help="Money on its way to the bank.", no_args_is_help=True, rich_markup_mode=None
+)
 _PayoutId = Annotated[str, typer.Argument(help="Its id or EndToEndId, or the beginning of one.")]
 
 
@@ -38,14 +39,21 @@ def list_(
         names = {party.address: party.name for party in agreements.parties(session)}
         told = [_told(row, names) for row in orders.listed(session, stage, limit)]
     lines = [
-        (short(t["payout_id"], 14), t["payee"], decimal(t["amount_minor"], "EUR/2"), t["stage"],
-         t["due_on"], t["end_to_end_id"], t["reason"])
+        (
+            short(t["payout_id"], 14),
+            t["payee"],
+            decimal(t["amount_minor"], "EUR/2"),
+            t["stage"],
+            t["due_on"],
+            t["end_to_end_id"],
+            t["reason"],
+        )
         for t in told
-    ]  # fmt: skip
+    ]
     columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "why")
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} payouts", columns, lines)
-    ))  # fmt: skip
+    output.show(
+        told, as_json, lambda console: console.print(table(f"{len(told)} payouts", columns, lines))
+    )
 
 
 @app.command("propose-release")
@@ -60,8 +68,10 @@ def propose_release(
     with here.store.read() as session:
         row = _row(session, payout)
     if row.stage != "held":
-        raise Halt(f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
-                   "released. `proofrail payout list --stage held` shows what is.")  # fmt: skip
+        raise Halt(
+            f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
+            "released. `proofrail payout list --stage held` shows what is."
+        )
     proposed(propose(here, to_release(row, int(time.time())), by), as_json)
 
 
@@ -84,8 +94,10 @@ def order_again(
     with here.store.read() as session:
         row = _row(session, payout)
         if row.stage not in FAILED:
-            raise Halt(f"The payout {row.payout_id} is {row.stage}, neither rejected nor "
-                       "returned: a second order might pay it twice. Nothing was proposed.")
+            raise Halt(
+                f"The payout {row.payout_id} is {row.stage}, neither rejected nor "
+                "returned: a second order might pay it twice. Nothing was proposed."
+            )
         cents = owed(session, row)
         wanted = sepa_iban(iban, "--iban") if iban else None
         to = _account(session, row, wanted)
@@ -100,21 +112,32 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
     here, now = home.of(context), int(time.time())
     store = here.store
     if "safeguarding" not in here.town:
-        raise Halt(f"{here.settings.home / 'rail.json'} names no safeguarding account, and each "
-                   "order does. Start the rail first.")  # fmt: skip
+        raise Halt(
+            f"{here.settings.home / 'rail.json'} names no safeguarding account, and each "
+            "order does. Start the rail first."
+        )
     with store.read() as session:
-        draft = draft_file(session, here.settings, here.town["safeguarding"],
-                           here.deployment.chain_id, now)  # fmt: skip
+        draft = draft_file(
+            session, here.settings, here.town["safeguarding"], here.deployment.chain_id, now
+        )
     output.show(_drafted(draft), as_json, lambda console: _print_draft(console, draft))
 
 
 def _told(row: Payout, names: dict[str, str]) -> dict[str, Any]:
     return {
-        "payout_id": row.payout_id, "end_to_end_id": row.end_to_end_id,
-        "payee": names.get(row.payee, row.payee), "amount_minor": row.cents, "currency": "EUR",
-        "stage": row.stage, "reason": row.reason, "attempt": row.attempt, "batch": row.batch,
-        "due_on": row.due_on, "ordered_at": row.ordered_at, "file": row.file_hash,
-    }  # fmt: skip
+        "payout_id": row.payout_id,
+        "end_to_end_id": row.end_to_end_id,
+        "payee": names.get(row.payee, row.payee),
+        "amount_minor": row.cents,
+        "currency": "EUR",
+        "stage": row.stage,
+        "reason": row.reason,
+        "attempt": row.attempt,
+        "batch": row.batch,
+        "due_on": row.due_on,
+        "ordered_at": row.ordered_at,
+        "file": row.file_hash,
+    }
 
 
 def _row(session: Session, start: str) -> Payout:
@@ -122,8 +145,10 @@ def _row(session: Session, start: str) -> Payout:
 
     found = orders.beginning(session, start)
     if len(found) != 1:
-        raise Halt(f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "
-                   "`proofrail payout list` shows all. Nothing was proposed.")  # fmt: skip
+        raise Halt(
+            f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "
+            "`proofrail payout list` shows all. Nothing was proposed."
+        )
     return found[0]
 
 
@@ -135,22 +160,31 @@ def _account(session: Session, row: Payout, iban: str | None) -> str:
     account = "0x" + payout_account(iban).hex() if iban else row.account
     party = agreements.party_at(session, row.payee, account)
     if party is None or party.iban is None:
-        raise Halt(f"No party is known to have the account {iban or row.account}: make one with "
-                   "`proofrail party add`, then propose it again. Nothing was proposed.")
+        raise Halt(
+            f"No party is known to have the account {iban or row.account}: make one with "
+            "`proofrail party add`, then propose it again. Nothing was proposed."
+        )
     return party.iban
 
 
 def _drafted(draft: Draft) -> dict[str, Any]:
     return {
-        "message_id": draft.message, "batch": draft.batch, "execution_date": draft.due_on,
+        "message_id": draft.message,
+        "batch": draft.batch,
+        "execution_date": draft.due_on,
         "orders": [
-            {"payout_id": "0x" + order.payout_id.hex(), "end_to_end_id": order.end_to_end_id,
-             "amount_minor": order.amount_cents, "name": order.name, "iban": order.iban}
+            {
+                "payout_id": "0x" + order.payout_id.hex(),
+                "end_to_end_id": order.end_to_end_id,
+                "amount_minor": order.amount_cents,
+                "name": order.name,
+                "iban": order.iban,
+            }
             for order in draft.orders
         ],
         "waits": [{"payout_id": payout, **why} for payout, why in draft.waits.items()],
         "xml": draft.body.decode(),
-    }  # fmt: skip
+    }
 
 
 def _print_draft(console: Any, draft: Draft) -> None:
@@ -160,7 +194,12 @@ def _print_draft(console: Any, draft: Draft) -> None:
         console.print("Nothing would be sent.")
         return
     cents = sum(order.amount_cents for order in draft.orders)
-    console.print(plain(f"{len(draft.orders)} orders, {decimal(cents, 'EUR/2')}, to be executed on "
-                        f"{draft.due_on}:"), soft_wrap=True)  # fmt: skip
+    console.print(
+        plain(
+            f"{len(draft.orders)} orders, {decimal(cents, 'EUR/2')}, to be executed on "
+            f"{draft.due_on}:"
+        ),
+        soft_wrap=True,
+    )
     for line in draft.body.decode().splitlines():
         console.print(plain(line), soft_wrap=True)

@@ -23,13 +23,17 @@ def register(root: typer.Typer) -> None:
 
 def rebuild(
     context: typer.Context,
-    rpc_url: Annotated[str | None, typer.Option(help="The node to read; default: the rail's.")]
-    = None,
-    folder: Annotated[Path | None, typer.Option(
-        "-o", "--output", help="Keep both sides here, as stored.jsonl and rebuilt.jsonl."
-    )] = None,
+    rpc_url: Annotated[
+        str | None, typer.Option(help="The node to read; default: the rail's.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Keep both sides here, as stored.jsonl and rebuilt.jsonl."
+        ),
+    ] = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Recompute every balance from evidence, blocks and bank files; exit code 1 if the database
     says anything else. Nothing is written to it."""
     from orchestrator.rebuild import rebuild as recompute
@@ -45,20 +49,31 @@ def rebuild(
             chain.check_identity()
             found = recompute(store, chain, progress)
     except Retry as delay:
-        raise Halt(f"The blocks cannot be read anew: {delay}. Nothing can be said of the books "
-                   "without them; name another node with --rpc-url.") from delay  # fmt: skip
+        raise Halt(
+            f"The blocks cannot be read anew: {delay}. Nothing can be said of the books "
+            "without them; name another node with --rpc-url."
+        ) from delay
     if folder is not None:
         _keep(folder, found)
     stored, rebuilt = found.hashes
     told = {
-        "same": found.same, "final_block": found.final, "read": found.read,
-        "stored_sha256": stored, "rebuilt_sha256": rebuilt, "first_difference": _first(found),
+        "same": found.same,
+        "final_block": found.final,
+        "read": found.read,
+        "stored_sha256": stored,
+        "rebuilt_sha256": rebuilt,
+        "first_difference": _first(found),
         "differences": [
-            {"place": d.place, "name": d.name, "what": d.what, "stored": d.stored,
-             "rebuilt": d.rebuilt}
+            {
+                "place": d.place,
+                "name": d.name,
+                "what": d.what,
+                "stored": d.stored,
+                "rebuilt": d.rebuilt,
+            }
             for d in found.differences
         ],
-    }  # fmt: skip
+    }
     output.show(told, as_json, lambda console: _shown(console, found, told))
     raise typer.Exit(0 if found.same else output.NO)
 
@@ -89,11 +104,14 @@ def _shown(console: Any, found: Any, told: dict[str, Any]) -> None:
             text = short(getattr(each, side), 300)
             console.print(plain(f"    {side:8} {text}"), soft_wrap=True)
     more = len(found.differences) - _SHOWN
-    console.print(plain(
-        (f"and {more} more (--json has all). " if more > 0 else "")
-        + f"{len(found.differences)} differences. Keep the database as it is; find out who "
-        "changed it, and compare it with the newest copy you have."
-    ), soft_wrap=True)  # fmt: skip
+    console.print(
+        plain(
+            (f"and {more} more (--json has all). " if more > 0 else "")
+            + f"{len(found.differences)} differences. Keep the database as it is; find out who "
+            "changed it, and compare it with the newest copy you have."
+        ),
+        soft_wrap=True,
+    )
 
 
 @contextmanager

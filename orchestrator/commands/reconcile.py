@@ -36,9 +36,7 @@ def account_of(here: home.Home, account: str | None) -> str:
     return "".join(iban.split()).upper()
 
 
-def stood(
-    here: home.Home, session: Session, iban: str
-) -> tuple[Reconciliation, list[Standing]]:
+def stood(here: home.Home, session: Session, iban: str) -> tuple[Reconciliation, list[Standing]]:
     """A reconciliation, and how each of its breaks stands at the newest block's time."""
     from orchestrator.edges.store import blocks, breaks
     from orchestrator.steps.breaks import standing
@@ -61,9 +59,12 @@ def reconcile(context: typer.Context, account: Account = None, as_json: Json = F
     for each in stands:
         by_state[each.state].append({"break_id": each.break_id, **asdict(each.found)})
     told = {
-        "account": iban, **asdict(found), "breaks": by_state["open"],
-        "resolved": by_state["resolved"], "closed": by_state["closed"],
-    }  # fmt: skip
+        "account": iban,
+        **asdict(found),
+        "breaks": by_state["open"],
+        "resolved": by_state["resolved"],
+        "closed": by_state["closed"],
+    }
     output.show(told, as_json, lambda console: _reconciled(console, told))
     raise typer.Exit(output.NO if told["breaks"] else 0)
 
@@ -75,36 +76,59 @@ def amount(minor: int, asset: str) -> str:
 
 def _reconciled(console: Any, told: dict[str, Any]) -> None:
     rows = [
-        (m["rule"], ", ".join(short(i) for i in m["ids"]), decimal(m["amount_cents"], "EUR/2"),
-         m["explanation"])
+        (
+            m["rule"],
+            ", ".join(short(i) for i in m["ids"]),
+            decimal(m["amount_cents"], "EUR/2"),
+            m["explanation"],
+        )
         for m in told["matches"]
-    ]  # fmt: skip
+    ]
     console.print(table(f"{len(rows)} matches", ("rule", "ids", ">amount", "because"), rows))
-    rows = [(i["name"], short(i["id"], 24), decimal(i["amount_micro"], "tEUR/6"))
-            for i in told["in_flight"]]  # fmt: skip
+    rows = [
+        (i["name"], short(i["id"], 24), decimal(i["amount_micro"], "tEUR/6"))
+        for i in told["in_flight"]
+    ]
     if rows:
         console.print(table("in flight, by name", ("item", "id", ">amount"), rows))
     if told["waiting"]:
         rows = [(w["reason"], w["events"]) for w in told["waiting"]]
         console.print(table("events in no payment yet", ("because", ">events"), rows))
     rows = [
-        (short(b["break_id"], 10), b["kind"], ", ".join(short(i) for i in b["ids"]),
-         amount(b["expected_minor"], b["asset"]), amount(b["found_minor"], b["asset"]),
-         f"since {when(b['since'])} UTC" if b["since"] else "-", b["detail"], b["owner"],
-         b["action"])
+        (
+            short(b["break_id"], 10),
+            b["kind"],
+            ", ".join(short(i) for i in b["ids"]),
+            amount(b["expected_minor"], b["asset"]),
+            amount(b["found_minor"], b["asset"]),
+            f"since {when(b['since'])} UTC" if b["since"] else "-",
+            b["detail"],
+            b["owner"],
+            b["action"],
+        )
         for b in told["breaks"]
-    ]  # fmt: skip
+    ]
     if rows:
-        columns = ("id", "break", "of", ">expected", ">found", "open", "detail", "owner",
-                   "next step")  # fmt: skip
+        columns = (
+            "id",
+            "break",
+            "of",
+            ">expected",
+            ">found",
+            "open",
+            "detail",
+            "owner",
+            "next step",
+        )
         console.print(table(f"{len(rows)} breaks", columns, rows))
     supply = decimal(told["supply_micro"], "tEUR/6")
     console.print(
         f"supply {supply}, bank {decimal(told['balance_cents'], 'EUR/2')}, unexplained "
         f"{decimal(told['difference_micro'], 'tEUR/6')}, breaks {len(rows)} "
         f"(resolved {len(told['resolved'])}, explained since {len(told['closed'])}: "
-        "`proofrail breaks --all`)", soft_wrap=True,
-    )  # fmt: skip
+        "`proofrail breaks --all`)",
+        soft_wrap=True,
+    )
 
 
 def reserves(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
@@ -119,10 +143,13 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
     with here.store.read() as session:
         found = reconcile_store(session, account_of(here, account))
         proofs = [
-            {**asdict(each), "block": heads.block_before(session, each.at)._asdict(),
-             "journal": heads.entry_before(session, each.at)._asdict()}
+            {
+                **asdict(each),
+                "block": heads.block_before(session, each.at)._asdict(),
+                "journal": heads.entry_before(session, each.at)._asdict(),
+            }
             for each in found.reserves
-        ]  # fmt: skip
+        ]
     newest = found.reserves[-1] if found.reserves else None
     holds = not any(each.difference_micro for each in found.reserves) and (
         newest is None or newest.unbacked_micro == 0
@@ -139,17 +166,32 @@ def _proven(console: Any, told: dict[str, Any]) -> None:
         for item in each["items"]:
             items[item["name"]] = items.get(item["name"], 0) + item["amount_micro"]
         named = "\n".join(f"{name} {decimal(total, 'tEUR/6')}" for name, total in items.items())
-        rows.append((
-            each["statement"], each["day"], decimal(each["supply_micro"], "tEUR/6"),
-            decimal(each["balance_cents"], "EUR/2"), named or "-",
-            decimal(each["difference_micro"], "tEUR/6"), each["block"]["number"],
-            f"{each['journal']['number']}: {short(each['journal']['hash'], 16)}",
-        ))  # fmt: skip
-    columns = ("statement", "day", ">supply", ">balance", "named items", ">difference", ">block",
-               "journal at")  # fmt: skip
+        rows.append(
+            (
+                each["statement"],
+                each["day"],
+                decimal(each["supply_micro"], "tEUR/6"),
+                decimal(each["balance_cents"], "EUR/2"),
+                named or "-",
+                decimal(each["difference_micro"], "tEUR/6"),
+                each["block"]["number"],
+                f"{each['journal']['number']}: {short(each['journal']['hash'], 16)}",
+            )
+        )
+    columns = (
+        "statement",
+        "day",
+        ">supply",
+        ">balance",
+        "named items",
+        ">difference",
+        ">block",
+        "journal at",
+    )
     console.print(table("supply = balance + named items + difference", columns, rows))
     if not rows:
         console.print("The bank has sent no statement yet, so there is nothing to prove.")
     elif not told["holds"]:
-        console.print(plain("Not proven: `proofrail reconcile` names each break and its next step.",
-                            "red"))  # fmt: skip
+        console.print(
+            plain("Not proven: `proofrail reconcile` names each break and its next step.", "red")
+        )

@@ -35,22 +35,37 @@ def rejected(
 
 def _told(row: Any, body: bool) -> dict[str, Any]:
     told = {
-        "number": row.id, "at": row.received_at, "source": row.source, "device": row.device,
-        "protocol": row.protocol, "reason": row.reason, "detail": row.detail,
+        "number": row.id,
+        "at": row.received_at,
+        "source": row.source,
+        "device": row.device,
+        "protocol": row.protocol,
+        "reason": row.reason,
+        "detail": row.detail,
         "bytes": len(row.body),
-    }  # fmt: skip
+    }
     return told | ({"body": b64encode(row.body).decode()} if body else {})
 
 
 def _render(console: Any, told: dict[str, Any], body: bool) -> None:
     counts = sorted(told["counts"].items(), key=lambda item: -item[1])
-    console.print(table("by reason (also of events that a rule dropped later)",
-                        ("reason", ">records"), counts))  # fmt: skip
+    console.print(
+        table(
+            "by reason (also of events that a rule dropped later)", ("reason", ">records"), counts
+        )
+    )
     rows = [
-        (r["number"], output.when(r["at"]), r["source"], r["device"], r["reason"], r["detail"],
-         r["bytes"])
+        (
+            r["number"],
+            output.when(r["at"]),
+            r["source"],
+            r["device"],
+            r["reason"],
+            r["detail"],
+            r["bytes"],
+        )
         for r in told["rejections"]
-    ]  # fmt: skip
+    ]
     columns = (">number", "at (UTC)", "source", "device", "reason", "detail", ">bytes")
     console.print(table("newest first", columns, rows))
     if body:

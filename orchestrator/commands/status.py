@@ -63,16 +63,26 @@ def _counted(here: home.Home) -> dict[str, Any]:
             },
             "holes": len(evidence.all_holes(session)),
             "quarantined_devices": [
-                {"device": _name(agreements.device(session, device), device), "device_id": device,
-                 "reason": reason, "conflicts": count, "found_at": at}
+                {
+                    "device": _name(agreements.device(session, device), device),
+                    "device_id": device,
+                    "reason": reason,
+                    "conflicts": count,
+                    "found_at": at,
+                }
                 for device, reason, count, at in links.quarantined(session)
             ],
             "stopped_agreements": [
-                {"device": agreement.device, "agreement_id": agreement.agreement_id,
-                 "payment_id": row.payment_id, "stage": row.stage, "reason": row.reason}
+                {
+                    "device": agreement.device,
+                    "agreement_id": agreement.agreement_id,
+                    "payment_id": row.payment_id,
+                    "stage": row.stage,
+                    "reason": row.reason,
+                }
                 for row, agreement in payments.stopping(session)
             ],
-        }  # fmt: skip
+        }
 
 
 def _name(known: Any, device_id: str) -> str:
@@ -103,31 +113,43 @@ def _render(console: Any, told: dict[str, Any]) -> None:
     rows = [(name, count) for name, count in told["events"].items()]
     rows += [("rejected", sum(told["rejected"].values())), ("holes", told["holes"])]
     console.print(table("records", ("", ">count"), rows))
-    rows = [(stage, item["payments"], output.money(item))
-            for stage, item in told["payments"].items()]  # fmt: skip
+    rows = [
+        (stage, item["payments"], output.money(item)) for stage, item in told["payments"].items()
+    ]
     console.print(table("payments", ("stage", ">count", ">amount"), rows))
-    rows = [(stage, item["payouts"], decimal(int(item["amount"]), "EUR/2"))
-            for stage, item in told["payouts"].items()]  # fmt: skip
+    rows = [
+        (stage, item["payouts"], decimal(int(item["amount"]), "EUR/2"))
+        for stage, item in told["payouts"].items()
+    ]
     console.print(table("payouts", ("stage", ">count", ">amount"), rows))
     for item in told["quarantined_devices"]:
-        console.print(plain(
-            f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} since "
-            f"{when(item['found_at'])}; `proofrail device show {item['device']}` tells its state",
-            "bold red",
-        ))  # fmt: skip
+        console.print(
+            plain(
+                f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} "
+                f"since {when(item['found_at'])}; "
+                f"`proofrail device show {item['device']}` shows it",
+                "bold red",
+            )
+        )
     for item in told["stopped_agreements"]:
-        console.print(plain(
-            f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
-            f"{item['stage']} ({item['reason']}); see `proofrail trace {item['payment_id'][:12]}`, "
-            "close the agreement and open another", "bold red",
-        ))  # fmt: skip
+        console.print(
+            plain(
+                f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
+                f"{item['stage']} ({item['reason']}); see `proofrail trace "
+                f"{item['payment_id'][:12]}`, close the agreement and open another",
+                "bold red",
+            )
+        )
     console.print(f"block {told['block']}, final up to {told['final_block']}")
     asked = told["orchestrator"]
     if not asked["answers"]:
         console.print("no orchestrator answers; `make demo KEEP=1` starts one")
     elif asked["halted"] is None:
-        console.print(plain(f"the orchestrator answers at {asked['url']}; --api-key shows whether "
-                            "a step halted"))  # fmt: skip
+        console.print(
+            plain(
+                f"the orchestrator answers at {asked['url']}; --api-key shows whether a step halted"
+            )
+        )
     else:
         for step, why in asked["halted"].items():
             console.print(plain(f"HALTED {step}: {why}", "bold red"))
@@ -143,17 +165,28 @@ def holes(context: typer.Context, as_json: Json = False) -> None:
         found = evidence.all_holes(session)
         known = agreements.by_ids(session, {hole.agreement_id for hole in found})
         told = [
-            {"device": known[h.agreement_id].device, "agreement_id": h.agreement_id,
-             "first_counter": h.first_counter, "last_counter": h.last_counter,
-             "records": h.last_counter - h.first_counter + 1, "declared_at": h.declared_at}
+            {
+                "device": known[h.agreement_id].device,
+                "agreement_id": h.agreement_id,
+                "first_counter": h.first_counter,
+                "last_counter": h.last_counter,
+                "records": h.last_counter - h.first_counter + 1,
+                "declared_at": h.declared_at,
+            }
             for h in found
-        ]  # fmt: skip
+        ]
     rows = [
-        (h["device"], output.short(h["agreement_id"]), h["first_counter"], h["last_counter"],
-         h["records"], when(h["declared_at"]))
+        (
+            h["device"],
+            output.short(h["agreement_id"]),
+            h["first_counter"],
+            h["last_counter"],
+            h["records"],
+            when(h["declared_at"]),
+        )
         for h in told
-    ]  # fmt: skip
+    ]
     columns = ("device", "agreement", ">first", ">last", ">records", "declared (UTC)")
-    output.show(told, as_json, lambda console: console.print(
-        table(f"{len(told)} holes", columns, rows)
-    ))  # fmt: skip
+    output.show(
+        told, as_json, lambda console: console.print(table(f"{len(told)} holes", columns, rows))
+    )

@@ -60,10 +60,16 @@ def _about(console: Any, told: dict[str, Any]) -> None:
 
 def _list(console: Any, told: dict[str, Any]) -> None:
     rows = [
-        (short(p["payment_id"], 18), p["device"], p["sequence"], p["stage"], money(p),
-         when(p["started_at"]))
+        (
+            short(p["payment_id"], 18),
+            p["device"],
+            p["sequence"],
+            p["stage"],
+            money(p),
+            when(p["started_at"]),
+        )
         for p in told["payments"]
-    ]  # fmt: skip
+    ]
     totals = told["totals"]
     if not totals["payments"]:
         console.print("no payment holds it yet")
@@ -87,8 +93,18 @@ def tree(life: dict[str, Any]) -> Any:
     made = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
     if life["reason"]:
         made.add(plain(f"reason: {life['reason']}", "yellow"))
-    for station in (_agreement, _events, _claim, _attestation, _settlement, _credit,
-                    _ledger, _payout, _bank, _facts):  # fmt: skip
+    for station in (
+        _agreement,
+        _events,
+        _claim,
+        _attestation,
+        _settlement,
+        _credit,
+        _ledger,
+        _payout,
+        _bank,
+        _facts,
+    ):
         station(made, life)
     return made
 
@@ -221,8 +237,11 @@ def _payout(made: Any, life: dict[str, Any]) -> None:
         return
     title = f"payout {told['payout_id']}: {money(told)}, {told['stage']}"
     branch = _branch(made, told["ordered_at"], title)
-    _leaves(branch, f"to {_name(told['payee'])}, with {told['payments']} payments in it; "
-            f"EndToEndId {told['end_to_end_id']}")  # fmt: skip
+    _leaves(
+        branch,
+        f"to {_name(told['payee'])}, with {told['payments']} payments in it; "
+        f"EndToEndId {told['end_to_end_id']}",
+    )
     if told["reason"]:
         _leaves(branch, f"reason: {told['reason']}")
 

@@ -78,8 +78,6 @@ def compare(
         count, found = len(ordered), hash_at(anchor.number)
         if found != anchor.head:
             verdict = Verdict.CUT if anchor.number > ends_at else Verdict.RECHAINED
-            return Compared(
-                verdict, count, anchor.number, same_to, ends_at, anchor.tx_hash
-            )
+            return Compared(verdict, count, anchor.number, same_to, ends_at, anchor.tx_hash)
         same_to = anchor.number
     return Compared(Verdict.HOLDS, count, None, same_to, ends_at)

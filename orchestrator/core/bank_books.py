@@ -124,12 +124,22 @@ def open_payout(payout_id: str, account: str, entries: Iterable[Entry]) -> OpenP
     def owed(name: str) -> int:
         return -sum(p.amount_minor for e in known for p in e.postings if p.account == name)
 
-    cents = -sum(p.amount_minor for e in known if e.kind in _ORDERS for p in e.postings
-                 if p.account == ledger.IN_TRANSIT)  # fmt: skip
+    cents = -sum(
+        p.amount_minor
+        for e in known
+        if e.kind in _ORDERS
+        for p in e.postings
+        if p.account == ledger.IN_TRANSIT
+    )
     return OpenPayout(
-        payout_id, account, cents, owed(ledger.IN_TRANSIT), owed(ledger.RETURNED),
-        -owed(ledger.UNEXPLAINED), len([e for e in known if e.kind == "payout_booked"]),
-    )  # fmt: skip
+        payout_id,
+        account,
+        cents,
+        owed(ledger.IN_TRANSIT),
+        owed(ledger.RETURNED),
+        -owed(ledger.UNEXPLAINED),
+        len([e for e in known if e.kind == "payout_booked"]),
+    )
 
 
 def in_order(lines: Iterable[Booked]) -> list[Booked]:
@@ -194,10 +204,12 @@ def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int
         return Posted((_beyond(line, line_id, payout),))
     back = replace(payout, returned=payout.returned + cents)
     return Posted(
-        (ledger.payout_returned(ledger.part_of(payout.payout_id, line_id), cents),
-         *_charges_inside(line, line_id)),
+        (
+            ledger.payout_returned(ledger.part_of(payout.payout_id, line_id), cents),
+            *_charges_inside(line, line_id),
+        ),
         (_moved(back, line_id, line.reason),),
-    )  # fmt: skip
+    )
 
 
 def _batch(line: StatementLine, line_id: str, context: Context) -> Posted | None:
@@ -250,8 +262,13 @@ def _unexplained(line: StatementLine, line_id: str, context: Context) -> Posted:
 
 
 _RULES: tuple[Callable[[StatementLine, str, Context], Posted | None], ...] = (
-    _charge, _payout, _batch, _credit, _reversed_credit, _unexplained,
-)  # fmt: skip
+    _charge,
+    _payout,
+    _batch,
+    _credit,
+    _reversed_credit,
+    _unexplained,
+)
 
 
 def _debit(payout: OpenPayout, line_id: str, cents: int) -> Entry:

@@ -116,8 +116,9 @@ def _settled(log: Log, context: Context) -> list[Entry]:
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
     found = [
         _claim(claim, outcome.amount_micro, context)
-        for claim, outcome in zip(claims, outcomes, strict=True) if not outcome.refusal
-    ]  # fmt: skip
+        for claim, outcome in zip(claims, outcomes, strict=True)
+        if not outcome.refusal
+    ]
     return [item for item in found if item]
 
 
@@ -146,8 +147,14 @@ def _escrow_funded(log: Log, context: Context) -> list[Entry]:
 
 def _next_to(log: Log, context: Context, step: int, name: str) -> Log | None:
     """The token tells the rail of a mint at once, so these two logs have nothing between them."""
-    return next((each for each in context.around(log)
-                 if each.index == log.index + step and each.name == name), None)  # fmt: skip
+    return next(
+        (
+            each
+            for each in context.around(log)
+            if each.index == log.index + step and each.name == name
+        ),
+        None,
+    )
 
 
 def _released(log: Log, context: Context) -> list[Entry]:
@@ -163,9 +170,13 @@ def _credit_paid(log: Log, context: Context) -> list[Entry]:
 
 def _of_release(log: Log, context: Context) -> bool:
     """Whether a debt was paid out of pending money: then a `Released` follows, not a `Repaid`."""
-    later = (each.name for each in context.around(log)
-             if each.index > log.index and each.name in _PAYS_DEBTS
-             and each.args["payee"] == log.args["payee"])  # fmt: skip
+    later = (
+        each.name
+        for each in context.around(log)
+        if each.index > log.index
+        and each.name in _PAYS_DEBTS
+        and each.args["payee"] == log.args["payee"]
+    )
     return next(later, "") == "Released"
 
 

@@ -19,8 +19,13 @@ from oracles.attest import recover
 
 PROPOSE, APPROVE = "propose", "approve"
 
-_FIELDS = [("step", "string"), ("kind", "string"), ("subject", "string"), ("detail", "string"),
-           ("proposedAt", "uint64")]  # fmt: skip
+_FIELDS = [
+    ("step", "string"),
+    ("kind", "string"),
+    ("subject", "string"),
+    ("detail", "string"),
+    ("proposedAt", "uint64"),
+]
 _DOMAIN_FIELDS = [("name", "string"), ("version", "string"), ("chainId", "uint256")]
 _NAME, _VERSION = "proofrail-decision", "1"
 
@@ -60,13 +65,26 @@ class Decision:
 
     def digest(self, step: str, chain_id: int) -> bytes:
         """What the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
-        struct = _struct("Decision", _FIELDS, [
-            _text(step), _text(self.kind), _text(self.subject), _text(self.detail_text),
-            self.proposed_at.to_bytes(32, "big"),
-        ])  # fmt: skip
-        domain = _struct("EIP712Domain", _DOMAIN_FIELDS, [
-            _text(_NAME), _text(_VERSION), chain_id.to_bytes(32, "big"),
-        ])  # fmt: skip
+        struct = _struct(
+            "Decision",
+            _FIELDS,
+            [
+                _text(step),
+                _text(self.kind),
+                _text(self.subject),
+                _text(self.detail_text),
+                self.proposed_at.to_bytes(32, "big"),
+            ],
+        )
+        domain = _struct(
+            "EIP712Domain",
+            _DOMAIN_FIELDS,
+            [
+                _text(_NAME),
+                _text(_VERSION),
+                chain_id.to_bytes(32, "big"),
+            ],
+        )
         return sha3.keccak_256(b"\x19\x01" + domain + struct).digest()
 
     def typed_data(self, step: str, chain_id: int) -> dict[str, Any]:
@@ -79,10 +97,13 @@ class Decision:
             "primaryType": "Decision",
             "domain": {"name": _NAME, "version": _VERSION, "chainId": chain_id},
             "message": {
-                "step": step, "kind": self.kind, "subject": self.subject,
-                "detail": self.detail_text, "proposedAt": self.proposed_at,
+                "step": step,
+                "kind": self.kind,
+                "subject": self.subject,
+                "detail": self.detail_text,
+                "proposedAt": self.proposed_at,
             },
-        }  # fmt: skip
+        }
 
     def signer(self, step: str, chain_id: int, signature: str, officers: Collection[str]) -> str:
         """The officer (checksummed address) who signed a step; Rejected where none did."""
@@ -99,8 +120,9 @@ def check_both(
     proposer = decision.signer(PROPOSE, chain_id, proposal, officers)
     approver = decision.signer(APPROVE, chain_id, approval, officers)
     if proposer == approver:
-        raise Rejected(DecisionReason.SAME_OFFICER,
-                       f"{proposer} proposed it: another officer must approve")  # fmt: skip
+        raise Rejected(
+            DecisionReason.SAME_OFFICER, f"{proposer} proposed it: another officer must approve"
+        )
     return proposer, approver
 
 

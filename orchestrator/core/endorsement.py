@@ -32,9 +32,14 @@ _DIGESTS = {"sha256", "sha384", "sha512"}
 _CURVES = {"secp256r1", "secp384r1"}
 _RSA_BITS = range(2_048, 8_193)
 _UNREADABLE = (
-    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion,
-    x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
-)  # fmt: skip
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class EndorsementFault(StrEnum):
@@ -106,10 +111,14 @@ def check(
     leaf, ends = path[0], _seconds(path[0].not_valid_after_utc)
     der = tuple(one.public_bytes(Encoding.DER) for one in path)
     return Endorsement(
-        device, DeviceKey(key.curve, key.x, key.y), sha256(der[0]).digest(),
-        0 if ends == NEVER else ends, leaf.issuer.rfc4514_string(),
-        path[-1].subject.rfc4514_string(), der,
-    )  # fmt: skip
+        device,
+        DeviceKey(key.curve, key.x, key.y),
+        sha256(der[0]).digest(),
+        0 if ends == NEVER else ends,
+        leaf.issuer.rfc4514_string(),
+        path[-1].subject.rfc4514_string(),
+        der,
+    )
 
 
 def read(chain: bytes) -> list[Certificate]:
@@ -121,8 +130,9 @@ def read(chain: bytes) -> list[Certificate]:
         for one in found:
             _touch(one)
     except _UNREADABLE as error:
-        raise _refused(EndorsementFault.MALFORMED, f"no readable PEM certificates: {error}"
-                       ) from error  # fmt: skip
+        raise _refused(
+            EndorsementFault.MALFORMED, f"no readable PEM certificates: {error}"
+        ) from error
     if len(found) > MAX_CHAIN:
         raise _refused(EndorsementFault.TOO_LONG, f"more than {MAX_CHAIN} certificates")
     return found
@@ -132,8 +142,14 @@ def _touch(one: Certificate) -> None:
     """Reads every field that is used later: the library parses them as they are asked for."""
     for extension in one.extensions:
         _ = extension.value
-    _ = (one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc,
-         one.signature_hash_algorithm, one.public_key())  # fmt: skip
+    _ = (
+        one.subject,
+        one.issuer,
+        one.not_valid_before_utc,
+        one.not_valid_after_utc,
+        one.signature_hash_algorithm,
+        one.public_key(),
+    )
     if one.version is not x509.Version.v3 or not list(one.issuer) or one.serial_number <= 0:
         raise ValueError("a certificate without version 3, an issuer or a positive serial number")
     if not one.public_bytes(Encoding.DER).endswith(b"\0" + one.signature):
@@ -147,39 +163,48 @@ def _require_sound(one: Certificate, position: int, now: int) -> None:
     if one.signature_hash_algorithm is None or one.signature_hash_algorithm.name not in _DIGESTS:
         raise _refused(EndorsementFault.DIGEST_WEAK, f"{where} is not signed over SHA-2")
     if now < _seconds(one.not_valid_before_utc):
-        raise _refused(EndorsementFault.NOT_YET_VALID,
-                       f"{where} is valid from {one.not_valid_before_utc} on")  # fmt: skip
+        raise _refused(
+            EndorsementFault.NOT_YET_VALID, f"{where} is valid from {one.not_valid_before_utc} on"
+        )
     if now > _seconds(one.not_valid_after_utc):
-        raise _refused(EndorsementFault.EXPIRED,
-                       f"{where} was valid until {one.not_valid_after_utc}")  # fmt: skip
+        raise _refused(
+            EndorsementFault.EXPIRED, f"{where} was valid until {one.not_valid_after_utc}"
+        )
     for extension in one.extensions:
         constrains = extension.oid == ExtensionOID.NAME_CONSTRAINTS  # must never be passed over
         if constrains or (extension.critical and extension.oid not in _PROCESSED):
-            raise _refused(EndorsementFault.EXTENSION_UNKNOWN,
-                           f"{where} has the extension {extension.oid.dotted_string}, which is "
-                           "not understood here")  # fmt: skip
+            raise _refused(
+                EndorsementFault.EXTENSION_UNKNOWN,
+                f"{where} has the extension {extension.oid.dotted_string}, which is "
+                "not understood here",
+            )
 
 
 def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certificate]:
     """The sent certificates in their order, ended by a trusted root."""
     for position, (one, issuer) in enumerate(pairwise(sent), 1):
         if one.issuer != issuer.subject:
-            raise _refused(EndorsementFault.OUT_OF_ORDER,
-                           f"certificate {position} names {_name(one.issuer)} as its issuer, the "
-                           f"next one is {_name(issuer.subject)}; send the device's certificate, "
-                           "then its issuer, and so on, and nothing else")  # fmt: skip
+            raise _refused(
+                EndorsementFault.OUT_OF_ORDER,
+                f"certificate {position} names {_name(one.issuer)} as its issuer, the "
+                f"next one is {_name(issuer.subject)}; send the device's certificate, "
+                "then its issuer, and so on, and nothing else",
+            )
     trusted = [position for position, one in enumerate(sent, 1) if one in roots]
     if trusted and trusted[0] < len(sent):
-        raise _refused(EndorsementFault.EXTRA_CERTIFICATE,
-                       f"certificates follow the trusted root at place {trusted[0]}")  # fmt: skip
+        raise _refused(
+            EndorsementFault.EXTRA_CERTIFICATE,
+            f"certificates follow the trusted root at place {trusted[0]}",
+        )
     if trusted:
         return sent
     for root in roots:
         if root.subject == sent[-1].issuer and _signed(sent[-1], root):
             return [*sent, root]
-    raise _refused(EndorsementFault.ROOT_UNKNOWN,
-                   f"no trusted root issued {_name(sent[-1].subject)}; its issuer is "
-                   f"{_name(sent[-1].issuer)}")  # fmt: skip
+    raise _refused(
+        EndorsementFault.ROOT_UNKNOWN,
+        f"no trusted root issued {_name(sent[-1].subject)}; its issuer is {_name(sent[-1].issuer)}",
+    )
 
 
 def _require_issued(one: Certificate, issuer: Certificate, between: list[Certificate]) -> None:
@@ -192,20 +217,27 @@ def _require_issued(one: Certificate, issuer: Certificate, between: list[Certifi
     if basic is None or not basic.ca:
         raise _refused(EndorsementFault.ISSUER_NOT_A_CA, f"{who} is no certification authority")
     if basic.path_length is not None and len(between) > basic.path_length:
-        raise _refused(EndorsementFault.PATH_TOO_LONG,
-                       f"{who} allows {basic.path_length} authorities below it, there are "
-                       f"{len(between)}")  # fmt: skip
+        raise _refused(
+            EndorsementFault.PATH_TOO_LONG,
+            f"{who} allows {basic.path_length} authorities below it, there are {len(between)}",
+        )
     usage = _extension(issuer, x509.KeyUsage)
     if usage is None or not usage.key_cert_sign:
-        raise _refused(EndorsementFault.ISSUER_MAY_NOT_SIGN,
-                       f"the key of {who} is not for signing certificates")  # fmt: skip
+        raise _refused(
+            EndorsementFault.ISSUER_MAY_NOT_SIGN,
+            f"the key of {who} is not for signing certificates",
+        )
     if not _strong(issuer.public_key()):
-        raise _refused(EndorsementFault.KEY_WEAK,
-                       f"the key of {who} is neither P-256, P-384 nor RSA of 2048 to 8192 bits")
+        raise _refused(
+            EndorsementFault.KEY_WEAK,
+            f"the key of {who} is neither P-256, P-384 nor RSA of 2048 to 8192 bits",
+        )
     _require_key_named(one, issuer)
     if not _signed(one, issuer):
-        raise _refused(EndorsementFault.SIGNATURE_INVALID,
-                       f"{who} did not sign the certificate of {_name(one.subject)}")  # fmt: skip
+        raise _refused(
+            EndorsementFault.SIGNATURE_INVALID,
+            f"{who} did not sign the certificate of {_name(one.subject)}",
+        )
 
 
 def _require_key_named(one: Certificate, issuer: Certificate) -> None:
@@ -217,29 +249,40 @@ def _require_key_named(one: Certificate, issuer: Certificate) -> None:
     key_differs = wanted.key_identifier and shown and wanted.key_identifier != shown.digest
     serial = wanted.authority_cert_serial_number
     if key_differs or serial not in (None, issuer.serial_number):
-        raise _refused(EndorsementFault.ISSUER_KEY_DIFFERS,
-                       f"the certificate of {_name(one.subject)} was issued with another key or "
-                       f"certificate of {_name(issuer.subject)}")  # fmt: skip
+        raise _refused(
+            EndorsementFault.ISSUER_KEY_DIFFERS,
+            f"the certificate of {_name(one.subject)} was issued with another key or "
+            f"certificate of {_name(issuer.subject)}",
+        )
 
 
 def _require_device(leaf: Certificate, device: str, key: DeviceKey) -> None:
     """That the certificate is this device's: its key, its name, and a key that may sign."""
     der = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if der != PublicKey.from_device_key(key).der:
-        raise _refused(EndorsementFault.OTHER_KEY,
-                       f"the certificate of {_name(leaf.subject)} is for another key")  # fmt: skip
-    names = [attribute.value for oid in (NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER)
-             for attribute in leaf.subject.get_attributes_for_oid(oid)]  # fmt: skip
+        raise _refused(
+            EndorsementFault.OTHER_KEY,
+            f"the certificate of {_name(leaf.subject)} is for another key",
+        )
+    names = [
+        attribute.value
+        for oid in (NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER)
+        for attribute in leaf.subject.get_attributes_for_oid(oid)
+    ]
     if device not in names:
-        raise _refused(EndorsementFault.OTHER_DEVICE,
-                       f"the certificate is for {_name(leaf.subject)}, not for {device}: neither "
-                       "common name nor serial number")  # fmt: skip
+        raise _refused(
+            EndorsementFault.OTHER_DEVICE,
+            f"the certificate is for {_name(leaf.subject)}, not for {device}: neither "
+            "common name nor serial number",
+        )
     basic, usage = _extension(leaf, x509.BasicConstraints), _extension(leaf, x509.KeyUsage)
     if basic is not None and basic.ca:
         raise _refused(EndorsementFault.DEVICE_IS_A_CA, "a device is no certification authority")
     if usage is not None and not usage.digital_signature:
-        raise _refused(EndorsementFault.DEVICE_MAY_NOT_SIGN,
-                       "the certificate's key usage leaves out digital signatures")  # fmt: skip
+        raise _refused(
+            EndorsementFault.DEVICE_MAY_NOT_SIGN,
+            "the certificate's key usage leaves out digital signatures",
+        )
 
 
 def _signed(one: Certificate, issuer: Certificate) -> bool:

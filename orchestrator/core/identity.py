@@ -9,9 +9,15 @@ import sha3
 from device_adapters.types import Curve, DeviceKey, device_id, event_id
 
 __all__ = [
-    "CURVES", "credit_id", "device_id", "enrolment_digest", "event_id", "payment_id",
-    "payout_account", "rotation_digest",
-]  # fmt: skip
+    "CURVES",
+    "credit_id",
+    "device_id",
+    "enrolment_digest",
+    "event_id",
+    "payment_id",
+    "payout_account",
+    "rotation_digest",
+]
 
 CURVES = {Curve.SECP256R1: 0, Curve.SECP256K1: 1}  # IDeviceRegistry.Curve
 
@@ -34,9 +40,12 @@ def credit_id(account: str, bank_reference: str) -> bytes:
 def enrolment_digest(chain_id: int, registry: str, name: str, owner: str) -> bytes:
     """The SHA-256 digest a device signs to enrol (IDeviceRegistry: sha256 of the ABI encoding)."""
     return _registry_digest(
-        "proofrail/enrol/v1", _word(chain_id), _word(int(registry, 16)), device_id(name),
+        "proofrail/enrol/v1",
+        _word(chain_id),
+        _word(int(registry, 16)),
+        device_id(name),
         _word(int(owner, 16)),
-    )  # fmt: skip
+    )
 
 
 def rotation_digest(
@@ -45,10 +54,16 @@ def rotation_digest(
     """The SHA-256 digest that a device's old key and its new key sign to change the one for the
     other. expires_at: Unix seconds, 0 for never. keys_so_far: how many keys the device has had."""
     return _registry_digest(
-        "proofrail/rotate/v1", _word(chain_id), _word(int(registry, 16)), device_id(name),
-        _word(CURVES[key.curve]), _word(key.x), _word(key.y), _word(expires_at),
+        "proofrail/rotate/v1",
+        _word(chain_id),
+        _word(int(registry, 16)),
+        device_id(name),
+        _word(CURVES[key.curve]),
+        _word(key.x),
+        _word(key.y),
+        _word(expires_at),
         _word(keys_so_far),
-    )  # fmt: skip
+    )
 
 
 def _registry_digest(purpose: str, *words: bytes) -> bytes:

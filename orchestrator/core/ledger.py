@@ -103,50 +103,83 @@ def funding_booked(credit: str, cents: int) -> Entry:
 def minted(credit: str, account: str, amount_micro: int) -> Entry:
     """Tokens for a booked credit entered an agreement's escrow, or a wallet."""
     cents = cents_of(amount_micro)
-    return entry("minted", credit, [
-        (FUNDING, EUR, cents), (DEPOSITS, EUR, -cents),
-        (ISSUED, TEUR, amount_micro), (account, TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "minted",
+        credit,
+        [
+            (FUNDING, EUR, cents),
+            (DEPOSITS, EUR, -cents),
+            (ISSUED, TEUR, amount_micro),
+            (account, TEUR, -amount_micro),
+        ],
+    )
 
 
 def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
     """A payment moved from escrow to the payee's pending money."""
-    return entry("settled", payment, [
-        (escrow(agreement), TEUR, amount_micro), (pending(payee), TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "settled",
+        payment,
+        [
+            (escrow(agreement), TEUR, amount_micro),
+            (pending(payee), TEUR, -amount_micro),
+        ],
+    )
 
 
 def credited(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
     """A payment of less than nothing (amount_micro: how much less): its payee owes it to the
     agreement. No token moves yet."""
-    return entry("credited", payment, [
-        (receivable(payee), TEUR, amount_micro), (credit_due(agreement), TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "credited",
+        payment,
+        [
+            (receivable(payee), TEUR, amount_micro),
+            (credit_due(agreement), TEUR, -amount_micro),
+        ],
+    )
 
 
 def credit_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
     """A payee's debt, or a part of it, went from `source` (its pending money, or a wallet) back
     into the agreement's escrow; the memo of it is reversed."""
-    return entry("credit_paid", ref, [
-        (source, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
-        (credit_due(agreement), TEUR, amount_micro), (receivable(payee), TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "credit_paid",
+        ref,
+        [
+            (source, TEUR, amount_micro),
+            (escrow(agreement), TEUR, -amount_micro),
+            (credit_due(agreement), TEUR, amount_micro),
+            (receivable(payee), TEUR, -amount_micro),
+        ],
+    )
 
 
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
     """The challenge window of some payments ended; amount_micro: what their debts left of it."""
-    return entry("released", ref, [
-        (pending(payee), TEUR, amount_micro), (withdrawable(payee), TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "released",
+        ref,
+        [
+            (pending(payee), TEUR, amount_micro),
+            (withdrawable(payee), TEUR, -amount_micro),
+        ],
+    )
 
 
 def redeemed(payout: str, account: str, cents: int) -> Entry:
     """Tokens were burned against a payout order in whole cents."""
     micro = cents * MICRO_PER_CENT
-    return entry("redeemed", payout, [
-        (account, TEUR, micro), (ISSUED, TEUR, -micro),
-        (DEPOSITS, EUR, cents), (IN_TRANSIT, EUR, -cents),
-    ])  # fmt: skip
+    return entry(
+        "redeemed",
+        payout,
+        [
+            (account, TEUR, micro),
+            (ISSUED, TEUR, -micro),
+            (DEPOSITS, EUR, cents),
+            (IN_TRANSIT, EUR, -cents),
+        ],
+    )
 
 
 def payout_booked(payout: str, cents: int) -> Entry:
@@ -156,44 +189,74 @@ def payout_booked(payout: str, cents: int) -> Entry:
 
 def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
     """A payer froze a payment within its window."""
-    return entry("disputed", payment, [
-        (pending(payee), TEUR, amount_micro), (FROZEN, TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "disputed",
+        payment,
+        [
+            (pending(payee), TEUR, amount_micro),
+            (FROZEN, TEUR, -amount_micro),
+        ],
+    )
 
 
 def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
     """A frozen payment went back to escrow, or to the payee."""
-    return entry("dispute_ended", payment, [
-        (FROZEN, TEUR, amount_micro), (to_account, TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "dispute_ended",
+        payment,
+        [
+            (FROZEN, TEUR, amount_micro),
+            (to_account, TEUR, -amount_micro),
+        ],
+    )
 
 
 def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
     """Unspent escrow went back to the payer after the agreement's end, whoever asked for it."""
-    return entry("reclaimed", ref, [
-        (escrow(agreement), TEUR, amount_micro), (WALLETS, TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "reclaimed",
+        ref,
+        [
+            (escrow(agreement), TEUR, amount_micro),
+            (WALLETS, TEUR, -amount_micro),
+        ],
+    )
 
 
 def withdrawn(ref: str, payee: str, amount_micro: int) -> Entry:
     """A payee took tokens out to a wallet."""
-    return entry("withdrawn", ref, [
-        (withdrawable(payee), TEUR, amount_micro), (WALLETS, TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "withdrawn",
+        ref,
+        [
+            (withdrawable(payee), TEUR, amount_micro),
+            (WALLETS, TEUR, -amount_micro),
+        ],
+    )
 
 
 def funded(ref: str, agreement: str, amount_micro: int) -> Entry:
     """Somebody put tokens from a wallet into an agreement's escrow."""
-    return entry("funded", ref, [
-        (WALLETS, TEUR, amount_micro), (escrow(agreement), TEUR, -amount_micro),
-    ])  # fmt: skip
+    return entry(
+        "funded",
+        ref,
+        [
+            (WALLETS, TEUR, amount_micro),
+            (escrow(agreement), TEUR, -amount_micro),
+        ],
+    )
 
 
 def unexplained(line: str, amount_cents: int) -> Entry:
     """The bank booked a line that no order and no reference of ours explains."""
-    return entry("unexplained", line, [
-        (SAFEGUARDING, EUR, amount_cents), (UNEXPLAINED, EUR, -amount_cents),
-    ])  # fmt: skip
+    return entry(
+        "unexplained",
+        line,
+        [
+            (SAFEGUARDING, EUR, amount_cents),
+            (UNEXPLAINED, EUR, -amount_cents),
+        ],
+    )
 
 
 def cents_of(amount_micro: int) -> int:

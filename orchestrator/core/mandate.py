@@ -13,9 +13,7 @@ _TYPE = (
     "bytes32 salt,bytes terms)"
 )
 _TYPE_HASH = sha3.keccak_256(_TYPE.encode()).digest()
-_FIELDS = [
-    tuple(reversed(field.split(" "))) for field in _TYPE[len("Mandate(") : -1].split(",")
-]
+_FIELDS = [tuple(reversed(field.split(" "))) for field in _TYPE[len("Mandate(") : -1].split(",")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,19 @@ class Mandate:
     def as_tuple(self) -> tuple[Any, ...]:
         """Arguments in the contract's order."""
         return (
-            self.payer, self.payee, self.device, self.product, self.cap, self.period_days,
-            self.window, self.expiry, self.first_counter, self.required_domain, self.salt,
+            self.payer,
+            self.payee,
+            self.device,
+            self.product,
+            self.cap,
+            self.period_days,
+            self.window,
+            self.expiry,
+            self.first_counter,
+            self.required_domain,
+            self.salt,
             self.terms,
-        )  # fmt: skip
+        )
 
     def agreement_id(self) -> bytes:
         """EIP-712 struct hash, 32 bytes."""
@@ -71,8 +78,10 @@ class Mandate:
             },
             "primaryType": "Mandate",
             "domain": {
-                "name": "proofrail", "version": "1", "chainId": chain_id,
+                "name": "proofrail",
+                "version": "1",
+                "chainId": chain_id,
                 "verifyingContract": rail,
             },
             "message": dict(zip(names, self.as_tuple(), strict=True)),
-        }  # fmt: skip
+        }

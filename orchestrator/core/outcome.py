@@ -78,8 +78,11 @@ def leaves_of(
     a batch holds each agreement once."""
     return [
         leaf_of(
-            payment_id(claim.agreement, claim.sequence), claim_hash(claim), outcome,
-            parties.get(claim.agreement), settled_at,
+            payment_id(claim.agreement, claim.sequence),
+            claim_hash(claim),
+            outcome,
+            parties.get(claim.agreement),
+            settled_at,
         )
         for claim, outcome in zip(claims, outcomes, strict=True)
-    ]  # fmt: skip
+    ]

@@ -87,9 +87,15 @@ def statement(movements: Iterable[Movement], first: date, last: date) -> Account
         elif each.amount_micro:
             carried[each.amount_micro > 0].append(each)
     return AccountStatement(
-        first, last, opening, _cents(exact), _cents(available), exact % MICRO_PER_CENT,
-        tuple(bookings), (*carried[True], *carried[False]),
-    )  # fmt: skip
+        first,
+        last,
+        opening,
+        _cents(exact),
+        _cents(available),
+        exact % MICRO_PER_CENT,
+        tuple(bookings),
+        (*carried[True], *carried[False]),
+    )
 
 
 def _cents(micro: int) -> int:

@@ -118,9 +118,14 @@ _MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
 }
 
 _MAIN = (
-    Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED, Stage.POSTED,
-    Stage.PAID_OUT, Stage.RECONCILED,
-)  # fmt: skip
+    Stage.RECEIVED,
+    Stage.VERIFIED,
+    Stage.ATTESTED,
+    Stage.SETTLED,
+    Stage.POSTED,
+    Stage.PAID_OUT,
+    Stage.RECONCILED,
+)
 _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
 # ends that leave the agreement's sequence on chain unused: nothing later of it could settle
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
@@ -139,7 +144,11 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.STALE: (),
     Fact.SETTLED: _BEYOND_CHAIN,
     Fact.SHORT: (
-        *_NOT_IN_A_BATCH, Stage.WAITING_FOR_FUNDS, *_BEYOND_CHAIN, Stage.EXPIRED, Stage.REFUSED,
+        *_NOT_IN_A_BATCH,
+        Stage.WAITING_FOR_FUNDS,
+        *_BEYOND_CHAIN,
+        Stage.EXPIRED,
+        Stage.REFUSED,
     ),
     Fact.FUNDED: (*_MAIN, *_ENDED, Stage.DISPUTED),
     Fact.REFUSED: (*_NOT_IN_A_BATCH, Stage.REFUSED, *_BEYOND_CHAIN, Stage.EXPIRED),

@@ -88,17 +88,29 @@ def trial_balance(
         shown = account if detail else row.pattern
         groups[CHART.index(row), shown].append((account, asset))
     return [
-        _trial_row(CHART[place], shown, len(keys), sum(balances.get(k, 0) for k in keys),
-                   sum(pending.get(k, 0) for k in keys))
+        _trial_row(
+            CHART[place],
+            shown,
+            len(keys),
+            sum(balances.get(k, 0) for k in keys),
+            sum(pending.get(k, 0) for k in keys),
+        )
         for (place, shown), keys in sorted(groups.items())
-    ]  # fmt: skip
+    ]
 
 
 def _trial_row(row: Account, shown: str, count: int, balance: int, pending: int) -> TrialRow:
     return TrialRow(
-        row.code, shown, row.name, row.kind, row.asset, count,
-        max(balance, 0), max(-balance, 0), pending,
-    )  # fmt: skip
+        row.code,
+        shown,
+        row.name,
+        row.kind,
+        row.asset,
+        count,
+        max(balance, 0),
+        max(-balance, 0),
+        pending,
+    )
 
 
 def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
@@ -122,10 +134,19 @@ def statement(
     balance, lines = opening, []
     for move in sorted(within, key=lambda m: (m.at, m.number)):
         balance += move.amount_minor
-        lines.append(StatementLine(
-            move.number, move.at, move.kind, move.ref, move.source, move.account,
-            max(move.amount_minor, 0), max(-move.amount_minor, 0), balance,
-        ))  # fmt: skip
+        lines.append(
+            StatementLine(
+                move.number,
+                move.at,
+                move.kind,
+                move.ref,
+                move.source,
+                move.account,
+                max(move.amount_minor, 0),
+                max(-move.amount_minor, 0),
+                balance,
+            )
+        )
     return Statement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
 
 
@@ -152,13 +173,35 @@ def general_ledger(
 # --- tables: what a spreadsheet gets; columns are only ever added at the end
 
 TRIAL_COLUMNS = (
-    "code", "account", "name", "kind", "asset", "accounts", "debit_minor", "credit_minor",
-    "debit", "credit", "pending_minor", "pending",
-)  # fmt: skip
+    "code",
+    "account",
+    "name",
+    "kind",
+    "asset",
+    "accounts",
+    "debit_minor",
+    "credit_minor",
+    "debit",
+    "credit",
+    "pending_minor",
+    "pending",
+)
 STATEMENT_COLUMNS = (
-    "code", "account", "asset", "number", "at", "kind", "ref", "source", "debit_minor",
-    "credit_minor", "balance_minor", "debit", "credit", "balance",
-)  # fmt: skip
+    "code",
+    "account",
+    "asset",
+    "number",
+    "at",
+    "kind",
+    "ref",
+    "source",
+    "debit_minor",
+    "credit_minor",
+    "balance_minor",
+    "debit",
+    "credit",
+    "balance",
+)
 BALANCE_COLUMNS = ("account", "asset", "balance_minor", "balance")
 CHART_COLUMNS = ("code", "account", "name", "kind", "normal", "asset", "meaning")
 
@@ -166,11 +209,22 @@ CHART_COLUMNS = ("code", "account", "name", "kind", "normal", "asset", "meaning"
 def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
     """Rows of TRIAL_COLUMNS."""
     return [
-        (r.code, r.account, r.name, r.kind, r.asset, r.accounts, r.debit_minor, r.credit_minor,
-         decimal_text(r.debit_minor, r.asset), decimal_text(r.credit_minor, r.asset),
-         r.pending_minor, decimal_text(r.pending_minor, r.asset))
+        (
+            r.code,
+            r.account,
+            r.name,
+            r.kind,
+            r.asset,
+            r.accounts,
+            r.debit_minor,
+            r.credit_minor,
+            decimal_text(r.debit_minor, r.asset),
+            decimal_text(r.credit_minor, r.asset),
+            r.pending_minor,
+            decimal_text(r.pending_minor, r.asset),
+        )
         for r in rows
-    ]  # fmt: skip
+    ]
 
 
 def statement_table(found: Iterable[Statement]) -> list[tuple]:
@@ -181,17 +235,41 @@ def statement_table(found: Iterable[Statement]) -> list[tuple]:
         table.append(_edge(one, "opening", one.opening_minor))
         for line in one.lines:
             moved = (line.debit_minor, line.credit_minor, line.balance_minor)
-            table.append((
-                one.code, line.account, one.asset, line.number, line.at, line.kind, line.ref,
-                line.source, *moved, *(decimal_text(amount, one.asset) for amount in moved),
-            ))  # fmt: skip
+            table.append(
+                (
+                    one.code,
+                    line.account,
+                    one.asset,
+                    line.number,
+                    line.at,
+                    line.kind,
+                    line.ref,
+                    line.source,
+                    *moved,
+                    *(decimal_text(amount, one.asset) for amount in moved),
+                )
+            )
         table.append(_edge(one, "closing", one.closing_minor))
     return table
 
 
 def _edge(one: Statement, kind: str, balance: int) -> tuple:
-    return (one.code, one.account, one.asset, "", "", kind, "", "", "", "", balance, "", "",
-            decimal_text(balance, one.asset))  # fmt: skip
+    return (
+        one.code,
+        one.account,
+        one.asset,
+        "",
+        "",
+        kind,
+        "",
+        "",
+        "",
+        "",
+        balance,
+        "",
+        "",
+        decimal_text(balance, one.asset),
+    )
 
 
 def balance_table(balances: Balances) -> list[tuple]:

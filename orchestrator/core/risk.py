@@ -75,10 +75,18 @@ def at_risk(exposed: Iterable[Exposed], since: int, now: int) -> list[Risk]:
     for each in exposed:
         doubtful = [at for at in each.observed_at_ms if at // 1000 >= since]
         if doubtful and each.stage in _IN_BLOCK:
-            found.append(Risk(
-                each.payment_id, each.agreement_id, each.stage, each.amount_micro,
-                each.release_at, len(doubtful), min(doubtful) // 1000, _remedy(each, now),
-            ))  # fmt: skip
+            found.append(
+                Risk(
+                    each.payment_id,
+                    each.agreement_id,
+                    each.stage,
+                    each.amount_micro,
+                    each.release_at,
+                    len(doubtful),
+                    min(doubtful) // 1000,
+                    _remedy(each, now),
+                )
+            )
     return sorted(found, key=lambda risk: (risk.first_observed_at, risk.payment_id))
 
 

@@ -30,11 +30,14 @@ class OracleDoor:
         """Its answer. Raises Retry where it is down, slow or speaks nonsense."""
         try:
             reply = requests.post(
-                f"{self.url}/attest", data=write_request(request), timeout=self.timeout_s,
+                f"{self.url}/attest",
+                data=write_request(request),
+                timeout=self.timeout_s,
                 headers={
-                    "Authorization": f"Bearer {self.token}", "Content-Type": "application/json",
+                    "Authorization": f"Bearer {self.token}",
+                    "Content-Type": "application/json",
                 },
-            )  # fmt: skip
+            )
             if reply.status_code != 200:
                 raise Retry(f"oracle {self.name} answered {reply.status_code}: {reply.text[:200]}")
             return _sensible(read_answer(reply.content), len(request.claims))
@@ -63,9 +66,7 @@ def _sensible(answer: Answer, claims: int) -> Answer:
     return answer
 
 
-def ask_all(
-    doors: Sequence[OracleDoor], requests: Sequence[Request]
-) -> list[Answer | Retry]:
+def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[Answer | Retry]:
     """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
 
     def ask(door: OracleDoor, request: Request) -> Answer | Retry:

@@ -70,5 +70,6 @@ def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:
     """name -> (address of its contract, the product), for every product that is deployed."""
     return {
         name: (addresses[product.CONTRACT], product)
-        for name, product in products().items() if product.CONTRACT in addresses
-    }  # fmt: skip
+        for name, product in products().items()
+        if product.CONTRACT in addresses
+    }

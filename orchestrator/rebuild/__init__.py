@@ -57,8 +57,9 @@ class Rebuilt:
         return None
 
 
-def rebuild(store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
-            ) -> Rebuilt:  # fmt: skip
+def rebuild(
+    store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
+) -> Rebuilt:
     """Raises Retry where the node is silent or has not the blocks (any more). It reads one
     snapshot of the store, so the rail may go on meanwhile."""
     findings = Findings(progress)
@@ -73,10 +74,13 @@ def rebuild(store: Store, chain: Chain, progress: Progress = lambda what, done, 
         decided.check(session, chain.deployment.chain_id, findings)
         known = journal.stored_journal(session)
         fold = journal.Fold(
-            session, history, chain.deployment.addresses["PaymentRail"],
+            session,
+            history,
+            chain.deployment.addresses["PaymentRail"],
             {at.lower(): rules for at, rules in deployed(chain.deployment.addresses).values()},
-            _mandates(session, findings), findings,
-        )  # fmt: skip
+            _mandates(session, findings),
+            findings,
+        )
         fold.run(one.entry.source for one in known)
         check_rows(session, fold.files, findings)
         stored_balances = books.balances(session)
@@ -85,10 +89,12 @@ def rebuild(store: Store, chain: Chain, progress: Progress = lambda what, done, 
     balances = journal.balances_of(made)
     _compare_balances(stored_balances, balances, findings)
     return Rebuilt(
-        final, [one.text for one in known] + journal.balance_lines(stored_balances),
-        [one.text for one in made] + journal.balance_lines(balances), findings.differences,
+        final,
+        [one.text for one in known] + journal.balance_lines(stored_balances),
+        [one.text for one in made] + journal.balance_lines(balances),
+        findings.differences,
         findings.read,
-    )  # fmt: skip
+    )
 
 
 def _mandates(session: Session, findings: Findings) -> dict[str, tuple[str, int]]:
@@ -98,8 +104,13 @@ def _mandates(session: Session, findings: Findings) -> dict[str, tuple[str, int]
     for row in raw.rows(session, agreements.Agreement):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
-            findings.add("agreement", row.agreement_id, "its terms were changed: their id",
-                         row.agreement_id, "0x" + identity.hex())  # fmt: skip
+            findings.add(
+                "agreement",
+                row.agreement_id,
+                "its terms were changed: their id",
+                row.agreement_id,
+                "0x" + identity.hex(),
+            )
             continue
         reference = funding_reference(identity)
         findings.compare("agreement", row.agreement_id, row, {"reference": reference})

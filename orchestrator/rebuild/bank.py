@@ -66,8 +66,13 @@ class Files:
     def fold(self, row: transfers.BankFile) -> None:
         """Posts what a file posts, through the rules of core/bank_books."""
         if (digest := sha256(row.body).hexdigest()) != row.file_hash:
-            self.findings.add("bank file", row.name, "its bytes were changed: their SHA-256",
-                              row.file_hash, digest)  # fmt: skip
+            self.findings.add(
+                "bank file",
+                row.name,
+                "its bytes were changed: their SHA-256",
+                row.file_hash,
+                digest,
+            )
             return
         try:
             if row.direction == "out":
@@ -93,12 +98,15 @@ class Files:
     def _take(self, statements: Sequence[Statement], digest: str) -> None:
         for each in statements:
             balances = each.balances
-            self.statements.setdefault((each.account, each.id), {
-                "file_hash": digest,
-                "day": balances.day.isoformat() if balances else None,
-                "opening_minor": balances.opening_minor if balances else None,
-                "closing_minor": balances.closing_minor if balances else None,
-            })  # fmt: skip
+            self.statements.setdefault(
+                (each.account, each.id),
+                {
+                    "file_hash": digest,
+                    "day": balances.day.isoformat() if balances else None,
+                    "opening_minor": balances.opening_minor if balances else None,
+                    "closing_minor": balances.closing_minor if balances else None,
+                },
+            )
         lines = [line for each in statements for line in each.lines]
         self.by_place |= {(digest, line.path): line for line in lines}
         self.lines.add(lines)
@@ -135,28 +143,48 @@ def check_rows(session: Session, files: Files, findings: Findings) -> None:
             findings.add("bank line", " ".join(place), "is not what its file says", row.body, line)
     for place in files.by_place.keys() - seen:
         findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
-    findings.rows("statement", raw.rows(session, transfers.BankStatement), files.statements,
-                  lambda row: (row.account, row.statement))  # fmt: skip
-    findings.rows("booking", raw.rows(session, transfers.Booking), {
-        one: {"file_hash": line.source.hex(), "path": line.path}
-        for one, line in bank.booked.items()
-    }, lambda row: row.line_id)  # fmt: skip
-    findings.rows("credit", raw.rows(session, transfers.Funding), {
-        credit: {"cents": one.cents, "agreement_id": one.agreement}
+    findings.rows(
+        "statement",
+        raw.rows(session, transfers.BankStatement),
+        files.statements,
+        lambda row: (row.account, row.statement),
+    )
+    findings.rows(
+        "booking",
+        raw.rows(session, transfers.Booking),
+        {
+            one: {"file_hash": line.source.hex(), "path": line.path}
+            for one, line in bank.booked.items()
+        },
+        lambda row: row.line_id,
+    )
+    findings.rows(
+        "credit",
+        raw.rows(session, transfers.Funding),
+        {
+            credit: {"cents": one.cents, "agreement_id": one.agreement}
             for credit, one in bank.credit_rows.items()
-    }, lambda row: row.credit_id)  # fmt: skip
-    findings.rows("payout", raw.rows(session, transfers.Payout), {
-        one.payout_id: _payout_columns(one) for one in bank.payouts.values()
-    }, lambda row: row.payout_id)  # fmt: skip
+        },
+        lambda row: row.credit_id,
+    )
+    findings.rows(
+        "payout",
+        raw.rows(session, transfers.Payout),
+        {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
+        lambda row: row.payout_id,
+    )
     _check_orders(bank, findings)
 
 
 def _payout_columns(payout: RawPayout) -> dict[str, Any]:
     found = {
-        "account": payout.account, "cents": payout.cents, "tx_hash": payout.tx_hash,
-        "ordered_at": payout.ordered_at, "end_to_end_id": payout.end_to_end_id,
+        "account": payout.account,
+        "cents": payout.cents,
+        "tx_hash": payout.tx_hash,
+        "ordered_at": payout.ordered_at,
+        "end_to_end_id": payout.end_to_end_id,
         "attempt": payout.attempt,
-    }  # fmt: skip
+    }
     # where a credit is sent back, officers name an account; whose it is, is our own address book's
     return found | ({"payee": payout.payee} if payout.payee else {})
 
@@ -166,5 +194,10 @@ def _check_orders(bank: RawBank, findings: Findings) -> None:
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:
-            findings.add("order", reference, "the bank was told another amount than was redeemed",
-                         order.cents, payout.cents)  # fmt: skip
+            findings.add(
+                "order",
+                reference,
+                "the bank was told another amount than was redeemed",
+                order.cents,
+                payout.cents,
+            )

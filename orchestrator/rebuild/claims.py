@@ -33,9 +33,13 @@ def hexed(value: bytes) -> str:
 
 
 def check_claims(
-    session: Session, history: History, archive: Archive, agreements: Agreements,
-    products: Mapping[str, Product], findings: Findings,
-) -> None:  # fmt: skip
+    session: Session,
+    history: History,
+    archive: Archive,
+    agreements: Agreements,
+    products: Mapping[str, Product],
+    findings: Findings,
+) -> None:
     """Payments, claims and prices of everything that final settlements applied."""
     rows = {row.payment_id: row for row in raw.rows(session, Payment)}
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
@@ -67,9 +71,14 @@ def check_claims(
 
 
 def _check_claim(
-    name: str, agreement: Agreement, product: Product, claim: Claim, reach: int | None,
-    archive: Archive, findings: Findings,
-) -> None:  # fmt: skip
+    name: str,
+    agreement: Agreement,
+    product: Product,
+    claim: Claim,
+    reach: int | None,
+    archive: Archive,
+    findings: Findings,
+) -> None:
     """The claim that the stored evidence makes, by the product's rules, against the chain's.
 
     reach: the highest counter of the claims before it; None where there is none.
@@ -81,15 +90,21 @@ def _check_claim(
     late = reach is not None and claim.first_counter <= reach
     key = (hexed(claim.agreement), reach)
     anchor = None if late or reach is None else archive.at_counter.get(key)
-    derived = _derived(name, agreement, product, claim.sequence, anchor, run, late, archive,
-                       findings)  # fmt: skip
+    derived = _derived(
+        name, agreement, product, claim.sequence, anchor, run, late, archive, findings
+    )
     if derived is None:
         return
     for part in ("first_counter", "last_counter", "evidence", "facts"):
         mine, theirs = getattr(derived, part), getattr(claim, part)
         if mine != theirs:
-            findings.add("payment", name, f"the claim on chain has another {part} than its stored "
-                         "evidence makes", _text(mine), _text(theirs))  # fmt: skip
+            findings.add(
+                "payment",
+                name,
+                f"the claim on chain has another {part} than its stored evidence makes",
+                _text(mine),
+                _text(theirs),
+            )
 
 
 def _text(value: bytes | int) -> str:
@@ -97,9 +112,16 @@ def _text(value: bytes | int) -> str:
 
 
 def _derived(
-    name: str, agreement: Agreement, product: Product, sequence: int, anchor: Event | None,
-    run: Sequence[Event], late: bool, archive: Archive, findings: Findings,
-) -> Claim | None:  # fmt: skip
+    name: str,
+    agreement: Agreement,
+    product: Product,
+    sequence: int,
+    anchor: Event | None,
+    run: Sequence[Event],
+    late: bool,
+    archive: Archive,
+    findings: Findings,
+) -> Claim | None:
     try:
         cited = archive.cited_by(list(run))
         return derive_claim(agreement, product, sequence, anchor, run, cited, late)
@@ -121,9 +143,13 @@ def _check_prices(
         amount, refusal = product.price(state, agreement.terms, claim.facts, _NO_LIMIT, late)
         if refusal or amount != applied.outcome.amount_micro:
             name = hexed(payment_id(claim.agreement, claim.sequence))
-            findings.add("payment", name, "priced again, the claim comes to another amount than "
-                         "the chain paid", applied.outcome.amount_micro,
-                         product.REFUSALS.get(refusal, amount))  # fmt: skip
+            findings.add(
+                "payment",
+                name,
+                "priced again, the claim comes to another amount than the chain paid",
+                applied.outcome.amount_micro,
+                product.REFUSALS.get(refusal, amount),
+            )
             return
         state = product.advance(state, agreement.terms, claim.facts, late)
         reach = max(reach, claim.last_counter)
@@ -161,5 +187,9 @@ def _check_unsettled(
     for row in rows:
         booked = row.stage in _ON_CHAIN and row.settlement_tx not in elsewhere
         if booked and row.payment_id not in settled:
-            findings.add("payment", row.payment_id, f"it is {row.stage}, and no final settlement "
-                         "holds it", row.settlement_tx)  # fmt: skip
+            findings.add(
+                "payment",
+                row.payment_id,
+                f"it is {row.stage}, and no final settlement holds it",
+                row.settlement_tx,
+            )

@@ -136,10 +136,12 @@ class RawBank:
 
     def batch(self, batch: str) -> list[OpenPayout]:
         found = [
-            payout for reference, payout in self.by_reference.items()
-            if reference in self.sent and self.sent[reference].batch == batch
+            payout
+            for reference, payout in self.by_reference.items()
+            if reference in self.sent
+            and self.sent[reference].batch == batch
             and reference not in self.refused
-        ]  # fmt: skip
+        ]
         return [self.opened(row) for row in sorted(found, key=lambda row: row.payout_id)]
 
     def agreement(self, reference: str, at: int) -> str | None:

@@ -70,8 +70,13 @@ def _decode_all(session: Session, findings: Findings) -> Mapping[str, Event]:
             findings.progress("evidence", done, total)
         digest = sha256(row.body).hexdigest()
         if digest != row.evidence_hash:
-            findings.add("evidence", row.evidence_hash, "its bytes were changed: their SHA-256",
-                         row.evidence_hash, digest)  # fmt: skip
+            findings.add(
+                "evidence",
+                row.evidence_hash,
+                "its bytes were changed: their SHA-256",
+                row.evidence_hash,
+                digest,
+            )
             continue
         try:
             found[digest] = known[row.protocol].decode(row.body)

@@ -36,8 +36,14 @@ class Findings:
     differences: list[Difference] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)  # what was read anew, and how much of it
 
-    def add(self, place: str, name: object, what: str, stored: object = "", rebuilt: object = "",
-            ) -> None:  # fmt: skip
+    def add(
+        self,
+        place: str,
+        name: object,
+        what: str,
+        stored: object = "",
+        rebuilt: object = "",
+    ) -> None:
         self.differences.append(Difference(place, str(name), what, str(stored), str(rebuilt)))
 
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
@@ -48,9 +54,12 @@ class Findings:
                 self.add(place, name, column, found, value)
 
     def rows(
-        self, place: str, stored: Iterable[Any], wanted: Mapping[Any, Mapping[str, Any]],
+        self,
+        place: str,
+        stored: Iterable[Any],
+        wanted: Mapping[Any, Mapping[str, Any]],
         key: Callable[[Any], Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A whole table: each row against what its key should hold, none too many or too few."""
         seen = set()
         for row in stored:

@@ -56,11 +56,12 @@ class History:
             Applied(claim, outcome, log)
             for log in self.named("Settled")
             for claim, outcome in zip(
-                self.claims[place(log)], unpack(bytes.fromhex(log.args["outcomes"][2:])),
+                self.claims[place(log)],
+                unpack(bytes.fromhex(log.args["outcomes"][2:])),
                 strict=False,
             )
             if not outcome.refusal
-        ]  # fmt: skip
+        ]
 
 
 def read_history(chain: Chain, session: Session, final: int, findings: Findings) -> History:
@@ -99,10 +100,16 @@ def _proven(session: Session, log: Log) -> list[Claim]:
     wanted = bytes.fromhex(log.args["root"][2:])
     for batch in batches.of_size(session, log.args["product"], len(outcomes)):
         claims = [
-            Claim(_raw(p.agreement_id), p.sequence, p.first_counter, p.last_counter,
-                  _raw(p.evidence_root), _raw(p.facts))
+            Claim(
+                _raw(p.agreement_id),
+                p.sequence,
+                p.first_counter,
+                p.last_counter,
+                _raw(p.evidence_root),
+                _raw(p.facts),
+            )
             for p, _ in batch
-        ]  # fmt: skip
+        ]
         parties = {_raw(a.agreement_id): (p.payee or a.payee, a.window_s) for p, a in batch}
         if root(leaves_of(claims, outcomes, parties, log.args["settledAt"])) == wanted:
             return claims
@@ -118,14 +125,25 @@ def check_copies(session: Session, history: History, findings: Findings) -> None
     final = history.blocks[-1].number if history.blocks else 0
     stored = [row for row in raw.rows(session, blocks.Block) if row.number <= final]
     if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):
-        raise Retry("the node's blocks are not those that were final here: it is another chain, or "
-                    "was rewound below a final block. Ask another node")  # fmt: skip
-    findings.rows("block", stored, {
-        b.number: {"hash": b.hash, "parent": b.parent, "timestamp": b.timestamp}
-        for b in history.blocks
-    }, lambda row: row.number)  # fmt: skip
-    findings.rows("chain log", _logs(session, final), _wanted(history.logs),
-                  lambda row: (row.block_hash, row.log_index))  # fmt: skip
+        raise Retry(
+            "the node's blocks are not those that were final here: it is another chain, or "
+            "was rewound below a final block. Ask another node"
+        )
+    findings.rows(
+        "block",
+        stored,
+        {
+            b.number: {"hash": b.hash, "parent": b.parent, "timestamp": b.timestamp}
+            for b in history.blocks
+        },
+        lambda row: row.number,
+    )
+    findings.rows(
+        "chain log",
+        _logs(session, final),
+        _wanted(history.logs),
+        lambda row: (row.block_hash, row.log_index),
+    )
 
 
 def _same_chain(stored: Sequence[blocks.Block], seen: Sequence[SeenBlock]) -> bool:
@@ -140,8 +158,11 @@ def _logs(session: Session, final: int) -> list[blocks.ChainLog]:
 def _wanted(logs: Mapping[str, Sequence[Log]]) -> dict[tuple[str, int], dict[str, object]]:
     return {
         (block, log.index): {
-            "block_number": log.block_number, "tx_hash": log.tx_hash, "name": log.name,
+            "block_number": log.block_number,
+            "tx_hash": log.tx_hash,
+            "name": log.name,
             "args": json.dumps(log.args),
         }
-        for block, found in logs.items() for log in found
-    }  # fmt: skip
+        for block, found in logs.items()
+        for log in found
+    }

@@ -33,11 +33,20 @@ class Numbered:
     def text(self) -> str:
         """One line of canonical JSON: the bytes that are compared."""
         entry = self.entry
-        return json.dumps({
-            "at": entry.at, "entry_id": entry.entry_id, "hash": self.hash, "kind": entry.kind,
-            "number": self.number, "ref": entry.ref, "source": entry.source,
-            "postings": [[p.account, p.asset, p.amount_minor] for p in entry.postings],
-        }, sort_keys=True, separators=(",", ":"))  # fmt: skip
+        return json.dumps(
+            {
+                "at": entry.at,
+                "entry_id": entry.entry_id,
+                "hash": self.hash,
+                "kind": entry.kind,
+                "number": self.number,
+                "ref": entry.ref,
+                "source": entry.source,
+                "postings": [[p.account, p.asset, p.amount_minor] for p in entry.postings],
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+        )
 
 
 def stored_journal(session: Session) -> list[Numbered]:
@@ -55,10 +64,13 @@ def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
 def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
     """One line of canonical JSON per account, by asset and account."""
     return [
-        json.dumps({"account": account, "amount_minor": amount, "asset": asset},
-                   sort_keys=True, separators=(",", ":"))
+        json.dumps(
+            {"account": account, "amount_minor": amount, "asset": asset},
+            sort_keys=True,
+            separators=(",", ":"),
+        )
         for (account, asset), amount in sorted(balances.items(), key=lambda i: i[0][::-1])
-    ]  # fmt: skip
+    ]
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -70,9 +82,14 @@ class Fold:
     """Folds sources, one after the other, into `journal`; `files` knows what the bank said."""
 
     def __init__(
-        self, session: Session, history: History, rail: str, products: Mapping[str, Product],
-        mandates: Mapping[str, tuple[str, int]], findings: Findings,
-    ) -> None:  # fmt: skip
+        self,
+        session: Session,
+        history: History,
+        rail: str,
+        products: Mapping[str, Product],
+        mandates: Mapping[str, tuple[str, int]],
+        findings: Findings,
+    ) -> None:
         self.journal = Journal()
         accounts = frozenset(row.account for row in transfers.statements(session))
         self.files = Files(RawBank(self.journal, mandates), findings, accounts)
@@ -100,15 +117,19 @@ class Fold:
             elif source in self._decisions:
                 decided.fold(self._decisions[source], self.files.bank)
             else:
-                self._findings.add("source", source, "entries name it, and there is no such block, "
-                                   "file or executed decision")  # fmt: skip
+                self._findings.add(
+                    "source",
+                    source,
+                    "entries name it, and there is no such block, file or executed decision",
+                )
             self._findings.progress("sources", done, len(order))
 
     def _office(self, told: set[str]) -> list[str]:
         """Files in the order in which they were stored; a decision without an entry (an order that
         goes out again) right before the first file that was stored after it."""
-        silent = [(row.executed_at, name) for name, row in self._decisions.items()
-                  if name not in told]  # fmt: skip
+        silent = [
+            (row.executed_at, name) for name, row in self._decisions.items() if name not in told
+        ]
         found: list[str] = []
         for source, at in self._files.items():
             while silent and silent[0][0] <= at:
@@ -122,10 +143,16 @@ class Fold:
         for log in logs:
             if log.name == "Redeemed":
                 args = log.args
-                self.files.bank.order(RawPayout(
-                    args["order"], args["beneficiary"], args["account"], args["cents"],
-                    log.tx_hash, block.timestamp,
-                ))  # fmt: skip
+                self.files.bank.order(
+                    RawPayout(
+                        args["order"],
+                        args["beneficiary"],
+                        args["account"],
+                        args["cents"],
+                        log.tx_hash,
+                        block.timestamp,
+                    )
+                )
 
     def _file(self, source: str) -> None:
         row = transfers.file(self._session, source.removeprefix("file:"))
@@ -142,14 +169,22 @@ def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings)
     for one in stored:
         twin = mine.get(one.entry.entry_id)
         if twin is None:
-            findings.add("ledger entry", one.number, f"{one.entry.kind} {one.entry.ref} is in the "
-                         "journal, and no source makes it", one.entry.source)  # fmt: skip
+            findings.add(
+                "ledger entry",
+                one.number,
+                f"{one.entry.kind} {one.entry.ref} is in the journal, and no source makes it",
+                one.entry.source,
+            )
         else:
             _compare_entry(one, twin, findings)
     for one in rebuilt:
         if one.entry.entry_id not in theirs:
-            findings.add("ledger entry", one.entry.source, "the journal has no entry "
-                         f"{one.entry.kind} {one.entry.ref}, and its source makes one")  # fmt: skip
+            findings.add(
+                "ledger entry",
+                one.entry.source,
+                "the journal has no entry "
+                f"{one.entry.kind} {one.entry.ref}, and its source makes one",
+            )
     if len(findings.differences) == before:
         _compare_chain(stored, rebuilt, findings)
 
@@ -174,8 +209,10 @@ def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Fi
         if theirs.text == mine.text:
             continue
         part = "hash" if theirs.entry == mine.entry and theirs.number == mine.number else "order"
-        what = {"hash": (theirs.hash, mine.hash),
-                "order": (theirs.entry.entry_id, mine.entry.entry_id)}[part]  # fmt: skip
+        what = {
+            "hash": (theirs.hash, mine.hash),
+            "order": (theirs.entry.entry_id, mine.entry.entry_id),
+        }[part]
         findings.add("ledger entry", theirs.number, part, *what)
         return
 

@@ -50,9 +50,10 @@ def attest(rail: Rail) -> int:
     return sum(
         _attest(rail, product, rows)
         for product in products
-        for rows in _fitting([item for item in due if item[1].product == product],
-                             rail.fits.get(product, len(due)))
-    )  # fmt: skip
+        for rows in _fitting(
+            [item for item in due if item[1].product == product], rail.fits.get(product, len(due))
+        )
+    )
 
 
 def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
@@ -88,11 +89,12 @@ def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
     if isinstance(asked.result, Reached) or not wanting:
         return asked
     again = [
-        replace(request, evidence=_evidence_of(
-            rail, [rows[index] for index in sorted(lacking(answers[n]))]
-        ))
+        replace(
+            request,
+            evidence=_evidence_of(rail, [rows[index] for index in sorted(lacking(answers[n]))]),
+        )
         for n in wanting
-    ]  # fmt: skip
+    ]
     answered = ask_all([rail.oracles[n] for n in wanting], again)
     for n, answer in zip(wanting, answered, strict=True):
         answers[n] = answer
@@ -112,18 +114,25 @@ def _counted(
     }
     committee = rail.committee
     result = reached(
-        signed.values(), committee.members, committee.need, committee.min_domains,
+        signed.values(),
+        committee.members,
+        committee.need,
+        committee.min_domains,
         {agreement.required_domain for _, agreement in rows},
-    )  # fmt: skip
+    )
     return _Round(batch, digest, list(answers), result, signed)
 
 
 def claim_of_row(row: payments.Payment) -> Claim:
     """The claim as it was derived and stored."""
     return Claim(
-        bytes.fromhex(row.agreement_id[2:]), row.sequence, row.first_counter, row.last_counter,
-        bytes.fromhex(row.evidence_root[2:]), bytes.fromhex(row.facts[2:]),
-    )  # fmt: skip
+        bytes.fromhex(row.agreement_id[2:]),
+        row.sequence,
+        row.first_counter,
+        row.last_counter,
+        bytes.fromhex(row.evidence_root[2:]),
+        bytes.fromhex(row.facts[2:]),
+    )
 
 
 def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
@@ -155,19 +164,28 @@ def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
     now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
     doors = {door.address: door for door in rail.oracles}
     with rail.store.write() as session:
-        payments.set_attestations(session, digest, [
-            payments.Attestation(
-                batch_digest=digest, oracle=a.oracle, name=doors[a.oracle].name,
-                domain=doors[a.oracle].domain, signature="0x" + a.signature.hex(),
-            )
-            for a in asked.result.attestations
-        ])  # fmt: skip
+        payments.set_attestations(
+            session,
+            digest,
+            [
+                payments.Attestation(
+                    batch_digest=digest,
+                    oracle=a.oracle,
+                    name=doors[a.oracle].name,
+                    domain=doors[a.oracle].domain,
+                    signature="0x" + a.signature.hex(),
+                )
+                for a in asked.result.attestations
+            ],
+        )
         batches.keep(session, digest, [row.payment_id for row, _ in rows])
         # the same claims may be attested again, once there are funds: the digest alone is no news
         key, sets = f"{digest}:{now}", {"batch_digest": digest}
-        payments.learn(session, [
-            payments.Learned(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows
-        ], now)  # fmt: skip
+        payments.learn(
+            session,
+            [payments.Learned(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows],
+            now,
+        )
 
 
 def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:

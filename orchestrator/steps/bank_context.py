@@ -52,8 +52,11 @@ class StoreContext:
         known = {row.credit_id for row in bank_books.credits_of(self.session, cents)}
         for credit in sorted(known | self.lines.keys()):
             waits = self._where(credit, cents)
-            line = (self.lines.get(credit) or bank_books.line_of(self.session, credit)
-                    if waits else None)  # fmt: skip
+            line = (
+                self.lines.get(credit) or bank_books.line_of(self.session, credit)
+                if waits
+                else None
+            )
             if line is not None:
                 yield OpenCredit(credit, waits, line.reference, line.counterparty_iban)
 

@@ -50,10 +50,19 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
     if not is_report:
         _refuse_twins([line for each in found for line in each.lines])
     with rail.store.write() as session:
-        add_new(session, [store.BankFile(
-            file_hash=digest, direction="in", name=name, kind="pain.002" if is_report else "camt",
-            body=body, at=now,
-        )])  # fmt: skip
+        add_new(
+            session,
+            [
+                store.BankFile(
+                    file_hash=digest,
+                    direction="in",
+                    name=name,
+                    kind="pain.002" if is_report else "camt",
+                    body=body,
+                    at=now,
+                )
+            ],
+        )
         if is_report:
             _take_statuses(session, found)
             return
@@ -83,10 +92,15 @@ def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
         posted.append(entries_for(booked, context))
         context.note(booked.line, posted[-1])
     books.post(session, [entry for each in posted for entry in each.entries], now)
-    store.add_bookings(session, [
-        (identity, booked.line) for booked in found if booked.line.currency == "EUR"
-        for identity in line_ids(booked)
-    ])  # fmt: skip
+    store.add_bookings(
+        session,
+        [
+            (identity, booked.line)
+            for booked in found
+            if booked.line.currency == "EUR"
+            for identity in line_ids(booked)
+        ],
+    )
     effects = [effect for each in posted for effect in each.effects]
     store.add_fundings(session, [each for each in effects if isinstance(each, CreditBooked)])
     for effect in effects:
@@ -98,22 +112,39 @@ def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
 
 def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
     store.mark_payouts(
-        session, [effect.payout_id], stage=effect.stage, line_id=effect.line_id,
+        session,
+        [effect.payout_id],
+        stage=effect.stage,
+        line_id=effect.line_id,
         reason=effect.reason or None,
-    )  # fmt: skip
+    )
     if effect.stage == "booked":
-        payments.learn(session, [
-            payments.Learned(p, Fact.BOOKED, effect.line_id)
-            for p in payments.of_payout(session, effect.payout_id)
-        ], now)  # fmt: skip
+        payments.learn(
+            session,
+            [
+                payments.Learned(p, Fact.BOOKED, effect.line_id)
+                for p in payments.of_payout(session, effect.payout_id)
+            ],
+            now,
+        )
 
 
 def _keep_rejected(rail: Rail, name: str, body: bytes, refusal: Rejected) -> None:
     with rail.store.write() as session:
-        add_new(session, [evidence.Rejection(
-            received_at=rail.now(), source="bank", device=name, protocol="iso20022",
-            reason=str(refusal.reason), detail=refusal.detail, body=body,
-        )])  # fmt: skip
+        add_new(
+            session,
+            [
+                evidence.Rejection(
+                    received_at=rail.now(),
+                    source="bank",
+                    device=name,
+                    protocol="iso20022",
+                    reason=str(refusal.reason),
+                    detail=refusal.detail,
+                    body=body,
+                )
+            ],
+        )
     rail.log.warning("bank file rejected", name=name, reason=refusal.reason)
 
 

@@ -60,8 +60,9 @@ def _note(rail: Rail, stands: list[Standing]) -> int:
             told = asdict(each.found) | {"resolved_by": each.resolved_by or None}
             register.note(session, each.break_id, told, now)
             if each.break_id not in known and each.state == OPEN:
-                rail.log.warning("break", kind=each.found.kind, ids=each.found.ids,
-                                 owner=each.found.owner)  # fmt: skip
+                rail.log.warning(
+                    "break", kind=each.found.kind, ids=each.found.ids, owner=each.found.owner
+                )
         gone = register.leave(session, {each.break_id for each in stands}, _GONE)
         for row in register.resolutions(session):
             if row.executed_at is None:
@@ -69,9 +70,7 @@ def _note(rail: Rail, stands: list[Standing]) -> int:
     return len({each.break_id for each in stands} - known) + gone
 
 
-def standing(
-    session: Session, chain_id: int, found: Reconciliation, now: int
-) -> list[Standing]:
+def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -> list[Standing]:
     """Every break of a reconciliation, the oldest first. Raises Halt where a stored resolution
     does not hold."""
     since = {row.break_id: row.first_seen for row in register.listed(session)}
@@ -82,8 +81,7 @@ def standing(
         is_resolved = decision is not None and covers(dict(decision[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN
         first = since.get(break_id) or item.since or now
-        stands.append(Standing(break_id, item, state, first,
-                               decision[0] if is_resolved else ""))  # fmt: skip
+        stands.append(Standing(break_id, item, state, first, decision[0] if is_resolved else ""))
     return sorted(stands, key=lambda each: (each.since, each.found.kind, each.break_id))
 
 

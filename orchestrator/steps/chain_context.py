@@ -22,9 +22,7 @@ Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log 
 def read_claims(rail: Rail, logs: Iterable[Log]) -> Claims:
     """The claims of every settlement among these logs. It asks the node: never call it within a
     write. Raises Retry if the node is silent."""
-    return {
-        (log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"
-    }
+    return {(log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"}
 
 
 class StoredChain:
@@ -71,9 +69,12 @@ class StoredChain:
 
 
 def by_block(
-    rail: Rail, session: Session, seen: Sequence[blocks.Block | SeenBlock],
-    logs: Iterable[Log], claims: Claims,
-) -> Iterator[tuple[blocks.Block | SeenBlock, list[Log], list[Entry]]]:  # fmt: skip
+    rail: Rail,
+    session: Session,
+    seen: Sequence[blocks.Block | SeenBlock],
+    logs: Iterable[Log],
+    claims: Claims,
+) -> Iterator[tuple[blocks.Block | SeenBlock, list[Log], list[Entry]]]:
     """(block, its logs, the entries that follow from them), block by block.
 
     The entries of a block are for the caller to keep before it asks for the next one's.

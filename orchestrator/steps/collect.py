@@ -48,10 +48,18 @@ def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     first, last = found.run[0].counter, found.run[-1].counter
     row.sequence, row.last_counter = row.sequence + 1, max(row.last_counter, last)
     payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
-    session.add(payments.Payment(
-        payment_id=payment, agreement_id=agreement, sequence=row.sequence, stage=Stage.RECEIVED,
-        effect=Effect.VERIFY, first_counter=first, last_counter=last, created_at=now,
-    ))  # fmt: skip
+    session.add(
+        payments.Payment(
+            payment_id=payment,
+            agreement_id=agreement,
+            sequence=row.sequence,
+            stage=Stage.RECEIVED,
+            effect=Effect.VERIFY,
+            first_counter=first,
+            last_counter=last,
+            created_at=now,
+        )
+    )
     evidence.claim_events(session, agreement, first, last, payment)
     return 1
 
@@ -60,13 +68,18 @@ def _next(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> 
     """The run behind the last claim, over holes that were waited for long enough."""
     found = _runs(rail, session, row)
     if not found.run and (lost := _overdue(rail, session, row.agreement_id, found.holes, now)):
-        add_new(session, [
-            evidence.Hole(
-                agreement_id=row.agreement_id, first_counter=hole.first, last_counter=hole.last,
-                declared_at=now,
-            )
-            for hole in lost
-        ])  # fmt: skip
+        add_new(
+            session,
+            [
+                evidence.Hole(
+                    agreement_id=row.agreement_id,
+                    first_counter=hole.first,
+                    last_counter=hole.last,
+                    declared_at=now,
+                )
+                for hole in lost
+            ],
+        )
         found = _runs(rail, session, row)
     _drop(rail, session, row, found)
     return found
@@ -98,8 +111,13 @@ def _late(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> 
 def _drop(rail: Rail, session: Session, row: agreements.Agreement, found: Runs) -> None:
     for verdict in found.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
-        rail.log.info("event dropped", device=row.device, counter=verdict.event.counter,
-                      reason=verdict.doubt, detail=verdict.detail)  # fmt: skip
+        rail.log.info(
+            "event dropped",
+            device=row.device,
+            counter=verdict.event.counter,
+            reason=verdict.doubt,
+            detail=verdict.detail,
+        )
 
 
 def _events(records: Sequence[evidence.Record]) -> list[Event]:
@@ -112,10 +130,11 @@ def _overdue(
     """Holes waited for long enough: since what follows them arrived, however much came later."""
     patience = rail.settings.hole_patience_s
     return [
-        hole for hole in holes
+        hole
+        for hole in holes
         if (since := evidence.waiting_since(session, agreement, hole.last)) is not None
         and now - since >= patience
-    ]  # fmt: skip
+    ]
 
 
 def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
@@ -127,16 +146,18 @@ def runs_behind(
     session: Session, row: agreements.Agreement, agreement: Agreement | None, terms: Terms
 ) -> Runs:
     """What can be claimed of the stored events behind an agreement's last claim."""
-    stored = evidence.unclaimed(
-        session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM
-    )  # fmt: skip
+    stored = evidence.unclaimed(session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM)
     anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
     lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
     return runs(
-        agreement, terms, row.last_counter, event_of(anchor[1], anchor[0]) if anchor else None,
-        _events(stored), lost,
-    )  # fmt: skip
+        agreement,
+        terms,
+        row.last_counter,
+        event_of(anchor[1], anchor[0]) if anchor else None,
+        _events(stored),
+        lost,
+    )
 
 
 def verify(rail: Rail) -> int:
@@ -146,13 +167,19 @@ def verify(rail: Rail) -> int:
         due = payments.due(session, Effect.VERIFY, now, rail.settings.batch_claims)
         claims = [(row, of, claim_of(rail, session, row, of)) for row, of in due]
     learned = [
-        payments.Learned(row.payment_id, Fact.DERIVED, detail=f"{len(claim.facts)} bytes", sets={
-            "evidence_root": "0x" + claim.evidence.hex(), "facts": "0x" + claim.facts.hex(),
-            "claim_hash": "0x" + claim_hash(claim).hex(),
-            "payee": rail.terms[of.product].payee(claim.facts) or of.payee,
-        })
+        payments.Learned(
+            row.payment_id,
+            Fact.DERIVED,
+            detail=f"{len(claim.facts)} bytes",
+            sets={
+                "evidence_root": "0x" + claim.evidence.hex(),
+                "facts": "0x" + claim.facts.hex(),
+                "claim_hash": "0x" + claim_hash(claim).hex(),
+                "payee": rail.terms[of.product].payee(claim.facts) or of.payee,
+            },
+        )
         for row, of, claim in claims
-    ]  # fmt: skip
+    ]
     with rail.store.write() as session:
         return payments.learn(session, learned, now)
 
@@ -164,9 +191,9 @@ def claim_of(
     run = _events(evidence.records_of(session, row.payment_id))
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     late = reach is not None and row.first_counter <= reach
-    anchor = None if late or reach is None else evidence.at_counter(
-        session, row.agreement_id, reach
-    )  # fmt: skip
+    anchor = (
+        None if late or reach is None else evidence.at_counter(session, row.agreement_id, reach)
+    )
     return derive_claim(
         rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
         rail.terms[agreement.product],

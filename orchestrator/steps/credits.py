@@ -65,14 +65,28 @@ def _send_back(
     account = "0x" + payout_account(detail["iban"]).hex()
     known = agreements.party_at(session, "", account)
     payer = known.address if known else f"iban:{detail['iban']}"
-    add_new(session, [agreements.Party(address=payer, account=account, **{
-        name: detail[name] for name in PAYER
-    })])  # fmt: skip
-    add_all(session, [store.Payout(
-        payout_id=credit.credit_id, payee=payer, account=account, cents=credit.cents,
-        end_to_end_id=end_to_end_id(bytes.fromhex(credit.credit_id[2:])), tx_hash="",
-        ordered_at=now,
-    )])  # fmt: skip
+    add_new(
+        session,
+        [
+            agreements.Party(
+                address=payer, account=account, **{name: detail[name] for name in PAYER}
+            )
+        ],
+    )
+    add_all(
+        session,
+        [
+            store.Payout(
+                payout_id=credit.credit_id,
+                payee=payer,
+                account=account,
+                cents=credit.cents,
+                end_to_end_id=end_to_end_id(bytes.fromhex(credit.credit_id[2:])),
+                tx_hash="",
+                ordered_at=now,
+            )
+        ],
+    )
     store.mark_funding(session, credit.credit_id, "sent_back")
     return ledger.sent_back(credit.credit_id, credit.cents)
 

@@ -31,10 +31,21 @@ from orchestrator.steps.chain_context import by_block, read_claims
 
 # logs an auditor may need proven; everything else is only booked
 _PROVEN = (
-    "Settled", "Minted", "Released", "Redeemed", "AgreementOpened", "DeviceEnrolled",
-    "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked", "CompromiseDeclared",
-    "MemberSeated", "MemberUnseated", "MemberBarred",
-)  # fmt: skip
+    "Settled",
+    "Minted",
+    "Released",
+    "Redeemed",
+    "AgreementOpened",
+    "DeviceEnrolled",
+    "KeyRotated",
+    "DeviceSuspended",
+    "DeviceResumed",
+    "DeviceRevoked",
+    "CompromiseDeclared",
+    "MemberSeated",
+    "MemberUnseated",
+    "MemberBarred",
+)
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 _Effect = Callable[[Rail, Session, Log, int], None]
 
@@ -83,19 +94,32 @@ def _settled(rail: Rail, session: Session, log: Log, at: int) -> None:
     # claims that it refused stay in it too, at whatever stage they wait or ended
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
-    credits.note(session, [
-        credits.Credit(
-            payment_id=row.payment_id, agreement_id=row.agreement_id,
-            payee=payments.payee_of(row, parties[row.agreement_id]),
-            amount_micro=-row.amount_micro, noted_at=at,
-        )
-        for row in rows if row.amount_micro < 0
-    ])  # fmt: skip
-    payments.learn(session, [
-        payments.Learned(row.payment_id, Fact.OWED, log.block_hash) if row.amount_micro < 0
-        else payments.Learned(row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1)
-        for row in rows
-    ], rail.now())  # fmt: skip
+    credits.note(
+        session,
+        [
+            credits.Credit(
+                payment_id=row.payment_id,
+                agreement_id=row.agreement_id,
+                payee=payments.payee_of(row, parties[row.agreement_id]),
+                amount_micro=-row.amount_micro,
+                noted_at=at,
+            )
+            for row in rows
+            if row.amount_micro < 0
+        ],
+    )
+    payments.learn(
+        session,
+        [
+            payments.Learned(row.payment_id, Fact.OWED, log.block_hash)
+            if row.amount_micro < 0
+            else payments.Learned(
+                row.payment_id, Fact.FINAL, log.block_hash, due_at=row.release_at + 1
+            )
+            for row in rows
+        ],
+        rail.now(),
+    )
 
 
 def _minted(rail: Rail, session: Session, log: Log, at: int) -> None:
@@ -134,17 +158,30 @@ def _credit_paid(rail: Rail, session: Session, log: Log, at: int) -> None:
 
 def _redeemed(rail: Rail, session: Session, log: Log, at: int) -> None:
     payout, payee = log.args["order"], log.args["beneficiary"]
-    add_new(session, [transfers.Payout(
-        payout_id=payout, payee=payee, account=log.args["account"], cents=log.args["cents"],
-        end_to_end_id=end_to_end_id(bytes.fromhex(payout[2:])), tx_hash=log.tx_hash,
-        ordered_at=at,
-    )])  # fmt: skip
+    add_new(
+        session,
+        [
+            transfers.Payout(
+                payout_id=payout,
+                payee=payee,
+                account=log.args["account"],
+                cents=log.args["cents"],
+                end_to_end_id=end_to_end_id(bytes.fromhex(payout[2:])),
+                tx_hash=log.tx_hash,
+                ordered_at=at,
+            )
+        ],
+    )
     # anyone may redeem tokens of their own, also within one transaction with our release
     if by_rail(log, rail.chain.deployment.addresses["PaymentRail"]):
-        payments.learn(session, [  # a redemption takes all that was released before
-            payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
-            for p in payments.released(session, payee)
-        ], rail.now())  # fmt: skip
+        payments.learn(
+            session,
+            [  # a redemption takes all that was released before
+                payments.Learned(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
+                for p in payments.released(session, payee)
+            ],
+            rail.now(),
+        )
 
 
 def _reclaimed(rail: Rail, session: Session, log: Log, at: int) -> None:

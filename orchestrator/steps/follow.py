@@ -53,21 +53,33 @@ def _check_linked(last: blocks.Block | None, seen: list[SeenBlock]) -> None:
 def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
     now, claims = rail.now(), read_claims(rail, logs)
     learned = [
-        fact for log in logs if log.name == "Settled"
+        fact
+        for log in logs
+        if log.name == "Settled"
         for fact in settled_facts(rail, log, claims[log.tx_hash, log.index])
-    ]  # fmt: skip
+    ]
     with rail.store.write() as session:
-        add_all(session, [
-            blocks.Block(number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp)
-            for b in seen
-        ])  # fmt: skip
-        add_all(session, [
-            blocks.ChainLog(
-                block_hash=log.block_hash, log_index=log.index, block_number=log.block_number,
-                tx_hash=log.tx_hash, name=log.name, args=json.dumps(log.args),
-            )
-            for log in logs
-        ])  # fmt: skip
+        add_all(
+            session,
+            [
+                blocks.Block(number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp)
+                for b in seen
+            ],
+        )
+        add_all(
+            session,
+            [
+                blocks.ChainLog(
+                    block_hash=log.block_hash,
+                    log_index=log.index,
+                    block_number=log.block_number,
+                    tx_hash=log.tx_hash,
+                    name=log.name,
+                    args=json.dumps(log.args),
+                )
+                for log in logs
+            ],
+        )
         for block, _, entries in by_block(rail, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
         payments.learn(session, learned, now)
@@ -130,8 +142,10 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
                 "and nothing will be paid. Compare the node with another one before going on."
             )
         if head < final:
-            raise Retry(f"the node is at block {head}, behind the final block {final}: it catches "
-                        "up, or another node is to be asked")  # fmt: skip
+            raise Retry(
+                f"the node is at block {head}, behind the final block {final}: it catches "
+                "up, or another node is to be asked"
+            )
     with rail.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
@@ -140,8 +154,7 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
         payments.learn(session, learned, now)
-    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned),
-                     voided_entries=voided)  # fmt: skip
+    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided)
     rail.registry.forget()
     for sender in rail.senders:
         sender.broadcast()

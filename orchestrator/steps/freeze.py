@@ -26,10 +26,11 @@ def dispute_compromised(rail: Rail) -> int:
     now = rail.now()
     with rail.store.read() as session:
         due = [
-            errand for device, since in exposure.compromised(session).items()
+            errand
+            for device, since in exposure.compromised(session).items()
             for errand in dispute_errands(session, rail.chain, device, since, now)
             if sends.by_ref(session, PURPOSE, errand.ref) is None
-        ]  # fmt: skip
+        ]
     sent = sum(_dispute(rail, errand, now) for errand in due)
     if sent:
         rail.warden.broadcast()
@@ -77,9 +78,12 @@ def dispute_call(
     leaves = settlement_leaves(chain, session, log) if log else []
     payee = payments.payee_of(row, agreement)
     own = outcome_leaf(
-        bytes.fromhex(row.payment_id[2:]), bytes.fromhex(row.claim_hash[2:]), payee.lower(),
-        Outcome(row.amount_micro, 0), row.release_at,
-    )  # fmt: skip
+        bytes.fromhex(row.payment_id[2:]),
+        bytes.fromhex(row.claim_hash[2:]),
+        payee.lower(),
+        Outcome(row.amount_micro, 0),
+        row.release_at,
+    )
     if own not in leaves or "0x" + root(leaves).hex() != json.loads(log.args)["root"]:
         return None
     proof = ["0x" + node.hex() for node in path(leaves, leaves.index(own))]

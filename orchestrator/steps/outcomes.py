@@ -17,10 +17,19 @@ from orchestrator.steps import Rail
 
 # IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
 REFUSALS = (
-    "none", "unknown_agreement", "wrong_product", "not_live", "expired", "sequence_unexpected",
-    "counters_replayed", "counters_malformed", "domain_missing", "cap_exceeded", "escrow_short",
+    "none",
+    "unknown_agreement",
+    "wrong_product",
+    "not_live",
+    "expired",
+    "sequence_unexpected",
+    "counters_replayed",
+    "counters_malformed",
+    "domain_missing",
+    "cap_exceeded",
+    "escrow_short",
     "unsorted",
-)  # fmt: skip
+)
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
 _NEVER = 1 << 40
@@ -41,10 +50,12 @@ def read_outcomes(claims: Sequence[dict], packed: str) -> list[ClaimOutcome]:
     return [
         ClaimOutcome(
             "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
-            "0x" + claim["agreement"].hex(), outcome.amount_micro, _named(outcome.refusal),
+            "0x" + claim["agreement"].hex(),
+            outcome.amount_micro,
+            _named(outcome.refusal),
         )
         for claim, outcome in zip(claims, _unpacked(packed), strict=False)
-    ]  # fmt: skip
+    ]
 
 
 def settled_amounts(packed: str) -> list[int]:
@@ -81,11 +92,15 @@ def settled_facts(rail: Rail, log: Log, claims: Sequence[Claim]) -> list[payment
         }
     return [
         _fact(
-            log, o, payments.sighting(log.block_hash, again.get(o.payment_id, 0)),
-            windows.get(o.agreement_id, 0), rail.now(),
+            log,
+            o,
+            payments.sighting(log.block_hash, again.get(o.payment_id, 0)),
+            windows.get(o.agreement_id, 0),
+            rail.now(),
         )
-        for o in outcomes if o.payment_id not in done
-    ]  # fmt: skip
+        for o in outcomes
+        if o.payment_id not in done
+    ]
 
 
 def claims_of(rail: Rail, log: Log) -> list[Claim]:
@@ -100,11 +115,15 @@ def claims_of(rail: Rail, log: Log) -> list[Claim]:
         return []  # what it moved is then a break: reconcile compares every Settled log
     return [
         Claim(
-            bytes.fromhex(row.agreement_id[2:]), row.sequence, row.first_counter,
-            row.last_counter, bytes.fromhex(row.evidence_root[2:]), bytes.fromhex(row.facts[2:]),
+            bytes.fromhex(row.agreement_id[2:]),
+            row.sequence,
+            row.first_counter,
+            row.last_counter,
+            bytes.fromhex(row.evidence_root[2:]),
+            bytes.fromhex(row.facts[2:]),
         )
         for row, _ in batch
-    ]  # fmt: skip
+    ]
 
 
 def _called(arguments: dict) -> list[Claim]:
@@ -122,8 +141,9 @@ def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> l
     ids = ["0x" + payment_id(claim.agreement, claim.sequence).hex() for claim in claims]
     rows = payments.by_ids(session, ids)
     windows = agreements.by_ids(session, {row.agreement_id for row in rows})
-    parties = {bytes.fromhex(row.agreement_id[2:]): _party(row, windows[row.agreement_id])
-               for row in rows}  # fmt: skip
+    parties = {
+        bytes.fromhex(row.agreement_id[2:]): _party(row, windows[row.agreement_id]) for row in rows
+    }
     return leaves_of(claims, _unpacked(args["outcomes"]), parties, args["settledAt"])
 
 
@@ -147,11 +167,14 @@ def _leaves(batch: _Batch, args: dict) -> list[bytes]:
     """The settlement's leaves, had these claims had these outcomes."""
     return [
         leaf_of(
-            bytes.fromhex(row.payment_id[2:]), bytes.fromhex(row.claim_hash[2:]), outcome,
-            _party(row, agreement), args["settledAt"],
+            bytes.fromhex(row.payment_id[2:]),
+            bytes.fromhex(row.claim_hash[2:]),
+            outcome,
+            _party(row, agreement),
+            args["settledAt"],
         )
         for (row, agreement), outcome in zip(batch, _unpacked(args["outcomes"]), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _party(row: payments.Payment, agreement: agreements.Agreement) -> tuple[str, int]:
@@ -166,22 +189,26 @@ def _settled_elsewhere(rail: Rail, outcomes: list[ClaimOutcome]) -> set[str]:
     late = [o.payment_id for o in outcomes if o.refusal == "sequence_unexpected"]
     with rail.store.read() as session:
         rows = [
-            row for row in payments.by_ids(session, late)
+            row
+            for row in payments.by_ids(session, late)
             if row.stage in (Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
-        ]  # fmt: skip
+        ]
     return {
-        row.payment_id for row in rows
+        row.payment_id
+        for row in rows
         if rail.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
-    }  # fmt: skip
+    }
 
 
 def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) -> payments.Learned:
     if outcome.refusal == "none":
         applied = Outcome(outcome.amount_micro, 0)
         sets = {
-            "amount_micro": outcome.amount_micro, "settlement_tx": log.tx_hash,
-            "release_at": release_time(applied, log.args["settledAt"], window_s), "reason": None,
-        }  # fmt: skip
+            "amount_micro": outcome.amount_micro,
+            "settlement_tx": log.tx_hash,
+            "release_at": release_time(applied, log.args["settledAt"], window_s),
+            "reason": None,
+        }
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"
         return payments.Learned(outcome.payment_id, Fact.SETTLED, key, detail, sets)
     fact, due_at = Fact.REFUSED, 0

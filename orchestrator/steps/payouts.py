@@ -50,8 +50,9 @@ def order_payouts(rail: Rail) -> int:
         now = rail.now()
         with rail.store.write() as session:
             order_again(session, chain_id, now)
-            draft = draft_file(session, rail.settings, rail.safeguarding, chain_id, now,
-                               _LAST.get(rail.store, ""))  # fmt: skip
+            draft = draft_file(
+                session, rail.settings, rail.safeguarding, chain_id, now, _LAST.get(rail.store, "")
+            )
             _LAST[rail.store] = draft.last
             for payout, values in draft.waits.items():
                 store.mark_payouts(session, [payout], **values)
@@ -63,7 +64,11 @@ def order_payouts(rail: Rail) -> int:
 
 
 def draft_file(
-    session: Session, settings: Settings, safeguarding: Mapping[str, Any], chain_id: int, now: int,
+    session: Session,
+    settings: Settings,
+    safeguarding: Mapping[str, Any],
+    chain_id: int,
+    now: int,
     after: str = "",
 ) -> Draft:
     """The next file, of the payouts that are due; it changes nothing. now: Unix seconds. after: of
@@ -72,7 +77,7 @@ def draft_file(
     let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
     due = [row for row, _ in let_out.values()] + orders.due(
         session, settings.payouts_per_file, after
-    )  # fmt: skip
+    )
     for row in due:
         if len(draft.orders) == settings.payouts_per_file:
             break
@@ -93,37 +98,40 @@ def draft_file(
     return draft
 
 
-def _order(
-    session: Session, settings: Settings, row: orders.Payout, is_released: bool
-) -> Payout:
+def _order(session: Session, settings: Settings, row: orders.Payout, is_released: bool) -> Payout:
     """What to tell the bank; Rejected with why it waits, until somebody mends that. What is ordered
     again, or sent back without tokens burned for it, two officers looked at before."""
     if row.cents > settings.file_cents:
-        raise Rejected(BankReason.FILE_LIMIT, "more than PROOFRAIL_FILE_CENTS, the most one file "
-                       f"may sum to ({settings.file_cents})")  # fmt: skip
+        raise Rejected(
+            BankReason.FILE_LIMIT,
+            f"more than PROOFRAIL_FILE_CENTS, the most one file may sum to ({settings.file_cents})",
+        )
     four_eyes = is_released or row.attempt or not row.tx_hash
     if row.cents > settings.four_eyes_cents and not four_eyes:
         raise Rejected(
-            BankReason.FOUR_EYES, f"above {settings.four_eyes_cents} cents two officers let it "
+            BankReason.FOUR_EYES,
+            f"above {settings.four_eyes_cents} cents two officers let it "
             f"out: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
-        )  # fmt: skip
+        )
     party = agreements.party_at(session, row.payee, row.account)
     if party is None:
         raise Rejected(
-            BankReason.ACCOUNT_UNKNOWN, "no party has the account that this payout was redeemed "
+            BankReason.ACCOUNT_UNKNOWN,
+            "no party has the account that this payout was redeemed "
             "for; name it with `proofrail party add`, under a name of its own if the payee has "
             "changed its bank",
-        )  # fmt: skip
+        )
     identity = bytes.fromhex(row.payout_id[2:])
     order = Payout(
-        payout_id=identity, end_to_end_id=row.end_to_end_id,
+        payout_id=identity,
+        end_to_end_id=row.end_to_end_id,
         uetr=uetr(attempted(identity, row.attempt)),
-        name=party.name, iban=party.iban, bic=party.bic or "",
+        name=party.name,
+        iban=party.iban,
+        bic=party.bic or "",
         amount_cents=ordered(session, row),
-        address=Address(
-            party.street, party.building, party.post_code, party.town, party.country
-        ),
-    )  # fmt: skip
+        address=Address(party.street, party.building, party.post_code, party.town, party.country),
+    )
     pain.check(order)
     return order
 
@@ -142,15 +150,29 @@ def _write(draft: Draft, settings: Settings, safeguarding: Mapping[str, Any], no
 
 def _store_file(session: Session, draft: Draft, now: int) -> None:
     digest = sha256(draft.body).hexdigest()
-    add_new(session, [store.BankFile(
-        file_hash=digest, direction="out", name=store.order_file(draft.message), kind="pain.001",
-        body=draft.body, at=now,
-    )])  # fmt: skip
+    add_new(
+        session,
+        [
+            store.BankFile(
+                file_hash=digest,
+                direction="out",
+                name=store.order_file(draft.message),
+                kind="pain.001",
+                body=draft.body,
+                at=now,
+            )
+        ],
+    )
     ids = ["0x" + order.payout_id.hex() for order in draft.orders]
     store.mark_payouts(
-        session, ids, stage="sent", file_hash=digest, reason=None, batch=draft.batch,
+        session,
+        ids,
+        stage="sent",
+        file_hash=digest,
+        reason=None,
+        batch=draft.batch,
         due_on=draft.due_on,
-    )  # fmt: skip
+    )
     for identity in draft.decisions:
         decided.mark_executed(session, identity, now)
 

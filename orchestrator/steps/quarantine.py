@@ -54,8 +54,13 @@ def _silence(rail: Rail, device: str, found: list[links.Unreported]) -> int:
         links.report(session, device, sent.get(SUSPEND, ""))
         if SUSPEND in sent:
             agreements.mark_device(session, device, "suspended")
-    rail.log.warning("device quarantined", device=device, reason=first.reason, found=len(found),
-                     tx=sent.get(SUSPEND, ""))  # fmt: skip
+    rail.log.warning(
+        "device quarantined",
+        device=device,
+        reason=first.reason,
+        found=len(found),
+        tx=sent.get(SUSPEND, ""),
+    )
     return 1
 
 
@@ -76,9 +81,10 @@ def _proofs(rail: Rail, found: list[links.Unreported]) -> list[_Due]:
             agreement = agreements.get(session, event.agreement_id)
         product = rail.terms[agreement.product]
         told = product.proof_of_conflict(
-            bytes.fromhex(agreement.agreement_id[2:]), event_of(protocol, body),
+            bytes.fromhex(agreement.agreement_id[2:]),
+            event_of(protocol, body),
             event_of(other_protocol, other),
-        )  # fmt: skip
+        )
         if told is None:
             continue
         try:

@@ -50,7 +50,9 @@ def reconcile_store(session: Session, account: str, now: int | None = None) -> R
     at = now if now is not None else newest.timestamp if newest else 0
     lines = store.lines(session)
     return reconcile(
-        _chain(session), _ledger(session, at), _bank(session, account, lines),
+        _chain(session),
+        _ledger(session, at),
+        _bank(session, account, lines),
         device_facts(session, at),
     )
 
@@ -65,17 +67,20 @@ def _chain(session: Session) -> Chain:
     ]
     mints = [
         Mint(_raw(args["credit"]), args["amount"], at)
-        for name, args, at in logs if name == "Minted"
+        for name, args, at in logs
+        if name == "Minted"
     ]
     redemptions = [
         Redemption(_raw(args["order"]), args["cents"] * ledger.MICRO_PER_CENT, at)
-        for name, args, at in logs if name == "Redeemed"
-    ]  # fmt: skip
+        for name, args, at in logs
+        if name == "Redeemed"
+    ]
     supply = sum(m.amount_micro for m in mints) - sum(r.amount_micro for r in redemptions)
     amounts = [
         (_raw(log.tx_hash), settled_amounts(json.loads(log.args)["outcomes"]))
-        for log in blocks.logs_named(session, ("Settled",)) if log.block_number <= final
-    ]  # fmt: skip
+        for log in blocks.logs_named(session, ("Settled",))
+        if log.block_number <= final
+    ]
     charges = [Settlement(tx, sum(a for a in found if a > 0)) for tx, found in amounts]
     credited = [Settlement(tx, -sum(a for a in found if a < 0)) for tx, found in amounts]
     owed = sum(credit.amount_micro for credit in credited) - _paid_back(session, final)
@@ -97,12 +102,19 @@ def _ledger(session: Session, now: int) -> Ledger:
     }
     balances = {account: total for (account, _), total in books.balances(session).items()}
     return Ledger(
-        _payouts(session), minted, references, _settlements(session, "settled"),
-        _settlements(session, "credited"), _sum_of(balances, ledger.receivable("")),
-        _open_credits(session), _pending(balances), _at_risk(session, now),
+        _payouts(session),
+        minted,
+        references,
+        _settlements(session, "settled"),
+        _settlements(session, "credited"),
+        _sum_of(balances, ledger.receivable("")),
+        _open_credits(session),
+        _pending(balances),
+        _at_risk(session, now),
         balances.get(ledger.SAFEGUARDING, 0),
-        _refs(session, "allocated"), _refs(session, "unallocated"),
-    )  # fmt: skip
+        _refs(session, "allocated"),
+        _refs(session, "unallocated"),
+    )
 
 
 def _refs(session: Session, kind: str) -> frozenset[bytes]:
@@ -114,18 +126,24 @@ def _payouts(session: Session) -> list[LedgerPayout]:
     ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
     rows = {row.payout_id: row for row in store.all_payouts(session)}
     entries = [
-        entry for kind in ("redeemed", "sent_back")
+        entry
+        for kind in ("redeemed", "sent_back")
         for _, entry in books.entries_of_kind(session, kind)
-    ]  # fmt: skip
+    ]
     return [
         LedgerPayout(
-            _raw(row.payout_id), row.end_to_end_id, -_sum(entry, ledger.IN_TRANSIT),
-            ibans.get(row.payee, ""), row.batch,
-            date.fromisoformat(row.due_on) if row.due_on else None, _earlier(row),
+            _raw(row.payout_id),
+            row.end_to_end_id,
+            -_sum(entry, ledger.IN_TRANSIT),
+            ibans.get(row.payee, ""),
+            row.batch,
+            date.fromisoformat(row.due_on) if row.due_on else None,
+            _earlier(row),
             _raw(entry.ref) if entry.kind == "sent_back" else b"",
         )
-        for entry in entries if (row := rows.get(entry.ref)) is not None
-    ]  # fmt: skip
+        for entry in entries
+        if (row := rows.get(entry.ref)) is not None
+    ]
 
 
 def _earlier(row: store.Payout) -> tuple[str, ...]:
@@ -142,18 +160,21 @@ def _pending(balances: Mapping[str, int]) -> dict[str, int]:
     start = ledger.pending("")
     return {
         account.removeprefix(start): -total
-        for account, total in balances.items() if account.startswith(start)
-    }  # fmt: skip
+        for account, total in balances.items()
+        if account.startswith(start)
+    }
 
 
 def _open_credits(session: Session) -> list[OpenCredit]:
     return [
         OpenCredit(
-            _raw(row.payment_id), row.payee.lower(), row.amount_micro - row.paid_micro,
+            _raw(row.payment_id),
+            row.payee.lower(),
+            row.amount_micro - row.paid_micro,
             row.noted_at,
         )
         for row in credits.all_open(session)
-    ]  # fmt: skip
+    ]
 
 
 def _at_risk(session: Session, now: int) -> list[AtRisk]:
@@ -163,8 +184,9 @@ def _at_risk(session: Session, now: int) -> list[AtRisk]:
             _raw(risk.payment_id), risk.amount_micro, risk.remedy, risk.first_observed_at
         )
         for device, since in exposure.compromised(session).items()
-        for risk in at_risk(exposure.exposed(session, device), since, now) if risk.is_open
-    }  # fmt: skip
+        for risk in at_risk(exposure.exposed(session, device), since, now)
+        if risk.is_open
+    }
     return list(found.values())
 
 
@@ -182,11 +204,18 @@ def _settlements(session: Session, kind: str) -> list[Settlement]:
 def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Bank:
     received = breaks.received(session)
     balances = [
-        Balances(row.account, row.statement, date.fromisoformat(row.day), row.opening_minor,
-                 row.closing_minor, source=_raw(row.file_hash),
-                 received_at=received.get(row.file_hash, 0))
-        for row in store.statements(session) if row.day is not None
-    ]  # fmt: skip
+        Balances(
+            row.account,
+            row.statement,
+            date.fromisoformat(row.day),
+            row.opening_minor,
+            row.closing_minor,
+            source=_raw(row.file_hash),
+            received_at=received.get(row.file_hash, 0),
+        )
+        for row in store.statements(session)
+        if row.day is not None
+    ]
     return Bank(account, lines, balances, _rejections(session, lines))
 
 
@@ -196,9 +225,7 @@ def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[Reject
     rows = store.all_payouts(session)
     return [
         Rejection(row.end_to_end_id, row.reason or "") for row in rows if row.stage == "rejected"
-    ] + [
-        Rejection(name, "") for row in rows for name in _earlier(row) if name not in booked
-    ]  # fmt: skip
+    ] + [Rejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
 
 
 def _sum(entry: ledger.Entry, account: str) -> int:

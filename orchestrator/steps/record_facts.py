@@ -26,19 +26,31 @@ from orchestrator.products import products
 from orchestrator.steps.collect import IN_FLIGHT, runs_behind
 
 _GRACE_S = 3_600  # the worker needs a few turns; a silent hour is no accident
-_MOVED = (Stage.SETTLED, Stage.POSTED, Stage.PAID_OUT, Stage.RECONCILED, Stage.DISPUTED,
-          Stage.REFUNDED)  # fmt: skip
-_AGREEMENT_WAITS = {"signed": "agreement_not_open", "closed": "agreement_closed",
-                    "refund_due": "agreement_closed"}  # fmt: skip
+_MOVED = (
+    Stage.SETTLED,
+    Stage.POSTED,
+    Stage.PAID_OUT,
+    Stage.RECONCILED,
+    Stage.DISPUTED,
+    Stage.REFUNDED,
+)
+_AGREEMENT_WAITS = {
+    "signed": "agreement_not_open",
+    "closed": "agreement_closed",
+    "refund_due": "agreement_closed",
+}
 
 
 def device_facts(session: Session, now: int) -> Devices:
     """Everything at the newest final block. now: Unix seconds."""
     claims, strangers = _settled(session, blocks.newest_final(session))
     return Devices(
-        _waiting(session, now), claims, strangers, _orphans(session),
+        _waiting(session, now),
+        claims,
+        strangers,
+        _orphans(session),
         [(_raw(payment), events) for payment, events in claimed.lost(session)],
-    )  # fmt: skip
+    )
 
 
 _Applied = dict[str, tuple[Claim, int]]  # payment id -> its claim and what it moved
@@ -54,8 +66,11 @@ def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Str
         if not found and any(amount for amount, _ in moved):
             strangers.append(Stranger(_raw(tx_hash), sum(amount for amount, _ in moved)))
     known = {row.payment_id for row in payments.by_ids(session, applied)}
-    strangers += [Stranger(_raw(payment), amount)
-                  for payment, (_, amount) in applied.items() if payment not in known]  # fmt: skip
+    strangers += [
+        Stranger(_raw(payment), amount)
+        for payment, (_, amount) in applied.items()
+        if payment not in known
+    ]
     runs = claimed.runs(session, sorted(known))
     return [_compared(each, *applied[each], runs.get(each)) for each in sorted(known)], strangers
 
@@ -72,28 +87,40 @@ def _proven(proof: str | None, moved: Sequence[tuple[int, int]]) -> _Applied:
         return {}
     return {
         "0x" + payment_id(claim.agreement, claim.sequence).hex(): (claim, amount)
-        for claim, (amount, refusal) in zip(claims, moved, strict=True) if not refusal
-    }  # fmt: skip
+        for claim, (amount, refusal) in zip(claims, moved, strict=True)
+        if not refusal
+    }
 
 
 def _stored(session: Session, tx_hash: str) -> _Applied:
     """The same as the rail took them, by the settlement's root (steps/outcomes.py)."""
     return {
         row.payment_id: (
-            Claim(_raw(row.agreement_id), row.sequence, row.first_counter, row.last_counter,
-                  _raw(row.evidence_root), _raw(row.facts)),
+            Claim(
+                _raw(row.agreement_id),
+                row.sequence,
+                row.first_counter,
+                row.last_counter,
+                _raw(row.evidence_root),
+                _raw(row.facts),
+            ),
             row.amount_micro,
         )
-        for row in payments.of_settlement(session, tx_hash) if row.stage in _MOVED
-    }  # fmt: skip
+        for row in payments.of_settlement(session, tx_hash)
+        if row.stage in _MOVED
+    }
 
 
 def _compared(payment: str, claim: Claim, amount: int, run: claimed.Run | None) -> SettledClaim:
     stored = evidence_root([sha256(body).digest() for body in run.bodies]) if run else b""
     return SettledClaim(
-        _raw(payment), amount, (claim.first_counter, claim.last_counter), claim.evidence,
-        (run.first, run.last) if run else None, stored,
-    )  # fmt: skip
+        _raw(payment),
+        amount,
+        (claim.first_counter, claim.last_counter),
+        claim.evidence,
+        (run.first, run.last) if run else None,
+        stored,
+    )
 
 
 def _waiting(session: Session, now: int) -> list[Waiters]:
@@ -102,14 +129,24 @@ def _waiting(session: Session, now: int) -> list[Waiters]:
     busy = payments.busy_agreements(session, IN_FLIGHT)
     stopped = payments.busy_agreements(session, STOPPING)
     return [
-        Waiters(_raw(each.agreement), each.events, each.since,
-                _held_by(session, each, rows.get(each.agreement), busy, stopped, now))
+        Waiters(
+            _raw(each.agreement),
+            each.events,
+            each.since,
+            _held_by(session, each, rows.get(each.agreement), busy, stopped, now),
+        )
         for each in found
-    ]  # fmt: skip
+    ]
 
 
-def _held_by(session: Session, waits: claimed.Waits, row: agreements.Agreement | None,
-             busy: set[str], stopped: set[str], now: int) -> str:
+def _held_by(
+    session: Session,
+    waits: claimed.Waits,
+    row: agreements.Agreement | None,
+    busy: set[str],
+    stopped: set[str],
+    now: int,
+) -> str:
     """Why an agreement's events are in no payment; "": nothing holds them."""
     if row is None:
         return ""
@@ -133,9 +170,17 @@ def _agreement(row: agreements.Agreement) -> Agreement:
     """The agreement as rules see it, from the mandate that is stored."""
     terms = _raw(row.terms)
     return Agreement(
-        _raw(row.agreement_id), row.device, _raw(row.device_id), row.product, terms,
-        row.opened_at, row.expiry, row.first_counter, True, products()[row.product].subject(terms),
-    )  # fmt: skip
+        _raw(row.agreement_id),
+        row.device,
+        _raw(row.device_id),
+        row.product,
+        terms,
+        row.opened_at,
+        row.expiry,
+        row.first_counter,
+        True,
+        products()[row.product].subject(terms),
+    )
 
 
 def _orphans(session: Session) -> list[Orphan]:
@@ -152,8 +197,11 @@ def _back(session: Session, voided: Sequence[PendingEntry]) -> int:
     later = claimed.standing(session, [row.kind for row in voided], voided[-1].number)
     ids = {row.entry_id for row in later}
     alike = Counter((row.kind, row.postings) for row in later)
-    alike.subtract((row.kind, row.postings) for row in later
-                   if row.entry_id in {each.entry_id for each in voided})  # fmt: skip
+    alike.subtract(
+        (row.kind, row.postings)
+        for row in later
+        if row.entry_id in {each.entry_id for each in voided}
+    )
     back = 0
     for row in voided:
         if row.entry_id in ids:

@@ -36,8 +36,9 @@ def released(session: Session, chain_id: int) -> list[tuple[str, orders.Payout]]
     """(decision, payout) of the held payouts that two officers have released."""
     ready = decisions.ready(session, chain_id, RELEASE)
     rows = orders.with_references(session, [said.subject for _, said in ready], ("held",))
-    found = [(identity, rows[said.subject], said) for identity, said in ready
-             if said.subject in rows]  # fmt: skip
+    found = [
+        (identity, rows[said.subject], said) for identity, said in ready if said.subject in rows
+    ]
     for identity, row, said in found:
         _must_cover(identity, said, row, row.cents)
     return [(identity, row) for identity, row, _ in found]
@@ -94,10 +95,18 @@ def _order_again(
         books.post(session, [entry], now, f"decision:{identity}")
     account = payout_account(said.detail["iban"])
     store.mark_payouts(
-        session, [row.payout_id], stage="ordered", reason=None, attempt=attempt,
-        end_to_end_id=reference, account="0x" + account.hex(), file_hash=None,
-        line_id=None, batch="", due_on=None,
-    )  # fmt: skip
+        session,
+        [row.payout_id],
+        stage="ordered",
+        reason=None,
+        attempt=attempt,
+        end_to_end_id=reference,
+        account="0x" + account.hex(),
+        file_hash=None,
+        line_id=None,
+        batch="",
+        due_on=None,
+    )
 
 
 def _covers(row: orders.Payout, cents: int) -> dict[str, object]:

@@ -53,12 +53,12 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
                 payments.postpone(session, ids, _later(now, batch[0][0]), str(delay))
         return 0
     with rail.store.write() as session:
-        tx_hash = known.tx_hash if known else rail.sender.prepare(
-            session, "settle", digest, quote, now
-        )  # fmt: skip
-        payments.set_many(session, [
-            {"payment_id": i, "effect": None, "settlement_tx": tx_hash} for i in ids
-        ])  # fmt: skip
+        tx_hash = (
+            known.tx_hash if known else rail.sender.prepare(session, "settle", digest, quote, now)
+        )
+        payments.set_many(
+            session, [{"payment_id": i, "effect": None, "settlement_tx": tx_hash} for i in ids]
+        )
     return 1
 
 
@@ -76,8 +76,9 @@ def _attest_anew(
         payments.Learned(
             row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + wait_s
         )
-        for row in rows if row.stage == Stage.ATTESTED
-    ]  # fmt: skip
+        for row in rows
+        if row.stage == Stage.ATTESTED
+    ]
     with rail.store.write() as session:
         payments.learn(session, learned, now)
 
@@ -91,10 +92,16 @@ def settle_call(
 ) -> Call:
     """PaymentRail.settle for a stored batch, claims in ascending agreement order."""
     claims = [
-        (row.agreement_id, row.sequence, row.first_counter, row.last_counter,
-         row.evidence_root, row.facts)
+        (
+            row.agreement_id,
+            row.sequence,
+            row.first_counter,
+            row.last_counter,
+            row.evidence_root,
+            row.facts,
+        )
         for row, _ in batch
-    ]  # fmt: skip
+    ]
     product = batch[0][1].product_address
     return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
 
@@ -141,7 +148,5 @@ def _release(
         return 0
     with rail.store.write() as session:
         rail.sender.prepare(session, "release", ref, quote, now)
-        payments.set_many(session, [
-            {"payment_id": i, "effect": None, "reason": None} for i in ids
-        ])  # fmt: skip
+        payments.set_many(session, [{"payment_id": i, "effect": None, "reason": None} for i in ids])
     return 1

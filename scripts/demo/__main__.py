@@ -34,9 +34,11 @@ def main() -> int:
     stop(options.home)
     begun = time.monotonic()
     stack = Stack(
-        options.home, int(time.time()) - MONTH_S, keep=options.keep,
+        options.home,
+        int(time.time()) - MONTH_S,
+        keep=options.keep,
         environment={"PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S)},
-    )  # fmt: skip
+    )
     cast: Cast | None = None
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     try:
@@ -92,9 +94,12 @@ def keep(stack: Stack) -> None:
     """Says where everything is, and remembers how to end it."""
     write_private(stack.home / "pids.json", json.dumps(stack.pids()).encode())
     console.print("\n[bold]Everything goes on running[/]")
-    for name, where in (("chain", stack.testnet.url), ("API", stack.api_url),
-                        ("broker", "{host}:{port}".format(**stack.broker)),
-                        ("home", str(stack.home.resolve()))):  # fmt: skip
+    for name, where in (
+        ("chain", stack.testnet.url),
+        ("API", stack.api_url),
+        ("broker", "{host}:{port}".format(**stack.broker)),
+        ("home", str(stack.home.resolve())),
+    ):
         console.print(f"  {name:<8} {where}")
     for name, process in stack.pids().items():
         console.print(f"  [dim]{name:<16} process {process}[/]")

@@ -32,9 +32,12 @@ def bar(title: str, total: int, brief: bool = False) -> Iterator[Callable[[int],
     """A progress bar; the yielded function sets how much of `total` is reached. brief: it goes
     when it is full."""
     columns = (
-        SpinnerColumn(), TextColumn(f"  {title:<36}"), BarColumn(bar_width=32),
-        MofNCompleteColumn(), TextColumn("[dim]{task.elapsed:5.1f} s[/]"),
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn(f"  {title:<36}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.elapsed:5.1f} s[/]"),
+    )
     with Progress(*columns, console=console, transient=brief) as progress:
         task = progress.add_task(title, total=max(total, 1))
         yield lambda reached: progress.update(task, completed=min(reached, max(total, 1)))

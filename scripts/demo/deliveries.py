@@ -79,8 +79,10 @@ class Deliveries:
             self._show(self.truck, SPOILT, self.truck.pick_up(SPOILT, at + HOUR_S))
             trip = self.logger.report(SPOILT, at + DAY_S + 2 * HOUR_S, ["4.5", "9.75"], ["1.5"])
             self._show(self.logger, SPOILT, trip)
-            alone = [self.truck.pick_up(CLAIMED, at + 2 * HOUR_S),
-                     self.truck.claim_delivered(CLAIMED, at + 9 * HOUR_S)]  # fmt: skip
+            alone = [
+                self.truck.pick_up(CLAIMED, at + 2 * HOUR_S),
+                self.truck.claim_delivered(CLAIMED, at + 9 * HOUR_S),
+            ]
             self.truck.publish(alone)
         elif day == 2:
             trip = self.logger.report(GOOD, at - 2 * HOUR_S, ["3.25", "6.5"], ["2.0"])
@@ -92,11 +94,15 @@ class Deliveries:
         """What the dock signs: the only words that release money, or ask for some back."""
         at, seen = self.start_at + day * DAY_S, self._seen
         if day == 1:  # the second consignment came three hours after it was due
-            said = [self.dock.confirm(GOOD, at + HOUR_S, seen.pop(GOOD)),
-                    self.dock.receive(SPOILT, at + DAY_S + 3 * HOUR_S, 80, seen.pop(SPOILT))]
+            said = [
+                self.dock.confirm(GOOD, at + HOUR_S, seen.pop(GOOD)),
+                self.dock.receive(SPOILT, at + DAY_S + 3 * HOUR_S, 80, seen.pop(SPOILT)),
+            ]
         elif day == 2:
-            said = [self.dock.receive(GOOD, at - HOUR_S, seen=seen.pop(GOOD)),
-                    self.dock.confirm(SPOILT, at + 4 * HOUR_S, seen.pop(SPOILT))]
+            said = [
+                self.dock.receive(GOOD, at - HOUR_S, seen=seen.pop(GOOD)),
+                self.dock.confirm(SPOILT, at + 4 * HOUR_S, seen.pop(SPOILT)),
+            ]
         else:
             said = [self.dock.accept(GOOD, at), self.dock.accept(SPOILT, at, 80)]
         self.dock.publish(said)
@@ -116,16 +122,32 @@ class Deliveries:
         price, part = euro(PRICE_MICRO), euro(sum(a for a in paid[SPOILT] if a > 0))
         back = self._given_back(session)
         return [
-            Note("a delivery on time and cool", "paid",
-                 f"{euro(sum(paid[GOOD]))}, in 3 milestones", right[GOOD]),
+            Note(
+                "a delivery on time and cool",
+                "paid",
+                f"{euro(sum(paid[GOOD]))}, in 3 milestones",
+                right[GOOD],
+            ),
             Note("one late, in part and too warm", "reduced", f"{part} of {price}", right[SPOILT]),
-            Note("its sensor file after it was settled", "credited",
-                 f"{euro(sum(row.amount_micro for row in owed))}, out of other money", repaid),
-            Note("a delivery that only the carrier saw", "not paid",
-                 f"kept as evidence, {len(rows[CLAIMED])} payments", right[CLAIMED]),
-            Note("its deadline, with nothing signed", "refunded",
-                 f"{euro(back)} back to the buyer", back == PRICE_MICRO),
-        ]  # fmt: skip
+            Note(
+                "its sensor file after it was settled",
+                "credited",
+                f"{euro(sum(row.amount_micro for row in owed))}, out of other money",
+                repaid,
+            ),
+            Note(
+                "a delivery that only the carrier saw",
+                "not paid",
+                f"kept as evidence, {len(rows[CLAIMED])} payments",
+                right[CLAIMED],
+            ),
+            Note(
+                "its deadline, with nothing signed",
+                "refunded",
+                f"{euro(back)} back to the buyer",
+                back == PRICE_MICRO,
+            ),
+        ]
 
     # --- inside
 
@@ -152,11 +174,21 @@ class Deliveries:
 
 def _terms(goods: Consignment, due: int, deadline: int) -> dict[str, str]:
     return {
-        "consignment": goods.subject, "carrier": "truck-1", "sensor": "logger-1",
-        "price": "1000.00", "quantity": "100", "shares": "20/50/30", "due": _iso(due),
-        "deadline": _iso(deadline), "late": "1/20", "celsius": "2..8", "breach": "10",
-        "shock": "5", "shock_breach": "15", "breach_max": "25",
-    }  # fmt: skip
+        "consignment": goods.subject,
+        "carrier": "truck-1",
+        "sensor": "logger-1",
+        "price": "1000.00",
+        "quantity": "100",
+        "shares": "20/50/30",
+        "due": _iso(due),
+        "deadline": _iso(deadline),
+        "late": "1/20",
+        "celsius": "2..8",
+        "breach": "10",
+        "shock": "5",
+        "shock_breach": "15",
+        "breach_max": "25",
+    }
 
 
 def _iso(at: int) -> str:

@@ -52,6 +52,9 @@ def _next(stack: Stack, shown: dict[str, str]) -> None:
     console.print("\n[bold]Try next[/]")
     if shown:
         delivery, voucher = (shown.get(name, next(iter(shown.values()))) for name in _ORDER[1:])
-        for line in (f"trace {delivery}", f"audit export {voucher} -o bundle.json",
-                     "audit verify bundle.json"):  # fmt: skip
+        for line in (
+            f"trace {delivery}",
+            f"audit export {voucher} -o bundle.json",
+            "audit verify bundle.json",
+        ):
             console.print(f"  {command} {line}", soft_wrap=True)

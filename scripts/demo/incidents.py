@@ -48,11 +48,19 @@ class Incidents:
         amount = euro(sum(risk.amount_micro for risk in risks))
         frozen = bool(risks) and all(risk.remedy is Remedy.FROZEN for risk in risks)
         return [
-            Note("a device with a clone", "silenced", f"{CLONED} is {cloned.status} on chain",
-                 cloned.device_id in clones and cloned.status == "suspended"),
-            Note("payments on a stolen key's word", "frozen",
-                 f"{len(risks)} at risk, {amount}, by the warden", frozen),
-        ]  # fmt: skip
+            Note(
+                "a device with a clone",
+                "silenced",
+                f"{CLONED} is {cloned.status} on chain",
+                cloned.device_id in clones and cloned.status == "suspended",
+            ),
+            Note(
+                "payments on a stolen key's word",
+                "frozen",
+                f"{len(risks)} at risk, {amount}, by the warden",
+                frozen,
+            ),
+        ]
 
     def _risks(self, session: Session) -> list:
         device = "0x" + device_id(STOLEN).hex()

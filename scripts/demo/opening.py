@@ -64,14 +64,20 @@ def start(stack: Stack) -> Cast:
     compile_contracts(stack)
     step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
     step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")
-    step("broker", lambda: (stack.start_broker(),
-                            "{broker} on {host}:{port}".format(**stack.broker))[1])  # fmt: skip
+    step(
+        "broker",
+        lambda: (stack.start_broker(), "{broker} on {host}:{port}".format(**stack.broker))[1],
+    )
     step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
     cast = gather(stack)
     step("devices", lambda: _install(stack, cast))
-    step("four oracles", lambda: (
-        stack.start_oracles(), f"{len(DOMAINS)} trust domains: {', '.join(DOMAINS.values())}"
-    )[1])  # fmt: skip
+    step(
+        "four oracles",
+        lambda: (
+            stack.start_oracles(),
+            f"{len(DOMAINS)} trust domains: {', '.join(DOMAINS.values())}",
+        )[1],
+    )
     step("orchestrator", lambda: (stack.start_rail(), f"API at {stack.api_url}")[1])
     cast.wearables.open_shops()
     return cast
@@ -83,23 +89,33 @@ def compile_contracts(stack: Stack) -> None:
     with bar("compiling contracts", 5, brief=True) as reached:
         stack.compile(lambda ready, _total: reached(ready))
         reached(5)
-    done("compiler", f"solc through py-solc-x, {len(stack.artifacts)} contracts",
-         time.monotonic() - begun)  # fmt: skip
+    done(
+        "compiler",
+        f"solc through py-solc-x, {len(stack.artifacts)} contracts",
+        time.monotonic() - begun,
+    )
 
 
 def gather(stack: Stack) -> Cast:
     """Makes all devices, with their keys and journals under the home."""
     fleet = Fleet(
-        stack.home, CHARGE_POINTS, METERS, SEED, stack.start_at + 86_400,
+        stack.home,
+        CHARGE_POINTS,
+        METERS,
+        SEED,
+        stack.start_at + 86_400,
         (stack.settings.keys / "receipt.pub.pem").read_bytes(),
-    )  # fmt: skip
+    )
     metering = list(fleet.devices)
     fleet.add(RETIRED)
     fleet.add(UNKNOWN)
     return Cast(
-        fleet, metering, Deliveries(stack, fleet, SEED), Wearables(stack, SEED),
+        fleet,
+        metering,
+        Deliveries(stack, fleet, SEED),
+        Wearables(stack, SEED),
         Incidents(stack, fleet),
-    )  # fmt: skip
+    )
 
 
 def _install(stack: Stack, cast: Cast) -> str:
@@ -111,9 +127,9 @@ def _install(stack: Stack, cast: Cast) -> str:
     measuring = [*cast.metering, RETIRED, *incidents.NAMES]
     mandates = [town.meter(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]]
     mandates += cast.incidents.agree()
-    references = iter(town.open_all(
-        stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()]
-    ))  # fmt: skip
+    references = iter(
+        town.open_all(stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()])
+    )
     stack.office.retire(RETIRED)
     stack.come_to_the_present()
     town.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)

@@ -59,12 +59,21 @@ def _survived(session: Session, run: Run) -> list[Note]:
     down = payments.count_facts(session, "%bank is down%")
     lied = payments.count_facts(session, "%auditor signed another claim%")
     rows = [
-        ("a retained record", _not_taken(session, run, Fault.RETAINED),
-         "retained, or the broker refused it"),
-        ("a record on another device's topic", _not_taken(session, run, Fault.FOREIGN_TOPIC),
-         "the broker refused it"),
-        ("a counter that never came", evidence.all_holes(session),
-         "reported as a hole, later records paid"),
+        (
+            "a retained record",
+            _not_taken(session, run, Fault.RETAINED),
+            "retained, or the broker refused it",
+        ),
+        (
+            "a record on another device's topic",
+            _not_taken(session, run, Fault.FOREIGN_TOPIC),
+            "the broker refused it",
+        ),
+        (
+            "a counter that never came",
+            evidence.all_holes(session),
+            "reported as a hole, later records paid",
+        ),
         ("records out of order", run.faults.get(Fault.OUT_OF_ORDER), "put in order, paid"),
         ("an oracle that was down", down, f"quorum of the other three, {down} payments"),
         ("an oracle that lied", lied, f"its signature did not count, {lied} payments"),
@@ -79,9 +88,7 @@ def _not_taken(session: Session, run: Run, fault: Fault) -> bool:
     return bool(records) and not any(taken)
 
 
-def totals(
-    session: Session, answered: Counter[str], reconciliation: Reconciliation
-) -> list[str]:
+def totals(session: Session, answered: Counter[str], reconciliation: Reconciliation) -> list[str]:
     """Totals per stage as a table; returns what does not add up (nothing, in a healthy rail).
 
     answered: the devices' and tills' own count of signed receipts and answers, by outcome.

@@ -19,8 +19,13 @@ from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 
 _ENDED = (
-    Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED, Stage.DISPUTED,
-)  # fmt: skip
+    Stage.RECONCILED,
+    Stage.REJECTED,
+    Stage.REFUSED,
+    Stage.EXPIRED,
+    Stage.REFUNDED,
+    Stage.DISPUTED,
+)
 PATIENCE_S = 90
 
 # fault -> (what it is in words, the reason it must be answered with)
@@ -78,8 +83,13 @@ class Run:
         """Each fault once, by a charge point of its own where there are enough; the clone's by one
         that is silenced for it."""
         points = [n for n in self.enrolled if n.startswith("cp-")]
-        order = [*EXPECTED, Fault.OUT_OF_ORDER, Fault.MISSING_COUNTER, Fault.FOREIGN_TOPIC,
-                 Fault.RETAINED]  # fmt: skip
+        order = [
+            *EXPECTED,
+            Fault.OUT_OF_ORDER,
+            Fault.MISSING_COUNTER,
+            Fault.FOREIGN_TOPIC,
+            Fault.RETAINED,
+        ]
         with bar("faults of a real fleet", len(order)) as reached:
             for number, fault in enumerate(order, start=1):
                 name = incidents.CLONED if fault is Fault.REPLAY else points[number % len(points)]
@@ -104,8 +114,9 @@ class Run:
                 with self.stack.store.read() as session:
                     counts = payments.open_counts(session)
                     waiting = evidence.agreements_with_unclaimed(session)
-                early = sum(counts.get(s, 0) for s in ("received", "verified", "attested",
-                                                       "settled"))  # fmt: skip
+                early = sum(
+                    counts.get(s, 0) for s in ("received", "verified", "attested", "settled")
+                )
                 reached(sum(counts.values()) - early)
                 return early == 0 and not waiting
 
@@ -165,8 +176,10 @@ class Run:
             if tick:
                 tick()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"waited {PATIENCE_S} s in vain for: {what}. See the logs in "
-                                   f"{self.stack.home / 'logs'}")  # fmt: skip
+                raise RuntimeError(
+                    f"waited {PATIENCE_S} s in vain for: {what}. See the logs in "
+                    f"{self.stack.home / 'logs'}"
+                )
             time.sleep(0.05)
         if tick:
             tick()

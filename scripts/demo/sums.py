@@ -94,10 +94,16 @@ def rows(s: Sums) -> list[_Row]:
 def _money_rows(s: Sums) -> list[_Row]:
     credits = ("  of these credits", f"{s.settled.credits}", euro(s.settled.credited_micro), "")
     return [
-        ("payments settled", f"{s.settled.payments}", euro(s.settled.amount_micro),
-         "paid out + kept + frozen"),
-        *((f"  {name}", f"{one.payments}", euro(one.amount_micro), "")
-          for name, one in s.products.items()),
+        (
+            "payments settled",
+            f"{s.settled.payments}",
+            euro(s.settled.amount_micro),
+            "paid out + kept + frozen",
+        ),
+        *(
+            (f"  {name}", f"{one.payments}", euro(one.amount_micro), "")
+            for name, one in s.products.items()
+        ),
         credits,
         ("payouts booked", f"{s.payouts}", euro(s.paid_cents * CENT), ""),
         ("  below a cent, kept", "", euro(s.held["withdrawable"]), ""),
@@ -105,7 +111,7 @@ def _money_rows(s: Sums) -> list[_Row]:
         ("funded by the bank", "", euro(s.funded_cents * CENT), "settled + escrow + refunded"),
         ("  still in escrow", "", euro(s.held["escrow"]), ""),
         ("  refunded at the end", "", euro(s.held["wallets"]), "in the payer's wallet"),
-    ]  # fmt: skip
+    ]
 
 
 def checks(s: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]:
@@ -117,20 +123,29 @@ def checks(s: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]:
     ended = s.stages.get(Stage.RECONCILED, 0) + s.stages.get(Stage.DISPUTED, 0)
     return [
         ("every record a device kept has its signed receipt", s.answered["unreceipted"] == 0),
-        ("records accepted, as devices and tills count = events stored",
-         s.answered[ACCEPTED] == s.events["stored"]),
-        ("events stored = claimed + supporting + dropped + waiting",
-         s.events["stored"] == sum(s.events[kind] for kind in kinds)),
+        (
+            "records accepted, as devices and tills count = events stored",
+            s.answered[ACCEPTED] == s.events["stored"],
+        ),
+        (
+            "events stored = claimed + supporting + dropped + waiting",
+            s.events["stored"] == sum(s.events[kind] for kind in kinds),
+        ),
         ("settled = paid out + below a cent + frozen", taken == gone),
-        ("funded = settled + still in escrow + refunded",
-         s.funded_cents * CENT == taken + s.held["escrow"] + s.held["wallets"]),
+        (
+            "funded = settled + still in escrow + refunded",
+            s.funded_cents * CENT == taken + s.held["escrow"] + s.held["wallets"],
+        ),
         ("every credit is paid back", s.owed_micro == 0),
         ("token supply = bank balance, to the unit", s.supply_micro == s.bank_cents * CENT),
         ("all payments reconciled, or frozen", s.settled.payments == ended),
         ("debits = credits in every asset", s.debits == 0),
-        (f"reconciliation: {len(reconciliation.matches)} matches, "
-         f"{len(reconciliation.breaks)} breaks", not reconciliation.breaks),
-    ]  # fmt: skip
+        (
+            f"reconciliation: {len(reconciliation.matches)} matches, "
+            f"{len(reconciliation.breaks)} breaks",
+            not reconciliation.breaks,
+        ),
+    ]
 
 
 def _receipts(s: Sums) -> int:

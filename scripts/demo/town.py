@@ -54,13 +54,21 @@ def settle_in(
     stack: Stack, people: Sequence[Person] = PEOPLE, payees: Sequence[Person] = PAYEES
 ) -> None:
     """Bank accounts, parties, and the payees' wish to be paid to their bank."""
-    stack.office.know([
-        agreements.Party(
-            address=stack.party(p.index).address, name=p.name, iban=iban(p), street=p.street,
-            building="7", post_code=p.post_code, town=p.town, country="DE",
-        )
-        for p in people
-    ])  # fmt: skip
+    stack.office.know(
+        [
+            agreements.Party(
+                address=stack.party(p.index).address,
+                name=p.name,
+                iban=iban(p),
+                street=p.street,
+                building="7",
+                post_code=p.post_code,
+                town=p.town,
+                country="DE",
+            )
+            for p in people
+        ]
+    )
     for person in people:
         stack.bank.open_account(iban(person), person.name, _SAVINGS_CENTS)
     for person in payees:

@@ -120,15 +120,26 @@ class Wearables:
         lost = tallies.answered(session, self._stolen, "device_suspended")
         twice = tallies.answered(session, self._twins, "counter_replayed")
         return [
-            Note("offline and online taps", "paid", f"{taps} taps, {len(rows)} vouchers, "
-                 f"{euro(paid.total())}", right),
-            Note("redemptions of many wearables", "batched",
-                 f"{together} in one settlement", together == len(self.bands)),
+            Note(
+                "offline and online taps",
+                "paid",
+                f"{taps} taps, {len(rows)} vouchers, {euro(paid.total())}",
+                right,
+            ),
+            Note(
+                "redemptions of many wearables",
+                "batched",
+                f"{together} in one settlement",
+                together == len(self.bands),
+            ),
             Note("what a lost wearable signs", "rejected", f"device_suspended ({lost})", lost == 1),
-            Note("two vouchers under one counter", "frozen",
-                 f"counter_replayed ({twice}), proven on chain",
-                 twice == 1 and self.over(session)),
-        ]  # fmt: skip
+            Note(
+                "two vouchers under one counter",
+                "frozen",
+                f"counter_replayed ({twice}), proven on chain",
+                twice == 1 and self.over(session),
+            ),
+        ]
 
     def close(self) -> None:
         for one in (*self.tills.values(), *self.bands.values()):
@@ -167,7 +178,12 @@ class Wearables:
 def _terms(stack: Stack) -> dict[str, str]:
     deployment = stack.chain.deployment
     return {
-        "chain": str(deployment.chain_id), "contract": deployment.addresses["WearableVoucher"],
-        "per_tap": "25", "per_day": "80", "classes": f"{CLASS},5462", "offline_taps": "4",
-        "offline_amount": "60", "max_age": "86400",
-    }  # fmt: skip
+        "chain": str(deployment.chain_id),
+        "contract": deployment.addresses["WearableVoucher"],
+        "per_tap": "25",
+        "per_day": "80",
+        "classes": f"{CLASS},5462",
+        "offline_taps": "4",
+        "offline_amount": "60",
+        "max_age": "86400",
+    }

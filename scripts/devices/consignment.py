@@ -84,9 +84,12 @@ class Scribe(Station):
     def write(self, event: dict[str, Any], at: int) -> bytes:
         """Signs and journals a document that holds this one event, under the next number."""
         document = {
-            "@context": _CONTEXT, "type": "EPCISDocument", "schemaVersion": "2.0",
-            "creationDate": _iso(at), "epcisBody": {"eventList": [event]},
-        }  # fmt: skip
+            "@context": _CONTEXT,
+            "type": "EPCISDocument",
+            "schemaVersion": "2.0",
+            "creationDate": _iso(at),
+            "epcisBody": {"eventList": [event]},
+        }
         record = self.seal(json.dumps(document, separators=(",", ":")).encode(), self.counter + 1)
         self.keep([record], self.counter + 1)
         return record

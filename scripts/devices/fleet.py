@@ -70,9 +70,10 @@ class Fleet:
         links = [d.connect(host, port, given.get(name)) for name, d in self.devices.items()]
         deadline = time.monotonic() + timeout_s
         return [
-            link.name for link in links
+            link.name
+            for link in links
             if not link.wait_ready(max(0.0, deadline - time.monotonic()))
-        ]  # fmt: skip
+        ]
 
     def until_receipted(self, timeout_s: float, resend_after_s: float = 5.0) -> bool:
         """Collects receipts and sends again until every record is answered; False on time-out."""

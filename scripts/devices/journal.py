@@ -82,9 +82,9 @@ class Journal:
 
     def outcomes(self) -> dict[str, str]:
         """The first answer to each record, by evidence hash (hex)."""
-        return dict(self._base.execute(
-            "select evidence, outcome from records where outcome is not null"
-        ))  # fmt: skip
+        return dict(
+            self._base.execute("select evidence, outcome from records where outcome is not null")
+        )
 
     def answers(self, evidence: str) -> list[str]:
         """Every answer to one record, in order of arrival."""

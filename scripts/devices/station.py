@@ -179,9 +179,10 @@ def _key(path: Path, name: str, seed: int | None) -> ec.EllipticCurvePrivateKey:
     chosen = secrets.randbits(256) if seed is None else seed
     key = derived_key(name, chosen)
     pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
-    )  # fmt: skip
+    )
     _write_private(path, pem)
     return key
 

@@ -54,12 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _install(home: Path, scale: float, seed: int) -> tuple[Place, Story]:
     """Everything before the month begins; each part is timed."""
-    counts = [max(least, round(many * scale))
-              for least, many in ((40, METERS), (8, BANDS), (5, SHIPMENTS))]  # fmt: skip
+    counts = [
+        max(least, round(many * scale))
+        for least, many in ((40, METERS), (8, BANDS), (5, SHIPMENTS))
+    ]
     cast, plan = people.gather(scale, counts[0] + counts[1]), Plan()
     made: list[Any] = []
-    step("chain and rail", lambda: (
-        made.append(Place(home, town.bank_accounts(cast))), made[0].testnet.url)[1])  # fmt: skip
+    step(
+        "chain and rail",
+        lambda: (made.append(Place(home, town.bank_accounts(cast))), made[0].testnet.url)[1],
+    )
     place = made[0]
     place_town = town.build(place, seed, counts[0], counts[1])
     town.book_shipments(place_town, cast, plan, seed, counts[2])
@@ -96,8 +100,11 @@ def _show(verdict: Verdict, clean: bool) -> None:
     for column in ("day", "misbehaviour", "breaks that must be named"):
         table.add_column(column)
     for trouble in () if clean else sorted(TROUBLES, key=lambda one: one.day):
-        table.add_row(f"{days.FIRST:%Y-%m}-{trouble.day:02}", trouble.name,
-                      ", ".join(trouble.breaks) or "none")  # fmt: skip
+        table.add_row(
+            f"{days.FIRST:%Y-%m}-{trouble.day:02}",
+            trouble.name,
+            ", ".join(trouble.breaks) or "none",
+        )
     named = Table("break", "injected", "named", title="breaks", title_justify="left")
     for kind, (planned, found) in verdict.breaks.items():
         named.add_row(kind, str(planned), str(found), style="" if planned == found else "red")
@@ -105,30 +112,50 @@ def _show(verdict: Verdict, clean: bool) -> None:
     for what, planned, found in verdict.checks:
         if not what.startswith("breaks"):
             sums.add_row(what, planned, found)
-    proof = Table("statement of", "supply (micro-euro)", "balance (cents)", "in flight or named",
-                  "difference", title="proof of reserves", title_justify="left")  # fmt: skip
+    proof = Table(
+        "statement of",
+        "supply (micro-euro)",
+        "balance (cents)",
+        "in flight or named",
+        "difference",
+        title="proof of reserves",
+        title_justify="left",
+    )
     for row in verdict.reserves:
         items = ", ".join(f"{count} {name}" for name, count in row["items"].items())
-        proof.add_row(str(row["day"]), str(row["supply_micro"]), str(row["balance_cents"]), items,
-                      str(row["difference_micro"]))  # fmt: skip
+        proof.add_row(
+            str(row["day"]),
+            str(row["supply_micro"]),
+            str(row["balance_cents"]),
+            items,
+            str(row["difference_micro"]),
+        )
     for each in (table, proof, named, sums):
         console.print(each)
 
 
 def _told(verdict: Verdict, seconds: float) -> dict[str, Any]:
     return {
-        "ok": not verdict.wrong, "wrong": verdict.wrong, "seconds": round(seconds),
-        "breaks": {kind: {"injected": planned, "named": found}
-                   for kind, (planned, found) in verdict.breaks.items()},
-        "checks": [dict(zip(("what", "planned", "found"), each, strict=True))
-                   for each in verdict.checks],
+        "ok": not verdict.wrong,
+        "wrong": verdict.wrong,
+        "seconds": round(seconds),
+        "breaks": {
+            kind: {"injected": planned, "named": found}
+            for kind, (planned, found) in verdict.breaks.items()
+        },
+        "checks": [
+            dict(zip(("what", "planned", "found"), each, strict=True)) for each in verdict.checks
+        ],
         "reserves": verdict.reserves,
-    }  # fmt: skip
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.month", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.month",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="1: 1,000 meters and the rest")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same month")
     parser.add_argument("--home", type=Path, help="an empty folder; default: a new one")

@@ -81,8 +81,15 @@ def mood(what: str, **said: int) -> Act:
 def foreign(month: Month, day: date) -> None:
     """Francs for a euro account: no euro may come of them."""
     payer = month.story.cast.buyers[1]
-    month.story.place.bank.tell({"kind": "pay", "from": payer.iban, "amount_cents": 7_700,
-                                 "reference": UNKNOWN_REFERENCE, "currency": "CHF"})  # fmt: skip
+    month.story.place.bank.tell(
+        {
+            "kind": "pay",
+            "from": payer.iban,
+            "amount_cents": 7_700,
+            "reference": UNKNOWN_REFERENCE,
+            "currency": "CHF",
+        }
+    )
 
 
 def take_back(month: Month, day: date) -> None:

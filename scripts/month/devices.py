@@ -94,9 +94,16 @@ class Band(Thing):
         self.totals[payee] += micro
         self.taps[payee] += 1
         voucher = Voucher(
-            device_id(self.name), payee.lower(), self.totals[payee], self.counter,
-            self.taps[payee], merchant_class, self.cap, at, at + self.life,
-        )  # fmt: skip
+            device_id(self.name),
+            payee.lower(),
+            self.totals[payee],
+            self.counter,
+            self.taps[payee],
+            merchant_class,
+            self.cap,
+            at,
+            at + self.life,
+        )
         return write_record(
             self.name, self.domain, voucher, *self.sign_digest(digest_of(self.domain, voucher))
         )

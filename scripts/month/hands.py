@@ -44,9 +44,12 @@ class Month:
     def meter(self, day: date, *, sessions: bool) -> Meter:
         """A metering device that no act has used, and that is not heard that day anyway."""
         free = next(
-            one for one in self.story.town.meters if one.sessions == sessions
-            and one.name not in self.used and not self.story.uploads(day, one)
-        )  # fmt: skip
+            one
+            for one in self.story.town.meters
+            if one.sessions == sessions
+            and one.name not in self.used
+            and not self.story.uploads(day, one)
+        )
         self.used.add(free.name)
         return free
 

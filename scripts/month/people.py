@@ -66,10 +66,13 @@ def gather(scale: float, households: int) -> Cast:
         for number, name in enumerate(names)
     ]
     return Cast(
-        payees[:4], payees[4], payees[5:10], payees[10:],
+        payees[:4],
+        payees[4],
+        payees[5:10],
+        payees[10:],
         [_payer(f"Markt {number}", 500 + number) for number in range(1, 6)],
         [_payer(f"Haushalt {number}", 1_000 + number) for number in range(1, households + 1)],
-    )  # fmt: skip
+    )
 
 
 def _payer(name: str, number: int) -> Person:

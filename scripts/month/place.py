@@ -49,8 +49,13 @@ PATIENCE_S = 20 * 3_600  # what is lost in the morning is passed by the next mor
 _SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
 _ACCOUNTS = 80  # that hold ether
 _IDLE = ("follow", "finalise")  # steps that find each new block, whatever is in it
-_ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam",
-            "country": "DE"}  # fmt: skip
+_ADDRESS = {
+    "street": "Am Kanal",
+    "building": "1",
+    "post_code": "14467",
+    "town": "Potsdam",
+    "country": "DE",
+}
 
 
 @dataclass(frozen=True)
@@ -98,16 +103,21 @@ class Place:
         self.chain = Chain(self.testnet.url, made, artifacts)
         self.store = Store(self.settings.database)
         self.known = deployed(made.addresses)
-        self.bank = Street(home / "bank", {
-            "business_date": days.INSTALLED.isoformat(), "accounts": list(accounts)
-        })  # fmt: skip
+        self.bank = Street(
+            home / "bank", {"business_date": days.INSTALLED.isoformat(), "accounts": list(accounts)}
+        )
         self.safeguarding = {
-            "name": accounts[0]["name"], "iban": accounts[0]["iban"], "bic": "",
+            "name": accounts[0]["name"],
+            "iban": accounts[0]["iban"],
+            "bic": "",
             "address": _ADDRESS,
-        }  # fmt: skip
+        }
         self.oracles = [self._oracle(n, name, domain) for n, (name, domain) in enumerate(ORACLES)]
-        senders = {"registrar": self._sender(_REGISTRAR), "sender": self._sender(_SENDER),
-                   "warden": self._sender(DEVELOPMENT_WARDEN)}  # fmt: skip
+        senders = {
+            "registrar": self._sender(_REGISTRAR),
+            "sender": self._sender(_SENDER),
+            "warden": self._sender(DEVELOPMENT_WARDEN),
+        }
         self.office = Office(senders, lambda: self.now, self.mine)
         self.start(senders)
 
@@ -116,13 +126,21 @@ class Place:
         members = {oracle.address: oracle.domain for oracle in self.oracles}
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
         self.rail = Rail(
-            settings=self.settings, store=self.store, chain=self.chain,
-            registry=self._registry(), sender=senders["sender"],
-            gateway=self._sender(_GATEWAY), warden=senders["warden"], oracles=self.oracles,
-            committee=Committee(members, 3, 2), terms=products(),
+            settings=self.settings,
+            store=self.store,
+            chain=self.chain,
+            registry=self._registry(),
+            sender=senders["sender"],
+            gateway=self._sender(_GATEWAY),
+            warden=senders["warden"],
+            oracles=self.oracles,
+            committee=Committee(members, 3, 2),
+            terms=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
-            safeguarding=self.safeguarding, now=lambda: self.now, log=log,
-        )  # fmt: skip
+            safeguarding=self.safeguarding,
+            now=lambda: self.now,
+            log=log,
+        )
         self.worker = Worker(self.rail)
         self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.now)
 
@@ -200,13 +218,19 @@ class Place:
         at, key = self.chain.deployment, bytes(account.key)
         registry = self._registry()
         identity = Identity(
-            name, domain, account.address, partial(sign, private_key=key), at.chain_id,
-            at.addresses["OracleCommittee"], at.addresses["PaymentRail"],
-        )  # fmt: skip
+            name,
+            domain,
+            account.address,
+            partial(sign, private_key=key),
+            at.chain_id,
+            at.addresses["OracleCommittee"],
+            at.addresses["PaymentRail"],
+        )
         world = World(registry, registry, self._progress, self.known, lambda: self.now)
         node = Node(identity, world, Book(self.home / f"{name}.sqlite3"))
-        return Beside(name, account.address, domain, "", "",
-                      node=node, registry=registry, chain=self.chain)
+        return Beside(
+            name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain
+        )
 
     def _progress(self, agreement: bytes) -> Progress | None:
         sequence, last, *_, status = self.chain.view("PaymentRail", "agreementState", agreement)

@@ -57,8 +57,9 @@ class Street(Bank):
     def take_out(self, cents: int, text: str) -> None:
         """A debit of the safeguarding account that nobody ordered."""
         own = self.books.safeguarding()[0]
-        self._book_now([Transfer(own["iban"], OTHER_BANKS, cents, own["name"], "Unbekannt",
-                                 text=text)])  # fmt: skip
+        self._book_now(
+            [Transfer(own["iban"], OTHER_BANKS, cents, own["name"], "Unbekannt", text=text)]
+        )
 
     def close_day(self) -> None:
         """The day's statements; then the next day on which TARGET is open."""
@@ -79,7 +80,8 @@ class Street(Bank):
     def _book_due(self) -> None:
         rows = self.books.db.execute(
             "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
-            (self.books.today.isoformat(),)).fetchall()
+            (self.books.today.isoformat(),),
+        ).fetchall()
         for row in rows:
             trick = self.tricks.pop(row["iban"], None)
             for transfer in (trick(row) or []) if trick else []:
@@ -88,17 +90,27 @@ class Street(Bank):
         super()._book_due()
 
     def _mark(self, row: sqlite3.Row, state: str) -> None:
-        self.books.db.execute("UPDATE orders SET state = ? WHERE end_to_end_id = ?",
-                              (state, row["end_to_end_id"]))  # fmt: skip
+        self.books.db.execute(
+            "UPDATE orders SET state = ? WHERE end_to_end_id = ?", (state, row["end_to_end_id"])
+        )
 
     # --- tricks
 
     def transfer(self, row: sqlite3.Row, cents: int) -> Transfer:
         """The booking of an order, with another amount if need be."""
         return Transfer(
-            row["debtor"], row["iban"], cents, "proofrail", row["name"], row["iban"],
-            row["end_to_end_id"], row["uetr"], row["reference"], row["text"], row["batch"],
-        )  # fmt: skip
+            row["debtor"],
+            row["iban"],
+            cents,
+            "proofrail",
+            row["name"],
+            row["iban"],
+            row["end_to_end_id"],
+            row["uetr"],
+            row["reference"],
+            row["text"],
+            row["batch"],
+        )
 
     def twice(self, row: sqlite3.Row) -> list[Transfer]:
         return [self.transfer(row, row["cents"])] * 2

@@ -31,8 +31,13 @@ CHARGING_PRICE = 489_900
 METER_CENTS, POINT_CENTS, BAND_CENTS = 40_000, 60_000, 20_000
 CLASS = 5814  # ISO 18245
 _BATCH = 100
-_STREET = {"street": "Lindenweg", "building": "7", "post_code": "14467", "town": "Potsdam",
-           "country": "DE"}  # fmt: skip
+_STREET = {
+    "street": "Lindenweg",
+    "building": "7",
+    "post_code": "14467",
+    "town": "Potsdam",
+    "country": "DE",
+}
 Watch = Callable[[int], None]
 
 
@@ -82,23 +87,29 @@ def build(place: Place, seed: int, meters: int, bands: int) -> Town:
     stations = place.home / "devices"
     return Town(
         [
-            Meter(f"{'cp' if n % 10 == 9 else 'meter'}-{n:04}", seed, chance.randrange(10**8),
-                  sessions=n % 10 == 9)
+            Meter(
+                f"{'cp' if n % 10 == 9 else 'meter'}-{n:04}",
+                seed,
+                chance.randrange(10**8),
+                sessions=n % 10 == 9,
+            )
             for n in range(meters)
         ],
         [Band(f"BAND-{n:04}", seed, domain, BAND_CENTS * CENT, 10 * 86_400) for n in range(bands)],
         [],
         [Scanner(stations / f"truck-{n}", f"truck-{n}", seed) for n in range(5)],
         [Terminal(stations / f"dock-{n}", f"dock-{n}", seed) for n in range(5)],
-    )  # fmt: skip
+    )
 
 
 def settle_in(place: Place, cast: Cast) -> None:
     """Parties with their accounts, and the payees' wish to be paid there."""
-    place.office.know([
-        agreements.Party(address=who.address, name=who.name, iban=who.iban, **_STREET)
-        for who in cast
-    ])  # fmt: skip
+    place.office.know(
+        [
+            agreements.Party(address=who.address, name=who.name, iban=who.iban, **_STREET)
+            for who in cast
+        ]
+    )
     for payee in cast.payees:
         place.office.pay_to_bank(payee.account, payee.iban)
 
@@ -108,11 +119,14 @@ def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Wa
     deployment = place.chain.deployment
     registry, owner = deployment.addresses["DeviceRegistry"], place.office._registrar.account
     enrolments = [
-        Enrolment(one.name, one.public, owner.address, *one.sign_digest(
-            challenge(deployment.chain_id, registry, one.name, owner.address)
-        ))
+        Enrolment(
+            one.name,
+            one.public,
+            owner.address,
+            *one.sign_digest(challenge(deployment.chain_id, registry, one.name, owner.address)),
+        )
         for one in devices
-    ]  # fmt: skip
+    ]
     for done, batch in _batches(enrolments):
         place.office.enrol(batch)
         watch(done)
@@ -121,8 +135,10 @@ def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Wa
 def agree(place: Place, town: Town, cast: Cast, plan: Plan, watch: Watch) -> None:
     """A mandate for every meter and wearable, and for every shipment."""
     households = iter(cast.households)
-    signed = [_meter(place, cast, plan, meter, next(households), number)
-              for number, meter in enumerate(town.meters)]  # fmt: skip
+    signed = [
+        _meter(place, cast, plan, meter, next(households), number)
+        for number, meter in enumerate(town.meters)
+    ]
     signed += [_band(place, plan, band, next(households)) for band in town.bands]
     signed += [_shipment(place, cast, one) for one in town.shipments]
     for deal, mandate in signed:
@@ -141,24 +157,31 @@ def book_shipments(town: Town, cast: Cast, plan: Plan, seed: int, count: int) ->
         day = list(days.span())[3 + number * 22 // max(count, 1)]
         price = chance.randrange(40, 100) * 1_000
         deal = plan.add(Deal(goods.subject, cast.carriers[pair].address, funded_cents=price))
-        town.shipments.append(Shipment(
-            goods, town.trucks[pair], town.docks[pair], deal, price,
-            late=chance.randrange(1, 9) if number % 5 == 4 else 0, due=at(day, 5),
-        ))  # fmt: skip
+        town.shipments.append(
+            Shipment(
+                goods,
+                town.trucks[pair],
+                town.docks[pair],
+                deal,
+                price,
+                late=chance.randrange(1, 9) if number % 5 == 4 else 0,
+                due=at(day, 5),
+            )
+        )
 
 
 def fund(place: Place, town: Town, cast: Cast, plan: Plan) -> None:
     """Everybody's transfer with the reference of its agreement, overnight."""
     with place.store.read() as session:
-        found = {deal.name: agreements.get(session, deal.identity).reference
-                 for deal in plan.deals.values()}  # fmt: skip
+        found = {
+            deal.name: agreements.get(session, deal.identity).reference
+            for deal in plan.deals.values()
+        }
     payers = dict(zip([d.name for d in (*town.meters, *town.bands)], cast.households, strict=True))
-    payers |= {
-        one.deal.name: cast.buyers[number % 5] for number, one in enumerate(town.shipments)
-    }
-    place.bank.standing_orders([
-        (payers[name].iban, deal.funded_cents, found[name]) for name, deal in plan.deals.items()
-    ])  # fmt: skip
+    payers |= {one.deal.name: cast.buyers[number % 5] for number, one in enumerate(town.shipments)}
+    place.bank.standing_orders(
+        [(payers[name].iban, deal.funded_cents, found[name]) for name, deal in plan.deals.items()]
+    )
 
 
 def _meter(place: Place, cast: Cast, plan: Plan, meter: Meter, payer: Person, number: int):
@@ -169,38 +192,61 @@ def _meter(place: Place, cast: Cast, plan: Plan, meter: Meter, payer: Person, nu
     deal = plan.add(Deal(meter.name, payee.address, price, cents))
     terms = encode_terms(EnergyTerms(price, FUSE_WATTS, continuous=not meter.sessions))
     first = 0 if meter.sessions else 1 << STREAM_BIT
-    return deal, _sign(place, "metered_energy", meter.name, payer, payee.address, terms,
-                       first_counter=first)  # fmt: skip
+    return deal, _sign(
+        place, "metered_energy", meter.name, payer, payee.address, terms, first_counter=first
+    )
 
 
 def _band(place: Place, plan: Plan, band: Band, payer: Person):
     deal = plan.add(Deal(band.name, "", funded_cents=BAND_CENTS))
-    terms = products()["wearable_voucher"].read_terms({
-        "chain": str(band.domain.chain_id),
-        "contract": place.chain.deployment.addresses["WearableVoucher"], "per_tap": "25",
-        "classes": str(CLASS), "offline_taps": "50", "offline_amount": "200", "max_age": "864000",
-    })  # fmt: skip
+    terms = products()["wearable_voucher"].read_terms(
+        {
+            "chain": str(band.domain.chain_id),
+            "contract": place.chain.deployment.addresses["WearableVoucher"],
+            "per_tap": "25",
+            "classes": str(CLASS),
+            "offline_taps": "50",
+            "offline_amount": "200",
+            "max_age": "864000",
+        }
+    )
     return deal, _sign(place, "wearable_voucher", band.name, payer, NOBODY, terms)
 
 
 def _shipment(place: Place, cast: Cast, one: Shipment):
     pair = one.goods.serial % 5 - 1
-    terms = products()["proof_of_delivery"].read_terms({
-        "consignment": one.goods.subject, "carrier": one.truck.name,
-        "price": f"{one.price_cents // 100}.00", "quantity": "100", "shares": "20/50/30",
-        "due": _iso(one.due), "deadline": _iso(at(days.LAST, 23)), "late": "1/20",
-    })  # fmt: skip
-    return one.deal, _sign(place, "proof_of_delivery", one.dock.name, cast.buyers[pair],
-                           one.deal.payee, terms)  # fmt: skip
+    terms = products()["proof_of_delivery"].read_terms(
+        {
+            "consignment": one.goods.subject,
+            "carrier": one.truck.name,
+            "price": f"{one.price_cents // 100}.00",
+            "quantity": "100",
+            "shares": "20/50/30",
+            "due": _iso(one.due),
+            "deadline": _iso(at(days.LAST, 23)),
+            "late": "1/20",
+        }
+    )
+    return one.deal, _sign(
+        place, "proof_of_delivery", one.dock.name, cast.buyers[pair], one.deal.payee, terms
+    )
 
 
-def _sign(place: Place, product: str, device: str, payer: Person, payee: str, terms: bytes,
-          **more: int):  # fmt: skip
+def _sign(
+    place: Place, product: str, device: str, payer: Person, payee: str, terms: bytes, **more: int
+):
     rules = products()[product]
     mandate = place.office.mandate(
-        device, payer.address, payee, rules, cap_micro=CAP_MICRO, window_s=WINDOW_S,
-        expiry=EXPIRY, terms=terms, **more,
-    )  # fmt: skip
+        device,
+        payer.address,
+        payee,
+        rules,
+        cap_micro=CAP_MICRO,
+        window_s=WINDOW_S,
+        expiry=EXPIRY,
+        terms=terms,
+        **more,
+    )
     return device, rules.NAME, mandate, place.office.sign(mandate, payer.account)
 
 

@@ -77,13 +77,15 @@ def _bank(verdict: Verdict, story: Story, cast: Cast) -> None:
     for (_, payee), cents in plan.refused.items():
         refused[payee] += cents
     planned = {
-        who.iban: cents for who in cast.payees
+        who.iban: cents
+        for who in cast.payees
         if (cents := plan.paid_out.get(who.address, 0) - refused[who.address])
-    }  # fmt: skip
+    }
     verdict.compare_all("cents ordered, by payee", planned, ordered)
     own = bank.books.balance(story.place.safeguarding["iban"])
-    verdict.compare("the bank's own balance (cents)",
-                    plan.accounts()["bank:safeguarding", "EUR/2"], own)
+    verdict.compare(
+        "the bank's own balance (cents)", plan.accounts()["bank:safeguarding", "EUR/2"], own
+    )
     verdict.compare("the bank's books balance", True, bank.books.is_balanced())
 
 
@@ -96,8 +98,10 @@ def _breaks(verdict: Verdict, plan: Plan, found: Reconciliation) -> None:
     for each in (*found.breaks, *found.closed):
         kind = str(each.kind) + (EXPLAINED if each.closed else "")
         if named[kind] > plan.breaks[kind]:
-            verdict.wrong.append(f"break {kind}: {each.ids} {each.expected_minor} "
-                                 f"{each.found_minor} {each.asset} {each.detail} {each.closed}")
+            verdict.wrong.append(
+                f"break {kind}: {each.ids} {each.expected_minor} "
+                f"{each.found_minor} {each.asset} {each.detail} {each.closed}"
+            )
     for kind, (planned, count) in verdict.breaks.items():
         verdict.compare(f"breaks: {kind}", planned, count)
     verdict.compare("tokens without a name (micro-euro)", 0, found.difference_micro)
@@ -111,5 +115,7 @@ def _reserves(verdict: Verdict, found: Reconciliation) -> None:
     off = [each for each in found.reserves if each.difference_micro]
     verdict.compare("statements whose proof of reserves does not close", 0, len(off))
     for each in off[:_SHOWN]:
-        verdict.wrong.append(f"reserves at {each.day}: {each.difference_micro} micro-euro have no "
-                             f"name; supply {each.supply_micro}, balance {each.balance_cents}")
+        verdict.wrong.append(
+            f"reserves at {each.day}: {each.difference_micro} micro-euro have no "
+            f"name; supply {each.supply_micro}, balance {each.balance_cents}"
+        )

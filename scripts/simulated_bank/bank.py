@@ -49,8 +49,13 @@ class Bank:
             for number, wish in enumerate(config.get("misbehaviour", [])):
                 self.moods.add(wish, f"{number}:{json.dumps(wish, sort_keys=True)}")
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "pay": self._pay, "return": self._return, "reverse": self._reverse,
-            "open": self._open, "misbehave": self._misbehave, "close_day": self._close_day}
+            "pay": self._pay,
+            "return": self._return,
+            "reverse": self._reverse,
+            "open": self._open,
+            "misbehave": self._misbehave,
+            "close_day": self._close_day,
+        }
 
     def _start_day(self, configured: str | None) -> None:
         """The configured day at first, else the first one that TARGET is open; a day with bookings
@@ -106,8 +111,9 @@ class Bank:
 
     def _obey(self, path: Path) -> None:
         name, before = path.name, self.books.last_line()
-        row = self.books.db.execute("SELECT result FROM instructions WHERE name = ?",
-                                    (name,)).fetchone()
+        row = self.books.db.execute(
+            "SELECT result FROM instructions WHERE name = ?", (name,)
+        ).fetchone()
         result = row[0] if row else None
         if result is None:
             with self.books.transaction():
@@ -148,11 +154,17 @@ class Bank:
         if currency == "EUR" and self.books.balance(debtor["iban"]) < cents:
             return {"ok": False, "reason": str(IsoReason.AM04)}
         transfer = Transfer(
-            debtor["iban"] if currency == "EUR" else OTHER_BANKS, creditor["iban"], cents,
-            debtor["name"], creditor["name"], debtor["iban"],
+            debtor["iban"] if currency == "EUR" else OTHER_BANKS,
+            creditor["iban"],
+            cents,
+            debtor["name"],
+            creditor["name"],
+            debtor["iban"],
             reference=_clean(wish.get("reference", ""), 35),
             text=_clean(wish.get("text", ""), 140),
-            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35), currency=currency)
+            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35),
+            currency=currency,
+        )
         entry = self.books.next_entry()
         self.books.book(transfer, entry)
         if creditor["kind"] == "safeguarding" and (said := self.moods.strike("reverse_credit")):
@@ -169,8 +181,9 @@ class Bank:
     def _reverse(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Takes a booking back that the bank should not have made: of an entry, or the last one of
         an order."""
-        line = self.books.line(_clean(wish.get("entry", ""), 35),
-                               _clean(wish.get("end_to_end_id", ""), 35))
+        line = self.books.line(
+            _clean(wish.get("entry", ""), 35), _clean(wish.get("end_to_end_id", ""), 35)
+        )
         if line is None:
             return {"ok": False, "reason": str(IsoReason.AM09)}
         self.books.reverse(line)
@@ -185,8 +198,9 @@ class Bank:
         if not valid_iban(wish["iban"]) or type(cents) is not int or cents < 0:
             raise ValueError(f"account {wish['iban']!r:.40} cannot be opened")
         kind = kind if kind in ("safeguarding", "customer") else "customer"
-        self.books.open_account(wish["iban"], _clean(wish["name"], 70), kind, cents,
-                                bool(wish.get("closed", False)))
+        self.books.open_account(
+            wish["iban"], _clean(wish["name"], 70), kind, cents, bool(wish.get("closed", False))
+        )
         return {"ok": True}
 
     def _close_day(self, wish: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +216,9 @@ class Bank:
     def _write_outgoing(self) -> None:
         rows = self.books.db.execute(
             "SELECT id, name, body FROM outgoing WHERE delivered = 0 AND not_before <= ? "
-            "ORDER BY id", (self.books.today.isoformat(),)).fetchall()
+            "ORDER BY id",
+            (self.books.today.isoformat(),),
+        ).fetchall()
         for row in rows:
             write_file(self.from_bank / row["name"], row["body"])
             self.books.db.execute("UPDATE outgoing SET delivered = 1 WHERE id = ?", (row["id"],))
@@ -227,8 +243,11 @@ def _clean(text: str, limit: int) -> str:
 
 
 def _waiting(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix == suffix
-                  and not path.name.startswith(".") and path.is_file())
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == suffix and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def _move(path: Path, target: Path) -> None:

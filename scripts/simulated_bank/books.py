@@ -46,10 +46,15 @@ CREATE TABLE IF NOT EXISTS put_off (id INTEGER PRIMARY KEY AUTOINCREMENT, day TE
   wish TEXT NOT NULL);
 """
 _NEWER = {  # columns that books from before moods lack
-    "lines": ("currency TEXT NOT NULL DEFAULT 'EUR'", "charges INTEGER NOT NULL DEFAULT 0",
-              "code TEXT NOT NULL DEFAULT ''", "shape TEXT NOT NULL DEFAULT ''",
-              "reversal INTEGER NOT NULL DEFAULT 0"),
-    "outgoing": ("not_before TEXT NOT NULL DEFAULT ''",)}
+    "lines": (
+        "currency TEXT NOT NULL DEFAULT 'EUR'",
+        "charges INTEGER NOT NULL DEFAULT 0",
+        "code TEXT NOT NULL DEFAULT ''",
+        "shape TEXT NOT NULL DEFAULT ''",
+        "reversal INTEGER NOT NULL DEFAULT 0",
+    ),
+    "outgoing": ("not_before TEXT NOT NULL DEFAULT ''",),
+}
 OTHER_BANKS = "OTHER-BANKS"  # where money goes that leaves for accounts this bank does not hold
 FEES = "BANK-FEES"  # what the bank earns
 
@@ -114,14 +119,16 @@ class Books:
         self.db.execute(
             "INSERT INTO accounts VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (iban) DO UPDATE SET closed = excluded.closed",
-            (iban, name, kind, int(closed), cents))
+            (iban, name, kind, int(closed), cents),
+        )
 
     def account(self, iban: str) -> sqlite3.Row | None:
         return self.db.execute("SELECT * FROM accounts WHERE iban = ?", (iban,)).fetchone()
 
     def safeguarding(self) -> list[sqlite3.Row]:
         return self.db.execute(
-            "SELECT * FROM accounts WHERE kind = 'safeguarding' ORDER BY iban").fetchall()
+            "SELECT * FROM accounts WHERE kind = 'safeguarding' ORDER BY iban"
+        ).fetchall()
 
     def balance(self, iban: str, before: str = "9999-12-31") -> int:
         """Euro cents booked on an account before a day (ISO)."""
@@ -129,53 +136,86 @@ class Books:
             "SELECT (SELECT opening_cents FROM accounts WHERE iban = :iban) + "
             "COALESCE((SELECT SUM(cents) FROM lines WHERE account = :iban "
             "AND currency = 'EUR' AND booking_date < :before), 0)",
-            {"iban": iban, "before": before}).fetchone()
+            {"iban": iban, "before": before},
+        ).fetchone()
         return row[0]
 
     def book(self, transfer: Transfer, entry: str) -> None:
         """Lines that sum to zero, each naming the other side; charges are the bank's own."""
+
         def shown(account: str) -> str:
             return {OTHER_BANKS: transfer.outside_iban, FEES: ""}.get(account, account)
 
         taken = transfer.charges
-        sides = [(transfer.debtor, -transfer.cents - taken, transfer.creditor_name,
-                  shown(transfer.creditor), taken),
-                 (transfer.creditor, transfer.cents, transfer.debtor_name,
-                  shown(transfer.debtor), 0)]
+        sides = [
+            (
+                transfer.debtor,
+                -transfer.cents - taken,
+                transfer.creditor_name,
+                shown(transfer.creditor),
+                taken,
+            ),
+            (transfer.creditor, transfer.cents, transfer.debtor_name, shown(transfer.debtor), 0),
+        ]
         if taken:
             sides.append((FEES, taken, transfer.debtor_name, transfer.debtor, 0))
         self.db.executemany(
             "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
             "reference, text, batch, name, iban, reason, currency, charges, code, shape, reversal) "
             f"VALUES ({','.join('?' * 17)})",
-            [(entry, account, self.today.isoformat(), cents, transfer.end_to_end_id,
-              transfer.uetr, transfer.reference, transfer.text, transfer.batch, name, iban,
-              transfer.reason, transfer.currency, charges, transfer.code, transfer.shape,
-              int(transfer.reversal))
-             for account, cents, name, iban, charges in sides])
+            [
+                (
+                    entry,
+                    account,
+                    self.today.isoformat(),
+                    cents,
+                    transfer.end_to_end_id,
+                    transfer.uetr,
+                    transfer.reference,
+                    transfer.text,
+                    transfer.batch,
+                    name,
+                    iban,
+                    transfer.reason,
+                    transfer.currency,
+                    charges,
+                    transfer.code,
+                    transfer.shape,
+                    int(transfer.reversal),
+                )
+                for account, cents, name, iban, charges in sides
+            ],
+        )
 
     def line(self, entry: str, end_to_end_id: str) -> sqlite3.Row | None:
         """The newest line of a safeguarding account with this entry, or of this order."""
         key, value = ("entry", entry) if entry else ("end_to_end_id", end_to_end_id)
-        return self.db.execute(
-            "SELECT lines.* FROM lines JOIN accounts ON accounts.iban = lines.account "
-            f"WHERE lines.{key} = ? AND kind = 'safeguarding' AND reversal = 0 "
-            "ORDER BY lines.id DESC", (value,)
-        ).fetchone() if value else None
+        return (
+            self.db.execute(
+                "SELECT lines.* FROM lines JOIN accounts ON accounts.iban = lines.account "
+                f"WHERE lines.{key} = ? AND kind = 'safeguarding' AND reversal = 0 "
+                "ORDER BY lines.id DESC",
+                (value,),
+            ).fetchone()
+            if value
+            else None
+        )
 
     def reverse(self, line: sqlite3.Row) -> None:
         """Books the opposite of all lines that were booked with one, as they name each other."""
         pair = self.db.execute(
             "SELECT account, -cents AS cents, end_to_end_id, uetr, reference, text, batch, name, "
             "iban, currency FROM lines WHERE entry = ? AND end_to_end_id = ? ORDER BY id",
-            (line["entry"], line["end_to_end_id"])).fetchall()
+            (line["entry"], line["end_to_end_id"]),
+        ).fetchall()
         entry = self.next_entry()
         for each in pair:
             self.db.execute(
                 "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
                 "reference, text, batch, name, iban, currency, reversal) "
                 "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,1)",
-                (entry, each["account"], self.today.isoformat(), *each[1:]))
+                (entry, each["account"], self.today.isoformat(), *each[1:]),
+            )
 
     def last_line(self) -> int:
         return self.db.execute("SELECT COALESCE(MAX(id), 0) FROM lines").fetchone()[0]
@@ -184,20 +224,26 @@ class Books:
         """Lines of an account, of one day or of all, after a line's number; in booking order."""
         return self.db.execute(
             "SELECT * FROM lines WHERE account = ? AND id > ? AND (? = '' OR booking_date = ?) "
-            "ORDER BY id", (account, after, day, day)).fetchall()
+            "ORDER BY id",
+            (account, after, day, day),
+        ).fetchall()
 
     def deliver(self, kind: str, body: bytes, number: int, days: int = 0) -> None:
         """Notes a file for the customer's inbox; it is written after the commit, or so many bank
         days after the one that begins next, and then behind newer ones."""
         due = self.day_after(days + 1).isoformat() if days else ""
         name = f"{due or self.today.isoformat()}-{number:06d}-{kind}"
-        self.db.execute("INSERT INTO outgoing (name, body, not_before) VALUES (?, ?, ?)",
-                        (name + (".sta" if kind == "MT940" else ".xml"), body, due))
+        self.db.execute(
+            "INSERT INTO outgoing (name, body, not_before) VALUES (?, ?, ?)",
+            (name + (".sta" if kind == "MT940" else ".xml"), body, due),
+        )
 
     def put_off(self, wish: dict[str, Any], days: int) -> None:
         """Notes an instruction for a later bank day."""
-        self.db.execute("INSERT INTO put_off (day, wish) VALUES (?, ?)",
-                        (self.day_after(days).isoformat(), json.dumps(wish)))
+        self.db.execute(
+            "INSERT INTO put_off (day, wish) VALUES (?, ?)",
+            (self.day_after(days).isoformat(), json.dumps(wish)),
+        )
 
     def put_off_until_today(self) -> list[dict[str, Any]]:
         """The instructions whose day has come, each once."""
@@ -229,8 +275,12 @@ class Books:
         return date.fromisoformat(self.meta("today"))
 
     def booked_on(self, day: date) -> bool:
-        return self.db.execute("SELECT 1 FROM lines WHERE booking_date = ? LIMIT 1",
-                               (day.isoformat(),)).fetchone() is not None
+        return (
+            self.db.execute(
+                "SELECT 1 FROM lines WHERE booking_date = ? LIMIT 1", (day.isoformat(),)
+            ).fetchone()
+            is not None
+        )
 
     def day_after(self, days: int) -> date:
         """The bank's business day so many days on: none on which TARGET is closed."""
@@ -244,5 +294,6 @@ class Books:
 
     def is_balanced(self) -> bool:
         """Whether all lines of each currency sum to zero, as double entry demands."""
-        return not self.db.execute("SELECT 1 FROM lines GROUP BY currency HAVING SUM(cents) <> 0"
-                                   ).fetchall()
+        return not self.db.execute(
+            "SELECT 1 FROM lines GROUP BY currency HAVING SUM(cents) <> 0"
+        ).fetchall()

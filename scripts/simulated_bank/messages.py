@@ -18,15 +18,19 @@ class Answer:
     reason: str = ""
 
 
-def status_report(number: int, original: str, answers: Sequence[tuple[str, Sequence[Answer]]],
-                  refusal: str = "") -> bytes:
+def status_report(
+    number: int, original: str, answers: Sequence[tuple[str, Sequence[Answer]]], refusal: str = ""
+) -> bytes:
     """pain.002: the group's status, and each order's by batch; refusal refuses the whole file."""
     root, message = _document("pain.002.001.10", "CstmrPmtStsRpt")
     _header(message, f"PSR{number:09d}")
     every = [answer for _, batch in answers for answer in batch]
     refused = [answer for answer in every if answer.reason]
-    status = "RJCT" if refusal or (refused and len(refused) == len(every)) else (
-        "PART" if refused else "ACCP")
+    status = (
+        "RJCT"
+        if refusal or (refused and len(refused) == len(every))
+        else ("PART" if refused else "ACCP")
+    )
     group = _add(message, "OrgnlGrpInfAndSts")
     _add(group, "OrgnlMsgId", original or "NOTPROVIDED")
     _add(group, "OrgnlMsgNmId", "pain.001.001.09")
@@ -45,11 +49,15 @@ def status_report(number: int, original: str, answers: Sequence[tuple[str, Seque
     return _bytes(root)
 
 
-def notification(number: int, account: str, lines: Sequence[sqlite3.Row], *,
-                 as_report: bool = False) -> bytes:
+def notification(
+    number: int, account: str, lines: Sequence[sqlite3.Row], *, as_report: bool = False
+) -> bytes:
     """camt.054, or camt.052 as an interim report: lines of one currency as they were booked."""
-    version, name, element = ("camt.052.001.08", "BkToCstmrAcctRpt", "Rpt") if as_report else (
-        "camt.054.001.08", "BkToCstmrDbtCdtNtfctn", "Ntfctn")
+    version, name, element = (
+        ("camt.052.001.08", "BkToCstmrAcctRpt", "Rpt")
+        if as_report
+        else ("camt.054.001.08", "BkToCstmrDbtCdtNtfctn", "Ntfctn")
+    )
     root, message = _document(version, name)
     _header(message, f"NTF{number:09d}")
     node = _add(message, element)
@@ -59,8 +67,16 @@ def notification(number: int, account: str, lines: Sequence[sqlite3.Row], *,
     return _bytes(root)
 
 
-def statement(number: int, account: str, day: str, opening: int, lines: Sequence[sqlite3.Row],
-              *, name: str = "", mark: str = "") -> bytes:
+def statement(
+    number: int,
+    account: str,
+    day: str,
+    opening: int,
+    lines: Sequence[sqlite3.Row],
+    *,
+    name: str = "",
+    mark: str = "",
+) -> bytes:
     """camt.053: the opening balance, every line of the day, the closing balance.
 
     name: its id, where not the usual one. mark: what the bank puts before its references, where
@@ -125,8 +141,11 @@ def _detail(box: etree._Element, line: sqlite3.Row, mark: str) -> None:
     if line["batch"]:
         _add(refs, "PmtInfId", line["batch"])
     has_ids = line["shape"] != "batch_details"
-    _add(refs, "EndToEndId", line["end_to_end_id"] if line["end_to_end_id"] and has_ids
-         else "NOTPROVIDED")
+    _add(
+        refs,
+        "EndToEndId",
+        line["end_to_end_id"] if line["end_to_end_id"] and has_ids else "NOTPROVIDED",
+    )
     if line["uetr"] and has_ids:
         _add(refs, "UETR", line["uetr"])
     _amount(detail, line["cents"], line["currency"])

@@ -18,8 +18,10 @@ MOODS: dict[str, tuple[str, dict[str, str | int]]] = {
     "reject_file": ("refuses a whole file", {"reason": "FF01"}),
     "forget": ("accepts an order and never books it", {}),
     "delay": ("books an order some bank days late", {"days": 1}),
-    "return_later": ("books an order, and the money comes back bank days later",
-                     {"days": 2, "reason": "AC04"}),
+    "return_later": (
+        "books an order, and the money comes back bank days later",
+        {"days": 2, "reason": "AC04"},
+    ),
     "batch_sum": ("books a batch as one sum with its PmtInfId", {}),
     "batch_bare": ("books a batch as one sum without any reference", {}),
     "batch_details": ("books a batch with details that lack the EndToEndId", {}),
@@ -37,7 +39,7 @@ MOODS: dict[str, tuple[str, dict[str, str | int]]] = {
     "renamed_statement": ("sends a day's statement again under another id", {}),
     "skip_statement": ("never sends a day's statement", {}),
     "late_statement": ("sends a day's statement bank days later, after newer ones", {"days": 1}),
-}  # fmt: skip
+}
 
 
 class Moods:
@@ -59,14 +61,17 @@ class Moods:
             raise ValueError(f"the mood {what} takes {MOODS[what][1]}")
         self._books.db.execute(
             "INSERT OR IGNORE INTO moods (what, times, target, said, origin) VALUES (?,?,?,?,?)",
-            (what, times, target, json.dumps(said), origin))
+            (what, times, target, json.dumps(said), origin),
+        )
 
     def strike(self, what: str, *names: str) -> dict[str, Any] | None:
         """What was said of the first mood of this kind that is about one of these names, or about
         none; it has then struck once more. None where there is no such mood."""
         row = self._books.db.execute(
             "SELECT id, said FROM moods WHERE what = ? AND times > 0 AND (target = '' OR target IN "
-            f"({','.join('?' * len(names))})) ORDER BY id", (what, *names)).fetchone()
+            f"({','.join('?' * len(names))})) ORDER BY id",
+            (what, *names),
+        ).fetchone()
         if row is None:
             return None
         self._books.db.execute("UPDATE moods SET times = times - 1 WHERE id = ?", (row["id"],))

@@ -13,13 +13,24 @@ _TRANSFER_OUT, _TRANSFER_IN, _RETURN, _CHARGE = "116", "166", "159", "808"
 _PART = 27  # characters of one ?-subfield
 
 
-def statement(number: int, account: str, day: str, opening: int, lines: Sequence[sqlite3.Row], *,
-              mark: str = "") -> bytes:
+def statement(
+    number: int,
+    account: str,
+    day: str,
+    opening: int,
+    lines: Sequence[sqlite3.Row],
+    *,
+    mark: str = "",
+) -> bytes:
     """One message: the opening balance, one line for each of the day, the closing balance."""
     booked = date.fromisoformat(day)
     closing = opening + sum(line["cents"] for line in lines)
-    fields = [f":20:STM{number:09d}", f":25:{account}", f":28C:{number % 100_000}/1",
-              f":60F:{_balance(booked, opening)}"]
+    fields = [
+        f":20:STM{number:09d}",
+        f":25:{account}",
+        f":28C:{number % 100_000}/1",
+        f":60F:{_balance(booked, opening)}",
+    ]
     for details in entries_of(lines).values():
         if details[0]["shape"] in ("batch_sum", "batch_bare"):
             fields += _line(details[0], sum(line["cents"] for line in details), booked, mark)
@@ -35,8 +46,10 @@ def _line(line: sqlite3.Row, cents: int, booked: date, mark: str) -> list[str]:
     if line["reversal"]:  # RC: a credit is taken back; RD: a debit is
         side = "RC" if cents < 0 else "RD"
     reference = f"{mark[:4]}BK{line['id']:010d}"
-    return [f":61:{booked:%y%m%d}{booked:%m%d}{side}{_comma(cents)}NTRFNONREF//{reference}",
-            f":86:{_details(line, cents)}"]
+    return [
+        f":61:{booked:%y%m%d}{booked:%m%d}{side}{_comma(cents)}NTRFNONREF//{reference}",
+        f":86:{_details(line, cents)}",
+    ]
 
 
 def _details(line: sqlite3.Row, cents: int) -> str:
@@ -53,15 +66,20 @@ def _details(line: sqlite3.Row, cents: int) -> str:
     found = [f"?00{line['code'] or 'TRANSFER'}"]
     numbers = count(20)
     for word in words:
-        found += [f"?{next(numbers)}{word[at:at + _PART]}" for at in range(0, len(word), _PART)]
+        found += [f"?{next(numbers)}{word[at : at + _PART]}" for at in range(0, len(word), _PART)]
     if line["iban"] and not is_sum:
         found.append(f"?31{line['iban']}")
     if line["name"] and not is_sum:
         found.append(f"?32{line['name'][:_PART]}")
     if line["reason"]:
         found.append("?34914")
-    code = _CHARGE if line["code"] else _RETURN if line["reason"] else (
-        _TRANSFER_IN if cents > 0 else _TRANSFER_OUT)
+    code = (
+        _CHARGE
+        if line["code"]
+        else _RETURN
+        if line["reason"]
+        else (_TRANSFER_IN if cents > 0 else _TRANSFER_OUT)
+    )
     return code + "".join(found)
 
 

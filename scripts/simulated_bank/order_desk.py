@@ -12,8 +12,10 @@ from scripts.simulated_bank.messages import Answer
 from scripts.simulated_bank.moods import Moods
 from scripts.simulated_bank.orders import Batch, Initiation, IsoReason, Order, read_initiation
 
-_COLUMNS = ("end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
-            "text, reference, execution_date, state")
+_COLUMNS = (
+    "end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
+    "text, reference, execution_date, state"
+)
 _AS_ONE = ("batch_sum", "batch_bare", "batch_details")
 
 
@@ -38,8 +40,9 @@ class OrderDesk:
         names = [batch.id for batch in initiation.batches]
         if said := self.moods.strike("reject_file", initiation.id, *names):
             raise Rejected(said["reason"], "in a mood", raw)
-        first = self.books.db.execute("INSERT OR IGNORE INTO messages VALUES (?)",
-                                      (initiation.id,)).rowcount
+        first = self.books.db.execute(
+            "INSERT OR IGNORE INTO messages VALUES (?)", (initiation.id,)
+        ).rowcount
         if not first:
             raise Rejected(IsoReason.DU01, "message id", raw)
 
@@ -53,9 +56,21 @@ class OrderDesk:
                 free -= order.cents
                 self.books.db.execute(
                     f"INSERT INTO orders ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'waiting')",
-                    (order.end_to_end_id, msg_id, batch.id, int(batch.one_booking), order.uetr,
-                     batch.debtor_iban, order.name, order.iban, order.cents, order.text,
-                     order.reference, batch.execution_date.isoformat()))
+                    (
+                        order.end_to_end_id,
+                        msg_id,
+                        batch.id,
+                        int(batch.one_booking),
+                        order.uetr,
+                        batch.debtor_iban,
+                        order.name,
+                        order.iban,
+                        order.cents,
+                        order.text,
+                        order.reference,
+                        batch.execution_date.isoformat(),
+                    ),
+                )
             answers.append(Answer(order.end_to_end_id, reason or ""))
         return answers
 
@@ -66,14 +81,16 @@ class OrderDesk:
             return None
         waiting = self.books.db.execute(
             "SELECT COALESCE(SUM(cents), 0) FROM orders WHERE debtor = ? AND state = 'waiting'",
-            (iban,)).fetchone()[0]
+            (iban,),
+        ).fetchone()[0]
         return self.books.balance(iban) - waiting
 
     def _objection(self, order: Order, free: int | None) -> IsoReason | None:
         if free is None:
             return IsoReason.AC02
-        known = self.books.db.execute("SELECT 1 FROM orders WHERE end_to_end_id = ?",
-                                      (order.end_to_end_id,)).fetchone()
+        known = self.books.db.execute(
+            "SELECT 1 FROM orders WHERE end_to_end_id = ?", (order.end_to_end_id,)
+        ).fetchone()
         if known:
             return IsoReason.DU04
         creditor = self.books.account(order.iban)
@@ -85,7 +102,8 @@ class OrderDesk:
         """Books every accepted order whose day has come; a batch may share one entry."""
         rows = self.books.db.execute(
             "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
-            (self.books.today.isoformat(),)).fetchall()
+            (self.books.today.isoformat(),),
+        ).fetchall()
         entries: dict[str, tuple[str, str]] = {}  # batch: its entry, and how it is reported
         charges: list[Transfer] = []
         for row in rows:
@@ -111,8 +129,10 @@ class OrderDesk:
             return True
         if said := self.moods.strike("delay", row["end_to_end_id"], row["batch"]):
             day = self.books.day_after(said["days"]).isoformat()
-            self.books.db.execute("UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
-                                  (day, row["end_to_end_id"]))
+            self.books.db.execute(
+                "UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
+                (day, row["end_to_end_id"]),
+            )
             return True
         return False
 
@@ -120,10 +140,19 @@ class OrderDesk:
         """What the bank books for an order: one transfer, but for its moods."""
         held = self.books.account(row["iban"]) is not None
         usual = Transfer(
-            row["debtor"], row["iban"] if held else OTHER_BANKS, row["cents"],
-            self.books.account(row["debtor"])["name"], row["name"], row["iban"],
-            row["end_to_end_id"], row["uetr"], row["reference"], row["text"],
-            row["batch"], shape=shape)
+            row["debtor"],
+            row["iban"] if held else OTHER_BANKS,
+            row["cents"],
+            self.books.account(row["debtor"])["name"],
+            row["name"],
+            row["iban"],
+            row["end_to_end_id"],
+            row["uetr"],
+            row["reference"],
+            row["text"],
+            row["batch"],
+            shape=shape,
+        )
         strike = self.moods.strike
         if said := strike("wrong_amount", row["end_to_end_id"]):
             usual = replace(usual, cents=max(1, usual.cents + said["cents"]))
@@ -131,8 +160,7 @@ class OrderDesk:
             usual = replace(usual, charges=said["cents"])
         if strike("split", row["end_to_end_id"]) is not None and usual.cents > 1:
             half = usual.cents >> 1
-            return [replace(usual, cents=half),
-                    replace(usual, cents=usual.cents - half, charges=0)]
+            return [replace(usual, cents=half), replace(usual, cents=usual.cents - half, charges=0)]
         if strike("duplicate", row["end_to_end_id"]) is not None:
             return [usual, usual]
         return [usual]
@@ -141,27 +169,49 @@ class OrderDesk:
         """What an order that was booked brings along: its return on a later day, a charge."""
         reference = row["end_to_end_id"]
         if said := self.moods.strike("return_later", reference):
-            self.books.put_off({"kind": "return", "end_to_end_id": reference,
-                                "reason": said["reason"]}, said["days"])
+            self.books.put_off(
+                {"kind": "return", "end_to_end_id": reference, "reason": said["reason"]},
+                said["days"],
+            )
         if said := self.moods.strike("charge_line", reference):
-            return [Transfer(row["debtor"], FEES, said["cents"], creditor_name="Charges",
-                             text="Charges", code="CHRG")]
+            return [
+                Transfer(
+                    row["debtor"],
+                    FEES,
+                    said["cents"],
+                    creditor_name="Charges",
+                    text="Charges",
+                    code="CHRG",
+                )
+            ]
         return []
 
     def _set_state(self, row: sqlite3.Row, state: str) -> None:
-        self.books.db.execute("UPDATE orders SET state = ? WHERE end_to_end_id = ?",
-                              (state, row["end_to_end_id"]))
+        self.books.db.execute(
+            "UPDATE orders SET state = ? WHERE end_to_end_id = ?", (state, row["end_to_end_id"])
+        )
 
     def give_back(self, end_to_end_id: str, reason: str) -> bool:
         """Sends a booked payout back, as the payee's bank would; False where none is booked."""
         row = self.books.db.execute(
-            "SELECT * FROM orders WHERE end_to_end_id = ? AND state = 'booked'",
-            (end_to_end_id,)).fetchone()
+            "SELECT * FROM orders WHERE end_to_end_id = ? AND state = 'booked'", (end_to_end_id,)
+        ).fetchone()
         if row is None:
             return False
         held = self.books.account(row["iban"]) is not None
-        self.books.book(Transfer(
-            row["iban"] if held else OTHER_BANKS, row["debtor"], row["cents"], row["name"], "",
-            row["iban"], row["end_to_end_id"], row["uetr"], reason=reason), self.books.next_entry())
+        self.books.book(
+            Transfer(
+                row["iban"] if held else OTHER_BANKS,
+                row["debtor"],
+                row["cents"],
+                row["name"],
+                "",
+                row["iban"],
+                row["end_to_end_id"],
+                row["uetr"],
+                reason=reason,
+            ),
+            self.books.next_entry(),
+        )
         self._set_state(row, "returned")
         return True

@@ -83,8 +83,13 @@ def new_iban(number: int, country: str = "DE", bank_code: str = "90000000") -> s
 
 def read_initiation(data: bytes) -> Initiation:
     """Raises Rejected with an IsoReason where a whole file is refused; `raw` is then its MsgId."""
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True,
-                             remove_comments=True, remove_pis=True)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -109,8 +114,13 @@ def _batch(node: etree._Element) -> Batch:
     except ValueError:
         raise Rejected(IsoReason.FF01, "execution date") from None
     orders = tuple(_order(each) for each in node.findall("{*}CdtTrfTxInf"))
-    batch = Batch(_text(node, "PmtInfId"), _text(node, "BtchBookg") == "true",
-                  _text(node, "DbtrAcct/Id/IBAN"), day, orders)
+    batch = Batch(
+        _text(node, "PmtInfId"),
+        _text(node, "BtchBookg") == "true",
+        _text(node, "DbtrAcct/Id/IBAN"),
+        day,
+        orders,
+    )
     if not batch.id or not orders:
         raise Rejected(IsoReason.FF01, "batch without id or orders")
     if _text(node, "NbOfTxs"):
@@ -136,8 +146,16 @@ def _order(node: etree._Element) -> Order:
         (not (town and country), IsoReason.BE04),
     ]
     refusal = next((reason for wrong, reason in checks if wrong), None)
-    return Order(end_to_end_id, _text(node, "PmtId/UETR"), cents, name, iban,
-                 _text(node, "RmtInf/Ustrd"), _text(node, "RmtInf/Strd/CdtrRefInf/Ref"), refusal)
+    return Order(
+        end_to_end_id,
+        _text(node, "PmtId/UETR"),
+        cents,
+        name,
+        iban,
+        _text(node, "RmtInf/Ustrd"),
+        _text(node, "RmtInf/Strd/CdtrRefInf/Ref"),
+        refusal,
+    )
 
 
 def _control(node: etree._Element, orders: list[Order], at: str) -> None:

@@ -37,8 +37,9 @@ class Reports:
     def close(self, day: str) -> None:
         """Writes the day's statements: euro lines only, as the account is kept in euro."""
         for account in self.books.safeguarding():
-            lines = [line for line in self.books.lines(account["iban"], day)
-                     if line["currency"] == "EUR"]
+            lines = [
+                line for line in self.books.lines(account["iban"], day) if line["currency"] == "EUR"
+            ]
             self._close(account["iban"], day, lines)
 
     def _close(self, iban: str, day: str, lines: Sequence[sqlite3.Row]) -> None:
@@ -50,8 +51,10 @@ class Reports:
         if strike("mt940") is not None:
             kind, body = "MT940", mt940.statement(number, iban, day, opening, lines, mark=mark)
         else:
-            kind, body = "camt.053", messages.statement(number, iban, day, opening, lines,
-                                                        mark=mark)
+            kind, body = (
+                "camt.053",
+                messages.statement(number, iban, day, opening, lines, mark=mark),
+            )
         late = strike("late_statement")
         self.books.deliver(kind, body, number, late["days"] if late else 0)
         if strike("resend_statement") is not None:

@@ -98,9 +98,13 @@ def _start(stack: Stack, devices: int) -> Fleet:
     stack.start_broker()
     stack.start_bank()
     fleet = Fleet(
-        stack.home, devices, 0, 11, stack.start_at + 86_400,
+        stack.home,
+        devices,
+        0,
+        11,
+        stack.start_at + 86_400,
         (stack.settings.keys / "receipt.pub.pem").read_bytes(),
-    )  # fmt: skip
+    )
     names = list(fleet.devices)
     passwords = stack.issue_devices(names)
     town.settle_in(stack)
@@ -120,20 +124,26 @@ def _loop(stack: Stack, fleet: Fleet, names: list[str]) -> Loop:
     with stack.store.read() as session:
         ids = {
             row.device: bytes.fromhex(row.agreement_id[2:])
-            for row in agreements.all_agreements(session) if row.device in names
+            for row in agreements.all_agreements(session)
+            if row.device in names
         }
     loop = Loop(
         {
-            "rpc_url": stack.testnet.url, "rail": addresses["PaymentRail"],
-            "committee": addresses["OracleCommittee"], "product": addresses["MeteredEnergy"],
-            "host": stack.broker["host"], "port": stack.broker["port"],
+            "rpc_url": stack.testnet.url,
+            "rail": addresses["PaymentRail"],
+            "committee": addresses["OracleCommittee"],
+            "product": addresses["MeteredEnergy"],
+            "host": stack.broker["host"],
+            "port": stack.broker["port"],
             "loop_password": credentials.issue(stack.home, "loop", credentials.Role.ORACLE),
         },
         stack.artifacts["PaymentRail"].abi,
-        {name: fleet[name].key.public_key() for name in names}, ids,
+        {name: fleet[name].key.public_key() for name in names},
+        ids,
         [keystore.development_account(5 + i) for i in range(4)],
-        keystore.development_account(30), stack.home,
-    )  # fmt: skip
+        keystore.development_account(30),
+        stack.home,
+    )
     loop.connect()
     return loop
 
@@ -199,22 +209,35 @@ def show(ours: Score, loops: Score, options: argparse.Namespace) -> None:
     speed = [score.records / score.wall_s for score in (loops, ours)]
     cpu = [score.cpu_s / score.records * 1_000 for score in (loops, ours)]
     gas = [score.gas / score.records for score in (loops, ours)]
-    table.add_row("settled records per second", f"{speed[0]:.1f}", f"{speed[1]:.1f}",
-                  f"{speed[1] / speed[0]:.1f} x more")  # fmt: skip
-    table.add_row("CPU per record (ms, all processes)", f"{cpu[0]:.2f}", f"{cpu[1]:.2f}",
-                  f"{cpu[0] / cpu[1]:.1f} x less")  # fmt: skip
-    table.add_row("gas per record", f"{gas[0]:,.0f}", f"{gas[1]:,.0f}",
-                  f"{gas[0] / gas[1]:.1f} x less")  # fmt: skip
+    table.add_row(
+        "settled records per second",
+        f"{speed[0]:.1f}",
+        f"{speed[1]:.1f}",
+        f"{speed[1] / speed[0]:.1f} x more",
+    )
+    table.add_row(
+        "CPU per record (ms, all processes)",
+        f"{cpu[0]:.2f}",
+        f"{cpu[1]:.2f}",
+        f"{cpu[0] / cpu[1]:.1f} x less",
+    )
+    table.add_row(
+        "gas per record", f"{gas[0]:,.0f}", f"{gas[1]:,.0f}", f"{gas[0] / gas[1]:.1f} x less"
+    )
     table.add_row("records settled", f"{loops.records:,}", f"{ours.records:,}", "")
     console.print(table)
     for name, score in (("the loop", loops), ("this rail", ours)):
-        shares = ", ".join(f"{process} {spent / score.records * 1_000:.2f}"
-                           for process, spent in score.cpu.most_common() if spent > 0)  # fmt: skip
+        shares = ", ".join(
+            f"{process} {spent / score.records * 1_000:.2f}"
+            for process, spent in score.cpu.most_common()
+            if spent > 0
+        )
         console.print(f"CPU of {name}, ms per record: {shares}")
     console.print(
         "The rail's figures include four oracle processes that verify every record themselves;\n"
-        "the loop verifies once and signs for three oracles in its own process.", style="dim",
-    )  # fmt: skip
+        "the loop verifies once and signs for three oracles in its own process.",
+        style="dim",
+    )
 
 
 if __name__ == "__main__":

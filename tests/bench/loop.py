@@ -57,19 +57,25 @@ class LoopRow(SQLModel, table=True):
 
 _TYPES = {
     "EIP712Domain": [
-        {"name": "name", "type": "string"}, {"name": "version", "type": "string"},
-        {"name": "chainId", "type": "uint256"}, {"name": "verifyingContract", "type": "address"},
+        {"name": "name", "type": "string"},
+        {"name": "version", "type": "string"},
+        {"name": "chainId", "type": "uint256"},
+        {"name": "verifyingContract", "type": "address"},
     ],
     "Attestation": [
-        {"name": "rail", "type": "address"}, {"name": "product", "type": "address"},
+        {"name": "rail", "type": "address"},
+        {"name": "product", "type": "address"},
         {"name": "claims", "type": "Claim[]"},
     ],
     "Claim": [
-        {"name": "agreement", "type": "bytes32"}, {"name": "sequence", "type": "uint32"},
-        {"name": "firstCounter", "type": "uint40"}, {"name": "lastCounter", "type": "uint40"},
-        {"name": "evidence", "type": "bytes32"}, {"name": "facts", "type": "bytes"},
+        {"name": "agreement", "type": "bytes32"},
+        {"name": "sequence", "type": "uint32"},
+        {"name": "firstCounter", "type": "uint40"},
+        {"name": "lastCounter", "type": "uint40"},
+        {"name": "evidence", "type": "bytes32"},
+        {"name": "facts", "type": "bytes"},
     ],
-}  # fmt: skip
+}
 
 
 class Loop:
@@ -77,8 +83,14 @@ class Loop:
     oracles: the accounts that attest (in this process: a first version has no processes)."""
 
     def __init__(
-        self, town: dict[str, Any], rail_abi: list[Any], keys: dict[str, ec.EllipticCurvePublicKey],
-        agreements: dict[str, bytes], oracles: list[LocalAccount], sender: LocalAccount, home: Path,
+        self,
+        town: dict[str, Any],
+        rail_abi: list[Any],
+        keys: dict[str, ec.EllipticCurvePublicKey],
+        agreements: dict[str, bytes],
+        oracles: list[LocalAccount],
+        sender: LocalAccount,
+        home: Path,
     ) -> None:
         self.town, self.keys, self.agreements = town, keys, agreements
         self.oracles, self.sender = sorted(oracles, key=lambda o: int(o.address, 16)), sender
@@ -123,14 +135,20 @@ class Loop:
         key = self.keys.get(record.MS)
         if key is None:
             return 0
-        key.verify(bytes.fromhex(json.loads(signature)["SD"]), payload.encode(),
-                   ec.ECDSA(hashes.SHA256()))  # fmt: skip
+        key.verify(
+            bytes.fromhex(json.loads(signature)["SD"]), payload.encode(), ec.ECDSA(hashes.SHA256())
+        )
         claim = self._claim(record, text)
         signatures = [self._attest(oracle, claim) for oracle in self.oracles[:3]]
         tx_hash = self._send(claim, signatures)
-        self.session.add(LoopRow(
-            device=record.MS, counter=claim["lastCounter"], body=text, tx_hash=tx_hash.hex(),
-        ))  # fmt: skip
+        self.session.add(
+            LoopRow(
+                device=record.MS,
+                counter=claim["lastCounter"],
+                body=text,
+                tx_hash=tx_hash.hex(),
+            )
+        )
         self.session.commit()
         return 1
 
@@ -143,32 +161,43 @@ class Loop:
         sequence = self.sequences[record.MS] = self.sequences.get(record.MS, 0) + 1
         leaf = Web3.keccak(hashlib.sha256(text.encode()).digest())
         return {
-            "agreement": self.agreements[record.MS], "sequence": sequence,
-            "firstCounter": counter, "lastCounter": counter, "evidence": bytes(leaf),
+            "agreement": self.agreements[record.MS],
+            "sequence": sequence,
+            "firstCounter": counter,
+            "lastCounter": counter,
+            "evidence": bytes(leaf),
             "facts": encode_facts(facts),
-        }  # fmt: skip
+        }
 
     def _attest(self, oracle: LocalAccount, claim: dict[str, Any]) -> bytes:
         document = {
-            "types": _TYPES, "primaryType": "Attestation",
+            "types": _TYPES,
+            "primaryType": "Attestation",
             "domain": {
-                "name": "proofrail-oracles", "version": "1", "chainId": 31337,
+                "name": "proofrail-oracles",
+                "version": "1",
+                "chainId": 31337,
                 "verifyingContract": self.town["committee"],
             },
             "message": {
-                "rail": self.town["rail"], "product": self.town["product"], "claims": [claim],
+                "rail": self.town["rail"],
+                "product": self.town["product"],
+                "claims": [claim],
             },
-        }  # fmt: skip
+        }
         return bytes(oracle.sign_message(encode_typed_data(full_message=document)).signature)
 
     def _send(self, claim: dict[str, Any], signatures: list[bytes]) -> bytes:
         batch = (self.town["product"], [tuple(claim.values())])
         call = self.rail.functions.settle(batch, signatures)
         sender = self.sender.address
-        request = call.build_transaction({
-            "from": sender, "nonce": self.web3.eth.get_transaction_count(sender),
-            "gas": call.estimate_gas({"from": sender}) * 13 // 10,
-        })  # fmt: skip
+        request = call.build_transaction(
+            {
+                "from": sender,
+                "nonce": self.web3.eth.get_transaction_count(sender),
+                "gas": call.estimate_gas({"from": sender}) * 13 // 10,
+            }
+        )
         signed = Account.sign_transaction(request, self.sender.key)
         tx_hash = self.web3.eth.send_raw_transaction(signed.raw_transaction)
         receipt = self.web3.eth.wait_for_transaction_receipt(tx_hash)
@@ -176,4 +205,3 @@ class Loop:
             raise RuntimeError(f"the loop's settlement failed: {tx_hash.hex()}")
         self.gas += receipt["gasUsed"]
         return tx_hash
-

@@ -63,12 +63,39 @@ class DeviceSigner:
         return sha256(kinds, ["proofrail/enrol/v1", chain_id, registry, device, owner])
 
 
-def rotation(registry: str, device: bytes, new: DeviceSigner, keys: int, expires_at: int = 0,
-             chain_id: int = CHAIN_ID) -> bytes:
-    kinds = ["string", "uint256", "address", "bytes32", "uint8", "bytes32", "bytes32", "uint40",
-             "uint256"]
-    return sha256(kinds, ["proofrail/rotate/v1", chain_id, registry, device, new.curve, new.x,
-                          new.y, expires_at, keys])
+def rotation(
+    registry: str,
+    device: bytes,
+    new: DeviceSigner,
+    keys: int,
+    expires_at: int = 0,
+    chain_id: int = CHAIN_ID,
+) -> bytes:
+    kinds = [
+        "string",
+        "uint256",
+        "address",
+        "bytes32",
+        "uint8",
+        "bytes32",
+        "bytes32",
+        "uint40",
+        "uint256",
+    ]
+    return sha256(
+        kinds,
+        [
+            "proofrail/rotate/v1",
+            chain_id,
+            registry,
+            device,
+            new.curve,
+            new.x,
+            new.y,
+            expires_at,
+            keys,
+        ],
+    )
 
 
 def sha256(kinds: list[str], values: list[Any]) -> bytes:

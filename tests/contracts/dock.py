@@ -51,9 +51,19 @@ class Yard:
     def terms(self, due: int, **changes: Any) -> DeliveryTerms:
         """Terms without conditions: 1,000 euro for 100 units, 20/50/30, 0.5 % an hour late."""
         plain = DeliveryTerms(
-            Web3.keccak(text="sscc:340123450000000017"), Web3.keccak(text="truck-1"), bytes(32),
-            1_000_000_000, 100, 2_000, 5_000, 3_000, due, due + 7 * DAY, 50, 2_000,
-        )  # fmt: skip
+            Web3.keccak(text="sscc:340123450000000017"),
+            Web3.keccak(text="truck-1"),
+            bytes(32),
+            1_000_000_000,
+            100,
+            2_000,
+            5_000,
+            3_000,
+            due,
+            due + 7 * DAY,
+            50,
+            2_000,
+        )
         return DeliveryTerms(*map(_plain, plain._replace(**changes)))
 
 
@@ -134,8 +144,11 @@ def _late(terms: DeliveryTerms, at: int) -> int:
 def _breaches(terms: DeliveryTerms, facts: list[DeliveryFacts]) -> int:
     warm = [one for one in facts if one.sensed & 1]
     shaken = [one for one in facts if one.sensed & 2]
-    thermal = [not warm, any(one.min_centi_c < terms.min_centi_c for one in warm),
-               any(one.max_centi_c > terms.max_centi_c for one in warm)]  # fmt: skip
+    thermal = [
+        not warm,
+        any(one.min_centi_c < terms.min_centi_c for one in warm),
+        any(one.max_centi_c > terms.max_centi_c for one in warm),
+    ]
     shock = not shaken or any(one.max_milli_g > terms.shock_milli_g for one in shaken)
     return sum(thermal) * terms.breach_bps + shock * terms.shock_bps
 

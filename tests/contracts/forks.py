@@ -30,14 +30,17 @@ class Fork:
     accounts are addresses of the development mnemonic, which the chain signs for.
     """
 
-    def __init__(self, hardfork: str, chain: Testnet, artifacts: dict[str, Any],
-                 journal: Path) -> None:
+    def __init__(
+        self, hardfork: str, chain: Testnet, artifacts: dict[str, Any], journal: Path
+    ) -> None:
         self.hardfork, self.chain, self.artifacts = hardfork, chain, artifacts
         self.plan = development_plan()
         self.web3 = Web3(Web3.HTTPProvider(chain.url))
         self.deployment = deploy(chain.url, artifacts, self.plan, journal)
-        self.at = {name: self.contract(name, address)
-                   for name, address in self.deployment.addresses.items()}
+        self.at = {
+            name: self.contract(name, address)
+            for name, address in self.deployment.addresses.items()
+        }
         self._errors = dict(_selectors(artifacts))
 
     @property
@@ -67,8 +70,9 @@ class Fork:
         assert receipt["status"] == 1, self.refusal(contract, function, *args, sender=sender)
         return receipt
 
-    def ask(self, contract: str | Contract, function: str, *args: Any,
-            sender: str | None = None) -> Any:
+    def ask(
+        self, contract: str | Contract, function: str, *args: Any, sender: str | None = None
+    ) -> Any:
         """What a function answers; it is called, never mined."""
         options = {"from": sender} if sender else {}
         return self._target(contract).functions[function](*args).call(options)
@@ -86,19 +90,25 @@ class Fork:
 
     def enrol(self, device: bytes, key: DeviceSigner, owner: str, expires_at: int = 0) -> None:
         """A device with proof of possession, by the plan's registrar."""
-        self.send("DeviceRegistry", "enrol", *self.enrolment(device, key, owner, expires_at),
-                  sender=self.plan.registrar)
+        self.send(
+            "DeviceRegistry",
+            "enrol",
+            *self.enrolment(device, key, owner, expires_at),
+            sender=self.plan.registrar,
+        )
 
-    def enrolment(self, device: bytes, key: DeviceSigner, owner: str,
-                  expires_at: int = 0) -> list[Any]:
+    def enrolment(
+        self, device: bytes, key: DeviceSigner, owner: str, expires_at: int = 0
+    ) -> list[Any]:
         digest = key.enrolment(self.at["DeviceRegistry"].address, device, owner)
         return [device, key.curve, key.x, key.y, owner, ENDORSEMENT, expires_at, *key.sign(digest)]
 
     def _target(self, contract: str | Contract) -> Contract:
         return self.at[contract] if isinstance(contract, str) else contract
 
-    def _call(self, contract: str | Contract, function: str, args: Any,
-              sender: str) -> dict[str, Any]:
+    def _call(
+        self, contract: str | Contract, function: str, args: Any, sender: str
+    ) -> dict[str, Any]:
         target = self._target(contract)
         data = target.encode_abi(function, list(args))
         return {"from": sender, "to": target.address, "data": data}

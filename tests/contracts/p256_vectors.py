@@ -122,17 +122,34 @@ def _broken() -> list[Vector]:
     (x, y), (r, s) = times(secret, G), sign(secret, digest, number("k"))
     top = 2**256 - 1
     changed = {
-        "r zero": (x, y, 0, s), "s zero": (x, y, r, 0), "both zero": (x, y, 0, 0),
-        "r is n": (x, y, N, s), "s is n": (x, y, r, N), "r is n - 1": (x, y, N - 1, s),
-        "s is n - 1": (x, y, r, N - 1), "s is n + 1": (x, y, r, N + 1), "r is 1": (x, y, 1, s),
-        "s is 1": (x, y, r, 1), "r all ones": (x, y, top, s), "s all ones": (x, y, r, top),
-        "r and s swapped": (x, y, s, r), "r mirrored": (x, y, N - r, s), "r is p": (x, y, P, s),
-        "x and y swapped": (y, x, r, s), "x zero": (0, y, r, s), "y zero": (x, 0, r, s),
-        "key is the origin": (0, 0, r, s), "y off by one": (x, y ^ 1, r, s),
-        "x is p": (P, y, r, s), "y is p": (x, P, r, s), "key all ones": (top, top, r, s),
-    }  # fmt: skip
-    return [Vector(name, *key_and_sign[:2], digest, *key_and_sign[2:], False)
-            for name, key_and_sign in changed.items()]
+        "r zero": (x, y, 0, s),
+        "s zero": (x, y, r, 0),
+        "both zero": (x, y, 0, 0),
+        "r is n": (x, y, N, s),
+        "s is n": (x, y, r, N),
+        "r is n - 1": (x, y, N - 1, s),
+        "s is n - 1": (x, y, r, N - 1),
+        "s is n + 1": (x, y, r, N + 1),
+        "r is 1": (x, y, 1, s),
+        "s is 1": (x, y, r, 1),
+        "r all ones": (x, y, top, s),
+        "s all ones": (x, y, r, top),
+        "r and s swapped": (x, y, s, r),
+        "r mirrored": (x, y, N - r, s),
+        "r is p": (x, y, P, s),
+        "x and y swapped": (y, x, r, s),
+        "x zero": (0, y, r, s),
+        "y zero": (x, 0, r, s),
+        "key is the origin": (0, 0, r, s),
+        "y off by one": (x, y ^ 1, r, s),
+        "x is p": (P, y, r, s),
+        "y is p": (x, P, r, s),
+        "key all ones": (top, top, r, s),
+    }
+    return [
+        Vector(name, *key_and_sign[:2], digest, *key_and_sign[2:], False)
+        for name, key_and_sign in changed.items()
+    ]
 
 
 def _small_keys() -> list[Vector]:
@@ -144,13 +161,24 @@ def _small_keys() -> list[Vector]:
             digest = number(f"small {secret} {k}")
             r, s = sign(secret, digest, k)
             name = f"secret {_near(secret)}, k {_near(k)}"
-            rows += [Vector(name, x, y, digest, r, s, True),
-                     Vector(f"{name}, s + 1", x, y, digest, r, s + 1, False)]
+            rows += [
+                Vector(name, x, y, digest, r, s, True),
+                Vector(f"{name}, s + 1", x, y, digest, r, s + 1, False),
+            ]
         digest = -2 * secret % N  # u1 G + u2 Q ends where it began
         r, s = times(1, G)[0] % N, 1
         meets = add(times(digest, G), times(r * secret % N, G))
-        rows.append(Vector(f"secret {_near(secret)}, chosen digest", x, y, digest, r, s,
-                           meets is not None and meets[0] % N == r))
+        rows.append(
+            Vector(
+                f"secret {_near(secret)}, chosen digest",
+                x,
+                y,
+                digest,
+                r,
+                s,
+                meets is not None and meets[0] % N == r,
+            )
+        )
     return rows
 
 
@@ -158,11 +186,19 @@ def _digests() -> list[Vector]:
     """Digests at the edges: zero, around the order, all ones; and one that cancels the key."""
     rows, secret, k = [], number("edge secret") % N, number("edge k") % N
     x, y = times(secret, G)
-    for name, digest in {"zero": 0, "one": 1, "n - 1": N - 1, "n": N, "n + 1": N + 1,
-                         "all ones": 2**256 - 1}.items():  # fmt: skip
+    for name, digest in {
+        "zero": 0,
+        "one": 1,
+        "n - 1": N - 1,
+        "n": N,
+        "n + 1": N + 1,
+        "all ones": 2**256 - 1,
+    }.items():
         r, s = sign(secret, digest, k)
-        rows += [Vector(f"digest {name}", x, y, digest, r, s, True),
-                 Vector(f"digest {name}, r + 1", x, y, digest, r + 1, s, False)]
+        rows += [
+            Vector(f"digest {name}", x, y, digest, r, s, True),
+            Vector(f"digest {name}, r + 1", x, y, digest, r + 1, s, False),
+        ]
     r = number("any r") % N
     rows.append(Vector("sum is infinity", x, y, -r * secret % N, r, number("any s") % N, False))
     return rows
@@ -174,10 +210,12 @@ def _wrapped() -> list[Vector]:
     above, tiny = point_with_x(N + 1), point_with_x(5)
     for name, nonce in {"x above n": above, "tiny r": tiny}.items():
         r, key = nonce[0] % N, key_for(digest, nonce, s)
-        rows += [Vector(name, *key, digest, r, s, True),
-                 Vector(f"{name}, twin", *key, digest, r, N - s, True),
-                 Vector(f"{name}, r + n", *key, digest, r + N, s, False),
-                 Vector(f"{name}, r - 1", *key, digest, r - 1, s, False)]
+        rows += [
+            Vector(name, *key, digest, r, s, True),
+            Vector(f"{name}, twin", *key, digest, r, N - s, True),
+            Vector(f"{name}, r + n", *key, digest, r + N, s, False),
+            Vector(f"{name}, r - 1", *key, digest, r - 1, s, False),
+        ]
     return rows
 
 

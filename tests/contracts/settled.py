@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 NOBODY = "0x" + "00" * 20
 REFUSALS = (
-    "None", "UnknownAgreement", "WrongProduct", "NotLive", "Expired", "SequenceUnexpected",
-    "CountersReplayed", "CountersMalformed", "DomainMissing", "CapExceeded", "EscrowShort",
+    "None",
+    "UnknownAgreement",
+    "WrongProduct",
+    "NotLive",
+    "Expired",
+    "SequenceUnexpected",
+    "CountersReplayed",
+    "CountersMalformed",
+    "DomainMissing",
+    "CapExceeded",
+    "EscrowShort",
     "Unsorted",
-)  # fmt: skip
+)
 
 
 class Settlement:
@@ -61,14 +70,21 @@ class Settlement:
     def dispute(self, index: int = 0) -> list[Any]:
         """The arguments of `dispute` for one of the claims."""
         claim = self.batch.claims[index]
-        return [claim.agreement, claim.sequence, self.outcomes[index], self.root,
-                merkle.path(self.leaves, index)]
+        return [
+            claim.agreement,
+            claim.sequence,
+            self.outcomes[index],
+            self.root,
+            merkle.path(self.leaves, index),
+        ]
 
 
 def arguments(batch: Batch) -> tuple[Any, ...]:
     """A batch as the contract takes it."""
-    rows = [(c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
-            for c in batch.claims]
+    rows = [
+        (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
+        for c in batch.claims
+    ]
     return (batch.product, rows)
 
 

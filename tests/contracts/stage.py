@@ -90,8 +90,9 @@ class Stage:
         return (sender or self.steward).deploy(self.container(name), *args)
 
     def deploy_rail(self, committee: Any, registry: Any) -> Any:
-        return self.deploy("PaymentRail", self.steward, self.guardian, self.token, committee,
-                           registry)
+        return self.deploy(
+            "PaymentRail", self.steward, self.guardian, self.token, committee, registry
+        )
 
     def add_product(self, name: str, *args: Any) -> Any:
         """Deploys a product, and the steward allows it."""
@@ -105,8 +106,12 @@ class Stage:
 
     def refusal_args(self, method: Any, *args: Any, sender: Any) -> tuple[str, tuple[Any, ...]]:
         data = Web3.to_hex(method.encode_input(*args))
-        call = {"from": sender.address, "to": method.contract.address, "data": data,
-                "gas": hex(16_777_216)}
+        call = {
+            "from": sender.address,
+            "to": method.contract.address,
+            "data": data,
+            "gas": hex(16_777_216),
+        }
         answer = rpc("eth_call", call, "latest")
         if "error" not in answer:
             return "", ()
@@ -130,36 +135,54 @@ class Stage:
         if agreement is None:
             self.token.mint(self.credit(), to or self.payer, amount, sender=self.gateway)
         else:
-            self.token.mintToEscrow(self.credit(), self.rail, agreement, amount,
-                                    sender=self.gateway)
+            self.token.mintToEscrow(
+                self.credit(), self.rail, agreement, amount, sender=self.gateway
+            )
 
     # --- devices and agreements
 
-    def enrol(self, device: bytes, key: DeviceSigner, owner: Any = None,
-              expires_at: int = 0) -> None:
-        self.registry.enrol(*self.enrolment(device, key, owner, expires_at),
-                            sender=self.registrar)
+    def enrol(
+        self, device: bytes, key: DeviceSigner, owner: Any = None, expires_at: int = 0
+    ) -> None:
+        self.registry.enrol(*self.enrolment(device, key, owner, expires_at), sender=self.registrar)
 
-    def enrolment(self, device: bytes, key: DeviceSigner, owner: Any = None,
-                  expires_at: int = 0) -> list[Any]:
+    def enrolment(
+        self, device: bytes, key: DeviceSigner, owner: Any = None, expires_at: int = 0
+    ) -> list[Any]:
         owner = owner or self.owner
         digest = key.enrolment(self.registry.address, device, owner.address)
-        return [device, key.curve, key.x, key.y, owner, Web3.keccak(text="type approval"),
-                expires_at, *key.sign(digest)]
+        return [
+            device,
+            key.curve,
+            key.x,
+            key.y,
+            owner,
+            Web3.keccak(text="type approval"),
+            expires_at,
+            *key.sign(digest),
+        ]
 
     def mandate(self, **changes: Any) -> Mandate:
         plain = Mandate(
-            payer=self.payer.address, payee=self.payee.address, device=DEVICE,
-            product=self.product.address, cap=50 * EURO, period_days=30, window=DAY,
-            expiry=ape.chain.pending_timestamp + 90 * DAY, first_counter=10, required_domain=0,
-            salt=next(self._numbers).to_bytes(32, "big"), terms=terms(),
+            payer=self.payer.address,
+            payee=self.payee.address,
+            device=DEVICE,
+            product=self.product.address,
+            cap=50 * EURO,
+            period_days=30,
+            window=DAY,
+            expiry=ape.chain.pending_timestamp + 90 * DAY,
+            first_counter=10,
+            required_domain=0,
+            salt=next(self._numbers).to_bytes(32, "big"),
+            terms=terms(),
         )
         return replace(plain, **changes)
 
-    def consent(self, mandate: Mandate, account: Any = None, rail: Any = None,
-                chain_id: int | None = None) -> bytes:
-        document = mandate.typed_data(chain_id or ape.chain.chain_id,
-                                      (rail or self.rail).address)
+    def consent(
+        self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None
+    ) -> bytes:
+        document = mandate.typed_data(chain_id or ape.chain.chain_id, (rail or self.rail).address)
         key = (account or self.payer).private_key
         return bytes(Account.sign_typed_data(key, full_message=document).signature)
 
@@ -177,14 +200,17 @@ class Stage:
 
     # --- claims and settlements
 
-    def claim(self, agreement: bytes | None = None, sequence: int = 1, kwh: int = 10,
-              **changes: Any) -> Claim:
+    def claim(
+        self, agreement: bytes | None = None, sequence: int = 1, kwh: int = 10, **changes: Any
+    ) -> Claim:
         """The claim that follows: registers and counters continue from sequence to sequence."""
         begin = self.now0 - 10 * DAY + sequence * DAY // 4
         start, end = (sequence - 1) * kwh * KWH, sequence * kwh * KWH
         plain = Claim(
-            agreement=agreement or self.agreement, sequence=sequence,
-            first_counter=1 + sequence * 10, last_counter=9 + sequence * 10,
+            agreement=agreement or self.agreement,
+            sequence=sequence,
+            first_counter=1 + sequence * 10,
+            last_counter=9 + sequence * 10,
             evidence=Web3.keccak(text="evidence"),
             facts=facts(start, end, begin, begin + HOUR * 5),
         )
@@ -193,28 +219,44 @@ class Stage:
     def batch(self, *claims: Claim, product: Any = None, rail: Any = None) -> Batch:
         return Batch((rail or self.rail).address, (product or self.product).address, claims)
 
-    def attest(self, batch: Batch, keys: list[bytes] | None = None, chain_id: int | None = None,
-               committee: Any = None) -> list[bytes]:
+    def attest(
+        self,
+        batch: Batch,
+        keys: list[bytes] | None = None,
+        chain_id: int | None = None,
+        committee: Any = None,
+    ) -> list[bytes]:
         hashes = [claim_hash(claim) for claim in batch.claims]
-        digest = digest_of(batch, hashes, chain_id or ape.chain.chain_id,
-                           (committee or self.committee).address)
+        digest = digest_of(
+            batch, hashes, chain_id or ape.chain.chain_id, (committee or self.committee).address
+        )
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
 
-    def settle(self, *claims: Claim, keys: list[bytes] | None = None,
-               product: Any = None) -> Settlement:
+    def settle(
+        self, *claims: Claim, keys: list[bytes] | None = None, product: Any = None
+    ) -> Settlement:
         batch = self.batch(*claims, product=product)
-        receipt = self.rail.settle(arguments(batch), self.attest(batch, keys),
-                                   sender=self.stranger)
+        receipt = self.rail.settle(arguments(batch), self.attest(batch, keys), sender=self.stranger)
         return Settlement(self, batch, receipt)
 
     def would_settle(self, batch: Batch, signatures: list[bytes]) -> str:
         return self.refusal(self.rail.settle, arguments(batch), signatures, sender=self.stranger)
 
-    def ruling(self, payment: bytes, refund: bool, keys: list[bytes] | None = None,
-               rail: Any = None, chain_id: int | None = None) -> list[bytes]:
+    def ruling(
+        self,
+        payment: bytes,
+        refund: bool,
+        keys: list[bytes] | None = None,
+        rail: Any = None,
+        chain_id: int | None = None,
+    ) -> list[bytes]:
         kind = Web3.keccak(text="Ruling(address rail,bytes32 payment,bool refund)")
-        struct = Web3.keccak(encode(["bytes32", "address", "bytes32", "bool"],
-                                    [kind, (rail or self.rail).address, payment, refund]))
+        struct = Web3.keccak(
+            encode(
+                ["bytes32", "address", "bytes32", "bool"],
+                [kind, (rail or self.rail).address, payment, refund],
+            )
+        )
         separator = domain("proofrail-oracles", self.committee.address, chain_id)
         digest = Web3.keccak(b"\x19\x01" + separator + struct)
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
@@ -227,10 +269,16 @@ class Stage:
 
 
 def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:
-    kind = Web3.keccak(text="EIP712Domain(string name,string version,uint256 chainId,"
-                            "address verifyingContract)")
-    parts = [kind, Web3.keccak(text=name), Web3.keccak(text="1"),
-             chain_id or ape.chain.chain_id, contract]
+    kind = Web3.keccak(
+        text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    )
+    parts = [
+        kind,
+        Web3.keccak(text=name),
+        Web3.keccak(text="1"),
+        chain_id or ape.chain.chain_id,
+        contract,
+    ]
     return bytes(Web3.keccak(encode(["bytes32"] * 3 + ["uint256", "address"], parts)))
 
 

@@ -38,8 +38,15 @@ def test_open__with_consent__is_kept_as_agreed(stage, fresh):
     agreement = stage.open(fresh)
     assert tuple(stage.rail.agreementState(agreement)) == (0, 10, 0, 0, fresh.expiry, 1)
     assert tuple(stage.rail.agreementTerms(agreement)) == (
-        stage.payer, stage.payee, FRESH, stage.product.address, 50 * EURO, 30, DAY, 0,
-    )  # fmt: skip
+        stage.payer,
+        stage.payee,
+        FRESH,
+        stage.product.address,
+        50 * EURO,
+        30,
+        DAY,
+        0,
+    )
     assert stage.rail.agreementOf(FRESH) == agreement
     assert refusal(stage, fresh) == "AgreementExists"
 
@@ -50,11 +57,19 @@ def test_open__every_field_changed_after_signing__reverts(stage, fresh):
     other = stage.deploy("MeteredEnergy", stage.rail, stage.registry)
     stage.rail.allowProduct(other, True, sender=stage.steward)
     changes = {
-        "payer": stage.stranger.address, "payee": stage.stranger.address, "device": b"\4" * 32,
-        "product": other.address, "cap": fresh.cap + 1, "period_days": 0,
-        "window": fresh.window + 1, "expiry": fresh.expiry + 1, "first_counter": 9,
-        "required_domain": 1, "salt": b"\1" * 32, "terms": fresh.terms[:-1] + b"\1",
-    }  # fmt: skip
+        "payer": stage.stranger.address,
+        "payee": stage.stranger.address,
+        "device": b"\4" * 32,
+        "product": other.address,
+        "cap": fresh.cap + 1,
+        "period_days": 0,
+        "window": fresh.window + 1,
+        "expiry": fresh.expiry + 1,
+        "first_counter": 9,
+        "required_domain": 1,
+        "salt": b"\1" * 32,
+        "terms": fresh.terms[:-1] + b"\1",
+    }
     assert set(changes) == set(fresh.__dataclass_fields__)
     assert refusal(stage, fresh, consent) == ""
     for name, value in changes.items():
@@ -170,8 +185,9 @@ def test_fund__too_much_nothing_or_not_live__reverts(stage):
 
 def test_fund__token_that_keeps_a_share__reverts(stage):
     token = stage.deploy("TaxedToken")
-    rail = stage.deploy("PaymentRail", stage.steward, stage.guardian, token, stage.committee,
-                        stage.registry)
+    rail = stage.deploy(
+        "PaymentRail", stage.steward, stage.guardian, token, stage.committee, stage.registry
+    )
     product = stage.deploy("MeteredEnergy", rail, stage.registry)
     rail.allowProduct(product, True, sender=stage.steward)
     mandate = stage.mandate(product=product.address)
@@ -184,8 +200,14 @@ def test_fund__token_that_keeps_a_share__reverts(stage):
 
 def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(stage):
     too_much = (1 << 48) - 100 * EURO
-    found = stage.refusal(stage.token.mintToEscrow, b"\1" * 32, stage.rail, stage.agreement,
-                          too_much, sender=stage.gateway)
+    found = stage.refusal(
+        stage.token.mintToEscrow,
+        b"\1" * 32,
+        stage.rail,
+        stage.agreement,
+        too_much,
+        sender=stage.gateway,
+    )
     assert found == "AmountTooLarge"
     stage.mint(too_much - 1, stage.agreement)
     assert stage.rail.agreementState(stage.agreement)[2] == (1 << 48) - 1

@@ -110,14 +110,21 @@ def test_threshold__any_size__is_n_minus_f_as_python_says(stage):
 def witness(stage, batch, key, index=0, claim=None):
     hashes = [claim_hash(one) for one in batch.claims]
     told = claim or batch.claims[index]
-    row = (told.agreement, told.sequence, told.first_counter, told.last_counter, told.evidence,
-           told.facts)
+    row = (
+        told.agreement,
+        told.sequence,
+        told.first_counter,
+        told.last_counter,
+        told.evidence,
+        told.facts,
+    )
     return (batch.product, hashes, index, row, stage.attest(batch, [key])[0])
 
 
 def report(stage, a, b):
-    return stage.refusal(stage.committee.reportEquivocation, stage.rail, a, b,
-                         sender=stage.stranger)
+    return stage.refusal(
+        stage.committee.reportEquivocation, stage.rail, a, b, sender=stage.stranger
+    )
 
 
 def test_equivocation__two_claims_of_one_sequence__bars_for_ever(stage, batch):

@@ -17,10 +17,27 @@ from stage import ACCOUNT, CENT, DAY, EURO, NONE
 
 STEPS = 100
 DECK = [
-    "mint", "fund", "settle", "settle", "signed_settle", "signed_settle", "signed_settle",
-    "dispute", "dispute", "end_dispute", "release", "release", "repay", "withdraw", "redeem",
-    "wait", "wait", "wait", "account", "reclaim",
-]  # fmt: skip
+    "mint",
+    "fund",
+    "settle",
+    "settle",
+    "signed_settle",
+    "signed_settle",
+    "signed_settle",
+    "dispute",
+    "dispute",
+    "end_dispute",
+    "release",
+    "release",
+    "repay",
+    "withdraw",
+    "redeem",
+    "wait",
+    "wait",
+    "wait",
+    "account",
+    "reclaim",
+]
 DEEP_EVERY = 10  # steps between checks that read every account
 
 
@@ -76,13 +93,16 @@ class World:
     def fund(self) -> bool:
         stage, amount = self.stage, self.dice.randrange(1, 3 * EURO)
         stage.token.approve(stage.rail, amount, sender=stage.payer)
-        return self.send(stage.rail.fund, self.dice.choice(self.agreements), amount,
-                         sender=stage.payer)
+        return self.send(
+            stage.rail.fund, self.dice.choice(self.agreements), amount, sender=stage.payer
+        )
 
     def settle(self) -> bool:
         stage = self.stage
-        claims = [stage.claim(agreement, sequence, kwh=self.dice.randrange(0, 9))
-                  for agreement, sequence in self.some(self.metered)]
+        claims = [
+            stage.claim(agreement, sequence, kwh=self.dice.randrange(0, 9))
+            for agreement, sequence in self.some(self.metered)
+        ]
         return self.keep(stage.settle(*claims))
 
     def signed_settle(self) -> bool:
@@ -127,15 +147,19 @@ class World:
         refund = self.dice.random() < 0.5
         how = self.dice.choice(["concede", "retract", "rule"])
         if how == "rule":
-            return self.send(stage.rail.rule, payment, refund, stage.ruling(payment, refund),
-                             sender=stage.stranger)
+            return self.send(
+                stage.rail.rule,
+                payment,
+                refund,
+                stage.ruling(payment, refund),
+                sender=stage.stranger,
+            )
         sender = stage.payee if how == "concede" else stage.payer
         return self.send(getattr(stage.rail, how), payment, sender=sender)
 
     def release(self) -> bool:
         due = [time for time in self.times if time <= self.stage.now]
-        return self.send(self.stage.rail.release, self.stage.payee, due,
-                         sender=self.stage.stranger)
+        return self.send(self.stage.rail.release, self.stage.payee, due, sender=self.stage.stranger)
 
     def repay(self) -> bool:
         stage, amount = self.stage, self.dice.randrange(1, 3 * EURO)
@@ -189,8 +213,18 @@ def test_conservation__random_operations__no_value_appears_or_vanishes(stage, se
         world.step()
         if step % DEEP_EVERY == 0 or step == STEPS - 1:
             world.check()
-    idle = {"mint", "settle", "signed_settle", "credit", "dispute", "end_dispute", "release",
-            "repay", "reclaim", "wait"} - set(world.done)
+    idle = {
+        "mint",
+        "settle",
+        "signed_settle",
+        "credit",
+        "dispute",
+        "end_dispute",
+        "release",
+        "repay",
+        "reclaim",
+        "wait",
+    } - set(world.done)
     assert not idle, f"a run that never did {idle} proves little: {world.done}"
 
 

@@ -39,8 +39,9 @@ def settle(stage, *amounts: int):
     for agreement, amount in zip(stage.mine, amounts, strict=False):
         if amount is not None:
             stage.sequence[agreement] += 1
-            claims.append(stage.claim(agreement, stage.sequence[agreement],
-                                      facts=plain_facts(amount)))
+            claims.append(
+                stage.claim(agreement, stage.sequence[agreement], facts=plain_facts(amount))
+            )
     done = stage.settle(*claims, product=stage.plain)
     assert set(done.named) == {"None"}
     return done
@@ -53,8 +54,11 @@ def release(stage, *settlements):
 
 
 def paid(receipt):
-    return [(bytes(log.agreement), log.amount) for log in receipt.events
-            if log.event_name == "CreditPaid"]
+    return [
+        (bytes(log.agreement), log.amount)
+        for log in receipt.events
+        if log.event_name == "CreditPaid"
+    ]
 
 
 def escrow(stage, index):
@@ -120,8 +124,9 @@ def test_release__money_short_of_a_debt__pays_a_part_and_the_next_one_the_rest(p
     first = settle(plain, 3 * EURO)
     settle(plain, -2 * EURO, -7 * EURO)
     assert paid(release(plain, first)) == [
-        (plain.mine[0], 2 * EURO), (plain.mine[1], EURO),
-    ]  # fmt: skip
+        (plain.mine[0], 2 * EURO),
+        (plain.mine[1], EURO),
+    ]
     assert plain.rail.withdrawable(plain.payee) == 0
     assert plain.rail.owed(plain.payee) == 6 * EURO
     second = settle(plain, None, None, 8 * EURO)
@@ -154,8 +159,9 @@ def test_release__money_of_another_payee__pays_no_debt_of_this_one(plain):
     settle(plain, -EURO)
     device = b"\x0b" * 32
     plain.enrol(device, plain.key.p256(77))
-    other = plain.open(plain.mandate(device=device, product=plain.plain.address,
-                                     payee=plain.owner.address))
+    other = plain.open(
+        plain.mandate(device=device, product=plain.plain.address, payee=plain.owner.address)
+    )
     plain.mint(5 * EURO, other)
     done = plain.settle(plain.claim(other, facts=plain_facts(EURO)), product=plain.plain)
     plain.wait(DAY)
@@ -188,8 +194,9 @@ def test_repay__own_tokens__pays_oldest_debts_up_to_what_is_owed(plain):
     assert plain.refusal(rail.repay, EURO, sender=plain.stranger) == "NothingDue"
     assert paid(rail.repay(EURO, sender=payee)) == [(plain.mine[0], EURO)]
     assert paid(rail.repay(8 * EURO, sender=payee)) == [
-        (plain.mine[0], EURO), (plain.mine[1], EURO),
-    ]  # fmt: skip
+        (plain.mine[0], EURO),
+        (plain.mine[1], EURO),
+    ]
     assert token.balanceOf(payee) == 6 * EURO
     assert (escrow(plain, 0), escrow(plain, 1)) == (12 * EURO, 11 * EURO)
     assert plain.refusal(rail.repay, EURO, sender=payee) == "NothingDue"
@@ -198,14 +205,16 @@ def test_repay__own_tokens__pays_oldest_debts_up_to_what_is_owed(plain):
 
 def test_repay__token_that_keeps_a_share__reverts(plain):
     token = plain.deploy("TaxedToken")
-    rail = plain.deploy("PaymentRail", plain.steward, plain.guardian, token, plain.committee,
-                        plain.registry)
+    rail = plain.deploy(
+        "PaymentRail", plain.steward, plain.guardian, token, plain.committee, plain.registry
+    )
     product = plain.deploy("PlainProduct", rail, plain.registry, 0)
     rail.allowProduct(product, True, sender=plain.steward)
     mandate = plain.mandate(product=product.address)
     rail.open(mandate.as_tuple(), plain.consent(mandate, rail=rail), sender=plain.payer)
-    batch = plain.batch(plain.claim(mandate.agreement_id(), facts=plain_facts(-CENT)),
-                        rail=rail, product=product)
+    batch = plain.batch(
+        plain.claim(mandate.agreement_id(), facts=plain_facts(-CENT)), rail=rail, product=product
+    )
     rail.settle(arguments(batch), plain.attest(batch), sender=plain.stranger)
     token.mint(plain.payee, EURO, sender=plain.payer)
     token.approve(rail, EURO, sender=plain.payee)
@@ -236,6 +245,7 @@ def test_dispute__charge_shown_as_a_credit_or_the_reverse__is_no_leaf(plain):
     for index, amount in ((0, -EURO), (1, EURO)):
         agreement, sequence, outcome, root, proof = done.dispute(index)
         turned = (*outcome[:3], amount, *outcome[4:])
-        found = plain.refusal(plain.rail.dispute, agreement, sequence, turned, root, proof,
-                              sender=plain.payer)
+        found = plain.refusal(
+            plain.rail.dispute, agreement, sequence, turned, root, proof, sender=plain.payer
+        )
         assert found == "ProofInvalid"

@@ -79,8 +79,7 @@ def test_high_s_twin__of_a_used_signature__no_second_effect(dock):
     digest, *_ = dock.sign("a document")
     twins = [dock.key.sign(digest, high=high) for high in (False, True)]
     said = [_delivered(consignment, statement=str(n), received=40) for n in range(2)]
-    facts = [one._replace(digest=digest, r=r, s=s)
-             for one, (r, s) in zip(said, twins, strict=True)]  # fmt: skip
+    facts = [one._replace(digest=digest, r=r, s=s) for one, (r, s) in zip(said, twins, strict=True)]
     assert consignment.ask(facts[1]) == (400_000_000, "")  # either is a signature
     assert consignment.state(facts[0]) == (400_000_000, "")
     assert consignment.state(facts[1]) == (0, "SignatureUsed")
@@ -123,8 +122,9 @@ def test_key_used_when_it_was_not_active__refused(dock, how):
 def test_event_back_dated_before_a_compromise__declared_to_cover_it__refused(dock):
     consignment, fork = dock.open(), dock.yard.fork
     dated = _delivered(consignment)
-    fork.send("DeviceRegistry", "declareCompromised", dock.device, dock.due - DAY,
-              sender=dock.yard.owner)
+    fork.send(
+        "DeviceRegistry", "declareCompromised", dock.device, dock.due - DAY, sender=dock.yard.owner
+    )
     assert consignment.state(dated) == (0, "DeviceNotActive")
 
 
@@ -152,20 +152,26 @@ def test_other_recipient__with_an_enrolled_key__refused(dock):
 def test_over_delivery__two_genuine_statements__never_more_than_the_price(dock):
     consignment = dock.open()
     total = sum(
-        consignment.state(_delivered(consignment, statement=str(n), accepted=100,
-                                     accepted_at=dock.due))[0]
+        consignment.state(
+            _delivered(consignment, statement=str(n), accepted=100, accepted_at=dock.due)
+        )[0]
         for n in range(3)
-    )  # fmt: skip
+    )
     assert total == consignment.terms.price
 
 
 def test_bad_claim__among_good_ones__stops_none_of_them(dock):
     """Two agreements of one dock in one call: the refusal of one is no business of the other."""
     good, bad = dock.open(), dock.open()
-    facts = [product.encode_facts(_delivered(good)),
-             product.encode_facts(_delivered(bad, received=101)), b"\xff" * 480]  # fmt: skip
-    quotes = [(c.agreement, dock.device, 2**47, False, raw)
-              for c, raw in zip((good, bad, bad), facts, strict=True)]
+    facts = [
+        product.encode_facts(_delivered(good)),
+        product.encode_facts(_delivered(bad, received=101)),
+        b"\xff" * 480,
+    ]
+    quotes = [
+        (c.agreement, dock.device, 2**47, False, raw)
+        for c, raw in zip((good, bad, bad), facts, strict=True)
+    ]
     answers = dock.yard.fork.ask(dock.yard.contract, "price", quotes, sender=dock.yard.rail)
     named = [(amount, product.REFUSALS.get(refusal)) for amount, refusal, _ in answers]
     assert named == [(700_000_000, None), (0, "QuantityExceeded"), (0, "FactsMalformed")]
@@ -182,6 +188,16 @@ def test_gas__of_a_claim__is_bounded_on_both_hardforks(dock):
 def _rotate(dock, new: DeviceSigner, expires_at: int = 0) -> None:
     fork = dock.yard.fork
     digest = rotation(dock.yard.registry.address, dock.device, new, 1, expires_at)
-    fork.send("DeviceRegistry", "rotate", dock.device, new.curve, new.x, new.y, expires_at,
-              *dock.key.sign(digest), *new.sign(digest), sender=dock.yard.owner)
+    fork.send(
+        "DeviceRegistry",
+        "rotate",
+        dock.device,
+        new.curve,
+        new.x,
+        new.y,
+        expires_at,
+        *dock.key.sign(digest),
+        *new.sign(digest),
+        sender=dock.yard.owner,
+    )
     fork.chain.mine(1, seconds=60)

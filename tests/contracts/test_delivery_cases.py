@@ -17,9 +17,14 @@ from orchestrator.products.proof_of_delivery import product
 
 CASES = json.loads((Path(product.__file__).parent / "cases.json").read_text())["prices"]
 CONDITIONS = {
-    "sensor": b"\7" * 32, "min_centi_c": 200, "max_centi_c": 800, "breach_bps": 1_000,
-    "shock_milli_g": 5_000, "shock_bps": 1_500, "breach_max_bps": 2_500,
-}  # fmt: skip
+    "sensor": b"\7" * 32,
+    "min_centi_c": 200,
+    "max_centi_c": 800,
+    "breach_bps": 1_000,
+    "shock_milli_g": 5_000,
+    "shock_bps": 1_500,
+    "breach_max_bps": 2_500,
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +84,9 @@ def test_price__same_statements_in_any_order__same_total(dock):
         consignment = dock.open(terms)
         chance.shuffle(said)
         fresh = [dock.sign(f"{consignment.agreement.hex()}/{n}") for n in range(5)]
-        signed = [one._replace(digest=d, r=r, s=s)
-                  for one, (d, r, s) in zip(said, fresh, strict=True)]  # fmt: skip
+        signed = [
+            one._replace(digest=d, r=r, s=s) for one, (d, r, s) in zip(said, fresh, strict=True)
+        ]
         totals.add(sum(consignment.state(one)[0] for one in signed))
     assert len(totals) == 1
 
@@ -123,14 +129,27 @@ def test_price__word_beyond_its_type__refused_and_nothing_reverts(dock, position
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"consignment": bytes(32)}, {"carrier": bytes(32)}, {"price": 0}, {"price": 2**47},
-        {"quantity": 0}, {"picked_up_bps": 2_001}, {"due_at": 0}, {"deadline": 1},
-        {"late_bps_per_hour": 0}, {"late_max_bps": 10_001}, {"min_centi_c": 801},
-        {"breach_bps": 0}, {"shock_bps": 0}, {"shock_milli_g": 0}, {"breach_max_bps": 0},
-        {"breach_max_bps": 10_001}, {"sensor": bytes(32)}, {"carrier": b"\7" * 32},
+        {"consignment": bytes(32)},
+        {"carrier": bytes(32)},
+        {"price": 0},
+        {"price": 2**47},
+        {"quantity": 0},
+        {"picked_up_bps": 2_001},
+        {"due_at": 0},
+        {"deadline": 1},
+        {"late_bps_per_hour": 0},
+        {"late_max_bps": 10_001},
+        {"min_centi_c": 801},
+        {"breach_bps": 0},
+        {"shock_bps": 0},
+        {"shock_milli_g": 0},
+        {"breach_max_bps": 0},
+        {"breach_max_bps": 10_001},
+        {"sensor": bytes(32)},
+        {"carrier": b"\7" * 32},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_open__terms_that_make_no_sense__refused_here_as_off_chain(dock, wrong):
     terms = dock.yard.terms(dock.due, **{**CONDITIONS, **wrong})
     raw = product.encode_terms(terms)
@@ -156,8 +175,13 @@ def test_open__word_beyond_its_type__refused_by_name(dock, position):
 def test_open_and_price__from_anybody_but_the_rail__refused(dock):
     fork, consignment = dock.yard.fork, dock.open()
     raw = product.encode_terms(consignment.terms)
-    quote = (consignment.agreement, dock.device, 1, False,
-             product.encode_facts(consignment.facts({})))  # fmt: skip
+    quote = (
+        consignment.agreement,
+        dock.device,
+        1,
+        False,
+        product.encode_facts(consignment.facts({})),
+    )
     for function, arguments in (("open", (b"\1" * 32, dock.device, raw)), ("price", ([quote],))):
         said = fork.refusal(dock.yard.contract, function, *arguments, sender=dock.yard.owner)
         assert said == "NotTheRail"

@@ -41,13 +41,27 @@ class Carriage:
 
     def open(self, subject: str, **changes) -> bytes:
         terms = DeliveryTerms(
-            bytes(Web3.keccak(text=subject)), b"\2" * 32, bytes(32), 40 * EURO, 100,
-            2_000, 5_000, 3_000, self.due, self.due + 7 * DAY,
-        )  # fmt: skip
-        mandate = self.stage.mandate(**{
-            "device": DOCK, "product": self.product.address, "first_counter": 0,
-            "expiry": self.due + 10 * DAY, "terms": product.encode_terms(terms), **changes,
-        })  # fmt: skip
+            bytes(Web3.keccak(text=subject)),
+            b"\2" * 32,
+            bytes(32),
+            40 * EURO,
+            100,
+            2_000,
+            5_000,
+            3_000,
+            self.due,
+            self.due + 7 * DAY,
+        )
+        mandate = self.stage.mandate(
+            **{
+                "device": DOCK,
+                "product": self.product.address,
+                "first_counter": 0,
+                "expiry": self.due + 10 * DAY,
+                "terms": product.encode_terms(terms),
+                **changes,
+            }
+        )
         agreement = self.stage.open(mandate)
         self.stage.mint(40 * EURO, agreement)
         return agreement
@@ -58,11 +72,15 @@ class Carriage:
         r, s = key.sign(digest)
         name = hashlib.sha256(said.pop("statement", "in").encode()).digest()
         plain = {"signed_at": self.stage.now, "delivered_at": self.due if "received" in said else 0}
-        facts = NOTHING._replace(
-            **{**plain, **said}, statement=name, digest=digest, r=r, s=s
+        facts = NOTHING._replace(**{**plain, **said}, statement=name, digest=digest, r=r, s=s)
+        return Claim(
+            agreement,
+            sequence,
+            self._spoken,
+            self._spoken,
+            Web3.keccak(text="e"),
+            product.encode_facts(facts),
         )
-        return Claim(agreement, sequence, self._spoken, self._spoken, Web3.keccak(text="e"),
-                     product.encode_facts(facts))  # fmt: skip
 
     def settle(self, *claims, keys=None):
         ordered = sorted(claims, key=lambda claim: claim.agreement)
@@ -78,8 +96,10 @@ def carriage(stage):
 
 
 def test_dock__with_several_consignments__settles_them_in_one_batch(carriage):
-    done = carriage.settle(carriage.claim(carriage.one, 1, received=100),
-                           carriage.claim(carriage.two, 1, received=50, picked_up_at=1))
+    done = carriage.settle(
+        carriage.claim(carriage.one, 1, received=100),
+        carriage.claim(carriage.two, 1, received=50, picked_up_at=1),
+    )
     assert sorted(done.amounts) == [18 * EURO, 20 * EURO] and done.refusals == [0, 0]
     carriage.stage.assert_conserved()
 

@@ -22,8 +22,13 @@ from scripts.deploy import development_plan, main
 from scripts.testnet import ROOT, Testnet
 
 PRODUCTS = tuple(path.stem for path in sorted((ROOT / "contracts" / "products").glob("*.sol")))
-STEPS = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail",
-         *(step for product in PRODUCTS for step in (product, f"allow {product}")))
+STEPS = (
+    "DeviceRegistry",
+    "OracleCommittee",
+    "EuroToken",
+    "PaymentRail",
+    *(step for product in PRODUCTS for step in (product, f"allow {product}")),
+)
 
 
 class Killed(Exception):
@@ -42,8 +47,10 @@ def journal(tmp_path):
 
 
 def sent(chain) -> int:
-    return sum(int(chain.rpc("eth_getTransactionCount", account, "latest"), 16)
-               for account in chain.rpc("eth_accounts")[:3])
+    return sum(
+        int(chain.rpc("eth_getTransactionCount", account, "latest"), 16)
+        for account in chain.rpc("eth_accounts")[:3]
+    )
 
 
 def killer(at: int):
@@ -140,8 +147,14 @@ def test_deploy_command__twice__exits_0_and_names_the_contracts(chain, journal, 
 
 
 def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_path, capsys):
-    options = ["--rpc", "http://127.0.0.1:1", "--journal", str(tmp_path / "j"), "--keys",
-               str(tmp_path)]
+    options = [
+        "--rpc",
+        "http://127.0.0.1:1",
+        "--journal",
+        str(tmp_path / "j"),
+        "--keys",
+        str(tmp_path),
+    ]
     for role in ("guardian", "gateway", "registrar"):
         options += [f"--{role}", "0x" + "1" * 40]
     with pytest.raises(SystemExit):
@@ -152,8 +165,14 @@ def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_pat
 def test_deploy__warden__is_the_registry_s_and_no_other_role(chain, artifacts, journal):
     plan = development_plan()
     found = deploy(chain.url, artifacts, plan, journal)
-    asked = chain.rpc("eth_call", {"to": found.addresses["DeviceRegistry"],
-                                   "data": Web3.to_hex(Web3.keccak(text="warden()")[:4])}, "latest")
+    asked = chain.rpc(
+        "eth_call",
+        {
+            "to": found.addresses["DeviceRegistry"],
+            "data": Web3.to_hex(Web3.keccak(text="warden()")[:4]),
+        },
+        "latest",
+    )
     assert Web3.to_checksum_address("0x" + asked[-40:]) == plan.warden
     assert plan.addresses().count(plan.warden) == 1
     assert set(PRODUCTS) < set(found.addresses)

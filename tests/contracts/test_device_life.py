@@ -118,8 +118,10 @@ def test_warden__suspends__and_can_do_nothing_else(stage):
     registry, warden = stage.registry, stage.warden
     assert registry.warden() == warden
     stage.wait(DAY)
-    for method, arguments in ((registry.revoke, [DEVICE]),
-                              (registry.declareCompromised, [DEVICE, stage.now - 1])):
+    for method, arguments in (
+        (registry.revoke, [DEVICE]),
+        (registry.declareCompromised, [DEVICE, stage.now - 1]),
+    ):
         assert stage.refusal(method, *arguments, sender=warden) == "NotInCharge"
     arguments = stage.enrolment(NEW, DeviceSigner.p256(41))
     assert stage.refusal(registry.enrol, *arguments, sender=warden) == "NotRegistrar"
@@ -255,8 +257,7 @@ class History:
 
     def rotate(self) -> bool:
         new, ends = self._key()
-        arguments = rotate_arguments(self.stage, new, self.key, len(self.keys), ends,
-                                     self.device)
+        arguments = rotate_arguments(self.stage, new, self.key, len(self.keys), ends, self.device)
         if not self.send(self.stage.registry.rotate, *arguments):
             return False
         self.key = new

@@ -52,8 +52,12 @@ class Desk:
     def answers(self, agreement: bytes, claims: list[tuple], device=DEVICE) -> list[tuple]:
         """(amount, refusal) of claims (facts, limit, late) one after the other; keeps nothing."""
         quotes = [(agreement, device, limit, late, facts) for facts, limit, late in claims]
-        call = {"from": self.rail.address, "to": self.product.address, "gas": hex(16_777_216),
-                "data": Web3.to_hex(self.product.price.encode_input(quotes))}  # fmt: skip
+        call = {
+            "from": self.rail.address,
+            "to": self.product.address,
+            "gas": hex(16_777_216),
+            "data": Web3.to_hex(self.product.price.encode_input(quotes)),
+        }
         answer = rpc("eth_call", call, "latest")
         rows = decode(["(int48,uint8,address)[]"], bytes.fromhex(answer["result"][2:]))[0]
         assert {to_checksum_address(payee) for _, _, payee in rows} <= {NOBODY}
@@ -90,10 +94,17 @@ def test_price__worked_case__amount_or_refusal_as_written(desk, case):
     if series := case.get("series"):
         (register, at), step = series["start"], series["energy"]
         rows = [
-            {"facts": [register + step * n, register + step * (n + 1), step,
-                       at + series["seconds"] * n, at + series["seconds"] * (n + 1)]}
+            {
+                "facts": [
+                    register + step * n,
+                    register + step * (n + 1),
+                    step,
+                    at + series["seconds"] * n,
+                    at + series["seconds"] * (n + 1),
+                ]
+            }
             for n in range(series["count"])
-        ]  # fmt: skip
+        ]
     claims = [
         (desk.at(EnergyFacts(*row["facts"])), row.get("limit", LIMIT), row.get("late", False))
         for row in rows
@@ -114,9 +125,11 @@ def test_price__random_claims__are_answered_as_the_mirror_does(desk, seed):
     chance = random.Random(seed)
     wanted = EnergyTerms(
         chance.choice((0, 1, 300_000, 2**64 - 1 if seed == 7 else 10**7)),
-        chance.choice((1, 3_600, 22_000, 2**32 - 1)), chance.random() < 0.5,
-        chance.choice((0, 5_000_000)), chance.choice((0, 0, 10_000_000)),
-    )  # fmt: skip
+        chance.choice((1, 3_600, 22_000, 2**32 - 1)),
+        chance.random() < 0.5,
+        chance.choice((0, 5_000_000)),
+        chance.choice((0, 0, 10_000_000)),
+    )
     terms = energy.encode_terms(wanted)
     claims = _random_claims(chance, wanted, terms, desk.since)
     told, states = _mirrored(terms, claims)
@@ -195,8 +208,9 @@ def test_price__device_not_active_then__is_refused_by_name(desk):
     early = EnergyFacts(0, 1_000_000, 1_000_000, 1_000, 4_600)
     rows = [(energy.encode_facts(early), LIMIT, False), (desk.at(early), LIMIT, False)]
     assert [energy.REFUSALS.get(one[1], "") for one in desk.answers(agreement, rows)] == [
-        "DeviceNotActive", "",
-    ]  # fmt: skip
+        "DeviceNotActive",
+        "",
+    ]
     (unknown,) = desk.answers(agreement, rows[1:], device=b"\7" * 32)
     assert energy.REFUSALS[unknown[1]] == "DeviceNotActive"
 
@@ -216,9 +230,7 @@ def test_price__key_suspended__claims_up_to_then_are_priced_and_later_ones_refus
     assert [energy.REFUSALS.get(refusal, "") for _, refusal in told] == ["DeviceNotActive", ""]
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", bytes(128), bytes(192), b"\xff" * 160, bytes(159)], ids=len
-)
+@pytest.mark.parametrize("raw", [b"", bytes(128), bytes(192), b"\xff" * 160, bytes(159)], ids=len)
 def test_open__bytes_that_are_no_terms__revert_by_name(desk, raw):
     stage = desk.stage
     refusal = stage.refusal(desk.product.open, bytes(32), DEVICE, raw, sender=desk.rail)
@@ -234,8 +246,10 @@ def test_open__a_start_beyond_the_rollover__reverts_by_name(desk):
 
 def test_product__called_by_a_stranger__reverts_by_name(desk):
     stage, terms = desk.stage, energy.encode_terms(EnergyTerms(1, 1))
-    for method, args in ((desk.product.open, (bytes(32), DEVICE, terms)),
-                         (desk.product.price, ([],))):  # fmt: skip
+    for method, args in (
+        (desk.product.open, (bytes(32), DEVICE, terms)),
+        (desk.product.price, ([],)),
+    ):
         assert stage.refusal(method, *args, sender=stage.payer) == "NotTheRail"
 
 

@@ -39,11 +39,14 @@ CREDITS = 128
 class Rail(Fork):
     """A deployed rail with funded agreements, `count` of one payee and `lone` of their own."""
 
-    def __init__(self, chain: Testnet, artifacts: dict[str, Any], journal: Path, count: int,
-                 lone: int) -> None:
+    def __init__(
+        self, chain: Testnet, artifacts: dict[str, Any], journal: Path, count: int, lone: int
+    ) -> None:
         super().__init__("osaka", chain, artifacts, journal)
-        self.keys = sorted((bytes(development_account(index).key) for index in (5, 6, 7, 8)),
-                           key=lambda key: int(Account.from_key(key).address, 16))
+        self.keys = sorted(
+            (bytes(development_account(index).key) for index in (5, 6, 7, 8)),
+            key=lambda key: int(Account.from_key(key).address, 16),
+        )
         self.payer, self.payee = development_account(10), development_account(11)
         self.start = self.clock = self.now
         self.sequence: dict[bytes, int] = {}
@@ -57,18 +60,39 @@ class Rail(Fork):
 
     def add(self, index: int, payee: str, product: str = "MeteredEnergy") -> bytes:
         device, key = Web3.keccak(index + 1), DeviceSigner.p256(index + 1)
-        self.post("DeviceRegistry", "enrol", *self.enrolment(device, key, payee),
-                  sender=self.plan.registrar)
+        self.post(
+            "DeviceRegistry",
+            "enrol",
+            *self.enrolment(device, key, payee),
+            sender=self.plan.registrar,
+        )
         mandate = Mandate(
-            self.payer.address, payee, device, self.at[product].address, 50 * EURO, 30, DAY,
-            self.start + 90 * DAY, 0, 0, device, terms(),
+            self.payer.address,
+            payee,
+            device,
+            self.at[product].address,
+            50 * EURO,
+            30,
+            DAY,
+            self.start + 90 * DAY,
+            0,
+            0,
+            device,
+            terms(),
         )
         rail = self.at["PaymentRail"].address
         document = mandate.typed_data(self.web3.eth.chain_id, rail)
         consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
         self.post("PaymentRail", "open", mandate.as_tuple(), consent, sender=self.payer.address)
-        self.post("EuroToken", "mintToEscrow", device, rail, mandate.agreement_id(), 20 * EURO,
-                  sender=self.plan.gateway)
+        self.post(
+            "EuroToken",
+            "mintToEscrow",
+            device,
+            rail,
+            mandate.agreement_id(),
+            20 * EURO,
+            sender=self.plan.gateway,
+        )
         self.sequence[mandate.agreement_id()] = 0
         return mandate.agreement_id()
 
@@ -83,8 +107,9 @@ class Rail(Fork):
         self.web3.eth.wait_for_transaction_receipt(self.last, poll_latency=0.01)
         self.clock += HOUR  # each batch its own release time: its first write of it costs more
         self.chain.rpc("evm_setNextBlockTimestamp", self.clock)
-        receipt = self.send("PaymentRail", "settle", arguments(batch), signatures,
-                            sender=self.payer.address)
+        receipt = self.send(
+            "PaymentRail", "settle", arguments(batch), signatures, sender=self.payer.address
+        )
         (log,) = self.at["PaymentRail"].events.Settled().process_receipt(receipt, errors=DISCARD)
         assert {refusal for _, refusal in outcomes(log)} == {0}, "a claim was refused"
         return receipt["gasUsed"]
@@ -129,8 +154,9 @@ def plain(rail):
     """The plain product is listed; agreements of it, each with a payee of its own but the last."""
     product = rail.create("PlainProduct", rail.at["PaymentRail"].address, stranger(0), 0)
     rail.at["PlainProduct"] = product
-    rail.send("PaymentRail", "allowProduct", product.address, True,
-              sender=rail.plan.steward.address)
+    rail.send(
+        "PaymentRail", "allowProduct", product.address, True, sender=rail.plan.steward.address
+    )
     payees = [stranger(1_000 + index) for index in range(CREDITS)]
     return sorted(rail.add(1_000 + i, payee, "PlainProduct") for i, payee in enumerate(payees))
 
@@ -142,15 +168,17 @@ def test_settle__credits_of_128_payees__fit(rail, plain):
 
 
 def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
-    agreements = sorted(rail.add(2_000 + index, rail.payee.address, "PlainProduct")
-                        for index in range(40))
+    agreements = sorted(
+        rail.add(2_000 + index, rail.payee.address, "PlainProduct") for index in range(40)
+    )
     rail.settle(agreements[:1], EURO)
     due = rail.clock + DAY
     rail.settle(agreements[1:], -1)
     rail.chain.rpc("evm_setNextBlockTimestamp", due)
     rail.clock = due
-    receipt = rail.send("PaymentRail", "release", rail.payee.address, [due],
-                        sender=rail.payer.address)
+    receipt = rail.send(
+        "PaymentRail", "release", rail.payee.address, [due], sender=rail.payer.address
+    )
     paid = rail.at["PaymentRail"].events.CreditPaid().process_receipt(receipt, errors=DISCARD)
     print("\ngas of a release with 32 debts:", receipt["gasUsed"])
     assert len(paid) == 32 and receipt["gasUsed"] < 600_000

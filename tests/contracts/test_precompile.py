@@ -65,8 +65,11 @@ def test_known_answer__tells_whether_the_precompile_is_there(fork):
 
 def test_verify__every_vector__has_its_verdict(fork):
     rows = vectors()
-    wrong = [one.name for one in rows
-             if fork.ask("DeviceRegistry", "verify", 0, *one.words()) is not one.good]
+    wrong = [
+        one.name
+        for one in rows
+        if fork.ask("DeviceRegistry", "verify", 0, *one.words()) is not one.good
+    ]
     assert wrong == []
     assert len({one.name for one in rows}) == len(rows) > 150
     assert sum(one.good for one in rows) > 50
@@ -109,8 +112,18 @@ def test_rotate__signed_so__passes_or_fails_by_name(fork, device, forgery, which
         by_old = forgery.of(*by_old)
     else:
         by_new = forgery.of(*by_new)
-    found = fork.refusal("DeviceRegistry", "rotate", name, new.curve, new.x, new.y, 0, *by_old,
-                         *by_new, sender=STRANGER)
+    found = fork.refusal(
+        "DeviceRegistry",
+        "rotate",
+        name,
+        new.curve,
+        new.x,
+        new.y,
+        0,
+        *by_old,
+        *by_new,
+        sender=STRANGER,
+    )
     assert found == ("" if forgery.good else which)
 
 
@@ -118,9 +131,29 @@ def test_key_at__rotated_by_high_s_twins__is_the_new_key(fork):
     name, old, new = word(904), DeviceSigner.p256(904), DeviceSigner.p256(905)
     fork.enrol(name, old, OWNER)
     digest = rotation(fork.at["DeviceRegistry"].address, name, new, 1)
-    fork.send("DeviceRegistry", "rotate", name, new.curve, new.x, new.y, 0,
-              *old.sign(digest, high=True), *new.sign(digest, high=True), sender=STRANGER)
+    fork.send(
+        "DeviceRegistry",
+        "rotate",
+        name,
+        new.curve,
+        new.x,
+        new.y,
+        0,
+        *old.sign(digest, high=True),
+        *new.sign(digest, high=True),
+        sender=STRANGER,
+    )
     assert fork.ask("DeviceRegistry", "keyAt", name, fork.now) == [1, 0, new.x, new.y]
-    again = fork.refusal("DeviceRegistry", "rotate", name, new.curve, new.x, new.y, 0,
-                         *old.sign(digest, high=False), *new.sign(digest), sender=STRANGER)
+    again = fork.refusal(
+        "DeviceRegistry",
+        "rotate",
+        name,
+        new.curve,
+        new.x,
+        new.y,
+        0,
+        *old.sign(digest, high=False),
+        *new.sign(digest),
+        sender=STRANGER,
+    )
     assert again == "RotationUnsigned"  # the twin of a used signature has no second effect

@@ -125,8 +125,11 @@ def test_status__suspended_and_resumed__holds_for_that_time_alone(stage):
     registry.resume(DEVICE, sender=stage.registrar)
     to = stage.now
     assert [key_at(stage, t)[0] for t in (from_ - 1, from_, to - 1, to)] == [
-        ACTIVE, SUSPENDED, SUSPENDED, ACTIVE,
-    ]  # fmt: skip
+        ACTIVE,
+        SUSPENDED,
+        SUSPENDED,
+        ACTIVE,
+    ]
 
 
 def test_status__revoked__is_final(stage):

@@ -11,8 +11,17 @@ from device_keys import DeviceSigner
 from settled import plain_facts
 from stage import ACCOUNT, DAY, DEVICE, EURO, _address
 
-ROLES = ("steward", "guardian", "gateway", "registrar", "warden", "payer", "payee", "owner",
-         "stranger")
+ROLES = (
+    "steward",
+    "guardian",
+    "gateway",
+    "registrar",
+    "warden",
+    "payer",
+    "payee",
+    "owner",
+    "stranger",
+)
 ANYONE = set(ROLES)
 FRESH = b"\6" * 32
 
@@ -54,10 +63,21 @@ def table(stage):
 # Open to all by design: the authority is a signature (or the caller's own balance), tested in the
 # files of those functions.
 BY_SIGNATURE = {
-    "open", "settle", "fund", "release", "rotate", "reportEquivocation", "redeem", "approve",
-    "transfer", "transferFrom", "permit", "transferWithAuthorization", "receiveWithAuthorization",
+    "open",
+    "settle",
+    "fund",
+    "release",
+    "rotate",
+    "reportEquivocation",
+    "redeem",
+    "approve",
+    "transfer",
+    "transferFrom",
+    "permit",
+    "transferWithAuthorization",
+    "receiveWithAuthorization",
     "cancelAuthorization",
-}  # fmt: skip
+}
 
 
 def owe(stage):

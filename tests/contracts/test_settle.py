@@ -191,8 +191,13 @@ def test_settle__product_overcharges_or_answers_short__reverts(stage, amount, sh
 
 def test_settle__product_calls_back_into_the_rail__reverts(stage):
     rogue = _rogue(stage)
-    rogue.tell(1, False, stage.rail, stage.rail.release.encode_input(stage.payee, []),
-               sender=stage.stranger)
+    rogue.tell(
+        1,
+        False,
+        stage.rail,
+        stage.rail.release.encode_input(stage.payee, []),
+        sender=stage.stranger,
+    )
     batch = stage.batch(stage.claim(stage.rogue_agreement), product=rogue)
     assert stage.would_settle(batch, stage.attest(batch)) == "ReentrancyGuardReentrantCall"
 
@@ -280,6 +285,9 @@ def test_metered_energy__called_by_another_than_the_rail__refuses(stage):
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 8, 13, 256])
 def test_merkle__any_width__agrees_with_python(stage, width):
     trees = stage.deploy("Trees")
-    leaves = [bytes([index]) * 32 for index in range(width)] if width < 256 else [
-        merkle.keccak(bytes([index])) for index in range(256)]
+    leaves = (
+        [bytes([index]) * 32 for index in range(width)]
+        if width < 256
+        else [merkle.keccak(bytes([index])) for index in range(256)]
+    )
     assert bytes(trees.root(leaves)) == merkle.root(leaves)

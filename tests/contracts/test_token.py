@@ -31,15 +31,23 @@ def kind_of(field: str, primary: str) -> str:
 def signed(stage, primary, values, contract=None, chain_id=31337):
     """(v, r, s) of the payer over a typed message for `contract` (the token) on `chain_id`."""
     fields = [{"name": name, "type": kind_of(name, primary)} for name in KINDS[primary]]
-    names = [("name", "string"), ("version", "string"), ("chainId", "uint256"),
-             ("verifyingContract", "address")]
+    names = [
+        ("name", "string"),
+        ("version", "string"),
+        ("chainId", "uint256"),
+        ("verifyingContract", "address"),
+    ]
     document = {
         "types": {"EIP712Domain": [{"name": n, "type": t} for n, t in names], primary: fields},
         "primaryType": primary,
-        "domain": {"name": "tEUR", "version": "1", "chainId": chain_id,
-                   "verifyingContract": (contract or stage.token).address},
+        "domain": {
+            "name": "tEUR",
+            "version": "1",
+            "chainId": chain_id,
+            "verifyingContract": (contract or stage.token).address,
+        },
         "message": dict(zip(KINDS[primary], values, strict=True)),
-    }  # fmt: skip
+    }
     made = Account.sign_typed_data(stage.payer.private_key, full_message=document)
     return made.v, made.r.to_bytes(32, "big"), made.s.to_bytes(32, "big")
 
@@ -48,8 +56,14 @@ def test_mint__one_credit__mints_once(stage):
     stage.token.mint(b"\1" * 32, stage.payer, EURO, sender=stage.gateway)
     assert stage.token.balanceOf(stage.payer) == EURO and stage.token.creditUsed(b"\1" * 32)
     twice = stage.refusal(stage.token.mint, b"\1" * 32, stage.payer, EURO, sender=stage.gateway)
-    escrow = stage.refusal(stage.token.mintToEscrow, b"\1" * 32, stage.rail, stage.agreement, EURO,
-                           sender=stage.gateway)
+    escrow = stage.refusal(
+        stage.token.mintToEscrow,
+        b"\1" * 32,
+        stage.rail,
+        stage.agreement,
+        EURO,
+        sender=stage.gateway,
+    )
     assert twice == escrow == "CreditUsed"
     none = stage.refusal(stage.token.mint, NONE, stage.payer, EURO, sender=stage.gateway)
     assert none == "CreditMissing"
@@ -61,14 +75,18 @@ def test_token__facts__are_those_of_the_design(stage):
 
 def test_redeem__whole_cents__burns_and_orders(stage):
     stage.mint(2 * EURO)
-    receipts = [stage.token.redeem(stage.payee, ACCOUNT, EURO, sender=stage.payer)
-                for _ in range(2)]
+    receipts = [
+        stage.token.redeem(stage.payee, ACCOUNT, EURO, sender=stage.payer) for _ in range(2)
+    ]
     orders = [next(log for log in one.events if log.event_name == "Redeemed") for one in receipts]
-    expected = [bytes(Web3.keccak(encode(["address", "uint256"], [stage.token.address, number])))
-                for number in (1, 2)]
+    expected = [
+        bytes(Web3.keccak(encode(["address", "uint256"], [stage.token.address, number])))
+        for number in (1, 2)
+    ]
     assert [bytes(order.order) for order in orders] == expected
     assert [(o.holder, o.beneficiary, o.cents) for o in orders] == [
-        (stage.payer, stage.payee, 100)] * 2
+        (stage.payer, stage.payee, 100)
+    ] * 2
     assert stage.token.balanceOf(stage.payer) == 0 and stage.token.redemptions() == 2
 
 
@@ -94,8 +112,9 @@ def test_transfer_with_authorization__good__moves_once(stage):
     proof = signed(stage, "TransferWithAuthorization", values)
     stage.token.transferWithAuthorization(*values, *proof, sender=stage.stranger)
     assert stage.token.balanceOf(stage.payee) == EURO // 2
-    again = stage.refusal(stage.token.transferWithAuthorization, *values, *proof,
-                          sender=stage.stranger)
+    again = stage.refusal(
+        stage.token.transferWithAuthorization, *values, *proof, sender=stage.stranger
+    )
     assert again == "ERC3009UsedAuthorization"
 
 
@@ -141,8 +160,9 @@ def test_cancel_authorization__then_using_it__reverts(stage):
     stage.token.cancelAuthorization(stage.payer, nonce, *proof, sender=stage.stranger)
     values = [stage.payer.address, stage.payee.address, EURO, 0, stage.now + DAY, nonce]
     use = signed(stage, "TransferWithAuthorization", values)
-    found = stage.refusal(stage.token.transferWithAuthorization, *values, *use,
-                          sender=stage.stranger)
+    found = stage.refusal(
+        stage.token.transferWithAuthorization, *values, *use, sender=stage.stranger
+    )
     assert found == "ERC3009UsedAuthorization"
 
 

@@ -30,8 +30,13 @@ def product(stage):
 
 
 def row(stage, agreement, sequence, first, last, amount=EURO, payee=NOBODY):
-    return stage.claim(agreement, sequence, first_counter=first, last_counter=last,
-                       facts=plain_facts(amount, payee))
+    return stage.claim(
+        agreement,
+        sequence,
+        first_counter=first,
+        last_counter=last,
+        facts=plain_facts(amount, payee),
+    )
 
 
 def told(done):
@@ -62,8 +67,10 @@ def test_quote__of_every_claim__names_the_agreement_s_device_and_its_room(stage,
 def test_late__product_without_the_trait__refuses_counters_replayed(stage, product):
     plain = product(SHARED | ANY_PAYEE)
     (mine,) = stage.agreements(1, product=plain.address, payee=NOBODY)
-    claims = [row(stage, mine, 1, 20, 29, payee=stage.payee),
-              row(stage, mine, 2, 12, 13, payee=stage.payee)]
+    claims = [
+        row(stage, mine, 1, 20, 29, payee=stage.payee),
+        row(stage, mine, 2, 12, 13, payee=stage.payee),
+    ]
     named = [stage.settle(claim, product=plain).named for claim in claims]
     assert named == [["None"], ["CountersReplayed"]]
 
@@ -127,8 +134,11 @@ def test_any_payee__mandate_with_a_payee__does_not_open(stage, product):
 def test_any_payee__claims_of_one_agreement__pay_whom_the_product_names(stage, product):
     plain = product(ANY_PAYEE)
     mine = stage.agreements(2, product=plain.address, payee=NOBODY)
-    done = stage.settle(row(stage, mine[0], 1, 11, 11, EURO, stage.payee),
-                        row(stage, mine[1], 1, 11, 11, 2 * EURO, stage.owner), product=plain)
+    done = stage.settle(
+        row(stage, mine[0], 1, 11, 11, EURO, stage.payee),
+        row(stage, mine[1], 1, 11, 11, 2 * EURO, stage.owner),
+        product=plain,
+    )
     assert [one[2] for one in done.outcomes] == [stage.payee, stage.owner]
     assert stage.rail.settledAt(done.root) == stage.now
     stage.wait(1)
@@ -177,8 +187,10 @@ def test_payee__none_where_one_is_due_or_one_too_many__reverts(
     (mine,) = stage.agreements(1, product=plain.address, payee=mandated)
     wrong = row(stage, mine, 1, 11, 11, amount, stage.payee if named else NOBODY)
     right = replace(wrong, facts=plain_facts(amount, NOBODY if named else stage.payee))
-    found = [stage.would_settle(batch, stage.attest(batch))
-             for batch in (stage.batch(one, product=plain) for one in (wrong, right))]
+    found = [
+        stage.would_settle(batch, stage.attest(batch))
+        for batch in (stage.batch(one, product=plain) for one in (wrong, right))
+    ]
     assert found == ["ProductAnswerInvalid", ""]
 
 

@@ -98,8 +98,9 @@ def test_attack__voucher_replayed_on_another_chain_or_contract__is_refused(till,
 
 def test_attack__cap_exceeded_by_parallel_redemptions__pays_up_to_the_cap(till):
     band = till.wearable()
-    vouchers = [band.voucher(to, 20 * EURO, 1, n, n, cap=50 * EURO) for n, to in
-                enumerate("ABC", start=1)]  # fmt: skip
+    vouchers = [
+        band.voucher(to, 20 * EURO, 1, n, n, cap=50 * EURO) for n, to in enumerate("ABC", start=1)
+    ]
     till.at(band.base + 60)
     quotes = [(band.agreement, band.device, 2**48 - 1, False, band.facts(v)) for v in vouchers]
     prices = till.fork.ask(till.contract, "price", quotes, sender=till.rail)
@@ -171,8 +172,9 @@ def test_attack__lost_wearable_in_many_small_taps__is_bounded_by_their_count(til
     band = till.wearable(offline_amount=30 * EURO, offline_taps=3)
     till.at(band.base + 100)
     band.registry("suspend")
-    amounts = [band.pay(band.voucher(to, EURO, 1, n, 50 + n)).amount
-               for n, to in enumerate("ABC", start=1)]  # fmt: skip
+    amounts = [
+        band.pay(band.voucher(to, EURO, 1, n, 50 + n)).amount for n, to in enumerate("ABC", start=1)
+    ]
     assert amounts == [EURO] * 3
     said = band.pay(band.voucher("A", 2 * EURO, 2, 9, 90))
     assert said[:3] == (0, "", "OfflineTaps")
@@ -235,8 +237,17 @@ def test_attack__missing_precompile__same_verdicts_through_the_fallback(till):
     good = band.facts(band.voucher("A", 5 * EURO, 1, 1, 100))
     r, s = good[-64:-32], good[-32:]
     zero, order, beyond = bytes(32), word(P256_N), b"\xff" * 32
-    wrong = [(zero, s), (r, zero), (zero, zero), (order, s), (r, order), (beyond, s), (r, beyond),
-             (s, r), (word(int.from_bytes(r, "big") ^ 1), s)]  # fmt: skip
+    wrong = [
+        (zero, s),
+        (r, zero),
+        (zero, zero),
+        (order, s),
+        (r, order),
+        (beyond, s),
+        (r, beyond),
+        (s, r),
+        (word(int.from_bytes(r, "big") ^ 1), s),
+    ]
     till.at(band.base + 200)
     for pair in wrong:
         assert band.settle(good[:-64] + b"".join(pair))[:3] == (0, "SignatureInvalid", "")
@@ -245,8 +256,10 @@ def test_attack__missing_precompile__same_verdicts_through_the_fallback(till):
 
 def test_attack__vouchers_dated_ahead_to_use_tomorrow_s_room__pay_nothing(till):
     band = till.wearable(per_day=10 * EURO)
-    paid = [band.pay(band.voucher("A", 10 * EURO * (n + 1), n + 1, n + 1, n * DAY + 5), at=10)
-            for n in range(4)]  # fmt: skip
+    paid = [
+        band.pay(band.voucher("A", 10 * EURO * (n + 1), n + 1, n + 1, n * DAY + 5), at=10)
+        for n in range(4)
+    ]
     assert [one.amount for one in paid] == [10 * EURO, 0, 0, 0]
     assert {one.cut for one in paid[1:]} == {"SignedAhead"}
 
@@ -270,6 +283,8 @@ def test_price__any_vouchers_in_any_order__stay_within_every_bound(till, seed):
         assert not said.refusal and 0 <= said.amount <= 40 * EURO
         assert sum(map(band.paid, "ABC")) == before + said.amount
     assert all(band.paid(to) <= owed[to][0] for to in "ABC")
-    spent = [till.fork.ask(till.contract, "spentOn", band.agreement, band.base // DAY + day)
-             for day in range(3)]  # fmt: skip
+    spent = [
+        till.fork.ask(till.contract, "spentOn", band.agreement, band.base // DAY + day)
+        for day in range(3)
+    ]
     assert max(spent) <= 60 * EURO and sum(spent) == sum(map(band.paid, "ABC")) <= cap

@@ -54,11 +54,17 @@ def test_terms__malformed_or_for_another_contract__do_not_open(till):
     good = till.terms()
     raw = product.encode_terms
     wrong = [
-        b"", raw(good)[:-1], raw(good) + b"\0", b"\xff" * 384,
-        raw(good._replace(chain_id=1)), raw(good._replace(contract=till.owner)),
-        *(raw(good._replace(**{name: 0}))
-          for name in ("per_tap", "offline_taps", "offline_amount", "max_age")),
-    ]  # fmt: skip
+        b"",
+        raw(good)[:-1],
+        raw(good) + b"\0",
+        b"\xff" * 384,
+        raw(good._replace(chain_id=1)),
+        raw(good._replace(contract=till.owner)),
+        *(
+            raw(good._replace(**{name: 0}))
+            for name in ("per_tap", "offline_taps", "offline_amount", "max_age")
+        ),
+    ]
     for terms in wrong:
         opening = bytes(32), bytes(32), terms
         error = till.fork.refusal(till.contract, "open", *opening, sender=till.rail)

@@ -39,10 +39,15 @@ class Wearables:
         self.contract = fork.at["WearableVoucher"].address
         self.domain = Domain(CHAIN_ID, self.contract.lower())
         self.start = fork.now
-        self.oracles = sorted((bytes(development_account(index).key) for index in (5, 6, 7, 8)),
-                              key=lambda key: int(Account.from_key(key).address, 16))
-        self.terms = product.encode_terms(VoucherTerms(
-            CHAIN_ID, self.contract, 25 * EURO, 100 * EURO, (5814,), 30, 5, 50 * EURO, 3 * DAY))
+        self.oracles = sorted(
+            (bytes(development_account(index).key) for index in (5, 6, 7, 8)),
+            key=lambda key: int(Account.from_key(key).address, 16),
+        )
+        self.terms = product.encode_terms(
+            VoucherTerms(
+                CHAIN_ID, self.contract, 25 * EURO, 100 * EURO, (5814,), 30, 5, 50 * EURO, 3 * DAY
+            )
+        )
         self.agreements = sorted(self._add(index) for index in range(count))
         fork.chain.mine(seconds=60)  # vouchers are signed after the enrolment
         self.taps = 0
@@ -51,14 +56,33 @@ class Wearables:
         name, key = f"W-{index}", DeviceSigner.p256(9_000 + index)
         device, payer = bytes(Web3.keccak(text=name)), self.payer.address
         self.fork.enrol(device, key, payer)
-        mandate = Mandate(payer, "0x" + "00" * 20, device, self.contract, 200 * EURO, 30, DAY,
-                          self.start + 90 * DAY, 0, 0, device, self.terms)
+        mandate = Mandate(
+            payer,
+            "0x" + "00" * 20,
+            device,
+            self.contract,
+            200 * EURO,
+            30,
+            DAY,
+            self.start + 90 * DAY,
+            0,
+            0,
+            device,
+            self.terms,
+        )
         document = mandate.typed_data(CHAIN_ID, self.fork.at["PaymentRail"].address)
         consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
         agreement = mandate.agreement_id()
         self.fork.send("PaymentRail", "open", mandate.as_tuple(), consent, sender=payer)
-        self.fork.send("EuroToken", "mintToEscrow", device, self.fork.at["PaymentRail"].address,
-                       agreement, 100 * EURO, sender=self.fork.plan.gateway)
+        self.fork.send(
+            "EuroToken",
+            "mintToEscrow",
+            device,
+            self.fork.at["PaymentRail"].address,
+            agreement,
+            100 * EURO,
+            sender=self.fork.plan.gateway,
+        )
         return agreement, name, key
 
     def settle(self, count: int) -> int:
@@ -80,8 +104,9 @@ class Wearables:
         taps, now = self.taps, self.fork.now - 30
         device = bytes(Web3.keccak(text=name))
         merchant = "0x" + Web3.keccak(text=f"merchant of {name}").hex()[-40:]
-        voucher = Voucher(device, merchant, 3 * EURO * taps, taps, taps, 5814, 100 * EURO, now,
-                          now + DAY)
+        voucher = Voucher(
+            device, merchant, 3 * EURO * taps, taps, taps, 5814, 100 * EURO, now, now + DAY
+        )
         r, s = (int.from_bytes(half, "big") for half in key.sign(digest_of(self.domain, voucher)))
         event = protocol.decode(write_record(name, self.domain, voucher, r, s))
         facts = product.derive(self.terms, None, [event], {})

@@ -23,9 +23,19 @@ EURO, DAY = 1_000_000, 86_400
 MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABC"}
 LIMIT = 2**48 - 1
 CUTS = (
-    "", "Superseded", "DeviceSilenced", "DoubleSpent", "Expired", "TooOld", "SignedAhead",
-    "CoolOff", "CapSpent", "DaySpent", "OfflineAmount", "OfflineTaps",
-)  # fmt: skip
+    "",
+    "Superseded",
+    "DeviceSilenced",
+    "DoubleSpent",
+    "Expired",
+    "TooOld",
+    "SignedAhead",
+    "CoolOff",
+    "CapSpent",
+    "DaySpent",
+    "OfflineAmount",
+    "OfflineTaps",
+)
 _numbers = count(1)
 
 
@@ -65,8 +75,15 @@ class Counter:
 
     def terms(self, **changes: Any) -> VoucherTerms:
         plain = VoucherTerms(
-            chain_id=CHAIN_ID, contract=self.contract.address, per_tap=25 * EURO, per_day=0,
-            classes=(), cool_off=0, offline_taps=5, offline_amount=50 * EURO, max_age=3 * DAY,
+            chain_id=CHAIN_ID,
+            contract=self.contract.address,
+            per_tap=25 * EURO,
+            per_day=0,
+            classes=(),
+            cool_off=0,
+            offline_taps=5,
+            offline_amount=50 * EURO,
+            max_age=3 * DAY,
         )
         return plain._replace(**changes)
 
@@ -89,16 +106,24 @@ class Wearable:
     terms: VoucherTerms
     base: int
 
-    def voucher(self, to: str, total: int, taps: int, counter: int, signed: int,
-                **changes: Any) -> Voucher:
+    def voucher(
+        self, to: str, total: int, taps: int, counter: int, signed: int, **changes: Any
+    ) -> Voucher:
         """A voucher to merchant A, B or C, signed `signed` seconds after the base."""
         at = self.base + signed
-        plain = Voucher(self.device, MERCHANTS[to], total, counter, taps, 5814, 1_000 * EURO, at,
-                        at + 30 * DAY)
+        plain = Voucher(
+            self.device, MERCHANTS[to], total, counter, taps, 5814, 1_000 * EURO, at, at + 30 * DAY
+        )
         return plain._replace(**changes)
 
-    def record(self, voucher: Voucher, *, high: bool | None = None, domain: Domain | None = None,
-               key: DeviceSigner | None = None) -> bytes:
+    def record(
+        self,
+        voucher: Voucher,
+        *,
+        high: bool | None = None,
+        domain: Domain | None = None,
+        key: DeviceSigner | None = None,
+    ) -> bytes:
         where = domain or self.counter.domain
         r, s = (key or self.key).sign(digest_of(where, voucher), high)
         numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")

@@ -151,9 +151,16 @@ class Story:
         self.all = [*records, *self.late]
         self.base = 1 << STREAM_BIT if case.get("stream") == "F" else 0
         self.agreement = Agreement(
-            b"\1" * 32, self.device, device_id(self.device), product.NAME, self.terms, 0,
-            2**32 - 1, self.base, subject=product.subject(self.terms),
-        )  # fmt: skip
+            b"\1" * 32,
+            self.device,
+            device_id(self.device),
+            product.NAME,
+            self.terms,
+            0,
+            2**32 - 1,
+            self.base,
+            subject=product.subject(self.terms),
+        )
         self.state = product.open(self.terms) if hasattr(product, "price") else None
         self.claims: list[Claim] = []
         self.claimed: set[int] = set()
@@ -201,8 +208,10 @@ class Story:
                 assert self.amount(claim, late) == one["amount"], one
 
     def _check_facts(self, claim: Claim, wanted: Mapping[str, Any] | list[Any]) -> None:
-        facts, hints = self.product.decode_facts(claim.facts), get_type_hints(_kind(
-            self.product.encode_facts))  # fmt: skip
+        facts, hints = (
+            self.product.decode_facts(claim.facts),
+            get_type_hints(_kind(self.product.encode_facts)),
+        )
         if isinstance(wanted, list):
             wanted = dict(zip(hints, wanted, strict=True))
         told = {name: getattr(facts, name) for name in wanted}

@@ -44,17 +44,35 @@ def main(home: Path) -> int:
 def settle_two_washes(rail: WholeRail, home: Path) -> dict:
     key = ec.generate_private_key(ec.SECP256R1())
     pem = home / "machine.pem"
-    write_private(pem, key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ))  # fmt: skip
+    write_private(
+        pem,
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
     payer, payee = town.HOUSEHOLD, town.UTILITY
     proofrail(rail, "device", "add", MACHINE, "--owner", payee.name, "--private-key", str(pem))
     opened = proofrail(
-        rail, "agreement", "open", "--device", MACHINE, "--payer", payer.name, "--payee",
-        payee.name, "--product", "pay_per_use", "--term", "price=2.50", "--cap", "100.00",
-        "--window", "1",
-    )  # fmt: skip
+        rail,
+        "agreement",
+        "open",
+        "--device",
+        MACHINE,
+        "--payer",
+        payer.name,
+        "--payee",
+        payee.name,
+        "--product",
+        "pay_per_use",
+        "--term",
+        "price=2.50",
+        "--cap",
+        "100.00",
+        "--window",
+        "1",
+    )
     paid = rail.stack.bank.pay(town.iban(payer), "", CENTS, opened["funding_reference"])
     assert paid["ok"], paid
     records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]

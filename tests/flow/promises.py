@@ -75,9 +75,10 @@ def assert_paid_once(rail: WholeRail) -> None:
     assert {row["end_to_end_id"]: row["cents"] for row in orders} == redeemed
     assert {row["state"] for row in orders} <= {"booked"}
     lines = bank_rows(
-        rail, "SELECT end_to_end_id, cents FROM lines WHERE account = ? AND cents < 0",
+        rail,
+        "SELECT end_to_end_id, cents FROM lines WHERE account = ? AND cents < 0",
         rail.stack.safeguarding["iban"],
-    )  # fmt: skip
+    )
     booked = [(row["end_to_end_id"], -row["cents"]) for row in lines]
     assert sorted(booked) == sorted(redeemed.items())
 

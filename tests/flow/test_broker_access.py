@@ -28,10 +28,17 @@ FOREIGN = [
     "proofrail/A/evidence/ocmf",
 ]
 FILTERS = [
-    "#", "+/+/+", "proofrail/#", "proofrail/+/receipts", "proofrail/a/receipts",
-    "proofrail/a/evidence/ocmf", "proofrail/+/evidence/+", "proofrail/b/#", "$SYS/#",
+    "#",
+    "+/+/+",
+    "proofrail/#",
+    "proofrail/+/receipts",
+    "proofrail/a/receipts",
+    "proofrail/a/evidence/ocmf",
+    "proofrail/+/evidence/+",
+    "proofrail/b/#",
+    "$SYS/#",
     "$share/g/proofrail/+/receipts",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(params=BROKERS)

@@ -38,8 +38,10 @@ def test_consumer__killed_before_it_acknowledged__gets_all_again(broker):
     password = broker.password("rail", "rail")
     consumer = subprocess.Popen(
         [sys.executable, "-c", _CONSUMER, str(broker.port), password],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert consumer.stdout.readline() == "ready\n"
     a = broker.link("a")
     sent = [b"%d" % number for number in range(50)]

@@ -144,8 +144,10 @@ def test_receipts__of_another_key_or_for_another_device__answer_nothing(broker):
     assert until(lambda: device.collect(0.1) or len(device.refused_receipts) == len(bad))
     assert device.unreceipted() == [record]
     assert set(device.refused_receipts) == {
-        "receipt_other_key", "other_device", "receipt_malformed",
-    }  # fmt: skip
+        "receipt_other_key",
+        "other_device",
+        "receipt_malformed",
+    }
     rail.publish_many([(topic, receipts.sign(device.name, answer, 1))])
     assert until(lambda: device.collect(0.1))
     assert device.unreceipted() == []
@@ -190,7 +192,7 @@ def test_simulator__as_a_process__answers_with_its_totals(broker):
     command += ["--patience", str(PATIENCE_S)]
     ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=3 * PATIENCE_S
-    )  # fmt: skip
+    )
     rail.close()
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == {"away": [], "accepted": 80, "unreceipted": 0}

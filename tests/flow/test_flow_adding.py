@@ -47,25 +47,47 @@ def steps() -> list[tuple[str, str]]:
 def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=copy, env=environment, text=True, capture_output=True,
+        [sys.executable, *arguments],
+        cwd=copy,
+        env=environment,
+        text=True,
+        capture_output=True,
         timeout=SECONDS,
-    )  # fmt: skip
+    )
 
 
 def test_page__its_files__are_new_ones_only():
     paths = [path for path, _ in steps()]
     assert [Path(path).name for path in paths] == [
-        "tally.py", "PayPerUse.sol", "__init__.py", "product.py", "cases.json", "README.md",
-    ]  # fmt: skip
+        "tally.py",
+        "PayPerUse.sol",
+        "__init__.py",
+        "product.py",
+        "cases.json",
+        "README.md",
+    ]
     assert not any((ROOT / path).exists() for path in paths)
 
 
 def test_page__its_files_in_a_copy__pass_what_every_product_and_protocol_must(copy):
-    done = run(copy, "-m", "pytest", "tests/every", "tests/house", "-k",
-               "tally or pay_per_use or house", "-p", "no:cacheprovider")  # fmt: skip
+    done = run(
+        copy,
+        "-m",
+        "pytest",
+        "tests/every",
+        "tests/house",
+        "-k",
+        "tally or pay_per_use or house",
+        "-p",
+        "no:cacheprovider",
+    )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "tally" in run(copy, "-c", "from device_adapters.registry import protocols; "
-                                      "print(*protocols())").stdout.split()  # fmt: skip
+    assert (
+        "tally"
+        in run(
+            copy, "-c", "from device_adapters.registry import protocols; print(*protocols())"
+        ).stdout.split()
+    )
 
 
 def test_page__its_files_in_a_copy__a_rail_settles_and_the_audit_holds(copy, standing, tmp_path):
@@ -73,6 +95,8 @@ def test_page__its_files_in_a_copy__a_rail_settles_and_the_audit_holds(copy, sta
     done = run(copy, "tests/flow/laundry.py", str(tmp_path))
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {
-        "outcomes": ["accepted", "accepted"], "amount_micro": 5_000_000, "verified": True,
+        "outcomes": ["accepted", "accepted"],
+        "amount_micro": 5_000_000,
+        "verified": True,
         "breaks": [],
-    }  # fmt: skip
+    }

@@ -16,8 +16,9 @@ from orchestrator.edges.store import payments
 from orchestrator.products import products
 
 # a meter's bundle has no supporting records: unit/test_audit_delivery changes those
-TOPS = [top for top in dict.fromkeys(start.split(".")[0] for start, _ in STAGES)
-        if top != "supporting"]  # fmt: skip
+TOPS = [
+    top for top in dict.fromkeys(start.split(".")[0] for start, _ in STAGES) if top != "supporting"
+]
 BASE64 = ("record", "content")
 
 

@@ -117,9 +117,18 @@ def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles
     _whole_again(rail)
     print(f"power cut at {len(cutter.cut)} points: {cutter.cut}")
     assert set(cutter.cut) >= {(step, place) for step in SENDING for place in PLACES}
-    assert {step for step, _ in cutter.cut} >= {*SENDING, "intake", "recover", "follow", "finalise",
-                                                "collect", "verify", "attest", "order_payouts",
-                                                "read_bank"}  # fmt: skip
+    assert {step for step, _ in cutter.cut} >= {
+        *SENDING,
+        "intake",
+        "recover",
+        "follow",
+        "finalise",
+        "collect",
+        "verify",
+        "attest",
+        "order_payouts",
+        "read_bank",
+    }
 
 
 def _through(rail: WholeRail, credits: int) -> bool:
@@ -183,8 +192,9 @@ def _book(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
     path = rail.stack.home / "oracles" / name / "oracle.sqlite3"
     base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        rows = base.execute("SELECT agreement, sequence, first_counter, last_counter, evidence, "
-                            "facts FROM attested").fetchall()  # fmt: skip
+        rows = base.execute(
+            "SELECT agreement, sequence, first_counter, last_counter, evidence, facts FROM attested"
+        ).fetchall()
     finally:
         base.close()
     return {row[:2]: row for row in rows}
@@ -210,10 +220,14 @@ def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequenc
     assert {key: book[key] for key in known} == known
     applied = [claim for (claim,) in promises.applied_claims(rail).values()]
     settled = {
-        (c["agreement"], c["sequence"]): (c["firstCounter"], c["lastCounter"], c["evidence"],
-                                          c["facts"])
+        (c["agreement"], c["sequence"]): (
+            c["firstCounter"],
+            c["lastCounter"],
+            c["evidence"],
+            c["facts"],
+        )
         for c in applied
-    }  # fmt: skip
+    }
     assert {k: row[2:] for k, row in book.items()} == {k: settled[k] for k in book}
     _assert_refuses_another(rail, name, Claim(*next(iter(book.values()))))
 

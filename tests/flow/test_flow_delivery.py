@@ -34,24 +34,51 @@ class Dispatch:
             kind(home / name, name, None) for name, kind in kinds.items()
         )
         for station in (self.truck, self.logger, self.dock):
-            self.run("device", "add", station.name, "--owner", SHIPPER.name,
-                     "--private-key", str(station.folder / "key.pem"))  # fmt: skip
+            self.run(
+                "device",
+                "add",
+                station.name,
+                "--owner",
+                SHIPPER.name,
+                "--private-key",
+                str(station.folder / "key.pem"),
+            )
         self.now = int(time.time()) + 2  # after the enrolment, whatever the second of its block
         self.agreements = {goods: self.agree(goods) for goods in (GOODS, UNTOUCHED)}
 
     def agree(self, goods: Consignment) -> str:
         terms = {
-            "consignment": goods.subject, "carrier": "truck-1", "sensor": "logger-1",
-            "price": "1000.00", "quantity": "100", "shares": "20/50/30",
-            "due": _iso(self.now + 3_600), "deadline": _iso(self.now + 86_400),
-            "late": "0.5/20", "celsius": "2..8", "breach": "10", "breach_max": "10",
-        }  # fmt: skip
+            "consignment": goods.subject,
+            "carrier": "truck-1",
+            "sensor": "logger-1",
+            "price": "1000.00",
+            "quantity": "100",
+            "shares": "20/50/30",
+            "due": _iso(self.now + 3_600),
+            "deadline": _iso(self.now + 86_400),
+            "late": "0.5/20",
+            "celsius": "2..8",
+            "breach": "10",
+            "breach_max": "10",
+        }
         said = [word for name, text in terms.items() for word in ("--term", f"{name}={text}")]
         opened = self.run(
-            "agreement", "open", "--device", "dock-1", "--payer", SHIPPER.name, "--payee",
-            CARRIER.name, "--product", "proof_of_delivery", "--cap", "1000.00", "--window", "1",
+            "agreement",
+            "open",
+            "--device",
+            "dock-1",
+            "--payer",
+            SHIPPER.name,
+            "--payee",
+            CARRIER.name,
+            "--product",
+            "proof_of_delivery",
+            "--cap",
+            "1000.00",
+            "--window",
+            "1",
             *said,
-        )  # fmt: skip
+        )
         paid = self.rail.stack.bank.pay(
             town.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
         )
@@ -70,8 +97,9 @@ class Dispatch:
         return [one["outcome"] for one in answer.json()["records"]]
 
     def payments(self, goods: Consignment) -> list[Any]:
-        rows = [row for row in self.rail.all_payments()
-                if row.agreement_id == self.agreements[goods]]
+        rows = [
+            row for row in self.rail.all_payments() if row.agreement_id == self.agreements[goods]
+        ]
         return sorted(rows, key=lambda row: row.sequence)
 
     def settled(self, goods: Consignment, count: int) -> list[int]:
@@ -123,8 +151,11 @@ def test_delivery__picked_up_delivered_accepted_and_partly_withdrawn__amounts_an
 def test_carrier_only_release__everything_a_carrier_can_say__makes_no_payment(dispatch):
     truck, dock, now = dispatch.truck, dispatch.dock, dispatch.now
     forged = truck.seal(dock.receive(UNTOUCHED, now + 30).partition(b"\n")[2], 99, name="dock-1")
-    said = [truck.pick_up(UNTOUCHED, now), truck.claim_delivered(UNTOUCHED, now + 1),
-            truck.event(UNTOUCHED, "accepting", now + 2)]  # fmt: skip
+    said = [
+        truck.pick_up(UNTOUCHED, now),
+        truck.claim_delivered(UNTOUCHED, now + 1),
+        truck.event(UNTOUCHED, "accepting", now + 2),
+    ]
     assert dispatch.send(*said, forged) == ["accepted"] * 3 + ["signature_forged"]
     stray = Consignment(3)
     assert dispatch.send(truck.pick_up(stray, now)) == ["no_agreement"]

@@ -55,15 +55,20 @@ def test_record__posted_by_a_partner__is_paid_although_no_oracle_saw_it_over_mqt
 def test_batch__of_good_and_bad_records__each_is_answered_and_the_good_ones_are_paid(rail):
     good = _made(rail, 2)
     device = rail.fleet["cp-0001"]
-    points = [Point("B", device.now, device.register),
-              Point("E", device.now + 3_600, device.register + units_of(5))]  # fmt: skip
+    points = [
+        Point("B", device.now, device.register),
+        Point("E", device.now + 3_600, device.register + units_of(5)),
+    ]
     forged = device.forge(points, device.counter + 1, derived_key("stranger", 0))
     batch = {"records": [{"record": r.decode()} for r in (good[0], forged, good[1], good[0])]}
     answer = _post(rail, json=batch)
     assert answer.status_code == 200, answer.text
     assert [r["outcome"] for r in answer.json()["records"]] == [
-        "accepted", "signature_forged", "accepted", "duplicate",
-    ]  # fmt: skip
+        "accepted",
+        "signature_forged",
+        "accepted",
+        "duplicate",
+    ]
     rail.until_settled()
     with rail.store.read() as session:
         assert all(evidence.event(session, _event_of(r)).payment_id for r in good)
@@ -85,8 +90,10 @@ def test_idempotency_key__replayed__gets_the_same_bytes_and_another_body_gets_40
 
 def test_record__forged__is_answered_with_a_problem_document_and_kept(rail):
     device = rail.fleet["cp-0001"]
-    points = [Point("B", device.now, device.register),
-              Point("E", device.now + 3_600, device.register + units_of(6))]  # fmt: skip
+    points = [
+        Point("B", device.now, device.register),
+        Point("E", device.now + 3_600, device.register + units_of(6)),
+    ]
     forged = device.forge(points, device.counter + 1, derived_key("stranger", 0))
     answer = _post(rail, data=forged, headers=RAW)
     assert answer.status_code == 422

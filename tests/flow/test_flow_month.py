@@ -14,10 +14,21 @@ _PATIENCE_S = 1_200  # two cores may be shared with the rest of the tests
 
 def test_month__with_every_trouble__comes_out_as_planned_to_the_cent(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.month", "--scale", "0.04", "--json",
-         "--home", str(tmp_path / "month")],
-        cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE_S,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "scripts.month",
+            "--scale",
+            "0.04",
+            "--json",
+            "--home",
+            str(tmp_path / "month"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+    )
     assert done.stdout, done.stderr[-2_000:]
     told = json.loads(done.stdout)
     assert done.returncode == 0 and told["ok"], told["wrong"]

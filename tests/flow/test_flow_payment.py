@@ -53,19 +53,18 @@ def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
     applied = promises.applied_claims(day)
     found = {
         day.agreement(name).agreement_id: sum(
-            claim["amount"] for (claim,) in applied.values()
+            claim["amount"]
+            for (claim,) in applied.values()
             if "0x" + claim["agreement"].hex() == day.agreement(name).agreement_id
         )
         for name in day.funded
-    }  # fmt: skip
+    }
     assert found == {day.agreement(n).agreement_id: _owed(day, n) for n in day.funded}
     assert {row.payment_id: row.amount_micro for row in day.all_payments()} == {
         payment: claim["amount"] for payment, (claim,) in applied.items()
     }
     orders = promises.bank_rows(day, "SELECT iban, cents FROM orders")
-    left = sum(
-        log.args["amount"] for log in promises.chain_logs(day, "PaymentRail", "Withdrawn")
-    )
+    left = sum(log.args["amount"] for log in promises.chain_logs(day, "PaymentRail", "Withdrawn"))
     for payee in town.PAYEES:
         address = day.stack.party(payee.index).address
         rest = day.stack.chain.view("PaymentRail", "withdrawable", address)
@@ -96,10 +95,13 @@ def _ids(rail: WholeRail) -> dict[str, str]:
         ((event, *_), *_) = evidence.of_payments(session, [payment.payment_id])[payment.payment_id]
         device = agreements.get(session, payment.agreement_id).device
     return {
-        "event": event.event_id, "payment": payment.payment_id,
-        "settlement": payment.settlement_tx, "payout": payout.payout_id,
-        "EndToEndId": payout.end_to_end_id, "device": device,
-    }  # fmt: skip
+        "event": event.event_id,
+        "payment": payment.payment_id,
+        "settlement": payment.settlement_tx,
+        "payout": payout.payout_id,
+        "EndToEndId": payout.end_to_end_id,
+        "device": device,
+    }
 
 
 def test_trace__by_any_kind_of_id__leads_to_the_payment_and_unknown_ids_to_exit_code_1(day):

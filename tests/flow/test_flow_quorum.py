@@ -32,9 +32,12 @@ def _details(rail: WholeRail, after: set[str]) -> list[str]:
     """What each oracle did, for every payment attested since."""
     with rail.store.read() as session:
         return [
-            fact.detail for row in rail.all_payments() if row.payment_id not in after
-            for fact in payments.facts_of(session, row.payment_id) if fact.fact == "attested"
-        ]  # fmt: skip
+            fact.detail
+            for row in rail.all_payments()
+            if row.payment_id not in after
+            for fact in payments.facts_of(session, row.payment_id)
+            if fact.fact == "attested"
+        ]
 
 
 def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail, touched):
@@ -64,9 +67,11 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
     (liar,) = [o["address"] for o in town["oracles"] if o["name"] == "auditor"]
     with rail.store.read() as session:
         used = [
-            a.oracle for row in rail.all_payments() if row.payment_id not in known
+            a.oracle
+            for row in rail.all_payments()
+            if row.payment_id not in known
             for a in payments.attestations_of(session, row.batch_digest)
-        ]  # fmt: skip
+        ]
     assert used and liar not in used
 
 
@@ -101,8 +106,10 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     device, last = rail.fleet["cp-0001"], rail.sent["cp-0001"][-1]
     before = {name: promises.escrow_now(rail, name) for name in rail.funded}
     newest, events = _seen(rail)
-    points = [Point("B", device.now, device.register),
-              Point("E", device.now + 3_600, device.register + units_of(7))]  # fmt: skip
+    points = [
+        Point("B", device.now, device.register),
+        Point("E", device.now + 3_600, device.register + units_of(7)),
+    ]
     bad = {
         "signature_forged": device.forge(points, device.counter + 1, derived_key("not-it", 0)),
         "counter_replayed": device.forge(points, device.counter, device.key),
@@ -152,9 +159,10 @@ def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_pa
     rail.until_settled()
     with rail.store.read() as session:
         holes = [
-            (h.first_counter, h.last_counter) for h in evidence.all_holes(session)
+            (h.first_counter, h.last_counter)
+            for h in evidence.all_holes(session)
             if h.agreement_id == agreement
-        ]  # fmt: skip
+        ]
         payment = evidence.event_of_evidence(session, sha256(kept).hexdigest()).payment_id
         (row,) = payments.by_ids(session, [payment])
     assert (device.counter - 1, device.counter - 1) in holes

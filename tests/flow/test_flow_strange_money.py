@@ -27,9 +27,7 @@ def test_escrow__too_short_for_a_claim__waits_for_a_credit_and_settles_then(rail
         lambda: all(_stage(rail, n) <= {Stage.RECONCILED} for n in rail.funded), "neighbours paid"
     )
     assert _stage(rail, SHORT) == {Stage.WAITING_FOR_FUNDS}
-    paid = rail.stack.bank.pay(
-        town.iban(town.FLEET_OPERATOR), "", 50_000, rail.references[SHORT]
-    )
+    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 50_000, rail.references[SHORT])
     assert paid["ok"]
     rail.until_reconciled()
     assert _stage(rail, SHORT) == {Stage.RECONCILED}
@@ -77,9 +75,7 @@ def _kept(rail: WholeRail) -> dict[str, evidence.Rejection]:
 def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_named_break(rail):
     supply = rail.stack.chain.view("EuroToken", "totalSupply")
     assert not rail.reconciliation().breaks
-    paid = rail.stack.bank.pay(
-        town.iban(town.FLEET_OPERATOR), "", STRAY_CENTS, "RF18539007547034"
-    )
+    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", STRAY_CENTS, "RF18539007547034")
     assert paid["ok"]
     rail.until(lambda: _suspense(rail) == [STRAY_CENTS], "the credit in suspense")
     (found,) = rail.reconciliation().breaks

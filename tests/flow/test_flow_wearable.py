@@ -48,19 +48,41 @@ class Promenade:
         """A wearable with a funded agreement (its id), known to both tills."""
         deployment = self.rail.stack.chain.deployment
         words = {
-            "chain": str(deployment.chain_id), "contract": deployment.addresses["WearableVoucher"],
-            "per_tap": "25", "per_day": "80", "classes": "5814", "offline_taps": "4",
-            "offline_amount": "60", "max_age": "86400",
-        }  # fmt: skip
+            "chain": str(deployment.chain_id),
+            "contract": deployment.addresses["WearableVoucher"],
+            "per_tap": "25",
+            "per_day": "80",
+            "classes": "5814",
+            "offline_taps": "4",
+            "offline_amount": "60",
+            "max_age": "86400",
+        }
         terms = product.read_terms(words)
         wearable = Wearable(self.home / name, name, 7, product.decode_terms(terms), 150 * EURO)
-        self.tell("device", "add", name, "--owner", town.HOUSEHOLD.name, "--private-key",
-                  str(self.home / name / "key.pem"))
+        self.tell(
+            "device",
+            "add",
+            name,
+            "--owner",
+            town.HOUSEHOLD.name,
+            "--private-key",
+            str(self.home / name / "key.pem"),
+        )
         opened = self.tell(
-            "agreement", "open", "--device", name, "--payer", town.HOUSEHOLD.name, "--product",
-            product.NAME, "--cap", "200.00", "--window", "1",
+            "agreement",
+            "open",
+            "--device",
+            name,
+            "--payer",
+            town.HOUSEHOLD.name,
+            "--product",
+            product.NAME,
+            "--cap",
+            "200.00",
+            "--window",
+            "1",
             *(part for word in words.items() for part in ("--term", "=".join(word))),
-        )  # fmt: skip
+        )
         reference = opened["funding_reference"]
         assert self.rail.stack.bank.pay(town.iban(town.HOUSEHOLD), "", 15_000, reference)["ok"]
         for till in self.tills:
@@ -110,6 +132,7 @@ class Promenade:
 
     def paid(self, agreement: str, count: int) -> dict[str, int]:
         """{payee: micro-euro} once there are `count` payments, all on the bank's books."""
+
         def ended() -> bool:
             rows = self.of(agreement)
             return len(rows) == count and all(row.stage == Stage.RECONCILED for row in rows)
@@ -194,8 +217,9 @@ def test_attack__voucher_replayed_from_another_chain_or_contract__is_never_paid(
     wearable, agreement = promenade.band(f"BAND-{which}")
     ours, now = wearable.domain, int(time.time())
     foreign = {
-        "chain": Domain(1, ours.contract), "contract": Domain(ours.chain_id, "0x" + "1" * 40),
-    }  # fmt: skip
+        "chain": Domain(1, ours.contract),
+        "contract": Domain(ours.chain_id, "0x" + "1" * 40),
+    }
     *_, voucher, _, _ = protocol.read(wearable.tap(promenade.tills[0].payee, EURO, CLASS, now))
     replayed = wearable.sign(voucher, foreign[which])
     promenade.hand_in(replayed)

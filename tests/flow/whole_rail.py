@@ -85,9 +85,13 @@ class WholeRail:
         stack.start_broker()
         stack.start_bank()
         self.fleet = Fleet(
-            stack.home, 2, 1, SEED, stack.start_at + DAY_S,
+            stack.home,
+            2,
+            1,
+            SEED,
+            stack.start_at + DAY_S,
             (stack.settings.keys / "receipt.pub.pem").read_bytes(),
-        )  # fmt: skip
+        )
         self.enrolled = [*self.fleet.devices, *self._unfunded]
         for name in (*self._unfunded, RETIRED, UNKNOWN):
             self.fleet.add(name)
@@ -275,10 +279,15 @@ class WholeRail:
         """Runs `proofrail` once for each list of arguments, all at once."""
         environment = {**os.environ, "PROOFRAIL_HOME": str(home or self.stack.home)}
         started = [
-            subprocess.Popen([COMMAND, *each], env=environment, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                [COMMAND, *each],
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             for each in arguments
-        ]  # fmt: skip
+        ]
         said = [process.communicate(timeout=PATIENCE_S) for process in started]
         return [
             subprocess.CompletedProcess(process.args, process.returncode, *out)

@@ -61,11 +61,18 @@ class ChainView:
         return None
 
     def agreements_of(self, device: bytes) -> list[Agreement]:
-        return [Agreement(
-            agreement=agreement_of(device), device="", device_id=device,
-            product="metered_energy", terms=b"",
-            opened_at=0, expires_at=2**32, first_counter=0,
-        )]  # fmt: skip
+        return [
+            Agreement(
+                agreement=agreement_of(device),
+                device="",
+                device_id=device,
+                product="metered_energy",
+                terms=b"",
+                opened_at=0,
+                expires_at=2**32,
+                first_counter=0,
+            )
+        ]
 
     def agreements_about(self, subject: bytes) -> list[Agreement]:
         return []
@@ -89,20 +96,26 @@ class ApiRail:
             self.keys = {
                 name: issue_key(session, name, role, scope)
                 for name, role, scope in (
-                    ("acme", "partner", "acme-"), ("borg", "partner", "borg-"),
-                    ("auditor", "auditor", ""), ("operator", "operator", ""),
+                    ("acme", "partner", "acme-"),
+                    ("borg", "partner", "borg-"),
+                    ("auditor", "auditor", ""),
+                    ("operator", "operator", ""),
                 )
-            }  # fmt: skip
+            }
         self.start()
 
     def start(self, receipts: Receipts | None = None, **changed: Any) -> None:
         """A new process over the same store."""
         intake = Intake(self.store, self.chain, products(), lambda: NOW)
         parts = {
-            "store": self.store, "intake": intake, "receipts": receipts or self.receipts,
-            "worker": lambda: self.worker, "settings": self.settings, "now": lambda: NOW,
+            "store": self.store,
+            "intake": intake,
+            "receipts": receipts or self.receipts,
+            "worker": lambda: self.worker,
+            "settings": self.settings,
+            "now": lambda: NOW,
             "trace": trace,
-        }  # fmt: skip
+        }
         self.app = create_app(ApiParts(**parts | changed))
         self.schema = self.app.openapi()
 
@@ -110,9 +123,10 @@ class ApiRail:
         """A client with the key of that name; "" has none."""
         key = key or self.keys.get(name)
         client = TestClient(
-            self.app, raise_server_exceptions=False,
+            self.app,
+            raise_server_exceptions=False,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-        )  # fmt: skip
+        )
         client.event_hooks = {"response": [self._as_documented]}
         return client
 
@@ -143,13 +157,21 @@ class ApiRail:
 
     def _enrol(self) -> None:
         with self.store.write() as session:
-            add_all(session, [
-                tables.Device(
-                    device_id="0x" + device_id(name).hex(), name=name, curve="secp256r1",
-                    key_x="0x1", key_y="0x2", owner="0x" + "33" * 20, enrolled_at=START,
-                )
-                for name in DEVICES
-            ])  # fmt: skip
+            add_all(
+                session,
+                [
+                    tables.Device(
+                        device_id="0x" + device_id(name).hex(),
+                        name=name,
+                        curve="secp256r1",
+                        key_x="0x1",
+                        key_y="0x2",
+                        owner="0x" + "33" * 20,
+                        enrolled_at=START,
+                    )
+                    for name in DEVICES
+                ],
+            )
         for name in DEVICES:
             self.agree(name, agreement_of(device_id(name)))
 
@@ -157,12 +179,31 @@ class ApiRail:
         """The store's row of an agreement with a device, as the office writes it."""
         agreement = "0x" + identity.hex()
         with self.store.write() as session:
-            add_all(session, [tables.Agreement(
-                agreement_id=agreement, device_id="0x" + device_id(name).hex(), device=name,
-                product="", product_address="", payer="", payee="", cap_micro=0, period_days=30,
-                window_s=60, expiry=2**31, first_counter=0, required_domain=0, salt="0x",
-                terms="0x", signature="0x", reference=agreement, stage="live",
-            )])  # fmt: skip
+            add_all(
+                session,
+                [
+                    tables.Agreement(
+                        agreement_id=agreement,
+                        device_id="0x" + device_id(name).hex(),
+                        device=name,
+                        product="",
+                        product_address="",
+                        payer="",
+                        payee="",
+                        cap_micro=0,
+                        period_days=30,
+                        window_s=60,
+                        expiry=2**31,
+                        first_counter=0,
+                        required_domain=0,
+                        salt="0x",
+                        terms="0x",
+                        signature="0x",
+                        reference=agreement,
+                        stage="live",
+                    )
+                ],
+            )
 
     def _as_documented(self, response: httpx.Response) -> None:
         response.read()
@@ -200,5 +241,3 @@ def shape(schema: dict[str, str]) -> type:
     if found := re.fullmatch(r"Page_(\w+)_", name):
         return views.Page[getattr(views, found[1])]
     return getattr(wire, name, None) or getattr(views, name)
-
-

@@ -26,10 +26,18 @@ from scripts.devices.station import Station
 GOODS = Consignment(7, units=100)
 NAME, PRICE, WINDOW = "proof_of_delivery", 1_000_000_000, 3600
 _TERMS = {
-    "consignment": GOODS.subject, "carrier": "truck-1", "sensor": "logger-1", "price": "1000.00",
-    "quantity": "100", "shares": "20/50/30", "due": "2025-10-10T12:00:00Z",
-    "deadline": "2025-10-12T12:00:00Z", "celsius": "2..8", "breach": "10", "breach_max": "10",
-}  # fmt: skip
+    "consignment": GOODS.subject,
+    "carrier": "truck-1",
+    "sensor": "logger-1",
+    "price": "1000.00",
+    "quantity": "100",
+    "shares": "20/50/30",
+    "due": "2025-10-10T12:00:00Z",
+    "deadline": "2025-10-12T12:00:00Z",
+    "celsius": "2..8",
+    "breach": "10",
+    "breach_max": "10",
+}
 
 
 class Enrolled:
@@ -72,9 +80,13 @@ def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[P
     rail.mine(START + 1_000)
     terms = rules.read_terms(_TERMS)
     deal = rail.deal(
-        Enrolled(dock), 1, product=product.lower(), cap=PRICE, firstCounter=0,
+        Enrolled(dock),
+        1,
+        product=product.lower(),
+        cap=PRICE,
+        firstCounter=0,
         terms="0x" + terms.hex(),
-    )  # fmt: skip
+    )
     opened = rail.open(deal)
     rail.mine()
     rail.fund(deal, PRICE)
@@ -82,8 +94,9 @@ def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[P
     stray = truck.pick_up(GOODS, START + 1_700)
     record = dock.receive(GOODS, START + 2_000, 60, [left, trip])
     run, beside = [epcis.decode(record)], [epcis.decode(left), epcis.decode(trip)]
-    agreement = Agreement(deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0,
-                          subject=rules.subject(terms))  # fmt: skip
+    agreement = Agreement(
+        deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0, subject=rules.subject(terms)
+    )
     claim = derive_claim(agreement, rules, 1, None, run, resolve(run, beside))
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
@@ -93,15 +106,29 @@ def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[P
         (device_id(station.name), [found[tx]])
         for station, tx in zip((dock, truck, logger), enrolments, strict=True)
     ]
-    entry = booked_by(found[settled], books.settled(
-        "0x" + payment_id(deal.id, 1).hex(), "0x" + deal.id.hex(), rail.payee, PRICE // 2
-    ))  # 20 % for the pick-up, and 60 of 100 units of 50 %
+    entry = booked_by(
+        found[settled],
+        books.settled(
+            "0x" + payment_id(deal.id, 1).hex(), "0x" + deal.id.hex(), rail.payee, PRICE // 2
+        ),
+    )  # 20 % for the pick-up, and 60 of 100 units of 50 %
     return Parts(
-        chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
-        devices=devices, committee_proofs=[found[rail.committee_tx]],
-        evidence=[("epcis", record)], supporting=[("epcis", left), ("epcis", trip)], anchor=None,
-        product=NAME, mandate=deal.mandate, mandate_signature=deal.signature,
-        opened=found[opened], settlement=found[settled], agreement=deal.id, sequence=1,
+        chain_id=31337,
+        rail=rail.rail,
+        registry=rail.registry,
+        committee=rail.committee,
+        devices=devices,
+        committee_proofs=[found[rail.committee_tx]],
+        evidence=[("epcis", record)],
+        supporting=[("epcis", left), ("epcis", trip)],
+        anchor=None,
+        product=NAME,
+        mandate=deal.mandate,
+        mandate_signature=deal.signature,
+        opened=found[opened],
+        settlement=found[settled],
+        agreement=deal.id,
+        sequence=1,
         parties={deal.id: (rail.payee, WINDOW)},
         ledger=chained([entry]),
-    ), stray  # fmt: skip
+    ), stray

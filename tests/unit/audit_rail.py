@@ -52,9 +52,7 @@ class Device:
             f'{{"TM":"{_moment(at)}","RV":{kwh},"RI":"1-0:1.8.0","RU":"kWh","ST":"{status}"}}'
             for at, kwh, status in readings
         )
-        payload = (
-            f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{told}]}}'
-        )
+        payload = f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{told}]}}'
         seal = self.key.sign(payload.encode(), ec.ECDSA(hashes.SHA256())).hex()
         return f'OCMF|{payload}|{{"SD":"{seal}"}}'.encode()
 
@@ -83,7 +81,14 @@ class Deal:
     def agreement(self) -> Agreement:
         terms = bytes.fromhex(self.mandate["terms"][2:])
         return Agreement(
-            self.id, self.device.name, self.device.id, "metered_energy", terms, 0, 0, FISCAL,
+            self.id,
+            self.device.name,
+            self.device.id,
+            "metered_energy",
+            terms,
+            0,
+            0,
+            FISCAL,
             subject=energy.subject(terms),
         )
 
@@ -153,11 +158,20 @@ class Rail:
         values = [device.id, 0, *new.point(), expires_at]
         digest = sha256(
             encode(
-                ["string", "uint256", "address", "bytes32", "uint8", "bytes32", "bytes32",
-                 "uint40", "uint256"],
+                [
+                    "string",
+                    "uint256",
+                    "address",
+                    "bytes32",
+                    "uint8",
+                    "bytes32",
+                    "bytes32",
+                    "uint40",
+                    "uint256",
+                ],
                 ["proofrail/rotate/v1", 31337, self.registry, *values, 1],
             )
-        ).digest()  # fmt: skip
+        ).digest()
         values += [*device.sign(digest), *new.sign(digest)]
         device.key = new.key
         kinds = "bytes32,uint8,bytes32,bytes32,uint40,bytes32,bytes32,bytes32,bytes32"
@@ -165,9 +179,7 @@ class Rail:
 
     def key_at(self, device: Device, at: int) -> tuple[int, bytes, bytes]:
         """(status, x, y) as the registry on chain answers."""
-        data = keccak(b"keyAt(bytes32,uint40)")[:4] + encode(
-            ["bytes32", "uint40"], [device.id, at]
-        )
+        data = keccak(b"keyAt(bytes32,uint40)")[:4] + encode(["bytes32", "uint40"], [device.id, at])
         call = {"to": self.registry, "data": "0x" + data.hex()}
         answer = bytes.fromhex(self.node.call("eth_call", call, "latest")[2:])
         status, _, x, y = decode(["uint8", "uint8", "bytes32", "bytes32"], answer)

@@ -94,16 +94,25 @@ def tell(node: Node) -> Story:
     def parts(deal: Deal, skip: int, settlement: str, sequence: int, upto: int = 4) -> Parts:
         """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
         return Parts(
-            chain_id=31337, rail=rail.rail, registry=rail.registry, committee=rail.committee,
-            committee_proofs=[found[tx] for tx in seats], product="metered_energy",
+            chain_id=31337,
+            rail=rail.rail,
+            registry=rail.registry,
+            committee=rail.committee,
+            committee_proofs=[found[tx] for tx in seats],
+            product="metered_energy",
             parties={deal.id: (rail.payee, WINDOW) for deal in deals},
             devices=[(deal.device.id, [found[tx] for tx in of_device[deal.device.id]])],
             supporting=[],
             evidence=[("ocmf", record) for record in deal.records[skip:upto]],
             anchor=("ocmf", deal.records[skip - 1]) if skip else None,
-            mandate=deal.mandate, mandate_signature=deal.signature, opened=found[opened[deal.id]],
-            settlement=found[settlement], agreement=deal.id, sequence=sequence, ledger=[],
-        )  # fmt: skip
+            mandate=deal.mandate,
+            mandate_signature=deal.signature,
+            opened=found[opened[deal.id]],
+            settlement=found[settlement],
+            agreement=deal.id,
+            sequence=sequence,
+            ledger=[],
+        )
 
     unpaid = parts(ours, 1, settled, 2)
     entry = booked_by(found[settled], _settled(rail, ours, 2, _amount(ours)))
@@ -251,14 +260,20 @@ def _logs(node: Node, transaction: str) -> list[dict]:
 
 
 def _money(
-    rail: Rail, node: Node, settled: books.Entry, found: dict, released: str, redeemed: str,
+    rail: Rail,
+    node: Node,
+    settled: books.Entry,
+    found: dict,
+    released: str,
+    redeemed: str,
     debts: int = 0,
-) -> dict:  # fmt: skip
+) -> dict:
     """Ledger, payout and bank files of a payment, as the orchestrator would have made them."""
     [total] = [
-        int(log["data"][2:66], 16) for log in _logs(node, released)
+        int(log["data"][2:66], 16)
+        for log in _logs(node, released)
         if log["address"] == rail.rail and len(log["topics"]) == 2
-    ]  # fmt: skip
+    ]
     [(order, cents)] = [
         (bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16))
         for log in _logs(node, redeemed)
@@ -268,22 +283,22 @@ def _money(
     entries = [
         settled,
         booked_by(found[released], books.released(f"{released}:0", payee, total - debts)),
-        booked_by(
-            found[redeemed], books.redeemed(order_id, books.withdrawable(payee), cents)
-        ),
+        booked_by(found[redeemed], books.redeemed(order_id, books.withdrawable(payee), cents)),
         books.payout_booked(order_id, cents).dated(START, "file:" + "0" * 64),
     ]
     return {
-        "ledger": chained(entries), "token": rail.token, "order": order, "payout": found[released],
+        "ledger": chained(entries),
+        "token": rail.token,
+        "order": order,
+        "payout": found[released],
         "redemption": found[redeemed] if redeemed != released else None,
-        "bank_file": order_file(order, cents), "bank_line": (statement(order, cents), LINE),
-    }  # fmt: skip
+        "bank_file": order_file(order, cents),
+        "bank_line": (statement(order, cents), LINE),
+    }
 
 
 def _amount(deal: Deal) -> int:
     """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
-    registers = [
-        event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]
-    ]
+    registers = [event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]]
     total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]
     return total[-1] - total[0]

@@ -30,13 +30,23 @@ class Counter:
         self.store, self.home = self.bare.place.store, home
         self.bare.place.clock = 1_760_000_000
         account = lambda iban, name, kind, cents: {  # noqa: E731
-            "iban": iban, "name": name, "kind": kind, "balance_cents": cents,
-        }  # fmt: skip
-        self.bank = Bank(home / "bank", {"business_date": "2025-10-09", "accounts": [
-            account(OURS, "proofrail", "safeguarding", 1_000_000),
-            account(NORD, "Nord eG", "customer", 0), account(ADA, "Ada", "customer", 1_000_000),
-            account(CLOSED, "Gone", "customer", 0) | {"closed": True},
-        ]})  # fmt: skip
+            "iban": iban,
+            "name": name,
+            "kind": kind,
+            "balance_cents": cents,
+        }
+        self.bank = Bank(
+            home / "bank",
+            {
+                "business_date": "2025-10-09",
+                "accounts": [
+                    account(OURS, "proofrail", "safeguarding", 1_000_000),
+                    account(NORD, "Nord eG", "customer", 0),
+                    account(ADA, "Ada", "customer", 1_000_000),
+                    account(CLOSED, "Gone", "customer", 0) | {"closed": True},
+                ],
+            },
+        )
         self.rail = self.with_folder(home / "bank" / "to_bank")
         self.party(PAYEE, "Nord eG", NORD)
 
@@ -49,22 +59,36 @@ class Counter:
 
     def party(self, address: str, name: str, iban: str) -> None:
         with self.store.write() as session:
-            session.merge(agreements.Party(
-                address=address, name=name, iban=iban, country="DE",
-                account="0x" + payout_account(iban).hex(), **TOWN,
-            ))  # fmt: skip
+            session.merge(
+                agreements.Party(
+                    address=address,
+                    name=name,
+                    iban=iban,
+                    country="DE",
+                    account="0x" + payout_account(iban).hex(),
+                    **TOWN,
+                )
+            )
 
     def payout(self, number: int, cents: int = 1_234, payee: str = PAYEE, iban: str = NORD) -> str:
         identity = sha256(bytes([number])).digest()
         with self.store.write() as session:
-            session.add(transfers.Payout(
-                payout_id="0x" + identity.hex(), payee=payee, cents=cents, tx_hash="0x",
-                account="0x" + payout_account(iban).hex(), ordered_at=0,
-                end_to_end_id=end_to_end_id(identity),
-            ))  # fmt: skip
-            books.post(session, [
-                ledger.redeemed("0x" + identity.hex(), ledger.withdrawable(payee), cents)
-            ], 0)  # fmt: skip
+            session.add(
+                transfers.Payout(
+                    payout_id="0x" + identity.hex(),
+                    payee=payee,
+                    cents=cents,
+                    tx_hash="0x",
+                    account="0x" + payout_account(iban).hex(),
+                    ordered_at=0,
+                    end_to_end_id=end_to_end_id(identity),
+                )
+            )
+            books.post(
+                session,
+                [ledger.redeemed("0x" + identity.hex(), ledger.withdrawable(payee), cents)],
+                0,
+            )
         return "0x" + identity.hex()
 
     def stage(self, payout: str) -> tuple[str, str | None]:
@@ -78,8 +102,9 @@ class Counter:
         self.bank.step()
 
     def credit(self, cents: int, reference: str) -> None:
-        self.tell(kind="pay", to="", text="", amount_cents=cents, reference=reference,
-                  **{"from": ADA})  # fmt: skip
+        self.tell(
+            kind="pay", to="", text="", amount_cents=cents, reference=reference, **{"from": ADA}
+        )
 
     def deliver(self, name: str, body: bytes) -> int:
         write_file(self.bank.from_bank / name, body)
@@ -87,8 +112,11 @@ class Counter:
 
     def balances(self) -> dict[str, int]:
         with self.store.read() as session:
-            return {account: cents for (account, asset), cents in books.balances(session).items()
-                    if asset == ledger.EUR and cents}  # fmt: skip
+            return {
+                account: cents
+                for (account, asset), cents in books.balances(session).items()
+                if asset == ledger.EUR and cents
+            }
 
     def fundings(self) -> list[tuple[str | None, int, str]]:
         with self.store.read() as session:

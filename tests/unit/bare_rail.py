@@ -93,11 +93,21 @@ class BareRail:
         log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
         members = {oracle.address: oracle.domain for oracle in self.oracles}
         self.rail = Rail(
-            settings=Settings(home=home, **settings), store=self.place.store,
-            chain=SimpleNamespace(deployment=deployment), registry=self.place.chain, sender=None,
-            gateway=None, warden=None, oracles=self.oracles, committee=Committee(members, 3, 2),
-            terms=products(), bank=None, safeguarding={}, now=lambda: self.place.clock, log=log,
-        )  # fmt: skip
+            settings=Settings(home=home, **settings),
+            store=self.place.store,
+            chain=SimpleNamespace(deployment=deployment),
+            registry=self.place.chain,
+            sender=None,
+            gateway=None,
+            warden=None,
+            oracles=self.oracles,
+            committee=Committee(members, 3, 2),
+            terms=products(),
+            bank=None,
+            safeguarding={},
+            now=lambda: self.place.clock,
+            log=log,
+        )
 
     def close(self) -> None:
         self.place.close()

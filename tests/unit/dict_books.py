@@ -23,10 +23,18 @@ NORD = "DE02120300000000202051"
 ONE, TWO, THREE = ("0x" + bytes([n] * 32).hex() for n in (1, 2, 3))
 AGREEMENT = "0x" + "aa" * 32
 LINE = StatementLine(
-    account="DE89", booking_date=DAY, value_date=DAY, amount_minor=-1_234, currency="EUR",
-    source=b"\7" * 32, path="Stmt[1]/Ntry[1]", kind="camt.053", end_to_end_id="E1",
-    bank_reference="B1", counterparty_iban=NORD,
-)  # fmt: skip
+    account="DE89",
+    booking_date=DAY,
+    value_date=DAY,
+    amount_minor=-1_234,
+    currency="EUR",
+    source=b"\7" * 32,
+    path="Stmt[1]/Ntry[1]",
+    kind="camt.053",
+    end_to_end_id="E1",
+    bank_reference="B1",
+    counterparty_iban=NORD,
+)
 
 
 @dataclass
@@ -83,8 +91,11 @@ class Books:
 
     def balances(self) -> dict[str, int]:
         totals = ledger.balances(p for entry in self.entries for p in entry.postings)
-        return {a: cents for (a, asset), cents in totals.items()
-                if asset == ledger.EUR and cents and a != ledger.DEPOSITS}  # fmt: skip
+        return {
+            a: cents
+            for (a, asset), cents in totals.items()
+            if asset == ledger.EUR and cents and a != ledger.DEPOSITS
+        }
 
     def stages(self) -> list[str]:
         return [each.stage for each in self.effects if isinstance(each, PayoutMoved)]

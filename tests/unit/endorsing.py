@@ -25,9 +25,16 @@ from device_adapters.types import DeviceKey
 NOW = 1_790_000_000
 _AT = datetime.fromtimestamp(NOW, UTC)
 _USAGES = (
-    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-    "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
-)  # fmt: skip
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def name(text: str, **more: str) -> x509.Name:
@@ -83,10 +90,20 @@ def pem(*chain: Made) -> bytes:
 
 
 def _make(
-    subject: x509.Name, issuer: Made | None, *, ca: bool = False, path_length: int | None = None,
-    days: tuple[int, int] = (-10, 10), key: Any = None, usages: x509.KeyUsage | None = None,
-    digest: Any = None, bare: bool = False, extensions: tuple[tuple[Any, bool], ...] = (),
-    issuer_name: x509.Name | None = None, signer: Any = None, key_id: Any = None,
+    subject: x509.Name,
+    issuer: Made | None,
+    *,
+    ca: bool = False,
+    path_length: int | None = None,
+    days: tuple[int, int] = (-10, 10),
+    key: Any = None,
+    usages: x509.KeyUsage | None = None,
+    digest: Any = None,
+    bare: bool = False,
+    extensions: tuple[tuple[Any, bool], ...] = (),
+    issuer_name: x509.Name | None = None,
+    signer: Any = None,
+    key_id: Any = None,
     not_after: datetime | None = None,
 ) -> Made:
     """bare: without basicConstraints and keyUsage. key_id: an AuthorityKeyIdentifier."""

@@ -52,10 +52,13 @@ class MachineRail(SmallRail):
         for _ in range(FINALITY):  # what was final by this rail's first rule stays so by the next
             self.mine()
         with self.store.read() as session:
-            self.references = {name: agreements.get(session, identity).reference
-                               for name, identity in self.agreements.items()}  # fmt: skip
-        self.accounts = {role: getattr(self.rail, role).account
-                         for role in ("sender", "gateway", "warden")}  # fmt: skip
+            self.references = {
+                name: agreements.get(session, identity).reference
+                for name, identity in self.agreements.items()
+            }
+        self.accounts = {
+            role: getattr(self.rail, role).account for role in ("sender", "gateway", "warden")
+        }
         self.fleet.close()
         self.bank.books.db.close()
         self.store.close()
@@ -85,12 +88,14 @@ class MachineRail(SmallRail):
     def begin(self) -> None:
         """Starts the rail on what is on disk, as its process does."""
         self.store = _Frail(self)
-        made = {role: Sender(self.store, self.chain, account)
-                for role, account in self.accounts.items()}  # fmt: skip
+        made = {
+            role: Sender(self.store, self.chain, account) for role, account in self.accounts.items()
+        }
         registry = Registry(self.chain, deployed(self.chain.deployment.addresses))
         settings = self.settings.model_copy(update={"finality_blocks": FINALITY})
-        self.rail = replace(self.rail, settings=settings, store=self.store, registry=registry,
-                            fits={}, **made)  # fmt: skip
+        self.rail = replace(
+            self.rail, settings=settings, store=self.store, registry=registry, fits={}, **made
+        )
         self.worker = Worker(self.rail)
         self.worker.recover()
         self.intake = Intake(self.store, registry, products(), lambda: self.clock)

@@ -85,8 +85,11 @@ class OpenRail(SmallRail):
             if asset == ledger.TEUR and account.split(":")[0] in sums:
                 sums[account.split(":")[0]] -= amount
         assert sums == dict(zip(names, totals, strict=False))
-        owed = sum(held for (account, asset), held in found.items()
-                   if asset == ledger.TEUR and account.startswith("receivable:"))  # fmt: skip
+        owed = sum(
+            held
+            for (account, asset), held in found.items()
+            if asset == ledger.TEUR and account.startswith("receivable:")
+        )
         assert owed == totals[5]
         supply = self.chain.view("EuroToken", "totalSupply")
         assert found.get((ledger.ISSUED, ledger.TEUR), 0) == supply

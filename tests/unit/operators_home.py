@@ -39,18 +39,20 @@ class OperatorsHome:
         self.store = Store(self.settings.database)
         parties = [("Ada Sommer", PAYER), ("Nord eG", PAYEE)]
         with self.store.write() as session:
-            session.add_all([
-                agreements.Party(address=self._party(name, index), name=name, iban=new_iban(index))
-                for name, index in parties
-            ])  # fmt: skip
+            session.add_all(
+                [
+                    agreements.Party(
+                        address=self._party(name, index), name=name, iban=new_iban(index)
+                    )
+                    for name, index in parties
+                ]
+            )
 
     def _party(self, name: str, index: int) -> str:
         return self._key(self.settings.keys / "parties", name, index)
 
     def _key(self, folder: Path, name: str, index: int) -> str:
-        return keystore.create(
-            folder, name, keystore.development_account(index).key.hex()
-        ).address
+        return keystore.create(folder, name, keystore.development_account(index).key.hex()).address
 
     def run(self, *arguments: object) -> Any:
         return CliRunner().invoke(cli.app, ["--home", str(self.home), *map(str, arguments)])
@@ -83,9 +85,15 @@ class OperatorsHome:
 
     def add(self, name: str, *more: object) -> Any:
         return self.told(
-            "device", "add", name, "--private-key", self.key_file(name), "--owner", "Nord eG",
+            "device",
+            "add",
+            name,
+            "--private-key",
+            self.key_file(name),
+            "--owner",
+            "Nord eG",
             *more,
-        )  # fmt: skip
+        )
 
     def row(self, name: str) -> agreements.Device | None:
         with self.store.read() as session:

@@ -27,9 +27,12 @@ from orchestrator.steps import Rail
 from orchestrator.steps.payouts import hand_over, order_payouts
 
 _POINTS = (
-    (Session, "commit"), (os, "fsync"), (os, "replace"), (paramiko.SFTPFile, "write"),
+    (Session, "commit"),
+    (os, "fsync"),
+    (os, "replace"),
+    (paramiko.SFTPFile, "write"),
     (paramiko.SFTPClient, "posix_rename"),
-)  # fmt: skip
+)
 
 
 class Countdown:
@@ -62,11 +65,15 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
         ("registry", "sender", "gateway", "oracles", "committee", "terms", "warden")
     )
     rail = Rail(
-        settings=settings, store=Store(Path(home) / "rail.sqlite3"),
+        settings=settings,
+        store=Store(Path(home) / "rail.sqlite3"),
         chain=SimpleNamespace(deployment=SimpleNamespace(chain_id=CHAIN_ID)),
-        bank=open_channel(settings), safeguarding=safeguarding, now=lambda: now,
-        log=structlog.get_logger(), **nothing,
-    )  # fmt: skip
+        bank=open_channel(settings),
+        safeguarding=safeguarding,
+        now=lambda: now,
+        log=structlog.get_logger(),
+        **nothing,
+    )
     countdown = Countdown(point)
     for owner, name in _POINTS:
         countdown.around(owner, name)

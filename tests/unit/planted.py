@@ -35,8 +35,11 @@ def extra(cents: int, **facts: object):
 
 def again(books: Books, index: int, number: int = 91, **facts: object) -> None:
     """The same booking once more, with what is different about it."""
-    books.lines.append(replace(books.lines[index], bank_reference=f"B{number}",
-                               path=f"Stmt[1]/Ntry[{number}]", **facts))
+    books.lines.append(
+        replace(
+            books.lines[index], bank_reference=f"B{number}", path=f"Stmt[1]/Ntry[{number}]", **facts
+        )
+    )
 
 
 @plant((K.MISSING, "open"))
@@ -210,8 +213,16 @@ def credit_allocated_by_two_officers(books: Books) -> None:
 def credit_sent_back_by_two_officers(books: Books) -> None:
     books.lines.append(extra(1_234, text="hello"))
     [credit] = books.ids_of(books.lines[-1])
-    books.payouts.append(replace(books.payouts[0], payout_id=credit, end_to_end_id="BACK",
-                                 amount_cents=1_234, batch="PI2", credit_id=credit))
+    books.payouts.append(
+        replace(
+            books.payouts[0],
+            payout_id=credit,
+            end_to_end_id="BACK",
+            amount_cents=1_234,
+            batch="PI2",
+            credit_id=credit,
+        )
+    )
     books.lines.append(line(-1_234, "Stmt[1]/Ntry[95]", end_to_end_id="BACK", bank_reference="B95"))
 
 
@@ -238,9 +249,16 @@ def credit_minted_twice(books: Books) -> None:
 
 @plant((K.NOT_CONFIRMED, "open"), (K.DUPLICATE, "open"))
 def debit_notified_and_left_out_of_its_statement(books: Books) -> None:
-    books.lines.append(intraday(books.lines[1], bank_reference="B77", amount_minor=-1_000,
-                                end_to_end_id=books.payouts[0].end_to_end_id, text="again",
-                                counterparty_iban="X"))
+    books.lines.append(
+        intraday(
+            books.lines[1],
+            bank_reference="B77",
+            amount_minor=-1_000,
+            end_to_end_id=books.payouts[0].end_to_end_id,
+            text="again",
+            counterparty_iban="X",
+        )
+    )
 
 
 @plant((K.CURRENCY, "open"))

@@ -88,8 +88,9 @@ def effects(chain: RealChain, address: str) -> list[int]:
     """The numbers of those calls, in the order they took effect."""
     return [
         int(args["account"], 16)
-        for args in chain.logs("PaymentRail", "PayoutAccountSet") if args["payee"] == address
-    ]  # fmt: skip
+        for args in chain.logs("PaymentRail", "PayoutAccountSet")
+        if args["payee"] == address
+    ]
 
 
 class FaultyNode(http.server.ThreadingHTTPServer):
@@ -100,9 +101,19 @@ class FaultyNode(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     KINDS = (
-        "refused", "lost_reply", "error_500", "too_many", "truncated", "wrong_ids", "twice",
-        "internal_error", "no_result", "null_error", "not_json", "one_missing",
-    )  # fmt: skip
+        "refused",
+        "lost_reply",
+        "error_500",
+        "too_many",
+        "truncated",
+        "wrong_ids",
+        "twice",
+        "internal_error",
+        "no_result",
+        "null_error",
+        "not_json",
+        "one_missing",
+    )
 
     def __init__(self, upstream: str, share: int, seed: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -184,8 +195,9 @@ def main() -> None:
     """
     told = json.loads(sys.argv[1])
     chain = Chain(told["url"], Deployment(**told["deployment"]), build(ROOT, CACHE))
-    sender = Sender(Store(Path(told["database"])), chain,
-                    keystore.development_account(told["account"]))  # fmt: skip
+    sender = Sender(
+        Store(Path(told["database"])), chain, keystore.development_account(told["account"])
+    )
     broadcast = chain.broadcast
 
     def deadly(raws):

@@ -26,9 +26,13 @@ class Desk:
         self.chain, self.folder = real_chain(), folder
         self.store = Store(folder / "rail.sqlite3")
         self.senders = {
-            role: self.chain.sender(self.store, index) for role, index in
-            (("registrar", REGISTRAR), ("sender", SENDER), ("warden", DEVELOPMENT_WARDEN))
-        }  # fmt: skip
+            role: self.chain.sender(self.store, index)
+            for role, index in (
+                ("registrar", REGISTRAR),
+                ("sender", SENDER),
+                ("warden", DEVELOPMENT_WARDEN),
+            )
+        }
         self.office = Office(self.senders, self.chain.now, lambda: None)
         at = self.chain.deployment
         self.at = (at.chain_id, at.addresses["DeviceRegistry"])
@@ -40,9 +44,9 @@ class Desk:
         device = self.device(name)
         digest = enrolment_digest(*self.at, name, OWNER)
         found = self.endorsed(name, device.public, days) if days else None
-        self.office.enrol([
-            Enrolment(name, device.public, OWNER, *device.sign_digest(digest), endorsement=found)
-        ])  # fmt: skip
+        self.office.enrol(
+            [Enrolment(name, device.public, OWNER, *device.sign_digest(digest), endorsement=found)]
+        )
         return device
 
     def endorsed(self, name: str, key: DeviceKey, days: int) -> Endorsement:
@@ -54,9 +58,11 @@ class Desk:
     def rotation(self, old: Device, new: Device, found: Endorsement | None = None, **changes):
         """What both keys sign; changes: what they sign instead."""
         said = {
-            "name": old.name, "key": new.public, "expires_at": found.expires_at if found else 0,
+            "name": old.name,
+            "key": new.public,
+            "expires_at": found.expires_at if found else 0,
             "keys_so_far": self.office.keys_so_far(old.name),
-        } | changes  # fmt: skip
+        } | changes
         digest = rotation_digest(*self.at, **said)
         return Rotation(
             old.name, new.public, old.sign_digest(digest), new.sign_digest(digest), found

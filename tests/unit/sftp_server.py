@@ -126,10 +126,13 @@ class SftpServer:
 
     async def _listen(self) -> None:
         self._listener = await asyncssh.listen(
-            "127.0.0.1", self.port, server_host_keys=[self.host_key], allow_scp=False,
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self.host_key],
+            allow_scp=False,
             server_factory=lambda: _Doorman(self._keys),
             sftp_factory=lambda chan: _Server(chan, self.root, self.faults),
-        )  # fmt: skip
+        )
         self.port = self._listener.get_port()
 
     async def _close(self) -> None:

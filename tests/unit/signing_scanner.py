@@ -21,19 +21,28 @@ SSCC = "urn:epc:id:sscc:4012345.0111111111"
 def event(**fields: Any) -> dict[str, Any]:
     """An object event about one pallet; a field given as None is left out."""
     whole = {
-        "@context": CONTEXT, "type": "ObjectEvent", "eventTime": "2026-03-02T07:30:00Z",
-        "eventTimeZoneOffset": "+01:00", "action": "OBSERVE", "bizStep": "receiving",
-        "epcList": [SSCC], **fields,
-    }  # fmt: skip
+        "@context": CONTEXT,
+        "type": "ObjectEvent",
+        "eventTime": "2026-03-02T07:30:00Z",
+        "eventTimeZoneOffset": "+01:00",
+        "action": "OBSERVE",
+        "bizStep": "receiving",
+        "epcList": [SSCC],
+        **fields,
+    }
     return {name: value for name, value in whole.items() if value is not None}
 
 
 def document(*events: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """An EPCISDocument of these events."""
     return {
-        "@context": CONTEXT, "type": "EPCISDocument", "schemaVersion": "2.0",
-        "creationDate": "2026-03-02T08:00:00Z", "epcisBody": {"eventList": list(events)}, **fields,
-    }  # fmt: skip
+        "@context": CONTEXT,
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-03-02T08:00:00Z",
+        "epcisBody": {"eventList": list(events)},
+        **fields,
+    }
 
 
 class Scanner:

@@ -29,12 +29,23 @@ _KINDS = ((Scanner, "truck-1"), (Scanner, "van-9"), (Logger, "logger-1"), (Termi
 
 
 def terms_of(goods: Consignment) -> bytes:
-    return product.read_terms({
-        "consignment": goods.subject, "carrier": "truck-1", "sensor": "logger-1", "price": "1000",
-        "quantity": str(goods.units), "shares": "20/50/30", "due": "2026-05-01T12:00Z",
-        "deadline": "2026-05-08T12:00Z", "celsius": "2..8", "breach": "10", "shock": "5",
-        "shock_breach": "15", "breach_max": "25",
-    })  # fmt: skip
+    return product.read_terms(
+        {
+            "consignment": goods.subject,
+            "carrier": "truck-1",
+            "sensor": "logger-1",
+            "price": "1000",
+            "quantity": str(goods.units),
+            "shares": "20/50/30",
+            "due": "2026-05-01T12:00Z",
+            "deadline": "2026-05-08T12:00Z",
+            "celsius": "2..8",
+            "breach": "10",
+            "shock": "5",
+            "shock_breach": "15",
+            "breach_max": "25",
+        }
+    )
 
 
 class SmallDock:
@@ -53,10 +64,16 @@ class SmallDock:
             ("chain", "sender", "gateway", "warden", "committee", "bank")
         )
         self.rail = Rail(
-            settings=Settings(home=home), store=self.place.store, registry=self.place.chain,
-            oracles=[], terms=products(), safeguarding={}, now=lambda: self.place.clock, log=log,
+            settings=Settings(home=home),
+            store=self.place.store,
+            registry=self.place.chain,
+            oracles=[],
+            terms=products(),
+            safeguarding={},
+            now=lambda: self.place.clock,
+            log=log,
             **doors,
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         for station in (self.truck, self.van, self.logger, self.dock):
@@ -67,19 +84,29 @@ class SmallDock:
         """An agreement about a consignment; `mark` tells several about one apart."""
         raw = terms_of(goods)
         return self.place.agree(
-            device, agreement=device_id(goods.subject + mark), product=product.NAME, terms=raw,
-            subject=product.subject(raw), expires_at=T + 10**7,
-        )  # fmt: skip
+            device,
+            agreement=device_id(goods.subject + mark),
+            product=product.NAME,
+            terms=raw,
+            subject=product.subject(raw),
+            expires_at=T + 10**7,
+        )
 
     def stranger(self, device: str, expires_at: int, mark: str = "") -> None:
         """Opens an agreement about GOODS on chain that this rail knows nothing of, newer than
         all that are there."""
         raw, identity = terms_of(GOODS), device_id("stranger" + mark)
         self.place.chain.opened[identity] = Agreement(
-            agreement=identity, device="", device_id=device_id(device), product=product.NAME,
-            terms=raw, opened_at=0, expires_at=expires_at, first_counter=0,
+            agreement=identity,
+            device="",
+            device_id=device_id(device),
+            product=product.NAME,
+            terms=raw,
+            opened_at=0,
+            expires_at=expires_at,
+            first_counter=0,
             subject=product.subject(raw),
-        )  # fmt: skip
+        )
 
     def take(self, *records: bytes) -> list[str]:
         """What each record is answered, each in a message of its own but taken at once."""
@@ -97,7 +124,4 @@ def event(record: bytes) -> Event:
 def claim_of(agreement: Any, sequence: int, record: bytes, *cited: bytes, anchor=None) -> Claim:
     run = [event(record)]
     before = event(anchor) if anchor else None
-    return derive_claim(
-        agreement, product, sequence, before, run, resolve(run, map(event, cited))
-    )
-
+    return derive_claim(agreement, product, sequence, before, run, resolve(run, map(event, cited)))

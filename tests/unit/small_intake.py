@@ -70,28 +70,48 @@ class SmallIntake:
     def agree(self, name: str, first_counter: int = 0, **fields: object) -> str:
         """An agreement on the stand-in chain and, as the office keeps it, in the store."""
         whole = {
-            "agreement": device_id("agreement of " + name), "device": name,
-            "device_id": device_id(name), "product": "metered_energy", "terms": TERMS,
-            "opened_at": 0, "expires_at": START + 10**7, "first_counter": first_counter,
-        }  # fmt: skip
+            "agreement": device_id("agreement of " + name),
+            "device": name,
+            "device_id": device_id(name),
+            "product": "metered_energy",
+            "terms": TERMS,
+            "opened_at": 0,
+            "expires_at": START + 10**7,
+            "first_counter": first_counter,
+        }
         one = Agreement(**whole | fields)
         self.chain.opened[one.agreement] = one
         identity = "0x" + one.agreement.hex()
         with self.store.write() as session:
-            session.merge(agreements.Agreement(
-                agreement_id=identity, device_id="0x" + one.device_id.hex(), device=name,
-                product=one.product, product_address="0x" + "22" * 20, payer="0x" + "33" * 20,
-                payee="0x" + "44" * 20, cap_micro=10**9, period_days=30, window_s=60,
-                expiry=one.expires_at, first_counter=first_counter, required_domain=0,
-                salt="0x", terms="0x" + one.terms.hex(), signature="0x", reference=identity,
-                stage="live", last_counter=first_counter,
-            ))  # fmt: skip
+            session.merge(
+                agreements.Agreement(
+                    agreement_id=identity,
+                    device_id="0x" + one.device_id.hex(),
+                    device=name,
+                    product=one.product,
+                    product_address="0x" + "22" * 20,
+                    payer="0x" + "33" * 20,
+                    payee="0x" + "44" * 20,
+                    cap_micro=10**9,
+                    period_days=30,
+                    window_s=60,
+                    expiry=one.expires_at,
+                    first_counter=first_counter,
+                    required_domain=0,
+                    salt="0x",
+                    terms="0x" + one.terms.hex(),
+                    signature="0x",
+                    reference=identity,
+                    stage="live",
+                    last_counter=first_counter,
+                )
+            )
         return identity
 
     def take(self, *messages: Message | bytes) -> list[list[Outcome]]:
-        return self.intake.take([
-            m if isinstance(m, Message) else Message("ocmf", "", m) for m in messages
-        ])  # fmt: skip
+        return self.intake.take(
+            [m if isinstance(m, Message) else Message("ocmf", "", m) for m in messages]
+        )
 
     def answers(self, *messages: Message | bytes) -> list[str]:
         return [one.outcome for found in self.take(*messages) for one in found]
@@ -109,10 +129,14 @@ class SmallIntake:
     def events(self, name: str) -> dict[int, tuple[str | None, str | None]]:
         """{counter: (payment, reason)} of a device's events."""
         with self.store.read() as session:
-            rows = session.connection().exec_driver_sql(
-                "SELECT counter, payment_id, reason FROM event WHERE device_id = ?",
-                ("0x" + device_id(name).hex(),),
-            ).fetchall()  # fmt: skip
+            rows = (
+                session.connection()
+                .exec_driver_sql(
+                    "SELECT counter, payment_id, reason FROM event WHERE device_id = ?",
+                    ("0x" + device_id(name).hex(),),
+                )
+                .fetchall()
+            )
         return {counter: (payment, reason) for counter, payment, reason in rows}
 
 

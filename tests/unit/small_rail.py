@@ -112,11 +112,20 @@ class SmallRail:
         self.office = Office(senders, lambda: self.clock, self.mine)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.iban = new_iban(1)
-        self.bank = Bank(self.home / "bank", {
-            "business_date": "2025-10-09",
-            "accounts": [{"iban": self.iban, "name": "proofrail", "kind": "safeguarding",
-                          "balance_cents": 0}],
-        })  # fmt: skip
+        self.bank = Bank(
+            self.home / "bank",
+            {
+                "business_date": "2025-10-09",
+                "accounts": [
+                    {
+                        "iban": self.iban,
+                        "name": "proofrail",
+                        "kind": "safeguarding",
+                        "balance_cents": 0,
+                    }
+                ],
+            },
+        )
         self._people()
         self._town()
         self._rail()
@@ -141,17 +150,29 @@ class SmallRail:
             for n, name in ((10, "ada"), (11, "nord"))
         )
         self.payer_iban, self.payee_iban = new_iban(10), new_iban(11)
-        self.office.know([
-            agreements.Party(address=account.address, name=name, iban=iban, country="DE", **_TOWN)
-            for account, name, iban in (
-                (self.payer, "Ada Sommer", self.payer_iban),
-                (self.payee, "Ladepunkt Nord eG", self.payee_iban),
-            )
-        ])  # fmt: skip
+        self.office.know(
+            [
+                agreements.Party(
+                    address=account.address, name=name, iban=iban, country="DE", **_TOWN
+                )
+                for account, name, iban in (
+                    (self.payer, "Ada Sommer", self.payer_iban),
+                    (self.payee, "Ladepunkt Nord eG", self.payee_iban),
+                )
+            ]
+        )
         self.office.pay_to_bank(self.payee, self.payee_iban)
         for iban, name in ((self.payer_iban, "Ada Sommer"), (self.payee_iban, "Ladepunkt")):
-            self.tell({"kind": "open", "iban": iban, "name": name, "closed": False,
-                       "balance_cents": 1_000_000, "kind_of_account": "customer"})  # fmt: skip
+            self.tell(
+                {
+                    "kind": "open",
+                    "iban": iban,
+                    "name": name,
+                    "closed": False,
+                    "balance_cents": 1_000_000,
+                    "kind_of_account": "customer",
+                }
+            )
 
     def _town(self) -> None:
         deployment = self.chain.deployment
@@ -168,10 +189,16 @@ class SmallRail:
         fiscal = name.startswith("meter")
         terms = encode_terms(EnergyTerms(300_000, 22_000, continuous=fiscal))
         mandate = self.office.mandate(
-            name, self.payer.address, self.payee.address, products()["metered_energy"],
-            cap_micro=500_000_000, window_s=WINDOW, expiry=START + 10**7, terms=terms,
+            name,
+            self.payer.address,
+            self.payee.address,
+            products()["metered_energy"],
+            cap_micro=500_000_000,
+            window_s=WINDOW,
+            expiry=START + 10**7,
+            terms=terms,
             first_counter=1 << STREAM_BIT if fiscal else 0,
-        )  # fmt: skip
+        )
         signed = (name, "metered_energy", mandate, self.office.sign(mandate, self.payer))
         self.agreements[name] = self.office.open([signed])[0]
         return self.agreements[name]
@@ -179,28 +206,42 @@ class SmallRail:
     def _rail(self) -> None:
         chain, at = self.chain, self.chain.deployment.addresses
         oracles = [
-            WillingOracle(name, domain, bytes(keystore.development_account(5 + n).key),
-                          "MeteredEnergy", chain, down=name == "bank")
+            WillingOracle(
+                name,
+                domain,
+                bytes(keystore.development_account(5 + n).key),
+                "MeteredEnergy",
+                chain,
+                down=name == "bank",
+            )
             for n, (name, domain) in enumerate(
                 (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
             )
-        ]  # fmt: skip
+        ]
         members = {oracle.address: oracle.domain for oracle in oracles}
         safeguarding = {
-            "name": "proofrail", "iban": self.iban, "bic": "",
+            "name": "proofrail",
+            "iban": self.iban,
+            "bic": "",
             "address": {**_TOWN, "country": "DE"},
-        }  # fmt: skip
+        }
         registry = Registry(chain, deployed(at))
         self.rail = Rail(
-            settings=self.settings, store=self.store, chain=chain, registry=registry,
+            settings=self.settings,
+            store=self.store,
+            chain=chain,
+            registry=registry,
             sender=Sender(self.store, chain, keystore.load(self.settings.keys, "sender")),
             gateway=Sender(self.store, chain, keystore.load(self.settings.keys, "gateway")),
             warden=Sender(self.store, chain, keystore.load(self.settings.keys, "warden")),
-            oracles=oracles, committee=Committee(members, 3, 2), terms=products(),
+            oracles=oracles,
+            committee=Committee(members, 3, 2),
+            terms=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
-            safeguarding=safeguarding, now=lambda: self.clock,
+            safeguarding=safeguarding,
+            now=lambda: self.clock,
             log=structlog.wrap_logger(structlog.PrintLogger((self.home / "log").open("a"))),
-        )  # fmt: skip
+        )
         self.worker = Worker(self.rail)
         self.intake = Intake(self.store, registry, products(), lambda: self.clock)
         town = {"rpc_url": self.testnet.url, "safeguarding": safeguarding}
@@ -217,8 +258,16 @@ class SmallRail:
     def fund(self, name: str, cents: int) -> None:
         with self.store.read() as session:
             reference = agreements.get(session, self.agreements[name]).reference
-        self.tell({"kind": "pay", "from": self.payer_iban, "to": "", "text": "",
-                   "amount_cents": cents, "reference": reference})  # fmt: skip
+        self.tell(
+            {
+                "kind": "pay",
+                "from": self.payer_iban,
+                "to": "",
+                "text": "",
+                "amount_cents": cents,
+                "reference": reference,
+            }
+        )
 
     def take(self, *records: bytes) -> list[str]:
         """What each record is answered."""
@@ -241,9 +290,10 @@ class SmallRail:
             return payments.open_counts(session)
 
     def with_oracles_down(self, *names: str) -> None:
-        self.rail = replace(self.rail, oracles=[
-            replace(oracle, down=oracle.name in names) for oracle in self.rail.oracles
-        ])  # fmt: skip
+        self.rail = replace(
+            self.rail,
+            oracles=[replace(oracle, down=oracle.name in names) for oracle in self.rail.oracles],
+        )
         self.worker.rail = self.rail
 
     def unseat(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """A second process on one store, for tests: writes, waits inside a transaction, or makes the store.
 
-    store_process.py DATABASE write COUNT | hold | make
+store_process.py DATABASE write COUNT | hold | make
 """
 
 from __future__ import annotations
@@ -22,10 +22,19 @@ def main() -> None:
                 books.post(session, [ledger.funding_booked(f"{rest[1]}-{number}", 1)], 1)
     if act == "hold":
         with store.write() as session:
-            add_all(session, [evidence.Evidence(
-                evidence_hash=f"{n:064x}", body=b"half", protocol="ocmf", source="mqtt",
-                received_at=0,
-            ) for n in range(500)])  # fmt: skip
+            add_all(
+                session,
+                [
+                    evidence.Evidence(
+                        evidence_hash=f"{n:064x}",
+                        body=b"half",
+                        protocol="ocmf",
+                        source="mqtt",
+                        received_at=0,
+                    )
+                    for n in range(500)
+                ],
+            )
             books.post(session, [ledger.funding_booked("half", 1)], 1)
             print("inside", flush=True)
             time.sleep(60)  # until it is killed

@@ -21,8 +21,16 @@ class Street(SmallRail):
     """Everything else is small_rail's."""
 
     def prepare(self) -> None:
-        self.tell({"kind": "pay", "from": self.payer_iban, "to": "", "text": "by hand",
-                   "amount_cents": 500_000, "reference": ""})  # fmt: skip
+        self.tell(
+            {
+                "kind": "pay",
+                "from": self.payer_iban,
+                "to": "",
+                "text": "by hand",
+                "amount_cents": 500_000,
+                "reference": "",
+            }
+        )
         self.work(1)
         with self.store.read() as session:
             [credit] = bank_books.credits_in(session, ["suspense"])
@@ -46,8 +54,15 @@ class Street(SmallRail):
         """Redeems so many payouts, orders them and reads what the bank said; their ids."""
         known = set(self.payouts())
         for _ in range(count):
-            redeem(self.store, self.chain, self.payer, self.payer_iban,
-                   CENTS * ledger.MICRO_PER_CENT, self.clock, self.mine)  # fmt: skip
+            redeem(
+                self.store,
+                self.chain,
+                self.payer,
+                self.payer_iban,
+                CENTS * ledger.MICRO_PER_CENT,
+                self.clock,
+                self.mine,
+            )
         self.work(3)
         return [each for each in self.payouts() if each not in known]
 
@@ -69,8 +84,13 @@ class Street(SmallRail):
 
     def cents(self) -> Counter[str]:
         with self.store.read() as session:
-            return Counter({account: cents for (account, asset), cents
-                            in books.balances(session).items() if asset == ledger.EUR})  # fmt: skip
+            return Counter(
+                {
+                    account: cents
+                    for (account, asset), cents in books.balances(session).items()
+                    if asset == ledger.EUR
+                }
+            )
 
 
 def since(now: Counter[str], before: Counter[str]) -> dict[str, int]:

@@ -46,12 +46,17 @@ def rebuilt(home: Path, *arguments: str) -> tuple[int, Any]:
 def rechain(base: sqlite3.Connection) -> None:
     """Gives every entry the hash that follows from what is there now."""
     previous = GENESIS
-    rows = base.execute("SELECT number, entry_id, kind, ref, at, source FROM ledgerentry "
-                        "ORDER BY number").fetchall()  # fmt: skip
+    rows = base.execute(
+        "SELECT number, entry_id, kind, ref, at, source FROM ledgerentry ORDER BY number"
+    ).fetchall()
     for number, entry_id, kind, ref, at, source in rows:
-        postings = tuple(Posting(*values) for values in base.execute(
-            "SELECT account, asset, amount_minor FROM ledgerposting WHERE entry_id = ? "
-            "ORDER BY id", (entry_id,)
-        ))  # fmt: skip
+        postings = tuple(
+            Posting(*values)
+            for values in base.execute(
+                "SELECT account, asset, amount_minor FROM ledgerposting WHERE entry_id = ? "
+                "ORDER BY id",
+                (entry_id,),
+            )
+        )
         previous = chain_hash(previous, Entry(entry_id, kind, ref, postings, at, source))
         base.execute("UPDATE ledgerentry SET hash = ? WHERE number = ?", (previous, number))

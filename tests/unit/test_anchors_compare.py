@@ -17,13 +17,14 @@ def anchor(number: int, head: str | None = None) -> Anchor:
 
 
 def held(anchors: list[Anchor], heads: list[str]):
-    return compare(
-        anchors, lambda n: heads[n] if n < len(heads) else None, len(heads) - 1
-    )
+    return compare(anchors, lambda n: heads[n] if n < len(heads) else None, len(heads) - 1)
 
 
-@given(some.integers(0, 2**64 - 1), some.binary(min_size=32, max_size=32),
-       some.lists(some.integers(0, 2**32 - 1), max_size=5))  # fmt: skip
+@given(
+    some.integers(0, 2**64 - 1),
+    some.binary(min_size=32, max_size=32),
+    some.lists(some.integers(0, 2**32 - 1), max_size=5),
+)
 def test_suffix__behind_any_call__is_read_back(number, head, times):
     call = b"\x01\x02\x03\x04" + encode(("address", "uint32[]"), ("0x" + "11" * 20, times))
     assert parse(call) is None

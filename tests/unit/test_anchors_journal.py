@@ -62,8 +62,9 @@ def rechain(home: Path) -> None:
         ).fetchall():
             postings = base.execute(
                 "SELECT account, asset, amount_minor FROM ledgerposting WHERE entry_id = ? "
-                "ORDER BY id", (entry_id,),
-            )  # fmt: skip
+                "ORDER BY id",
+                (entry_id,),
+            )
             entry = Entry(entry_id, kind, ref, tuple(Posting(*p) for p in postings), at, source)
             previous = chain_hash(previous, entry)
             base.execute("UPDATE ledgerentry SET hash = ? WHERE number = ?", (previous, number))
@@ -104,8 +105,11 @@ def test_journal__untouched__holds(home):
 def test_journal__an_amount_changed_and_all_chained_anew__only_the_anchors_see_it(home, place):
     newest = max(a.number for a in anchors())
     number = 1 if place == "first" else newest
-    attack(home, "UPDATE ledgerposting SET amount_minor = amount_minor * 2 WHERE entry_id = "
-                 f"(SELECT entry_id FROM ledgerentry WHERE number = {number})")  # fmt: skip
+    attack(
+        home,
+        "UPDATE ledgerposting SET amount_minor = amount_minor * 2 WHERE entry_id = "
+        f"(SELECT entry_id FROM ledgerentry WHERE number = {number})",
+    )
     assert judged(home)[0].broken == number
     rechain(home)
     journal, compared = judged(home)
@@ -116,15 +120,15 @@ def test_journal__an_amount_changed_and_all_chained_anew__only_the_anchors_see_i
 
 def test_journal__its_last_entries_deleted_with_their_postings__only_the_anchors_see_it(home):
     newest = max(a.number for a in anchors())
-    attack(home,
-           "DELETE FROM ledgerposting WHERE entry_id IN "
-           f"(SELECT entry_id FROM ledgerentry WHERE number >= {newest})",
-           f"DELETE FROM ledgerentry WHERE number >= {newest}")  # fmt: skip
+    attack(
+        home,
+        "DELETE FROM ledgerposting WHERE entry_id IN "
+        f"(SELECT entry_id FROM ledgerentry WHERE number >= {newest})",
+        f"DELETE FROM ledgerentry WHERE number >= {newest}",
+    )
     journal, compared = judged(home)
     assert journal.ok and journal.entries == newest - 1
-    assert (compared.verdict, compared.entry, compared.ends_at) == (
-        Verdict.CUT, newest, newest - 1
-    )  # fmt: skip
+    assert (compared.verdict, compared.entry, compared.ends_at) == (Verdict.CUT, newest, newest - 1)
 
 
 def test_journal__emptied__is_cut(home):
@@ -134,8 +138,14 @@ def test_journal__emptied__is_cut(home):
 
 
 def test_sends__deleted_too__hide_nothing_since_the_chain_is_asked(home):
-    attack(home, "DELETE FROM chainsend", "DELETE FROM chainlog", "DELETE FROM block",
-           "DELETE FROM ledgerposting", "DELETE FROM ledgerentry")  # fmt: skip
+    attack(
+        home,
+        "DELETE FROM chainsend",
+        "DELETE FROM chainlog",
+        "DELETE FROM block",
+        "DELETE FROM ledgerposting",
+        "DELETE FROM ledgerentry",
+    )
     assert judged(home)[1].verdict is Verdict.CUT
 
 

@@ -49,8 +49,9 @@ def call(client, method, route):
 def test_matrix__holds_every_route_there_is(rail):
     there = {
         (method.upper(), path)
-        for path, methods in rail.schema["paths"].items() for method in methods
-    }  # fmt: skip
+        for path, methods in rail.schema["paths"].items()
+        for method in methods
+    }
     assert there == set(MAY) | OPEN
 
 
@@ -77,11 +78,18 @@ def test_key__in_another_form__is_no_key(rail, header):
     assert (answer.status_code, answer.json()["code"]) == (401, "key_missing")
 
 
-@pytest.mark.parametrize(("caller", "device", "seen"), [
-    ("acme", "acme-1", True), ("acme", "borg-1", False), ("acme", "ACME-3", False),
-    ("borg", "borg-1", True), ("borg", "acme-1", False),
-    ("auditor", "borg-1", True), ("operator", "ACME-3", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("caller", "device", "seen"),
+    [
+        ("acme", "acme-1", True),
+        ("acme", "borg-1", False),
+        ("acme", "ACME-3", False),
+        ("borg", "borg-1", True),
+        ("borg", "acme-1", False),
+        ("auditor", "borg-1", True),
+        ("operator", "ACME-3", True),
+    ],
+)
 def test_event__of_a_device__is_seen_by_its_partner_only(rail, caller, device, seen):
     path = "/v1/events/0x" + event_id(device_id(device), 1).hex()
     answer = rail.client(caller).get(path)
@@ -96,9 +104,14 @@ def test_event__of_another_partner__looks_exactly_like_one_that_is_not_there(rai
     assert answers[0].replace(there, nowhere) == answers[1]
 
 
-@pytest.mark.parametrize(("caller", "devices"), [
-    ("acme", {"acme-1"}), ("borg", {"borg-1"}), ("auditor", {"acme-1", "borg-1", "ACME-3"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("caller", "devices"),
+    [
+        ("acme", {"acme-1"}),
+        ("borg", {"borg-1"}),
+        ("auditor", {"acme-1", "borg-1", "ACME-3"}),
+    ],
+)
 def test_rejections__listed__are_those_of_the_callers_devices(rail, caller, devices):
     rows = rail.client(caller).get("/v1/rejected?reason=signature_forged").json()["items"]
     assert {row["device"] for row in rows} == devices
@@ -136,9 +149,14 @@ def test_keys__in_the_store__are_hashes_of_256_random_bits(rail):
     assert not any(key.encode() in raw for key in rail.keys.values())
 
 
-@pytest.mark.parametrize(("name", "role", "scope"), [
-    ("x", "partner", ""), ("x", "king", "a-"), ("", "auditor", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "role", "scope"),
+    [
+        ("x", "partner", ""),
+        ("x", "king", "a-"),
+        ("", "auditor", ""),
+    ],
+)
 def test_issue__of_a_key_that_would_open_too_much__is_refused(rail, name, role, scope):
     with rail.store.write() as session, pytest.raises(ValueError):
         issue_key(session, name, role, scope)
@@ -150,7 +168,8 @@ def test_partner__whose_row_lost_its_scope__sees_nothing(rail):
         row = next(row for row in keys(session) if row.name == "bare")
         session.delete(row)
         session.flush()
-        add_all(session, [
-            tables.ApiKey(key_hash=row.key_hash, name="bare", role=Role.PARTNER, scope="")
-        ])  # fmt: skip
+        add_all(
+            session,
+            [tables.ApiKey(key_hash=row.key_hash, name="bare", role=Role.PARTNER, scope="")],
+        )
     assert rail.client(key=key).get("/v1/rejected").status_code == 403

@@ -26,11 +26,19 @@ def rail(tmp_path):
 def scanner(rail):
     scanner = Scanner("acme-dock")
     rail.chain.keys[device_id(scanner.name)] = scanner.key.as_device_key()
-    rail.chain.agreements_about = lambda subject: [Agreement(
-        agreement=b"\x77" * 32, device="", device_id=device_id("recipient"),
-        product="proof_of_delivery", terms=b"", opened_at=0, expires_at=2**32, first_counter=0,
-        subject=subject,
-    )]  # fmt: skip
+    rail.chain.agreements_about = lambda subject: [
+        Agreement(
+            agreement=b"\x77" * 32,
+            device="",
+            device_id=device_id("recipient"),
+            product="proof_of_delivery",
+            terms=b"",
+            opened_at=0,
+            expires_at=2**32,
+            first_counter=0,
+            subject=subject,
+        )
+    ]
     rail.agree("recipient", b"\x77" * 32)
     return scanner
 
@@ -119,14 +127,17 @@ def test_capture__for_another_partners_device__is_refused(rail, scanner):
     assert (answer.status_code, answer.json()["code"]) == (422, "device_not_of_topic")
 
 
-@pytest.mark.parametrize(("headers", "status", "code"), [
-    ({"GS1-EPCIS-Version": "1.2"}, 406, "version_unsupported"),
-    ({"GS1-CBV-Version": "3.0.0"}, 406, "version_unsupported"),
-    ({"GS1-EPCIS-Capture-Error-Behaviour": "shrug"}, 422, "request_invalid"),
-    ({"Content-Type": "text/xml"}, 415, "media_type_unsupported"),
-    ({"Content-Encoding": "gzip"}, 415, "content_coding_unsupported"),
-    ({"Authorization": "Bearer nonsense"}, 401, "key_unknown"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"GS1-EPCIS-Version": "1.2"}, 406, "version_unsupported"),
+        ({"GS1-CBV-Version": "3.0.0"}, 406, "version_unsupported"),
+        ({"GS1-EPCIS-Capture-Error-Behaviour": "shrug"}, 422, "request_invalid"),
+        ({"Content-Type": "text/xml"}, 415, "media_type_unsupported"),
+        ({"Content-Encoding": "gzip"}, 415, "content_coding_unsupported"),
+        ({"Authorization": "Bearer nonsense"}, 401, "key_unknown"),
+    ],
+)
 def test_capture__not_as_the_standard_asks__takes_nothing(rail, scanner, headers, status, code):
     answer = capture(rail, scanner.jws(DOCUMENT), **headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -149,8 +160,9 @@ def test_capture__auditor__may_not(rail, scanner):
 def test_evidence_route__raw_epcis_record__takes_the_same_path(rail, scanner):
     record = scanner.record()
     answer = rail.client("acme").post(
-        "/v1/evidence?protocol=epcis", content=record,
+        "/v1/evidence?protocol=epcis",
+        content=record,
         headers={"Content-Type": "application/octet-stream"},
-    )  # fmt: skip
+    )
     assert answer.status_code == 200
     assert answer.json()["records"][0]["outcome"] == "accepted"

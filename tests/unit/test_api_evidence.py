@@ -32,10 +32,14 @@ def test_raw_record__genuine__is_answered_with_its_event_id_and_a_receipt(rail):
     (receipt,) = answer.json()["receipts"]
     said = rail.verified(receipt)
     assert (said["device"], said["at"]) == ("acme-1", NOW)
-    assert said["records"] == [{
-        "evidence": found["evidence"], "counter": 1, "outcome": "accepted",
-        "event": found["event_id"],
-    }]  # fmt: skip
+    assert said["records"] == [
+        {
+            "evidence": found["evidence"],
+            "counter": 1,
+            "outcome": "accepted",
+            "event": found["event_id"],
+        }
+    ]
     assert [row.event_id for row in rail.rows(Event)] == [found["event_id"]]
 
 
@@ -89,13 +93,15 @@ def test_raw_record__sent_again__is_a_duplicate_with_the_same_event(rail):
 
 def test_batch__text_base64_and_rubbish__each_entry_is_answered_by_itself(rail):
     one, two = rail.record(), rail.record("acme-2")
-    batch = {"records": [
-        {"protocol": "ocmf", "record": one.decode()},
-        {"record_base64": base64.b64encode(two).decode()},
-        {"protocol": "ocmf", "record": "no record"},
-        {"protocol": "telepathy", "record": "x"},
-        {"record_base64": base64.b64encode(b"\xff\xfe").decode()},
-    ]}  # fmt: skip
+    batch = {
+        "records": [
+            {"protocol": "ocmf", "record": one.decode()},
+            {"record_base64": base64.b64encode(two).decode()},
+            {"protocol": "ocmf", "record": "no record"},
+            {"protocol": "telepathy", "record": "x"},
+            {"record_base64": base64.b64encode(b"\xff\xfe").decode()},
+        ]
+    }
     answer = rail.client("acme").post("/v1/evidence", json=batch)
     assert answer.status_code == 200
     found = answer.json()["records"]
@@ -113,12 +119,23 @@ def test_batch__one_rejected_record__is_still_a_batch(rail):
     assert answer.json()["records"][0]["outcome"] == "signature_forged"
 
 
-@pytest.mark.parametrize("batch", [
-    [], {}, {"records": []}, {"records": [{}]}, {"records": ["x"]}, {"records": {"record": "x"}},
-    {"records": [{"record": 1}]}, {"records": [{"record": "x", "record_base64": "eA=="}]},
-    {"records": [{"record_base64": "e!"}]}, {"records": [{"record": "x", "more": 1}]},
-    {"records": [{"record": "x"}] * 1_001}, {"records": [{"record": "x"}], "more": 1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "batch",
+    [
+        [],
+        {},
+        {"records": []},
+        {"records": [{}]},
+        {"records": ["x"]},
+        {"records": {"record": "x"}},
+        {"records": [{"record": 1}]},
+        {"records": [{"record": "x", "record_base64": "eA=="}]},
+        {"records": [{"record_base64": "e!"}]},
+        {"records": [{"record": "x", "more": 1}]},
+        {"records": [{"record": "x"}] * 1_001},
+        {"records": [{"record": "x"}], "more": 1},
+    ],
+)
 def test_batch__not_of_the_form__is_refused_with_the_fields_and_takes_nothing(rail, batch):
     answer = rail.client("acme").post("/v1/evidence", json=batch)
     assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")

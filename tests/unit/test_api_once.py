@@ -56,9 +56,13 @@ def test_key__another_body__is_a_conflict_and_takes_nothing(rail):
     assert len(rail.rows(Event)) == 1
 
 
-@pytest.mark.parametrize("change", [
-    {"media": "application/octet-stream"}, {"query": "?protocol=other"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"media": "application/octet-stream"},
+        {"query": "?protocol=other"},
+    ],
+)
 def test_key__same_body_said_to_be_something_else__is_a_conflict(rail, change):
     record, client = rail.record(), rail.client("acme")
     post(client, record)

@@ -65,9 +65,15 @@ def test_method__unknown_to_the_route__names_those_it_knows(rail):
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("media", [
-    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/html", "json",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "media",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/html",
+        "json",
+    ],
+)
 def test_body__of_another_media_type__is_refused(rail, media):
     headers = {"Content-Type": media}
     answer = rail.client("acme").post("/v1/evidence", content=b"a=b", headers=headers)
@@ -139,22 +145,44 @@ def test_limit__a_body_that_never_ends__is_given_up():
         asyncio.run(BodyLimit(app, 10, patience_s=0.01)(scope, receive, None))
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"\xff", b"[1,]", b"nul", b"NaN", b'{"records": [], "records": []}', b"{} {}",
-    b'{"records":' + b"[" * 5_000, b"1" + b"0" * 400, b"1e999999999",
-    b'{"records":[{"record":"\\ud800"}]}', b'\xef\xbb\xbf{"records":[]}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[1,]",
+        b"nul",
+        b"NaN",
+        b'{"records": [], "records": []}',
+        b"{} {}",
+        b'{"records":' + b"[" * 5_000,
+        b"1" + b"0" * 400,
+        b"1e999999999",
+        b'{"records":[{"record":"\\ud800"}]}',
+        b'\xef\xbb\xbf{"records":[]}',
+    ],
+)
 def test_json__that_is_none__is_refused_with_the_place(rail, body):
     headers = {"Content-Type": "application/json; charset=utf-8"}
     answer = rail.client("acme").post("/v1/evidence", content=body, headers=headers)
     problem(answer, 400, "json_unreadable")
 
 
-@pytest.mark.parametrize("path", [
-    "/v1/payments?stage=rich", "/v1/payments?limit=0", "/v1/payments?limit=501",
-    "/v1/payments?limit=x", "/v1/payments?agreement=0x12", "/v1/payments/0x12",
-    "/v1/events/" + "0X" + "00" * 32, "/v1/rejected/0", "/v1/rejected/9223372036854775808",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/payments?stage=rich",
+        "/v1/payments?limit=0",
+        "/v1/payments?limit=501",
+        "/v1/payments?limit=x",
+        "/v1/payments?agreement=0x12",
+        "/v1/payments/0x12",
+        "/v1/events/" + "0X" + "00" * 32,
+        "/v1/rejected/0",
+        "/v1/rejected/9223372036854775808",
+    ],
+)
 def test_parameters__not_as_documented__name_the_field(rail, path):
     found = problem(rail.client("auditor").get(path), 422, "request_invalid")
     assert found.errors and found.errors[0].field.startswith(("query.", "path."))
@@ -177,15 +205,22 @@ def test_failure_of_ours__tells_strangers_nothing_of_it(rail):
 MEDIA_TYPES = st.sampled_from(["text/plain", "application/octet-stream", "application/json"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["records", "record", "record_base64", "protocol"]) | st.text(), inner
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(["records", "record", "record_base64", "protocol"]) | st.text(), inner
+        )
     ),
-)  # fmt: skip
-BODIES = st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()) | st.binary(
-    max_size=80
-).map(lambda raw: json.dumps(
-    {"records": [{"record_base64": base64.b64encode(raw).decode()}]}
-).encode())  # fmt: skip
+)
+BODIES = (
+    st.binary(max_size=300)
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=80).map(
+        lambda raw: json.dumps(
+            {"records": [{"record_base64": base64.b64encode(raw).decode()}]}
+        ).encode()
+    )
+)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -195,17 +230,21 @@ def test_evidence__any_bytes_at_all__are_answered_as_documented_and_never_taken(
 ):
     events = len(rail.rows(Event))
     answer = rail.client("acme").post(  # its hook holds every answer against the document
-        "/v1/evidence", content=body, params={"protocol": protocol},
+        "/v1/evidence",
+        content=body,
+        params={"protocol": protocol},
         headers={"Content-Type": media},
-    )  # fmt: skip
+    )
     assert answer.status_code in (200, 400, 422)
     assert len(rail.rows(Event)) == events
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(after=st.text(max_size=60) | st.binary(max_size=40).map(
-    lambda raw: base64.urlsafe_b64encode(raw).decode()
-), path=st.sampled_from(["payments", "rejected", "agreements", "devices"]))  # fmt: skip
+@given(
+    after=st.text(max_size=60)
+    | st.binary(max_size=40).map(lambda raw: base64.urlsafe_b64encode(raw).decode()),
+    path=st.sampled_from(["payments", "rejected", "agreements", "devices"]),
+)
 def test_cursor__any_text_at_all__is_a_page_or_a_problem(rail, after, path):
     try:
         after.encode()
@@ -216,8 +255,9 @@ def test_cursor__any_text_at_all__is_a_page_or_a_problem(rail, after, path):
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(text=st.text(st.characters(exclude_characters="/?#.", codec="utf-8"), min_size=1,
-                    max_size=70))  # fmt: skip
+@given(
+    text=st.text(st.characters(exclude_characters="/?#.", codec="utf-8"), min_size=1, max_size=70)
+)
 def test_trace__of_any_text_at_all__is_an_answer_or_a_problem(rail, text):
     from urllib.parse import quote
 

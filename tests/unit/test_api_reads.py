@@ -39,28 +39,57 @@ def rail(tmp_path_factory):
 
 def fill(session):
     """One agreement with seven payments, the first settled with a great amount."""
-    session.merge(tables.Agreement(
-        agreement_id=A, device_id="0x" + DEVICE.hex(), device="acme-1", product="metered_energy",
-        product_address="0x" + "44" * 20, payer="0x" + "11" * 20, payee=PAYEE, cap_micro=BIG,
-        period_days=30, window_s=60, expiry=2**31, first_counter=0, required_domain=0, salt="0x",
-        terms=TERMS, signature="0x", reference=funding_reference(AGREEMENT), stage="live",
-    ))  # fmt: skip
-    add_all(session, [
-        tables.Payment(
-            payment_id=payment(n), agreement_id=A, sequence=n, stage="verified", effect="attest",
-            first_counter=n, last_counter=n, created_at=NOW + n // 3,
-            amount_micro=BIG if n == 1 else 0, facts=FACTS,
+    session.merge(
+        tables.Agreement(
+            agreement_id=A,
+            device_id="0x" + DEVICE.hex(),
+            device="acme-1",
+            product="metered_energy",
+            product_address="0x" + "44" * 20,
+            payer="0x" + "11" * 20,
+            payee=PAYEE,
+            cap_micro=BIG,
+            period_days=30,
+            window_s=60,
+            expiry=2**31,
+            first_counter=0,
+            required_domain=0,
+            salt="0x",
+            terms=TERMS,
+            signature="0x",
+            reference=funding_reference(AGREEMENT),
+            stage="live",
         )
-        for n in range(1, 8)
-    ])  # fmt: skip
+    )
+    add_all(
+        session,
+        [
+            tables.Payment(
+                payment_id=payment(n),
+                agreement_id=A,
+                sequence=n,
+                stage="verified",
+                effect="attest",
+                first_counter=n,
+                last_counter=n,
+                created_at=NOW + n // 3,
+                amount_micro=BIG if n == 1 else 0,
+                facts=FACTS,
+            )
+            for n in range(1, 8)
+        ],
+    )
     evidence.claim_events(session, A, 1, 2, payment(1))
     payments.learn(session, [payments.Learned(payment(1), Fact.SETTLED, "0xblock")], NOW)
     entries = [ledger.settled(payment(1), A, PAYEE, BIG), ledger.funded("wallet", A, BIG + 5)]
     books.post(session, entries, NOW)
-    add_all(session, [
-        tables.Block(number=n, hash=f"0x{n:064x}", parent="0x", timestamp=NOW, final=n < 3)
-        for n in (1, 2, 3)
-    ])  # fmt: skip
+    add_all(
+        session,
+        [
+            tables.Block(number=n, hash=f"0x{n:064x}", parent="0x", timestamp=NOW, final=n < 3)
+            for n in (1, 2, 3)
+        ],
+    )
 
 
 def payment(sequence):
@@ -154,8 +183,10 @@ def test_balances__all__add_up_to_zero_and_are_text(rail):
     found = rail.client("auditor").get("/v1/ledger/balances").json()["balances"]
     by_account = {b["account"]: b["balance"]["amount_minor"] for b in found}
     assert by_account == {
-        f"escrow:{A}": "-5", f"pending:{PAYEE}": str(-BIG), "wallets": str(BIG + 5),
-    }  # fmt: skip
+        f"escrow:{A}": "-5",
+        f"pending:{PAYEE}": str(-BIG),
+        "wallets": str(BIG + 5),
+    }
     assert sum(map(int, by_account.values())) == 0
 
 

@@ -71,11 +71,12 @@ def test_errors__all__are_problem_documents_with_examples_of_their_status(rail):
 
 def test_examples__of_every_shape__have_that_shape(rail):
     models = [
-        model for module in (wire, views) for model in vars(module).values()
-        if isinstance(model, type) and "examples" in (
-            getattr(model, "model_config", {}).get("json_schema_extra") or {}
-        )
-    ]  # fmt: skip
+        model
+        for module in (wire, views)
+        for model in vars(module).values()
+        if isinstance(model, type)
+        and "examples" in (getattr(model, "model_config", {}).get("json_schema_extra") or {})
+    ]
     assert len(models) > 12
     for model in models:
         for example in model.model_config["json_schema_extra"]["examples"]:

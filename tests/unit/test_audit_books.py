@@ -72,8 +72,9 @@ def test_entry__of_another_id_with_its_hash_right__names_the_ledger(bundle, plac
 
 
 @pytest.mark.parametrize(("field", "lie"), [("at", 1), ("source", "block:0x" + "11" * 32)])
-@pytest.mark.parametrize(("place", "stage"), [(0, Stage.LEDGER), (1, Stage.PAYOUT),
-                                              (2, Stage.PAYOUT)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("place", "stage"), [(0, Stage.LEDGER), (1, Stage.PAYOUT), (2, Stage.PAYOUT)]
+)
 def test_entry__of_another_time_or_block_with_its_hash_right__is_not_what_happened(
     bundle, place, stage, field, lie
 ):

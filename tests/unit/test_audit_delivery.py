@@ -38,8 +38,11 @@ def failure(bundle: dict[str, Any]) -> tuple[Stage, str]:
 
 
 def told(record: bytes) -> dict[str, str]:
-    return {"protocol": "epcis", "sha256": "0x" + sha256(record).hexdigest(),
-            "record": b64encode(record).decode()}  # fmt: skip
+    return {
+        "protocol": "epcis",
+        "sha256": "0x" + sha256(record).hexdigest(),
+        "record": b64encode(record).decode(),
+    }
 
 
 def test_delivery__with_what_its_record_cites__holds_up_to_the_ledger(whole):

@@ -22,6 +22,7 @@ from orchestrator.core.audit.bundle import sealed
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
+
 @pytest.fixture(scope="module")
 def bundle() -> dict[str, Any]:
     return assemble(told().paid)

@@ -38,8 +38,7 @@ def bundle(parts):
 def test_key_at__any_time__answers_as_the_registry_on_chain(parts):
     bundle = assemble(parts)
     history = _history(bundle)
-    answers = {"not enrolled yet": 0, "suspended": 2, "retired": 3, "compromised": 4,
-               "expired": 5}  # fmt: skip
+    answers = {"not enrolled yet": 0, "suspended": 2, "retired": 3, "compromised": 4, "expired": 5}
     seen = set()
     for at, (status, x, y) in told().key_at.items():
         key = key_at(history, at)

@@ -17,9 +17,15 @@ from orchestrator.core.bank_books import CreditReversed
 CREDIT = replace(LINE, amount_minor=5_000, end_to_end_id="", reference="RF18KNOWN")
 
 
-@pytest.mark.parametrize(("reference", "account", "agreement"), [
-    ("RF18KNOWN", ledger.FUNDING, AGREEMENT), ("RF18 KNOWN", ledger.FUNDING, AGREEMENT),
-    ("RF18OTHER", ledger.UNALLOCATED, None), ("", ledger.UNALLOCATED, None)])
+@pytest.mark.parametrize(
+    ("reference", "account", "agreement"),
+    [
+        ("RF18KNOWN", ledger.FUNDING, AGREEMENT),
+        ("RF18 KNOWN", ledger.FUNDING, AGREEMENT),
+        ("RF18OTHER", ledger.UNALLOCATED, None),
+        ("", ledger.UNALLOCATED, None),
+    ],
+)
 def test_credit__by_its_reference__is_funding_or_waits_for_a_person(reference, account, agreement):
     found = books().take(replace(CREDIT, reference=reference))
     assert found.balances() == SENT | {ledger.SAFEGUARDING: 5_000, account: -5_000}
@@ -48,8 +54,9 @@ def test_credit__taken_back_after_its_mint__is_unexplained_and_touches_no_token(
     assert not [each for each in found.effects if isinstance(each, CreditReversed)]
 
 
-@pytest.mark.parametrize("change", [{"counterparty_iban": "DE00"}, {"reference": "RF18OTHER"},
-                                    {"amount_minor": -4_999}])
+@pytest.mark.parametrize(
+    "change", [{"counterparty_iban": "DE00"}, {"reference": "RF18OTHER"}, {"amount_minor": -4_999}]
+)
 def test_credit__reversal_of_another_one__leaves_it_alone(change):
     back = replace(CREDIT, amount_minor=-5_000, is_reversal=True, bank_reference="B2")
     found = books().take(CREDIT).take(replace(back, **change))
@@ -78,21 +85,27 @@ def test_line__repeated_in_any_report__posts_once():
     assert found.entries == before
 
 
-MADE = st.fixed_dictionaries({
-    "amount_minor": st.sampled_from([-1_234, -766, -2_766, -500, -100, 1_234, 766, 5_000]),
-    "end_to_end_id": st.sampled_from(["", "E1", "E2"]),
-    "batch": st.sampled_from(["", "P1"]), "reason": st.sampled_from(["", "AC04", "AM05"]),
-    "is_reversal": st.booleans(), "reference": st.sampled_from(["", "RF18KNOWN"]),
-    "code": st.sampled_from(["", "PMNT/ICDT/CHRG"]), "charges_minor": st.sampled_from([0, 0, 25]),
-})  # fmt: skip
+MADE = st.fixed_dictionaries(
+    {
+        "amount_minor": st.sampled_from([-1_234, -766, -2_766, -500, -100, 1_234, 766, 5_000]),
+        "end_to_end_id": st.sampled_from(["", "E1", "E2"]),
+        "batch": st.sampled_from(["", "P1"]),
+        "reason": st.sampled_from(["", "AC04", "AM05"]),
+        "is_reversal": st.booleans(),
+        "reference": st.sampled_from(["", "RF18KNOWN"]),
+        "code": st.sampled_from(["", "PMNT/ICDT/CHRG"]),
+        "charges_minor": st.sampled_from([0, 0, 25]),
+    }
+)
 
 
 @settings(deadline=None)
 @given(st.lists(MADE, max_size=6))
 def test_any_lines__in_any_files__balance_and_make_the_bank_account(rows):
     """The safeguarding account is the sum of the lines, whatever they say, each line once."""
-    lines = [replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row)
-             for n, row in enumerate(rows)]  # fmt: skip
+    lines = [
+        replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row) for n, row in enumerate(rows)
+    ]
     found = books(P1=["E1", "E2", "E3"])
     for line in lines:
         found.take(line).take(line)
@@ -109,7 +122,8 @@ def test_any_lines__in_any_files__balance_and_make_the_bank_account(rows):
 @settings(deadline=None)
 @given(st.lists(MADE, max_size=4))
 def test_any_lines__of_one_file_in_any_order__post_the_same(rows):
-    lines = [replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row)
-             for n, row in enumerate(rows)]  # fmt: skip
+    lines = [
+        replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row) for n, row in enumerate(rows)
+    ]
     orders = [books(P1=["E1", "E2"]).take(*order).entries for order in permutations(lines)]
     assert all(order == orders[0] for order in orders)

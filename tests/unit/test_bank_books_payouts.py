@@ -26,8 +26,10 @@ def test_entry__of_a_line__tells_its_file_and_the_day_it_was_booked():
 
 
 def test_payout__split_over_lines__is_booked_with_the_last_of_them():
-    parts = [replace(LINE, amount_minor=cents, bank_reference=ref)
-             for cents, ref in ((-1_000, "B1"), (-200, "B2"), (-34, "B3"))]  # fmt: skip
+    parts = [
+        replace(LINE, amount_minor=cents, bank_reference=ref)
+        for cents, ref in ((-1_000, "B1"), (-200, "B2"), (-34, "B3"))
+    ]
     found = books().take(*parts)
     assert found.balances() == {ledger.IN_TRANSIT: REST, ledger.SAFEGUARDING: -1_234}
     assert found.stages() == ["part_booked", "part_booked", "booked"]
@@ -69,15 +71,21 @@ def test_payout__comes_back_beyond_what_it_was_for__is_unexplained(cents):
 
 
 def test_payout__return_reported_before_its_debit__ends_the_same():
-    back = replace(LINE, amount_minor=1_234, bank_reference="B2", reason="AC04",
-                   booking_date=DAY + timedelta(days=2))  # fmt: skip
+    back = replace(
+        LINE,
+        amount_minor=1_234,
+        bank_reference="B2",
+        reason="AC04",
+        booking_date=DAY + timedelta(days=2),
+    )
     late, usual = books().take(back).take(LINE), books().take(LINE).take(back)
     assert late.balances() == usual.balances() and late.stages()[-1] == usual.stages()[-1]
 
 
 def test_payout__ordered_again_after_its_return__is_booked_a_second_time():
-    found = books().take(LINE, replace(LINE, amount_minor=1_234, bank_reference="B2",
-                                       reason="AC04"))  # fmt: skip
+    found = books().take(
+        LINE, replace(LINE, amount_minor=1_234, bank_reference="B2", reason="AC04")
+    )
     found.entries.append(ledger.reordered(ledger.part_of(ONE, "decision"), 1_234))
     found.orders["E1b"] = found.orders["E1"]
     found.take(replace(LINE, end_to_end_id="E1b", bank_reference="B3"))
@@ -88,11 +96,17 @@ def test_payout__ordered_again_after_its_return__is_booked_a_second_time():
 def test_charges__inside_a_payout__are_the_rails_and_not_the_payees():
     found = books().take(replace(LINE, amount_minor=-1_259, charges_minor=25))
     assert found.balances() == {
-        ledger.IN_TRANSIT: REST, ledger.SAFEGUARDING: -1_259, ledger.CHARGES: 25}
+        ledger.IN_TRANSIT: REST,
+        ledger.SAFEGUARDING: -1_259,
+        ledger.CHARGES: 25,
+    }
     back = replace(LINE, bank_reference="B2", amount_minor=1_209, charges_minor=25, reason="AC04")
     assert found.take(back).balances() == {
-        ledger.IN_TRANSIT: REST, ledger.SAFEGUARDING: -50, ledger.CHARGES: 50,
-        ledger.RETURNED: -1_234}
+        ledger.IN_TRANSIT: REST,
+        ledger.SAFEGUARDING: -50,
+        ledger.CHARGES: 50,
+        ledger.RETURNED: -1_234,
+    }
 
 
 @pytest.mark.parametrize("code", ["PMNT/ICDT/CHRG", "ACMT/MDOP/FEES", "COMM"])
@@ -111,24 +125,44 @@ def test_batch__one_sum_without_references__books_all_that_is_open_of_it():
     found = books(P1=["E1", "E2", "E3"]).take(BATCH)
     assert found.balances() == {ledger.SAFEGUARDING: -2_766}
     assert found.stages() == ["booked"] * 3
-    open_rest = books(P1=["E1", "E2", "E3"]).take(LINE).take(
-        replace(BATCH, amount_minor=REST, bank_reference="B2"))
+    open_rest = (
+        books(P1=["E1", "E2", "E3"])
+        .take(LINE)
+        .take(replace(BATCH, amount_minor=REST, bank_reference="B2"))
+    )
     assert open_rest.balances() == {ledger.SAFEGUARDING: -2_766}
 
 
 def test_batch__details_without_end_to_end_id__find_payouts_by_account_and_amount():
-    details = [replace(BATCH, amount_minor=cents, counterparty_iban=NORD, path=f"x[{n}]",
-                       bank_reference=f"B{n}") for n, cents in enumerate((-766, -1_234, -766))]
+    details = [
+        replace(
+            BATCH,
+            amount_minor=cents,
+            counterparty_iban=NORD,
+            path=f"x[{n}]",
+            bank_reference=f"B{n}",
+        )
+        for n, cents in enumerate((-766, -1_234, -766))
+    ]
     found = books(P1=["E1", "E2", "E3"]).take(*details)
     assert found.balances() == {ledger.SAFEGUARDING: -2_766}
     assert found.stages() == ["booked"] * 3
 
 
-@pytest.mark.parametrize("change", [
-    {"amount_minor": -2_000}, {"batch": "P9"}, {"batch": ""}, {"is_reversal": True},
-    {"amount_minor": -766, "counterparty_iban": "DE00"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount_minor": -2_000},
+        {"batch": "P9"},
+        {"batch": ""},
+        {"is_reversal": True},
+        {"amount_minor": -766, "counterparty_iban": "DE00"},
+    ],
+)
 def test_batch__sum_that_fits_nothing__is_unexplained(change):
     line = replace(BATCH, **change)
     found = books(P1=["E1", "E2", "E3"]).take(line)
     assert found.balances() == SENT | {
-        ledger.SAFEGUARDING: line.amount_minor, ledger.UNEXPLAINED: -line.amount_minor}
+        ledger.SAFEGUARDING: line.amount_minor,
+        ledger.UNEXPLAINED: -line.amount_minor,
+    }

@@ -35,29 +35,44 @@ PENDING = CREDIT.replace("BOOK<", "PDNG<")
 
 
 def balance(code: str, amount: str, sign: str = "CRDT") -> str:
-    return (f'<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">{amount}</Amt>'
-            f"<CdtDbtInd>{sign}</CdtDbtInd><Dt><Dt>2026-11-20</Dt></Dt></Bal>")
+    return (
+        f'<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">{amount}</Amt>'
+        f"<CdtDbtInd>{sign}</CdtDbtInd><Dt><Dt>2026-11-20</Dt></Dt></Bal>"
+    )
 
 
-def statement(entries: str = CREDIT + BATCH, opening: str = "1.00", closing: str = "470.97",
-              version: str = "08", name: str = "S1") -> str:
-    return (f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd'
-            f':camt.053.001.{version}"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId>'
-            f"<CreDtTm>2026-11-20T23:00:00</CreDtTm></GrpHdr><Stmt><Id>{name}</Id><Acct><Id><IBAN>"
-            f"{IBAN}</IBAN></Id><Ccy>EUR</Ccy></Acct>{balance('OPBD', opening)}"
-            f"{balance('CLBD', closing)}{entries}</Stmt></BkToCstmrStmt></Document>")
+def statement(
+    entries: str = CREDIT + BATCH,
+    opening: str = "1.00",
+    closing: str = "470.97",
+    version: str = "08",
+    name: str = "S1",
+) -> str:
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd'
+        f':camt.053.001.{version}"><BkToCstmrStmt><GrpHdr><MsgId>M</MsgId>'
+        f"<CreDtTm>2026-11-20T23:00:00</CreDtTm></GrpHdr><Stmt><Id>{name}</Id><Acct><Id><IBAN>"
+        f"{IBAN}</IBAN></Id><Ccy>EUR</Ccy></Acct>{balance('OPBD', opening)}"
+        f"{balance('CLBD', closing)}{entries}</Stmt></BkToCstmrStmt></Document>"
+    )
 
 
 def notice(entries: str = CREDIT) -> str:
     text = statement(entries).replace(balance("OPBD", "1.00"), "")
-    return (text.replace(balance("CLBD", "470.97"), "").replace("camt.053", "camt.054")
-            .replace("Stmt>", "Ntfctn>").replace("BkToCstmrNtfctn", "BkToCstmrDbtCdtNtfctn"))
+    return (
+        text.replace(balance("CLBD", "470.97"), "")
+        .replace("camt.053", "camt.054")
+        .replace("Stmt>", "Ntfctn>")
+        .replace("BkToCstmrNtfctn", "BkToCstmrDbtCdtNtfctn")
+    )
 
 
 def report(group: str = "<GrpSts>PART</GrpSts>", orders: str = "") -> str:
-    return (f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt>'
-            f"<GrpHdr><MsgId>R1</MsgId></GrpHdr><OrgnlGrpInfAndSts><OrgnlMsgId>PM1</OrgnlMsgId>"
-            f"{group}</OrgnlGrpInfAndSts>{orders}</CstmrPmtStsRpt></Document>")
+    return (
+        f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt>'
+        f"<GrpHdr><MsgId>R1</MsgId></GrpHdr><OrgnlGrpInfAndSts><OrgnlMsgId>PM1</OrgnlMsgId>"
+        f"{group}</OrgnlGrpInfAndSts>{orders}</CstmrPmtStsRpt></Document>"
+    )
 
 
 def one(text: str) -> Statement:
@@ -78,7 +93,11 @@ def test_camt__statement__reads_every_field_exactly():
     found = one(text)
     credit, first, second = found.lines
     assert (credit.amount_minor, credit.reference, credit.bank_reference, credit.end_to_end_id) == (
-        50_000, REFERENCE, "E1", "")
+        50_000,
+        REFERENCE,
+        "E1",
+        "",
+    )
     assert (credit.counterparty_name, credit.counterparty_iban) == ("Payer AG", OTHER)
     assert (str(credit.booking_date), str(credit.value_date)) == ("2026-11-20", "2026-11-21")
     assert (first.amount_minor, second.amount_minor) == (-1_001, -2_002)
@@ -96,14 +115,20 @@ def test_camt__any_version__reads_alike(version):
 
 
 def test_camt__old_shape_of_parties_and_status__reads_alike():
-    old = statement().replace("<Pty>", "").replace("</Pty>", "").replace(
-        "<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>")
+    old = (
+        statement()
+        .replace("<Pty>", "")
+        .replace("</Pty>", "")
+        .replace("<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>")
+    )
     assert one(old).lines[0].counterparty_name == "Payer AG" and len(one(old).lines) == 3
 
 
 def test_camt__reference_in_free_text__is_found():
-    text = notice().replace(f"<Strd><CdtrRefInf><Ref>{REFERENCE}</Ref></CdtrRefInf></Strd>",
-                            f"<Ustrd>power {REFERENCE[:7].lower()} {REFERENCE[7:]}</Ustrd>")
+    text = notice().replace(
+        f"<Strd><CdtrRefInf><Ref>{REFERENCE}</Ref></CdtrRefInf></Strd>",
+        f"<Ustrd>power {REFERENCE[:7].lower()} {REFERENCE[7:]}</Ustrd>",
+    )
     assert one(text).lines[0].reference == REFERENCE
 
 
@@ -114,10 +139,14 @@ def test_camt__pending_entry__is_never_a_booked_line():
 
 
 def test_camt__batch_without_details__is_one_line_of_the_entry():
-    bare = BATCH[:BATCH.index("<TxDtls>")] + "</NtryDtls></Ntry>"
+    bare = BATCH[: BATCH.index("<TxDtls>")] + "</NtryDtls></Ntry>"
     (line,) = one(notice(bare)).lines
     assert (line.amount_minor, line.batch, line.bank_reference, line.path) == (
-        -3_003, "PI1", "E2", "Ntfctn[1]/Ntry[1]")
+        -3_003,
+        "PI1",
+        "E2",
+        "Ntfctn[1]/Ntry[1]",
+    )
 
 
 def test_camt__details_without_amounts__is_one_line_of_the_entry():
@@ -148,7 +177,9 @@ def test_pain002__orders_and_group__read_with_reasons():
     assert isinstance(found, StatusReport)
     assert (found.original_message_id, found.code) == ("PM1", "PART")
     assert [(s.end_to_end_id, s.is_rejected, s.reason) for s in found.statuses] == [
-        ("A", True, "AC04"), ("B", False, "")]
+        ("A", True, "AC04"),
+        ("B", False, ""),
+    ]
     assert found.statuses[1].path == "OrgnlPmtInfAndSts[1]/TxInfAndSts[2]"
 
 
@@ -159,25 +190,33 @@ def test_pain002__refused__counts_whole_messages_and_leaves_out_repetitions():
         return found.refused(["A", "B"])
 
     why = "<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>"
-    order = ("<OrgnlPmtInfAndSts><OrgnlPmtInfId>PI1</OrgnlPmtInfId>{}<TxInfAndSts><OrgnlEndToEndId>"
-             "A</OrgnlEndToEndId><TxSts>{}</TxSts></TxInfAndSts></OrgnlPmtInfAndSts>")
+    order = (
+        "<OrgnlPmtInfAndSts><OrgnlPmtInfId>PI1</OrgnlPmtInfId>{}<TxInfAndSts><OrgnlEndToEndId>"
+        "A</OrgnlEndToEndId><TxSts>{}</TxSts></TxInfAndSts></OrgnlPmtInfAndSts>"
+    )
     rejected = "<GrpSts>RJCT</GrpSts>"
     assert refused(rejected + why.format("FF01")) == {"A": "FF01", "B": "FF01"}
     assert refused(rejected + why.format("DU01")) == {}
-    assert refused("", order.format("<PmtInfSts>RJCT</PmtInfSts>" + why.format("AC02"), "ACCP")
-                   ) == {"B": "AC02"}
+    assert refused(
+        "", order.format("<PmtInfSts>RJCT</PmtInfSts>" + why.format("AC02"), "ACCP")
+    ) == {"B": "AC02"}
     assert refused("<GrpSts>PART</GrpSts>", order.format("", "RJCT")) == {"A": ""}
 
 
 S, N = statement(), notice()
 BAD = [
-    (b"", "empty", ""), (b" \n", "empty", ""), (b"\xff\xfe<", "not_utf8", "byte 2"),
+    (b"", "empty", ""),
+    (b" \n", "empty", ""),
+    (b"\xff\xfe<", "not_utf8", "byte 2"),
     (b"<a>\xff</a>", "not_utf8", "byte 3"),
-    ("not xml", "not_xml", ""), (S[:-5], "not_xml", ""), ("<a>" * 300, "not_xml", ""),
+    ("not xml", "not_xml", ""),
+    (S[:-5], "not_xml", ""),
+    ("<a>" * 300, "not_xml", ""),
     ("<!DOCTYPE d SYSTEM 'http://x/d'>" + S[38:], "dtd_forbidden", ""),
     ('<!DOCTYPE d [<!ENTITY e "x">]><d>&e;</d>', "dtd_forbidden", ""),
     ('<!DOCTYPE d [<!ENTITY e "x">', "dtd_forbidden", ""),  # refused before any parser sees it
-    ("<html/>", "unknown_message", "html"), ("<Document/>", "unknown_message", ""),
+    ("<html/>", "unknown_message", "html"),
+    ("<Document/>", "unknown_message", ""),
     ("<Document><FIToFIPmtStsRpt/></Document>", "unknown_message", "FIToFIPmtStsRpt"),
     (S.replace("500.00", "500.001"), "amount_malformed", "Stmt[1]/Ntry[1]/Amt"),
     (S.replace("500.00", "-500.00"), "amount_malformed", "Stmt[1]/Ntry[1]/Amt"),
@@ -199,7 +238,7 @@ BAD = [
     (S.replace("2026-11-21", "2026-13-21"), "date_malformed", "Stmt[1]/Ntry[1]"),
     (S.replace("2026-11-21", "20261121"), "date_malformed", "Stmt[1]/Ntry[1]"),
     (N.replace("<Sts>", "<RvslInd>yes</RvslInd><Sts>"), "value_malformed", "RvslInd"),
-    (N[:N.index("<Ntfctn>")] + N[N.index("</Ntfctn>") + 9:], "missing_element", "Ntfctn"),
+    (N[: N.index("<Ntfctn>")] + N[N.index("</Ntfctn>") + 9 :], "missing_element", "Ntfctn"),
     (report(group=""), "missing_element", "GrpSts"),
     (report().replace("<OrgnlMsgId>PM1</OrgnlMsgId>", ""), "missing_element", "OrgnlMsgId"),
 ]
@@ -214,7 +253,7 @@ def test_camt__bad_file__is_refused_by_name_and_place(text, reason, detail):
 def test_camt__account_or_statement_not_expected__is_refused():
     assert refusal(S, accounts={OTHER}).reason == BankReason.ACCOUNT_UNKNOWN
     assert refusal(S, seen={(IBAN, "S1")}).reason == BankReason.DUPLICATE_STATEMENT
-    twice = S.replace("</Stmt>", "</Stmt>" + S[S.index("<Stmt>"):S.index("</Stmt>") + 7])
+    twice = S.replace("</Stmt>", "</Stmt>" + S[S.index("<Stmt>") : S.index("</Stmt>") + 7])
     assert refusal(twice).reason == BankReason.DUPLICATE_STATEMENT
     assert camt.parse(S.encode(), accounts={IBAN}, seen={(IBAN, "S0")})
 
@@ -253,28 +292,33 @@ def test_camt__mutated_good_file__only_rejected(text, seed, count):
     for _ in range(count):
         at = choose.randrange(len(data))
         other = choose.randrange(len(data))
-        piece = data[other:other + choose.randrange(40)]
+        piece = data[other : other + choose.randrange(40)]
         act = choose.randrange(4)
         if act == 0:
             data[at] = choose.randrange(256)
         elif act == 1:
-            del data[at:at + choose.randrange(1, 60)]
+            del data[at : at + choose.randrange(1, 60)]
         elif act == 2:
             data[at:at] = piece
         else:
-            data[at:at + len(piece)] = piece
+            data[at : at + len(piece)] = piece
         if not data:
             break
     read_or_refuse(bytes(data))
 
 
-ELEMENTS = sorted({piece.split(">")[0] for piece in S.split("<")[2:]
-                   if piece[0] not in "/?!" and " " not in piece.split(">")[0]})
+ELEMENTS = sorted(
+    {
+        piece.split(">")[0]
+        for piece in S.split("<")[2:]
+        if piece[0] not in "/?!" and " " not in piece.split(">")[0]
+    }
+)
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
 def test_camt__element_emptied_or_renamed__only_rejected(element):
     opening, closing = f"<{element}>", f"</{element}>"
     start, end = S.index(opening), S.index(closing)
-    read_or_refuse((S[:start + len(opening)] + S[end:]).encode())
+    read_or_refuse((S[: start + len(opening)] + S[end:]).encode())
     read_or_refuse(S.replace(opening, "<X>").replace(closing, "</X>").encode())

@@ -28,8 +28,9 @@ class Ends:
 
     def waits(self) -> list[str]:
         """What the bank finds."""
-        return sorted(p.name for p in self.to_bank.iterdir()
-                      if p.is_file() and not p.name.startswith("."))  # fmt: skip
+        return sorted(
+            p.name for p in self.to_bank.iterdir() if p.is_file() and not p.name.startswith(".")
+        )
 
     def arrived(self) -> list[tuple[str, bytes]]:
         """What we find once files rest: SFTP looks twice."""

@@ -33,9 +33,15 @@ def test_rail__file_with_any_fault__is_refused_by_name(name):
 
 
 def test_rail__every_form__gives_lines_of_its_kind():
-    found = {name: taken(name)[0].lines[0].kind for name in (
-        "de_053_02_savings_bank.xml", "de_054_02_batch_with_details.xml",
-        "de_mt940_structured.sta", "de_052_02_interim.xml")}  # fmt: skip
+    found = {
+        name: taken(name)[0].lines[0].kind
+        for name in (
+            "de_053_02_savings_bank.xml",
+            "de_054_02_batch_with_details.xml",
+            "de_mt940_structured.sta",
+            "de_052_02_interim.xml",
+        )
+    }
     assert list(found.values()) == ["camt.053", "camt.054", "MT940", "camt.052"]
 
 
@@ -52,8 +58,10 @@ def test_rail__expected_credit_of_an_mt942__is_refused_as_no_statement():
 
 
 def test_rail__pages_in_one_file__are_one_statement():
-    for name, lines, sums in [("any_053_08_pages.xml", 2, (500, 800)),
-                              ("any_mt940_reversals_and_pages.sta", 3, (10_000, 9_100))]:
+    for name, lines, sums in [
+        ("any_053_08_pages.xml", 2, (500, 800)),
+        ("any_mt940_reversals_and_pages.sta", 3, (10_000, 9_100)),
+    ]:
         (found,) = taken(name)
         assert len(found.lines) == lines
         assert (found.balances.opening_minor, found.balances.closing_minor) == sums
@@ -61,7 +69,7 @@ def test_rail__pages_in_one_file__are_one_statement():
 
 def test_rail__later_page_in_a_file_of_its_own__is_a_statement_of_its_own():
     text = bytes_of("any_053_08_pages.xml").decode()
-    second = text[:text.index("    <Stmt>")] + text[text.rindex("    <Stmt>"):]
+    second = text[: text.index("    <Stmt>")] + text[text.rindex("    <Stmt>") :]
     (found,) = camt.parse(second.encode(), seen={(ACCOUNT, "S-1")})
     assert (found.id, found.balances.opening_minor) == ("S-1/2", 600)
 
@@ -84,7 +92,10 @@ def test_rail__charges__count_only_where_the_amount_has_them_in_it():
     inside, *parts = taken("any_053_06_charges_inside.xml")[0].lines
     assert (inside.amount_minor, inside.charges_minor) == (9_800, 200)
     assert [(line.amount_minor, line.charges_minor, line.is_charge) for line in parts] == [
-        (-1_000, 0, False), (-2_000, 0, False), (-60, 60, True)]
+        (-1_000, 0, False),
+        (-2_000, 0, False),
+        (-60, 60, True),
+    ]
     text = bytes_of("any_053_06_charges_inside.xml").decode()
     apart = text.replace("98.00<", "100.00<").replace("67.40", "69.40")
     line = camt.parse(apart.encode())[0].lines[0]
@@ -121,9 +132,17 @@ def test_rail__value_date_of_30_february__costs_no_statement():
 
 def test_rail__later_page_that_only_the_message_counts__is_a_statement_of_its_own():
     text = bytes_of("de_053_02_message_page.xml").decode()
-    second = text.replace("<PgNb>1<", "<PgNb>2<").replace(">false<", ">true<").replace(
-        "OPBD", "ITBD").replace("</Bal>", "</Bal><Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp>"
-        '<Amt Ccy="EUR">2.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2024-03-04</Dt></Dt></Bal>')
+    second = (
+        text.replace("<PgNb>1<", "<PgNb>2<")
+        .replace(">false<", ">true<")
+        .replace("OPBD", "ITBD")
+        .replace(
+            "</Bal>",
+            "</Bal><Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp>"
+            '<Amt Ccy="EUR">2.00</Amt><CdtDbtInd>CRDT</CdtDbtInd>'
+            "<Dt><Dt>2024-03-04</Dt></Dt></Bal>",
+        )
+    )
     (found,) = camt.parse(second.encode(), seen={("DE89370400440532013000", "S14")})
     assert (found.id, found.balances.opening_minor) == ("S14/2", 100)
 
@@ -137,7 +156,7 @@ def test_rail__two_status_reports_or_one_with_statements__is_refused():
 def test_rail__charges_that_the_bank_books_apart__are_not_of_the_line():
     text = bytes_of("any_053_06_charges_inside.xml").decode()
     text = text.replace('<Amt Ccy="EUR">98.00', '<Amt Ccy="EUR">99.50').replace("67.40", "68.90")
-    record = '1.50</Amt><CdtDbtInd>DBIT</CdtDbtInd>'
+    record = "1.50</Amt><CdtDbtInd>DBIT</CdtDbtInd>"
     apart = text.replace(record, record + "<ChrgInclInd>false</ChrgInclInd>")
     line = camt.parse(apart.encode())[0].lines[0]
     assert (line.amount_minor, line.charges_minor) == (9_950, 50)

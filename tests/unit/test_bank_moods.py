@@ -29,8 +29,12 @@ def mood(desk, what: str, **said) -> None:
 
 def told(desk) -> list[tuple]:
     """(kind, EndToEndId, cents) of every line in the files that came."""
-    return [(line.kind, line.end_to_end_id, line.amount_minor) for each in desk.fetch()
-            if not isinstance(each, StatusReport) for line in each.lines]  # fmt: skip
+    return [
+        (line.kind, line.end_to_end_id, line.amount_minor)
+        for each in desk.fetch()
+        if not isinstance(each, StatusReport)
+        for line in each.lines
+    ]
 
 
 def closed(desk, days: int = 1) -> list[tuple]:
@@ -53,20 +57,23 @@ E1, E2 = ONE.end_to_end_id, TWO.end_to_end_id
 BOTH = {(E1, -1_000), (E2, -1_000)}
 
 
-@pytest.mark.parametrize(("what", "said", "lines"), [
-    ("split", {"for": E2}, [(E1, -1_000), (E2, -500), (E2, -500)]),
-    ("duplicate", {"for": E1}, [(E1, -1_000), (E1, -1_000), (E2, -1_000)]),
-    ("wrong_amount", {"cents": -3}, [(E1, -997), (E2, -1_000)]),
-    ("charge_inside", {"for": E2}, [(E1, -1_000), (E2, -1_025)]),
-    ("charge_line", {}, [(E1, -1_000), (E2, -1_000), ("", -90)]),
-    ("forget", {"for": E1}, [(E2, -1_000)]),
-    ("delay", {"for": E1}, [(E2, -1_000)]),
-    ("reject_order", {"for": E1}, [(E2, -1_000)]),
-    ("batch_sum", {}, [("", -2_000)]),
-    ("batch_bare", {}, [("", -2_000)]),
-    ("batch_details", {}, [("", -1_000), ("", -1_000)]),
-    ("silence", {}, []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "said", "lines"),
+    [
+        ("split", {"for": E2}, [(E1, -1_000), (E2, -500), (E2, -500)]),
+        ("duplicate", {"for": E1}, [(E1, -1_000), (E1, -1_000), (E2, -1_000)]),
+        ("wrong_amount", {"cents": -3}, [(E1, -997), (E2, -1_000)]),
+        ("charge_inside", {"for": E2}, [(E1, -1_000), (E2, -1_025)]),
+        ("charge_line", {}, [(E1, -1_000), (E2, -1_000), ("", -90)]),
+        ("forget", {"for": E1}, [(E2, -1_000)]),
+        ("delay", {"for": E1}, [(E2, -1_000)]),
+        ("reject_order", {"for": E1}, [(E2, -1_000)]),
+        ("batch_sum", {}, [("", -2_000)]),
+        ("batch_bare", {}, [("", -2_000)]),
+        ("batch_details", {}, [("", -1_000), ("", -1_000)]),
+        ("silence", {}, []),
+    ],
+)
 def test_mood__about_orders__books_and_tells_what_the_bank_did(desk, what, said, lines):
     assert sorted(out(desk, what, **said)) == sorted(lines)
     day = closed(desk)
@@ -104,7 +111,9 @@ def test_mood__reverse_credit__takes_it_back_as_a_reversal(desk):
     desk.tell(kind="close_day")
     lines = [line for each in desk.fetch() for line in each.lines if line.kind == "camt.054"]
     assert [(each.amount_minor, each.is_reversal, each.counterparty_iban) for each in lines] == [
-        (700, False, PAYER), (-700, True, PAYER)]
+        (700, False, PAYER),
+        (-700, True, PAYER),
+    ]
     assert lines[0].reference == lines[1].reference and desk.bank.books.balance(SAFE) == 50_000
     assert desk.bank.books.is_balanced()
 
@@ -116,8 +125,9 @@ def test_reverse__of_a_duplicate__undoes_one_booking_of_it(desk):
     assert desk.tell(kind="reverse", end_to_end_id="none")["ok"] is False
 
 
-@pytest.mark.parametrize(("what", "kinds"), [
-    ("camt052", ["camt.052", "camt.053"]), ("mt940", ["camt.054", "MT940"])])
+@pytest.mark.parametrize(
+    ("what", "kinds"), [("camt052", ["camt.052", "camt.053"]), ("mt940", ["camt.054", "MT940"])]
+)
 def test_mood__other_formats__say_the_same_lines(desk, what, kinds):
     mood(desk, what)
     desk.send("p.xml", order(ONE, TWO))
@@ -126,16 +136,21 @@ def test_mood__other_formats__say_the_same_lines(desk, what, kinds):
     reports = [each for each in desk.fetch() if not isinstance(each, StatusReport)]
     lines = [line for each in reports for line in each.lines]
     assert sorted({line.kind for line in lines} - {"camt.054"} | {"camt.054"}) == sorted(
-        {*kinds, "camt.054"})
+        {*kinds, "camt.054"}
+    )
     booked = [item for item in distinct(lines) if item.line.amount_minor != 50_000]
-    facts = [(b.confirmed, b.line.end_to_end_id, b.line.amount_minor, b.line.reason)
-             for b in booked]  # fmt: skip
+    facts = [
+        (b.confirmed, b.line.end_to_end_id, b.line.amount_minor, b.line.reason) for b in booked
+    ]
     assert sorted(facts) == sorted(
-        [(True, E1, -1_000, ""), (True, E2, -1_000, ""), (True, E1, 1_000, "AC04")])
+        [(True, E1, -1_000, ""), (True, E2, -1_000, ""), (True, E1, 1_000, "AC04")]
+    )
 
 
-@pytest.mark.parametrize(("what", "days", "statements"), [
-    ("skip_statement", 2, 1), ("resend_statement", 2, 3), ("renamed_statement", 2, 3)])
+@pytest.mark.parametrize(
+    ("what", "days", "statements"),
+    [("skip_statement", 2, 1), ("resend_statement", 2, 3), ("renamed_statement", 2, 3)],
+)
 def test_mood__about_statements__one_fewer_or_one_more(desk, what, days, statements):
     mood(desk, what)
     for _ in range(days):
@@ -159,8 +174,13 @@ def test_mood__other_references__are_one_booking_still(desk):
     mood(desk, "other_references")
     desk.send("p.xml", order(ONE, TWO))
     desk.tell(kind="close_day")
-    lines = [line for each in desk.fetch() if not isinstance(each, StatusReport)
-             for line in each.lines if line.amount_minor < 0]  # fmt: skip
+    lines = [
+        line
+        for each in desk.fetch()
+        if not isinstance(each, StatusReport)
+        for line in each.lines
+        if line.amount_minor < 0
+    ]
     assert len(lines) == 4 and len({line.bank_reference for line in lines}) == 4
     assert len(distinct(lines)) == 2
 
@@ -185,9 +205,17 @@ def test_mood__in_the_configuration__counts_once_over_restarts(tmp_path):
     assert [bank.moods.strike("forget") for _ in range(3)] == [{}, {}, None]
 
 
-@pytest.mark.parametrize("wish", [
-    {}, {"what": "dance"}, {"what": "split", "times": 0}, {"what": "split", "times": True},
-    {"what": "delay", "days": "x"}, {"what": "split", "for": 1}])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {},
+        {"what": "dance"},
+        {"what": "split", "times": 0},
+        {"what": "split", "times": True},
+        {"what": "delay", "days": "x"},
+        {"what": "split", "for": 1},
+    ],
+)
 def test_mood__that_is_none__is_refused(desk, wish):
     assert desk.tell(kind="misbehave", **wish)["ok"] is False
 

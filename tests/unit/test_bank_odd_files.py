@@ -12,14 +12,18 @@ from orchestrator.edges.bank.reading import MAX_DOCUMENTS, read
 def message(lines: str, kind: str = "camt.054", element: str = "Ntfctn") -> bytes:
     """A notification of an account of Us Ltd with these entries."""
     root = {"Ntfctn": "BkToCstmrDbtCdtNtfctn", "Stmt": "BkToCstmrStmt"}[element]
-    return (f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:{kind}.001.08"><{root}><{element}>'
-            "<Id>N</Id><Acct><Id><IBAN>DE02120300000000202051</IBAN></Id><Ccy>EUR</Ccy><Ownr><Nm>"
-            f"Us Ltd</Nm></Ownr></Acct>{lines}</{element}></{root}></Document>").encode()
+    return (
+        f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:{kind}.001.08"><{root}><{element}>'
+        "<Id>N</Id><Acct><Id><IBAN>DE02120300000000202051</IBAN></Id><Ccy>EUR</Ccy><Ownr><Nm>"
+        f"Us Ltd</Nm></Ownr></Acct>{lines}</{element}></{root}></Document>"
+    ).encode()
 
 
 def entry(sign: str, details: str, extra: str = "") -> str:
-    return (f'<Ntry><Amt Ccy="EUR">9.00</Amt><CdtDbtInd>{sign}</CdtDbtInd>{extra}<Sts><Cd>BOOK</Cd>'
-            f"</Sts><NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>")
+    return (
+        f'<Ntry><Amt Ccy="EUR">9.00</Amt><CdtDbtInd>{sign}</CdtDbtInd>{extra}<Sts><Cd>BOOK</Cd>'
+        f"</Sts><NtryDtls><TxDtls>{details}</TxDtls></NtryDtls></Ntry>"
+    )
 
 
 def side(name: str, party: str = "", iban: str = "") -> str:
@@ -36,15 +40,24 @@ SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
     "return by our name": ("CRDT", side("Dbtr", "US LTD") + side("Cdtr", "Them"), RETURNED),
     "return, sides changed": ("CRDT", side("Dbtr", "Them") + side("Cdtr", "us ltd"), RETURNED),
     "return by their account": (
-        "DBIT", side("Cdtr", "Us") + side("Dbtr", "Them", THEIRS), RETURNED),
+        "DBIT",
+        side("Cdtr", "Us") + side("Dbtr", "Them", THEIRS),
+        RETURNED,
+    ),
     "return, changed, by their account": (
-        "CRDT", side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us"), RETURNED),
+        "CRDT",
+        side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us"),
+        RETURNED,
+    ),
     "return, nothing tells": ("DBIT", side("Cdtr", "Us") + side("Dbtr", "Them"), RETURNED),
     "return, one side told": ("CRDT", side("Dbtr", "Them"), RETURNED),
     "reversal": ("CRDT", side("Dbtr", "Us") + side("Cdtr", "Them"), "<RvslInd>true</RvslInd>"),
     "return by its code alone": (
-        "CRDT", side("Dbtr", "Us") + side("Cdtr", "Them"), "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>"
-        "ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>"),
+        "CRDT",
+        side("Dbtr", "Us") + side("Cdtr", "Them"),
+        "<BkTxCd><Domn><Cd>PMNT</Cd><Fmly><Cd>"
+        "ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>",
+    ),
     "ultimate party alone": ("CRDT", side("UltmtDbtr", "Them"), ""),
 }
 
@@ -53,15 +66,18 @@ SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
 def test_parse__other_side__is_never_ourselves(case):
     sign, parties, extra = SIDES[case]
     inside = extra if extra == RETURNED else ""
-    found = read(message(entry(sign, f"<RltdPties>{parties}</RltdPties>{inside}",
-                               "" if inside else extra)))
+    found = read(
+        message(entry(sign, f"<RltdPties>{parties}</RltdPties>{inside}", "" if inside else extra))
+    )
     assert not found.problems
     assert found.reports[0].lines[0].counterparty.name == "Them"
 
 
 def test_parse__money_that_nothing_is_reckoned_with__is_noted_at_most():
-    amounts = ('<AmtDtls><InstdAmt><Amt Ccy="XXX">9</Amt></InstdAmt><TxAmt><Amt Ccy="EUR">9.00'
-               '</Amt></TxAmt><CntrValAmt><Amt Ccy="USD">9.50</Amt></CntrValAmt></AmtDtls>')
+    amounts = (
+        '<AmtDtls><InstdAmt><Amt Ccy="XXX">9</Amt></InstdAmt><TxAmt><Amt Ccy="EUR">9.00'
+        '</Amt></TxAmt><CntrValAmt><Amt Ccy="USD">9.50</Amt></CntrValAmt></AmtDtls>'
+    )
     found = read(message(entry("CRDT", amounts)))
     assert not found.problems and [each.reason for each in found.notes] == ["currency_unknown"]
     assert found.reports[0].lines[0].exchange.currency == "USD"
@@ -73,22 +89,27 @@ def test_parse__entry_in_another_currency__is_named_where_the_account_has_one():
     assert (problem.reason, problem.path) == ("currency_mismatch", "Ntfctn[1]/Ntry[1]/Amt")
 
 
-@pytest.mark.parametrize(("stray", "read_as"), [
-    ("A & B", "A & B"), ("A &nbsp; B", "A &nbsp; B"), ("A \x1f B", "A B"), ("A &amp; B", "A & B")])
+@pytest.mark.parametrize(
+    ("stray", "read_as"),
+    [("A & B", "A & B"), ("A &nbsp; B", "A &nbsp; B"), ("A \x1f B", "A B"), ("A &amp; B", "A & B")],
+)
 def test_parse__stray_character_in_a_name__costs_no_line(stray, read_as):
     lines = entry("CRDT", f"<RltdPties>{side('Dbtr', stray)}</RltdPties>") + entry("DBIT", "")
     found = read(message(lines))
     assert [each.amount_minor for each in found.reports[0].lines] == [900, -900]
     assert found.reports[0].lines[0].counterparty.name == read_as
     assert [each.path for each in found.problems] == (
-        [] if "amp;" in stray else ["Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]/RltdPties/Dbtr/Pty/Nm"])
+        [] if "amp;" in stray else ["Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]/RltdPties/Dbtr/Pty/Nm"]
+    )
 
 
 def test_parse__documents_behind_each_other__keep_their_lines_and_bounds():
     one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
     found = read((one + one.replace("9.00", "x")).encode())
     assert [(each.line, each.path) for each in found.problems] == [
-        (4, "Document[2]/Ntfctn[1]/Ntry[1]/Amt"), (4, "Document[2]/Ntfctn[1]")]
+        (4, "Document[2]/Ntfctn[1]/Ntry[1]/Amt"),
+        (4, "Document[2]/Ntfctn[1]"),
+    ]
     assert len(read((one * (MAX_DOCUMENTS + 1)).encode()).reports) <= MAX_DOCUMENTS
 
 

@@ -27,8 +27,15 @@ AT, DAY = datetime(2026, 11, 23, 12, 0, 0, 999, tzinfo=UTC), date(2026, 11, 23)
 
 def payout(number: int, **facts) -> Payout:
     payout_id = number.to_bytes(32, "big")
-    base = Payout(payout_id, end_to_end_id(payout_id[::-1]), uetr(payout_id), "Zoë Ångström",
-                  "FR7630006000011234567890189", HOME, 100 + number)
+    base = Payout(
+        payout_id,
+        end_to_end_id(payout_id[::-1]),
+        uetr(payout_id),
+        "Zoë Ångström",
+        "FR7630006000011234567890189",
+        HOME,
+        100 + number,
+    )
     return replace(base, **facts)
 
 
@@ -71,8 +78,12 @@ def test_pain__same_payouts_in_another_order__same_bytes():
 
 def test_pain__other_payouts_or_attempt__other_ids():
     again = replace(payout(1), end_to_end_id=end_to_end_id(attempted(payout(1).payout_id, 1)))
-    ids = [pain.message_id([payout(1)]), pain.message_id([payout(2)]),
-           pain.message_id([again]), pain.payment_information_id([payout(1)])]
+    ids = [
+        pain.message_id([payout(1)]),
+        pain.message_id([payout(2)]),
+        pain.message_id([again]),
+        pain.payment_information_id([payout(1)]),
+    ]
     assert len(set(ids)) == 4 and {len(each) for each in ids} == {34}
 
 
@@ -89,26 +100,32 @@ def test_pain__order__carries_the_ids_that_come_back():
     assert texts(data, "TwnNm") == ["Berlin"] * 2 and not texts(data, "AdrLine")
 
 
-@pytest.mark.parametrize(("facts", "reason"), [
-    ({"amount_cents": 0}, BankReason.AMOUNT_NOT_POSITIVE),
-    ({"amount_cents": -1}, BankReason.AMOUNT_NOT_POSITIVE),
-    ({"amount_cents": 100_000_000_000}, BankReason.AMOUNT_NOT_POSITIVE),
-    ({"currency": "USD"}, BankReason.CURRENCY_MISMATCH),
-    ({"iban": "FR7630006000011234567890180"}, BankReason.IBAN_INVALID),
-    ({"iban": "DE0212030000000020205"}, BankReason.IBAN_INVALID),  # a digit short
-    ({"iban": "ZZ02120300000000202051"}, BankReason.IBAN_INVALID),
-    ({"iban": ""}, BankReason.IBAN_INVALID),
-    ({"iban": "BR1500000000000010932840814P2"}, BankReason.IBAN_INVALID),  # genuine, and not SEPA
-    ({"bic": "NOBIC"}, BankReason.BIC_INVALID),
-    ({"name": "中村"}, BankReason.NAME_NOT_LATIN),
-    ({"name": " "}, BankReason.NAME_NOT_LATIN),
-    ({"name": "x" * 71}, BankReason.NAME_TOO_LONG),
-    ({"text": "<b>"}, BankReason.NAME_NOT_LATIN),
-    ({"address": replace(HOME, town="")}, BankReason.ADDRESS_INCOMPLETE),
-    ({"address": replace(HOME, country="de")}, BankReason.ADDRESS_INCOMPLETE),
-    ({"end_to_end_id": "x" * 36}, BankReason.REFERENCE_INVALID),
-    ({"uetr": "not-a-uuid"}, BankReason.REFERENCE_INVALID),
-])
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"amount_cents": 0}, BankReason.AMOUNT_NOT_POSITIVE),
+        ({"amount_cents": -1}, BankReason.AMOUNT_NOT_POSITIVE),
+        ({"amount_cents": 100_000_000_000}, BankReason.AMOUNT_NOT_POSITIVE),
+        ({"currency": "USD"}, BankReason.CURRENCY_MISMATCH),
+        ({"iban": "FR7630006000011234567890180"}, BankReason.IBAN_INVALID),
+        ({"iban": "DE0212030000000020205"}, BankReason.IBAN_INVALID),  # a digit short
+        ({"iban": "ZZ02120300000000202051"}, BankReason.IBAN_INVALID),
+        ({"iban": ""}, BankReason.IBAN_INVALID),
+        (
+            {"iban": "BR1500000000000010932840814P2"},
+            BankReason.IBAN_INVALID,
+        ),  # genuine, and not SEPA
+        ({"bic": "NOBIC"}, BankReason.BIC_INVALID),
+        ({"name": "中村"}, BankReason.NAME_NOT_LATIN),
+        ({"name": " "}, BankReason.NAME_NOT_LATIN),
+        ({"name": "x" * 71}, BankReason.NAME_TOO_LONG),
+        ({"text": "<b>"}, BankReason.NAME_NOT_LATIN),
+        ({"address": replace(HOME, town="")}, BankReason.ADDRESS_INCOMPLETE),
+        ({"address": replace(HOME, country="de")}, BankReason.ADDRESS_INCOMPLETE),
+        ({"end_to_end_id": "x" * 36}, BankReason.REFERENCE_INVALID),
+        ({"uetr": "not-a-uuid"}, BankReason.REFERENCE_INVALID),
+    ],
+)
 def test_pain__payout_no_bank_takes__is_refused_by_name(facts, reason):
     for act in (pain.check, lambda bad: write([payout(2), bad])):
         with pytest.raises(Rejected) as refusal:
@@ -117,17 +134,25 @@ def test_pain__payout_no_bank_takes__is_refused_by_name(facts, reason):
         assert payout(1).payout_id.hex() in refusal.value.detail
 
 
-@pytest.mark.parametrize("payouts", [[], [payout(1), payout(1)],
-                                     [payout(1), payout(2, end_to_end_id=payout(1).end_to_end_id)]])
+@pytest.mark.parametrize(
+    "payouts",
+    [[], [payout(1), payout(1)], [payout(1), payout(2, end_to_end_id=payout(1).end_to_end_id)]],
+)
 def test_pain__none_or_one_twice__is_refused(payouts):
     with pytest.raises(Rejected):
         write(payouts)
 
 
-@pytest.mark.parametrize(("text", "plain"), [
-    ("Jürgen Müller & Söhne", "Juergen Mueller + Soehne"), ("Łódź  œuvre", "Lodz oeuvre"),
-    ("Ðorđe Ñandú", "Dorde Nandu"), ("Mu\u0308ller", "Mueller"), ("O’Neil", "O'Neil"),
-])
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Jürgen Müller & Söhne", "Juergen Mueller + Soehne"),
+        ("Łódź  œuvre", "Lodz oeuvre"),
+        ("Ðorđe Ñandú", "Dorde Nandu"),
+        ("Mu\u0308ller", "Mueller"),
+        ("O’Neil", "O'Neil"),
+    ],
+)
 def test_latin__european_names__become_bank_spelling(text, plain):
     assert latin(text, 70, "") == plain
 
@@ -137,7 +162,8 @@ def test_latin__european_names__become_bank_spelling(text, plain):
 def test_latin__any_text__is_bank_spelling_or_refused(text):
     try:
         assert set(latin(text, 70, "")) <= set(
-            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ ")
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ "
+        )
     except Rejected as refusal:
         assert refusal.reason in (BankReason.NAME_NOT_LATIN, BankReason.NAME_TOO_LONG)
 
@@ -148,8 +174,25 @@ def test_money__any_amount__round_trips_exactly(amount_minor, currency):
     assert to_minor(from_minor(amount_minor, currency), currency, "") == amount_minor
 
 
-@pytest.mark.parametrize("text", ["", "-1", "+-1", "1e3", "1,00", "0.001", "1.005", "NaN", " 1",
-                                  ".", "1.2.3", "١", "1_0", "1" * 16])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-1",
+        "+-1",
+        "1e3",
+        "1,00",
+        "0.001",
+        "1.005",
+        "NaN",
+        " 1",
+        ".",
+        "1.2.3",
+        "١",
+        "1_0",
+        "1" * 16,
+    ],
+)
 def test_money__not_an_exact_amount__is_refused(text):
     with pytest.raises(Rejected) as refusal:
         to_minor(text, "EUR", "Ntry[1]/Amt")

@@ -40,17 +40,21 @@ def bare(facts: object) -> object:
     if not isinstance(facts, dict):
         return facts
     found = {key: bare(value) for key, value in facts.items() if key not in ("path", "line")}
-    return {key: value for key, value in found.items()
-            if value not in (None, {}, False) and (key, value) != ("charges_minor", 0)}
+    return {
+        key: value
+        for key, value in found.items()
+        if value not in (None, {}, False) and (key, value) != ("charges_minor", 0)
+    }
 
 
 def statement(told: dict) -> dict:
     facts = {key: told[key] for key in ("account", "kind", "currency", "page") if told[key]}
     return facts | {
-        "balances": [f"{b['code']} {b['date']} {b['amount_minor']} {b['currency']}"
-                     for b in told["balances"]],
+        "balances": [
+            f"{b['code']} {b['date']} {b['amount_minor']} {b['currency']}" for b in told["balances"]
+        ],
         "lines": [bare(line) for line in told["lines"]],
-    }  # fmt: skip
+    }
 
 
 def named(found: list[dict]) -> list[str]:
@@ -71,9 +75,11 @@ def test_parse__file_as_a_bank_writes_it__tells_every_fact(name):
     assert [statement(each) for each in told["statements"]] == expected["statements"]
     assert named(told["problems"]) == expected.get("problems", [])
     assert named(told["notes"]) == expected.get("notes", [])
-    assert [f"{each['end_to_end_id']} {each['code']} {each['reason']}" for report in
-            told.get("status_reports", ()) for each in report["statuses"]
-            ] == expected.get("statuses", [])  # fmt: skip
+    assert [
+        f"{each['end_to_end_id']} {each['code']} {each['reason']}"
+        for report in told.get("status_reports", ())
+        for each in report["statuses"]
+    ] == expected.get("statuses", [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,9 +121,13 @@ def test_archive__of_several_files__reads_each_and_names_the_bad_one():
     good = bytes_of("at_053_02_stuzza.xml")
     reading = read(zipped({"a.xml": good, "b.txt": b"nothing", "c.xml": good}))
     assert [report.lines[0].path for report in reading.reports] == [
-        "a.xml!Stmt[1]/Ntry[1]", "c.xml!Stmt[1]/Ntry[1]"]
+        "a.xml!Stmt[1]/Ntry[1]",
+        "c.xml!Stmt[1]/Ntry[1]",
+    ]
     assert {each.path: each.reason for each in reading.problems} == {
-        "b.txt!": "not_xml", "c.xml!Stmt[1]": "duplicate_statement"}
+        "b.txt!": "not_xml",
+        "c.xml!Stmt[1]": "duplicate_statement",
+    }
 
 
 def test_archive__bomb_or_broken__is_refused(monkeypatch):
@@ -164,7 +174,7 @@ def test_problems__of_a_file_that_is_nothing_else__are_bounded(monkeypatch):
     monkeypatch.setattr("orchestrator.edges.bank.statements.MAX_REPORTS", 20)
     monkeypatch.setattr("orchestrator.edges.bank.swift.MAX_REPORTS", 20)
     head, _, tail = bytes_of("any_053_04_nothing_optional.xml").partition(b"    <Stmt>")
-    many = read(head + b"<Stmt/>" * 30 + tail[tail.index(b"</Stmt>") + 7:])
+    many = read(head + b"<Stmt/>" * 30 + tail[tail.index(b"</Stmt>") + 7 :])
     assert (len(many.problems), len(many.reports)) == (5, 20)
     many = read(b":20:A\n:25:B\n" * 30)
     assert (len(many.problems), len(many.reports)) == (5, 20)
@@ -216,7 +226,7 @@ def test_read__any_sample_mutated__is_read_or_named(which, seed, count):
     choose, data = random.Random(seed), bytearray(samples()[which])
     for _ in range(count):
         at, other = choose.randrange(len(data) + 1), choose.randrange(len(data) + 1)
-        piece = data[other:other + choose.randrange(60)]
+        piece = data[other : other + choose.randrange(60)]
         end = at + choose.choice((0, len(piece), choose.randrange(40)))
         data[at:end] = choose.choice((piece, bytes([choose.randrange(256)]), b""))
     reads(bytes(data))
@@ -226,7 +236,7 @@ def test_read__any_sample_mutated__is_read_or_named(which, seed, count):
 @given(st.integers(0, len(NAMES) - 1), st.floats(0, 1))
 def test_read__any_sample_cut_off__is_read_or_named(which, part):
     data = samples()[which]
-    reads(data[:int(len(data) * part)])
+    reads(data[: int(len(data) * part)])
 
 
 @settings(max_examples=200, deadline=None)

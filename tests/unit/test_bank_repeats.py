@@ -16,8 +16,11 @@ from orchestrator.edges.store import agreements
 from orchestrator.steps.bank_files import read_bank
 
 AGREEMENT = agreement_of("cp-0001")
-ROOTS = {"052": ("BkToCstmrAcctRpt", "Rpt"), "053": ("BkToCstmrStmt", "Stmt"),
-         "054": ("BkToCstmrDbtCdtNtfctn", "Ntfctn")}  # fmt: skip
+ROOTS = {
+    "052": ("BkToCstmrAcctRpt", "Rpt"),
+    "053": ("BkToCstmrStmt", "Stmt"),
+    "054": ("BkToCstmrDbtCdtNtfctn", "Ntfctn"),
+}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def file(kind: str, name: str, *entries: str, cents: int = 0) -> bytes:
         f"""<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">{amount}</Amt>
         <CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2025-10-09</Dt></Dt></Bal>"""
         for code, amount in (("OPBD", "0.00"), ("CLBD", f"{cents // 100}.{cents % 100:02}"))
-    )  # fmt: skip
+    )
     return f"""<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.{kind}.001.08"><{root}>
       <GrpHdr><MsgId>M</MsgId><CreDtTm>2025-10-09T00:00:00Z</CreDtTm></GrpHdr><{report}>
       <Id>{name}</Id><Acct><Id><IBAN>{OURS}</IBAN></Id></Acct>
@@ -73,17 +76,29 @@ def archive(*members: tuple[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("files", [
-    [file("052", "1", entry()), file("052", "2", entry(), entry(77, ""))],
-    [file("054", "1", entry()), file("054", "2", entry())],
-    [file("052", "1", entry()), file("052", "2", entry(named="B1"))],
-    [file("053", "1", entry(), cents=500), file("053", "2", entry(), cents=500)],
-    [file("053", "1", entry(named="B1"), cents=500), MT940],
-    [MT940, file("053", "1", entry(), cents=500), file("054", "2", entry(named="B1"))],
-    [archive(*((name, file("052", name, entry(named="B1"))) for name in "ab"))],
-    [archive(*((name, file("052", name, entry())) for name in "ab"))],
-], ids=["cumulative", "notified again", "named later", "statement under another id",
-        "two formats", "three formats", "archive", "archive without references"])  # fmt: skip
+@pytest.mark.parametrize(
+    "files",
+    [
+        [file("052", "1", entry()), file("052", "2", entry(), entry(77, ""))],
+        [file("054", "1", entry()), file("054", "2", entry())],
+        [file("052", "1", entry()), file("052", "2", entry(named="B1"))],
+        [file("053", "1", entry(), cents=500), file("053", "2", entry(), cents=500)],
+        [file("053", "1", entry(named="B1"), cents=500), MT940],
+        [MT940, file("053", "1", entry(), cents=500), file("054", "2", entry(named="B1"))],
+        [archive(*((name, file("052", name, entry(named="B1"))) for name in "ab"))],
+        [archive(*((name, file("052", name, entry())) for name in "ab"))],
+    ],
+    ids=[
+        "cumulative",
+        "notified again",
+        "named later",
+        "statement under another id",
+        "two formats",
+        "three formats",
+        "archive",
+        "archive without references",
+    ],
+)
 def test_credit__told_again_in_another_file__is_booked_and_to_be_minted_once(desk, files):
     for number, body in enumerate(files):
         assert desk.deliver(f"{number}.xml", body) == 1
@@ -102,8 +117,12 @@ def test_credits__equal_ones_without_references__are_both_booked_once_the_statem
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archive__two_files_of_one_name__is_refused_and_loses_nothing(desk):
-    desk.deliver("1", archive(("a", file("052", "1", entry(named="A"))),
-                              ("a", file("052", "2", entry(named="B")))))  # fmt: skip
+    desk.deliver(
+        "1",
+        archive(
+            ("a", file("052", "1", entry(named="A"))), ("a", file("052", "2", entry(named="B")))
+        ),
+    )
     assert desk.rejected() == ["archive_malformed"] and desk.balances() == {}
 
 

@@ -159,10 +159,16 @@ def test_sftp__private_key_of_no_use__halts_and_shows_nothing_of_it(
     assert "TOPSECRET" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", [
-    "", "sftp://bank.example/out?in=/in", "sftp://rail@bank.example/out", "ftp://a@b/out?in=/in",
-    "sftp://rail:secret@bank.example/out?in=/in",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sftp://bank.example/out?in=/in",
+        "sftp://rail@bank.example/out",
+        "ftp://a@b/out?in=/in",
+        "sftp://rail:secret@bank.example/out?in=/in",
+    ],
+)
 def test_sftp__url_that_says_too_little_or_a_secret__halts(tmp_path, url):
     with pytest.raises(Halt) as refusal:
         Sftp(url, tmp_path / "key", tmp_path / "state")
@@ -248,8 +254,9 @@ def test_sftp__served_by_openssh__files_go_and_come(tmp_path):
     for folder in ("out", "in", "state"):
         (tmp_path / folder).mkdir()
     for name in ("host", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name],
-                       check=True)  # fmt: skip
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
+        )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -22,11 +22,15 @@ from scripts.simulated_bank.books import Books
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "iso20022"
 SAFE, PAYER, PAYEE, CLOSED = (new_iban(number) for number in (1, 2, 3, 4))
-CONFIG = {"business_date": "2026-11-20", "accounts": [
-    {"iban": SAFE, "name": "Proofrail Safeguarding", "kind": "safeguarding"},
-    {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 100_000},
-    {"iban": PAYEE, "name": "Payee", "kind": "customer"},
-    {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True}]}
+CONFIG = {
+    "business_date": "2026-11-20",
+    "accounts": [
+        {"iban": SAFE, "name": "Proofrail Safeguarding", "kind": "safeguarding"},
+        {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 100_000},
+        {"iban": PAYEE, "name": "Payee", "kind": "customer"},
+        {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True},
+    ],
+}
 HOME = Address("Weg", "1", "10115", "Berlin", "DE")
 REFERENCE = funding_reference(b"\5" * 32)
 DAY = date(2026, 11, 20)  # a Friday
@@ -34,13 +38,21 @@ DAY = date(2026, 11, 20)  # a Friday
 
 def payout(number: int, **facts) -> Payout:
     payout_id = bytes([number]) * 32
-    return replace(Payout(payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", PAYEE,
-                          HOME, 1_000), **facts)
+    return replace(
+        Payout(payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", PAYEE, HOME, 1_000),
+        **facts,
+    )
 
 
 def order(*payouts: Payout, day: date = DAY, batch_booking: bool = True) -> bytes:
-    return pain.write(payouts, Party("Proofrail", SAFE, HOME), pain.message_id(payouts),
-                      datetime(2026, 11, 20, tzinfo=UTC), day, batch_booking=batch_booking)
+    return pain.write(
+        payouts,
+        Party("Proofrail", SAFE, HOME),
+        pain.message_id(payouts),
+        datetime(2026, 11, 20, tzinfo=UTC),
+        day,
+        batch_booking=batch_booking,
+    )
 
 
 class Desk:
@@ -116,7 +128,11 @@ def test_bank__funding__arrives_with_its_reference(desk):
     (notice,) = desk.fetch()
     (line,) = notice.lines
     assert (line.amount_minor, line.reference, line.counterparty_iban, line.kind) == (
-        50_000, REFERENCE, PAYER, "camt.054")
+        50_000,
+        REFERENCE,
+        PAYER,
+        "camt.054",
+    )
     assert line.path == "Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]" and line.bank_reference
 
 
@@ -127,7 +143,9 @@ def test_bank__payouts__are_accepted_booked_and_on_the_statement(funded, batch_b
     assert report.code == "ACCP" and not [s for s in report.statuses if s.is_rejected]
     assert [line.amount_minor for line in notice.lines] == [-1_000, -1_000]
     assert {line.end_to_end_id for line in notice.lines} == {
-        payout(1).end_to_end_id, payout(2).end_to_end_id}
+        payout(1).end_to_end_id,
+        payout(2).end_to_end_id,
+    }
     funded.tell(kind="close_day")
     (statement,) = funded.fetch()
     assert (statement.balances.opening_minor, statement.balances.closing_minor) == (0, 48_000)
@@ -136,34 +154,46 @@ def test_bank__payouts__are_accepted_booked_and_on_the_statement(funded, batch_b
     assert funded.bank.books.is_balanced()
 
 
-@pytest.mark.parametrize(("facts", "reason"), [
-    ({"iban": CLOSED}, "AC04"), ({"amount_cents": 50_001}, "AM04")])
+@pytest.mark.parametrize(
+    ("facts", "reason"), [({"iban": CLOSED}, "AC04"), ({"amount_cents": 50_001}, "AM04")]
+)
 def test_bank__one_order_it_cannot_take__refuses_that_one_only(funded, facts, reason):
     funded.send("p.xml", order(payout(1, **facts), payout(2)))
     report, notice = funded.fetch()
     assert report.code == "PART"
     assert [(s.end_to_end_id, s.reason) for s in report.statuses if s.is_rejected] == [
-        (payout(1).end_to_end_id, reason)]
+        (payout(1).end_to_end_id, reason)
+    ]
     assert [line.end_to_end_id for line in notice.lines] == [payout(2).end_to_end_id]
 
 
-@pytest.mark.parametrize(("old", "new", "reason"), [
-    (b"<CtrlSum>10.00", b"<CtrlSum>10.01", "AM10"),
-    (b"<NbOfTxs>1", b"<NbOfTxs>2", "AM18"),
-    (b"</Document>", b"", "FF01"),
-    (b"<Document", b"<!DOCTYPE x><Document", "FF01"),
-    (b"<MsgId>", b"<Other>", "FF01"),
-    (b">10.00</InstdAmt>", b">1e1</InstdAmt>", "FF01")])
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"<CtrlSum>10.00", b"<CtrlSum>10.01", "AM10"),
+        (b"<NbOfTxs>1", b"<NbOfTxs>2", "AM18"),
+        (b"</Document>", b"", "FF01"),
+        (b"<Document", b"<!DOCTYPE x><Document", "FF01"),
+        (b"<MsgId>", b"<Other>", "FF01"),
+        (b">10.00</InstdAmt>", b">1e1</InstdAmt>", "FF01"),
+    ],
+)
 def test_bank__file_it_cannot_take__refuses_the_whole_file(funded, old, new, reason):
     funded.send("p.xml", order(payout(1)).replace(old, new))
     (report,) = funded.fetch()
     assert (report.code, report.reason) == ("RJCT", reason)
 
 
-@pytest.mark.parametrize(("old", "new", "reason"), [
-    (b'Ccy="EUR"', b'Ccy="USD"', "AM03"), (b">10.00<", b">0.00<", "AM01"),
-    (PAYEE.encode(), PAYEE.encode()[:-1] + b"X", "AC01"), (SAFE.encode(), PAYER.encode(), "AC02"),
-    (b"<TwnNm>Berlin</TwnNm>", b"<AdrLine>Berlin</AdrLine>", "BE04")])
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b'Ccy="EUR"', b'Ccy="USD"', "AM03"),
+        (b">10.00<", b">0.00<", "AM01"),
+        (PAYEE.encode(), PAYEE.encode()[:-1] + b"X", "AC01"),
+        (SAFE.encode(), PAYER.encode(), "AC02"),
+        (b"<TwnNm>Berlin</TwnNm>", b"<AdrLine>Berlin</AdrLine>", "BE04"),
+    ],
+)
 def test_bank__order_it_cannot_take__names_the_reason(funded, old, new, reason):
     funded.send("p.xml", order(payout(1)).replace(old, new))
     (report,) = funded.fetch()
@@ -209,17 +239,22 @@ def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
     assert line.counterparty_iban == "FR7630006000011234567890189"
 
 
-@pytest.mark.parametrize("wish", [
-    {"kind": "rob"}, {"kind": "pay"}, {"kind": "pay", "from": PAYER, "to": SAFE,
-                                       "amount_cents": 1.5},
-    {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": -1},
-    {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 100_001},
-    {"kind": "pay", "from": PAYER, "to": "DE00", "amount_cents": 1},
-    {"kind": "pay", "from": {}, "to": SAFE, "amount_cents": 1},
-    {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "text": "\x01"},
-    {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "reference": "x" * 36},
-    {"kind": "open", "iban": new_iban(9), "name": "x", "balance_cents": 2**63},
-    {"kind": "open", "iban": "DE00", "name": "x"}])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"kind": "rob"},
+        {"kind": "pay"},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1.5},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": -1},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 100_001},
+        {"kind": "pay", "from": PAYER, "to": "DE00", "amount_cents": 1},
+        {"kind": "pay", "from": {}, "to": SAFE, "amount_cents": 1},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "text": "\x01"},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "reference": "x" * 36},
+        {"kind": "open", "iban": new_iban(9), "name": "x", "balance_cents": 2**63},
+        {"kind": "open", "iban": "DE00", "name": "x"},
+    ],
+)
 def test_bank__bad_instruction__is_answered_and_moves_nothing(desk, wish):
     assert desk.tell(**wish)["ok"] is False
     assert desk.bank.books.last_line() == 0 and desk.fetch() == []
@@ -248,8 +283,9 @@ def test_bank__killed_between_commit_and_move__repeats_files_not_bookings(funded
         funded.bank.step()
     monkeypatch.undo()
     first = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
-    funded.bank.books.db.executemany("UPDATE outgoing SET delivered = 0 WHERE name = ?",
-                                     [(name,) for name in first])
+    funded.bank.books.db.executemany(
+        "UPDATE outgoing SET delivered = 0 WHERE name = ?", [(name,) for name in first]
+    )
     funded.bank = Bank(funded.home, CONFIG)
     funded.bank.step()
     again = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
@@ -289,7 +325,12 @@ def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_pa
         assert "AM04" in capsys.readouterr().out
     finally:
         assert client.stop() == 0
-    lines = [line for _, data in Folder(tmp_path / "to_bank", tmp_path / "from_bank").receive()
-             for each in camt.parse(data) for line in each.lines if line.kind == "camt.053"]
+    lines = [
+        line
+        for _, data in Folder(tmp_path / "to_bank", tmp_path / "from_bank").receive()
+        for each in camt.parse(data)
+        for line in each.lines
+        if line.kind == "camt.053"
+    ]
     assert [line.amount_minor for line in lines] == [50_000, 150]
     assert Books(tmp_path / "books.sqlite3").balance(SAFE) == 50_150

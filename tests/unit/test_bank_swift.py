@@ -22,12 +22,19 @@ def line(field: str, **options):
     return found[0]
 
 
-@pytest.mark.parametrize(("field", "minor", "reversal", "status"), [
-    ("2611201120C1,50NTRFX", 150, False, "BOOK"), ("2611201120D1,5NTRFX", -150, False, "BOOK"),
-    ("2611201120RC1,NTRFX", -100, True, "BOOK"), ("2611201120RD1,NTRFX", 100, True, "BOOK"),
-    ("261120CR1,00NTRFX", 100, False, "BOOK"), ("2611201120RCR1,00NTRFX", -100, True, "BOOK"),
-    ("2611201120EC1,00NTRFX", 100, False, "PDNG"), ("2611201120ED1,00NTRFX", -100, False, "PDNG"),
-])
+@pytest.mark.parametrize(
+    ("field", "minor", "reversal", "status"),
+    [
+        ("2611201120C1,50NTRFX", 150, False, "BOOK"),
+        ("2611201120D1,5NTRFX", -150, False, "BOOK"),
+        ("2611201120RC1,NTRFX", -100, True, "BOOK"),
+        ("2611201120RD1,NTRFX", 100, True, "BOOK"),
+        ("261120CR1,00NTRFX", 100, False, "BOOK"),
+        ("2611201120RCR1,00NTRFX", -100, True, "BOOK"),
+        ("2611201120EC1,00NTRFX", 100, False, "PDNG"),
+        ("2611201120ED1,00NTRFX", -100, False, "PDNG"),
+    ],
+)
 def test_mt940__every_mark__has_its_sign(field, minor, reversal, status):
     found = line(f":61:{field}")
     assert (found.amount_minor, found.is_reversal, found.status) == (minor, reversal, status)
@@ -46,11 +53,18 @@ def test_mt940__where_the_library_misreads__we_do_not():
     assert {each.reason for each in ours.problems} == {"value_malformed", "missing_element"}
 
 
-@pytest.mark.parametrize(("day", "read_as", "noted"), [
-    ("240230", "2024-02-29", 1), ("250230", "2025-02-28", 1), ("250229", "2025-02-28", 1),
-    ("240229", "2024-02-29", 0)])
+@pytest.mark.parametrize(
+    ("day", "read_as", "noted"),
+    [
+        ("240230", "2024-02-29", 1),
+        ("250230", "2025-02-28", 1),
+        ("250229", "2025-02-28", 1),
+        ("240229", "2024-02-29", 0),
+    ],
+)
 def test_mt940__value_date_of_the_30_day_month__is_the_last_of_february_and_noted(
-        day, read_as, noted):
+    day, read_as, noted
+):
     found = reading(f":61:{day}0228C1,00NTRFX", closing="1,00")
     assert str(found.reports[0].lines[0].value_date) == read_as
     assert len(found.notes) == noted and found.problems == []
@@ -69,21 +83,33 @@ def test_mt940__one_bad_line__costs_no_other():
     assert (problem.line, problem.path) == (5, "Stmt[1]/:61:[1]")
 
 
-@pytest.mark.parametrize(("field", "booked", "value"), [
-    ("251231", "2025-12-31", "2025-12-31"), ("2512310102", "2026-01-02", "2025-12-31"),
-    ("2601021231", "2025-12-31", "2026-01-02"), ("2602280301", "2026-03-01", "2026-02-28")])
+@pytest.mark.parametrize(
+    ("field", "booked", "value"),
+    [
+        ("251231", "2025-12-31", "2025-12-31"),
+        ("2512310102", "2026-01-02", "2025-12-31"),
+        ("2601021231", "2025-12-31", "2026-01-02"),
+        ("2602280301", "2026-03-01", "2026-02-28"),
+    ],
+)
 def test_mt940__entry_date__is_the_one_nearest_to_the_value_date(field, booked, value):
     found = line(f":61:{field}C0,00NTRFX")
     assert str(found.booking_date) == str(booked) and str(found.value_date) == value
 
 
-@pytest.mark.parametrize(("account", "read_as"), [
-    ("DE02120300000000202051", "DE02120300000000202051"),
-    ("NL69INGB0123456789EUR", "NL69INGB0123456789"),
-    ("NL69INGB0123456789 EUR", "NL69INGB0123456789"),
-    ("INGBNL2A/NL69INGB0123456789", "NL69INGB0123456789"),
-    ("12030000/0000202051", "12030000/0000202051"), ("12030000/202051EUR", "12030000/202051"),
-    ("/PL61109010140000071219812874", "PL61109010140000071219812874"), ("517852257", "517852257")])
+@pytest.mark.parametrize(
+    ("account", "read_as"),
+    [
+        ("DE02120300000000202051", "DE02120300000000202051"),
+        ("NL69INGB0123456789EUR", "NL69INGB0123456789"),
+        ("NL69INGB0123456789 EUR", "NL69INGB0123456789"),
+        ("INGBNL2A/NL69INGB0123456789", "NL69INGB0123456789"),
+        ("12030000/0000202051", "12030000/0000202051"),
+        ("12030000/202051EUR", "12030000/202051"),
+        ("/PL61109010140000071219812874", "PL61109010140000071219812874"),
+        ("517852257", "517852257"),
+    ],
+)
 def test_mt940__account__is_told_without_its_bank_or_currency(account, read_as):
     text = HEAD.replace("DE02120300000000202051", account) + ":62F:C261120EUR0,00\n"
     assert read(text.encode()).reports[0].account == read_as
@@ -94,22 +120,33 @@ def test_mt940__sums__are_checked_and_missing_balances_named():
     assert wrong.reason == "sum_mismatch"
     cut = read(f"{HEAD}:61:261120C1,00NTRFX\n".encode())
     assert [(each.reason, each.path) for each in cut.problems] == [
-        ("missing_element", "Stmt[1]/:62F:")]
+        ("missing_element", "Stmt[1]/:62F:")
+    ]
     totals = reading(":61:261120C1,00NTRFX\n:90D:0EUR0,00\n:90C:1EUR1,01", closing="1,00")
     assert [each.path for each in totals.problems] == ["Stmt[1]/:90C:"]
 
 
 def test_details__german_subfields__join_as_they_were_cut():
-    found = told_by(["166?00GUTSCHRIFT?20EREF+" + "A" * 22 + "?21BBB?22SVWZ+Miete", "Mai?23und Juni"
-                     "?30COBADEFF?31DE89370400440532013000?32MAX?33 MUSTER?34000"])  # fmt: skip
+    found = told_by(
+        [
+            "166?00GUTSCHRIFT?20EREF+" + "A" * 22 + "?21BBB?22SVWZ+Miete",
+            "Mai?23und Juni?30COBADEFF?31DE89370400440532013000?32MAX?33 MUSTER?34000",
+        ]
+    )
     assert found.references.end_to_end_id == "A" * 22 + "BBB"
     assert found.text == "MieteMai und Juni" and found.number == "166" and found.return_reason == ""
     assert (found.counterparty.name, found.counterparty.bic) == ("MAX MUSTER", "COBADEFF")
 
 
-@pytest.mark.parametrize(("rows", "reason"), [
-    (["159?00RETOURE?20SVWZ+RETURN AC04 account closed"], "AC04"), (["109?20SVWZ+x?34912"], "912"),
-    (["166?20AC04 is a road?34912"], ""), (["/RTRN/MS03//EREF/X/REMI/USTD//y/"], "MS03")])
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["159?00RETOURE?20SVWZ+RETURN AC04 account closed"], "AC04"),
+        (["109?20SVWZ+x?34912"], "912"),
+        (["166?20AC04 is a road?34912"], ""),
+        (["/RTRN/MS03//EREF/X/REMI/USTD//y/"], "MS03"),
+    ],
+)
 def test_details__return__is_told_only_where_the_bank_says_it_is_one(rows, reason):
     assert told_by(rows).return_reason == reason
 
@@ -117,7 +154,10 @@ def test_details__return__is_told_only_where_the_bank_says_it_is_one(rows, reaso
 def test_details__code_words_with_colons__are_read():
     found = told_by(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
     assert (found.references.end_to_end_id, found.references.mandate_id, found.text) == (
-        "INV-1", "M1", "thanks")
+        "INV-1",
+        "M1",
+        "thanks",
+    )
 
 
 def test_details__placeholder__is_no_reference():
@@ -130,8 +170,9 @@ def test_details__words_of_no_form__are_free_text():
 
 
 def test_details__text_after_a_short_reference__is_not_part_of_it():
-    found = told_by(["159?00RETOURE?20EREF+ORDER 5?21MTLG:Konto gesper",
-                     "?22rt Rueckueberweisung?34903"])  # fmt: skip
+    found = told_by(
+        ["159?00RETOURE?20EREF+ORDER 5?21MTLG:Konto gesper", "?22rt Rueckueberweisung?34903"]
+    )
     assert found.references.end_to_end_id == "ORDER 5"
     assert found.text == "MTLG:Konto gesper rt Rueckueberweisung" and found.return_reason == "903"
 
@@ -143,8 +184,9 @@ def test_details__blank_cut_off_at_the_end_of_a_line__is_put_back():
 
 
 def test_details__iban_in_a_subfield_of_its_own__is_the_account():
-    found = told_by([" 020?00Card?20INFO?3010600076?310000777777777777",
-                     "?38PL08106000760000777777777777"])  # fmt: skip
+    found = told_by(
+        [" 020?00Card?20INFO?3010600076?310000777777777777", "?38PL08106000760000777777777777"]
+    )
     assert found.counterparty.account == "PL08106000760000777777777777"
 
 
@@ -154,8 +196,10 @@ def test_mt940__time_wrapped_onto_a_line__is_no_field():
 
 
 def test_mt940__pages_with_a_reference_each__are_one_statement():
-    text = (":20:A1\n:25:DE02120300000000202051\n:28C:4/1\n:60F:C261119EUR1,00\n"
-            ":62M:C261120EUR1,00\n-\n:20:A2\n:25:DE02120300000000202051\n:28C:4/2\n"
-            ":60M:C261120EUR1,00\n:61:261120C1,00NTRFX\n:62F:C261120EUR2,00\n-\n")
+    text = (
+        ":20:A1\n:25:DE02120300000000202051\n:28C:4/1\n:60F:C261119EUR1,00\n"
+        ":62M:C261120EUR1,00\n-\n:20:A2\n:25:DE02120300000000202051\n:28C:4/2\n"
+        ":60M:C261120EUR1,00\n:61:261120C1,00NTRFX\n:62F:C261120EUR2,00\n-\n"
+    )
     (found,) = camt.parse(text.encode())
     assert (found.balances.opening_minor, found.balances.closing_minor) == (100, 200)

@@ -24,15 +24,24 @@ BASE = Break(BreakKind.EXTRA, Leg.BANK, ("aa",), ("f:1",), 0, -777, "EUR/2", "ba
 def test_break_id__of_the_same_difference__depends_on_no_amount_and_no_wording():
     [first] = break_ids([BASE])
     assert first == next(iter(break_ids([replace(BASE, found_minor=1, detail="x", closed="y")])))
-    others = [replace(BASE, ids=("ab",)), replace(BASE, kind=BreakKind.MISSING),
-              replace(BASE, leg=Leg.CHAIN)]  # fmt: skip
+    others = [
+        replace(BASE, ids=("ab",)),
+        replace(BASE, kind=BreakKind.MISSING),
+        replace(BASE, leg=Leg.CHAIN),
+    ]
     assert first not in break_ids(others) and len(break_ids(others)) == 3
     assert len(break_ids([BASE, BASE])) == 2
 
 
-@pytest.mark.parametrize("changed", [
-    {"expected_minor": 1}, {"found_minor": 1}, {"asset": "tEUR/6"}, {"lines": ()},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"expected_minor": 1},
+        {"found_minor": 1},
+        {"asset": "tEUR/6"},
+        {"lines": ()},
+    ],
+)
 def test_resolution__of_a_break_that_changed_since__no_longer_covers_it(changed):
     detail = facts(BASE) | {"note": "asked"}
     assert covers(detail, BASE) and not covers(detail, replace(BASE, **changed))
@@ -56,15 +65,30 @@ class Desk(LivedCopy):
         """A debit that the bank notifies, and what the rail books of it."""
         self.lines += 1
         line = StatementLine(
-            account=self.rail.iban, booking_date=day, value_date=day, amount_minor=cents,
-            currency="EUR", source=FILE, path=f"Ntry[{self.lines}]", kind="camt.054",
+            account=self.rail.iban,
+            booking_date=day,
+            value_date=day,
+            amount_minor=cents,
+            currency="EUR",
+            source=FILE,
+            path=f"Ntry[{self.lines}]",
+            kind="camt.054",
             bank_reference=f"X{self.lines}",
-        )  # fmt: skip
+        )
         with self.opened.write() as session:
-            add_new(session, [transfers.BankFile(
-                file_hash=f"{self.lines:064}", direction="in", name="n", kind="camt", body=b"",
-                at=self.now,
-            )])  # fmt: skip
+            add_new(
+                session,
+                [
+                    transfers.BankFile(
+                        file_hash=f"{self.lines:064}",
+                        direction="in",
+                        name="n",
+                        kind="camt",
+                        body=b"",
+                        at=self.now,
+                    )
+                ],
+            )
             transfers.add_lines(session, [line], FILE.hex())
             post_lines(session, [line], self.now)
             assert books.balances(session)[ledger.UNEXPLAINED, ledger.EUR]
@@ -74,15 +98,24 @@ class Desk(LivedCopy):
 
     def rows(self) -> dict[str, tuple[str, int, str, str | None]]:
         with self.opened.read() as session:
-            return {row.break_id: (row.kind, row.first_seen, row.closed, row.resolved_by)
-                    for row in breaks.listed(session)}  # fmt: skip
+            return {
+                row.break_id: (row.kind, row.first_seen, row.closed, row.resolved_by)
+                for row in breaks.listed(session)
+            }
 
     def open(self) -> list[str]:
         return [each["break_id"] for each in self.told("breaks")]
 
     def resolve(self, break_id: str) -> str:
-        identity = self.told("breaks", "resolve", break_id[:12], "--note", "the bank's own fee, "
-                             "paid back from own funds", "--as", "Ada")["decision"]  # fmt: skip
+        identity = self.told(
+            "breaks",
+            "resolve",
+            break_id[:12],
+            "--note",
+            "the bank's own fee, paid back from own funds",
+            "--as",
+            "Ada",
+        )["decision"]
         self.told("decision", "approve", identity, "--as", "Ben")
         return identity
 
@@ -151,15 +184,19 @@ def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(des
     desk.book(-777, date(2025, 10, 9))  # of a day whose statement leaves it out
     desk.register()
     assert {row[0] for row in desk.rows().values()} == {"extra", "not_confirmed"}
-    desk.sql("UPDATE bankline SET body = replace(body, '2025-10-09', '2030-01-01') WHERE path = "
-             "'Ntry[1]'")
+    desk.sql(
+        "UPDATE bankline SET body = replace(body, '2025-10-09', '2030-01-01') WHERE path = "
+        "'Ntry[1]'"
+    )
     desk.book(-5)
     desk.register()
     closed = {kind: why for kind, _, why, _ in desk.rows().values() if why}
     assert closed["not_confirmed"] == "found no more"
     assert {b["state"] for b in desk.told("breaks", "--all")} == {"open", "closed"}
-    desk.sql("UPDATE bankline SET body = replace(body, '2030-01-01', '2025-10-09') WHERE path = "
-             "'Ntry[1]'")
+    desk.sql(
+        "UPDATE bankline SET body = replace(body, '2030-01-01', '2025-10-09') WHERE path = "
+        "'Ntry[1]'"
+    )
     desk.book(-6)
     desk.register()
     assert {why for kind, _, why, _ in desk.rows().values() if kind == "not_confirmed"} == {""}

@@ -206,6 +206,14 @@ def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
     for name in ("AgreementOpened", "Repaid", "Transfer", "DeviceEnrolled"):
         assert entries(told.add(name), told) == []
     assert {
-        "Settled", "Minted", "EscrowFunded", "EscrowReclaimed", "Released", "CreditPaid",
-        "Redeemed", "Withdrawn", "PaymentDisputed", "DisputeEnded",
-    } == BOOKED  # fmt: skip
+        "Settled",
+        "Minted",
+        "EscrowFunded",
+        "EscrowReclaimed",
+        "Released",
+        "CreditPaid",
+        "Redeemed",
+        "Withdrawn",
+        "PaymentDisputed",
+        "DisputeEnded",
+    } == BOOKED

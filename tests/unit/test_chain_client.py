@@ -17,17 +17,28 @@ from scripts.testnet import Testnet
 # what nodes say to bytes handed in; "unknown": it may be this very transaction that they speak of
 TEXTS = {
     "unknown": (
-        "already known", "transaction already imported", "known transaction: 0xabc",
-        "nonce too low", "nonce too low: next nonce 5, tx nonce 4", "Transaction already known",
+        "already known",
+        "transaction already imported",
+        "known transaction: 0xabc",
+        "nonce too low",
+        "nonce too low: next nonce 5, tx nonce 4",
+        "Transaction already known",
         "ALREADY_EXISTS: already known",
     ),
     "refused": (
-        "insufficient funds for gas * price + value", "intrinsic gas too low", "txpool is full",
-        "replacement transaction underpriced", "max fee per gas less than block base fee",
-        "nonce too high", "exceeds block gas limit", "invalid chain id for signer",
-        "transaction underpriced", "internal error", "",
+        "insufficient funds for gas * price + value",
+        "intrinsic gas too low",
+        "txpool is full",
+        "replacement transaction underpriced",
+        "max fee per gas less than block base fee",
+        "nonce too high",
+        "exceeds block gas limit",
+        "invalid chain id for signer",
+        "transaction underpriced",
+        "internal error",
+        "",
     ),
-}  # fmt: skip
+}
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
@@ -47,10 +58,16 @@ def test_verdict__any_other_text__is_kept_as_the_nodes_reason(text):
     assert _verdict({"id": 0, "error": {"code": -32000, "message": text}}) == text.lower()
 
 
-@pytest.mark.parametrize(("answer", "verdict"), [
-    ({"result": "0xabc"}, "sent"), ({"result": "0xabc", "error": None}, "sent"),
-    ({}, "unknown"), ({"result": None}, "unknown"), ({"error": "rate limited"}, "rate limited"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ({"result": "0xabc"}, "sent"),
+        ({"result": "0xabc", "error": None}, "sent"),
+        ({}, "unknown"),
+        ({"result": None}, "unknown"),
+        ({"error": "rate limited"}, "rate limited"),
+    ],
+)
 def test_verdict__answers_of_odd_shape__are_never_taken_for_more_than_they_say(answer, verdict):
     assert _verdict({"id": 0} | answer) == verdict
 
@@ -115,13 +132,16 @@ def test_identity__another_real_node__halts(chain):
 
 
 @needs_anvil
-@pytest.mark.parametrize(("call", "name"), [
-    (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotGateway"),
-    (Call("PaymentRail", "close", (b"\1" * 32,)), "UnknownAgreement"),
-    (Call("PaymentRail", "release", ("0x" + "11" * 20, [])), "NothingDue"),
-    (Call("DeviceRegistry", "suspend", (b"\1" * 32,)), "DeviceUnknown"),
-    (Call("OracleCommittee", "seat", ("0x" + "11" * 20, 1)), "NotSteward"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotGateway"),
+        (Call("PaymentRail", "close", (b"\1" * 32,)), "UnknownAgreement"),
+        (Call("PaymentRail", "release", ("0x" + "11" * 20, [])), "NothingDue"),
+        (Call("DeviceRegistry", "suspend", (b"\1" * 32,)), "DeviceUnknown"),
+        (Call("OracleCommittee", "seat", ("0x" + "11" * 20, 1)), "NotSteward"),
+    ],
+)
 def test_errors__of_any_contract__have_their_names(chain, call, name):
     with pytest.raises(Retry, match=f"{call.contract}.{call.function} would revert: {name}$"):
         chain.client.quote(keystore.development_account(33).address, call)

@@ -23,9 +23,13 @@ from scripts.devices.device import Device, Kind
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 # the contract's words for a status, in ours (IDeviceRegistry.Status)
 STATUSES = {
-    0: Doubt.DEVICE_NOT_YET_ENROLLED, 1: None, 2: Doubt.DEVICE_SUSPENDED, 3: Doubt.DEVICE_RETIRED,
-    4: Doubt.DEVICE_COMPROMISED, 5: Doubt.KEY_EXPIRED,
-}  # fmt: skip
+    0: Doubt.DEVICE_NOT_YET_ENROLLED,
+    1: None,
+    2: Doubt.DEVICE_SUSPENDED,
+    3: Doubt.DEVICE_RETIRED,
+    4: Doubt.DEVICE_COMPROMISED,
+    5: Doubt.KEY_EXPIRED,
+}
 DAY = 86_400
 
 
@@ -62,28 +66,31 @@ class Town:
         digest = rotation_digest(
             at.chain_id, at.addresses["DeviceRegistry"], name, new.public, expires_at, keys
         )
-        proofs = [n.to_bytes(32, "big")
-                  for signer in (old, new) for n in signer.sign_digest(digest)]  # fmt: skip
+        proofs = [
+            n.to_bytes(32, "big") for signer in (old, new) for n in signer.sign_digest(digest)
+        ]
         return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
 
     def contract_says(self, name: str, at: int) -> DeviceKey | Doubt:
-        status, curve, x, y = self.chain.client.view(
-            "DeviceRegistry", "keyAt", device_id(name), at
-        )  # fmt: skip
+        status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
         key = DeviceKey((Curve.SECP256R1, Curve.SECP256K1)[curve], *map(int.from_bytes, (x, y)))
         return STATUSES[status] or key
 
     def agree(self, name: str, payer: int, **terms: object) -> tuple[Mandate, bytes]:
         account = keystore.development_account(payer)
         mandate = self.office.mandate(
-            name, account.address, "0x" + "22" * 20, products()["metered_energy"],
-            cap_micro=10**9, window_s=60,
+            name,
+            account.address,
+            "0x" + "22" * 20,
+            products()["metered_energy"],
+            cap_micro=10**9,
+            window_s=60,
             terms=encode_terms(EnergyTerms(300_000, 22_000)),
             **{"expiry": self.chain.now() + 10 * DAY} | terms,
-        )  # fmt: skip
-        [identity] = self.office.open([
-            (name, "metered_energy", mandate, self.office.sign(mandate, account))
-        ])  # fmt: skip
+        )
+        [identity] = self.office.open(
+            [(name, "metered_energy", mandate, self.office.sign(mandate, account))]
+        )
         return mandate, bytes.fromhex(identity[2:])
 
 
@@ -182,18 +189,25 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     [found] = town.registry.agreements_of(device_id("agreed"))
     assert found == town.registry.agreement(identity)
     assert (found.agreement, found.product, found.terms) == (
-        identity, "metered_energy", mandate.terms,
-    )  # fmt: skip
+        identity,
+        "metered_energy",
+        mandate.terms,
+    )
     assert (found.expires_at, found.first_counter, found.live) == (mandate.expiry, 7, True)
     payer = town.chain.sender(town.store, 13)
-    send_and_wait(payer, [Errand("close", "a", Call("PaymentRail", "close", (identity,)))], 0,
-                  lambda: None)  # fmt: skip
+    send_and_wait(
+        payer, [Errand("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
+    )
     town.registry.refresh()
     closed = town.registry.agreement(identity)
     assert closed.expires_at == town.chain.now() + 60 and closed.live
     town.chain.later(61)
-    send_and_wait(payer, [Errand("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))], 0,
-                  lambda: None)  # fmt: skip
+    send_and_wait(
+        payer,
+        [Errand("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))],
+        0,
+        lambda: None,
+    )
     town.registry.refresh()
     assert not town.registry.agreement(identity).live
     _, second = town.agree("agreed", 13)

@@ -34,13 +34,18 @@ def store(tmp_path):
 
 def other_process(chain, store, account: int, numbers: list[int], die: str = ""):
     told = {
-        "database": str(store.path), "url": chain.testnet.url, "account": account, "die": die,
-        "deployment": asdict(chain.deployment), "numbers": numbers,
-    }  # fmt: skip
+        "database": str(store.path),
+        "url": chain.testnet.url,
+        "account": account,
+        "die": die,
+        "deployment": asdict(chain.deployment),
+        "numbers": numbers,
+    }
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("real_chain.py")), json.dumps(told)],
-        cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+    )
 
 
 def errands(numbers) -> list[Errand]:
@@ -122,8 +127,12 @@ def test_send_and_wait__call_that_fails_on_chain__halts_and_can_be_tried_anew(ch
     gateway = chain.sender(store, 3)
     call = Call("EuroToken", "mint", (b"\2" * 32, gateway.account.address, 10_000))
     with pytest.raises(Halt, match="mint of second failed on chain"):
-        send_and_wait(gateway, [Errand("mint", "first", call), Errand("mint", "second", call)], 0,
-                      lambda: None)  # fmt: skip
+        send_and_wait(
+            gateway,
+            [Errand("mint", "first", call), Errand("mint", "second", call)],
+            0,
+            lambda: None,
+        )
     with store.read() as session:
         assert sends.by_ref(session, "mint", "first").stage == "mined"
         assert sends.by_ref(session, "mint", "second") is None

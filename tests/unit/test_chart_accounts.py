@@ -25,10 +25,12 @@ def every_entry() -> Iterator[Entry]:
         if make.__annotations__.get("return") != "Entry" or name in ("entry", "dated"):
             continue
         samples = SAMPLES | IN_EUR.get(name, {})
-        yield make(**{
-            part: samples.get(part, "0xab") if kind == "str" else 20_000
-            for part, kind in annotated.items()
-        })  # fmt: skip
+        yield make(
+            **{
+                part: samples.get(part, "0xab") if kind == "str" else 20_000
+                for part, kind in annotated.items()
+            }
+        )
 
 
 def test_chart__every_constructor_of_the_ledger__posts_to_rows_of_its_asset() -> None:
@@ -40,9 +42,14 @@ def test_chart__every_constructor_of_the_ledger__posts_to_rows_of_its_asset() ->
 
 
 def test_chart__every_account_name_of_the_ledger__has_a_row() -> None:
-    constants = {value for name, value in vars(ledger).items()
-                 if name.isupper() and isinstance(value, str) and value not in (TEUR, EUR)
-                 and not set(value) <= {"0"}}  # fmt: skip
+    constants = {
+        value
+        for name, value in vars(ledger).items()
+        if name.isupper()
+        and isinstance(value, str)
+        and value not in (TEUR, EUR)
+        and not set(value) <= {"0"}
+    }
     assert len(constants) >= 8
     for account in constants:
         assert any(row.holds(account) for row in CHART), account
@@ -75,10 +82,16 @@ def test_find__code_pattern_or_beginning__is_one_row() -> None:
     assert find("escrow:0xa") is None
 
 
-@pytest.mark.parametrize(("minor", "asset", "text"), [
-    (0, EUR, "0.00"), (-5, EUR, "-0.05"), (12_345, EUR, "123.45"), (-1, TEUR, "-0.000001"),
-    (10**18 + 1, TEUR, "1000000000000.000001"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("minor", "asset", "text"),
+    [
+        (0, EUR, "0.00"),
+        (-5, EUR, "-0.05"),
+        (12_345, EUR, "123.45"),
+        (-1, TEUR, "-0.000001"),
+        (10**18 + 1, TEUR, "1000000000000.000001"),
+    ],
+)
 def test_decimal_text__any_amount__is_exact(minor: int, asset: str, text: str) -> None:
     assert decimal_text(minor, asset) == text
 
@@ -86,6 +99,13 @@ def test_decimal_text__any_amount__is_exact(minor: int, asset: str, text: str) -
 def test_chart__in_the_documentation__is_this_one() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "LEDGER.md").read_text()
     for row in CHART:
-        cells = (row.code, f"`{row.pattern}`", row.name, row.kind, row.normal, row.asset,
-                 row.meaning)  # fmt: skip
+        cells = (
+            row.code,
+            f"`{row.pattern}`",
+            row.name,
+            row.kind,
+            row.normal,
+            row.asset,
+            row.meaning,
+        )
         assert f"| {' | '.join(cells)} |" in text

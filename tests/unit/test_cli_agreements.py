@@ -34,8 +34,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
 
 
 def opening(device: str, *more: str) -> tuple[str, ...]:
-    return ("agreement", "open", "--device", device, "--payer", "Ada Sommer", "--payee", "Nord eG",
-            "--cap", "500.00", *ENERGY, *more)  # fmt: skip
+    return (
+        "agreement",
+        "open",
+        "--device",
+        device,
+        "--payer",
+        "Ada Sommer",
+        "--payee",
+        "Nord eG",
+        "--cap",
+        "500.00",
+        *ENERGY,
+        *more,
+    )
 
 
 def row_of(home: OperatorsHome, identity: str) -> agreements.Agreement:
@@ -66,16 +78,24 @@ def test_open__dry_run__shows_the_mandate_and_sends_nothing(home):
 
 def test_open__fiscal_records_after_one__begin_behind_it(home):
     home.add("agree-3")
-    assert home.told(*opening("agree-3", "--fiscal", "--after", "7", "--dry-run"))[
-        "first_counter"] == (1 << 39) + 7  # fmt: skip
+    assert (
+        home.told(*opening("agree-3", "--fiscal", "--after", "7", "--dry-run"))["first_counter"]
+        == (1 << 39) + 7
+    )
 
 
-@pytest.mark.parametrize(("change", "wanted"), [
-    (("--term", "price=0.40"), "given twice"), (("--term", "colour"), "not name=value"),
-    (("--term", "colour=red"), "colour"), (("--cap", "0"), "no amount in euro"),
-    (("--payer", "Nobody"), "No party"), (("--device", "nobody"), "is not enrolled here"),
-    (("--product", "gift"), "metered_energy"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (("--term", "price=0.40"), "given twice"),
+        (("--term", "colour"), "not name=value"),
+        (("--term", "colour=red"), "colour"),
+        (("--cap", "0"), "no amount in euro"),
+        (("--payer", "Nobody"), "No party"),
+        (("--device", "nobody"), "is not enrolled here"),
+        (("--product", "gift"), "metered_energy"),
+    ],
+)
 def test_open__wrong__sends_nothing_and_says_what(home, change, wanted):
     home.add("agree-4")
     assert wanted in home.refused(*opening("agree-4"), *change)
@@ -87,9 +107,13 @@ def test_open__payee_missing_where_the_mandate_names_one__is_refused(home):
     assert "give --payee" in home.refused(*words)
 
 
-@pytest.mark.parametrize(("any_payee", "payee", "wanted"), [
-    (True, "Nord eG", "Leave --payee out"), (False, None, "give --payee"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("any_payee", "payee", "wanted"),
+    [
+        (True, "Nord eG", "Leave --payee out"),
+        (False, None, "give --payee"),
+    ],
+)
 def test_require_payee__as_the_products_contract_asks__or_refused(
     home, monkeypatch, any_payee, payee, wanted
 ):

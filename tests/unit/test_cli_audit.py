@@ -110,17 +110,30 @@ def test_export__paid_but_not_yet_out__says_what_is_missing(alone: Path, tmp_pat
 
 
 def test_export__event_of_one_payment__is_enough(alone: Path, tmp_path: Path) -> None:
-    told = json.loads(CLI.invoke(cli.app, [
-        "--home", str(alone), "trace", lived().payments()["meter-0001 reconciled"], "--json",
-    ]).stdout)  # fmt: skip
+    told = json.loads(
+        CLI.invoke(
+            cli.app,
+            [
+                "--home",
+                str(alone),
+                "trace",
+                lived().payments()["meter-0001 reconciled"],
+                "--json",
+            ],
+        ).stdout
+    )
     event = told["life"]["events"][0]["event_id"]
     found = export(alone, event, tmp_path / "b.json", "--json")
     assert json.loads(found.stdout)["payment"] == told["id"]
 
 
-@pytest.mark.parametrize(("which", "code", "said"), [
-    ("cp-0001", 2, "2 payments"), ("nobody-here", 1, "nothing here is named"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("which", "code", "said"),
+    [
+        ("cp-0001", 2, "2 payments"),
+        ("nobody-here", 1, "nothing here is named"),
+    ],
+)
 def test_export__not_exactly_one_payment__is_refused(
     alone: Path, tmp_path: Path, which: str, code: int, said: str
 ) -> None:

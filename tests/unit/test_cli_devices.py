@@ -33,12 +33,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
 def test_add__local_chain_without_a_chain__the_built_in_ca_vouches_and_is_kept(home):
     told = home.add("cli-1")
     assert "development device CA" in told["endorsed_by"]
-    kept = endorsement.read((home.settings.endorsements / f"{told['endorsement']}.pem"
-                             ).read_bytes())  # fmt: skip
-    assert endorsement.check(
-        b"".join(one.public_bytes(endorsing.Encoding.PEM) for one in kept), [kept[-1]], "cli-1",
-        home.device("cli-1").public, int(time.time()),
-    ).sha256.hex() == home.row("cli-1").endorsement == told["endorsement"]  # fmt: skip
+    kept = endorsement.read(
+        (home.settings.endorsements / f"{told['endorsement']}.pem").read_bytes()
+    )
+    assert (
+        endorsement.check(
+            b"".join(one.public_bytes(endorsing.Encoding.PEM) for one in kept),
+            [kept[-1]],
+            "cli-1",
+            home.device("cli-1").public,
+            int(time.time()),
+        ).sha256.hex()
+        == home.row("cli-1").endorsement
+        == told["endorsement"]
+    )
 
 
 def test_add__again__sends_nothing_and_keeps_endorsement_and_password(home):
@@ -64,8 +72,17 @@ def test_add__chain_of_a_manufacturer__counts_once_its_root_is_trusted(home, tmp
     leaf = maker.issue(endorsing.name("cli-4"), key=key, days=(-400, 1), not_after=ends)
     file = tmp_path / "chain.pem"
     file.write_bytes(endorsing.pem(leaf, maker))
-    add = ("device", "add", "cli-4", "--private-key", home.key_file("cli-4"), "--owner", "Nord eG",
-           "--endorsement", file)  # fmt: skip
+    add = (
+        "device",
+        "add",
+        "cli-4",
+        "--private-key",
+        home.key_file("cli-4"),
+        "--owner",
+        "Nord eG",
+        "--endorsement",
+        file,
+    )
     assert "endorsement_root_unknown" in home.refused(*add)
     (home.settings.trust / "works.pem").write_bytes(endorsing.pem(root))
     told = home.told(*add)
@@ -73,10 +90,13 @@ def test_add__chain_of_a_manufacturer__counts_once_its_root_is_trusted(home, tmp
     assert home.row("cli-4").expires_at == told["expires_at"] == int(ends.timestamp())
 
 
-@pytest.mark.parametrize(("change", "wanted"), [
-    ({"subject": endorsing.name("cli-other")}, "endorsement_other_device"),
-    ({"days": (-20, -10)}, "endorsement_expired"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"subject": endorsing.name("cli-other")}, "endorsement_other_device"),
+        ({"days": (-20, -10)}, "endorsement_expired"),
+    ],
+)
 def test_add__endorsement_that_does_not_hold__is_refused_by_name(home, tmp_path, change, wanted):
     root = endorsing.root("Other works", days=(-400, 4_000))
     (home.settings.trust / "other.pem").write_bytes(endorsing.pem(root))
@@ -85,9 +105,16 @@ def test_add__endorsement_that_does_not_hold__is_refused_by_name(home, tmp_path,
     leaf = root.issue(said.pop("subject"), key=key, **said)
     (tmp_path / "chain.pem").write_bytes(endorsing.pem(leaf))
     words = home.refused(
-        "device", "add", "cli-5", "--private-key", home.key_file("cli-5"), "--owner", "Nord eG",
-        "--endorsement", tmp_path / "chain.pem",
-    )  # fmt: skip
+        "device",
+        "add",
+        "cli-5",
+        "--private-key",
+        home.key_file("cli-5"),
+        "--owner",
+        "Nord eG",
+        "--endorsement",
+        tmp_path / "chain.pem",
+    )
     assert wanted in words and home.row("cli-5") is None
 
 
@@ -107,10 +134,16 @@ def test_show__device_with_a_clone__says_why_it_was_silenced(home):
     home.add("cli-15")
     assert home.told("device", "show", "cli-15")["clashes"] == []
     with home.store.write() as session:
-        session.add(tables.Conflict(
-            event_id="0x01", rejection_id=1, device_id=home.row("cli-15").device_id,
-            reason="two_places", found_at=5, content_hash="",
-        ))  # fmt: skip
+        session.add(
+            tables.Conflict(
+                event_id="0x01",
+                rejection_id=1,
+                device_id=home.row("cli-15").device_id,
+                reason="two_places",
+                found_at=5,
+                content_hash="",
+            )
+        )
     [clash] = home.told("device", "show", "cli-15")["clashes"]
     assert clash == {"reason": "two_places", "records": 1, "first_found_at": 5}
     assert "two_places" in home.run("device", "show", "cli-15").stdout
@@ -131,8 +164,15 @@ def test_list__each_device__shows_status_expiry_and_who_vouches(home):
 
 def test_rotate__simulated_device__has_the_new_key_endorsed_and_twice_is_once(home):
     home.add("cli-8")
-    arguments = ("device", "rotate", "cli-8", "--private-key", home.key_file("cli-8"),
-                 "--new-private-key", home.key_file("cli-8-new"))  # fmt: skip
+    arguments = (
+        "device",
+        "rotate",
+        "cli-8",
+        "--private-key",
+        home.key_file("cli-8"),
+        "--new-private-key",
+        home.key_file("cli-8-new"),
+    )
     before = home.sent()
     assert home.told(*arguments, "--dry-run")["sent"] is False
     assert home.sent() == before
@@ -149,9 +189,7 @@ def test_rotate__proofs_made_elsewhere__are_taken_and_the_wrong_way_round_refuse
     home.add("cli-9")
     old, new = home.device("cli-9"), home.device("cli-9-new")
     point = f"04{new.public.x:064x}{new.public.y:064x}"
-    asked = bytes.fromhex(
-        home.told("device", "challenge", "cli-9", "--new-key", point)["sha256"]
-    )
+    asked = bytes.fromhex(home.told("device", "challenge", "cli-9", "--new-key", point)["sha256"])
     by_old, by_new = ("".join(f"{n:064x}" for n in one.sign_digest(asked)) for one in (old, new))
     rotate = ("device", "rotate", "cli-9", "--key", point, "--old-proof")
     words = home.refused(*rotate, by_new, "--new-proof", by_old)
@@ -177,9 +215,24 @@ def test_suspend_and_resume__by_the_warden__change_the_registry(home):
 
 
 def opened(device: str) -> tuple[str, ...]:
-    return ("agreement", "open", "--device", device, "--payer", "Ada Sommer", "--payee", "Nord eG",
-            "--cap", "5", "--product", "metered_energy", "--term", "price=0.30", "--term",
-            "fuse=22000")  # fmt: skip
+    return (
+        "agreement",
+        "open",
+        "--device",
+        device,
+        "--payer",
+        "Ada Sommer",
+        "--payee",
+        "Nord eG",
+        "--cap",
+        "5",
+        "--product",
+        "metered_energy",
+        "--term",
+        "price=0.30",
+        "--term",
+        "fuse=22000",
+    )
 
 
 def test_retire__dry_run_then_really__ends_the_device_and_its_password(home):
@@ -196,16 +249,32 @@ def paid(home: OperatorsHome, name: str, observed: int, stage: Stage, amount: in
     identity = f"0x{observed:064x}"
     row = home.row(name)
     with home.store.write() as session:
-        session.add(payments.Payment(
-            payment_id=identity, agreement_id="0x" + "77" * 32, sequence=observed, stage=stage,
-            first_counter=1, last_counter=1, amount_micro=amount, created_at=0,
-            release_at=int(time.time()) + HOUR,
-        ))  # fmt: skip
-        session.add(evidence.Event(
-            event_id=identity, device_id=row.device_id, counter=observed,
-            observed_at_ms=observed * 1000, received_at=0, evidence_hash="", content_hash="",
-            agreement_id="0x" + "77" * 32, payment_id=identity,
-        ))  # fmt: skip
+        session.add(
+            payments.Payment(
+                payment_id=identity,
+                agreement_id="0x" + "77" * 32,
+                sequence=observed,
+                stage=stage,
+                first_counter=1,
+                last_counter=1,
+                amount_micro=amount,
+                created_at=0,
+                release_at=int(time.time()) + HOUR,
+            )
+        )
+        session.add(
+            evidence.Event(
+                event_id=identity,
+                device_id=row.device_id,
+                counter=observed,
+                observed_at_ms=observed * 1000,
+                received_at=0,
+                evidence_hash="",
+                content_hash="",
+                agreement_id="0x" + "77" * 32,
+                payment_id=identity,
+            )
+        )
     return identity
 
 
@@ -213,14 +282,17 @@ def test_risk__settled_before_and_after__lists_what_is_open_from_then_on(home):
     home.add("cli-12")
     assert "--since" in home.refused("device", "risk", "cli-12")
     paid(home, "cli-12", 1_000, Stage.SETTLED, 5)
-    open_, gone = (paid(home, "cli-12", at, stage, 7) for at, stage in
-                   ((2_000, Stage.POSTED), (2_001, Stage.RECONCILED)))  # fmt: skip
+    open_, gone = (
+        paid(home, "cli-12", at, stage, 7)
+        for at, stage in ((2_000, Stage.POSTED), (2_001, Stage.RECONCILED))
+    )
     found = home.run("device", "risk", "cli-12", "--since", "2000", "--json")
     told = json.loads(found.stdout)
     assert found.exit_code == 1  # money may be lost
     assert [(p["payment_id"], p["remedy"]) for p in told["payments"]] == [
-        (open_, "freeze"), (gone, "at_bank"),
-    ]  # fmt: skip
+        (open_, "freeze"),
+        (gone, "at_bank"),
+    ]
     assert told["open"] == {"amount": "14", "asset": "tEUR/6"}
     assert "0.000014 tEUR" in home.run("device", "risk", "cli-12", "--since", "2000").stdout
     assert home.run("device", "risk", "cli-12", "--since", "2002").exit_code == 0
@@ -251,10 +323,14 @@ def test_compromise__of_the_future__is_refused(home):
     assert "not in the past" in home.refused("device", "compromise", "cli-14", "--since", later)
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
-    ("1790000000", 1_790_000_000), ("2026-09-21T14:13:20Z", 1_790_000_000),
-    ("2026-09-21T16:13:20+02:00", 1_790_000_000),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1790000000", 1_790_000_000),
+        ("2026-09-21T14:13:20Z", 1_790_000_000),
+        ("2026-09-21T16:13:20+02:00", 1_790_000_000),
+    ],
+)
 def test_moment__time_with_its_zone__is_unix_seconds(text, wanted):
     assert moment(text) == wanted
 

@@ -52,8 +52,16 @@ def officers(run):
 
 
 def pay_in(rail, cents: int, reference: str = "") -> None:
-    rail.tell({"kind": "pay", "from": rail.payer_iban, "to": "", "text": "for the charger",
-               "amount_cents": cents, "reference": reference})  # fmt: skip
+    rail.tell(
+        {
+            "kind": "pay",
+            "from": rail.payer_iban,
+            "to": "",
+            "text": "for the charger",
+            "amount_cents": cents,
+            "reference": reference,
+        }
+    )
     rail.work(1)
 
 
@@ -62,19 +70,23 @@ def test_funding_list__credits_without_an_agreement__tells_why_they_wait(rail, t
     pay_in(rail, 1_112, "RF18539007547034")
     found = {each["amount_minor"]: each for each in told("funding", "list")}
     assert [found[cents]["why"] for cents in (1_111, 1_112)] == [
-        "no_reference", "unknown_reference"]
+        "no_reference",
+        "unknown_reference",
+    ]
     one = found[1_111]
     assert one["payer"] == {"name": "Ada Sommer", "iban": rail.payer_iban}
     assert (one["text"], one["booking_date"][:4], one["decision"]) == (
-        "for the charger", "2025", None)
+        "for the charger",
+        "2025",
+        None,
+    )
     assert "no_reference" in run("funding", "list").output
     assert len(told("funding", "list", "--all")) >= len(found)
 
 
 def test_funding_allocate__two_officers__mints_into_the_escrow(rail, told, run, officers):
     pay_in(rail, 2_222)
-    [credit] = [each["credit"] for each in told("funding", "list")
-                if each["amount_minor"] == 2_222]  # fmt: skip
+    [credit] = [each["credit"] for each in told("funding", "list") if each["amount_minor"] == 2_222]
     agreement = rail.agreements["cp-0002"]
     before = rail.chain.view("PaymentRail", "agreementState", bytes.fromhex(agreement[2:]))[2]
     proposed = told("funding", "allocate", credit[:14], "--agreement", agreement, "--as", "Eve")
@@ -108,9 +120,14 @@ def test_funding_send_back__two_officers__pays_the_payer(rail, told, officers):
     assert rail.breaks()["extra"] == rail.breaks()["ledger_differs_from_chain"] == 0
 
 
-@pytest.mark.parametrize("words", [
-    ("allocate", "0x", "--agreement", "0x12"), ("allocate", "none", "--agreement", "0x12"),
-    ("send-back", "none", "--town", "X")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("allocate", "0x", "--agreement", "0x12"),
+        ("allocate", "none", "--agreement", "0x12"),
+        ("send-back", "none", "--town", "X"),
+    ],
+)
 def test_funding__that_names_no_one_credit__is_refused_with_the_next_step(run, officers, words):
     found = run("funding", *words, "--as", "Eve")
     assert found.exit_code == 2 and "proofrail funding list" in found.stderr
@@ -126,8 +143,10 @@ def test_party_redeem__of_a_wallet__is_paid_in_whole_cents(rail, told):
     assert rail.cents()[ledger.DEPOSITS] - supply == 1_250
 
 
-@pytest.mark.parametrize(("amount", "reason"), [
-    ("12.505", "sub_cent"), ("0.000001", "sub_cent"), ("99999999", "more_than_held")])
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [("12.505", "sub_cent"), ("0.000001", "sub_cent"), ("99999999", "more_than_held")],
+)
 def test_party_redeem__what_cannot_be_paid__is_refused_by_name(rail, run, amount, reason):
     held = rail.chain.view("EuroToken", "balanceOf", rail.payer.address)
     found = run("party", "redeem", "Ada Sommer", "--amount", amount, "--json")

@@ -50,9 +50,13 @@ def test_trial_balance__as_of_a_day_before_the_payout__still_has_it_at_the_bank(
 
 
 def test_trial_balance__posting_changed__exits_1(tmp_path: Path) -> None:
-    home = copied(lived(), tmp_path, lambda base: base.execute(
-        "UPDATE ledgerposting SET amount_minor = amount_minor + 1 WHERE id = 1"
-    ))  # fmt: skip
+    home = copied(
+        lived(),
+        tmp_path,
+        lambda base: base.execute(
+            "UPDATE ledgerposting SET amount_minor = amount_minor + 1 WHERE id = 1"
+        ),
+    )
     found = run("trial-balance", home=home)
     assert found.exit_code == 1 and "not equal" in found.stderr
 
@@ -63,15 +67,20 @@ def test_statement__safeguarding__opens_moves_and_closes() -> None:
     later = told("statement", "1000", "--from", "2025-10-10")
     assert (later["opening_minor"], later["closing_minor"]) == ("40000", "39528")
     [line] = later["lines"]
-    assert (line["kind"], line["credit_minor"], line["balance_minor"]) == \
-        ("payout_booked", "472", "39528")  # fmt: skip
+    assert (line["kind"], line["credit_minor"], line["balance_minor"]) == (
+        "payout_booked",
+        "472",
+        "39528",
+    )
     assert line["source"].startswith("file:")
 
 
 def test_statement__of_all_escrow__equals_its_accounts() -> None:
     whole = told("statement", "escrow")
-    parts = [told("statement", account)["closing_minor"]
-             for account in {line["account"] for line in whole["lines"]}]  # fmt: skip
+    parts = [
+        told("statement", account)["closing_minor"]
+        for account in {line["account"] for line in whole["lines"]}
+    ]
     assert whole["closing_minor"] == str(sum(map(int, parts)))
 
 
@@ -88,13 +97,16 @@ def test_chart__any_home__needs_no_rail(tmp_path: Path) -> None:
     assert json.loads(found.stdout)[0]["code"] == "1000"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (("statement", "escrow:0x1"), "Nothing was ever posted"),
-    (("balances", "--as-of", "yesterday"), "is no day"),
-    (("balances", "--as-of", "2025-10-09T12:00:00"), "its zone"),
-    (("general-ledger", "--from", "2025-10-10", "--to", "2025-10-09"), "is before"),
-    (("trial-balance", "--csv", "--json"), "not for both"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("statement", "escrow:0x1"), "Nothing was ever posted"),
+        (("balances", "--as-of", "yesterday"), "is no day"),
+        (("balances", "--as-of", "2025-10-09T12:00:00"), "its zone"),
+        (("general-ledger", "--from", "2025-10-10", "--to", "2025-10-09"), "is before"),
+        (("trial-balance", "--csv", "--json"), "not for both"),
+    ],
+)
 def test_ledger__question_that_has_no_answer__exits_2_and_says_why(arguments, said) -> None:
     found = run(*arguments)
     assert found.exit_code == 2 and said in found.output

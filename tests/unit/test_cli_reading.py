@@ -32,8 +32,11 @@ def told(*arguments: str, code: int = 0) -> Any:
 def test_payments__all__count_by_stage_and_filter() -> None:
     every = told("payments")
     assert {stage: item["payments"] for stage, item in every["stages"].items()} == {
-        "posted": 1, "reconciled": 2, "verified": 1, "waiting_for_funds": 1,
-    }  # fmt: skip
+        "posted": 1,
+        "reconciled": 2,
+        "verified": 1,
+        "waiting_for_funds": 1,
+    }
     [posted] = told("payments", "--stage", "posted")["payments"]
     assert (posted["amount"], posted["asset"]) == ("2100000", "tEUR/6")
     assert run("payments", "--stage", "nowhere").exit_code == 2
@@ -42,10 +45,21 @@ def test_payments__all__count_by_stage_and_filter() -> None:
 def test_trace__payment__is_a_tree_from_device_to_bank() -> None:
     found = run("trace", lived().payments()["cp-0001 reconciled"])
     assert found.exit_code == 0
-    stations = ["agreement", "device cp-0001 signed", "claim", "oracles of", "settlement", "ledger",
-                "payout", "order to the bank", "statement line"]  # fmt: skip
-    places = [found.stdout.index(f"  {word}") if word not in ("oracles of",)
-              else found.stdout.index(word) for word in stations]  # fmt: skip
+    stations = [
+        "agreement",
+        "device cp-0001 signed",
+        "claim",
+        "oracles of",
+        "settlement",
+        "ledger",
+        "payout",
+        "order to the bank",
+        "statement line",
+    ]
+    places = [
+        found.stdout.index(f"  {word}") if word not in ("oracles of",) else found.stdout.index(word)
+        for word in stations
+    ]
     assert places == sorted(places)
     assert "bank is down" in found.stdout
 

@@ -15,14 +15,32 @@ from orchestrator.errors import Halt, Retry
 
 CLI = CliRunner()
 READING = (
-    ("trace", "abcdef"), ("rejected",), ("payments",), ("ledger", "balances"), ("ledger", "check"),
-    ("reconcile",), ("status",), ("holes",), ("device", "list"), ("party", "list"),
-    ("agreement", "list"), ("breaks",), ("reserves",), ("rebuild",), ("payout", "list"),
-    ("funding", "list"), ("decision", "list"), ("ledger", "trial-balance"), ("officer", "list"),
-    ("payout", "preview"), ("party", "statement", "Ada"), ("officer", "add", "Ada"),
+    ("trace", "abcdef"),
+    ("rejected",),
+    ("payments",),
+    ("ledger", "balances"),
+    ("ledger", "check"),
+    ("reconcile",),
+    ("status",),
+    ("holes",),
+    ("device", "list"),
+    ("party", "list"),
+    ("agreement", "list"),
+    ("breaks",),
+    ("reserves",),
+    ("rebuild",),
+    ("payout", "list"),
+    ("funding", "list"),
+    ("decision", "list"),
+    ("ledger", "trial-balance"),
+    ("officer", "list"),
+    ("payout", "preview"),
+    ("party", "statement", "Ada"),
+    ("officer", "add", "Ada"),
     ("audit", "export", "abcdef", "-o", "x.json"),
-    ("api-key", "add", "someone", "--role", "auditor"), ("device", "retire", "cp-1"),
-)  # fmt: skip
+    ("api-key", "add", "someone", "--role", "auditor"),
+    ("device", "retire", "cp-1"),
+)
 
 
 @pytest.mark.parametrize("arguments", READING)
@@ -99,18 +117,30 @@ def test_plain__control_characters_and_markup__are_shown_not_obeyed() -> None:
     assert output.plain("a\x1b[31m[red]b\u202e").plain == "a\\x1b[31m[red]b\\u202e"
 
 
-@pytest.mark.parametrize(("minor", "asset", "shown"), [
-    (4_650_000, "tEUR/6", "4.650000 tEUR"), (-472, "EUR/2", "-4.72 EUR"), (0, "EUR/2", "0.00 EUR"),
-    (-1, "tEUR/6", "-0.000001 tEUR"), (10**17 + 1, "EUR/2", "1000000000000000.01 EUR"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("minor", "asset", "shown"),
+    [
+        (4_650_000, "tEUR/6", "4.650000 tEUR"),
+        (-472, "EUR/2", "-4.72 EUR"),
+        (0, "EUR/2", "0.00 EUR"),
+        (-1, "tEUR/6", "-0.000001 tEUR"),
+        (10**17 + 1, "EUR/2", "1000000000000000.01 EUR"),
+    ],
+)
 def test_decimal__minor_units__are_exact(minor: int, asset: str, shown: str) -> None:
     assert output.decimal(minor, asset) == shown
 
 
-@pytest.mark.parametrize(("text", "amount"), [
-    ("0.30", 300_000), ("500.00", 500_000_000), ("1", 10**6), ("0.000001", 1),
-    ("999999999.999999", 999_999_999_999_999),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0.30", 300_000),
+        ("500.00", 500_000_000),
+        ("1", 10**6),
+        ("0.000001", 1),
+        ("999999999.999999", 999_999_999_999_999),
+    ],
+)
 def test_micro__decimal_text__is_read_exactly(text: str, amount: int) -> None:
     assert micro(text, "The price") == amount
 

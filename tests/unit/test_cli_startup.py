@@ -23,15 +23,25 @@ finally:
 
 def run(folder: Path, *arguments: str, code: str = SAY) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        timeout=300,
+    )
 
 
-@pytest.mark.parametrize("arguments", [
-    ("--help",), ("evidence", "--help"), ("evidence", "check", "record"),
-    ("audit", "verify", "bundle.json"), ("trace", "--help"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("evidence", "--help"),
+        ("evidence", "check", "record"),
+        ("audit", "verify", "bundle.json"),
+        ("trace", "--help"),
+    ],
+)
 def test_start__offline_commands__load_nothing_heavy(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -53,8 +63,11 @@ def test_start__offline_commands__create_nothing(tmp_path: Path) -> None:
 
 def test_entry_point__module__answers_with_usage_and_two() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", "no-such-command"], cwd=ROOT,
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-m", "orchestrator.cli", "no-such-command"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr

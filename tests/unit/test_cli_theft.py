@@ -52,8 +52,9 @@ def test_compromise__dated_back__freezes_what_is_in_its_window_and_lists_what_ha
 
     look = told(rail, "device", "compromise", "theft-1", "--since", before, "--dry-run")
     assert {p["payment_id"]: p["remedy"] for p in look["payments"]} == {
-        gone: "at_bank", caught.payment_id: "freeze",
-    }  # fmt: skip
+        gone: "at_bank",
+        caught.payment_id: "freeze",
+    }
     assert held(rail, caught.payment_id) == 0
 
     done = told(rail, "device", "compromise", "theft-1", "--since", before)
@@ -64,8 +65,9 @@ def test_compromise__dated_back__freezes_what_is_in_its_window_and_lists_what_ha
     rail.until("theft-1", "disputed")
     after = told(rail, "device", "risk", "theft-1")["payments"]
     assert {p["payment_id"]: p["remedy"] for p in after} == {
-        gone: "at_bank", caught.payment_id: "frozen",
-    }  # fmt: skip
+        gone: "at_bank",
+        caught.payment_id: "frozen",
+    }
     refused = rail.take(*rail.fleet["theft-1"].session("1"))
     assert refused == ["device_compromised"]
     rail.agree_with_the_chain()
@@ -79,8 +81,15 @@ def test_rotate__device_in_use__each_key_counts_for_its_time(rail):
     late = device.session("1")  # signed before the rotation, sent after it
     rail.clock = max(rail.clock, device.now) + 10
     rail.mine()
-    rotate = ("device", "rotate", "theft-2", "--private-key", device.folder / "key.pem",
-              "--new-private-key", rail.fleet["next"].folder / "key.pem")  # fmt: skip
+    rotate = (
+        "device",
+        "rotate",
+        "theft-2",
+        "--private-key",
+        device.folder / "key.pem",
+        "--new-private-key",
+        rail.fleet["next"].folder / "key.pem",
+    )
     assert told(rail, *rotate)["sent"]
     rail.clock += 60
     rail.work(2)

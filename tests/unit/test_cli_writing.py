@@ -28,10 +28,27 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 CLI = CliRunner()
 ADDRESS = ("--street", "Weg", "--building", "1", "--post-code", "10115", "--town", "Berlin")
 BEA = ("party", "add", "Bea Winter", "--role", "payee", "--iban", new_iban(77), *ADDRESS)
-TERMS = ("--product", "metered_energy", "--term", "price=0.30", "--term", "fuse=22000", "--cap",
-         "500.00")  # fmt: skip
-OPEN = ("agreement", "open", "--device", "cp-0009", "--payer", "Ada Sommer", "--payee",
-        "Bea Winter", *TERMS)  # fmt: skip
+TERMS = (
+    "--product",
+    "metered_energy",
+    "--term",
+    "price=0.30",
+    "--term",
+    "fuse=22000",
+    "--cap",
+    "500.00",
+)
+OPEN = (
+    "agreement",
+    "open",
+    "--device",
+    "cp-0009",
+    "--payer",
+    "Ada Sommer",
+    "--payee",
+    "Bea Winter",
+    *TERMS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +89,11 @@ def test_party__iban_in_groups_and_small_letters__is_the_account_that_it_means(r
     one = told(rail, "party", "add", "Cem Herbst", "--role", "payer", "--iban", spaced, *ADDRESS)
     assert one["iban"] == iban
     short = run(rail, "party", "add", "Dora", "--role", "payer", "--iban", iban[:-1], *ADDRESS)
-    assert short.exit_code == 2 and "iban_invalid" in short.output and "Dora" not in [
-        party["name"] for party in told(rail, "party", "list")
-    ]
+    assert (
+        short.exit_code == 2
+        and "iban_invalid" in short.output
+        and "Dora" not in [party["name"] for party in told(rail, "party", "list")]
+    )
 
 
 def test_party_add__payee__is_paid_to_its_iban_on_chain(
@@ -178,10 +197,16 @@ def test_agreement_open__signed__is_live_and_names_its_reference(
     assert opened["pay_to"] == rail.iban
 
 
-@pytest.mark.parametrize("change", [
-    ("--term", "start=0.3000001"), ("--cap", "0"), ("--payer", "Nobody"), ("--device", "nobody"),
-    ("--product", "gift"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("--term", "start=0.3000001"),
+        ("--cap", "0"),
+        ("--payer", "Nobody"),
+        ("--device", "nobody"),
+        ("--product", "gift"),
+    ],
+)
 def test_agreement_open__wrong__sends_nothing(
     rail: SmallRail, enrolled: dict[str, Any], change: tuple[str, str]
 ) -> None:

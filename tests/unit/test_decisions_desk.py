@@ -82,11 +82,18 @@ def test_decision__by_a_stranger_or_about_an_open_subject__is_not_proposed(store
     assert reason(decisions.propose, store, CHAIN, later, BEN) == DecisionReason.DECISION_OPEN
 
 
-@pytest.mark.parametrize("change", [
-    "detail = '{\"account\":\"DE00\",\"cents\":500}'", "subject = '0xcd'", "proposed_at = 5",
-    "kind = 'release_payout '", "approval = proposal", "proposal = approval",
-    "decision_id = '0x01'",  # a second life of what was executed
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        'detail = \'{"account":"DE00","cents":500}\'',
+        "subject = '0xcd'",
+        "proposed_at = 5",
+        "kind = 'release_payout '",
+        "approval = proposal",
+        "proposal = approval",
+        "decision_id = '0x01'",  # a second life of what was executed
+    ],
+)
 def test_decision__changed_in_the_store__halts_instead_of_moving_money(store, change):
     decisions.approve(store, CHAIN, decisions.propose(store, CHAIN, PAY, ADA), BEN, 2_000)
     with sqlite3.connect(store.path) as database:

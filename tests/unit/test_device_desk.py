@@ -40,16 +40,40 @@ def desk(tmp_path):
     made.store.close()
 
 
-@given(ADDRESSES, st.text(max_size=40), st.integers(1, 2**64), st.integers(0, 2**40 - 1),
-       st.integers(1, 2**32), st.sampled_from([Curve.SECP256R1, Curve.SECP256K1]))  # fmt: skip
+@given(
+    ADDRESSES,
+    st.text(max_size=40),
+    st.integers(1, 2**64),
+    st.integers(0, 2**40 - 1),
+    st.integers(1, 2**32),
+    st.sampled_from([Curve.SECP256R1, Curve.SECP256K1]),
+)
 def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
     registry, name, chain_id, expires_at, keys, curve
 ):
     key = DeviceKey(curve, 7, 2**255)
-    kinds = ["string", "uint256", "address", "bytes32", "uint8", "uint256", "uint256", "uint40",
-             "uint256"]  # fmt: skip
-    values = ["proofrail/rotate/v1", chain_id, registry, device_id(name),
-              0 if curve is Curve.SECP256R1 else 1, key.x, key.y, expires_at, keys]  # fmt: skip
+    kinds = [
+        "string",
+        "uint256",
+        "address",
+        "bytes32",
+        "uint8",
+        "uint256",
+        "uint256",
+        "uint40",
+        "uint256",
+    ]
+    values = [
+        "proofrail/rotate/v1",
+        chain_id,
+        registry,
+        device_id(name),
+        0 if curve is Curve.SECP256R1 else 1,
+        key.x,
+        key.y,
+        expires_at,
+        keys,
+    ]
     wanted = hashlib.sha256(encode(kinds, values)).digest()
     assert rotation_digest(chain_id, registry, name, key, expires_at, keys) == wanted
 
@@ -58,8 +82,11 @@ def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
 def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(desk):
     device = desk.enrolled("desk-life", days=30)
     row, now = desk.row("desk-life"), desk.chain.now()
-    [log] = [log for log in desk.chain.logs("DeviceRegistry", "DeviceEnrolled")
-             if log["device"] == row.device_id]  # fmt: skip
+    [log] = [
+        log
+        for log in desk.chain.logs("DeviceRegistry", "DeviceEnrolled")
+        if log["device"] == row.device_id
+    ]
     assert (log["endorsement"], log["expiresAt"]) == ("0x" + row.endorsement, row.expires_at)
     assert row.expires_at > now
     assert desk.says("desk-life", now) == (ACTIVE, device.public.x)
@@ -117,8 +144,10 @@ def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(des
     assert desk.says("desk-5", desk.chain.now()) == (ACTIVE, new.public.x)
     row = desk.row("desk-5")
     assert (row.key_x, row.endorsement, row.expires_at) == (
-        hex(new.public.x), found.sha256.hex(), found.expires_at
-    )  # fmt: skip
+        hex(new.public.x),
+        found.sha256.hex(),
+        found.expires_at,
+    )
 
 
 @needs_anvil
@@ -147,9 +176,15 @@ def test_rotate__not_signed_by_the_old_key__is_refused_by_the_contract(desk, sig
 
 
 @needs_anvil
-@pytest.mark.parametrize("change", [
-    {"name": "another"}, {"expires_at": 5}, {"keys_so_far": 0}, {"keys_so_far": 2},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "another"},
+        {"expires_at": 5},
+        {"keys_so_far": 0},
+        {"keys_so_far": 2},
+    ],
+)
 def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(desk, change):
     name = "life-8-" + "-".join(map(str, *change.items()))
     old, new = desk.enrolled(name), desk.device(name + "-new")
@@ -206,15 +241,18 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
         desk.office.resume(name)
         assert desk.sent() == sent
         assert [desk.says(name, t)[0] for t in (before, during, desk.chain.now())] == [
-            ACTIVE, SUSPENDED, ACTIVE,
-        ]  # fmt: skip
+            ACTIVE,
+            SUSPENDED,
+            ACTIVE,
+        ]
 
 
 @needs_anvil
 def test_warden__can_suspend_and_nothing_else(desk):
     desk.enrolled("desk-13")
-    thief = Office(dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now,
-                   lambda: None)  # fmt: skip
+    thief = Office(
+        dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now, lambda: None
+    )
     with pytest.raises(Retry, match="NotInCharge"):
         thief.retire("desk-13")
     with pytest.raises(Retry, match="NotInCharge"):
@@ -264,11 +302,23 @@ def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
 @needs_anvil
 def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other(desk):
     disputes = [
-        Errand("dispute", f"0x0{n}", Call("PaymentRail", "dispute", (
-            bytes(32), 1, (bytes(32), bytes(32), OWNER, 1, 0, 9), bytes(32), [],
-        )))
+        Errand(
+            "dispute",
+            f"0x0{n}",
+            Call(
+                "PaymentRail",
+                "dispute",
+                (
+                    bytes(32),
+                    1,
+                    (bytes(32), bytes(32), OWNER, 1, 0, 9),
+                    bytes(32),
+                    [],
+                ),
+            ),
+        )
         for n in range(2)
-    ]  # fmt: skip
+    ]
     refused = desk.office.freeze(disputes)
     assert list(refused) == ["0x00", "0x01"]
     assert all("would revert" in why for why in refused.values())

@@ -13,12 +13,23 @@ from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
 
 T = 1_777_636_800
 GOODS = Consignment(17, units=100)
-TERMS = product.read_terms({
-    "consignment": GOODS.subject, "carrier": "truck-1", "sensor": "logger-1", "price": "1000",
-    "quantity": "100", "shares": "20/50/30", "due": "2026-05-01T12:00Z",
-    "deadline": "2026-05-08T12:00Z", "celsius": "2..8", "breach": "10", "shock": "5",
-    "shock_breach": "15", "breach_max": "25",
-})  # fmt: skip
+TERMS = product.read_terms(
+    {
+        "consignment": GOODS.subject,
+        "carrier": "truck-1",
+        "sensor": "logger-1",
+        "price": "1000",
+        "quantity": "100",
+        "shares": "20/50/30",
+        "due": "2026-05-01T12:00Z",
+        "deadline": "2026-05-08T12:00Z",
+        "celsius": "2..8",
+        "breach": "10",
+        "shock": "5",
+        "shock_breach": "15",
+        "breach_max": "25",
+    }
+)
 
 
 class _Keys:
@@ -34,8 +45,10 @@ class _Keys:
 
 @pytest.fixture
 def cast(tmp_path):
-    made = [kind(tmp_path / name, name, 7)
-            for kind, name in ((Scanner, "truck-1"), (Logger, "logger-1"), (Terminal, "dock-1"))]
+    made = [
+        kind(tmp_path / name, name, 7)
+        for kind, name in ((Scanner, "truck-1"), (Logger, "logger-1"), (Terminal, "dock-1"))
+    ]
     yield made
     for station in made:
         station.close()
@@ -69,7 +82,11 @@ def test_statements__of_the_terminal__are_priced_as_meant(cast):
     part = _facts(dock.receive(GOODS, T, 60, seen=(left, trip)), left, trip)
     assert (part.received, part.delivered_at, part.picked_up_at) == (60, T, T - 9_000)
     assert (part.sensed, part.min_centi_c, part.max_centi_c, part.max_milli_g) == (
-        3, -25, 600, 4_000)  # fmt: skip
+        3,
+        -25,
+        600,
+        4_000,
+    )
     whole = _facts(dock.accept(GOODS, T + 60))
     assert (whole.accepted, whole.accepted_at, whole.received) == (100, T + 60, 0)
     seen = _facts(dock.confirm(GOODS, T, seen=[left]), left)

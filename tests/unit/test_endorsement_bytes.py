@@ -20,12 +20,17 @@ DEVICE = MAKER.issue(name("cp-1"))
 SOUND = check(pem(DEVICE, MAKER), [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)
 
 
-@pytest.mark.parametrize(("chain", "wanted"), [
-    (b"", F.MALFORMED), (b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
-                         F.MALFORMED),
-    (b"\xff" * 40, F.MALFORMED), (b" " * (MAX_CHAIN_BYTES + 1), F.TOO_LONG),
-    (pem(*[ROOT] * 9), F.TOO_LONG),
-], ids=["nothing", "no base64", "no text", "64 KiB", "nine"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("chain", "wanted"),
+    [
+        (b"", F.MALFORMED),
+        (b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", F.MALFORMED),
+        (b"\xff" * 40, F.MALFORMED),
+        (b" " * (MAX_CHAIN_BYTES + 1), F.TOO_LONG),
+        (pem(*[ROOT] * 9), F.TOO_LONG),
+    ],
+    ids=["nothing", "no base64", "no text", "64 KiB", "nine"],
+)
 def test_read__no_chain__is_refused(chain, wanted):
     with pytest.raises(Rejected) as refused:
         check(chain, [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)

@@ -29,8 +29,9 @@ OID = x509.ObjectIdentifier("1.2.3.4")
 UNKNOWN = x509.UnrecognizedExtension(OID, b"\x05\x00")
 
 
-def checked(*chain: Made, roots: tuple[Made, ...] = (ROOT,), device: str = "cp-1", key=None,
-            now: int = NOW) -> Endorsement:  # fmt: skip
+def checked(
+    *chain: Made, roots: tuple[Made, ...] = (ROOT,), device: str = "cp-1", key=None, now: int = NOW
+) -> Endorsement:
     trusted = [one.certificate for one in roots]
     return check(pem(*chain), trusted, device, key or chain[0].device_key, now)
 
@@ -69,9 +70,14 @@ def test_check__serial_number_names_the_device__is_taken():
     assert checked(MAKER.issue(name("Meter X", serial="cp-1")), MAKER).device == "cp-1"
 
 
-@pytest.mark.parametrize("key", [
-    ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65_537, 2_048),
-], ids=["P-384", "RSA-2048"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.generate_private_key(ec.SECP384R1()),
+        rsa.generate_private_key(65_537, 2_048),
+    ],
+    ids=["P-384", "RSA-2048"],
+)
 @pytest.mark.parametrize("digest", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()])
 def test_check__other_strong_issuer_keys__are_taken(key, digest):
     root = endorsing.root(key=key)
@@ -103,16 +109,21 @@ def test_check__any_certificate_outside_its_time__is_refused(where, days, wanted
 
 
 def test_check__first_and_last_second__are_inside():
-    begins, ends = (int(moment.timestamp()) for moment in (
-        DEVICE.certificate.not_valid_before_utc, DEVICE.certificate.not_valid_after_utc
-    ))  # fmt: skip
+    begins, ends = (
+        int(moment.timestamp())
+        for moment in (
+            DEVICE.certificate.not_valid_before_utc,
+            DEVICE.certificate.not_valid_after_utc,
+        )
+    )
     assert checked(DEVICE, MAKER, now=begins) == checked(DEVICE, MAKER, now=ends)
     assert fault(DEVICE, MAKER, now=begins - 1) is F.NOT_YET_VALID
     assert fault(DEVICE, MAKER, now=ends + 1) is F.EXPIRED
 
 
-@pytest.mark.parametrize("change", [{"ca": False, "usages": usage("key_cert_sign")},
-                                    {"bare": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "change", [{"ca": False, "usages": usage("key_cert_sign")}, {"bare": True}]
+)
 def test_check__issuer_is_not_a_ca__is_refused(change):
     maker = ROOT.issue(name("Maker"), **change)
     assert fault(maker.issue(name("cp-1")), maker) is F.ISSUER_NOT_A_CA
@@ -209,10 +220,15 @@ def test_check__key_identifiers_that_differ__are_refused():
     assert checked(MAKER.issue(name("cp-1"), key_id=right), MAKER)
 
 
-@pytest.mark.parametrize("key", [
-    ec.generate_private_key(ec.SECP521R1()), ec.generate_private_key(ec.SECP256K1()),
-    rsa.generate_private_key(65_537, 1_024),
-], ids=["P-521", "secp256k1", "RSA-1024"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.generate_private_key(ec.SECP521R1()),
+        ec.generate_private_key(ec.SECP256K1()),
+        rsa.generate_private_key(65_537, 1_024),
+    ],
+    ids=["P-521", "secp256k1", "RSA-1024"],
+)
 def test_check__weak_or_unknown_issuer_key__is_refused(key):
     maker = ROOT.issue(name("Maker"), ca=True, key=key)
     assert fault(maker.issue(name("cp-1")), maker) is F.KEY_WEAK
@@ -251,6 +267,8 @@ def test_check__device_certificate_is_a_ca__is_refused():
 
 
 def test_check__device_key_not_for_signatures__is_refused():
-    assert fault(MAKER.issue(name("cp-1"), usages=usage("key_agreement")), MAKER
-                 ) is F.DEVICE_MAY_NOT_SIGN  # fmt: skip
+    assert (
+        fault(MAKER.issue(name("cp-1"), usages=usage("key_agreement")), MAKER)
+        is F.DEVICE_MAY_NOT_SIGN
+    )
     assert checked(MAKER.issue(name("cp-1"), bare=True), MAKER)

@@ -47,7 +47,7 @@ def reason(content, **header):
 
 @pytest.mark.parametrize("encoded", [True, False])
 def test_seal__detached_jws__is_genuine_over_the_exact_bytes(encoded):
-    body = b'  ' + json.dumps(event(), indent=1).encode() + b"\r\n\n"
+    body = b"  " + json.dumps(event(), indent=1).encode() + b"\r\n\n"
     record = SCANNER.jws(body, encoded=encoded).encode() + b"\n" + body
     found = epcis.decode(record)
     assert found.device == SCANNER.name and found.evidence == record
@@ -103,24 +103,41 @@ def test_read__document_of_many_sensor_reports__fits_in_a_record():
 # --- subject, citations, place, time
 
 
-@pytest.mark.parametrize(("events", "subject"), [
-    ([event()], "sscc:040123451111111110"),
-    ([event(epcList=[LINK]), event(epcList=[SSCC, "urn:epc:id:sgtin:4012345.011111.9"])],
-     "sscc:040123451111111110"),
-    ([event(type="AggregationEvent", epcList=None, parentID=SSCC, childEPCs=[OTHER])],
-     "sscc:040123451111111110"),
-    ([event(type="AggregationEvent", epcList=None, childEPCs=[SSCC])], "sscc:040123451111111110"),
-    ([event(epcList=[SSCC, OTHER], bizTransactionList=[PO])], "po:https://erp.example/po/1"),
-    ([event(epcList=None, bizTransactionList=[PO]), event(bizTransactionList=[PO])],
-     "po:https://erp.example/po/1"),
-    ([event(bizTransactionList=[PO])], "sscc:040123451111111110"),
-    ([event(epcList=None)], Reason.SUBJECT_MISSING),
-    ([event(), event(epcList=None)], Reason.SUBJECT_AMBIGUOUS),
-    ([event(), event(epcList=[OTHER])], Reason.SUBJECT_AMBIGUOUS),
-    ([event(epcList=[SSCC, OTHER])], Reason.SUBJECT_AMBIGUOUS),
-    ([event(epcList=None, bizTransactionList=[PO | {"bizTransaction": f"urn:po:{n}"}])
-      for n in (1, 2)], Reason.SUBJECT_AMBIGUOUS),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("events", "subject"),
+    [
+        ([event()], "sscc:040123451111111110"),
+        (
+            [event(epcList=[LINK]), event(epcList=[SSCC, "urn:epc:id:sgtin:4012345.011111.9"])],
+            "sscc:040123451111111110",
+        ),
+        (
+            [event(type="AggregationEvent", epcList=None, parentID=SSCC, childEPCs=[OTHER])],
+            "sscc:040123451111111110",
+        ),
+        (
+            [event(type="AggregationEvent", epcList=None, childEPCs=[SSCC])],
+            "sscc:040123451111111110",
+        ),
+        ([event(epcList=[SSCC, OTHER], bizTransactionList=[PO])], "po:https://erp.example/po/1"),
+        (
+            [event(epcList=None, bizTransactionList=[PO]), event(bizTransactionList=[PO])],
+            "po:https://erp.example/po/1",
+        ),
+        ([event(bizTransactionList=[PO])], "sscc:040123451111111110"),
+        ([event(epcList=None)], Reason.SUBJECT_MISSING),
+        ([event(), event(epcList=None)], Reason.SUBJECT_AMBIGUOUS),
+        ([event(), event(epcList=[OTHER])], Reason.SUBJECT_AMBIGUOUS),
+        ([event(epcList=[SSCC, OTHER])], Reason.SUBJECT_AMBIGUOUS),
+        (
+            [
+                event(epcList=None, bizTransactionList=[PO | {"bizTransaction": f"urn:po:{n}"}])
+                for n in (1, 2)
+            ],
+            Reason.SUBJECT_AMBIGUOUS,
+        ),
+    ],
+)
 def test_subject__by_the_one_rule__is_the_unit_or_the_order_or_named(events, subject):
     if isinstance(subject, Reason):
         assert reason(document(*events)) is subject
@@ -128,15 +145,25 @@ def test_subject__by_the_one_rule__is_the_unit_or_the_order_or_named(events, sub
         assert decoded(document(*events)).subject == subject
 
 
-@pytest.mark.parametrize(("fields", "cites"), [
-    ({"proofrail:confirms": "ni:1"}, ("ni:1",)),
-    ({"proofrail:confirms": ["ni:2", "ni:1", "ni:2"]}, ("ni:2", "ni:1")),
-    ({"@context": {"ours": "urn:proofrail:voc:"}, "ours:confirms": ["ni:1"]}, ("ni:1",)),
-    ({"@context": {"proofrail": "urn:somebody:else:"}, "proofrail:confirms": ["ni:1"]}, ()),
-    ({"acme:confirms": ["ni:1"]}, ()),
-    ({"errorDeclaration": {"declarationTime": "2026-03-03T00:00:00Z",
-                           "correctiveEventIDs": ["ni:1"]}}, ()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "cites"),
+    [
+        ({"proofrail:confirms": "ni:1"}, ("ni:1",)),
+        ({"proofrail:confirms": ["ni:2", "ni:1", "ni:2"]}, ("ni:2", "ni:1")),
+        ({"@context": {"ours": "urn:proofrail:voc:"}, "ours:confirms": ["ni:1"]}, ("ni:1",)),
+        ({"@context": {"proofrail": "urn:somebody:else:"}, "proofrail:confirms": ["ni:1"]}, ()),
+        ({"acme:confirms": ["ni:1"]}, ()),
+        (
+            {
+                "errorDeclaration": {
+                    "declarationTime": "2026-03-03T00:00:00Z",
+                    "correctiveEventIDs": ["ni:1"],
+                }
+            },
+            (),
+        ),
+    ],
+)
 def test_cites__only_what_our_extension_confirms__in_order_and_once(fields, cites):
     assert decoded(event(**fields)).cites == cites
 
@@ -150,19 +177,24 @@ def test_names__of_a_document__are_its_events_hashes():
     assert decoded(document(*two)).names == tuple(event_hash(each, {}) for each in two)
 
 
-@pytest.mark.parametrize(("read_point", "place"), [
-    ("urn:epc:id:sgln:4012345.00005.0", Place("https://id.gs1.org/414/4012345000054")),
-    ("geo:52.52,13.405", Place("", 525_200_000, 134_050_000)),
-    ("geo:-90,180,35;u=10", Place("", -900_000_000, 1_800_000_000)),
-    ("geo:91,0", Place("geo:91,0")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("read_point", "place"),
+    [
+        ("urn:epc:id:sgln:4012345.00005.0", Place("https://id.gs1.org/414/4012345000054")),
+        ("geo:52.52,13.405", Place("", 525_200_000, 134_050_000)),
+        ("geo:-90,180,35;u=10", Place("", -900_000_000, 1_800_000_000)),
+        ("geo:91,0", Place("geo:91,0")),
+    ],
+)
 def test_place__read_point__is_a_name_or_degrees(read_point, place):
     assert decoded(event(readPoint={"id": read_point})).place == place
 
 
 def test_place__position_among_the_sensors__is_degrees():
-    reports = [{"type": "Angle", "component": "latitude", "value": 52.5},
-               {"type": "Angle", "component": "longitude", "value": -0.1}]  # fmt: skip
+    reports = [
+        {"type": "Angle", "component": "latitude", "value": 52.5},
+        {"type": "Angle", "component": "longitude", "value": -0.1},
+    ]
     found = decoded(event(sensorElementList=[{"sensorReport": reports}]))
     assert found.place == Place("", 525_000_000, -1_000_000)
     assert decoded(event()).place is None
@@ -176,19 +208,30 @@ def test_time__of_a_declared_error__is_that_of_the_declaration():
     assert found.facts["events"][0]["error"] is True
 
 
-@pytest.mark.parametrize(("text", "utc"), [
-    ("2026-03-01T09:00:00+01:00", "2026-03-01T08:00:00.000Z"),
-    ("2026-12-31T23:59:59.9999Z", "2027-01-01T00:00:00.000Z"),
-    ("2026-03-01T09:00:00.123456789-05:30", "2026-03-01T14:30:00.123Z"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-03-01T09:00:00+01:00", "2026-03-01T08:00:00.000Z"),
+        ("2026-12-31T23:59:59.9999Z", "2027-01-01T00:00:00.000Z"),
+        ("2026-03-01T09:00:00.123456789-05:30", "2026-03-01T14:30:00.123Z"),
+    ],
+)
 def test_time__with_zone__is_one_instant_in_milliseconds(text, utc):
     assert in_utc(text) == utc
 
 
-@pytest.mark.parametrize("text", [
-    "2026-03-01", "2026-03-01T25:00:00Z", "2026-W01-1T00:00:00Z", "2026-03-01T09:00:60Z",
-    "0000-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "now",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01",
+        "2026-03-01T25:00:00Z",
+        "2026-W01-1T00:00:00Z",
+        "2026-03-01T09:00:60Z",
+        "0000-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "now",
+    ],
+)
 def test_time__that_is_none__is_named(text):
     assert reason(event(eventTime=text)) is Reason.TIME_MALFORMED
 
@@ -196,26 +239,58 @@ def test_time__that_is_none__is_named(text):
 # --- facts
 
 
-@pytest.mark.parametrize(("fields", "quantity"), [
-    ({}, None),
-    ({"epcList": [SSCC, "urn:epc:id:sgtin:4012345.011111.1", "urn:epc:id:sgtin:4012345.011111.2"]},
-     2),
-    ({"quantityList": [{"epcClass": "urn:epc:idpat:sgtin:4012345.011111.*", "quantity": 40},
-                       {"epcClass": "urn:epc:class:lgtin:4012345.011111.L", "quantity": 2.0}]}, 42),
-    ({"quantityList": [{"epcClass": "urn:x:1", "quantity": 3},
-                       {"epcClass": "urn:x:2", "quantity": 1.5, "uom": "KGM"}]}, 3),
-    ({"quantityList": [{"epcClass": "urn:x:1", "quantity": 1.5}]}, None),
-    ({"quantityList": [{"epcClass": "urn:x:1"}]}, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "quantity"),
+    [
+        ({}, None),
+        (
+            {
+                "epcList": [
+                    SSCC,
+                    "urn:epc:id:sgtin:4012345.011111.1",
+                    "urn:epc:id:sgtin:4012345.011111.2",
+                ]
+            },
+            2,
+        ),
+        (
+            {
+                "quantityList": [
+                    {"epcClass": "urn:epc:idpat:sgtin:4012345.011111.*", "quantity": 40},
+                    {"epcClass": "urn:epc:class:lgtin:4012345.011111.L", "quantity": 2.0},
+                ]
+            },
+            42,
+        ),
+        (
+            {
+                "quantityList": [
+                    {"epcClass": "urn:x:1", "quantity": 3},
+                    {"epcClass": "urn:x:2", "quantity": 1.5, "uom": "KGM"},
+                ]
+            },
+            3,
+        ),
+        ({"quantityList": [{"epcClass": "urn:x:1", "quantity": 1.5}]}, None),
+        ({"quantityList": [{"epcClass": "urn:x:1"}]}, None),
+    ],
+)
 def test_quantity__units__are_counted_and_measures_are_not(fields, quantity):
     assert decoded(event(**fields)).facts["events"][0]["quantity"] == quantity
 
 
-@pytest.mark.parametrize(("value", "uom", "unit", "scaled"), [
-    (4.125, "CEL", "centi_celsius", 412), (-40, "FAH", "centi_celsius", -4_000),
-    (0, "KEL", "centi_celsius", -27_315), (9.80665, "MSK", "milli_g", 1_000),
-    (2.5, "[g]", "milli_g", 2_500), (1, "K40", "milli_g", 1_000), (61.5, "A93", "A93", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "uom", "unit", "scaled"),
+    [
+        (4.125, "CEL", "centi_celsius", 412),
+        (-40, "FAH", "centi_celsius", -4_000),
+        (0, "KEL", "centi_celsius", -27_315),
+        (9.80665, "MSK", "milli_g", 1_000),
+        (2.5, "[g]", "milli_g", 2_500),
+        (1, "K40", "milli_g", 1_000),
+        (61.5, "A93", "A93", None),
+    ],
+)
 def test_sensor__known_units__are_scaled_and_others_left(value, uom, unit, scaled):
     report = {"type": "Temperature", "value": value, "uom": uom}
     (found,) = decoded(event(sensorElementList=[{"sensorReport": [report]}])).facts["events"][0][

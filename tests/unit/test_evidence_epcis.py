@@ -63,8 +63,11 @@ def test_check__other_key_no_key_and_tampering__are_one_by_name():
 
 
 def test_check__several_errors__are_all_named_and_the_record_stays_genuine():
-    wrong = event(bizStep="teleporting", disposition="lost",
-                  epcList=["https://id.gs1.org/00/040123451111111119"])  # fmt: skip
+    wrong = event(
+        bizStep="teleporting",
+        disposition="lost",
+        epcList=["https://id.gs1.org/00/040123451111111119"],
+    )
     report = check_file(SCANNER.record(wrong), KEY)
     assert report.exit_code == 0
     assert codes(report, "billable") == ["code_malformed"] + ["vocabulary_unknown"] * 2
@@ -75,24 +78,33 @@ def test_check__several_errors__are_all_named_and_the_record_stays_genuine():
 
 
 def test_check__doubtful_things__are_warnings_only():
-    odd = event(eventID="ni:///sha-256;" + "0" * 64 + "?ver=CBV2.0", readPoint={"id": "gate 7"},
-                sensorElementList=[{"sensorReport": [{"type": "Mood", "value": 1}]}])  # fmt: skip
+    odd = event(
+        eventID="ni:///sha-256;" + "0" * 64 + "?ver=CBV2.0",
+        readPoint={"id": "gate 7"},
+        sensorElementList=[{"sensorReport": [{"type": "Mood", "value": 1}]}],
+    )
     record = check_file(SCANNER.record(odd), KEY).as_json()["records"][0]
     assert record["settleable"]
     assert {w["code"] for w in record["warnings"]} == {
-        "event_id_differs", "not_a_uri", "measure_unknown",
-    }  # fmt: skip
+        "event_id_differs",
+        "not_a_uri",
+        "measure_unknown",
+    }
 
 
 def test_check__error_declaration__is_told():
-    declared = {"declarationTime": "2026-03-03T00:00:00Z", "reason": "did_not_occur",
-                "correctiveEventIDs": ["urn:uuid:1"]}  # fmt: skip
+    declared = {
+        "declarationTime": "2026-03-03T00:00:00Z",
+        "reason": "did_not_occur",
+        "correctiveEventIDs": ["urn:uuid:1"],
+    }
     report = check_file(SCANNER.record(event(errorDeclaration=declared)), KEY)
     (told,) = report.as_json()["records"][0]["events"]
     assert told["error"] and told["error_declaration"] == {
-        "declaration_time": "2026-03-03T00:00:00Z", "reason": "did_not_occur",
+        "declaration_time": "2026-03-03T00:00:00Z",
+        "reason": "did_not_occur",
         "corrective_event_ids": ["urn:uuid:1"],
-    }  # fmt: skip
+    }
 
 
 def test_check__sensor_reports__are_told_as_they_were_written():
@@ -105,9 +117,10 @@ def test_check__sensor_reports__are_told_as_they_were_written():
     (record,) = check_file(SCANNER.record(document(told)), KEY).records
     [rows] = [rows for title, _, rows in record.tables() if title == "sensors"]
     assert [row[2] for row in rows] == [
-        "value 70, uom FAH", "hexBinaryValue F0A0, component x",
+        "value 70, uom FAH",
+        "hexBinaryValue F0A0, component x",
         "booleanValue True, exception ALARM_CONDITION",
-    ]  # fmt: skip
+    ]
 
 
 def test_check__draft_syntax__is_read_with_a_warning():
@@ -119,12 +132,15 @@ def test_check__draft_syntax__is_read_with_a_warning():
     assert "draft_syntax" in {w["code"] for w in report.as_json()["records"][0]["warnings"]}
 
 
-@pytest.mark.parametrize(("file", "code"), [
-    (b'{"type": "EPCISDocument", "epcisBody": {"eventList": []}}', "event_missing"),
-    (b'{"type": "EPCISDocument", "epcisBody": {"eve', "truncated"),
-    (b'{"@context": [], "type": "ObjectEvent", "type": "x"}', "duplicate_key"),
-    (b'\xef\xbb\xbf{"type": "EPCISDocument", "epcisBody": 1}', "event_missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        (b'{"type": "EPCISDocument", "epcisBody": {"eventList": []}}', "event_missing"),
+        (b'{"type": "EPCISDocument", "epcisBody": {"eve', "truncated"),
+        (b'{"@context": [], "type": "ObjectEvent", "type": "x"}', "duplicate_key"),
+        (b'\xef\xbb\xbf{"type": "EPCISDocument", "epcisBody": 1}', "event_missing"),
+    ],
+)
 def test_check__nothing_to_judge__is_two_by_name(file, code):
     report = check_file(file)
     assert report.exit_code == 2

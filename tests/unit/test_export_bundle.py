@@ -90,8 +90,10 @@ def test_export__not_paid_out_yet__holds_what_exists_and_names_the_rest() -> Non
     assert not report.complete
     assert report.steps[-2].stage is Stage.LEDGER
     assert [part.split(":")[0] for part in found.missing] == [
-        "payout", "bank order", "statement line",
-    ]  # fmt: skip
+        "payout",
+        "bank order",
+        "statement line",
+    ]
 
 
 def test_export__second_payment__starts_from_the_first_ones_last_record() -> None:

@@ -36,11 +36,18 @@ def test_inlets__same_record__same_message_but_for_its_source(tmp_path):
 @pytest.mark.parametrize(
     "topic",
     [
-        b"", b"a", b"proofrail/cp-1/receipts", b"proofrail/cp-1/evidence",
-        b"proofrail//evidence/ocmf", b"proofrail/cp-1/evidence/", b"Proofrail/cp-1/evidence/ocmf",
-        b"proofrail/cp-1/evidence/ocmf/x", b"\xff/\xfe/evidence/ocmf", b"///",
+        b"",
+        b"a",
+        b"proofrail/cp-1/receipts",
+        b"proofrail/cp-1/evidence",
+        b"proofrail//evidence/ocmf",
+        b"proofrail/cp-1/evidence/",
+        b"Proofrail/cp-1/evidence/ocmf",
+        b"proofrail/cp-1/evidence/ocmf/x",
+        b"\xff/\xfe/evidence/ocmf",
+        b"///",
     ],
-)  # fmt: skip
+)
 def test_topic__that_is_not_ours__kept_without_a_protocol(topic):
     message = message_of_topic(_received(topic, b"body"))
     assert (message.protocol, message.device, message.body) == ("", "", b"body")

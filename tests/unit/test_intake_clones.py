@@ -52,8 +52,12 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
     records = meter.make_records(2)
     one, two = fork(meter, 2, 7), fork(meter, 2, 8)
     assert dock.place.answers(joined([*records, b"OCMF|?", one, one])) == [
-        "accepted", "accepted", "malformed", "counter_replayed", "counter_replayed",
-    ]  # fmt: skip
+        "accepted",
+        "accepted",
+        "malformed",
+        "counter_replayed",
+        "counter_replayed",
+    ]
     assert conflicts(dock) == [("counter_replayed", 2)]
     dock.place.answers(one)
     assert len(conflicts(dock)) == 1
@@ -68,8 +72,10 @@ def test_conflict__duplicate_or_forged_record__is_none(dock, meter):
     record = meter.make_records(1)[0]
     forged = meter.forge([Point("B", meter.now, 1)], 1, dock.place.fleet["cp-0002"].key)
     assert dock.place.answers(record, record, forged) == [
-        "accepted", "duplicate", "signature_forged",
-    ]  # fmt: skip
+        "accepted",
+        "duplicate",
+        "signature_forged",
+    ]
     assert conflicts(dock) == []
 
 
@@ -132,9 +138,12 @@ def test_clash__two_names_of_one_spot__is_none():
     assert clash(_seen(gate, 0, 100), _seen(dock_, 50, 60)) == ""
 
 
-@given(st.tuples(*[st.integers(-900_000_000, 900_000_000)] * 2),
-       st.tuples(*[st.integers(-1_800_000_000, 1_800_000_000)] * 2),
-       st.integers(0, 10**6), st.integers(0, 10**6))  # fmt: skip
+@given(
+    st.tuples(*[st.integers(-900_000_000, 900_000_000)] * 2),
+    st.tuples(*[st.integers(-1_800_000_000, 1_800_000_000)] * 2),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+)
 def test_clash__any_two_sightings__is_the_same_both_ways(latitudes, longitudes, first, last):
     one, other = (Place("", lat, lon) for lat, lon in zip(latitudes, longitudes, strict=True))
     a, b = _seen(one, first), _seen(other, last)

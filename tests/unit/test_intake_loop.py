@@ -71,8 +71,10 @@ def receipts_in(inlet: StandInInlet) -> list[dict]:
     key = public_key_of(Receipts(KEY).public_pem)
     return [
         read_receipt(body, key) | {"topic": topic}
-        for what, items, _ in inlet.told if what == "receipts" for topic, body in items
-    ]  # fmt: skip
+        for what, items, _ in inlet.told
+        if what == "receipts"
+        for topic, body in items
+    ]
 
 
 def poisoned(place, monkeypatch, poison: bytes, error: Exception) -> None:
@@ -131,8 +133,11 @@ def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch)
 def test_loop__poison__is_put_aside_and_its_neighbours_are_taken(place, monkeypatch):
     poisoned(place, monkeypatch, b"poison", KeyError("ours"))
     one, two, three = place.fleet["cp-0001"].make_records(3)
-    batch = [joined([one], "cp-0001"), Message("ocmf", "cp-0002", b"poison"),
-             joined([two], "cp-0001")]  # fmt: skip
+    batch = [
+        joined([one], "cp-0001"),
+        Message("ocmf", "cp-0002", b"poison"),
+        joined([two], "cp-0001"),
+    ]
     inlet, loop = run(place, batch, [joined([three], "cp-0001")])
     assert place.stored() == (3, 3, ["internal_error"])
     assert [r["device"] for r in receipts_in(inlet)] == ["cp-0001"] * 3  # and none for the poison
@@ -189,8 +194,9 @@ def test_loop__two_inlets_at_once__take_each_event_once(place):
         thread.start()
     for thread in threads:
         thread.join()
-    outcomes = [r["outcome"] for inlet in inlets for one in receipts_in(inlet)
-                for r in one["records"]]  # fmt: skip
+    outcomes = [
+        r["outcome"] for inlet in inlets for one in receipts_in(inlet) for r in one["records"]
+    ]
     assert sorted(outcomes) == ["accepted"] + ["duplicate"] * 19
     assert place.stored()[:2] == (1, 1)
 

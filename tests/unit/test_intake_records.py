@@ -64,8 +64,11 @@ def test_take__duplicates_in_one_batch_and_across__have_one_effect(place, device
 def test_take__twin_of_a_signature__is_the_same_event(place, device):
     one, two = device.make_records(2)
     assert place.answers(one, twin(one), twin(two), two) == [
-        "accepted", "duplicate", "accepted", "duplicate",
-    ]  # fmt: skip
+        "accepted",
+        "duplicate",
+        "accepted",
+        "duplicate",
+    ]
     assert place.stored()[:2] == (2, 2)
 
 
@@ -87,9 +90,14 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
     assert [row.body for row in kept] == [forged]
 
 
-@pytest.mark.parametrize("doubt", [
-    Doubt.DEVICE_RETIRED, Doubt.DEVICE_SUSPENDED, Doubt.DEVICE_NOT_YET_ENROLLED,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        Doubt.DEVICE_RETIRED,
+        Doubt.DEVICE_SUSPENDED,
+        Doubt.DEVICE_NOT_YET_ENROLLED,
+    ],
+)
 def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, doubt):
     place.chain.keys[device_id("cp-0001")] = doubt
     assert place.answers(*device.make_records(2)) == [doubt, doubt]
@@ -137,14 +145,17 @@ def test_take__genuine_but_not_billable__holds_its_counter_and_is_never_claimed(
     assert place.stored() == (1, 1, [])
 
 
-@pytest.mark.parametrize(("message", "reason"), [
-    (Message("", "cp-0001", b"x"), "unknown_topic"),
-    (Message("dlms", "cp-0001", b"x"), "unknown_protocol"),
-    (Message("ocmf", "cp-0001", b"OCMF|{}|{}", retained=True), "retained"),
-    (Message("ocmf", "cp-0001", b""), "empty"),
-    (Message("ocmf", "cp-0001", b"OCMF|\xff\xfe|{}"), "not_utf8"),
-    (Message("ocmf", "cp-0001", b"x" * 300_000), "too_large"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (Message("", "cp-0001", b"x"), "unknown_topic"),
+        (Message("dlms", "cp-0001", b"x"), "unknown_protocol"),
+        (Message("ocmf", "cp-0001", b"OCMF|{}|{}", retained=True), "retained"),
+        (Message("ocmf", "cp-0001", b""), "empty"),
+        (Message("ocmf", "cp-0001", b"OCMF|\xff\xfe|{}"), "not_utf8"),
+        (Message("ocmf", "cp-0001", b"x" * 300_000), "too_large"),
+    ],
+)
 def test_take__message_that_is_none__is_kept_by_its_reason(place, message, reason):
     [[one]] = place.take(message)
     assert (one.outcome, one.event_id, one.counter) == (reason, None, None)
@@ -171,8 +182,10 @@ def test_take__good_and_bad_mixed__answers_each_in_its_place(place, device):
     found = place.take(mixed, Message("", "", b"?"), three, one)
     assert [[o.outcome for o in each] for each in found] == [
         ["accepted", "malformed", "device_unknown", "accepted"],
-        ["unknown_topic"], ["accepted"], ["duplicate"],
-    ]  # fmt: skip
+        ["unknown_topic"],
+        ["accepted"],
+        ["duplicate"],
+    ]
     assert place.stored()[:2] == (3, 3)
 
 
@@ -201,9 +214,13 @@ def test_take__batch_of_many_devices__is_three_statements_of_writing(place, devi
     from sqlalchemy import event
 
     said, place.clock = [], START + 10**6
-    event.listen(place.store._engine, "before_cursor_execute",
-                 lambda *call: said.append(call[2].split()[0]))  # fmt: skip
-    place.take(joined(device.make_records(40)), joined(place.fleet["meter-0001"].make_records(40)),
-               Message("ocmf", "", b"garbage"))  # fmt: skip
+    event.listen(
+        place.store._engine, "before_cursor_execute", lambda *call: said.append(call[2].split()[0])
+    )
+    place.take(
+        joined(device.make_records(40)),
+        joined(place.fleet["meter-0001"].make_records(40)),
+        Message("ocmf", "", b"garbage"),
+    )
     assert said.count("INSERT") == 3
     assert place.stored()[:2] == (80, 80)

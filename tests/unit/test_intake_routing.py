@@ -124,8 +124,10 @@ def test_attack__cited_event_of_an_unknown_or_forged_device__is_never_known(dock
     unknown = dock.van.seal(document, 1, name="ghost-1")
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
     assert dock.take(forged, unknown, got) == [
-        "signature_forged", "device_unknown", "cited_event_unknown",
-    ]  # fmt: skip
+        "signature_forged",
+        "device_unknown",
+        "cited_event_unknown",
+    ]
     assert dock.rows("SELECT count(*) FROM name") == [(0,)]
 
 
@@ -134,8 +136,9 @@ def test_attack__cited_event_of_another_consignment__is_not_known_about_this_one
     dock.agree(OTHER_GOODS)
     other = dock.truck.pick_up(OTHER_GOODS, T - 900)
     assert dock.take(other, dock.dock.receive(GOODS, T, 60, seen=(other,))) == [
-        "accepted", "cited_event_unknown",
-    ]  # fmt: skip
+        "accepted",
+        "cited_event_unknown",
+    ]
 
 
 def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):

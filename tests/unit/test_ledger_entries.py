@@ -57,9 +57,13 @@ def test_builders__each__balances_per_asset_and_says_its_kind(kind, amount):
 
 
 def test_builders__nothing_in_the_module__is_left_out_of_the_table():
-    public = {name for name, thing in vars(ledger).items()
-              if callable(thing) and getattr(thing, "__annotations__", {}).get("return") == "Entry"
-              and not name.startswith("_")}  # fmt: skip
+    public = {
+        name
+        for name, thing in vars(ledger).items()
+        if callable(thing)
+        and getattr(thing, "__annotations__", {}).get("return") == "Entry"
+        and not name.startswith("_")
+    }
     assert public - {"entry"} == set(BUILT)
 
 
@@ -85,12 +89,15 @@ def test_entry__dated_by_its_input__keeps_the_first_one():
     assert ledger.entry_id("settled", "p") == made.entry_id
 
 
-@pytest.mark.parametrize("other", [
-    ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x2"),
-    ledger.settled("p", "a", "0xP", 5).dated(8, "block:0x1"),
-    ledger.settled("p", "a", "0xP", 6).dated(7, "block:0x1"),
-    ledger.settled("p", "a", "0xP", 5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [
+        ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x2"),
+        ledger.settled("p", "a", "0xP", 5).dated(8, "block:0x1"),
+        ledger.settled("p", "a", "0xP", 6).dated(7, "block:0x1"),
+        ledger.settled("p", "a", "0xP", 5),
+    ],
+)
 def test_chain_hash__covers__time_and_input_too(other):
     one = ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x1")
     assert ledger.chain_hash(ledger.GENESIS, one) != ledger.chain_hash(ledger.GENESIS, other)
@@ -99,10 +106,21 @@ def test_chain_hash__covers__time_and_input_too(other):
 def test_chain_hash__of_an_entry_from_before_inputs_were_told__is_as_it_was():
     """Journals of earlier releases must go on to hold: this is what they computed."""
     old = ledger.funding_booked("c1", 5)
-    assert ledger.chain_hash(ledger.GENESIS, old) == sha256("\n".join([
-        "0" * 64, old.entry_id, "funding_booked", "c1", "bank:safeguarding|EUR/2|5",
-        "suspense:funding|EUR/2|-5",
-    ]).encode()).hexdigest()  # fmt: skip
+    assert (
+        ledger.chain_hash(ledger.GENESIS, old)
+        == sha256(
+            "\n".join(
+                [
+                    "0" * 64,
+                    old.entry_id,
+                    "funding_booked",
+                    "c1",
+                    "bank:safeguarding|EUR/2|5",
+                    "suspense:funding|EUR/2|-5",
+                ]
+            ).encode()
+        ).hexdigest()
+    )
 
 
 @pytest.mark.parametrize("micro", [1, 9_999, 10_001])
@@ -155,8 +173,11 @@ class Books(RuleBasedStateMachine):
         amount = data.draw(st.integers(0, self.held(ledger.pending(payee))))
         self.post(ledger.released, payee, amount)
 
-    @rule(agreement=st.sampled_from(AGREEMENTS), payee=st.sampled_from(PAYEES),
-          amount=st.integers(1, 10**9))
+    @rule(
+        agreement=st.sampled_from(AGREEMENTS),
+        payee=st.sampled_from(PAYEES),
+        amount=st.integers(1, 10**9),
+    )
     def credit(self, agreement, payee, amount):
         self.owed[agreement, payee] = self.owed.get((agreement, payee), 0) + amount
         self.post(ledger.credited, agreement, payee, amount)
@@ -212,10 +233,13 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def supply_is_where_the_tokens_are(self):
         """issued = escrow + pending + withdrawable + frozen + wallets; nobody owes tokens."""
-        places = {account: -amount for (account, asset), amount
-                  in ledger.balances(self.postings).items()
-                  if asset == ledger.TEUR and account != ledger.ISSUED
-                  and account.split(":")[0] not in MEMO}  # fmt: skip
+        places = {
+            account: -amount
+            for (account, asset), amount in ledger.balances(self.postings).items()
+            if asset == ledger.TEUR
+            and account != ledger.ISSUED
+            and account.split(":")[0] not in MEMO
+        }
         assert self.balance(ledger.ISSUED) == sum(places.values())
         assert all(amount >= 0 for amount in places.values())
 
@@ -234,9 +258,10 @@ class Books(RuleBasedStateMachine):
         owed = self.held(ledger.ISSUED) + 10_000 * -self.balance(ledger.DEPOSITS, ledger.EUR)
         assert owed == 0
         bank = self.balance(ledger.SAFEGUARDING, ledger.EUR)
-        explained = sum(self.balance(a, ledger.EUR) for a in (
-            ledger.DEPOSITS, ledger.FUNDING, ledger.IN_TRANSIT, ledger.UNEXPLAINED
-        ))  # fmt: skip
+        explained = sum(
+            self.balance(a, ledger.EUR)
+            for a in (ledger.DEPOSITS, ledger.FUNDING, ledger.IN_TRANSIT, ledger.UNEXPLAINED)
+        )
         assert bank == -explained
 
 

@@ -46,30 +46,39 @@ def test_journal__untouched__has_no_broken_link(store):
     assert broken(store) is None
 
 
-@pytest.mark.parametrize(("change", "number"), [
-    ("UPDATE ledgerposting SET amount_minor = amount_minor * 2 WHERE entry_id = "
-     "(SELECT entry_id FROM ledgerentry WHERE number = 2)", 2),
-    ("UPDATE ledgerposting SET account = 'bank:mine' WHERE id = 1", 1),
-    ("UPDATE ledgerposting SET asset = 'USD/2' WHERE id = 3", 2),
-    ("UPDATE ledgerentry SET ref = 'c9' WHERE number = 3", 3),
-    ("UPDATE ledgerentry SET kind = 'minted' WHERE number = 1", 1),
-    ("UPDATE ledgerentry SET hash = 'x' WHERE number = 4", 4),
-    ("UPDATE ledgerentry SET at = at + 1 WHERE number = 2", 2),
-    ("UPDATE ledgerentry SET source = 'file:g' WHERE number = 2", 2),
-    ("UPDATE ledgerentry SET source = '' WHERE number = 3", 3),
-    ("DELETE FROM ledgerposting WHERE id = 8", 4),
-    ("DELETE FROM ledgerentry WHERE number = 1", 2),
-    ("DELETE FROM ledgerentry WHERE number = 2", 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        (
+            "UPDATE ledgerposting SET amount_minor = amount_minor * 2 WHERE entry_id = "
+            "(SELECT entry_id FROM ledgerentry WHERE number = 2)",
+            2,
+        ),
+        ("UPDATE ledgerposting SET account = 'bank:mine' WHERE id = 1", 1),
+        ("UPDATE ledgerposting SET asset = 'USD/2' WHERE id = 3", 2),
+        ("UPDATE ledgerentry SET ref = 'c9' WHERE number = 3", 3),
+        ("UPDATE ledgerentry SET kind = 'minted' WHERE number = 1", 1),
+        ("UPDATE ledgerentry SET hash = 'x' WHERE number = 4", 4),
+        ("UPDATE ledgerentry SET at = at + 1 WHERE number = 2", 2),
+        ("UPDATE ledgerentry SET source = 'file:g' WHERE number = 2", 2),
+        ("UPDATE ledgerentry SET source = '' WHERE number = 3", 3),
+        ("DELETE FROM ledgerposting WHERE id = 8", 4),
+        ("DELETE FROM ledgerentry WHERE number = 1", 2),
+        ("DELETE FROM ledgerentry WHERE number = 2", 3),
+    ],
+)
 def test_journal__any_change_or_cut_within__is_seen_at_its_number(store, change, number):
     tamper(store, change)
     assert broken(store) == number
 
 
 def test_journal__two_entries_exchanged__is_seen(store):
-    tamper(store, "UPDATE ledgerentry SET number = 99 WHERE number = 2",
-           "UPDATE ledgerentry SET number = 2 WHERE number = 3",
-           "UPDATE ledgerentry SET number = 3 WHERE number = 99")  # fmt: skip
+    tamper(
+        store,
+        "UPDATE ledgerentry SET number = 99 WHERE number = 2",
+        "UPDATE ledgerentry SET number = 2 WHERE number = 3",
+        "UPDATE ledgerentry SET number = 3 WHERE number = 99",
+    )
     assert broken(store) == 2
 
 
@@ -106,9 +115,11 @@ def test_post__in_batches_and_one_by_one__gives_the_same_chain(store, tmp_path):
 def test_balances__from_the_store__are_those_of_the_postings(store):
     with store.read() as session:
         assert books.balances(session) == {
-            (ledger.SAFEGUARDING, ledger.EUR): 6, (ledger.FUNDING, ledger.EUR): -6,
-            (ledger.escrow("a"), ledger.TEUR): 7, (ledger.pending("0xP"), ledger.TEUR): -7,
-        }  # fmt: skip
+            (ledger.SAFEGUARDING, ledger.EUR): 6,
+            (ledger.FUNDING, ledger.EUR): -6,
+            (ledger.escrow("a"), ledger.TEUR): 7,
+            (ledger.pending("0xP"), ledger.TEUR): -7,
+        }
 
 
 def test_post__entries_that_tell_their_own_input__keep_it(store):
@@ -129,9 +140,11 @@ def test_entries__read_in_batches_of_any_size__are_the_journal_in_its_order(
         found = list(books.entries(session))
         assert [row.number for row, _ in found] == [1, 2, 3, 4]
         assert [(e.kind, e.ref, e.at, e.source) for _, e in found] == [
-            ("funding_booked", "c1", 10, "file:f"), ("funding_booked", "c2", 10, "file:f"),
-            ("funding_booked", "c3", 10, "file:f"), ("settled", "p", 11, "block:b"),
-        ]  # fmt: skip
+            ("funding_booked", "c1", 10, "file:f"),
+            ("funding_booked", "c2", 10, "file:f"),
+            ("funding_booked", "c3", 10, "file:f"),
+            ("settled", "p", 11, "block:b"),
+        ]
         assert [e for _, e in found if e.kind == "settled"] == [
             ledger.settled("p", "a", "0xP", 7).dated(11, "block:b")
         ]
@@ -153,15 +166,19 @@ def test_balances__as_of_any_time__are_those_of_the_entries_up_to_it(posted):
         with made.read() as session:
             for as_of in [*range(11), None]:
                 upto = sum(cents for at, cents in posted if as_of is None or at <= as_of)
-                wanted = {(ledger.SAFEGUARDING, ledger.EUR): upto,
-                          (ledger.FUNDING, ledger.EUR): -upto} if upto else {}  # fmt: skip
+                wanted = (
+                    {(ledger.SAFEGUARDING, ledger.EUR): upto, (ledger.FUNDING, ledger.EUR): -upto}
+                    if upto
+                    else {}
+                )
                 assert books.balances(session, as_of) == wanted
         made.close()
 
 
 def test_pending__entries__are_apart_from_the_journal_until_they_are_posted(store):
-    first, second = (ledger.settled(f"q{n}", "a", "0xP", n).dated(20 + n, f"block:0x{n}")
-                     for n in (1, 2))  # fmt: skip
+    first, second = (
+        ledger.settled(f"q{n}", "a", "0xP", n).dated(20 + n, f"block:0x{n}") for n in (1, 2)
+    )
     account = (ledger.pending("0xP"), ledger.TEUR)
     with store.write() as session:
         pending.note(session, "0x1", 1, [first])

@@ -15,8 +15,10 @@ from orchestrator.core.ledger import DEPOSITS, EUR, SAFEGUARDING, TEUR, WALLETS,
 from orchestrator.core.reports import Movement
 from orchestrator.errors import Halt
 
-ACCOUNTS = {EUR: (SAFEGUARDING, DEPOSITS, "rounding"), TEUR: (WALLETS, escrow("0xa"),
-                                                             escrow("0xb"))}  # fmt: skip
+ACCOUNTS = {
+    EUR: (SAFEGUARDING, DEPOSITS, "rounding"),
+    TEUR: (WALLETS, escrow("0xa"), escrow("0xb")),
+}
 TIMES = st.integers(0, 50)
 
 
@@ -29,8 +31,10 @@ def journals(draw) -> list[Movement]:
         debit, credit = draw(st.permutations(ACCOUNTS[asset]))[:2]
         amount, at = draw(st.integers(1, 10**15)), draw(TIMES)
         legs = ((debit, amount), (credit, -amount))
-        moves += [Movement(number, at, "k", f"r{number}", "s", account, asset, signed)
-                  for account, signed in legs]  # fmt: skip
+        moves += [
+            Movement(number, at, "k", f"r{number}", "s", account, asset, signed)
+            for account, signed in legs
+        ]
     return moves
 
 
@@ -80,8 +84,10 @@ def test_statements__of_two_times_that_meet__chain(moves, middle) -> None:
 
 
 def test_statement__of_a_sub_ledger__holds_all_its_accounts_and_no_other() -> None:
-    moves = [Movement(1, 5, "k", "r", "s", escrow(name), TEUR, amount)
-             for name, amount in (("0xa", -7), ("0xb", -5), ("0xa", 2))]  # fmt: skip
+    moves = [
+        Movement(1, 5, "k", "r", "s", escrow(name), TEUR, amount)
+        for name, amount in (("0xa", -7), ("0xb", -5), ("0xa", 2))
+    ]
     moves.append(Movement(1, 5, "k", "r", "s", WALLETS, TEUR, 10))
     whole = reports.statement(find("escrow"), "escrow:*", moves, None, None)
     one = reports.statement(find("escrow"), escrow("0xa"), moves, None, None)
@@ -93,8 +99,9 @@ def test_trial_balance__pending__stands_beside_what_is_posted() -> None:
     posted = {(WALLETS, TEUR): -10, ("token:issued", TEUR): 10}
     pending = {(WALLETS, TEUR): 4, (escrow("0xa"), TEUR): -4}
     rows = reports.trial_balance(posted, pending)
-    assert {row.account: (row.debit_minor, row.credit_minor, row.pending_minor) for row in rows} \
-        == {"token:issued": (10, 0, 0), WALLETS: (0, 10, 4), "escrow:*": (0, 0, -4)}  # fmt: skip
+    assert {
+        row.account: (row.debit_minor, row.credit_minor, row.pending_minor) for row in rows
+    } == {"token:issued": (10, 0, 0), WALLETS: (0, 10, 4), "escrow:*": (0, 0, -4)}
     assert reports.totals(rows) == {TEUR: (10, 10, 0)}
 
 

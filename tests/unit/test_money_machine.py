@@ -51,9 +51,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), cents=st.integers(1, 5_000))
     def pay(self, name: str, cents: int) -> None:
-        self.rail.bank.standing_orders([
-            (self.rail.payer_iban, cents, self.rail.references[name])
-        ])  # fmt: skip
+        self.rail.bank.standing_orders([(self.rail.payer_iban, cents, self.rail.references[name])])
 
     @rule(cents=st.integers(1, 5_000))
     def pay_with_an_unknown_reference(self, cents: int) -> None:
@@ -167,8 +165,9 @@ class Money(RuleBasedStateMachine):
         for account, amount in self.rail.balances().items():
             held[account.split(":")[0]] -= amount
         found = self.rail.at_block("PaymentRail", "totals", final)
-        for name, amount in zip(("escrow", "pending", "withdrawable", "frozen"), found,
-                                strict=False):  # fmt: skip
+        for name, amount in zip(
+            ("escrow", "pending", "withdrawable", "frozen"), found, strict=False
+        ):
             assert held[name] == amount, f"{name} at block {final}"
         supply = self.rail.at_block("EuroToken", "totalSupply", final)
         assert self.rail.balances().get(ledger.ISSUED, 0) == supply
@@ -202,7 +201,8 @@ class Money(RuleBasedStateMachine):
 
     def booked_orders(self) -> list[str]:
         rows = self.rail.bank.books.db.execute(
-            "SELECT end_to_end_id FROM orders WHERE state = 'booked' ORDER BY rowid")
+            "SELECT end_to_end_id FROM orders WHERE state = 'booked' ORDER BY rowid"
+        )
         return [row[0] for row in rows]
 
 
@@ -240,9 +240,13 @@ def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:
         Money.rail = machine_rail.make(Path(folder))
         try:
             _Ended.TestCase.settings = settings(
-                max_examples=10, stateful_step_count=20, deadline=None, derandomize=True,
-                suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
-            )  # fmt: skip
+                max_examples=10,
+                stateful_step_count=20,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate,),
+            )
             _Ended.TestCase().runTest()
         finally:
             Money.rail.testnet.stop()

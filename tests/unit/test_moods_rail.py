@@ -41,26 +41,51 @@ CASES = {  # what: (what is said, what the books say then, breaks left open)
     "resend_statement": ({}, PAID, {}),
     "delay": ({}, PAID, {}),
     "late_statement": ({}, PAID, {}),
-    "charge_inside": ({"cents": 25}, PAID | {
-        ledger.SAFEGUARDING: -2 * CENTS - 25, ledger.CHARGES: 25}, {"charges": 1}),
-    "charge_line": ({"cents": 90}, PAID | {
-        ledger.SAFEGUARDING: -2 * CENTS - 90, ledger.CHARGES: 90}, {"charges": 1}),
-    "batch_bare": ({}, {ledger.SAFEGUARDING: -2 * CENTS, ledger.DEPOSITS: 2 * CENTS,
-                        ledger.IN_TRANSIT: -2 * CENTS, ledger.UNEXPLAINED: 2 * CENTS},
-                   {"batch_booked": 1}),
-    "duplicate": ({}, PAID | {ledger.SAFEGUARDING: -3 * CENTS, ledger.UNEXPLAINED: CENTS},
-                  {"duplicate": 1}),
-    "wrong_amount": ({}, ONE_PAID | {ledger.SAFEGUARDING: -2 * CENTS - 1,
-                                     ledger.UNEXPLAINED: CENTS + 1}, {"amount": 1}),
+    "charge_inside": (
+        {"cents": 25},
+        PAID | {ledger.SAFEGUARDING: -2 * CENTS - 25, ledger.CHARGES: 25},
+        {"charges": 1},
+    ),
+    "charge_line": (
+        {"cents": 90},
+        PAID | {ledger.SAFEGUARDING: -2 * CENTS - 90, ledger.CHARGES: 90},
+        {"charges": 1},
+    ),
+    "batch_bare": (
+        {},
+        {
+            ledger.SAFEGUARDING: -2 * CENTS,
+            ledger.DEPOSITS: 2 * CENTS,
+            ledger.IN_TRANSIT: -2 * CENTS,
+            ledger.UNEXPLAINED: 2 * CENTS,
+        },
+        {"batch_booked": 1},
+    ),
+    "duplicate": (
+        {},
+        PAID | {ledger.SAFEGUARDING: -3 * CENTS, ledger.UNEXPLAINED: CENTS},
+        {"duplicate": 1},
+    ),
+    "wrong_amount": (
+        {},
+        ONE_PAID | {ledger.SAFEGUARDING: -2 * CENTS - 1, ledger.UNEXPLAINED: CENTS + 1},
+        {"amount": 1},
+    ),
     "forget": ({}, ONE_PAID, {"missing": 1}),
     "reject_order": ({}, ONE_PAID, {"rejected": 1}),
-    "reject_file": ({}, {ledger.DEPOSITS: 2 * CENTS, ledger.IN_TRANSIT: -2 * CENTS},
-                    {"rejected": 2}),
+    "reject_file": (
+        {},
+        {ledger.DEPOSITS: 2 * CENTS, ledger.IN_TRANSIT: -2 * CENTS},
+        {"rejected": 2},
+    ),
     "skip_statement": ({}, PAID, {"statement_gap": 1}),
     "renamed_statement": ({}, PAID, {}),
-    "return_later": ({"days": 1}, ONE_PAID | {
-        ledger.IN_TRANSIT: 0, ledger.RETURNED: -CENTS}, {"returned": 1}),
-}  # fmt: skip
+    "return_later": (
+        {"days": 1},
+        ONE_PAID | {ledger.IN_TRANSIT: 0, ledger.RETURNED: -CENTS},
+        {"returned": 1},
+    ),
+}
 
 
 @pytest.mark.parametrize("what", CASES)
@@ -83,8 +108,17 @@ def waiting(rail) -> list[transfers.Funding]:
 
 
 def pay_in(rail, cents: int, reference: str = "", **more: object) -> None:
-    rail.tell({"kind": "pay", "from": rail.payer_iban, "to": "", "text": "",
-               "amount_cents": cents, "reference": reference, **more})  # fmt: skip
+    rail.tell(
+        {
+            "kind": "pay",
+            "from": rail.payer_iban,
+            "to": "",
+            "text": "",
+            "amount_cents": cents,
+            "reference": reference,
+            **more,
+        }
+    )
 
 
 def test_credit__in_dollars__makes_no_euro_and_is_named(rail):

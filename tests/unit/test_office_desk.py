@@ -28,12 +28,20 @@ needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw))
 WORDS = st.binary(min_size=32, max_size=32)
 MANDATES = st.builds(
-    Mandate, payer=ADDRESSES, payee=ADDRESSES, device=WORDS, product=ADDRESSES,
-    cap=st.integers(0, 2**48 - 1), period_days=st.integers(0, 2**16 - 1),
-    window=st.integers(0, 2**32 - 1), expiry=st.integers(0, 2**32 - 1),
-    first_counter=st.integers(0, 2**40 - 1), required_domain=st.integers(0, 255), salt=WORDS,
+    Mandate,
+    payer=ADDRESSES,
+    payee=ADDRESSES,
+    device=WORDS,
+    product=ADDRESSES,
+    cap=st.integers(0, 2**48 - 1),
+    period_days=st.integers(0, 2**16 - 1),
+    window=st.integers(0, 2**32 - 1),
+    expiry=st.integers(0, 2**32 - 1),
+    first_counter=st.integers(0, 2**40 - 1),
+    required_domain=st.integers(0, 255),
+    salt=WORDS,
     terms=st.binary(max_size=200),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -87,8 +95,10 @@ def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(town):
     with town.store.read() as session:
         row = agreements.device_by_name(session, "office-1")
     assert (row.device_id, row.owner, row.key_x) == (
-        "0x" + device_id("office-1").hex(), wanted.owner, hex(device.public.x),
-    )  # fmt: skip
+        "0x" + device_id("office-1").hex(),
+        wanted.owner,
+        hex(device.public.x),
+    )
 
 
 @needs_anvil
@@ -97,13 +107,21 @@ def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change)
     device, other = town.device("office-2"), town.device("office-2-other")
     at = town.chain.deployment
     said = {
-        "chain": at.chain_id, "registry": at.addresses["DeviceRegistry"], "name": "office-2",
+        "chain": at.chain_id,
+        "registry": at.addresses["DeviceRegistry"],
+        "name": "office-2",
         "owner": "0x" + "11" * 20,
-    }  # fmt: skip
-    signed = said | {
-        "owner": {"owner": "0x" + "12" * 20}, "name": {"name": "office-3"},
-        "chain": {"chain": 1}, "registry": {"registry": at.addresses["EuroToken"]}, "key": {},
-    }[change]  # fmt: skip
+    }
+    signed = (
+        said
+        | {
+            "owner": {"owner": "0x" + "12" * 20},
+            "name": {"name": "office-3"},
+            "chain": {"chain": 1},
+            "registry": {"registry": at.addresses["EuroToken"]},
+            "key": {},
+        }[change]
+    )
     digest = challenge(signed["chain"], signed["registry"], signed["name"], signed["owner"])
     signer = other if change == "key" else device
     r, s = signer.sign_digest(digest)
@@ -162,9 +180,15 @@ def test_open__signed_by_somebody_else__is_refused_by_the_contract(town):
     town.office.enrol([town.enrolment(town.device("office-8"))])
     account, stranger = (keystore.development_account(n) for n in (15, 16))
     mandate = town.office.mandate(
-        "office-8", account.address, stranger.address, products()["metered_energy"], cap_micro=1,
-        window_s=60, expiry=town.chain.now() + 99, terms=encode_terms(EnergyTerms(1, 1)),
-    )  # fmt: skip
+        "office-8",
+        account.address,
+        stranger.address,
+        products()["metered_energy"],
+        cap_micro=1,
+        window_s=60,
+        expiry=town.chain.now() + 99,
+        terms=encode_terms(EnergyTerms(1, 1)),
+    )
     signature = town.office.sign(mandate, stranger)
     with pytest.raises(Retry, match="MandateSignatureInvalid"):
         town.office.open([("office-8", "metered_energy", mandate, signature)])

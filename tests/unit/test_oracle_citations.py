@@ -16,10 +16,12 @@ from oracles.merkle import evidence_root
 
 # a product that takes what it is given: no counter is waited for, all make one claim
 LOOSE = SimpleNamespace(
-    GAPLESS=False, LATE=True, admit=lambda terms, previous, event: None,
+    GAPLESS=False,
+    LATE=True,
+    admit=lambda terms, previous, event: None,
     complete=lambda terms, anchor, events: len(events),
     derive=lambda terms, anchor, events, cited, late: b"late" if late else b"facts",
-)  # fmt: skip
+)
 
 
 def about(counter: int, subject: str = "tea", device: str = "M1", **fields) -> Event:
@@ -71,8 +73,14 @@ def test_cited_events__each_once_in_order_of_citation__and_none_of_the_run_itsel
     assert rules.derive_claim(OF_TEA, LOOSE, 1, None, run, cited, late=True).facts == b"late"
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.sets(st.sampled_from("abc"))), max_size=8,
-                unique_by=lambda made: made[0]), st.randoms())  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sets(st.sampled_from("abc"))),
+        max_size=8,
+        unique_by=lambda made: made[0],
+    ),
+    st.randoms(),
+)
 def test_resolve__candidates_in_any_order__come_to_the_same(made, chance):
     run = [about(99, cites=("a", "b", "c"))]
     events = [about(n, names=tuple(sorted(names)), device=f"D{n}") for n, names in made]

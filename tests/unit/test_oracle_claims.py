@@ -158,14 +158,23 @@ def node(dock, tmp_path):
 
 
 def _node(dock, folder) -> Node:
-    identity = Identity("north", 1, address_of(b"\x11" * 32), lambda d: b"\x01" * 65, 31337,
-                        "0x" + "33" * 20, "0x" + "11" * 20)  # fmt: skip
+    identity = Identity(
+        "north",
+        1,
+        address_of(b"\x11" * 32),
+        lambda d: b"\x01" * 65,
+        31337,
+        "0x" + "33" * 20,
+        "0x" + "11" * 20,
+    )
     chain = dock.place.chain
     world = World(
-        keys=chain, agreements=Opened(chain.opened), progress=lambda _: None,
+        keys=chain,
+        agreements=Opened(chain.opened),
+        progress=lambda _: None,
         products={product.NAME: ("0x" + "22" * 20, product)},
         now=lambda: dock.place.clock,
-    )  # fmt: skip
+    )
     return Node(identity, world, Book(folder / "oracle.sqlite3"))
 
 
@@ -231,7 +240,7 @@ def test_attack__copy_of_a_cited_event_by_another_device__stops_no_claim(dock, t
         if chosen is copy:
             assert reasons(_asked(node, other, got, left)) == [
                 (0, Doubt.ALREADY_ATTESTED_OTHERWISE)
-            ]  # fmt: skip
+            ]
 
 
 def test_attack__carrier_only__a_claim_of_its_counters_is_refused(dock, node):

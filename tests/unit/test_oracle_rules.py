@@ -79,8 +79,11 @@ def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
     """Else a record that came again in the same message would be answered as safe, and is not."""
     late = session(3, seconds=2**32)
     assert _screen([late, late, session(3), late]) == [
-        Doubt.AGREEMENT_NOT_LIVE, Doubt.AGREEMENT_NOT_LIVE, None, Doubt.COUNTER_REPLAYED,
-    ]  # fmt: skip
+        Doubt.AGREEMENT_NOT_LIVE,
+        Doubt.AGREEMENT_NOT_LIVE,
+        None,
+        Doubt.COUNTER_REPLAYED,
+    ]
 
 
 def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
@@ -88,8 +91,10 @@ def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
     late = session(3, seconds=2**32)
     faulty = event(4, ("B", 1, 1), refusals=("no_readings",))
     assert _screen([session(1), late, faulty], last_claimed=60, to=to) == [
-        None, Doubt.AGREEMENT_NOT_LIVE, None,
-    ]  # fmt: skip
+        None,
+        Doubt.AGREEMENT_NOT_LIVE,
+        None,
+    ]
 
 
 def test_runs__a_hole__is_reported_and_nothing_behind_it_is_claimed():

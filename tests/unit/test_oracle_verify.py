@@ -70,5 +70,7 @@ def test_verify_events__event_back_dated_before_a_compromise__is_not_believed():
     other = _event(session_record("M2", 1))
     assert not isinstance(keys.key_at(early.device_id, 0), Doubt)  # its key of that time is good
     assert verify_events([early, late, other], keys) == [
-        Doubt.DEVICE_COMPROMISED, Doubt.DEVICE_COMPROMISED, None,
-    ]  # fmt: skip
+        Doubt.DEVICE_COMPROMISED,
+        Doubt.DEVICE_COMPROMISED,
+        None,
+    ]

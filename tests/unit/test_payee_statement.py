@@ -26,9 +26,18 @@ ADDRESS = "0x" + "5a" * 20
 def move(number: int, micro: int, day: int = 0, kind: str = "settled") -> Movement:
     digest = f"{number:064x}"
     return Movement(
-        digest, START + day * DAY_S + number, kind, "0x" + digest, "0x" + digest, micro,
-        0, f"PR{number}", "Ada <Sommer> & Söhne", "0x" + "11" * 20, f"claim {number}",
-    )  # fmt: skip
+        digest,
+        START + day * DAY_S + number,
+        kind,
+        "0x" + digest,
+        "0x" + digest,
+        micro,
+        0,
+        f"PR{number}",
+        "Ada <Sommer> & Söhne",
+        "0x" + "11" * 20,
+        f"claim {number}",
+    )
 
 
 def history(amounts: list[tuple[int, int]]) -> list[Movement]:
@@ -81,8 +90,13 @@ def written(movements: list[Movement], is_over: bool = True) -> bytes:
     return chain_statement.write(account, ADDRESS, "Nord eG", "proofrail", is_over)
 
 
-MIXED = [move(1, 4_000), move(2, 1_006_000), replace(move(3, -1_000_000, 1), kind="redeemed",
-         account="DE89370400440532013000"), move(4, 7, 2), move(5, -7, 3)]  # fmt: skip
+MIXED = [
+    move(1, 4_000),
+    move(2, 1_006_000),
+    replace(move(3, -1_000_000, 1), kind="redeemed", account="DE89370400440532013000"),
+    move(4, 7, 2),
+    move(5, -7, 3),
+]
 
 
 def test_camt053__of_an_account__is_read_back_by_our_own_parser():
@@ -104,9 +118,15 @@ def test_camt053__of_the_same_account_and_period__is_the_same_bytes_and_names_no
 
 
 @pytest.mark.skipif(not SCHEMA.exists(), reason="the camt.053.001.08 schema is not here")
-@pytest.mark.parametrize("movements", [[], MIXED, [move(1, 10**13)], [
-    replace(move(n, 1), name="", account="", end_to_end_id="") for n in range(40)
-]])  # fmt: skip
+@pytest.mark.parametrize(
+    "movements",
+    [
+        [],
+        MIXED,
+        [move(1, 10**13)],
+        [replace(move(n, 1), name="", account="", end_to_end_id="") for n in range(40)],
+    ],
+)
 def test_camt053__of_any_account__is_valid_by_the_official_schema(movements):
     schema = etree.XMLSchema(etree.parse(SCHEMA))
     for is_over in (True, False):
@@ -123,24 +143,30 @@ def copy(tmp_path):
 def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):
     file = copy.home / "statement.xml"
     told = copy.told("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
-    held = -copy.value("SELECT SUM(amount_minor) FROM ledgerposting WHERE account LIKE 'pending:%' "
-                       "OR account LIKE 'withdrawable:%'")
+    held = -copy.value(
+        "SELECT SUM(amount_minor) FROM ledgerposting WHERE account LIKE 'pending:%' "
+        "OR account LIKE 'withdrawable:%'"
+    )
     assert told["closing_cents"] * 10_000 + told["remainder_micro"] == held
     booked = copy.value("SELECT end_to_end_id FROM payout")
     [out] = [each for each in told["entries"] if each["kind"] == "redeemed"]
     assert (out["amount_cents"], out["end_to_end_id"]) == (-472, booked)
     reading = copy.told("bank", "parse", str(file))
     assert [e["amount_minor"] for e in reading["statements"][0]["lines"]] == [
-        each["amount_cents"] for each in told["entries"]]
+        each["amount_cents"] for each in told["entries"]
+    ]
     if SCHEMA.exists():
         etree.XMLSchema(etree.parse(SCHEMA)).assertValid(etree.parse(file))
 
 
-@pytest.mark.parametrize(("arguments", "why"), [
-    (("--from", "2025-10-09", "--to", "2025-10-08"), "no period"),
-    (("--to", "2031-01-01"), "ahead of the chain"),
-    (("-o", "/nowhere/at/all.xml"), "cannot be written"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--from", "2025-10-09", "--to", "2025-10-08"), "no period"),
+        (("--to", "2031-01-01"), "ahead of the chain"),
+        (("-o", "/nowhere/at/all.xml"), "cannot be written"),
+    ],
+)
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
     said = copy.told("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
     assert why in said["error"]["message"]

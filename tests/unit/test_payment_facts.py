@@ -33,9 +33,15 @@ def new_payment(store, stage=Stage.RECEIVED, effect=Effect.VERIFY) -> str:
 
 def _row(payment: str, stage=Stage.RECEIVED, effect=Effect.VERIFY) -> payments.Payment:
     return payments.Payment(
-        payment_id=payment, agreement_id="0x0a", sequence=int(payment, 16), stage=stage,
-        effect=effect, first_counter=1, last_counter=1, created_at=0,
-    )  # fmt: skip
+        payment_id=payment,
+        agreement_id="0x0a",
+        sequence=int(payment, 16),
+        stage=stage,
+        effect=effect,
+        first_counter=1,
+        last_counter=1,
+        created_at=0,
+    )
 
 
 def state(store, payment) -> tuple:

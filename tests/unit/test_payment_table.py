@@ -80,7 +80,7 @@ EXPECTED = {
         "derived attested doubted settled short refused funded final lapsed disputed refunded",
         "underivable stale orphaned upheld redeemed booked owed set_off",
     ),
-}  # fmt: skip
+}
 # what anybody outside can bring about by handing batches in, or by waiting, at any time
 STRANGERS = ("settled", "short", "refused", "lapsed", "funded")
 
@@ -126,15 +126,16 @@ def test_stages__from_received_on__are_all_reached():
             continue
         reached.add((payment.stage, payment.effect))
         waiting += [
-            advance(payment, fact)[0]
-            for fact in Fact if verdict(payment.stage, fact) == "moves"
-        ]  # fmt: skip
+            advance(payment, fact)[0] for fact in Fact if verdict(payment.stage, fact) == "moves"
+        ]
     assert {stage for stage, _ in reached} == set(Stage)
     due = {effect: {s for s, e in reached if e == effect} for effect in Effect}
     assert due == {
-        Effect.VERIFY: {Stage.RECEIVED}, Effect.ATTEST: {Stage.VERIFIED},
-        Effect.SETTLE: {Stage.ATTESTED}, Effect.PAY_OUT: {Stage.POSTED},
-    }  # fmt: skip
+        Effect.VERIFY: {Stage.RECEIVED},
+        Effect.ATTEST: {Stage.VERIFIED},
+        Effect.SETTLE: {Stage.ATTESTED},
+        Effect.PAY_OUT: {Stage.POSTED},
+    }
 
 
 @pytest.mark.parametrize("fact", STRANGERS)

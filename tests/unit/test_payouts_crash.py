@@ -27,9 +27,13 @@ def forks():
     """Processes at will: (home, ..., point) -> whether it was killed or came to its end."""
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "payout_process.py")], cwd=HERE.parents[1], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        [sys.executable, str(HERE / "payout_process.py")],
+        cwd=HERE.parents[1],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
 
     def call(**arguments: object) -> str:
         process.stdin.write(json.dumps(arguments) + "\n")
@@ -67,8 +71,12 @@ def orders(desk) -> list[str]:
 @pytest.mark.parametrize("meanwhile", ["the bank sleeps", "the bank works"])
 def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, forks, meanwhile):
     desk, url = place
-    about = {"home": str(desk.home), "channel": url, "now": desk.rail.now(),
-             "safeguarding": dict(desk.rail.safeguarding)}  # fmt: skip
+    about = {
+        "home": str(desk.home),
+        "channel": url,
+        "now": desk.rail.now(),
+        "safeguarding": dict(desk.rail.safeguarding),
+    }
     ids, point, said = [], 0, "killed"
     while said == "killed":
         point += 1
@@ -82,9 +90,9 @@ def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, fo
     with desk.store.read() as session:
         wanted = [transfers.payout(session, each).end_to_end_id for each in ids]
     assert sorted(orders(desk)) == sorted(wanted)
-    desk.rail = desk.with_channel(open_channel(
-        desk.rail.settings.model_copy(update={"bank_channel": url})
-    ))  # fmt: skip
+    desk.rail = desk.with_channel(
+        open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))
+    )
     while read_bank(desk.rail) + read_bank(desk.rail):  # by SFTP the first look takes nothing
         pass
     assert {desk.stage(each) for each in ids} == {("booked", None)}

@@ -26,9 +26,16 @@ UNSIGNED = product.DeliveryFacts(False, *(0,) * 10, b"", b"", b"", b"")
 
 def _agreement(terms: bytes) -> Agreement:
     return Agreement(
-        b"\1" * 32, "dock-1", device_id("dock-1"), product.NAME, terms, 0, 2**32 - 1, 0,
+        b"\1" * 32,
+        "dock-1",
+        device_id("dock-1"),
+        product.NAME,
+        terms,
+        0,
+        2**32 - 1,
+        0,
         subject=product.subject(terms),
-    )  # fmt: skip
+    )
 
 
 def _stated(facts: bytes) -> dict[str, Any]:
@@ -139,13 +146,24 @@ def test_terms__as_typed__are_what_the_contract_holds():
     terms = product.decode_terms(product.read_terms(WORDS))
     assert terms == product.DeliveryTerms(
         consignment=subject_id("sscc:340123450000000017"),
-        carrier=device_id("truck-1"), sensor=device_id("logger-1"),
-        price=1_000_000_000, quantity=100,
-        picked_up_bps=2_000, delivered_bps=5_000, accepted_bps=3_000,
-        due_at=DUE, deadline=DUE + 7 * 86_400, late_bps_per_hour=50, late_max_bps=2_000,
-        min_centi_c=200, max_centi_c=800, breach_bps=1_000,
-        shock_milli_g=5_000, shock_bps=1_500, breach_max_bps=2_500,
-    )  # fmt: skip
+        carrier=device_id("truck-1"),
+        sensor=device_id("logger-1"),
+        price=1_000_000_000,
+        quantity=100,
+        picked_up_bps=2_000,
+        delivered_bps=5_000,
+        accepted_bps=3_000,
+        due_at=DUE,
+        deadline=DUE + 7 * 86_400,
+        late_bps_per_hour=50,
+        late_max_bps=2_000,
+        min_centi_c=200,
+        max_centi_c=800,
+        breach_bps=1_000,
+        shock_milli_g=5_000,
+        shock_bps=1_500,
+        breach_max_bps=2_500,
+    )
     assert product.encode_terms(terms) == product.read_terms(WORDS)
 
 
@@ -183,7 +201,7 @@ def test_terms__by_their_ids__are_the_same_terms():
         ({"consignment": "sscc:123"}, "consignment is"),
         ({"consignment": "0x" + "00" * 32}, "consignment or carrier is missing"),
     ],
-)  # fmt: skip
+)
 def test_terms__nonsense__refused_and_named(changes, named):
     typed = {**WORDS, **changes}
     with pytest.raises(Rejected) as refusal:
@@ -199,10 +217,19 @@ def test_words__of_terms_and_facts__say_units():
     assert told["temperature"] == "2 to 8 °C, else 10 % off"
     assert told["shock"] == "at most 5 g, else 15 % off"
     facts = UNSIGNED._replace(
-        withdrawn=True, received=40, delivered_at=DUE, sensed=3, min_centi_c=-50, max_centi_c=812,
-        max_milli_g=1_250, signed_at=DUE, statement=b"\1" * 32, digest=b"\2" * 32, r=b"\3" * 32,
+        withdrawn=True,
+        received=40,
+        delivered_at=DUE,
+        sensed=3,
+        min_centi_c=-50,
+        max_centi_c=812,
+        max_milli_g=1_250,
+        signed_at=DUE,
+        statement=b"\1" * 32,
+        digest=b"\2" * 32,
+        r=b"\3" * 32,
         s=b"\4" * 32,
-    )  # fmt: skip
+    )
     told = product.tell_facts(product.encode_facts(facts))
     assert told["statement"] == f"0x{'01' * 32} withdrawn"
     assert told["received"] == "40 units at 2026-05-01T12:00:00Z"
@@ -211,11 +238,17 @@ def test_words__of_terms_and_facts__say_units():
 
 
 def test_facts__that_contradict_themselves__rejected():
-    whole = UNSIGNED._replace(signed_at=1, statement=b"\1" * 32, digest=b"\1" * 32, r=b"\1" * 32,
-                              s=b"\1" * 32)  # fmt: skip
+    whole = UNSIGNED._replace(
+        signed_at=1, statement=b"\1" * 32, digest=b"\1" * 32, r=b"\1" * 32, s=b"\1" * 32
+    )
     assert product.decode_facts(product.encode_facts(whole)) == whole
-    for wrong in ({"received": 1}, {"accepted_at": 1}, {"min_centi_c": 1}, {"max_milli_g": 1},
-                  {"sensed": 1, "min_centi_c": 2, "max_centi_c": 1}):  # fmt: skip
+    for wrong in (
+        {"received": 1},
+        {"accepted_at": 1},
+        {"min_centi_c": 1},
+        {"max_milli_g": 1},
+        {"sensed": 1, "min_centi_c": 2, "max_centi_c": 1},
+    ):
         with pytest.raises(Rejected):
             product.decode_facts(product.encode_facts(whole._replace(**wrong)))
     for wrong in ({"received": 1 << 32}, {"sensed": 4}, {"min_centi_c": 1 << 31}, {"r": b"\1"}):
@@ -225,9 +258,18 @@ def test_facts__that_contradict_themselves__rejected():
 
 def test_words__of_each_type__survive_the_wire():
     edges = UNSIGNED._replace(
-        withdrawn=True, received=2**32 - 1, accepted=2**32 - 1, delivered_at=2**40 - 1,
-        accepted_at=1, sensed=words.TEMPERATURE, min_centi_c=-(2**31), max_centi_c=2**31 - 1,
-        statement=b"\xff" * 32, digest=b"\xff" * 32, r=b"\xff" * 32, s=b"\0" * 32,
-    )  # fmt: skip
+        withdrawn=True,
+        received=2**32 - 1,
+        accepted=2**32 - 1,
+        delivered_at=2**40 - 1,
+        accepted_at=1,
+        sensed=words.TEMPERATURE,
+        min_centi_c=-(2**31),
+        max_centi_c=2**31 - 1,
+        statement=b"\xff" * 32,
+        digest=b"\xff" * 32,
+        r=b"\xff" * 32,
+        s=b"\0" * 32,
+    )
     raw = product.encode_facts(edges)
     assert len(raw) == 480 and product.decode_facts(raw) == edges

@@ -26,17 +26,36 @@ GOODS, OTHER = Consignment(17, units=100), Consignment(18, units=100)
 
 
 def _terms(goods: Consignment) -> bytes:
-    return product.read_terms({
-        "consignment": goods.subject, "carrier": "truck-1", "sensor": "logger-1", "price": "1000",
-        "quantity": "100", "shares": "20/50/30", "due": "2026-05-01T12:00Z",
-        "deadline": "2026-05-08T12:00Z", "celsius": "2..8", "breach": "10", "breach_max": "10",
-    })  # fmt: skip
+    return product.read_terms(
+        {
+            "consignment": goods.subject,
+            "carrier": "truck-1",
+            "sensor": "logger-1",
+            "price": "1000",
+            "quantity": "100",
+            "shares": "20/50/30",
+            "due": "2026-05-01T12:00Z",
+            "deadline": "2026-05-08T12:00Z",
+            "celsius": "2..8",
+            "breach": "10",
+            "breach_max": "10",
+        }
+    )
 
 
 def _agreement(number: int, goods: Consignment) -> Agreement:
     terms = _terms(goods)
-    return Agreement(bytes([number]) * 32, "dock-1", device_id("dock-1"), product.NAME, terms, 0,
-                     2**40, 0, subject=product.subject(terms))  # fmt: skip
+    return Agreement(
+        bytes([number]) * 32,
+        "dock-1",
+        device_id("dock-1"),
+        product.NAME,
+        terms,
+        0,
+        2**40,
+        0,
+        subject=product.subject(terms),
+    )
 
 
 class _Chain:
@@ -61,8 +80,15 @@ class _Chain:
 
 @pytest.fixture
 def cast(tmp_path):
-    made = [kind(tmp_path / name, name, 7) for kind, name in (
-        (Scanner, "truck-1"), (Logger, "logger-1"), (Terminal, "dock-1"), (Scanner, "truck-2"))]
+    made = [
+        kind(tmp_path / name, name, 7)
+        for kind, name in (
+            (Scanner, "truck-1"),
+            (Logger, "logger-1"),
+            (Terminal, "dock-1"),
+            (Scanner, "truck-2"),
+        )
+    ]
     yield made
     for station in made:
         station.close()
@@ -72,8 +98,9 @@ def _screened(chain, records):
     events = [epcis.decode(record) for record in records]
     routed = [(event, route(event, candidates(event, chain))) for event in events]
     verdicts = rules.screen({}, routed, {}, {product.NAME: product})
-    return [(found.stream, verdict.doubt)
-            for (_, found), verdict in zip(routed, verdicts, strict=True)]  # fmt: skip
+    return [
+        (found.stream, verdict.doubt) for (_, found), verdict in zip(routed, verdicts, strict=True)
+    ]
 
 
 def _facts(terms, record, *others):
@@ -86,9 +113,13 @@ def test_carrier_only_release__its_scan_status_and_gps__are_kept_and_never_claim
     truck, *_ = cast
     chain = _Chain(*cast)
     here = [{"sensorReport": [{"type": "Latitude", "component": "latitude", "value": 52.5}]}]
-    records = [truck.pick_up(GOODS, T), truck.claim_delivered(GOODS, T + 1),
-               truck.event(GOODS, "accepting", T + 2), truck.withdraw(truck.pick_up(GOODS, T), T),
-               truck.event(GOODS, "arriving", T + 3, sensorElementList=here)]  # fmt: skip
+    records = [
+        truck.pick_up(GOODS, T),
+        truck.claim_delivered(GOODS, T + 1),
+        truck.event(GOODS, "accepting", T + 2),
+        truck.withdraw(truck.pick_up(GOODS, T), T),
+        truck.event(GOODS, "arriving", T + 3, sensorElementList=here),
+    ]
     assert _screened(chain, records) == [(False, None)] * 5  # supporting evidence, all of it
 
 

@@ -187,8 +187,10 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
         state, anchor, paid = product.advance(state, raw, facts), one, paid + amount
     shown = state.register - 1  # a micro-euro for each milliwatt-hour
     reached = [one for one, lost in sessions if lost and anchor and one.counter < anchor.counter]
-    once = paid + sum(one.facts["readings"][1]["register"] - one.facts["readings"][0]["register"]
-                      for one in reached)  # fmt: skip
+    once = paid + sum(
+        one.facts["readings"][1]["register"] - one.facts["readings"][0]["register"]
+        for one in reached
+    )
     for turn, one in enumerate([*reached, *reached]):
         facts = product.derive(raw, None, [one], {}, True)
         amount, refusal = product.price(state, raw, facts, LIMIT, True)

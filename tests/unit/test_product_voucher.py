@@ -23,9 +23,14 @@ from tests.unit.wristband import DAY, EURO, MERCHANT, NOW, OTHER, TERMS, band
 RAW = product.encode_terms(TERMS)
 AGREEMENT = Agreement(b"\1" * 32, "BAND-1", b"", product.NAME, RAW, 0, 2**32 - 1, 0)
 WORDS = {
-    "chain": "31337", "contract": TERMS.contract, "per_tap": "25", "classes": "5814",
-    "offline_taps": "5", "offline_amount": "60", "max_age": "259200",
-}  # fmt: skip
+    "chain": "31337",
+    "contract": TERMS.contract,
+    "per_tap": "25",
+    "classes": "5814",
+    "offline_taps": "5",
+    "offline_amount": "60",
+    "max_age": "259200",
+}
 
 
 def taps(folder, *payees: str) -> list:
@@ -59,11 +64,14 @@ def test_late_run__a_voucher_that_claims_have_passed__is_claimed_and_never_twice
     assert again.run == ()
 
 
-@pytest.mark.parametrize("domain, doubt", [
-    (Domain(1, TERMS.contract.lower()), Doubt.FOREIGN_DOMAIN),
-    (Domain(31337, "0x" + "c1" * 20), Doubt.FOREIGN_DOMAIN),
-    (Domain(31337, TERMS.contract.lower()), None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "domain, doubt",
+    [
+        (Domain(1, TERMS.contract.lower()), Doubt.FOREIGN_DOMAIN),
+        (Domain(31337, "0x" + "c1" * 20), Doubt.FOREIGN_DOMAIN),
+        (Domain(31337, TERMS.contract.lower()), None),
+    ],
+)
 def test_attack__voucher_replayed_on_another_chain_or_contract__is_dropped(tmp_path, domain, doubt):
     wearable = band(tmp_path)
     *_, voucher, _, _ = protocol.read(wearable.tap(MERCHANT, EURO, 5814, NOW))
@@ -119,8 +127,16 @@ def test_encode__facts__are_ten_words_of_the_contract():
     raw = product.encode_facts(facts)
     assert len(raw) == 320 and product.decode_facts(raw) == facts
     assert [int.from_bytes(raw[at : at + 32], "big") for at in range(32, 320, 32)] == [
-        5, 6, 7, 8, 9, 10, 11, 1, 2,
-    ]  # fmt: skip
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        1,
+        2,
+    ]
 
 
 def test_read_terms__as_typed__are_the_terms():
@@ -132,12 +148,23 @@ def test_read_terms__as_typed__are_the_terms():
     assert told["per day"] == "100.50 EUR" and told["merchant classes"] == "5814, 5411"
 
 
-@pytest.mark.parametrize("name, text", [
-    ("per_tap", "-1"), ("per_tap", "1.1234567"), ("per_tap", "0"), ("per_tap", "ten"),
-    ("per_tap", "2000000"), ("contract", "0x12"), ("chain", "main"), ("classes", "58"),
-    ("classes", "1111,2222,3333,4444,5555"), ("offline_taps", "70000"), ("max_age", "0"),
-    ("tip", "1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("per_tap", "-1"),
+        ("per_tap", "1.1234567"),
+        ("per_tap", "0"),
+        ("per_tap", "ten"),
+        ("per_tap", "2000000"),
+        ("contract", "0x12"),
+        ("chain", "main"),
+        ("classes", "58"),
+        ("classes", "1111,2222,3333,4444,5555"),
+        ("offline_taps", "70000"),
+        ("max_age", "0"),
+        ("tip", "1"),
+    ],
+)
 def test_read_terms__a_wrong_word__is_refused(name, text):
     with pytest.raises(Rejected) as caught:
         product.read_terms(WORDS | {name: text})
@@ -163,14 +190,17 @@ def test_tell_facts__of_a_voucher__in_euro_and_dates(tmp_path):
 # --- the simulated secure element
 
 
-@pytest.mark.parametrize("terms, amount, later, reason", [
-    ({"per_tap": 4 * EURO}, 5 * EURO, 0, Declined.ABOVE_TAP_LIMIT),
-    ({"cool_off": 60}, EURO, 59, Declined.COOL_OFF),
-    ({"per_day": 8 * EURO}, 5 * EURO, 0, Declined.ABOVE_DAY_LIMIT),
-    ({"offline_taps": 1}, EURO, 0, Declined.OFFLINE_TAPS),
-    ({"offline_amount": 8 * EURO}, 5 * EURO, 0, Declined.OFFLINE_AMOUNT),
-    ({"classes": (5411,)}, EURO, 0, Declined.CLASS_NOT_AGREED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "terms, amount, later, reason",
+    [
+        ({"per_tap": 4 * EURO}, 5 * EURO, 0, Declined.ABOVE_TAP_LIMIT),
+        ({"cool_off": 60}, EURO, 59, Declined.COOL_OFF),
+        ({"per_day": 8 * EURO}, 5 * EURO, 0, Declined.ABOVE_DAY_LIMIT),
+        ({"offline_taps": 1}, EURO, 0, Declined.OFFLINE_TAPS),
+        ({"offline_amount": 8 * EURO}, 5 * EURO, 0, Declined.OFFLINE_AMOUNT),
+        ({"classes": (5411,)}, EURO, 0, Declined.CLASS_NOT_AGREED),
+    ],
+)
 def test_tap__beyond_the_owners_limits__is_not_signed(tmp_path, terms, amount, later, reason):
     wearable = band(tmp_path)
     wearable.tap(MERCHANT, 4 * EURO, 5814, NOW)

@@ -26,8 +26,9 @@ FIRST, SECOND = (end_to_end_id(attempted(bytes.fromhex(PAYOUT[2:]), n)) for n in
 def applied(sequence: int, kwh: int, amount: int) -> Applied:
     """A session of so many kWh an hour after the last, paid with this amount."""
     start, end = sequence * 10_000_000, sequence * 10_000_000 + kwh * 1_000_000
-    facts = product.EnergyFacts(start, end, kwh * 1_000_000, sequence * 7_200,
-                                sequence * 7_200 + 3_600, product.Kind.ACTUAL)  # fmt: skip
+    facts = product.EnergyFacts(
+        start, end, kwh * 1_000_000, sequence * 7_200, sequence * 7_200 + 3_600, product.Kind.ACTUAL
+    )
     claim = Claim(AGREEMENT, sequence, sequence, sequence, b"", product.encode_facts(facts))
     return Applied(claim, Outcome(amount, 0), Log("Settled", {}, "0x01", 1, "0x02", 0))
 

@@ -24,8 +24,13 @@ def test_in_order__any_interleaving__keeps_tracks_and_journal(data, many, more) 
 
 
 def test_in_order__silent_sources__come_right_behind_their_predecessor() -> None:
-    assert in_order(["b1", "f0"], ["b0", "b1", "b2"], ["f0", "f1"]) == \
-        ["b0", "b1", "b2", "f0", "f1"]  # fmt: skip
+    assert in_order(["b1", "f0"], ["b0", "b1", "b2"], ["f0", "f1"]) == [
+        "b0",
+        "b1",
+        "b2",
+        "f0",
+        "f1",
+    ]
 
 
 def test_in_order__journal_takes_one_too_early__its_predecessors_come_along() -> None:

@@ -23,8 +23,16 @@ ADA, BEN = bytes([1]) * 32, bytes([2]) * 32
 
 
 def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
-    rail.tell({"kind": "pay", "from": rail.payer_iban, "to": "", "text": "gift",
-               "amount_cents": cents, "reference": reference})  # fmt: skip
+    rail.tell(
+        {
+            "kind": "pay",
+            "from": rail.payer_iban,
+            "to": "",
+            "text": "gift",
+            "amount_cents": cents,
+            "reference": reference,
+        }
+    )
 
 
 def decide(rail: SmallRail, decision: Decision) -> None:
@@ -57,10 +65,22 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     made.work(4)
     waiting = {row.cents: row for row in rows(made, transfers.Funding) if row.stage == "suspense"}
     decide(made, to_allocate(waiting[700], made.agreements["cp-0002"], made.clock))
-    decide(made, to_send_back(waiting[300], {
-        "name": "Ada Sommer", "iban": made.payer_iban, "street": "Am Kanal", "building": "1",
-        "post_code": "14467", "town": "Potsdam", "country": "DE",
-    }, made.clock))  # fmt: skip
+    decide(
+        made,
+        to_send_back(
+            waiting[300],
+            {
+                "name": "Ada Sommer",
+                "iban": made.payer_iban,
+                "street": "Am Kanal",
+                "building": "1",
+                "post_code": "14467",
+                "town": "Potsdam",
+                "country": "DE",
+            },
+            made.clock,
+        ),
+    )
     made.clock = START + 100_000
     assert made.take(*made.fleet["cp-0001"].session("12.5")) == ["accepted"]
     made.work(12, 20)
@@ -93,9 +113,13 @@ def test_rebuild__returns_and_decisions__is_the_same_bytes(rail: SmallRail) -> N
 def test_rebuild__decision_changed_after_it_was_signed__is_named(
     rail: SmallRail, tmp_path: Path
 ) -> None:
-    home = copied(rail, tmp_path, lambda base: base.execute(
-        "UPDATE decision SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
-    ))  # fmt: skip
+    home = copied(
+        rail,
+        tmp_path,
+        lambda base: base.execute(
+            "UPDATE decision SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
+        ),
+    )
     code, told = rebuilt(home)
     assert code == 1
     assert {one["place"] for one in told["differences"]} >= {"decision", "ledger entry"}
@@ -113,12 +137,14 @@ def test_rebuild__entry_of_a_decision_that_nobody_made__is_named(
     assert ("source", "decision:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
 
 
-def test_rebuild__order_file_of_another_amount__is_named(
-    rail: SmallRail, tmp_path: Path
-) -> None:
-    home = copied(rail, tmp_path, lambda base: base.execute(
-        "UPDATE bankfile SET body = CAST(replace(body, '3.75', '9.75') AS BLOB) "
-        "WHERE direction = 'out'"
-    ))  # fmt: skip
+def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_path: Path) -> None:
+    home = copied(
+        rail,
+        tmp_path,
+        lambda base: base.execute(
+            "UPDATE bankfile SET body = CAST(replace(body, '3.75', '9.75') AS BLOB) "
+            "WHERE direction = 'out'"
+        ),
+    )
     code, told = rebuilt(home)
     assert (code, {one["place"] for one in told["differences"]}) == (1, {"bank file"})

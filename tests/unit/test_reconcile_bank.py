@@ -39,15 +39,19 @@ class Rail:
     """What the orchestrator does around the door, in a few lines."""
 
     def __init__(self, home, payees: list[str]) -> None:
-        accounts = [{"iban": SAFE, "name": "Safe", "kind": "safeguarding"},
-                    {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 10**6},
-                    {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True}]
+        accounts = [
+            {"iban": SAFE, "name": "Safe", "kind": "safeguarding"},
+            {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 10**6},
+            {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True},
+        ]
         self.bank = SimulatedBank(home, {"business_date": str(DAY), "accounts": accounts})
         self.channel, self.home = Folder(home / "to_bank", home / "from_bank"), home
         self.lines, self.balances, self.rejections = [], [], []
         ids = [sha256(bytes([index])).digest() for index in range(len(payees))]
-        self.payouts = [Payout(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
-                        for each, iban in zip(ids, payees, strict=True)]
+        self.payouts = [
+            Payout(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
+            for each, iban in zip(ids, payees, strict=True)
+        ]
         self.batch = pain.payment_information_id(self.payouts)
 
     def tell(self, name: str, **wish) -> None:
@@ -55,8 +59,14 @@ class Rail:
         self.fetch()
 
     def order(self, batch_booking: bool) -> None:
-        data = pain.write(self.payouts, Party("Rail", SAFE, HOME), pain.message_id(self.payouts),
-                          datetime(2026, 11, 20, tzinfo=UTC), DAY, batch_booking=batch_booking)
+        data = pain.write(
+            self.payouts,
+            Party("Rail", SAFE, HOME),
+            pain.message_id(self.payouts),
+            datetime(2026, 11, 20, tzinfo=UTC),
+            DAY,
+            batch_booking=batch_booking,
+        )
         self.channel.send("p.xml", data)
         self.fetch()
 
@@ -76,14 +86,21 @@ class Rail:
         credits = [each for each in distinct(self.lines) if each.line.reference == REFERENCE]
         mints = [Mint(each.ids[0], each.line.amount_minor * 10_000) for each in credits]
         burned = [Redemption(each.payout_id, each.amount_cents * 10_000) for each in self.payouts]
-        supply = sum(each.amount_micro for each in mints) - sum(each.amount_micro
-                                                                for each in burned)
-        payouts = [LedgerPayout(each.payout_id, each.end_to_end_id, each.amount_cents, each.iban,
-                                self.batch, DAY) for each in self.payouts]
+        supply = sum(each.amount_micro for each in mints) - sum(
+            each.amount_micro for each in burned
+        )
+        payouts = [
+            LedgerPayout(
+                each.payout_id, each.end_to_end_id, each.amount_cents, each.iban, self.batch, DAY
+            )
+            for each in self.payouts
+        ]
         minted = [LedgerFunding(each.credit_id, each.amount_micro // 10_000) for each in mints]
-        return reconcile(Chain(supply, burned, mints),
-                         Ledger(payouts, minted, {REFERENCE: AGREEMENT}),
-                         Bank(SAFE, self.lines, self.balances, self.rejections))
+        return reconcile(
+            Chain(supply, burned, mints),
+            Ledger(payouts, minted, {REFERENCE: AGREEMENT}),
+            Bank(SAFE, self.lines, self.balances, self.rejections),
+        )
 
 
 def run(tmp_path, payees, batch_booking=True) -> Rail:
@@ -96,7 +113,8 @@ def run(tmp_path, payees, batch_booking=True) -> Rail:
 @pytest.mark.parametrize("batch_booking", [True, False])
 @pytest.mark.parametrize("closed", [False, True])
 def test_rail_and_bank__funding_and_payouts__reconcile_with_zero_breaks(
-        tmp_path, batch_booking, closed):
+    tmp_path, batch_booking, closed
+):
     rail = run(tmp_path, [new_iban(10), "FR7630006000011234567890189"], batch_booking)
     if closed:
         rail.tell("2", kind="close_day")
@@ -113,7 +131,8 @@ def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_pa
     result = rail.reconcile()
     assert [(each.kind, *each.ids) for each in result.breaks] == [
         (BreakKind.REJECTED, rail.payouts[0].payout_id.hex()),
-        (BreakKind.RETURNED, rail.payouts[1].payout_id.hex())]
+        (BreakKind.RETURNED, rail.payouts[1].payout_id.hex()),
+    ]
     assert result.difference_micro == 0 and len(result.matches) == 2
 
 

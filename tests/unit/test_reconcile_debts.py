@@ -31,12 +31,15 @@ def test_books__that_agree__have_no_break_of_the_new_kinds():
     assert Books().run().breaks == ()
 
 
-@pytest.mark.parametrize(("pending", "uncovered"), [
-    (0, {OTHER: (300, 0), TX: (500, 0)}),
-    (300, {TX: (500, 0)}),  # the oldest is paid first
-    (799, {TX: (500, 499)}),
-    (800, {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("pending", "uncovered"),
+    [
+        (0, {OTHER: (300, 0), TX: (500, 0)}),
+        (300, {TX: (500, 0)}),  # the oldest is paid first
+        (799, {TX: (500, 499)}),
+        (800, {}),
+    ],
+)
 def test_credit__not_covered_by_what_waits_for_its_payee__is_unpaid(pending, uncovered):
     ledger = Ledger(open_credits=[NEW, OLD], pending={"0xp": pending, "0xother": 10_000})
     wanted = {(BreakKind.CREDIT_UNPAID, (i.hex(),)): amounts for i, amounts in uncovered.items()}

@@ -21,9 +21,17 @@ from orchestrator.core.reconcile import (
 )
 
 DAY = date(2026, 11, 23)
-LINE = StatementLine(account="A", booking_date=DAY, value_date=DAY, amount_minor=500,
-                     currency="EUR", source=b"\1" * 32, path="Ntfctn[1]/Ntry[1]",
-                     kind="camt.054", bank_reference="B1")
+LINE = StatementLine(
+    account="A",
+    booking_date=DAY,
+    value_date=DAY,
+    amount_minor=500,
+    currency="EUR",
+    source=b"\1" * 32,
+    path="Ntfctn[1]/Ntry[1]",
+    kind="camt.054",
+    bank_reference="B1",
+)
 END = replace(LINE, source=b"\2" * 32, path="Stmt[1]/Ntry[1]", kind="camt.053")
 
 
@@ -39,8 +47,10 @@ def test_distinct__without_reference__is_one_line_by_content():
 
 
 def test_distinct__only_one_report_has_the_reference__is_one_line_with_both_ids():
-    for first, last in ((LINE, replace(END, bank_reference="")),
-                        (replace(LINE, bank_reference=""), END)):
+    for first, last in (
+        (LINE, replace(END, bank_reference="")),
+        (replace(LINE, bank_reference=""), END),
+    ):
         (one,) = distinct([first, last])
         assert one.ids == (*distinct([first])[0].ids, *distinct([last])[0].ids)
 
@@ -51,7 +61,9 @@ def test_distinct__other_reference_at_end_of_day__is_one_line_with_both_ids():
     assert one.ids == (*distinct([LINE])[0].ids, *distinct([other])[0].ids)
     both = [replace(END, path="Stmt[1]/Ntry[2]"), other]  # its own reference comes first
     assert [(b.line.bank_reference, len(b.ids)) for b in distinct([LINE, *both])] == [
-        ("B1", 1), ("B2", 1)]
+        ("B1", 1),
+        ("B2", 1),
+    ]
 
 
 def test_distinct__other_reference_on_two_statements__is_two_lines():
@@ -62,8 +74,9 @@ def test_distinct__notification_sent_twice__is_one_line():
     again = replace(LINE, source=b"\3" * 32)
     for first in ("", "B1"):
         for then in ("", "B1"):
-            told = distinct([replace(LINE, bank_reference=first),
-                             replace(again, bank_reference=then)])
+            told = distinct(
+                [replace(LINE, bank_reference=first), replace(again, bank_reference=then)]
+            )
             assert len(told) == 1, (first, then)
 
 
@@ -71,8 +84,10 @@ def test_distinct__equal_lines_in_one_file__are_two_payments():
     twin = replace(LINE, path="Ntfctn[1]/Ntry[2]")
     for reference in ("", "B1"):
         pair = [replace(item, bank_reference=reference) for item in (LINE, twin)]
-        ends = [replace(END, bank_reference=reference),
-                replace(END, bank_reference=reference, path="Stmt[1]/Ntry[2]")]
+        ends = [
+            replace(END, bank_reference=reference),
+            replace(END, bank_reference=reference, path="Stmt[1]/Ntry[2]"),
+        ]
         assert len(distinct(pair)) == len(distinct(pair + ends)) == 2
 
 
@@ -81,37 +96,65 @@ def test_distinct__lines_of_a_batch_under_one_reference__stay_apart_by_end_to_en
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["", "B1", "B2"]), st.sampled_from([500, -500]),
-                          st.sampled_from(["camt.053", "camt.054"]), st.integers(1, 3)),
-                max_size=5))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "B1", "B2"]),
+            st.sampled_from([500, -500]),
+            st.sampled_from(["camt.053", "camt.054"]),
+            st.integers(1, 3),
+        ),
+        max_size=5,
+    )
+)
 def test_distinct__any_order__same_answer(rows):
-    lines = [replace(LINE, bank_reference=ref, amount_minor=cents, kind=kind,
-                     source=bytes([source]) * 32, path=f"x[{index}]")
-             for index, (ref, cents, kind, source) in enumerate(rows)]
+    lines = [
+        replace(
+            LINE,
+            bank_reference=ref,
+            amount_minor=cents,
+            kind=kind,
+            source=bytes([source]) * 32,
+            path=f"x[{index}]",
+        )
+        for index, (ref, cents, kind, source) in enumerate(rows)
+    ]
     assert len({distinct(order) for order in permutations(lines)}) == 1
     answer = distinct(lines)
     assert len({each for booked in answer for each in booked.ids}) == sum(
-        len(booked.ids) for booked in answer)
+        len(booked.ids) for booked in answer
+    )
 
 
 def test_reconcile__notified_and_absent_from_that_days_statement__is_not_confirmed():
     bank = Bank("A", [LINE], [Balances("A", "S1", DAY, 0, 0)])
     result = reconcile(Chain(0), Ledger(), bank)
-    assert {item.kind for item in result.breaks} == {BreakKind.NOT_CONFIRMED,
-                                                     BreakKind.UNMATCHED_FUNDING}
+    assert {item.kind for item in result.breaks} == {
+        BreakKind.NOT_CONFIRMED,
+        BreakKind.UNMATCHED_FUNDING,
+    }
     assert result.difference_micro == 0
 
 
 def test_reconcile__notified_after_the_last_statement__counts_in_the_balance():
-    bank = Bank("A", [replace(LINE, booking_date=DAY + timedelta(days=1))],
-                [Balances("A", "S1", DAY, 0, 0)])
+    bank = Bank(
+        "A", [replace(LINE, booking_date=DAY + timedelta(days=1))], [Balances("A", "S1", DAY, 0, 0)]
+    )
     assert reconcile(Chain(0), Ledger(), bank).balance_cents == 500
 
 
 def bare(kind: str, file: int, *numbers: int, **facts) -> list[StatementLine]:
     """Equal lines without the bank's reference, at these places of a file."""
-    return [replace(LINE, kind=kind, source=bytes([file]) * 32, path=f"Rpt[1]/Ntry[{number}]",
-                    **{"bank_reference": "", "reference": "RF18X"} | facts) for number in numbers]
+    return [
+        replace(
+            LINE,
+            kind=kind,
+            source=bytes([file]) * 32,
+            path=f"Rpt[1]/Ntry[{number}]",
+            **{"bank_reference": "", "reference": "RF18X"} | facts,
+        )
+        for number in numbers
+    ]
 
 
 def test_distinct__interim_reports_of_all_the_day_so_far__count_each_line_once():
@@ -121,7 +164,8 @@ def test_distinct__interim_reports_of_all_the_day_so_far__count_each_line_once()
 
 def test_distinct__mt940_and_camt053_of_one_day__count_each_line_once():
     told = bare("camt.053", 1, 1, 2, bank_reference="B1") + bare(
-        "MT940", 2, 1, 2, bank_reference="", counterparty_iban="")
+        "MT940", 2, 1, 2, bank_reference="", counterparty_iban=""
+    )
     found = distinct(told)
     assert [len(each.ids) for each in found] == [2, 2] and all(each.confirmed for each in found)
 
@@ -142,16 +186,23 @@ def test_distinct__put_off_by_a_day_of_one_value__is_one_line():
 
 def test_distinct__statement_leaves_out_details__is_one_line():
     full = bare("camt.054", 1, 1, bank_reference="B1", end_to_end_id="E1", counterparty_iban="DE1")
-    for less in ({"bank_reference": "B1"}, {"bank_reference": "B1", "reference": ""},
-                 {"bank_reference": "C7"}, {}):
+    for less in (
+        {"bank_reference": "B1"},
+        {"bank_reference": "B1", "reference": ""},
+        {"bank_reference": "C7"},
+        {},
+    ):
         assert len(distinct(full + bare("camt.053", 2, 1, **less))) == 1, less
     for other in ({"end_to_end_id": "E2"}, {"counterparty_iban": "DE2"}):
         assert len(distinct(full + bare("camt.053", 2, 1, **other))) == 2, other
 
 
 def test_distinct__reports_of_an_archive__are_files_of_their_own():
-    members = [replace(LINE, path=f"{name}.xml!Rpt[1]/Ntry[1]", kind="camt.052", bank_reference=ref)
-               for name in "ab" for ref in ("", "B1")]  # fmt: skip
+    members = [
+        replace(LINE, path=f"{name}.xml!Rpt[1]/Ntry[1]", kind="camt.052", bank_reference=ref)
+        for name in "ab"
+        for ref in ("", "B1")
+    ]
     for ref in ("", "B1"):
         assert len(distinct(each for each in members if each.bank_reference == ref)) == 1
 
@@ -159,8 +210,10 @@ def test_distinct__reports_of_an_archive__are_files_of_their_own():
 def test_reconcile__a_day_told_as_camt_and_as_mt940__is_one_statement_and_no_gap():
     camt = bare("camt.053", 1, 1, bank_reference="B1")
     swift = bare("MT940", 2, 1, reference="RF18X", counterparty_iban="DE9")
-    balances = [Balances("A", name, DAY, 0, 500, source=line.source, received_at=at)
-                for at, (name, line) in enumerate((("S1", camt[0]), ("M1", swift[0])), 1)]
+    balances = [
+        Balances("A", name, DAY, 0, 500, source=line.source, received_at=at)
+        for at, (name, line) in enumerate((("S1", camt[0]), ("M1", swift[0])), 1)
+    ]
     result = reconcile(Chain(0), Ledger(bank_cents=500), Bank("A", camt + swift, balances))
     assert {item.kind for item in result.breaks} == {BreakKind.UNMATCHED_FUNDING}
     assert {item.kind for item in result.closed} == {BreakKind.DUPLICATE}

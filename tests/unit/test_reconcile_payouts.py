@@ -14,7 +14,8 @@ from orchestrator.core.reconcile import Balances, BreakKind, Mint, Rejection
 def kinds(books: Books) -> list[BreakKind]:
     result = books.run()
     assert result.difference_micro == 0 or BreakKind.SUPPLY_MISMATCH in {
-        item.kind for item in result.breaks}
+        item.kind for item in result.breaks
+    }
     return [item.kind for item in result.breaks]
 
 
@@ -44,7 +45,8 @@ def test_reconcile__payout_not_due__is_a_named_item_and_no_break(due):
     result = books.run()
     assert result.breaks == () and result.difference_micro == 0
     assert [(i.name, i.amount_micro) for i in result.in_flight] == [
-        ("payout_in_flight", -10_000_000)]
+        ("payout_in_flight", -10_000_000)
+    ]
 
 
 def test_reconcile__booked_with_another_amount__is_amount():
@@ -57,8 +59,9 @@ def test_reconcile__booked_with_another_amount__is_amount():
 def test_reconcile__second_booking_reversed__matches_and_says_so():
     books = Books()
     twin = replace(books.lines[1], bank_reference="B9", path="Stmt[1]/Ntry[9]")
-    back = replace(twin, amount_minor=1_000, is_reversal=True, bank_reference="B10",
-                   path="Stmt[1]/Ntry[10]")
+    back = replace(
+        twin, amount_minor=1_000, is_reversal=True, bank_reference="B10", path="Stmt[1]/Ntry[10]"
+    )
     books.lines += [twin, back]
     result = books.run()
     assert result.breaks == ()
@@ -75,8 +78,15 @@ def test_reconcile__repetition_refused__does_not_undo_the_booking():
 
 def test_reconcile__came_back_less_a_fee__is_returned_and_the_fee_is_named():
     books = Books()
-    books.lines.append(replace(books.lines[1], amount_minor=900, reason="AC04",
-                               bank_reference="B9", path="Stmt[1]/Ntry[9]"))
+    books.lines.append(
+        replace(
+            books.lines[1],
+            amount_minor=900,
+            reason="AC04",
+            bank_reference="B9",
+            path="Stmt[1]/Ntry[9]",
+        )
+    )
     result = books.run()
     assert [item.kind for item in result.breaks] == [BreakKind.RETURNED]
     assert result.in_flight[0].amount_micro == -900 * 10_000 and result.difference_micro == 0
@@ -133,8 +143,9 @@ def test_reconcile__credit_without_known_reference__is_unmatched_funding():
 
 def test_reconcile__credit_waiting_for_its_mint__is_a_named_item():
     books = Books()
-    books.lines.append(line(1_234, "Stmt[1]/Ntry[9]", bank_reference="B9",
-                            text=f"power {REFERENCE.lower()}"))
+    books.lines.append(
+        line(1_234, "Stmt[1]/Ntry[9]", bank_reference="B9", text=f"power {REFERENCE.lower()}")
+    )
     result = books.run()
     assert result.breaks == () and result.difference_micro == 0
     assert [item.name for item in result.in_flight] == ["credit_not_minted"]

@@ -30,8 +30,14 @@ PAYOUT = b"\x21" * 32
 
 def on(index: int, cents: int, **facts):
     """A line of the statement of a day."""
-    return line(cents, f"Stmt[1]/Ntry[{index}]", booking_date=DAYS[index],
-                source=file(f"S{index}"), bank_reference=f"R{index}", **facts)
+    return line(
+        cents,
+        f"Stmt[1]/Ntry[{index}]",
+        booking_date=DAYS[index],
+        source=file(f"S{index}"),
+        bank_reference=f"R{index}",
+        **facts,
+    )
 
 
 class Month:
@@ -47,23 +53,31 @@ class Month:
     def reserves(self):
         opening, balances = 0, []
         for index, closing in enumerate(self.closings):
-            balances.append(Balances(ACCOUNT, f"S{index}", DAYS[index], opening, closing,
-                                     source=file(f"S{index}")))
+            balances.append(
+                Balances(
+                    ACCOUNT, f"S{index}", DAYS[index], opening, closing, source=file(f"S{index}")
+                )
+            )
             opening = closing
         supply = sum(m.amount_micro for m in self.mints)
         supply -= sum(r.amount_micro for r in self.redemptions)
         found = reconcile(
             Chain(supply, self.redemptions, self.mints),
-            Ledger([LedgerPayout(PAYOUT, "E", 4_000, "DE1", due_on=DAYS[2])],
-                   [LedgerFunding(m.credit_id, m.amount_micro // 10_000) for m in self.mints],
-                   {REFERENCE: AGREEMENT}),
+            Ledger(
+                [LedgerPayout(PAYOUT, "E", 4_000, "DE1", due_on=DAYS[2])],
+                [LedgerFunding(m.credit_id, m.amount_micro // 10_000) for m in self.mints],
+                {REFERENCE: AGREEMENT},
+            ),
             Bank(ACCOUNT, self.lines, balances),
-        )  # fmt: skip
+        )
         return [
-            ([(i.name, i.amount_micro) for i in each.items], each.difference_micro,
-             each.unbacked_micro)
+            (
+                [(i.name, i.amount_micro) for i in each.items],
+                each.difference_micro,
+                each.unbacked_micro,
+            )
             for each in found.reserves
-        ]  # fmt: skip
+        ]
 
 
 FLYING = ([("payout_in_flight", -40_000_000)], 0, 0)
@@ -79,9 +93,11 @@ def test_reserves__unbacked_mint__is_named_from_its_day_on():
     month.mints.append(Mint(b"\7" * 32, 5_000_000, end_of(DAYS[1]) - 1))
     unbacked = ("mint_without_credit", 5_000_000)
     assert month.reserves() == [
-        NONE, ([unbacked, *FLYING[0]], 0, 5_000_000),
-        ([unbacked], 0, 5_000_000), ([unbacked], 0, 5_000_000),
-    ]  # fmt: skip
+        NONE,
+        ([unbacked, *FLYING[0]], 0, 5_000_000),
+        ([unbacked], 0, 5_000_000),
+        ([unbacked], 0, 5_000_000),
+    ]
 
 
 def test_reserves__minted_in_the_last_second_of_a_day_or_the_first_of_the_next__differ():
@@ -103,8 +119,11 @@ def test_reserves__line_missing_from_its_statement__differ_from_there_on():
     month.lines.pop()
     flying = [("missing", -40_000_000)]
     assert month.reserves() == [
-        NONE, (flying, 0, 0), (flying, 40_000_000, 0), (flying, 40_000_000, 0),
-    ]  # fmt: skip
+        NONE,
+        (flying, 0, 0),
+        (flying, 40_000_000, 0),
+        (flying, 40_000_000, 0),
+    ]
 
 
 def test_reserves__balance_that_lies__differ_at_that_statement_only():
@@ -116,8 +135,10 @@ def test_reserves__balance_that_lies__differ_at_that_statement_only():
 
 def test_reserves__payout_booked_twice_and_reversed_later__were_short_in_between():
     month = Month()
-    month.lines += [on(2, -4_000, end_to_end_id="E"),
-                    on(3, 4_000, end_to_end_id="E", is_reversal=True)]
+    month.lines += [
+        on(2, -4_000, end_to_end_id="E"),
+        on(3, 4_000, end_to_end_id="E", is_reversal=True),
+    ]
     month.lines[2] = replace(month.lines[2], bank_reference="R9", path="Stmt[1]/Ntry[9]")
     month.closings[2] = 2_000
     short = ([("duplicate", 40_000_000)], 0, 40_000_000)
@@ -135,7 +156,9 @@ def test_reserves__of_a_lived_rail__name_block_and_journal_head_of_each_statemen
         block = copy.value(f"SELECT hash FROM block WHERE number = {each['block']['number']}")
         assert block == each["block"]["hash"]
         assert int(each["balance_cents"]) * 10_000 == each["supply_micro"]
-    copy.sql("UPDATE bankstatement SET closing_minor = closing_minor - 1 WHERE day = (SELECT "
-             "MAX(day) FROM bankstatement)")
+    copy.sql(
+        "UPDATE bankstatement SET closing_minor = closing_minor - 1 WHERE day = (SELECT "
+        "MAX(day) FROM bankstatement)"
+    )
     lied = copy.told("reserves", code=1)
     assert [each["difference_micro"] for each in lied["statements"]] == [0, 10_000]

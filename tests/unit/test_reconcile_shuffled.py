@@ -24,8 +24,14 @@ def _swap(books: Books, index: int, **facts) -> None:
 
 
 def _more(books: Books, index: int, mark: str, **facts) -> None:
-    books.lines.append(replace(_of(books, index), bank_reference=f"{mark}{index}",
-                               path=f"Stmt[1]/Ntry[{ord(mark)}{index}]", **facts))
+    books.lines.append(
+        replace(
+            _of(books, index),
+            bank_reference=f"{mark}{index}",
+            path=f"Stmt[1]/Ntry[{ord(mark)}{index}]",
+            **facts,
+        )
+    )
 
 
 def _split(books: Books, index: int) -> None:
@@ -51,8 +57,14 @@ def _reorder(books: Books, index: int) -> None:
     name = f"OLD{index}"
     books.payouts[index] = replace(books.payouts[index], earlier=(name,))
     _more(books, index, "X", end_to_end_id=name)
-    _more(books, index, "Y", end_to_end_id=name, reason="AC04",
-          amount_minor=-_of(books, index).amount_minor)
+    _more(
+        books,
+        index,
+        "Y",
+        end_to_end_id=name,
+        reason="AC04",
+        amount_minor=-_of(books, index).amount_minor,
+    )
 
 
 def _refuse(books: Books, index: int) -> None:
@@ -66,19 +78,25 @@ PLANTS = {
     "amount": (lambda b, i: _swap(b, i, amount_minor=-1), BreakKind.AMOUNT, False),
     "duplicate": (lambda b, i: _more(b, i, "X"), BreakKind.DUPLICATE, False),
     "reversed": (_reverse, BreakKind.DUPLICATE, True),
-    "returned": (lambda b, i: _more(b, i, "X", amount_minor=-_of(b, i).amount_minor,
-                                    reason="MD07"), BreakKind.RETURNED, False),
+    "returned": (
+        lambda b, i: _more(b, i, "X", amount_minor=-_of(b, i).amount_minor, reason="MD07"),
+        BreakKind.RETURNED,
+        False,
+    ),
     "ordered again": (_reorder, BreakKind.RETURNED, True),
     "refused": (_refuse, BreakKind.REJECTED, False),
     "split": (_split, BreakKind.AMOUNT, True),
     "charges": (_charge, BreakKind.CHARGES, False),
     "late": (_late, BreakKind.TIMING, True),
-}  # fmt: skip
+}
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from([None, *PLANTS]), min_size=8, max_size=8),
-       st.sampled_from(["053", "054", "052", "both", "all"]), st.integers(0, 2**32))
+@given(
+    st.lists(st.sampled_from([None, *PLANTS]), min_size=8, max_size=8),
+    st.sampled_from(["053", "054", "052", "both", "all"]),
+    st.integers(0, 2**32),
+)
 def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, files, seed):
     books = Books(payouts=len(plan))
     for index, what in enumerate(plan):
@@ -97,9 +115,11 @@ def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, 
         result, again = books.run(seed), books.run(seed + 1)
     assert result == again
     for told, explained in ((result.breaks, False), (result.closed, True)):
-        planted = sorted((PLANTS[what][1], books.payouts[index].payout_id.hex())
-                         for index, what in enumerate(plan)
-                         if what is not None and PLANTS[what][2] == explained)
+        planted = sorted(
+            (PLANTS[what][1], books.payouts[index].payout_id.hex())
+            for index, what in enumerate(plan)
+            if what is not None and PLANTS[what][2] == explained
+        )
         assert sorted((item.kind, *item.ids) for item in told) == planted
     assert result.difference_micro == 0
     assert all(each.difference_micro == 0 for each in result.reserves)
@@ -112,8 +132,15 @@ def test_batch__booked_as_a_sum_or_by_parts_in_any_order__is_one_match(order, na
     books = Books(payouts=4)
     whole = sum(item.amount_minor for item in books.lines[1:])
     books.payouts = [books.payouts[index] for index in order]
-    books.lines[1:] = [replace(books.lines[1], amount_minor=whole, end_to_end_id="",
-                               batch="PI1" if named else "", counterparty_iban="")]
+    books.lines[1:] = [
+        replace(
+            books.lines[1],
+            amount_minor=whole,
+            end_to_end_id="",
+            batch="PI1" if named else "",
+            counterparty_iban="",
+        )
+    ]
     result = books.run(seed)
     [found] = result.closed if named else result.breaks
     assert found.kind is BreakKind.BATCH_BOOKED and len(found.ids) == 4
@@ -126,12 +153,20 @@ def test_statements__in_any_order__chain_the_same_and_show_the_same_gap(order, l
     books, days = Books(), []
     for number in range(6):
         at = DAY + timedelta(days=number)
-        days.append(replace(books._balances()[0], statement=f"S{number}", day=at,
-                            opening_minor=number * 10, closing_minor=number * 10 + 10))
+        days.append(
+            replace(
+                books._balances()[0],
+                statement=f"S{number}",
+                day=at,
+                opening_minor=number * 10,
+                closing_minor=number * 10 + 10,
+            )
+        )
     kept = [days[number] for number in order if number != lost]
     found = coverage(kept, 0)
     assert [each.statement for each in found.statements] == [
-        f"S{number}" for number in range(6) if number != lost]
+        f"S{number}" for number in range(6) if number != lost
+    ]
     hidden = {lost: (lost * 10, lost * 10 + 10)} if lost < 5 else {}
     assert found.gaps == hidden
     assert repeated(kept, books.lines) == []

@@ -52,12 +52,13 @@ def test_funding_reference__standard_example__check_digits_agree():
 @settings(deadline=None)
 @given(IDS, st.integers(0, 24), st.integers(1, 25))
 def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
-        agreement_id, at, step):
+    agreement_id, at, step
+):
     """A digit for a letter shifts the rest and slips through once in 97: the standard's limit."""
     text = funding_reference(agreement_id)
     alphabet = next(each for each in (digits, ascii_uppercase) if text[at] in each)
     other = alphabet[(alphabet.index(text[at]) + step) % len(alphabet)]
-    changed = text[:at] + other + text[at + 1:]
+    changed = text[:at] + other + text[at + 1 :]
     assert changed == text or not is_reference(changed)
 
 
@@ -65,7 +66,7 @@ def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
 @given(IDS)
 def test_normalise__printed_in_groups_and_lower_case__is_the_reference(agreement_id):
     text = funding_reference(agreement_id)
-    printed = "\xa0".join(text[i:i + 4] for i in range(0, 25, 4)).lower()
+    printed = "\xa0".join(text[i : i + 4] for i in range(0, 25, 4)).lower()
     assert normalise(printed) == text and is_reference(printed)
 
 

@@ -11,9 +11,14 @@ from orchestrator.core.risk import Exposed, Remedy, at_risk, open_micro
 
 SINCE, NOW = 1_000, 5_000
 UNSETTLED = (
-    Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED,
+    Stage.RECEIVED,
+    Stage.VERIFIED,
+    Stage.ATTESTED,
+    Stage.REJECTED,
+    Stage.EXPIRED,
+    Stage.REFUSED,
     Stage.WAITING_FOR_FUNDS,
-)  # fmt: skip
+)
 
 
 def exposed(
@@ -26,17 +31,20 @@ def exposed(
     return Exposed(name, "0xa", stage, amount, release_at, observed)
 
 
-@pytest.mark.parametrize(("stage", "amount", "release_at", "remedy"), [
-    (Stage.SETTLED, 700, NOW + 1, Remedy.FREEZE),
-    (Stage.POSTED, 700, NOW + 1, Remedy.FREEZE),
-    (Stage.POSTED, 700, NOW, Remedy.WINDOW_OVER),
-    (Stage.PAID_OUT, 700, 1, Remedy.AT_BANK),
-    (Stage.RECONCILED, 700, 1, Remedy.AT_BANK),
-    (Stage.DISPUTED, 700, NOW + 1, Remedy.FROZEN),
-    (Stage.REFUNDED, 700, NOW + 1, Remedy.REFUNDED),
-    (Stage.POSTED, -700, 0, Remedy.OWED_BACK),
-    (Stage.RECONCILED, 0, 1, Remedy.OWED_BACK),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("stage", "amount", "release_at", "remedy"),
+    [
+        (Stage.SETTLED, 700, NOW + 1, Remedy.FREEZE),
+        (Stage.POSTED, 700, NOW + 1, Remedy.FREEZE),
+        (Stage.POSTED, 700, NOW, Remedy.WINDOW_OVER),
+        (Stage.PAID_OUT, 700, 1, Remedy.AT_BANK),
+        (Stage.RECONCILED, 700, 1, Remedy.AT_BANK),
+        (Stage.DISPUTED, 700, NOW + 1, Remedy.FROZEN),
+        (Stage.REFUNDED, 700, NOW + 1, Remedy.REFUNDED),
+        (Stage.POSTED, -700, 0, Remedy.OWED_BACK),
+        (Stage.RECONCILED, 0, 1, Remedy.OWED_BACK),
+    ],
+)
 def test_risk__by_stage_and_window__says_what_can_still_be_done(stage, amount, release_at, remedy):
     [risk] = at_risk([exposed(stage, amount, release_at)], SINCE, NOW)
     assert risk.remedy is remedy
@@ -54,18 +62,26 @@ def test_stages__all__are_either_at_risk_or_not_settled():
     assert reached == set(Stage) - set(UNSETTLED)
 
 
-@pytest.mark.parametrize(("observed", "events"), [
-    ((SINCE * 1000 - 1,), 0), ((SINCE * 1000,), 1), ((1, SINCE * 1000, SINCE * 1000 + 5), 2),
-    ((), 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("observed", "events"),
+    [
+        ((SINCE * 1000 - 1,), 0),
+        ((SINCE * 1000,), 1),
+        ((1, SINCE * 1000, SINCE * 1000 + 5), 2),
+        ((), 0),
+    ],
+)
 def test_risk__counts_records_from_that_second_on(observed, events):
     found = at_risk([exposed(observed=observed)], SINCE, NOW)
     assert [risk.events for risk in found] == ([events] if events else [])
     assert all(risk.first_observed_at == SINCE for risk in found)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9_000_000), st.sampled_from(Stage)), max_size=30),
-       st.integers(0, 9_000), st.integers(0, 9_000))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.integers(0, 9_000_000), st.sampled_from(Stage)), max_size=30),
+    st.integers(0, 9_000),
+    st.integers(0, 9_000),
+)
 def test_risk__dated_further_back__never_shrinks(rows, one, other):
     payments = [exposed(stage, observed=(at,), name=str(n)) for n, (at, stage) in enumerate(rows)]
     early, late = sorted((one, other))

@@ -68,9 +68,11 @@ def test_development_ca__same_device_and_key__is_the_same_certificate(tmp_path):
     Stack(tmp_path / "home", 0).prepare()
     ca = DevelopmentCa.load(Settings(home=tmp_path / "home"))
     one, same, other, brief = (
-        ca.issue("cp-1", key), ca.issue("cp-1", key), ca.issue("cp-2", key),
+        ca.issue("cp-1", key),
+        ca.issue("cp-1", key),
+        ca.issue("cp-2", key),
         ca.issue("cp-1", key, 2_000_000_000),
-    )  # fmt: skip
+    )
     assert one == same
     assert len({read(chain)[0].serial_number for chain in (one, other, brief)}) == 3
 

@@ -100,9 +100,14 @@ def test_attest__refused_since_the_agreement_ended__is_expired(bare):
     assert bare.stages(A, B, C) == ["attested", "attested", "expired"]
 
 
-@pytest.mark.parametrize("doubt", [
-    Doubt.EVIDENCE_MISSING, Doubt.SEQUENCE_UNEXPECTED, Doubt.UNAUTHORISED,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        Doubt.EVIDENCE_MISSING,
+        Doubt.SEQUENCE_UNEXPECTED,
+        Doubt.UNAUTHORISED,
+    ],
+)
 def test_attest__refusals_that_time_may_cure__are_tried_again_with_patience(bare, doubt):
     for number in (1, 2):
         refusing(bare, number, A=doubt)
@@ -186,10 +191,14 @@ def test_evidence__of_a_later_claim__has_the_record_before_it(bare):
 
 def _bodies(bare, counter: int) -> list[bytes]:
     with bare.place.store.read() as session:
-        return [bytes(row[0]) for row in session.connection().exec_driver_sql(
-            "SELECT body FROM evidence JOIN event USING (evidence_hash) "
-            "WHERE agreement_id = ? AND counter = ?", ("0x" + agreement_of(A).hex(), counter),
-        )]  # fmt: skip
+        return [
+            bytes(row[0])
+            for row in session.connection().exec_driver_sql(
+                "SELECT body FROM evidence JOIN event USING (evidence_hash) "
+                "WHERE agreement_id = ? AND counter = ?",
+                ("0x" + agreement_of(A).hex(), counter),
+            )
+        ]
 
 
 def test_evidence__more_than_one_request_may_hold__goes_claim_by_claim(bare, monkeypatch):
@@ -260,17 +269,27 @@ SIGNATURE = "0x" + "11" * 65
 
 
 def said(signature: str | None, *refusals: dict) -> bytes:
-    return json.dumps(
-        {"oracle": "o", "signature": signature, "refusals": list(refusals)}
-    ).encode()
+    return json.dumps({"oracle": "o", "signature": signature, "refusals": list(refusals)}).encode()
 
 
-@pytest.mark.parametrize(("status", "body"), [
-    (200, said(None, REFUSAL | {"index": 1})), (200, said(None, REFUSAL | {"index": 65_535})),
-    (200, said(SIGNATURE, REFUSAL)), (200, said(None)), (200, b"[]"), (200, b"\xff"),
-    (200, said(None, REFUSAL | {"reason": "because"})), (200, said(None, REFUSAL | {"index": -1})),
-    (500, b"oops"), (413, b""), (401, b"{}"), (200, b""), (200, said("0x11")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, said(None, REFUSAL | {"index": 1})),
+        (200, said(None, REFUSAL | {"index": 65_535})),
+        (200, said(SIGNATURE, REFUSAL)),
+        (200, said(None)),
+        (200, b"[]"),
+        (200, b"\xff"),
+        (200, said(None, REFUSAL | {"reason": "because"})),
+        (200, said(None, REFUSAL | {"index": -1})),
+        (500, b"oops"),
+        (413, b""),
+        (401, b"{}"),
+        (200, b""),
+        (200, said("0x11")),
+    ],
+)
 def test_door__nonsense__is_as_good_as_silence(door, status, body):
     """An index beyond the claims would otherwise be a bug of ours, and stop all money."""
     one, says = door

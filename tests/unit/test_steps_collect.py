@@ -58,9 +58,14 @@ def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, devi
     assert (found.sequence, found.last_counter) == (1, 3)
 
 
-@pytest.mark.parametrize(("fact", "stage"), [
-    (None, "verified"), (Fact.ATTESTED, "attested"), (Fact.SHORT, "waiting_for_funds"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fact", "stage"),
+    [
+        (None, "verified"),
+        (Fact.ATTESTED, "attested"),
+        (Fact.SHORT, "waiting_for_funds"),
+    ],
+)
 def test_collect__payment_on_its_way__lets_the_next_run_grow(bare, device, fact, stage):
     bare.claims(CP)
     if fact:

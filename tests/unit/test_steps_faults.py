@@ -114,14 +114,23 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
     credit, amount = "0x" + "5c" * 32, 70_000
     identity = rail.join("mint-again")
     with rail.store.write() as session:
-        session.add(transfers.Funding(
-            credit_id=credit, agreement_id=identity, cents=7, stage="minting"
-        ))  # fmt: skip
+        session.add(
+            transfers.Funding(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
+        )
         books.post(session, [ledger.funding_booked(credit, 7)], 0)
     at = rail.chain.deployment.addresses["PaymentRail"]
-    quote = rail.rail.gateway.quote(Call("EuroToken", "mintToEscrow", (
-        credit, at, identity, amount,
-    )))  # fmt: skip
+    quote = rail.rail.gateway.quote(
+        Call(
+            "EuroToken",
+            "mintToEscrow",
+            (
+                credit,
+                at,
+                identity,
+                amount,
+            ),
+        )
+    )
     with rail.store.write() as session:
         rail.rail.gateway.prepare(session, "mint", credit, replace(quote, gas=60_000), 0)
     rail.rail.gateway.broadcast()  # too little gas: it fails, and its nonce is spent
@@ -151,9 +160,10 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
     assert rail.payment("unseated").stage == "verified"
     members = {a: d for a, d in rail.rail.committee.members.items() if a != lost[0].oracle}
     rail.rail = rail.worker.rail = replace(
-        rail.rail, committee=replace(rail.rail.committee, members=members),
+        rail.rail,
+        committee=replace(rail.rail.committee, members=members),
         oracles=[oracle for oracle in rail.rail.oracles if oracle.address in members],
-    )  # fmt: skip
+    )
     rail.until("unseated", "paid_out")
     assert {one.oracle for one in _signers(rail, "unseated")} == set(members)
 

@@ -96,8 +96,9 @@ def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(r
     assert rail.payment("stolen").stage == "disputed"
     assert rail.payment("honest").stage != "disputed"
     assert risks(rail, "stolen", since) == {
-        gone.payment_id: Remedy.AT_BANK, frozen.payment_id: Remedy.FROZEN
-    }  # fmt: skip
+        gone.payment_id: Remedy.AT_BANK,
+        frozen.payment_id: Remedy.FROZEN,
+    }
     with rail.store.read() as session:
         found = reconcile_store(session, rail.iban, rail.clock).breaks
         device = agreements.device(session, "0x" + device_id("stolen").hex())
@@ -177,9 +178,10 @@ def test_refund__after_an_agreement_s_end__goes_to_the_payer_once_and_needs_no_k
     rail.send(PAYER, Call("PaymentRail", "close", (rail.agreements["ended"],)))
     rail.work(2)
     assert stage(rail, "ended") == "live" and refund(rail.rail) == 0  # its window still runs
-    left, wallet = escrow(rail, "ended"), rail.chain.view(
-        "EuroToken", "balanceOf", rail.payer.address
-    )  # fmt: skip
+    left, wallet = (
+        escrow(rail, "ended"),
+        rail.chain.view("EuroToken", "balanceOf", rail.payer.address),
+    )
     assert left == 50_000_000 - rail.payment("ended").amount_micro
     rail.work(6, 30)
     assert (escrow(rail, "ended"), stage(rail, "ended")) == (0, "closed")

@@ -24,8 +24,15 @@ from orchestrator.steps.payouts import order_payouts
 
 EVE, BOB = b"\1" * 32, b"\2" * 32
 AGREEMENT = "0x" + agreement_of("cp-0001").hex()
-PAYER = {"name": "Ada", "iban": ADA, "street": "", "building": "", "post_code": "",
-         "town": "Potsdam", "country": "DE"}  # fmt: skip
+PAYER = {
+    "name": "Ada",
+    "iban": ADA,
+    "street": "",
+    "building": "",
+    "post_code": "",
+    "town": "Potsdam",
+    "country": "DE",
+}
 
 
 @pytest.fixture
@@ -105,8 +112,9 @@ def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk)
     assert credit(desk).stage == "sent_back"
 
 
-@pytest.mark.parametrize("make", [
-    lambda row: to_allocate(row, AGREEMENT, 3), lambda row: to_send_back(row, PAYER, 3)])
+@pytest.mark.parametrize(
+    "make", [lambda row: to_allocate(row, AGREEMENT, 3), lambda row: to_send_back(row, PAYER, 3)]
+)
 def test_decision__crash_before_its_end__leaves_nothing_and_is_done_afterwards(
     desk, make, monkeypatch
 ):

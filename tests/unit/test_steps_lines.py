@@ -34,25 +34,37 @@ def empty(tmp_path_factory) -> Path:
         for identity in PAYOUTS:
             payout = "0x" + identity.hex()
             books.post(session, [ledger.redeemed(payout, ledger.WALLETS, 500)], 0, "block:0x1")
-            session.add(transfers.Payout(
-                payout_id=payout, payee="0x", account="0x", cents=500, tx_hash="0x",
-                end_to_end_id=end_to_end_id(identity), ordered_at=0, batch="P1",
-            ))  # fmt: skip
+            session.add(
+                transfers.Payout(
+                    payout_id=payout,
+                    payee="0x",
+                    account="0x",
+                    cents=500,
+                    tx_hash="0x",
+                    end_to_end_id=end_to_end_id(identity),
+                    ordered_at=0,
+                    batch="P1",
+                )
+            )
     store.close()
     return path
 
 
-ROW = st.fixed_dictionaries({
-    "kind": st.sampled_from(["camt.052", "camt.053", "camt.054", "MT940"]),
-    "bank_reference": st.sampled_from(["", "B1", "B2"]),
-    "end_to_end_id": st.sampled_from(["", *map(end_to_end_id, PAYOUTS)]),
-    "amount_minor": st.sampled_from([500, -500, -200, -1_000]),
-    "reason": st.sampled_from(["", "", "AC04"]), "batch": st.sampled_from(["", "", "P1"]),
-    "text": st.sampled_from(["", "x"]), "currency": st.sampled_from(["EUR", "EUR", "USD"]),
-    "booking_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
-    "value_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
-    "reference": st.sampled_from(["", "RF18X"]),
-})  # fmt: skip
+ROW = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["camt.052", "camt.053", "camt.054", "MT940"]),
+        "bank_reference": st.sampled_from(["", "B1", "B2"]),
+        "end_to_end_id": st.sampled_from(["", *map(end_to_end_id, PAYOUTS)]),
+        "amount_minor": st.sampled_from([500, -500, -200, -1_000]),
+        "reason": st.sampled_from(["", "", "AC04"]),
+        "batch": st.sampled_from(["", "", "P1"]),
+        "text": st.sampled_from(["", "x"]),
+        "currency": st.sampled_from(["EUR", "EUR", "USD"]),
+        "booking_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
+        "value_date": st.sampled_from([DAY, DAY + timedelta(days=1)]),
+        "reference": st.sampled_from(["", "RF18X"]),
+    }
+)
 
 
 def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
@@ -62,8 +74,10 @@ def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
     try:
         for number, rows in enumerate(files):
             source = sha256(bytes([number])).digest()
-            lines = [replace(LINE, **row, source=source, path=f"x[{place}]", counterparty_iban="")
-                     for place, row in enumerate(rows)]  # fmt: skip
+            lines = [
+                replace(LINE, **row, source=source, path=f"x[{place}]", counterparty_iban="")
+                for place, row in enumerate(rows)
+            ]
             with store.write() as session:
                 transfers.add_lines(session, lines, source.hex())
                 post_lines(session, transfers.lines(session) if with_all else lines, 0)
@@ -71,11 +85,12 @@ def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
             known = distinct(transfers.lines(session))
             ids = ["0x" + each.hex() for item in known for each in item.ids]
             return (
-                books.head(session), books.balances(session),
+                books.head(session),
+                books.balances(session),
                 [row.stage for row in transfers.all_payouts(session)],
                 [row.credit_id for row in transfers.all_fundings(session)],
                 transfers.booked_among(session, ids),
-            )  # fmt: skip
+            )
     finally:
         store.close()
 

@@ -121,11 +121,16 @@ def test_order__many_that_wait__never_hold_up_those_that_can_leave(desk):
     assert all(desk.stage(each)[0] == "ordered" and desk.stage(each)[1] for each in waiting)
 
 
-@pytest.mark.parametrize(("clock", "cut_off", "day"), [
-    ("2025-10-09T13:00", 14, "2025-10-09"), ("2025-10-09T14:00", 14, "2025-10-10"),
-    ("2025-10-10T15:00", 14, "2025-10-13"), ("2025-10-11T10:00", 24, "2025-10-13"),
-    ("2025-12-24T23:59", 14, "2025-12-29"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("clock", "cut_off", "day"),
+    [
+        ("2025-10-09T13:00", 14, "2025-10-09"),
+        ("2025-10-09T14:00", 14, "2025-10-10"),
+        ("2025-10-10T15:00", 14, "2025-10-13"),
+        ("2025-10-11T10:00", 24, "2025-10-13"),
+        ("2025-12-24T23:59", 14, "2025-12-29"),
+    ],
+)
 def test_order__at_a_time__asks_for_a_day_that_target_is_open_and_notes_it(
     desk, clock, cut_off, day
 ):
@@ -168,8 +173,9 @@ def test_order__party_written_with_blanks__is_ordered_to_the_account_it_means(de
 
 
 def test_order__more_wait_than_a_file_holds__what_was_mended_has_its_turn(desk):
-    desk.rail = replace(desk.rail, settings=desk.rail.settings.model_copy(
-        update={"payouts_per_file": 2}))  # fmt: skip
+    desk.rail = replace(
+        desk.rail, settings=desk.rail.settings.model_copy(update={"payouts_per_file": 2})
+    )
     strangers = [desk.payout(n, iban=new_iban(70)) for n in range(1, 6)]
     last = desk.payout(9, iban=new_iban(71))
     for _ in range(4):

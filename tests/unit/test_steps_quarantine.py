@@ -81,10 +81,14 @@ def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
     with rail.store.read() as session:
         address = rail.rail.warden.account.address
         assert sends.next_nonce(session, 31337, address) in (None, 1, 2)
-        rows = session.connection().exec_driver_sql(
-            "SELECT reported_tx FROM conflict WHERE device_id = ?",
-            ("0x" + device_id("cp-0002").hex(),),
-        ).fetchall()
+        rows = (
+            session.connection()
+            .exec_driver_sql(
+                "SELECT reported_tx FROM conflict WHERE device_id = ?",
+                ("0x" + device_id("cp-0002").hex(),),
+            )
+            .fetchall()
+        )
     assert [tuple(row) for row in rows] == [("",)]
 
 
@@ -127,11 +131,18 @@ def dock(tmp_path):
 def _rail(dock, sender: Desk, warden: Desk, proof=("reportDoubleSpend", (1, 2))) -> SimpleNamespace:
     product = SimpleNamespace(
         CONTRACT="WearableVoucher",
-        proof_of_conflict=lambda agreement, first, second: proof and (
-            proof[0], (agreement, first.facts["events"][0]["quantity"],
-                       second.facts["events"][0]["quantity"])
+        proof_of_conflict=lambda agreement, first, second: (
+            proof
+            and (
+                proof[0],
+                (
+                    agreement,
+                    first.facts["events"][0]["quantity"],
+                    second.facts["events"][0]["quantity"],
+                ),
+            )
         ),
-    )  # fmt: skip
+    )
     fields = {name: getattr(dock.rail, name) for name in ("store", "registry", "now", "log")}
     return SimpleNamespace(
         **fields, sender=sender, warden=warden, terms={"proof_of_delivery": product}
@@ -143,13 +154,15 @@ def test_proof__that_a_contract_takes__is_sent_once_with_the_two_records(dock):
     rail = _rail(dock, sender, warden)
     assert quarantine(rail) == 1 and quarantine(rail) == 0
     [call] = sender.calls
-    agreement = bytes.fromhex(dock.rows("SELECT agreement_id FROM agreement WHERE device = 'dock-1'"
-                                        )[0][0][2:])  # fmt: skip
+    agreement = bytes.fromhex(
+        dock.rows("SELECT agreement_id FROM agreement WHERE device = 'dock-1'")[0][0][2:]
+    )
     assert call == Call("WearableVoucher", "reportDoubleSpend", (agreement, 60, 40))
     assert [one.function for one in warden.calls] == ["suspend"]
     assert [purpose for purpose, _ in sender.prepared + warden.prepared] == [
-        "prove_conflict", "quarantine",
-    ]  # fmt: skip
+        "prove_conflict",
+        "quarantine",
+    ]
 
 
 def test_proof__that_the_contract_refuses__holds_up_no_suspension(dock):

@@ -92,8 +92,9 @@ def test_release__above_the_limit__waits_for_two_officers_and_leaves_once(desk):
 
 
 def test_release__limit_is_a_setting__and_zero_holds_everything(desk):
-    desk.rail = replace(desk.rail, settings=desk.rail.settings.model_copy(
-        update={"four_eyes_cents": 0}))  # fmt: skip
+    desk.rail = replace(
+        desk.rail, settings=desk.rail.settings.model_copy(update={"four_eyes_cents": 0})
+    )
     payout = desk.payout(1, 1)
     assert order_payouts(desk.rail) == 0 and desk.stage(payout)[0] == "held"
 
@@ -142,8 +143,11 @@ def test_again__rejected_by_the_bank__leaves_as_a_new_order_to_a_new_account(des
     assert second.end_to_end_id != first.end_to_end_id and second.batch != first.batch
     assert second.file_hash != first.file_hash
     bodies = [file.body for file in desk.outgoing()]
-    assert len({b.split(b"UETR>")[1] for b in bodies}) == len({b.split(b"MsgId>")[1]
-                                                              for b in bodies}) == 2
+    assert (
+        len({b.split(b"UETR>")[1] for b in bodies})
+        == len({b.split(b"MsgId>")[1] for b in bodies})
+        == 2
+    )
     assert orders_at_bank(desk) == [(NORD, 1_234)]
     bank_day(desk)
     assert desk.stage(payout)[0] == "booked"
@@ -211,9 +215,18 @@ def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_ane
     payout = desk.payout(1, iban=CLOSED)
     order_payouts(desk.rail)
     bank_day(desk)
-    decide(desk, replace(to_order_again(row(desk, payout), 1_234, NORD, 1), detail={
-        "payout": payout, "cents": 9_999, "account": row(desk, payout).account, "iban": NORD,
-    }))  # fmt: skip
+    decide(
+        desk,
+        replace(
+            to_order_again(row(desk, payout), 1_234, NORD, 1),
+            detail={
+                "payout": payout,
+                "cents": 9_999,
+                "account": row(desk, payout).account,
+                "iban": NORD,
+            },
+        ),
+    )
     desk.party(PAYEE, "Nord eG", NORD)
     assert order_payouts(desk.rail) == 0 and desk.stage(payout)[0] == "rejected"
     again(desk, payout, at=2)
@@ -225,12 +238,20 @@ def told(desk, payout, *parts: int, tag: str) -> None:
     reference = row(desk, payout).end_to_end_id
     lines = [
         StatementLine(
-            account=OURS, booking_date=DAY, value_date=DAY, amount_minor=cents, currency="EUR",
-            source=sha256(tag.encode()).digest(), path=f"Ntry[{n}]", kind="camt.053",
-            end_to_end_id=reference, bank_reference=f"{tag}{n}", reason="AC04" if cents > 0 else "",
+            account=OURS,
+            booking_date=DAY,
+            value_date=DAY,
+            amount_minor=cents,
+            currency="EUR",
+            source=sha256(tag.encode()).digest(),
+            path=f"Ntry[{n}]",
+            kind="camt.053",
+            end_to_end_id=reference,
+            bank_reference=f"{tag}{n}",
+            reason="AC04" if cents > 0 else "",
         )
         for n, cents in enumerate(parts)
-    ]  # fmt: skip
+    ]
     with desk.store.write() as session:
         transfers.add_lines(session, lines, sha256(tag.encode()).hexdigest())
         post_lines(session, lines, 1)

@@ -100,13 +100,18 @@ def assert_head(rail: DeepRail) -> None:
 def assert_states(rail: DeepRail) -> None:
     """Every entry that a vanished block had is voided, and lives again at most once."""
     with rail.store.read() as session:
-        states = {state: list(pending.entries(session, state))
-                  for state in ("pending", "posted", "voided")}  # fmt: skip
+        states = {
+            state: list(pending.entries(session, state))
+            for state in ("pending", "posted", "voided")
+        }
         journal = [entry for _, entry in books.entries(session) if entry.source.startswith("block")]
     seen = {row.block_hash: row.block_number for rows in states.values() for row, _ in rows}
     now = {block.hash for block in rail.chain.blocks(sorted(set(seen.values())))}
-    alive = {(row.block_hash, entry.entry_id) for state in ("pending", "posted")
-             for row, entry in states[state]}  # fmt: skip
+    alive = {
+        (row.block_hash, entry.entry_id)
+        for state in ("pending", "posted")
+        for row, entry in states[state]
+    }
     for state, rows in states.items():
         for row, entry in rows:  # a voided one of a block that came back lives there again
             lives = row.block_hash in now
@@ -120,8 +125,9 @@ def assert_states(rail: DeepRail) -> None:
 
 def kinds(rail: DeepRail, state: str, ref: str = "") -> list[str]:
     with rail.store.read() as session:
-        return [entry.kind for _, entry in pending.entries(session, state)
-                if ref in ("", entry.ref)]  # fmt: skip
+        return [
+            entry.kind for _, entry in pending.entries(session, state) if ref in ("", entry.ref)
+        ]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -133,8 +139,11 @@ def test_settlement__of_vanished_blocks__is_voided_and_booked_once(rail, depth, 
     payment = rail.payment(name).payment_id
     assert kinds(rail, "pending", payment) == ["settled"]
     assert_head(rail)
-    placed = {"dropped": [], "included again": [rail.raw(tx_hash)],
-              "replaced": [strangers(rail, name)]}[fate]  # fmt: skip
+    placed = {
+        "dropped": [],
+        "included again": [rail.raw(tx_hash)],
+        "replaced": [strangers(rail, name)],
+    }[fate]
     rail.reorganise(depth, *placed)
     assert kinds(rail, "voided", payment) == ["settled"]
     assert_head(rail)  # also where the settlement is gone: then so is its entry
@@ -196,10 +205,14 @@ def test_blocks__that_come_back__are_noted_anew(rail, monkeypatch):
     with rail.store.read() as session:
         before = blocks.log_of(session, tx_hash, "Settled")
     told = rail.chain.blocks
-    monkeypatch.setattr(rail.chain, "blocks", lambda numbers: [
-        replace(block, hash="0x" + "ee" * 32) if block.number >= before.block_number else block
-        for block in told(numbers)
-    ])  # fmt: skip
+    monkeypatch.setattr(
+        rail.chain,
+        "blocks",
+        lambda numbers: [
+            replace(block, hash="0x" + "ee" * 32) if block.number >= before.block_number else block
+            for block in told(numbers)
+        ],
+    )
     follow(rail.rail)
     monkeypatch.undo()
     assert kinds(rail, "pending", payment) == [] and kinds(rail, "voided", payment) == ["settled"]

@@ -157,8 +157,9 @@ def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
         found = reconcile_store(session, rail.iban).breaks
     return {
         each.ids: (each.expected_minor, each.found_minor)
-        for each in found if each.kind == "ledger_differs_from_chain"
-    }  # fmt: skip
+        for each in found
+        if each.kind == "ledger_differs_from_chain"
+    }
 
 
 def forward(rail, call: Call) -> str:
@@ -210,11 +211,18 @@ def disputed(rail, name: str) -> payments.Payment:
     with rail.store.read() as session:
         log = blocks.log_of(session, row.settlement_tx, "Settled")
     args = json.loads(log.args)
-    outcome = (row.payment_id, row.claim_hash, rail.payee.address, row.amount_micro, 0,
-               row.release_at)  # fmt: skip
-    rail.send(10, Call("PaymentRail", "dispute", (
-        row.agreement_id, row.sequence, outcome, args["root"], []
-    )))  # fmt: skip
+    outcome = (
+        row.payment_id,
+        row.claim_hash,
+        rail.payee.address,
+        row.amount_micro,
+        0,
+        row.release_at,
+    )
+    rail.send(
+        10,
+        Call("PaymentRail", "dispute", (row.agreement_id, row.sequence, outcome, args["root"], [])),
+    )
     rail.until(name, "disputed")
     return row
 

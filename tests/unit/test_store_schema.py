@@ -36,10 +36,11 @@ def raw(store) -> sqlite3.Connection:
 
 def rows(count: int) -> list[evidence.Evidence]:
     return [
-        evidence.Evidence(evidence_hash=f"{n:064x}", body=b"OCMF|", protocol="ocmf", source="mqtt",
-                          received_at=n)
+        evidence.Evidence(
+            evidence_hash=f"{n:064x}", body=b"OCMF|", protocol="ocmf", source="mqtt", received_at=n
+        )
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def test_migrations__a_fresh_database__equals_the_tables(store):
@@ -94,8 +95,7 @@ def test_migrations__backwards__never_drop_evidence(store):
 def test_append_only__update_delete_and_replace__are_refused(store, table):
     database = raw(store)
     columns = [
-        (name, kind)
-        for _, name, kind, *_ in database.execute(f"PRAGMA table_info({table})")
+        (name, kind) for _, name, kind, *_ in database.execute(f"PRAGMA table_info({table})")
     ]
     values = ", ".join("1" if "INT" in kind else "'x'" for _, kind in columns)
     database.execute(f"INSERT INTO {table} VALUES ({values})")
@@ -122,8 +122,9 @@ def test_durability__write_ahead_log_and_full_sync__are_in_force(store):
 
 def test_add_new__thousand_rows__are_one_statement(store):
     said = []
-    event.listen(store._engine, "before_cursor_execute",
-                 lambda *call: said.append((call[2], call[5])))  # fmt: skip
+    event.listen(
+        store._engine, "before_cursor_execute", lambda *call: said.append((call[2], call[5]))
+    )
     with store.write() as session:
         add_new(session, rows(1_000))
         add_new(session, rows(1_000))  # the keys are there: nothing happens
@@ -135,9 +136,13 @@ def test_add_new__thousand_rows__are_one_statement(store):
 def test_known_contents__in_a_large_table__looks_up_by_key(store):
     with store.write() as session:
         evidence.known_contents(session, [b"\x01"])
-        plan = session.connection().exec_driver_sql(
-            "EXPLAIN QUERY PLAN SELECT device_id FROM event WHERE event_id IN ('0x01', '0x02')"
-        ).fetchall()
+        plan = (
+            session.connection()
+            .exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT device_id FROM event WHERE event_id IN ('0x01', '0x02')"
+            )
+            .fetchall()
+        )
     assert "USING INDEX" in str(plan) and "SCAN" not in str(plan)
 
 

@@ -26,10 +26,18 @@ def store(tmp_path):
 
 def process(path, *arguments, **more) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("store_process.py")), str(path),
-         *map(str, arguments)],
-        cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True, **more,
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(Path(__file__).with_name("store_process.py")),
+            str(path),
+            *map(str, arguments),
+        ],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        **more,
+    )
 
 
 def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(store):

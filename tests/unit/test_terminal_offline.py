@@ -114,9 +114,15 @@ def test_take__less_than_the_sale_or_more_than_a_tap_may_be__is_declined(tmp_pat
     assert declined(till, record) == "above_tap_limit"
 
 
-@pytest.mark.parametrize("at, now, reason", [
-    (601, 0, "clock_differs"), (0, 601, "clock_differs"), (600, 0, ""), (0, 600, ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "at, now, reason",
+    [
+        (601, 0, "clock_differs"),
+        (0, 601, "clock_differs"),
+        (600, 0, ""),
+        (0, 600, ""),
+    ],
+)
 def test_take__clocks_apart__at_most_ten_minutes(tmp_path, till, at, now, reason):
     wearable = band(tmp_path)
     till.add(card(wearable))
@@ -208,12 +214,19 @@ def test_card__by_way_of_json__is_the_same(tmp_path):
     assert WearableCard.from_json(made.to_json()) == made
 
 
-@pytest.mark.parametrize("old, new, reason", [
-    ('"per_tap"', '"per_tip"', Reason.WRONG_TYPE), ("25000000", "-1", Reason.WRONG_TYPE),
-    ("25000000", "2.5", Reason.WRONG_TYPE), ("[5814]", "5814", Reason.WRONG_TYPE),
-    ('"BAND-1"', '""', Reason.WRONG_TYPE), ('"key": "30', '"key": "31', Reason.KEY_MALFORMED),
-    ("}", "", Reason.TRUNCATED), ("31337", "true", Reason.WRONG_TYPE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "old, new, reason",
+    [
+        ('"per_tap"', '"per_tip"', Reason.WRONG_TYPE),
+        ("25000000", "-1", Reason.WRONG_TYPE),
+        ("25000000", "2.5", Reason.WRONG_TYPE),
+        ("[5814]", "5814", Reason.WRONG_TYPE),
+        ('"BAND-1"', '""', Reason.WRONG_TYPE),
+        ('"key": "30', '"key": "31', Reason.KEY_MALFORMED),
+        ("}", "", Reason.TRUNCATED),
+        ("31337", "true", Reason.WRONG_TYPE),
+    ],
+)
 def test_card__of_another_shape__is_refused_by_name(tmp_path, old, new, reason):
     text = card(band(tmp_path)).to_json()
     assert old in text

@@ -26,9 +26,12 @@ class Rail(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         type(self).seen.append((self.path, self.headers["Authorization"], body))
         records = [
-            {"evidence": protocol.decode(one["record"].encode()).evidence_hash.hex(),
-             "outcome": self.outcome} for one in body["records"]
-        ]  # fmt: skip
+            {
+                "evidence": protocol.decode(one["record"].encode()).evidence_hash.hex(),
+                "outcome": self.outcome,
+            }
+            for one in body["records"]
+        ]
         answer = json.dumps({"records": records}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
@@ -59,8 +62,16 @@ def till(tmp_path):
     folder = str(tmp_path / "till")
     assert main([folder, "init", "--payee", MERCHANT, "--merchant-class", "5814"]) == 0
     assert main([folder, "card", str(file)]) == 0
-    return folder, ["--wearable", str(tmp_path / "band"), "--name", "BAND-1", "--cap", "1000",
-                    "--terms", terms]  # fmt: skip
+    return folder, [
+        "--wearable",
+        str(tmp_path / "band"),
+        "--name",
+        "BAND-1",
+        "--cap",
+        "1000",
+        "--terms",
+        terms,
+    ]
 
 
 def test_terminal__taps_offline_then_redeems__the_newest_alone_goes_out(till, rail, capsys):

@@ -28,10 +28,15 @@ def reconciled() -> dict[str, Any]:
 def test_trace__payment__tells_every_station_with_its_time() -> None:
     life = reconciled()
     times = [
-        life["agreement"]["opened_at"], life["events"][0]["observed_at"],
-        life["events"][0]["received_at"], life["attestation"]["at"], life["settlement"]["at"],
-        life["payout"]["ordered_at"], life["bank_file"]["at"], life["statement_lines"][0]["at"],
-    ]  # fmt: skip
+        life["agreement"]["opened_at"],
+        life["events"][0]["observed_at"],
+        life["events"][0]["received_at"],
+        life["attestation"]["at"],
+        life["settlement"]["at"],
+        life["payout"]["ordered_at"],
+        life["bank_file"]["at"],
+        life["statement_lines"][0]["at"],
+    ]
     assert times == sorted(times)
     assert times[0] > START
     assert life["stage"] == "reconciled"
@@ -57,8 +62,10 @@ def test_trace__payment__decodes_the_facts_as_the_product_does() -> None:
 def test_trace__payment__names_who_signed_and_what_the_others_did() -> None:
     told = reconciled()["attestation"]
     assert {(s["name"], s["domain"]) for s in told["signatures"]} == {
-        ("utility-a", 1), ("utility-b", 1), ("auditor", 3),
-    }  # fmt: skip
+        ("utility-a", 1),
+        ("utility-b", 1),
+        ("auditor", 3),
+    }
     assert any(said.startswith("bank is down") for said in told["oracles"])
 
 
@@ -107,9 +114,11 @@ def test_trace__device_id_and_credit__lead_there_too() -> None:
 def test_trace__several_payments__are_listed_with_totals_and_no_life() -> None:
     told = traced("cp-0001")
     assert told["totals"] == {
-        "payments": 2, "amount": "6750000", "asset": "tEUR/6",
+        "payments": 2,
+        "amount": "6750000",
+        "asset": "tEUR/6",
         "by_stage": {"posted": 1, "reconciled": 1},
-    }  # fmt: skip
+    }
     assert told["life"] is None
     assert [p["sequence"] for p in told["payments"]] == [2, 1]
 
@@ -128,10 +137,17 @@ def test_trace__list_cut_to_one__is_not_taken_for_the_only_payment() -> None:
 def test_trace__whole_name_that_others_begin_with__is_the_one() -> None:
     rail = lived()
     with rail.store.write() as session:
-        session.merge(tables.Device(
-            device_id="0x" + "ab" * 32, name="cp-00011", curve="secp256r1", key_x="0x1",
-            key_y="0x1", owner="0x0", enrolled_at=0,
-        ))  # fmt: skip
+        session.merge(
+            tables.Device(
+                device_id="0x" + "ab" * 32,
+                name="cp-00011",
+                curve="secp256r1",
+                key_x="0x1",
+                key_y="0x1",
+                owner="0x0",
+                enrolled_at=0,
+            )
+        )
     assert traced("cp-0001")["about"]["name"] == "cp-0001"
 
 

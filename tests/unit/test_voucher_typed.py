@@ -30,10 +30,16 @@ _VOUCHERS = st.builds(
     expiry=st.integers(0, 2**40 - 1),
 )
 _FIELDS = {
-    "wearable": "bytes32", "payee": "address", "total": "uint48", "counter": "uint40",
-    "taps": "uint32", "merchantClass": "uint16", "cap": "uint48", "signedAt": "uint40",
+    "wearable": "bytes32",
+    "payee": "address",
+    "total": "uint48",
+    "counter": "uint40",
+    "taps": "uint32",
+    "merchantClass": "uint16",
+    "cap": "uint48",
+    "signedAt": "uint40",
     "expiry": "uint40",
-}  # fmt: skip
+}
 _TYPES = [{"type": kind, "name": name} for name, kind in _FIELDS.items()]
 
 
@@ -43,17 +49,22 @@ def test_digest__any_voucher__is_what_a_general_eip712_encoder_finds(voucher, ch
     document = {
         "types": {
             "EIP712Domain": [
-                {"name": "name", "type": "string"}, {"name": "version", "type": "string"},
+                {"name": "name", "type": "string"},
+                {"name": "version", "type": "string"},
                 {"name": "chainId", "type": "uint256"},
                 {"name": "verifyingContract", "type": "address"},
             ],
             "Voucher": _TYPES,
         },
         "primaryType": "Voucher",
-        "domain": {"name": "proofrail-voucher", "version": "1", "chainId": chain,
-                   "verifyingContract": domain.contract},
+        "domain": {
+            "name": "proofrail-voucher",
+            "version": "1",
+            "chainId": chain,
+            "verifyingContract": domain.contract,
+        },
         "message": dict(zip((one["name"] for one in _TYPES), voucher, strict=True)),
-    }  # fmt: skip
+    }
     signable = encode_typed_data(full_message=document)
     assert keccak(b"\x19\x01" + signable.header + signable.body) == digest_of(domain, voucher)
 
@@ -132,12 +143,13 @@ def test_check__vouchers_with_their_key__are_genuine_and_told(records):
     assert told["voucher"]["total"] == 3_000_000 and told["device"] == "BAND-1"
     codes = [[note["code"] for note in row["warnings"]] for row in report.as_json()["records"]]
     assert codes == [["superseded"], []]
-    (_, columns, rows), = report.records[1].tables()
+    ((_, columns, rows),) = report.records[1].tables()
     assert len(columns) == len(rows[0]) and rows[0][2] == "5.500000"
     report = check_file(b"\n".join([second, twice]), key)
     assert [[note["code"] for note in row["warnings"]] for row in report.as_json()["records"]] == [
-        ["double_spent"], ["double_spent"],
-    ]  # fmt: skip
+        ["double_spent"],
+        ["double_spent"],
+    ]
 
 
 def test_check__no_key_other_key_broken_record__exit_code_and_reason(records):
@@ -147,7 +159,9 @@ def test_check__no_key_other_key_broken_record__exit_code_and_reason(records):
     report = check_file(b"\n".join([forged, second, second[:-1]]), key)
     reasons = [row["genuine_reasons"] for row in report.as_json()["records"]]
     assert [row[0]["code"] if row else "" for row in reasons] == [
-        "signature_forged", "", "truncated",
-    ]  # fmt: skip
+        "signature_forged",
+        "",
+        "truncated",
+    ]
     assert report.exit_code == 1
     assert check_file(first[:-1], key).exit_code == 2

@@ -82,10 +82,15 @@ def test_retry__of_any_step__stops_nothing_and_it_comes_round_again(worker, step
     assert worker.turns[name] == 1
 
 
-@pytest.mark.parametrize(("error", "text"), [
-    (KeyError("result"), "KeyError: 'result'"), (IndexError("x"), "IndexError: x"),
-    (AssertionError(), "AssertionError: "), (ZeroDivisionError("by"), "ZeroDivisionError: by"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KeyError("result"), "KeyError: 'result'"),
+        (IndexError("x"), "IndexError: x"),
+        (AssertionError(), "AssertionError: "),
+        (ZeroDivisionError("by"), "ZeroDivisionError: by"),
+    ],
+)
 def test_bug__unknown_exception__halts_with_its_name_and_text(worker, steps, error, text):
     steps.raises["finalise"] = error
     turn(worker, steps)
@@ -101,8 +106,9 @@ def test_two_halts__each__is_kept_with_its_reason(worker, steps):
 
 def test_stop__within_a_turn__ends_it_after_the_step_at_hand(worker, steps, monkeypatch):
     stopping = module.STEPS[2]
-    monkeypatch.setattr(module, "STEPS", (*module.STEPS[:2], lambda rail: worker.stop() or 1,
-                                          *module.STEPS[3:]))  # fmt: skip
+    monkeypatch.setattr(
+        module, "STEPS", (*module.STEPS[:2], lambda rail: worker.stop() or 1, *module.STEPS[3:])
+    )
     module.STEPS[2].__name__ = stopping.__name__
     thread = threading.Thread(target=worker.run)
     thread.start()

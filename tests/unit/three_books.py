@@ -34,8 +34,16 @@ def file(name: str) -> bytes:
 
 
 def line(cents: int, path: str, **rest) -> StatementLine:
-    facts = dict(account=ACCOUNT, booking_date=DAY, value_date=DAY, amount_minor=cents,
-                 currency="EUR", source=file("053"), path=path, kind="camt.053")
+    facts = dict(
+        account=ACCOUNT,
+        booking_date=DAY,
+        value_date=DAY,
+        amount_minor=cents,
+        currency="EUR",
+        source=file("053"),
+        path=path,
+        kind="camt.053",
+    )
     return StatementLine(**{**facts, **rest})
 
 
@@ -54,12 +62,21 @@ class Books:
         for index in range(payouts):
             payout_id, cents = sha256(bytes([index])).digest(), 1_000 + index
             self.redemptions.append(Redemption(payout_id, cents * 10_000))
-            self.payouts.append(LedgerPayout(payout_id, end_to_end_id(payout_id), cents,
-                                             f"DE{index:020}", "PI1", DAY))
-            self.lines.append(line(-cents, f"Stmt[1]/Ntry[{index + 2}]",
-                                   end_to_end_id=end_to_end_id(payout_id),
-                                   bank_reference=f"B{index + 1}", batch="PI1",
-                                   counterparty_iban=f"DE{index:020}"))
+            self.payouts.append(
+                LedgerPayout(
+                    payout_id, end_to_end_id(payout_id), cents, f"DE{index:020}", "PI1", DAY
+                )
+            )
+            self.lines.append(
+                line(
+                    -cents,
+                    f"Stmt[1]/Ntry[{index + 2}]",
+                    end_to_end_id=end_to_end_id(payout_id),
+                    bank_reference=f"B{index + 1}",
+                    batch="PI1",
+                    counterparty_iban=f"DE{index:020}",
+                )
+            )
         self.remint()
         self.rejections: list[Rejection] = []
         self.opening = 0
@@ -85,33 +102,70 @@ class Books:
         mix = random.Random(seed).sample
         burned = sum(item.amount_micro for item in self.redemptions)
         supply = sum(item.amount_micro for item in self.mints) - burned
-        fundings = [LedgerFunding(item.credit_id, item.amount_micro // 10_000)
-                    for item in self.mints]
+        fundings = [
+            LedgerFunding(item.credit_id, item.amount_micro // 10_000) for item in self.mints
+        ]
         balances = self._balances() if days is None else days
         return reconcile(
-            Chain(supply if self.supply is None else self.supply,
-                  mix(self.redemptions, len(self.redemptions)), mix(self.mints, len(self.mints)),
-                  self.settlements),
-            Ledger(mix(self.payouts, len(self.payouts)), fundings, {REFERENCE: AGREEMENT},
-                   open_credits=self.open_credits, at_risk=self.at_risk,
-                   bank_cents=self.bank_cents, allocated=self.allocated,
-                   unallocated=self.unallocated),
-            Bank(ACCOUNT, mix(self.lines, len(self.lines)), mix(balances, len(balances)),
-                 mix(self.rejections, len(self.rejections)), self.opening),
-            self.devices)
+            Chain(
+                supply if self.supply is None else self.supply,
+                mix(self.redemptions, len(self.redemptions)),
+                mix(self.mints, len(self.mints)),
+                self.settlements,
+            ),
+            Ledger(
+                mix(self.payouts, len(self.payouts)),
+                fundings,
+                {REFERENCE: AGREEMENT},
+                open_credits=self.open_credits,
+                at_risk=self.at_risk,
+                bank_cents=self.bank_cents,
+                allocated=self.allocated,
+                unallocated=self.unallocated,
+            ),
+            Bank(
+                ACCOUNT,
+                mix(self.lines, len(self.lines)),
+                mix(balances, len(balances)),
+                mix(self.rejections, len(self.rejections)),
+                self.opening,
+            ),
+            self.devices,
+        )
 
     def _balances(self) -> tuple[Balances, ...]:
         """This day's statement, and what else the bank sends."""
-        own = [item.amount_minor for item in self.lines
-               if item.kind == "camt.053" and item.source == file("053")]
+        own = [
+            item.amount_minor
+            for item in self.lines
+            if item.kind == "camt.053" and item.source == file("053")
+        ]
         closing = self.opening + sum(own) if self.closing is None else self.closing
-        first = Balances(ACCOUNT, "S1", DAY, self.opening, closing, source=file("053"),
-                         received_at=self.received[0])
-        more = [replace(first, statement=f"S1-{n}", source=file("copy"), received_at=1)
-                for n in range(self.copies)]
+        first = Balances(
+            ACCOUNT,
+            "S1",
+            DAY,
+            self.opening,
+            closing,
+            source=file("053"),
+            received_at=self.received[0],
+        )
+        more = [
+            replace(first, statement=f"S1-{n}", source=file("copy"), received_at=1)
+            for n in range(self.copies)
+        ]
         if any(self.received):
-            more.append(Balances(ACCOUNT, "S2", DAY + timedelta(days=1), closing, closing,
-                                 source=file("next"), received_at=self.received[1]))
+            more.append(
+                Balances(
+                    ACCOUNT,
+                    "S2",
+                    DAY + timedelta(days=1),
+                    closing,
+                    closing,
+                    source=file("next"),
+                    received_at=self.received[1],
+                )
+            )
         if self.hidden is not None:
             after = closing + self.hidden
             more.append(Balances(ACCOUNT, "S3", DAY + timedelta(days=2), after, after))

@@ -15,10 +15,16 @@ NOW = 1_790_000_000 // DAY * DAY + 3_600
 MERCHANT = "0x" + "aa" * 20
 OTHER = "0x" + "bb" * 20
 TERMS = VoucherTerms(
-    chain_id=31337, contract="0xc0C0C0c0C0C0c0C0c0C0c0C0c0C0c0c0c0c0C0C0", per_tap=25 * EURO,
-    per_day=0, classes=(5814,), cool_off=0, offline_taps=5, offline_amount=60 * EURO,
+    chain_id=31337,
+    contract="0xc0C0C0c0C0C0c0C0c0C0c0C0c0C0c0c0c0c0C0C0",
+    per_tap=25 * EURO,
+    per_day=0,
+    classes=(5814,),
+    cool_off=0,
+    offline_taps=5,
+    offline_amount=60 * EURO,
     max_age=3 * DAY,
-)  # fmt: skip
+)
 
 
 def band(folder: Path, cap: int = 1_000 * EURO, **terms: Any) -> Wearable:

@@ -73,38 +73,41 @@ def assemble(parts: Parts) -> dict[str, Any]:
         _value(parts.settlement, "transaction"), unhex(parts.rail.lower(), "rail", 20)
     )
     position = _position(claims, parts)
-    return sealed({
-        "version": VERSION,
-        "chain": {
-            "id": parts.chain_id,
-            "rail": parts.rail.lower(),
-            "registry": parts.registry.lower(),
-            "committee": parts.committee.lower(),
-        },
-        "devices": [
-            {"id": _hex(device), "history": _receipts(proofs)} for device, proofs in parts.devices
-        ],
-        "evidence": [_record(*record) for record in parts.evidence],
-        "supporting": [_record(*record) for record in parts.supporting],
-        "anchor": _record(*parts.anchor) if parts.anchor else None,
-        "product": parts.product,
-        "batch": {
-            "claims": [_told(claim) for claim in claims],
-            "position": position,
-            "signatures": [_hex(signature) for signature in signatures],
-        },
-        "mandate": {
-            "fields": {name: _plain(parts.mandate[name]) for name in MANDATE},
-            "signature": _hex(parts.mandate_signature),
-            "opened": _receipt(parts.opened),
-        },
-        "committee": _receipts(parts.committee_proofs),
-        "settlement": _settlement(parts, claims, position),
-        "ledger": _ledger(parts),
-        "payout": _payout(parts),
-        "bank_file": _file(parts.bank_file) if parts.bank_file else None,
-        "bank_line": _line(parts),
-    })  # fmt: skip
+    return sealed(
+        {
+            "version": VERSION,
+            "chain": {
+                "id": parts.chain_id,
+                "rail": parts.rail.lower(),
+                "registry": parts.registry.lower(),
+                "committee": parts.committee.lower(),
+            },
+            "devices": [
+                {"id": _hex(device), "history": _receipts(proofs)}
+                for device, proofs in parts.devices
+            ],
+            "evidence": [_record(*record) for record in parts.evidence],
+            "supporting": [_record(*record) for record in parts.supporting],
+            "anchor": _record(*parts.anchor) if parts.anchor else None,
+            "product": parts.product,
+            "batch": {
+                "claims": [_told(claim) for claim in claims],
+                "position": position,
+                "signatures": [_hex(signature) for signature in signatures],
+            },
+            "mandate": {
+                "fields": {name: _plain(parts.mandate[name]) for name in MANDATE},
+                "signature": _hex(parts.mandate_signature),
+                "opened": _receipt(parts.opened),
+            },
+            "committee": _receipts(parts.committee_proofs),
+            "settlement": _settlement(parts, claims, position),
+            "ledger": _ledger(parts),
+            "payout": _payout(parts),
+            "bank_file": _file(parts.bank_file) if parts.bank_file else None,
+            "bank_line": _line(parts),
+        }
+    )
 
 
 def _position(claims: Sequence[Claim], parts: Parts) -> int:

@@ -65,7 +65,8 @@ def _ordered(case: Case) -> tuple[Any, str]:
     orders = [
         (order, reference)
         for order in _under(document, "CstmrCdtTrfInitn", "PmtInf", "CdtTrfTxInf")
-        for reference in _texts(order, "PmtId", "EndToEndId") if reference in wanted
+        for reference in _texts(order, "PmtId", "EndToEndId")
+        if reference in wanted
     ]
     if len(orders) != 1:
         raise unproven(f"the file holds {len(orders)} orders with EndToEndId {wanted[0]}")

@@ -149,9 +149,17 @@ def _derived(case: Case, rules: Rules) -> Claim:
     found = []
     for late in (False, True) if rules.LATE and case.anchor is None else (False,):
         try:
-            found.append(derive_claim(
-                agreement, rules, case.claim.sequence, case.anchor, case.events, case.cited, late
-            ))  # fmt: skip
+            found.append(
+                derive_claim(
+                    agreement,
+                    rules,
+                    case.claim.sequence,
+                    case.anchor,
+                    case.events,
+                    case.cited,
+                    late,
+                )
+            )
         except Rejected as refusal:
             why = refusal
     if not found:

@@ -34,15 +34,17 @@ from orchestrator.core.reconcile.types import (
 NO_DEVICES = Devices()
 
 
-def reconcile(chain: Chain, ledger: Ledger, bank: Bank,
-              devices: Devices = NO_DEVICES) -> Reconciliation:
+def reconcile(
+    chain: Chain, ledger: Ledger, bank: Bank, devices: Devices = NO_DEVICES
+) -> Reconciliation:
     """Every match and every break of all sides; the answer depends on the facts only."""
     own = {item for item in bank.balances if item.account == bank.account}
     twice = repeated(own, bank.lines)
     found = Findings(coverage(own - set(twice), bank.opening_cents))
     again = {item.source for item in twice} - {item.source for item in found.coverage.statements}
-    booked = distinct(line for line in bank.lines
-                      if line.account == bank.account and line.source not in again)
+    booked = distinct(
+        line for line in bank.lines if line.account == bank.account and line.source not in again
+    )
     _name_statements(found, own, twice)
     _name_lines(found, booked)
     name_records(found, devices)
@@ -57,11 +59,25 @@ def reconcile(chain: Chain, ledger: Ledger, bank: Bank,
 
 def _name_statements(found: Findings, own: Iterable[Balances], twice: Iterable[Balances]) -> None:
     for item in twice:
-        found.broken(Leg.BANK, BreakKind.DUPLICATE, [item.statement], [], item.closing_minor,
-                     item.closing_minor, closed="sent before, with the same lines: not taken again")
+        found.broken(
+            Leg.BANK,
+            BreakKind.DUPLICATE,
+            [item.statement],
+            [],
+            item.closing_minor,
+            item.closing_minor,
+            closed="sent before, with the same lines: not taken again",
+        )
     for item in late(tuple(own)):
-        found.broken(Leg.BANK, BreakKind.TIMING, [item.statement], [], item.closing_minor,
-                     item.closing_minor, closed=f"of {item.day}, came after that of a later day")
+        found.broken(
+            Leg.BANK,
+            BreakKind.TIMING,
+            [item.statement],
+            [],
+            item.closing_minor,
+            item.closing_minor,
+            closed=f"of {item.day}, came after that of a later day",
+        )
     for index, (closing, opening) in found.coverage.gaps.items():
         statement = found.coverage.statements[index]
         found.broken(Leg.BANK, BreakKind.STATEMENT_GAP, [statement.statement], [], closing, opening)
@@ -70,8 +86,7 @@ def _name_statements(found: Findings, own: Iterable[Balances], twice: Iterable[B
 def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
     """Notifications that their day's statement leaves out, and what a gap hides beside those that
     were notified."""
-    hidden = {index: opening - closing
-              for index, (closing, opening) in found.coverage.gaps.items()}
+    hidden = {index: opening - closing for index, (closing, opening) in found.coverage.gaps.items()}
     last = len(found.coverage.statements)
     for item in booked:
         cents, day = item.line.amount_minor, item.line.booking_date
@@ -80,8 +95,9 @@ def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
             continue
         if found.coverage.answers_for(day):
             found.broken(Leg.BANK, BreakKind.NOT_CONFIRMED, item.ids[:1], [item], cents, 0)
-            found.flow(BreakKind.NOT_CONFIRMED, BreakKind.NOT_CONFIRMED, item.ids[:1],
-                       [(item, -cents)])
+            found.flow(
+                BreakKind.NOT_CONFIRMED, BreakKind.NOT_CONFIRMED, item.ids[:1], [(item, -cents)]
+            )
         else:
             hidden[index] -= cents
     for index, cents in hidden.items():
@@ -89,27 +105,37 @@ def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
         found.flows.append(Flow(BreakKind.STATEMENT_GAP, "", name, ((index, cents),), ()))
 
 
-def _match(found: Findings, chain: Chain, ledger: Ledger, bank: Bank,
-           booked: Iterable[Booked]) -> None:
+def _match(
+    found: Findings, chain: Chain, ledger: Ledger, bank: Bank, booked: Iterable[Booked]
+) -> None:
     out, undoing, credits = _split(found, booked, ledger)
     out += match_fundings(found, credits, undoing, chain.mints, ledger)
     burned: dict[bytes, list[Redemption]] = defaultdict(list)
     for item in chain.redemptions:
         burned[item.payout_id].append(item)
-    refused = {item.end_to_end_id: item.reason for item in sorted(
-        bank.rejections, key=lambda item: (item.end_to_end_id, item.reason), reverse=True)}
+    refused = {
+        item.end_to_end_id: item.reason
+        for item in sorted(
+            bank.rejections, key=lambda item: (item.end_to_end_id, item.reason), reverse=True
+        )
+    }
     match_payouts(found, ledger.payouts, sorted(out, key=lambda item: item.ids), burned, refused)
     for payout_id in burned.keys() - {payout.payout_id for payout in ledger.payouts}:
-        found.flow(BreakKind.LEDGER_DIFFERS_FROM_CHAIN, "payout_in_flight", [payout_id], [],
-                   [(item.at, -item.amount_micro) for item in burned[payout_id]])
+        found.flow(
+            BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
+            "payout_in_flight",
+            [payout_id],
+            [],
+            [(item.at, -item.amount_micro) for item in burned[payout_id]],
+        )
 
 
-def _split(found: Findings, booked: Iterable[Booked], ledger: Ledger
-           ) -> tuple[list[Booked], list[Booked], list[Booked]]:
+def _split(
+    found: Findings, booked: Iterable[Booked], ledger: Ledger
+) -> tuple[list[Booked], list[Booked], list[Booked]]:
     """Lines of payouts (debits, and credits that undo one), debits that undo something else, and
     fundings; the bank's own charges are named at once."""
-    orders = {name for payout in ledger.payouts
-              for name in (payout.end_to_end_id, *payout.earlier)}
+    orders = {name for payout in ledger.payouts for name in (payout.end_to_end_id, *payout.earlier)}
     out: list[Booked] = []
     undoing: list[Booked] = []
     credits: list[Booked] = []
@@ -128,28 +154,46 @@ def _split(found: Findings, booked: Iterable[Booked], ledger: Ledger
     return out, undoing, credits
 
 
-def _conclude(found: Findings, chain: Chain, bank: Bank,
-              booked: Iterable[Booked]) -> Reconciliation:
+def _conclude(
+    found: Findings, chain: Chain, bank: Bank, booked: Iterable[Booked]
+) -> Reconciliation:
     found.flows.append(Flow("", "opening_balance", "", ((-1, bank.opening_cents),), ()))
     statements = found.coverage.statements
     balance = statements[-1].closing_minor if statements else bank.opening_cents
-    balance += sum(item.line.amount_minor for item in booked
-                   if found.coverage.place(item) == len(statements) and item.line.currency == "EUR")
+    balance += sum(
+        item.line.amount_minor
+        for item in booked
+        if found.coverage.place(item) == len(statements) and item.line.currency == "EUR"
+    )
     named = items(found.flows)
     expected = balance * MICRO_PER_CENT + sum(item.amount_micro for item in named)
     if expected != chain.supply_micro:
-        found.broken(Leg.SUPPLY, BreakKind.SUPPLY_MISMATCH, [], [], expected, chain.supply_micro,
-                     "tEUR/6")
+        found.broken(
+            Leg.SUPPLY, BreakKind.SUPPLY_MISMATCH, [], [], expected, chain.supply_micro, "tEUR/6"
+        )
     breaks = sorted(found.breaks, key=_order)
     return Reconciliation(
         tuple(sorted(found.matches, key=lambda item: (item.ids, item.lines))),
-        tuple(item for item in breaks if not item.closed), named, chain.supply_micro, balance,
-        chain.supply_micro - expected, tuple(item for item in breaks if item.closed),
-        reserves(chain, found.flows, found.coverage), tuple(sorted(
-            found.waiting, key=lambda item: item.reason)),
-    )  # fmt: skip
+        tuple(item for item in breaks if not item.closed),
+        named,
+        chain.supply_micro,
+        balance,
+        chain.supply_micro - expected,
+        tuple(item for item in breaks if item.closed),
+        reserves(chain, found.flows, found.coverage),
+        tuple(sorted(found.waiting, key=lambda item: item.reason)),
+    )
 
 
 def _order(item: Break) -> tuple:
-    return (item.kind, item.ids, item.lines, item.leg, item.expected_minor, item.found_minor,
-            item.asset, item.detail, item.closed)
+    return (
+        item.kind,
+        item.ids,
+        item.lines,
+        item.leg,
+        item.expected_minor,
+        item.found_minor,
+        item.asset,
+        item.detail,
+        item.closed,
+    )

@@ -37,15 +37,16 @@ class Coverage:
         """Whether a statement is here that must show what was booked by that day: one of a day
         in a gap is not."""
         at = self.holder(day)
-        return at < len(self.statements) and (
-            self.statements[at].day == day or at not in self.gaps
-        )
+        return at < len(self.statements) and (self.statements[at].day == day or at not in self.gaps)
 
     def place(self, booked: Booked) -> int:
         """The index of the statement whose closing balance is the first to hold a line."""
         line = booked.line
-        own = [at for at, each in enumerate(self.statements)
-               if booked.confirmed and each.source and each.source == line.source]
+        own = [
+            at
+            for at, each in enumerate(self.statements)
+            if booked.confirmed and each.source and each.source == line.source
+        ]
         later = [at for at in own if self.statements[at].day >= line.booking_date]
         return min(later or own, default=self.holder(line.booking_date))
 
@@ -73,9 +74,10 @@ def late(balances: Sequence[Balances]) -> list[Balances]:
     """Statements that came after the one of a later day."""
     timed = [each for each in balances if each.received_at]
     return [
-        each for each in timed
+        each
+        for each in timed
         if any(other.day > each.day and other.received_at < each.received_at for other in timed)
-    ]  # fmt: skip
+    ]
 
 
 def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> list[Balances]:
@@ -89,8 +91,13 @@ def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> li
     first: dict[tuple, Balances] = {}
     found = []
     for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
-        told = (each.account, each.day, each.opening_minor, each.closing_minor,
-                frozenset(content[each.source].items()))
+        told = (
+            each.account,
+            each.day,
+            each.opening_minor,
+            each.closing_minor,
+            frozenset(content[each.source].items()),
+        )
         before = first.setdefault(told, each)
         if before is not each and each.source and before.source != each.source:
             found.append(each)

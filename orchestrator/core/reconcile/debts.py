@@ -9,9 +9,7 @@ from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import AtRisk, OpenCredit
 
 
-def name_debts(
-    found: Findings, credits: Iterable[OpenCredit], pending: Mapping[str, int]
-) -> None:
+def name_debts(found: Findings, credits: Iterable[OpenCredit], pending: Mapping[str, int]) -> None:
     """A credit is paid by its payee's next release, the oldest first: a break is what the money
     that waits for the payee in the rail does not cover, since that has left for the bank."""
     left = dict(pending)
@@ -20,15 +18,29 @@ def name_debts(
         left[credit.payee] = left.get(credit.payee, 0) - covered
         if covered < credit.open_micro:
             found.broken(
-                Leg.CHAIN, BreakKind.CREDIT_UNPAID, [credit.payment_id], [], credit.open_micro,
-                covered, "tEUR/6", since=credit.noted_at, detail=f"owed by {credit.payee}",
-            )  # fmt: skip
+                Leg.CHAIN,
+                BreakKind.CREDIT_UNPAID,
+                [credit.payment_id],
+                [],
+                credit.open_micro,
+                covered,
+                "tEUR/6",
+                since=credit.noted_at,
+                detail=f"owed by {credit.payee}",
+            )
 
 
 def name_risks(found: Findings, risks: Iterable[AtRisk]) -> None:
     """Each payment on the word of a stolen key whose money is neither frozen nor back."""
     for risk in risks:
         found.broken(
-            Leg.DEVICE, BreakKind.KEY_COMPROMISED, [risk.payment_id], [], 0, risk.amount_micro,
-            "tEUR/6", since=risk.seen_at, detail=risk.remedy,
-        )  # fmt: skip
+            Leg.DEVICE,
+            BreakKind.KEY_COMPROMISED,
+            [risk.payment_id],
+            [],
+            0,
+            risk.amount_micro,
+            "tEUR/6",
+            since=risk.seen_at,
+            detail=risk.remedy,
+        )

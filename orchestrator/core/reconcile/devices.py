@@ -80,18 +80,42 @@ def name_records(found: Findings, devices: Devices) -> None:
     for item in devices.waiting:
         counts[item.held_by or "nothing"] += item.events
         if not item.held_by:
-            found.broken(Leg.DEVICE, BreakKind.MISSING, [item.agreement], [], item.events, 0,
-                         "events", since=item.since, detail="nothing holds these events back, and "
-                         "they are in no payment")  # fmt: skip
+            found.broken(
+                Leg.DEVICE,
+                BreakKind.MISSING,
+                [item.agreement],
+                [],
+                item.events,
+                0,
+                "events",
+                since=item.since,
+                detail="nothing holds these events back, and they are in no payment",
+            )
     found.waiting += [Waiting(reason, events) for reason, events in counts.items()]
     for payment, events in devices.lost:
-        found.broken(Leg.DEVICE, BreakKind.MISSING, [payment], [], events, 0, "events",
-                     detail="events name a payment that is not there")
+        found.broken(
+            Leg.DEVICE,
+            BreakKind.MISSING,
+            [payment],
+            [],
+            events,
+            0,
+            "events",
+            detail="events name a payment that is not there",
+        )
     for claim in devices.claims:
         _compare(found, claim)
     for item in devices.strangers:
-        found.broken(Leg.DEVICE, BreakKind.EXTRA, [item.identity], [], 0, item.amount_micro,
-                     "tEUR/6", detail="settled on chain, and not a claim of this rail")
+        found.broken(
+            Leg.DEVICE,
+            BreakKind.EXTRA,
+            [item.identity],
+            [],
+            0,
+            item.amount_micro,
+            "tEUR/6",
+            detail="settled on chain, and not a claim of this rail",
+        )
 
 
 def _compare(found: Findings, claim: SettledClaim) -> None:
@@ -105,16 +129,23 @@ def _compare(found: Findings, claim: SettledClaim) -> None:
         kind, why = BreakKind.AMOUNT, "the stored records are not those whose root was settled"
     else:
         return
-    found.broken(Leg.DEVICE, kind, [claim.payment_id], [], claim.amount_micro, 0, "tEUR/6",
-                 detail=why)
+    found.broken(
+        Leg.DEVICE, kind, [claim.payment_id], [], claim.amount_micro, 0, "tEUR/6", detail=why
+    )
 
 
 def name_orphans(found: Findings, orphans: Iterable[Orphan]) -> None:
     for item in orphans:
         back = "all of its entries came back in later blocks"
         found.broken(
-            Leg.CHAIN, BreakKind.REORGANISED, [item.block_hash.removeprefix("0x")], [],
-            item.entries, item.back, "entries", since=item.at,
+            Leg.CHAIN,
+            BreakKind.REORGANISED,
+            [item.block_hash.removeprefix("0x")],
+            [],
+            item.entries,
+            item.back,
+            "entries",
+            since=item.at,
             detail=f"entries voided: {item.entries}, back in later blocks: {item.back}",
             closed=back if item.back == item.entries else "",
-        )  # fmt: skip
+        )

@@ -21,35 +21,63 @@ class Findings:
     flows: list[Flow] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
 
-    def match(self, rule: str, ids: Iterable[bytes], cents: int, lines: Iterable[Booked],
-              explanation: str) -> None:
+    def match(
+        self, rule: str, ids: Iterable[bytes], cents: int, lines: Iterable[Booked], explanation: str
+    ) -> None:
         self.matches.append(Match(rule, printed(ids), cents, places(lines), explanation))
 
-    def broken(self, leg: Leg, kind: BreakKind, ids: Iterable[bytes | str],
-               lines: Iterable[Booked], expected_minor: int, found_minor: int,
-               asset: str = "EUR/2", *, since: int | None = None, detail: str = "",
-               closed: str = "") -> None:
+    def broken(
+        self,
+        leg: Leg,
+        kind: BreakKind,
+        ids: Iterable[bytes | str],
+        lines: Iterable[Booked],
+        expected_minor: int,
+        found_minor: int,
+        asset: str = "EUR/2",
+        *,
+        since: int | None = None,
+        detail: str = "",
+        closed: str = "",
+    ) -> None:
         """closed: which later record explains it; "": somebody has to see to it."""
         owner, action = duty(leg, kind)
-        self.breaks.append(Break(
-            kind, leg, printed(ids), places(lines), expected_minor, found_minor, asset, owner,
-            action, since, detail, closed,
-        ))  # fmt: skip
+        self.breaks.append(
+            Break(
+                kind,
+                leg,
+                printed(ids),
+                places(lines),
+                expected_minor,
+                found_minor,
+                asset,
+                owner,
+                action,
+                since,
+                detail,
+                closed,
+            )
+        )
 
-    def flow(self, name: str, flying: str, ids: Iterable[bytes | str],
-             lines: Iterable[tuple[Booked, int]], chain: Iterable[tuple[int, int]] = (),
-             once: str = "") -> None:
+    def flow(
+        self,
+        name: str,
+        flying: str,
+        ids: Iterable[bytes | str],
+        lines: Iterable[tuple[Booked, int]],
+        chain: Iterable[tuple[int, int]] = (),
+        once: str = "",
+    ) -> None:
         """Money of one thing: booked lines, each with its cents, and (time, micro-euro) of its
         tokens. name: the break that it is, "" for none; flying: its name while one side lacks."""
         bank = sorted((self.coverage.place(booked), cents) for booked, cents in lines)
-        self.flows.append(Flow(
-            name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain)), once
-        ))  # fmt: skip
+        self.flows.append(
+            Flow(name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain)), once)
+        )
 
     def unexplained(self, leg: Leg, kind: BreakKind, booked: Booked, closed: str = "") -> None:
         """A booked line that belongs to nothing: a break, and a flow of the whole line."""
-        self.broken(leg, kind, booked.ids[:1], [booked], 0, booked.line.amount_minor,
-                    closed=closed)
+        self.broken(leg, kind, booked.ids[:1], [booked], 0, booked.line.amount_minor, closed=closed)
         self.flow(kind, kind, booked.ids[:1], [(booked, booked.line.amount_minor)])
 
 

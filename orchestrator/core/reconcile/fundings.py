@@ -13,8 +13,13 @@ from orchestrator.core.references import find_reference, normalise
 _FLYING = "credit_not_minted"
 
 
-def match_fundings(found: Findings, credits: Iterable[Booked], undoing: Iterable[Booked],
-                   mints: Iterable[Mint], ledger: Ledger) -> list[Booked]:
+def match_fundings(
+    found: Findings,
+    credits: Iterable[Booked],
+    undoing: Iterable[Booked],
+    mints: Iterable[Mint],
+    ledger: Ledger,
+) -> list[Booked]:
     """Judges each credit, with what the bank took back of it; returns the debits that undo none.
 
     undoing: debits that the bank marks as returns or reversals.
@@ -33,16 +38,30 @@ def match_fundings(found: Findings, credits: Iterable[Booked], undoing: Iterable
         elif own:
             _minted(found, credit, own)
         elif sent_back & set(credit.ids):
-            found.broken(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit.ids[:1], [credit], 0,
-                         credit.line.amount_minor, closed="two officers had it sent back")
+            found.broken(
+                Leg.BANK,
+                BreakKind.UNMATCHED_FUNDING,
+                credit.ids[:1],
+                [credit],
+                0,
+                credit.line.amount_minor,
+                closed="two officers had it sent back",
+            )
             found.flow("", "credit_sent_back", credit.ids[:1], [_whole(credit)])
         elif _has_agreement(credit, ledger):
             found.flow("", _FLYING, credit.ids[:1], [_whole(credit)])
         else:
             found.unexplained(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit)
         if ledger.allocated & set(credit.ids):
-            found.broken(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit.ids[:1], [credit], 0,
-                         credit.line.amount_minor, closed="two officers found its agreement")
+            found.broken(
+                Leg.BANK,
+                BreakKind.UNMATCHED_FUNDING,
+                credit.ids[:1],
+                [credit],
+                0,
+                credit.line.amount_minor,
+                closed="two officers found its agreement",
+            )
     for each, own in minted.items():
         micro = sum(mint.amount_micro for mint in own)
         found.broken(Leg.SUPPLY, BreakKind.MINT_WITHOUT_CREDIT, [each], [], 0, micro, "tEUR/6")
@@ -54,13 +73,21 @@ def _minted(found: Findings, credit: Booked, own: list[Mint]) -> None:
     """One mint of the whole credit, or a break: more than one, or another amount."""
     cents, micro = credit.line.amount_minor, sum(mint.amount_micro for mint in own)
     if len(own) == 1 and micro == cents * MICRO_PER_CENT:
-        found.match("mint", [own[0].credit_id], cents, [credit],
-                    "minted once, for the whole credit")
+        found.match(
+            "mint", [own[0].credit_id], cents, [credit], "minted once, for the whole credit"
+        )
         found.flow("", _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
         return
     kind = BreakKind.DUPLICATE if len(own) > 1 else BreakKind.AMOUNT
-    found.broken(Leg.SUPPLY, kind, {mint.credit_id for mint in own}, [credit],
-                 cents * MICRO_PER_CENT, micro, "tEUR/6")
+    found.broken(
+        Leg.SUPPLY,
+        kind,
+        {mint.credit_id for mint in own},
+        [credit],
+        cents * MICRO_PER_CENT,
+        micro,
+        "tEUR/6",
+    )
     found.flow(kind, _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
 
 
@@ -68,14 +95,29 @@ def _reversed(found: Findings, credit: Booked, back: Booked, own: list[Mint]) ->
     """Before its mint nothing is left of it; after it, tokens are there without euros."""
     closed = "" if own else "taken back before anything was minted for it"
     micro = sum(mint.amount_micro for mint in own)
-    found.broken(Leg.SUPPLY, BreakKind.RETURNED, credit.ids[:1], [credit, back], micro, 0, "tEUR/6",
-                 detail=back.line.reason, closed=closed)
-    found.flow(BreakKind.RETURNED if own else "", _FLYING, credit.ids[:1],
-               [_whole(credit), _whole(back)], _tokens(own))
+    found.broken(
+        Leg.SUPPLY,
+        BreakKind.RETURNED,
+        credit.ids[:1],
+        [credit, back],
+        micro,
+        0,
+        "tEUR/6",
+        detail=back.line.reason,
+        closed=closed,
+    )
+    found.flow(
+        BreakKind.RETURNED if own else "",
+        _FLYING,
+        credit.ids[:1],
+        [_whole(credit), _whole(back)],
+        _tokens(own),
+    )
 
 
-def _taken_back(credits: Iterable[Booked], undoing: Iterable[Booked]
-                ) -> tuple[dict[tuple[bytes, ...], Booked], list[Booked]]:
+def _taken_back(
+    credits: Iterable[Booked], undoing: Iterable[Booked]
+) -> tuple[dict[tuple[bytes, ...], Booked], list[Booked]]:
     """{ids of a credit: the debit that undoes it}, and the debits that undo none: they must say the
     same amount and the same reference (or name of the order, or account), and come later."""
     open_ = defaultdict(list)
@@ -83,8 +125,11 @@ def _taken_back(credits: Iterable[Booked], undoing: Iterable[Booked]
         open_[_marks(credit.line)].append(credit)
     found, rest = {}, []
     for back in undoing:
-        same = [each for each in open_[_marks(back.line)]
-                if each.line.booking_date <= back.line.booking_date]  # fmt: skip
+        same = [
+            each
+            for each in open_[_marks(back.line)]
+            if each.line.booking_date <= back.line.booking_date
+        ]
         if same:
             open_[_marks(back.line)].remove(same[-1])
             found[same[-1].ids] = back

@@ -27,15 +27,22 @@ class Verdict:
     matched: bool = False
 
 
-def judge(payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str,
-          rejected: Mapping[str, str], coverage: Coverage) -> Verdict:
+def judge(
+    payouts: Sequence[LedgerPayout],
+    lines: Sequence[Booked],
+    rule: str,
+    rejected: Mapping[str, str],
+    coverage: Coverage,
+) -> Verdict:
     """The verdict on one group. rejected: reason per EndToEndId."""
     cents = sum(payout.amount_cents for payout in payouts)
     refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
     before = tuple(
         (BreakKind.REJECTED, f"refused as {name}, ordered again as {payout.end_to_end_id}")
-        for payout in payouts for name in payout.earlier if name in rejected
-    )  # fmt: skip
+        for payout in payouts
+        for name in payout.earlier
+        if name in rejected
+    )
     debits, credits = _split(lines)
     kept, back, undone = debits - credits, credits - debits, credits & debits
     older = {name for payout in payouts for name in payout.earlier}
@@ -57,12 +64,17 @@ def judge(payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str,
         before += tuple(_undone(undone, lines, cents, False))
     because = [f"{undone.total()} further booked and reversed"] if undone else []
     because += [f"booked in {kept.total()} parts"] if kept.total() > 1 and rule != "batch" else []
-    return Verdict(None, (*before, *_explained(payouts, present, rule, kept)), tuple(because),
-                   matched=True)
+    return Verdict(
+        None, (*before, *_explained(payouts, present, rule, kept)), tuple(because), matched=True
+    )
 
 
-def _without_lines(payout: LedgerPayout, refused: Sequence[str],
-                   before: tuple[tuple[BreakKind, str], ...], coverage: Coverage) -> Verdict:
+def _without_lines(
+    payout: LedgerPayout,
+    refused: Sequence[str],
+    before: tuple[tuple[BreakKind, str], ...],
+    coverage: Coverage,
+) -> Verdict:
     due = payout.due_on
     late = due is not None and coverage.answers_for(due)
     kind = BreakKind.REJECTED if refused else BreakKind.MISSING if late else None
@@ -92,8 +104,9 @@ def _open(kept: Counter[int], back: Counter[int], cents: int, rule: str) -> Brea
     return BreakKind.AMOUNT
 
 
-def _undone(undone: Counter[int], lines: Sequence[Booked], cents: int,
-            reordered: bool) -> list[tuple[BreakKind, str]]:
+def _undone(
+    undone: Counter[int], lines: Sequence[Booked], cents: int, reordered: bool
+) -> list[tuple[BreakKind, str]]:
     """Bookings that the bank took back: each was a break of its own once."""
     reversals = {each.line.amount_minor for each in lines if each.line.is_reversal}
     found = []
@@ -107,8 +120,9 @@ def _undone(undone: Counter[int], lines: Sequence[Booked], cents: int,
     return found
 
 
-def _explained(payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str,
-               kept: Counter[int]) -> list[tuple[BreakKind, str]]:
+def _explained(
+    payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str, kept: Counter[int]
+) -> list[tuple[BreakKind, str]]:
     """What was out of the ordinary about a group that is matched to the cent."""
     found = []
     if rule == "batch":

@@ -14,12 +14,20 @@ def compare_ledger(found: Findings, chain: Chain, ledger: Ledger) -> None:
     """Per payout, per bank credit and per settlement, and in what payees owe, the ledger holds
     what the final blocks say."""
     sides = [
-        ("redeemed", _totals((item.payout_id, item.amount_micro) for item in chain.redemptions),
-         _totals((item.payout_id, item.amount_cents * MICRO_PER_CENT)
-                 for item in ledger.payouts if not item.credit_id)),
-        ("minted", _totals((item.credit_id, item.amount_micro) for item in chain.mints),
-         _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT)
-                 for item in ledger.minted)),
+        (
+            "redeemed",
+            _totals((item.payout_id, item.amount_micro) for item in chain.redemptions),
+            _totals(
+                (item.payout_id, item.amount_cents * MICRO_PER_CENT)
+                for item in ledger.payouts
+                if not item.credit_id
+            ),
+        ),
+        (
+            "minted",
+            _totals((item.credit_id, item.amount_micro) for item in chain.mints),
+            _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT) for item in ledger.minted),
+        ),
         ("settled", _settled(chain.settlements), _settled(ledger.settlements)),
         ("credited", _settled(chain.credits), _settled(ledger.credits)),
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
@@ -28,17 +36,30 @@ def compare_ledger(found: Findings, chain: Chain, ledger: Ledger) -> None:
         for each in on_chain.keys() | in_ledger.keys():
             if on_chain.get(each) != in_ledger.get(each):
                 found.broken(
-                    Leg.CHAIN, BreakKind.LEDGER_DIFFERS_FROM_CHAIN, [each], [],
-                    on_chain.get(each, 0), in_ledger.get(each, 0), "tEUR/6", detail=what,
-                )  # fmt: skip
+                    Leg.CHAIN,
+                    BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
+                    [each],
+                    [],
+                    on_chain.get(each, 0),
+                    in_ledger.get(each, 0),
+                    "tEUR/6",
+                    detail=what,
+                )
 
 
 def compare_bank_account(found: Findings, ledger: Ledger, booked: Iterable[Booked]) -> None:
     """The ledger's safeguarding account is the sum of the bank's lines, whatever they are for."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")
     if ledger.bank_cents is not None and ledger.bank_cents != lines:
-        found.broken(Leg.CHAIN, BreakKind.AMOUNT, ["bank:safeguarding"], [], lines,
-                     ledger.bank_cents, detail="the ledger's bank account, and the bank's lines")
+        found.broken(
+            Leg.CHAIN,
+            BreakKind.AMOUNT,
+            ["bank:safeguarding"],
+            [],
+            lines,
+            ledger.bank_cents,
+            detail="the ledger's bank account, and the bank's lines",
+        )
 
 
 def _settled(settlements: Iterable[Settlement]) -> Mapping[bytes, int]:

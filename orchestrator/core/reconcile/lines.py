@@ -29,8 +29,14 @@ class _Told:
 _Lines = dict[tuple, _Told]
 _Key = Callable[[StatementLine], tuple]
 # the best report first; what a bank's reference names comes before what only its content does
-_REPORTS = (("camt.053", None), ("MT940", None), ("camt.054", True), ("camt.054", False),
-            ("camt.052", True), ("camt.052", False))  # fmt: skip
+_REPORTS = (
+    ("camt.053", None),
+    ("MT940", None),
+    ("camt.054", True),
+    ("camt.054", False),
+    ("camt.052", True),
+    ("camt.052", False),
+)
 
 
 def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
@@ -39,8 +45,13 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
     booked: _Lines = {}
     ids: dict[tuple, tuple[tuple, ...]] = {}
     for kind, named in _REPORTS:
-        reported = _numbered([line for line in ordered if line.kind == kind
-                              and named in (None, bool(line.bank_reference))])
+        reported = _numbered(
+            [
+                line
+                for line in ordered
+                if line.kind == kind and named in (None, bool(line.bank_reference))
+            ]
+        )
         pairs = _pair(booked, reported)
         for key, other in pairs.items():
             booked[key] = _Told(booked[key].line, booked[key].files | reported[other].files)
@@ -50,8 +61,11 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
             if key not in taken:
                 booked[key], ids[key] = told, (key,)
     found = [
-        Booked(told.line, tuple(_id(told.line.account, each) for each in ids[key]),
-               told.line.kind in CONFIRMING)
+        Booked(
+            told.line,
+            tuple(_id(told.line.account, each) for each in ids[key]),
+            told.line.kind in CONFIRMING,
+        )
         for key, told in booked.items()
     ]
     return tuple(sorted(found, key=lambda item: _order(item.line)))
@@ -70,20 +84,46 @@ def _digest(key: tuple) -> str:
 
 
 def _order(line: StatementLine) -> tuple:
-    return (line.account, line.booking_date, line.bank_reference, line.end_to_end_id,
-            line.amount_minor, _content(line), line.kind, line.source, line.path)
+    return (
+        line.account,
+        line.booking_date,
+        line.bank_reference,
+        line.end_to_end_id,
+        line.amount_minor,
+        _content(line),
+        line.kind,
+        line.source,
+        line.path,
+    )
 
 
 def _content(line: StatementLine) -> tuple:
-    return ("content", line.account, line.booking_date.isoformat(), line.amount_minor,
-            line.currency, line.end_to_end_id, line.reference, line.counterparty_iban,
-            line.batch, line.reason, line.is_reversal, "" if line.reference else line.text)
+    return (
+        "content",
+        line.account,
+        line.booking_date.isoformat(),
+        line.amount_minor,
+        line.currency,
+        line.end_to_end_id,
+        line.reference,
+        line.counterparty_iban,
+        line.batch,
+        line.reason,
+        line.is_reversal,
+        "" if line.reference else line.text,
+    )
 
 
 def _referenced(line: StatementLine) -> tuple:
     """Banks give one reference to all lines of a batch: amount and EndToEndId tell them apart."""
-    return ("bank", line.account, line.bank_reference, line.end_to_end_id, line.amount_minor,
-            line.is_return)
+    return (
+        "bank",
+        line.account,
+        line.bank_reference,
+        line.end_to_end_id,
+        line.amount_minor,
+        line.is_return,
+    )
 
 
 def _by_reference(line: StatementLine) -> tuple:
@@ -101,9 +141,18 @@ def _by_value(line: StatementLine) -> tuple:
 def _essence(line: StatementLine) -> tuple:
     """What tells it from others but for its day: its reference, which each report has that shows
     any detail, or all there is."""
-    told = (line.reference,) if line.reference else (
-        line.end_to_end_id, line.counterparty_iban, line.batch, line.reason, line.is_reversal,
-        line.text)  # fmt: skip
+    told = (
+        (line.reference,)
+        if line.reference
+        else (
+            line.end_to_end_id,
+            line.counterparty_iban,
+            line.batch,
+            line.reason,
+            line.is_reversal,
+            line.text,
+        )
+    )
     return (line.account, line.amount_minor, line.currency, line.is_return, *told)
 
 
@@ -118,8 +167,11 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
         key = (*identity, seen[identity, file])
         seen[identity, file] += 1
         earlier = found.get(key)
-        found[key] = _Told(earlier.line, earlier.files | {file}) if earlier else \
-            _Told(line, frozenset((file,)))
+        found[key] = (
+            _Told(earlier.line, earlier.files | {file})
+            if earlier
+            else _Told(line, frozenset((file,)))
+        )
     return found
 
 
@@ -138,18 +190,40 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
     if len(pairs) == len(notified):
         return pairs
     for renamed in (False, True):
-        _pair_by(_content, better, notified, pairs, lambda one, other, renamed=renamed: (
-            renamed == (bool(one.bank_reference) and bool(other.bank_reference))))
-    _pair_by(_by_reference, better, notified, pairs, lambda one, other: (
-        one.bank_reference != "" and _agree(one, other)))
+        _pair_by(
+            _content,
+            better,
+            notified,
+            pairs,
+            lambda one, other, renamed=renamed: (
+                renamed == (bool(one.bank_reference) and bool(other.bank_reference))
+            ),
+        )
+    _pair_by(
+        _by_reference,
+        better,
+        notified,
+        pairs,
+        lambda one, other: one.bank_reference != "" and _agree(one, other),
+    )
     _pair_by(_by_day, better, notified, pairs, _agree)
-    _pair_by(_by_value, better, notified, pairs, lambda one, other: (
-        one.booking_date > other.booking_date and _agree(one, other)))
+    _pair_by(
+        _by_value,
+        better,
+        notified,
+        pairs,
+        lambda one, other: one.booking_date > other.booking_date and _agree(one, other),
+    )
     return pairs
 
 
-def _pair_by(alike: _Key, better: _Lines, notified: _Lines, pairs: dict[tuple, tuple],
-             fits: Callable[[StatementLine, StatementLine], bool]) -> None:
+def _pair_by(
+    alike: _Key,
+    better: _Lines,
+    notified: _Lines,
+    pairs: dict[tuple, tuple],
+    fits: Callable[[StatementLine, StatementLine], bool],
+) -> None:
     """Adds pairs of lines that this key calls alike; two lines of one file are never a pair."""
     taken = set(pairs.values())
     waiting: dict[tuple, list[tuple]] = defaultdict(list)
@@ -158,8 +232,15 @@ def _pair_by(alike: _Key, better: _Lines, notified: _Lines, pairs: dict[tuple, t
             waiting[alike(told.line)].append(key)
     for key, told in better.items():
         candidates = waiting.get(alike(told.line), ()) if key not in pairs else ()
-        found = next((each for each in candidates if told.files.isdisjoint(notified[each].files)
-                      and fits(told.line, notified[each].line)), None)
+        found = next(
+            (
+                each
+                for each in candidates
+                if told.files.isdisjoint(notified[each].files)
+                and fits(told.line, notified[each].line)
+            ),
+            None,
+        )
         if found:
             pairs[key] = found
             waiting[alike(told.line)].remove(found)
@@ -167,8 +248,12 @@ def _pair_by(alike: _Key, better: _Lines, notified: _Lines, pairs: dict[tuple, t
 
 def _agree(one: StatementLine, other: StatementLine) -> bool:
     """Whether nothing that both of them say is different; what one leaves out is no difference."""
-    return all(getattr(one, name) == getattr(other, name) or not getattr(one, name)
-               or not getattr(other, name) for name in _DETAILS)  # fmt: skip
+    return all(
+        getattr(one, name) == getattr(other, name)
+        or not getattr(one, name)
+        or not getattr(other, name)
+        for name in _DETAILS
+    )
 
 
 _DETAILS = ("currency", "end_to_end_id", "reference", "counterparty_iban", "batch")

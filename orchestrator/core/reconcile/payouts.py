@@ -44,8 +44,13 @@ class Group:
 Groups = dict[str, Group]
 
 
-def match_payouts(found: Findings, payouts: Iterable[LedgerPayout], lines: Iterable[Booked],
-                  burned: Mapping[bytes, list[Redemption]], rejected: Mapping[str, str]) -> None:
+def match_payouts(
+    found: Findings,
+    payouts: Iterable[LedgerPayout],
+    lines: Iterable[Booked],
+    burned: Mapping[bytes, list[Redemption]],
+    rejected: Mapping[str, str],
+) -> None:
     """Assigns lines to payouts and judges each group; lines left over are breaks.
 
     burned: what was redeemed on chain per payout id. rejected: reason per EndToEndId.
@@ -107,8 +112,11 @@ def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
     for group in {id(group): group for group in groups.values()}.values():
         if not group.lines and group.payouts[0].due_on is not None:
             wanted[(group.payouts[0].iban, -group.cents)].append(group)
-    keys = [(each.line.counterparty_iban, each.line.amount_minor) for each in lines
-            if not each.line.end_to_end_id]
+    keys = [
+        (each.line.counterparty_iban, each.line.amount_minor)
+        for each in lines
+        if not each.line.end_to_end_id
+    ]
     count, rest = Counter(keys), []
     for booked in lines:
         key = (booked.line.counterparty_iban, booked.line.amount_minor)
@@ -139,8 +147,12 @@ def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) ->
     return rest
 
 
-def _report(found: Findings, group: Group, burned: Mapping[bytes, list[Redemption]],
-            rejected: Mapping[str, str]) -> None:
+def _report(
+    found: Findings,
+    group: Group,
+    burned: Mapping[bytes, list[Redemption]],
+    rejected: Mapping[str, str],
+) -> None:
     """One break at most that is open; beside it those that later lines have explained."""
     verdict = judge(group.payouts, group.lines, group.rule, rejected, found.coverage)
     ids, lines = group.ids, group.lines
@@ -149,8 +161,9 @@ def _report(found: Findings, group: Group, burned: Mapping[bytes, list[Redemptio
     if verdict.open is not None:
         found.broken(Leg.BANK, verdict.open, ids, lines, group.cents, net, detail=verdict.detail)
     elif verdict.matched:
-        found.match(group.rule, ids, group.cents, lines,
-                    "; ".join([_HOW[group.rule], *verdict.because]))
+        found.match(
+            group.rule, ids, group.cents, lines, "; ".join([_HOW[group.rule], *verdict.because])
+        )
     for kind, why in verdict.closed:
         found.broken(Leg.BANK, kind, ids, lines, group.cents, net, closed=why)
     tokens = [(item.at, -item.amount_micro) for each in ids for item in burned.get(each, ())]

@@ -27,10 +27,14 @@ def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
 def facts(item: Break) -> dict[str, Any]:
     """All that a resolution depends on: were anything of it to change, the break is open again."""
     return {
-        "kind": str(item.kind), "leg": str(item.leg), "ids": list(item.ids),
-        "lines": list(item.lines), "expected": str(item.expected_minor),
-        "found": str(item.found_minor), "asset": item.asset,
-    }  # fmt: skip
+        "kind": str(item.kind),
+        "leg": str(item.leg),
+        "ids": list(item.ids),
+        "lines": list(item.lines),
+        "expected": str(item.expected_minor),
+        "found": str(item.found_minor),
+        "asset": item.asset,
+    }
 
 
 def covers(detail: dict[str, Any], item: Break) -> bool:

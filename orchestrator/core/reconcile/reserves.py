@@ -65,14 +65,23 @@ def reserves(chain: Chain, flows: Sequence[Flow], covered: Coverage) -> tuple[Re
         named = items(flows, index, at)
         supply, balance = supply_at(chain, at), statement.closing_minor
         expected = balance * MICRO_PER_CENT + sum(item.amount_micro for item in named)
-        found.append(Reserve(
-            statement.statement, statement.day, at, supply, balance, named, supply - expected,
-            unbacked(named),
-        ))  # fmt: skip
+        found.append(
+            Reserve(
+                statement.statement,
+                statement.day,
+                at,
+                supply,
+                balance,
+                named,
+                supply - expected,
+                unbacked(named),
+            )
+        )
     return tuple(found)
 
 
 def unbacked(named: Iterable[InFlight]) -> int:
     """Tokens that no euro stands for nor is on its way for: breaks that add to the supply."""
-    return sum(item.amount_micro for item in named
-               if item.name in set(BreakKind) and item.amount_micro > 0)
+    return sum(
+        item.amount_micro for item in named if item.name in set(BreakKind) and item.amount_micro > 0
+    )

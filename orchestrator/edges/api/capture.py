@@ -25,23 +25,36 @@ _VERSIONS = {"GS1-EPCIS-Version": "2.0.0", "GS1-CBV-Version": "2.0.0"}
 _JOB = "capture {id}"  # a blank stands in no Idempotency-Key, so the two never meet
 router = APIRouter(tags=["evidence"])
 _POST = problems_of(
-    *KEYED, Code.IDEMPOTENCY_KEY_MALFORMED, Code.IDEMPOTENCY_KEY_REUSED,
-    Code.MEDIA_TYPE_UNSUPPORTED, Code.CONTENT_CODING_UNSUPPORTED, Code.TRY_AGAIN_LATER,
-    Code.VERSION_UNSUPPORTED, Reason.EMPTY, Reason.SIGNATURE_MISSING, Reason.CODE_MALFORMED,
+    *KEYED,
+    Code.IDEMPOTENCY_KEY_MALFORMED,
+    Code.IDEMPOTENCY_KEY_REUSED,
+    Code.MEDIA_TYPE_UNSUPPORTED,
+    Code.CONTENT_CODING_UNSUPPORTED,
+    Code.TRY_AGAIN_LATER,
+    Code.VERSION_UNSUPPORTED,
+    Reason.EMPTY,
+    Reason.SIGNATURE_MISSING,
+    Reason.CODE_MALFORMED,
     "signature_forged",
-)  # fmt: skip
+)
 _GET = problems_of(*KEYED, Code.NOT_FOUND)
 _EXAMPLE = {
     "@context": {"proofrail": "urn:proofrail:voc:"},  # besides the standard one, by its address
-    "type": "ObjectEvent", "action": "OBSERVE", "bizStep": "receiving",
-    "eventTime": "2026-03-02T07:30:00Z", "eventTimeZoneOffset": "+01:00",
+    "type": "ObjectEvent",
+    "action": "OBSERVE",
+    "bizStep": "receiving",
+    "eventTime": "2026-03-02T07:30:00Z",
+    "eventTimeZoneOffset": "+01:00",
     "epcList": ["urn:epc:id:sscc:4012345.0111111111"],
     "readPoint": {"id": "urn:epc:id:sgln:4012345.00011.0"},
-}  # fmt: skip
+}
 _MEDIA = (JSON, "application/ld+json")
-_BODY = {"requestBody": {"required": True, "content": {
-    media: {"schema": {"type": "object"}, "example": _EXAMPLE} for media in _MEDIA
-}}}  # fmt: skip
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {media: {"schema": {"type": "object"}, "example": _EXAMPLE} for media in _MEDIA},
+    }
+}
 Version = Annotated[str | None, Header(max_length=20, description="2.0 or 2.0.x, if given")]
 
 
@@ -126,9 +139,15 @@ def _finish(parts: ApiParts, client: str, told: dict[str, Any], manner: str) -> 
     errors = [] if safe else [problem_of(told, "/capture")]
     at = datetime.fromtimestamp(int(parts.now()), UTC).isoformat().replace("+00:00", "Z")
     job = {
-        "captureID": uuid4().hex, "createdAt": at, "finishedAt": at, "running": False,
-        "success": safe, "captureErrorBehaviour": manner, "errors": errors, **told,
-    }  # fmt: skip
+        "captureID": uuid4().hex,
+        "createdAt": at,
+        "finishedAt": at,
+        "running": False,
+        "success": safe,
+        "captureErrorBehaviour": manner,
+        "errors": errors,
+        **told,
+    }
     key, text = _JOB.format(id=job["captureID"]), json.dumps(job)
     with parts.store.write() as session:
         replies.reserve(session, client, key, "")

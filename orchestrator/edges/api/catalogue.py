@@ -207,65 +207,91 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
 
 _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     Code.KEY_MISSING: (
-        401, "An API key is needed", "Send the header `Authorization: Bearer <key>`.",
+        401,
+        "An API key is needed",
+        "Send the header `Authorization: Bearer <key>`.",
     ),
     Code.KEY_UNKNOWN: (
-        401, "The API key is not known", "Ask the operator for a key; a replaced one has ended.",
+        401,
+        "The API key is not known",
+        "Ask the operator for a key; a replaced one has ended.",
     ),
     Code.ROLE_FORBIDDEN: (
-        403, "The key's role may not do this", "Use a key with one of the roles in `detail`.",
+        403,
+        "The key's role may not do this",
+        "Use a key with one of the roles in `detail`.",
     ),
     Code.NOT_FOUND: (
-        404, "There is nothing with this id", "Check the id; a partner sees its own devices only.",
+        404,
+        "There is nothing with this id",
+        "Check the id; a partner sees its own devices only.",
     ),
     Code.ROUTE_UNKNOWN: (404, "There is no such route", "See /docs for the routes."),
     Code.METHOD_NOT_ALLOWED: (
-        405, "The route does not know this method", "See the `Allow` header, or /docs.",
+        405,
+        "The route does not know this method",
+        "See the `Allow` header, or /docs.",
     ),
     Code.VERSION_UNSUPPORTED: (
-        406, "This version of the standard is not spoken here",
+        406,
+        "This version of the standard is not spoken here",
         "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
     ),
     Code.BODY_TOO_SLOW: (
-        408, "The body did not arrive in time", "Send it again, in smaller parts if need be.",
+        408,
+        "The body did not arrive in time",
+        "Send it again, in smaller parts if need be.",
     ),
     Code.IDEMPOTENCY_KEY_REUSED: (
-        409, "The Idempotency-Key was used for another request",
+        409,
+        "The Idempotency-Key was used for another request",
         "Use a new key for each new request; repeat a request with its body unchanged.",
     ),
     Code.BODY_TOO_LARGE: (413, "The body is too large", "Send fewer records at a time."),
     Code.MEDIA_TYPE_UNSUPPORTED: (
-        415, "The media type is not taken here",
+        415,
+        "The media type is not taken here",
         "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
         "EPCIS document to /capture as application/json or application/ld+json.",
     ),
     Code.CONTENT_CODING_UNSUPPORTED: (
-        415, "Compressed bodies are not taken", "Send the body without Content-Encoding.",
+        415,
+        "Compressed bodies are not taken",
+        "Send the body without Content-Encoding.",
     ),
     Code.JSON_UNREADABLE: (
-        400, "The body is not acceptable JSON", "Correct the JSON where `detail` says.",
+        400,
+        "The body is not acceptable JSON",
+        "Correct the JSON where `detail` says.",
     ),
     Code.REQUEST_INVALID: (
-        422, "The request does not have the form of this route",
+        422,
+        "The request does not have the form of this route",
         "Correct the fields named in `errors`; /docs shows the form.",
     ),
     Code.AMBIGUOUS: (422, "Several things begin with this id", "Give more of the id, or all."),
     Code.CURSOR_UNKNOWN: (
-        422, "The cursor is not one of ours", "Pass `next` of the page before, unchanged.",
+        422,
+        "The cursor is not one of ours",
+        "Pass `next` of the page before, unchanged.",
     ),
     Code.IDEMPOTENCY_KEY_MALFORMED: (
-        400, "The Idempotency-Key cannot be used",
+        400,
+        "The Idempotency-Key cannot be used",
         "Send one key of 1 to 255 visible ASCII characters, such as a UUID, once.",
     ),
     Code.REQUEST_FAILED: (400, "The request cannot be answered", "See `detail` and /docs."),
     Code.INTERNAL_ERROR: (
-        500, "The rail failed", "Send the request again later; the operator's log has the cause.",
+        500,
+        "The rail failed",
+        "Send the request again later; the operator's log has the cause.",
     ),
     Code.TRY_AGAIN_LATER: (
-        503, "The rail waits for a part of itself",
+        503,
+        "The rail waits for a part of itself",
         "Send the same request again after `Retry-After` seconds; nothing was stored.",
     ),
-}  # fmt: skip
+}
 
 CATALOGUE: dict[str, Entry] = {
     str(code): Entry(title, step) for code, (title, step) in _RECORDS.items()

@@ -20,10 +20,15 @@ from orchestrator.edges.api.wire import Answers
 
 router = APIRouter(tags=["evidence"])
 _PROBLEMS = problems_of(
-    *KEYED, Code.JSON_UNREADABLE, Code.IDEMPOTENCY_KEY_MALFORMED, Code.IDEMPOTENCY_KEY_REUSED,
-    Code.MEDIA_TYPE_UNSUPPORTED, Code.CONTENT_CODING_UNSUPPORTED, Code.TRY_AGAIN_LATER,
+    *KEYED,
+    Code.JSON_UNREADABLE,
+    Code.IDEMPOTENCY_KEY_MALFORMED,
+    Code.IDEMPOTENCY_KEY_REUSED,
+    Code.MEDIA_TYPE_UNSUPPORTED,
+    Code.CONTENT_CODING_UNSUPPORTED,
+    Code.TRY_AGAIN_LATER,
     "signature_forged",
-)  # fmt: skip
+)
 
 
 @router.post(
@@ -91,11 +96,16 @@ def answers(parts: ApiParts, outcomes: Sequence[Sequence[Answered]]) -> dict[str
 def _record(item: int, outcome: Answered) -> dict[str, Any]:
     reason = None if outcome.outcome == ACCEPTED else str(outcome.outcome)
     return {
-        "item": item, "evidence": outcome.evidence, "device": outcome.device,
-        "counter": outcome.counter, "outcome": str(outcome.outcome),
-        "event_id": outcome.event_id, "reason": reason, "detail": outcome.detail,
+        "item": item,
+        "evidence": outcome.evidence,
+        "device": outcome.device,
+        "counter": outcome.counter,
+        "outcome": str(outcome.outcome),
+        "event_id": outcome.event_id,
+        "reason": reason,
+        "detail": outcome.detail,
         "next_step": reason and entry_of(reason).next_step,
-    }  # fmt: skip
+    }
 
 
 def problem_of(body: dict[str, Any], path: str) -> dict[str, Any]:

@@ -30,11 +30,14 @@ def page(schema: Json) -> str:
         f"<h1>{escape(info['title'])} API, version {escape(info['version'])}</h1>",
         *(f"<p>{escape(text)}</p>" for text in info["description"].split("\n\n")),
         "<p>This document for machines: <a href=/openapi.json>/openapi.json</a></p>",
-        "<h2>Routes</h2>", _routes(operations),
+        "<h2>Routes</h2>",
+        _routes(operations),
         *(_operation(*operation) for operation in operations),
-        "<h2>Shapes</h2>", *_shapes(schema["components"]["schemas"]),
-        "<h2 id=codes>Codes</h2>", _codes(),
-    ]  # fmt: skip
+        "<h2>Shapes</h2>",
+        *_shapes(schema["components"]["schemas"]),
+        "<h2 id=codes>Codes</h2>",
+        _codes(),
+    ]
     return "\n".join(parts)
 
 
@@ -54,55 +57,71 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _routes(operations: list[tuple[str, str, Json]]) -> str:
-    return _table(("Method", "Route", "What for"), (
+    return _table(
+        ("Method", "Route", "What for"),
         (
-            f"<b class={method}>{method.upper()}</b>",
-            f"<a href='#{operation['operationId']}'><code>{escape(path)}</code></a>",
-            escape(operation["summary"]),
-        )
-        for method, path, operation in operations
-    ))  # fmt: skip
+            (
+                f"<b class={method}>{method.upper()}</b>",
+                f"<a href='#{operation['operationId']}'><code>{escape(path)}</code></a>",
+                escape(operation["summary"]),
+            )
+            for method, path, operation in operations
+        ),
+    )
 
 
 def _operation(method: str, path: str, operation: Json) -> str:
     title = f"<b class={method}>{method.upper()}</b> <code>{escape(path)}</code>"
     key = "needs an API key" if operation.get("security") else "open to anyone"
-    return "\n".join((
-        f"<h2 id={operation['operationId']}>{title}</h2>",
-        f"<p>{escape(operation.get('description', ''))} <i>({key})</i></p>",
-        _parameters(operation.get("parameters", ())),
-        _body(operation.get("requestBody")),
-        _responses(operation["responses"]),
-    ))  # fmt: skip
+    return "\n".join(
+        (
+            f"<h2 id={operation['operationId']}>{title}</h2>",
+            f"<p>{escape(operation.get('description', ''))} <i>({key})</i></p>",
+            _parameters(operation.get("parameters", ())),
+            _body(operation.get("requestBody")),
+            _responses(operation["responses"]),
+        )
+    )
 
 
 def _parameters(parameters: Iterable[Json]) -> str:
-    return _table(("Parameter", "In", "Type", "Meaning"), (
+    return _table(
+        ("Parameter", "In", "Type", "Meaning"),
         (
-            f"<code>{escape(p['name'])}</code>" + (" (required)" if p.get("required") else ""),
-            escape(p["in"]), _type(p["schema"]), escape(p.get("description", "")),
-        )
-        for p in parameters
-    ))  # fmt: skip
+            (
+                f"<code>{escape(p['name'])}</code>" + (" (required)" if p.get("required") else ""),
+                escape(p["in"]),
+                _type(p["schema"]),
+                escape(p.get("description", "")),
+            )
+            for p in parameters
+        ),
+    )
 
 
 def _body(body: Json | None) -> str:
     if body is None:
         return ""
-    return "<h3>Body</h3>" + _table(("Media type", "Type", "Example"), (
-        (escape(media), _type(content["schema"]), _examples(content))
-        for media, content in body["content"].items()
-    ))  # fmt: skip
+    return "<h3>Body</h3>" + _table(
+        ("Media type", "Type", "Example"),
+        (
+            (escape(media), _type(content["schema"]), _examples(content))
+            for media, content in body["content"].items()
+        ),
+    )
 
 
 def _responses(responses: Json) -> str:
     rows = []
     for status, response in responses.items():
         for media, content in response.get("content", {}).items():
-            rows.append((
-                f"<b>{escape(status)}</b> {escape(response['description'])}",
-                f"{escape(media)}<br>{_type(content['schema'])}", _examples(content),
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"<b>{escape(status)}</b> {escape(response['description'])}",
+                    f"{escape(media)}<br>{_type(content['schema'])}",
+                    _examples(content),
+                )
+            )
     return "<h3>Answers</h3>" + _table(("Status", "Media type", "Codes or example"), rows)
 
 
@@ -139,18 +158,26 @@ def _shapes(schemas: Json) -> Iterator[str]:
         yield f"{title}<p>{escape(shape.get('description', ''))}</p>"
         if "enum" in shape:
             yield f"<p>{_type(shape)}</p>"
-        yield _table(("Field", "Type", "Meaning"), (
-            (f"<code>{escape(field)}</code>", _type(s), escape(s.get("description", "")))
-            for field, s in shape.get("properties", {}).items()
-        ))  # fmt: skip
+        yield _table(
+            ("Field", "Type", "Meaning"),
+            (
+                (f"<code>{escape(field)}</code>", _type(s), escape(s.get("description", "")))
+                for field, s in shape.get("properties", {}).items()
+            ),
+        )
         yield from map(_pre, shape.get("examples", ()))
 
 
 def _codes() -> str:
-    return _table(("Code", "Status", "Title", "Next step"), (
+    return _table(
+        ("Code", "Status", "Title", "Next step"),
         (
-            f"<code id=code-{code}>{code}</code>", str(entry.status),
-            escape(entry.title), escape(entry.next_step),
-        )
-        for code, entry in CATALOGUE.items()
-    ))  # fmt: skip
+            (
+                f"<code id=code-{code}>{code}</code>",
+                str(entry.status),
+                escape(entry.title),
+                escape(entry.next_step),
+            )
+            for code, entry in CATALOGUE.items()
+        ),
+    )

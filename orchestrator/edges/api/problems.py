@@ -38,17 +38,24 @@ def document(
     """The members of a problem document; `instance` is the path that was asked for."""
     entry = entry_of(code)
     return {
-        "type": URN + str(code), "title": entry.title, "status": status or entry.status,
-        "detail": detail, "code": str(code), "next_step": entry.next_step, "instance": instance,
-    } | members  # fmt: skip
+        "type": URN + str(code),
+        "title": entry.title,
+        "status": status or entry.status,
+        "detail": detail,
+        "code": str(code),
+        "next_step": entry.next_step,
+        "instance": instance,
+    } | members
 
 
 def answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A problem document as a response."""
     return Response(
-        json.dumps(problem), problem["status"], media_type=MEDIA,
+        json.dumps(problem),
+        problem["status"],
+        media_type=MEDIA,
         headers=dict(headers or {}) | _HEADERS.get(problem["status"], {}),
-    )  # fmt: skip
+    )
 
 
 def install(app: FastAPI) -> None:

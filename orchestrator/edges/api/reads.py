@@ -101,9 +101,7 @@ def list_agreements(
         AgreementView(**_columns(row, AgreementView, cap=_amount(row.cap_micro)))
         for row in rows[:limit]
     ]
-    return Page[AgreementView](
-        items=views, next=_next(rows, limit, lambda row: row.agreement_id)
-    )
+    return Page[AgreementView](items=views, next=_next(rows, limit, lambda row: row.agreement_id))
 
 
 @router.get("/v1/devices", tags=["evidence"], responses=_LIST, summary="Devices by name")
@@ -153,10 +151,12 @@ def get_balances(parts: Parts, caller: Reader) -> Balances:
     """The balance of each ledger account and asset."""
     with parts.store.read() as session:
         found = books.balances(session)
-    return Balances(balances=[
-        BalanceView(account=account, balance=_amount(total, asset))
-        for (account, asset), total in found.items()
-    ])  # fmt: skip
+    return Balances(
+        balances=[
+            BalanceView(account=account, balance=_amount(total, asset))
+            for (account, asset), total in found.items()
+        ]
+    )
 
 
 traces = APIRouter()
@@ -198,9 +198,13 @@ def _payment(row: tables.Payment) -> dict[str, Any]:
 
 def _rejection(row: tables.Rejection) -> dict[str, Any]:
     return _columns(
-        row, RejectionView, number=row.id, next_step=entry_of(row.reason).next_step,
-        evidence=sha256(row.body).hexdigest(), size_bytes=len(row.body),
-    )  # fmt: skip
+        row,
+        RejectionView,
+        number=row.id,
+        next_step=entry_of(row.reason).next_step,
+        evidence=sha256(row.body).hexdigest(),
+        size_bytes=len(row.body),
+    )
 
 
 def _next(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> str | None:

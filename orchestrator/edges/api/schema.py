@@ -43,16 +43,23 @@ def problems_of(*codes: str) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
     for code in sorted(codes):
         entry = entry_of(code)
-        response = found.setdefault(entry.status, {
-            "description": HTTPStatus(entry.status).phrase,
-            "content": {MEDIA: {
-                "schema": {"$ref": _REF.format(model=Problem.__name__)}, "examples": {},
-            }},
-        })  # fmt: skip
+        response = found.setdefault(
+            entry.status,
+            {
+                "description": HTTPStatus(entry.status).phrase,
+                "content": {
+                    MEDIA: {
+                        "schema": {"$ref": _REF.format(model=Problem.__name__)},
+                        "examples": {},
+                    }
+                },
+            },
+        )
         example = document(code, "what happened in this case", "/the/path")
         response["content"][MEDIA]["examples"][str(code)] = {
-            "summary": entry.title, "value": example,
-        }  # fmt: skip
+            "summary": entry.title,
+            "value": example,
+        }
     return found
 
 

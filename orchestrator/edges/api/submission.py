@@ -92,9 +92,7 @@ def _batch(body: bytes) -> EvidenceBatch:
         return EvidenceBatch.model_validate(decoded, strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([
-            e | {"loc": ("body", *e["loc"])} for e in found
-        ]) from None  # fmt: skip
+        raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in found]) from None
 
 
 def _body(number: int, entry: Entry) -> bytes:

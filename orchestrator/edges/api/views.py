@@ -24,10 +24,18 @@ class EventView(BaseModel):
     """An event: what was read out of one piece of evidence."""
 
     model_config = example(
-        event_id=SOME_ID, device="cp-0001", device_id=SOME_ID, counter=17,
-        observed_at_ms=1_790_000_000_000, received_at=1_790_000_005, evidence=SOME_SHA,
-        agreement_id=SOME_ID, role="stream", payment_id=None, reason=None,
-    )  # fmt: skip
+        event_id=SOME_ID,
+        device="cp-0001",
+        device_id=SOME_ID,
+        counter=17,
+        observed_at_ms=1_790_000_000_000,
+        received_at=1_790_000_005,
+        evidence=SOME_SHA,
+        agreement_id=SOME_ID,
+        role="stream",
+        payment_id=None,
+        reason=None,
+    )
     event_id: Id
     device: str
     device_id: Id
@@ -45,12 +53,22 @@ class PaymentView(BaseModel):
     """The life of one claim so far."""
 
     model_config = example(
-        payment_id=SOME_ID, agreement_id=SOME_ID, sequence=1, stage="settled",
-        amount={"amount_minor": "2940000", "asset": TEUR}, payee="0x" + "22" * 20,
-        first_counter=1, last_counter=4,
-        evidence_root=SOME_ID, settlement=SOME_ID, release_at=1_790_000_600,
-        payout_id=None, reason=None, attempts=0, created_at=1_790_000_010,
-    )  # fmt: skip
+        payment_id=SOME_ID,
+        agreement_id=SOME_ID,
+        sequence=1,
+        stage="settled",
+        amount={"amount_minor": "2940000", "asset": TEUR},
+        payee="0x" + "22" * 20,
+        first_counter=1,
+        last_counter=4,
+        evidence_root=SOME_ID,
+        settlement=SOME_ID,
+        release_at=1_790_000_600,
+        payout_id=None,
+        reason=None,
+        attempts=0,
+        created_at=1_790_000_010,
+    )
     payment_id: Id
     agreement_id: Id
     sequence: int
@@ -92,11 +110,22 @@ class AgreementView(BaseModel):
     """Payer, payee, device, product and cap, as signed and opened on chain."""
 
     model_config = example(
-        agreement_id=SOME_ID, device="cp-0001", product="metered_energy", payer="0x" + "11" * 20,
-        payee="0x" + "22" * 20, cap={"amount_minor": "500000000", "asset": TEUR}, period_days=30,
-        window_s=60, expiry=1_830_000_000, first_counter=0, reference="RF59PR" + "0" * 19,
-        stage="live", opened_at=1_780_000_000, sequence=1, last_counter=4,
-    )  # fmt: skip
+        agreement_id=SOME_ID,
+        device="cp-0001",
+        product="metered_energy",
+        payer="0x" + "11" * 20,
+        payee="0x" + "22" * 20,
+        cap={"amount_minor": "500000000", "asset": TEUR},
+        period_days=30,
+        window_s=60,
+        expiry=1_830_000_000,
+        first_counter=0,
+        reference="RF59PR" + "0" * 19,
+        stage="live",
+        opened_at=1_780_000_000,
+        sequence=1,
+        last_counter=4,
+    )
     agreement_id: Id
     device: str
     product: str
@@ -118,10 +147,16 @@ class DeviceView(BaseModel):
     """An enrolled device."""
 
     model_config = example(
-        device_id=SOME_ID, name="cp-0001", curve="secp256r1", owner="0x" + "33" * 20,
-        status="active", enrolled_at=1_780_000_000, expires_at=0, endorsement=SOME_SHA,
+        device_id=SOME_ID,
+        name="cp-0001",
+        curve="secp256r1",
+        owner="0x" + "33" * 20,
+        status="active",
+        enrolled_at=1_780_000_000,
+        expires_at=0,
+        endorsement=SOME_SHA,
         compromised_since=None,
-    )  # fmt: skip
+    )
     device_id: Id
     name: str
     curve: str
@@ -137,10 +172,17 @@ class RejectionView(BaseModel):
     """Input that was not taken, and why."""
 
     model_config = example(
-        number=3, received_at=1_790_000_000, source="mqtt", device="cp-0001", protocol="ocmf",
-        reason="signature_forged", detail="device cp-0001, counter 9", next_step="Compare keys.",
-        evidence=SOME_SHA, size_bytes=412,
-    )  # fmt: skip
+        number=3,
+        received_at=1_790_000_000,
+        source="mqtt",
+        device="cp-0001",
+        protocol="ocmf",
+        reason="signature_forged",
+        detail="device cp-0001, counter 9",
+        next_step="Compare keys.",
+        evidence=SOME_SHA,
+        size_bytes=412,
+    )
     number: int
     received_at: Seconds
     source: str
@@ -176,9 +218,7 @@ class BalanceView(BaseModel):
 class Balances(BaseModel):
     """Every account of the ledger; per asset they add up to zero."""
 
-    model_config = example(
-        balances=[BalanceView.model_config["json_schema_extra"]["examples"][0]]
-    )
+    model_config = example(balances=[BalanceView.model_config["json_schema_extra"]["examples"][0]])
     balances: list[BalanceView]
 
 
@@ -193,9 +233,12 @@ class Status(BaseModel):
     """How the rail is: its worker, its payments by stage, its rejections, its chain."""
 
     model_config = example(
-        worker={"turns": {"collect": 4}, "halted": {}}, stages={"settled": 3},
-        rejections={"signature_forged": 1}, head={"number": 9, "hash": SOME_ID}, final_block=6,
-    )  # fmt: skip
+        worker={"turns": {"collect": 4}, "halted": {}},
+        stages={"settled": 3},
+        rejections={"signature_forged": 1},
+        head={"number": 9, "hash": SOME_ID},
+        final_block=6,
+    )
     worker: dict[str, Any] = Field(description="turns: work found by step; halted: step -> why")
     stages: dict[str, int] = Field(description="payments by stage")
     rejections: dict[str, int] = Field(description="rejections and dropped events by reason")

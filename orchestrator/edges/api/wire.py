@@ -57,9 +57,16 @@ class RecordAnswer(BaseModel):
     """What one record is answered. It is safe where there is an event_id, also if not billable."""
 
     model_config = example(
-        item=0, evidence=SOME_SHA, device="cp-0001", counter=17, outcome="accepted",
-        event_id=SOME_ID, reason=None, detail="", next_step=None,
-    )  # fmt: skip
+        item=0,
+        evidence=SOME_SHA,
+        device="cp-0001",
+        counter=17,
+        outcome="accepted",
+        event_id=SOME_ID,
+        reason=None,
+        detail="",
+        next_step=None,
+    )
     item: int = Field(description="which entry of the request held it, from 0")
     evidence: Sha
     device: str = Field(description='"" where it could not be read')
@@ -121,12 +128,16 @@ class CaptureJob(BaseModel):
     """
 
     model_config = example(
-        captureID="5f0c9a52c1de4f0b9c7a3d5e8b1f2a60", createdAt="2026-03-01T08:00:05Z",
-        finishedAt="2026-03-01T08:00:05Z", running=False, success=True,
-        captureErrorBehaviour="rollback", errors=[],
+        captureID="5f0c9a52c1de4f0b9c7a3d5e8b1f2a60",
+        createdAt="2026-03-01T08:00:05Z",
+        finishedAt="2026-03-01T08:00:05Z",
+        running=False,
+        success=True,
+        captureErrorBehaviour="rollback",
+        errors=[],
         records=[RecordAnswer.model_config["json_schema_extra"]["examples"][0]],
         receipts=[ReceiptOf.model_config["json_schema_extra"]["examples"][0]],
-    )  # fmt: skip
+    )
     captureID: str
     createdAt: str
     finishedAt: str

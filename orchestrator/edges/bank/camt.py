@@ -28,8 +28,9 @@ _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}")
 _TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 
 
-def parse(data: bytes, *, accounts: Collection[str] | None = None,
-          seen: Collection[tuple[str, str]] = ()) -> list[Statement] | StatusReport:
+def parse(
+    data: bytes, *, accounts: Collection[str] | None = None, seen: Collection[tuple[str, str]] = ()
+) -> list[Statement] | StatusReport:
     """Statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
     accounts: IBANs we hold (None: any). seen: (account, statement id) of statements already taken
@@ -60,8 +61,9 @@ def _refuse_problems(reading: Reading) -> None:
         raise Rejected(BankReason.UNKNOWN_MESSAGE, "a pain.002 comes in a file of its own")
 
 
-def _statements(reading: Reading, source: bytes, accounts: Collection[str] | None,
-                known: set[tuple[str, str]]) -> list[Statement]:
+def _statements(
+    reading: Reading, source: bytes, accounts: Collection[str] | None, known: set[tuple[str, str]]
+) -> list[Statement]:
     found: list[Statement] = []
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
@@ -78,8 +80,13 @@ def _paged(reports: Iterable[Report]) -> list[list[Report]]:
     found: list[list[Report]] = []
     for report in reports:
         last = found[-1][-1] if found else None
-        follows = (last and report.page and last.page and report.page == last.page + 1
-                   and (last.account, last.id) == (report.account, report.id))
+        follows = (
+            last
+            and report.page
+            and last.page
+            and report.page == last.page + 1
+            and (last.account, last.id) == (report.account, report.id)
+        )
         if follows:
             found[-1].append(report)
         else:
@@ -98,11 +105,19 @@ def _statement(pages: list[Report], source: bytes, accounts: Collection[str] | N
     name = first.id if (first.page or 1) == 1 else f"{first.id}/{first.page}"
     balances = _balances(pages, account, name) if first.family in CLOSED else None
     day = balances.day if balances else first.created
-    lines = [(line.is_booked, _line(line, account, first, source, day))
-             for page in pages for line in page.lines]
-    return Statement(name, account, first.currency or "EUR", balances,
-                     tuple(line for booked, line in lines if booked),
-                     tuple(line for booked, line in lines if not booked))
+    lines = [
+        (line.is_booked, _line(line, account, first, source, day))
+        for page in pages
+        for line in page.lines
+    ]
+    return Statement(
+        name,
+        account,
+        first.currency or "EUR",
+        balances,
+        tuple(line for booked, line in lines if booked),
+        tuple(line for booked, line in lines if not booked),
+    )
 
 
 def _held(account: str, accounts: Collection[str] | None) -> str:
@@ -110,8 +125,14 @@ def _held(account: str, accounts: Collection[str] | None) -> str:
     bank, slash, number = account.partition("/")
     if not slash or not accounts:
         return account
-    return next((iban for iban in accounts if iban.startswith("DE")
-                 and iban[4:] == bank + number.zfill(10)), account)
+    return next(
+        (
+            iban
+            for iban in accounts
+            if iban.startswith("DE") and iban[4:] == bank + number.zfill(10)
+        ),
+        account,
+    )
 
 
 def _balances(pages: list[Report], account: str, statement: str) -> Balances:
@@ -122,30 +143,48 @@ def _balances(pages: list[Report], account: str, statement: str) -> Balances:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{page.path}/Bal[{missing}]")
     if closing.date is None:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{closing.path}/Dt")
-    return Balances(account, statement, closing.date, opening.amount_minor, closing.amount_minor,
-                    opening.currency)
+    return Balances(
+        account,
+        statement,
+        closing.date,
+        opening.amount_minor,
+        closing.amount_minor,
+        opening.currency,
+    )
 
 
-def _line(line: Line, account: str, report: Report, source: bytes,
-          otherwise: date | None) -> StatementLine:
+def _line(
+    line: Line, account: str, report: Report, source: bytes, otherwise: date | None
+) -> StatementLine:
     """otherwise: the day of a line that has none of its own."""
     booking = line.booking_date or line.value_date or otherwise
     if booking is None:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{line.path}/BookgDt")
     named, reference = line.references, line.references.reference
     return StatementLine(
-        account=account, booking_date=booking, value_date=line.value_date or booking,
-        amount_minor=line.amount_minor, currency=line.currency, source=source, path=line.path,
-        kind=report.family, end_to_end_id=named.end_to_end_id,
+        account=account,
+        booking_date=booking,
+        value_date=line.value_date or booking,
+        amount_minor=line.amount_minor,
+        currency=line.currency,
+        source=source,
+        path=line.path,
+        kind=report.family,
+        end_to_end_id=named.end_to_end_id,
         reference=reference if _is_the_one(named) else "",
         # an entry's reference names one line only where the entry has one
         bank_reference="" if line.shares_reference else named.bank_reference,
-        batch=_batch(line, report), counterparty_name=line.counterparty.name,
+        batch=_batch(line, report),
+        counterparty_name=line.counterparty.name,
         counterparty_iban=account if _IBAN.match(account := line.counterparty.account) else "",
         reason=line.return_reason,
-        is_reversal=line.is_reversal, text=line.text or _remark(line),
-        charges_minor=line.charges_minor if line.charges_included else 0, uetr=named.uetr,
-        code=line.code.iso, proprietary_code=line.code.proprietary)
+        is_reversal=line.is_reversal,
+        text=line.text or _remark(line),
+        charges_minor=line.charges_minor if line.charges_included else 0,
+        uetr=named.uetr,
+        code=line.code.iso,
+        proprietary_code=line.code.proprietary,
+    )
 
 
 def _is_the_one(named: References) -> bool:

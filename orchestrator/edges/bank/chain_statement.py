@@ -26,8 +26,9 @@ _NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 _EPOCH = date(1970, 1, 1)
 
 
-def write(statement: AccountStatement, address: str, owner: str, servicer: str,
-          is_over: bool = True) -> bytes:
+def write(
+    statement: AccountStatement, address: str, owner: str, servicer: str, is_over: bool = True
+) -> bytes:
     """The statement of one period. address: 0x-hex; owner: the payee; servicer: the rail's name.
 
     is_over: whether nothing more can come into the period; if not, its last balance is an interim
@@ -36,15 +37,23 @@ def write(statement: AccountStatement, address: str, owner: str, servicer: str,
     identity = _identity(address, statement, is_over)
     end = datetime.combine(statement.last + timedelta(days=1), datetime.min.time(), UTC)
     created = XmlDateTime.from_datetime(end)
-    document = iso.Document(bk_to_cstmr_stmt=iso.BankToCustomerStatementV08(
-        grp_hdr=iso.GroupHeader81(msg_id=identity, cre_dt_tm=created),
-        stmt=[iso.AccountStatement9(
-            id=identity, elctrnc_seq_nb=Decimal((statement.last - _EPOCH).days),
-            cre_dt_tm=created, fr_to_dt=_period(statement, end), acct=_account(
-                address, owner, servicer),
-            bal=_balances(statement, is_over),
-            ntry=[_entry(booking) for booking in statement.bookings],
-            addtl_stmt_inf=_remainder(statement))]))  # fmt: skip
+    document = iso.Document(
+        bk_to_cstmr_stmt=iso.BankToCustomerStatementV08(
+            grp_hdr=iso.GroupHeader81(msg_id=identity, cre_dt_tm=created),
+            stmt=[
+                iso.AccountStatement9(
+                    id=identity,
+                    elctrnc_seq_nb=Decimal((statement.last - _EPOCH).days),
+                    cre_dt_tm=created,
+                    fr_to_dt=_period(statement, end),
+                    acct=_account(address, owner, servicer),
+                    bal=_balances(statement, is_over),
+                    ntry=[_entry(booking) for booking in statement.bookings],
+                    addtl_stmt_inf=_remainder(statement),
+                )
+            ],
+        )
+    )
     config = SerializerConfig(xml_declaration=True, encoding="UTF-8", indent="  ")
     return XmlSerializer(config=config).render(document, ns_map={None: _NAMESPACE}).encode()
 
@@ -65,20 +74,25 @@ def _period(statement: AccountStatement, end: datetime) -> iso.DateTimePeriod1:
     start = datetime.combine(statement.first, datetime.min.time(), UTC)
     return iso.DateTimePeriod1(
         fr_dt_tm=XmlDateTime.from_datetime(start),
-        to_dt_tm=XmlDateTime.from_datetime(end - timedelta(seconds=1)))
+        to_dt_tm=XmlDateTime.from_datetime(end - timedelta(seconds=1)),
+    )
 
 
 def _account(address: str, owner: str, servicer: str) -> iso.CashAccount39:
     other = iso.GenericAccountIdentification1(
-        id=account_id(address), schme_nm=iso.AccountSchemeName1Choice(prtry="EVM address, base32"))
+        id=account_id(address), schme_nm=iso.AccountSchemeName1Choice(prtry="EVM address, base32")
+    )
     return iso.CashAccount39(
-        id=iso.AccountIdentification4Choice(othr=other), ccy="EUR",
+        id=iso.AccountIdentification4Choice(othr=other),
+        ccy="EUR",
         prxy=iso.ProxyAccountIdentification1(
-            tp=iso.ProxyAccountType1Choice(prtry="EVM address"), id=address),
+            tp=iso.ProxyAccountType1Choice(prtry="EVM address"), id=address
+        ),
         ownr=iso.PartyIdentification135(nm=_text(owner, 70)),
         svcr=iso.BranchAndFinancialInstitutionIdentification6(
-            fin_instn_id=iso.FinancialInstitutionIdentification18(
-                nm=_text(servicer, 70))))
+            fin_instn_id=iso.FinancialInstitutionIdentification18(nm=_text(servicer, 70))
+        ),
+    )
 
 
 def _balances(statement: AccountStatement, is_over: bool) -> list[iso.CashBalance8]:
@@ -92,8 +106,11 @@ def _balances(statement: AccountStatement, is_over: bool) -> list[iso.CashBalanc
 
 def _balance(code: str, cents: int, day: date) -> iso.CashBalance8:
     return iso.CashBalance8(
-        tp=iso.BalanceType13(cd_or_prtry=iso.BalanceType10Choice(cd=code)), amt=_amount(cents),
-        cdt_dbt_ind=_sign(cents), dt=iso.DateAndDateTime2Choice(dt=XmlDate.from_date(day)))
+        tp=iso.BalanceType13(cd_or_prtry=iso.BalanceType10Choice(cd=code)),
+        amt=_amount(cents),
+        cdt_dbt_ind=_sign(cents),
+        dt=iso.DateAndDateTime2Choice(dt=XmlDate.from_date(day)),
+    )
 
 
 def _entry(booking: Booking) -> iso.ReportEntry10:
@@ -102,35 +119,46 @@ def _entry(booking: Booking) -> iso.ReportEntry10:
     details = [_detail(each, 0, booking.cents) for each in booking.carried]
     details.append(_detail(movement, booking.cents, booking.cents))
     return iso.ReportEntry10(
-        ntry_ref=_reference(movement.entry_id), amt=_amount(booking.cents),
-        cdt_dbt_ind=_sign(booking.cents), sts=iso.EntryStatus1Choice(cd="BOOK"),
-        bookg_dt=iso.DateAndDateTime2Choice(dt=day), val_dt=iso.DateAndDateTime2Choice(dt=day),
+        ntry_ref=_reference(movement.entry_id),
+        amt=_amount(booking.cents),
+        cdt_dbt_ind=_sign(booking.cents),
+        sts=iso.EntryStatus1Choice(cd="BOOK"),
+        bookg_dt=iso.DateAndDateTime2Choice(dt=day),
+        val_dt=iso.DateAndDateTime2Choice(dt=day),
         acct_svcr_ref=_reference(movement.entry_id),
         bk_tx_cd=iso.BankTransactionCodeStructure4(
             domn=iso.BankTransactionCodeStructure5(
-                cd="PMNT", fmly=iso.BankTransactionCodeStructure6(
-                    cd="RCDT" if booking.cents > 0 else "ICDT", sub_fmly_cd="OTHR")),
-            prtry=iso.ProprietaryBankTransactionCodeStructure1(
-                cd=movement.kind, issr="proofrail")),
-        ntry_dtls=[iso.EntryDetails9(tx_dtls=details)])
+                cd="PMNT",
+                fmly=iso.BankTransactionCodeStructure6(
+                    cd="RCDT" if booking.cents > 0 else "ICDT", sub_fmly_cd="OTHR"
+                ),
+            ),
+            prtry=iso.ProprietaryBankTransactionCodeStructure1(cd=movement.kind, issr="proofrail"),
+        ),
+        ntry_dtls=[iso.EntryDetails9(tx_dtls=details)],
+    )
 
 
 def _detail(movement: Movement, cents: int, sign: int) -> iso.EntryTransaction10:
     name, text = _text(movement.name, 70), _text(movement.text, 140)
     party = iso.Party40Choice(pty=iso.PartyIdentification135(nm=name)) if name else None
     account = _other_side(movement.account) if movement.account else None
-    sides = {"dbtr": party, "dbtr_acct": account} if sign > 0 else {
-        "cdtr": party, "cdtr_acct": account}
+    sides = (
+        {"dbtr": party, "dbtr_acct": account} if sign > 0 else {"cdtr": party, "cdtr_acct": account}
+    )
     return iso.EntryTransaction10(
         refs=iso.TransactionReferences6(
             acct_svcr_ref=_reference(movement.entry_id),
             end_to_end_id=movement.end_to_end_id or "NOTPROVIDED",
-            clr_sys_ref=_reference(movement.tx_hash.removeprefix("0x"))),
-        amt=_amount(cents), cdt_dbt_ind=_sign(sign),
+            clr_sys_ref=_reference(movement.tx_hash.removeprefix("0x")),
+        ),
+        amt=_amount(cents),
+        cdt_dbt_ind=_sign(sign),
         rltd_pties=iso.TransactionParties6(**sides) if party or account else None,
         rmt_inf=iso.RemittanceInformation16(ustrd=[text]) if text else None,
         addtl_tx_inf=f"{movement.kind} {movement.ref} in {movement.tx_hash}: exactly "
-                     f"{_exact(movement.amount_micro)} EUR")
+        f"{_exact(movement.amount_micro)} EUR",
+    )
 
 
 def _other_side(account: str) -> iso.CashAccount38:
@@ -147,8 +175,10 @@ def _reference(digest: str) -> str:
 
 def _remainder(statement: AccountStatement) -> str:
     waiting = _named(statement.waiting)
-    return (f"Amounts have 6 decimals on chain; {_exact(statement.remainder_micro)} EUR below a "
-            f"cent is kept on the account and carried{waiting}.")[:500]
+    return (
+        f"Amounts have 6 decimals on chain; {_exact(statement.remainder_micro)} EUR below a "
+        f"cent is kept on the account and carried{waiting}."
+    )[:500]
 
 
 def _named(waiting: Iterable[Movement]) -> str:

@@ -149,8 +149,10 @@ def file_name(name: str) -> str:
 def must_equal(there: bytes, data: bytes, name: str) -> None:
     """Halt where another content went under a name."""
     if there != data:
-        raise Halt(f"{name} went to the bank with other bytes: a second content under one "
-                   "name would order money twice. Compare both; send under a new message id.")
+        raise Halt(
+            f"{name} went to the bank with other bytes: a second content under one "
+            "name would order money twice. Compare both; send under a new message id."
+        )
 
 
 def _free(path: Path) -> Path:

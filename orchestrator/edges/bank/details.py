@@ -21,10 +21,15 @@ def references(detail: Node, entry: Node, batch: str) -> References:
         end_to_end_id=_given(detail, "Refs/EndToEndId"),
         uetr=_given(detail, "Refs/UETR").lower(),
         reference=creditor_reference(
-            structured[0] if structured else "", text, detail.text("Refs/EndToEndId")),
+            structured[0] if structured else "", text, detail.text("Refs/EndToEndId")
+        ),
         other_references=tuple(structured[1:]),
-        documents=tuple(dict.fromkeys(detail.texts("RmtInf/Strd/RfrdDocInf/Nb")
-                                      + detail.texts("RmtInf/Strd/RfrdDocInf/RfrdDocNb"))),
+        documents=tuple(
+            dict.fromkeys(
+                detail.texts("RmtInf/Strd/RfrdDocInf/Nb")
+                + detail.texts("RmtInf/Strd/RfrdDocInf/RfrdDocNb")
+            )
+        ),
         bank_reference=_given(detail, "Refs/AcctSvcrRef") or _given(entry, "AcctSvcrRef"),
         instruction_id=_given(detail, "Refs/InstrId"),
         mandate_id=_given(detail, "Refs/MndtId"),
@@ -33,14 +38,17 @@ def references(detail: Node, entry: Node, batch: str) -> References:
         entry_reference=_given(entry, "NtryRef"),
         transaction_id=_given(detail, "Refs/TxId"),
         clearing_reference=_given(detail, "Refs/ClrSysRef"),
-        creditor_id=detail.text("RltdPties/Cdtr/Pty/Id/PrvtId/Othr/Id",
-                                "RltdPties/Cdtr/Id/PrvtId/Othr/Id"))
+        creditor_id=detail.text(
+            "RltdPties/Cdtr/Pty/Id/PrvtId/Othr/Id", "RltdPties/Cdtr/Id/PrvtId/Othr/Id"
+        ),
+    )
 
 
 def _structured(detail: Node) -> list[str]:
     """Every structured creditor reference once; those of ISO 11649 come first, canonical."""
     told = detail.texts("RmtInf/Strd/CdtrRefInf/Ref") + detail.texts(
-        "RmtInf/Strd/CdtrRefInf/CdtrRef")
+        "RmtInf/Strd/CdtrRefInf/CdtrRef"
+    )
     told = [normalise(each) if is_reference(each) else each for each in told]
     return sorted(dict.fromkeys(told), key=lambda each: not is_reference(each))
 
@@ -50,8 +58,9 @@ def end_to_end_ids(nodes: list[Node]) -> tuple[str, ...]:
     return tuple(found for each in nodes if (found := _given(each, "Refs/EndToEndId")))
 
 
-def counterparty(detail: Node, own: Counterparty, is_credit: bool, *, is_return: bool,
-                 is_opposite: bool) -> Counterparty:
+def counterparty(
+    detail: Node, own: Counterparty, is_credit: bool, *, is_return: bool, is_opposite: bool
+) -> Counterparty:
     """The other side: the debtor of a credit, the creditor of a debit; never who has our account.
 
     own: holder and number of the account. A return names both as the payment did that it undoes
@@ -85,19 +94,33 @@ def _party(detail: Node, side: str) -> Counterparty:
     agent = f"RltdAgts/{side}Agt/FinInstnId"
     iban = normalise(detail.text(f"{account}/IBAN"))
     return Counterparty(
-        detail.text(f"{parties}/Pty/Nm", f"{parties}/Nm", f"{parties}/Agt/FinInstnId/Nm",
-                    f"RltdPties/Ultmt{side}/Pty/Nm", f"RltdPties/Ultmt{side}/Nm"),
+        detail.text(
+            f"{parties}/Pty/Nm",
+            f"{parties}/Nm",
+            f"{parties}/Agt/FinInstnId/Nm",
+            f"RltdPties/Ultmt{side}/Pty/Nm",
+            f"RltdPties/Ultmt{side}/Nm",
+        ),
         iban or detail.text(f"{account}/Othr/Id", f"{account}/PrtryAcct/Id", f"{account}/BBAN"),
-        detail.text(f"{agent}/BICFI", f"{agent}/BIC", f"{agent}/CmbndId/BIC",
-                    f"{parties}/Agt/FinInstnId/BICFI"))
+        detail.text(
+            f"{agent}/BICFI",
+            f"{agent}/BIC",
+            f"{agent}/CmbndId/BIC",
+            f"{parties}/Agt/FinInstnId/BICFI",
+        ),
+    )
 
 
 def code(detail: Node, entry: Node) -> Code:
     """The detail's bank transaction code, else the entry's."""
     found = detail if detail.has("BkTxCd") else entry
-    return Code(found.text("BkTxCd/Domn/Cd"), found.text("BkTxCd/Domn/Fmly/Cd"),
-                found.text("BkTxCd/Domn/Fmly/SubFmlyCd"), found.text("BkTxCd/Prtry/Cd"),
-                found.text("BkTxCd/Prtry/Issr"))
+    return Code(
+        found.text("BkTxCd/Domn/Cd"),
+        found.text("BkTxCd/Domn/Fmly/Cd"),
+        found.text("BkTxCd/Domn/Fmly/SubFmlyCd"),
+        found.text("BkTxCd/Prtry/Cd"),
+        found.text("BkTxCd/Prtry/Issr"),
+    )
 
 
 def remittance(detail: Node) -> str:
@@ -107,16 +130,22 @@ def remittance(detail: Node) -> str:
 
 def return_reason(detail: Node) -> str:
     """The code; else what the bank says in words, or the code that its words begin with."""
-    told = detail.text("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry", "RtrInf/RtrRsn/Cd",
-                       "RtrInf/RtrRsn/Prtry", "RtrInf/AddtlInf")
+    told = detail.text(
+        "RtrInf/Rsn/Cd",
+        "RtrInf/Rsn/Prtry",
+        "RtrInf/RtrRsn/Cd",
+        "RtrInf/RtrRsn/Prtry",
+        "RtrInf/AddtlInf",
+    )
     coded = re.match(r"[A-Z]{2}[0-9]{2}\b", told)
     return coded[0] if coded else told
 
 
 def is_return(detail: Node, entry: Node) -> bool:
     """Whether it undoes a payment, also where the bank gives no reason for it."""
-    return (detail.has("RtrInf") or entry.truth("RvslInd")
-            or code(detail, entry).sub_family in _RETURNS)
+    return (
+        detail.has("RtrInf") or entry.truth("RvslInd") or code(detail, entry).sub_family in _RETURNS
+    )
 
 
 def exchange(detail: Node, currency: str) -> Exchange | None:
@@ -125,9 +154,14 @@ def exchange(detail: Node, currency: str) -> Exchange | None:
         place = f"AmtDtls/{path}/Amt"
         if detail.has(place) and detail.attribute(place, "Ccy") != currency:
             found = detail.money(place, counts=False)
-            rate = next((detail.text(f"AmtDtls/{each}/CcyXchg/XchgRate") for each in
-                         ("TxAmt", "CntrValAmt", "InstdAmt", "AnncdPstngAmt")
-                         if detail.has(f"AmtDtls/{each}/CcyXchg/XchgRate")), "")
+            rate = next(
+                (
+                    detail.text(f"AmtDtls/{each}/CcyXchg/XchgRate")
+                    for each in ("TxAmt", "CntrValAmt", "InstdAmt", "AnncdPstngAmt")
+                    if detail.has(f"AmtDtls/{each}/CcyXchg/XchgRate")
+                ),
+                "",
+            )
             if found:
                 return Exchange(*found, rate)
     return None
@@ -146,9 +180,11 @@ def charges(node: Node, currency: str) -> tuple[int, bool]:
             apart = record.text("ChrgInclInd") in ("false", "0")
             found = record.money(path) if record.has(path) and not apart else None
             if found and found[0] and found[1] != currency:
-                record.note(BankReason.CURRENCY_MISMATCH,
-                            f"charges in {found[1]} are not counted: the line is in {currency}",
-                            path)
+                record.note(
+                    BankReason.CURRENCY_MISMATCH,
+                    f"charges in {found[1]} are not counted: the line is in {currency}",
+                    path,
+                )
             elif found:
                 total += -found[0] if record.text("CdtDbtInd") == "CRDT" else found[0]
                 included = included or record.truth("ChrgInclInd")
@@ -163,10 +199,13 @@ def creditor_reference(structured: str, text: str, end_to_end_id: str) -> str:
     ours = find_reference(text) or find_reference(end_to_end_id)
     if ours or structured:
         return ours or structured
-    words = {word for word in [*text.upper().split(), normalise(text)]
-             if word.startswith("RF") and is_reference(word)}
+    words = {
+        word
+        for word in [*text.upper().split(), normalise(text)]
+        if word.startswith("RF") and is_reference(word)
+    }
     return words.pop() if len(words) == 1 else ""
- 
+
 
 def _given(node: Node, path: str) -> str:
     found = node.text(path)

@@ -60,16 +60,27 @@ def read_entry(entry: Node, own: Counterparty, currencies: Collection[str]) -> I
             entry.note(BankReason.NOT_SPLIT, f"{len(nodes)} details do not say their amounts")
         count = _count(groups) or len(nodes) or None
         line = _line(entry, entry, total, (taken, included), count, **shared)
-        yield replace(line, references=replace(
-            line.references, end_to_end_ids=details.end_to_end_ids(nodes)))
+        yield replace(
+            line, references=replace(line.references, end_to_end_ids=details.end_to_end_ids(nodes))
+        )
         return
     amounts, apart, netted = _split(entry, parts, total, taken)
     alone = len(parts) == 1
     for part, amount in zip(parts, amounts, strict=True):
-        cost = (part.charges + taken, included or part.included or netted) if alone \
-            else (part.charges, part.included or netted)  # fmt: skip
-        yield _line(part.node, entry, amount, cost, _count(groups) if alone else 1,
-                    shares=not alone, **shared)
+        cost = (
+            (part.charges + taken, included or part.included or netted)
+            if alone
+            else (part.charges, part.included or netted)
+        )
+        yield _line(
+            part.node,
+            entry,
+            amount,
+            cost,
+            _count(groups) if alone else 1,
+            shares=not alone,
+            **shared,
+        )
     if apart:
         yield _charge_line(entry, -apart, shared)
 
@@ -79,10 +90,12 @@ def _shared(entry: Node, currency: str) -> dict[str, Any]:
     if not status:
         entry.say(BankReason.MISSING_ELEMENT, below="Sts")
     return {
-        "currency": currency, "status": status, "is_reversal": entry.truth("RvslInd"),
+        "currency": currency,
+        "status": status,
+        "is_reversal": entry.truth("RvslInd"),
         "booking_date": entry.day("BookgDt/Dt", "BookgDt/DtTm"),
         "value_date": entry.day("ValDt/Dt", "ValDt/DtTm"),
-    }  # fmt: skip
+    }
 
 
 def _batch(groups: list[Node]) -> str:
@@ -91,8 +104,9 @@ def _batch(groups: list[Node]) -> str:
 
 def _count(groups: list[Node]) -> int | None:
     """How many orders the bank says that it booked together."""
-    return next((found for group in groups
-                 if (found := group.number("Btch/NbOfTxs")) is not None), None)
+    return next(
+        (found for group in groups if (found := group.number("Btch/NbOfTxs")) is not None), None
+    )
 
 
 def _check_batches(groups: list[Node], currency: str, total: int, parts: dict[str, _Part]) -> None:
@@ -104,8 +118,11 @@ def _check_batches(groups: list[Node], currency: str, total: int, parts: dict[st
         told = group.money("Btch/TtlAmt", counts=False)
         listed = [parts[each.path].amount or 0 for each in group.children("TxDtls")]
         if told and told[0] not in (abs(total), abs(sum(listed))):
-            group.note(BankReason.SUM_MISMATCH, f"the batch says {told[0]}, the entry {abs(total)}",
-                       "Btch/TtlAmt")
+            group.note(
+                BankReason.SUM_MISMATCH,
+                f"the batch says {told[0]}, the entry {abs(total)}",
+                "Btch/TtlAmt",
+            )
 
 
 def _part(node: Node, currency: str, total: int, count: int) -> _Part:
@@ -123,8 +140,7 @@ def _part(node: Node, currency: str, total: int, count: int) -> _Part:
     return _Part(node, amount, taken, included)
 
 
-def _split(entry: Node, parts: list[_Part], total: int, taken: int
-           ) -> tuple[list[int], int, bool]:
+def _split(entry: Node, parts: list[_Part], total: int, taken: int) -> tuple[list[int], int, bool]:
     """(amount of each part as booked; charges that the entry adds; whether parts were gross).
 
     A bank says the details net or before its charges; the entry's amount decides which.
@@ -142,28 +158,58 @@ def _split(entry: Node, parts: list[_Part], total: int, taken: int
     return ([total] if len(parts) == 1 else told), 0, False
 
 
-def _line(node: Node, entry: Node, amount: int, cost: tuple[int, bool], count: int | None, *,
-          own: Counterparty, total: int, batch: str, shares: bool = False, **shared: Any) -> Line:
+def _line(
+    node: Node,
+    entry: Node,
+    amount: int,
+    cost: tuple[int, bool],
+    count: int | None,
+    *,
+    own: Counterparty,
+    total: int,
+    batch: str,
+    shares: bool = False,
+    **shared: Any,
+) -> Line:
     return Line(
-        amount_minor=amount, **shared, path=node.path, line=node.line,
+        amount_minor=amount,
+        **shared,
+        path=node.path,
+        line=node.line,
         return_reason=details.return_reason(node),
         references=details.references(node, entry, batch),
         counterparty=details.counterparty(
-            node, own, amount > 0, is_return=details.is_return(node, entry),
-            is_opposite=(amount > 0) != (total > 0)),
-        code=details.code(node, entry), text=details.remittance(node),
+            node,
+            own,
+            amount > 0,
+            is_return=details.is_return(node, entry),
+            is_opposite=(amount > 0) != (total > 0),
+        ),
+        code=details.code(node, entry),
+        text=details.remittance(node),
         info=node.text("AddtlTxInf") or entry.text("AddtlNtryInf"),
-        charges_minor=max(0, cost[0]), charges_included=cost[0] > 0 and cost[1],
+        charges_minor=max(0, cost[0]),
+        charges_included=cost[0] > 0 and cost[1],
         exchange=details.exchange(node, shared["currency"])
         or details.exchange(entry, shared["currency"]),
-        batch_count=count, shares_reference=shares and not node.text("Refs/AcctSvcrRef"))
+        batch_count=count,
+        shares_reference=shares and not node.text("Refs/AcctSvcrRef"),
+    )
 
 
 def _charge_line(entry: Node, amount: int, shared: dict[str, Any]) -> Line:
     """The charges that an entry of several details adds to their sum: a line of their own."""
     facts = {key: value for key, value in shared.items() if key not in ("own", "total", "batch")}
-    return Line(amount_minor=amount, **facts, path=f"{entry.path}/Chrgs", line=entry.line,
-                references=References(batch=shared["batch"], bank_reference="",
-                                      entry_reference=entry.text("NtryRef")),
-                code=Code("PMNT", "MDOP", "CHRG"), info=entry.text("AddtlNtryInf"),
-                charges_minor=max(0, -amount), charges_included=amount < 0)
+    return Line(
+        amount_minor=amount,
+        **facts,
+        path=f"{entry.path}/Chrgs",
+        line=entry.line,
+        references=References(
+            batch=shared["batch"], bank_reference="", entry_reference=entry.text("NtryRef")
+        ),
+        code=Code("PMNT", "MDOP", "CHRG"),
+        info=entry.text("AddtlNtryInf"),
+        charges_minor=max(0, -amount),
+        charges_included=amount < 0,
+    )

@@ -170,8 +170,9 @@ class Report:
 
         currency: of an account in several; "": of the first balance there is."""
         interim = self._told("ITBD", currency) if self.page else []
-        return next(iter([*self._told("OPBD", currency), *self._told("PRCD", currency), *interim]),
-                    None)
+        return next(
+            iter([*self._told("OPBD", currency), *self._told("PRCD", currency), *interim]), None
+        )
 
     def closing(self, currency: str = "") -> Balance | None:
         """The booked balance after its last line; of a page that is not the last the interim."""
@@ -187,8 +188,9 @@ class Report:
         return [each for each in told if self.opening(each) and self.closing(each)]
 
     def _told(self, code: str, currency: str) -> list[Balance]:
-        return [each for each in self.balances
-                if each.code == code and currency in ("", each.currency)]
+        return [
+            each for each in self.balances if each.code == code and currency in ("", each.currency)
+        ]
 
 
 @dataclass(slots=True)
@@ -221,40 +223,63 @@ class Reading:
 def _report(report: Report) -> dict[str, Any]:
     paged = {"number": report.page, "is_last": report.last_page} if report.page else None
     return {
-        "id": report.id or None, "kind": report.kind, "account": report.account or None,
-        "currency": report.currency or None, "servicer": report.servicer or None,
-        "owner": report.owner or None, "created": _day(report.created),
-        "from": _day(report.begins), "to": _day(report.ends),
-        "sequence": {"electronic": report.electronic_sequence or None,
-                     "legal": report.legal_sequence or None},
-        "page": paged, "path": report.path, "line": report.line,
+        "id": report.id or None,
+        "kind": report.kind,
+        "account": report.account or None,
+        "currency": report.currency or None,
+        "servicer": report.servicer or None,
+        "owner": report.owner or None,
+        "created": _day(report.created),
+        "from": _day(report.begins),
+        "to": _day(report.ends),
+        "sequence": {
+            "electronic": report.electronic_sequence or None,
+            "legal": report.legal_sequence or None,
+        },
+        "page": paged,
+        "path": report.path,
+        "line": report.line,
         "balances": [asdict(each) | {"date": _day(each.date)} for each in report.balances],
         "lines": [_line(each) for each in report.lines],
         "problems": [asdict(each) for each in report.problems],
-    }  # fmt: skip
+    }
 
 
 def _line(line: Line) -> dict[str, Any]:
-    exchange = asdict(line.exchange) | {"rate": line.exchange.rate or None} if line.exchange \
-        else None  # fmt: skip
+    exchange = (
+        asdict(line.exchange) | {"rate": line.exchange.rate or None} if line.exchange else None
+    )
     return {
-        "booking_date": _day(line.booking_date), "value_date": _day(line.value_date),
-        "amount_minor": line.amount_minor, "currency": line.currency, "status": line.status or None,
-        "is_reversal": line.is_reversal, "return_reason": line.return_reason or None,
-        "references": _named(line.references), "counterparty": _named(line.counterparty),
-        "code": _named(line.code), "text": line.text or None, "info": line.info or None,
-        "charges_minor": line.charges_minor, "charges_included": line.charges_included,
-        "exchange": exchange, "batch_count": line.batch_count, "path": line.path, "line": line.line,
-    }  # fmt: skip
+        "booking_date": _day(line.booking_date),
+        "value_date": _day(line.value_date),
+        "amount_minor": line.amount_minor,
+        "currency": line.currency,
+        "status": line.status or None,
+        "is_reversal": line.is_reversal,
+        "return_reason": line.return_reason or None,
+        "references": _named(line.references),
+        "counterparty": _named(line.counterparty),
+        "code": _named(line.code),
+        "text": line.text or None,
+        "info": line.info or None,
+        "charges_minor": line.charges_minor,
+        "charges_included": line.charges_included,
+        "exchange": exchange,
+        "batch_count": line.batch_count,
+        "path": line.path,
+        "line": line.line,
+    }
 
 
 def _status_report(report: StatusReport) -> dict[str, Any]:
     return {
-        "id": report.id, "original_message_id": report.original_message_id,
-        "code": report.code or None, "reason": report.reason or None,
+        "id": report.id,
+        "original_message_id": report.original_message_id,
+        "code": report.code or None,
+        "reason": report.reason or None,
         "batches": [asdict(each) for each in report.batches],
         "statuses": [asdict(each) for each in report.statuses],
-    }  # fmt: skip
+    }
 
 
 def _named(facts: Any) -> dict[str, str | None]:

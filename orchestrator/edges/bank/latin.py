@@ -12,13 +12,49 @@ import unicodedata
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.types import BankReason
 
-_SPELLED = str.maketrans({
-    "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS",
-    "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
-    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H",
-    "&": "+", "_": "-", "’": "'", "‘": "'", "“": "'", "”": "'", '"': "'", "–": "-", "—": "-",
-    "@": "(at)", ";": ",", "!": ".", "*": ".", "€": "EUR",
-})  # fmt: skip
+_SPELLED = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "ß": "ss",
+        "ẞ": "SS",
+        "æ": "ae",
+        "Æ": "AE",
+        "œ": "oe",
+        "Œ": "OE",
+        "ø": "o",
+        "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
+        "đ": "d",
+        "Đ": "D",
+        "ð": "d",
+        "Ð": "D",
+        "þ": "th",
+        "Þ": "Th",
+        "ı": "i",
+        "ħ": "h",
+        "Ħ": "H",
+        "&": "+",
+        "_": "-",
+        "’": "'",
+        "‘": "'",
+        "“": "'",
+        "”": "'",
+        '"': "'",
+        "–": "-",
+        "—": "-",
+        "@": "(at)",
+        ";": ",",
+        "!": ".",
+        "*": ".",
+        "€": "EUR",
+    }
+)
 _ALLOWED = re.compile(r"[A-Za-z0-9/\-?:().,'+ ]*")
 
 
@@ -28,8 +64,9 @@ def latin(text: str, limit: int, what: str) -> str:
     A name is never cut short: a shortened payee may be somebody else.
     """
     spelled = unicodedata.normalize("NFC", text).translate(_SPELLED)
-    plain = "".join(each for each in unicodedata.normalize("NFKD", spelled)
-                    if not unicodedata.combining(each))
+    plain = "".join(
+        each for each in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(each)
+    )
     result = " ".join(plain.split())
     if not _ALLOWED.fullmatch(result):
         odd = sorted({each for each in result if not _ALLOWED.fullmatch(each)})

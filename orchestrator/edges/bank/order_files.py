@@ -34,8 +34,9 @@ def read_orders(body: bytes) -> list[Ordered]:
     message = root.findtext(f".//{_ANY}GrpHdr/{_ANY}MsgId") or ""
     return [
         _order(message, batch.findtext(f"{_ANY}PmtInfId") or "", order, body)
-        for batch in root.iter(f"{_ANY}PmtInf") for order in batch.iter(f"{_ANY}CdtTrfTxInf")
-    ]  # fmt: skip
+        for batch in root.iter(f"{_ANY}PmtInf")
+        for order in batch.iter(f"{_ANY}CdtTrfTxInf")
+    ]
 
 
 def _order(message: str, batch: str, order: etree._Element, body: bytes) -> Ordered:
@@ -43,7 +44,9 @@ def _order(message: str, batch: str, order: etree._Element, body: bytes) -> Orde
     if amount is None:
         raise Rejected(BankReason.MISSING_ELEMENT, "Amt/InstdAmt", body)
     return Ordered(
-        message, batch, order.findtext(f"{_ANY}PmtId/{_ANY}EndToEndId") or "",
+        message,
+        batch,
+        order.findtext(f"{_ANY}PmtId/{_ANY}EndToEndId") or "",
         to_minor(amount.text or "", amount.get("Ccy") or ""),
         order.findtext(f"{_ANY}CdtrAcct/{_ANY}Id/{_ANY}IBAN") or "",
-    )  # fmt: skip
+    )

@@ -53,8 +53,16 @@ def check(payout: Payout) -> None:
     _check_party(payout, what)
 
 
-def write(payouts: Sequence[Payout], debtor: Party, message_id: str, created_at: datetime,
-          execution_date: date, *, batch_id: str = "", batch_booking: bool = True) -> bytes:
+def write(
+    payouts: Sequence[Payout],
+    debtor: Party,
+    message_id: str,
+    created_at: datetime,
+    execution_date: date,
+    *,
+    batch_id: str = "",
+    batch_booking: bool = True,
+) -> bytes:
     """One message of one batch, payouts in ascending id order; Rejected names the payout at fault.
 
     message_id, created_at and execution_date come from the caller, who stores them first: then a
@@ -71,18 +79,29 @@ def write(payouts: Sequence[Payout], debtor: Party, message_id: str, created_at:
     count = str(len(ordered))
     total = Decimal(from_minor(sum(payout.amount_cents for payout in ordered)))
     header = iso.GroupHeader85(
-        msg_id=message_id, cre_dt_tm=_moment(created_at), nb_of_txs=count, ctrl_sum=total,
-        initg_pty=iso.PartyIdentification135(nm=latin(debtor.name, 70, "debtor")))
+        msg_id=message_id,
+        cre_dt_tm=_moment(created_at),
+        nb_of_txs=count,
+        ctrl_sum=total,
+        initg_pty=iso.PartyIdentification135(nm=latin(debtor.name, 70, "debtor")),
+    )
     batch = iso.PaymentInstruction30(
         pmt_inf_id=batch_id or payment_information_id(ordered),
-        pmt_mtd=iso.PaymentMethod3Code.TRF, btch_bookg=batch_booking, nb_of_txs=count,
+        pmt_mtd=iso.PaymentMethod3Code.TRF,
+        btch_bookg=batch_booking,
+        nb_of_txs=count,
         ctrl_sum=total,
         pmt_tp_inf=iso.PaymentTypeInformation26(svc_lvl=[iso.ServiceLevel8Choice(cd="SEPA")]),
         reqd_exctn_dt=iso.DateAndDateTime2Choice(dt=XmlDate.from_date(execution_date)),
-        dbtr=_party(debtor), dbtr_acct=_account(debtor.iban), dbtr_agt=_agent(debtor.bic, True),
-        chrg_br=iso.ChargeBearerType1Code.SLEV, cdt_trf_tx_inf=[_order(p) for p in ordered])
-    document = iso.Document(cstmr_cdt_trf_initn=iso.CustomerCreditTransferInitiationV09(
-        grp_hdr=header, pmt_inf=[batch]))
+        dbtr=_party(debtor),
+        dbtr_acct=_account(debtor.iban),
+        dbtr_agt=_agent(debtor.bic, True),
+        chrg_br=iso.ChargeBearerType1Code.SLEV,
+        cdt_trf_tx_inf=[_order(p) for p in ordered],
+    )
+    document = iso.Document(
+        cstmr_cdt_trf_initn=iso.CustomerCreditTransferInitiationV09(grp_hdr=header, pmt_inf=[batch])
+    )
     config = SerializerConfig(xml_declaration=True, encoding="UTF-8")
     text = XmlSerializer(config=config).render(document, ns_map={None: _NAMESPACE})
     return text.encode()
@@ -90,20 +109,25 @@ def write(payouts: Sequence[Payout], debtor: Party, message_id: str, created_at:
 
 def _order(payout: Payout) -> iso.CreditTransferTransaction34:
     amount = iso.ActiveOrHistoricCurrencyAndAmount(
-        value=Decimal(from_minor(payout.amount_cents)), ccy=payout.currency)
+        value=Decimal(from_minor(payout.amount_cents)), ccy=payout.currency
+    )
     text = latin(payout.text, 140, payout.end_to_end_id)
     return iso.CreditTransferTransaction34(
         pmt_id=iso.PaymentIdentification6(
-            instr_id=payout.end_to_end_id, end_to_end_id=payout.end_to_end_id, uetr=payout.uetr),
+            instr_id=payout.end_to_end_id, end_to_end_id=payout.end_to_end_id, uetr=payout.uetr
+        ),
         amt=iso.AmountType4Choice(instd_amt=amount),
         cdtr_agt=_agent(payout.bic) if payout.bic else None,
-        cdtr=_party(payout), cdtr_acct=_account(payout.iban),
-        rmt_inf=iso.RemittanceInformation16(ustrd=[text]) if text else None)
+        cdtr=_party(payout),
+        cdtr_acct=_account(payout.iban),
+        rmt_inf=iso.RemittanceInformation16(ustrd=[text]) if text else None,
+    )
 
 
 def _party(party: Party | Payout) -> iso.PartyIdentification135:
-    return iso.PartyIdentification135(nm=latin(party.name, 70, "name"),
-                                      pstl_adr=_address(party.address))
+    return iso.PartyIdentification135(
+        nm=latin(party.name, 70, "name"), pstl_adr=_address(party.address)
+    )
 
 
 def _address(address: Address) -> iso.PostalAddress24:
@@ -111,7 +135,9 @@ def _address(address: Address) -> iso.PostalAddress24:
         strt_nm=latin(address.street, 70, "street") or None,
         bldg_nb=latin(address.building, 16, "building") or None,
         pst_cd=latin(address.post_code, 16, "post code") or None,
-        twn_nm=latin(address.town, 35, "town"), ctry=address.country)
+        twn_nm=latin(address.town, 35, "town"),
+        ctry=address.country,
+    )
 
 
 def _account(iban: str) -> iso.CashAccount38:
@@ -122,7 +148,9 @@ def _agent(bic: str, required: bool = False) -> iso.BranchAndFinancialInstitutio
     other = iso.GenericFinancialIdentification1(id="NOTPROVIDED") if required and not bic else None
     return iso.BranchAndFinancialInstitutionIdentification6(
         fin_instn_id=iso.FinancialInstitutionIdentification18(
-            bicfi=accounts.bic(bic) if bic else None, othr=other))
+            bicfi=accounts.bic(bic) if bic else None, othr=other
+        )
+    )
 
 
 def _check_party(party: Party | Payout, what: str) -> None:

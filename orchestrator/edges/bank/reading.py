@@ -56,8 +56,9 @@ def _name_repeated(reading: Reading) -> None:
     for report in reading.reports:
         key = (report.account, report.id, report.page)
         if report.id and key in seen:
-            reading.name(Problem(report.line, report.path, BankReason.DUPLICATE_STATEMENT,
-                                 report.id[:60]))
+            reading.name(
+                Problem(report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60])
+            )
         seen.add(key)
 
 
@@ -74,8 +75,11 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
         reading.problems.append(problem)
     is_page = _PAGE.match(text)
     if is_page or not text.lstrip().startswith("<"):
-        told = "a web page (HTML)" if is_page else \
-            f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
+        told = (
+            "a web page (HTML)"
+            if is_page
+            else f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
+        )
         reading.problems.append(Problem(1, "", BankReason.NOT_XML, told))
         return
     roots = [root for part in _parts(text) if (root := root_of(part, reading)) is not None]
@@ -93,20 +97,23 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
     if not (messages or reading.problems):  # what is broken is named already
         inner = next(root.iterchildren("*"), root) if local(root.tag) == "Document" else root
         what = "message" if inner is not root else "root element"
-        reading.problems.append(Problem(inner.sourceline, "", BankReason.UNKNOWN_MESSAGE,
-                                        f"{what} {local(inner.tag)!r:.60}"))
+        reading.problems.append(
+            Problem(
+                inner.sourceline, "", BankReason.UNKNOWN_MESSAGE, f"{what} {local(inner.tag)!r:.60}"
+            )
+        )
 
 
 def _parts(text: str) -> Iterator[str]:
     """The documents of a file without their declarations; each on the lines where it stands. Some
     banks write several into one file, one behind the other."""
     marks = list(islice(_DECLARATION.finditer(text), MAX_DOCUMENTS))
-    if text.count("<") > MAX_TAGS or not marks or text[:marks[0].start()].strip():
+    if text.count("<") > MAX_TAGS or not marks or text[: marks[0].start()].strip():
         yield text
         return
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     for mark, end in zip(marks, ends, strict=True):
-        yield "\n" * text.count("\n", 0, mark.end()) + text[mark.end():end]
+        yield "\n" * text.count("\n", 0, mark.end()) + text[mark.end() : end]
 
 
 def _messages(element: etree._Element, depth: int = 0) -> Iterator[tuple[etree._Element, str]]:
@@ -156,6 +163,7 @@ def _member(body: bytes) -> Reading:
 
 def _join(whole: Reading, part: Reading, name: str) -> None:
     """Adds a member's facts, each with the member's name in front of its path."""
+
     def named(each):
         return replace(each, path=f"{name}!{each.path}")
 
@@ -164,7 +172,11 @@ def _join(whole: Reading, part: Reading, name: str) -> None:
     whole.problems += map(named, part.problems)
     whole.notes += map(named, part.notes)
     for report in part.reports:
-        whole.reports.append(replace(
-            named(report), lines=tuple(map(named, report.lines)),
-            balances=tuple(map(named, report.balances)),
-            problems=tuple(map(named, report.problems))))  # fmt: skip
+        whole.reports.append(
+            replace(
+                named(report),
+                lines=tuple(map(named, report.lines)),
+                balances=tuple(map(named, report.balances)),
+                problems=tuple(map(named, report.problems)),
+            )
+        )

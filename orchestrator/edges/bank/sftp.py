@@ -59,8 +59,10 @@ class Sftp:
             must_equal(noted.read_bytes(), data, name)
             return False
         with self._visit() as server:
-            is_new = not any(self._holds(server, place, name, data)
-                             for place in (self._outbox, f"{self._outbox}/archive"))  # fmt: skip
+            is_new = not any(
+                self._holds(server, place, name, data)
+                for place in (self._outbox, f"{self._outbox}/archive")
+            )
             if is_new:
                 self._upload(server, name, data)
             write_atomically(noted, data)
@@ -77,8 +79,11 @@ class Sftp:
         self._next_look, files = self._after(1), []
         with self._visit() as server:
             before, self._seen = self._seen, self._look(server)
-            steady = [name for name, shape in sorted(self._seen.items())
-                      if before.get(name) == shape and self._note(name) != shape]  # fmt: skip
+            steady = [
+                name
+                for name, shape in sorted(self._seen.items())
+                if before.get(name) == shape and self._note(name) != shape
+            ]
             for name in steady[:_FILES_A_LOOK]:
                 if self._seen[name][0] > MAX_FILE_BYTES:
                     self.reject(name)
@@ -110,10 +115,17 @@ class Sftp:
             secrets = self._secrets()
             try:
                 client.connect(
-                    self._host, self._port, self._user, allow_agent=False, look_for_keys=False,
-                    timeout=self._timeout_s, banner_timeout=self._timeout_s,
-                    auth_timeout=self._timeout_s, channel_timeout=self._timeout_s, **secrets,
-                )  # fmt: skip
+                    self._host,
+                    self._port,
+                    self._user,
+                    allow_agent=False,
+                    look_for_keys=False,
+                    timeout=self._timeout_s,
+                    banner_timeout=self._timeout_s,
+                    auth_timeout=self._timeout_s,
+                    channel_timeout=self._timeout_s,
+                    **secrets,
+                )
                 server = client.open_sftp()
                 server.get_channel().settimeout(self._timeout_s)
                 yield server
@@ -124,8 +136,10 @@ class Sftp:
                 ) from error
             except paramiko.AuthenticationException as error:
                 self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
-                raise Retry(f"{where} does not let {self._user} in: {error}. Compare {self._key} "
-                            "with what the bank has registered.") from error  # fmt: skip
+                raise Retry(
+                    f"{where} does not let {self._user} in: {error}. Compare {self._key} "
+                    "with what the bank has registered."
+                ) from error
             except (paramiko.SSHException, EOFError, OSError, UnicodeError) as error:
                 self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
                 raise Retry(f"{where} does not serve: {error or type(error).__name__}") from error
@@ -151,8 +165,10 @@ class Sftp:
         password = self._key.with_name(f"{self._key.name}.password")
         path = next((each for each in (self._key, password) if each.is_file()), None)
         if path is None:
-            raise Halt(f"There is neither {self._key} nor {password}: the bank's SFTP server would "
-                       "not let us in. Put the private key there, readable by you alone.")
+            raise Halt(
+                f"There is neither {self._key} nor {password}: the bank's SFTP server would "
+                "not let us in. Put the private key there, readable by you alone."
+            )
         if path.stat().st_mode & 0o077:
             raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
         if path == password:
@@ -160,8 +176,9 @@ class Sftp:
         try:
             return {"pkey": paramiko.PKey.from_path(path)}
         except (paramiko.SSHException, UnknownKeyType, TypeError, ValueError, OSError) as error:
-            raise Halt(f"{path} is no private key without a passphrase: "
-                       f"{type(error).__name__}") from error  # fmt: skip
+            raise Halt(
+                f"{path} is no private key without a passphrase: {type(error).__name__}"
+            ) from error
 
     def _holds(self, server: paramiko.SFTPClient, place: str, name: str, data: bytes) -> bool:
         """Whether this file is there; Halt where another one has its name. What may not be read
@@ -189,9 +206,11 @@ class Sftp:
         return {
             each.filename: [each.st_size or 0, each.st_mtime or 0]
             for each in server.listdir_attr(self._inbox)
-            if stat.S_ISREG(each.st_mode or 0) and "/" not in each.filename
-            and not each.filename.startswith(".") and not each.filename.endswith(_UNFINISHED)
-        }  # fmt: skip
+            if stat.S_ISREG(each.st_mode or 0)
+            and "/" not in each.filename
+            and not each.filename.startswith(".")
+            and not each.filename.endswith(_UNFINISHED)
+        }
 
     def _note(self, name: str) -> list[int] | None:
         """Size and time of the file that was last taken under this name."""

@@ -19,8 +19,11 @@ from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import Node
 
 MAX_LINES, MAX_REPORTS = 100_000, 10_000
-ELEMENTS = {"BkToCstmrAcctRpt": ("camt.052", "Rpt"), "BkToCstmrStmt": ("camt.053", "Stmt"),
-            "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn")}
+ELEMENTS = {
+    "BkToCstmrAcctRpt": ("camt.052", "Rpt"),
+    "BkToCstmrStmt": ("camt.053", "Stmt"),
+    "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn"),
+}
 NEWEST = 14  # the newest version seen so far; a later one is read alike, and said
 _NAMED = re.compile(r"((?:camt|pain)\.[0-9]{3})\.001\.([0-9]{2})(?![0-9])")
 
@@ -62,28 +65,44 @@ def _page(node: Node, path: str) -> tuple[int, bool | None] | None:
     return None if number is None or (number == 1 and last) else (number, last)
 
 
-def _report(node: Node, kind: str, created: date | None,
-            message_page: tuple[int, bool | None] | None) -> Report:
+def _report(
+    node: Node, kind: str, created: date | None, message_page: tuple[int, bool | None] | None
+) -> Report:
     """message_page: of a message that is one statement; early versions count only those."""
     account = normalise(node.text("Acct/Id/IBAN")) or node.text(
-        "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN")
+        "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN"
+    )
     if not account:
         node.say(BankReason.MISSING_ELEMENT, below="Acct/Id/IBAN")
     balances = tuple(_balances(node))
     currency = _currency(node, balances)
-    pages = "StmtPgntn" if node.has("StmtPgntn") else \
-        "RptPgntn" if node.has("RptPgntn") else "NtfctnPgntn"
+    pages = (
+        "StmtPgntn"
+        if node.has("StmtPgntn")
+        else "RptPgntn"
+        if node.has("RptPgntn")
+        else "NtfctnPgntn"
+    )
     page, last = _page(node, pages) or message_page or (None, None)
     report = Report(
-        kind=kind, id=node.need_text("Id"), account=account, currency=currency, path=node.path,
-        line=node.line, balances=balances, lines=(),
+        kind=kind,
+        id=node.need_text("Id"),
+        account=account,
+        currency=currency,
+        path=node.path,
+        line=node.line,
+        balances=balances,
+        lines=(),
         servicer=node.text("Acct/Svcr/FinInstnId/BICFI", "Acct/Svcr/FinInstnId/BIC"),
         owner=node.text("Acct/Ownr/Pty/Nm", "Acct/Ownr/Nm", "Acct/Nm"),
         created=node.day("CreDtTm") or created,
         begins=node.day("FrToDt/FrDtTm", "FrToDt/FrDt"),
         ends=node.day("FrToDt/ToDtTm", "FrToDt/ToDt"),
-        electronic_sequence=node.text("ElctrncSeqNb"), legal_sequence=node.text("LglSeqNb"),
-        page=page, last_page=last)
+        electronic_sequence=node.text("ElctrncSeqNb"),
+        legal_sequence=node.text("LglSeqNb"),
+        page=page,
+        last_page=last,
+    )
     report = replace(report, lines=tuple(_lines(node, report)))
     for problem in balance_problems(report):
         node.reading.name(problem)
@@ -118,5 +137,6 @@ def _balances(node: Node) -> Iterator[Balance]:
         code = balance.text("Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry", "Tp/Cd", "Tp/Prtry")
         money = signed(balance)
         if money:
-            yield Balance(code, balance.day("Dt/Dt", "Dt/DtTm", "Dt"), *money, balance.path,
-                          balance.line)
+            yield Balance(
+                code, balance.day("Dt/Dt", "Dt/DtTm", "Dt"), *money, balance.path, balance.line
+            )

@@ -9,23 +9,40 @@ from orchestrator.edges.bank.xml import Node
 def status_report(message: Node, source: bytes) -> StatusReport:
     """source: SHA-256 of the file. What is missing is named in the node's problems."""
     batches = list(message.children("OrgnlPmtInfAndSts"))
-    orders = [*message.children("TxInfAndSts"),  # version 2 has no batches
-              *(order for batch in batches for order in batch.children("TxInfAndSts"))]
+    orders = [
+        *message.children("TxInfAndSts"),  # version 2 has no batches
+        *(order for batch in batches for order in batch.children("TxInfAndSts")),
+    ]
     report = StatusReport(
         message.need_text("GrpHdr/MsgId"),
         message.need_text("OrgnlGrpInfAndSts/OrgnlMsgId", "OrgnlGrpInf/OrgnlMsgId"),
         message.text("OrgnlGrpInfAndSts/GrpSts", "OrgnlGrpInf/GrpSts"),
         _reason(message, "OrgnlGrpInfAndSts/"),
-        tuple(Status(order.need_text("OrgnlEndToEndId"), order.need_text("TxSts"),
-                     _reason(order), order.path) for order in orders),
+        tuple(
+            Status(
+                order.need_text("OrgnlEndToEndId"),
+                order.need_text("TxSts"),
+                _reason(order),
+                order.path,
+            )
+            for order in orders
+        ),
         source,
-        tuple(Status(batch.need_text("OrgnlPmtInfId"), code, _reason(batch), batch.path)
-              for batch in batches if (code := batch.text("PmtInfSts"))))  # fmt: skip
+        tuple(
+            Status(batch.need_text("OrgnlPmtInfId"), code, _reason(batch), batch.path)
+            for batch in batches
+            if (code := batch.text("PmtInfSts"))
+        ),
+    )
     if not (report.code or report.batches or report.statuses):
         message.say(BankReason.MISSING_ELEMENT, below="OrgnlGrpInfAndSts/GrpSts")
     return report
 
 
 def _reason(node: Node, within: str = "") -> str:
-    return node.text(f"{within}StsRsnInf/Rsn/Cd", f"{within}StsRsnInf/Rsn/Prtry",
-                     f"{within}StsRsnInf/StsRsn/Cd", f"{within}StsRsnInf/StsRsn/Prtry")
+    return node.text(
+        f"{within}StsRsnInf/Rsn/Cd",
+        f"{within}StsRsnInf/Rsn/Prtry",
+        f"{within}StsRsnInf/StsRsn/Cd",
+        f"{within}StsRsnInf/StsRsn/Prtry",
+    )

@@ -38,12 +38,19 @@ def balance_problems(report: Report) -> list[Problem]:
 
 def _closes(report: Report, currency: str) -> list[Problem]:
     opening, closing = report.opening(currency), report.closing(currency)
-    total = sum(line.amount_minor for line in report.lines
-                if line.is_booked and line.currency == currency)
+    total = sum(
+        line.amount_minor for line in report.lines if line.is_booked and line.currency == currency
+    )
     if not opening or not closing or opening.amount_minor + total == closing.amount_minor:
         return []
-    return [Problem(report.line, report.path, BankReason.SUM_MISMATCH,
-                    f"{opening.amount_minor} + {total} is not {closing.amount_minor}")]
+    return [
+        Problem(
+            report.line,
+            report.path,
+            BankReason.SUM_MISMATCH,
+            f"{opening.amount_minor} + {total} is not {closing.amount_minor}",
+        )
+    ]
 
 
 def check_summary(node: Node, report: Report) -> None:
@@ -60,16 +67,22 @@ def check_summary(node: Node, report: Report) -> None:
             count, total = summary.number(f"{element}/NbOfNtries"), summary.text(f"{element}/Sum")
             either = [_total(amounts, sign) for amounts in (every, booked)]
             if count is not None and all(count != each[0] for each in either):
-                summary.say(BankReason.SUM_MISMATCH,
-                            f"says {count} entries, there are {either[0][0]}", element)
+                summary.say(
+                    BankReason.SUM_MISMATCH,
+                    f"says {count} entries, there are {either[0][0]}",
+                    element,
+                )
             try:
                 minor = to_minor(total, report.currency) if total else None
             except Rejected as refusal:
                 summary.say(BankReason(refusal.reason), refusal.detail, f"{element}/Sum")
                 continue
             if minor is not None and all(minor != each[1] for each in either):
-                summary.say(BankReason.SUM_MISMATCH,
-                            f"says {minor}, the entries make {either[0][1]}", f"{element}/Sum")
+                summary.say(
+                    BankReason.SUM_MISMATCH,
+                    f"says {minor}, the entries make {either[0][1]}",
+                    f"{element}/Sum",
+                )
 
 
 def _entries(report: Report, only_booked: bool) -> list[int]:

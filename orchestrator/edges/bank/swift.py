@@ -26,8 +26,16 @@ _FIELD = re.compile(r"^(?:\{4:)?:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64
 _END = re.compile(r"^\s*-\s*(\}.*)?$")  # closes block 4
 _SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20", "25P?"))
 _BALANCE = tags.FinalClosingBalance().re
-_BALANCES = {"60F": "OPBD", "60": "OPBD", "60M": "ITBD", "62F": "CLBD", "62": "CLBD",
-             "62M": "ITBD", "64": "CLAV", "65": "FWAV"}  # fmt: skip
+_BALANCES = {
+    "60F": "OPBD",
+    "60": "OPBD",
+    "60M": "ITBD",
+    "62F": "CLBD",
+    "62": "CLBD",
+    "62M": "ITBD",
+    "64": "CLAV",
+    "65": "FWAV",
+}
 _HEADS = {"13", "13D", "20", "21", "25", "25P", "28", "28C", "34F"}
 _SUM = re.compile(r"([0-9]{1,5})([A-Z]{3})([0-9]+,[0-9]*)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -80,8 +88,9 @@ def read_reports(text: str, reading: Reading) -> None:
         text = text.replace("@@", "\n")
     drafts: list[_Draft] = []
     for each in _fields(text):
-        starts = each.tag == "20" or (drafts and drafts[-1].is_closed and each.tag[:2] in
-                                      ("25", "60"))  # fmt: skip
+        starts = each.tag == "20" or (
+            drafts and drafts[-1].is_closed and each.tag[:2] in ("25", "60")
+        )
         if (starts or not drafts) and len(drafts) >= MAX_REPORTS:
             say(reading, each.line, "", BankReason.TOO_MANY_LINES, f"{MAX_REPORTS} statements")
             break
@@ -97,10 +106,10 @@ def _fields(text: str) -> Iterator[_Field]:
     rows = text.split("\n")
     for number, row in enumerate(rows, 1):
         found = _FIELD.match(row)
-        if found and not (current and _is_wrapped(current, found[1], rows[number:number + 1])):
+        if found and not (current and _is_wrapped(current, found[1], rows[number : number + 1])):
             if current:
                 yield current
-            current = _Field(found[1], [row[found.end():]], number)
+            current = _Field(found[1], [row[found.end() :]], number)
         elif current and _END.match(row):
             yield current
             current = None
@@ -144,9 +153,16 @@ def _take_balance(draft: _Draft, each: _Field, reading: Reading) -> None:
     minor = read_minor(found["amount"], found["currency"], each.line, place, reading)
     day = read_day(found["year"], found["month"], found["day"], each.line, place, reading)
     if minor is not None:
-        draft.balances.append(Balance(
-            _BALANCES[each.tag], day, -minor if found["status"].upper() == "D" else minor,
-            found["currency"].upper(), place, each.line))  # fmt: skip
+        draft.balances.append(
+            Balance(
+                _BALANCES[each.tag],
+                day,
+                -minor if found["status"].upper() == "D" else minor,
+                found["currency"].upper(),
+                place,
+                each.line,
+            )
+        )
 
 
 def _finish(draft: _Draft, reading: Reading) -> None:
@@ -156,8 +172,9 @@ def _finish(draft: _Draft, reading: Reading) -> None:
         if number > MAX_LINES:
             say(reading, each.line, draft.path, BankReason.TOO_MANY_LINES, f"{MAX_LINES} are read")
             break
-        line = read_line(each.text, info, draft.currency, each.line,
-                         f"{draft.path}/:61:[{number}]", reading)
+        line = read_line(
+            each.text, info, draft.currency, each.line, f"{draft.path}/:61:[{number}]", reading
+        )
         if line:
             lines.append(line)
     facts = draft.facts
@@ -173,11 +190,20 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     sequence, _, page = facts.get("28", "").partition("/")
     interim = any(each.code == "ITBD" for each in draft.balances)
     report = Report(
-        kind=kind, id=_id(facts, draft), account=account, currency=draft.currency,
-        path=draft.path, line=draft.line, balances=tuple(draft.balances), lines=tuple(lines),
-        servicer=servicer, created=_created(facts.get("13", "")), legal_sequence=sequence.strip(),
+        kind=kind,
+        id=_id(facts, draft),
+        account=account,
+        currency=draft.currency,
+        path=draft.path,
+        line=draft.line,
+        balances=tuple(draft.balances),
+        lines=tuple(lines),
+        servicer=servicer,
+        created=_created(facts.get("13", "")),
+        legal_sequence=sequence.strip(),
         page=(int(page) if page.isascii() and page.isdigit() else 1) if interim else None,
-        last_page=any(each.code == "CLBD" for each in draft.balances) if interim else None)
+        last_page=any(each.code == "CLBD" for each in draft.balances) if interim else None,
+    )
     for problem in (*balance_problems(report), *_sum_problems(draft, report)):
         reading.name(problem)
     problems = tuple(reading.problems[before:])
@@ -226,15 +252,22 @@ def _sum_problems(draft: _Draft, report: Report) -> list[Problem]:
     found = []
     for each in draft.sums:
         match = _SUM.fullmatch(each.text)
-        chosen = [abs(line.amount_minor) for line in report.lines
-                  if (line.amount_minor < 0) == (each.tag == "90D")]
+        chosen = [
+            abs(line.amount_minor)
+            for line in report.lines
+            if (line.amount_minor < 0) == (each.tag == "90D")
+        ]
         try:
             told = match and (int(match[1]), to_minor(match[3].replace(",", "."), match[2]))
         except Rejected:
             told = None
         if told != (len(chosen), sum(chosen)):
-            found.append(Problem(each.line, f"{draft.path}/:{each.tag}:", BankReason.SUM_MISMATCH,
-                                 f"{each.text!r:.40}: there are {len(chosen)}, {sum(chosen)}"))
+            found.append(
+                Problem(
+                    each.line,
+                    f"{draft.path}/:{each.tag}:",
+                    BankReason.SUM_MISMATCH,
+                    f"{each.text!r:.40}: there are {len(chosen)}, {sum(chosen)}",
+                )
+            )
     return found
-
-

@@ -15,15 +15,20 @@ from orchestrator.edges.bank.facts import NO_REFERENCES, NOBODY, Counterparty, R
 
 _GERMAN = re.compile(r"([0-9]{3})([^0-9A-Za-z\s/])(?=[0-9]{2})")
 _WIDTH, _PURPOSE_WIDTH = 65, 27  # a piece this long was cut, not ended
-_WORD = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|PURP|MDAT|SQTP|"
-                   r"ORCR|ORMR|DDAT|RREF|UETR)(?:\+|:\s?)")
+_WORD = re.compile(
+    r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|PURP|MDAT|SQTP|"
+    r"ORCR|ORMR|DDAT|RREF|UETR)(?:\+|:\s?)"
+)
 _SLASH = re.compile(
     r"(?:^|/|(?<=\s))(EREF|PREF|KREF|MARF|CSID|CNTP|REMI|PURP|ULTC|ULTD|ULTB|RTRN|IBAN|BIC|NAME|"
-    r"ORDP|BENM|TRTP|TRCD|ISDT|SVCL|INIT|OCMT|EXCH|CHGS|UETR|ID|ADDR|ACCW|TXT)/")
+    r"ORDP|BENM|TRTP|TRCD|ISDT|SVCL|INIT|OCMT|EXCH|CHGS|UETR|ID|ADDR|ACCW|TXT)/"
+)
 _RETURNS = {"108", "109", "111", "158", "159", "181", "182", "183", "184"}
-_ISO_REASON = re.compile(r"\b(AC0[1-9]|AC1[0-9]|AG0[1-9]|AM0[1-9]|BE0[1-8]|CNOR|DNOR|ED05|FOCR|"
-                         r"FR01|MD0[1-7]|MS0[23]|NARR|RC0[1-9]|RR0[1-4]|SL0[1-9]|TM01|CUST|DUPL|"
-                         r"TECH|FRAD|UPAY)\b")  # ISO 20022 external return reasons
+_ISO_REASON = re.compile(
+    r"\b(AC0[1-9]|AC1[0-9]|AG0[1-9]|AM0[1-9]|BE0[1-8]|CNOR|DNOR|ED05|FOCR|"
+    r"FR01|MD0[1-7]|MS0[23]|NARR|RC0[1-9]|RR0[1-4]|SL0[1-9]|TM01|CUST|DUPL|"
+    r"TECH|FRAD|UPAY)\b"
+)  # ISO 20022 external return reasons
 _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
@@ -46,7 +51,7 @@ def told_by(rows: list[str], *, is_debit: bool = False) -> Told:
     joined = "".join(row + " " if len(row) == _WIDTH - 1 else row for row in rows).strip()
     german = _GERMAN.match(joined)
     if german:
-        return _german(joined[german.end() - 1:], german[1], german[2])
+        return _german(joined[german.end() - 1 :], german[1], german[2])
     if joined.startswith("/") and _SLASH.search(joined):
         return _slashed(joined, is_debit)
     return _purpose(_pieced([row.strip() for row in rows], _WIDTH))
@@ -57,8 +62,12 @@ def _german(text: str, number: str, separator: str) -> Told:
     fields: dict[str, list[str]] = {}
     for part in re.split(re.escape(separator) + r"(?=[0-9]{2})", text)[1:]:
         fields.setdefault(part[:2], []).append(part[2:])
-    purpose = [piece for key, pieces in fields.items() if "20" <= key <= "29" or
-               "60" <= key <= "63" for piece in pieces]  # fmt: skip
+    purpose = [
+        piece
+        for key, pieces in fields.items()
+        if "20" <= key <= "29" or "60" <= key <= "63"
+        for piece in pieces
+    ]
     found = _purpose(_pieced(purpose, _PURPOSE_WIDTH, words=True))
     account = "".join(fields.get("38", []) or fields.get("31", []))  # 38: Polish banks' IBAN
     name = " ".join(_pieced(fields.get("32", []) + fields.get("33", []), _PURPOSE_WIDTH).split())
@@ -69,10 +78,16 @@ def _german(text: str, number: str, separator: str) -> Told:
         reason = reason or _iso_reason(found.text) or extension
     return Told(
         found.references,
-        Counterparty(name or own.name,
-                     normalise(account) or own.account,
-                     "".join(fields.get("30", [])).strip() or own.bic),
-        found.text, "".join(fields.get("00", [])).strip(), number, reason)
+        Counterparty(
+            name or own.name,
+            normalise(account) or own.account,
+            "".join(fields.get("30", [])).strip() or own.bic,
+        ),
+        found.text,
+        "".join(fields.get("00", [])).strip(),
+        number,
+        reason,
+    )
 
 
 def _purpose(text: str) -> Told:
@@ -80,12 +95,21 @@ def _purpose(text: str) -> Told:
     before, named = _by_word(_WORD, text)
     words = " ".join(f"{before} {named.get('SVWZ', '')}".split())
     return Told(
-        _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MREF", ""),
-                    creditor_id=named.get("CRED", ""), customer_reference=named.get("KREF", ""),
-                    uetr=named.get("UETR", "").lower(), text=words),
-        Counterparty(named.get("ABWA", "") or named.get("ABWE", ""),
-                     normalise(named.get("IBAN", "")), named.get("BIC", "")),
-        words)
+        _references(
+            end_to_end_id=named.get("EREF", ""),
+            mandate_id=named.get("MREF", ""),
+            creditor_id=named.get("CRED", ""),
+            customer_reference=named.get("KREF", ""),
+            uetr=named.get("UETR", "").lower(),
+            text=words,
+        ),
+        Counterparty(
+            named.get("ABWA", "") or named.get("ABWE", ""),
+            normalise(named.get("IBAN", "")),
+            named.get("BIC", ""),
+        ),
+        words,
+    )
 
 
 def _slashed(text: str, is_debit: bool) -> Told:
@@ -101,13 +125,23 @@ def _slashed(text: str, is_debit: bool) -> Told:
     elif words.startswith("STRD/"):  # STRD/<issuer>/<reference>
         structured, words = words.rpartition("/")[2], ""
     return Told(
-        _references(end_to_end_id=named.get("EREF", ""), mandate_id=named.get("MARF", ""),
-                    creditor_id=named.get("CSID", ""), batch=named.get("PREF", ""),
-                    customer_reference=named.get("KREF", ""), uetr=named.get("UETR", "").lower(),
-                    text=words, structured=structured),
-        Counterparty(name, normalise(named.get("IBAN", "") or account),
-                     named.get("BIC", "") or bic),
-        words, named.get("TRTP", ""), return_reason=named.get("RTRN", "").partition("/")[0])
+        _references(
+            end_to_end_id=named.get("EREF", ""),
+            mandate_id=named.get("MARF", ""),
+            creditor_id=named.get("CSID", ""),
+            batch=named.get("PREF", ""),
+            customer_reference=named.get("KREF", ""),
+            uetr=named.get("UETR", "").lower(),
+            text=words,
+            structured=structured,
+        ),
+        Counterparty(
+            name, normalise(named.get("IBAN", "") or account), named.get("BIC", "") or bic
+        ),
+        words,
+        named.get("TRTP", ""),
+        return_reason=named.get("RTRN", "").partition("/")[0],
+    )
 
 
 def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
@@ -117,11 +151,11 @@ def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
     ends = [*(mark.start() for mark in marks), len(text)]
     named: dict[str, str] = {}
     for mark, end in zip(marks, ends[1:], strict=True):
-        value = text[mark.end():end].strip()
+        value = text[mark.end() : end].strip()
         if mark[1] == "SVWZ" and "SVWZ" in named:
             named["SVWZ"] += f" {value}"
         named.setdefault(mark[1], value)
-    return text[:ends[0]].strip(), named
+    return text[: ends[0]].strip(), named
 
 
 def _references(*, text: str, structured: str = "", **named: str) -> References:

@@ -33,12 +33,20 @@ _EXPECTED = re.compile(r"([0-9]{6}(?:[0-9]{4})?)E([CD])")  # MT942: announced, n
 _SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
 _RATE = re.compile(r"/EXCH/([0-9]+,?[0-9]*)")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
-_NOT_GIVEN = {"NONREF", "NOTPROVIDED", "KREF+",  # and pointers to the field :86:
-              "EREF", "PREF", "KREF", "MARF"}  # fmt: skip
+_NOT_GIVEN = {
+    "NONREF",
+    "NOTPROVIDED",
+    "KREF+",  # and pointers to the field :86:
+    "EREF",
+    "PREF",
+    "KREF",
+    "MARF",
+}
 
 
-def read_line(text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
-              ) -> Line | None:
+def read_line(
+    text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
+) -> Line | None:
     """text: of the field; info: the lines of its :86:. None, and named, if it cannot be read."""
     first, *rest = text.split("\n")
     expected = _EXPECTED.match(first)
@@ -55,22 +63,34 @@ def read_line(text: str, info: list[str], currency: str, line: int, path: str, r
     charges, exchange = _supplement(supplement, info, currency, line, path, reading)
     told = told_by(info, is_debit=mark in ("D", "RD"))
     return Line(
-        amount_minor=-minor if mark in ("D", "RC") else minor, currency=currency,
-        booking_date=_entry_day(found, value, line, path, reading) or (
-            None if expected else value), value_date=value,
-        status="PDNG" if expected else "BOOK", path=path, line=line,
-        is_reversal=mark in ("RC", "RD"), return_reason=told.return_reason,
+        amount_minor=-minor if mark in ("D", "RC") else minor,
+        currency=currency,
+        booking_date=_entry_day(found, value, line, path, reading) or (None if expected else value),
+        value_date=value,
+        status="PDNG" if expected else "BOOK",
+        path=path,
+        line=line,
+        is_reversal=mark in ("RC", "RD"),
+        return_reason=told.return_reason,
         references=_references(found, told),
-        counterparty=_counterparty(told, supplement), code=_code(found["id"] or "", told),
-        text=told.text, info=told.info or supplement, charges_minor=charges,
-        charges_included=charges > 0, exchange=exchange)
+        counterparty=_counterparty(told, supplement),
+        code=_code(found["id"] or "", told),
+        text=told.text,
+        info=told.info or supplement,
+        charges_minor=charges,
+        charges_included=charges > 0,
+        exchange=exchange,
+    )
 
 
 def _references(found: re.Match, told: Told) -> References:
     named = told.references
     customer = named.customer_reference or _given(found["customer_reference"])
-    return replace(named, customer_reference=customer, bank_reference=_given(
-        found["bank_reference"]) or named.bank_reference)
+    return replace(
+        named,
+        customer_reference=customer,
+        bank_reference=_given(found["bank_reference"]) or named.bank_reference,
+    )
 
 
 def _counterparty(told: Told, supplement: str) -> Counterparty:
@@ -88,8 +108,9 @@ def _code(kind: str, told: Told) -> Code:
     return Code(*iso, proprietary="+".join(parts), issuer="SWIFT" if parts else "")
 
 
-def _supplement(text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
-                ) -> tuple[int, Exchange | None]:
+def _supplement(
+    text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
+) -> tuple[int, Exchange | None]:
     """Charges in the account's currency, and the original amount: in :61: (subfield 9), or in a
     :86: of slashed code words."""
     charges, exchange = 0, None
@@ -115,14 +136,18 @@ def _value_day(found: re.Match, line: int, path: str, reading: Reading) -> date 
     if month == "02" and day in ("29", "30"):
         last = date(2000 + int(year), 3, 1) - timedelta(days=1)
         if int(day) > last.day:
-            reading.notes.append(Problem(line, path, BankReason.DATE_MALFORMED,
-                                         f"{year}{month}{day} is read as {last}"))
+            reading.notes.append(
+                Problem(
+                    line, path, BankReason.DATE_MALFORMED, f"{year}{month}{day} is read as {last}"
+                )
+            )
             return last
     return read_day(year, month, day, line, path, reading)
 
 
-def _entry_day(found: re.Match, value: date | None, line: int, path: str, reading: Reading
-               ) -> date | None:
+def _entry_day(
+    found: re.Match, value: date | None, line: int, path: str, reading: Reading
+) -> date | None:
     """The entry date has no year: it is the one nearest to the value date. Banks write it only
     where it is another day (field 61, subfield 2)."""
     month, day = (found["entry_month"] or "").strip(), (found["entry_day"] or "").strip()
@@ -134,8 +159,9 @@ def _entry_day(found: re.Match, value: date | None, line: int, path: str, readin
     return read_day(str(year - 2000), month, day, line, path, reading)
 
 
-def read_day(year: str, month: str, day: str, line: int, path: str, reading: Reading
-             ) -> date | None:
+def read_day(
+    year: str, month: str, day: str, line: int, path: str, reading: Reading
+) -> date | None:
     try:
         return date(2000 + int(year), int(month), int(day))
     except ValueError:

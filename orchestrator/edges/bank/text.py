@@ -8,12 +8,20 @@ import re
 from orchestrator.edges.bank.facts import Problem
 from orchestrator.edges.bank.types import BankReason
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
-          (codecs.BOM_UTF16_BE, "utf-16"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 # Fixed-size supersets of ASCII: in none of them can other bytes spell a document type.
-_KNOWN = re.compile(r"(utf-?8|us-ascii|ascii|iso-?8859-[0-9]{1,2}|latin-?[0-9]|"
-                    r"(windows-|cp)125[0-8]|utf-?16)", re.IGNORECASE)
+_KNOWN = re.compile(
+    r"(utf-?8|us-ascii|ascii|iso-?8859-[0-9]{1,2}|latin-?[0-9]|"
+    r"(windows-|cp)125[0-8]|utf-?16)",
+    re.IGNORECASE,
+)
 
 
 def decode(data: bytes) -> tuple[str, Problem | None]:
@@ -40,4 +48,5 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
 def _is_windows(data: bytes) -> bool:
     """ISO 8859-1 has no letters at 0x80-0x9F; what declares it and uses them is Windows-1252."""
     return not any(byte in data for byte in b"\x81\x8d\x8f\x90\x9d") and any(
-        byte in data for byte in range(0x80, 0xA0))
+        byte in data for byte in range(0x80, 0xA0)
+    )

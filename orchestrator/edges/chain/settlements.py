@@ -37,9 +37,13 @@ def _applied(chain: Chain, tx_hash: str, packed: str) -> list[Claim]:
     outcomes = unpack(bytes.fromhex(packed[2:]))
     return [
         Claim(
-            one["agreement"], one["sequence"], one["firstCounter"], one["lastCounter"],
-            one["evidence"], one["facts"],
+            one["agreement"],
+            one["sequence"],
+            one["firstCounter"],
+            one["lastCounter"],
+            one["evidence"],
+            one["facts"],
         )
         for one, outcome in zip(arguments["batch"]["claims"], outcomes, strict=True)
         if not outcome.refusal
-    ]  # fmt: skip
+    ]

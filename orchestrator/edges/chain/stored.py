@@ -9,17 +9,22 @@ from orchestrator.edges.store import Store, blocks
 
 _LOGS = {
     "DeviceRegistry": (
-        "DeviceEnrolled", "KeyRotated", "DeviceSuspended", "DeviceResumed", "DeviceRevoked",
+        "DeviceEnrolled",
+        "KeyRotated",
+        "DeviceSuspended",
+        "DeviceResumed",
+        "DeviceRevoked",
         "CompromiseDeclared",
     ),
     "PaymentRail": ("AgreementOpened", "AgreementClosed", "EscrowReclaimed"),
-}  # fmt: skip
+}
 
 
 def log_of(row: blocks.ChainLog) -> Log:
     """A stored log as the chain's door gives it."""
-    return Log(row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash,
-               row.log_index)  # fmt: skip
+    return Log(
+        row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash, row.log_index
+    )
 
 
 class StoredLogs:

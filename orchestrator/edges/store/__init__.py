@@ -87,9 +87,10 @@ class Store:
         Raises Retry where another process holds the database too long, or the disk refuses.
         """
         with (
-            _slowness(self.path), self._lock,
+            _slowness(self.path),
+            self._lock,
             Session(self._writers, expire_on_commit=False) as session,
-        ):  # fmt: skip
+        ):
             yield session
             session.commit()
 

@@ -27,9 +27,9 @@ def known(session: Session, ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        found.update(session.exec(
-            select(Agreement.agreement_id).where(Agreement.agreement_id.in_(chunk))
-        ))  # fmt: skip
+        found.update(
+            session.exec(select(Agreement.agreement_id).where(Agreement.agreement_id.in_(chunk)))
+        )
     return found
 
 
@@ -49,9 +49,10 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
     Not the last claim's: a late one speaks of counters that were passed long before.
     """
     return session.exec(
-        select(func.max(Payment.last_counter))
-        .where(Payment.agreement_id == agreement, Payment.sequence < sequence)
-    ).one()  # fmt: skip
+        select(func.max(Payment.last_counter)).where(
+            Payment.agreement_id == agreement, Payment.sequence < sequence
+        )
+    ).one()
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:

@@ -32,25 +32,31 @@ def entries_under(session: Session, ref: str) -> list[Entry]:
         found.setdefault(row.entry_id, (row, []))[1].append(
             Posting(posting.account, posting.asset, posting.amount_minor)
         )
-    return [Entry(row.entry_id, row.kind, row.ref, tuple(postings), row.at, row.source)
-            for row, postings in found.values()]  # fmt: skip
+    return [
+        Entry(row.entry_id, row.kind, row.ref, tuple(postings), row.at, row.source)
+        for row, postings in found.values()
+    ]
 
 
 def is_reclaimed(session: Session, agreement: str) -> bool:
     """Whether the journal says that an agreement's escrow was given back to its payer."""
-    return session.exec(
-        select(LedgerEntry.number)
-        .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
-        .where(LedgerPosting.account == escrow(agreement), LedgerEntry.kind == "reclaimed")
-    ).first() is not None  # fmt: skip
+    return (
+        session.exec(
+            select(LedgerEntry.number)
+            .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
+            .where(LedgerPosting.account == escrow(agreement), LedgerEntry.kind == "reclaimed")
+        ).first()
+        is not None
+    )
 
 
 def payouts_of_batch(session: Session, batch: str) -> Sequence[Payout]:
     """Payouts last ordered under this PmtInfId, but for those that the bank refused."""
     return session.exec(
-        select(Payout).where(Payout.batch == batch, Payout.stage != "rejected")
+        select(Payout)
+        .where(Payout.batch == batch, Payout.stage != "rejected")
         .order_by(Payout.payout_id)
-    ).all()  # fmt: skip
+    ).all()
 
 
 def credits_of(session: Session, cents: int) -> Sequence[Funding]:

@@ -17,9 +17,7 @@ def keep(session: Session, digest: str, ids: Sequence[str]) -> None:
     add_new(session, [BatchClaim(batch_digest=digest, payment_id=i) for i in ids])
 
 
-def of_size(
-    session: Session, product: str, size: int
-) -> Iterator[list[tuple[Payment, Agreement]]]:
+def of_size(session: Session, product: str, size: int) -> Iterator[list[tuple[Payment, Agreement]]]:
     """The batches of a product (address) with so many claims, each in its order."""
     digests = session.exec(
         select(BatchClaim.batch_digest)

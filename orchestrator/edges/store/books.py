@@ -22,25 +22,35 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
     at, source: of those that do not tell their own (ledger.Entry).
     """
     known = _known(session, [item.entry_id for item in entries])
-    fresh = {item.entry_id: item.dated(at, source) for item in entries
-             if item.entry_id not in known}  # fmt: skip
+    fresh = {
+        item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in known
+    }
     if not fresh:
         return 0
     number, previous = head(session)
     rows, postings = [], []
     for item in fresh.values():
         number, previous = number + 1, chain_hash(previous, item)
-        rows.append(LedgerEntry(
-            number=number, entry_id=item.entry_id, kind=item.kind, ref=item.ref,
-            at=item.at, hash=previous, source=item.source,
-        ))  # fmt: skip
+        rows.append(
+            LedgerEntry(
+                number=number,
+                entry_id=item.entry_id,
+                kind=item.kind,
+                ref=item.ref,
+                at=item.at,
+                hash=previous,
+                source=item.source,
+            )
+        )
         postings += [
             LedgerPosting(
-                entry_id=item.entry_id, account=p.account, asset=p.asset,
+                entry_id=item.entry_id,
+                account=p.account,
+                asset=p.asset,
                 amount_minor=p.amount_minor,
             )
             for p in item.postings
-        ]  # fmt: skip
+        ]
     add_all(session, rows)
     add_all(session, postings)
     return len(fresh)
@@ -65,16 +75,15 @@ def _known(session: Session, ids: list[str]) -> set[str]:
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
     """{(account, asset): balance in minor units}; debit positive. as_of: of the entries dated up to
     that time (Unix seconds, inclusive); None: of all."""
-    query = select(
-        LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor)
-    )
+    query = select(LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor))
     if as_of is not None:
         query = query.join(LedgerEntry, LedgerEntry.entry_id == LedgerPosting.entry_id)
         query = query.where(LedgerEntry.at <= as_of)
     rows = session.exec(
-        query.group_by(LedgerPosting.account, LedgerPosting.asset)
-        .order_by(LedgerPosting.asset, LedgerPosting.account)
-    )  # fmt: skip
+        query.group_by(LedgerPosting.account, LedgerPosting.asset).order_by(
+            LedgerPosting.asset, LedgerPosting.account
+        )
+    )
     return {(account, asset): total for account, asset, total in rows}
 
 
@@ -87,11 +96,13 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
     """{agreement: tokens held for it, micro-euro} of those of these agreements that have any."""
     accounts, found = [escrow(agreement) for agreement in agreements], {}
     for start in range(0, len(accounts), 500):
-        found |= dict(session.exec(
-            select(LedgerPosting.account, func.sum(LedgerPosting.amount_minor))
-            .where(LedgerPosting.account.in_(accounts[start : start + 500]))
-            .group_by(LedgerPosting.account)
-        ).all())  # fmt: skip
+        found |= dict(
+            session.exec(
+                select(LedgerPosting.account, func.sum(LedgerPosting.amount_minor))
+                .where(LedgerPosting.account.in_(accounts[start : start + 500]))
+                .group_by(LedgerPosting.account)
+            ).all()
+        )
     return {account.removeprefix(escrow("")): -total for account, total in found.items() if total}
 
 
@@ -113,8 +124,11 @@ def entries(
         yield from _with_postings(session, rows)
         last = rows[-1].number
     if with_pending:
-        yield from ((row, entry) for row, entry in pending.entries(session)
-                    if as_of is None or row.at <= as_of)  # fmt: skip
+        yield from (
+            (row, entry)
+            for row, entry in pending.entries(session)
+            if as_of is None or row.at <= as_of
+        )
 
 
 def _with_postings(
@@ -124,11 +138,15 @@ def _with_postings(
         chunk = rows[start : start + _BATCH]
         found: dict[str, list[Posting]] = defaultdict(list)
         for entry_id, *parts in session.exec(
-            select(LedgerPosting.entry_id, LedgerPosting.account, LedgerPosting.asset,
-                   LedgerPosting.amount_minor)
+            select(
+                LedgerPosting.entry_id,
+                LedgerPosting.account,
+                LedgerPosting.asset,
+                LedgerPosting.amount_minor,
+            )
             .where(LedgerPosting.entry_id.in_([row.entry_id for row in chunk]))
             .order_by(LedgerPosting.id)
-        ):  # fmt: skip
+        ):
             found[entry_id].append(Posting(*parts))
         for row in chunk:
             postings = tuple(found[row.entry_id])
@@ -171,9 +189,10 @@ def first_broken_link(session: Session) -> int | None:
 def stray_postings(session: Session) -> int:
     """How many postings belong to no entry: balances would count them, and no hash covers them."""
     return session.exec(
-        select(func.count()).select_from(LedgerPosting)
+        select(func.count())
+        .select_from(LedgerPosting)
         .where(LedgerPosting.entry_id.not_in(select(LedgerEntry.entry_id)))
-    ).one()  # fmt: skip
+    ).one()
 
 
 def hash_of(session: Session, number: int) -> str | None:

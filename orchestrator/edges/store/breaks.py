@@ -20,9 +20,14 @@ def note(session: Session, break_id: str, told: Mapping[str, Any], now: int) -> 
     """A break that is seen now. told: all of it, JSON-ready, with `kind`, `ids` and `owner`."""
     row = session.get(KnownBreak, break_id)
     if row is None:
-        row = KnownBreak(break_id=break_id, kind=told["kind"], ids=json.dumps(told["ids"]),
-                         first_seen=told.get("since") or now, last_seen=now,
-                         owner=told["owner"])  # fmt: skip
+        row = KnownBreak(
+            break_id=break_id,
+            kind=told["kind"],
+            ids=json.dumps(told["ids"]),
+            first_seen=told.get("since") or now,
+            last_seen=now,
+            owner=told["owner"],
+        )
         session.add(row)
     row.last_seen, row.body, row.closed = now, json.dumps(told), told["closed"]
     row.resolved_by = told["resolved_by"]
@@ -47,16 +52,18 @@ def resolutions(session: Session) -> Sequence[Decision]:
     """Every resolution that two officers signed, in the order of their approval."""
     return session.exec(
         select(Decision)
-        .where(Decision.kind == RESOLVE, Decision.approved_at != None)  # noqa: E711
+        .where(Decision.kind == RESOLVE, Decision.approved_at.is_not(None))
         .order_by(Decision.approved_at, Decision.decision_id)
     ).all()
 
 
 def received(session: Session) -> dict[str, int]:
     """{SHA-256 of a bank's file: when it came, Unix seconds}."""
-    return dict(session.exec(
-        select(BankFile.file_hash, BankFile.at).where(BankFile.direction == "in")
-    ).all())  # fmt: skip
+    return dict(
+        session.exec(
+            select(BankFile.file_hash, BankFile.at).where(BankFile.direction == "in")
+        ).all()
+    )
 
 
 def causes(session: Session) -> tuple[int, int, int]:
@@ -64,7 +71,8 @@ def causes(session: Session) -> tuple[int, int, int]:
     counts = (
         select(func.count()).select_from(BankFile).where(BankFile.direction == "in"),
         select(func.count()).select_from(PendingEntry).where(PendingEntry.state == "voided"),
-        select(func.count()).select_from(Decision)
-        .where(Decision.kind == RESOLVE, Decision.approved_at != None),  # noqa: E711
-    )  # fmt: skip
+        select(func.count())
+        .select_from(Decision)
+        .where(Decision.kind == RESOLVE, Decision.approved_at.is_not(None)),
+    )
     return tuple(session.exec(count).one() for count in counts)

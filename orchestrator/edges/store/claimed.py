@@ -92,30 +92,38 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, Run]:
             max(counter for counter, _ in events.values()),
             [body for _, body in events.values()] + list(beside[payment].values()),
         )
-        for payment, events in own.items() if events
-    }  # fmt: skip
+        for payment, events in own.items()
+        if events
+    }
 
 
 def waiting(session: Session) -> list[Waits]:
     """Per agreement, accepted stream events that are in no payment and were not dropped."""
     rows = session.exec(
-        select(Event.agreement_id, func.count(), func.min(Event.received_at),
-               func.max(Event.received_at))
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        select(
+            Event.agreement_id,
+            func.count(),
+            func.min(Event.received_at),
+            func.max(Event.received_at),
+        )
+        .where(Event.payment_id.is_(None), Event.reason.is_(None))
         .where(Event.role == STREAM)
         .group_by(Event.agreement_id)
-    )  # fmt: skip
+    )
     return [Waits(*row) for row in rows]
 
 
 def lost(session: Session) -> list[tuple[str, int]]:
     """Payments that events name and that are not there, with how many events."""
-    return [tuple(row) for row in session.exec(
-        select(Event.payment_id, func.count())
-        .outerjoin(Payment, Payment.payment_id == Event.payment_id)
-        .where(Event.payment_id != None, Payment.payment_id == None)  # noqa: E711
-        .group_by(Event.payment_id)
-    )]  # fmt: skip
+    return [
+        tuple(row)
+        for row in session.exec(
+            select(Event.payment_id, func.count())
+            .outerjoin(Payment, Payment.payment_id == Event.payment_id)
+            .where(Event.payment_id.is_not(None), Payment.payment_id.is_(None))
+            .group_by(Event.payment_id)
+        )
+    ]
 
 
 def orphaned(session: Session) -> dict[str, list[PendingEntry]]:
@@ -130,9 +138,11 @@ def orphaned(session: Session) -> dict[str, list[PendingEntry]]:
 
 def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntry]:
     """Entries of these kinds, pending or posted, that were noted after one with that number."""
-    return list(session.exec(
-        select(PendingEntry)
-        .where(PendingEntry.state != "voided", PendingEntry.kind.in_(kinds))
-        .where(PendingEntry.number > after)
-        .order_by(PendingEntry.number)
-    ))  # fmt: skip
+    return list(
+        session.exec(
+            select(PendingEntry)
+            .where(PendingEntry.state != "voided", PendingEntry.kind.in_(kinds))
+            .where(PendingEntry.number > after)
+            .order_by(PendingEntry.number)
+        )
+    )

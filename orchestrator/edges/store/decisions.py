@@ -17,10 +17,14 @@ __all__ = ["Decision", "Officer"]
 def officers(session: Session, at: int | None = None) -> dict[str, str]:
     """{address: name} of all who may sign now, or could at a time (Unix seconds)."""
     return {
-        row.address: row.name for row in all_officers(session)
-        if (row.removed_at is None if at is None
-            else row.added_at <= at and (row.removed_at is None or at <= row.removed_at))
-    }  # fmt: skip
+        row.address: row.name
+        for row in all_officers(session)
+        if (
+            row.removed_at is None
+            if at is None
+            else row.added_at <= at and (row.removed_at is None or at <= row.removed_at)
+        )
+    }
 
 
 def all_officers(session: Session) -> Sequence[Officer]:
@@ -37,11 +41,20 @@ def remove_officer(session: Session, address: str, at: int) -> None:
 
 def add(session: Session, decision: Said, proposer: str, signature: str) -> None:
     """A proposal; the same one again changes nothing."""
-    add_new(session, [Decision(
-        decision_id=decision.decision_id, kind=decision.kind, subject=decision.subject,
-        detail=decision.detail_text, proposed_at=decision.proposed_at, proposer=proposer,
-        proposal=signature,
-    )])  # fmt: skip
+    add_new(
+        session,
+        [
+            Decision(
+                decision_id=decision.decision_id,
+                kind=decision.kind,
+                subject=decision.subject,
+                detail=decision.detail_text,
+                proposed_at=decision.proposed_at,
+                proposer=proposer,
+                proposal=signature,
+            )
+        ],
+    )
 
 
 def get(session: Session, decision_id: str) -> Decision | None:
@@ -57,24 +70,25 @@ def listed(session: Session, *, only_open: bool = False) -> Sequence[Decision]:
     """All decisions, or those that are not executed yet, oldest first."""
     wanted = select(Decision).order_by(Decision.proposed_at, Decision.decision_id)
     if only_open:
-        wanted = wanted.where(Decision.executed_at == None)  # noqa: E711
+        wanted = wanted.where(Decision.executed_at.is_(None))
     return session.exec(wanted).all()
 
 
 def about(session: Session, kind: str, subject: str) -> Sequence[Decision]:
     """Decisions of a kind about one subject, oldest first."""
     return session.exec(
-        select(Decision).where(Decision.kind == kind, Decision.subject == subject)
+        select(Decision)
+        .where(Decision.kind == kind, Decision.subject == subject)
         .order_by(Decision.proposed_at)
-    ).all()  # fmt: skip
+    ).all()
 
 
 def approved(session: Session, kind: str) -> Sequence[Decision]:
     """Approved and not executed yet, in the order of their approval."""
     return session.exec(
         select(Decision)
-        .where(Decision.kind == kind, Decision.approved_at != None)  # noqa: E711
-        .where(Decision.executed_at == None)  # noqa: E711
+        .where(Decision.kind == kind, Decision.approved_at.is_not(None))
+        .where(Decision.executed_at.is_(None))
         .order_by(Decision.approved_at, Decision.decision_id)
     ).all()
 
@@ -84,12 +98,10 @@ def mark_approved(
 ) -> None:
     session.exec(
         update(Decision)
-        .where(Decision.decision_id == decision_id, Decision.approved_at == None)  # noqa: E711
+        .where(Decision.decision_id == decision_id, Decision.approved_at.is_(None))
         .values(approver=approver, approval=signature, approved_at=at)
     )
 
 
 def mark_executed(session: Session, decision_id: str, at: int) -> None:
-    session.exec(
-        update(Decision).where(Decision.decision_id == decision_id).values(executed_at=at)
-    )
+    session.exec(update(Decision).where(Decision.decision_id == decision_id).values(executed_at=at))

@@ -53,20 +53,24 @@ def records_of(session: Session, payment: str) -> list[Record]:
 
 def agreements_with_unclaimed(session: Session) -> list[str]:
     """Agreements with unclaimed events of their own devices, by id."""
-    return list(session.exec(
-        select(Event.agreement_id)
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
-        .where(Event.role == STREAM)
-        .group_by(Event.agreement_id)
-    ))  # fmt: skip
+    return list(
+        session.exec(
+            select(Event.agreement_id)
+            .where(Event.payment_id.is_(None), Event.reason.is_(None))
+            .where(Event.role == STREAM)
+            .group_by(Event.agreement_id)
+        )
+    )
 
 
 def _open(agreement: str) -> Any:
     """The condition of an agreement's own events that a claim may still hold."""
     return and_(
-        Event.agreement_id == agreement, Event.role == STREAM,
-        Event.payment_id == None, Event.reason == None,  # noqa: E711
-    )  # fmt: skip
+        Event.agreement_id == agreement,
+        Event.role == STREAM,
+        Event.payment_id.is_(None),
+        Event.reason.is_(None),
+    )
 
 
 def _records(session: Session, *conditions: Any, limit: int | None = None) -> list[Record]:
@@ -93,7 +97,7 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
         session.exec(
             select(Event.counter)
             .where(Event.agreement_id == agreement, Event.counter > above)
-            .where(Event.role == STREAM, Event.reason != None)  # noqa: E711
+            .where(Event.role == STREAM, Event.reason.is_not(None))
         )
     )
 
@@ -122,15 +126,13 @@ def of_payments(
     return found
 
 
-def claim_events(
-    session: Session, agreement: str, first: int, last: int, payment: str
-) -> None:
+def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
     """Puts the unclaimed events of a run of counters into a payment."""
     session.exec(
         update(Event)
         .where(Event.agreement_id == agreement)
         .where(Event.counter >= first, Event.counter <= last, Event.role == STREAM)
-        .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+        .where(Event.payment_id.is_(None), Event.reason.is_(None))
         .values(payment_id=payment)
     )
 

@@ -28,13 +28,18 @@ def movements(
     """
     found = (
         select(
-            LedgerEntry.number, LedgerEntry.at, LedgerEntry.kind, LedgerEntry.ref,
-            LedgerEntry.source, LedgerPosting.account, LedgerPosting.asset,
+            LedgerEntry.number,
+            LedgerEntry.at,
+            LedgerEntry.kind,
+            LedgerEntry.ref,
+            LedgerEntry.source,
+            LedgerPosting.account,
+            LedgerPosting.asset,
             LedgerPosting.amount_minor,
         )
         .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
         .order_by(LedgerEntry.number, LedgerPosting.id)
-    )  # fmt: skip
+    )
     if account is not None:
         found = found.where(LedgerPosting.account == account)
     if row is not None:
@@ -54,6 +59,8 @@ def _in(row: Account) -> Any:
 def pending(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
     """What the entries of blocks that are not final yet would add to the balances."""
     return balances(
-        posting for row, item in not_final.entries(session)
-        if until is None or row.at <= until for posting in item.postings
-    )  # fmt: skip
+        posting
+        for row, item in not_final.entries(session)
+        if until is None or row.at <= until
+        for posting in item.postings
+    )

@@ -85,7 +85,7 @@ def sighted_elsewhere(
             select(
                 Event.device_id, Event.event_id, Event.place, Event.began_ms, Event.observed_at_ms
             )
-            .where(Event.place != None, Event.device_id.in_(chunk))  # noqa: E711
+            .where(Event.place.is_not(None), Event.device_id.in_(chunk))
             .where(Event.observed_at_ms >= first_ms, Event.observed_at_ms <= last_ms)
             .where(tuple_(Event.device_id, Event.place).not_in(pairs))
         )
@@ -104,7 +104,7 @@ def unreported(session: Session, limit: int) -> list[Unreported]:
         .join(Event, Event.event_id == Conflict.event_id)
         .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
         .join(Rejection, Rejection.id == Conflict.rejection_id)
-        .where(Conflict.reported_tx == None)  # noqa: E711
+        .where(Conflict.reported_tx.is_(None))
         .order_by(Conflict.found_at, Conflict.rejection_id)
         .limit(limit)
     )
@@ -115,7 +115,7 @@ def report(session: Session, device: str, tx_hash: str) -> None:
     """All that was found against a device so far has led to its suspension."""
     session.exec(
         update(Conflict)
-        .where(Conflict.device_id == device, Conflict.reported_tx == None)  # noqa: E711
+        .where(Conflict.device_id == device, Conflict.reported_tx.is_(None))
         .values(reported_tx=tx_hash)
     )
 

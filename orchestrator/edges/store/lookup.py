@@ -113,10 +113,12 @@ def _about(found: Found) -> Any:
         chosen = select(Payout.payout_id).where(Payout.tx_hash == found.id)
         return Payment.payout_id.in_(chosen)
     column = {
-        "payment": Payment.payment_id, "agreement": Payment.agreement_id,
-        "settlement": Payment.settlement_tx, "batch": Payment.batch_digest,
+        "payment": Payment.payment_id,
+        "agreement": Payment.agreement_id,
+        "settlement": Payment.settlement_tx,
+        "batch": Payment.batch_digest,
         "payout": Payment.payout_id,
-    }[found.kind]  # fmt: skip
+    }[found.kind]
     return column == found.id
 
 

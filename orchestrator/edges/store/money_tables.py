@@ -62,7 +62,6 @@ class Payout(SQLModel, table=True):
     due_on: str | None = None  # the bank day whose statement must hold it
 
 
-
 class BankFile(SQLModel, table=True):
     """A file to or from the bank, whole, named by its SHA-256."""
 

@@ -14,11 +14,14 @@ __all__ = ["Payout"]
 def due(session: Session, limit: int, after: str = "") -> list[Payout]:
     """Payouts to be ordered; those that wait for somebody to mend something come last, so that
     they never hold up the rest, and of these those after this id first: each has its turn."""
-    return list(session.exec(
-        select(Payout).where(Payout.stage == "ordered")
-        .order_by(col(Payout.reason).is_not(None), Payout.payout_id <= after, Payout.payout_id)
-        .limit(limit)
-    ))  # fmt: skip
+    return list(
+        session.exec(
+            select(Payout)
+            .where(Payout.stage == "ordered")
+            .order_by(col(Payout.reason).is_not(None), Payout.payout_id <= after, Payout.payout_id)
+            .limit(limit)
+        )
+    )
 
 
 def with_references(
@@ -36,16 +39,16 @@ def with_references(
 def listed(session: Session, stage: str | None, limit: int) -> Sequence[Payout]:
     """The newest payouts first."""
     query = select(Payout).order_by(col(Payout.ordered_at).desc(), Payout.payout_id)
-    return session.exec(
-        (query.where(Payout.stage == stage) if stage else query).limit(limit)
-    ).all()
+    return session.exec((query.where(Payout.stage == stage) if stage else query).limit(limit)).all()
 
 
 def beginning(session: Session, start: str) -> Sequence[Payout]:
     """Payouts whose id or EndToEndId begins so; at most two, to see whether it is one."""
     return session.exec(
-        select(Payout).where(
+        select(Payout)
+        .where(
             col(Payout.payout_id).startswith(start, autoescape=True)
             | col(Payout.end_to_end_id).startswith(start, autoescape=True)
-        ).limit(2)
-    ).all()  # fmt: skip
+        )
+        .limit(2)
+    ).all()

@@ -87,6 +87,8 @@ def event_with_device(session: Session, event_id: str) -> tuple[Event, str] | No
 
 def event_ids(session: Session, payment: str) -> list[str]:
     """The ids of a payment's events, by counter."""
-    return list(session.exec(
-        select(Event.event_id).where(Event.payment_id == payment).order_by(Event.counter)
-    ))  # fmt: skip
+    return list(
+        session.exec(
+            select(Event.event_id).where(Event.payment_id == payment).order_by(Event.counter)
+        )
+    )

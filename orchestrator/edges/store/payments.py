@@ -59,12 +59,14 @@ def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[st
     """{payment: how often this very block was orphaned}; one that comes back is news again."""
     counts: dict[str, int] = {}
     for start in range(0, len(ids), 500):
-        counts |= dict(session.exec(
-            select(PaymentFact.payment_id, func.count())
-            .where(PaymentFact.payment_id.in_(ids[start : start + 500]))
-            .where(PaymentFact.fact == Fact.ORPHANED, PaymentFact.key.startswith(block_hash))
-            .group_by(PaymentFact.payment_id)
-        ).all())  # fmt: skip
+        counts |= dict(
+            session.exec(
+                select(PaymentFact.payment_id, func.count())
+                .where(PaymentFact.payment_id.in_(ids[start : start + 500]))
+                .where(PaymentFact.fact == Fact.ORPHANED, PaymentFact.key.startswith(block_hash))
+                .group_by(PaymentFact.payment_id)
+            ).all()
+        )
     return counts
 
 
@@ -159,7 +161,7 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
     gone = []
     for start in range(0, len(times), 500):
         chunk = times[start : start + 500]
-        matured = Payment.release_at.in_(chunk), Payment.release_tx == None  # noqa: E711
+        matured = Payment.release_at.in_(chunk), Payment.release_tx.is_(None)
         for row in _posted(session, payee, *matured):
             row.release_tx, row.effect = tx_hash, None
             gone.append(row.payment_id)
@@ -169,7 +171,7 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
 
 def released(session: Session, payee: str) -> list[str]:
     """A payee's posted payments that were released: what its next payout holds."""
-    return [p.payment_id for p in _posted(session, payee, Payment.release_tx != None)]  # noqa: E711
+    return [p.payment_id for p in _posted(session, payee, Payment.release_tx.is_not(None))]
 
 
 def payee_of(row: Payment, agreement: Agreement) -> str:
@@ -190,7 +192,7 @@ def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[Payment]
 
 def idle_posted(session: Session, payee: str) -> list[str]:
     """A payee's posted payments with no effect due: their release failed."""
-    return [p.payment_id for p in _posted(session, payee, Payment.effect == None)]  # noqa: E711
+    return [p.payment_id for p in _posted(session, payee, Payment.effect.is_(None))]
 
 
 def revive(session: Session, ids: Sequence[str], effect: Effect | None, due_at: int) -> None:
@@ -277,7 +279,7 @@ def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
     rows = session.exec(
         select(Agreement.product, Payment.facts)
         .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(Payment.settlement_tx != None)  # noqa: E711
+        .where(Payment.settlement_tx.is_not(None))
     )
     return [(product, bytes.fromhex(facts[2:])) for product, facts in rows]
 

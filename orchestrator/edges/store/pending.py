@@ -17,14 +17,21 @@ __all__ = ["PendingEntry"]
 
 def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
     """Notes the entries of a block that was just seen, in their order."""
-    add_all(session, [
-        PendingEntry(
-            entry_id=item.entry_id, block_hash=block_hash, block_number=block_number,
-            kind=item.kind, ref=item.ref, at=item.at,
-            postings=json.dumps([[p.account, p.asset, p.amount_minor] for p in item.postings]),
-        )
-        for item in found
-    ])  # fmt: skip
+    add_all(
+        session,
+        [
+            PendingEntry(
+                entry_id=item.entry_id,
+                block_hash=block_hash,
+                block_number=block_number,
+                kind=item.kind,
+                ref=item.ref,
+                at=item.at,
+                postings=json.dumps([[p.account, p.asset, p.amount_minor] for p in item.postings]),
+            )
+            for item in found
+        ],
+    )
 
 
 def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
@@ -56,9 +63,10 @@ def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingE
 def entry(session: Session, entry_id: str) -> Entry | None:
     """The pending entry with this id."""
     row = session.exec(
-        select(PendingEntry)
-        .where(PendingEntry.state == "pending", PendingEntry.entry_id == entry_id)
-    ).first()  # fmt: skip
+        select(PendingEntry).where(
+            PendingEntry.state == "pending", PendingEntry.entry_id == entry_id
+        )
+    ).first()
     return _entry(row) if row else None
 
 

@@ -18,9 +18,18 @@ def find(session: Session, client: str, key: str) -> Idempotency | None:
 
 def reserve(session: Session, client: str, key: str, body_hash: str) -> Idempotency:
     """The request this key stands for: the one that came first, maybe this one."""
-    add_new(session, [Idempotency(
-        client=client, key=key, body_hash=body_hash, status=PENDING, answer="",
-    )])  # fmt: skip
+    add_new(
+        session,
+        [
+            Idempotency(
+                client=client,
+                key=key,
+                body_hash=body_hash,
+                status=PENDING,
+                answer="",
+            )
+        ],
+    )
     return session.get_one(Idempotency, (client, key))
 
 

@@ -71,9 +71,7 @@ def mark_mined(session: Session, tx_hash: str, block: int, gas_used: int, succee
     session.exec(
         update(ChainSend)
         .where(ChainSend.tx_hash == tx_hash)
-        .values(
-            stage="mined" if succeeded else "failed", block_number=block, gas_used=gas_used
-        )
+        .values(stage="mined" if succeeded else "failed", block_number=block, gas_used=gas_used)
     )
 
 
@@ -118,9 +116,10 @@ def by_hash(session: Session, tx_hash: str) -> ChainSend | None:
 
 def gas_used(session: Session, purpose: str) -> int:
     """Gas of all mined sends of a purpose."""
-    return session.exec(
-        select(func.sum(ChainSend.gas_used)).where(ChainSend.purpose == purpose)
-    ).one() or 0
+    return (
+        session.exec(select(func.sum(ChainSend.gas_used)).where(ChainSend.purpose == purpose)).one()
+        or 0
+    )
 
 
 def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:

@@ -22,12 +22,40 @@ from orchestrator.edges.store.money_tables import (
 )
 
 __all__ = [
-    "Agreement", "ApiKey", "Attestation", "BankFile", "BankLine", "BankStatement", "Block",
-    "Booking", "ChainLog", "ChainSend", "Citation", "Conflict", "Credit", "Decision", "Device",
-    "Event", "Evidence", "Funding", "Hole", "Idempotency", "KnownBreak", "LedgerEntry",
-    "LedgerPosting", "Name", "Officer", "Party", "Payment", "PaymentFact", "Payout", "PendingEntry",
-    "Proof", "Rejection", "SQLModel",
-]  # fmt: skip
+    "Agreement",
+    "ApiKey",
+    "Attestation",
+    "BankFile",
+    "BankLine",
+    "BankStatement",
+    "Block",
+    "Booking",
+    "ChainLog",
+    "ChainSend",
+    "Citation",
+    "Conflict",
+    "Credit",
+    "Decision",
+    "Device",
+    "Event",
+    "Evidence",
+    "Funding",
+    "Hole",
+    "Idempotency",
+    "KnownBreak",
+    "LedgerEntry",
+    "LedgerPosting",
+    "Name",
+    "Officer",
+    "Party",
+    "Payment",
+    "PaymentFact",
+    "Payout",
+    "PendingEntry",
+    "Proof",
+    "Rejection",
+    "SQLModel",
+]
 
 
 class Device(SQLModel, table=True):
@@ -116,9 +144,10 @@ class Event(SQLModel, table=True):
     began_ms: int | None = Field(default=None, sa_type=BigInteger)  # of its first reading there
     __table_args__ = (
         Index("event_by_counter", "agreement_id", "counter"),
-        Index("event_placed", "device_id", "observed_at_ms",
-              sqlite_where=text("place IS NOT NULL")),
-    )  # fmt: skip
+        Index(
+            "event_placed", "device_id", "observed_at_ms", sqlite_where=text("place IS NOT NULL")
+        ),
+    )
 
 
 class Name(SQLModel, table=True):

@@ -14,12 +14,10 @@ from orchestrator.edges.store.tables import Event, Payment, Rejection
 def rejection_counts(session: Session) -> dict[str, int]:
     """{reason: how many} of rejections and of events dropped after they were taken."""
     counts = dict(
-        session.exec(
-            select(Rejection.reason, func.count()).group_by(Rejection.reason)
-        ).all()
+        session.exec(select(Rejection.reason, func.count()).group_by(Rejection.reason)).all()
     )
     dropped = select(Event.reason, func.count()).group_by(Event.reason)
-    for reason, count in session.exec(dropped.where(Event.reason != None)):  # noqa: E711
+    for reason, count in session.exec(dropped.where(Event.reason.is_not(None))):
         counts[reason] = counts.get(reason, 0) + count
     return counts
 
@@ -39,18 +37,24 @@ def answered(session: Session, records: Sequence[bytes], reason: str) -> int:
 def event_counts(session: Session) -> dict[str, int]:
     """Events stored, and of these claimed, dropped by a rule, supporting others, waiting for a
     claim."""
-    claimed = session.exec(select(func.count()).where(Event.payment_id != None)).one()  # noqa: E711
-    dropped = session.exec(select(func.count()).where(Event.reason != None)).one()  # noqa: E711
+    claimed = session.exec(select(func.count()).where(Event.payment_id.is_not(None))).one()
+    dropped = session.exec(select(func.count()).where(Event.reason.is_not(None))).one()
     stored = session.exec(select(func.count()).select_from(Event)).one()
     supporting, waiting = (
         session.exec(
-            select(func.count()).where(Event.role == role)
-            .where(Event.payment_id == None, Event.reason == None)  # noqa: E711
+            select(func.count())
+            .where(Event.role == role)
+            .where(Event.payment_id.is_(None), Event.reason.is_(None))
         ).one()
         for role in (SUPPORTING, STREAM)
-    )  # fmt: skip
-    return {"stored": stored, "claimed": claimed, "dropped": dropped, "supporting": supporting,
-            "waiting": waiting}  # fmt: skip
+    )
+    return {
+        "stored": stored,
+        "claimed": claimed,
+        "dropped": dropped,
+        "supporting": supporting,
+        "waiting": waiting,
+    }
 
 
 def settled_events(session: Session) -> int:

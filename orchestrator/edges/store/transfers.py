@@ -77,14 +77,14 @@ def mint_agreement(session: Session, credit: str) -> str | None:
     return row.agreement_id if row else None
 
 
-def fundings_at(
-    session: Session, stage: str, limit: int, after: str = ""
-) -> Sequence[Funding]:
+def fundings_at(session: Session, stage: str, limit: int, after: str = "") -> Sequence[Funding]:
     """By credit id, those after this one first, so that each has its turn."""
     return session.exec(
-        select(Funding).where(Funding.stage == stage)
-        .order_by(Funding.credit_id <= after, Funding.credit_id).limit(limit)
-    ).all()  # fmt: skip
+        select(Funding)
+        .where(Funding.stage == stage)
+        .order_by(Funding.credit_id <= after, Funding.credit_id)
+        .limit(limit)
+    ).all()
 
 
 def all_fundings(session: Session) -> Sequence[Funding]:
@@ -99,9 +99,10 @@ def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None 
 def allocate(session: Session, credit: str, agreement: str) -> None:
     """A credit in suspense has an agreement now: it is to be minted."""
     session.exec(
-        update(Funding).where(Funding.credit_id == credit)
+        update(Funding)
+        .where(Funding.credit_id == credit)
         .values(stage="booked", agreement_id=agreement)
-    )  # fmt: skip
+    )
 
 
 def take_back(session: Session, credit: str) -> None:
@@ -137,11 +138,17 @@ def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) 
     for line in lines:
         identity, content, valued = keys(line)
         told = {name: getattr(line, name) for name in StatementLine.__slots__}
-        rows.append({
-            "file_hash": file_hash, "path": line.path, "end_to_end_id": line.end_to_end_id,
-            "body": json.dumps(told, default=_text), "identity": identity, "content": content,
-            "valued": valued,
-        })  # fmt: skip
+        rows.append(
+            {
+                "file_hash": file_hash,
+                "path": line.path,
+                "end_to_end_id": line.end_to_end_id,
+                "body": json.dumps(told, default=_text),
+                "identity": identity,
+                "content": content,
+                "valued": valued,
+            }
+        )
     add_values(session, BankLine, rows)
 
 
@@ -207,18 +214,28 @@ def booked_among(session: Session, ids: Sequence[str]) -> set[str]:
 
 def add_bookings(session: Session, booked: Iterable[tuple[str, StatementLine]]) -> None:
     """Notes that lines were acted on, under each of their ids: the first report of each counts."""
-    add_values(session, Booking, [
-        {"line_id": i, "file_hash": line.source.hex(), "path": line.path} for i, line in booked
-    ])  # fmt: skip
+    add_values(
+        session,
+        Booking,
+        [{"line_id": i, "file_hash": line.source.hex(), "path": line.path} for i, line in booked],
+    )
 
 
 def add_fundings(session: Session, booked: Iterable[CreditBooked]) -> None:
     """Credits that came in: to be minted, or waiting for a person."""
-    add_values(session, Funding, [
-        {"credit_id": each.credit_id, "cents": each.cents, "agreement_id": each.agreement,
-         "stage": "booked" if each.agreement else "suspense"}
-        for each in booked
-    ])  # fmt: skip
+    add_values(
+        session,
+        Funding,
+        [
+            {
+                "credit_id": each.credit_id,
+                "cents": each.cents,
+                "agreement_id": each.agreement,
+                "stage": "booked" if each.agreement else "suspense",
+            }
+            for each in booked
+        ],
+    )
 
 
 def booking(session: Session, line_id: str) -> Booking | None:
@@ -228,13 +245,19 @@ def booking(session: Session, line_id: str) -> Booking | None:
 def add_statement(
     session: Session, account: str, statement: str, file_hash: str, balances: Balances | None
 ) -> None:
-    values = {} if balances is None else {
-        "day": balances.day.isoformat(), "opening_minor": balances.opening_minor,
-        "closing_minor": balances.closing_minor,
-    }  # fmt: skip
-    add_new(session, [
-        BankStatement(account=account, statement=statement, file_hash=file_hash, **values)
-    ])  # fmt: skip
+    values = (
+        {}
+        if balances is None
+        else {
+            "day": balances.day.isoformat(),
+            "opening_minor": balances.opening_minor,
+            "closing_minor": balances.closing_minor,
+        }
+    )
+    add_new(
+        session,
+        [BankStatement(account=account, statement=statement, file_hash=file_hash, **values)],
+    )
 
 
 def statements(session: Session) -> Sequence[BankStatement]:

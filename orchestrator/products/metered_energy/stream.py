@@ -185,9 +185,13 @@ def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> 
             before = reading
         assert start and before, "an event has at least one reading"
         facts = EnergyFacts(
-            start.register, before.register, rise - ahead, start.seconds, before.seconds,
+            start.register,
+            before.register,
+            rise - ahead,
+            start.seconds,
+            before.seconds,
             _kind(before),
-        )  # fmt: skip
+        )
         yield _Run(facts, rise, begin is not None)
 
 

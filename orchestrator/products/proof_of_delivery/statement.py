@@ -183,17 +183,26 @@ def _readings(
 
 def _conditions(terms: DeliveryTerms, readings: Sequence[Mapping[str, Any]]) -> Conditions:
     """The extremes of the conditions that are agreed; one beyond the word is its last value."""
-    warm = [
-        number
-        for reading in readings
-        if reading["unit"] == "centi_celsius" and reading["type"] == "Temperature"
-        for number in _numbers(reading)
-    ] if terms.breach_bps else []  # fmt: skip
-    shaken = [
-        abs(number)
-        for reading in readings if reading["unit"] == "milli_g"
-        for number in _numbers(reading)
-    ] if terms.shock_bps else []  # fmt: skip
+    warm = (
+        [
+            number
+            for reading in readings
+            if reading["unit"] == "centi_celsius" and reading["type"] == "Temperature"
+            for number in _numbers(reading)
+        ]
+        if terms.breach_bps
+        else []
+    )
+    shaken = (
+        [
+            abs(number)
+            for reading in readings
+            if reading["unit"] == "milli_g"
+            for number in _numbers(reading)
+        ]
+        if terms.shock_bps
+        else []
+    )
     return Conditions(
         (TEMPERATURE if warm else 0) | (SHOCK if shaken else 0),
         _within(-_INT32, min(warm, default=0), _INT32 - 1),

@@ -55,8 +55,9 @@ def read_terms(words: Mapping[str, str]) -> bytes:
         sensor=_device(words["sensor"]) if "sensor" in words else NOBODY,
         price=_scaled("price", words["price"], 6),
         quantity=_scaled("quantity", words["quantity"], 0),
-        **_several("shares", words["shares"], "/", 2, "picked_up_bps", "delivered_bps",
-                   "accepted_bps"),
+        **_several(
+            "shares", words["shares"], "/", 2, "picked_up_bps", "delivered_bps", "accepted_bps"
+        ),
         due_at=_time("due", words["due"]),
         deadline=_time("deadline", words["deadline"]),
         **_several("late", words.get("late", "0/0"), "/", 2, "late_bps_per_hour", "late_max_bps"),
@@ -65,7 +66,7 @@ def read_terms(words: Mapping[str, str]) -> bytes:
         shock_milli_g=_scaled("shock", words.get("shock", "0"), 3),
         shock_bps=_scaled("shock_breach", words.get("shock_breach", "0"), 2),
         breach_max_bps=_scaled("breach_max", words.get("breach_max", "0"), 2),
-    )  # fmt: skip
+    )
     if flaw := flaw_of(terms):
         raise _wrong(flaw)
     return encode_terms(terms)

@@ -72,8 +72,15 @@ REFUSALS = {  # as WearableVoucher.refusalName has them
     6: "TapTooLarge",
 }
 _STRUCT = (
-    "payee", "total", "counter", "taps", "merchant_class", "cap", "signed_at", "expiry",
-)  # fmt: skip
+    "payee",
+    "total",
+    "counter",
+    "taps",
+    "merchant_class",
+    "cap",
+    "signed_at",
+    "expiry",
+)
 
 
 def subject(terms: bytes) -> bytes:
