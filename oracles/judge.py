@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from device_adapters.types import Event
+from oracles.memory import Book
 
 from . import rules
-from .book import Book
 from .citations import cited_events, cited_ids, resolve, unresolved
 from .types import Agreement, Agreements, Claim, Doubt, KeyRing, Progress, Terms
 from .wire import Request

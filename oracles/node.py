@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from device_adapters import registry
 from device_adapters.types import Event, Message, Rejected
+from oracles.memory import Book
 
 from . import rules
 from .attest import batch_digest
-from .book import Book
 from .judge import Judge, World, attested_otherwise
 from .types import Batch, Claim, Doubt
 from .verify import verify_events

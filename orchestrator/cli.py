@@ -17,11 +17,10 @@ from device_adapters.types import Rejected
 from orchestrator.commands import (
     agreement,
     api_key,
+    approval,
     audit,
     bank,
-    books,
     breaks,
-    decision,
     device,
     device_life,
     device_risk,
@@ -31,6 +30,7 @@ from orchestrator.commands import (
     output,
     party,
     party_statement,
+    payments,
     payout,
     rebuild,
     reconcile,
@@ -146,14 +146,14 @@ for noun in (
     agreement,
     api_key,
     ledger,
-    decision,
+    approval,
     funding,
     payout,
     breaks,
 ):
     app.add_typer(noun.app)
-app.add_typer(decision.officers)
-for verbs in (rejected, trace, books, reconcile, status, rebuild):
+app.add_typer(approval.officers)
+for verbs in (rejected, trace, payments, reconcile, status, rebuild):
     verbs.register(app)
 
 

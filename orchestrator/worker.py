@@ -16,15 +16,15 @@ from orchestrator.steps.attest import attest
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.breaks import register_breaks
 from orchestrator.steps.collect import collect, verify
-from orchestrator.steps.credits import decide_credits
+from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
-from orchestrator.steps.freeze import dispute_compromised
-from orchestrator.steps.fundings import mint
+from orchestrator.steps.mint import mint
 from orchestrator.steps.payouts import hand_over, order_payouts
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import pay_out, settle
+from orchestrator.steps.unallocated_credits import decide_credits
 
 Step = Callable[[Rail], int]
 

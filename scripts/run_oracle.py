@@ -25,7 +25,7 @@ from eth_account import Account
 from device_adapters.inlets import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
-from oracles.book import Book
+from oracles.memory import Book
 from oracles.node import Identity, Node, World
 from oracles.server import OracleServer
 from oracles.types import Batch, Progress

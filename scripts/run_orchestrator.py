@@ -37,12 +37,12 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt, Retry
-from orchestrator.inlet_loop import InletLoop
-from orchestrator.intake import Intake
+from orchestrator.ingest.inlet_loop import InletLoop
+from orchestrator.ingest.intake import Intake
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail
-from orchestrator.trace import trace
+from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent

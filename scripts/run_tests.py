@@ -19,12 +19,12 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 # Ape's plugin costs seconds at each start, so only the contract tests pay for it
 PARTS = {
-    "house, unit, every": [
+    "style, unit, every": [
         sys.executable,
         "-m",
         "pytest",
         "-rs",
-        "tests/house",
+        "tests/style",
         "tests/unit",
         "tests/every",
     ],

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from eth_account.signers.local import LocalAccount
 
-from orchestrator.authority import DevelopmentCa
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
@@ -33,7 +32,8 @@ from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
-from orchestrator.office import Office
+from orchestrator.operations.agreements import Office
+from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.run_bank import BankClient, new_iban

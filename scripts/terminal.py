@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from device_adapters.keys import load_public_key
-from device_adapters.terminal import Terminal
+from device_adapters.merchant.card import WearableCard
+from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import Rejected
-from device_adapters.wearable_card import WearableCard
+from orchestrator.products.wearable_voucher.abi import decode_terms
 from orchestrator.products.wearable_voucher.card import card_of
-from orchestrator.products.wearable_voucher.words import decode_terms
 from scripts.devices.wearable import Wearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")

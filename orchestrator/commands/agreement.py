@@ -18,7 +18,7 @@ from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.edges.store.agreements import Agreement, Party
-    from orchestrator.office import Office
+    from orchestrator.operations.agreements import Office
 
 app = typer.Typer(
     name="agreement", help="Open and list agreements.", no_args_is_help=True, rich_markup_mode=None
@@ -134,7 +134,7 @@ def _mandate(
     from device_adapters.types import device_id
     from orchestrator.core.mandate import Mandate
     from orchestrator.edges.store import agreements
-    from orchestrator.office import NOBODY
+    from orchestrator.operations.agreements import NOBODY
 
     with here.store.read() as session:
         known = agreements.device_by_name(session, device)
@@ -347,6 +347,6 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 def _payee(address: str, names: dict[str, str]) -> str:
     """Who is paid, for people: a mandate may leave that to each claim."""
-    from orchestrator.office import NOBODY
+    from orchestrator.operations.agreements import NOBODY
 
     return "whom claims name" if address == NOBODY else names.get(address, address)

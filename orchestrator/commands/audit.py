@@ -30,8 +30,8 @@ def export(
 ) -> None:
     """Write the bundle of a payment, as far as the payment has come; no service is asked."""
     from orchestrator.core.audit import verify as check
-    from orchestrator.export import export as gather
     from orchestrator.products import products
+    from orchestrator.views.audit_bundle import export as gather
 
     here = home.of(context)
     with here.store.read() as session:
@@ -61,7 +61,7 @@ def export(
 
 def _one_payment(session: Any, identity: str) -> str:
     from device_adapters.types import Rejected
-    from orchestrator.trace import TraceFault, trace
+    from orchestrator.views.trace import TraceFault, trace
 
     told = trace(session, identity)
     count = told["totals"]["payments"]

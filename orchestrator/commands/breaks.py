@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.commands import home, output
-from orchestrator.commands.decision import As, propose, proposed
+from orchestrator.commands.approval import As, propose, proposed
 from orchestrator.commands.output import Json, short, table, when
 from orchestrator.commands.reconcile import Account, account_of, amount, stood
 from orchestrator.errors import Halt

@@ -79,7 +79,7 @@ def endorse(
     as_json: Json = False,
 ) -> None:
     """Have the built-in CA vouch for a device's key (local chain only); print the PEM chain."""
-    from orchestrator.authority import DevelopmentCa, endorsed
+    from orchestrator.operations.trust import DevelopmentCa, endorsed
 
     here = home.of(context)
     here.local_only("The built-in CA")
@@ -128,9 +128,9 @@ def add(
 
     Without --endorsement the local chain's built-in CA vouches for it.
     """
-    from orchestrator.authority import keep
     from orchestrator.edges.broker.access import name_is_sound
-    from orchestrator.office import Enrolment
+    from orchestrator.operations.agreements import Enrolment
+    from orchestrator.operations.trust import keep
 
     here = home.of(context)
     if not name_is_sound(name):
@@ -243,7 +243,7 @@ def known(here: home.Home, name: str) -> Device:
 
 def told_of(here: home.Home, row: Device) -> dict[str, Any]:
     """What the rail knows of a device; status and expiry as of now."""
-    from orchestrator.authority import kept
+    from orchestrator.operations.trust import kept
 
     chain = kept(here.settings, row.endorsement)
     expired = row.status == "active" and 0 < row.expires_at <= time.time()

@@ -26,8 +26,8 @@ _BY = "registrar or warden: whose key says so."
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device: its key, who vouches for it, its agreements, and its clash with a clone."""
-    from orchestrator.authority import kept
     from orchestrator.edges.store import agreements, links
+    from orchestrator.operations.trust import kept
 
     here = home.of(context)
     row = known(here, name)
@@ -101,8 +101,8 @@ def rotate(
 
     Without --endorsement the local chain's built-in CA vouches for the new key.
     """
-    from orchestrator.authority import keep
-    from orchestrator.office import Rotation
+    from orchestrator.operations.agreements import Rotation
+    from orchestrator.operations.trust import keep
 
     here = home.of(context)
     known(here, name)

@@ -98,7 +98,7 @@ def compromise(
 
 def _freeze(here: home.Home, device: str, since: int) -> dict[str, str]:
     """The warden's disputes of what is still in its window: payment -> "frozen", or why not."""
-    from orchestrator.steps.freeze import dispute_errands
+    from orchestrator.steps.dispute import dispute_errands
 
     office = here.office()
     with here.store.read() as session:

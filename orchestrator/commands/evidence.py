@@ -129,7 +129,7 @@ def send(
     Exit code 1 if a record was neither taken nor there already.
     """
     from device_adapters.replay import replay_file
-    from orchestrator.intake import Intake
+    from orchestrator.ingest.intake import Intake
     from orchestrator.products import products
 
     here = home.of(context)

@@ -30,12 +30,14 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the credits that wait for a person, each with why and what was proposed."""
-    from orchestrator.edges.store import bank_books, transfers
-    from orchestrator.steps.credits import WAITING
+    from orchestrator.edges.store import bank_posting, transfers
+    from orchestrator.steps.unallocated_credits import WAITING
 
     with home.of(context).store.read() as session:
         rows = (
-            transfers.all_fundings(session) if every else bank_books.credits_in(session, [WAITING])
+            transfers.all_fundings(session)
+            if every
+            else bank_posting.credits_in(session, [WAITING])
         )
         told = sorted(
             (_told(session, row) for row in rows),
@@ -80,9 +82,9 @@ def allocate(
     as_json: Json = False,
 ) -> None:
     """Propose that a credit's tokens are minted into an agreement's escrow."""
-    from orchestrator.commands.decision import propose, proposed
+    from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.store import agreements
-    from orchestrator.steps.credits import to_allocate
+    from orchestrator.steps.unallocated_credits import to_allocate
 
     here, now = home.of(context), int(time.time())
     with here.store.read() as session:
@@ -116,14 +118,14 @@ def send_back(
     as_json: Json = False,
 ) -> None:
     """Propose that a credit is paid back to the account it came from."""
-    from orchestrator.commands.decision import propose, proposed
-    from orchestrator.edges.store import bank_books
-    from orchestrator.steps.credits import to_send_back
+    from orchestrator.commands.approval import propose, proposed
+    from orchestrator.edges.store import bank_posting
+    from orchestrator.steps.unallocated_credits import to_send_back
 
     here = home.of(context)
     with here.store.read() as session:
         row = _waiting(session, credit)
-        line = bank_books.line_of(session, row.credit_id)
+        line = bank_posting.line_of(session, row.credit_id)
     if line is None or not (line.counterparty_iban and line.counterparty_name):
         raise Halt(
             f"The bank named no payer or no account of the credit {row.credit_id}: it can "
@@ -143,10 +145,10 @@ def send_back(
 
 def _waiting(session: Session, start: str) -> Funding:
     """The one credit in suspense whose id begins so."""
-    from orchestrator.edges.store import bank_books
-    from orchestrator.steps.credits import WAITING
+    from orchestrator.edges.store import bank_posting
+    from orchestrator.steps.unallocated_credits import WAITING
 
-    waiting = bank_books.credits_in(session, [WAITING])
+    waiting = bank_posting.credits_in(session, [WAITING])
     found = [row for row in waiting if row.credit_id.startswith(start)]
     if len(found) != 1:
         raise Halt(
@@ -157,10 +159,10 @@ def _waiting(session: Session, start: str) -> Funding:
 
 
 def _told(session: Session, row: Funding) -> dict[str, Any]:
-    from orchestrator.edges.store import bank_books
-    from orchestrator.steps.credits import ALLOCATE, SEND_BACK, WAITING
+    from orchestrator.edges.store import bank_posting
+    from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
 
-    line = bank_books.line_of(session, row.credit_id)
+    line = bank_posting.line_of(session, row.credit_id)
     open_ones = [
         each.decision_id
         for kind in (ALLOCATE, SEND_BACK)
@@ -185,9 +187,9 @@ def _told(session: Session, row: Funding) -> dict[str, Any]:
 
 
 def _open_decisions(session: Session, kind: str, credit: str) -> list[Any]:
-    from orchestrator.edges.store import decisions
+    from orchestrator.edges.store import approvals
 
-    return [row for row in decisions.about(session, kind, credit) if row.executed_at is None]
+    return [row for row in approvals.about(session, kind, credit) if row.executed_at is None]
 
 
 def _why(session: Session, line: StatementLine | None) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.deployment import Deployment
     from orchestrator.edges.store import Store
-    from orchestrator.office import Office
+    from orchestrator.operations.agreements import Office
     from orchestrator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ class Home:
         rail has it."""
         from orchestrator.edges.chain import keystore
         from orchestrator.edges.chain.sender import Sender
-        from orchestrator.office import Office
+        from orchestrator.operations.agreements import Office
 
         warden = ("warden",) if "warden" in keystore.names(self.settings.keys) else ()
         senders = {

@@ -103,10 +103,10 @@ def balances(
 ) -> None:
     """Show the balance of each account; debits are positive, and each asset sums to zero."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import books
+    from orchestrator.edges.store import ledger
 
     with home.of(context).store.read() as session:
-        found = books.balances(session, moment(as_of, True))
+        found = ledger.balances(session, moment(as_of, True))
     told = [
         {"account": account, "amount": str(amount), "asset": asset}
         for (account, asset), amount in found.items()
@@ -144,11 +144,11 @@ def trial_balance(
 ) -> None:
     """Show debits and credits of every account; exit code 1 if they are not equal."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import books, journal
+    from orchestrator.edges.store import journal, ledger
 
     until = moment(as_of, True)
     with home.of(context).store.read() as session:
-        found = books.balances(session, until)
+        found = ledger.balances(session, until)
         open_ones = journal.pending(session, until) if pending else {}
     rows = reports.trial_balance(found, open_ones, detail)
     sums = reports.totals(rows)
@@ -233,14 +233,14 @@ def statement(
     """Show an account's movements with the balance after each: opening + movements = closing."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
-    from orchestrator.edges.store import books, journal
+    from orchestrator.edges.store import journal, ledger
 
     start, end = _period(first, last)
     row = find(account.lower())
     name = row.pattern if row else account.lower()
     with home.of(context).store.read() as session:
         if row is None:
-            row = _row_of(books.balances(session), name)
+            row = _row_of(ledger.balances(session), name)
             moved = list(journal.movements(session, account=name, until=end))
         else:
             moved = list(journal.movements(session, row=row, until=end))

@@ -13,7 +13,7 @@ from orchestrator.errors import Retry
 
 if TYPE_CHECKING:
     from orchestrator.core.anchors import Compared
-    from orchestrator.journal_check import JournalCheck
+    from orchestrator.views.journal_check import JournalCheck
 
 _KEEP = "Keep the store as it is, and compare it with the newest copy you have."
 
@@ -27,7 +27,7 @@ def check(
 ) -> None:
     """Recompute the journal's hash chain and trial balance, and hold it against the anchors that
     its rail left on chain. Exit code 1 if one of them breaks."""
-    from orchestrator.journal_check import check_journal
+    from orchestrator.views.journal_check import check_journal
 
     here = home.of(context)
     found = check_journal(here.store)
@@ -47,7 +47,7 @@ def _anchors(here: home.Home) -> Compared:
     if url is None:
         raise Retry("no node is known; start the rail or set PROOFRAIL_RPC_URL")
     from orchestrator.edges.chain import keystore
-    from orchestrator.journal_check import check_anchors
+    from orchestrator.views.journal_check import check_anchors
 
     chain = here.chain_unchecked(url)
     chain.check_identity()

@@ -184,7 +184,7 @@ def redeem(
 ) -> None:
     """Burn tokens of a party's own wallet; the bank pays them to its account."""
     from orchestrator.commands.agreement import micro
-    from orchestrator.redemption import redeem as burn
+    from orchestrator.operations.redemption import redeem as burn
 
     here = home.of(context)
     party = party_of(here, name)

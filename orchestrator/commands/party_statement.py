@@ -38,7 +38,7 @@ def statement(
     as_json: Json = False,
 ) -> None:
     """State what a payee has on chain, pending and withdrawable, in whole cents, as camt.053."""
-    from orchestrator.payee_statement import payee_statement
+    from orchestrator.views.payee_statement import payee_statement
 
     here = home.of(context)
     party = party_of(here, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.commands import home, output
-from orchestrator.commands.decision import As
+from orchestrator.commands.approval import As
 from orchestrator.commands.output import Json, decimal, plain, short, table
 from orchestrator.errors import Halt
 
@@ -61,8 +61,8 @@ def propose_release(
     context: typer.Context, payout: _PayoutId, by: As, as_json: Json = False
 ) -> None:
     """Propose that a payout above the limit leaves; another officer must approve it."""
-    from orchestrator.commands.decision import propose, proposed
-    from orchestrator.steps.release import to_release
+    from orchestrator.commands.approval import propose, proposed
+    from orchestrator.steps.payout_approvals import to_release
 
     here = home.of(context)
     with here.store.read() as session:
@@ -86,9 +86,9 @@ def order_again(
     as_json: Json = False,
 ) -> None:
     """Propose that what the bank rejected or sent back is ordered once more, as a new order."""
-    from orchestrator.commands.decision import propose, proposed
+    from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.bank.accounts import sepa_iban
-    from orchestrator.steps.release import FAILED, owed, to_order_again
+    from orchestrator.steps.payout_approvals import FAILED, owed, to_order_again
 
     here = home.of(context)
     with here.store.read() as session:

@@ -77,8 +77,8 @@ def endorsement(here: home.Home, name: str, key: Any, chain: Path | None) -> End
 
     Checked against the rail's trusted roots; Rejected by name, or Halt with the next step.
     """
-    from orchestrator.authority import DevelopmentCa, endorsed
     from orchestrator.edges.chain.keystore import LOCAL_CHAIN
+    from orchestrator.operations.trust import DevelopmentCa, endorsed
 
     chain_id, settings = here.deployment.chain_id, here.settings
     if chain is None and chain_id != LOCAL_CHAIN:

@@ -30,7 +30,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Follow a payment from the device's signature to the line on the bank statement."""
-    from orchestrator.trace import trace as read
+    from orchestrator.views.trace import trace as read
 
     with home.of(context).store.read() as session:
         told = read(session, identity, limit)
@@ -38,7 +38,7 @@ def trace(
 
 
 def render(console: Any, told: dict[str, Any]) -> None:
-    """A trace as `orchestrator.trace.trace` gives it, for people."""
+    """A trace as `orchestrator.views.trace.trace` gives it, for people."""
     console.print(plain(f"{told['kind']} {told['id']}", "bold"))
     if told["life"] is not None:
         console.print(tree(told["life"]))

@@ -287,7 +287,7 @@ def chain_hash(previous: str, item: Entry) -> str:
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
-# --- what the bank books (core/bank_books.py decides which)
+# --- what the bank books (core/bank_posting.py decides which)
 
 UNALLOCATED = "suspense:unallocated"  # credits without a reference of ours: a person decides
 RETURNED = "payouts:returned"  # paid out, and sent back by the bank

@@ -31,7 +31,7 @@ class ReceiptFault(StrEnum):
 
 
 class Answered(Protocol):
-    """The rail's word on one record, whoever holds it; `orchestrator.intake.Outcome` is one.
+    """The rail's word on one record, whoever holds it; `orchestrator.ingest.intake.Outcome` is one.
 
     evidence: SHA-256 of the record's bytes, hex. counter: None where it could not be read.
     outcome: "accepted" or a reason's code. event_id: hex; None where there is no event.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.store import Session, Store, agreements, blocks, books, raw
-from orchestrator.office import mandate_of
+from orchestrator.edges.store import Session, Store, agreements, blocks, ledger, raw
+from orchestrator.operations.agreements import mandate_of
 from orchestrator.products import deployed, products
 from orchestrator.rebuild import decided, journal
 from orchestrator.rebuild.bank import check_rows
@@ -83,7 +83,7 @@ def rebuild(
         )
         fold.run(one.entry.source for one in known)
         check_rows(session, fold.files, findings)
-        stored_balances = books.balances(session)
+        stored_balances = ledger.balances(session)
     made = list(journal.chained(fold.journal.entries.values()))
     journal.compare(known, made, findings)
     balances = journal.balances_of(made)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_posting import (
     CreditBooked,
     Effect,
     PayoutMoved,

@@ -17,7 +17,7 @@ from oracles.types import Agreement, Agreements, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, raw
-from orchestrator.edges.store.credits import Credit
+from orchestrator.edges.store.debts import Credit
 from orchestrator.edges.store.payments import Payment
 from orchestrator.products import Product
 from orchestrator.rebuild.evidence import Archive

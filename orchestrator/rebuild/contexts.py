@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import OpenCredit, OpenPayout, open_payout
+from orchestrator.core.bank_posting import OpenCredit, OpenPayout, open_payout
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.core.references import attempted, end_to_end_id

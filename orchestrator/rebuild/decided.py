@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.approvals import verify
 from orchestrator.core import ledger
-from orchestrator.core.decision import Decision
+from orchestrator.core.approval import Decision
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
-from orchestrator.decisions import verify
-from orchestrator.edges.store import Session, decisions, raw
+from orchestrator.edges.store import Session, approvals, raw
 from orchestrator.errors import Halt
 from orchestrator.rebuild.contexts import RawBank, RawPayout
 from orchestrator.rebuild.findings import Findings
 
 
-def fold(row: decisions.Decision, bank: RawBank) -> None:
+def fold(row: approvals.Decision, bank: RawBank) -> None:
     """Posts what a decision posts, and moves what it moves; most kinds post nothing."""
-    said, rule = decisions.said(row), _RULES.get(row.kind)
+    said, rule = approvals.said(row), _RULES.get(row.kind)
     entries = rule(row, said, bank) if rule else []
     source = f"decision:{row.decision_id}"
     bank.journal.post(item.dated(row.executed_at or 0, source) for item in entries)
@@ -25,7 +25,7 @@ def fold(row: decisions.Decision, bank: RawBank) -> None:
 
 def check(session: Session, chain_id: int, findings: Findings) -> None:
     """Both signatures of every decision that was approved, over all of its content."""
-    for row in raw.rows(session, decisions.Decision):
+    for row in raw.rows(session, approvals.Decision):
         if row.approved_at is None:
             continue
         try:
@@ -35,7 +35,7 @@ def check(session: Session, chain_id: int, findings: Findings) -> None:
         findings.count("decisions", 1)
 
 
-def _order_again(row: decisions.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _order_again(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
     """What came back is in transit again; what was refused never left it."""
     payout = bank.by_reference.get(said.subject)
     if payout is None:
@@ -48,7 +48,7 @@ def _order_again(row: decisions.Decision, said: Decision, bank: RawBank) -> list
     return [ledger.reordered(ref, int(said.detail["cents"]))] if is_back else []
 
 
-def _allocate(row: decisions.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _allocate(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
         return []
@@ -56,7 +56,7 @@ def _allocate(row: decisions.Decision, said: Decision, bank: RawBank) -> list[En
     return [ledger.allocated(said.subject, credit.cents)]
 
 
-def _send_back(row: decisions.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _send_back(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
     """A payout of its own, that no tokens were burned for: its id is the credit's."""
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
@@ -67,7 +67,7 @@ def _send_back(row: decisions.Decision, said: Decision, bank: RawBank) -> list[E
     return [ledger.sent_back(said.subject, credit.cents)]
 
 
-_RULES: dict[str, Callable[[decisions.Decision, Decision, RawBank], list[Entry]]] = {
+_RULES: dict[str, Callable[[approvals.Decision, Decision, RawBank], list[Entry]]] = {
     "order_again": _order_again,
     "allocate_credit": _allocate,
     "send_back_credit": _send_back,

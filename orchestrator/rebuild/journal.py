@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from orchestrator.core import ledger
-from orchestrator.core.chain_books import entries_of_block
+from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import GENESIS, Entry, chain_hash
 from orchestrator.edges.chain.client import SeenBlock
-from orchestrator.edges.store import Session, books, decisions, raw, transfers
+from orchestrator.edges.store import Session, approvals, raw, transfers
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
 from orchestrator.rebuild.bank import Files
@@ -50,7 +51,7 @@ class Numbered:
 
 
 def stored_journal(session: Session) -> list[Numbered]:
-    return [Numbered(row.number, item, row.hash) for row, item in books.entries(session)]
+    return [Numbered(row.number, item, row.hash) for row, item in store_ledger.entries(session)]
 
 
 def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
@@ -101,7 +102,7 @@ class Fold:
         }
         self._decisions = {
             f"decision:{row.decision_id}": row
-            for row in raw.rows(session, decisions.Decision, decisions.Decision.executed_at)
+            for row in raw.rows(session, approvals.Decision, approvals.Decision.executed_at)
             if row.executed_at is not None
         }
 

@@ -1,4 +1,4 @@
-"""What the posting rules of bank lines ask (core/bank_books.py), answered from the store."""
+"""What the posting rules of bank lines ask (core/bank_posting.py), answered from the store."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import CreditBooked, OpenCredit, OpenPayout, Posted, open_payout
+from orchestrator.core.bank_posting import CreditBooked, OpenCredit, OpenPayout, Posted, open_payout
 from orchestrator.core.reconcile import StatementLine
-from orchestrator.edges.store import Session, agreements, bank_books, transfers
+from orchestrator.edges.store import Session, agreements, bank_posting, transfers
 
 _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
@@ -39,21 +39,21 @@ class StoreContext:
         return self._open(row) if row else None
 
     def batch(self, batch: str) -> list[OpenPayout]:
-        return [self._open(row) for row in bank_books.payouts_of_batch(self.session, batch)]
+        return [self._open(row) for row in bank_posting.payouts_of_batch(self.session, batch)]
 
     def agreement(self, reference: str, at: int) -> str | None:
         row = agreements.by_reference(self.session, reference)
         if row is None or row.expiry <= at:
             return None
-        is_over = bank_books.is_reclaimed(self.session, row.agreement_id)
+        is_over = bank_posting.is_reclaimed(self.session, row.agreement_id)
         return None if is_over else row.agreement_id
 
     def credits(self, cents: int) -> Iterator[OpenCredit]:
-        known = {row.credit_id for row in bank_books.credits_of(self.session, cents)}
+        known = {row.credit_id for row in bank_posting.credits_of(self.session, cents)}
         for credit in sorted(known | self.lines.keys()):
             waits = self._where(credit, cents)
             line = (
-                self.lines.get(credit) or bank_books.line_of(self.session, credit)
+                self.lines.get(credit) or bank_posting.line_of(self.session, credit)
                 if waits
                 else None
             )
@@ -69,4 +69,4 @@ class StoreContext:
         return next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
 
     def _under(self, ref: str) -> list[ledger.Entry]:
-        return bank_books.entries_under(self.session, ref) + self.entries.get(ref, [])
+        return bank_posting.entries_under(self.session, ref) + self.entries.get(ref, [])

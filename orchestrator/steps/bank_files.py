@@ -6,7 +6,7 @@ from collections import Counter
 from hashlib import sha256
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_posting import (
     CreditBooked,
     CreditReversed,
     PayoutMoved,
@@ -18,7 +18,7 @@ from orchestrator.core.payment import Fact
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.types import BankReason, StatusReport
-from orchestrator.edges.store import Session, add_new, books, evidence, payments
+from orchestrator.edges.store import Session, add_new, evidence, ledger, payments
 from orchestrator.edges.store import transfers as store
 from orchestrator.steps import Rail
 from orchestrator.steps.bank_context import StoreContext
@@ -91,7 +91,7 @@ def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
     for booked in found:
         posted.append(entries_for(booked, context))
         context.note(booked.line, posted[-1])
-    books.post(session, [entry for each in posted for entry in each.entries], now)
+    ledger.post(session, [entry for each in posted for entry in each.entries], now)
     store.add_bookings(
         session,
         [

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from orchestrator import decisions
-from orchestrator.core.decision import Decision
+from orchestrator import approvals
+from orchestrator.core.approval import Decision
 from orchestrator.core.reconcile import Break, Reconciliation
 from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.store import Session, Store, blocks
+from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import breaks as register
-from orchestrator.edges.store import decisions as decided
 from orchestrator.steps import Rail
 from orchestrator.steps.reconcile import reconcile_store
 
@@ -89,7 +89,7 @@ def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str
     """{break id: (decision id, detail)}: the newest resolution of each, its signatures checked."""
     found = {}
     for row in register.resolutions(session):
-        decisions.verify(session, chain_id, row)
+        approvals.verify(session, chain_id, row)
         found[row.subject] = (row.decision_id, decided.said(row).detail)
     return found
 

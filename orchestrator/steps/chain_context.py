@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oracles.types import Claim
-from orchestrator.core.chain_books import entries_of_block
+from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.outcome import NOBODY
 from orchestrator.edges.chain.client import Log, SeenBlock
 from orchestrator.edges.chain.stored import log_of
-from orchestrator.edges.store import Session, agreements, blocks, books
+from orchestrator.edges.store import Session, agreements, blocks, ledger
 from orchestrator.products import deployed
 from orchestrator.steps import Rail
 from orchestrator.steps.outcomes import claims_of
@@ -65,7 +65,7 @@ class StoredChain:
         return self._around[log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
-        return books.entry(self._session, entry_id("settled", payment))
+        return ledger.entry(self._session, entry_id("settled", payment))
 
 
 def by_block(

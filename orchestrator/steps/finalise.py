@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from orchestrator.core.chain_books import by_rail, released_rest
+from orchestrator.core.chain_posting import by_rail, released_rest
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.core.references import end_to_end_id
@@ -20,8 +20,8 @@ from orchestrator.edges.store import (
     add_new,
     agreements,
     blocks,
-    books,
-    credits,
+    debts,
+    ledger,
     payments,
     pending,
     transfers,
@@ -63,7 +63,7 @@ def finalise(rail: Rail) -> int:
     with rail.store.write() as session:
         # derived anew: what was noted when the block was first seen is no authority
         for block, found, entries in by_block(rail, session, due, logs, claims):
-            books.post(session, entries, block.timestamp, f"block:{block.hash}")
+            ledger.post(session, entries, block.timestamp, f"block:{block.hash}")
             for log in found:
                 if log.name in _EFFECTS:
                     _EFFECTS[log.name](rail, session, log, block.timestamp)
@@ -94,10 +94,10 @@ def _settled(rail: Rail, session: Session, log: Log, at: int) -> None:
     # claims that it refused stay in it too, at whatever stage they wait or ended
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
-    credits.note(
+    debts.note(
         session,
         [
-            credits.Credit(
+            debts.Credit(
                 payment_id=row.payment_id,
                 agreement_id=row.agreement_id,
                 payee=payments.payee_of(row, parties[row.agreement_id]),
@@ -151,7 +151,7 @@ def _released(rail: Rail, session: Session, log: Log, at: int) -> None:
 
 def _credit_paid(rail: Rail, session: Session, log: Log, at: int) -> None:
     agreement, ref = log.args["agreement"], f"{log.tx_hash}:{log.index}"
-    paid = credits.pay(session, agreement, log.args["payee"], log.args["amount"])
+    paid = debts.pay(session, agreement, log.args["payee"], log.args["amount"])
     payments.learn(session, [payments.Learned(p, Fact.SET_OFF, ref) for p in paid], rail.now())
     _try_waiting(session, agreement, log, at)
 

@@ -19,11 +19,11 @@ from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
 from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
 from orchestrator.edges.store import Session, Store, add_new, agreements, orders
-from orchestrator.edges.store import decisions as decided
+from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import transfers as store
 from orchestrator.settings import Settings
 from orchestrator.steps import Rail
-from orchestrator.steps.release import order_again, ordered, released
+from orchestrator.steps.payout_approvals import order_again, ordered, released
 
 _FILES_A_TURN = 10
 _LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the last one that could not leave

@@ -26,16 +26,8 @@ from orchestrator.core.reconcile import (
 )
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
-from orchestrator.edges.store import (
-    Session,
-    agreements,
-    blocks,
-    books,
-    breaks,
-    credits,
-    exposure,
-    payments,
-)
+from orchestrator.edges.store import Session, agreements, blocks, breaks, debts, exposure, payments
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import transfers as store
 from orchestrator.steps.outcomes import settled_amounts
 from orchestrator.steps.record_facts import device_facts
@@ -95,12 +87,12 @@ def _paid_back(session: Session, final: int) -> int:
 def _ledger(session: Session, now: int) -> Ledger:
     minted = [
         LedgerFunding(_raw(entry.ref), _sum(entry, ledger.FUNDING))
-        for _, entry in books.entries_of_kind(session, "minted")
+        for _, entry in store_ledger.entries_of_kind(session, "minted")
     ]
     references = {
         row.reference: _raw(row.agreement_id) for row in agreements.all_agreements(session)
     }
-    balances = {account: total for (account, _), total in books.balances(session).items()}
+    balances = {account: total for (account, _), total in store_ledger.balances(session).items()}
     return Ledger(
         _payouts(session),
         minted,
@@ -118,7 +110,7 @@ def _ledger(session: Session, now: int) -> Ledger:
 
 
 def _refs(session: Session, kind: str) -> frozenset[bytes]:
-    return frozenset(_raw(entry.ref) for _, entry in books.entries_of_kind(session, kind))
+    return frozenset(_raw(entry.ref) for _, entry in store_ledger.entries_of_kind(session, kind))
 
 
 def _payouts(session: Session) -> list[LedgerPayout]:
@@ -128,7 +120,7 @@ def _payouts(session: Session) -> list[LedgerPayout]:
     entries = [
         entry
         for kind in ("redeemed", "sent_back")
-        for _, entry in books.entries_of_kind(session, kind)
+        for _, entry in store_ledger.entries_of_kind(session, kind)
     ]
     return [
         LedgerPayout(
@@ -173,7 +165,7 @@ def _open_credits(session: Session) -> list[OpenCredit]:
             row.amount_micro - row.paid_micro,
             row.noted_at,
         )
-        for row in credits.all_open(session)
+        for row in debts.all_open(session)
     ]
 
 
@@ -193,7 +185,7 @@ def _at_risk(session: Session, now: int) -> list[AtRisk]:
 def _settlements(session: Session, kind: str) -> list[Settlement]:
     settled = {
         entry.ref: sum(p.amount_minor for p in entry.postings if p.amount_minor > 0)
-        for _, entry in books.entries_of_kind(session, kind)
+        for _, entry in store_ledger.entries_of_kind(session, kind)
     }
     return [
         Settlement(_raw(row.settlement_tx or ""), settled[row.payment_id])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import Session, blocks, books, exposure, payments, sends
+from orchestrator.edges.store import Session, blocks, exposure, ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 
@@ -37,7 +37,7 @@ def _due(rail: Rail, now: int) -> list[tuple[str, str]]:
         if not ended:
             return []
         busy = payments.busy_agreements(session, _OPEN)
-        held = books.escrows(session, [a for a in ended if a not in busy])
+        held = ledger.escrows(session, [a for a in ended if a not in busy])
         refs = [(agreement, f"{agreement}:{times(session, agreement)}") for agreement in held]
         return [item for item in refs if sends.by_ref(session, PURPOSE, item[1]) is None]
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from orchestrator.core.anchors import suffix
 from orchestrator.core.payment import Effect, Fact, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
-from orchestrator.edges.store import books, payments, sends
+from orchestrator.edges.store import ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import Rail
 
@@ -65,7 +65,7 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
 def _quote(rail: Rail, call: Call) -> Quote:
     """A call that carries the journal's head, so that the chain keeps what the books were."""
     with rail.store.read() as session:
-        head = books.head(session)
+        head = ledger.head(session)
     return rail.sender.quote(call, suffix(*head))
 
 

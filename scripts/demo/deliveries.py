@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, agreements, blocks, credits, pages
+from orchestrator.edges.store import Session, agreements, blocks, debts, pages
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
@@ -110,7 +110,7 @@ class Deliveries:
     def over(self, session: Session) -> bool:
         """Whether the third escrow went back, and the carrier paid what it owed."""
         promised = agreements.get(session, self.ids[CLAIMED])
-        return promised.stage == "closed" and not credits.all_open(session)
+        return promised.stage == "closed" and not debts.all_open(session)
 
     def notes(self, session: Session) -> list[Note]:
         """What became of the three, and whether it is what was agreed."""

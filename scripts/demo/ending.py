@@ -6,7 +6,7 @@ from orchestrator.commands.trace import tree
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session
 from orchestrator.steps.reconcile import reconcile_store
-from orchestrator.trace import trace
+from orchestrator.views.trace import trace
 from scripts.demo import report
 from scripts.demo.checklist import console
 from scripts.demo.scenario import Run

@@ -9,7 +9,8 @@ from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, books, payments, tallies, transfers
+from orchestrator.edges.store import Session, payments, tallies, transfers
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import products
 from scripts.demo.notes import euro
 from scripts.demo.tally import Sum, by_product, total
@@ -44,7 +45,7 @@ class Sums(NamedTuple):
 
 def of(session: Session, answered: Counter[str]) -> Sums:
     """Everything that is counted, from the rail's own store; answered: as of `report.totals`."""
-    balances = books.balances(session)
+    balances = store_ledger.balances(session)
     held, exact = Counter[str](), Counter[str]()
     for (account, asset), amount in balances.items():
         held[f"{account.split(':')[0]} {asset}"] -= amount

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_adapters.types import STREAM_BIT
-from orchestrator.authority import DevelopmentCa, endorsed, keep
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.store import agreements
-from orchestrator.office import NOBODY, Enrolment, challenge
+from orchestrator.operations.agreements import NOBODY, Enrolment, challenge
+from orchestrator.operations.trust import DevelopmentCa, endorsed, keep
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.devices.device import Device, Kind

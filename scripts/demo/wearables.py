@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from device_adapters.terminal import Terminal
+from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import device_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, access, tallies

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
-from device_adapters.terminal import DAY, Declined
+from device_adapters.merchant.terminal import DAY, Declined
+from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Rejected, device_id
-from orchestrator.products.wearable_voucher.words import VoucherTerms
+from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.devices.station import Station
 
 

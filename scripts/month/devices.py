@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
-from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
+from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Curve, DeviceKey, device_id
 from scripts.devices.record import Point, payload_of, sign
 from scripts.devices.station import ORDER, derived_key

@@ -17,7 +17,7 @@ import structlog
 
 from device_adapters.types import Message
 from oracles.attest import sign
-from oracles.book import Book
+from oracles.memory import Book
 from oracles.node import Identity, Node, World
 from oracles.types import Progress
 from oracles.wire import Answer, Request
@@ -30,8 +30,8 @@ from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import Store, blocks
-from orchestrator.intake import Intake
-from orchestrator.office import Office
+from orchestrator.ingest.intake import Intake
+from orchestrator.operations.agreements import Office
 from orchestrator.products import deployed, products
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from device_adapters.protocols._voucher_typed import Domain
+from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import STREAM_BIT
 from orchestrator.edges.store import agreements
-from orchestrator.office import NOBODY, Enrolment, challenge
+from orchestrator.operations.agreements import NOBODY, Enrolment, challenge
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.devices.consignment import Consignment, Scanner, Terminal

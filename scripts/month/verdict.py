@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, books
+from orchestrator.edges.store import Session, ledger
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.month.people import Cast
 from scripts.month.plan import Plan
@@ -59,13 +59,13 @@ def judge(story: Story) -> Verdict:
 
 
 def _books(verdict: Verdict, session: Session, plan: Plan) -> None:
-    balances = {account: amount for account, amount in books.balances(session).items() if amount}
+    balances = {account: amount for account, amount in ledger.balances(session).items() if amount}
     verdict.compare_all("accounts of the ledger", plan.accounts(), balances)
     sums = Counter[str]()
     for (_, asset), amount in balances.items():
         sums[asset] += amount
     verdict.compare("debits less credits", 0, sum(abs(total) for total in sums.values()))
-    verdict.compare("first broken link of the journal", None, books.first_broken_link(session))
+    verdict.compare("first broken link of the journal", None, ledger.first_broken_link(session))
 
 
 def _bank(verdict: Verdict, story: Story, cast: Cast) -> None:

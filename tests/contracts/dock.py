@@ -14,7 +14,7 @@ from web3 import Web3
 
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.proof_of_delivery import product
-from orchestrator.products.proof_of_delivery.words import DeliveryFacts, DeliveryTerms
+from orchestrator.products.proof_of_delivery.abi import DeliveryFacts, DeliveryTerms
 
 DAY, HOUR = 86_400, 3_600
 LIMIT = 2**47 - 1

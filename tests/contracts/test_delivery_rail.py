@@ -22,7 +22,7 @@ from web3 import Web3
 
 from oracles.types import Claim
 from orchestrator.products.proof_of_delivery import product
-from orchestrator.products.proof_of_delivery.words import DeliveryTerms
+from orchestrator.products.proof_of_delivery.abi import DeliveryTerms
 
 DOCK = bytes(Web3.keccak(text="dock-1"))
 KEY = DeviceSigner.p256(60_001)

@@ -13,7 +13,7 @@ from device_keys import P256, P256_N, DeviceSigner, rotation, word
 from web3 import Web3
 from wrist import DAY, EURO, MERCHANTS, Answer, Counter
 
-from device_adapters.protocols._voucher_typed import digest_of
+from device_adapters.protocols.voucher.typed import digest_of
 
 
 @pytest.fixture(scope="module")

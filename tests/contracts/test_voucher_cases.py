@@ -18,7 +18,7 @@ import pytest
 from web3 import Web3
 from wrist import EURO, Answer, Counter
 
-from device_adapters.protocols._voucher_typed import digest_of
+from device_adapters.protocols.voucher.typed import digest_of
 from orchestrator import products
 from orchestrator.products.wearable_voucher import product
 

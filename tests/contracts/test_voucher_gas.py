@@ -16,13 +16,13 @@ from settled import arguments
 from web3 import Web3
 
 from device_adapters.protocols import voucher as protocol
-from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
+from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
-from orchestrator.products.wearable_voucher.words import VoucherTerms
+from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT
 
 EURO, DAY = 1_000_000, 86_400

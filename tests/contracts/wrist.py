@@ -13,10 +13,10 @@ from forks import Fork
 from web3 import Web3
 
 from device_adapters.protocols import voucher as protocol
-from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of, write_record
+from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
-from orchestrator.products.wearable_voucher.words import VoucherTerms
+from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.testnet import CHAIN_ID
 
 EURO, DAY = 1_000_000, 86_400

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from whole_rail import WholeRail
+
+from tests.support.whole_rail import WholeRail
 
 SHORT = "cp-short"  # an agreement that nobody has funded yet
 

@@ -7,13 +7,13 @@ import socket
 import threading
 
 import pytest
-from broker_process import BROKERS, HOST, PATIENCE_S, BrokerProcess, once, take, until
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device_adapters.inlets import DeviceLink, Inlet
 from device_adapters.types import Rejected
 from orchestrator.edges.broker import access, credentials
+from tests.support.broker_process import BROKERS, HOST, PATIENCE_S, BrokerProcess, once, take, until
 
 FOREIGN = [
     "proofrail/b/evidence/ocmf",

@@ -6,11 +6,20 @@ import subprocess
 import sys
 
 import pytest
-from broker_process import BROKERS, HOST, PATIENCE_S, ROOT, BrokerProcess, once, take, until
 
 from device_adapters.inlets import Inlet
 from device_adapters.topics import receipts_topic
 from device_adapters.types import MAX_MESSAGE_BYTES
+from tests.support.broker_process import (
+    BROKERS,
+    HOST,
+    PATIENCE_S,
+    ROOT,
+    BrokerProcess,
+    once,
+    take,
+    until,
+)
 
 _CONSUMER = """
 import sys

@@ -10,7 +10,6 @@ import threading
 import time
 
 import pytest
-from broker_process import BROKERS, HOST, PATIENCE_S, ROOT, BrokerProcess, take, until
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -20,6 +19,7 @@ from orchestrator.edges.broker import credentials
 from scripts.devices.faults import Fault, commit
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import counter_of, evidence_of
+from tests.support.broker_process import BROKERS, HOST, PATIENCE_S, ROOT, BrokerProcess, take, until
 
 
 def _receipts() -> Receipts:

@@ -7,13 +7,13 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
-from audit_changes import STAGES, changed, leaves, stage_of
-from whole_rail import WholeRail
 
 from orchestrator.core.audit import verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.edges.store import payments
 from orchestrator.products import products
+from tests.support.audit_changes import STAGES, changed, leaves, stage_of
+from tests.support.whole_rail import WholeRail
 
 # a meter's bundle has no supporting records: unit/test_audit_delivery changes those
 TOPS = [

@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import power_cut
-import promises
-from whole_rail import WholeRail
-
 from device_adapters.types import Message
 from oracles.types import Claim, Doubt
 from oracles.wire import Request
 from orchestrator.core.payment import Effect, Stage
 from orchestrator.edges.store import evidence, payments, sends, transfers
 from scripts.demo import town
+from tests.support import promises
+from tests.support import store_power_cut as power_cut
+from tests.support.whole_rail import WholeRail
 
 SEED = 97
 RANDOM_KILLS = 2

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whole_rail import WholeRail
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
 from scripts.demo import town
 from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from tests.support.whole_rail import WholeRail
 
 PRICE_CENTS = 100_000
 EURO = 1_000_000

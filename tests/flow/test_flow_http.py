@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import promises
-from whole_rail import WholeRail
-
 from device_adapters.types import device_id, event_id
 from orchestrator.core.receipt import public_key_of, read_receipt
 from orchestrator.edges.store import evidence, payments
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, counter_of, units_of
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 RAW = {"Content-Type": "text/plain"}
 QUORUM = 3  # of four: the last one's view of the chain may be a little behind

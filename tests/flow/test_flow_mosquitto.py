@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import promises
 import pytest
-from whole_rail import WholeRail
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import mosquitto
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 
 @pytest.mark.skipif(mosquitto.found() is None, reason="mosquitto is not installed")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 
-import promises
 import pytest
-from whole_rail import WholeRail
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
-from orchestrator.edges.store import books
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
 from scripts.demo import town
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 
 def _send(rail: WholeRail, account, function: str, *args: object) -> None:
@@ -81,7 +81,7 @@ def _withdraw_everything(rail: WholeRail) -> None:
 
 def _in_wallets(rail: WholeRail) -> int:
     with rail.store.read() as session:
-        return -books.balances(session).get((ledger.WALLETS, ledger.TEUR), 0)
+        return -store_ledger.balances(session).get((ledger.WALLETS, ledger.TEUR), 0)
 
 
 def test_pause__by_anyone_else__is_refused(rail):

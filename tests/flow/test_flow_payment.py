@@ -6,14 +6,14 @@ import json
 from decimal import Decimal
 from hashlib import sha256
 
-import promises
 import pytest
-from whole_rail import WholeRail
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import agreements, evidence, payments, transfers
 from scripts.demo import town
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/town.py agrees
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
-import promises
 import pytest
-from whole_rail import RETIRED, UNKNOWN, WholeRail
 
 from device_adapters.types import Message
 from oracles.types import Claim
@@ -16,6 +14,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, tallies
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
+from tests.support import promises
+from tests.support.whole_rail import RETIRED, UNKNOWN, WholeRail
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import promises
 import pytest
-from whole_rail import WholeRail
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Log
-from orchestrator.edges.store import blocks, books, payments, sends, transfers
+from orchestrator.edges.store import blocks, ledger, payments, sends, transfers
 from scripts.demo import town
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 FINALITY = 3
 
@@ -179,4 +179,4 @@ def _money(rail: WholeRail) -> list[object]:
         payouts = [(row.payout_id, row.stage) for row in transfers.all_payouts(session)]
         files = [row.file_hash for row in transfers.files(session, "out")]
         mints = [(row.credit_id, row.stage) for row in transfers.all_fundings(session)]
-        return [nonces, payouts, files, mints, books.count(session), books.balances(session)]
+        return [nonces, payouts, files, mints, ledger.count(session), ledger.balances(session)]

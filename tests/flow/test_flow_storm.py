@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from hashlib import sha256
 
-import promises
-from whole_rail import WholeRail
-
 from orchestrator.edges.store import evidence
-from orchestrator.intake import INTERNAL_ERROR
+from orchestrator.ingest.intake import INTERNAL_ERROR
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 SEED, STORM, GOOD_EVERY = 20_260, 400, 40
 AROUND = b" \t\r\n\xef\xbb\xbf"  # white space and byte order marks are no part of a record

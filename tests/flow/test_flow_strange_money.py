@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import promises
-from conftest import SHORT
-from whole_rail import WholeRail
-
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence, transfers
 from scripts.demo import town
+from tests.flow.conftest import SHORT
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 STRAY_CENTS = 4_321
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">

@@ -8,13 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import promises
 import pytest
-from whole_rail import WholeRail
 
+from device_adapters.merchant.terminal import Terminal
 from device_adapters.protocols import voucher as protocol
-from device_adapters.protocols._voucher_typed import Domain
-from device_adapters.terminal import Terminal
+from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import device_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
@@ -22,6 +20,8 @@ from orchestrator.products.wearable_voucher import product
 from scripts.demo import town
 from scripts.devices.wearable import Wearable
 from scripts.terminal import poster, redeem
+from tests.support import promises
+from tests.support.whole_rail import WholeRail
 
 EURO = 1_000_000
 CLASS = 5814

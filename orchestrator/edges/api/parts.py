@@ -15,7 +15,7 @@ from orchestrator.settings import Settings
 
 
 class Answered(Protocol):
-    """What one record is answered; `orchestrator.intake.Outcome` is one."""
+    """What one record is answered; `orchestrator.ingest.intake.Outcome` is one."""
 
     @property
     def device(self) -> str: ...
@@ -32,7 +32,7 @@ class Answered(Protocol):
 
 
 class Takes(Protocol):
-    """The one path of all inlets; `orchestrator.intake.Intake` is one."""
+    """The one path of all inlets; `orchestrator.ingest.intake.Intake` is one."""
 
     def take(self, messages: Sequence[Message]) -> Sequence[Sequence[Answered]]: ...
 

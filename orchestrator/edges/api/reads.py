@@ -30,7 +30,7 @@ from orchestrator.edges.api.views import (
     RejectionWhole,
 )
 from orchestrator.edges.api.wire import HEX32, Amount
-from orchestrator.edges.store import books, pages, payments, tables
+from orchestrator.edges.store import ledger, pages, payments, tables
 
 Row = TypeVar("Row")
 _ONE = problems_of(*KEYED, Code.NOT_FOUND)
@@ -150,7 +150,7 @@ def get_rejected(
 def get_balances(parts: Parts, caller: Reader) -> Balances:
     """The balance of each ledger account and asset."""
     with parts.store.read() as session:
-        found = books.balances(session)
+        found = ledger.balances(session)
     return Balances(
         balances=[
             BalanceView(account=account, balance=_amount(total, asset))

@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlmodel import Session, func, select, update
 
-from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.bank_posting import CreditBooked
 from orchestrator.core.reconcile import Balances, StatementLine
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.store import add_new, add_values

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from device_adapters.types import Rejected
-from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted, fits_fuse, owed
-from orchestrator.products.metered_energy.words import (
+from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
     Kind,
     decode_facts,
     decode_terms,
 )
+from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted, fits_fuse, owed
 
 REFUSALS = {  # as MeteredEnergy.refusalName has them
     1: "OverLimit",

@@ -13,21 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from device_adapters.types import STREAM_BIT, Curve, Event, Signed
-from orchestrator.products.metered_energy.pricing import (
-    REFUSALS,
-    EnergyState,
-    advance,
-    open,
-    price,
-)
-from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
-from orchestrator.products.metered_energy.wording import (
-    TERMS,
-    read_terms,
-    tell_facts,
-    tell_terms,
-)
-from orchestrator.products.metered_energy.words import (
+from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
     Kind,
@@ -36,6 +22,15 @@ from orchestrator.products.metered_energy.words import (
     encode_facts,
     encode_terms,
 )
+from orchestrator.products.metered_energy.pricing import (
+    REFUSALS,
+    EnergyState,
+    advance,
+    open,
+    price,
+)
+from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
+from orchestrator.products.metered_energy.text import TERMS, read_terms, tell_facts, tell_terms
 
 __all__ = [
     "CONTRACT",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from device_adapters.types import STREAM_BIT, Event
 from oracles.types import Doubt
-from orchestrator.products.metered_energy.words import EnergyTerms
+from orchestrator.products.metered_energy.abi import EnergyTerms
 
 BEGIN = "B"
 CLOSES = frozenset("ELRAP")

@@ -11,6 +11,13 @@ from typing import NamedTuple
 
 from device_adapters.types import Event, Rejected
 from oracles.types import Doubt
+from orchestrator.products.metered_energy.abi import (
+    EnergyFacts,
+    EnergyTerms,
+    Kind,
+    decode_terms,
+    encode_facts,
+)
 from orchestrator.products.metered_energy.readings import (
     BEGIN,
     CLOSES,
@@ -22,13 +29,6 @@ from orchestrator.products.metered_energy.readings import (
     stands_alone,
 )
 from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted, fits_fuse
-from orchestrator.products.metered_energy.words import (
-    EnergyFacts,
-    EnergyTerms,
-    Kind,
-    decode_terms,
-    encode_facts,
-)
 
 KIND = "meter.reading"
 

@@ -14,14 +14,7 @@ from typing import Any
 
 from device_adapters.keys import raw_to_der
 from device_adapters.types import Curve, Event, Signed, subject_id
-from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
-from orchestrator.products.proof_of_delivery.wording import (
-    TERMS,
-    read_terms,
-    tell_facts,
-    tell_terms,
-)
-from orchestrator.products.proof_of_delivery.words import (
+from orchestrator.products.proof_of_delivery.abi import (
     DeliveryFacts,
     DeliveryTerms,
     decode_facts,
@@ -29,6 +22,8 @@ from orchestrator.products.proof_of_delivery.words import (
     encode_facts,
     encode_terms,
 )
+from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
+from orchestrator.products.proof_of_delivery.text import TERMS, read_terms, tell_facts, tell_terms
 
 __all__ = [
     "CONTRACT",

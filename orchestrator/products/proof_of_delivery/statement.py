@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from device_adapters.keys import read_der
 from device_adapters.types import Event, Rejected
 from oracles.types import Doubt
-from orchestrator.products.proof_of_delivery.words import (
+from orchestrator.products.proof_of_delivery.abi import (
     SHOCK,
     TEMPERATURE,
     DeliveryFacts,

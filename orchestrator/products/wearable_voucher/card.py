@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from device_adapters.terminal import WearableCard
+from device_adapters.merchant.terminal import WearableCard
 from device_adapters.types import DeviceKey
-from orchestrator.products.wearable_voucher.words import decode_terms
+from orchestrator.products.wearable_voucher.abi import decode_terms
 
 
 def card_of(name: str, key: DeviceKey, terms: bytes, as_of: int) -> WearableCard:

@@ -16,14 +16,7 @@ from typing import Any
 from device_adapters.keys import normalise_low_s
 from device_adapters.types import Curve, Event, Signed
 from oracles.types import Doubt
-from orchestrator.products.wearable_voucher.card import card_of
-from orchestrator.products.wearable_voucher.wording import (
-    TERMS,
-    read_terms,
-    tell_facts,
-    tell_terms,
-)
-from orchestrator.products.wearable_voucher.words import (
+from orchestrator.products.wearable_voucher.abi import (
     VoucherFacts,
     VoucherTerms,
     decode_facts,
@@ -31,6 +24,8 @@ from orchestrator.products.wearable_voucher.words import (
     encode_facts,
     encode_terms,
 )
+from orchestrator.products.wearable_voucher.card import card_of
+from orchestrator.products.wearable_voucher.text import TERMS, read_terms, tell_facts, tell_terms
 
 __all__ = [
     "CONTRACT",

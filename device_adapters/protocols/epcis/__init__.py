@@ -1,0 +1,42 @@
+"""Reads GS1 EPCIS 2.0 in JSON-LD: one signed document gives one event about one consignment.
+
+Sources: EPCIS 2.0 and CBV 2.0 (ISO/IEC 19987 and 19988), GS1 Tag Data Standard 2.0, GS1 Digital
+Link 1.2, RFC 7515 (JWS). The evidence is the document as sent, with a detached JWS in front of it;
+the signed form and the framing of several records: `_epcis_seal`. The shape of the facts, how the
+subject is found, what `cites`, `names` and `place` are: `_epcis_facts`. What is an error and what
+a warning: `_epcis_notes`.
+"""
+
+from __future__ import annotations
+
+from device_adapters.protocols.epcis.check import check_epcis, holds_epcis
+from device_adapters.protocols.epcis.examples import EXAMPLES
+from device_adapters.protocols.epcis.record import event_from, read
+from device_adapters.protocols.epcis.seal import open_record, split
+from device_adapters.types import Event
+from device_adapters.verdicts import Report
+
+__all__ = ["EXAMPLES", "INLET", "check", "decode", "recognise", "split"]
+
+INLET = "proofrail/+/evidence/epcis"  # the topic; + stands for the device's own name
+
+
+def decode(record: bytes) -> Event:
+    """The event of one signed EPCIS document. Pure.
+
+    device and counter: kid and ctr of the protected header. observed_at_ms: the last time in it.
+    Rejected: why the seal, the document or its subject cannot be taken, or the first error that
+    `Notes` collects.
+    """
+    sealed = open_record(record)
+    return event_from(sealed, record, *read(sealed.document))
+
+
+def recognise(data: bytes) -> bool:
+    """Whether a file is EPCIS, signed or not (see `verdicts`)."""
+    return holds_epcis(data)
+
+
+def check(data: bytes, key: str | bytes | None) -> Report:
+    """Judges every document in a file, signed or not (see `verdicts`)."""
+    return check_epcis(data, key)

@@ -1,0 +1,241 @@
+"""What an EPCIS record says, as JSON-ready facts, with its subject, its citations and its place.
+
+facts = {"events": [EVENT, ...], "from_ms": the first time in it, Unix milliseconds}, events in
+document order. EVENT:
+
+    "type"          ObjectEvent | AggregationEvent | TransactionEvent | TransformationEvent |
+                    AssociationEvent
+    "hash"          Event Hash ID: "ni:///sha-256;<hex>?ver=CBV2.0". An errorDeclaration is not
+                    part of it, so a withdrawal bears the hash of what it withdraws.
+    "id"            eventID as written, ""
+    "time_ms"       eventTime, Unix milliseconds
+    "action"        ADD | OBSERVE | DELETE, "" where the type has none
+    "step"          bizStep: the bare CBV word ("departing"), or the URI of another vocabulary; ""
+    "disposition"   the same for the disposition
+    "epcs"          canonical identifiers of what it is about: epcList, childEPCs, outputEPCList
+    "parent"        canonical parentID, ""
+    "quantity"      units it speaks of: the sum of its quantity list (elements without unit of
+                    measure), else the number of `epcs` that are no SSCC; null where it tells
+                    neither
+    "transactions"  [[type, id], ...]: type the bare CBV word ("po"), id canonical
+    "read_point"    canonical id, ""
+    "location"      canonical bizLocation, ""
+    "error"         true where the event carries an errorDeclaration
+    "declared_ms"   its declarationTime, Unix milliseconds; null
+    "sensors"       [{"type": bare word ("Temperature"), "unit", "min", "max", "value", "at_ms",
+                    "device", "said"}, ...]: unit "centi_celsius" or "milli_g", with min, max and
+                    value as whole numbers of it (null where not reported); for any other measure
+                    unit is the uom as written and the three are null. "said": all values, as
+                    strings as written, by their EPCIS names. at_ms: the report's time, else its
+                    element's (endTime before time), else the event's.
+    "ours"          the extensions in our namespace (below) by local name, each a list of texts
+
+Canonical identifiers are GS1 Digital Link URIs of id.gs1.org with the finest key only
+(https://id.gs1.org/00/<SSCC>, https://id.gs1.org/01/<GTIN>/21/<serial>, https://id.gs1.org/414/
+<GLN>/254/<extension>), whichever form was written; URIs that are no GS1 key stand as written.
+
+Subject (one rule): an event's units are the SSCC of its parentID, else the SSCCs among its EPCs.
+If every event of the record has exactly one unit, the same one: "sscc:" + its 18 digits. Else, if
+every event names exactly one bizTransaction of type po, the same one: "po:" + its canonical id.
+Else the record is rejected: subject_missing where neither is named, subject_ambiguous otherwise.
+
+Event.cites: the values of the extension `confirms` in the namespace urn:proofrail:voc: (the prefix
+proofrail needs no declaration), in document order. Event.names: the hashes of its events.
+Event.place: the last readPoint: its canonical id, or degrees where the id is a geo: URI (RFC 5870);
+degrees also where sensor reports with the components latitude and longitude give them.
+Event.observed_at_ms: the last eventTime or declarationTime: when the record can first have been
+signed.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from device_adapters.protocols.epcis import text as words
+from device_adapters.protocols.epcis.codes import ROOT, Code
+from device_adapters.protocols.epcis.document import TYPES, Found
+from device_adapters.protocols.epcis.hash import event_hash
+from device_adapters.protocols.epcis.notes import Caution, Notes
+from device_adapters.protocols.epcis.sensors import degrees_e7, read_position, read_sensors
+from device_adapters.protocols.epcis.times import OFFSET
+from device_adapters.types import Place, Reason, Rejected
+
+_ACTIONS = ("ADD", "OBSERVE", "DELETE")
+_SSCC = f"{ROOT}/00/"
+# event type -> (lists of what it is about, their quantity list)
+_ABOUT = {
+    "AggregationEvent": ("childEPCs", "childQuantityList"),
+    "AssociationEvent": ("childEPCs", "childQuantityList"),
+    "TransformationEvent": ("outputEPCList", "outputQuantityList"),
+}
+_INPUTS = ("inputEPCList", "inputQuantityList")
+_GEO = re.compile(r"geo:(-?\d{1,3}(?:\.\d{1,12})?),(-?\d{1,3}(?:\.\d{1,12})?)(?:[,;].*)?", re.ASCII)
+_HASH = re.compile(r"ni:///sha-256;[0-9a-f]{64}\?ver=CBV2\.0")
+_MAX_QUANTITY = 2**53
+
+
+def read_events(found: list[Found], notes: Notes) -> list[dict[str, Any]]:
+    """The facts of every event; what is wrong with one goes into the notes."""
+    events = []
+    for notes.event, each in enumerate(found, 1):
+        events.append(_event(each, notes))
+    notes.event = 0
+    return events
+
+
+def subject_of(events: list[dict[str, Any]]) -> str:
+    """What the record is about, by the one rule above; Rejected where it names none or several."""
+    units = [_units(event) for event in events]
+    if all(len(each) == 1 for each in units) and len(set.union(*units)) == 1:
+        return "sscc:" + units[0].pop()
+    orders = [{id_ for kind, id_ in event["transactions"] if kind == "po"} for event in events]
+    if all(len(each) == 1 for each in orders) and len(set.union(*orders)) == 1:
+        return "po:" + orders[0].pop()
+    if not any(units) and not any(orders):
+        raise Rejected(Reason.SUBJECT_MISSING, "no event names an SSCC or a purchase order")
+    detail = "its events do not name one and the same SSCC, nor one and the same purchase order"
+    raise Rejected(Reason.SUBJECT_AMBIGUOUS, detail)
+
+
+def cites_of(found: list[Found], notes: Notes) -> tuple[str, ...]:
+    """The ids in the extension `confirms` of all events, in document order, each once."""
+    cited = [id_ for each in found for id_ in notes.texts(each.ours(), "confirms")]
+    return tuple(dict.fromkeys(cited))
+
+
+def place_of(found: list[Found], events: list[dict[str, Any]], notes: Notes) -> Place | None:
+    """Where the last event that says so was seen."""
+    for each, event in zip(reversed(found), reversed(events), strict=True):
+        name = event["read_point"]
+        degrees = _geo(name) or read_position(each.fields, notes)
+        if name or degrees:
+            return Place("" if _geo(name) else name, *(degrees or (None, None)))
+    return None
+
+
+def times_of(events: list[dict[str, Any]]) -> tuple[int, int]:
+    """The first and the last time that the record speaks of, Unix milliseconds."""
+    told = [event[name] for event in events for name in ("time_ms", "declared_ms")]
+    known = [time for time in told if time is not None]
+    return min(known), max(known)
+
+
+def _event(found: Found, notes: Notes) -> dict[str, Any]:
+    fields, kind = found.fields, found.kind
+    if not isinstance(kind, str) or kind not in TYPES:
+        notes.error(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is no type of event")
+        kind = ""
+    if "isA" in fields:
+        notes.warn(Caution.DRAFT_SYNTAX, "the type is called isA")
+    at_ms = notes.time_ms(fields, "eventTime")
+    if not OFFSET.fullmatch(notes.text(fields, "eventTimeZoneOffset")):
+        notes.error(Reason.TIME_WITHOUT_ZONE, "eventTimeZoneOffset is not +hh:mm or -hh:mm")
+    things, units = _ABOUT.get(kind, ("epcList", "quantityList"))
+    epcs = notes.codes(fields, things)
+    declared = notes.objects(fields, "errorDeclaration")
+    hash_id = event_hash(fields, found.namespaces)
+    _check_rest(fields, hash_id, notes)
+    return {
+        "type": kind,
+        "hash": hash_id,
+        "id": notes.text(fields, "eventID"),
+        "time_ms": at_ms,
+        "action": _action(kind, fields, notes),
+        "step": notes.word(words.STEPS, fields, "bizStep"),
+        "disposition": notes.word(words.DISPOSITIONS, fields, "disposition"),
+        "epcs": [code.canonical for code in epcs],
+        "parent": _one(fields, "parentID", notes),
+        "quantity": _quantity(fields, units, epcs, notes),
+        "transactions": _transactions(fields, notes),
+        "read_point": _location(fields, "readPoint", notes),
+        "location": _location(fields, "bizLocation", notes),
+        "error": bool(declared),
+        "declared_ms": notes.time_ms(declared[0], "declarationTime") if declared else None,
+        "sensors": read_sensors(fields, at_ms, notes),
+        "ours": {name: notes.texts(found.ours(), name) for name in found.ours()},
+    }
+
+
+def _check_rest(fields: dict[str, Any], hash_id: str, notes: Notes) -> None:
+    """What is judged and not told: inputs, parties, dispositions, the declaration, the id."""
+    notes.codes(fields, _INPUTS[0])
+    for element in notes.objects(fields, _INPUTS[1]):
+        _one(element, "epcClass", notes)
+    for name, inner in (("sourceList", "source"), ("destinationList", "destination")):
+        for party in notes.objects(fields, name):
+            notes.word(words.PARTIES, party, "type")
+            _one(party, inner, notes)
+    for lasting in notes.objects(fields, "persistentDisposition"):
+        for name in ("set", "unset"):
+            for word in notes.texts(lasting, name):
+                notes.word(words.DISPOSITIONS, {name: word}, name)
+    for declaration in notes.objects(fields, "errorDeclaration"):
+        notes.word(words.ERRORS, declaration, "reason")
+    event_id = notes.text(fields, "eventID")
+    if _HASH.fullmatch(event_id) and event_id != hash_id:
+        notes.warn(Caution.EVENT_ID_DIFFERS, f"the Event Hash ID is {hash_id}")
+
+
+def _action(kind: str, fields: dict[str, Any], notes: Notes) -> str:
+    action = notes.text(fields, "action")
+    if action not in _ACTIONS and not (kind == "TransformationEvent" and not action):
+        notes.error(Reason.VOCABULARY_UNKNOWN, f"the action {action[:20]!r} is none of EPCIS")
+        return ""
+    return action
+
+
+def _one(fields: dict[str, Any], name: str, notes: Notes) -> str:
+    text = notes.text(fields, name)
+    return notes.code(name, text).canonical if text else ""
+
+
+def _location(fields: dict[str, Any], name: str, notes: Notes) -> str:
+    places = notes.objects(fields, name)
+    text = notes.text(places[0], "id") if places else ""
+    return notes.code(name, text).canonical if text else ""
+
+
+def _transactions(fields: dict[str, Any], notes: Notes) -> list[list[str]]:
+    return [
+        [notes.word(words.TRANSACTIONS, each, "type"), _one(each, "bizTransaction", notes)]
+        for each in notes.objects(fields, "bizTransactionList")
+    ]
+
+
+def _quantity(fields: dict[str, Any], name: str, epcs: list[Code], notes: Notes) -> int | None:
+    elements = notes.objects(fields, name)
+    total, counted = Fraction(0), False
+    for element in elements:
+        _one(element, "epcClass", notes)
+        number = element.get("quantity")
+        if number is None or notes.text(element, "uom"):
+            continue
+        if isinstance(number, bool | str | list | dict):
+            notes.error(Reason.WRONG_TYPE, "a quantity is no number")
+            continue
+        total, counted = total + Fraction(number), True
+    if not elements:
+        things = [code for code in epcs if code.key != "sscc"]
+        return len(things) or None
+    if not counted or total.denominator != 1:
+        return None
+    if abs(total) > _MAX_QUANTITY:
+        notes.out_of_range(f"a quantity of {total}")
+        return None
+    return int(total)
+
+
+def _units(event: dict[str, Any]) -> set[str]:
+    """The SSCCs that an event is about: its parent, else those among its EPCs."""
+    named = [event["parent"]] if event["parent"].startswith(_SSCC) else event["epcs"]
+    return {code.removeprefix(_SSCC) for code in named if code.startswith(_SSCC)}
+
+
+def _geo(name: str) -> tuple[int, int] | None:
+    """Degrees x 10^7 of a geo: URI (RFC 5870, WGS 84)."""
+    found = _GEO.fullmatch(name)
+    if found is None:
+        return None
+    return degrees_e7(*(round(Fraction(part) * 10**7) for part in found.groups()))

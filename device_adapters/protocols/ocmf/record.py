@@ -1,0 +1,111 @@
+"""From one OCMF record to its event, which `ocmf.decode` and the check of a file share.
+
+The library pyocmf reads and judges; plain records, the bulk of any fleet, take a shorter way that
+ends in the identical event or, at the first doubt, in pyocmf (a property test compares the two).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from device_adapters.protocols.ocmf import rules
+from device_adapters.protocols.ocmf.fields import (
+    counter_of,
+    device_of,
+    place_of,
+    read_time,
+    register_mwh,
+)
+from device_adapters.protocols.ocmf.plain import plain
+from device_adapters.protocols.ocmf.rules import Caution, Unbillable
+from device_adapters.protocols.ocmf.sections import open_record, read_seal
+from device_adapters.types import STREAM_BIT, Event, Reason, Rejected
+
+KIND = "meter.reading"
+_SETTLEABLE = {"G", "S", "X"}  # meter states: good, substitute value, meter exchanged
+_NAMED = (
+    ("format", "FV"),
+    ("meter", "MS"),
+    ("gateway", "GS"),
+    ("pagination", "PG"),
+    ("tariff", "TT"),
+)
+
+
+def decode(record: bytes) -> Event:
+    """The meter reading in one record, plain or wrapped in hex or base64. Pure.
+
+    Facts: {"readings": [{"at" ms, "mark" TX, "register" mWh, "obis", "clock", "status",
+    "flags"}], "format", "meter", "gateway", "pagination", "tariff", "cautions"}; the readings
+    are those of the billable register (none when the event is not billable for want of one).
+    Counter: T<n> gives n, F<n> gives 2^39 + n. Place: the charge point a meter belongs to.
+    A fiscal record of substitute values or of an exchanged meter is left to the product, which
+    may know how to settle it: such readings carry the status S or X and are no bill by law.
+    Rejected: any `Reason` of bytes and records.
+    """
+    found = plain(record)
+    if found is None:
+        return through_pyocmf(record)
+    device, counter, at, facts, signed, place = found
+    return Event(device, counter, at, KIND, facts, record, signed, place=place)
+
+
+def through_pyocmf(record: bytes) -> Event:
+    """The same by way of the strict JSON decoder and pyocmf, for any record."""
+    sections = open_record(record)
+    seal = read_seal(sections)
+    payload = sections.payload
+    readings, at, refusals, cautions = judged_readings(payload)
+    if seal.form != "der":
+        cautions = sorted([*cautions, Caution.SIGNATURE_NOT_DER.value])
+    facts: dict[str, Any] = {"readings": readings}
+    for name, key in _NAMED:
+        facts[name] = _text(payload.get(key))
+    facts["cautions"] = cautions
+    device, counter = device_of(payload), counter_of(payload.get("PG"))
+    if counter >> STREAM_BIT and {one["status"] for one in readings} <= _SETTLEABLE:
+        refusals = tuple(code for code in refusals if code != Unbillable.METER_STATUS_NOT_OK)
+    place = place_of(payload.get("MS"), payload.get("CT"), payload.get("CI"))
+    return Event(
+        device, counter, at, KIND, facts, record, seal.signed, not_billable=refusals, place=place
+    )
+
+
+def judged_readings(
+    payload: dict[str, Any],
+) -> tuple[list[dict[str, Any]], int, tuple[str, ...], list[str]]:
+    """(readings, time of the last, refusals, cautions) as pyocmf reads and judges them."""
+    regular = rules.tolerant(payload)
+    times = _times(regular["RD"])
+    parsed, deviations = rules.validate(regular)
+    errors, cautions = rules.judge(parsed)
+    counted = {id(item) for item in rules.billing_readings(parsed)}
+    readings = []
+    for (at, clock), item in zip(times, parsed.RD, strict=True):
+        if id(item) in counted:
+            register = register_mwh(item.RV, item.RU)
+            readings.append(
+                {"at": at, "mark": str(item.TX or ""), "register": register}
+                | {"obis": str(item.RI), "clock": clock}
+                | {"status": str(item.ST or ""), "flags": item.EF or ""}
+            )
+    codes = {code.value for code, _ in (*cautions, *deviations)}
+    at = readings[-1]["at"] if readings else times[-1][0]
+    return readings, at, tuple(code.value for code, _ in errors), sorted(codes)
+
+
+def _times(readings: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    if not readings:
+        raise Rejected(Reason.READING_MISSING, "the record has no readings (RD)")
+    times, text = [], None
+    for reading in readings:
+        text = reading.get("TM", text)
+        times.append(read_time(text))
+    return times
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int | Decimal) else ""

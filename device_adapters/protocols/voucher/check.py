@@ -1,0 +1,103 @@
+"""Checks a file of vouchers, offline: the part of `evidence check` that is vouchers' own."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from device_adapters import strict_json
+from device_adapters.registry import from_the_future
+from device_adapters.types import Event, Reason, Rejected
+from device_adapters.verdicts import RecordCheck, Report, Table, refused
+
+
+class Caution(StrEnum):
+    """What a reader of vouchers should know. Stable codes."""
+
+    DOUBLE_SPENT = "double_spent"  # another voucher in this file bears the same counter
+    SUPERSEDED = "superseded"  # a newer voucher to the same payee in this file stands for it
+
+
+class VoucherCheck(RecordCheck):
+    """One voucher: its typed data as read, and the three verdicts."""
+
+    def told(self) -> dict[str, Any]:
+        facts = self.event.facts if self.event else {}
+        digest = self.event.signed.content.hex() if self.event else None
+        return super().told() | {"voucher": facts, "signing_input": digest}
+
+    def tables(self) -> list[Table]:
+        """The voucher in euro; the chain counts millionths."""
+        if not self.event:
+            return []
+        facts = self.event.facts
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(facts["signed_at"]))
+        until = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(facts["expiry"]))
+        amounts = (_euro(facts["total"]), str(facts["taps"]), _euro(facts["cap"]))
+        where = f"{facts['contract']} on chain {facts['chain']}"
+        row = (at, facts["payee"], *amounts, str(facts["merchant_class"]), until, where)
+        columns = ("signed (UTC)", "payee", ">total euro", ">taps", ">cap euro", "class", "until")
+        return [("", (*columns, "for contract"), [row])]
+
+
+def check_vouchers(
+    lines: list[bytes], decode: Callable[[bytes], Event], given: str | bytes | None
+) -> Report:
+    """Judges the records of a file, each read by `decode` (raises only Rejected).
+
+    Vouchers bring no key along: without `given` none is shown to be genuine.
+    """
+    report = Report(records=[_check(*each, decode, given) for each in enumerate(lines)])
+    if not any(_is_object(line) for line in lines):
+        first = report.records[0].genuine_reasons[0] if report.records else None
+        report.error = first or (Reason.EMPTY, "the file holds no record")
+    _compare(report.records)
+    return report
+
+
+def _check(
+    index: int, record: bytes, decode: Callable[[bytes], Event], given: str | bytes | None
+) -> VoucherCheck:
+    check = VoucherCheck(index, record)
+    try:
+        check.event = decode(record)
+        check.prove(check.event.signed, {"given": given})
+        if late := from_the_future(check.event, int(time.time() * 1000)):
+            check.settleable_reasons.append(refused(late))
+    except Rejected as refusal:
+        check.unreadable = check.event is None
+        check.genuine_reasons.append(refused(refusal))
+    check.conclude()
+    return check
+
+
+def _compare(records: list[VoucherCheck]) -> None:
+    """What genuine vouchers of one wearable say of each other."""
+    contents, newest = defaultdict(set), defaultdict(int)
+    good = [(r, r.event) for r in records if r.event and not r.genuine_reasons]
+    for _, event in good:
+        account = (event.device, event.facts["payee"], event.signed.content[:34])
+        contents[event.device, event.counter].add(event.signed.content)
+        newest[account] = max(newest[account], event.facts["total"])
+    for record, event in good:
+        account = (event.device, event.facts["payee"], event.signed.content[:34])
+        if len(contents[event.device, event.counter]) > 1:
+            detail = f"counter {event.counter} was signed over different vouchers"
+            record.warnings.append((Caution.DOUBLE_SPENT, detail))
+        if event.facts["total"] < newest[account]:
+            detail = "a newer voucher to this payee stands for it"
+            record.warnings.append((Caution.SUPERSEDED, detail))
+
+
+def _is_object(record: bytes) -> bool:
+    try:
+        return isinstance(strict_json.decode(record.decode()), dict)
+    except (Rejected, UnicodeDecodeError):
+        return False
+
+
+def _euro(micro: int) -> str:
+    return f"{micro // 1_000_000}.{micro % 1_000_000:06}"

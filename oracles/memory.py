@@ -1,0 +1,301 @@
+"""What one oracle remembers: evidence it verified, records it rejected, claims it attested.
+
+SQLite in WAL with synchronous=FULL: what a method has stored survives a kill and a power cut. One
+connection, one lock, BEGIN IMMEDIATE: a second process on the same file waits its turn.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from device_adapters.types import Event, Message, Rejected
+from oracles.attest import claim_hash
+from oracles.rows import COLUMNS as _EVENT
+from oracles.rows import event_in, event_out
+from oracles.types import Claim
+
+MAX_REJECTED = 100_000  # the newest are kept: a stranger must not fill the disk
+_MAX_REJECTED_BYTES = 16 * 1024
+_CHUNK = 400
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS evidence (
+    device_id BLOB NOT NULL, counter INTEGER NOT NULL, content_id BLOB NOT NULL,
+    device TEXT NOT NULL, observed_at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL, facts TEXT NOT NULL, not_billable TEXT NOT NULL, protocol TEXT NOT NULL,
+    record BLOB NOT NULL, content BLOB NOT NULL, signature BLOB NOT NULL,
+    curve TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT NOT NULL DEFAULT '',
+    names TEXT NOT NULL DEFAULT '[]', cites TEXT NOT NULL DEFAULT '[]',
+    place TEXT NOT NULL DEFAULT 'null', UNIQUE (device_id, counter)
+);
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT NOT NULL, subject TEXT NOT NULL, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    PRIMARY KEY (name, subject, device_id, counter)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS twins (
+    hash BLOB PRIMARY KEY, device_id BLOB NOT NULL, counter INTEGER NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejected (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL,
+    protocol TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, record BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS attested (
+    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, claim BLOB NOT NULL,
+    first_counter INTEGER NOT NULL, last_counter INTEGER NOT NULL, evidence BLOB NOT NULL,
+    facts BLOB NOT NULL, PRIMARY KEY (agreement, sequence)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed (
+    agreement BLOB NOT NULL, sequence INTEGER NOT NULL, first_counter INTEGER NOT NULL,
+    last_counter INTEGER NOT NULL, PRIMARY KEY (agreement, sequence)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS passed_from ON passed (agreement, first_counter);
+CREATE INDEX IF NOT EXISTS passed_to ON passed (agreement, last_counter);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO passed
+    SELECT agreement, sequence, first_counter, last_counter FROM attested
+    WHERE NOT EXISTS (SELECT 1 FROM passed);
+"""
+# what the evidence of an older edition lacks
+_ADDED = (
+    "subject TEXT NOT NULL DEFAULT ''",
+    "names TEXT NOT NULL DEFAULT '[]'",
+    "cites TEXT NOT NULL DEFAULT '[]'",
+    "place TEXT NOT NULL DEFAULT 'null'",
+)
+
+
+class Book:
+    """One oracle's database at `path`. Every method is safe to call from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+        self._whole: dict[bytes, int] = {}  # agreement -> up to which sequence none is missing
+        with self._writing() as db:
+            there = {row[1] for row in db.execute("PRAGMA table_info(evidence)")}
+            for column in _ADDED:
+                if column.split()[0] not in there:
+                    db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # --- evidence
+
+    def contents(self, events: Sequence[Event]) -> dict[bytes, bytes]:
+        """event_id -> content_id of what is stored for the devices and counters of these events."""
+        found: dict[bytes, bytes] = {}
+        with self._lock:
+            for start in range(0, len(events), _CHUNK):
+                keys = {
+                    (e.device_id, e.counter): e.event_id for e in events[start : start + _CHUNK]
+                }
+                marks = ",".join(["(?,?)"] * len(keys))
+                rows = self._db.execute(
+                    "SELECT device_id, counter, content_id FROM evidence "
+                    f"WHERE (device_id, counter) IN (VALUES {marks})",
+                    [part for key in keys for part in key],
+                )
+                found.update((keys[device, counter], content) for device, counter, content in rows)
+        return found
+
+    def add(
+        self,
+        events: Iterable[Event],
+        rejected: Iterable[tuple[Message, Rejected]],
+        at: int,
+    ) -> None:
+        """Stores genuine events and rejections in one commit; a known event stays as it is."""
+        events = list(events)
+        with self._writing() as db:
+            db.executemany(
+                f"INSERT OR IGNORE INTO evidence (device_id, content_id, {_EVENT}) "
+                f"VALUES ({','.join('?' * 18)})",
+                map(event_out, events),
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)",
+                [(n, e.subject, e.device_id, e.counter) for e in events for n in e.names],
+            )
+            db.executemany(
+                "INSERT INTO rejected (at, source, device, protocol, reason, detail, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (_rejected_out(at, *pair) for pair in rejected),
+            )
+            db.execute(
+                "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?",
+                (MAX_REJECTED,),
+            )
+
+    def events(self, device_id: bytes, first: int, last: int, limit: int = -1) -> list[Event]:
+        """The stored events of a device with these counters (both inclusive), in their order; not
+        more than `limit`, where one is given."""
+        query = (
+            f"SELECT {_EVENT} FROM evidence WHERE device_id = ? AND counter BETWEEN ? AND ? "
+            "ORDER BY counter LIMIT ?"
+        )
+        with self._lock:
+            rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
+        return [event_in(row) for row in rows]
+
+    def bearing(self, names: Sequence[str], subject: str) -> list[Event]:
+        """The stored events about a subject that bear one of these names."""
+        found: list[Event] = []
+        columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
+        query = (
+            f"SELECT {columns} FROM names n JOIN evidence e "
+            "ON e.device_id = n.device_id AND e.counter = n.counter "
+            "WHERE n.name = ? AND n.subject = ? ORDER BY n.device_id, n.counter LIMIT 100"
+        )
+        with self._lock:
+            for name in names:
+                found += map(event_in, self._db.execute(query, (name, subject)).fetchall())
+        return found
+
+    # --- attested claims
+
+    def attested(self, agreement: bytes, sequence: int) -> Claim | None:
+        """The claim attested for that sequence, or None."""
+        query = (
+            "SELECT agreement, sequence, first_counter, last_counter, evidence, facts "
+            "FROM attested WHERE agreement = ? AND sequence = ?"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, sequence)).fetchone()
+        return Claim(*row) if row else None
+
+    def remember(self, claims: Sequence[Claim], used: Iterable[Event] = ()) -> list[int]:
+        """Stores that these claims are attested, all or none, before anything is signed.
+
+        Returns the indices of claims whose sequence was attested otherwise; then nothing changed.
+        `used`: events whose bytes differ from the stored ones (twins), kept as evidence too.
+        """
+        with self._writing() as db:
+            others = [
+                index
+                for index, claim in enumerate(claims)
+                if (before := self.attested(claim.agreement, claim.sequence)) is not None
+                and before != claim
+            ]
+            if others:
+                return others
+            db.executemany(
+                "INSERT INTO attested VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                map(_claim_out, claims),
+            )
+            db.executemany("INSERT OR IGNORE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
+            db.executemany(
+                "INSERT OR IGNORE INTO twins SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS ("
+                "SELECT 1 FROM evidence WHERE device_id = ?2 AND counter = ?3 AND record = ?4)",
+                ((e.evidence_hash, e.device_id, e.counter, e.evidence) for e in used),
+            )
+        return []
+
+    # --- which counters claims have passed, attested here or settled by others
+
+    def learn(self, claims: Iterable[Claim], block: int) -> None:
+        """Notes claims that settlements up to a block applied, whoever attested them."""
+        with self._writing() as db:
+            db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
+            db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
+
+    def learned_to(self) -> int:
+        """The block up to which `learn` was told; 0 if never."""
+        with self._lock:
+            row = self._db.execute("SELECT at FROM marks WHERE name = 'settled'").fetchone()
+        return row[0] if row else 0
+
+    def whole(self, agreement: bytes, sequence: int) -> bool:
+        """Whether every claim of the agreement up to this sequence is known."""
+        query = "SELECT sequence FROM passed WHERE agreement = ? AND sequence > ? ORDER BY sequence"
+        with self._lock:
+            known = self._whole.get(agreement, 0)
+            if known < sequence:
+                for (found,) in self._db.execute(query, (agreement, known)):
+                    if found != known + 1:
+                        break
+                    known = found
+                self._whole[agreement] = known
+        return known >= sequence
+
+    def reach(self, agreement: bytes, sequence: int) -> int | None:
+        """The highest counter in the known claims before this sequence; None if there are none."""
+        query = (
+            "SELECT last_counter FROM passed WHERE agreement = ? AND sequence < ? "
+            "ORDER BY last_counter DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, sequence)).fetchone()
+        return row[0] if row else None
+
+    def claimed(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
+        """The sequence of a known claim, other than this one, that stands over one of these
+        counters (inclusive); None if there is none."""
+        # no two claims share a counter: only the last one that begins in time can reach in
+        query = (
+            "SELECT sequence, last_counter FROM passed WHERE agreement = ? "
+            "AND first_counter <= ? AND sequence <> ? ORDER BY first_counter DESC LIMIT 1"
+        )
+        with self._lock:
+            row = self._db.execute(query, (agreement, last, sequence)).fetchone()
+        return row[0] if row and row[1] >= first else None
+
+    def counts(self) -> dict[str, int]:
+        """How much of each is stored, and rejections by reason as `rejected.<reason>`."""
+        with self._lock:
+            counts = {
+                table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                for table in ("evidence", "rejected", "attested")
+            }
+            rows = self._db.execute("SELECT reason, count(*) FROM rejected GROUP BY reason")
+            counts.update((f"rejected.{reason}", count) for reason, count in rows)
+        return counts
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+
+def _claim_out(claim: Claim) -> tuple[object, ...]:
+    return (
+        claim.agreement,
+        claim.sequence,
+        claim_hash(claim),
+        claim.first_counter,
+        claim.last_counter,
+        claim.evidence,
+        claim.facts,
+    )
+
+
+def _range(claim: Claim) -> tuple[object, ...]:
+    return claim.agreement, claim.sequence, claim.first_counter, claim.last_counter
+
+
+def _rejected_out(at: int, message: Message, rejected: Rejected) -> tuple[object, ...]:
+    return (
+        at,
+        message.source,
+        message.device,
+        message.protocol,
+        rejected.reason.value,
+        rejected.detail,
+        (rejected.raw or message.body)[:_MAX_REJECTED_BYTES],
+    )

@@ -1,0 +1,1 @@
+"""Take records from devices: read, verify, route, screen and store them, then send receipts."""

@@ -1,0 +1,127 @@
+"""Terms and facts of wearable vouchers as a person types and reads them: euro, taps, seconds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from device_adapters.types import Rejected
+from oracles.types import Doubt
+from orchestrator.products.wearable_voucher.abi import (
+    MAX_CLASSES,
+    VoucherTerms,
+    decode_facts,
+    decode_terms,
+    encode_terms,
+)
+
+TERMS = (
+    ("chain", "the chain's number, such as 31337: vouchers for another chain are worth nothing"),
+    ("contract", "address of the WearableVoucher contract that vouchers are signed for"),
+    ("per_tap", "euro, the most that one tap may cost, such as 25"),
+    ("per_day", "euro, the most per UTC day at all merchants; left out: no limit"),
+    ("classes", "up to four merchant classes (ISO 18245), such as 5814,5411; left out: any"),
+    ("cool_off", "seconds between two taps; left out: none"),
+    ("offline_taps", "taps that one voucher may bring at once, such as 5"),
+    ("offline_amount", "euro that one voucher may bring at once, such as 50"),
+    ("max_age", "seconds from signing to settlement, such as 259200 (three days)"),
+)
+_NEEDED = ("chain", "contract", "per_tap", "offline_taps", "offline_amount", "max_age")
+_MICRO = 6  # digits of a euro in minor units
+_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+def read_terms(words: Mapping[str, str]) -> bytes:
+    """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
+    known = dict(TERMS)
+    for name in words:
+        if name not in known:
+            raise _wrong(f"{name} is no term of wearable vouchers: " + ", ".join(known))
+    for name in _NEEDED:
+        if name not in words:
+            raise _wrong(f"{name} is missing: {known[name]}")
+    if not _ADDRESS.fullmatch(words["contract"]):
+        raise _wrong(f"contract is {words['contract']!r}, not an address (0x and 40 hex digits)")
+    raw = encode_terms(
+        VoucherTerms(
+            chain_id=_whole("chain", words),
+            contract=words["contract"],
+            per_tap=_micro("per_tap", words),
+            per_day=_micro("per_day", words),
+            classes=_classes(words.get("classes", "")),
+            cool_off=_whole("cool_off", words),
+            offline_taps=_whole("offline_taps", words),
+            offline_amount=_micro("offline_amount", words),
+            max_age=_whole("max_age", words),
+        )
+    )
+    decode_terms(raw)
+    return raw
+
+
+def tell_terms(raw: bytes) -> dict[str, str]:
+    """The terms as a person reads them: label -> text with its unit."""
+    terms = decode_terms(raw)
+    told = {"per tap": _euro(terms.per_tap)}
+    if terms.per_day:
+        told["per day"] = _euro(terms.per_day)
+    told["merchant classes"] = ", ".join(f"{code:04}" for code in terms.classes) or "any"
+    if terms.cool_off:
+        told["cool-off"] = f"{terms.cool_off} s"
+    taps, amount = terms.offline_taps, _euro(terms.offline_amount)
+    told["offline"] = f"at most {taps} taps, {amount}, {terms.max_age} s"
+    told["contract"] = f"{terms.contract} on chain {terms.chain_id}"
+    return told
+
+
+def tell_facts(raw: bytes) -> dict[str, str]:
+    """The facts as a person reads them: label -> text with its unit."""
+    facts = decode_facts(raw)
+    return {
+        "payee": facts.payee,
+        "total": f"{_euro(facts.total)} for {facts.taps} tap{'s' * (facts.taps != 1)}",
+        "merchant class": f"{facts.merchant_class:04}",
+        "cap": _euro(facts.cap),
+        "signed": _moment(facts.signed_at),
+        "expires": _moment(facts.expiry),
+    }
+
+
+def _classes(text: str) -> tuple[int, ...]:
+    codes = text.split(",") if text else []
+    if len(codes) > MAX_CLASSES or not all(re.fullmatch("[0-9]{4}", code) for code in codes):
+        raise _wrong(f"classes is {text!r}, not up to four codes of four digits, as 5814,5411")
+    return tuple(int(code) for code in codes)
+
+
+def _whole(name: str, words: Mapping[str, str]) -> int:
+    text = words.get(name, "0")
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise _wrong(f"{name} is {text!r}, not a whole number")
+    return int(text)
+
+
+def _micro(name: str, words: Mapping[str, str]) -> int:
+    match = _AMOUNT.fullmatch(words.get(name, "0"))
+    if match is None:
+        raise _wrong(f"{name} is {words[name]!r}, not euro with at most {_MICRO} decimals")
+    return int(match[1] + (match[2] or "").ljust(_MICRO, "0"))
+
+
+def _euro(micro: int) -> str:
+    whole, rest = divmod(micro, 10**_MICRO)
+    decimals = f"{rest:0{_MICRO}}".rstrip("0").ljust(2, "0")
+    return f"{whole}.{decimals} EUR"
+
+
+def _moment(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # uint40 reaches beyond what a calendar holds
+        return f"{seconds} s after 1970"
+
+
+def _wrong(detail: str) -> Rejected:
+    return Rejected(Doubt.FACTS_MALFORMED, detail)

@@ -1,0 +1,260 @@
+"""Tells the life of one payment: device's signature to statement line. It only reads.
+
+Amounts are {"amount": minor units as text, "asset"}, times Unix seconds, ids as they are stored.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from device_adapters.registry import protocols
+from orchestrator.core import ledger
+from orchestrator.core.outcome import NOBODY
+from orchestrator.core.payment import Fact
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    blocks,
+    debts,
+    evidence,
+    exposure,
+    payments,
+    sends,
+)
+from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store import transfers as money
+from orchestrator.products import products
+
+
+def told_event(session: Session, row: evidence.Event) -> dict[str, Any]:
+    """An event with what its record says; the bytes are read again, they are the truth."""
+    found = evidence.evidence_of(session, row.evidence_hash)
+    event = protocols()[found.protocol].decode(found.body)
+    return {
+        "event_id": row.event_id,
+        "device": event.device,
+        "role": row.role,
+        "protocol": found.protocol,
+        "kind": event.kind,
+        "subject": event.subject or None,
+        "counter": row.counter,
+        "pagination": event.facts.get("pagination"),
+        "observed_at": row.observed_at_ms // 1000,
+        "received_at": row.received_at,
+        "source": found.source,
+        "evidence": row.evidence_hash,
+        "names": list(event.names),
+        "cites": list(event.cites),
+        "place": asdict(event.place) if event.place else None,
+        "payment_id": row.payment_id,
+        "reason": row.reason,
+        "facts": event.facts,
+    }
+
+
+def life(session: Session, row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]:
+    """Every station of a payment, in the order of the line device -> bank; None: not reached."""
+    payout = money.payout(session, row.payout_id) if row.payout_id else None
+    facts = payments.facts_of(session, row.payment_id)
+    records = evidence.of_payments(session, [row.payment_id])[row.payment_id]
+    supporting = exposure.supporting_of(session, row.payment_id)
+    return {
+        **summary(row, deal),
+        "reason": row.reason,
+        "payee": _payee(session, row, deal),
+        "agreement": told_agreement(session, deal),
+        "events": [told_event(session, event) for event, _, _ in records],
+        "supporting": [told_event(session, event) for event, _, _ in supporting],
+        "claim": _claim(row, deal),
+        "attestation": _attestation(session, row, facts),
+        "settlement": _settlement(session, row),
+        "credit": _credit(session, row),
+        "ledger": _ledger(session, row, payout),
+        "payout": told_payout(session, payout),
+        "bank_file": _bank_file(session, payout),
+        "statement_lines": _lines(session, payout),
+        "facts": [{"at": fact.at, "fact": fact.fact, "detail": fact.detail} for fact in facts],
+    }
+
+
+def summary(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]:
+    """A payment in a list; its amount is below zero for a credit."""
+    return {
+        "payment_id": row.payment_id,
+        "stage": row.stage,
+        "sequence": row.sequence,
+        "agreement_id": row.agreement_id,
+        "device": deal.device,
+        **micro(row.amount_micro),
+        "first_counter": row.first_counter,
+        "last_counter": row.last_counter,
+        "settlement": row.settlement_tx,
+        "payout": row.payout_id,
+        "started_at": row.created_at,
+    }
+
+
+def told_agreement(session: Session, row: agreements.Agreement) -> dict[str, Any]:
+    """An agreement with its terms in words; no payee where each claim names its own."""
+    return {
+        "agreement_id": row.agreement_id,
+        "device": row.device,
+        "product": row.product,
+        "payer": _party(session, row.payer),
+        "payee": _party(session, row.payee),
+        "terms": products()[row.product].tell_terms(bytes.fromhex(row.terms[2:])),
+        "cap": micro(row.cap_micro),
+        "period_days": row.period_days,
+        "window_s": row.window_s,
+        "expiry": row.expiry,
+        "reference": row.reference,
+        "stage": row.stage,
+        "opened_at": row.opened_at or None,
+    }
+
+
+def _party(session: Session, address: str) -> dict[str, Any] | None:
+    if address in ("", NOBODY):
+        return None
+    party = agreements.party(session, address)
+    return {"address": address, "name": party.name if party else None}
+
+
+def _payee(
+    session: Session, row: payments.Payment, deal: agreements.Agreement
+) -> dict[str, Any] | None:
+    return _party(session, payments.payee_of(row, deal))
+
+
+def _claim(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any] | None:
+    if not row.facts:
+        return None
+    facts = products()[deal.product].tell_facts(bytes.fromhex(row.facts[2:]))
+    return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
+
+
+def _attestation(session: Session, row: payments.Payment, facts: Any) -> dict[str, Any] | None:
+    told = [fact for fact in facts if fact.fact == Fact.ATTESTED]
+    if not told or not row.batch_digest:
+        return None
+    return {
+        "batch": row.batch_digest,
+        "at": told[-1].at,
+        "signatures": [
+            {"name": a.name, "domain": a.domain, "oracle": a.oracle, "signature": a.signature}
+            for a in payments.attestations_of(session, row.batch_digest)
+        ],
+        "oracles": told[-1].detail.split("; "),
+    }
+
+
+def _settlement(session: Session, row: payments.Payment) -> dict[str, Any] | None:
+    log = blocks.log_of(session, row.settlement_tx, "Settled") if row.settlement_tx else None
+    if log is None:
+        return None
+    args, block = json.loads(log.args), blocks.at(session, log.block_number)
+    send = sends.by_hash(session, log.tx_hash)
+    return {
+        "transaction": log.tx_hash,
+        "number": args["settlement"],
+        "root": args["root"],
+        "block": log.block_number,
+        "block_hash": log.block_hash,
+        "at": block.timestamp,
+        "final": block.final,
+        "refusal": row.reason,
+        "release_at": row.release_at or None,
+        "gas_used": send.gas_used if send else None,
+        **micro(row.amount_micro),
+    }
+
+
+def _credit(session: Session, row: payments.Payment) -> dict[str, Any] | None:
+    """What its payee owes of a payment of less than nothing, and has paid back of it."""
+    found = debts.of_payment(session, row.payment_id)
+    if found is None:
+        return None
+    return {
+        "noted_at": found.noted_at,
+        "owed": micro(found.amount_micro),
+        "paid": micro(found.paid_micro),
+    }
+
+
+def _ledger(
+    session: Session, row: payments.Payment, payout: money.Payout | None
+) -> list[dict[str, Any]]:
+    refs = [row.payment_id]
+    moved = [row.release_tx, payout.tx_hash if payout else None]
+    for tx_hash in dict.fromkeys(filter(None, moved)):
+        logs = blocks.logs_in_transaction(session, tx_hash)
+        refs += [f"{log.tx_hash}:{log.log_index}" for log in logs]
+    refs += [payout.payout_id] if payout else []
+    return [
+        {
+            "number": stored.number,
+            "kind": entry.kind,
+            "at": stored.at,
+            "hash": stored.hash,
+            "postings": [
+                {"account": p.account, "amount": str(p.amount_minor), "asset": p.asset}
+                for p in entry.postings
+            ],
+        }
+        for stored, entry in store_ledger.entries_of(session, refs)
+    ]
+
+
+def told_payout(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
+    """Money on its way to a payee's bank account."""
+    if row is None:
+        return None
+    return {
+        "payout_id": row.payout_id,
+        "end_to_end_id": row.end_to_end_id,
+        "stage": row.stage,
+        "payee": _party(session, row.payee),
+        "transaction": row.tx_hash,
+        "reason": row.reason,
+        "ordered_at": row.ordered_at,
+        **cents(row.cents),
+        "payments": len(payments.of_payout(session, row.payout_id)),
+    }
+
+
+def _bank_file(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
+    file = money.file(session, row.file_hash) if row and row.file_hash else None
+    if file is None:
+        return None
+    return {"name": file.name, "sha256": file.file_hash, "kind": file.kind, "at": file.at}
+
+
+def _lines(session: Session, row: money.Payout | None) -> list[dict[str, Any]]:
+    found = []
+    for line in money.lines_of(session, row.end_to_end_id) if row else ():
+        file = money.file(session, line.source.hex())
+        found.append(
+            {
+                "kind": line.kind,
+                "booked_on": line.booking_date.isoformat(),
+                "path": line.path,
+                "file": file.name,
+                "sha256": file.file_hash,
+                "at": file.at,
+                "return": line.is_return,
+                **cents(line.amount_minor),
+            }
+        )
+    return sorted(found, key=lambda line: (line["at"], line["kind"], line["path"]))
+
+
+def micro(amount: int) -> dict[str, str]:
+    """Token minor units, as programs read them."""
+    return {"amount": str(amount), "asset": ledger.TEUR}
+
+
+def cents(amount: int) -> dict[str, str]:
+    """Cents, as programs read them."""
+    return {"amount": str(amount), "asset": ledger.EUR}

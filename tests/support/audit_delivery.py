@@ -1,0 +1,133 @@
+"""A delivery on a real node: the dock's record cites the truck's and the logger's; one bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from device_adapters.protocols import epcis
+from device_adapters.types import device_id
+from oracles.citations import resolve
+from oracles.rules import derive_claim
+from oracles.types import Agreement
+from orchestrator.core import ledger as books
+from orchestrator.core.audit import Parts
+from orchestrator.core.identity import payment_id
+from orchestrator.edges.chain.proof import proofs
+from orchestrator.products import products
+from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.devices.station import Station
+from tests.support.audit_files import booked_by, chained
+from tests.support.audit_node import Node
+from tests.support.audit_rail import ORACLES, START, Rail
+
+GOODS = Consignment(7, units=100)
+NAME, PRICE, WINDOW = "proof_of_delivery", 1_000_000_000, 3600
+_TERMS = {
+    "consignment": GOODS.subject,
+    "carrier": "truck-1",
+    "sensor": "logger-1",
+    "price": "1000.00",
+    "quantity": "100",
+    "shares": "20/50/30",
+    "due": "2025-10-10T12:00:00Z",
+    "deadline": "2025-10-12T12:00:00Z",
+    "celsius": "2..8",
+    "breach": "10",
+    "breach_max": "10",
+}
+
+
+class Enrolled:
+    """A simulated station as the rail of these tests enrols devices."""
+
+    def __init__(self, station: Station) -> None:
+        self.station, self.name, self.id = station, station.name, device_id(station.name)
+
+    def point(self) -> tuple[bytes, bytes]:
+        key = self.station.public
+        return key.x.to_bytes(32, "big"), key.y.to_bytes(32, "big")
+
+    def sign(self, digest: bytes) -> tuple[bytes, bytes]:
+        r, s = self.station.sign_digest(digest)
+        return r.to_bytes(32, "big"), s.to_bytes(32, "big")
+
+
+@lru_cache(maxsize=1)
+def delivered() -> tuple[Parts, bytes]:
+    """(the parts of the bundle of the one payment, another pick-up that nobody cited)"""
+    node = Node("--timestamp", str(START))
+    with tempfile.TemporaryDirectory(prefix="delivery-") as folder:
+        stations = [
+            kind(Path(folder) / name, name, 7)
+            for kind, name in ((Terminal, "dock-1"), (Scanner, "truck-1"), (Logger, "logger-1"))
+        ]
+        try:
+            return _tell(Rail(node.ready()), *stations)
+        finally:
+            node.stop()
+            for station in stations:
+                station.close()
+
+
+def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[Parts, bytes]:
+    rules = products()[NAME]
+    product = rail.deploy(rules.CONTRACT, ["address"] * 2, [rail.rail, rail.registry])
+    rail.send(rail.rail, "allowProduct(address,bool)", [product, True])
+    enrolments = [rail.enrol(Enrolled(station)) for station in (dock, truck, logger)]
+    rail.mine(START + 1_000)
+    terms = rules.read_terms(_TERMS)
+    deal = rail.deal(
+        Enrolled(dock),
+        1,
+        product=product.lower(),
+        cap=PRICE,
+        firstCounter=0,
+        terms="0x" + terms.hex(),
+    )
+    opened = rail.open(deal)
+    rail.mine()
+    rail.fund(deal, PRICE)
+    left, trip = truck.pick_up(GOODS, START + 1_500), logger.report(GOODS, START + 1_600, ["4"])
+    stray = truck.pick_up(GOODS, START + 1_700)
+    record = dock.receive(GOODS, START + 2_000, 60, [left, trip])
+    run, beside = [epcis.decode(record)], [epcis.decode(left), epcis.decode(trip)]
+    agreement = Agreement(
+        deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0, subject=rules.subject(terms)
+    )
+    claim = derive_claim(agreement, rules, 1, None, run, resolve(run, beside))
+    rail.mine(START + 3_000)
+    settled = rail.settle([claim], ORACLES[1:], product)
+    rail.mine(START + 4_000)
+    found = proofs(rail.node.url, [rail.committee_tx, opened, settled, *enrolments])
+    devices = [
+        (device_id(station.name), [found[tx]])
+        for station, tx in zip((dock, truck, logger), enrolments, strict=True)
+    ]
+    entry = booked_by(
+        found[settled],
+        books.settled(
+            "0x" + payment_id(deal.id, 1).hex(), "0x" + deal.id.hex(), rail.payee, PRICE // 2
+        ),
+    )  # 20 % for the pick-up, and 60 of 100 units of 50 %
+    return Parts(
+        chain_id=31337,
+        rail=rail.rail,
+        registry=rail.registry,
+        committee=rail.committee,
+        devices=devices,
+        committee_proofs=[found[rail.committee_tx]],
+        evidence=[("epcis", record)],
+        supporting=[("epcis", left), ("epcis", trip)],
+        anchor=None,
+        product=NAME,
+        mandate=deal.mandate,
+        mandate_signature=deal.signature,
+        opened=found[opened],
+        settlement=found[settled],
+        agreement=deal.id,
+        sequence=1,
+        parties={deal.id: (rail.payee, WINDOW)},
+        ledger=chained([entry]),
+    ), stray

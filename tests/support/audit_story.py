@@ -1,0 +1,313 @@
+"""One payment's whole story, told on a real node, and the parts of the bundles that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from orchestrator.core import ledger as books
+from orchestrator.core.audit import Anchors, Parts, Stage, verify
+from orchestrator.core.audit.bundle import sealed
+from orchestrator.core.identity import payment_id
+from orchestrator.edges.chain.proof import proofs
+from orchestrator.products.metered_energy import product as energy
+from tests.support.audit_files import LINE, booked_by, chained, order_file, statement
+from tests.support.audit_node import Node
+from tests.support.audit_rail import (
+    ORACLES,
+    PRICE,
+    START,
+    WINDOW,
+    Deal,
+    Device,
+    Rail,
+    claim_of,
+    event_of,
+)
+
+PRODUCTS = {"metered_energy": energy}
+
+
+@dataclass
+class Story:
+    """What `tell` leaves behind: the parts of bundles, and what the tests lie with.
+
+    paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
+    signer was of the trust domain that its mandate requires. astray: the paid one, with the books
+    and files of another payout to the same payee. late: a payment below a cent, which was released
+    alone and redeemed with the next one. foreign: the same, with the books and files of a later
+    redemption for the payee that is not the rail's: a holder's of its own tokens.
+    credit: an estimate that was too high, given back. netted: the next payment, whose release paid
+    that debt first.
+    meter, before: the device with its key after and before the rotation. key_at: what the registry
+    itself answers, by time: (status, x, y).
+    """
+
+    paid: Parts
+    refused: Parts
+    unwanted: Parts
+    astray: Parts
+    late: Parts
+    foreign: Parts
+    credit: Parts
+    netted: Parts
+    meter: Device
+    before: Device
+    key_at: dict[int, tuple[int, bytes, bytes]]
+
+
+@lru_cache(maxsize=1)
+def told() -> Story:
+    """The story, told once for all tests; the node is stopped again."""
+    node = Node("--timestamp", str(START))
+    try:
+        return tell(node.ready())
+    finally:
+        node.stop()
+
+
+def failure(bundle: dict, anchors: Anchors | None = None) -> tuple[Stage, str]:
+    """(stage, detail) of what fails in a bundle whose digest is made right again."""
+    failed = verify(sealed(bundle), PRODUCTS, anchors).failed
+    assert failed is not None
+    return failed.stage, failed.detail
+
+
+def tell(node: Node) -> Story:
+    """Two settlements of a meter whose key is rotated in between, then release and payout.
+
+    The second settlement holds three claims; the middle one is ours, the last one is refused for
+    want of escrow.
+    """
+    rail = Rail(node)
+    devices = [Device(f"HM-000{n}") for n in (1, 2, 3)]
+    main, guessed = devices[0], Device("HM-0004")
+    others = [*devices[1:], guessed]
+    enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, others)]
+    rail.mine(START + 1_000)
+    deals = [*_sorted_with_main_in_the_middle(rail, devices), rail.deal(guessed, 0)]
+    first, ours, last, estimated = deals
+    opened = {deal.id: rail.open(deal) for deal in deals}
+    seats = [rail.committee_tx, *_open_for_business(rail, (first, ours, estimated))]
+    before = Device(main.name, main.key)
+    life, early = _early_life(rail, ours)
+    settled, released = _settle_three(rail, deals[:3], early)
+    unwanted, other_release = _settle_later(rail, first)
+    small = (*_settle_below_a_cent(rail, first), rail.redeem_own(3_000_000))
+    back = _settle_a_credit(rail, estimated)
+    of_device = {main.id: [enrolments[0], *life]}
+    of_device |= {d.id: [tx] for d, tx in zip(others, enrolments[1:], strict=True)}
+    wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
+    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
+
+    def parts(deal: Deal, skip: int, settlement: str, sequence: int, upto: int = 4) -> Parts:
+        """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
+        return Parts(
+            chain_id=31337,
+            rail=rail.rail,
+            registry=rail.registry,
+            committee=rail.committee,
+            committee_proofs=[found[tx] for tx in seats],
+            product="metered_energy",
+            parties={deal.id: (rail.payee, WINDOW) for deal in deals},
+            devices=[(deal.device.id, [found[tx] for tx in of_device[deal.device.id]])],
+            supporting=[],
+            evidence=[("ocmf", record) for record in deal.records[skip:upto]],
+            anchor=("ocmf", deal.records[skip - 1]) if skip else None,
+            mandate=deal.mandate,
+            mandate_signature=deal.signature,
+            opened=found[opened[deal.id]],
+            settlement=found[settlement],
+            agreement=deal.id,
+            sequence=sequence,
+            ledger=[],
+        )
+
+    unpaid = parts(ours, 1, settled, 2)
+    entry = booked_by(found[settled], _settled(rail, ours, 2, _amount(ours)))
+    below = parts(first, 3, small[0], 3)
+    tiny = booked_by(found[small[0]], _settled(rail, first, 3, PRICE // 100))
+    credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
+    owed = booked_by(found[back[0]], books.credited(*_party(rail, estimated, 3), 5 * PRICE))
+    more = booked_by(found[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
+    return Story(
+        paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
+        astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
+        late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
+        foreign=replace(below, **_money(rail, node, tiny, found, small[1], small[3])),
+        credit=replace(credit, ledger=chained([owed])),
+        netted=replace(netted, **_money(rail, node, more, found, back[2], back[2], 5 * PRICE)),
+        refused=parts(last, 0, settled, 1),
+        unwanted=parts(first, 2, unwanted, 2, 3),
+        meter=main,
+        before=before,
+        key_at={at: rail.key_at(main, at) for at in range(START, START + 16_000, 250)},
+    )
+
+
+def _open_for_business(rail: Rail, funded: tuple[Deal, ...]) -> list[str]:
+    """Funds agreements and lets a fifth oracle come and go: the transactions about seats."""
+    for deal in funded:
+        rail.fund(deal, 200_000_000)
+    fifth = "0x" + "55" * 20
+    seats = [
+        rail.send(rail.committee, "seat(address,uint8)", [fifth, 3]),
+        rail.send(rail.committee, "unseat(address)", [fifth]),
+    ]
+    rail.mine(START + 2_000)
+    return seats
+
+
+def _early_life(rail: Rail, ours: Deal) -> tuple[list[str], str]:
+    """(rotation, suspension, resumption; the first settlement) of the main device."""
+    ours.records.append(ours.device.record(1, START + 10_000, "100.0"))
+    early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
+    rail.mine(START + 11_000)
+    life = [rail.rotate(ours.device)]
+    rail.mine(START + 12_000)
+    life.append(rail.send(rail.registry, "suspend(bytes32)", [ours.device.id]))
+    rail.mine(START + 13_000)
+    life.append(rail.send(rail.registry, "resume(bytes32)", [ours.device.id]))
+    rail.mine(START + 14_000)
+    return life, early
+
+
+def _settle_three(rail: Rail, deals: list[Deal], early: str) -> tuple[str, str]:
+    """(settlement of three claims, release of what it and the early one made pending)."""
+    first, ours, last = deals
+    ours.records += [
+        ours.device.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25") for n in (2, 3, 4)
+    ]
+    for deal in (first, last):
+        deal.records += [
+            deal.device.record(1, START + 20_000, "50.0"),
+            deal.device.record(2, START + 30_000, "62.0"),
+        ]
+    claims = [
+        claim_of(first, 1, None, first.records),
+        claim_of(ours, 2, ours.records[0], ours.records[1:]),
+        claim_of(last, 1, None, last.records),
+    ]
+    settled = rail.settle(claims, ORACLES[1:])
+    rail.mine(START + 40_000)
+    due = [rail.settled_at(tx) + WINDOW for tx in (early, settled)]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 50_000)
+    return settled, released
+
+
+def _settle_later(rail: Rail, first: Deal) -> tuple[str, str]:
+    """(a settlement that lacks the domain the mandate requires, the release of a good one)."""
+    first.records.append(first.device.record(3, START + 51_000, "90.0"))
+    claim = claim_of(first, 2, first.records[1], first.records[2:])
+    unwanted = rail.settle([claim], [ORACLES[n] for n in (0, 1, 3)])
+    rail.mine(START + 52_000)
+    good = rail.settle([claim], ORACLES)
+    rail.mine(START + 53_000)
+    due = [rail.settled_at(good) + WINDOW]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 60_000)
+    return unwanted, released
+
+
+def _settle_below_a_cent(rail: Rail, first: Deal) -> tuple[str, str, str]:
+    """(settlement of 0.01 kWh, its release, the release of the next payment, which redeems both)"""
+    sent = []
+    for sequence, at, kwh in ((3, 61_000, "90.01"), (4, 71_000, "100.01")):
+        first.records.append(first.device.record(sequence + 1, START + at, kwh))
+        claim = claim_of(first, sequence, first.records[-2], first.records[-1:])
+        sent.append(rail.settle([claim], ORACLES[1:]))
+        rail.mine(START + at + 1_000)
+        due = [rail.settled_at(sent[-1]) + WINDOW]
+        sent.append(rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due]))
+        rail.mine(START + at + 9_000)
+    return sent[0], sent[1], sent[3]
+
+
+def _settle_a_credit(rail: Rail, deal: Deal) -> tuple[str, str, str]:
+    """(an estimate corrected downwards, the next settlement, the release of all that matured)"""
+    base, told = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
+    sent = []
+    for number, kwh in enumerate(told, 1):
+        at = 90_000 + 10_000 * number
+        guess = (base, (START + at, kwh, "S"))  # builds on the last actual reading
+        said = guess if number == 2 else ((START + at, kwh, "G"),)
+        deal.records.append(deal.device.record(number, *said))
+        anchor = deal.records[-2] if number > 1 else None
+        sent.append(rail.settle([claim_of(deal, number, anchor, deal.records[-1:])], ORACLES[1:]))
+        rail.mine(START + at + 1_000)
+    rail.mine(START + 140_000)
+    due = [rail.settled_at(sent[n]) + WINDOW for n in (1, 3)]
+    released = rail.send(rail.rail, "release(address,uint32[])", [rail.payee, due])
+    rail.mine(START + 150_000)
+    return sent[2], sent[3], released
+
+
+def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:
+    for salt in range(200):
+        deals = [rail.deal(device, salt) for device in devices]
+        ordered = sorted(deals, key=lambda deal: deal.id)
+        if ordered[1].device is devices[0]:
+            return ordered
+    raise AssertionError("no salt puts the main agreement into the middle")
+
+
+def _settled(rail: Rail, deal: Deal, sequence: int, amount: int) -> books.Entry:
+    return books.settled(*_party(rail, deal, sequence), amount)
+
+
+def _party(rail: Rail, deal: Deal, sequence: int) -> tuple[str, str, str]:
+    """(payment, agreement, payee) of a claim, as the ledger names them."""
+    payment = "0x" + payment_id(deal.id, sequence).hex()
+    return payment, "0x" + deal.id.hex(), rail.payee
+
+
+def _logs(node: Node, transaction: str) -> list[dict]:
+    receipt = node.call("eth_getTransactionReceipt", transaction)
+    assert receipt["status"] == "0x1", "the release reverted"
+    return receipt["logs"]
+
+
+def _money(
+    rail: Rail,
+    node: Node,
+    settled: books.Entry,
+    found: dict,
+    released: str,
+    redeemed: str,
+    debts: int = 0,
+) -> dict:
+    """Ledger, payout and bank files of a payment, as the orchestrator would have made them."""
+    [total] = [
+        int(log["data"][2:66], 16)
+        for log in _logs(node, released)
+        if log["address"] == rail.rail and len(log["topics"]) == 2
+    ]
+    [(order, cents)] = [
+        (bytes.fromhex(log["topics"][1][2:]), int(log["data"][66:], 16))
+        for log in _logs(node, redeemed)
+        if log["address"] == rail.token and len(log["topics"]) == 4 and len(log["data"]) == 130
+    ]
+    payee, order_id = rail.payee, "0x" + order.hex()
+    entries = [
+        settled,
+        booked_by(found[released], books.released(f"{released}:0", payee, total - debts)),
+        booked_by(found[redeemed], books.redeemed(order_id, books.withdrawable(payee), cents)),
+        books.payout_booked(order_id, cents).dated(START, "file:" + "0" * 64),
+    ]
+    return {
+        "ledger": chained(entries),
+        "token": rail.token,
+        "order": order,
+        "payout": found[released],
+        "redemption": found[redeemed] if redeemed != released else None,
+        "bank_file": order_file(order, cents),
+        "bank_line": (statement(order, cents), LINE),
+    }
+
+
+def _amount(deal: Deal) -> int:
+    """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
+    registers = [event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]]
+    total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]
+    return total[-1] - total[0]

@@ -1,0 +1,140 @@
+"""A rail's steps on a real store with real records and no chain: oracles and chain are stand-ins.
+
+The oracles here do as they are told, for each claim; tests/flow has real ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import structlog
+
+from device_adapters.types import device_id
+from oracles.attest import address_of, batch_digest, sign
+from oracles.types import Batch, Doubt
+from oracles.wire import Answer, Refusal, Request
+from orchestrator.core.payment import Fact
+from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.store import lookup, payments
+from orchestrator.errors import Retry
+from orchestrator.products import products
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, Rail
+from orchestrator.steps.collect import collect, verify
+from tests.support.small_intake import SmallIntake
+
+CHAIN_ID, RAIL, COMMITTEE = 31337, "0x" + "11" * 20, "0x" + "33" * 20
+PRODUCT = "0x" + "22" * 20  # as small_intake writes it into agreements
+DOMAINS = (1, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class StandInOracle(OracleDoor):
+    """Signs what it is asked, but for what `says` has: agreement id -> why it refuses.
+
+    how: "" (honest), "down", or "lies" (signs another batch). lacks: agreements whose evidence it
+    wants to be sent. asked: every request it heard.
+    """
+
+    key: bytes = b""
+    how: str = ""
+    says: dict[bytes, Doubt] = field(default_factory=dict)
+    lacks: set[bytes] = field(default_factory=set)
+    repeats: int = 1  # how often it says each refusal
+    asked: list[Request] = field(default_factory=list)
+
+    def ask(self, request: Request) -> Answer:
+        self.asked.append(request)
+        if self.how == "down":
+            raise Retry(f"oracle {self.name} is not reached: ConnectionError")
+        devices = {message.body.split(b'"MS":"')[1].split(b'"')[0] for message in request.evidence}
+        sent = {device_id("agreement of " + name.decode()) for name in devices}
+        refusals = [
+            Refusal(index, doubt, "told so")
+            for index, claim in enumerate(request.claims)
+            if (doubt := self._doubt(claim.agreement, sent)) is not None
+            for _ in range(self.repeats)
+        ]
+        if refusals:
+            return Answer(self.address, None, tuple(refusals))
+        batch = Batch(RAIL, PRODUCT, request.claims[: None if self.how != "lies" else 0])
+        return Answer(self.address, sign(batch_digest(batch, CHAIN_ID, COMMITTEE), self.key))
+
+    def _doubt(self, agreement: bytes, sent: set[bytes]) -> Doubt | None:
+        if agreement in self.lacks - sent:
+            return Doubt.EVIDENCE_MISSING
+        return self.says.get(agreement)
+
+
+def agreement_of(name: str) -> bytes:
+    return device_id("agreement of " + name)
+
+
+class BareRail:
+    """Charge points cp-0001 to cp-0004 with agreements, and four oracles of three domains."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.place = SmallIntake(home)
+        self.names = [f"cp-{n:04d}" for n in range(1, 5)]
+        for name in self.names[1:]:
+            device = self.place.fleet.devices.get(name) or self.place.fleet.add(name)
+            self.place.chain.keys[device_id(name)] = device.public
+            self.place.agree(name)
+        self.oracles = [
+            StandInOracle(f"o{n}", address_of(bytes([n]) * 32), domain, "", "", key=bytes([n]) * 32)
+            for n, domain in enumerate(DOMAINS, 1)
+        ]
+        deployment = SimpleNamespace(
+            chain_id=CHAIN_ID, addresses={"PaymentRail": RAIL, "OracleCommittee": COMMITTEE}
+        )
+        log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
+        members = {oracle.address: oracle.domain for oracle in self.oracles}
+        self.rail = Rail(
+            settings=Settings(home=home, **settings),
+            store=self.place.store,
+            chain=SimpleNamespace(deployment=deployment),
+            registry=self.place.chain,
+            sender=None,
+            gateway=None,
+            warden=None,
+            oracles=self.oracles,
+            committee=Committee(members, 3, 2),
+            terms=products(),
+            bank=None,
+            safeguarding={},
+            now=lambda: self.place.clock,
+            log=log,
+        )
+
+    def close(self) -> None:
+        self.place.close()
+
+    def claims(self, *names: str) -> None:
+        """One derived claim, of one session, for each of these devices."""
+        for name in names:
+            answers = self.place.answers(self.place.fleet[name].make_records(1)[0])
+            assert answers == ["accepted"]
+        assert collect(self.rail) == verify(self.rail) == len(names)
+
+    def payment(self, name: str) -> payments.Payment:
+        """A device's newest payment."""
+        identity = "0x" + agreement_of(name).hex()
+        with self.place.store.read() as session:
+            found = lookup.payments_of(session, lookup.Found("agreement", identity), 1)
+        return found[0][0]
+
+    def stages(self, *names: str) -> list[str]:
+        return [str(self.payment(name).stage) for name in names or self.names]
+
+    def tell(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
+        learned = payments.Learned(self.payment(name).payment_id, fact, key, "", sets)
+        with self.place.store.write() as session:
+            assert payments.learn(session, [learned], self.place.clock) == 1
+
+    def facts(self, name: str) -> list[tuple[str, str]]:
+        with self.place.store.read() as session:
+            found = payments.facts_of(session, self.payment(name).payment_id)
+        return [(fact.fact, fact.detail) for fact in found]

@@ -1,0 +1,111 @@
+"""A small rail on an open chain: strangers act on it, nodes fail, and more devices can join."""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from orchestrator.core import ledger
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store import lookup, payments
+from orchestrator.operations.agreements import Enrolment, challenge
+from orchestrator.steps.settle import settle_call
+from scripts.devices.device import Kind
+from tests.support.small_rail import SmallRail
+
+
+class OpenRail(SmallRail):
+    """The small rail with strangers on its chain and more devices when a test wants one."""
+
+    def join(self, name: str, cents: int = 0, kind: Kind = Kind.CHARGE_POINT) -> str:
+        """A new device with an agreement, funded or not; returns the agreement."""
+        device, at = self.fleet.add(name, kind), self.chain.deployment
+        owner = self.payee.address
+        digest = challenge(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
+        self.office.enrol([Enrolment(name, device.public, owner, *device.sign_digest(digest))])
+        identity = self.agree(name)
+        if cents:
+            self.fund(name, cents)
+        self.work(6)
+        return identity
+
+    def charge(self, name: str, kwh: str) -> None:
+        device = self.fleet[name]
+        device.now = max(device.now, self.clock)
+        assert self.take(*device.session(kwh)) == ["accepted"]
+
+    def payment(self, name: str) -> payments.Payment:
+        with self.store.read() as session:
+            found = lookup.Found("agreement", self.agreements[name])
+            rows = lookup.payments_of(session, found, 1)
+        return rows[0][0] if rows else payments.Payment(stage="none")
+
+    def send(self, index: int, call: Call | None = None, **changes: str) -> str:
+        """A transaction of somebody's own; returns its hash once it is mined."""
+        account = keystore.development_account(index)
+        quote = self.chain.quote(account.address, call) if call else _plain(self)
+        quote = replace(quote, **changes)
+        tx_hash, raw = self.chain.sign(account, self.chain.nonce(account.address), quote)
+        assert self.chain.broadcast([raw]) == ["sent"]
+        self.mine()
+        assert self.chain.receipts([tx_hash])[0]["status"] == "0x1"
+        return tx_hash
+
+    def settle_call(self, name: str) -> Call:
+        """The settlement of a payment's batch, from what is public about it."""
+        digest = self.payment(name).batch_digest
+        with self.store.read() as session:
+            batch = payments.of_batch(session, digest)
+            return settle_call(batch, payments.attestations_of(session, digest))
+
+    def until(self, name: str, stage: str, turns: int = 30) -> None:
+        for _ in range(turns):
+            if self.payment(name).stage == stage:
+                return
+            self.work(1)
+        raise AssertionError(f"{name} is {self.payment(name).stage}, not {stage}")
+
+    def oracles_down(self) -> None:
+        self.with_oracles_down("utility-a", "utility-b", "bank", "auditor")
+
+    def agree_with_the_chain(self) -> None:
+        """Ledger = chain, account by account, to the last unit."""
+        self.work(3)
+        totals = self.chain.view("PaymentRail", "totals")
+        names = ("escrow", "pending", "withdrawable", "frozen")
+        with self.store.read() as session:
+            found = store_ledger.balances(session)
+        sums = dict.fromkeys(names, 0)
+        for (account, asset), amount in found.items():
+            if asset == ledger.TEUR and account.split(":")[0] in sums:
+                sums[account.split(":")[0]] -= amount
+        assert sums == dict(zip(names, totals, strict=False))
+        owed = sum(
+            held
+            for (account, asset), held in found.items()
+            if asset == ledger.TEUR and account.startswith("receivable:")
+        )
+        assert owed == totals[5]
+        supply = self.chain.view("EuroToken", "totalSupply")
+        assert found.get((ledger.ISSUED, ledger.TEUR), 0) == supply
+
+
+def _plain(rail: OpenRail) -> Quote:
+    call = Call("PaymentRail", "setPayoutAccount", (bytes(32),))
+    quote = rail.chain.quote(rail.payee.address, call)
+    return replace(quote, gas=3_000_000)
+
+
+@cache
+def open_rail() -> OpenRail:
+    """One for all tests of a run: each has devices of its own on it."""
+    folder = tempfile.TemporaryDirectory(prefix="open-rail-")
+    atexit.register(folder.cleanup)
+    rail = OpenRail(Path(folder.name) / "home").start()
+    atexit.register(rail.stop)
+    return rail

@@ -1,0 +1,103 @@
+"""A rail's home on the one real chain, as an operator finds it: keys, store, trusted roots."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from orchestrator import cli
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.store import Store, agreements
+from orchestrator.operations.trust import DevelopmentCa
+from orchestrator.settings import Settings
+from scripts.deploy import DEVELOPMENT_WARDEN
+from scripts.devices.device import Device, Kind
+from scripts.run_bank import new_iban
+from tests.support.real_chain import has_anvil, real_chain
+
+__all__ = ["OperatorsHome", "has_anvil"]
+
+ROLES = {"gateway": 3, "registrar": 4, "sender": 12, "warden": DEVELOPMENT_WARDEN}
+PAYER, PAYEE = 18, 19  # development accounts with their keystores in keys/parties
+
+
+class OperatorsHome:
+    """`run` gives what a command answers; `told` its JSON, and insists that it went well."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.chain = folder, real_chain()
+        self.settings = Settings(home=folder)
+        self.chain.deployment.save(self.settings.deployment)
+        (folder / "rail.json").write_text(json.dumps({"rpc_url": self.chain.client.url}))
+        for role, index in ROLES.items():
+            self._key(self.settings.keys, role, index)
+        DevelopmentCa.make(self.settings, int(time.time()))
+        self.store = Store(self.settings.database)
+        parties = [("Ada Sommer", PAYER), ("Nord eG", PAYEE)]
+        with self.store.write() as session:
+            session.add_all(
+                [
+                    agreements.Party(
+                        address=self._party(name, index), name=name, iban=new_iban(index)
+                    )
+                    for name, index in parties
+                ]
+            )
+
+    def _party(self, name: str, index: int) -> str:
+        return self._key(self.settings.keys / "parties", name, index)
+
+    def _key(self, folder: Path, name: str, index: int) -> str:
+        return keystore.create(folder, name, keystore.development_account(index).key.hex()).address
+
+    def run(self, *arguments: object) -> Any:
+        return CliRunner().invoke(cli.app, ["--home", str(self.home), *map(str, arguments)])
+
+    def told(self, *arguments: object) -> Any:
+        found = self.run(*arguments, "--json")
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout)
+
+    def refused(self, *arguments: object) -> str:
+        """What a refused command says; and nothing was sent for it."""
+        before = self.sent()
+        found = self.run(*arguments)
+        assert found.exit_code == 2, found.output
+        assert "bug of ours" not in found.stderr, found.stderr
+        assert self.sent() == before
+        return found.stderr
+
+    def sent(self) -> int:
+        """How many transactions this home's keys have on the chain."""
+        accounts = map(keystore.development_account, [*ROLES.values(), PAYER, PAYEE])
+        return sum(self.chain.client.nonce(one.address) for one in accounts)
+
+    def device(self, name: str) -> Device:
+        """A simulated device; its key is in `folder`/key.pem."""
+        return Device(self.home / "devices" / name, name, Kind.CHARGE_POINT, None, 0)
+
+    def key_file(self, name: str) -> Path:
+        return self.device(name).folder / "key.pem"
+
+    def add(self, name: str, *more: object) -> Any:
+        return self.told(
+            "device",
+            "add",
+            name,
+            "--private-key",
+            self.key_file(name),
+            "--owner",
+            "Nord eG",
+            *more,
+        )
+
+    def row(self, name: str) -> agreements.Device | None:
+        with self.store.read() as session:
+            return agreements.device_by_name(session, name)
+
+    def close(self) -> None:
+        self.store.close()

@@ -1,0 +1,104 @@
+"""One oracle for tests on a folder; as a program, one that dies before it answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from device_adapters import registry
+from device_adapters.types import Event, Message
+from oracles import rules
+from oracles.attest import address_of, batch_digest, recover, sign
+from oracles.memory import Book
+from oracles.node import Identity, Node, World
+from oracles.types import Agreement, Batch, Claim, Doubt, Progress
+from oracles.wire import Request, read_request, write_answer
+from orchestrator.products.metered_energy import product
+from tests.support.meter_streams import AGREEMENT, Keys, agreement, message
+
+CHAIN, RAIL, PRODUCT, COMMITTEE = 31337, *("0x" + digit * 40 for digit in "123")
+KEY = b"\x11" * 32
+
+
+class Opened(dict[bytes, Agreement]):
+    """Agreements as a chain has them: by id, in the order they were opened."""
+
+    def agreement(self, identity: bytes) -> Agreement | None:
+        return self.get(identity)
+
+    def agreements_of(self, device: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.values()) if one.device_id == device]
+
+    def agreements_about(self, subject: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.values()) if one.subject == subject]
+
+
+def oracle(
+    folder: Path,
+    keys: Keys | None = None,
+    agreements: dict[bytes, Agreement] | None = None,
+    progress: dict[bytes, Progress] | None = None,
+    signer: Callable[[bytes], bytes] | None = None,
+) -> Node:
+    """A node whose chain knows device M1 and one agreement for it, unless told otherwise."""
+    identity = Identity(
+        name="north",
+        domain=1,
+        address=address_of(KEY),
+        sign=signer or partial(sign, private_key=KEY),
+        chain_id=CHAIN,
+        committee=COMMITTEE,
+        rail=RAIL,
+    )
+    world = World(
+        keys=keys or Keys({"M1"}),
+        agreements=Opened(agreements or {AGREEMENT: agreement()}),
+        progress=(progress or {}).get,
+        products={product.NAME: (PRODUCT, product)},
+    )
+    return Node(identity, world, Book(folder / "oracle.sqlite3"))
+
+
+def events_of(*records: bytes) -> list[Event]:
+    return [item for item in registry.read(message(*records)) if isinstance(item, Event)]
+
+
+def claim_of(*records: bytes, sequence: int = 1, anchor: bytes | None = None) -> Claim:
+    before = events_of(anchor)[0] if anchor else None
+    of = agreement()
+    return rules.derive_claim(of, product, sequence, before, events_of(*records))
+
+
+def ask(node, *claims: Claim, evidence: tuple[Message, ...] = (), anchors=None):
+    return node.attest(Request(product.NAME, claims, anchors or {}, evidence))
+
+
+def reasons(answer) -> list[tuple[int, Doubt]]:
+    assert answer.signature is None
+    return [(refusal.index, refusal.reason) for refusal in answer.refusals]
+
+
+def recovered(node, answer, *claims: Claim) -> str:
+    digest = batch_digest(Batch(RAIL, PRODUCT, claims), CHAIN, COMMITTEE)
+    return recover(digest, answer.signature)
+
+
+def _killed(_digest: bytes) -> bytes:
+    """Stands for the signer: the claims are remembered, nothing was answered yet."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
+def main() -> None:
+    """`oracle_at.py FOLDER kill|answer`: attests the request on stdin, answers on stdout."""
+    folder, mode = sys.argv[1:]
+    node = oracle(Path(folder), signer=_killed if mode == "kill" else None)
+    sys.stdout.buffer.write(write_answer(node.attest(read_request(sys.stdin.buffer.read()))))
+
+
+if __name__ == "__main__":
+    main()

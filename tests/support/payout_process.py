@@ -1,0 +1,102 @@
+"""Orders payouts in processes of its own, each killed where a power cut matters.
+
+    python payout_process.py     # a line of JSON in, as `run` takes it; "killed" or "done" out
+
+Points are before and after each commit, fsync, rename and upload. It forks from a process that has
+imported everything, since starting Python anew for each point would take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import structlog
+
+from orchestrator.edges.bank.channel import open_channel
+from orchestrator.edges.store import Session, Store
+from orchestrator.settings import Settings
+from orchestrator.steps import Rail
+from orchestrator.steps.payouts import hand_over, order_payouts
+from tests.support.bare_rail import CHAIN_ID
+
+_POINTS = (
+    (Session, "commit"),
+    (os, "fsync"),
+    (os, "replace"),
+    (paramiko.SFTPFile, "write"),
+    (paramiko.SFTPClient, "posix_rename"),
+)
+
+
+class Countdown:
+    """Kills this process at its n-th point; 0: at none."""
+
+    def __init__(self, point: int) -> None:
+        self._left = point
+
+    def reach(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def cut(*arguments: Any, **named: Any) -> Any:
+            self.reach()
+            found = real(*arguments, **named)
+            self.reach()
+            return found
+
+        setattr(owner, name, cut)
+
+
+def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: int) -> None:
+    """A worker's start and its turn, as far as they concern payouts."""
+    settings = Settings(home=Path(home), bank_channel=channel)
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("registry", "sender", "gateway", "oracles", "committee", "terms", "warden")
+    )
+    rail = Rail(
+        settings=settings,
+        store=Store(Path(home) / "rail.sqlite3"),
+        chain=SimpleNamespace(deployment=SimpleNamespace(chain_id=CHAIN_ID)),
+        bank=open_channel(settings),
+        safeguarding=safeguarding,
+        now=lambda: now,
+        log=structlog.get_logger(),
+        **nothing,
+    )
+    countdown = Countdown(point)
+    for owner, name in _POINTS:
+        countdown.around(owner, name)
+    hand_over(rail)
+    order_payouts(rail)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                run(**json.loads(line))
+            except BaseException as error:
+                print(f"failed: {error!r}", flush=True)
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            print("killed", flush=True)
+        elif os.WEXITSTATUS(status) == 0:
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

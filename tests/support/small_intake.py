@@ -1,0 +1,144 @@
+"""An intake on a real store with real devices; what the chain says of them is a stand-in.
+
+The flow tests have the chain's own registry; here a test says what it knows, or that it is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from device_adapters.types import STREAM_BIT, DeviceKey, Message, device_id
+from oracles.types import Agreement, Doubt
+from orchestrator.edges.store import Store, agreements, evidence
+from orchestrator.errors import Retry
+from orchestrator.ingest.intake import Intake, Outcome
+from orchestrator.products import products
+from orchestrator.products.metered_energy import product
+from scripts.devices.fleet import Fleet
+
+START = 1_760_000_000
+TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
+
+
+class ChainView:
+    """Stands for the registry: keys (or doubts) by device, compromises, agreements as opened."""
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, DeviceKey | Doubt] = {}
+        self.compromised: dict[bytes, int] = {}
+        self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
+        self.silent: set[str] = set()  # "keys", "agreements"
+
+    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | Doubt:
+        if "keys" in self.silent:
+            raise Retry("the node is silent")
+        return self.keys.get(device, Doubt.DEVICE_UNKNOWN)
+
+    def compromised_since(self, device: bytes) -> int | None:
+        return self.compromised.get(device)
+
+    def agreements_of(self, device: bytes) -> list[Agreement]:
+        if "agreements" in self.silent:
+            raise Retry("the node is silent")
+        return [one for one in reversed(self.opened.values()) if one.device_id == device]
+
+    def agreements_about(self, subject: bytes) -> list[Agreement]:
+        return [one for one in reversed(self.opened.values()) if one.subject == subject]
+
+    def agreement(self, identity: bytes) -> Agreement | None:
+        return self.opened.get(identity)
+
+
+class SmallIntake:
+    """Devices cp-0001, cp-0002 and meter-0001, enrolled, the first and the last with agreements."""
+
+    def __init__(self, home: Path) -> None:
+        self.clock = START + 100_000
+        self.fleet = Fleet(home, 2, 1, seed=11, start_at=START)
+        self.store, self.chain = Store(home / "rail.sqlite3"), ChainView()
+        self.intake = Intake(self.store, self.chain, products(), lambda: self.clock)
+        for name, device in self.fleet.devices.items():
+            self.chain.keys[device_id(name)] = device.public
+        self.agree("cp-0001")
+        self.agree("meter-0001", first_counter=1 << STREAM_BIT)
+
+    def close(self) -> None:
+        self.fleet.close()
+        self.store.close()
+
+    def agree(self, name: str, first_counter: int = 0, **fields: object) -> str:
+        """An agreement on the stand-in chain and, as the office keeps it, in the store."""
+        whole = {
+            "agreement": device_id("agreement of " + name),
+            "device": name,
+            "device_id": device_id(name),
+            "product": "metered_energy",
+            "terms": TERMS,
+            "opened_at": 0,
+            "expires_at": START + 10**7,
+            "first_counter": first_counter,
+        }
+        one = Agreement(**whole | fields)
+        self.chain.opened[one.agreement] = one
+        identity = "0x" + one.agreement.hex()
+        with self.store.write() as session:
+            session.merge(
+                agreements.Agreement(
+                    agreement_id=identity,
+                    device_id="0x" + one.device_id.hex(),
+                    device=name,
+                    product=one.product,
+                    product_address="0x" + "22" * 20,
+                    payer="0x" + "33" * 20,
+                    payee="0x" + "44" * 20,
+                    cap_micro=10**9,
+                    period_days=30,
+                    window_s=60,
+                    expiry=one.expires_at,
+                    first_counter=first_counter,
+                    required_domain=0,
+                    salt="0x",
+                    terms="0x" + one.terms.hex(),
+                    signature="0x",
+                    reference=identity,
+                    stage="live",
+                    last_counter=first_counter,
+                )
+            )
+        return identity
+
+    def take(self, *messages: Message | bytes) -> list[list[Outcome]]:
+        return self.intake.take(
+            [m if isinstance(m, Message) else Message("ocmf", "", m) for m in messages]
+        )
+
+    def answers(self, *messages: Message | bytes) -> list[str]:
+        return [one.outcome for found in self.take(*messages) for one in found]
+
+    def stored(self) -> tuple[int, int, list[str]]:
+        """(evidence rows, events, reasons of rejections in the order they came)."""
+        with self.store.read() as session:
+            count = [
+                session.connection().exec_driver_sql(f"SELECT count(*) FROM {t}").scalar()
+                for t in ("evidence", "event")
+            ]
+            kept = evidence.rejections(session, None, None, 10_000)
+            return count[0], count[1], [row.reason for row in reversed(kept)]
+
+    def events(self, name: str) -> dict[int, tuple[str | None, str | None]]:
+        """{counter: (payment, reason)} of a device's events."""
+        with self.store.read() as session:
+            rows = (
+                session.connection()
+                .exec_driver_sql(
+                    "SELECT counter, payment_id, reason FROM event WHERE device_id = ?",
+                    ("0x" + device_id(name).hex(),),
+                )
+                .fetchall()
+            )
+        return {counter: (payment, reason) for counter, payment, reason in rows}
+
+
+def joined(records: Iterable[bytes], device: str = "") -> Message:
+    return Message("ocmf", device, b"\n".join(records))

@@ -1,0 +1,162 @@
+"""The rail's worker in this process, with a power cut at each point where something leaves it.
+
+A cut is an exception that nothing catches, raised right before or right after a commit, a broadcast
+or a bank file; all that the worker held in memory is then thrown away, and it starts anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from device_adapters.types import Message
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Session, Store
+from orchestrator.ingest.intake import Intake, Outcome
+from orchestrator.steps import Rail
+from orchestrator.worker import Step, Worker
+from scripts.run_orchestrator import build_rail
+from tests.support.whole_rail import PATIENCE_S, WholeRail
+
+
+class PowerCut(BaseException):
+    """The end of the process, as far as the code that runs can tell."""
+
+
+class Cutter:
+    """Cuts once at each point. `cut`: the points that were, as (step, place)."""
+
+    def __init__(self) -> None:
+        self.step = ""
+        self.cut: list[tuple[str, str]] = []
+
+    def at(self, place: str) -> None:
+        if (self.step, place) not in self.cut:
+            self.cut.append((self.step, place))
+            raise PowerCut(f"{self.step}: {place}")
+
+    def around(self, what: str, act: Callable[[], Any]) -> Any:
+        self.at(f"before {what}")
+        found = act()
+        self.at(f"after {what}")
+        return found
+
+
+class CutStore(Store):
+    """A store that may be cut around each commit."""
+
+    cutter: Cutter
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        with super().write() as session:
+            base = session.connection().connection.dbapi_connection
+            untouched = base.total_changes
+            yield session
+            session.flush()
+            changed = base.total_changes != untouched
+            if changed:  # a commit of nothing is no point
+                self.cutter.at("before a commit")
+        if changed:
+            self.cutter.at("after a commit")
+
+
+class CutChain(Chain):
+    """A chain that may be cut around each broadcast."""
+
+    cutter: Cutter
+
+    def broadcast(self, raws: Sequence[str]) -> list[str]:
+        return self.cutter.around("a broadcast", lambda: super(CutChain, self).broadcast(raws))
+
+
+class CutFolder(Folder):
+    """A bank channel that may be cut around each file, in either direction."""
+
+    cutter: Cutter
+
+    def send(self, name: str, data: bytes) -> bool:
+        return self.cutter.around("a file", lambda: super(CutFolder, self).send(name, data))
+
+    def done(self, name: str) -> None:
+        self.cutter.around("a file is put away", lambda: super(CutFolder, self).done(name))
+
+
+class CutWorker(Worker):
+    """A worker that says in which step it is."""
+
+    cutter: Cutter
+
+    def _step(self, step: Step) -> int:
+        self.cutter.step = step.__name__
+        return super()._step(step)
+
+    def recover(self) -> None:
+        self.cutter.step = "recover"
+        super().recover()
+
+
+def fresh(whole: WholeRail, cutter: Cutter) -> CutWorker:
+    """A worker as a new process would build it: from the home alone."""
+    settings = whole.stack.settings.model_copy(update={"finality_blocks": 2})
+    town = json.loads((settings.home / "rail.json").read_text())
+    rail = build_rail(settings, town, structlog.get_logger())
+    rail.store.close()
+    worker = CutWorker(_with_cuts(rail, whole.stack.artifacts, cutter))
+    worker.cutter = cutter
+    return worker
+
+
+def _with_cuts(rail: Rail, artifacts: dict[str, Any], cutter: Cutter) -> Rail:
+    store = CutStore(rail.settings.database)
+    chain = CutChain(rail.chain.url, rail.chain.deployment, artifacts)
+    bank = CutFolder(rail.bank.outbox, rail.bank.inbox)
+    for part in (store, chain):
+        part.cutter = cutter
+    object.__setattr__(bank, "cutter", cutter)  # the channel itself is frozen
+    senders = {
+        name: Sender(store, chain, keystore.load(rail.settings.keys, name))
+        for name in ("sender", "gateway", "warden")
+    }
+    return replace(rail, store=store, chain=chain, bank=bank, **senders)
+
+
+def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
+    """Starts worker after worker, each until its power is cut, until `over` holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not over():
+        worker = fresh(whole, cutter)
+        try:
+            worker.recover()
+            while not over():
+                assert time.monotonic() < deadline, f"in vain; stages {whole.stages()}"
+                assert worker.halted == {}
+                if not worker.turn():
+                    time.sleep(0.02)
+        except PowerCut:
+            pass
+        finally:
+            worker.rail.store.close()
+
+
+def take(whole: WholeRail, cutter: Cutter, messages: Sequence[Message]) -> list[list[Outcome]]:
+    """Hands messages to the intake again and again until no cut comes between."""
+    while True:
+        rail = fresh(whole, cutter).rail
+        cutter.step = "intake"
+        intake = Intake(rail.store, rail.registry, rail.terms, time.time)
+        try:
+            return intake.take(messages)
+        except PowerCut:
+            continue
+        finally:
+            rail.store.close()

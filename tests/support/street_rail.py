@@ -1,0 +1,98 @@
+"""A small rail whose payer has tokens in a wallet, with a bank that can be told to misbehave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from orchestrator.core import ledger
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import bank_posting, transfers
+from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.operations.redemption import redeem
+from orchestrator.steps.reconcile import reconcile_store
+from tests.support.small_rail import SmallRail
+
+CENTS = 1_000  # of each payout
+
+
+class Street(SmallRail):
+    """Everything else is small_rail's."""
+
+    def prepare(self) -> None:
+        self.tell(
+            {
+                "kind": "pay",
+                "from": self.payer_iban,
+                "to": "",
+                "text": "by hand",
+                "amount_cents": 500_000,
+                "reference": "",
+            }
+        )
+        self.work(1)
+        with self.store.read() as session:
+            [credit] = bank_posting.credits_in(session, ["suspense"])
+        gateway = keystore.load(self.settings.keys, "gateway")
+        amount = credit.cents * ledger.MICRO_PER_CENT
+        call = Call("EuroToken", "mint", (credit.credit_id, self.payer.address, amount))
+        quote = self.chain.quote(gateway.address, call)
+        _, raw = self.chain.sign(gateway, self.chain.nonce(gateway.address), quote)
+        assert self.chain.broadcast([raw]) == ["sent"]
+        self.work(2)
+
+    def morning(self) -> None:
+        """The rail's clock says eight in the morning of the bank's day."""
+        day = datetime.combine(self.bank.books.today, datetime.min.time(), UTC)
+        self.clock = max(self.clock, int(day.timestamp()) + 8 * 3_600)
+
+    def mood(self, what: str, **said: object) -> None:
+        self.tell({"kind": "misbehave", "what": what, **said})
+
+    def pay_out(self, count: int = 2) -> list[str]:
+        """Redeems so many payouts, orders them and reads what the bank said; their ids."""
+        known = set(self.payouts())
+        for _ in range(count):
+            redeem(
+                self.store,
+                self.chain,
+                self.payer,
+                self.payer_iban,
+                CENTS * ledger.MICRO_PER_CENT,
+                self.clock,
+                self.mine,
+            )
+        self.work(3)
+        return [each for each in self.payouts() if each not in known]
+
+    def payouts(self) -> dict[str, str]:
+        with self.store.read() as session:
+            return {row.payout_id: row.stage for row in transfers.all_payouts(session)}
+
+    def end_day(self, days: int = 1) -> None:
+        for _ in range(days):
+            self.tell({"kind": "close_day"})
+            self.morning()
+            self.work(2)
+
+    def breaks(self) -> Counter[str]:
+        """Open breaks by kind."""
+        with self.store.read() as session:
+            found = reconcile_store(session, self.iban, self.clock)
+        return Counter(str(each.kind) for each in found.breaks if not each.closed)
+
+    def cents(self) -> Counter[str]:
+        with self.store.read() as session:
+            return Counter(
+                {
+                    account: cents
+                    for (account, asset), cents in store_ledger.balances(session).items()
+                    if asset == ledger.EUR
+                }
+            )
+
+
+def since(now: Counter[str], before: Counter[str]) -> dict[str, int]:
+    """What changed, without zeros."""
+    return {key: now[key] - before[key] for key in {*now, *before} if now[key] != before[key]}

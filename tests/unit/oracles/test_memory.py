@@ -1,0 +1,95 @@
+"""An oracle never says two things of one claim sequence, whatever is killed at whatever time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from oracles.types import Claim, Doubt
+from oracles.wire import Request, read_answer, write_request
+from orchestrator.products.metered_energy import product
+from tests.support import oracle_at
+from tests.support.meter_streams import message, session_record
+from tests.support.oracle_at import ask, claim_of, oracle, reasons, recovered
+
+
+def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a_restart(tmp_path):
+    node, records = oracle(tmp_path), [session_record("M1", n) for n in (1, 2)]
+    node.take([message(*records)])
+    short, long = claim_of(records[0]), claim_of(*records)
+    assert ask(node, short).signature
+    assert reasons(ask(node, long)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    node.book.close()
+    again = oracle(tmp_path)
+    assert reasons(ask(again, long)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert recovered(again, ask(again, short), short) == again.identity.address
+
+
+def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(tmp_path):
+    """Both pass the check before either is remembered: the book decides, across nodes too."""
+    records = [session_record("M1", n) for n in (1, 2)]
+    claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=60)
+    answers: dict[int, object] = {}
+
+    # one after the other: a new file can turn to WAL once only
+    nodes = [oracle(tmp_path), oracle(tmp_path)]
+    nodes[0].take([message(*records)])
+
+    def one(index: int) -> None:
+        node = nodes[index]
+        remember = node.book.remember
+
+        def together(*arguments):
+            barrier.wait()
+            return remember(*arguments)
+
+        node.book.remember = together
+        answers[index] = ask(node, claims[index])
+
+    threads = [threading.Thread(target=one, args=(index,)) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(bool(answer.signature) for answer in answers.values()) == [False, True]
+    (refused,) = [answer for answer in answers.values() if not answer.signature]
+    assert reasons(refused) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+
+
+def _in_process(folder: Path, mode: str, claim: Claim) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", oracle_at.__name__, str(folder), mode],
+        input=write_request(Request(product.NAME, (claim,))),
+        capture_output=True,
+        timeout=300,
+    )
+
+
+def test_attest__killed_between_remembering_and_answering__says_nothing_else_afterwards(tmp_path):
+    records = [session_record("M1", n) for n in (1, 2)]
+    node = oracle(tmp_path)
+    node.take([message(*records)])
+    node.book.close()
+    first, other = claim_of(records[0]), claim_of(*records)
+    killed = _in_process(tmp_path, "kill", first)
+    assert killed.returncode == -signal.SIGKILL and not killed.stdout
+    refused = read_answer(_in_process(tmp_path, "answer", other).stdout)
+    assert reasons(refused) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    answer = read_answer(_in_process(tmp_path, "answer", first).stdout)
+    assert recovered(node, answer, first) == answer.oracle
+
+
+def test_take__returned__is_on_disk_for_another_reader(tmp_path):
+    """Acknowledging comes after this: whoever opens the file now finds the record."""
+    node = oracle(tmp_path)
+    node.take([message(session_record("M1", 1))])
+    reader = sqlite3.connect(tmp_path / "oracle.sqlite3")
+    (facts,) = reader.execute("SELECT facts FROM evidence").fetchone()
+    assert len(json.loads(facts)["readings"]) == 2
+    mode = node.book._db.execute("PRAGMA journal_mode").fetchone()[0]
+    assert (mode, node.book._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)

@@ -1,0 +1,243 @@
+"""The rules of a stream: order of arrival changes nothing, nothing is hidden or counted twice."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device_adapters.types import STREAM_BIT, Event
+from oracles import rules
+from oracles.routing import Route
+from oracles.rules import Hole
+from oracles.types import Doubt
+from orchestrator.products.metered_energy import product
+from tests.support.meter_streams import AGREEMENT, agreement, event, session
+
+IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes nothing that claims have passed
+
+
+def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[Doubt | None]:
+    to = to or Route(agreement())
+    claimed_to = {AGREEMENT: last_claimed}
+    routed = [(one, to) for one in new]
+    verdicts = rules.screen(known or {}, routed, claimed_to, {"metered_energy": terms})
+    return [verdict.doubt for verdict in verdicts]
+
+
+def _runs(events, last_claimed=0, anchor=None, lost=(), of=None) -> rules.Runs:
+    return rules.runs(of or agreement(), product, last_claimed, anchor, events, lost)
+
+
+def _counters(events) -> list[int]:
+    return [event.counter for event in events]
+
+
+def test_screen__same_content_again__is_a_duplicate_also_within_one_batch():
+    known = {session(1).event_id: rules.content_id(session(1))}
+    doubts = _screen([session(1), session(2), session(2)], known)
+    assert doubts == [Doubt.DUPLICATE, None, Doubt.DUPLICATE]
+
+
+def test_screen__other_signature_over_the_same_content__is_a_duplicate():
+    first = session(1)
+    twin = replace(
+        first,
+        evidence=b"other bytes",
+        signed=replace(first.signed, signature_der=b"the other valid one"),
+    )
+    assert twin.evidence_hash != first.evidence_hash
+    assert _screen([first, twin]) == [None, Doubt.DUPLICATE]
+
+
+def test_screen__same_counter_with_other_content__is_a_replay():
+    assert _screen([session(1), session(1, register=5)]) == [None, Doubt.COUNTER_REPLAYED]
+
+
+def test_screen__each_rule_of_the_agreement__has_its_own_name():
+    late = session(3, seconds=2**32)
+    faulty = event(9, ("B", 1, 1), refusals=("no_readings",))
+    fiscal = session(9 + (1 << STREAM_BIT), seconds=1_000)
+    events = [session(2), session(3), session(5), session(6, seconds=2**32), faulty, fiscal]
+    to = Route(agreement(first_counter=2))
+    doubts = _screen(events, last_claimed=4, to=to, terms=IN_ORDER)
+    assert doubts[:2] == [Doubt.BEFORE_AGREEMENT, Doubt.TOO_LATE]
+    assert doubts[2:4] == [None, Doubt.AGREEMENT_NOT_LIVE]
+    assert doubts[4:] == [Doubt.NOT_BILLABLE, Doubt.STREAM_NOT_AGREED]
+    assert _screen([session(3), late], to=to) == [None, Doubt.COUNTER_REPLAYED]
+    assert _screen([session(3)], last_claimed=4, to=to) == [None]  # the product is LATE
+    assert _screen([session(1)], to=Route()) == [Doubt.NO_AGREEMENT]
+    unknown = Route(agreement(product="tea"))
+    assert _screen([session(1)], to=unknown) == [Doubt.NO_AGREEMENT]
+
+
+def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
+    """Else a record that came again in the same message would be answered as safe, and is not."""
+    late = session(3, seconds=2**32)
+    assert _screen([late, late, session(3), late]) == [
+        Doubt.AGREEMENT_NOT_LIVE,
+        Doubt.AGREEMENT_NOT_LIVE,
+        None,
+        Doubt.COUNTER_REPLAYED,
+    ]
+
+
+def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
+    to = Route(agreement("OTHER", first_counter=50), stream=False)
+    late = session(3, seconds=2**32)
+    faulty = event(4, ("B", 1, 1), refusals=("no_readings",))
+    assert _screen([session(1), late, faulty], last_claimed=60, to=to) == [
+        None,
+        Doubt.AGREEMENT_NOT_LIVE,
+        None,
+    ]
+
+
+def test_runs__a_hole__is_reported_and_nothing_behind_it_is_claimed():
+    found = _runs([session(1), session(2), session(5), session(9)])
+    assert _counters(found.run) == [1, 2]
+    assert found.holes == (Hole(3, 4), Hole(6, 8))
+    assert _counters(found.waiting) == [5, 9] and not found.dropped
+
+
+def test_runs__a_hole_at_the_very_beginning__is_waited_for():
+    assert _runs([session(2)]).holes == (Hole(1, 1),)
+    assert not _runs([session(2)]).run
+
+
+def test_runs__a_hole_partly_declared_lost__waits_for_the_rest():
+    found = _runs([session(1), session(6)], lost=[(2, 3), (5, 5)])
+    assert found.holes == (Hole(4, 4),)
+    assert _counters(_runs([session(6)], 1, session(1), lost=[(2, 5), (3, 4)]).run) == [6]
+
+
+def test_runs__counters_of_the_other_stream__are_no_part_of_it():
+    fiscal = event((1 << STREAM_BIT) + 1, ("", 5, 1_000))
+    found = _runs([session(1), fiscal])
+    assert _counters(found.run) == [1] and not found.holes and not found.waiting
+    household = agreement(first_counter=1 << STREAM_BIT)
+    assert _counters(_runs([session(1), fiscal], 1 << STREAM_BIT, of=household).run) == [
+        fiscal.counter
+    ]
+
+
+def test_runs__a_reading_above_the_fuse__is_dropped_and_splits_the_run():
+    jump = event(2, ("B", 10**9, session(2).observed_at_ms // 1000))
+    found = _runs([session(1), jump, session(3)])
+    assert _counters(found.run) == [1]
+    assert [(v.event.counter, v.doubt) for v in found.dropped] == [(2, Doubt.IMPLAUSIBLE_READING)]
+    later = _runs([jump, session(3)], 1, session(1))
+    assert _counters(later.run) == [3]
+    assert [(v.event.counter, v.doubt) for v in later.dropped] == [(2, Doubt.IMPLAUSIBLE_READING)]
+
+
+def _stream(seed: int, length: int) -> list[Event]:
+    """A stream as a bad fleet sends it: split sessions, jumps, faults, lost records."""
+    chance = random.Random(seed)
+    register, seconds, counter, events = 1_000_000, 1_790_000_000, 0, []
+    while counter < length:
+        pause, energy = chance.randrange(0, 4_000), chance.randrange(0, 2_000_000)
+        begin = ("B", register, seconds + pause)
+        seconds, register = seconds + pause + 600, register + energy
+        end = (chance.choice("ELRAP"), register, seconds)
+        pieces = [(begin, end)] if chance.random() < 0.5 else [(begin,), (end,)]
+        for piece in pieces:
+            counter += 1
+            kind = chance.randrange(12)
+            if kind == 0:
+                continue  # lost
+            if kind == 1:
+                mark, value, at = piece[-1]
+                piece = (*piece[:-1], (mark, value + chance.choice((10**9, -(10**6))), at))
+            refusals = ("meter_status_not_ok",) if kind == 2 else ()
+            events.append(event(counter, *piece, refusals=refusals))
+    return events
+
+
+def _all_claims(events, lost, pass_dropped: bool) -> tuple[list, dict]:
+    """Claims until nothing moves; `pass_dropped` False: what was dropped is not shown again."""
+    claimed, anchor, claims, dropped = 0, None, [], {}
+    while True:
+        shown = [e for e in events if pass_dropped or e.counter not in dropped]
+        gone = [(c, c) for c in dropped]
+        found = _runs(shown, claimed, anchor, [*lost, *gone])
+        dropped |= {v.event.counter: v.doubt for v in found.dropped}
+        if not found.run:
+            return claims, dropped
+        claim = rules.derive_claim(agreement(), product, len(claims) + 1, anchor, found.run)
+        claims.append(claim)
+        claimed, anchor = found.run[-1].counter, found.run[-1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30))
+def test_runs__any_stream__order_of_arrival_and_memory_of_drops_change_nothing(seed, length):
+    events = _stream(seed, length)
+    shuffled = random.Random(seed + 1).sample(events, len(events))
+    lost = rules.EVERYTHING
+    claims, dropped = _all_claims(events, lost, pass_dropped=True)
+    assert _all_claims(shuffled, lost, pass_dropped=False) == (claims, dropped)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30))
+def test_runs__any_stream__every_claim_is_priced_and_every_event_has_one_end(seed, length):
+    events = _stream(seed, length)
+    claims, dropped = _all_claims(events, rules.EVERYTHING, pass_dropped=True)
+    state, claimed = product.open(agreement().terms), []
+    for claim in claims:
+        _, refusal = product.price(state, agreement().terms, claim.facts, 2**48 - 1)
+        assert not refusal, product.REFUSALS[refusal]
+        state = product.advance(state, agreement().terms, claim.facts)
+        claimed += range(claim.first_counter, claim.last_counter + 1)
+    assert len(claimed) == len(set(claimed)) and not set(claimed) & set(dropped)
+    last = claimed[-1] if claimed else 0
+    assert {e.counter for e in events if e.counter <= last} <= set(claimed) | set(dropped)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9), st.integers(2, 30), st.data())
+def test_runs__seen_only_up_to_its_last_counter__is_the_same_run(seed, length, data):
+    """What an oracle sees of a claim that the rail built with later records at hand."""
+    events = _stream(seed, length)
+    found = _runs(events, lost=rules.EVERYTHING)
+    if found.run:
+        upto = [e for e in events if e.counter <= found.run[-1].counter]
+        assert _runs(upto, lost=rules.EVERYTHING).run == found.run
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 30))
+def test_runs__any_stream__every_missing_counter_stands_in_a_hole(seed, length):
+    events = _stream(seed, length)
+    holes = {c for h in _runs(events).holes for c in range(h.first, h.last + 1)}
+    highest = max((e.counter for e in events), default=0)
+    assert holes == set(range(1, highest + 1)) - {e.counter for e in events}
+
+
+@pytest.mark.parametrize("mark", "CXSTELRAP")
+def test_admit__a_session_reading_without_its_begin__is_incomplete(mark):
+    alone = event(1, (mark, 5, 1_000))
+    assert product.admit(agreement().terms, None, alone)[0] is Doubt.INCOMPLETE
+    begin = event(1, ("B", 5, 900))
+    gap = event(3, (mark, 5, 1_000))
+    assert product.admit(agreement().terms, begin, gap)[0] is Doubt.INCOMPLETE
+    assert product.admit(agreement().terms, begin, event(2, (mark, 5, 1_000))) is None
+
+
+def test_admit__the_fuse__holds_to_the_milliwatt_hour():
+    terms = product.encode_terms(product.EnergyTerms(300_000, 3_600))
+    begin = event(1, ("B", 0, 1_000))
+    most = 3_600 * (60 + 60) * 10 // 36
+    assert product.admit(terms, begin, event(2, ("E", most, 1_060))) is None
+    over = product.admit(terms, begin, event(2, ("E", most + 1, 1_060)))
+    assert over is not None and over[0] is Doubt.IMPLAUSIBLE_READING
+
+
+def test_admit__an_event_that_is_no_reading__is_not_priced():
+    tap = replace(session(1), kind="wearable.tap")
+    assert product.admit(agreement().terms, None, tap)[0] is Doubt.KIND_NOT_PRICED

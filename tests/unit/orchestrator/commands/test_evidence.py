@@ -1,0 +1,83 @@
+"""`evidence check` on files of several kinds: exit codes, JSON and what people read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from device_adapters.protocols.ocmf.examples import BEGIN, PUBLIC_KEY, SESSION
+from orchestrator import cli
+
+CLI = CliRunner()
+
+
+def check(*arguments: str, given: bytes | None = None):
+    return CLI.invoke(cli.app, ["evidence", "check", *arguments], input=given)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    path = tmp_path / "session.ocmf"
+    path.write_bytes(SESSION)
+    return path
+
+
+def test_check__genuine_under_the_given_key__exits_0(record: Path) -> None:
+    found = check(str(record), "--key", PUBLIC_KEY)
+    assert found.exit_code == 0
+    assert "EV-0001" in found.stdout
+    assert "given: secp256r1" in found.stdout
+    assert "2947.101000" in found.stdout
+
+
+def test_check__key_from_a_file__is_read_from_it(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(PUBLIC_KEY)
+    assert check(str(record), "--key", str(tmp_path / "key")).exit_code == 0
+
+
+def test_check__no_key_known__exits_1_and_names_it(record: Path) -> None:
+    found = check(str(record), "--json")
+    assert found.exit_code == 1
+    [told] = json.loads(found.stdout)["records"]
+    assert [reason["code"] for reason in told["genuine_reasons"]] == ["no_key"]
+
+
+def test_check__one_byte_changed__exits_1(tmp_path: Path) -> None:
+    path = tmp_path / "forged"
+    path.write_bytes(SESSION.replace(b"2935600", b"2935601"))
+    found = check(str(path), "--key", PUBLIC_KEY)
+    assert found.exit_code == 1
+    assert "signature_forged" in found.stdout
+
+
+def test_check__standard_input__is_read() -> None:
+    found = check("-", "--key", PUBLIC_KEY, "--json", given=SESSION + b"\n" + BEGIN)
+    told = json.loads(found.stdout)
+    assert found.exit_code == 0
+    assert (told["file"], told["summary"]["genuine"]) == ("-", 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00\xff", None])
+def test_check__unreadable_file__exits_2_with_a_sentence(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    found = check(str(path))
+    assert found.exit_code == 2
+    assert "cannot be read" in found.stdout
+    told = json.loads(check(str(path), "--json").stdout)
+    assert (told["exit_code"], told["records"]) == (2, [])
+
+
+def test_check__escape_sequences_in_a_record__do_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(SESSION.replace(b'"GI":"PROOFRAIL TEST"', rb'"GI":"\u001b[31mred"'))
+    found = check(str(path))
+    assert found.exit_code == 1
+    assert "\x1b" not in found.stdout
+    assert "\\x1b[31mred" in found.stdout

@@ -1,0 +1,130 @@
+"""`proofrail payout`: what waits and why, what would be sent, and how two officers let it out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lxml import etree
+from typer.testing import CliRunner
+
+from orchestrator import cli
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.store import transfers
+from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.payouts import order_payouts
+from scripts.run_bank import new_iban
+from tests.support.bank_desk import CLOSED, NORD, Counter
+
+
+class Operator:
+    """Commands in the home of a rail whose worker and bank are at hand."""
+
+    def __init__(self, home) -> None:
+        self.desk = Counter(home)
+        self.home = home
+        (home / "proofrail.sqlite3").symlink_to(self.desk.store.path)
+        Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")
+        town = {"safeguarding": self.desk.rail.safeguarding}
+        (self.home / "rail.json").write_text(json.dumps(town))
+        for name in ("Ada", "Ben"):
+            self.run("officer", "add", name)
+
+    def run(self, *arguments: str, code: int = 0):
+        found = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
+        assert found.exit_code == code, found.output
+        return json.loads(found.stdout)
+
+    def shown(self, *arguments: str) -> str:
+        found = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments])
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    def stage(self, payout: str) -> str:
+        return self.desk.stage(payout)[0]
+
+    def bank_day(self) -> None:
+        order_payouts(self.desk.rail)
+        self.desk.bank.step()
+        read_bank(self.desk.rail)
+
+
+@pytest.fixture
+def operator(tmp_path):
+    made = Operator(tmp_path)
+    yield made
+    made.desk.bare.close()
+
+
+def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
+    payout = operator.desk.payout(1, 2_000_000)
+    order_payouts(operator.desk.rail)
+    [held] = operator.run("payout", "list", "--stage", "held")
+    assert held["payout_id"] == payout and held["amount_minor"] == 2_000_000
+    assert f"propose-release {payout[:14]}" in held["reason"]  # the next step, word for word
+    assert payout[:14] in operator.shown("payout", "list")
+    decision = operator.run("payout", "propose-release", payout[:14], "--as", "Ada")["decision"]
+    refused = operator.run("decision", "approve", decision, "--as", "Ada", code=2)["error"]
+    assert refused["code"] == "same_officer"
+    detail = operator.run("decision", "show", decision)["detail"]
+    assert detail["payout"] == payout and detail["cents"] == 2_000_000
+    order_payouts(operator.desk.rail)
+    assert operator.stage(payout) == "held"
+    operator.run("decision", "approve", decision, "--as", "Ben")
+    order_payouts(operator.desk.rail)
+    [sent] = operator.run("payout", "list")
+    assert sent["stage"] == "sent" and sent["due_on"] == "2025-10-09" and sent["batch"]
+
+
+def test_release__of_what_is_not_held_or_not_known__proposes_nothing(operator):
+    payout = operator.desk.payout(1)
+    for what in (payout, "0xnothing", ""):
+        told = operator.run("payout", "propose-release", what, "--as", "Ada", code=2)["error"]
+        assert "payout list" in told["message"] or "not held" in told["message"]
+    assert operator.run("decision", "list") == []
+
+
+def test_order_again__rejected__goes_to_the_other_account_once_approved(operator):
+    operator.desk.party("0x" + "55" * 20, "Gone", CLOSED)
+    payout = operator.desk.payout(1, payee="0x" + "55" * 20, iban=CLOSED)
+    operator.bank_day()
+    [row] = operator.run("payout", "list", "--stage", "rejected")
+    assert row["reason"] == "AC04"
+    again = ("payout", "order-again", row["end_to_end_id"], "--as", "Ada")
+    strange = operator.run(*again, "--iban", new_iban(99), code=2)["error"]["message"]
+    assert "party add" in strange
+    wrong = operator.run(*again, "--iban", "DE00", code=2)["error"]
+    assert wrong["code"] == "iban_invalid"
+    lower = " ".join(NORD[i : i + 4] for i in range(0, len(NORD), 4)).lower()
+    decision = operator.run(*again, "--iban", lower)["decision"]
+    assert operator.run("decision", "show", decision)["detail"]["iban"] == NORD
+    operator.run("decision", "approve", decision, "--as", "Ben")
+    operator.bank_day()
+    [row] = operator.run("payout", "list")
+    assert (row["stage"], row["attempt"], row["payout_id"]) == ("booked", 1, payout)
+
+
+@pytest.mark.parametrize("stage", ["ordered", "sent", "accepted", "booked", "held"])
+def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
+    payout = operator.desk.payout(1)
+    with operator.desk.store.write() as session:
+        transfers.mark_payouts(session, [payout], stage=stage)
+    told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
+    assert "twice" in told["message"] and operator.run("decision", "list") == []
+
+
+def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
+    small, large = operator.desk.payout(1), operator.desk.payout(2, 2_000_000)
+    told = operator.run("payout", "preview")
+    assert [each["payout_id"] for each in told["orders"]] == [small]
+    assert [each["payout_id"] for each in told["waits"]] == [large]
+    tree = etree.fromstring(told["xml"].encode())
+    assert tree.findtext(".//{*}MsgId") == told["message_id"]
+    assert tree.findtext(".//{*}CtrlSum") == "12.34"
+    assert "12.34 EUR" in operator.shown("payout", "preview")
+    assert operator.desk.outgoing() == [] and operator.stage(large) == "ordered"
+
+
+def test_preview__nothing_due__says_so(operator):
+    assert "Nothing would be sent" in operator.shown("payout", "preview")
+    assert operator.run("payout", "preview")["orders"] == []

@@ -1,0 +1,208 @@
+"""The inlet's loop: commit, then receipts, then the acknowledgement; nothing ever ends it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device_adapters.types import Message
+from orchestrator.core.receipt import Answer, Receipts, public_key_of, read_receipt
+from orchestrator.errors import Retry
+from orchestrator.ingest.inlet_loop import InletLoop
+from tests.support.small_intake import SmallIntake, joined
+
+KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+
+
+class StandInInlet:
+    """Stands for the MQTT inlet (tests/flow has the real one): hands over what it was given, and
+    writes down what it is told, with how many events were stored by then."""
+
+    def __init__(self, place: SmallIntake, *batches: list[Message]) -> None:
+        self.place, self.waiting = place, list(batches)
+        self.told: list[tuple[str, object, int]] = []
+
+    def batches(self):
+        yield from self.waiting
+
+    def _note(self, what: str, items: object) -> None:
+        self.told.append((what, items, self.place.stored()[1]))
+
+    def publish_many(self, items) -> int:
+        self._note("receipts", list(items))
+        return len(self.told[-1][1])
+
+    def ack(self, messages) -> None:
+        self._note("ack", list(messages))
+
+    def names(self) -> list[str]:
+        return [what for what, _, _ in self.told]
+
+    def acked(self) -> list[Message]:
+        return [m for what, items, _ in self.told if what == "ack" for m in items]
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = SmallIntake(tmp_path)
+    yield made
+    made.close()
+
+
+def loop_of(place, inlet) -> InletLoop:
+    log = structlog.wrap_logger(structlog.PrintLogger(open("/dev/null", "a")))  # noqa: SIM115
+    return InletLoop(inlet, place.intake, Receipts(KEY), lambda: place.clock, log)
+
+
+def run(place, *batches: list[Message]) -> tuple[StandInInlet, InletLoop]:
+    inlet = StandInInlet(place, *batches)
+    loop = loop_of(place, inlet)
+    loop.run()
+    return inlet, loop
+
+
+def receipts_in(inlet: StandInInlet) -> list[dict]:
+    key = public_key_of(Receipts(KEY).public_pem)
+    return [
+        read_receipt(body, key) | {"topic": topic}
+        for what, items, _ in inlet.told
+        if what == "receipts"
+        for topic, body in items
+    ]
+
+
+def poisoned(place, monkeypatch, poison: bytes, error: Exception) -> None:
+    """Our own code fails on one message, wherever it stands in a batch."""
+    take = place.intake.take
+
+    def fail(messages):
+        if any(message.body == poison for message in messages):
+            raise error
+        return take(messages)
+
+    monkeypatch.setattr(place.intake, "take", fail)
+
+
+def test_loop__a_batch__is_stored_then_answered_then_acknowledged(place):
+    batch = [joined(place.fleet["cp-0001"].make_records(2), "cp-0001"), Message("ocmf", "", b"?")]
+    inlet, loop = run(place, batch)
+    assert [(what, stored) for what, _, stored in inlet.told] == [("receipts", 2), ("ack", 2)]
+    assert inlet.acked() == batch and loop.taken == 3
+    [receipt] = receipts_in(inlet)  # none for the message that nobody vouched for
+    assert receipt["topic"] == "proofrail/cp-0001/receipts" and receipt["device"] == "cp-0001"
+    assert [r["outcome"] for r in receipt["records"]] == ["accepted", "accepted"]
+
+
+def test_loop__commit_does_not_happen__neither_receipt_nor_acknowledgement(place, monkeypatch):
+    inlet = StandInInlet(place, [joined(place.fleet["cp-0001"].make_records(1), "cp-0001")])
+    loop = loop_of(place, inlet)
+    asked = []
+
+    def slow(messages):
+        asked.append(len(inlet.told))
+        if len(asked) == 2:
+            loop.stop()
+        raise Retry("the chain is away")
+
+    monkeypatch.setattr(place.intake, "take", slow)
+    loop.run()
+    assert asked == [0, 0] and inlet.told == []
+
+
+def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch):
+    take, asked = place.intake.take, []
+
+    def late(messages):
+        asked.append(messages)
+        if len(asked) == 1:
+            raise Retry("once")
+        return take(messages)
+
+    monkeypatch.setattr(place.intake, "take", late)
+    batch = [joined(place.fleet["cp-0001"].make_records(1), "cp-0001")]
+    inlet, _ = run(place, batch)
+    assert asked == [batch, batch] and inlet.names() == ["receipts", "ack"]
+
+
+def test_loop__poison__is_put_aside_and_its_neighbours_are_taken(place, monkeypatch):
+    poisoned(place, monkeypatch, b"poison", KeyError("ours"))
+    one, two, three = place.fleet["cp-0001"].make_records(3)
+    batch = [
+        joined([one], "cp-0001"),
+        Message("ocmf", "cp-0002", b"poison"),
+        joined([two], "cp-0001"),
+    ]
+    inlet, loop = run(place, batch, [joined([three], "cp-0001")])
+    assert place.stored() == (3, 3, ["internal_error"])
+    assert [r["device"] for r in receipts_in(inlet)] == ["cp-0001"] * 3  # and none for the poison
+    assert inlet.acked() == [*batch, joined([three], "cp-0001")] and loop.taken == 3
+
+
+def test_loop__poison_that_cannot_even_be_kept__stays_with_the_broker(place, monkeypatch):
+    poisoned(place, monkeypatch, b"poison", KeyError("ours"))
+    monkeypatch.setattr(place.intake, "put_aside", lambda *_: 1 / 0)
+    good = joined(place.fleet["cp-0001"].make_records(1), "cp-0001")
+    inlet, _ = run(place, [Message("ocmf", "cp-0002", b"poison")], [good])
+    assert inlet.acked() == [good]  # the loop went on
+
+
+def test_loop__store_is_away_while_poison_is_put_aside__waits_for_it(place, monkeypatch):
+    poisoned(place, monkeypatch, b"poison", KeyError("ours"))
+    put_aside, tries = place.intake.put_aside, []
+
+    def late(message, error):
+        tries.append(message)
+        if len(tries) == 1:
+            raise Retry("the disk is full")
+        put_aside(message, error)
+
+    monkeypatch.setattr(place.intake, "put_aside", late)
+    inlet, _ = run(place, [Message("ocmf", "cp-0002", b"poison")])
+    assert len(tries) == 2 and inlet.names() == ["ack"]
+    assert place.stored()[2] == ["internal_error"]
+
+
+def test_loop__receipt_cannot_be_signed__still_acknowledges_and_goes_on(place, monkeypatch):
+    one, two = place.fleet["cp-0001"].make_records(2)
+    inlet = StandInInlet(place, [joined([one], "cp-0001")], [joined([two], "cp-0001")])
+    loop = loop_of(place, inlet)
+    monkeypatch.setattr(loop, "_receipts", None)
+    loop.run()
+    assert inlet.names() == ["ack", "ack"] and place.stored()[:2] == (2, 2)
+
+
+def test_loop__thousands_of_records_of_one_device__fit_in_readable_receipts(place):
+    record = place.fleet["cp-0001"].make_records(1)[0]
+    batch = [Message("ocmf", "cp-0001", b"\n".join([record] * 300)) for _ in range(8)]
+    inlet, loop = run(place, batch)
+    sizes = [len(receipt["records"]) for receipt in receipts_in(inlet)]
+    assert sizes == [250] * 9 + [150] and loop.taken == 2_400
+
+
+def test_loop__two_inlets_at_once__take_each_event_once(place):
+    """The API and the broker share one intake: whoever commits first is the one who accepts."""
+    record = place.fleet["cp-0001"].make_records(1)[0]
+    inlets = [StandInInlet(place, *[[joined([record], "cp-0001")]] * 10) for _ in range(2)]
+    threads = [threading.Thread(target=loop_of(place, inlet).run) for inlet in inlets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    outcomes = [
+        r["outcome"] for inlet in inlets for one in receipts_in(inlet) for r in one["records"]
+    ]
+    assert sorted(outcomes) == ["accepted"] + ["duplicate"] * 19
+    assert place.stored()[:2] == (1, 1)
+
+
+def test_receipts__for_the_largest_http_batch__can_be_read_back():
+    answers = [Answer(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(1_000)]
+    receipt = Receipts(KEY).sign("cp-0001", answers, 7)
+    said = read_receipt(receipt, public_key_of(Receipts(KEY).public_pem))
+    assert len(said["records"]) == 1_000

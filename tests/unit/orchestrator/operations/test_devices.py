@@ -1,0 +1,324 @@
+"""A device's life in the registry, on a real chain: endorsed, given new keys, stopped, stolen."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from eth_abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
+from web3 import Web3
+
+from device_adapters.types import Curve, DeviceKey, device_id
+from orchestrator.core.identity import enrolment_digest, rotation_digest
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.sender import Errand
+from orchestrator.errors import Halt, Retry
+from orchestrator.operations.agreements import Enrolment, Office, Rotation
+from tests.support.real_chain import has_anvil
+from tests.support.registry_desk import (
+    ACTIVE,
+    COMPROMISED,
+    DAY,
+    EXPIRED,
+    OWNER,
+    REVOKED,
+    SUSPENDED,
+    Desk,
+)
+
+needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path)
+    yield made
+    made.store.close()
+
+
+@given(
+    ADDRESSES,
+    st.text(max_size=40),
+    st.integers(1, 2**64),
+    st.integers(0, 2**40 - 1),
+    st.integers(1, 2**32),
+    st.sampled_from([Curve.SECP256R1, Curve.SECP256K1]),
+)
+def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
+    registry, name, chain_id, expires_at, keys, curve
+):
+    key = DeviceKey(curve, 7, 2**255)
+    kinds = [
+        "string",
+        "uint256",
+        "address",
+        "bytes32",
+        "uint8",
+        "uint256",
+        "uint256",
+        "uint40",
+        "uint256",
+    ]
+    values = [
+        "proofrail/rotate/v1",
+        chain_id,
+        registry,
+        device_id(name),
+        0 if curve is Curve.SECP256R1 else 1,
+        key.x,
+        key.y,
+        expires_at,
+        keys,
+    ]
+    wanted = hashlib.sha256(encode(kinds, values)).digest()
+    assert rotation_digest(chain_id, registry, name, key, expires_at, keys) == wanted
+
+
+@needs_anvil
+def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(desk):
+    device = desk.enrolled("desk-life", days=30)
+    row, now = desk.row("desk-life"), desk.chain.now()
+    [log] = [
+        log
+        for log in desk.chain.logs("DeviceRegistry", "DeviceEnrolled")
+        if log["device"] == row.device_id
+    ]
+    assert (log["endorsement"], log["expiresAt"]) == ("0x" + row.endorsement, row.expires_at)
+    assert row.expires_at > now
+    assert desk.says("desk-life", now) == (ACTIVE, device.public.x)
+    assert desk.says("desk-life", row.expires_at - 1)[0] == ACTIVE
+    assert desk.says("desk-life", row.expires_at)[0] == EXPIRED
+
+
+@needs_anvil
+def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_is_sent(desk):
+    one, other = desk.device("desk-2"), desk.device("life-2-other")
+    r, s = one.sign_digest(enrolment_digest(*desk.at, "desk-2", OWNER))
+    before = desk.sent()
+    for name, key in (("life-2-other", one.public), ("desk-2", other.public)):
+        found = desk.endorsed(name, key, 30)
+        with pytest.raises(Halt, match="another name or key"):
+            desk.office.enrol([Enrolment("desk-2", one.public, OWNER, r, s, found)])
+    assert desk.sent() == before and desk.row("desk-2") is None
+
+
+@needs_anvil
+def test_enrol__nobody_vouches_on_another_chain__is_halted(desk):
+    device = desk.device("desk-3")
+    client = desk.chain.at(desk.chain.client.url)
+    client.deployment = replace(desk.chain.deployment, chain_id=1)
+    senders = {role: desk.chain.sender(desk.store, 12, client) for role in desk.senders}
+    office = Office(senders, desk.chain.now, lambda: None)
+    before = desk.sent()
+    with pytest.raises(Halt, match="Nobody vouches"):
+        office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
+    with pytest.raises(Halt, match="Nobody vouches"):
+        office.rotate(Rotation("desk-3", device.public, (1, 1), (1, 1)))
+    assert desk.sent() == before
+
+
+@needs_anvil
+def test_enrol__another_key_under_a_name_that_is_taken__is_halted(desk):
+    desk.enrolled("desk-4")
+    other = desk.device("life-4-other")
+    r, s = other.sign_digest(enrolment_digest(*desk.at, "desk-4", OWNER))
+    with pytest.raises(Halt, match="another key"):
+        desk.office.enrol([Enrolment("desk-4", other.public, OWNER, r, s)])
+
+
+@needs_anvil
+def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(desk):
+    old, new = desk.enrolled("desk-5"), desk.device("life-5-new")
+    before = desk.between()
+    found = desk.endorsed("desk-5", new.public, 60)
+    rotation = desk.rotation(old, new, found)
+    desk.office.rotate(rotation)
+    sent = desk.sent()
+    desk.office.rotate(rotation)
+    assert desk.sent() == sent
+    assert desk.says("desk-5", before) == (ACTIVE, old.public.x)
+    assert desk.says("desk-5", desk.chain.now()) == (ACTIVE, new.public.x)
+    row = desk.row("desk-5")
+    assert (row.key_x, row.endorsement, row.expires_at) == (
+        hex(new.public.x),
+        found.sha256.hex(),
+        found.expires_at,
+    )
+
+
+@needs_anvil
+def test_rotate__back_to_a_key_it_had__is_refused(desk):
+    old, new = desk.enrolled("desk-6"), desk.device("life-6-new")
+    desk.office.rotate(desk.rotation(old, new))
+    new.name = "desk-6"
+    with pytest.raises(Retry, match="KeyTaken"):
+        desk.office.rotate(desk.rotation(new, old))
+
+
+@needs_anvil
+@pytest.mark.parametrize("signer", ["stranger", "new"])
+def test_rotate__not_signed_by_the_old_key__is_refused_by_the_contract(desk, signer):
+    name = f"life-7-{signer}"
+    old, new, thief = desk.enrolled(name), desk.device(name + "-new"), desk.device(name + "-thief")
+    forged = desk.rotation(old, new)
+    wrong = {"stranger": thief, "new": new}[signer]
+    wrong.name = name
+    forged = replace(forged, by_old=desk.rotation(wrong, new).by_old)
+    before = desk.sent()
+    with pytest.raises(Retry, match="RotationUnsigned"):
+        desk.office.rotate(forged)
+    assert desk.sent() == before
+    assert desk.row(name).key_x == hex(old.public.x)
+
+
+@needs_anvil
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "another"},
+        {"expires_at": 5},
+        {"keys_so_far": 0},
+        {"keys_so_far": 2},
+    ],
+)
+def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(desk, change):
+    name = "life-8-" + "-".join(map(str, *change.items()))
+    old, new = desk.enrolled(name), desk.device(name + "-new")
+    with pytest.raises(Retry, match="RotationUnsigned"):
+        desk.office.rotate(desk.rotation(old, new, **change))
+
+
+@needs_anvil
+def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(desk):
+    old, new, other = (desk.enrolled("desk-9"), *map(desk.device, ("life-9-new", "life-9-other")))
+    forged = replace(desk.rotation(old, new), by_new=desk.rotation(old, other).by_new)
+    with pytest.raises(Retry, match="PossessionUnproven"):
+        desk.office.rotate(forged)
+
+
+@needs_anvil
+def test_rotate__expired_key__still_names_its_successor_and_the_gap_stays(desk):
+    old, new = desk.enrolled("desk-10", days=1), desk.device("life-10-new")
+    gap = desk.chain.later(2 * DAY) - 5
+    assert desk.office.status("desk-10") == "expired"
+    desk.office.rotate(desk.rotation(old, new))
+    assert desk.office.status("desk-10") == "active"
+    assert desk.says("desk-10", gap) == (EXPIRED, old.public.x)
+
+
+@needs_anvil
+@pytest.mark.parametrize("end", ["suspend", "retire", "compromise"])
+def test_rotate__device_that_was_stopped__is_refused(desk, end):
+    name = f"life-11-{end}"
+    old, new = desk.enrolled(name), desk.device(name + "-new")
+    if end == "compromise":
+        desk.office.declare_compromised(name, desk.chain.now())
+    else:
+        getattr(desk.office, end)(name)
+    with pytest.raises(Retry, match="DeviceInStatus"):
+        desk.office.rotate(desk.rotation(old, new))
+
+
+@needs_anvil
+@pytest.mark.parametrize("by", ["registrar", "warden"])
+def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
+    name = f"life-12-{by}"
+    desk.enrolled(name)
+    for _ in range(2):  # a device may be suspended again
+        before = desk.between()
+        desk.office.suspend(name, by)
+        sent = desk.sent()
+        desk.office.suspend(name, by)
+        assert desk.sent() == sent
+        assert desk.row(name).status == "suspended"
+        during = desk.between()
+        desk.office.resume(name)
+        sent = desk.sent()
+        desk.office.resume(name)
+        assert desk.sent() == sent
+        assert [desk.says(name, t)[0] for t in (before, during, desk.chain.now())] == [
+            ACTIVE,
+            SUSPENDED,
+            ACTIVE,
+        ]
+
+
+@needs_anvil
+def test_warden__can_suspend_and_nothing_else(desk):
+    desk.enrolled("desk-13")
+    thief = Office(
+        dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now, lambda: None
+    )
+    with pytest.raises(Retry, match="NotInCharge"):
+        thief.retire("desk-13")
+    with pytest.raises(Retry, match="NotInCharge"):
+        thief.declare_compromised("desk-13", 1)
+    desk.office.suspend("desk-13")
+    with pytest.raises(Retry, match="NotRegistrar"):
+        thief.resume("desk-13")
+    assert desk.row("desk-13").status == "suspended"
+
+
+@needs_anvil
+def test_retire__for_ever__what_came_before_stands_and_nothing_follows(desk):
+    device = desk.enrolled("desk-14")
+    before = desk.between()
+    desk.office.retire("desk-14")
+    assert desk.says("desk-14", before) == (ACTIVE, device.public.x)
+    assert desk.says("desk-14", desk.chain.now())[0] == REVOKED
+    with pytest.raises(Halt, match="is retired, not suspended"):
+        desk.office.resume("desk-14")
+    assert desk.row("desk-14").status == "retired"
+
+
+@needs_anvil
+def test_declare_compromised__dated_back__reaches_back_and_never_forward(desk):
+    desk.enrolled("desk-15")
+    times = [desk.chain.later(100) for _ in range(3)]
+    assert desk.office.declare_compromised("desk-15", times[1]) == times[1]
+    assert [desk.says("desk-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
+    sent = desk.sent()
+    assert desk.office.declare_compromised("desk-15", times[2]) == times[1]
+    assert desk.sent() == sent
+    assert desk.office.declare_compromised("desk-15", times[0]) == times[0]
+    assert desk.says("desk-15", times[0])[0] == COMPROMISED
+    assert desk.says("desk-15", times[0] - 1)[0] == ACTIVE
+    row = desk.row("desk-15")
+    assert (row.status, row.compromised_since) == ("compromised", times[0])
+
+
+@needs_anvil
+def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
+    desk.enrolled("desk-16")
+    with pytest.raises(Retry, match="CompromiseDateInvalid"):
+        desk.office.declare_compromised("desk-16", desk.chain.now() + 1_000)
+    assert desk.row("desk-16").status == "active"
+
+
+@needs_anvil
+def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other(desk):
+    disputes = [
+        Errand(
+            "dispute",
+            f"0x0{n}",
+            Call(
+                "PaymentRail",
+                "dispute",
+                (
+                    bytes(32),
+                    1,
+                    (bytes(32), bytes(32), OWNER, 1, 0, 9),
+                    bytes(32),
+                    [],
+                ),
+            ),
+        )
+        for n in range(2)
+    ]
+    refused = desk.office.freeze(disputes)
+    assert list(refused) == ["0x00", "0x01"]
+    assert all("would revert" in why for why in refused.values())

@@ -1,0 +1,291 @@
+"""Metered energy at its limits: whatever is admitted is priced, and rounding never drifts."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device_adapters.types import Event, Rejected
+from oracles import rules
+from oracles.types import Doubt
+from orchestrator.products.metered_energy import product
+from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms
+from tests.support.meter_streams import SOME_DAY, agreement, event
+
+LIMIT = 2**48 - 1
+FUSE = 3_600  # a thousand mWh each second
+ROUND = 3_000_000  # a register that goes round quickly
+terms = st.builds(
+    EnergyTerms,
+    st.integers(0, 10**6),
+    st.just(FUSE),
+    st.booleans(),
+    st.sampled_from([0, 1_000_000]),
+    st.sampled_from([0, ROUND]),
+)
+
+
+def _greedy(chance: random.Random, wanted: EnergyTerms, sessions: bool) -> list[Event]:
+    """A stream that takes what the fuse gives at every step, with and without the grace."""
+    register, seconds, events, in_session = wanted.start_register, SOME_DAY, [], False
+    actual = (register, seconds)
+    for counter in range(1, chance.randrange(2, 25)):
+        readings = []
+        special = "" if sessions else chance.choice(("", "", "S", "X", "GX"))
+        if special == "S":
+            readings.append(("", *actual, "G"))
+            later = actual[1] + chance.randrange(0, 600)
+            most = 1_000 * (later - actual[1] + chance.choice((0, 60, 61)))
+            readings.append(("", _round(wanted, actual[0] + most), later, "S"))
+        for _ in range(chance.choice((1, 1, 2)) if special in ("", "GX") else 0):
+            passed = chance.randrange(0, 90)
+            seconds += passed
+            register += 1_000 * (passed + chance.choice((0, 0, 59, 60, 61)))
+            mark = chance.choice("CE" if in_session else "B") if sessions else ""
+            in_session = mark in ("B", "C") and sessions
+            readings.append((mark, _round(wanted, register), seconds))
+        if "X" in special:
+            register, seconds = chance.randrange(1_000), seconds + chance.randrange(90)
+            readings.append(("", register, seconds, "X"))
+        if special != "S":
+            actual = (_round(wanted, register), seconds)
+        events.append(event(counter, *readings))
+    return events
+
+
+def _round(wanted: EnergyTerms, register: int) -> int:
+    return register % wanted.rollover_at if wanted.rollover_at else register
+
+
+class Told(NamedTuple):
+    """One claim of a stream: the run, its facts, its amount."""
+
+    run: tuple[Event, ...]
+    facts: EnergyFacts
+    amount: int
+
+
+def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
+    """Every claim of a stream, priced one after the other; what was dropped; what waits."""
+    of, state, claimed, anchor = agreement(terms=raw), product.open(raw), 0, None
+    claims, dropped = [], {}
+    while True:
+        found = rules.runs(of, product, claimed, anchor, events, lost)
+        dropped |= {verdict.event.counter: verdict.doubt for verdict in found.dropped}
+        if not found.run:
+            return claims, dropped, found.waiting
+        claim = rules.derive_claim(of, product, len(claims) + 1, anchor, found.run)
+        amount, refusal = product.price(state, raw, claim.facts, LIMIT)
+        assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
+        state, anchor = product.advance(state, raw, claim.facts), found.run[-1]
+        claimed = anchor.counter
+        assert state.total >= 0
+        claims.append(Told(found.run, product.decode_facts(claim.facts), amount))
+
+
+@settings(max_examples=600, deadline=None)
+@given(terms, st.integers(0, 10**9), st.booleans())
+def test_admitted__a_stream_at_the_fuse__every_claim_is_priced_and_none_is_stuck(
+    wanted, seed, sessions
+):
+    raw, chance = product.encode_terms(wanted), random.Random(seed)
+    claims, _, waiting = _settled(raw, _greedy(chance, wanted, sessions))
+    energy = sum(claim.facts.energy for claim in claims)
+    assert sum(claim.amount for claim in claims) == energy * wanted.price_per_kwh // 1_000_000
+    marks = [one.facts["readings"][-1]["mark"] for one in waiting]
+    assert not marks or marks[-1] in ("B", "C"), "only an open session may wait"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 899), st.booleans()), min_size=1, max_size=40))
+def test_estimates__between_actual_readings__all_come_to_what_the_meter_showed(steps):
+    """Whatever was estimated in between, the sum is the rise between the actual readings."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    register, at, events = 5_000, SOME_DAY, [event(1, ("", 5_000, SOME_DAY))]
+    for counter, (rise, estimated) in enumerate(steps, start=2):
+        if estimated:
+            guess = ("", register + rise * 1_000, at + 900 * counter, "S")
+            events.append(event(counter, ("", register, at, "G"), guess))
+        else:
+            register, at = register + rise * 1_000, SOME_DAY + 900 * 50 + 900 * counter
+            events.append(event(counter, ("", register, at)))
+    events.append(event(len(events) + 1, ("", register, at + 10**6)))
+    claims, dropped, _ = _settled(raw, events)
+    assert not dropped
+    assert sum(claim.facts.energy for claim in claims) == register - 5_000
+
+
+def test_complete__two_sessions_that_share_one_grace__become_two_claims():
+    """Each fits the fuse by itself; together they would use the contract's minute twice."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    one = event(1, ("B", 0, SOME_DAY), ("E", 60_000, SOME_DAY))
+    two = event(2, ("B", 60_000, SOME_DAY), ("E", 120_000, SOME_DAY))
+    assert product.admit(raw, None, one) is None and product.admit(raw, one, two) is None
+    assert product.complete(raw, None, [one, two]) == 1
+    assert product.complete(raw, one, [two]) == 1
+
+
+def test_admit__the_grace__is_not_granted_again_within_a_session():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    begin = event(1, ("B", 0, SOME_DAY))
+    first = event(2, ("C", 60_000, SOME_DAY))
+    second = event(3, ("E", 60_001, SOME_DAY))
+    assert product.admit(raw, begin, first) is None
+    refusal = product.admit(raw, first, second)
+    assert refusal is not None and refusal[0] is Doubt.IMPLAUSIBLE_READING
+
+
+def test_admit__a_record_that_ends_one_session_and_begins_another__is_not_billable():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE))
+    two = event(1, ("B", 0, SOME_DAY), ("E", 5, SOME_DAY), ("B", 5, SOME_DAY))
+    refusal = product.admit(raw, None, two)
+    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+
+
+def test_admit__continuous_with_a_start_register__the_first_step_counts_from_there():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True, 1_000))
+    assert product.admit(raw, None, event(1, ("", 61_000, SOME_DAY))) is None
+    over = product.admit(raw, None, event(1, ("", 61_001, SOME_DAY)))
+    under = product.admit(raw, None, event(1, ("", 999, SOME_DAY)))
+    assert over is not None and over[0] is Doubt.IMPLAUSIBLE_READING
+    assert under is not None and under[0] is Doubt.REGISTER_BACKWARDS
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(0, 10**7))
+def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
+    raw = product.encode_terms(EnergyTerms(price, 2**32 - 1))
+    state, total, register = product.open(raw), 0, 0
+    for number, piece in enumerate(pieces):
+        facts = EnergyFacts(register, register + piece, piece, number, number + 1)
+        amount, refusal = product.price(state, raw, product.encode_facts(facts), LIMIT)
+        assert not refusal
+        state = product.advance(state, raw, product.encode_facts(facts))
+        total, register = total + amount, register + piece
+    assert total == sum(pieces) * price // 1_000_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), min_size=2, max_size=25))
+def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_register_showed(steps):
+    """Each late session is offered twice, as a hostile quorum might: the room holds."""
+    raw = product.encode_terms(EnergyTerms(1_000_000, 2**32 - 1, start_register=1))
+    sessions, register = [], 1
+    for counter, (energy, lost) in enumerate(steps, start=1):
+        at = SOME_DAY + counter * 7_200
+        one = event(counter, ("B", register, at), ("E", register + energy, at + 60))
+        sessions.append((one, lost))
+        register += energy + 1
+    state, paid, anchor = product.open(raw), 0, None
+    for one in (one for one, lost in sessions if not lost):
+        facts = product.derive(raw, anchor, [one], {})
+        amount, refusal = product.price(state, raw, facts, LIMIT)
+        assert not refusal
+        state, anchor, paid = product.advance(state, raw, facts), one, paid + amount
+    shown = state.register - 1  # a micro-euro for each milliwatt-hour
+    reached = [one for one, lost in sessions if lost and anchor and one.counter < anchor.counter]
+    once = paid + sum(
+        one.facts["readings"][1]["register"] - one.facts["readings"][0]["register"]
+        for one in reached
+    )
+    for turn, one in enumerate([*reached, *reached]):
+        facts = product.derive(raw, None, [one], {}, True)
+        amount, refusal = product.price(state, raw, facts, LIMIT, True)
+        assert not refusal and amount >= 0
+        state, paid = product.advance(state, raw, facts, True), paid + amount
+        if turn + 1 == len(reached):
+            assert paid == once  # every one of them in full, the first time
+    assert paid <= max(shown, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ({"price": "0.30"}, "fuse"),
+        ({"fuse": "22000"}, "price"),
+        ({"price": "0.30", "fuse": "22 kW"}, "fuse"),
+        ({"price": "0.30", "fuse": "0"}, "fuse"),
+        ({"price": "0.3000001", "fuse": "22000"}, "price"),
+        ({"price": "-1", "fuse": "22000"}, "price"),
+        ({"price": "1e3", "fuse": "22000"}, "price"),
+        ({"price": "0.30", "fuse": "22000", "continuous": "maybe"}, "continuous"),
+        ({"price": "0.30", "fuse": "22000", "start": ""}, "start"),
+        ({"price": "0.30", "fuse": "22000", "start": "5", "rollover": "5"}, "rollover"),
+        ({"price": "0.30", "fuse": "22000", "colour": "red"}, "colour"),
+    ],
+)
+def test_read_terms__a_word_that_is_wrong__is_named(words, wrong):
+    with pytest.raises(Rejected) as refused:
+        product.read_terms(words)
+    assert refused.value.reason is Doubt.FACTS_MALFORMED and wrong in refused.value.detail
+
+
+def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
+    words = {"price": "0.300001", "fuse": "22000", "continuous": "yes"}
+    words |= {"start": "12.5", "rollover": "1000000"}
+    raw = product.read_terms(words)
+    assert product.decode_terms(raw) == EnergyTerms(300_001, 22_000, True, 12_500_000, 10**12)
+    assert product.tell_terms(raw) == {
+        "price": "0.300001 EUR/kWh",
+        "fuse": "22000 W",
+        "continuous": "yes",
+        "start": "12.5 kWh",
+        "rollover": "1000000 kWh",
+    }
+
+
+def test_tell_facts__a_credit__shows_its_sign_and_what_the_reading_is():
+    facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY)
+    assert product.tell_facts(product.encode_facts(facts)) == {
+        "register": "1.25 -> 1.75 kWh",
+        "energy": "-1.000001 kWh",
+        "from": "1970-01-01T00:00:00Z",
+        "to": "2026-09-21T14:13:20Z",
+        "reading": "actual",
+    }
+
+
+@pytest.mark.parametrize("energy", [-(2**63), -1, 0, 2**63 - 1])
+@pytest.mark.parametrize("kind", range(4))
+def test_facts__any_energy_and_kind__come_back_as_they_were(energy, kind):
+    facts = EnergyFacts(2**64 - 1, 0, energy, 2**40 - 1, 0, kind)
+    assert product.decode_facts(product.encode_facts(facts)) == facts
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [(2, 2**63), (2, 2**255), (5, 4), (5, 2**255), (0, 2**64)]
+)
+def test_decode_facts__a_word_beyond_its_type__is_rejected(word, value):
+    raw = bytearray(product.encode_facts(EnergyFacts(0, 0, 0, 0, 0)))
+    raw[32 * word : 32 * word + 32] = value.to_bytes(32, "big")
+    with pytest.raises(Rejected):
+        product.decode_facts(bytes(raw))
+
+
+@pytest.mark.parametrize("status", ["S", "X"])
+def test_admit__an_estimate_or_a_new_meter_in_a_session__is_not_billable(status):
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    refusal = product.admit(raw, None, event(1, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY, status)))
+    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+
+
+def test_derive__a_late_session_where_every_step_is_charged__is_too_late():
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
+    late = event(2, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY))
+    with pytest.raises(Rejected) as refused:
+        product.derive(raw, None, [late], {}, True)
+    assert refused.value.reason is Doubt.TOO_LATE
+
+
+@pytest.mark.parametrize("continuous", [True, False])
+def test_complete__a_register_that_goes_round_twice__is_claimed_in_parts(continuous):
+    """The contract sees where a claim begins and ends, and counts one round at most."""
+    raw = product.encode_terms(EnergyTerms(300_000, FUSE, continuous, 0, 1_000))
+    registers = (0, 700, 400, 100, 50)
+    events = [event(n, ("", r, SOME_DAY + n)) for n, r in enumerate(registers, start=1)]
+    claims, dropped, _ = _settled(raw, events)
+    assert not dropped and len(claims) > 1
+    assert sum(claim.facts.energy for claim in claims) == 700 * 3 + 950

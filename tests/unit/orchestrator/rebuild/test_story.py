@@ -1,0 +1,150 @@
+"""Rebuild of what people decided and the bank undid: unknown credits, returns, second orders."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oracles.attest import address_of
+from orchestrator import approvals
+from orchestrator.core.approval import Decision
+from orchestrator.edges.store import ledger, raw, transfers
+from orchestrator.rebuild import rebuild
+from orchestrator.steps.payout_approvals import owed, to_order_again
+from orchestrator.steps.unallocated_credits import to_allocate, to_send_back
+from tests.support.small_rail import START, SmallRail, has_anvil
+from tests.support.tampering import copied, rebuilt, rechain
+
+pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+ADA, BEN = bytes([1]) * 32, bytes([2]) * 32
+
+
+def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
+    rail.tell(
+        {
+            "kind": "pay",
+            "from": rail.payer_iban,
+            "to": "",
+            "text": "gift",
+            "amount_cents": cents,
+            "reference": reference,
+        }
+    )
+
+
+def decide(rail: SmallRail, decision: Decision) -> None:
+    chain_id = rail.chain.deployment.chain_id
+    identity = approvals.propose(rail.store, chain_id, decision, ADA)
+    approvals.approve(rail.store, chain_id, identity, BEN, rail.clock)
+
+
+def rows(rail: SmallRail, table: type) -> list:
+    with rail.store.read() as session:
+        return list(raw.rows(session, table))
+
+
+def days(rail: SmallRail, many: int) -> None:
+    for _ in range(many):
+        rail.close_day()
+        rail.work(2)
+
+
+@pytest.fixture(scope="module")
+def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
+    """One payout that came back and went out again; one credit without a reference that two
+    officers gave to an agreement, and one that they sent back."""
+    made = SmallRail(tmp_path_factory.mktemp("story") / "home").start()
+    for name, key in (("ada", ADA), ("ben", BEN)):
+        approvals.found_officer(made.store, address_of(key), name, 0)
+    made.fund("cp-0001", 20_000)
+    pay_in(made, 700, "RF18539007547034")
+    pay_in(made, 300, "")
+    made.work(4)
+    waiting = {row.cents: row for row in rows(made, transfers.Funding) if row.stage == "suspense"}
+    decide(made, to_allocate(waiting[700], made.agreements["cp-0002"], made.clock))
+    decide(
+        made,
+        to_send_back(
+            waiting[300],
+            {
+                "name": "Ada Sommer",
+                "iban": made.payer_iban,
+                "street": "Am Kanal",
+                "building": "1",
+                "post_code": "14467",
+                "town": "Potsdam",
+                "country": "DE",
+            },
+            made.clock,
+        ),
+    )
+    made.clock = START + 100_000
+    assert made.take(*made.fleet["cp-0001"].session("12.5")) == ["accepted"]
+    made.work(12, 20)
+    days(made, 2)
+    [payout] = [row for row in rows(made, transfers.Payout) if row.cents != 300]
+    assert payout.stage == "booked", payout
+    made.tell({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
+    days(made, 1)
+    [payout] = [row for row in rows(made, transfers.Payout) if row.cents != 300]
+    assert payout.stage == "returned"
+    with made.store.read() as session:
+        cents = owed(session, payout)
+    decide(made, to_order_again(payout, cents, made.payee_iban, made.clock))
+    made.work(3)
+    days(made, 2)
+    yield made
+    made.stop()
+
+
+def test_rebuild__returns_and_decisions__is_the_same_bytes(rail: SmallRail) -> None:
+    found = rebuild(rail.store, rail.chain)
+    assert found.differences == [] and found.same
+    with rail.store.read() as session:
+        kinds = {item.kind for _, item in ledger.entries(session)}
+    assert kinds >= {"unallocated", "allocated", "sent_back", "payout_returned", "reordered"}
+    assert found.read["decisions"] == 3
+    assert {row.stage for row in rows(rail, transfers.Payout)} == {"booked"}
+
+
+def test_rebuild__decision_changed_after_it_was_signed__is_named(
+    rail: SmallRail, tmp_path: Path
+) -> None:
+    home = copied(
+        rail,
+        tmp_path,
+        lambda base: base.execute(
+            "UPDATE decision SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
+        ),
+    )
+    code, told = rebuilt(home)
+    assert code == 1
+    assert {one["place"] for one in told["differences"]} >= {"decision", "ledger entry"}
+
+
+def test_rebuild__entry_of_a_decision_that_nobody_made__is_named(
+    rail: SmallRail, tmp_path: Path
+) -> None:
+    def change(base: sqlite3.Connection) -> None:
+        base.execute("UPDATE ledgerentry SET source = 'decision:0x00' WHERE kind = 'allocated'")
+        rechain(base)
+
+    code, told = rebuilt(copied(rail, tmp_path, change))
+    assert code == 1
+    assert ("source", "decision:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
+
+
+def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_path: Path) -> None:
+    home = copied(
+        rail,
+        tmp_path,
+        lambda base: base.execute(
+            "UPDATE bankfile SET body = CAST(replace(body, '3.75', '9.75') AS BLOB) "
+            "WHERE direction = 'out'"
+        ),
+    )
+    code, told = rebuilt(home)
+    assert (code, {one["place"] for one in told["differences"]}) == (1, {"bank file"})

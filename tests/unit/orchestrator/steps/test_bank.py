@@ -1,0 +1,164 @@
+"""Between ledger and bank: booked once, and only what is known becomes money.
+
+The bank is the simulated one with its real files; the chain is not needed here.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core import ledger
+from orchestrator.core.payment import Fact
+from orchestrator.core.references import funding_reference
+from orchestrator.edges.store import agreements, payments, transfers
+from orchestrator.steps.bank_files import read_bank
+from orchestrator.steps.payouts import order_payouts
+from scripts.simulated_bank import messages
+from scripts.simulated_bank.bank import write_file
+from tests.support.bank_desk import CLOSED, Counter
+from tests.support.bare_rail import agreement_of
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Counter(tmp_path)
+    yield made
+    made.bare.close()
+
+
+def test_bank__books_a_payout__once_however_often_it_says_so(desk):
+    payout = desk.payout(1, 1_234)
+    desk.bare.claims("cp-0001")
+    for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
+        desk.bare.tell("cp-0001", fact)
+    desk.bare.tell("cp-0001", Fact.REDEEMED, payout, payout_id=payout)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    assert read_bank(desk.rail) == 2  # the status report and the notification
+    assert desk.stage(payout)[0] == "booked" and desk.bare.stages("cp-0001") == ["reconciled"]
+    booked = desk.balances()
+    assert booked == {ledger.SAFEGUARDING: -1_234, ledger.DEPOSITS: 1_234}
+    desk.tell(kind="close_day")
+    assert read_bank(desk.rail) == 1
+    assert desk.balances() == booked
+    with desk.store.read() as session:
+        [statement] = [s for s in transfers.statements(session) if s.day]
+        assert len(transfers.lines(session)) == 2 and statement.closing_minor == 998_766
+
+
+def test_bank__credit_with_a_known_reference__is_funding_once_over_both_reports(desk):
+    identity = agreement_of("cp-0001")
+    with desk.store.write() as session:
+        agreements.get(session, "0x" + identity.hex()).reference = funding_reference(identity)
+    desk.credit(5_000, funding_reference(identity))
+    read_bank(desk.rail)
+    desk.tell(kind="close_day")
+    read_bank(desk.rail)
+    assert desk.fundings() == [("0x" + identity.hex(), 5_000, "booked")]
+    assert desk.balances() == {ledger.SAFEGUARDING: 5_000, ledger.FUNDING: -5_000}
+
+
+@pytest.mark.parametrize("reference", ["", "RF00PRUNKNOWN", "thank you"])
+def test_bank__credit_that_no_agreement_claims__waits_in_suspense(desk, reference):
+    desk.credit(777, reference)
+    read_bank(desk.rail)
+    assert desk.fundings() == [(None, 777, "suspense")]
+    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
+
+
+def test_bank__two_equal_credits__are_two(desk):
+    desk.credit(777, "")
+    desk.credit(777, "")
+    read_bank(desk.rail)
+    desk.tell(kind="close_day")
+    read_bank(desk.rail)
+    assert len(desk.fundings()) == 2 and desk.balances()[ledger.SAFEGUARDING] == 1_554
+
+
+def test_bank__refuses_a_payout__names_it_and_books_nothing(desk):
+    desk.party("0x" + "55" * 20, "Gone", CLOSED)
+    bad, good = desk.payout(1, payee="0x" + "55" * 20, iban=CLOSED), desk.payout(2)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    read_bank(desk.rail)
+    assert desk.stage(bad) == ("rejected", "AC04") and desk.stage(good)[0] == "booked"
+    assert desk.balances()[ledger.IN_TRANSIT] == -1_234  # still owed
+
+
+@pytest.mark.parametrize("message", ["%", "_" * 34, "", "PM"])
+def test_bank__refusal_of_a_message_that_is_not_ours__touches_no_payout(desk, message):
+    payout = desk.payout(1)
+    order_payouts(desk.rail)
+    desk.deliver("strange.xml", messages.status_report(1, message, [], "AC04"))
+    assert desk.stage(payout) == ("sent", None)
+
+
+def test_bank__payout_comes_back__is_still_owed_to_its_payee(desk):
+    payout = desk.payout(1)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    read_bank(desk.rail)
+    with desk.store.read() as session:
+        reference = transfers.payout(session, payout).end_to_end_id
+    desk.tell(kind="return", end_to_end_id=reference)
+    read_bank(desk.rail)
+    assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.RETURNED: -1_234}
+    assert desk.stage(payout) == ("returned", "AC04") and desk.fundings() == []
+
+
+def test_bank__debit_of_another_amount__is_no_booking_of_the_payout(desk):
+    payout = desk.payout(1, 1_234)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    [notice] = desk.bank.from_bank.glob("*camt.054*")
+    body = notice.read_bytes().replace(b"12.34", b"12.35")
+    notice.unlink()
+    read_bank(desk.rail)
+    desk.deliver("wrong.xml", body)
+    assert desk.stage(payout)[0] == "accepted"
+    assert desk.balances()[ledger.UNEXPLAINED] == 1_235
+
+
+def test_bank__line_in_another_currency__makes_no_euro(desk):
+    """A dollar is no euro, whatever the file says of our account: nothing is minted for it."""
+    desk.credit(5_000, "")
+    [notice] = desk.bank.from_bank.glob("*camt.054*")
+    body = notice.read_bytes().replace(b'"EUR"', b'"USD"').replace(b">EUR<", b">USD<")
+    notice.unlink()
+    assert desk.deliver("dollars.xml", body) == 1
+    assert desk.fundings() == [] and desk.balances() == {}
+
+
+def test_bank__bad_files__are_kept_by_name_and_stop_no_neighbour(desk):
+    desk.credit(100, "")
+    [notice] = desk.bank.from_bank.glob("*camt.054*")
+    write_file(desk.bank.from_bank / "a-first.xml", b"<oops")
+    write_file(desk.bank.from_bank / "z-last.xml", b"")
+    assert read_bank(desk.rail) == 3 and desk.balances()[ledger.SAFEGUARDING] == 100
+    assert sorted(desk.rejected()) == ["empty", "not_xml"]
+    inbox = desk.bank.from_bank
+    assert sorted(p.name for p in (inbox / "rejected").iterdir()) == ["a-first.xml", "z-last.xml"]
+    assert [p.name for p in (inbox / "archive").iterdir()] == [notice.name]
+
+
+def test_bank__the_same_file_again__is_taken_once(desk):
+    desk.credit(100, "")
+    [notice] = desk.bank.from_bank.glob("*camt.054*")
+    body = notice.read_bytes()
+    read_bank(desk.rail)
+    assert desk.deliver("again.xml", body) == 1
+    assert desk.balances()[ledger.SAFEGUARDING] == 100 and desk.rejected() == []
+
+
+def test_payments__of_a_booked_payout__are_reconciled_with_it(desk):
+    payout = desk.payout(7)
+    desk.bare.claims("cp-0001", "cp-0002")
+    for name in ("cp-0001", "cp-0002"):
+        for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
+            desk.bare.tell(name, fact)
+        desk.bare.tell(name, Fact.REDEEMED, payout, payout_id=payout)
+    order_payouts(desk.rail)
+    desk.bank.step()
+    read_bank(desk.rail)
+    with desk.store.read() as session:
+        assert payments.open_counts(session) == {"reconciled": 2}

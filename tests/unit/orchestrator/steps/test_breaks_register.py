@@ -1,0 +1,223 @@
+"""The register of breaks: since when, whose, and what two officers signed about each as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from orchestrator.core import ledger
+from orchestrator.core.reconcile import Break, BreakKind, Leg, StatementLine
+from orchestrator.core.reconcile.register import break_ids, covers, facts
+from orchestrator.edges.store import add_new, approvals, breaks, transfers
+from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.errors import Halt
+from orchestrator.steps.bank_files import post_lines
+from orchestrator.steps.breaks import register_breaks
+from tests.support.lived_copy import LivedCopy
+from tests.support.small_rail import has_anvil
+
+FILE = b"\xfe" * 32
+BASE = Break(BreakKind.EXTRA, Leg.BANK, ("aa",), ("f:1",), 0, -777, "EUR/2", "bank desk", "Ask.")
+
+
+def test_break_id__of_the_same_difference__depends_on_no_amount_and_no_wording():
+    [first] = break_ids([BASE])
+    assert first == next(iter(break_ids([replace(BASE, found_minor=1, detail="x", closed="y")])))
+    others = [
+        replace(BASE, ids=("ab",)),
+        replace(BASE, kind=BreakKind.MISSING),
+        replace(BASE, leg=Leg.CHAIN),
+    ]
+    assert first not in break_ids(others) and len(break_ids(others)) == 3
+    assert len(break_ids([BASE, BASE])) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"expected_minor": 1},
+        {"found_minor": 1},
+        {"asset": "tEUR/6"},
+        {"lines": ()},
+    ],
+)
+def test_resolution__of_a_break_that_changed_since__no_longer_covers_it(changed):
+    detail = facts(BASE) | {"note": "asked"}
+    assert covers(detail, BASE) and not covers(detail, replace(BASE, **changed))
+
+
+needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+
+
+class Desk(LivedCopy):
+    """A copy of the lived rail with two officers and a line that nobody ordered."""
+
+    def __init__(self, home) -> None:
+        super().__init__(home)
+        for name in ("Ada", "Ben"):
+            self.told("officer", "add", name)
+        self.opened = self.store()
+        self.rail_ = replace(self.rail.rail, store=self.opened, now=lambda: self.now)
+        self.now, self.lines = 1_800_000_000, 0
+
+    def book(self, cents: int, day: date = date(2030, 1, 1)) -> None:
+        """A debit that the bank notifies, and what the rail books of it."""
+        self.lines += 1
+        line = StatementLine(
+            account=self.rail.iban,
+            booking_date=day,
+            value_date=day,
+            amount_minor=cents,
+            currency="EUR",
+            source=FILE,
+            path=f"Ntry[{self.lines}]",
+            kind="camt.054",
+            bank_reference=f"X{self.lines}",
+        )
+        with self.opened.write() as session:
+            add_new(
+                session,
+                [
+                    transfers.BankFile(
+                        file_hash=f"{self.lines:064}",
+                        direction="in",
+                        name="n",
+                        kind="camt",
+                        body=b"",
+                        at=self.now,
+                    )
+                ],
+            )
+            transfers.add_lines(session, [line], FILE.hex())
+            post_lines(session, [line], self.now)
+            assert store_ledger.balances(session)[ledger.UNEXPLAINED, ledger.EUR]
+
+    def register(self) -> int:
+        return register_breaks(self.rail_)
+
+    def rows(self) -> dict[str, tuple[str, int, str, str | None]]:
+        with self.opened.read() as session:
+            return {
+                row.break_id: (row.kind, row.first_seen, row.closed, row.resolved_by)
+                for row in breaks.listed(session)
+            }
+
+    def open(self) -> list[str]:
+        return [each["break_id"] for each in self.told("breaks")]
+
+    def resolve(self, break_id: str) -> str:
+        identity = self.told(
+            "breaks",
+            "resolve",
+            break_id[:12],
+            "--note",
+            "the bank's own fee, paid back from own funds",
+            "--as",
+            "Ada",
+        )["decision"]
+        self.told("decision", "approve", identity, "--as", "Ben")
+        return identity
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path / "home")
+    yield made
+    made.opened.close()
+
+
+@needs_anvil
+def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
+    desk.book(-777)
+    assert desk.register() == 1
+    [(break_id, row)] = desk.rows().items()
+    assert row == ("extra", desk.now, "", None)
+    desk.now += 86_400
+    assert desk.register() == 0  # no new file, no decision: nothing to do
+    desk.book(-5)
+    assert desk.register() == 1
+    assert desk.rows()[break_id][1] == desk.now - 86_400
+    [told, _] = desk.told("breaks")
+    assert (told["owner"], told["state"], told["since"]) == ("bank desk", "open", 1_800_000_000)
+    assert told["action"].startswith("Ask the bank")
+
+
+@needs_anvil
+def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_listed(desk):
+    desk.book(-777)
+    desk.register()
+    desk.told("reconcile", code=1)
+    [break_id] = desk.open()
+    identity = desk.told("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["decision"]
+    desk.told("reconcile", code=1)  # one signature resolves nothing
+    assert desk.told("decision", "approve", identity, "--as", "Ada", code=2)
+    desk.told("decision", "approve", identity, "--as", "Ben")
+    found = desk.told("reconcile")
+    assert found["breaks"] == [] and [b["break_id"] for b in found["resolved"]] == [break_id]
+    assert desk.open() == []
+    [listed] = desk.told("breaks", "--all")
+    assert (listed["state"], listed["resolved_by"]) == ("resolved", identity)
+    desk.register()
+    assert desk.rows()[break_id][3] == identity
+    with desk.opened.read() as session:
+        assert approvals.get(session, identity).executed_at == desk.now
+
+
+@needs_anvil
+def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(desk):
+    """The payout keeps its id, and so does the break; what was signed is another amount."""
+    desk.sql("UPDATE bankline SET body = replace(body, '-472', '-473')")
+    [break_id] = [b["break_id"] for b in desk.told("breaks") if b["leg"] == "bank"]
+    desk.resolve(break_id)
+    assert states(desk)[break_id] == ("resolved", 473)
+    desk.sql("UPDATE bankline SET body = replace(body, '-473', '-474')")
+    assert states(desk)[break_id] == ("open", 474)
+
+
+def states(desk: Desk) -> dict[str, tuple[str, int]]:
+    return {b["break_id"]: (b["state"], b["found_minor"]) for b in desk.told("breaks", "--all")}
+
+
+@needs_anvil
+def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(desk):
+    desk.book(-777, date(2025, 10, 9))  # of a day whose statement leaves it out
+    desk.register()
+    assert {row[0] for row in desk.rows().values()} == {"extra", "not_confirmed"}
+    desk.sql(
+        "UPDATE bankline SET body = replace(body, '2025-10-09', '2030-01-01') WHERE path = "
+        "'Ntry[1]'"
+    )
+    desk.book(-5)
+    desk.register()
+    closed = {kind: why for kind, _, why, _ in desk.rows().values() if why}
+    assert closed["not_confirmed"] == "found no more"
+    assert {b["state"] for b in desk.told("breaks", "--all")} == {"open", "closed"}
+    desk.sql(
+        "UPDATE bankline SET body = replace(body, '2030-01-01', '2025-10-09') WHERE path = "
+        "'Ntry[1]'"
+    )
+    desk.book(-6)
+    desk.register()
+    assert {why for kind, _, why, _ in desk.rows().values() if kind == "not_confirmed"} == {""}
+
+
+@needs_anvil
+def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
+    desk.book(-777)
+    desk.resolve(desk.open()[0])
+    desk.sql("UPDATE decision SET detail = replace(detail, '-777', '-778')")
+    with pytest.raises(Halt, match="does not hold"):
+        desk.register()
+    assert "does not hold" in desk.told("reconcile", code=2)["error"]["message"]
+
+
+@needs_anvil
+@pytest.mark.parametrize("start", ["0x", "0xffffffffffff"])
+def test_resolve__of_no_break_or_of_several__signs_nothing(desk, start):
+    desk.book(-777)
+    desk.book(-5)
+    said = desk.told("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
+    assert "Nothing was signed" in said["error"]["message"]
+    assert desk.told("decision", "list") == []

@@ -1,0 +1,97 @@
+"""A payout is ordered exactly once, wherever the power is cut and whatever the bank did meanwhile.
+
+Real processes are killed (SIGKILL) at each commit, fsync, rename and upload, over both channels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.edges.bank.channel import open_channel, write_atomically
+from orchestrator.edges.store import transfers
+from orchestrator.steps.bank_files import read_bank
+from tests.support.bank_desk import Counter
+from tests.support.sftp_server import SftpServer
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """Processes at will: (home, ..., point) -> whether it was killed or came to its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.payout_process"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    def call(**arguments: object) -> str:
+        process.stdin.write(json.dumps(arguments) + "\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    yield call
+    process.stdin.close()
+    process.wait(timeout=60)
+
+
+@pytest.fixture(params=["folder", "sftp"])
+def place(request, tmp_path):
+    """(desk, url of the channel): the bank's own folders, as they are or served by SFTP."""
+    desk, url = Counter(tmp_path), ""
+    server = None
+    if request.param == "sftp":
+        server = SftpServer(tmp_path / "bank").start()
+        settings = desk.rail.settings
+        server.admit(settings.keys / "bank-sftp")
+        write_atomically(settings.bank_sftp / "known_hosts", server.known_line())
+        url = server.url()
+    yield desk, url
+    if server is not None:
+        server.end()
+    desk.bare.close()
+
+
+def orders(desk) -> list[str]:
+    """EndToEndId of every order that the bank took, over all time."""
+    found = desk.bank.books.db.execute("SELECT end_to_end_id FROM orders")
+    return [each[0] for each in found.fetchall()]
+
+
+@pytest.mark.parametrize("meanwhile", ["the bank sleeps", "the bank works"])
+def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, forks, meanwhile):
+    desk, url = place
+    about = {
+        "home": str(desk.home),
+        "channel": url,
+        "now": desk.rail.now(),
+        "safeguarding": dict(desk.rail.safeguarding),
+    }
+    ids, point, said = [], 0, "killed"
+    while said == "killed":
+        point += 1
+        ids += [desk.payout(2 * point), desk.payout(2 * point + 1)]
+        said = forks(**about, point=point)
+        if meanwhile == "the bank works":
+            desk.bank.step()  # also before we have noted that a file is placed
+        assert forks(**about, point=0) == "done"
+        desk.bank.step()
+    assert said == "done" and point > 12, f"only {point} points were reached"
+    with desk.store.read() as session:
+        wanted = [transfers.payout(session, each).end_to_end_id for each in ids]
+    assert sorted(orders(desk)) == sorted(wanted)
+    desk.rail = desk.with_channel(
+        open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))
+    )
+    while read_bank(desk.rail) + read_bank(desk.rail):  # by SFTP the first look takes nothing
+        pass
+    assert {desk.stage(each) for each in ids} == {("booked", None)}

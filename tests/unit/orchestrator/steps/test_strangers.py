@@ -1,0 +1,277 @@
+"""What anybody can do on chain, on the real one: it may cost the stranger gas, and us nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import rlp
+from sqlmodel import delete
+from web3 import Web3
+
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import batches, blocks, payments, transfers
+from orchestrator.steps.attest import attest
+from orchestrator.steps.reconcile import reconcile_store
+from tests.support.open_rail import OpenRail, open_rail
+from tests.support.small_rail import has_anvil
+
+pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+STRANGER = 15  # a development account that has no part in the rail
+
+
+@pytest.fixture
+def rail():
+    """After each test nothing is halted and the ledger is the chain, to the last unit."""
+    found = open_rail()
+    found.with_oracles_down()
+    yield found
+    assert found.worker.halted == {}
+    found.with_oracles_down()
+    found.agree_with_the_chain()
+
+
+def test_funds__that_come_after_a_claim_was_short__settle_the_very_same_claim(rail):
+    """Alone in its batch it has the same digest, and the same reference, the second time too."""
+    rail.join("late-funds")
+    rail.charge("late-funds", "5")
+    rail.until("late-funds", "waiting_for_funds")
+    digest = rail.payment("late-funds").batch_digest
+    rail.fund("late-funds", 5_000)
+    rail.until("late-funds", "paid_out")
+    assert rail.payment("late-funds").batch_digest == digest
+
+
+def test_old_batch__handed_in_again_while_its_claim_waits_for_another__halts_nothing(rail):
+    """Anyone can fund with a crumb and replay what is public: the claim is short once more."""
+    rail.join("replayed")
+    rail.charge("replayed", "5")
+    rail.until("replayed", "waiting_for_funds")
+    call = rail.settle_call("replayed")
+    rail.oracles_down()
+    with rail.store.write() as session:
+        waiting = payments.of_agreement(session, rail.agreements["replayed"], "waiting_for_funds")
+        payments.learn(session, [payments.Learned(p, "funded", "crumb") for p in waiting], 0)
+    assert rail.payment("replayed").stage == "verified"
+    rail.send(STRANGER, call)
+    rail.work(2)
+    assert rail.payment("replayed").stage == "verified"
+    rail.with_oracles_down()
+    rail.until("replayed", "waiting_for_funds")
+
+
+def test_old_batch__settled_by_a_stranger_after_the_oracles_changed_their_mind__is_booked(rail):
+    """The chain decides: what moved there moves in the ledger, whatever we had thought of it."""
+    rail.join("doubted")
+    rail.charge("doubted", "5")
+    rail.until("doubted", "waiting_for_funds")
+    call = rail.settle_call("doubted")
+    rail.oracles_down()
+    rail.fund("doubted", 5_000)
+    rail.until("doubted", "verified")
+    payment = rail.payment("doubted").payment_id
+    with rail.store.write() as session:
+        payments.learn(session, [payments.Learned(payment, "doubted")], 0)
+    tx_hash = rail.send(STRANGER, call)
+    rail.work(3)
+    row = rail.payment("doubted")
+    assert (row.stage, row.settlement_tx) == ("posted", tx_hash) and row.amount_micro > 0
+
+
+def test_settlement__through_another_contract__is_passed_over_and_blocks_go_on(rail):
+    rail.join("forwarded", 5_000)
+    rail.charge("forwarded", "1")
+    rail.until("forwarded", "paid_out")
+    call = rail.settle_call("forwarded")
+    tx_hash = forward(rail, call)
+    rail.work(2)
+    with rail.store.read() as session:
+        assert blocks.has_log(session, tx_hash, "Settled")  # it was one, with its claim refused
+    assert rail.payment("forwarded").stage in ("paid_out", "reconciled")
+
+
+def kept_call(rail, name: str) -> Call:
+    """What settles the claim, kept while it is short; then there are funds, and no quorum."""
+    rail.join(name)
+    rail.charge(name, "5")
+    rail.until(name, "waiting_for_funds")
+    call = rail.settle_call(name)
+    rail.oracles_down()
+    rail.fund(name, 5_000)
+    rail.until(name, "verified")
+    return call
+
+
+def test_settlement__through_another_contract_before_ours__is_booked_by_its_root(rail):
+    """No call data of ours speaks of it: the stored batch whose leaves make the root does."""
+    tx_hash = forward(rail, kept_call(rail, "detour"))
+    rail.work(3)
+    row = rail.payment("detour")
+    assert (row.stage, row.settlement_tx) == ("posted", tx_hash) and row.amount_micro > 0
+    rail.until("detour", "paid_out")
+
+
+def test_settlement__through_another_contract_of_a_batch_since_replaced__is_booked_too(rail):
+    """A payment names its newest batch only; its claim can still be settled in an older one."""
+    call = kept_call(rail, "older")
+    rail.join("newer", 5_000)
+    rail.charge("newer", "1")
+    rail.work(1)
+    old = rail.payment("older").batch_digest
+    rail.with_oracles_down()
+    attest(replace(rail.rail, now=lambda: rail.clock + 100))
+    assert rail.payment("older").batch_digest == rail.payment("newer").batch_digest != old
+    tx_hash = forward(rail, call)
+    rail.until("older", "paid_out")
+    rail.until("newer", "paid_out")
+    assert rail.payment("older").settlement_tx == tx_hash
+
+
+def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_nothing(tmp_path):
+    """Signed behind our back: the money moved, the ledger cannot say whose, and that is said."""
+    rail = OpenRail(tmp_path).start()
+    try:
+        call = kept_call(rail, "unknown")
+        rail.work(2)
+        assert breaks(rail) == {}
+        with rail.store.write() as session:
+            session.exec(delete(batches.BatchClaim))
+        tx_hash = forward(rail, call)
+        rail.work(3)
+        assert list(breaks(rail)) == [(tx_hash[2:],)]
+        expected, found = breaks(rail)[(tx_hash[2:],)]
+        assert expected > 0 == found
+        rail.clock += 100
+        rail.with_oracles_down()
+        rail.work(6)
+        row = rail.payment("unknown")
+        assert row.stage == "attested" and row.settlement_tx not in (None, tx_hash)
+    finally:
+        rail.stop()
+
+
+def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
+    with rail.store.read() as session:
+        found = reconcile_store(session, rail.iban).breaks
+    return {
+        each.ids: (each.expected_minor, each.found_minor)
+        for each in found
+        if each.kind == "ledger_differs_from_chain"
+    }
+
+
+def forward(rail, call: Call) -> str:
+    """The call, sent by a stranger through a contract that hands its call data on."""
+    address = rail.chain.deployment.addresses["PaymentRail"][2:]
+    runtime = "36600060003760006000366000600073" + address + "5af100"
+    creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
+    account = keystore.development_account(STRANGER)
+    made = _created(account.address, rail.chain.nonce(account.address))
+    rail.send(STRANGER, to="", data=creation)
+    return rail.send(STRANGER, to=made, data=rail.chain.quote(account.address, call).data)
+
+
+def _created(sender: str, nonce: int) -> str:
+    raw = Web3.keccak(rlp.encode([bytes.fromhex(sender[2:]), nonce]))[12:]
+    return Web3.to_checksum_address(raw)
+
+
+def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_others(rail):
+    for name in ("early", "later"):
+        rail.join(name, 5_000)
+    rail.charge("early", "2")
+    rail.until("early", "posted")
+    rail.charge("later", "3")
+    rail.until("later", "posted")
+    with rail.store.write() as session:  # our own worker looks away for a while
+        for name in ("early", "later"):
+            payments.postpone(session, [rail.payment(name).payment_id], rail.clock + 900, "")
+    rail.work(4, 30)
+    late = rail.payment("later").release_at
+    rail.send(STRANGER, Call("PaymentRail", "release", (rail.payee.address, [late])))
+    rail.work(3)
+    assert rail.payment("early").stage == "posted"
+    assert rail.payment("later").stage in ("paid_out", "reconciled")
+    rail.work(1, 900)
+    rail.until("early", "paid_out")
+    ids = [rail.payment(name).payout_id for name in ("early", "later")]
+    with rail.store.read() as session:
+        cents = [transfers.payout(session, i).cents for i in ids]
+    amounts = [rail.payment(name).amount_micro for name in ("early", "later")]
+    assert ids[0] != ids[1] and [a // 10_000 for a in amounts] == cents
+
+
+def disputed(rail, name: str) -> payments.Payment:
+    """A funded device's payment, disputed by its payer within the window."""
+    rail.charge(name, "2")
+    rail.until(name, "posted")
+    row = rail.payment(name)
+    with rail.store.read() as session:
+        log = blocks.log_of(session, row.settlement_tx, "Settled")
+    args = json.loads(log.args)
+    outcome = (
+        row.payment_id,
+        row.claim_hash,
+        rail.payee.address,
+        row.amount_micro,
+        0,
+        row.release_at,
+    )
+    rail.send(
+        10,
+        Call("PaymentRail", "dispute", (row.agreement_id, row.sequence, outcome, args["root"], [])),
+    )
+    rail.until(name, "disputed")
+    return row
+
+
+def test_dispute__upheld_within_its_window__holds_up_no_other_payout(rail):
+    """Its release time is still to come: asked for too early, the contract would refuse all."""
+    rail.join("upheld", 5_000)
+    rail.join("beside", 5_000)
+    rail.charge("beside", "4")
+    rail.until("beside", "posted")
+    row = disputed(rail, "upheld")
+    rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
+    rail.until("upheld", "posted")
+    back = rail.payment("upheld")
+    assert (back.attempts, back.due_at) == (0, back.release_at + 1)
+    rail.until("beside", "paid_out")
+    rail.until("upheld", "paid_out")
+
+
+def test_release__of_no_times_at_all__redeems_what_is_there_and_halts_nothing(rail):
+    """After an upheld dispute there is money to redeem, and anybody may ask for it."""
+    rail.join("empty-release", 5_000)
+    row = disputed(rail, "empty-release")
+    rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
+    rail.send(STRANGER, Call("PaymentRail", "release", (rail.payee.address, [])))
+    rail.work(3)
+    assert rail.payment("empty-release").stage in ("paid_out", "reconciled")
+
+
+def test_dispute__refunded__lets_a_waiting_claim_of_that_escrow_try_again(rail):
+    rail.join("refund", 100)
+    row = disputed(rail, "refund")
+    rail.charge("refund", "2")
+    rail.until("refund", "waiting_for_funds")
+    rail.send(11, Call("PaymentRail", "concede", (row.payment_id,)))
+    rail.until("refund", "paid_out")
+    with rail.store.read() as session:
+        assert payments.by_ids(session, [row.payment_id])[0].stage == "refunded"
+
+
+def test_redeem__by_a_holder_of_its_own_tokens__touches_no_payment(rail):
+    """Beneficiary and account can be anybody's: only what the rail itself redeems is a payout."""
+    rail.join("own-tokens", 5_000)
+    rail.charge("own-tokens", "1")
+    rail.until("own-tokens", "posted")
+    holder = keystore.development_account(STRANGER).address
+    rail.send(3, Call("EuroToken", "mint", (b"\7" * 32, holder, 10_000)))
+    account = rail.chain.view("PaymentRail", "payoutAccount", rail.payee.address)
+    rail.send(STRANGER, Call("EuroToken", "redeem", (rail.payee.address, account, 10_000)))
+    rail.work(2)
+    assert rail.payment("own-tokens").stage == "posted"
+    rail.until("own-tokens", "paid_out")

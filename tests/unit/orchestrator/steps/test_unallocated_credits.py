@@ -1,0 +1,190 @@
+"""Payments of less than nothing on the real chain: owed, paid back, named while they are not."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+import pytest
+
+from orchestrator.core import ledger
+from orchestrator.core.audit import verify
+from orchestrator.core.reconcile import BreakKind
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import agreements, blocks, debts, payments, transfers
+from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.products import products
+from orchestrator.steps.reconcile import reconcile_store
+from orchestrator.views.audit_bundle import export
+from orchestrator.views.payment import life
+from scripts.devices.device import Kind
+from scripts.devices.record import Point, payload_of, sign
+from tests.support.open_rail import OpenRail, open_rail
+from tests.support.small_rail import has_anvil
+
+pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
+STRANGER, PAYEE, GATEWAY = 15, 11, 3
+KWH = 10_000  # units of a simulated register
+MICRO_PER_KWH = 300_000
+
+
+@pytest.fixture
+def rail():
+    """After each test nothing is halted and the ledger is the chain, to the last unit; and since
+    all payments on this rail have one payee, nothing of its debts is left to the next test."""
+    found = open_rail()
+    found.with_oracles_down()
+    yield found
+    assert found.worker.halted == {}
+    found.agree_with_the_chain()
+    if owed := found.chain.view("PaymentRail", "owed", found.payee.address):
+        repay(found, owed, owed)
+        found.agree_with_the_chain()
+
+
+def meter(rail: OpenRail, name: str, cents: int = 5_000) -> None:
+    """A household meter whose every step is charged, with its first reading settled."""
+    rail.join(name, cents, Kind.HOUSEHOLD)
+    read(rail, name, "0.1", "posted")
+
+
+def read(rail: OpenRail, name: str, kwh: str, stage: str) -> payments.Payment:
+    """A reading's payment, once it is at that stage."""
+    device = rail.fleet[name]
+    device.now = max(device.now, rail.clock) + 3_600
+    return settled(rail, name, device.reading(kwh), stage)
+
+
+def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> payments.Payment:
+    before = rail.payment(name).payment_id
+    assert rail.take(*records) == ["accepted"]
+    rail.work(1)
+    assert rail.payment(name).payment_id != before
+    rail.until(name, stage)
+    return rail.payment(name)
+
+
+def guess(rail: OpenRail, name: str, kwh: int) -> None:
+    """A substitute value, so many kWh beyond the last actual reading, and its payment paid out."""
+    device = rail.fleet[name]
+    base = Point("", device.now, device.register)
+    device.now = max(device.now, rail.clock) + 7_200
+    device.counter += 1
+    points = [base, Point("", device.now, device.register + kwh * KWH)]
+    payload = payload_of(name, f"F{device.counter}", points)
+    estimated = '"ST":"S"}]'.join(payload.rsplit('"ST":"G"}]', 1))
+    settled(rail, name, [sign(estimated, device.key)], "paid_out")
+
+
+def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.Payment:
+    """An estimate that was paid out, and the credit that the next actual reading makes of it."""
+    guess(rail, name, guessed)
+    row = read(rail, name, str(read_kwh), "posted")
+    assert (row.amount_micro, row.release_at) == ((read_kwh - guessed) * MICRO_PER_KWH, 0)
+    return row
+
+
+def balance(rail: OpenRail, account: str) -> int:
+    with rail.store.read() as session:
+        return store_ledger.balances(session).get((account, ledger.TEUR), 0)
+
+
+def breaks(rail: OpenRail, kind: BreakKind) -> dict[str, tuple[int, int]]:
+    """{payment: (expected, found)} of the breaks of a kind."""
+    with rail.store.read() as session:
+        found = reconcile_store(session, rail.iban).breaks
+    return {b.ids[0]: (b.expected_minor, b.found_minor) for b in found if b.kind is kind}
+
+
+def repay(rail: OpenRail, micro: int, minted: int) -> None:
+    """The payee pays its debts out of tokens that it holds."""
+    minted += -minted % 10_000  # the gateway mints whole cents
+    mint = (secrets.token_bytes(32), rail.payee.address, minted)
+    rail.send(GATEWAY, Call("EuroToken", "mint", mint))
+    at = rail.chain.deployment.addresses
+    rail.send(PAYEE, Call("EuroToken", "approve", (at["PaymentRail"], micro)))
+    rail.send(PAYEE, Call("PaymentRail", "repay", (micro,)))
+
+
+def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_next_release(rail):
+    meter(rail, "meter-1001")
+    row = corrected(rail, "meter-1001", 4, 1)
+    assert balance(rail, ledger.receivable(row.payee)) == 900_000
+    assert balance(rail, ledger.credit_due(row.agreement_id)) == -900_000
+    assert breaks(rail, BreakKind.CREDIT_UNPAID) == {row.payment_id[2:]: (900_000, 0)}
+    escrow = balance(rail, ledger.escrow(row.agreement_id))
+    read(rail, "meter-1001", "5", "posted")
+    assert breaks(rail, BreakKind.CREDIT_UNPAID) == {}  # the next money covers it
+    rail.until("meter-1001", "paid_out")
+    with rail.store.read() as session:
+        paid = payments.by_ids(session, [row.payment_id])[0]
+        payout = transfers.payout(session, rail.payment("meter-1001").payout_id)
+        told = debts.of_payment(session, row.payment_id)
+    assert (paid.stage, told.paid_micro) == ("reconciled", 900_000)
+    assert 0 <= 600_000 - payout.cents * 10_000 < 20_000  # 1.50 released, 0.90 of it owed
+    assert balance(rail, ledger.receivable(row.payee)) == 0
+    # debit positive: 1.50 left the escrow, and 0.90 came back
+    assert balance(rail, ledger.escrow(row.agreement_id)) == escrow + 1_500_000 - 900_000
+
+
+def test_charge__all_of_which_pays_debts__is_set_off_and_no_payout_holds_it(rail):
+    meter(rail, "meter-1002")
+    row = corrected(rail, "meter-1002", 6, 1)
+    charge = read(rail, "meter-1002", "2", "reconciled")
+    assert (charge.amount_micro, charge.payout_id) == (600_000, None)
+    with rail.store.read() as session:
+        told = debts.of_payment(session, row.payment_id)
+        facts = [fact.fact for fact in payments.facts_of(session, charge.payment_id)]
+    assert (told.amount_micro, told.paid_micro) == (1_500_000, 600_000)
+    assert facts[-1] == "set_off"
+    read(rail, "meter-1002", "5", "paid_out")
+    with rail.store.read() as session:
+        assert payments.by_ids(session, [row.payment_id])[0].stage == "reconciled"
+
+
+def test_credit__repaid_out_of_the_payee_s_own_tokens__comes_from_its_wallet(rail):
+    meter(rail, "meter-1003")
+    row = corrected(rail, "meter-1003", 3, 1)
+    wallets = balance(rail, ledger.WALLETS)
+    repay(rail, 700_000, 700_000)
+    rail.work(3)
+    assert balance(rail, ledger.WALLETS) == wallets - 100_000  # credit balance: 0.10 is left there
+    assert balance(rail, ledger.receivable(row.payee)) == 0
+    with rail.store.read() as session:
+        assert payments.by_ids(session, [row.payment_id])[0].stage == "reconciled"
+
+
+def test_release__of_the_time_zero_by_a_stranger__takes_no_credit_for_money(rail):
+    meter(rail, "meter-1004")
+    row = corrected(rail, "meter-1004", 6, 1)
+    charge = read(rail, "meter-1004", "2", "posted")
+    with rail.store.write() as session:  # our own worker looks away for a while
+        payments.postpone(session, [charge.payment_id], rail.clock + 900, "")
+    rail.work(1, 90)
+    rail.send(STRANGER, Call("PaymentRail", "release", (row.payee, [0, charge.release_at])))
+    rail.work(3)
+    with rail.store.read() as session:
+        back = payments.by_ids(session, [row.payment_id])[0]
+        [log] = blocks.logs_about(session, ("CreditPaid",), row.agreement_id)
+        owed = debts.of_payment(session, row.payment_id)
+    assert (back.stage, back.release_tx, back.payout_id) == ("posted", None, None)
+    assert (owed.amount_micro, owed.paid_micro) == (1_500_000, 600_000)
+    assert json.loads(log.args)["amount"] == 600_000
+
+
+def test_credit__exported_and_traced__says_who_owes_what(rail):
+    meter(rail, "meter-1005")
+    row = corrected(rail, "meter-1005", 3, 1)
+    with rail.store.read() as session:
+        found = export(session, row.payment_id, rail.chain.deployment)
+        told = life(session, row, agreements.get(session, row.agreement_id))
+    report = verify(found.bundle, products())
+    assert report.failed is None
+    assert not report.complete
+    assert found.bundle["settlement"]["amount_micro"] == -600_000
+    assert found.missing == (
+        "payout: a credit is owed by its payee, who has paid 0 of 600000 micro-euro of it back "
+        "so far",
+    )
+    assert told["credit"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
+    assert [entry["kind"] for entry in told["ledger"]] == ["credited"]

@@ -1,0 +1,336 @@
+"""The simulated bank keeps honest books, answers in valid ISO 20022, and survives being killed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from stdnum import iban as stdnum_iban
+
+from orchestrator.core.references import end_to_end_id, funding_reference, uetr
+from orchestrator.edges.bank import camt, pain
+from orchestrator.edges.bank.channel import Folder
+from orchestrator.edges.bank.types import Address, Party, Payout, StatusReport
+from scripts.run_bank import BankClient, main, new_iban
+from scripts.simulated_bank.bank import Bank
+from scripts.simulated_bank.books import Books
+
+SCHEMAS = Path(__file__).resolve().parents[5] / "shared" / "data" / "iso20022"
+SAFE, PAYER, PAYEE, CLOSED = (new_iban(number) for number in (1, 2, 3, 4))
+CONFIG = {
+    "business_date": "2026-11-20",
+    "accounts": [
+        {"iban": SAFE, "name": "Proofrail Safeguarding", "kind": "safeguarding"},
+        {"iban": PAYER, "name": "Payer", "kind": "customer", "balance_cents": 100_000},
+        {"iban": PAYEE, "name": "Payee", "kind": "customer"},
+        {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True},
+    ],
+}
+HOME = Address("Weg", "1", "10115", "Berlin", "DE")
+REFERENCE = funding_reference(b"\5" * 32)
+DAY = date(2026, 11, 20)  # a Friday
+
+
+def payout(number: int, **facts) -> Payout:
+    payout_id = bytes([number]) * 32
+    return replace(
+        Payout(payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", PAYEE, HOME, 1_000),
+        **facts,
+    )
+
+
+def order(*payouts: Payout, day: date = DAY, batch_booking: bool = True) -> bytes:
+    return pain.write(
+        payouts,
+        Party("Proofrail", SAFE, HOME),
+        pain.message_id(payouts),
+        datetime(2026, 11, 20, tzinfo=UTC),
+        day,
+        batch_booking=batch_booking,
+    )
+
+
+class Desk:
+    """A bank in this process, with the customer's side of the channel."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.bank = home, Bank(home, CONFIG)
+        self.channel = Folder(home / "to_bank", home / "from_bank")
+        self.files: list[bytes] = []
+
+    def tell(self, **wish) -> dict:
+        name = f"{len(list((self.home / 'instructions').rglob('*.json'))):06d}"
+        (self.home / "instructions" / f"{name}.json").write_text(json.dumps(wish))
+        self.bank.step()
+        return json.loads((self.home / "instructions" / "done" / f"{name}.result").read_text())
+
+    def send(self, name: str, data: bytes) -> None:
+        self.channel.send(name, data)
+        self.bank.step()
+
+    def fetch(self) -> list:
+        """What arrived since the last time, parsed; validated where the schemas are at hand."""
+        reports = []
+        for name, data in self.channel.receive():
+            validate(data)
+            answer = camt.parse(data, accounts=[SAFE])
+            reports += [answer] if isinstance(answer, StatusReport) else answer
+            self.channel.done(name)
+            self.files.append(data)
+        return reports
+
+
+@cache
+def schema(version: str) -> etree.XMLSchema:
+    return etree.XMLSchema(etree.parse(str(SCHEMAS / f"{version}.xsd")))
+
+
+def validate(data: bytes) -> None:
+    if data.startswith(b":20:"):  # MT940 has no schema
+        return
+    root = etree.fromstring(data)
+    version = etree.QName(root).namespace.rpartition(":")[2]
+    if (SCHEMAS / f"{version}.xsd").exists():
+        schema(version).assertValid(root)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "bank")
+
+
+@pytest.fixture
+def funded(desk):
+    wish = {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 50_000}
+    assert desk.tell(**wish, reference=REFERENCE) == {"ok": True}
+    desk.fetch()
+    return desk
+
+
+@pytest.mark.skipif(not SCHEMAS.is_dir(), reason=f"the camt schemas are not at {SCHEMAS}")
+@pytest.mark.parametrize("batch_booking", [True, False])
+def test_bank__whole_day__writes_schema_valid_files(funded, batch_booking):
+    funded.send("p.xml", order(payout(1), payout(2), batch_booking=batch_booking))
+    funded.tell(kind="return", end_to_end_id=payout(1).end_to_end_id)
+    funded.tell(kind="close_day")
+    funded.fetch()
+    roots = [etree.QName(etree.fromstring(data)).namespace[-15:] for data in funded.files]
+    assert {"camt.054.001.08", "camt.053.001.08"} <= set(roots)
+
+
+def test_bank__funding__arrives_with_its_reference(desk):
+    desk.tell(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000, reference=REFERENCE)
+    (notice,) = desk.fetch()
+    (line,) = notice.lines
+    assert (line.amount_minor, line.reference, line.counterparty_iban, line.kind) == (
+        50_000,
+        REFERENCE,
+        PAYER,
+        "camt.054",
+    )
+    assert line.path == "Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]" and line.bank_reference
+
+
+@pytest.mark.parametrize("batch_booking", [True, False])
+def test_bank__payouts__are_accepted_booked_and_on_the_statement(funded, batch_booking):
+    funded.send("p.xml", order(payout(1), payout(2), batch_booking=batch_booking))
+    report, notice = funded.fetch()
+    assert report.code == "ACCP" and not [s for s in report.statuses if s.is_rejected]
+    assert [line.amount_minor for line in notice.lines] == [-1_000, -1_000]
+    assert {line.end_to_end_id for line in notice.lines} == {
+        payout(1).end_to_end_id,
+        payout(2).end_to_end_id,
+    }
+    funded.tell(kind="close_day")
+    (statement,) = funded.fetch()
+    assert (statement.balances.opening_minor, statement.balances.closing_minor) == (0, 48_000)
+    entries = {line.path.split("/")[1] for line in statement.lines}
+    assert len(entries) == (2 if batch_booking else 3)
+    assert funded.bank.books.is_balanced()
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"), [({"iban": CLOSED}, "AC04"), ({"amount_cents": 50_001}, "AM04")]
+)
+def test_bank__one_order_it_cannot_take__refuses_that_one_only(funded, facts, reason):
+    funded.send("p.xml", order(payout(1, **facts), payout(2)))
+    report, notice = funded.fetch()
+    assert report.code == "PART"
+    assert [(s.end_to_end_id, s.reason) for s in report.statuses if s.is_rejected] == [
+        (payout(1).end_to_end_id, reason)
+    ]
+    assert [line.end_to_end_id for line in notice.lines] == [payout(2).end_to_end_id]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"<CtrlSum>10.00", b"<CtrlSum>10.01", "AM10"),
+        (b"<NbOfTxs>1", b"<NbOfTxs>2", "AM18"),
+        (b"</Document>", b"", "FF01"),
+        (b"<Document", b"<!DOCTYPE x><Document", "FF01"),
+        (b"<MsgId>", b"<Other>", "FF01"),
+        (b">10.00</InstdAmt>", b">1e1</InstdAmt>", "FF01"),
+    ],
+)
+def test_bank__file_it_cannot_take__refuses_the_whole_file(funded, old, new, reason):
+    funded.send("p.xml", order(payout(1)).replace(old, new))
+    (report,) = funded.fetch()
+    assert (report.code, report.reason) == ("RJCT", reason)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b'Ccy="EUR"', b'Ccy="USD"', "AM03"),
+        (b">10.00<", b">0.00<", "AM01"),
+        (PAYEE.encode(), PAYEE.encode()[:-1] + b"X", "AC01"),
+        (SAFE.encode(), PAYER.encode(), "AC02"),
+        (b"<TwnNm>Berlin</TwnNm>", b"<AdrLine>Berlin</AdrLine>", "BE04"),
+    ],
+)
+def test_bank__order_it_cannot_take__names_the_reason(funded, old, new, reason):
+    funded.send("p.xml", order(payout(1)).replace(old, new))
+    (report,) = funded.fetch()
+    assert [(s.code, s.reason) for s in report.statuses] == [("RJCT", reason)]
+
+
+def test_bank__same_message_twice__books_once(funded):
+    data = order(payout(1))
+    funded.send("p.xml", data)
+    funded.send("q.xml", data)
+    reports = [item for item in funded.fetch() if isinstance(item, StatusReport)]
+    assert [(r.code, r.reason) for r in reports] == [("ACCP", ""), ("RJCT", "DU01")]
+    assert funded.bank.books.balance(SAFE) == 49_000
+
+
+def test_bank__same_end_to_end_id_in_another_message__books_once(funded):
+    funded.send("p.xml", order(payout(1)))
+    funded.send("q.xml", order(payout(1), payout(2)))
+    reports = [item for item in funded.fetch() if isinstance(item, StatusReport)]
+    assert [s.reason for s in reports[1].statuses] == ["DU04", ""]
+    assert funded.bank.books.balance(SAFE) == 48_000
+
+
+def test_bank__order_for_monday__is_booked_on_monday(funded):
+    funded.send("p.xml", order(payout(1), day=date(2026, 11, 23)))
+    (report,) = funded.fetch()
+    assert report.code == "ACCP" and funded.bank.books.balance(SAFE) == 50_000
+    answer = funded.tell(kind="close_day")
+    assert (answer["closed"], answer["today"]) == ("2026-11-20", "2026-11-23")
+    statement, notice = sorted(funded.fetch(), key=lambda item: item.balances is None)
+    assert statement.balances.closing_minor == 50_000
+    assert [str(line.booking_date) for line in notice.lines] == ["2026-11-23"]
+
+
+def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
+    funded.send("p.xml", order(payout(1, iban="FR7630006000011234567890189")))
+    funded.fetch()
+    wish = {"kind": "return", "end_to_end_id": payout(1).end_to_end_id}
+    assert funded.tell(**wish)["ok"] and funded.tell(**wish) == {"ok": False, "reason": "AM09"}
+    (notice,) = funded.fetch()
+    (line,) = notice.lines
+    assert (line.amount_minor, line.reason, line.is_return) == (1_000, "AC04", True)
+    assert line.counterparty_iban == "FR7630006000011234567890189"
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"kind": "rob"},
+        {"kind": "pay"},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1.5},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": -1},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 100_001},
+        {"kind": "pay", "from": PAYER, "to": "DE00", "amount_cents": 1},
+        {"kind": "pay", "from": {}, "to": SAFE, "amount_cents": 1},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "text": "\x01"},
+        {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 1, "reference": "x" * 36},
+        {"kind": "open", "iban": new_iban(9), "name": "x", "balance_cents": 2**63},
+        {"kind": "open", "iban": "DE00", "name": "x"},
+    ],
+)
+def test_bank__bad_instruction__is_answered_and_moves_nothing(desk, wish):
+    assert desk.tell(**wish)["ok"] is False
+    assert desk.bank.books.last_line() == 0 and desk.fetch() == []
+
+
+def test_bank__instruction_that_fails_half_way__leaves_nothing_behind(desk):
+    def half(_):
+        desk.bank.books.next_day()
+        raise ValueError("half way")
+
+    desk.bank._actions["half"] = half
+    assert desk.tell(kind="half")["ok"] is False and desk.bank.books.today == DAY
+
+
+def test_bank__orders_that_fit_alone_but_not_together__accepts_what_is_covered(funded):
+    funded.send("p.xml", order(payout(1, amount_cents=30_000), payout(2, amount_cents=30_000)))
+    report, _ = funded.fetch()
+    assert [s.reason for s in report.statuses] == ["", "AM04"]
+    assert funded.bank.books.balance(SAFE) == 20_000
+
+
+def test_bank__killed_between_commit_and_move__repeats_files_not_bookings(funded, monkeypatch):
+    funded.channel.send("p.xml", order(payout(1)))
+    monkeypatch.setattr("scripts.simulated_bank.bank._move", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        funded.bank.step()
+    monkeypatch.undo()
+    first = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
+    funded.bank.books.db.executemany(
+        "UPDATE outgoing SET delivered = 0 WHERE name = ?", [(name,) for name in first]
+    )
+    funded.bank = Bank(funded.home, CONFIG)
+    funded.bank.step()
+    again = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
+    assert again == first and len(first) == 2 and funded.bank.books.balance(SAFE) == 49_000
+    assert not list(funded.channel.outbox.glob("*.xml"))
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_bank__file_delivered_again_after_archive__is_refused_as_repetition(funded):
+    data = order(payout(1))
+    funded.send("p.xml", data)
+    (funded.channel.outbox / "p.xml").write_bytes(data)
+    funded.bank.step()
+    reports = [item for item in funded.fetch() if isinstance(item, StatusReport)]
+    assert [r.reason for r in reports] == ["", "DU01"]
+    assert funded.bank.books.balance(SAFE) == 49_000
+
+
+def test_new_iban__any_number__is_valid():
+    assert all(stdnum_iban.is_valid(new_iban(number)) for number in range(0, 10**10, 10**8 + 7))
+
+
+def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_path, capsys):
+    client, home = BankClient(tmp_path), str(tmp_path)
+    try:
+        client.start(CONFIG, timeout_s=120)
+        assert client.pay(PAYER, SAFE, 50_000, REFERENCE) == {"ok": True}
+        client.process.kill()
+        client.process.wait()
+        client.start(CONFIG, timeout_s=120)
+        pay = ["pay", "--home", home, "--from", PAYER, "--amount", "1.50", "--reference", "x"]
+        assert main(pay) == 0 and main([*pay[:6], "99999.00"]) == 1
+        assert client.close_day()["closed"] == "2026-11-20"
+        assert "AM04" in capsys.readouterr().out
+    finally:
+        assert client.stop() == 0
+    lines = [
+        line
+        for _, data in Folder(tmp_path / "to_bank", tmp_path / "from_bank").receive()
+        for each in camt.parse(data)
+        for line in each.lines
+        if line.kind == "camt.053"
+    ]
+    assert [line.amount_minor for line in lines] == [50_000, 150]
+    assert Books(tmp_path / "books.sqlite3").balance(SAFE) == 50_150

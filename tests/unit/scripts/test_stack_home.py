@@ -1,0 +1,117 @@
+"""The stack's home: never somebody else's folder, its keys private, its processes its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from device_adapters.types import Curve, DeviceKey, Rejected
+from orchestrator.core.endorsement import read
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.keystore import LOCAL_CHAIN
+from orchestrator.errors import Halt
+from orchestrator.operations.trust import DevelopmentCa, endorsed, trusted_roots
+from orchestrator.settings import Settings
+from scripts.stack import ORACLES, Stack
+
+P256_GENERATOR = (  # any point of the curve will do (SEC 2, 2.4.2)
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+)
+
+
+def test_prepare__folder_that_holds_something_else__is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(Halt, match="is not empty and holds no rail"):
+        Stack(tmp_path, 0).prepare()
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_prepare__home_of_an_older_rail__is_emptied(tmp_path):
+    home = tmp_path / "home"
+    Stack(home, 0).prepare()
+    (home / "proofrail.sqlite3").write_text("old")
+    Stack(home, 0).prepare()
+    assert not (home / "proofrail.sqlite3").exists() and (home / "rail.json").exists()
+
+
+def test_prepare__keys__are_for_their_owner_only_and_no_oracles_among_the_rails(tmp_path):
+    stack = Stack(tmp_path / "home", 0)
+    stack.prepare()
+    keys = stack.settings.keys
+    assert {path.stat().st_mode & 0o077 for path in keys.iterdir() if path.is_file()} == {0}
+    held = {keystore.load(keys, name).address for name in keystore.names(keys)}
+    oracles = {keystore.development_account(5 + n).address for n in range(len(ORACLES))}
+    assert not held & oracles  # the rail cannot forge an attestation: it has none of their keys
+
+
+def test_prepare__built_in_ca__vouches_for_a_device_of_this_home_and_no_other(tmp_path):
+    key = DeviceKey(Curve.SECP256R1, *P256_GENERATOR)
+    for name in ("one", "other"):
+        Stack(tmp_path / name, 0).prepare()
+    one, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
+    chain, now = DevelopmentCa.load(one).issue("cp-1", key), int(time.time())
+    assert endorsed(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
+    with pytest.raises(Rejected, match="endorsement_root_unknown"):
+        endorsed(other, LOCAL_CHAIN, chain, "cp-1", key, now)
+    with pytest.raises(Halt, match="trusts a development CA"):
+        endorsed(one, 1, chain, "cp-1", key, now)
+
+
+def test_development_ca__same_device_and_key__is_the_same_certificate(tmp_path):
+    key = DeviceKey(Curve.SECP256R1, *P256_GENERATOR)
+    Stack(tmp_path / "home", 0).prepare()
+    ca = DevelopmentCa.load(Settings(home=tmp_path / "home"))
+    one, same, other, brief = (
+        ca.issue("cp-1", key),
+        ca.issue("cp-1", key),
+        ca.issue("cp-2", key),
+        ca.issue("cp-1", key, 2_000_000_000),
+    )
+    assert one == same
+    assert len({read(chain)[0].serial_number for chain in (one, other, brief)}) == 3
+
+
+def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_path):
+    settings = Settings(home=tmp_path / "home")
+    with pytest.raises(Halt, match="--endorsement"):
+        DevelopmentCa.load(settings)
+    DevelopmentCa.make(settings, int(time.time()))
+    file = settings.keys / "device-ca.pem"
+    file.chmod(0o644)
+    with pytest.raises(Halt, match="chmod 600"):
+        DevelopmentCa.load(settings)
+    keystore.write_private(file, b"nothing")
+    with pytest.raises(Halt, match="cannot be read"):
+        DevelopmentCa.load(settings)
+    (settings.trust / "junk.pem").write_bytes(b"junk")
+    with pytest.raises(Halt, match="holds no trusted roots"):
+        trusted_roots(settings, LOCAL_CHAIN)
+
+
+def test_stop__by_process_id__ends_only_what_it_started(tmp_path):
+    wait = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+    mine, other = (subprocess.Popen(wait, stdout=subprocess.PIPE) for _ in range(2))
+    for process in (mine, other):
+        process.stdout.readline()
+    stack = Stack(tmp_path / "home", 0, processes={"mine": mine})
+    stack.stop("mine")
+    stack.stop("mine")
+    stack.stop("nobody")
+    assert mine.returncode == -signal.SIGTERM and other.poll() is None
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+
+
+def test_start__program_that_fails__says_how_its_log_ends(tmp_path):
+    stack = Stack(tmp_path / "home", 0)
+    stack.prepare()
+    ready = stack._ready("broker")
+    stack._start("broker", "scripts.run_broker", "--no-such-flag")
+    with pytest.raises(Halt, match=r"broker did not start \(exit 2\).*are required: --home"):
+        stack._wait_ready("broker", ready)
