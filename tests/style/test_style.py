@@ -128,9 +128,14 @@ def test_imports__files_of_a_protocol_package__never_import_its_front() -> None:
     assert len(fronts) > 2 and len(inside) > 9
 
     def front(path: Path) -> set[str]:
-        tree_ = tree(path)
-        named = {n.module for n in ast.walk(tree_) if isinstance(n, ast.ImportFrom)}
-        return named & fronts
+        files = {other.stem for other in path.parent.glob("*.py")}
+        return {
+            node.module
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom)
+            and node.module in fronts
+            and not {alias.name for alias in node.names} <= files
+        }
 
     assert not offenders(inside, front)
 
