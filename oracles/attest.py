@@ -15,7 +15,7 @@ import sha3
 from device_adapters.types import Rejected
 
 from .merkle import keccak
-from .types import Batch, Claim, Doubt
+from .types import Batch, Claim, ClaimReason
 
 _CLAIM = (
     b"Claim(bytes32 agreement,uint32 sequence,uint40 firstCounter,uint40 lastCounter,"
@@ -72,14 +72,16 @@ def recover(digest: bytes, signature: bytes) -> str:
     they are on chain, so that one signature has one form.
     """
     if len(signature) != 65 or signature[64] not in (27, 28):
-        raise Rejected(Doubt.SIGNATURE_FORGED, "65 bytes with v 27 or 28 are wanted", signature)
+        raise Rejected(
+            ClaimReason.SIGNATURE_FORGED, "65 bytes with v 27 or 28 are wanted", signature
+        )
     if int.from_bytes(signature[32:64], "big") > _ORDER // 2:
-        raise Rejected(Doubt.SIGNATURE_FORGED, "s is high: not the canonical twin", signature)
+        raise Rejected(ClaimReason.SIGNATURE_FORGED, "s is high: not the canonical twin", signature)
     raw = signature[:64] + bytes([signature[64] - 27])
     try:
         key = coincurve.PublicKey.from_signature_and_message(raw, digest, hasher=None)
     except Exception as error:  # the library raises bare Exception and ValueError alike
-        raise Rejected(Doubt.SIGNATURE_FORGED, str(error), signature) from None
+        raise Rejected(ClaimReason.SIGNATURE_FORGED, str(error), signature) from None
     return _address(key)
 
 

@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from device_adapters.types import Event
-from oracles.memory import Book
+from oracles.memory import Memory
 
 from . import rules
 from .citations import cited_events, cited_ids, resolve, unresolved
-from .types import Agreement, Agreements, Claim, Doubt, KeyRing, Progress, Terms
+from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
 from .wire import Request
 
 MAX_RUN = 10_000  # events of one claim
-Reason = tuple[Doubt, str]
+Reason = tuple[ClaimReason, str]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class OracleView:
     """What this oracle reads from the chain itself, and the products it knows.
 
     products: name -> (address of its contract, its rules). progress: how far the chain has settled
@@ -34,7 +34,7 @@ class World:
     keys: KeyRing
     agreements: Agreements
     progress: Callable[[bytes], Progress | None]
-    products: Mapping[str, tuple[str, Terms]]
+    products: Mapping[str, tuple[str, ProductRules]]
     now: Callable[[], float] = field(default=time.time)
 
 
@@ -43,8 +43,8 @@ class Judge:
     """Judges the claims of one request. sent: event_id -> genuine event that came with it; its
     bytes, and its choice where several events bear a cited id, count before those in the book."""
 
-    world: World
-    book: Book
+    world: OracleView
+    book: Memory
     request: Request
     sent: Mapping[bytes, Event]
 
@@ -55,21 +55,21 @@ class Judge:
             return None if before == claim else attested_otherwise(self.book, claim)
         agreement = self.world.agreements.agreement(claim.agreement)
         if agreement is None:
-            return Doubt.NO_AGREEMENT, "the chain knows no such agreement"
+            return ClaimReason.NO_AGREEMENT, "the chain knows no such agreement"
         if agreement.product != self.request.product:
-            return Doubt.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"
+            return ClaimReason.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"
         if not agreement.live:
-            return Doubt.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"
+            return ClaimReason.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"
         if taken := self._claimed_elsewhere(agreement, claim):
             return taken
         verdict: Reason | None = (
-            Doubt.SEQUENCE_UNEXPECTED,
+            ClaimReason.SEQUENCE_UNEXPECTED,
             "neither the chain nor my book knows the claim before it",
         )
         stated = self.request.anchors.get(claim.agreement)
         for anchor in self._anchors(agreement, claim.sequence):
             if stated is not None and stated != anchor:
-                verdict = Doubt.SEQUENCE_UNEXPECTED, f"mine ends at counter {anchor}"
+                verdict = ClaimReason.SEQUENCE_UNEXPECTED, f"mine ends at counter {anchor}"
                 continue
             verdict = self._rederive(agreement, claim, anchor)
             if verdict is None:
@@ -83,7 +83,7 @@ class Judge:
                 continue
             if self.book.claimed(other.agreement, claim.first_counter, claim.last_counter):
                 detail = f"counters of it stand in a claim of 0x{other.agreement.hex()}"
-                return Doubt.ALREADY_ATTESTED_OTHERWISE, detail
+                return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None
 
     def _anchors(self, agreement: Agreement, sequence: int) -> Iterable[int]:
@@ -117,9 +117,9 @@ class Judge:
         if claim.sequence > 1 and not late:
             before = next(iter(self._bytes_of(self.book.events(device, anchor, anchor))), None)
             if before is None:
-                return Doubt.EVIDENCE_MISSING, f"counters {anchor}"
+                return ClaimReason.EVIDENCE_MISSING, f"counters {anchor}"
         if missing := _missing(claim, events, terms.GAPLESS):
-            return Doubt.EVIDENCE_MISSING, missing
+            return ClaimReason.EVIDENCE_MISSING, missing
         if late:
             found = rules.late_run(agreement, terms, events, [(anchor, anchor)])
         else:
@@ -129,29 +129,29 @@ class Judge:
         )
 
     def _out_of_place(
-        self, agreement: Agreement, terms: Terms, claim: Claim, anchor: int, late: bool
+        self, agreement: Agreement, terms: ProductRules, claim: Claim, anchor: int, late: bool
     ) -> Reason | None:
         """Whether these counters can be a run at all, behind the anchor or (LATE) before it."""
         first, last = claim.first_counter, claim.last_counter
         if not agreement.first_counter < first <= last or (late and not terms.LATE):
-            return Doubt.COUNTERS_NOT_CONTIGUOUS, f"not a run behind counter {anchor}"
+            return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"not a run behind counter {anchor}"
         if terms.GAPLESS and last - first >= MAX_RUN:
-            return Doubt.COUNTERS_NOT_CONTIGUOUS, f"a run has at most {MAX_RUN} events"
+            return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"a run has at most {MAX_RUN} events"
         if not late:
             return None
         if last > anchor:
-            return Doubt.COUNTERS_NOT_CONTIGUOUS, f"a late run ends before counter {anchor}"
+            return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"a late run ends before counter {anchor}"
         if not self.book.whole(agreement.agreement, claim.sequence - 1):
             detail = "my book lacks claims before it: which counters they hold I cannot tell"
-            return Doubt.SEQUENCE_UNEXPECTED, detail
+            return ClaimReason.SEQUENCE_UNEXPECTED, detail
         if taken := self.book.claimed(agreement.agreement, first, last, claim.sequence):
-            return Doubt.ALREADY_ATTESTED_OTHERWISE, f"counters of it stand in claim {taken}"
+            return ClaimReason.ALREADY_ATTESTED_OTHERWISE, f"counters of it stand in claim {taken}"
         return None
 
     def _compare(
         self,
         agreement: Agreement,
-        terms: Terms,
+        terms: ProductRules,
         claim: Claim,
         before: Event | None,
         run: Sequence[Event],
@@ -159,16 +159,19 @@ class Judge:
     ) -> Reason | None:
         cited = self._cited(run)
         if lacking := unresolved(run, cited):
-            return Doubt.EVIDENCE_MISSING, "cited " + ", ".join(lacking[:20])
+            return ClaimReason.EVIDENCE_MISSING, "cited " + ", ".join(lacking[:20])
         if doubt := self._keys_now([*run, *cited_events(run, cited)]):
             return doubt
         mine = rules.derive_claim(agreement, terms, claim.sequence, before, run, cited, late)
         other_bytes = mine.evidence != claim.evidence
         # what is cited may be another event that bears the same id: the caller has to show its own
         if mine.facts != claim.facts and not (cited and other_bytes):
-            return Doubt.CLAIM_DIFFERS, f"I derive the facts 0x{mine.facts.hex()}"
+            return ClaimReason.CLAIM_DIFFERS, f"I derive the facts 0x{mine.facts.hex()}"
         if other_bytes:
-            return Doubt.EVIDENCE_MISSING, "from other bytes than mine: send the records along"
+            return (
+                ClaimReason.EVIDENCE_MISSING,
+                "from other bytes than mine: send the records along",
+            )
         return None
 
     def _cited(self, run: Sequence[Event]) -> dict[str, Event]:
@@ -186,16 +189,16 @@ class Judge:
         """What was verified on arrival may be in doubt since: a key can be revoked back in time."""
         for event in events:
             key = self.world.keys.key_at(event.device_id, event.observed_at_ms // 1000)
-            if isinstance(key, Doubt):
+            if isinstance(key, ClaimReason):
                 return key, f"the key of {event.device} is in doubt by now"
         return None
 
 
-def attested_otherwise(book: Book, claim: Claim) -> Reason:
+def attested_otherwise(book: Memory, claim: Claim) -> Reason:
     """The refusal of a claim whose sequence this book has attested otherwise."""
     before = book.attested(claim.agreement, claim.sequence)
     detail = f"counters {before.first_counter} to {before.last_counter}" if before else ""
-    return Doubt.ALREADY_ATTESTED_OTHERWISE, detail
+    return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
 
 
 def _missing(claim: Claim, events: Sequence[Event], gapless: bool) -> str:
@@ -216,5 +219,5 @@ def _other_run(claim: Claim, found: rules.Runs) -> Reason | None:
         if verdict.doubt and claim.first_counter <= verdict.event.counter <= claim.last_counter:
             return verdict.doubt, f"counter {verdict.event.counter}: {verdict.detail}"
     if found.run:
-        return Doubt.COUNTERS_NOT_CONTIGUOUS, f"the next run is {first} to {last}"
-    return Doubt.INCOMPLETE, "these records do not complete a run yet"
+        return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"the next run is {first} to {last}"
+    return ClaimReason.INCOMPLETE, "these records do not complete a run yet"

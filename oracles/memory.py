@@ -69,7 +69,7 @@ _ADDED = (
 )
 
 
-class Book:
+class Memory:
     """One oracle's database at `path`. Every method is safe to call from any thread."""
 
     def __init__(self, path: Path) -> None:

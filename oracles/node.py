@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from device_adapters import registry
 from device_adapters.types import Event, Message, Rejected
-from oracles.memory import Book
+from oracles.memory import Memory
 
 from . import rules
 from .attest import batch_digest
-from .judge import Judge, World, attested_otherwise
-from .types import Batch, Claim, Doubt
+from .judge import Judge, OracleView, attested_otherwise
+from .types import Batch, Claim, ClaimReason
 from .verify import verify_events
-from .wire import Answer, Refusal, Request
+from .wire import ClaimRefusal, OracleAnswer, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Taken:
     rejected: tuple[Rejected, ...]
 
 
-class Node:
+class OracleNode:
     """One oracle with its own book. Thread-safe."""
 
-    def __init__(self, identity: Identity, world: World, book: Book) -> None:
+    def __init__(self, identity: Identity, world: OracleView, book: Memory) -> None:
         self.identity, self.world, self.book = identity, world, book
         self._taking = threading.Lock()  # what is new is decided and stored by one at a time
 
@@ -71,7 +71,7 @@ class Node:
             for verdict in rules.repeats(self.book.contents(believed), believed):
                 if verdict.doubt is None:
                     new.append(verdict.event)
-                elif verdict.doubt is Doubt.DUPLICATE:
+                elif verdict.doubt is ClaimReason.DUPLICATE:
                     repeated.append(verdict.event)
                 else:
                     refusal = _as_rejected(verdict.event, verdict.doubt, verdict.detail)
@@ -79,17 +79,19 @@ class Node:
             self.book.add(new, rejected, now)
         return Taken(tuple(new), tuple(repeated), tuple(item for _, item in rejected))
 
-    def attest(self, request: Request) -> Answer:
+    def attest(self, request: Request) -> OracleAnswer:
         """A signature over the whole batch, or every reason why not; see docs/ARCHITECTURE.md."""
         if request.product not in self.world.products:
-            return self._refuse([_refused(0, Doubt.PRODUCT_UNKNOWN, request.product[:60])])
+            return self._refuse([_refused(0, ClaimReason.PRODUCT_UNKNOWN, request.product[:60])])
         if refusal := _unsorted(request.claims):
             return self._refuse([refusal])
         sent = self._sent(request.evidence)
         judge = Judge(self.world, self.book, request, sent)
         judged = [judge.judge(claim) for claim in request.claims]
         refusals = [
-            Refusal(index, *verdict) for index, verdict in enumerate(judged) if verdict is not None
+            ClaimRefusal(index, *verdict)
+            for index, verdict in enumerate(judged)
+            if verdict is not None
         ]
         if refusals:
             return self._refuse(refusals)
@@ -99,7 +101,7 @@ class Node:
         address, _ = self.world.products[request.product]
         batch = Batch(self.identity.rail, address, request.claims)
         digest = batch_digest(batch, self.identity.chain_id, self.identity.committee)
-        return Answer(self.identity.address, self.identity.sign(digest))
+        return OracleAnswer(self.identity.address, self.identity.sign(digest))
 
     def health(self) -> dict[str, object]:
         """Who this is and how much it holds."""
@@ -115,11 +117,11 @@ class Node:
         taken = self.take(evidence) if evidence else Taken((), (), ())
         return {event.event_id: event for event in (*taken.events, *taken.repeated)}
 
-    def _attested_otherwise(self, index: int, claim: Claim) -> Refusal:
-        return Refusal(index, *attested_otherwise(self.book, claim))
+    def _attested_otherwise(self, index: int, claim: Claim) -> ClaimRefusal:
+        return ClaimRefusal(index, *attested_otherwise(self.book, claim))
 
-    def _refuse(self, refusals: Sequence[Refusal]) -> Answer:
-        return Answer(self.identity.address, None, tuple(refusals))
+    def _refuse(self, refusals: Sequence[ClaimRefusal]) -> OracleAnswer:
+        return OracleAnswer(self.identity.address, None, tuple(refusals))
 
 
 def _read(
@@ -137,19 +139,21 @@ def _read(
     return events, rejected
 
 
-def _refused(index: int, reason: Doubt, detail: str) -> Refusal:
-    return Refusal(index, reason, detail)
+def _refused(index: int, reason: ClaimReason, detail: str) -> ClaimRefusal:
+    return ClaimRefusal(index, reason, detail)
 
 
-def _unsorted(claims: Sequence[Claim]) -> Refusal | None:
+def _unsorted(claims: Sequence[Claim]) -> ClaimRefusal | None:
     """An empty batch, or the first claim that is not behind its neighbour."""
     if not claims:
-        return Refusal(0, Doubt.BATCH_UNSORTED, "a batch has at least one claim")
+        return ClaimRefusal(0, ClaimReason.BATCH_UNSORTED, "a batch has at least one claim")
     for index in range(1, len(claims)):
         if claims[index].agreement <= claims[index - 1].agreement:
-            return Refusal(index, Doubt.BATCH_UNSORTED, "agreements must strictly ascend")
+            return ClaimRefusal(
+                index, ClaimReason.BATCH_UNSORTED, "agreements must strictly ascend"
+            )
     return None
 
 
-def _as_rejected(event: Event, doubt: Doubt, detail: str = "") -> Rejected:
+def _as_rejected(event: Event, doubt: ClaimReason, detail: str = "") -> Rejected:
     return Rejected(doubt, detail or f"{event.device} counter {event.counter}", event.evidence)

@@ -17,20 +17,20 @@ from .citations import cited_events
 from .holes import Hole, gaps, without
 from .merkle import evidence_root
 from .routing import Route
-from .types import Agreement, Claim, Doubt, Terms
+from .types import Agreement, Claim, ClaimReason, ProductRules
 
 NOTHING_CITED: Mapping[str, Event] = MappingProxyType({})
 # doubts about a genuine event of an agreement: it holds its counter, but is never claimed
-KEPT = (Doubt.NOT_BILLABLE,)
+KEPT = (ClaimReason.NOT_BILLABLE,)
 EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: never wait for any missing counter
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EventVerdict:
     """What the rules say of one event: `doubt` None means admitted so far."""
 
     event: Event
-    doubt: Doubt | None = None
+    doubt: ClaimReason | None = None
     detail: str = ""
 
 
@@ -45,7 +45,7 @@ class Runs:
 
     run: tuple[Event, ...] = ()
     waiting: tuple[Event, ...] = ()
-    dropped: tuple[Verdict, ...] = ()
+    dropped: tuple[EventVerdict, ...] = ()
     holes: tuple[Hole, ...] = ()
 
 
@@ -55,7 +55,7 @@ def content_id(event: Event) -> bytes:
     return sha256(event.signed.content).digest()
 
 
-def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[Verdict]:
+def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[EventVerdict]:
     """Which of the new genuine events were taken before: DUPLICATE, or COUNTER_REPLAYED.
 
     known: event_id -> content_id of what was taken before; what stands twice in `new` counts too.
@@ -68,9 +68,9 @@ def screen(
     known: Mapping[bytes, bytes],
     new: Iterable[tuple[Event, Route]],
     claimed_to: Mapping[bytes, int],
-    terms: Mapping[str, Terms],
-    further: Callable[[Event, Route], Verdict | None] = lambda event, route: None,
-) -> list[Verdict]:
+    terms: Mapping[str, ProductRules],
+    further: Callable[[Event, Route], EventVerdict | None] = lambda event, route: None,
+) -> list[EventVerdict]:
     """What can be said of new genuine events at once, in order.
 
     known: event_id -> content_id of what was taken before. claimed_to: agreement -> the last
@@ -94,7 +94,7 @@ def screen(
 
 def runs(
     agreement: Agreement,
-    terms: Terms,
+    terms: ProductRules,
     last_claimed: int,
     anchor: Event | None,
     events: Iterable[Event],
@@ -123,7 +123,7 @@ def runs(
 
 def late_run(
     agreement: Agreement,
-    terms: Terms,
+    terms: ProductRules,
     events: Iterable[Event],
     claimed: Iterable[tuple[int, int]],
     cited: Mapping[str, Event] = NOTHING_CITED,
@@ -139,14 +139,14 @@ def late_run(
     late = [event for event in mine if event.counter <= top]
     free = [e for e in late if not any(low <= e.counter <= high for low, high in ranges)]
     dropped = [
-        Verdict(event, Doubt.TOO_LATE, "a claim stands over this counter")
+        EventVerdict(event, ClaimReason.TOO_LATE, "a claim stands over this counter")
         for event in late
         if event not in free
     ]
     run, more = _walk(agreement, terms, None, free)
     dropped += more
     if refusal := _declined(agreement, terms, run, cited):
-        dropped += [Verdict(event, *refusal) for event in run]
+        dropped += [EventVerdict(event, *refusal) for event in run]
         run = []
     over = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
     waiting = tuple(event for event in free if event.counter not in over)
@@ -155,7 +155,7 @@ def late_run(
 
 def derive_claim(
     agreement: Agreement,
-    terms: Terms,
+    terms: ProductRules,
     sequence: int,
     anchor: Event | None,
     run: Sequence[Event],
@@ -178,14 +178,14 @@ def derive_claim(
 
 
 def _declined(
-    agreement: Agreement, terms: Terms, run: Sequence[Event], cited: Mapping[str, Event]
-) -> tuple[Doubt, str] | None:
+    agreement: Agreement, terms: ProductRules, run: Sequence[Event], cited: Mapping[str, Event]
+) -> tuple[ClaimReason, str] | None:
     """Whether the product will not have this late run, such as one that a register has covered."""
     try:
         if run:
             terms.derive(agreement.terms, None, run, cited, True)
     except Rejected as refusal:
-        return Doubt(refusal.reason), refusal.detail
+        return ClaimReason(refusal.reason), refusal.detail
     return None
 
 
@@ -202,51 +202,57 @@ def _stream_of(agreement: Agreement, events: Iterable[Event], above: int) -> lis
     )
 
 
-def _repeated(seen: dict[bytes, bytes], event: Event) -> Verdict:
+def _repeated(seen: dict[bytes, bytes], event: Event) -> EventVerdict:
     content = content_id(event)
     before = seen.setdefault(event.event_id, content)
     if before is content:
-        return Verdict(event)
+        return EventVerdict(event)
     if before == content:
-        return Verdict(event, Doubt.DUPLICATE, f"counter {event.counter} was taken before")
+        return EventVerdict(
+            event, ClaimReason.DUPLICATE, f"counter {event.counter} was taken before"
+        )
     detail = f"counter {event.counter} was taken before with other content"
-    return Verdict(event, Doubt.COUNTER_REPLAYED, detail)
+    return EventVerdict(event, ClaimReason.COUNTER_REPLAYED, detail)
 
 
 def _routed(
-    route: Route, event: Event, claimed_to: Mapping[bytes, int], terms: Mapping[str, Terms]
-) -> Verdict:
+    route: Route, event: Event, claimed_to: Mapping[bytes, int], terms: Mapping[str, ProductRules]
+) -> EventVerdict:
     agreement = route.agreement
     if agreement is None or agreement.product not in terms:
-        return Verdict(event, Doubt.NO_AGREEMENT, "no agreement is about it")
+        return EventVerdict(event, ClaimReason.NO_AGREEMENT, "no agreement is about it")
     if not route.stream:
-        return _ended(agreement, event) or Verdict(event)
+        return _ended(agreement, event) or EventVerdict(event)
     late = terms[agreement.product].LATE
     passed = -1 if late else claimed_to.get(agreement.agreement, -1)
     return _alone(agreement, event, passed)
 
 
-def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> Verdict:
+def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> EventVerdict:
     """What the agreement says of one event of its own device, without its neighbours."""
     if _stream(event.counter) != _stream(agreement.first_counter):
-        return Verdict(event, Doubt.STREAM_NOT_AGREED, "the agreement is about the other stream")
+        return EventVerdict(
+            event, ClaimReason.STREAM_NOT_AGREED, "the agreement is about the other stream"
+        )
     if event.counter <= agreement.first_counter:
         detail = f"the agreement begins after counter {agreement.first_counter}"
-        return Verdict(event, Doubt.BEFORE_AGREEMENT, detail)
+        return EventVerdict(event, ClaimReason.BEFORE_AGREEMENT, detail)
     if event.counter <= last_claimed:
-        return Verdict(event, Doubt.TOO_LATE, f"claims have passed counter {last_claimed}")
+        return EventVerdict(
+            event, ClaimReason.TOO_LATE, f"claims have passed counter {last_claimed}"
+        )
     if ended := _ended(agreement, event):
         return ended
     if event.not_billable:
-        return Verdict(event, Doubt.NOT_BILLABLE, ", ".join(event.not_billable))
-    return Verdict(event)
+        return EventVerdict(event, ClaimReason.NOT_BILLABLE, ", ".join(event.not_billable))
+    return EventVerdict(event)
 
 
-def _ended(agreement: Agreement, event: Event) -> Verdict | None:
+def _ended(agreement: Agreement, event: Event) -> EventVerdict | None:
     if event.observed_at_ms <= agreement.expires_at * 1000:
         return None
     detail = f"observed after the agreement's end at {agreement.expires_at}"
-    return Verdict(event, Doubt.AGREEMENT_NOT_LIVE, detail)
+    return EventVerdict(event, ClaimReason.AGREEMENT_NOT_LIVE, detail)
 
 
 def _stream(counter: int) -> int:
@@ -254,8 +260,8 @@ def _stream(counter: int) -> int:
 
 
 def _walk(
-    agreement: Agreement, terms: Terms, anchor: Event | None, events: Sequence[Event]
-) -> tuple[list[Event], list[Verdict]]:
+    agreement: Agreement, terms: ProductRules, anchor: Event | None, events: Sequence[Event]
+) -> tuple[list[Event], list[EventVerdict]]:
     """The first run that is complete, and what was dropped on the way to it.
 
     A segment is a row of admitted events, without a gap in their counters where GAPLESS. One that
@@ -267,7 +273,9 @@ def _walk(
         if terms.GAPLESS and segment and event.counter != segment[-1].counter + 1:
             if length := terms.complete(agreement.terms, anchor, segment):
                 return segment[:length], dropped
-            dropped += [Verdict(e, Doubt.INCOMPLETE, "its end is missing") for e in segment]
+            dropped += [
+                EventVerdict(e, ClaimReason.INCOMPLETE, "its end is missing") for e in segment
+            ]
             segment = []
         verdict = _admitted(agreement, terms, segment[-1] if segment else anchor, event)
         (dropped if verdict.doubt else segment).append(verdict if verdict.doubt else event)
@@ -275,9 +283,11 @@ def _walk(
     return segment[:length], dropped
 
 
-def _admitted(agreement: Agreement, terms: Terms, previous: Event | None, event: Event) -> Verdict:
+def _admitted(
+    agreement: Agreement, terms: ProductRules, previous: Event | None, event: Event
+) -> EventVerdict:
     verdict = _alone(agreement, event)
     if verdict.doubt:
         return verdict
     refusal = terms.admit(agreement.terms, previous, event)
-    return Verdict(event, *refusal) if refusal else verdict
+    return EventVerdict(event, *refusal) if refusal else verdict

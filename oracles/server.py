@@ -12,8 +12,8 @@ from typing import Any
 
 from device_adapters.types import Reason, Rejected
 
-from .node import Node
-from .types import Doubt
+from .node import OracleNode
+from .types import ClaimReason
 from .wire import MAX_BODY_BYTES, read_request, write_answer
 
 _log = logging.getLogger(__name__)
@@ -23,10 +23,10 @@ _IDLE_S = 30  # a silent connection does not hold its thread longer
 class OracleServer:
     """Serves one node on 127.0.0.1; port 0 picks a free one. `port` tells which."""
 
-    def __init__(self, node: Node, token: str, port: int = 0) -> None:
+    def __init__(self, node: OracleNode, token: str, port: int = 0) -> None:
         if len(token) < 16:
             raise ValueError("a bearer token has at least 16 characters")
-        handler = type("Handler", (_Handler,), {"node": node, "token": token.encode()})
+        handler = type("Handler", (OracleHandler,), {"node": node, "token": token.encode()})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
@@ -42,8 +42,8 @@ class OracleServer:
         self._thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    node: Node
+class OracleHandler(BaseHTTPRequestHandler):
+    node: OracleNode
     token: bytes
     timeout = _IDLE_S
     protocol_version = "HTTP/1.1"
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").encode("utf-8", "replace")
         if compare_digest(given, b"Bearer " + self.token):
             return True
-        self._refuse(HTTPStatus.UNAUTHORIZED, Doubt.UNAUTHORISED, "a bearer token is needed")
+        self._refuse(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, "a bearer token is needed")
         return False
 
     def _body(self) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from device_adapters.types import DeviceKey, Event
 
 
-class Doubt(StrEnum):
+class ClaimReason(StrEnum):
     """Why an oracle (or the rail, by the same rules) does not vouch. Stable codes."""
 
     # a record
@@ -110,7 +110,7 @@ class Progress:
     last_counter: int  # the agreement's first_counter while sequence is 0
 
 
-class Terms(Protocol):
+class ProductRules(Protocol):
     """What a product knows that an oracle needs: its rules, never its price.
 
     A product satisfies it in `orchestrator/products/<name>/product.py`; the script that starts
@@ -129,7 +129,9 @@ class Terms(Protocol):
     def subject(self, terms: bytes) -> bytes:
         """What events must speak of (`Event.subject_id`); b"": all of the device's own."""
 
-    def admit(self, terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
+    def admit(
+        self, terms: bytes, previous: Event | None, event: Event
+    ) -> tuple[ClaimReason, str] | None:
         """Whether `event` may follow `previous` (the last admitted one): None, or why not."""
 
     def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
@@ -157,7 +159,7 @@ class Terms(Protocol):
 class KeyRing(Protocol):
     """The device keys as the registry on chain has them."""
 
-    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         """The key valid at that time, or why there is none."""
 
     def compromised_since(self, device_id: bytes) -> int | None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from device_adapters.keys import genuine
 from device_adapters.types import Event
 
-from .types import Doubt, KeyRing
+from .types import ClaimReason, KeyRing
 
 
-def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[Doubt | None]:
+def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[ClaimReason | None]:
     """One answer per newly arrived event, in order: None where it is genuine, else why it is not
     believed.
 
@@ -27,12 +27,12 @@ def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[Doubt | Non
     return [_doubt(event, keyring, stolen) for event in events]
 
 
-def _doubt(event: Event, keyring: KeyRing, stolen: set[bytes]) -> Doubt | None:
+def _doubt(event: Event, keyring: KeyRing, stolen: set[bytes]) -> ClaimReason | None:
     if not event.signed.curve.settles:
-        return Doubt.CURVE_NOT_SETTLED
+        return ClaimReason.CURVE_NOT_SETTLED
     key = keyring.key_at(event.device_id, event.observed_at_ms // 1000)
-    if isinstance(key, Doubt):
+    if isinstance(key, ClaimReason):
         return key
     if event.device_id in stolen:
-        return Doubt.DEVICE_COMPROMISED
-    return None if genuine(event.signed, key) else Doubt.SIGNATURE_FORGED
+        return ClaimReason.DEVICE_COMPROMISED
+    return None if genuine(event.signed, key) else ClaimReason.SIGNATURE_FORGED

@@ -17,7 +17,7 @@ from typing import Any
 from device_adapters import strict_json
 from device_adapters.types import Message, Reason, Rejected
 
-from .types import Claim, Doubt
+from .types import Claim, ClaimReason
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CLAIMS = 1_000
@@ -38,21 +38,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ClaimRefusal:
     """Why the claim at `index` is not attested."""
 
     index: int
-    reason: Doubt
+    reason: ClaimReason
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OracleAnswer:
     """A signature over the whole batch, or the refusals that stand in its way; never both."""
 
     oracle: str
     signature: bytes | None
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[ClaimRefusal, ...] = ()
 
 
 def write_request(request: Request) -> bytes:
@@ -78,7 +78,7 @@ def read_request(body: bytes) -> Request:
     )
 
 
-def write_answer(answer: Answer) -> bytes:
+def write_answer(answer: OracleAnswer) -> bytes:
     return _dumps(
         {
             "oracle": answer.oracle,
@@ -91,10 +91,10 @@ def write_answer(answer: Answer) -> bytes:
     )
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> OracleAnswer:
     fields = _fields(_loads(body), oracle=str, signature=(str, type(None)), refusals=list)
     signature = fields["signature"]
-    return Answer(
+    return OracleAnswer(
         oracle=fields["oracle"],
         signature=None if signature is None else _bytes(signature, 65),
         refusals=tuple(_refusal_in(item) for item in fields["refusals"]),
@@ -146,10 +146,12 @@ def _message_in(item: Any) -> Message:
     return Message(fields["protocol"], fields["device"], body, source="http")
 
 
-def _refusal_in(item: Any) -> Refusal:
+def _refusal_in(item: Any) -> ClaimRefusal:
     fields = _fields(item, index=int, reason=str, detail=str)
     try:
-        return Refusal(_uint(fields["index"], 16), Doubt(fields["reason"]), fields["detail"])
+        return ClaimRefusal(
+            _uint(fields["index"], 16), ClaimReason(fields["reason"]), fields["detail"]
+        )
     except ValueError:
         raise _bad(f"no such reason: {fields['reason'][:60]}") from None
 

@@ -46,14 +46,14 @@ _ANSWERS = ("not_found", "payment_unknown", "not_settled")
 _REVERTS = {  # a contract's error: what to do about it
     "KeyTaken": "This key was enrolled before, here or for another device; make a new one.",
     "DeviceExists": "A device of this name is enrolled; `proofrail device list` shows it.",
-    "PossessionUnproven": "The proof is not this key's: sign `proofrail device challenge` anew.",
+    "PossessionUnproven": "The proof is not this key's: sign `proofrail device digest` anew.",
     "DeviceInStatus": "`proofrail device list` shows its status.",
     "DeviceNotActive": "`proofrail device list` shows its status.",
     "DeviceHasAgreement": "A device has one live agreement; `proofrail agreement list` shows it.",
     "WindowTooLong": "Choose a shorter --window.",
     "NotRegistrar": "The key of the role registrar is not the one that the registry was given.",
     "NotInCharge": "Only the registrar and the device's owner may do this.",
-    "RotationUnsigned": "The old proof is not the old key's: sign `proofrail device challenge "
+    "RotationUnsigned": "The old proof is not the old key's: sign `proofrail device digest "
     "--new-key` with it.",
     "KeyExpiryInvalid": "The endorsement's certificate ends before it begins to count; renew it.",
     "CompromiseDateInvalid": "Name a time in the past, before the one that is declared already.",

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from orchestrator.errors import Halt, Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.attest import attest
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.breaks import register_breaks
@@ -23,10 +23,10 @@ from orchestrator.steps.mint import mint
 from orchestrator.steps.payouts import hand_over, order_payouts
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
-from orchestrator.steps.settle import pay_out, settle
+from orchestrator.steps.settle import release_matured, settle
 from orchestrator.steps.unallocated_credits import decide_credits
 
-Step = Callable[[Rail], int]
+Step = Callable[[StepContext], int]
 
 STEPS: tuple[Step, ...] = (
     follow,
@@ -37,7 +37,7 @@ STEPS: tuple[Step, ...] = (
     verify,
     attest,
     settle,
-    pay_out,
+    release_matured,
     order_payouts,
     read_bank,
     decide_credits,
@@ -47,14 +47,14 @@ STEPS: tuple[Step, ...] = (
     register_breaks,
 )
 # a rail whose own books or whose chain are in doubt must not move money
-_MOVES_MONEY = (attest, settle, pay_out, order_payouts, decide_credits, mint, refund)
+_MOVES_MONEY = (attest, settle, release_matured, order_payouts, decide_credits, mint, refund)
 _IDLE_S = 0.2
 
 
 class Worker:
     """One worker of one rail. `halted`: step name -> why; `turns`: work found by each step."""
 
-    def __init__(self, rail: Rail) -> None:
+    def __init__(self, rail: StepContext) -> None:
         self.rail = rail
         self.halted: dict[str, str] = {}
         self.turns: dict[str, int] = {step.__name__: 0 for step in STEPS}

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.bank import SimulatedBank, write_file
 from scripts.simulated_bank.moods import MOODS
 from scripts.simulated_bank.orders import new_iban
 from scripts.testnet import die_with_parent
@@ -201,7 +201,7 @@ def serve(home: Path, config: dict[str, Any]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     home.mkdir(parents=True, exist_ok=True)
-    bank = Bank(home, config)
+    bank = SimulatedBank(home, config)
     write_file(home / "ready", b"")
     print(f"the bank serves {home}, its day is {bank.books.today}", flush=True)
     while not stop.is_set():

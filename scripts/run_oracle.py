@@ -25,11 +25,11 @@ from eth_account import Account
 from device_adapters.inlets import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
-from oracles.memory import Book
-from oracles.node import Identity, Node, World
+from oracles.memory import Memory
+from oracles.node import Identity, OracleNode, OracleView
 from oracles.server import OracleServer
 from oracles.types import Batch, Progress
-from oracles.wire import Answer, Request
+from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
@@ -92,7 +92,7 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def take_all(node: Node, inlet: Inlet, stop: threading.Event) -> None:
+def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
     """Takes what arrives until `stop`; the broker is told only after the commit."""
     for messages in inlet.batches(BATCH_MESSAGES):
         if not _until(stop, lambda batch=messages: _take(node, batch)):
@@ -100,7 +100,7 @@ def take_all(node: Node, inlet: Inlet, stop: threading.Event) -> None:
         inlet.ack(messages)
 
 
-def follow(chain: Chain, registry: Registry, book: Book, stop: threading.Event) -> None:
+def follow(chain: Chain, registry: Registry, book: Memory, stop: threading.Event) -> None:
     """Keeps the view of the chain fresh: a device that was revoked is known within a second, and
     so is what others attested while this oracle was away."""
     while not stop.wait(FOLLOW_SECONDS):
@@ -111,7 +111,7 @@ def follow(chain: Chain, registry: Registry, book: Book, stop: threading.Event) 
             _log.warning("the chain is not read: %s", silence)
 
 
-def catch_up(chain: Chain, book: Book) -> None:
+def catch_up(chain: Chain, book: Memory) -> None:
     """Notes in the book what was settled since, the newest blocks again: they may be undone."""
     for claims, block in settled_claims(chain, book.learned_to() - REREAD_BLOCKS, chain.head()):
         book.learn(claims, block)
@@ -123,19 +123,19 @@ class Liar:
     Warning: only for a local chain; it shows that one oracle's lie moves nothing.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: OracleNode) -> None:
         if node.identity.chain_id != LOCAL_CHAIN:
             raise Halt(f"--lie is for the development chain {LOCAL_CHAIN} only. Start without it.")
         self._node, self.health = node, node.health
 
-    def attest(self, request: Request) -> Answer:
+    def attest(self, request: Request) -> OracleAnswer:
         if request.product not in self._node.world.products:
             return self._node.attest(request)
         identity, (address, _) = self._node.identity, self._node.world.products[request.product]
         claims = tuple(replace(claim, facts=_inflated(claim.facts)) for claim in request.claims)
         batch = Batch(identity.rail, address, claims)
         digest = batch_digest(batch, identity.chain_id, identity.committee)
-        return Answer(identity.address, identity.sign(digest))
+        return OracleAnswer(identity.address, identity.sign(digest))
 
 
 def _inflated(facts: bytes) -> bytes:
@@ -144,7 +144,7 @@ def _inflated(facts: bytes) -> bytes:
     return facts[:-32] + (word % (1 << 256)).to_bytes(32, "big")
 
 
-def _take(node: Node, messages: list[Message]) -> None:
+def _take(node: OracleNode, messages: list[Message]) -> None:
     taken = node.take(messages)
     for refusal in taken.rejected:
         _log.info("rejected %s", refusal)
@@ -171,7 +171,7 @@ def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
     return chain, registry
 
 
-def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Node:
+def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> OracleNode:
     key = _key(options.keystore, options.password_file)
     at = chain.deployment.addresses
     identity = Identity(
@@ -183,13 +183,13 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Node
         committee=at["OracleCommittee"],
         rail=at["PaymentRail"],
     )
-    world = World(
+    world = OracleView(
         keys=registry,
         agreements=registry,
         progress=partial(_progress, chain),
         products=deployed(at),
     )
-    return Node(identity, world, Book(options.home / "oracle.sqlite3"))
+    return OracleNode(identity, world, Memory(options.home / "oracle.sqlite3"))
 
 
 def _progress(chain: Chain, agreement: bytes) -> Progress | None:
@@ -216,7 +216,7 @@ def _secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def _say_ready(options: argparse.Namespace, node: Node, port: int, inlet: Inlet) -> None:
+def _say_ready(options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet) -> None:
     """Written when it serves and is subscribed, or as good as: it goes on trying by itself."""
     if not inlet.wait_ready(10):
         _log.warning("not subscribed yet: %s", inlet.refusal or "the broker is silent")

@@ -41,7 +41,7 @@ from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, Rail
+from orchestrator.steps import Committee, StepContext
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
@@ -70,7 +70,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     worker = Worker(rail)
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(rail.store, rail.registry, rail.terms, time.time)
+    intake = Intake(rail.store, rail.registry, rail.rules, time.time)
     broker = town["broker"]
     inlet = Inlet(
         broker["host"],
@@ -106,7 +106,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
     return 0
 
 
-def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
+def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> StepContext:
     """The rail's doors, from its home and `rail.json`."""
     deployment = Deployment.load(settings.deployment)
     chain = Chain(town["rpc_url"], deployment, build(ROOT, ROOT / ".build" / "contracts"))
@@ -127,7 +127,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
         chain.view("OracleCommittee", "quorum"),
         chain.view("OracleCommittee", "minDomains"),
     )
-    return Rail(
+    return StepContext(
         settings=settings,
         store=store,
         chain=chain,
@@ -137,7 +137,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
         warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
         oracles=doors,
         committee=committee,
-        terms={name: p for name, (_, p) in known.items()},
+        rules={name: p for name, (_, p) in known.items()},
         bank=open_channel(settings),
         safeguarding=town["safeguarding"],
         now=lambda: int(time.time()),

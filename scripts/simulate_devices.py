@@ -60,7 +60,7 @@ def _run(fleet: Fleet, chosen: argparse.Namespace, stop: threading.Event) -> Non
 
 
 def _issue(home: Path, fleet: Fleet) -> dict[str, str]:
-    return credentials.issue_many(home, list(fleet.devices), credentials.Role.DEVICE)
+    return credentials.issue_many(home, list(fleet.devices), credentials.CredentialRole.DEVICE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
-from orchestrator.operations.agreements import Office
+from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
@@ -114,13 +114,13 @@ class Stack:
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.office = Office(senders, self.now, lambda: time.sleep(0.02))
+        self.office = AgreementOps(senders, self.now, lambda: time.sleep(0.02))
         return deployment
 
     def start_broker(self) -> None:
         """mosquitto where it is on PATH, else amqtt."""
         self._spawn_broker()
-        password = credentials.issue(self.home, "rail", credentials.Role.RAIL)
+        password = credentials.issue(self.home, "rail", credentials.CredentialRole.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def restart_broker(self) -> None:
@@ -150,7 +150,7 @@ class Stack:
     def _equip_oracle(self, name: str) -> None:
         index = [oracle for oracle, _ in ORACLES].index(name)
         home = self.home / "oracles" / name
-        password = credentials.issue(self.home, name, credentials.Role.ORACLE)
+        password = credentials.issue(self.home, name, credentials.CredentialRole.ORACLE)
         keystore.write_private(home / "broker.password", password.encode())
         keystore.create(home, "key", keystore.development_account(5 + index).key.hex())
         token = secrets.token_urlsafe(32).encode()
@@ -312,7 +312,7 @@ class Stack:
 
     def issue_devices(self, names: list[str]) -> dict[str, str]:
         """Fresh broker passwords, one per device, known to nobody else afterwards."""
-        return credentials.issue_many(self.home, names, credentials.Role.DEVICE)
+        return credentials.issue_many(self.home, names, credentials.CredentialRole.DEVICE)
 
     def stop(self, name: str, sign: int = signal.SIGTERM) -> None:
         """Ends one process and waits for it; SIGKILL for a power cut."""

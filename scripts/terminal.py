@@ -32,7 +32,7 @@ from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import Rejected
 from orchestrator.products.wearable_voucher.abi import decode_terms
 from orchestrator.products.wearable_voucher.card import card_of
-from scripts.devices.wearable import Wearable
+from scripts.devices.wearable import SimulatedWearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _PAYEE = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -107,7 +107,7 @@ def _export(chosen: argparse.Namespace) -> int:
 def _tap(chosen: argparse.Namespace) -> int:
     terms = decode_terms(chosen.terms)
     setup = json.loads((chosen.till / _SETUP).read_text())
-    wearable = Wearable(chosen.wearable, chosen.name, None, terms, chosen.cap)
+    wearable = SimulatedWearable(chosen.wearable, chosen.name, None, terms, chosen.cap)
     try:
         now = int(time.time())
         if chosen.online:

@@ -62,7 +62,7 @@ class Declined(StrEnum):
     OFFLINE_AGE = "offline_age"
 
 
-class Account(NamedTuple):
+class CardAccount(NamedTuple):
     """What this terminal knows of one wearable: the last voucher taken, and what was redeemed.
 
     Totals in token minor units, as the vouchers have them; times in Unix seconds. day_total: the
@@ -82,7 +82,7 @@ class Account(NamedTuple):
 _TABLES = f"""
 create table if not exists cards (name text primary key, card text not null) without rowid;
 create table if not exists accounts (
-    name text primary key, {", ".join(f"{field} integer not null" for field in Account._fields)}
+    name text primary key, {", ".join(f"{field} integer not null" for field in CardAccount._fields)}
 ) without rowid;
 create table if not exists vouchers (
     evidence text primary key, name text not null, day integer not null, counter integer not null,
@@ -110,7 +110,7 @@ class Terminal:
         row = card.name, card.to_json()
         self._base.execute("insert or replace into cards (name, card) values (?, ?)", row)
 
-    def take(self, record: bytes, amount: int, now: int) -> Account:
+    def take(self, record: bytes, amount: int, now: int) -> CardAccount:
         """Checks a voucher for a sale of `amount` minor units at `now`, and keeps it.
 
         Rejected, with a `Declined` or a `Reason`, leaves everything as it was, but for a proof of
@@ -159,11 +159,11 @@ class Terminal:
         rows = self._base.execute("select evidence, outcome from vouchers where outcome not null")
         return dict(rows)
 
-    def account(self, name: str) -> Account:
+    def account(self, name: str) -> CardAccount:
         """What is known of a wearable; all zero where it never paid here."""
-        columns = ", ".join(Account._fields)
+        columns = ", ".join(CardAccount._fields)
         row = self._base.execute(f"select {columns} from accounts where name = ?", (name,))
-        return Account(*(row.fetchone() or ()))
+        return CardAccount(*(row.fetchone() or ()))
 
     def close(self) -> None:
         self._base.close()
@@ -174,7 +174,7 @@ class Terminal:
             raise Rejected(Declined.WEARABLE_UNKNOWN, f"no card of {name[:60]!r}: add it first")
         return WearableCard.from_json(row[0])
 
-    def _doubled(self, event: Event, known: Account) -> bool:
+    def _doubled(self, event: Event, known: CardAccount) -> bool:
         """Whether two vouchers with one counter were seen; both are kept, and it is final."""
         if known.blocked:
             return True
@@ -189,7 +189,7 @@ class Terminal:
         self._write(event.device, known._replace(blocked=1))
         return True
 
-    def _keep(self, event: Event, known: Account) -> Account:
+    def _keep(self, event: Event, known: CardAccount) -> CardAccount:
         facts, day = event.facts, event.facts["signed_at"] // DAY
         self._base.execute(
             "delete from vouchers where name = ? and day = ? and outcome is null",
@@ -242,7 +242,7 @@ class Terminal:
         )
         self._base.execute(f"insert or ignore into vouchers values ({'?, ' * 8} null)", row)
 
-    def _write(self, name: str, account: Account) -> None:
+    def _write(self, name: str, account: CardAccount) -> None:
         marks = ", ".join("?" * (len(account) + 1))
         self._base.execute(f"insert or replace into accounts values ({marks})", (name, *account))
 
@@ -272,7 +272,7 @@ def _authentic(card: WearableCard, event: Event, payee: str, merchant_class: int
         raise Rejected(Declined.CLASS_NOT_AGREED, f"merchant class {wanted:04}")
 
 
-def _plausible(card: WearableCard, event: Event, known: Account, amount: int, now: int) -> None:
+def _plausible(card: WearableCard, event: Event, known: CardAccount, amount: int, now: int) -> None:
     """Newer than all before, worth the sale, signed now."""
     facts = event.facts
     if event.counter <= known.counter or facts["taps"] <= known.taps:
@@ -291,7 +291,7 @@ def _plausible(card: WearableCard, event: Event, known: Account, amount: int, no
         raise Rejected(Declined.EXPIRED, f"it ended at {facts['expiry']}")
 
 
-def _affordable(card: WearableCard, event: Event, known: Account) -> None:
+def _affordable(card: WearableCard, event: Event, known: CardAccount) -> None:
     """Within what the payer agreed to, and within what a merchant may risk offline."""
     facts = event.facts
     if facts["total"] > facts["cap"]:

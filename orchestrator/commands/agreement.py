@@ -17,8 +17,8 @@ from orchestrator.commands.party import keystore_of, party_of
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from orchestrator.edges.store.agreements import Agreement, Party
-    from orchestrator.operations.agreements import Office
+    from orchestrator.edges.store.agreements import AgreementRow, PartyRow
+    from orchestrator.operations.agreements import AgreementOps
 
 app = typer.Typer(
     name="agreement", help="Open and list agreements.", no_args_is_help=True, rich_markup_mode=None
@@ -53,7 +53,9 @@ def open_(
         str | None, typer.Option(help="Who is paid: name or address; none if claims say it.")
     ] = None,
     period: Annotated[int, typer.Option(min=1, max=65_535, help="Days of the cap.")] = 30,
-    window: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Challenge, in s.")] = _DAY_S,
+    window: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in s.")
+    ] = _DAY_S,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Until it ends.")] = 365,
     fiscal: Annotated[
         bool, typer.Option("--fiscal", help="An OCMF meter's F records, not a charger's T ones.")
@@ -113,7 +115,7 @@ def _words(terms: list[str]) -> dict[str, str]:
     return words
 
 
-def _require_payee(office: Office, product: Any, payee: Party | None) -> None:
+def _require_payee(office: AgreementOps, product: Any, payee: PartyRow | None) -> None:
     if office.names_payee(product) == (payee is not None):
         return
     if payee is None:
@@ -127,7 +129,7 @@ def _require_payee(office: Office, product: Any, payee: Party | None) -> None:
 
 
 def _mandate(
-    here: home.Home, device: str, payer: str, payee: Party | None, product: Any, **terms: Any
+    here: home.Home, device: str, payer: str, payee: PartyRow | None, product: Any, **terms: Any
 ) -> Any:
     import secrets
 
@@ -158,8 +160,8 @@ def _told(
     here: home.Home,
     mandate: Any,
     device: str,
-    payer: Party,
-    payee: Party | None,
+    payer: PartyRow,
+    payee: PartyRow | None,
     product: Any,
     dry: bool,
 ) -> dict[str, Any]:
@@ -200,7 +202,7 @@ def _opened(console: Any, told: dict[str, Any]) -> None:
         ("product", f"{told['product']}  {told['product_address']}"),
         *told["terms"].items(),
         ("at most", f"{output.money(told['cap'])} in {told['period_days']} days"),
-        ("challenge window", f"{told['window_s']} s"),
+        ("dispute window", f"{told['window_s']} s"),
         ("ends (UTC)", when(told["expiry"])),
         ("records after", told["first_counter"]),
         ("funding reference", told["funding_reference"]),
@@ -284,7 +286,7 @@ def refund(
     output.show(told, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
-def _agreement(here: home.Home, text: str) -> Agreement:
+def _agreement(here: home.Home, text: str) -> AgreementRow:
     from orchestrator.edges.store import agreements
 
     with here.store.read() as session:

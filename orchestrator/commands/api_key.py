@@ -37,7 +37,7 @@ def add(
         with home.of(context).store.write() as session:
             key = access.issue_key(session, name, role, scope)
     except ValueError as error:
-        roles = ", ".join(access.Role)
+        roles = ", ".join(access.KeyRole)
         raise Halt(
             f"No key was made: {error}. Roles are {roles}; a partner needs --scope."
         ) from error

@@ -1,4 +1,4 @@
-"""`proofrail officer` and `proofrail decision`: who may decide, and what two of them decided."""
+"""`proofrail officer` and `proofrail approval`: who may decide, and what two of them decided."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from orchestrator.errors import Halt
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from orchestrator.core.approval import Decision
+    from orchestrator.core.approval import Approval
     from orchestrator.edges.store import approvals as rows
 
 app = typer.Typer(
-    name="decision",
+    name="approval",
     help="What two officers must sign.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 officers = typer.Typer(
     name="officer",
-    help="People who may propose and approve decisions.",
+    help="People who may propose and approve approvals.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 As = Annotated[str, typer.Option("--as", help="The officer who signs, by name.")]
-_DecisionId = Annotated[str, typer.Argument(help="The decision's id, or its beginning.")]
+_ApprovalId = Annotated[str, typer.Argument(help="The approval's id, or its beginning.")]
 
 
 @officers.command("add")
@@ -46,10 +46,10 @@ def add_officer(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Seat an officer. The first two found the office; from then on it takes a decision."""
+    """Seat an officer. The first two found the office; from then on it takes an approval."""
     from oracles.attest import checksummed
     from orchestrator import approvals
-    from orchestrator.core.approval import Decision
+    from orchestrator.core.approval import Approval
     from orchestrator.edges.chain import keystore
 
     here = home.of(context)
@@ -57,15 +57,15 @@ def add_officer(
     if address is None:
         address = here.sound(keystore.create(_folder(here), _file(name))).address
     address = checksummed(bytes.fromhex(address.removeprefix("0x")))
-    told = {"name": name, "address": address, "seated": True, "decision": None}
+    told = {"name": name, "address": address, "seated": True, "approval": None}
     if not approvals.found_officer(store, address, name, int(time.time())):
         if by is None:
             raise Halt(
-                f"There are two officers: seating {name} takes a decision. Name who "
+                f"There are two officers: seating {name} takes an approval. Name who "
                 "proposes it with --as."
             )
-        wanted = Decision(approvals.ADD_OFFICER, address, {"name": name}, int(time.time()))
-        told |= {"seated": False, "decision": propose(here, wanted, by)}
+        wanted = Approval(approvals.ADD_OFFICER, address, {"name": name}, int(time.time()))
+        told |= {"seated": False, "approval": propose(here, wanted, by)}
     output.show(
         told,
         as_json,
@@ -73,7 +73,7 @@ def add_officer(
             plain(
                 f"{name} is an officer: {address}"
                 if told["seated"]
-                else _next_step(told["decision"])
+                else _next_step(told["approval"])
             ),
             soft_wrap=True,
         ),
@@ -84,11 +84,11 @@ def add_officer(
 def remove_officer(context: typer.Context, name: str, by: As, as_json: Json = False) -> None:
     """Propose that somebody stops being an officer."""
     from orchestrator import approvals
-    from orchestrator.core.approval import Decision
+    from orchestrator.core.approval import Approval
 
     here = home.of(context)
     address = _address(here, name)
-    wanted = Decision(approvals.REMOVE_OFFICER, address, {"name": name}, int(time.time()))
+    wanted = Approval(approvals.REMOVE_OFFICER, address, {"name": name}, int(time.time()))
     proposed(propose(here, wanted, by), as_json)
 
 
@@ -115,7 +115,7 @@ def list_(
     every: Annotated[bool, typer.Option("--all", help="Also those that are executed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List open decisions, oldest first."""
+    """List open approvals, oldest first."""
     from orchestrator.edges.store import approvals
 
     with home.of(context).store.read() as session:
@@ -123,7 +123,7 @@ def list_(
         told = [_told(row, names) for row in approvals.listed(session, only_open=not every)]
     lines = [
         (
-            short(t["decision_id"], 14),
+            short(t["approval_id"], 14),
             t["kind"],
             short(t["subject"], 18),
             t["stage"],
@@ -133,30 +133,30 @@ def list_(
         )
         for t in told
     ]
-    columns = ("decision", "kind", "subject", "stage", "proposed by", "approved by", "since (UTC)")
+    columns = ("approval", "kind", "subject", "stage", "proposed by", "approved by", "since (UTC)")
     output.show(
         told,
         as_json,
-        lambda console: console.print(table(f"{len(told)} decisions", columns, lines)),
+        lambda console: console.print(table(f"{len(told)} approvals", columns, lines)),
     )
 
 
 @app.command()
 def show(
     context: typer.Context,
-    decision: _DecisionId,
+    approval: _ApprovalId,
     typed_data: Annotated[
         bool, typer.Option(help="The EIP-712 document for a wallet to approve.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show all that a decision's signatures cover."""
+    """Show all that an approval's signatures cover."""
     from orchestrator.core.approval import APPROVE
     from orchestrator.edges.store import approvals
 
     here = home.of(context)
     with here.store.read() as session:
-        row = _row(session, decision)
+        row = _row(session, approval)
         names = {each.address: each.name for each in approvals.all_officers(session)}
     if typed_data:
         document = approvals.said(row).typed_data(APPROVE, here.deployment.chain_id)
@@ -173,7 +173,7 @@ def show(
 @app.command()
 def approve(
     context: typer.Context,
-    decision: _DecisionId,
+    approval: _ApprovalId,
     by: Annotated[str | None, typer.Option("--as", help="The officer who signs.")] = None,
     signature: Annotated[
         str | None, typer.Option(help="Made elsewhere over --typed-data; 0x-hex, 65 bytes.")
@@ -187,13 +187,13 @@ def approve(
     if (by is None) == (signature is None):
         raise Halt("Name the officer who signs with --as, or give a --signature made elsewhere.")
     with here.store.read() as session:
-        identity = _row(session, decision).decision_id
+        identity = _row(session, approval).approval_id
     chain_id = here.deployment.chain_id
     if signature is not None:
         found = approvals.approve_signed(here.store, chain_id, identity, signature, now)
     else:
         found = approvals.approve(here.store, chain_id, identity, _key(here, by), now)
-    told = {"decision": identity, "kind": found.kind, "subject": found.subject, "approved": True}
+    told = {"approval": identity, "kind": found.kind, "subject": found.subject, "approved": True}
     output.show(
         told,
         as_json,
@@ -204,17 +204,17 @@ def approve(
     )
 
 
-def propose(here: home.Home, decision: Decision, by: str) -> str:
-    """Signs a proposal as an officer of this machine's keystores; returns the decision's id."""
+def propose(here: home.Home, approval: Approval, by: str) -> str:
+    """Signs a proposal as an officer of this machine's keystores; returns the approval's id."""
     from orchestrator import approvals
 
-    return approvals.propose(here.store, here.deployment.chain_id, decision, _key(here, by))
+    return approvals.propose(here.store, here.deployment.chain_id, approval, _key(here, by))
 
 
 def proposed(identity: str, as_json: bool) -> None:
     """Tells what was proposed, and who must go on."""
     output.show(
-        {"decision": identity, "approved": False},
+        {"approval": identity, "approved": False},
         as_json,
         lambda console: console.print(plain(_next_step(identity)), soft_wrap=True),
     )
@@ -223,14 +223,14 @@ def proposed(identity: str, as_json: bool) -> None:
 def _next_step(identity: str) -> str:
     return (
         f"proposed as {identity}; another officer approves it: "
-        f"proofrail decision approve {identity[:14]} --as NAME"
+        f"proofrail approval approve {identity[:14]} --as NAME"
     )
 
 
-def _told(row: rows.Decision, names: dict[str, str]) -> dict[str, Any]:
+def _told(row: rows.ApprovalRow, names: dict[str, str]) -> dict[str, Any]:
     stage = "executed" if row.executed_at else "approved" if row.approved_at else "proposed"
     return {
-        "decision_id": row.decision_id,
+        "approval_id": row.approval_id,
         "kind": row.kind,
         "subject": row.subject,
         "stage": stage,
@@ -243,13 +243,13 @@ def _told(row: rows.Decision, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _row(session: Any, start: str) -> rows.Decision:
+def _row(session: Any, start: str) -> rows.ApprovalRow:
     from orchestrator.edges.store import approvals
 
-    found = [row for row in approvals.listed(session) if row.decision_id.startswith(start)]
+    found = [row for row in approvals.listed(session) if row.approval_id.startswith(start)]
     if len(found) != 1:
-        what = "No decision begins" if not found else f"{len(found)} decisions begin"
-        raise Halt(f"{what} with {start!r}; `proofrail decision list --all` shows all.")
+        what = "No approval begins" if not found else f"{len(found)} approvals begin"
+        raise Halt(f"{what} with {start!r}; `proofrail approval list --all` shows all.")
     return found[0]
 
 
@@ -269,7 +269,7 @@ def _key(here: home.Home, name: str) -> bytes:
     address, folder = _address(here, name), _folder(here)
     if _file(name) not in keystore.names(folder):
         raise Halt(
-            f"{name}'s key is not in {folder}: let {name} sign `proofrail decision show "
+            f"{name}'s key is not in {folder}: let {name} sign `proofrail approval show "
             "--typed-data`, and give it with --signature."
         )
     account: LocalAccount = here.sound(keystore.load(folder, _file(name)))

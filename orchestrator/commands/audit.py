@@ -61,19 +61,19 @@ def export(
 
 def _one_payment(session: Any, identity: str) -> str:
     from device_adapters.types import Rejected
-    from orchestrator.views.trace import TraceFault, trace
+    from orchestrator.views.trace import TraceReason, trace
 
     told = trace(session, identity)
     count = told["totals"]["payments"]
     if count == 0:
         what = f"no payment holds {told['kind']} {told['id']} yet; `proofrail trace` shows why"
-        raise Rejected(TraceFault.NOT_FOUND, what)
+        raise Rejected(TraceReason.NOT_FOUND, what)
     if count > 1:
         what = (
             f"{told['kind']} {told['id']} leads to {count} payments; `proofrail trace` lists "
             "them, take the id of one"
         )
-        raise Rejected(TraceFault.AMBIGUOUS, what)
+        raise Rejected(TraceReason.AMBIGUOUS, what)
     return told["payments"][0]["payment_id"]
 
 

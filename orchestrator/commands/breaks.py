@@ -16,7 +16,7 @@ from orchestrator.commands.reconcile import Account, account_of, amount, stood
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from orchestrator.edges.store.breaks import KnownBreak
+    from orchestrator.edges.store.breaks import BreakRow
     from orchestrator.steps.breaks import Standing
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def resolve(
     proposed(propose(here, to_resolve(found[0], note, int(time.time())), by), as_json)
 
 
-def _found(here: home.Home, account: str | None) -> tuple[list[Standing], list[KnownBreak]]:
+def _found(here: home.Home, account: str | None) -> tuple[list[Standing], list[BreakRow]]:
     """What a reconciliation names now, and what the register knows of former ones."""
     from orchestrator.edges.store import breaks
 
@@ -93,7 +93,7 @@ def _told(each: Standing, now: int) -> dict[str, Any]:
     }
 
 
-def _was(row: KnownBreak) -> dict[str, Any]:
+def _was(row: BreakRow) -> dict[str, Any]:
     """One that is found no more, as it was seen last."""
     return {
         "break_id": row.break_id,

@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from device_adapters.keys import PublicKey
-    from orchestrator.edges.store.agreements import Device
+    from orchestrator.edges.store.agreements import DeviceRow
 
 app = typer.Typer(
     name="device",
@@ -34,7 +34,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show it, send
 
 
 @app.command()
-def challenge(
+def digest(
     context: typer.Context,
     name: Name,
     owner: Annotated[
@@ -47,16 +47,16 @@ def challenge(
     """Show the SHA-256 digest that a device signs: to enrol, or to change its key."""
     here = home.of(context)
     if (owner is None) == (new_key is None):
-        raise Halt("A challenge is for enrolling (--owner) or for a new key (--new-key).")
+        raise Halt("A digest is for enrolling (--owner) or for a new key (--new-key).")
     if owner is not None:
-        digest = _challenge(here, name, address_of(here, owner))
+        to_sign = _enrolment_digest(here, name, address_of(here, owner))
         after = f"device add {name} --key FILE --proof SIGNATURE --owner {quote(owner)}"
     else:
         key = possession.public_key(new_key)
         found = possession.endorsement(here, name, key, endorsement)
-        digest = rotation_challenge(here, name, key, found.expires_at)
+        to_sign = rotation_digest(here, name, key, found.expires_at)
         after = f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
-    told = {"device": name, "sha256": digest.hex()}
+    told = {"device": name, "sha256": to_sign.hex()}
     output.show(
         told,
         as_json,
@@ -112,7 +112,7 @@ def add(
     owner: Owner,
     key: Annotated[str | None, typer.Option(help="Public key: PEM, hex, base64, a file.")] = None,
     proof: Annotated[
-        str | None, typer.Option(help="With --key: the signature of `device challenge`, hex.")
+        str | None, typer.Option(help="With --key: the signature of `device digest`, hex.")
     ] = None,
     private_key: Annotated[
         Path | None, typer.Option(help="Instead: a PEM to sign with. For simulated devices.")
@@ -166,11 +166,11 @@ def add(
 
 def _password(here: home.Home, name: str, fresh: bool) -> str | None:
     from orchestrator.edges.broker import credentials
-    from orchestrator.edges.broker.access import Role
+    from orchestrator.edges.broker.access import CredentialRole
 
     if not fresh and name in credentials.load(here.settings.home):
         return None
-    return credentials.issue(here.settings.home, name, Role.DEVICE)
+    return credentials.issue(here.settings.home, name, CredentialRole.DEVICE)
 
 
 def _added(console: Any, told: dict[str, Any]) -> None:
@@ -192,14 +192,14 @@ def _added(console: Any, told: dict[str, Any]) -> None:
     console.print(plain(f"next: proofrail agreement open --device {told['device']} ..."))
 
 
-def _challenge(here: home.Home, name: str, owner: str) -> bytes:
+def _enrolment_digest(here: home.Home, name: str, owner: str) -> bytes:
     from orchestrator.core.identity import enrolment_digest
 
     at = here.deployment
     return enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
 
 
-def rotation_challenge(here: home.Home, name: str, key: PublicKey, expires_at: int) -> bytes:
+def rotation_digest(here: home.Home, name: str, key: PublicKey, expires_at: int) -> bytes:
     """The digest that old and new key sign; the chain says how many keys there were."""
     from orchestrator.core.identity import device_id, rotation_digest
 
@@ -218,19 +218,19 @@ def _possession(
     proof: str | None,
     private_key: Path | None,
 ) -> tuple[PublicKey, possession.Proof]:
-    """The public key, and (r, s) over the challenge."""
+    """The public key, and (r, s) over the digest."""
     if private_key is not None and key is None:
         own = possession.private_key(private_key)
-        return possession.public_of(own), possession.sign(own, _challenge(here, name, owner))
+        return possession.public_of(own), possession.sign(own, _enrolment_digest(here, name, owner))
     if key is None or proof is None or private_key is not None:
         raise Halt(
             "A device proves that it holds its key: give --key and --proof (what it signed over "
-            "`proofrail device challenge`), or --private-key. Nothing was sent."
+            "`proofrail device digest`), or --private-key. Nothing was sent."
         )
     return possession.public_key(key), possession.signature(proof)
 
 
-def known(here: home.Home, name: str) -> Device:
+def known(here: home.Home, name: str) -> DeviceRow:
     """The store's row of an enrolled device."""
     from orchestrator.edges.store import agreements
 
@@ -241,7 +241,7 @@ def known(here: home.Home, name: str) -> Device:
     return row
 
 
-def told_of(here: home.Home, row: Device) -> dict[str, Any]:
+def told_of(here: home.Home, row: DeviceRow) -> dict[str, Any]:
     """What the rail knows of a device; status and expiry as of now."""
     from orchestrator.operations.trust import kept
 

@@ -13,7 +13,7 @@ from orchestrator.commands.device import (
     DryRun,
     Name,
     known,
-    rotation_challenge,
+    rotation_digest,
     told_of,
 )
 from orchestrator.commands.output import Json, plain, table, when
@@ -84,10 +84,10 @@ def rotate(
     name: Name,
     key: Annotated[str | None, typer.Option(help="The new public key.")] = None,
     old_proof: Annotated[
-        str | None, typer.Option(help="`device challenge --new-key`, signed by the old key, hex.")
+        str | None, typer.Option(help="`device digest --new-key`, signed by the old key, hex.")
     ] = None,
     new_proof: Annotated[
-        str | None, typer.Option(help="The same challenge, signed by the new key, hex.")
+        str | None, typer.Option(help="The same digest, signed by the new key, hex.")
     ] = None,
     private_key: Annotated[
         Path | None, typer.Option(help="Instead: the old key's PEM. For simulated devices.")
@@ -111,7 +111,7 @@ def rotate(
         old, new = map(possession.private_key, keys)
         public = possession.public_of(new)
         found = possession.endorsement(here, name, public, endorsement)
-        digest = rotation_challenge(here, name, public, found.expires_at)
+        digest = rotation_digest(here, name, public, found.expires_at)
         by_old, by_new = possession.sign(old, digest), possession.sign(new, digest)
     elif key is not None and all(proofs) and not any(keys):
         public = possession.public_key(key)
@@ -119,7 +119,7 @@ def rotate(
         by_old, by_new = map(possession.signature, proofs)
     else:
         raise Halt(
-            "A new key needs the old key's signature and its own over `proofrail device challenge "
+            "A new key needs the old key's signature and its own over `proofrail device digest "
             f"{name} --new-key KEY`: give --key, --old-proof and --new-proof, or --private-key and "
             "--new-private-key. Nothing was sent."
         )

@@ -14,7 +14,7 @@ from orchestrator.errors import Halt
 if TYPE_CHECKING:
     from orchestrator.core.reconcile import StatementLine
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.transfers import Funding
+    from orchestrator.edges.store.transfers import FundingRow
 
 app = typer.Typer(
     name="funding", help="Money that came in.", no_args_is_help=True, rich_markup_mode=None
@@ -53,7 +53,7 @@ def list_(
             t["reference"] or t["text"],
             t["stage"],
             t["why"],
-            t["decision"],
+            t["approval"],
         )
         for t in told
     ]
@@ -143,7 +143,7 @@ def send_back(
     proposed(propose(here, to_send_back(row, payer, int(time.time())), by), as_json)
 
 
-def _waiting(session: Session, start: str) -> Funding:
+def _waiting(session: Session, start: str) -> FundingRow:
     """The one credit in suspense whose id begins so."""
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import WAITING
@@ -158,15 +158,15 @@ def _waiting(session: Session, start: str) -> Funding:
     return found[0]
 
 
-def _told(session: Session, row: Funding) -> dict[str, Any]:
+def _told(session: Session, row: FundingRow) -> dict[str, Any]:
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
 
     line = bank_posting.line_of(session, row.credit_id)
     open_ones = [
-        each.decision_id
+        each.approval_id
         for kind in (ALLOCATE, SEND_BACK)
-        for each in _open_decisions(session, kind, row.credit_id)
+        for each in _open_approvals(session, kind, row.credit_id)
     ]
     return {
         "credit": row.credit_id,
@@ -182,11 +182,11 @@ def _told(session: Session, row: Funding) -> dict[str, Any]:
         "reference": line.reference if line else "",
         "text": line.text if line else "",
         "why": _why(session, line) if row.stage == WAITING else "",
-        "decision": open_ones[0] if open_ones else None,
+        "approval": open_ones[0] if open_ones else None,
     }
 
 
-def _open_decisions(session: Session, kind: str, credit: str) -> list[Any]:
+def _open_approvals(session: Session, kind: str, credit: str) -> list[Any]:
     from orchestrator.edges.store import approvals
 
     return [row for row in approvals.about(session, kind, credit) if row.executed_at is None]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.deployment import Deployment
     from orchestrator.edges.store import Store
-    from orchestrator.operations.agreements import Office
+    from orchestrator.operations.agreements import AgreementOps
     from orchestrator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,19 +109,19 @@ class Home:
             return self.settings.rpc_url
         return self.town.get("rpc_url")
 
-    def office(self) -> Office:
+    def office(self) -> AgreementOps:
         """The operators' office, with the keys of registrar and sender, and the warden's where the
         rail has it."""
         from orchestrator.edges.chain import keystore
         from orchestrator.edges.chain.sender import Sender
-        from orchestrator.operations.agreements import Office
+        from orchestrator.operations.agreements import AgreementOps
 
         warden = ("warden",) if "warden" in keystore.names(self.settings.keys) else ()
         senders = {
             role: Sender(self.store, self.chain, self.role(role))
             for role in ("registrar", "sender", *warden)
         }
-        return Office(senders, lambda: int(time.time()), patience())
+        return AgreementOps(senders, lambda: int(time.time()), patience())
 
     def role(self, name: str) -> LocalAccount:
         """The account of a role; refuses keys that everybody knows on any chain but the local."""

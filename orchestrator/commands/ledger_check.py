@@ -113,16 +113,16 @@ def _checked(console: Any, found: JournalCheck) -> None:
 
 
 def _compared(console: Any, found: Compared) -> None:
-    from orchestrator.core.anchors import Verdict
+    from orchestrator.core.anchors import AnchorVerdict
 
     said = f"anchor in {found.tx_hash}"
     since = f"after entry {found.same_to}, which is as it was"
     told = {
-        Verdict.HOLDS: f"{found.anchors} anchors on chain hold, the newest at entry "
+        AnchorVerdict.HOLDS: f"{found.anchors} anchors on chain hold, the newest at entry "
         f"{found.same_to} of {found.ends_at}",
-        Verdict.RECHAINED: f"re-chained: by the {said}, entry {found.entry} had another hash. The "
-        f"journal was changed {since}. {_KEEP}",
-        Verdict.CUT: f"cut: the {said} says {found.entry} entries, and the journal ends at entry "
-        f"{found.ends_at}. {_KEEP}",
+        AnchorVerdict.RECHAINED: f"re-chained: by the {said}, entry {found.entry} had another "
+        f"hash. The journal was changed {since}. {_KEEP}",
+        AnchorVerdict.CUT: f"cut: the {said} says {found.entry} entries, and the journal ends at "
+        f"entry {found.ends_at}. {_KEEP}",
     }[found.verdict]
-    console.print(plain(told, "" if found.verdict is Verdict.HOLDS else "red"))
+    console.print(plain(told, "" if found.verdict is AnchorVerdict.HOLDS else "red"))

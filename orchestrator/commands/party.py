@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from orchestrator.edges.store.agreements import Party
+    from orchestrator.edges.store.agreements import PartyRow
 
 app = typer.Typer(
     name="party", help="Payers and payees.", no_args_is_help=True, rich_markup_mode=None
@@ -56,7 +56,7 @@ def add(
         office.pay_to_bank(account, account_number)
     office.know(
         [
-            agreements.Party(
+            agreements.PartyRow(
                 address=account.address,
                 name=name,
                 iban=account_number,
@@ -93,7 +93,7 @@ def _account(here: home.Home, name: str) -> LocalAccount:
     return keystore.create(folder, file)
 
 
-def _named(here: home.Home, name: str) -> Party | None:
+def _named(here: home.Home, name: str) -> PartyRow | None:
     from orchestrator.edges.store import agreements
 
     with here.store.read() as session:
@@ -107,7 +107,7 @@ def _named(here: home.Home, name: str) -> Party | None:
     return found[0] if found else None
 
 
-def party_of(here: home.Home, text: str) -> Party:
+def party_of(here: home.Home, text: str) -> PartyRow:
     """The party of that name or address."""
     from orchestrator.edges.store import agreements
 
@@ -134,7 +134,7 @@ def address_of(here: home.Home, text: str) -> str:
     return checksummed(bytes.fromhex(text[2:]))
 
 
-def keystore_of(here: home.Home, party: Party) -> LocalAccount:
+def keystore_of(here: home.Home, party: PartyRow) -> LocalAccount:
     """The account whose keystore under keys/parties has the party's address."""
     from orchestrator.edges.chain import keystore
 

@@ -14,8 +14,8 @@ from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.orders import Payout
-    from orchestrator.steps.payouts import Draft
+    from orchestrator.edges.store.orders import PayoutRow
+    from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
     name="payout", help="Money on its way to the bank.", no_args_is_help=True, rich_markup_mode=None
@@ -123,7 +123,7 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
     output.show(_drafted(draft), as_json, lambda console: _print_draft(console, draft))
 
 
-def _told(row: Payout, names: dict[str, str]) -> dict[str, Any]:
+def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
     return {
         "payout_id": row.payout_id,
         "end_to_end_id": row.end_to_end_id,
@@ -140,7 +140,7 @@ def _told(row: Payout, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _row(session: Session, start: str) -> Payout:
+def _row(session: Session, start: str) -> PayoutRow:
     from orchestrator.edges.store import orders
 
     found = orders.beginning(session, start)
@@ -152,7 +152,7 @@ def _row(session: Session, start: str) -> Payout:
     return found[0]
 
 
-def _account(session: Session, row: Payout, iban: str | None) -> str:
+def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
     """The IBAN it would go to: one that a party is known to have."""
     from orchestrator.core.identity import payout_account
     from orchestrator.edges.store import agreements
@@ -167,7 +167,7 @@ def _account(session: Session, row: Payout, iban: str | None) -> str:
     return party.iban
 
 
-def _drafted(draft: Draft) -> dict[str, Any]:
+def _drafted(draft: DraftFile) -> dict[str, Any]:
     return {
         "message_id": draft.message,
         "batch": draft.batch,
@@ -187,7 +187,7 @@ def _drafted(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _print_draft(console: Any, draft: Draft) -> None:
+def _print_draft(console: Any, draft: DraftFile) -> None:
     for payout, why in draft.waits.items():
         console.print(plain(f"{short(payout, 14)} would wait: {why['reason']}"), soft_wrap=True)
     if not draft.orders:

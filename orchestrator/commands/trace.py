@@ -126,7 +126,7 @@ def _agreement(made: Any, life: dict[str, Any]) -> None:
         branch,
         f"{_name(told['payer'])} pays {_name(life['payee'])} for {told['product']} ({terms})",
         f"at most {money(told['cap'])} in {told['period_days']} days; "
-        f"challenge window {told['window_s']} s; funding reference {told['reference']}",
+        f"dispute window {told['window_s']} s; funding reference {told['reference']}",
     )
 
 

@@ -26,7 +26,7 @@ class Anchor:
     tx_hash: str
 
 
-class Verdict(StrEnum):
+class AnchorVerdict(StrEnum):
     """What the anchors say of a journal. Stable codes."""
 
     HOLDS = "holds"
@@ -39,7 +39,7 @@ class Compared:
     """anchors: how many were compared. entry: the first anchored entry that is another, or is
     missing. same_to: the last anchored entry before it that is as it was (0: none)."""
 
-    verdict: Verdict
+    verdict: AnchorVerdict
     anchors: int
     entry: int | None = None
     same_to: int = 0
@@ -77,7 +77,7 @@ def compare(
     for anchor in (ordered := sorted(anchors, key=lambda a: (a.number, a.block_number, a.tx_hash))):
         count, found = len(ordered), hash_at(anchor.number)
         if found != anchor.head:
-            verdict = Verdict.CUT if anchor.number > ends_at else Verdict.RECHAINED
+            verdict = AnchorVerdict.CUT if anchor.number > ends_at else AnchorVerdict.RECHAINED
             return Compared(verdict, count, anchor.number, same_to, ends_at, anchor.tx_hash)
         same_to = anchor.number
-    return Compared(Verdict.HOLDS, count, None, same_to, ends_at)
+    return Compared(AnchorVerdict.HOLDS, count, None, same_to, ends_at)

@@ -1,4 +1,4 @@
-"""What two people must sign: a decision, its EIP-712 digest, and whether its signatures hold.
+"""What two people must sign: an approval, its EIP-712 digest, and whether its signatures hold.
 
 Four eyes: one officer proposes, another one approves. Each signs the whole content, and the step
 is part of what is signed, so that a proposal never passes for an approval.
@@ -27,23 +27,24 @@ _FIELDS = [
     ("proposedAt", "uint64"),
 ]
 _DOMAIN_FIELDS = [("name", "string"), ("version", "string"), ("chainId", "uint256")]
-_NAME, _VERSION = "proofrail-decision", "1"
+# version 1 of the signed document says "decision"; signatures of 0.3.0 must go on to hold
+_NAME, _VERSION, _TYPE = "proofrail-decision", "1", "Decision"
 
 
-class DecisionReason(StrEnum):
-    """Why a decision does not count. Stable codes."""
+class ApprovalReason(StrEnum):
+    """Why an approval does not count. Stable codes."""
 
     NOT_AN_OFFICER = "not_an_officer"
     SAME_OFFICER = "same_officer"
     SIGNER_UNEXPECTED = "signer_unexpected"
-    DECISION_UNKNOWN = "decision_unknown"
-    DECISION_APPROVED = "decision_approved"
-    DECISION_OPEN = "decision_open"
+    APPROVAL_UNKNOWN = "approval_unknown"
+    APPROVAL_APPROVED = "approval_approved"
+    APPROVAL_OPEN = "approval_open"
     DETAIL_CHANGED = "detail_changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Approval:
     """kind: what is to be done; subject: the id of what it is done to; detail: all that it depends
     on (text, integers and lists of them), so that nothing else can be done under its signatures.
     proposed_at: Unix seconds."""
@@ -59,14 +60,14 @@ class Decision:
         return json.dumps(self.detail, sort_keys=True, separators=(",", ":"))
 
     @property
-    def decision_id(self) -> str:
+    def approval_id(self) -> str:
         """0x-hex, 32 bytes: the digest on no chain of the proposal."""
         return "0x" + self.digest(PROPOSE, 0).hex()
 
     def digest(self, step: str, chain_id: int) -> bytes:
         """What the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
         struct = _struct(
-            "Decision",
+            _TYPE,
             _FIELDS,
             [
                 _text(step),
@@ -92,9 +93,9 @@ class Decision:
         return {
             "types": {
                 "EIP712Domain": [{"name": n, "type": t} for n, t in _DOMAIN_FIELDS],
-                "Decision": [{"name": n, "type": t} for n, t in _FIELDS],
+                _TYPE: [{"name": n, "type": t} for n, t in _FIELDS],
             },
-            "primaryType": "Decision",
+            "primaryType": _TYPE,
             "domain": {"name": _NAME, "version": _VERSION, "chainId": chain_id},
             "message": {
                 "step": step,
@@ -109,19 +110,23 @@ class Decision:
         """The officer (checksummed address) who signed a step; Rejected where none did."""
         address = recover(self.digest(step, chain_id), bytes.fromhex(signature.removeprefix("0x")))
         if address not in officers:
-            raise Rejected(DecisionReason.NOT_AN_OFFICER, f"{address} signed, and is no officer")
+            raise Rejected(ApprovalReason.NOT_AN_OFFICER, f"{address} signed, and is no officer")
         return address
 
 
 def check_both(
-    decision: Decision, chain_id: int, proposal: str, approval: str, officers: Collection[str]
+    approval: Approval,
+    chain_id: int,
+    proposer_signature: str,
+    approver_signature: str,
+    officers: Collection[str],
 ) -> tuple[str, str]:
     """(proposer, approver); Rejected unless both signed it, are officers, and are two."""
-    proposer = decision.signer(PROPOSE, chain_id, proposal, officers)
-    approver = decision.signer(APPROVE, chain_id, approval, officers)
+    proposer = approval.signer(PROPOSE, chain_id, proposer_signature, officers)
+    approver = approval.signer(APPROVE, chain_id, approver_signature, officers)
     if proposer == approver:
         raise Rejected(
-            DecisionReason.SAME_OFFICER, f"{proposer} proposed it: another officer must approve"
+            ApprovalReason.SAME_OFFICER, f"{proposer} proposed it: another officer must approve"
         )
     return proposer, approver
 

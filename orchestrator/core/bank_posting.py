@@ -1,7 +1,7 @@
 """From a booked bank line to ledger entries: pure rules, each line posts once.
 
-What a rule needs to know beside the line is asked of a `Context`, and follows from bank files and
-earlier entries alone, so that a rebuild from raw material posts the same. Whatever no rule fits
+What a rule needs beyond the line is asked of a `BankContext`, and follows from bank files and
+earlier entries alone, so that a rebuild from raw material posts the same. A line that no rule fits
 goes to suspense whole: nothing is guessed.
 """
 
@@ -50,7 +50,7 @@ class OpenPayout:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCredit:
+class UnmintedCredit:
     """A booked credit of which no tokens are minted. account: the suspense account it waits in;
     reference and iban: as its line has them."""
 
@@ -60,7 +60,7 @@ class OpenCredit:
     iban: str
 
 
-class Context(Protocol):
+class BankContext(Protocol):
     """What the rules ask, ids in 0x-hex; each answer follows from raw files and earlier entries."""
 
     def is_booked(self, ids: Sequence[str]) -> bool:
@@ -76,7 +76,7 @@ class Context(Protocol):
         """The agreement of a funding reference (canonical), unless its mandate had expired at a
         time, or an entry `reclaimed` says that its escrow was given back."""
 
-    def credits(self, cents: int) -> Iterable[OpenCredit]:
+    def credits(self, cents: int) -> Iterable[UnmintedCredit]:
         """Booked credits of this amount whose euros still wait in suspense, by credit id."""
 
 
@@ -106,7 +106,7 @@ class CreditReversed:
     credit_id: str
 
 
-Effect = PayoutMoved | CreditBooked | CreditReversed
+BankEffect = PayoutMoved | CreditBooked | CreditReversed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Posted:
     """What a line does: entries for the journal, and what follows for payouts and fundings."""
 
     entries: tuple[Entry, ...] = ()
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[BankEffect, ...] = ()
 
 
 def open_payout(payout_id: str, account: str, entries: Iterable[Entry]) -> OpenPayout:
@@ -158,7 +158,7 @@ def booked_at(line: StatementLine) -> int:
     return (line.booking_date - _DAY_ONE).days * _DAY_S
 
 
-def entries_for(booked: Booked, context: Context) -> Posted:
+def entries_for(booked: Booked, context: BankContext) -> Posted:
     """What a booked line of the safeguarding account posts; nothing if it was acted on before.
 
     A line in another currency than the euro posts nothing: reconciliation names it.
@@ -172,14 +172,14 @@ def entries_for(booked: Booked, context: Context) -> Posted:
     return replace(posted, entries=tuple(each.dated(at, source) for each in posted.entries))
 
 
-def _charge(line: StatementLine, line_id: str, context: Context) -> Posted | None:
+def _charge(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """A line that is nothing but the bank's own charge, or one given back."""
     if line.code.rpartition("/")[2] not in CHARGE_CODES:
         return None
     return Posted((ledger.bank_charge(line_id, -line.amount_minor),))
 
 
-def _payout(line: StatementLine, line_id: str, context: Context) -> Posted | None:
+def _payout(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """A line with the EndToEndId of a payout: the whole of it, a part, or what comes back."""
     payout = context.payout(line.end_to_end_id) if line.end_to_end_id else None
     if payout is None or (line.amount_minor > 0 and not line.is_return):
@@ -212,7 +212,7 @@ def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int
     )
 
 
-def _batch(line: StatementLine, line_id: str, context: Context) -> Posted | None:
+def _batch(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """A line of a batch without EndToEndId: all that is open of the batch, or one payout of it
     by account and amount (of equal ones to one account, any is the right one)."""
     if line.end_to_end_id or not line.batch or line.amount_minor > 0 or line.is_return:
@@ -231,7 +231,7 @@ def _batch(line: StatementLine, line_id: str, context: Context) -> Posted | None
     )
 
 
-def _credit(line: StatementLine, line_id: str, context: Context) -> Posted | None:
+def _credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Money in: for the agreement of its reference, or for a person to decide. What arrived counts,
     whatever charges were taken on its way: more must never be minted."""
     if line.amount_minor <= 0 or line.is_return:
@@ -245,7 +245,7 @@ def _credit(line: StatementLine, line_id: str, context: Context) -> Posted | Non
     )
 
 
-def _reversed_credit(line: StatementLine, line_id: str, context: Context) -> Posted | None:
+def _reversed_credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """A credit taken back before its tokens were minted; afterwards it is unexplained."""
     if line.amount_minor >= 0 or not line.is_return:
         return None
@@ -257,11 +257,11 @@ def _reversed_credit(line: StatementLine, line_id: str, context: Context) -> Pos
     return None
 
 
-def _unexplained(line: StatementLine, line_id: str, context: Context) -> Posted:
+def _unexplained(line: StatementLine, line_id: str, context: BankContext) -> Posted:
     return Posted((ledger.unexplained(line_id, line.amount_minor),))
 
 
-_RULES: tuple[Callable[[StatementLine, str, Context], Posted | None], ...] = (
+_RULES: tuple[Callable[[StatementLine, str, BankContext], Posted | None], ...] = (
     _charge,
     _payout,
     _batch,

@@ -19,7 +19,7 @@ from orchestrator.core.outcome import unpack
 _PAYS_DEBTS = ("Released", "Repaid")
 
 
-class Log(Protocol):
+class PostedLog(Protocol):
     """A decoded log of one of our contracts; bytes and addresses in its arguments are 0x-hex."""
 
     @property
@@ -36,14 +36,14 @@ class Log(Protocol):
         """Its place in the block, over all contracts."""
 
 
-class Context(Protocol):
+class ChainContext(Protocol):
     """What a log does not say by itself, all of it told by the chain."""
 
     @property
     def rail(self) -> str:
         """The address of PaymentRail, in any case."""
 
-    def claims(self, log: Log) -> Sequence[Claim]:
+    def claims(self, log: PostedLog) -> Sequence[Claim]:
         """The claims that this `Settled` log speaks of, in its order, from the settlement's call
         data; none where they cannot be told (it went through a contract of nobody we know)."""
 
@@ -51,7 +51,7 @@ class Context(Protocol):
         """Whom a claim pays: whom its facts name (the product's rule), else the agreement's payee
         (`AgreementOpened`); None where the product is not known."""
 
-    def around(self, log: Log) -> Sequence[Log]:
+    def around(self, log: PostedLog) -> Sequence[PostedLog]:
         """The logs of the same transaction, this one too, in order."""
 
     def settled(self, payment: str) -> Entry | None:
@@ -59,7 +59,7 @@ class Context(Protocol):
 
 
 def entries_of_block(
-    block_hash: str, at: int, logs: Iterable[Log], context: Context
+    block_hash: str, at: int, logs: Iterable[PostedLog], context: ChainContext
 ) -> list[Entry]:
     """The entries of a block's logs, in their order. at: the block's time, which dates them."""
     found: list[Entry] = []
@@ -69,13 +69,13 @@ def entries_of_block(
     return found
 
 
-def entries(log: Log, context: Context) -> list[Entry]:
+def entries(log: PostedLog, context: ChainContext) -> list[Entry]:
     """The entries of one log, undated; none of a log that moves no money."""
     rule = _RULES.get(log.name)
     return rule(log, context) if rule else []
 
 
-def released_rest(log: Log, around: Sequence[Log]) -> int:
+def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
     """What a `Released` log left its payee, micro-euro: its debts were paid out of it first."""
     paid = 0
     for each in around:
@@ -88,7 +88,7 @@ def released_rest(log: Log, around: Sequence[Log]) -> int:
     return log.args["amount"] - paid
 
 
-def by_rail(log: Log, rail: str) -> bool:
+def by_rail(log: PostedLog, rail: str) -> bool:
     """Whether a `Redeemed` log is the rail's: anyone may redeem tokens of their own."""
     return log.args["holder"].lower() == rail.lower()
 
@@ -96,7 +96,7 @@ def by_rail(log: Log, rail: str) -> bool:
 class _Within:
     """The context of a block's later logs: what its earlier ones settled is known too."""
 
-    def __init__(self, outer: Context, found: Sequence[Entry]) -> None:
+    def __init__(self, outer: ChainContext, found: Sequence[Entry]) -> None:
         self._found, self._outer = found, outer
         self.rail, self.around = outer.rail, outer.around
         self.claims, self.payee = outer.claims, outer.payee
@@ -109,7 +109,7 @@ class _Within:
 # --- one rule per log
 
 
-def _settled(log: Log, context: Context) -> list[Entry]:
+def _settled(log: PostedLog, context: ChainContext) -> list[Entry]:
     claims = context.claims(log)
     if not claims:
         return []  # what it moved is then a break: reconcile compares every Settled log
@@ -122,30 +122,30 @@ def _settled(log: Log, context: Context) -> list[Entry]:
     return [item for item in found if item]
 
 
-def _claim(claim: Claim, amount_micro: int, context: Context) -> Entry | None:
+def _claim(claim: Claim, amount_micro: int, context: ChainContext) -> Entry | None:
     agreement = "0x" + claim.agreement.hex()
     payee = context.payee(agreement, claim.facts)
     if payee is None:
         return None
     payment = "0x" + payment_id(claim.agreement, claim.sequence).hex()
     if amount_micro < 0:
-        return ledger.credited(payment, agreement, payee, -amount_micro)
+        return ledger.debt_recorded(payment, agreement, payee, -amount_micro)
     return ledger.settled(payment, agreement, payee, amount_micro)
 
 
-def _minted(log: Log, context: Context) -> list[Entry]:
+def _minted(log: PostedLog, context: ChainContext) -> list[Entry]:
     funded = _next_to(log, context, 1, "EscrowFunded")
     account = ledger.escrow(funded.args["agreement"]) if funded else ledger.WALLETS
     return [ledger.minted(log.args["credit"], account, log.args["amount"])]
 
 
-def _escrow_funded(log: Log, context: Context) -> list[Entry]:
+def _escrow_funded(log: PostedLog, context: ChainContext) -> list[Entry]:
     if _next_to(log, context, -1, "Minted"):  # from the bank: the mint's entry says so already
         return []
     return [ledger.funded(_ref(log), log.args["agreement"], log.args["amount"])]
 
 
-def _next_to(log: Log, context: Context, step: int, name: str) -> Log | None:
+def _next_to(log: PostedLog, context: ChainContext, step: int, name: str) -> PostedLog | None:
     """The token tells the rail of a mint at once, so these two logs have nothing between them."""
     return next(
         (
@@ -157,18 +157,18 @@ def _next_to(log: Log, context: Context, step: int, name: str) -> Log | None:
     )
 
 
-def _released(log: Log, context: Context) -> list[Entry]:
+def _released(log: PostedLog, context: ChainContext) -> list[Entry]:
     rest = released_rest(log, context.around(log))
     return [ledger.released(_ref(log), log.args["payee"], rest)]
 
 
-def _credit_paid(log: Log, context: Context) -> list[Entry]:
+def _debt_paid(log: PostedLog, context: ChainContext) -> list[Entry]:
     agreement, payee, amount = (log.args[name] for name in ("agreement", "payee", "amount"))
     source = ledger.pending(payee) if _of_release(log, context) else ledger.WALLETS
-    return [ledger.credit_paid(_ref(log), agreement, payee, source, amount)]
+    return [ledger.debt_paid(_ref(log), agreement, payee, source, amount)]
 
 
-def _of_release(log: Log, context: Context) -> bool:
+def _of_release(log: PostedLog, context: ChainContext) -> bool:
     """Whether a debt was paid out of pending money: then a `Released` follows, not a `Repaid`."""
     later = (
         each.name
@@ -180,25 +180,25 @@ def _of_release(log: Log, context: Context) -> bool:
     return next(later, "") == "Released"
 
 
-def _redeemed(log: Log, context: Context) -> list[Entry]:
+def _redeemed(log: PostedLog, context: ChainContext) -> list[Entry]:
     payee = log.args["beneficiary"]
     source = ledger.withdrawable(payee) if by_rail(log, context.rail) else ledger.WALLETS
     return [ledger.redeemed(log.args["order"], source, log.args["cents"])]
 
 
-def _reclaimed(log: Log, context: Context) -> list[Entry]:
+def _reclaimed(log: PostedLog, context: ChainContext) -> list[Entry]:
     return [ledger.reclaimed(_ref(log), log.args["agreement"], log.args["amount"])]
 
 
-def _withdrawn(log: Log, context: Context) -> list[Entry]:
+def _withdrawn(log: PostedLog, context: ChainContext) -> list[Entry]:
     return [ledger.withdrawn(_ref(log), log.args["payee"], log.args["amount"])]
 
 
-def _disputed(log: Log, context: Context) -> list[Entry]:
+def _disputed(log: PostedLog, context: ChainContext) -> list[Entry]:
     return [ledger.disputed(log.args["payment"], log.args["payee"], log.args["amount"])]
 
 
-def _dispute_ended(log: Log, context: Context) -> list[Entry]:
+def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
     """The log names no party: the payment's own entry does."""
     payment, amount = log.args["payment"], log.args["amount"]
     settled = context.settled(payment)
@@ -210,17 +210,17 @@ def _dispute_ended(log: Log, context: Context) -> list[Entry]:
     return [ledger.dispute_ended(payment, account, amount)]
 
 
-def _ref(log: Log) -> str:
+def _ref(log: PostedLog) -> str:
     return f"{log.tx_hash}:{log.index}"
 
 
-_RULES: dict[str, Callable[[Log, Context], list[Entry]]] = {
+_RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "Settled": _settled,
     "Minted": _minted,
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
-    "CreditPaid": _credit_paid,
+    "CreditPaid": _debt_paid,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,

@@ -15,7 +15,7 @@ from orchestrator.core.ledger import EUR, TEUR
 from orchestrator.errors import Halt
 
 
-class Kind(StrEnum):
+class AccountKind(StrEnum):
     """What an account is in the books; a memo counts nothing that anybody holds."""
 
     ASSET = "asset"
@@ -29,13 +29,13 @@ DEBIT, CREDIT = "debit", "credit"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class LedgerAccount:
     """One row of the chart. code: for people and spreadsheets, it never changes its meaning."""
 
     code: str
     pattern: str  # an account of the ledger, or "<prefix>:*" for all that begin so
     name: str
-    kind: Kind
+    kind: AccountKind
     normal: str  # the side on which it usually stands
     asset: str
     meaning: str
@@ -57,164 +57,164 @@ def _all_of(account: str) -> str:
 
 
 CHART = (
-    Account(
+    LedgerAccount(
         "1000",
         ledger.SAFEGUARDING,
         "Safeguarding bank account",
-        Kind.ASSET,
+        AccountKind.ASSET,
         DEBIT,
         EUR,
         "customers' euros at the bank, as its lines book them",
     ),
-    Account(
+    LedgerAccount(
         "2000",
         ledger.DEPOSITS,
         "Customer deposits",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "euros owed to whoever holds the tokens",
     ),
-    Account(
+    LedgerAccount(
         "2100",
         ledger.IN_TRANSIT,
         "Payouts in transit",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "burned and ordered, not booked by the bank yet",
     ),
-    Account(
+    LedgerAccount(
         "2110",
         "payouts:returned",
         "Returned payouts",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "booked, and sent back by the bank: still owed to the payee",
     ),
-    Account(
+    LedgerAccount(
         "2200",
         ledger.FUNDING,
         "Funding to be minted",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "booked with a known reference, tokens not minted yet",
     ),
-    Account(
+    LedgerAccount(
         "2210",
         "suspense:unallocated",
         "Suspense: unallocated credits",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "booked without a reference that is ours: a person decides",
     ),
-    Account(
+    LedgerAccount(
         "2220",
         ledger.UNEXPLAINED,
         "Suspense: unexplained lines",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         EUR,
         "booked lines that nothing of ours explains",
     ),
-    Account(
+    LedgerAccount(
         "4000",
         "income:fees",
         "Fees earned",
-        Kind.INCOME,
+        AccountKind.INCOME,
         CREDIT,
         EUR,
         "what the rail charges for its service",
     ),
-    Account(
+    LedgerAccount(
         "6000",
         "expenses:bank_charges",
         "Bank charges",
-        Kind.EXPENSE,
+        AccountKind.EXPENSE,
         DEBIT,
         EUR,
         "what the bank took for itself",
     ),
-    Account(
+    LedgerAccount(
         "6900",
         "rounding",
         "Rounding differences",
-        Kind.EXPENSE,
+        AccountKind.EXPENSE,
         DEBIT,
         EUR,
         "less than a cent, where a sum of cents had to be whole",
     ),
-    Account(
+    LedgerAccount(
         "7000",
         ledger.ISSUED,
         "Tokens issued",
-        Kind.ASSET,
+        AccountKind.ASSET,
         DEBIT,
         TEUR,
         "the token supply: equals customer deposits, cent for cent",
     ),
-    Account(
+    LedgerAccount(
         "7100",
         _all_of(ledger.escrow("")),
         "Escrow",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         TEUR,
         "held for an agreement, not earned yet; by agreement",
     ),
-    Account(
+    LedgerAccount(
         "7200",
         _all_of(ledger.pending("")),
         "Pending",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         TEUR,
-        "earned, within the challenge window; by payee",
+        "earned, within the dispute window; by payee",
     ),
-    Account(
+    LedgerAccount(
         "7300",
         _all_of(ledger.withdrawable("")),
         "Payable to payees",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         TEUR,
         "released, to be paid out or withdrawn; by payee",
     ),
-    Account(
+    LedgerAccount(
         "7400",
         ledger.FROZEN,
         "Disputed",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         TEUR,
         "frozen until a dispute ends",
     ),
-    Account(
+    LedgerAccount(
         "7500",
         ledger.WALLETS,
         "Wallets",
-        Kind.LIABILITY,
+        AccountKind.LIABILITY,
         CREDIT,
         TEUR,
         "tokens outside the rail, in anybody's hands",
     ),
-    Account(
+    LedgerAccount(
         "9000",
         _all_of(ledger.receivable("")),
         "Credits receivable",
-        Kind.MEMO,
+        AccountKind.MEMO,
         DEBIT,
         TEUR,
         "what a payee owes back to agreements; by payee",
     ),
-    Account(
+    LedgerAccount(
         "9100",
-        _all_of(ledger.credit_due("")),
+        _all_of(ledger.debt_due("")),
         "Credits due",
-        Kind.MEMO,
+        AccountKind.MEMO,
         CREDIT,
         TEUR,
         "the same, by agreement that it is owed to",
@@ -222,7 +222,7 @@ CHART = (
 )
 
 
-def row_of(account: str, asset: str) -> Account:
+def row_of(account: str, asset: str) -> LedgerAccount:
     """The chart's row of a ledger account. Raises Halt, by name, where the chart has none."""
     for row in CHART:
         if row.holds(account):
@@ -238,7 +238,7 @@ def row_of(account: str, asset: str) -> Account:
     )
 
 
-def find(text: str) -> Account | None:
+def find(text: str) -> LedgerAccount | None:
     """A row by its code, its pattern, or its pattern's beginning ("escrow")."""
     for row in CHART:
         if text in (row.code, row.pattern, row.pattern.removesuffix(":*")):

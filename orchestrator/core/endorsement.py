@@ -42,7 +42,7 @@ _UNREADABLE = (
 )
 
 
-class EndorsementFault(StrEnum):
+class EndorsementReason(StrEnum):
     """Why nobody whom we trust vouches for this key of this device."""
 
     MALFORMED = "endorsement_malformed"
@@ -124,17 +124,17 @@ def check(
 def read(chain: bytes) -> list[Certificate]:
     """The certificates of a PEM file, in its order, each readable to its last field."""
     if len(chain) > MAX_CHAIN_BYTES:
-        raise _refused(EndorsementFault.TOO_LONG, f"more than {MAX_CHAIN_BYTES} bytes")
+        raise _refused(EndorsementReason.TOO_LONG, f"more than {MAX_CHAIN_BYTES} bytes")
     try:
         found = x509.load_pem_x509_certificates(chain)
         for one in found:
             _touch(one)
     except _UNREADABLE as error:
         raise _refused(
-            EndorsementFault.MALFORMED, f"no readable PEM certificates: {error}"
+            EndorsementReason.MALFORMED, f"no readable PEM certificates: {error}"
         ) from error
     if len(found) > MAX_CHAIN:
-        raise _refused(EndorsementFault.TOO_LONG, f"more than {MAX_CHAIN} certificates")
+        raise _refused(EndorsementReason.TOO_LONG, f"more than {MAX_CHAIN} certificates")
     return found
 
 
@@ -161,20 +161,20 @@ def _require_sound(one: Certificate, position: int, now: int) -> None:
     """What must hold of each certificate by itself (RFC 5280, 6.1.3 a and 6.1.4 o)."""
     where = f"certificate {position} ({_name(one.subject)})"
     if one.signature_hash_algorithm is None or one.signature_hash_algorithm.name not in _DIGESTS:
-        raise _refused(EndorsementFault.DIGEST_WEAK, f"{where} is not signed over SHA-2")
+        raise _refused(EndorsementReason.DIGEST_WEAK, f"{where} is not signed over SHA-2")
     if now < _seconds(one.not_valid_before_utc):
         raise _refused(
-            EndorsementFault.NOT_YET_VALID, f"{where} is valid from {one.not_valid_before_utc} on"
+            EndorsementReason.NOT_YET_VALID, f"{where} is valid from {one.not_valid_before_utc} on"
         )
     if now > _seconds(one.not_valid_after_utc):
         raise _refused(
-            EndorsementFault.EXPIRED, f"{where} was valid until {one.not_valid_after_utc}"
+            EndorsementReason.EXPIRED, f"{where} was valid until {one.not_valid_after_utc}"
         )
     for extension in one.extensions:
         constrains = extension.oid == ExtensionOID.NAME_CONSTRAINTS  # must never be passed over
         if constrains or (extension.critical and extension.oid not in _PROCESSED):
             raise _refused(
-                EndorsementFault.EXTENSION_UNKNOWN,
+                EndorsementReason.EXTENSION_UNKNOWN,
                 f"{where} has the extension {extension.oid.dotted_string}, which is "
                 "not understood here",
             )
@@ -185,7 +185,7 @@ def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certifi
     for position, (one, issuer) in enumerate(pairwise(sent), 1):
         if one.issuer != issuer.subject:
             raise _refused(
-                EndorsementFault.OUT_OF_ORDER,
+                EndorsementReason.OUT_OF_ORDER,
                 f"certificate {position} names {_name(one.issuer)} as its issuer, the "
                 f"next one is {_name(issuer.subject)}; send the device's certificate, "
                 "then its issuer, and so on, and nothing else",
@@ -193,7 +193,7 @@ def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certifi
     trusted = [position for position, one in enumerate(sent, 1) if one in roots]
     if trusted and trusted[0] < len(sent):
         raise _refused(
-            EndorsementFault.EXTRA_CERTIFICATE,
+            EndorsementReason.EXTRA_CERTIFICATE,
             f"certificates follow the trusted root at place {trusted[0]}",
         )
     if trusted:
@@ -202,7 +202,7 @@ def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certifi
         if root.subject == sent[-1].issuer and _signed(sent[-1], root):
             return [*sent, root]
     raise _refused(
-        EndorsementFault.ROOT_UNKNOWN,
+        EndorsementReason.ROOT_UNKNOWN,
         f"no trusted root issued {_name(sent[-1].subject)}; its issuer is {_name(sent[-1].issuer)}",
     )
 
@@ -215,27 +215,27 @@ def _require_issued(one: Certificate, issuer: Certificate, between: list[Certifi
     who = _name(issuer.subject)
     basic = _extension(issuer, x509.BasicConstraints)
     if basic is None or not basic.ca:
-        raise _refused(EndorsementFault.ISSUER_NOT_A_CA, f"{who} is no certification authority")
+        raise _refused(EndorsementReason.ISSUER_NOT_A_CA, f"{who} is no certification authority")
     if basic.path_length is not None and len(between) > basic.path_length:
         raise _refused(
-            EndorsementFault.PATH_TOO_LONG,
+            EndorsementReason.PATH_TOO_LONG,
             f"{who} allows {basic.path_length} authorities below it, there are {len(between)}",
         )
     usage = _extension(issuer, x509.KeyUsage)
     if usage is None or not usage.key_cert_sign:
         raise _refused(
-            EndorsementFault.ISSUER_MAY_NOT_SIGN,
+            EndorsementReason.ISSUER_MAY_NOT_SIGN,
             f"the key of {who} is not for signing certificates",
         )
     if not _strong(issuer.public_key()):
         raise _refused(
-            EndorsementFault.KEY_WEAK,
+            EndorsementReason.KEY_WEAK,
             f"the key of {who} is neither P-256, P-384 nor RSA of 2048 to 8192 bits",
         )
     _require_key_named(one, issuer)
     if not _signed(one, issuer):
         raise _refused(
-            EndorsementFault.SIGNATURE_INVALID,
+            EndorsementReason.SIGNATURE_INVALID,
             f"{who} did not sign the certificate of {_name(one.subject)}",
         )
 
@@ -250,7 +250,7 @@ def _require_key_named(one: Certificate, issuer: Certificate) -> None:
     serial = wanted.authority_cert_serial_number
     if key_differs or serial not in (None, issuer.serial_number):
         raise _refused(
-            EndorsementFault.ISSUER_KEY_DIFFERS,
+            EndorsementReason.ISSUER_KEY_DIFFERS,
             f"the certificate of {_name(one.subject)} was issued with another key or "
             f"certificate of {_name(issuer.subject)}",
         )
@@ -261,7 +261,7 @@ def _require_device(leaf: Certificate, device: str, key: DeviceKey) -> None:
     der = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if der != PublicKey.from_device_key(key).der:
         raise _refused(
-            EndorsementFault.OTHER_KEY,
+            EndorsementReason.OTHER_KEY,
             f"the certificate of {_name(leaf.subject)} is for another key",
         )
     names = [
@@ -271,16 +271,16 @@ def _require_device(leaf: Certificate, device: str, key: DeviceKey) -> None:
     ]
     if device not in names:
         raise _refused(
-            EndorsementFault.OTHER_DEVICE,
+            EndorsementReason.OTHER_DEVICE,
             f"the certificate is for {_name(leaf.subject)}, not for {device}: neither "
             "common name nor serial number",
         )
     basic, usage = _extension(leaf, x509.BasicConstraints), _extension(leaf, x509.KeyUsage)
     if basic is not None and basic.ca:
-        raise _refused(EndorsementFault.DEVICE_IS_A_CA, "a device is no certification authority")
+        raise _refused(EndorsementReason.DEVICE_IS_A_CA, "a device is no certification authority")
     if usage is not None and not usage.digital_signature:
         raise _refused(
-            EndorsementFault.DEVICE_MAY_NOT_SIGN,
+            EndorsementReason.DEVICE_MAY_NOT_SIGN,
             "the certificate's key usage leaves out digital signatures",
         )
 
@@ -314,5 +314,5 @@ def _name(name: x509.Name) -> str:
     return name.rfc4514_string() or "nobody"
 
 
-def _refused(fault: EndorsementFault, detail: str) -> Rejected:
+def _refused(fault: EndorsementReason, detail: str) -> Rejected:
     return Rejected(fault, detail)

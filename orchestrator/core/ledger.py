@@ -28,6 +28,16 @@ WALLETS = "wallets"  # tokens outside the rail
 
 GENESIS = "0" * 64  # what the first entry is chained to
 
+# The journal's hashes are format 1: they cover these words as 0.3.0 wrote them, so that journals,
+# anchors and bundles of 0.3.0 hold under the plain names that came after.
+_HASHED_AS = {
+    "debt_recorded": "credited",
+    "debt_paid": "credit_paid",
+    "debt_due": "credit_due",
+    "approval": "decision",
+}
+_PLAIN = {old: plain for plain, old in _HASHED_AS.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:
@@ -50,7 +60,7 @@ class Entry:
     ref: str  # payment id, credit id or payout id
     postings: tuple[Posting, ...]
     at: int = 0
-    source: str = ""  # "block:0x<hash>", "file:<sha256>" or "decision:<id>"
+    source: str = ""  # "block:0x<hash>", "file:<sha256>" or "approval:<id>"
 
     def dated(self, at: int, source: str) -> Entry:
         """The entry with its input and that input's time; one that tells its own keeps them."""
@@ -70,7 +80,21 @@ def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entr
 
 def entry_id(kind: str, ref: str) -> str:
     """The id of the one entry of this kind about this reference: SHA-256, hex."""
-    return sha256(f"{kind}|{ref}".encode()).hexdigest()
+    return sha256(f"{_HASHED_AS.get(kind, kind)}|{ref}".encode()).hexdigest()
+
+
+def plain_name(text: str) -> str:
+    """Return an entry's kind, account or source as it is written since 0.4.0."""
+    return _prefix_replaced(text, _PLAIN)
+
+
+def _hashed_name(text: str) -> str:
+    return _prefix_replaced(text, _HASHED_AS)
+
+
+def _prefix_replaced(text: str, names: dict[str, str]) -> str:
+    prefix, colon, rest = text.partition(":")
+    return f"{names.get(prefix, prefix)}{colon}{rest}"
 
 
 def escrow(agreement: str) -> str:
@@ -86,13 +110,13 @@ def withdrawable(payee: str) -> str:
 
 
 def receivable(payee: str) -> str:
-    """What a payee owes to agreements; with `credit_due` a memo that no token stands for."""
+    """What a payee owes to agreements; with `debt_due` a memo that no token stands for."""
     return f"receivable:{payee.lower()}"
 
 
-def credit_due(agreement: str) -> str:
+def debt_due(agreement: str) -> str:
     """What payees owe to an agreement: the other side of `receivable`."""
-    return f"credit_due:{agreement}"
+    return f"debt_due:{agreement}"
 
 
 def funding_booked(credit: str, cents: int) -> Entry:
@@ -127,36 +151,36 @@ def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entr
     )
 
 
-def credited(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
+def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
     """A payment of less than nothing (amount_micro: how much less): its payee owes it to the
     agreement. No token moves yet."""
     return entry(
-        "credited",
+        "debt_recorded",
         payment,
         [
             (receivable(payee), TEUR, amount_micro),
-            (credit_due(agreement), TEUR, -amount_micro),
+            (debt_due(agreement), TEUR, -amount_micro),
         ],
     )
 
 
-def credit_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
+def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
     """A payee's debt, or a part of it, went from `source` (its pending money, or a wallet) back
     into the agreement's escrow; the memo of it is reversed."""
     return entry(
-        "credit_paid",
+        "debt_paid",
         ref,
         [
             (source, TEUR, amount_micro),
             (escrow(agreement), TEUR, -amount_micro),
-            (credit_due(agreement), TEUR, amount_micro),
+            (debt_due(agreement), TEUR, amount_micro),
             (receivable(payee), TEUR, -amount_micro),
         ],
     )
 
 
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
-    """The challenge window of some payments ended; amount_micro: what their debts left of it."""
+    """The dispute window of some payments ended; amount_micro: what their debts left of it."""
     return entry(
         "released",
         ref,
@@ -280,10 +304,10 @@ def chain_hash(previous: str, item: Entry) -> str:
 
     Entries from before inputs were told (no `source`) keep the hash that they had, without time.
     """
-    lines = [previous, item.entry_id, item.kind, item.ref]
+    lines = [previous, item.entry_id, _hashed_name(item.kind), item.ref]
     if item.source:
-        lines += [str(item.at), item.source]
-    lines += [f"{p.account}|{p.asset}|{p.amount_minor}" for p in item.postings]
+        lines += [str(item.at), _hashed_name(item.source)]
+    lines += [f"{_hashed_name(p.account)}|{p.asset}|{p.amount_minor}" for p in item.postings]
     return sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The life of a payment: one table, `advance(payment, fact) -> (payment, effect)`, replayable.
+"""The life of a payment: one table, `advance(payment, fact) -> (payment, next step)`, replayable.
 
     received -> verified -> attested -> settled -> posted -> paid_out -> reconciled
 
@@ -33,13 +33,13 @@ class Stage(StrEnum):
     REFUNDED = "refunded"
 
 
-class Effect(StrEnum):
+class NextStep(StrEnum):
     """What the worker does next for a payment, in batches."""
 
     VERIFY = "verify"  # re-derive the claim from stored evidence
     ATTEST = "attest"  # ask the oracles
     SETTLE = "settle"  # put it into a settlement
-    PAY_OUT = "pay_out"  # release after the challenge window
+    RELEASE = "release"  # release after the dispute window
 
 
 class Fact(StrEnum):
@@ -72,27 +72,27 @@ class Payment:
 
     payment_id: str
     stage: Stage = Stage.RECEIVED
-    effect: Effect | None = Effect.VERIFY
+    next_step: NextStep | None = NextStep.VERIFY
 
 
-# (stage, fact) -> (next stage, next effect). A fact not listed for a stage is either already known
+# (stage, fact) -> (next stage, next step). A fact not listed for a stage is either already known
 # there (see _KNOWN) or impossible.
-_MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
-    (Stage.RECEIVED, Fact.DERIVED): (Stage.VERIFIED, Effect.ATTEST),
+_MOVES: dict[tuple[Stage, Fact], tuple[Stage, NextStep | None]] = {
+    (Stage.RECEIVED, Fact.DERIVED): (Stage.VERIFIED, NextStep.ATTEST),
     (Stage.RECEIVED, Fact.UNDERIVABLE): (Stage.REJECTED, None),
     (Stage.RECEIVED, Fact.LAPSED): (Stage.EXPIRED, None),
-    (Stage.VERIFIED, Fact.ATTESTED): (Stage.ATTESTED, Effect.SETTLE),
+    (Stage.VERIFIED, Fact.ATTESTED): (Stage.ATTESTED, NextStep.SETTLE),
     (Stage.VERIFIED, Fact.DOUBTED): (Stage.REJECTED, None),
     (Stage.VERIFIED, Fact.LAPSED): (Stage.EXPIRED, None),
     # settle() is open to any caller: a stranger may be faster than our own sender
     (Stage.VERIFIED, Fact.SETTLED): (Stage.SETTLED, None),
     (Stage.ATTESTED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.ATTESTED, Fact.STALE): (Stage.VERIFIED, Effect.ATTEST),
+    (Stage.ATTESTED, Fact.STALE): (Stage.VERIFIED, NextStep.ATTEST),
     (Stage.ATTESTED, Fact.SHORT): (Stage.WAITING_FOR_FUNDS, None),
     (Stage.ATTESTED, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.ATTESTED, Fact.LAPSED): (Stage.EXPIRED, None),
     # into a new batch: its old batch was settled without it
-    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.VERIFIED, Effect.ATTEST),
+    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.VERIFIED, NextStep.ATTEST),
     (Stage.WAITING_FOR_FUNDS, Fact.SETTLED): (Stage.SETTLED, None),
     # whatever we thought of it: a signed batch can be handed in again, and the chain decides
     (Stage.RECEIVED, Fact.SETTLED): (Stage.SETTLED, None),
@@ -102,18 +102,18 @@ _MOVES: dict[tuple[Stage, Fact], tuple[Stage, Effect | None]] = {
     (Stage.WAITING_FOR_FUNDS, Fact.REFUSED): (Stage.REFUSED, None),
     (Stage.WAITING_FOR_FUNDS, Fact.LAPSED): (Stage.EXPIRED, None),
     # a refusal stands in a block too: it can be orphaned, and is then tried again
-    (Stage.WAITING_FOR_FUNDS, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
-    (Stage.REFUSED, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
-    (Stage.SETTLED, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
-    (Stage.SETTLED, Fact.FINAL): (Stage.POSTED, Effect.PAY_OUT),
+    (Stage.WAITING_FOR_FUNDS, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
+    (Stage.REFUSED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
+    (Stage.SETTLED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
+    (Stage.SETTLED, Fact.FINAL): (Stage.POSTED, NextStep.RELEASE),
     (Stage.SETTLED, Fact.OWED): (Stage.POSTED, None),
     (Stage.POSTED, Fact.SET_OFF): (Stage.RECONCILED, None),
     (Stage.SETTLED, Fact.DISPUTED): (Stage.DISPUTED, None),
     (Stage.POSTED, Fact.DISPUTED): (Stage.DISPUTED, None),
     (Stage.POSTED, Fact.REDEEMED): (Stage.PAID_OUT, None),
     (Stage.DISPUTED, Fact.REFUNDED): (Stage.REFUNDED, None),
-    (Stage.DISPUTED, Fact.UPHELD): (Stage.POSTED, Effect.PAY_OUT),
-    (Stage.DISPUTED, Fact.ORPHANED): (Stage.ATTESTED, Effect.SETTLE),
+    (Stage.DISPUTED, Fact.UPHELD): (Stage.POSTED, NextStep.RELEASE),
+    (Stage.DISPUTED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
     (Stage.PAID_OUT, Fact.BOOKED): (Stage.RECONCILED, None),
 }
 
@@ -166,16 +166,16 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
 }
 
 
-def advance(payment: Payment, fact: Fact) -> tuple[Payment, Effect | None]:
-    """The payment after the fact, and the effect that is now due (None: nothing new).
+def advance(payment: Payment, fact: Fact) -> tuple[Payment, NextStep | None]:
+    """The payment after the fact, and the next step that is now due (None: nothing new).
 
     Raises Halt where the pair cannot happen unless one of our own rules is broken; the payment
     itself is unchanged then and can be inspected.
     """
     move = _MOVES.get((payment.stage, fact))
     if move is not None:
-        stage, effect = move
-        return replace(payment, stage=stage, effect=effect), effect
+        stage, next_step = move
+        return replace(payment, stage=stage, next_step=next_step), next_step
     if payment.stage in _KNOWN[fact]:
         return payment, None
     raise Halt(

@@ -21,7 +21,7 @@ _REGISTRY.max_payload_length = MAX_RECEIPT_BYTES  # the library's 128 kB: too li
 _RECORD_FIELDS = {"evidence", "counter", "outcome", "event"}
 
 
-class ReceiptFault(StrEnum):
+class ReceiptReason(StrEnum):
     """Why a receipt is not believed."""
 
     MALFORMED = "receipt_malformed"
@@ -48,7 +48,7 @@ class Answered(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiptRecord:
     """The plain form of `Answered`."""
 
     evidence: str
@@ -63,7 +63,7 @@ class Receipts:
     def __init__(self, private_key_pem: bytes) -> None:
         self._key = _p256(private_key_pem)
         if not self._key.is_private:
-            raise Rejected(ReceiptFault.ALGORITHM, "signing takes the private key")
+            raise Rejected(ReceiptReason.ALGORITHM, "signing takes the private key")
         self._header = {"alg": "ES256", "kid": self._key.kid}
 
     @property
@@ -94,15 +94,15 @@ def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
     Raises Rejected: receipt_malformed, receipt_algorithm, receipt_other_key, receipt_forged.
     """
     if len(receipt) > MAX_RECEIPT_BYTES:
-        raise Rejected(ReceiptFault.MALFORMED, f"{len(receipt)} bytes are no receipt", receipt)
+        raise Rejected(ReceiptReason.MALFORMED, f"{len(receipt)} bytes are no receipt", receipt)
     try:
         token = jws.extract_compact(receipt, registry=_REGISTRY)
         _check_header(token.headers(), public_key, receipt)
         jws.deserialize_compact(receipt, public_key, registry=_REGISTRY)
     except BadSignatureError:
-        raise Rejected(ReceiptFault.FORGED, "the signature does not hold", receipt) from None
+        raise Rejected(ReceiptReason.FORGED, "the signature does not hold", receipt) from None
     except (JoseError, ValueError, RecursionError) as error:
-        raise Rejected(ReceiptFault.MALFORMED, f"not a receipt: {error}", receipt) from None
+        raise Rejected(ReceiptReason.MALFORMED, f"not a receipt: {error}", receipt) from None
     return _checked_payload(token.payload, receipt)
 
 
@@ -117,9 +117,9 @@ def _p256(pem: bytes) -> ECKey:
     try:
         key = ECKey.import_key(pem)
     except (JoseError, ValueError, TypeError) as error:
-        raise Rejected(ReceiptFault.ALGORITHM, f"not a PEM key: {error}") from None
+        raise Rejected(ReceiptReason.ALGORITHM, f"not a PEM key: {error}") from None
     if key.curve_name != "P-256":
-        raise Rejected(ReceiptFault.ALGORITHM, "the receipt key must be P-256 (ES256)")
+        raise Rejected(ReceiptReason.ALGORITHM, "the receipt key must be P-256 (ES256)")
     key.ensure_kid()
     return key
 
@@ -127,11 +127,11 @@ def _p256(pem: bytes) -> ECKey:
 def _check_header(header: dict, key: ECKey, raw: bytes) -> None:
     """The header never chooses how it is checked: ES256 and our key, or nothing."""
     if header.get("alg") != "ES256":
-        raise Rejected(ReceiptFault.ALGORITHM, "the algorithm must be ES256", raw)
+        raise Rejected(ReceiptReason.ALGORITHM, "the algorithm must be ES256", raw)
     if header.keys() != {"alg", "kid"}:
-        raise Rejected(ReceiptFault.MALFORMED, "the header has other members", raw)
+        raise Rejected(ReceiptReason.MALFORMED, "the header has other members", raw)
     if header["kid"] != key.kid:
-        raise Rejected(ReceiptFault.OTHER_KEY, "signed under another key", raw)
+        raise Rejected(ReceiptReason.OTHER_KEY, "signed under another key", raw)
 
 
 def _checked_payload(content: bytes, raw: bytes) -> dict[str, Any]:
@@ -139,11 +139,11 @@ def _checked_payload(content: bytes, raw: bytes) -> dict[str, Any]:
     try:
         payload = json.loads(content)
     except (ValueError, RecursionError):
-        raise Rejected(ReceiptFault.MALFORMED, "not JSON", raw) from None
+        raise Rejected(ReceiptReason.MALFORMED, "not JSON", raw) from None
     whole = isinstance(payload, dict) and payload.keys() == {"device", "at", "records"}
     records = payload["records"] if whole else None
     if not isinstance(records, list) or not all(
         isinstance(record, dict) and record.keys() == _RECORD_FIELDS for record in records
     ):
-        raise Rejected(ReceiptFault.MALFORMED, "the payload lacks members", raw)
+        raise Rejected(ReceiptReason.MALFORMED, "the payload lacks members", raw)
     return payload

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from orchestrator.core.chart import CHART, Account, decimal_text, row_of
+from orchestrator.core.chart import CHART, LedgerAccount, decimal_text, row_of
 
 Balances = Mapping[tuple[str, str], int]  # {(account, asset): balance}
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class AccountMovement:
     """One posting with the entry that it is part of."""
 
     number: int  # of the entry in the journal
@@ -49,7 +49,7 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StatementLine:
+class AccountStatementLine:
     """One movement of an account, with the balance after it."""
 
     number: int
@@ -64,7 +64,7 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class AccountStatement:
     """An account over a time: opening balance + lines = closing balance; debit positive."""
 
     code: str
@@ -72,7 +72,7 @@ class Statement:
     name: str
     asset: str
     opening_minor: int
-    lines: tuple[StatementLine, ...]
+    lines: tuple[AccountStatementLine, ...]
     closing_minor: int
 
 
@@ -99,7 +99,7 @@ def trial_balance(
     ]
 
 
-def _trial_row(row: Account, shown: str, count: int, balance: int, pending: int) -> TrialRow:
+def _trial_row(row: LedgerAccount, shown: str, count: int, balance: int, pending: int) -> TrialRow:
     return TrialRow(
         row.code,
         shown,
@@ -123,8 +123,12 @@ def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
 
 
 def statement(
-    row: Account, account: str, movements: Iterable[Movement], first: int | None, last: int | None
-) -> Statement:
+    row: LedgerAccount,
+    account: str,
+    movements: Iterable[AccountMovement],
+    first: int | None,
+    last: int | None,
+) -> AccountStatement:
     """The statement of one ledger account, or of a control account (its pattern) with all its
     details. first, last: times, inclusive; None: from the beginning, to the end."""
     whole = row.pattern == account
@@ -135,7 +139,7 @@ def statement(
     for move in sorted(within, key=lambda m: (m.at, m.number)):
         balance += move.amount_minor
         lines.append(
-            StatementLine(
+            AccountStatementLine(
                 move.number,
                 move.at,
                 move.kind,
@@ -147,7 +151,7 @@ def statement(
                 balance,
             )
         )
-    return Statement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
+    return AccountStatement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
 
 
 def _between(at: int, first: int | None, last: int | None) -> bool:
@@ -155,10 +159,10 @@ def _between(at: int, first: int | None, last: int | None) -> bool:
 
 
 def general_ledger(
-    movements: Iterable[Movement], first: int | None, last: int | None, detail: bool = False
-) -> list[Statement]:
+    movements: Iterable[AccountMovement], first: int | None, last: int | None, detail: bool = False
+) -> list[AccountStatement]:
     """The statement of every account that was posted to up to `last`, by code."""
-    by_account: dict[tuple[int, str], list[Movement]] = defaultdict(list)
+    by_account: dict[tuple[int, str], list[AccountMovement]] = defaultdict(list)
     for move in movements:
         if last is None or move.at <= last:
             row = row_of(move.account, move.asset)
@@ -227,7 +231,7 @@ def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
     ]
 
 
-def statement_table(found: Iterable[Statement]) -> list[tuple]:
+def statement_table(found: Iterable[AccountStatement]) -> list[tuple]:
     """Rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends with
     one of kind "closing", which have no number."""
     table = []
@@ -253,7 +257,7 @@ def statement_table(found: Iterable[Statement]) -> list[tuple]:
     return table
 
 
-def _edge(one: Statement, kind: str, balance: int) -> tuple:
+def _edge(one: AccountStatement, kind: str, balance: int) -> tuple:
     return (
         one.code,
         one.account,

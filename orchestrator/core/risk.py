@@ -15,7 +15,7 @@ from orchestrator.core.payment import Stage
 class Remedy(StrEnum):
     """What can still be done about a payment at risk. Stable codes."""
 
-    FREEZE = "freeze"  # its challenge window is open: a dispute holds the money
+    FREEZE = "freeze"  # its dispute window is open: a dispute holds the money
     FROZEN = "frozen"  # disputed: the payee concedes, the payer retracts, or the committee rules
     REFUNDED = "refunded"  # back in the agreement's escrow
     WINDOW_OVER = "window_over"  # the payee's, and no order to the bank holds it yet
@@ -34,7 +34,7 @@ class Exposed:
     """A payment that rests on a device's records, as the store has it.
 
     amount_micro: micro-euro, below zero for a credit. release_at: Unix seconds, the end of its
-    challenge window. observed_at_ms: the times of that device's records in it, cited ones too.
+    dispute window. observed_at_ms: the times of that device's records in it, cited ones too.
     """
 
     payment_id: str

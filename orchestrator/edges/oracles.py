@@ -10,8 +10,8 @@ import requests
 
 from device_adapters.types import Reason, Rejected
 from oracles.attest import recover
-from oracles.types import Attestation, Doubt
-from oracles.wire import Answer, Request, read_answer, write_request
+from oracles.types import Attestation, ClaimReason
+from oracles.wire import OracleAnswer, Request, read_answer, write_request
 from orchestrator.errors import Retry
 
 
@@ -26,7 +26,7 @@ class OracleDoor:
     token: str = field(repr=False)
     timeout_s: int = 20
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> OracleAnswer:
         """Its answer. Raises Retry where it is down, slow or speaks nonsense."""
         try:
             reply = requests.post(
@@ -46,7 +46,7 @@ class OracleDoor:
         except Rejected as nonsense:
             raise Retry(f"oracle {self.name} answered nonsense: {nonsense}") from nonsense
 
-    def attestation(self, answer: Answer, digest: bytes) -> Attestation | None:
+    def attestation(self, answer: OracleAnswer, digest: bytes) -> Attestation | None:
         """Its signature, if it is one over this very batch by this very oracle."""
         if answer.signature is None:
             return None
@@ -57,7 +57,7 @@ class OracleDoor:
         return Attestation(signer, answer.signature) if signer == self.address else None
 
 
-def _sensible(answer: Answer, claims: int) -> Answer:
+def _sensible(answer: OracleAnswer, claims: int) -> OracleAnswer:
     """Refusals, of claims that it was asked about, or a signature: anything else is nonsense."""
     if bool(answer.refusals) == (answer.signature is not None):
         raise Rejected(Reason.MALFORMED, "neither a signature nor refusals, or both")
@@ -66,10 +66,10 @@ def _sensible(answer: Answer, claims: int) -> Answer:
     return answer
 
 
-def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[Answer | Retry]:
+def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[OracleAnswer | Retry]:
     """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
 
-    def ask(door: OracleDoor, request: Request) -> Answer | Retry:
+    def ask(door: OracleDoor, request: Request) -> OracleAnswer | Retry:
         try:
             return door.ask(request)
         except Retry as silence:
@@ -79,7 +79,7 @@ def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[An
         return list(pool.map(ask, doors, requests))
 
 
-def lacking(answer: Answer | Retry) -> set[int]:
+def lacking(answer: OracleAnswer | Retry) -> set[int]:
     """Claims for which this oracle lacks the evidence."""
-    refusals = answer.refusals if isinstance(answer, Answer) else ()
-    return {refusal.index for refusal in refusals if refusal.reason == Doubt.EVIDENCE_MISSING}
+    refusals = answer.refusals if isinstance(answer, OracleAnswer) else ()
+    return {refusal.index for refusal in refusals if refusal.reason == ClaimReason.EVIDENCE_MISSING}

@@ -11,7 +11,7 @@ from device_adapters.inlets import Inlet, receipts_topic
 from device_adapters.types import Message
 from orchestrator.core.receipt import Receipts
 from orchestrator.errors import Retry
-from orchestrator.ingest.intake import Intake, Outcome
+from orchestrator.ingest.intake import Intake, RecordOutcome
 
 _PATIENCE_S = 0.5
 _RECORDS_PER_RECEIPT = 250  # some 70 kB: small devices have to read it
@@ -81,10 +81,10 @@ class InletLoop:
             self._inlet.ack(messages)
 
     def _signed(
-        self, messages: Sequence[Message], outcomes: Sequence[Sequence[Outcome]]
+        self, messages: Sequence[Message], outcomes: Sequence[Sequence[RecordOutcome]]
     ) -> list[tuple[str, bytes]]:
         """Receipts by device, each to the topic whose owner the broker vouched for."""
-        by_device: dict[str, list[Outcome]] = defaultdict(list)
+        by_device: dict[str, list[RecordOutcome]] = defaultdict(list)
         for message, found in zip(messages, outcomes, strict=True):
             if message.device:
                 by_device[message.device] += found

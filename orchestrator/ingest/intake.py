@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from device_adapters.registry import read
 from device_adapters.types import Event, Message, Rejected
 from oracles.routing import Route, candidates, route
-from oracles.rules import KEPT, Verdict, content_id, screen
-from oracles.types import Agreements, Doubt, KeyRing, Terms
+from oracles.rules import KEPT, EventVerdict, content_id, screen
+from oracles.types import Agreements, ClaimReason, KeyRing, ProductRules
 from oracles.verify import verify_events
 from orchestrator.edges.store import (
     Session,
@@ -31,15 +31,15 @@ from orchestrator.ingest.screening import Screening, hexed, place_columns
 # what a device is told for a record that is already safe
 ACCEPTED = "accepted"
 INTERNAL_ERROR = "internal_error"  # a bug of ours, never the sender's fault
-_Judged = tuple[Verdict, Route]
+_Judged = tuple[EventVerdict, Route]
 
 
-class ChainView(KeyRing, Agreements, Protocol):
+class ChainReader(KeyRing, Agreements, Protocol):
     """Devices and agreements as the chain has them (edges.chain.reader.Registry)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RecordOutcome:
     """What one record is answered: an event id, or a named reason (both for a duplicate)."""
 
     device: str
@@ -53,19 +53,19 @@ class Outcome:
 class Intake:
     """Takes batches of messages into the store.
 
-    chain: devices and agreements. terms: product -> its rules. now: Unix seconds.
+    chain: devices and agreements. rules: product -> its rules. now: Unix seconds.
     """
 
     def __init__(
         self,
         store: Store,
-        chain: ChainView,
-        terms: Mapping[str, Terms],
+        chain: ChainReader,
+        rules: Mapping[str, ProductRules],
         now: Callable[[], float],
     ) -> None:
-        self._store, self._chain, self._terms, self._now = store, chain, terms, now
+        self._store, self._chain, self._rules, self._now = store, chain, rules, now
 
-    def take(self, messages: Sequence[Message]) -> list[list[Outcome]]:
+    def take(self, messages: Sequence[Message]) -> list[list[RecordOutcome]]:
         """One list of outcomes per message, in order; everything is committed on return.
 
         Raises Retry if the chain or the database cannot be reached: then nothing was stored and
@@ -90,12 +90,12 @@ class Intake:
                 for message, found in records
             ]
             rows.number(session)
-            add_values(session, evidence.Evidence, rows.evidence)
-            add_values(session, evidence.Event, rows.events)
-            add_values(session, evidence.Rejection, rows.rejections)
-            add_values(session, links.Name, further.names)
-            add_values(session, links.Citation, further.citations)
-            add_values(session, links.Conflict, rows.conflicts)
+            add_values(session, evidence.EvidenceRow, rows.evidence)
+            add_values(session, evidence.EventRow, rows.events)
+            add_values(session, evidence.RejectionRow, rows.rejections)
+            add_values(session, links.NameRow, further.names)
+            add_values(session, links.CitationRow, further.citations)
+            add_values(session, links.ConflictRow, rows.conflicts)
         return outcomes
 
     def put_aside(self, message: Message, error: str) -> None:
@@ -104,7 +104,7 @@ class Intake:
             add_new(
                 session,
                 [
-                    evidence.Rejection(
+                    evidence.RejectionRow(
                         received_at=int(self._now()),
                         source=message.source,
                         device=message.device,
@@ -141,7 +141,7 @@ class Intake:
         last = agreements.last_counters(session, [hexed(one) for one in ids])
         claimed_to = {bytes.fromhex(one[2:]): counter for one, counter in last.items()}
         routed = list(zip(events, routes, strict=True))
-        verdicts = screen(known, routed, claimed_to, self._terms, further.ask)
+        verdicts = screen(known, routed, claimed_to, self._rules, further.ask)
         return {
             id(event): (verdict, to) for (event, to), verdict in zip(routed, verdicts, strict=True)
         }
@@ -174,9 +174,9 @@ class _Rows:
         self,
         message: Message,
         item: Event | Rejected,
-        doubt: Doubt | None,
+        doubt: ClaimReason | None,
         judged: _Judged | None,
-    ) -> Outcome:
+    ) -> RecordOutcome:
         if isinstance(item, Rejected):
             return self._reject(message, item.raw, item.reason, item.detail)
         if doubt is not None:
@@ -185,11 +185,11 @@ class _Rows:
         verdict, to = judged
         if verdict.doubt is None or verdict.doubt in KEPT:
             return self._accept(message, item, verdict, to)
-        if verdict.doubt in (Doubt.COUNTER_REPLAYED, Doubt.TWO_PLACES):
+        if verdict.doubt in (ClaimReason.COUNTER_REPLAYED, ClaimReason.TWO_PLACES):
             self._conflict(item, verdict.doubt)
         return self._reject(message, item.evidence, verdict.doubt, verdict.detail, item)
 
-    def _conflict(self, event: Event, reason: Doubt) -> None:
+    def _conflict(self, event: Event, reason: ClaimReason) -> None:
         """Two genuine records that no honest device signs both: noted once per other content."""
         self.conflicts.append(
             {
@@ -202,7 +202,9 @@ class _Rows:
             }
         )
 
-    def _accept(self, message: Message, event: Event, verdict: Verdict, to: Route) -> Outcome:
+    def _accept(
+        self, message: Message, event: Event, verdict: EventVerdict, to: Route
+    ) -> RecordOutcome:
         digest = event.evidence_hash.hex()
         self.evidence.append(
             {
@@ -233,7 +235,7 @@ class _Rows:
 
     def _reject(
         self, message: Message, raw: bytes, reason: str, detail: str, event: Event | None = None
-    ) -> Outcome:
+    ) -> RecordOutcome:
         device = event.device if event else message.device
         self.rejections.append(
             {
@@ -247,13 +249,13 @@ class _Rows:
             }
         )
         if event is None:
-            return Outcome(device, sha256(raw).hexdigest(), None, str(reason), detail, None)
+            return RecordOutcome(device, sha256(raw).hexdigest(), None, str(reason), detail, None)
         return _outcome(event, str(reason), detail)
 
 
-def _outcome(event: Event, outcome: str, detail: str) -> Outcome:
-    named = outcome == ACCEPTED or outcome in (Doubt.DUPLICATE, *KEPT)
-    return Outcome(
+def _outcome(event: Event, outcome: str, detail: str) -> RecordOutcome:
+    named = outcome == ACCEPTED or outcome in (ClaimReason.DUPLICATE, *KEPT)
+    return RecordOutcome(
         event.device,
         event.evidence_hash.hex(),
         event.counter,

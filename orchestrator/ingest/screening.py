@@ -15,8 +15,8 @@ import msgspec
 from device_adapters.types import Event, Place
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, sighting
 from oracles.routing import Route
-from oracles.rules import Verdict
-from oracles.types import Doubt
+from oracles.rules import EventVerdict
+from oracles.types import ClaimReason
 from orchestrator.edges.store import Session, links
 
 _place = msgspec.json.Decoder(Place)
@@ -46,22 +46,22 @@ class Screening:
         self.citations: list[dict[str, Any]] = []
         self.clashes: dict[int, str] = {}
 
-    def ask(self, event: Event, route: Route) -> Verdict | None:
+    def ask(self, event: Event, route: Route) -> EventVerdict | None:
         """Why an event that nothing else speaks against is not taken; None: it is."""
         verdict = self._uncited(event) or self._elsewhere(event)
         if verdict is None:
             self._take(event)
         return verdict
 
-    def _uncited(self, event: Event) -> Verdict | None:
+    def _uncited(self, event: Event) -> EventVerdict | None:
         subject = hexed(event.subject_id)
         unknown = [name for name in event.cites if not self._bearers.get((name, subject))]
         if not unknown:
             return None
         detail = f"nothing known about this subject bears {unknown[0][:120]}: send it first"
-        return Verdict(event, Doubt.CITED_EVENT_UNKNOWN, detail)
+        return EventVerdict(event, ClaimReason.CITED_EVENT_UNKNOWN, detail)
 
-    def _elsewhere(self, event: Event) -> Verdict | None:
+    def _elsewhere(self, event: Event) -> EventVerdict | None:
         mine = sighting(event)
         if mine is None:
             return None
@@ -71,7 +71,7 @@ class Screening:
             for other, event_id in seen:
                 if why := clash(mine, other):
                     self.clashes[id(event)] = event_id
-                    return Verdict(event, Doubt.TWO_PLACES, why)
+                    return EventVerdict(event, ClaimReason.TWO_PLACES, why)
         return None
 
     def _take(self, event: Event) -> None:

@@ -10,28 +10,27 @@ from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
 from device_adapters.types import device_id
-from orchestrator.core.identity import enrolment_digest as challenge
-from orchestrator.core.identity import payout_account
+from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Retry
-from orchestrator.operations.devices import DeviceDesk, Enrolment, Rotation
+from orchestrator.operations.devices import DeviceOps, Enrolment, Rotation
 from orchestrator.steps.refund import PURPOSE, times
 
-__all__ = ["NOBODY", "Enrolment", "Office", "Rotation", "challenge", "mandate_of"]
+__all__ = ["NOBODY", "AgreementOps", "Enrolment", "Rotation", "enrolment_digest", "mandate_of"]
 
 _ANY_PAYEE = 4  # contracts/libraries/Traits.sol
 _CLOSED = 2  # IPaymentRail.Status
 NOBODY = "0x" + "00" * 20  # the payee of a mandate whose product names one in each claim
 
 
-class Office(DeviceDesk):
+class AgreementOps(DeviceOps):
     """Operations on one rail: those of the device desk, parties and agreements."""
 
-    def know(self, parties: Sequence[agreements.Party]) -> None:
+    def know(self, parties: Sequence[agreements.PartyRow]) -> None:
         """Remembers payers and payees with their bank accounts; the newest word counts."""
         with self._store.write() as session:
             for party in parties:
@@ -45,7 +44,9 @@ class Office(DeviceDesk):
         sender = Sender(self._store, self._chain, payee)
         # interrupted, it is the same errand; after a change to another account, it is a new one
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
-        errand = Errand("payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,)))
+        errand = ChainCall(
+            "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
+        )
         send_and_wait(sender, [errand], self._now(), self._wait)
 
     def mandate(self, device: str, payer: str, payee: str, product: Any, **terms: Any) -> Mandate:
@@ -81,7 +82,7 @@ class Office(DeviceDesk):
         with self._store.write() as session:
             add_new(session, rows)
         errands = [
-            Errand(
+            ChainCall(
                 "open", row.agreement_id, Call("PaymentRail", "open", (item[2].as_tuple(), item[3]))
             )
             for row, item in zip(rows, signed, strict=True)
@@ -106,7 +107,7 @@ class Office(DeviceDesk):
         with self._store.read() as session:  # the worker's own errand, if it was faster
             ref = f"{agreement}:{times(session, agreement)}"
         call = Call("PaymentRail", "reclaim", (bytes.fromhex(agreement[2:]),))
-        self._send(self._sender, Errand(PURPOSE, ref, call))
+        self._send(self._sender, ChainCall(PURPOSE, ref, call))
         if self._escrow(agreement) != (0, True):
             raise Retry(
                 "Money came back into the escrow meanwhile, and the rail has not seen the "
@@ -121,18 +122,18 @@ class Office(DeviceDesk):
         return escrow, status == _CLOSED
 
 
-def _with_account(party: agreements.Party) -> agreements.Party:
+def _with_account(party: agreements.PartyRow) -> agreements.PartyRow:
     if party.iban is None:
         return party
     values = party.model_dump() | {"account": "0x" + payout_account(party.iban).hex()}
-    return agreements.Party(**values)
+    return agreements.PartyRow(**values)
 
 
 def _agreement_row(
     device: str, product: str, mandate: Mandate, signature: bytes
-) -> agreements.Agreement:
+) -> agreements.AgreementRow:
     identity = mandate.agreement_id()
-    return agreements.Agreement(
+    return agreements.AgreementRow(
         agreement_id="0x" + identity.hex(),
         device_id="0x" + mandate.device.hex(),
         device=device,
@@ -154,7 +155,7 @@ def _agreement_row(
     )
 
 
-def mandate_of(row: agreements.Agreement) -> Mandate:
+def mandate_of(row: agreements.AgreementRow) -> Mandate:
     """The signed mandate of a stored agreement, as it was."""
     raw = {k: bytes.fromhex(getattr(row, k)[2:]) for k in ("device_id", "salt", "terms")}
     return Mandate(

@@ -15,7 +15,7 @@ from orchestrator.core.endorsement import Endorsement
 from orchestrator.core.identity import CURVES
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
-from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Halt, Retry
 
@@ -49,7 +49,7 @@ class Rotation:
     endorsement: Endorsement | None = None
 
 
-class DeviceDesk:
+class DeviceOps:
     """The registry's operators. senders: role -> Sender: registrar, sender, and warden where the
     rail may suspend."""
 
@@ -71,7 +71,7 @@ class DeviceDesk:
             self._require_endorsed(one.name, one.key, one.endorsement)
         self._require_same_keys(enrolments)
         errands = [
-            Errand("enrol", e.name, Call("DeviceRegistry", "enrol", _enrol_arguments(e)))
+            ChainCall("enrol", e.name, Call("DeviceRegistry", "enrol", _enrol_arguments(e)))
             for e in enrolments
         ]
         send_and_wait(self._registrar, errands, self._now(), self._wait)
@@ -79,7 +79,7 @@ class DeviceDesk:
             add_new(
                 session,
                 [
-                    agreements.Device(
+                    agreements.DeviceRow(
                         device_id="0x" + device_id(e.name).hex(),
                         name=e.name,
                         owner=e.owner,
@@ -100,7 +100,7 @@ class DeviceDesk:
         if self.key_of(name) != (key.x, key.y):
             count = self.keys_so_far(name)
             call = Call("DeviceRegistry", "rotate", _rotate_arguments(rotation))
-            self._send(self._sender, Errand("rotate", f"{name}:{count}", call))
+            self._send(self._sender, ChainCall("rotate", f"{name}:{count}", call))
         self._note(name, **_key_columns(key, rotation.endorsement))
 
     def suspend(self, name: str, by: str = "registrar") -> None:
@@ -126,7 +126,7 @@ class DeviceDesk:
         """Revokes a device on chain: what it signs from now on is refused, for ever."""
         if self.status(name) != "retired":
             call = Call("DeviceRegistry", "revoke", (device_id(name),))
-            self._send(self._registrar, Errand("revoke", name, call))
+            self._send(self._registrar, ChainCall("revoke", name, call))
         self._note(name, status="retired")
 
     def declare_compromised(self, name: str, since: int) -> int:
@@ -137,12 +137,12 @@ class DeviceDesk:
         known = self.compromised_since(name)
         if known == 0 or since < known:
             call = Call("DeviceRegistry", "declareCompromised", (device_id(name), since))
-            self._send(self._registrar, Errand("compromise", f"{name}:{since}", call))
+            self._send(self._registrar, ChainCall("compromise", f"{name}:{since}", call))
             known = since
         self._note(name, status="compromised", compromised_since=known)
         return known
 
-    def freeze(self, disputes: Sequence[Errand]) -> dict[str, str]:
+    def freeze(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
         """Sends the warden's disputes (`steps.freeze.dispute_errands`); returns what was not
         frozen: payment -> why."""
         refused = {}
@@ -213,9 +213,9 @@ class DeviceDesk:
         # interrupted, it is the same errand; after another change, it is a new one
         ref = f"{name}:{self._chain.nonce(sender.account.address)}"
         call = Call("DeviceRegistry", function, (device_id(name),))
-        self._send(sender, Errand(function, ref, call))
+        self._send(sender, ChainCall(function, ref, call))
 
-    def _send(self, sender: Sender, errand: Errand) -> None:
+    def _send(self, sender: Sender, errand: ChainCall) -> None:
         send_and_wait(sender, [errand], self._now(), self._wait)
 
     def _note(self, name: str, **columns: Any) -> None:

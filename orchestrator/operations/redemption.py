@@ -15,7 +15,7 @@ from device_adapters.types import Rejected
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import MICRO_PER_CENT
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 
 PURPOSE = "redeem"
@@ -61,5 +61,5 @@ def redeem(
     account = payout_account(iban)
     ref = f"{holder.address}:{chain.nonce(holder.address)}:{amount_micro}:0x{account.hex()}"
     call = Call("EuroToken", "redeem", (holder.address, account, amount_micro))
-    [sent] = send_and_wait(sender, [Errand(PURPOSE, ref, call)], now, wait)
+    [sent] = send_and_wait(sender, [ChainCall(PURPOSE, ref, call)], now, wait)
     return sent

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from device_adapters.types import Event
-from oracles.types import Terms
+from oracles.types import ProductRules
 
 
-class Product(Terms, Protocol):
-    """What the rail needs of a product: the oracle's `Terms`, and words for people.
+class Product(ProductRules, Protocol):
+    """What the rail needs of a product: the oracle's `ProductRules`, and words for people.
 
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
     and immutable records in memory. Malformed bytes raise `Rejected` with Doubt.FACTS_MALFORMED.

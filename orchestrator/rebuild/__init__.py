@@ -1,7 +1,7 @@
 """Recomputes all that the store says of money from raw material, and compares, byte for byte.
 
 Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of
-the devices' records; signed mandates and decisions. Nothing is written.
+the devices' records; signed mandates and approvals. Nothing is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.rebuild import decided, journal
 from orchestrator.rebuild.bank import check_rows
 from orchestrator.rebuild.claims import check_claims
 from orchestrator.rebuild.evidence import read_archive
-from orchestrator.rebuild.findings import Difference, Findings, Progress
+from orchestrator.rebuild.findings import Difference, Differences, Progress
 from orchestrator.rebuild.history import check_copies, read_history
 
 __all__ = ["Difference", "Progress", "Rebuilt", "rebuild"]
@@ -62,7 +62,7 @@ def rebuild(
 ) -> Rebuilt:
     """Raises Retry where the node is silent or has not the blocks (any more). It reads one
     snapshot of the store, so the rail may go on meanwhile."""
-    findings = Findings(progress)
+    findings = Differences(progress)
     registry = Registry(chain, deployed(chain.deployment.addresses))
     registry.refresh()
     with store.read() as session:
@@ -97,11 +97,11 @@ def rebuild(
     )
 
 
-def _mandates(session: Session, findings: Findings) -> dict[str, tuple[str, int]]:
+def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, int]]:
     """reference -> (agreement, expiry) of every mandate whose content has the id that it is kept
     under: the payer signed that id."""
     found = {}
-    for row in raw.rows(session, agreements.Agreement):
+    for row in raw.rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
             findings.add(
@@ -120,7 +120,7 @@ def _mandates(session: Session, findings: Findings) -> dict[str, tuple[str, int]
 
 
 def _compare_balances(
-    stored: dict[tuple[str, str], int], rebuilt: dict[tuple[str, str], int], findings: Findings
+    stored: dict[tuple[str, str], int], rebuilt: dict[tuple[str, str], int], findings: Differences
 ) -> None:
     for account, asset in sorted({*stored, *rebuilt}):
         sides = [side.get((account, asset), 0) for side in (stored, rebuilt)]

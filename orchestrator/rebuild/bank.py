@@ -10,8 +10,8 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from orchestrator.core.bank_posting import (
+    BankEffect,
     CreditBooked,
-    Effect,
     PayoutMoved,
     entries_for,
     in_order,
@@ -21,11 +21,11 @@ from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.order_files import read_orders
-from orchestrator.edges.bank.types import Statement, StatusReport
+from orchestrator.edges.bank.types import BankStatement, StatusReport
 from orchestrator.edges.store import Session, raw, transfers
-from orchestrator.edges.store.tables import BankLine
+from orchestrator.edges.store.tables import BankLineRow
 from orchestrator.rebuild.contexts import RawBank, RawCredit, RawPayout
-from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.findings import Differences
 
 
 @dataclass
@@ -57,13 +57,13 @@ class Files:
     """What the files said: rows that the store must have of them."""
 
     bank: RawBank
-    findings: Findings
+    findings: Differences
     accounts: frozenset[str] = frozenset()  # our IBANs: MT940 may name them otherwise
     lines: Lines = field(default_factory=Lines)
     by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def fold(self, row: transfers.BankFile) -> None:
+    def fold(self, row: transfers.BankFileRow) -> None:
         """Posts what a file posts, through the rules of core/bank_books."""
         if (digest := sha256(row.body).hexdigest()) != row.file_hash:
             self.findings.add(
@@ -95,7 +95,7 @@ class Files:
         asked -= bank.moved | bank.refused
         bank.refused |= asked & set(report.refused(asked))
 
-    def _take(self, statements: Sequence[Statement], digest: str) -> None:
+    def _take(self, statements: Sequence[BankStatement], digest: str) -> None:
         for each in statements:
             balances = each.balances
             self.statements.setdefault(
@@ -120,7 +120,7 @@ class Files:
                 self._apply(effect)
         self.findings.count("bank lines", len(lines))
 
-    def _apply(self, effect: Effect) -> None:
+    def _apply(self, effect: BankEffect) -> None:
         match effect:
             case PayoutMoved():
                 reference = self.bank.payouts[effect.payout_id].end_to_end_id
@@ -130,10 +130,10 @@ class Files:
                 self.bank.credit_rows[effect.credit_id] = RawCredit(effect.cents, effect.agreement)
 
 
-def check_rows(session: Session, files: Files, findings: Findings) -> None:
+def check_rows(session: Session, files: Files, findings: Differences) -> None:
     """Lines, statements, bookings, credits and payouts as stored, against what was read anew."""
     bank, seen = files.bank, set()
-    for row in raw.rows(session, BankLine):
+    for row in raw.rows(session, BankLineRow):
         place = (row.file_hash, row.path)
         seen.add(place)
         line = files.by_place.get(place)
@@ -145,13 +145,13 @@ def check_rows(session: Session, files: Files, findings: Findings) -> None:
         findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
     findings.rows(
         "statement",
-        raw.rows(session, transfers.BankStatement),
+        raw.rows(session, transfers.BankStatementRow),
         files.statements,
         lambda row: (row.account, row.statement),
     )
     findings.rows(
         "booking",
-        raw.rows(session, transfers.Booking),
+        raw.rows(session, transfers.BookingRow),
         {
             one: {"file_hash": line.source.hex(), "path": line.path}
             for one, line in bank.booked.items()
@@ -160,7 +160,7 @@ def check_rows(session: Session, files: Files, findings: Findings) -> None:
     )
     findings.rows(
         "credit",
-        raw.rows(session, transfers.Funding),
+        raw.rows(session, transfers.FundingRow),
         {
             credit: {"cents": one.cents, "agreement_id": one.agreement}
             for credit, one in bank.credit_rows.items()
@@ -169,7 +169,7 @@ def check_rows(session: Session, files: Files, findings: Findings) -> None:
     )
     findings.rows(
         "payout",
-        raw.rows(session, transfers.Payout),
+        raw.rows(session, transfers.PayoutRow),
         {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
         lambda row: row.payout_id,
     )
@@ -189,7 +189,7 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
     return found | ({"payee": payout.payee} if payout.payee else {})
 
 
-def _check_orders(bank: RawBank, findings: Findings) -> None:
+def _check_orders(bank: RawBank, findings: Differences) -> None:
     """What order files told the bank to pay, against what was burned for it on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)

@@ -17,12 +17,12 @@ from oracles.types import Agreement, Agreements, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, raw
-from orchestrator.edges.store.debts import Credit
-from orchestrator.edges.store.payments import Payment
+from orchestrator.edges.store.debts import DebtRow
+from orchestrator.edges.store.payments import PaymentRow
 from orchestrator.products import Product
 from orchestrator.rebuild.evidence import Archive
-from orchestrator.rebuild.findings import Findings
-from orchestrator.rebuild.history import Applied, History
+from orchestrator.rebuild.findings import Differences
+from orchestrator.rebuild.history import Applied, ChainHistory
 
 _NO_LIMIT = (1 << 47) - 1  # cap and escrow were the contract's to judge: here only the price is
 _ON_CHAIN = (Stage.POSTED, Stage.PAID_OUT, Stage.RECONCILED, Stage.REFUNDED)
@@ -34,14 +34,14 @@ def hexed(value: bytes) -> str:
 
 def check_claims(
     session: Session,
-    history: History,
+    history: ChainHistory,
     archive: Archive,
     agreements: Agreements,
     products: Mapping[str, Product],
-    findings: Findings,
+    findings: Differences,
 ) -> None:
     """Payments, claims and prices of everything that final settlements applied."""
-    rows = {row.payment_id: row for row in raw.rows(session, Payment)}
+    rows = {row.payment_id: row for row in raw.rows(session, PaymentRow)}
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
     for applied in history.applied():
         by_agreement[applied.claim.agreement].append(applied)
@@ -66,7 +66,7 @@ def check_claims(
                     owed[name] = _owed(applied, payee)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
-    findings.rows("debt", raw.rows(session, Credit), owed, lambda row: row.payment_id)
+    findings.rows("debt", raw.rows(session, DebtRow), owed, lambda row: row.payment_id)
     findings.count("claims", len(settled))
 
 
@@ -77,7 +77,7 @@ def _check_claim(
     claim: Claim,
     reach: int | None,
     archive: Archive,
-    findings: Findings,
+    findings: Differences,
 ) -> None:
     """The claim that the stored evidence makes, by the product's rules, against the chain's.
 
@@ -120,7 +120,7 @@ def _derived(
     run: Sequence[Event],
     late: bool,
     archive: Archive,
-    findings: Findings,
+    findings: Differences,
 ) -> Claim | None:
     try:
         cited = archive.cited_by(list(run))
@@ -131,7 +131,7 @@ def _derived(
 
 
 def _check_prices(
-    agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Findings
+    agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Differences
 ) -> None:
     """The amounts of an agreement's claims, one after the other, where the product can price them
     here (`open`, `price`, `advance`: the contract's own rules, word for word)."""
@@ -156,7 +156,7 @@ def _check_prices(
     findings.count("prices", len(claims))
 
 
-def _check_row(row: Payment, applied: Applied, payee: str, findings: Findings) -> None:
+def _check_row(row: PaymentRow, applied: Applied, payee: str, findings: Differences) -> None:
     claim, outcome = applied.claim, applied.outcome
     wanted: dict[str, Any] = {
         "agreement_id": hexed(claim.agreement),
@@ -180,7 +180,7 @@ def _owed(applied: Applied, payee: str) -> dict[str, Any]:
 
 
 def _check_unsettled(
-    rows: Sequence[Payment], settled: set[str], history: History, findings: Findings
+    rows: Sequence[PaymentRow], settled: set[str], history: ChainHistory, findings: Differences
 ) -> None:
     """Payments that are told to be booked, and are in no final settlement."""
     elsewhere = {tx for (tx, _), claims in history.claims.items() if not claims}

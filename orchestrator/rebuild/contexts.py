@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import OpenCredit, OpenPayout, open_payout
+from orchestrator.core.bank_posting import OpenPayout, UnmintedCredit, open_payout
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
-from orchestrator.edges.chain.client import Log
+from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.products import Product
-from orchestrator.rebuild.history import History, place
+from orchestrator.rebuild.history import ChainHistory, place
 
 _NOBODY = "0x" + "00" * 20
 _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
 
 @dataclass
-class Journal:
+class RebuiltJournal:
     """The entries so far: each once, in order, and found by id or by what they are about."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -50,17 +50,21 @@ class RawChain:
     """core.chain_books.Context over the node's history. products: by address, lower case."""
 
     def __init__(
-        self, rail: str, history: History, products: Mapping[str, Product], journal: Journal
+        self,
+        rail: str,
+        history: ChainHistory,
+        products: Mapping[str, Product],
+        journal: RebuiltJournal,
     ) -> None:
         self.rail, self._history, self._journal = rail, history, journal
         self._products = products
         self._opened = {log.args["agreement"]: log.args for log in history.named("AgreementOpened")}
-        self._around: dict[str, list[Log]] = defaultdict(list)
+        self._around: dict[str, list[DecodedLog]] = defaultdict(list)
         for logs in history.logs.values():
             for log in logs:
                 self._around[log.tx_hash].append(log)
 
-    def claims(self, log: Log) -> Sequence[Claim]:
+    def claims(self, log: DecodedLog) -> Sequence[Claim]:
         return self._history.claims[place(log)]
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
@@ -72,7 +76,7 @@ class RawChain:
         product = self._products.get(opened["product"].lower())
         return product.payee(facts) if product else None
 
-    def around(self, log: Log) -> Sequence[Log]:
+    def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         return self._around[log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
@@ -81,7 +85,7 @@ class RawChain:
 
 @dataclass
 class RawPayout:
-    """A payout as the chain ordered it, and as decisions have ordered it again since."""
+    """A payout as the chain ordered it, and as approvals have ordered it again since."""
 
     payout_id: str
     payee: str
@@ -110,7 +114,7 @@ class RawBank:
     booked: line id -> the line that was acted on under it. credit_rows: money in, by credit id.
     """
 
-    journal: Journal
+    journal: RebuiltJournal
     mandates: Mapping[str, tuple[str, int]]
     payouts: dict[str, RawPayout] = field(default_factory=dict)
     by_reference: dict[str, RawPayout] = field(default_factory=dict)
@@ -149,14 +153,14 @@ class RawBank:
         is_over = ledger.escrow(agreement) in self.journal.reclaimed
         return None if expiry <= at or is_over else agreement
 
-    def credits(self, cents: int) -> Iterator[OpenCredit]:
+    def credits(self, cents: int) -> Iterator[UnmintedCredit]:
         for credit in sorted(c for c, row in self.credit_rows.items() if row.cents == cents):
             entries = self.journal.under(credit)
             totals = ledger.balances(p for entry in entries for p in entry.postings)
             waits = next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
             line = self.booked.get(credit)
             if waits and line:
-                yield OpenCredit(credit, waits, line.reference, line.counterparty_iban)
+                yield UnmintedCredit(credit, waits, line.reference, line.counterparty_iban)
 
     def opened(self, row: RawPayout) -> OpenPayout:
         return open_payout(row.payout_id, row.account, self.journal.under(row.payout_id))

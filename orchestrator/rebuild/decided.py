@@ -1,4 +1,4 @@
-"""What executed decisions do again: the entries that two officers' signatures stand for."""
+"""What executed approvals do again: the entries that two officers' signatures stand for."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections.abc import Callable
 
 from orchestrator.approvals import verify
 from orchestrator.core import ledger
-from orchestrator.core.approval import Decision
+from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
 from orchestrator.edges.store import Session, approvals, raw
 from orchestrator.errors import Halt
 from orchestrator.rebuild.contexts import RawBank, RawPayout
-from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.findings import Differences
 
 
-def fold(row: approvals.Decision, bank: RawBank) -> None:
-    """Posts what a decision posts, and moves what it moves; most kinds post nothing."""
+def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
+    """Posts what an approval posts, and moves what it moves; most kinds post nothing."""
     said, rule = approvals.said(row), _RULES.get(row.kind)
     entries = rule(row, said, bank) if rule else []
-    source = f"decision:{row.decision_id}"
+    source = f"approval:{row.approval_id}"
     bank.journal.post(item.dated(row.executed_at or 0, source) for item in entries)
 
 
-def check(session: Session, chain_id: int, findings: Findings) -> None:
-    """Both signatures of every decision that was approved, over all of its content."""
-    for row in raw.rows(session, approvals.Decision):
+def check(session: Session, chain_id: int, findings: Differences) -> None:
+    """Both signatures of every approval that was approved, over all of its content."""
+    for row in raw.rows(session, approvals.ApprovalRow):
         if row.approved_at is None:
             continue
         try:
             verify(session, chain_id, row)
         except Halt as refusal:
-            findings.add("decision", row.decision_id, str(refusal))
-        findings.count("decisions", 1)
+            findings.add("approval", row.approval_id, str(refusal))
+        findings.count("approvals", 1)
 
 
-def _order_again(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _order_again(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
     """What came back is in transit again; what was refused never left it."""
     payout = bank.by_reference.get(said.subject)
     if payout is None:
@@ -44,11 +44,11 @@ def _order_again(row: approvals.Decision, said: Decision, bank: RawBank) -> list
     payout.attempt += 1
     payout.account = "0x" + payout_account(str(said.detail["iban"])).hex()
     bank.order(payout)
-    ref = ledger.part_of(payout.payout_id, row.decision_id)
+    ref = ledger.part_of(payout.payout_id, row.approval_id)
     return [ledger.reordered(ref, int(said.detail["cents"]))] if is_back else []
 
 
-def _allocate(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _allocate(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
         return []
@@ -56,7 +56,7 @@ def _allocate(row: approvals.Decision, said: Decision, bank: RawBank) -> list[En
     return [ledger.allocated(said.subject, credit.cents)]
 
 
-def _send_back(row: approvals.Decision, said: Decision, bank: RawBank) -> list[Entry]:
+def _send_back(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
     """A payout of its own, that no tokens were burned for: its id is the credit's."""
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
@@ -67,7 +67,7 @@ def _send_back(row: approvals.Decision, said: Decision, bank: RawBank) -> list[E
     return [ledger.sent_back(said.subject, credit.cents)]
 
 
-_RULES: dict[str, Callable[[approvals.Decision, Decision, RawBank], list[Entry]]] = {
+_RULES: dict[str, Callable[[approvals.ApprovalRow, Approval, RawBank], list[Entry]]] = {
     "order_again": _order_again,
     "allocate_credit": _allocate,
     "send_back_credit": _send_back,

@@ -15,9 +15,9 @@ from oracles.rules import content_id
 from oracles.types import KeyRing
 from orchestrator.edges.store import Session, links, raw
 from orchestrator.edges.store.evidence import STREAM
-from orchestrator.edges.store.evidence import Event as EventRow
-from orchestrator.edges.store.evidence import Evidence as EvidenceRow
-from orchestrator.rebuild.findings import Findings
+from orchestrator.edges.store.evidence import EventRow as EventRow
+from orchestrator.edges.store.evidence import EvidenceRow as EvidenceRow
+from orchestrator.rebuild.findings import Differences
 
 _REPORT_EVERY = 200
 
@@ -38,7 +38,7 @@ class Archive:
         return resolve(run, [self.by_id[one] for one in ids if one in self.by_id])
 
 
-def read_archive(session: Session, keys: KeyRing, findings: Findings) -> Archive:
+def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Archive:
     """All evidence and events. A record whose bytes are not what they are named by is left out of
     the archive, so that no claim can be derived from it."""
     decoded = _decode_all(session, findings)
@@ -56,13 +56,15 @@ def read_archive(session: Session, keys: KeyRing, findings: Findings) -> Archive
             archive.at_counter[row.agreement_id, event.counter] = event
         if row.payment_id is not None:
             archive.of_payment.setdefault(row.payment_id, []).append(event)
-    for row in raw.rows(session, links.Citation, links.Citation.event_id, links.Citation.position):
+    for row in raw.rows(
+        session, links.CitationRow, links.CitationRow.event_id, links.CitationRow.position
+    ):
         archive.cites.setdefault(row.event_id, []).append(row.cited_event_id)
     findings.count("events", len(archive.by_id))
     return archive
 
 
-def _decode_all(session: Session, findings: Findings) -> Mapping[str, Event]:
+def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
     found: dict[str, Event] = {}
     total, known = raw.count(session, EvidenceRow), protocols()
     for done, row in enumerate(raw.rows(session, EvidenceRow), 1):
@@ -86,7 +88,7 @@ def _decode_all(session: Session, findings: Findings) -> Mapping[str, Event]:
     return found
 
 
-def _check(row: EventRow, event: Event, keys: KeyRing, findings: Findings) -> None:
+def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:
     """The stored row against the record; and the signature, where the key of its time is known
     (of a key revoked back in time nothing can be said here: `proofrail device risk` does)."""
     name = f"{event.device}, counter {event.counter} ({row.event_id})"

@@ -29,7 +29,7 @@ class Difference:
 
 
 @dataclass
-class Findings:
+class Differences:
     """Collects differences, and says how far one is."""
 
     progress: Progress = lambda what, done, of: None

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 from oracles.merkle import root
 from oracles.types import Claim
-from orchestrator.core.outcome import Outcome, leaves_of, unpack
-from orchestrator.edges.chain.client import Chain, Log, SeenBlock
+from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
+from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.store import Session, batches, blocks, raw
 from orchestrator.errors import Retry
-from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.findings import Differences
 
 _BLOCKS_AT_ONCE = 100
 Place = tuple[str, int]  # of a log: transaction hash, index in its block
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 
 
-def place(log: Log) -> Place:
+def place(log: DecodedLog) -> Place:
     return log.tx_hash, log.index
 
 
@@ -33,20 +33,20 @@ class Applied:
     """A claim that a final settlement has applied, with what the contract made of it."""
 
     claim: Claim
-    outcome: Outcome
-    log: Log
+    outcome: ClaimOutcome
+    log: DecodedLog
 
 
 @dataclass
-class History:
+class ChainHistory:
     """blocks: oldest first. logs: by block hash, in the order of the block. claims: what the call
     data of each settlement says; of one through another contract, what its Merkle root proves."""
 
     blocks: list[SeenBlock] = field(default_factory=list)
-    logs: dict[str, list[Log]] = field(default_factory=dict)
+    logs: dict[str, list[DecodedLog]] = field(default_factory=dict)
     claims: dict[Place, list[Claim]] = field(default_factory=dict)
 
-    def named(self, *names: str) -> list[Log]:
+    def named(self, *names: str) -> list[DecodedLog]:
         """All logs with these names, in chain order."""
         return [log for b in self.blocks for log in self.logs[b.hash] if log.name in names]
 
@@ -64,15 +64,15 @@ class History:
         ]
 
 
-def read_history(chain: Chain, session: Session, final: int, findings: Findings) -> History:
+def read_history(chain: Chain, session: Session, final: int, findings: Differences) -> ChainHistory:
     """Everything from the deployment's block to the newest final one. Raises Retry where the node
     is silent, or has not these blocks (any more)."""
-    found, first = History(), chain.deployment.block_number
+    found, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
         numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
         seen = chain.blocks(numbers)
         found.blocks += seen
-        by_block: dict[str, list[Log]] = defaultdict(list)
+        by_block: dict[str, list[DecodedLog]] = defaultdict(list)
         for log in chain.logs_of([block.hash for block in seen]):
             by_block[log.block_hash].append(log)
         found.logs |= {block.hash: by_block[block.hash] for block in seen}
@@ -86,14 +86,14 @@ def read_history(chain: Chain, session: Session, final: int, findings: Findings)
     return found
 
 
-def _claims(chain: Chain, session: Session, log: Log) -> list[Claim]:
+def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
     function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
         return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
     return _proven(session, log)
 
 
-def _proven(session: Session, log: Log) -> list[Claim]:
+def _proven(session: Session, log: DecodedLog) -> list[Claim]:
     """The claims of a settlement through another contract, whose call data proves nothing: those
     of the stored batch that hashes to the root in its log; none where no batch does."""
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
@@ -120,10 +120,10 @@ def _raw(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def check_copies(session: Session, history: History, findings: Findings) -> None:
+def check_copies(session: Session, history: ChainHistory, findings: Differences) -> None:
     """The store's blocks and logs against the node's, up to the newest final block."""
     final = history.blocks[-1].number if history.blocks else 0
-    stored = [row for row in raw.rows(session, blocks.Block) if row.number <= final]
+    stored = [row for row in raw.rows(session, blocks.BlockRow) if row.number <= final]
     if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):
         raise Retry(
             "the node's blocks are not those that were final here: it is another chain, or "
@@ -146,16 +146,16 @@ def check_copies(session: Session, history: History, findings: Findings) -> None
     )
 
 
-def _same_chain(stored: Sequence[blocks.Block], seen: Sequence[SeenBlock]) -> bool:
+def _same_chain(stored: Sequence[blocks.BlockRow], seen: Sequence[SeenBlock]) -> bool:
     """Whether any block is the same: if none is, the node follows another chain."""
     return any(row.hash == block.hash for row, block in zip(stored, seen, strict=True))
 
 
-def _logs(session: Session, final: int) -> list[blocks.ChainLog]:
-    return [row for row in raw.rows(session, blocks.ChainLog) if row.block_number <= final]
+def _logs(session: Session, final: int) -> list[blocks.ChainLogRow]:
+    return [row for row in raw.rows(session, blocks.ChainLogRow) if row.block_number <= final]
 
 
-def _wanted(logs: Mapping[str, Sequence[Log]]) -> dict[tuple[str, int], dict[str, object]]:
+def _wanted(logs: Mapping[str, Sequence[DecodedLog]]) -> dict[tuple[str, int], dict[str, object]]:
     return {
         (block, log.index): {
             "block_number": log.block_number,

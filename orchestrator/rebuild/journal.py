@@ -16,9 +16,9 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
 from orchestrator.rebuild.bank import Files
-from orchestrator.rebuild.contexts import Journal, RawBank, RawChain, RawPayout
-from orchestrator.rebuild.findings import Findings
-from orchestrator.rebuild.history import History
+from orchestrator.rebuild.contexts import RawBank, RawChain, RawPayout, RebuiltJournal
+from orchestrator.rebuild.findings import Differences
+from orchestrator.rebuild.history import ChainHistory
 from orchestrator.rebuild.sources import in_order
 
 
@@ -85,24 +85,24 @@ class Fold:
     def __init__(
         self,
         session: Session,
-        history: History,
+        history: ChainHistory,
         rail: str,
         products: Mapping[str, Product],
         mandates: Mapping[str, tuple[str, int]],
-        findings: Findings,
+        findings: Differences,
     ) -> None:
-        self.journal = Journal()
+        self.journal = RebuiltJournal()
         accounts = frozenset(row.account for row in transfers.statements(session))
         self.files = Files(RawBank(self.journal, mandates), findings, accounts)
         self._chain = RawChain(rail, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         self._files = {
-            f"file:{row.file_hash}": row.at for row in raw.rows(session, transfers.BankFile)
+            f"file:{row.file_hash}": row.at for row in raw.rows(session, transfers.BankFileRow)
         }
-        self._decisions = {
-            f"decision:{row.decision_id}": row
-            for row in raw.rows(session, approvals.Decision, approvals.Decision.executed_at)
+        self._approvals = {
+            f"approval:{row.approval_id}": row
+            for row in raw.rows(session, approvals.ApprovalRow, approvals.ApprovalRow.executed_at)
             if row.executed_at is not None
         }
 
@@ -115,21 +115,21 @@ class Fold:
                 self._block(self._blocks[source])
             elif source in self._files:
                 self._file(source)
-            elif source in self._decisions:
-                decided.fold(self._decisions[source], self.files.bank)
+            elif source in self._approvals:
+                decided.fold(self._approvals[source], self.files.bank)
             else:
                 self._findings.add(
                     "source",
                     source,
-                    "entries name it, and there is no such block, file or executed decision",
+                    "entries name it, and there is no such block, file or executed approval",
                 )
             self._findings.progress("sources", done, len(order))
 
     def _office(self, told: set[str]) -> list[str]:
-        """Files in the order in which they were stored; a decision without an entry (an order that
+        """Files in the order in which they were stored; an approval without an entry (an order that
         goes out again) right before the first file that was stored after it."""
         silent = [
-            (row.executed_at, name) for name, row in self._decisions.items() if name not in told
+            (row.executed_at, name) for name, row in self._approvals.items() if name not in told
         ]
         found: list[str] = []
         for source, at in self._files.items():
@@ -162,7 +162,7 @@ class Fold:
             self._session.expunge(row)
 
 
-def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings) -> None:
+def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
     """Names every entry that is missing, too many, or another one than its source makes."""
     mine = {one.entry.entry_id: one for one in rebuilt}
     theirs = {one.entry.entry_id: one for one in stored}
@@ -190,7 +190,7 @@ def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings)
         _compare_chain(stored, rebuilt, findings)
 
 
-def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Findings) -> None:
+def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Differences) -> None:
     name = f"{stored.number} ({stored.entry.kind} {stored.entry.ref})"
     for part in ("kind", "ref", "at", "source"):
         theirs, mine = getattr(stored.entry, part), getattr(rebuilt.entry, part)
@@ -204,7 +204,7 @@ def _told(entry: Entry) -> str:
     return ", ".join(f"{p.account} {p.amount_minor} {p.asset}" for p in entry.postings)
 
 
-def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Findings) -> None:
+def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
     """The same entries: then only their order, numbers and hashes can differ; the first says it."""
     for theirs, mine in zip(stored, rebuilt, strict=True):
         if theirs.text == mine.text:

@@ -1,7 +1,7 @@
 """The order in which recorded inputs are folded: as the journal took them, and none left out. Pure.
 
 Blocks follow each other by number, bank files by when they were stored; how the two interleave,
-and when a decision was carried out, only the journal tells. What has no entry there (most blocks,
+and when an approval was carried out, only the journal tells. What has no entry there (most blocks,
 repeated statements) comes right behind its predecessor: nothing else depends on where it stands.
 """
 

@@ -29,7 +29,7 @@ class Committee:
 
 
 @dataclass(frozen=True)
-class Rail:
+class StepContext:
     """Everything a step may touch: the doors, the rules and a clock."""
 
     settings: Settings
@@ -40,7 +40,7 @@ class Rail:
     gateway: Sender  # the bank gateway's key: mints against booked credits
     oracles: list[OracleDoor]
     committee: Committee
-    terms: Mapping[str, Product]  # product name -> rules, of every product that is deployed
+    rules: Mapping[str, Product]  # product name -> rules, of every product that is deployed
     bank: Channel
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
     now: Callable[[], int]  # Unix seconds

@@ -13,21 +13,21 @@ from dataclasses import dataclass, replace
 from device_adapters.types import Message
 from oracles.attest import batch_digest
 from oracles.quorum import Missing, Reached, reached
-from oracles.types import Attestation, Batch, Claim, Doubt
-from oracles.wire import Answer, Request
-from orchestrator.core.payment import Effect, Fact
+from oracles.types import Attestation, Batch, Claim, ClaimReason
+from oracles.wire import OracleAnswer, Request
+from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
 from orchestrator.edges.store import agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.collect import anchor_of
 
 # refusals that time or evidence may cure; every other one is the oracle's last word
-_PASSING = (Doubt.EVIDENCE_MISSING, Doubt.SEQUENCE_UNEXPECTED, Doubt.UNAUTHORISED)
+_PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
 _PATIENCE_S = (1, 2, 5, 15, 60)
 _EVIDENCE_BYTES = 4 * 1024 * 1024  # sent along at once: an oracle's request has its limit
 
-_Row = tuple[payments.Payment, agreements.Agreement]
+_Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class _Round:
 
     batch: Batch
     digest: bytes
-    answers: list[Answer | Retry]
+    answers: list[OracleAnswer | Retry]
     result: Reached | Missing
     signed: dict[str, Attestation]  # oracle name -> its valid attestation
 
 
-def attest(rail: Rail) -> int:
+def attest(rail: StepContext) -> int:
     """Brings due claims to the oracles; returns how many reached their quorum."""
     now = rail.now()
     with rail.store.read() as session:
-        due = payments.due(session, Effect.ATTEST, now, rail.settings.batch_claims)
+        due = payments.due(session, NextStep.ATTEST, now, rail.settings.batch_claims)
     products = sorted({agreement.product for _, agreement in due})
     return sum(
         _attest(rail, product, rows)
@@ -61,13 +61,13 @@ def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _attest(rail: Rail, product: str, rows: list[_Row]) -> int:
+def _attest(rail: StepContext, product: str, rows: list[_Row]) -> int:
     rows = sorted(rows, key=lambda item: item[0].agreement_id)
     asked = _ask(rail, product, rows)
     if isinstance(asked.result, Reached):
         _keep(rail, rows, asked)
         return len(rows)
-    refused = {r.index for a in asked.answers if isinstance(a, Answer) for r in a.refusals}
+    refused = {r.index for a in asked.answers if isinstance(a, OracleAnswer) for r in a.refusals}
     unsigned = asked.result.required_domains
     lame = {n for n, (_, of) in enumerate(rows) if of.required_domain in unsigned} - refused
     if len(rows) == 1 or not (refused or 0 < len(lame) < len(rows)):
@@ -80,7 +80,7 @@ def _attest(rail: Rail, product: str, rows: list[_Row]) -> int:
     return kept + sum(_attest(rail, product, [rows[index]]) for index in sorted(refused))
 
 
-def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
+def _ask(rail: StepContext, product: str, rows: list[_Row]) -> _Round:
     """Asks all; only who lacks evidence, and is needed, is asked again with it."""
     request = Request(product, tuple(claim_of_row(row) for row, _ in rows))
     answers = ask_all(rail.oracles, [request] * len(rail.oracles))
@@ -102,7 +102,7 @@ def _ask(rail: Rail, product: str, rows: list[_Row]) -> _Round:
 
 
 def _counted(
-    rail: Rail, rows: list[_Row], request: Request, answers: list[Answer | Retry]
+    rail: StepContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
 ) -> _Round:
     deployment = rail.chain.deployment
     batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, request.claims)
@@ -110,7 +110,7 @@ def _counted(
     signed = {
         door.name: attestation
         for door, answer in zip(rail.oracles, answers, strict=True)
-        if isinstance(answer, Answer) and (attestation := door.attestation(answer, digest))
+        if isinstance(answer, OracleAnswer) and (attestation := door.attestation(answer, digest))
     }
     committee = rail.committee
     result = reached(
@@ -123,7 +123,7 @@ def _counted(
     return _Round(batch, digest, list(answers), result, signed)
 
 
-def claim_of_row(row: payments.Payment) -> Claim:
+def claim_of_row(row: payments.PaymentRow) -> Claim:
     """The claim as it was derived and stored."""
     return Claim(
         bytes.fromhex(row.agreement_id[2:]),
@@ -135,7 +135,7 @@ def claim_of_row(row: payments.Payment) -> Claim:
     )
 
 
-def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
+def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]:
     """The records behind claims, with the last record before each and what they cite, for oracles
     that lack them.
 
@@ -159,7 +159,7 @@ def _evidence_of(rail: Rail, rows: Sequence[_Row]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
+def _keep(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
     """Stores the quorum's signatures with the new stage, before anything is sent."""
     now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
     doors = {door.address: door for door in rail.oracles}
@@ -168,7 +168,7 @@ def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
             session,
             digest,
             [
-                payments.Attestation(
+                payments.AttestationRow(
                     batch_digest=digest,
                     oracle=a.oracle,
                     name=doors[a.oracle].name,
@@ -181,14 +181,14 @@ def _keep(rail: Rail, rows: list[_Row], asked: _Round) -> None:
         batches.keep(session, digest, [row.payment_id for row, _ in rows])
         # the same claims may be attested again, once there are funds: the digest alone is no news
         key, sets = f"{digest}:{now}", {"batch_digest": digest}
-        payments.learn(
+        payments.record_facts(
             session,
-            [payments.Learned(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows],
+            [payments.NewFact(row.payment_id, Fact.ATTESTED, key, detail, sets) for row, _ in rows],
             now,
         )
 
 
-def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
+def _give_up(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
     """Later, or never: never once so many refuse for good that no quorum is left."""
     now, ids = rail.now(), [row.payment_id for row, _ in rows]
     final = Counter(
@@ -199,9 +199,9 @@ def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
     with rail.store.write() as session:
         if len(rows) == 1 and final.total() > spare:
             reason, _ = final.most_common(1)[0]
-            fact = Fact.LAPSED if reason == Doubt.AGREEMENT_NOT_LIVE else Fact.DOUBTED
-            learned = payments.Learned(ids[0], fact, "", detail, {"reason": str(reason)})
-            payments.learn(session, [learned], now)
+            fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED
+            learned = payments.NewFact(ids[0], fact, "", detail, {"reason": str(reason)})
+            payments.record_facts(session, [learned], now)
         else:
             tries = max(row.attempts for row, _ in rows)
             later = now + _PATIENCE_S[min(tries, len(_PATIENCE_S) - 1)]
@@ -209,9 +209,9 @@ def _give_up(rail: Rail, rows: list[_Row], asked: _Round) -> None:
     rail.log.warning("no quorum", claims=len(rows), detail=detail)
 
 
-def _last_word(answer: Answer | Retry) -> Doubt | None:
+def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:
     """Why this oracle will never sign; its voice counts once, however often it refuses."""
-    refusals = answer.refusals if isinstance(answer, Answer) else ()
+    refusals = answer.refusals if isinstance(answer, OracleAnswer) else ()
     return next((r.reason for r in refusals if r.reason not in _PASSING), None)
 
 

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import CreditBooked, OpenCredit, OpenPayout, Posted, open_payout
+from orchestrator.core.bank_posting import (
+    CreditBooked,
+    OpenPayout,
+    Posted,
+    UnmintedCredit,
+    open_payout,
+)
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store import Session, agreements, bank_posting, transfers
 
@@ -16,8 +22,8 @@ _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
 @dataclass(frozen=True, slots=True)
 class StoreContext:
-    """`bank_books.Context` of one session. What a file's earlier lines posted is told by `note` and
-    known to the next answer, so that a file is stored in a few statements and not line by line."""
+    """`BankContext` of one session. `note` records what a file's earlier lines posted, and the next
+    answer knows it, so that a file is stored in a few statements and not line by line."""
 
     session: Session
     booked: set[str] = field(default_factory=set)  # those of the ids at hand that were acted on
@@ -48,7 +54,7 @@ class StoreContext:
         is_over = bank_posting.is_reclaimed(self.session, row.agreement_id)
         return None if is_over else row.agreement_id
 
-    def credits(self, cents: int) -> Iterator[OpenCredit]:
+    def credits(self, cents: int) -> Iterator[UnmintedCredit]:
         known = {row.credit_id for row in bank_posting.credits_of(self.session, cents)}
         for credit in sorted(known | self.lines.keys()):
             waits = self._where(credit, cents)
@@ -58,9 +64,9 @@ class StoreContext:
                 else None
             )
             if line is not None:
-                yield OpenCredit(credit, waits, line.reference, line.counterparty_iban)
+                yield UnmintedCredit(credit, waits, line.reference, line.counterparty_iban)
 
-    def _open(self, row: transfers.Payout) -> OpenPayout:
+    def _open(self, row: transfers.PayoutRow) -> OpenPayout:
         return open_payout(row.payout_id, row.account, self._under(row.payout_id))
 
     def _where(self, credit: str, cents: int) -> str:

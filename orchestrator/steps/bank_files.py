@@ -20,11 +20,11 @@ from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.types import BankReason, StatusReport
 from orchestrator.edges.store import Session, add_new, evidence, ledger, payments
 from orchestrator.edges.store import transfers as store
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.bank_context import StoreContext
 
 
-def read_bank(rail: Rail) -> int:
+def read_bank(rail: StepContext) -> int:
     """Takes the bank's files; returns how many. A bad one is kept, by its reason, and set aside."""
     taken = 0
     for name, body in rail.bank.receive():
@@ -39,7 +39,7 @@ def read_bank(rail: Rail) -> int:
     return taken
 
 
-def _take_file(rail: Rail, name: str, body: bytes) -> None:
+def _take_file(rail: StepContext, name: str, body: bytes) -> None:
     now, digest = rail.now(), sha256(body).hexdigest()
     with rail.store.read() as session:
         if store.file(session, digest) is not None:
@@ -53,7 +53,7 @@ def _take_file(rail: Rail, name: str, body: bytes) -> None:
         add_new(
             session,
             [
-                store.BankFile(
+                store.BankFileRow(
                     file_hash=digest,
                     direction="in",
                     name=name,
@@ -119,22 +119,22 @@ def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
         reason=effect.reason or None,
     )
     if effect.stage == "booked":
-        payments.learn(
+        payments.record_facts(
             session,
             [
-                payments.Learned(p, Fact.BOOKED, effect.line_id)
+                payments.NewFact(p, Fact.BOOKED, effect.line_id)
                 for p in payments.of_payout(session, effect.payout_id)
             ],
             now,
         )
 
 
-def _keep_rejected(rail: Rail, name: str, body: bytes, refusal: Rejected) -> None:
+def _keep_rejected(rail: StepContext, name: str, body: bytes, refusal: Rejected) -> None:
     with rail.store.write() as session:
         add_new(
             session,
             [
-                evidence.Rejection(
+                evidence.RejectionRow(
                     received_at=rail.now(),
                     source="bank",
                     device=name,

@@ -12,13 +12,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from orchestrator import approvals
-from orchestrator.core.approval import Decision
+from orchestrator.core.approval import Approval
 from orchestrator.core.reconcile import Break, Reconciliation
 from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.store import Session, Store, blocks
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import breaks as register
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.reconcile import reconcile_store
 
 OPEN, RESOLVED, CLOSED = "open", "resolved", "closed"
@@ -28,7 +28,7 @@ _DONE: WeakKeyDictionary[Store, tuple[int, ...]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A break as it stands. since: Unix seconds when it was first seen; resolved_by: the decision
+    """A break as it stands. since: Unix seconds when it was first seen; resolved_by: the approval
     that covers it as it is, "" for none."""
 
     break_id: str
@@ -38,7 +38,7 @@ class Standing:
     resolved_by: str = ""
 
 
-def register_breaks(rail: Rail) -> int:
+def register_breaks(rail: StepContext) -> int:
     """Reconciles after each bank file, rewind and resolution; returns how many breaks are new or
     gone."""
     with rail.store.read() as session:
@@ -52,7 +52,7 @@ def register_breaks(rail: Rail) -> int:
     return changed
 
 
-def _note(rail: Rail, stands: list[Standing]) -> int:
+def _note(rail: StepContext, stands: list[Standing]) -> int:
     now = rail.now()
     with rail.store.write() as session:
         known = {row.break_id for row in register.listed(session)}
@@ -66,7 +66,7 @@ def _note(rail: Rail, stands: list[Standing]) -> int:
         gone = register.leave(session, {each.break_id for each in stands}, _GONE)
         for row in register.resolutions(session):
             if row.executed_at is None:
-                decided.mark_executed(session, row.decision_id, now)
+                decided.mark_executed(session, row.approval_id, now)
     return len({each.break_id for each in stands} - known) + gone
 
 
@@ -77,23 +77,23 @@ def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -
     signed = _signed(session, chain_id)
     stands = []
     for break_id, item in break_ids((*found.breaks, *found.closed)).items():
-        decision = signed.get(break_id)
-        is_resolved = decision is not None and covers(dict(decision[1]), item)
+        approval = signed.get(break_id)
+        is_resolved = approval is not None and covers(dict(approval[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN
         first = since.get(break_id) or item.since or now
-        stands.append(Standing(break_id, item, state, first, decision[0] if is_resolved else ""))
+        stands.append(Standing(break_id, item, state, first, approval[0] if is_resolved else ""))
     return sorted(stands, key=lambda each: (each.since, each.found.kind, each.break_id))
 
 
 def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """{break id: (decision id, detail)}: the newest resolution of each, its signatures checked."""
+    """{break id: (approval id, detail)}: the newest resolution of each, its signatures checked."""
     found = {}
     for row in register.resolutions(session):
         approvals.verify(session, chain_id, row)
-        found[row.subject] = (row.decision_id, decided.said(row).detail)
+        found[row.subject] = (row.approval_id, decided.said(row).detail)
     return found
 
 
-def to_resolve(stands: Standing, note: str, now: int) -> Decision:
-    """The decision that a break, just as it is, is dealt with; note: how. now: Unix seconds."""
-    return Decision(register.RESOLVE, stands.break_id, facts(stands.found) | {"note": note}, now)
+def to_resolve(stands: Standing, note: str, now: int) -> Approval:
+    """The approval that a break, just as it is, is dealt with; note: how. now: Unix seconds."""
+    return Approval(register.RESOLVE, stands.break_id, facts(stands.found) | {"note": note}, now)

@@ -9,17 +9,17 @@ from oracles.types import Claim
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.outcome import NOBODY
-from orchestrator.edges.chain.client import Log, SeenBlock
+from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import Session, agreements, blocks, ledger
 from orchestrator.products import deployed
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import claims_of
 
 Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log index)
 
 
-def read_claims(rail: Rail, logs: Iterable[Log]) -> Claims:
+def read_claims(rail: StepContext, logs: Iterable[DecodedLog]) -> Claims:
     """The claims of every settlement among these logs. It asks the node: never call it within a
     write. Raises Retry if the node is silent."""
     return {(log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"}
@@ -28,7 +28,7 @@ def read_claims(rail: Rail, logs: Iterable[Log]) -> Claims:
 class StoredChain:
     """core.chain_books.Context within one session; the logs asked about must be stored."""
 
-    def __init__(self, rail: Rail, session: Session, claims: Claims) -> None:
+    def __init__(self, rail: StepContext, session: Session, claims: Claims) -> None:
         addresses = rail.chain.deployment.addresses
         self.rail = addresses["PaymentRail"]
         self._session, self._claims = session, claims
@@ -38,9 +38,9 @@ class StoredChain:
             row.agreement_id: (row.product_address, row.payee)
             for row in agreements.by_ids(session, ids).values()
         }
-        self._around: dict[str, list[Log]] = {}
+        self._around: dict[str, list[DecodedLog]] = {}
 
-    def claims(self, log: Log) -> Sequence[Claim]:
+    def claims(self, log: DecodedLog) -> Sequence[Claim]:
         return self._claims.get((log.tx_hash, log.index), ())
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
@@ -58,7 +58,7 @@ class StoredChain:
         args = log_of(found[0]).args if found else {"product": "", "payee": ""}
         return args["product"], args["payee"]
 
-    def around(self, log: Log) -> Sequence[Log]:
+    def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
         if log.tx_hash not in self._around:
             rows = blocks.logs_in_transaction(self._session, log.tx_hash)
             self._around[log.tx_hash] = [log_of(row) for row in rows]
@@ -69,12 +69,12 @@ class StoredChain:
 
 
 def by_block(
-    rail: Rail,
+    rail: StepContext,
     session: Session,
-    seen: Sequence[blocks.Block | SeenBlock],
-    logs: Iterable[Log],
+    seen: Sequence[blocks.BlockRow | SeenBlock],
+    logs: Iterable[DecodedLog],
     claims: Claims,
-) -> Iterator[tuple[blocks.Block | SeenBlock, list[Log], list[Entry]]]:
+) -> Iterator[tuple[blocks.BlockRow | SeenBlock, list[DecodedLog], list[Entry]]]:
     """(block, its logs, the entries that follow from them), block by block.
 
     The entries of a block are for the caller to keep before it asks for the next one's.

@@ -8,17 +8,17 @@ from device_adapters.types import Event
 from oracles.attest import claim_hash
 from oracles.citations import resolve
 from oracles.rules import Hole, Runs, derive_claim, late_run, runs
-from oracles.types import Agreement, Claim, Terms
+from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
-from orchestrator.core.payment import STOPPING, Effect, Fact, Stage
+from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
 from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
-from orchestrator.steps import Rail, event_of
+from orchestrator.steps import StepContext, event_of
 
 IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
-def collect(rail: Rail) -> int:
+def collect(rail: StepContext) -> int:
     """Starts a payment for every agreement whose next run is complete; returns how many.
 
     One payment per agreement is on its way to the chain at a time: what arrives meanwhile makes
@@ -36,7 +36,7 @@ def collect(rail: Rail) -> int:
     return started
 
 
-def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
+def _start(rail: StepContext, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
     if row is None or row.stage != "live":
         return 0
@@ -49,12 +49,12 @@ def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     row.sequence, row.last_counter = row.sequence + 1, max(row.last_counter, last)
     payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
     session.add(
-        payments.Payment(
+        payments.PaymentRow(
             payment_id=payment,
             agreement_id=agreement,
             sequence=row.sequence,
             stage=Stage.RECEIVED,
-            effect=Effect.VERIFY,
+            next_step=NextStep.VERIFY,
             first_counter=first,
             last_counter=last,
             created_at=now,
@@ -64,14 +64,14 @@ def _start(rail: Rail, session: Session, agreement: str, now: int) -> int:
     return 1
 
 
-def _next(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> Runs:
+def _next(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
     """The run behind the last claim, over holes that were waited for long enough."""
     found = _runs(rail, session, row)
     if not found.run and (lost := _overdue(rail, session, row.agreement_id, found.holes, now)):
         add_new(
             session,
             [
-                evidence.Hole(
+                evidence.HoleRow(
                     agreement_id=row.agreement_id,
                     first_counter=hole.first,
                     last_counter=hole.last,
@@ -85,13 +85,13 @@ def _next(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> 
     return found
 
 
-def _late(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> Runs:
+def _late(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
     """A run of what came after claims had passed it, where the product takes such runs.
 
     Where counters have no gap, what is late is judged once nothing late has come for as long as
     one waits for a hole: its neighbours may still be on their way.
     """
-    terms, upto = rail.terms[row.product], row.last_counter
+    terms, upto = rail.rules[row.product], row.last_counter
     if not terms.LATE:
         return Runs()
     since = evidence.late_since(session, row.agreement_id, upto)
@@ -108,7 +108,7 @@ def _late(rail: Rail, session: Session, row: agreements.Agreement, now: int) -> 
     return found
 
 
-def _drop(rail: Rail, session: Session, row: agreements.Agreement, found: Runs) -> None:
+def _drop(rail: StepContext, session: Session, row: agreements.AgreementRow, found: Runs) -> None:
     for verdict in found.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
         rail.log.info(
@@ -125,7 +125,7 @@ def _events(records: Sequence[evidence.Record]) -> list[Event]:
 
 
 def _overdue(
-    rail: Rail, session: Session, agreement: str, holes: Sequence[Hole], now: int
+    rail: StepContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
 ) -> list[Hole]:
     """Holes waited for long enough: since what follows them arrived, however much came later."""
     patience = rail.settings.hole_patience_s
@@ -137,13 +137,13 @@ def _overdue(
     ]
 
 
-def _runs(rail: Rail, session: Session, row: agreements.Agreement) -> Runs:
+def _runs(rail: StepContext, session: Session, row: agreements.AgreementRow) -> Runs:
     agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    return runs_behind(session, row, agreement, rail.terms[row.product])
+    return runs_behind(session, row, agreement, rail.rules[row.product])
 
 
 def runs_behind(
-    session: Session, row: agreements.Agreement, agreement: Agreement | None, terms: Terms
+    session: Session, row: agreements.AgreementRow, agreement: Agreement | None, terms: ProductRules
 ) -> Runs:
     """What can be claimed of the stored events behind an agreement's last claim."""
     stored = evidence.unclaimed(session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM)
@@ -160,14 +160,14 @@ def runs_behind(
     )
 
 
-def verify(rail: Rail) -> int:
+def verify(rail: StepContext) -> int:
     """Derives the claims of new payments from the stored evidence; returns how many."""
     now = rail.now()
     with rail.store.read() as session:
-        due = payments.due(session, Effect.VERIFY, now, rail.settings.batch_claims)
+        due = payments.due(session, NextStep.VERIFY, now, rail.settings.batch_claims)
         claims = [(row, of, claim_of(rail, session, row, of)) for row, of in due]
     learned = [
-        payments.Learned(
+        payments.NewFact(
             row.payment_id,
             Fact.DERIVED,
             detail=f"{len(claim.facts)} bytes",
@@ -175,17 +175,20 @@ def verify(rail: Rail) -> int:
                 "evidence_root": "0x" + claim.evidence.hex(),
                 "facts": "0x" + claim.facts.hex(),
                 "claim_hash": "0x" + claim_hash(claim).hex(),
-                "payee": rail.terms[of.product].payee(claim.facts) or of.payee,
+                "payee": rail.rules[of.product].payee(claim.facts) or of.payee,
             },
         )
         for row, of, claim in claims
     ]
     with rail.store.write() as session:
-        return payments.learn(session, learned, now)
+        return payments.record_facts(session, learned, now)
 
 
 def claim_of(
-    rail: Rail, session: Session, row: payments.Payment, agreement: agreements.Agreement
+    rail: StepContext,
+    session: Session,
+    row: payments.PaymentRow,
+    agreement: agreements.AgreementRow,
 ) -> Claim:
     """The claim of a payment, derived anew from its evidence, its anchor and what it cites."""
     run = _events(evidence.records_of(session, row.payment_id))
@@ -196,7 +199,7 @@ def claim_of(
     )
     return derive_claim(
         rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
-        rail.terms[agreement.product],
+        rail.rules[agreement.product],
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
         run,
@@ -205,7 +208,7 @@ def claim_of(
     )
 
 
-def anchor_of(session: Session, row: payments.Payment) -> evidence.Record | None:
+def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
     """The record of the last event claimed before this payment; None for the first payment, and
     for a late one: it stands by itself."""
     reach = agreements.reach(session, row.agreement_id, row.sequence)

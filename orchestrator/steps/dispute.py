@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 
 from oracles.merkle import path, root
-from orchestrator.core.outcome import Outcome, outcome_leaf
+from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.sender import Errand
+from orchestrator.edges.chain.sender import ChainCall
 from orchestrator.edges.store import Session, agreements, blocks, exposure, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import settlement_leaves
 
 PURPOSE = "dispute"
 
 
-def dispute_compromised(rail: Rail) -> int:
+def dispute_compromised(rail: StepContext) -> int:
     """Disputes what is at risk of every device that is declared compromised; returns how many."""
     now = rail.now()
     with rail.store.read() as session:
@@ -37,7 +37,7 @@ def dispute_compromised(rail: Rail) -> int:
     return sent
 
 
-def _dispute(rail: Rail, errand: Errand, now: int) -> int:
+def _dispute(rail: StepContext, errand: ChainCall, now: int) -> int:
     try:
         quote = rail.warden.quote(errand.call)
     except Retry as delay:  # by its name: too late, or the payer was faster
@@ -50,7 +50,7 @@ def _dispute(rail: Rail, errand: Errand, now: int) -> int:
 
 def dispute_errands(
     session: Session, chain: Chain, device: str, since: int, now: int
-) -> list[Errand]:
+) -> list[ChainCall]:
     """The warden's calls that freeze what a device (id, 0x-hex) has at risk since then.
 
     Each under the payment's id, so that whoever sends them, and however often, sends each once.
@@ -66,11 +66,11 @@ def dispute_errands(
         (row.payment_id, dispute_call(session, chain, row, parties[row.agreement_id]))
         for row in rows
     ]
-    return [Errand(PURPOSE, payment, call) for payment, call in calls if call is not None]
+    return [ChainCall(PURPOSE, payment, call) for payment, call in calls if call is not None]
 
 
 def dispute_call(
-    session: Session, chain: Chain, row: payments.Payment, agreement: agreements.Agreement
+    session: Session, chain: Chain, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> Call | None:
     """PaymentRail.dispute of a settled payment, with its outcome's Merkle proof; None where the
     settlement's outcomes are not known here."""
@@ -81,7 +81,7 @@ def dispute_call(
         bytes.fromhex(row.payment_id[2:]),
         bytes.fromhex(row.claim_hash[2:]),
         payee.lower(),
-        Outcome(row.amount_micro, 0),
+        ClaimOutcome(row.amount_micro, 0),
         row.release_at,
     )
     if own not in leaves or "0x" + root(leaves).hex() != json.loads(log.args)["root"]:

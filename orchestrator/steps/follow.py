@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.core.payment import Effect, Fact
-from orchestrator.edges.chain.client import Log, SeenBlock
+from orchestrator.core.payment import Fact, NextStep
+from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 from orchestrator.edges.chain.sender import displaced, settle_up
 from orchestrator.edges.store import Session, add_all, blocks, payments, pending, sends, transfers
 from orchestrator.errors import Halt, Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
 
 _BLOCKS_AT_ONCE = 100
 
 
-def follow(rail: Rail) -> int:
+def follow(rail: StepContext) -> int:
     """Reads new blocks and applies what they say; returns how many blocks were new."""
     with rail.store.read() as session:
         last = blocks.newest(session)
@@ -43,14 +43,14 @@ def follow(rail: Rail) -> int:
     return len(seen)
 
 
-def _check_linked(last: blocks.Block | None, seen: list[SeenBlock]) -> None:
+def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
     parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
     for parent, block in zip(parents, seen, strict=False):
         if block.parent != parent:
             raise Retry(f"block {block.number} does not follow {parent}: the chain rewinds")
 
 
-def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
+def _apply(rail: StepContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
     now, claims = rail.now(), read_claims(rail, logs)
     learned = [
         fact
@@ -62,14 +62,16 @@ def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
         add_all(
             session,
             [
-                blocks.Block(number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp)
+                blocks.BlockRow(
+                    number=b.number, hash=b.hash, parent=b.parent, timestamp=b.timestamp
+                )
                 for b in seen
             ],
         )
         add_all(
             session,
             [
-                blocks.ChainLog(
+                blocks.ChainLogRow(
                     block_hash=log.block_hash,
                     log_index=log.index,
                     block_number=log.block_number,
@@ -82,11 +84,11 @@ def _apply(rail: Rail, seen: list[SeenBlock], logs: list[Log]) -> None:
         )
         for block, _, entries in by_block(rail, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
-        payments.learn(session, learned, now)
+        payments.record_facts(session, learned, now)
     _end_sends(rail)
 
 
-def _end_sends(rail: Rail) -> None:
+def _end_sends(rail: StepContext) -> None:
     """Learns what became of our own sends; a failed settlement is tried again from its batch."""
     mine = {s.account.address for s in rail.senders}
     with rail.store.read() as session:
@@ -98,7 +100,7 @@ def _end_sends(rail: Rail) -> None:
         failed += _displaced(rail)
     for row in failed:
         rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
-        effect = {"settle": Effect.SETTLE, "release": Effect.PAY_OUT}.get(row.purpose)
+        next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with rail.store.write() as session:
             if row.purpose == "mint":
                 transfers.mint_again(session, row.ref)
@@ -108,13 +110,13 @@ def _end_sends(rail: Rail) -> None:
                 ids = payments.idle_posted(session, row.ref.split(":")[0])
             else:
                 ids = []
-            payments.revive(session, ids, effect, rail.now() + 1)
+            payments.revive(session, ids, next_step, rail.now() + 1)
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
         for sender in rail.senders:
             sender.broadcast()
 
 
-def _displaced(rail: Rail) -> list[sends.ChainSend]:
+def _displaced(rail: StepContext) -> list[sends.ChainSendRow]:
     with rail.store.read() as session:
         final = blocks.newest_final(session)
     if not final:
@@ -122,7 +124,7 @@ def _displaced(rail: Rail) -> list[sends.ChainSend]:
     return [row for sender in rail.senders for row in displaced(sender, final)]
 
 
-def _rewind(rail: Rail, number: int, head: int) -> int:
+def _rewind(rail: StepContext, number: int, head: int) -> int:
     """Finds the last block both sides know, and undoes what came after it."""
     now, common = rail.now(), min(number, head)
     with rail.store.read() as session:
@@ -153,7 +155,7 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
         learned = [
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
-        payments.learn(session, learned, now)
+        payments.record_facts(session, learned, now)
     rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided)
     rail.registry.forget()
     for sender in rail.senders:
@@ -161,10 +163,10 @@ def _rewind(rail: Rail, number: int, head: int) -> int:
     return 1
 
 
-def _orphaned(session: Session, log: blocks.ChainLog) -> list[payments.Learned]:
+def _orphaned(session: Session, log: blocks.ChainLogRow) -> list[payments.NewFact]:
     ids = [row.payment_id for row in payments.of_settlement(session, log.tx_hash)]
     before = payments.orphanings(session, ids, log.block_hash)
     return [
-        payments.Learned(i, Fact.ORPHANED, payments.sighting(log.block_hash, before.get(i, 0)))
+        payments.NewFact(i, Fact.ORPHANED, payments.sighting(log.block_hash, before.get(i, 0)))
         for i in ids
     ]

@@ -9,13 +9,13 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import Store
 from orchestrator.edges.store import transfers as store
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 
 _AT_ONCE = 200
 _LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the credit that was looked at last
 
 
-def mint(rail: Rail) -> int:
+def mint(rail: StepContext) -> int:
     """Mints tokens into escrow for booked credits with a known reference; returns how many.
 
     Those that the contract does not take yet are passed by in turn: they hold up no other."""

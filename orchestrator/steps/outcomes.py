@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from oracles.merkle import root
 from oracles.types import Claim
 from orchestrator.core.identity import payment_id
-from orchestrator.core.outcome import Outcome, leaf_of, leaves_of, release_time, unpack
+from orchestrator.core.outcome import ClaimOutcome, leaf_of, leaves_of, release_time, unpack
 from orchestrator.core.payment import Fact, Stage
-from orchestrator.edges.chain.client import Chain, Log
+from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.store import Session, agreements, batches, blocks, payments
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 
 # IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
 REFUSALS = (
@@ -36,7 +36,7 @@ _NEVER = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimOutcome:
+class PaymentOutcome:
     """What the contract did with one claim; amount in micro-euro, below zero for a credit."""
 
     payment_id: str
@@ -45,10 +45,10 @@ class ClaimOutcome:
     refusal: str  # "none", or why not
 
 
-def read_outcomes(claims: Sequence[dict], packed: str) -> list[ClaimOutcome]:
+def read_outcomes(claims: Sequence[dict], packed: str) -> list[PaymentOutcome]:
     """Pairs the claims of a settlement's call data with the packed outcomes of its log."""
     return [
-        ClaimOutcome(
+        PaymentOutcome(
             "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
             "0x" + claim["agreement"].hex(),
             outcome.amount_micro,
@@ -70,11 +70,13 @@ def _named(refusal: int) -> str:
     return REFUSALS[refusal] if refusal < len(REFUSALS) else f"product_{refusal - 100}"
 
 
-def _unpacked(packed: str) -> list[Outcome]:
+def _unpacked(packed: str) -> list[ClaimOutcome]:
     return unpack(bytes.fromhex(packed[2:]))
 
 
-def settled_facts(rail: Rail, log: Log, claims: Sequence[Claim]) -> list[payments.Learned]:
+def settled_facts(
+    rail: StepContext, log: DecodedLog, claims: Sequence[Claim]
+) -> list[payments.NewFact]:
     """The facts that a Settled log of these claims tells of our payments; anyone may have sent the
     settlement."""
     outcomes = read_outcomes(
@@ -103,7 +105,7 @@ def settled_facts(rail: Rail, log: Log, claims: Sequence[Claim]) -> list[payment
     ]
 
 
-def claims_of(rail: Rail, log: Log) -> list[Claim]:
+def claims_of(rail: StepContext, log: DecodedLog) -> list[Claim]:
     """The claims that a Settled log speaks of, in its order; [] where none of ours moved."""
     function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
@@ -130,7 +132,7 @@ def _called(arguments: dict) -> list[Claim]:
     return [Claim(*(claim[name] for name in _CLAIM)) for claim in arguments["batch"]["claims"]]
 
 
-def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> list[bytes]:
+def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -> list[bytes]:
     """The leaves under a stored Settled log's root, in its order; [] where they cannot be told."""
     args = json.loads(log.args)
     function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
@@ -147,7 +149,7 @@ def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLog) -> l
     return leaves_of(claims, _unpacked(args["outcomes"]), parties, args["settledAt"])
 
 
-_Batch = list[tuple[payments.Payment, agreements.Agreement]]
+_Batch = list[tuple[payments.PaymentRow, agreements.AgreementRow]]
 
 
 def _batch_of(session: Session, args: dict) -> _Batch | None:
@@ -177,11 +179,11 @@ def _leaves(batch: _Batch, args: dict) -> list[bytes]:
     ]
 
 
-def _party(row: payments.Payment, agreement: agreements.Agreement) -> tuple[str, int]:
+def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tuple[str, int]:
     return payments.payee_of(row, agreement), agreement.window_s
 
 
-def _settled_elsewhere(rail: Rail, outcomes: list[ClaimOutcome]) -> set[str]:
+def _settled_elsewhere(rail: StepContext, outcomes: list[PaymentOutcome]) -> set[str]:
     """Payments refused for their sequence because the chain has settled it: no refusal of them.
 
     Some Settled log did it; until that one is read, they wait for it.
@@ -200,9 +202,11 @@ def _settled_elsewhere(rail: Rail, outcomes: list[ClaimOutcome]) -> set[str]:
     }
 
 
-def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) -> payments.Learned:
+def _fact(
+    log: DecodedLog, outcome: PaymentOutcome, key: str, window_s: int, now: int
+) -> payments.NewFact:
     if outcome.refusal == "none":
-        applied = Outcome(outcome.amount_micro, 0)
+        applied = ClaimOutcome(outcome.amount_micro, 0)
         sets = {
             "amount_micro": outcome.amount_micro,
             "settlement_tx": log.tx_hash,
@@ -210,7 +214,7 @@ def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) ->
             "reason": None,
         }
         detail = f"{outcome.amount_micro} micro-euro in {log.tx_hash}"
-        return payments.Learned(outcome.payment_id, Fact.SETTLED, key, detail, sets)
+        return payments.NewFact(outcome.payment_id, Fact.SETTLED, key, detail, sets)
     fact, due_at = Fact.REFUSED, 0
     if outcome.refusal in ("cap_exceeded", "escrow_short"):
         fact = Fact.SHORT
@@ -218,4 +222,4 @@ def _fact(log: Log, outcome: ClaimOutcome, key: str, window_s: int, now: int) ->
     elif outcome.refusal == "expired":
         fact = Fact.LAPSED
     sets = {"reason": outcome.refusal}
-    return payments.Learned(outcome.payment_id, fact, key, outcome.refusal, sets, due_at)
+    return payments.NewFact(outcome.payment_id, fact, key, outcome.refusal, sets, due_at)

@@ -1,6 +1,6 @@
 """What only two officers let out: a payout above the limit, and one whose order has failed.
 
-A decision speaks of one order, by its EndToEndId, and covers payout, amount and account: nothing
+An approval speaks of one order, by its EndToEndId, and covers payout, amount and account: nothing
 else can leave under it.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.approval import Decision
+from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.store import Session, orders
@@ -22,19 +22,19 @@ RELEASE, AGAIN = "release_payout", "order_again"
 FAILED = ("rejected", "returned")
 
 
-def to_release(row: orders.Payout, now: int) -> Decision:
+def to_release(row: orders.PayoutRow, now: int) -> Approval:
     """Lets a held payout leave. now: Unix seconds."""
-    return Decision(RELEASE, row.end_to_end_id, _covers(row, row.cents), now)
+    return Approval(RELEASE, row.end_to_end_id, _covers(row, row.cents), now)
 
 
-def to_order_again(row: orders.Payout, cents: int, iban: str, now: int) -> Decision:
+def to_order_again(row: orders.PayoutRow, cents: int, iban: str, now: int) -> Approval:
     """Orders what was rejected or came back once more, to this IBAN, under new references. cents:
     what it still has to bring (`owed`)."""
-    return Decision(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)
+    return Approval(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)
 
 
-def released(session: Session, chain_id: int) -> list[tuple[str, orders.Payout]]:
-    """(decision, payout) of the held payouts that two officers have released."""
+def released(session: Session, chain_id: int) -> list[tuple[str, orders.PayoutRow]]:
+    """(approval, payout) of the held payouts that two officers have released."""
     ready = approvals.ready(session, chain_id, RELEASE)
     rows = orders.with_references(session, [said.subject for _, said in ready], ("held",))
     found = [
@@ -46,8 +46,8 @@ def released(session: Session, chain_id: int) -> list[tuple[str, orders.Payout]]
 
 
 def order_again(session: Session, chain_id: int, now: int) -> int:
-    """Carries out the decisions to order again; returns how many. The failed order's references
-    are never used again; a decision about an order that has not failed waits."""
+    """Carries out the approvals to order again; returns how many. The failed order's references
+    are never used again; an approval about an order that has not failed waits."""
     ready = approvals.ready(session, chain_id, AGAIN)
     rows = orders.with_references(session, [said.subject for _, said in ready], FAILED)
     done = 0
@@ -63,14 +63,14 @@ def order_again(session: Session, chain_id: int, now: int) -> int:
     return done
 
 
-def owed(session: Session, row: orders.Payout) -> int:
+def owed(session: Session, row: orders.PayoutRow) -> int:
     """Cents that a payout still has to bring: what came back, which may be a part; else what its
     last order was for and was never booked."""
     known = StoreContext(session).payout(row.end_to_end_id)
     return known.returned or min(known.in_transit, ordered(session, row)) if known else 0
 
 
-def ordered(session: Session, row: orders.Payout) -> int:
+def ordered(session: Session, row: orders.PayoutRow) -> int:
     """Cents that the order at hand is for: all of it, or what two officers had ordered again. Other
     parts may still be on their way under an earlier order."""
     if not row.attempt:
@@ -79,7 +79,7 @@ def ordered(session: Session, row: orders.Payout) -> int:
     signed = [each for each in decided.about(session, AGAIN, before) if each.executed_at]
     if len(signed) != 1:
         raise Halt(
-            f"payout {row.payout_id} is at attempt {row.attempt}, and {len(signed)} decisions had "
+            f"payout {row.payout_id} is at attempt {row.attempt}, and {len(signed)} approvals had "
             "it ordered so: the store was changed by hand. It was not ordered. Compare it with "
             "the newest copy."
         )
@@ -87,13 +87,13 @@ def ordered(session: Session, row: orders.Payout) -> int:
 
 
 def _order_again(
-    session: Session, row: orders.Payout, said: Decision, identity: str, now: int
+    session: Session, row: orders.PayoutRow, said: Approval, identity: str, now: int
 ) -> None:
     attempt = row.attempt + 1
     reference = end_to_end_id(attempted(bytes.fromhex(row.payout_id[2:]), attempt))
     if row.stage == "returned":
         entry = ledger.reordered(ledger.part_of(row.payout_id, identity), said.detail["cents"])
-        store_ledger.post(session, [entry], now, f"decision:{identity}")
+        store_ledger.post(session, [entry], now, f"approval:{identity}")
     account = payout_account(said.detail["iban"])
     store.mark_payouts(
         session,
@@ -110,13 +110,13 @@ def _order_again(
     )
 
 
-def _covers(row: orders.Payout, cents: int) -> dict[str, object]:
+def _covers(row: orders.PayoutRow, cents: int) -> dict[str, object]:
     return {"payout": row.payout_id, "cents": cents, "account": row.account}
 
 
-def _must_cover(identity: str, said: Decision, row: orders.Payout, cents: int) -> None:
+def _must_cover(identity: str, said: Approval, row: orders.PayoutRow, cents: int) -> None:
     if not _covers(row, cents).items() <= said.detail.items():
         raise Halt(
-            f"payout {row.payout_id} is not what decision {identity} speaks of: amount or account "
+            f"payout {row.payout_id} is not what approval {identity} speaks of: amount or account "
             "was changed since. It was not ordered. Compare the store with the newest copy."
         )

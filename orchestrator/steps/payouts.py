@@ -17,12 +17,12 @@ from device_adapters.types import Rejected
 from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
-from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
+from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
 from orchestrator.edges.store import Session, Store, add_new, agreements, orders
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import transfers as store
 from orchestrator.settings import Settings
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.payout_approvals import order_again, ordered, released
 
 _FILES_A_TURN = 10
@@ -30,11 +30,11 @@ _LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the last one that 
 
 
 @dataclass
-class Draft:
+class DraftFile:
     """A file that would be sent now. waits: payout id -> the stage and reason it is left with."""
 
-    orders: list[Payout] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)  # that let some of the orders out
+    orders: list[PaymentOrder] = field(default_factory=list)
+    approvals: list[str] = field(default_factory=list)  # that let some of the orders out
     waits: dict[str, dict[str, str]] = field(default_factory=dict)
     last: str = ""  # the last payout that was looked at in vain
     message: str = ""
@@ -43,7 +43,7 @@ class Draft:
     body: bytes = b""
 
 
-def order_payouts(rail: Rail) -> int:
+def order_payouts(rail: StepContext) -> int:
     """Orders what is due, in files of bounded size; returns how many were handed over."""
     chain_id = rail.chain.deployment.chain_id
     for _ in range(_FILES_A_TURN):
@@ -70,10 +70,10 @@ def draft_file(
     chain_id: int,
     now: int,
     after: str = "",
-) -> Draft:
+) -> DraftFile:
     """The next file, of the payouts that are due; it changes nothing. now: Unix seconds. after: of
     those that wait, the one to go on behind."""
-    draft, room = Draft(last=after), settings.file_cents
+    draft, room = DraftFile(last=after), settings.file_cents
     let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
     due = [row for row, _ in let_out.values()] + orders.due(
         session, settings.payouts_per_file, after
@@ -92,13 +92,15 @@ def draft_file(
         if order.amount_cents <= room:
             room -= order.amount_cents
             draft.orders.append(order)
-            draft.decisions += [let_out[row.payout_id][1]] if row.payout_id in let_out else []
+            draft.approvals += [let_out[row.payout_id][1]] if row.payout_id in let_out else []
     if draft.orders:
         _write(draft, settings, safeguarding, now)
     return draft
 
 
-def _order(session: Session, settings: Settings, row: orders.Payout, is_released: bool) -> Payout:
+def _order(
+    session: Session, settings: Settings, row: orders.PayoutRow, is_released: bool
+) -> PaymentOrder:
     """What to tell the bank; Rejected with why it waits, until somebody mends that. What is ordered
     again, or sent back without tokens burned for it, two officers looked at before."""
     if row.cents > settings.file_cents:
@@ -122,7 +124,7 @@ def _order(session: Session, settings: Settings, row: orders.Payout, is_released
             "changed its bank",
         )
     identity = bytes.fromhex(row.payout_id[2:])
-    order = Payout(
+    order = PaymentOrder(
         payout_id=identity,
         end_to_end_id=row.end_to_end_id,
         uetr=uetr(attempted(identity, row.attempt)),
@@ -136,10 +138,10 @@ def _order(session: Session, settings: Settings, row: orders.Payout, is_released
     return order
 
 
-def _write(draft: Draft, settings: Settings, safeguarding: Mapping[str, Any], now: int) -> None:
+def _write(draft: DraftFile, settings: Settings, safeguarding: Mapping[str, Any], now: int) -> None:
     created = datetime.fromtimestamp(now, UTC)
     account = dict(safeguarding)
-    debtor = Party(
+    debtor = Debtor(
         account["name"], account["iban"], Address(**account["address"]), account.get("bic", "")
     )
     day = execution_day(created, settings.cut_off_hour)
@@ -148,12 +150,12 @@ def _write(draft: Draft, settings: Settings, safeguarding: Mapping[str, Any], no
     draft.body = pain.write(draft.orders, debtor, draft.message, created, day, batch_id=draft.batch)
 
 
-def _store_file(session: Session, draft: Draft, now: int) -> None:
+def _store_file(session: Session, draft: DraftFile, now: int) -> None:
     digest = sha256(draft.body).hexdigest()
     add_new(
         session,
         [
-            store.BankFile(
+            store.BankFileRow(
                 file_hash=digest,
                 direction="out",
                 name=store.order_file(draft.message),
@@ -173,11 +175,11 @@ def _store_file(session: Session, draft: Draft, now: int) -> None:
         batch=draft.batch,
         due_on=draft.due_on,
     )
-    for identity in draft.decisions:
+    for identity in draft.approvals:
         decided.mark_executed(session, identity, now)
 
 
-def hand_over(rail: Rail) -> int:
+def hand_over(rail: StepContext) -> int:
     """Sends the bank the files that it has not answered; returns how many were new."""
     placed = 0
     with rail.store.read() as session:

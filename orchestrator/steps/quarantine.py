@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import agreements, evidence, links
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail, event_of
+from orchestrator.steps import StepContext, event_of
 
 SUSPEND, PROVE = "quarantine", "prove_conflict"
 _AT_ONCE = 100
-_SILENT = (Doubt.DEVICE_SUSPENDED, Doubt.DEVICE_RETIRED, Doubt.DEVICE_COMPROMISED)
+_SILENT = (ClaimReason.DEVICE_SUSPENDED, ClaimReason.DEVICE_RETIRED, ClaimReason.DEVICE_COMPROMISED)
 # (whose key, purpose, reference, what it costs)
 _Due = tuple[Sender, str, str, Quote]
 
 
-def quarantine(rail: Rail) -> int:
+def quarantine(rail: StepContext) -> int:
     """Suspends devices against which something new was found, once each; returns how many.
 
     A device that was suspended, retired or declared compromised meanwhile needs no call of ours.
@@ -39,7 +39,7 @@ def quarantine(rail: Rail) -> int:
     return done
 
 
-def _silence(rail: Rail, device: str, found: list[links.Unreported]) -> int:
+def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> int:
     now, first = rail.now(), found[0][0]
     try:
         due = _suspension(rail, device, first) + _proofs(rail, found)
@@ -64,22 +64,22 @@ def _silence(rail: Rail, device: str, found: list[links.Unreported]) -> int:
     return 1
 
 
-def _suspension(rail: Rail, device: str, first: links.Conflict) -> list[_Due]:
+def _suspension(rail: StepContext, device: str, first: links.ConflictRow) -> list[_Due]:
     if rail.registry.key_at(bytes.fromhex(device[2:]), rail.now()) in _SILENT:
         return []
     quote = rail.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
     return [(rail.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(rail: Rail, found: list[links.Unreported]) -> list[_Due]:
+def _proofs(rail: StepContext, found: list[links.Unreported]) -> list[_Due]:
     """The first proof that a product's contract takes now; one is enough for each device."""
     for conflict, body, protocol, other, other_protocol in found:
-        if conflict.reason != Doubt.COUNTER_REPLAYED:
+        if conflict.reason != ClaimReason.COUNTER_REPLAYED:
             continue
         with rail.store.read() as session:
             event = evidence.event(session, conflict.event_id)
             agreement = agreements.get(session, event.agreement_id)
-        product = rail.terms[agreement.product]
+        product = rail.rules[agreement.product]
         told = product.proof_of_conflict(
             bytes.fromhex(agreement.agreement_id[2:]),
             event_of(protocol, body),

@@ -9,18 +9,18 @@ from datetime import date
 from orchestrator.core import ledger
 from orchestrator.core.reconcile import (
     AtRisk,
-    Balances,
-    Bank,
-    Chain,
+    BankFacts,
+    ChainFacts,
     Ledger,
     LedgerFunding,
     LedgerPayout,
     Mint,
-    OpenCredit,
+    OpenDebt,
+    PayoutRejection,
     Reconciliation,
     Redemption,
-    Rejection,
-    Settlement,
+    SettlementMoves,
+    StatementBalances,
     StatementLine,
     reconcile,
 )
@@ -36,7 +36,7 @@ from orchestrator.steps.record_facts import device_facts
 def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:
     """All sides of one rail at its newest final block. account: the safeguarding IBAN.
 
-    now: Unix seconds, which tells whose challenge window is open; left out: the newest block's.
+    now: Unix seconds, which tells whose dispute window is open; left out: the newest block's.
     """
     newest = blocks.newest(session)
     at = now if now is not None else newest.timestamp if newest else 0
@@ -49,7 +49,7 @@ def reconcile_store(session: Session, account: str, now: int | None = None) -> R
     )
 
 
-def _chain(session: Session) -> Chain:
+def _chain(session: Session) -> ChainFacts:
     final = blocks.newest_final(session)
     times = blocks.times(session)
     logs = [
@@ -73,10 +73,10 @@ def _chain(session: Session) -> Chain:
         for log in blocks.logs_named(session, ("Settled",))
         if log.block_number <= final
     ]
-    charges = [Settlement(tx, sum(a for a in found if a > 0)) for tx, found in amounts]
-    credited = [Settlement(tx, -sum(a for a in found if a < 0)) for tx, found in amounts]
-    owed = sum(credit.amount_micro for credit in credited) - _paid_back(session, final)
-    return Chain(supply, redemptions, mints, charges, credited, owed)
+    charges = [SettlementMoves(tx, sum(a for a in found if a > 0)) for tx, found in amounts]
+    debt_recorded = [SettlementMoves(tx, -sum(a for a in found if a < 0)) for tx, found in amounts]
+    owed = sum(credit.amount_micro for credit in debt_recorded) - _paid_back(session, final)
+    return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed)
 
 
 def _paid_back(session: Session, final: int) -> int:
@@ -98,7 +98,7 @@ def _ledger(session: Session, now: int) -> Ledger:
         minted,
         references,
         _settlements(session, "settled"),
-        _settlements(session, "credited"),
+        _settlements(session, "debt_recorded"),
         _sum_of(balances, ledger.receivable("")),
         _open_credits(session),
         _pending(balances),
@@ -138,7 +138,7 @@ def _payouts(session: Session) -> list[LedgerPayout]:
     ]
 
 
-def _earlier(row: store.Payout) -> tuple[str, ...]:
+def _earlier(row: store.PayoutRow) -> tuple[str, ...]:
     """The EndToEndIds of the orders before this one, oldest first."""
     payout = _raw(row.payout_id)
     return tuple(end_to_end_id(attempted(payout, n)) for n in range(row.attempt))
@@ -157,9 +157,9 @@ def _pending(balances: Mapping[str, int]) -> dict[str, int]:
     }
 
 
-def _open_credits(session: Session) -> list[OpenCredit]:
+def _open_credits(session: Session) -> list[OpenDebt]:
     return [
-        OpenCredit(
+        OpenDebt(
             _raw(row.payment_id),
             row.payee.lower(),
             row.amount_micro - row.paid_micro,
@@ -182,21 +182,21 @@ def _at_risk(session: Session, now: int) -> list[AtRisk]:
     return list(found.values())
 
 
-def _settlements(session: Session, kind: str) -> list[Settlement]:
+def _settlements(session: Session, kind: str) -> list[SettlementMoves]:
     settled = {
         entry.ref: sum(p.amount_minor for p in entry.postings if p.amount_minor > 0)
         for _, entry in store_ledger.entries_of_kind(session, kind)
     }
     return [
-        Settlement(_raw(row.settlement_tx or ""), settled[row.payment_id])
+        SettlementMoves(_raw(row.settlement_tx or ""), settled[row.payment_id])
         for row in payments.by_ids(session, settled)
     ]
 
 
-def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Bank:
+def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> BankFacts:
     received = breaks.received(session)
     balances = [
-        Balances(
+        StatementBalances(
             row.account,
             row.statement,
             date.fromisoformat(row.day),
@@ -208,16 +208,18 @@ def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Ban
         for row in store.statements(session)
         if row.day is not None
     ]
-    return Bank(account, lines, balances, _rejections(session, lines))
+    return BankFacts(account, lines, balances, _rejections(session, lines))
 
 
-def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[Rejection]:
+def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[PayoutRejection]:
     """What the bank refused; of orders that were given again, those that no line speaks of were."""
     booked = {line.end_to_end_id for line in lines}
     rows = store.all_payouts(session)
     return [
-        Rejection(row.end_to_end_id, row.reason or "") for row in rows if row.stage == "rejected"
-    ] + [Rejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
+        PayoutRejection(row.end_to_end_id, row.reason or "")
+        for row in rows
+        if row.stage == "rejected"
+    ] + [PayoutRejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
 
 
 def _sum(entry: ledger.Entry, account: str) -> int:

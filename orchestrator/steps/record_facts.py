@@ -21,7 +21,7 @@ from orchestrator.core.outcome import unpack
 from orchestrator.core.payment import STOPPING, Stage
 from orchestrator.core.reconcile import Devices, Orphan, SettledClaim, Stranger, Waiters
 from orchestrator.edges.store import Session, agreements, blocks, claimed, payments
-from orchestrator.edges.store.pending import PendingEntry
+from orchestrator.edges.store.pending import PendingEntryRow
 from orchestrator.products import products
 from orchestrator.steps.collect import IN_FLIGHT, runs_behind
 
@@ -111,7 +111,9 @@ def _stored(session: Session, tx_hash: str) -> _Applied:
     }
 
 
-def _compared(payment: str, claim: Claim, amount: int, run: claimed.Run | None) -> SettledClaim:
+def _compared(
+    payment: str, claim: Claim, amount: int, run: claimed.PaymentRun | None
+) -> SettledClaim:
     stored = evidence_root([sha256(body).digest() for body in run.bodies]) if run else b""
     return SettledClaim(
         _raw(payment),
@@ -142,7 +144,7 @@ def _waiting(session: Session, now: int) -> list[Waiters]:
 def _held_by(
     session: Session,
     waits: claimed.Waits,
-    row: agreements.Agreement | None,
+    row: agreements.AgreementRow | None,
     busy: set[str],
     stopped: set[str],
     now: int,
@@ -166,7 +168,7 @@ def _held_by(
     return "hole_before_them" if runs.holes else "run_not_complete"
 
 
-def _agreement(row: agreements.Agreement) -> Agreement:
+def _agreement(row: agreements.AgreementRow) -> Agreement:
     """The agreement as rules see it, from the mandate that is stored."""
     terms = _raw(row.terms)
     return Agreement(
@@ -191,7 +193,7 @@ def _orphans(session: Session) -> list[Orphan]:
     ]
 
 
-def _back(session: Session, voided: Sequence[PendingEntry]) -> int:
+def _back(session: Session, voided: Sequence[PendingEntryRow]) -> int:
     """How many of a block's entries stand again: the same entry, or one of its kind with its very
     postings (a release sent anew has another reference)."""
     later = claimed.standing(session, [row.kind for row in voided], voided[-1].number)

@@ -6,14 +6,14 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import Session, blocks, exposure, ledger, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 
 PURPOSE = "reclaim"
 # a claim that waits for funds past the end is refused whatever comes: it holds up nothing
 _OPEN = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
 
-def refund(rail: Rail) -> int:
+def refund(rail: StepContext) -> int:
     """Asks for the escrow of ended agreements, once each time there is some; returns how many.
 
     Anyone may call `reclaim`: the rail does it with the key that pays for its other calls. What
@@ -27,7 +27,7 @@ def refund(rail: Rail) -> int:
     return sent
 
 
-def _due(rail: Rail, now: int) -> list[tuple[str, str]]:
+def _due(rail: StepContext, now: int) -> list[tuple[str, str]]:
     """(agreement, reference of the call) of ended agreements with money left in escrow.
 
     The reference counts what was reclaimed before: a dispute or a credit may put money back.
@@ -49,7 +49,7 @@ def times(session: Session, agreement: str) -> int:
     return sum(log.block_number <= final for log in logs)
 
 
-def _reclaim(rail: Rail, agreement: str, ref: str, now: int) -> int:
+def _reclaim(rail: StepContext, agreement: str, ref: str, now: int) -> int:
     try:
         quote = rail.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
     except Retry as delay:  # chain time is a little behind ours, or somebody was faster

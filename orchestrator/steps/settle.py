@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import groupby
 
 from orchestrator.core.anchors import suffix
-from orchestrator.core.payment import Effect, Fact, Stage
+from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
 from orchestrator.edges.store import ledger, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a call that would revert now
 # what the committee says of signatures that no longer carry a batch: its members have changed
@@ -17,11 +17,11 @@ _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ANEW_S = 15
 
 
-def settle(rail: Rail) -> int:
+def settle(rail: StepContext) -> int:
     """Signs and stores one settlement per attested batch, then broadcasts; returns how many."""
     now = rail.now()
     with rail.store.read() as session:
-        due = payments.due(session, Effect.SETTLE, now, rail.settings.batch_claims)
+        due = payments.due(session, NextStep.SETTLE, now, rail.settings.batch_claims)
     digests = sorted({row.batch_digest for row, _ in due if row.batch_digest})
     # settled by a stranger and orphaned since: there are no signatures of ours to send
     _attest_anew(rail, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
@@ -31,7 +31,7 @@ def settle(rail: Rail) -> int:
     return sent
 
 
-def _settle_batch(rail: Rail, digest: str, now: int) -> int:
+def _settle_batch(rail: StepContext, digest: str, now: int) -> int:
     with rail.store.read() as session:
         known = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
@@ -57,12 +57,12 @@ def _settle_batch(rail: Rail, digest: str, now: int) -> int:
             known.tx_hash if known else rail.sender.prepare(session, "settle", digest, quote, now)
         )
         payments.set_many(
-            session, [{"payment_id": i, "effect": None, "settlement_tx": tx_hash} for i in ids]
+            session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
         )
     return 1
 
 
-def _quote(rail: Rail, call: Call) -> Quote:
+def _quote(rail: StepContext, call: Call) -> Quote:
     """A call that carries the journal's head, so that the chain keeps what the books were."""
     with rail.store.read() as session:
         head = ledger.head(session)
@@ -70,25 +70,25 @@ def _quote(rail: Rail, call: Call) -> Quote:
 
 
 def _attest_anew(
-    rail: Rail, rows: list[payments.Payment], why: str, now: int, wait_s: int = _ANEW_S
+    rail: StepContext, rows: list[payments.PaymentRow], why: str, now: int, wait_s: int = _ANEW_S
 ) -> None:
     learned = [
-        payments.Learned(
+        payments.NewFact(
             row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + wait_s
         )
         for row in rows
         if row.stage == Stage.ATTESTED
     ]
     with rail.store.write() as session:
-        payments.learn(session, learned, now)
+        payments.record_facts(session, learned, now)
 
 
-def _later(now: int, row: payments.Payment) -> int:
+def _later(now: int, row: payments.PaymentRow) -> int:
     return now + _PATIENCE_S[min(row.attempts, len(_PATIENCE_S) - 1)]
 
 
 def settle_call(
-    batch: list[tuple[payments.Payment, object]], signatures: list[payments.Attestation]
+    batch: list[tuple[payments.PaymentRow, object]], signatures: list[payments.AttestationRow]
 ) -> Call:
     """PaymentRail.settle for a stored batch, claims in ascending agreement order."""
     claims = [
@@ -106,15 +106,15 @@ def settle_call(
     return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
 
 
-def pay_out(rail: Rail) -> int:
-    """Releases payments whose challenge window is over, one call per payee; returns how many.
+def release_matured(rail: StepContext) -> int:
+    """Releases payments whose dispute window is over, one call per payee; returns how many.
 
     A payment that came to nothing leaves no money pending, so it cannot be released by itself: it
     goes with the next one of its payee.
     """
     now = rail.now()
     with rail.store.read() as session:
-        waiting = payments.due(session, Effect.PAY_OUT, now + _PATIENCE_S[-1], 5_000)
+        waiting = payments.due(session, NextStep.RELEASE, now + _PATIENCE_S[-1], 5_000)
         open_refs = sends.open_refs(session, "release")
     due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
     by_payee = groupby(due, key=lambda item: item[0])
@@ -132,12 +132,17 @@ def pay_out(rail: Rail) -> int:
     return sent
 
 
-def _rides_along(row: payments.Payment, now: int) -> bool:
+def _rides_along(row: payments.PaymentRow, now: int) -> bool:
     return row.amount_micro == 0 and row.release_at < now
 
 
 def _release(
-    rail: Rail, payee: str, times: list[int], ref: str, rows: list[payments.Payment], now: int
+    rail: StepContext,
+    payee: str,
+    times: list[int],
+    ref: str,
+    rows: list[payments.PaymentRow],
+    now: int,
 ) -> int:
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
@@ -148,5 +153,7 @@ def _release(
         return 0
     with rail.store.write() as session:
         rail.sender.prepare(session, "release", ref, quote, now)
-        payments.set_many(session, [{"payment_id": i, "effect": None, "reason": None} for i in ids])
+        payments.set_many(
+            session, [{"payment_id": i, "next_step": None, "reason": None} for i in ids]
+        )
     return 1

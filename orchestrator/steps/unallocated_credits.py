@@ -1,6 +1,6 @@
 """Credits that name no agreement: what two officers decide about each, done once.
 
-A decision covers the credit and its amount, and the account that the money goes back to: nothing
+An approval covers the credit and its amount, and the account that the money goes back to: nothing
 else can be done under it. One whose credit waits no more does nothing, and stays open.
 """
 
@@ -11,31 +11,31 @@ from typing import Any
 
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.approval import Decision
+from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.store import Session, add_all, add_new, agreements
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import transfers as store
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 
 ALLOCATE, SEND_BACK = "allocate_credit", "send_back_credit"
 WAITING = "suspense"
 
 
-def to_allocate(credit: store.Funding, agreement: str, now: int) -> Decision:
+def to_allocate(credit: store.FundingRow, agreement: str, now: int) -> Approval:
     """Mints a credit into this agreement's escrow. now: Unix seconds."""
-    return Decision(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
+    return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
 
 
-def to_send_back(credit: store.Funding, payer: Mapping[str, str], now: int) -> Decision:
+def to_send_back(credit: store.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
     """Pays a credit back. payer: name, iban, and the parts of its address as in
-    `agreements.Party`."""
-    return Decision(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
+    `agreements.PartyRow`."""
+    return Approval(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
 
 
-def decide_credits(rail: Rail) -> int:
+def decide_credits(rail: StepContext) -> int:
     """Carries out what two officers decided about credits; returns how many."""
     chain_id, now, done = rail.chain.deployment.chain_id, rail.now(), 0
     with rail.store.write() as session:
@@ -45,21 +45,21 @@ def decide_credits(rail: Rail) -> int:
                 if credit is None or credit.stage != WAITING or not _is_of(said, credit):
                     continue
                 entry = carry_out(session, credit, said.detail, now)
-                store_ledger.post(session, [entry], now, f"decision:{identity}")
+                store_ledger.post(session, [entry], now, f"approval:{identity}")
                 decided.mark_executed(session, identity, now)
                 done += 1
     return done
 
 
 def _allocate(
-    session: Session, credit: store.Funding, detail: Mapping[str, Any], now: int
+    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     store.allocate(session, credit.credit_id, detail["agreement"])
     return ledger.allocated(credit.credit_id, credit.cents)
 
 
 def _send_back(
-    session: Session, credit: store.Funding, detail: Mapping[str, Any], now: int
+    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     """A payout like any other from here on, but that no tokens were burned for: its id is the
     credit's. A payer that is no party is known by its bank account alone."""
@@ -69,7 +69,7 @@ def _send_back(
     add_new(
         session,
         [
-            agreements.Party(
+            agreements.PartyRow(
                 address=payer, account=account, **{name: detail[name] for name in PAYER}
             )
         ],
@@ -77,7 +77,7 @@ def _send_back(
     add_all(
         session,
         [
-            store.Payout(
+            store.PayoutRow(
                 payout_id=credit.credit_id,
                 payee=payer,
                 account=account,
@@ -96,9 +96,9 @@ PAYER = ("name", "iban", "street", "building", "post_code", "town", "country")
 _KINDS: dict[str, Callable[..., ledger.Entry]] = {ALLOCATE: _allocate, SEND_BACK: _send_back}
 
 
-def _covers(credit: store.Funding) -> dict[str, Any]:
+def _covers(credit: store.FundingRow) -> dict[str, Any]:
     return {"cents": credit.cents}
 
 
-def _is_of(said: Decision, credit: store.Funding) -> bool:
+def _is_of(said: Approval, credit: store.FundingRow) -> bool:
     return _covers(credit).items() <= said.detail.items()

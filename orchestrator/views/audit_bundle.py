@@ -39,7 +39,7 @@ _SEATING_LOGS = ("MemberSeated", "MemberUnseated", "MemberBarred")
 _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
 
 
-class ExportFault(StrEnum):
+class ExportReason(StrEnum):
     """Why there is no bundle. Stable codes."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
@@ -62,7 +62,7 @@ def export(session: Session, payment: str, deployment: Deployment) -> Export:
     """
     row = next(iter(payments.by_ids(session, [payment])), None)
     if row is None:
-        raise Rejected(ExportFault.PAYMENT_UNKNOWN, f"no payment {payment} is in this store")
+        raise Rejected(ExportReason.PAYMENT_UNKNOWN, f"no payment {payment} is in this store")
     parts = gather(session, row, deployment)
     try:
         bundle = assemble(parts)
@@ -74,7 +74,7 @@ def export(session: Session, payment: str, deployment: Deployment) -> Export:
     return Export(bundle, _missing(session, row, bundle))
 
 
-def gather(session: Session, row: payments.Payment, deployment: Deployment) -> Parts:
+def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -> Parts:
     """Everything that the bundle of a payment is made of. Raises Rejected with an ExportFault."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
@@ -106,18 +106,18 @@ def gather(session: Session, row: payments.Payment, deployment: Deployment) -> P
 # --- chain
 
 
-def _settlement_proof(session: Session, row: payments.Payment) -> dict[str, Any]:
+def _settlement_proof(session: Session, row: payments.PaymentRow) -> dict[str, Any]:
     body = blocks.proof(session, row.settlement_tx) if row.settlement_tx else None
     if body is None:
         raise Rejected(
-            ExportFault.NOT_SETTLED,
+            ExportReason.NOT_SETTLED,
             f"payment {row.payment_id} stands at '{row.stage}' and no final block holds its "
             "settlement, so nothing can be proven yet",
         )
     return json.loads(body)
 
 
-def _proofs(session: Session, logs: Sequence[blocks.ChainLog]) -> list[dict[str, Any]]:
+def _proofs(session: Session, logs: Sequence[blocks.ChainLogRow]) -> list[dict[str, Any]]:
     final = blocks.newest_final(session)
     hashes = dict.fromkeys(log.tx_hash for log in logs if log.block_number <= final)
     return [_proof(session, tx_hash) for tx_hash in hashes]
@@ -126,11 +126,13 @@ def _proofs(session: Session, logs: Sequence[blocks.ChainLog]) -> list[dict[str,
 def _proof(session: Session, tx_hash: str) -> dict[str, Any]:
     body = blocks.proof(session, tx_hash)
     if body is None:
-        raise Rejected(ExportFault.PROOF_MISSING, f"no proof of transaction {tx_hash} was archived")
+        raise Rejected(
+            ExportReason.PROOF_MISSING, f"no proof of transaction {tx_hash} was archived"
+        )
     return json.loads(body)
 
 
-def _seating(session: Session, settlement_tx: str) -> list[blocks.ChainLog]:
+def _seating(session: Session, settlement_tx: str) -> list[blocks.ChainLogRow]:
     """The committee as it was when it attested: later changes say nothing of this payment."""
     settled = blocks.log_of(session, settlement_tx, "Settled")
     before = (settled.block_number, settled.log_index)
@@ -138,11 +140,11 @@ def _seating(session: Session, settlement_tx: str) -> list[blocks.ChainLog]:
     return [log for log in logs if (log.block_number, log.log_index) < before]
 
 
-def _opened(session: Session, agreement: agreements.Agreement) -> dict[str, Any]:
+def _opened(session: Session, agreement: agreements.AgreementRow) -> dict[str, Any]:
     logs = blocks.logs_about(session, ("AgreementOpened",), agreement.agreement_id)
     if not logs:
         detail = f"the opening of agreement {agreement.agreement_id} is not in this store"
-        raise Rejected(ExportFault.PROOF_MISSING, detail)
+        raise Rejected(ExportReason.PROOF_MISSING, detail)
     return _proof(session, logs[0].tx_hash)
 
 
@@ -157,12 +159,12 @@ def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dic
     ]
 
 
-def _records(session: Session, row: payments.Payment) -> list[tuple[str, bytes]]:
+def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, bytes]]:
     found = evidence.of_payments(session, [row.payment_id])[row.payment_id]
     return [(protocol, body) for _, body, protocol in found]
 
 
-def _anchor(session: Session, row: payments.Payment) -> tuple[str, bytes] | None:
+def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | None:
     """The last record claimed before this payment, from which its facts may start; a run that
     came late, behind what claims had passed, starts from none."""
     last = payments.claimed_before(session, row.agreement_id, row.sequence)
@@ -172,7 +174,7 @@ def _anchor(session: Session, row: payments.Payment) -> tuple[str, bytes] | None
     return (found[1], found[0]) if found else None
 
 
-def _mandate(row: agreements.Agreement) -> dict[str, Any]:
+def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:
     return {
         "payer": row.payer,
         "payee": row.payee,
@@ -189,7 +191,7 @@ def _mandate(row: agreements.Agreement) -> dict[str, Any]:
     }
 
 
-def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, int]]:
+def _parties(session: Session, row: payments.PaymentRow) -> dict[bytes, tuple[str, int]]:
     batch = payments.of_settlement(session, row.settlement_tx)
     rows = agreements.by_ids(session, {each.agreement_id for each in batch})
     return {
@@ -204,10 +206,10 @@ def _parties(session: Session, row: payments.Payment) -> dict[bytes, tuple[str, 
 # --- books and bank
 
 
-def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, str]]:
+def _ledger(session: Session, row: payments.PaymentRow) -> list[tuple[Entry, str, str]]:
     """The payment's own entry and those of its payout, in the journal's order."""
     # an empty entry says nothing: a bundle holds one only where money moved
-    wanted = [(row.payment_id, ("settled", "credited"))] if row.amount_micro else []
+    wanted = [(row.payment_id, ("settled", "debt_recorded"))] if row.amount_micro else []
     payout, release = _payout_of(session, row), _release(session, row)
     if payout is not None:
         wanted += [(payout.payout_id, _PAYOUT_ENTRIES), (release, ())]
@@ -220,7 +222,7 @@ def _ledger(session: Session, row: payments.Payment) -> list[tuple[Entry, str, s
     return [item[1:] for item in found]
 
 
-def _release(session: Session, row: payments.Payment) -> str:
+def _release(session: Session, row: payments.PaymentRow) -> str:
     """The reference of the entry that this payment's release was booked under, "" if none was:
     money that was disputed and upheld is withdrawable without one."""
     payee = payments.payee_of(row, agreements.get(session, row.agreement_id)).lower()
@@ -233,13 +235,13 @@ def _release(session: Session, row: payments.Payment) -> str:
     return ""
 
 
-def _payout_of(session: Session, row: payments.Payment) -> money.Payout | None:
+def _payout_of(session: Session, row: payments.PaymentRow) -> money.PayoutRow | None:
     """The payout of a payment whose release can be shown."""
     shown = row.payout_id and _release(session, row)
     return money.payout(session, row.payout_id) if shown else None
 
 
-def _payout(session: Session, row: payments.Payment, token: str) -> dict[str, Any]:
+def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str, Any]:
     payout = _payout_of(session, row)
     if payout is None:
         return {}
@@ -257,7 +259,7 @@ def _payout(session: Session, row: payments.Payment, token: str) -> dict[str, An
     return found
 
 
-def _bank_line(session: Session, payout: money.Payout) -> tuple[bytes, str] | None:
+def _bank_line(session: Session, payout: money.PayoutRow) -> tuple[bytes, str] | None:
     """The line that paid it: on the statement (camt.053) if there is one, else as notified."""
     if payout.stage != "booked":
         return None
@@ -276,7 +278,7 @@ def _bank_line(session: Session, payout: money.Payout) -> tuple[bytes, str] | No
 # --- what is not there
 
 
-def _missing(session: Session, row: payments.Payment, bundle: dict[str, Any]) -> tuple[str, ...]:
+def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any]) -> tuple[str, ...]:
     if bundle["settlement"]["refusal"]:
         return (
             f"the contract refused this claim ({row.reason}): no money moved, so there is "
@@ -297,7 +299,7 @@ def _missing(session: Session, row: payments.Payment, bundle: dict[str, Any]) ->
     return tuple(found)
 
 
-def _credit(session: Session, row: payments.Payment) -> str:
+def _credit(session: Session, row: payments.PaymentRow) -> str:
     credit = debts.of_payment(session, row.payment_id)
     paid = f"{credit.paid_micro} of {credit.amount_micro} micro-euro" if credit else "nothing"
     return f"payout: a credit is owed by its payee, who has paid {paid} of it back so far"

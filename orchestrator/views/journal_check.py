@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.anchors import Compared, Verdict, compare
+from orchestrator.core.anchors import AnchorVerdict, Compared, compare
 from orchestrator.core.ledger import GENESIS
 from orchestrator.edges.store import Session, Store, ledger, sends
 
@@ -32,7 +32,7 @@ class JournalCheck:
     @property
     def ok(self) -> bool:
         sound = self.broken is None and not self.stray and not any(self.sums.values())
-        return sound and (self.anchors is None or self.anchors.verdict is Verdict.HOLDS)
+        return sound and (self.anchors is None or self.anchors.verdict is AnchorVerdict.HOLDS)
 
 
 def check_journal(store: Store) -> JournalCheck:

@@ -24,7 +24,11 @@ class PayeeStatement:
 
 
 def payee_statement(
-    session: Session, party: agreements.Party, servicer: str, first: date | None, last: date | None
+    session: Session,
+    party: agreements.PartyRow,
+    servicer: str,
+    first: date | None,
+    last: date | None,
 ) -> PayeeStatement:
     """first, last: both inclusive, UTC; by default from the first movement to the newest final
     block's day. Raises Halt where that is no period, or lies ahead of the chain."""
@@ -51,7 +55,7 @@ def _newest_day(session: Session) -> date:
     return datetime.fromtimestamp(block.timestamp, UTC).date()
 
 
-def _movements(session: Session, party: agreements.Party) -> Iterator[Movement]:
+def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movement]:
     """What each entry does to the account, in the journal's order; a release only moves money
     from its pending to its available part."""
     accounts = (ledger.pending(party.address), ledger.withdrawable(party.address))
@@ -74,7 +78,9 @@ def _movements(session: Session, party: agreements.Party) -> Iterator[Movement]:
         )
 
 
-def _named(session: Session, party: agreements.Party, movements: list[Movement]) -> list[Movement]:
+def _named(
+    session: Session, party: agreements.PartyRow, movements: list[Movement]
+) -> list[Movement]:
     """The same movements with their references, and with who is on the other side."""
     rows = {row.payment_id: row for row in payments.by_ids(session, {m.ref for m in movements})}
     deals = agreements.by_ids(session, {row.agreement_id for row in rows.values()})

@@ -28,7 +28,7 @@ from orchestrator.edges.store import transfers as money
 from orchestrator.products import products
 
 
-def told_event(session: Session, row: evidence.Event) -> dict[str, Any]:
+def told_event(session: Session, row: evidence.EventRow) -> dict[str, Any]:
     """An event with what its record says; the bytes are read again, they are the truth."""
     found = evidence.evidence_of(session, row.evidence_hash)
     event = protocols()[found.protocol].decode(found.body)
@@ -54,7 +54,9 @@ def told_event(session: Session, row: evidence.Event) -> dict[str, Any]:
     }
 
 
-def life(session: Session, row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]:
+def life(
+    session: Session, row: payments.PaymentRow, deal: agreements.AgreementRow
+) -> dict[str, Any]:
     """Every station of a payment, in the order of the line device -> bank; None: not reached."""
     payout = money.payout(session, row.payout_id) if row.payout_id else None
     facts = payments.facts_of(session, row.payment_id)
@@ -79,7 +81,7 @@ def life(session: Session, row: payments.Payment, deal: agreements.Agreement) ->
     }
 
 
-def summary(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]:
+def summary(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str, Any]:
     """A payment in a list; its amount is below zero for a credit."""
     return {
         "payment_id": row.payment_id,
@@ -96,7 +98,7 @@ def summary(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any]
     }
 
 
-def told_agreement(session: Session, row: agreements.Agreement) -> dict[str, Any]:
+def told_agreement(session: Session, row: agreements.AgreementRow) -> dict[str, Any]:
     """An agreement with its terms in words; no payee where each claim names its own."""
     return {
         "agreement_id": row.agreement_id,
@@ -123,19 +125,19 @@ def _party(session: Session, address: str) -> dict[str, Any] | None:
 
 
 def _payee(
-    session: Session, row: payments.Payment, deal: agreements.Agreement
+    session: Session, row: payments.PaymentRow, deal: agreements.AgreementRow
 ) -> dict[str, Any] | None:
     return _party(session, payments.payee_of(row, deal))
 
 
-def _claim(row: payments.Payment, deal: agreements.Agreement) -> dict[str, Any] | None:
+def _claim(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str, Any] | None:
     if not row.facts:
         return None
     facts = products()[deal.product].tell_facts(bytes.fromhex(row.facts[2:]))
     return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
 
 
-def _attestation(session: Session, row: payments.Payment, facts: Any) -> dict[str, Any] | None:
+def _attestation(session: Session, row: payments.PaymentRow, facts: Any) -> dict[str, Any] | None:
     told = [fact for fact in facts if fact.fact == Fact.ATTESTED]
     if not told or not row.batch_digest:
         return None
@@ -150,7 +152,7 @@ def _attestation(session: Session, row: payments.Payment, facts: Any) -> dict[st
     }
 
 
-def _settlement(session: Session, row: payments.Payment) -> dict[str, Any] | None:
+def _settlement(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
     log = blocks.log_of(session, row.settlement_tx, "Settled") if row.settlement_tx else None
     if log is None:
         return None
@@ -171,7 +173,7 @@ def _settlement(session: Session, row: payments.Payment) -> dict[str, Any] | Non
     }
 
 
-def _credit(session: Session, row: payments.Payment) -> dict[str, Any] | None:
+def _credit(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
     """What its payee owes of a payment of less than nothing, and has paid back of it."""
     found = debts.of_payment(session, row.payment_id)
     if found is None:
@@ -184,7 +186,7 @@ def _credit(session: Session, row: payments.Payment) -> dict[str, Any] | None:
 
 
 def _ledger(
-    session: Session, row: payments.Payment, payout: money.Payout | None
+    session: Session, row: payments.PaymentRow, payout: money.PayoutRow | None
 ) -> list[dict[str, Any]]:
     refs = [row.payment_id]
     moved = [row.release_tx, payout.tx_hash if payout else None]
@@ -207,7 +209,7 @@ def _ledger(
     ]
 
 
-def told_payout(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
+def told_payout(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
     """Money on its way to a payee's bank account."""
     if row is None:
         return None
@@ -224,14 +226,14 @@ def told_payout(session: Session, row: money.Payout | None) -> dict[str, Any] | 
     }
 
 
-def _bank_file(session: Session, row: money.Payout | None) -> dict[str, Any] | None:
+def _bank_file(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
     file = money.file(session, row.file_hash) if row and row.file_hash else None
     if file is None:
         return None
     return {"name": file.name, "sha256": file.file_hash, "kind": file.kind, "at": file.at}
 
 
-def _lines(session: Session, row: money.Payout | None) -> list[dict[str, Any]]:
+def _lines(session: Session, row: money.PayoutRow | None) -> list[dict[str, Any]]:
     found = []
     for line in money.lines_of(session, row.end_to_end_id) if row else ():
         file = money.file(session, line.source.hex())

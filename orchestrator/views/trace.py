@@ -26,7 +26,7 @@ SHOWN = 50  # payments of a list; the totals count all
 _CHUNK = 2_000
 
 
-class TraceFault(StrEnum):
+class TraceReason(StrEnum):
     """Why an id leads nowhere. Stable codes."""
 
     NOT_FOUND = "not_found"
@@ -58,21 +58,21 @@ def trace(session: Session, text: str, shown: int = SHOWN) -> dict[str, Any]:
     }
 
 
-def find(session: Session, text: str) -> lookup.Found:
+def find(session: Session, text: str) -> lookup.FoundId:
     """The one thing that `text` names. Raises Rejected with a TraceFault."""
     matches = lookup.found_by(session, text)
     if len(matches) == 1:
         return matches[0]
     if matches:
         listed = ", ".join(f"{kind} {identity}" for kind, identity in matches)
-        raise Rejected(TraceFault.AMBIGUOUS, f"{text!r} is the beginning of several ids: {listed}")
+        raise Rejected(TraceReason.AMBIGUOUS, f"{text!r} is the beginning of several ids: {listed}")
     refused = _among_rejections(session, text.lower().removeprefix("0x"))
     detail = refused or (
         f"nothing here is named {text[:80]!r}: no event, evidence, payment, agreement, settlement, "
         f"payout, EndToEndId, device, batch, credit or reference (whole, or from "
         f"{lookup.MIN_PREFIX} characters on)"
     )
-    raise Rejected(TraceFault.NOT_FOUND, detail)
+    raise Rejected(TraceReason.NOT_FOUND, detail)
 
 
 def _among_rejections(session: Session, digest: str) -> str:
@@ -92,7 +92,7 @@ def _among_rejections(session: Session, digest: str) -> str:
 # --- what was found, beside its payments
 
 
-def _about(session: Session, found: lookup.Found) -> dict[str, Any] | None:
+def _about(session: Session, found: lookup.FoundId) -> dict[str, Any] | None:
     if found.kind == "device":
         return _device(session, found.id)
     if found.kind == "event":

@@ -14,7 +14,7 @@ from orchestrator.edges.chain.keystore import write_private
 from orchestrator.errors import Halt, Retry
 from scripts.demo.checklist import console
 from scripts.demo.ending import conclude
-from scripts.demo.opening import RETIRED, UNKNOWN, Cast, start
+from scripts.demo.opening import RETIRED, UNKNOWN, DemoParties, start
 from scripts.stack import Stack
 
 RECORDS_A_DAY = 12
@@ -39,7 +39,7 @@ def main() -> int:
         keep=options.keep,
         environment={"PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S)},
     )
-    cast: Cast | None = None
+    cast: DemoParties | None = None
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     try:
         console.print("\n[bold]proofrail[/]: from a device's signature to a bank statement line\n")
@@ -64,7 +64,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def show(stack: Stack, cast: Cast) -> list[str]:
+def show(stack: Stack, cast: DemoParties) -> list[str]:
     """The main job; returns what did not come out as it must."""
     run = cast.run(stack)
     console.print()

@@ -14,15 +14,20 @@ from orchestrator.edges.store import Session, agreements, blocks, debts, pages
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
-from scripts.demo.town import Person, Signed, consent, open_all, transfer
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.demo.town import DemoParty, Signed, consent, open_all, transfer
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 
 NAME = "proof_of_delivery"
-BUYER = Person(4, "Spreemarkt eG", "Uferstrasse", "12435", "Berlin")
-CARRIER = Person(5, "Havelkurier GmbH", "Torstrasse", "14770", "Brandenburg")
-GOOD, SPOILT, CLAIMED = (Consignment(number, units=100) for number in (1, 2, 3))
+BUYER = DemoParty(4, "Spreemarkt eG", "Uferstrasse", "12435", "Berlin")
+CARRIER = DemoParty(5, "Havelkurier GmbH", "Torstrasse", "14770", "Brandenburg")
+GOOD, SPOILT, CLAIMED = (SimulatedConsignment(number, units=100) for number in (1, 2, 3))
 ARRIVING = (GOOD, SPOILT)
 FUNDED_CENTS = 100_000
 PRICE_MICRO = 1_000_000_000
@@ -45,16 +50,22 @@ class Deliveries:
 
     def __init__(self, stack: Stack, fleet: Fleet, seed: int) -> None:
         self.stack = stack
-        self.ids: dict[Consignment, str] = {}  # agreements
+        self.ids: dict[SimulatedConsignment, str] = {}  # agreements
         self.start_at = stack.start_at + 10 * DAY_S
         self.truck, self.logger, self.dock = (
             kind(stack.home / "devices" / name, name, seed)
-            for kind, name in ((Scanner, "truck-1"), (Logger, "logger-1"), (Terminal, "dock-1"))
+            for kind, name in (
+                (SimulatedScanner, "truck-1"),
+                (Logger, "logger-1"),
+                (SimulatedTerminal, "dock-1"),
+            )
         )
         self.names = [self.truck.name, self.logger.name, self.dock.name]
         for station in (self.truck, self.logger, self.dock):
             fleet.join(station)
-        self._seen: dict[Consignment, list[bytes]] = {}  # what the dock was shown, to be confirmed
+        self._seen: dict[
+            SimulatedConsignment, list[bytes]
+        ] = {}  # what the dock was shown, to be confirmed
 
     def agree(self) -> list[Signed]:
         """The buyer's mandates for the two consignments that arrive."""
@@ -131,7 +142,7 @@ class Deliveries:
             Note("one late, in part and too warm", "reduced", f"{part} of {price}", right[SPOILT]),
             Note(
                 "its sensor file after it was settled",
-                "credited",
+                "debt_recorded",
                 f"{euro(sum(row.amount_micro for row in owed))}, out of other money",
                 repaid,
             ),
@@ -151,18 +162,20 @@ class Deliveries:
 
     # --- inside
 
-    def _show(self, station: Scanner | Logger, goods: Consignment, record: bytes) -> None:
+    def _show(
+        self, station: SimulatedScanner | Logger, goods: SimulatedConsignment, record: bytes
+    ) -> None:
         self._seen.setdefault(goods, []).append(record)
         station.publish([record])
 
-    def _mandate(self, goods: Consignment, due: int, deadline: int, **more: int) -> Signed:
+    def _mandate(self, goods: SimulatedConsignment, due: int, deadline: int, **more: int) -> Signed:
         product = products()[NAME]
         terms = product.read_terms(_terms(goods, due, deadline))
         made = consent(self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **more)
         self.ids[goods] = "0x" + made[2].agreement_id().hex()
         return made
 
-    def _payments(self, session: Session, goods: Consignment) -> list[money.Payment]:
+    def _payments(self, session: Session, goods: SimulatedConsignment) -> list[money.PaymentRow]:
         found = pages.payments(session, None, self.ids[goods], None, 100)
         return sorted(found, key=lambda row: row.sequence)
 
@@ -172,7 +185,7 @@ class Deliveries:
         return sum(json.loads(log.args)["amount"] for log in logs)
 
 
-def _terms(goods: Consignment, due: int, deadline: int) -> dict[str, str]:
+def _terms(goods: SimulatedConsignment, due: int, deadline: int) -> dict[str, str]:
     return {
         "consignment": goods.subject,
         "carrier": "truck-1",

@@ -9,14 +9,14 @@ from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.trace import trace
 from scripts.demo import report
 from scripts.demo.checklist import console
-from scripts.demo.scenario import Run
+from scripts.demo.scenario import DemoRun
 from scripts.demo.tally import by_product
 from scripts.stack import Stack
 
 _ORDER = ("metered_energy", "proof_of_delivery", "wearable_voucher")
 
 
-def conclude(stack: Stack, run: Run) -> list[str]:
+def conclude(stack: Stack, run: DemoRun) -> list[str]:
     """Prints it all; returns what did not come out as it must."""
     answered = run.fleet.totals() + run.wearables.answers()
     with stack.store.read() as session:

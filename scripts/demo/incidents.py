@@ -25,7 +25,7 @@ class Incidents:
         self.since = stack.start_at  # when the key was stolen
 
     def agree(self) -> list[Signed]:
-        """The usual terms, but a long challenge window for the one whose key will be stolen."""
+        """The usual terms, but a long dispute window for the one whose key will be stolen."""
         windows = {CLONED: {}, STOLEN: {"window_s": _LONG_WINDOW_S}}
         return [meter(self.stack, self.fleet[name], **windows[name]) for name in NAMES]
 

@@ -11,8 +11,8 @@ from scripts.demo import deliveries, incidents, town, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
-from scripts.demo.scenario import Run
-from scripts.demo.wearables import Wearables
+from scripts.demo.scenario import DemoRun
+from scripts.demo.wearables import DemoWearables
 from scripts.deploy import ROOT
 from scripts.devices.fleet import Fleet
 from scripts.stack import DOMAINS, Stack
@@ -26,13 +26,13 @@ PAYEES = (*town.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
 
 
 @dataclass
-class Cast:
+class DemoParties:
     """Who takes part. metering: the devices that measure every day."""
 
     fleet: Fleet
     metering: list[str]
     deliveries: Deliveries
-    wearables: Wearables
+    wearables: DemoWearables
     incidents: Incidents
 
     @property
@@ -46,8 +46,8 @@ class Cast:
         measuring = len(self.metering) + len((RETIRED, *incidents.NAMES))
         return measuring + len(deliveries.EXPECTED_MICRO) + len(self.wearables.bands)
 
-    def run(self, stack: Stack) -> Run:
-        return Run(
+    def run(self, stack: Stack) -> DemoRun:
+        return DemoRun(
             stack, self.fleet, self.metering, self.deliveries, self.wearables, self.incidents
         )
 
@@ -56,7 +56,7 @@ class Cast:
         self.wearables.close()
 
 
-def start(stack: Stack) -> Cast:
+def start(stack: Stack) -> DemoParties:
     """The checklist: every part of the rail, timed."""
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
@@ -96,7 +96,7 @@ def compile_contracts(stack: Stack) -> None:
     )
 
 
-def gather(stack: Stack) -> Cast:
+def gather(stack: Stack) -> DemoParties:
     """Makes all devices, with their keys and journals under the home."""
     fleet = Fleet(
         stack.home,
@@ -109,16 +109,16 @@ def gather(stack: Stack) -> Cast:
     metering = list(fleet.devices)
     fleet.add(RETIRED)
     fleet.add(UNKNOWN)
-    return Cast(
+    return DemoParties(
         fleet,
         metering,
         Deliveries(stack, fleet, SEED),
-        Wearables(stack, SEED),
+        DemoWearables(stack, SEED),
         Incidents(stack, fleet),
     )
 
 
-def _install(stack: Stack, cast: Cast) -> str:
+def _install(stack: Stack, cast: DemoParties) -> str:
     """A month ago on the chain's clock: people, devices, mandates; then the clock comes to now."""
     fleet, bands = cast.fleet, cast.wearables.bands
     passwords = stack.issue_devices(list(fleet.devices))

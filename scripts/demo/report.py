@@ -13,7 +13,7 @@ from orchestrator.edges.store import Session, evidence, payments, tallies
 from scripts.demo import sums
 from scripts.demo.checklist import console
 from scripts.demo.notes import Note, euro
-from scripts.demo.scenario import EXPECTED, Run
+from scripts.demo.scenario import EXPECTED, DemoRun
 from scripts.devices.faults import Fault
 
 __all__ = ["answers", "euro", "incidents", "totals"]
@@ -21,7 +21,7 @@ __all__ = ["answers", "euro", "incidents", "totals"]
 REJECTED, SURVIVED = "rejected", "survived"
 
 
-def incidents(session: Session, run: Run) -> list[str]:
+def incidents(session: Session, run: DemoRun) -> list[str]:
     """Three tables: faults, deliveries, wearables; returns what was not answered as it must be."""
     faults = [*_faults(session, run), *_survived(session, run), *run.incidents.notes(session)]
     wrong = answers("What real fleets send, and what became of it", "sent", faults)
@@ -41,7 +41,7 @@ def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:
     return [f"{note.words}: not {note.answer}: {note.why}" for note in notes if not note.seen]
 
 
-def _faults(session: Session, run: Run) -> list[Note]:
+def _faults(session: Session, run: DemoRun) -> list[Note]:
     counts = tallies.rejection_counts(session)
     found = [
         (words, reason, tallies.answered(session, run.faults.get(fault, []), reason))
@@ -54,7 +54,7 @@ def _faults(session: Session, run: Run) -> list[Note]:
     return [Note(words, REJECTED, f"{why} ({seen})", bool(seen)) for words, why, seen in found]
 
 
-def _survived(session: Session, run: Run) -> list[Note]:
+def _survived(session: Session, run: DemoRun) -> list[Note]:
     """What is not a rejection."""
     down = payments.count_facts(session, "%bank is down%")
     lied = payments.count_facts(session, "%auditor signed another claim%")
@@ -81,7 +81,7 @@ def _survived(session: Session, run: Run) -> list[Note]:
     return [Note(words, SURVIVED, why, bool(seen)) for words, seen, why in rows]
 
 
-def _not_taken(session: Session, run: Run, fault: Fault) -> bool:
+def _not_taken(session: Session, run: DemoRun, fault: Fault) -> bool:
     """Whether the fault was sent and its records are nowhere among the evidence."""
     records = run.faults.get(fault, [])
     taken = [evidence.stored(session, sha256(record).hexdigest()) for record in records]

@@ -13,7 +13,7 @@ from scripts.demo import incidents
 from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
-from scripts.demo.wearables import Wearables
+from scripts.demo.wearables import DemoWearables
 from scripts.devices.faults import Fault, commit
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
@@ -42,7 +42,7 @@ EXPECTED: dict[Fault, tuple[str, str]] = {
 
 
 @dataclass
-class Run:
+class DemoRun:
     """One demonstration under way.
 
     enrolled: the metering devices that measure every day. faults: fault -> the records sent for it.
@@ -52,7 +52,7 @@ class Run:
     fleet: Fleet
     enrolled: list[str]
     deliveries: Deliveries
-    wearables: Wearables
+    wearables: DemoWearables
     incidents: Incidents
     faults: dict[Fault, list[bytes]] = field(default_factory=dict)
     _clerk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))

@@ -19,22 +19,22 @@ class Sum(NamedTuple):
     credited_micro: int
 
 
-def by_product(session: Session) -> dict[str, list[payments.Payment]]:
+def by_product(session: Session) -> dict[str, list[payments.PaymentRow]]:
     """{product: its payments, oldest first}."""
     rows = pages.payments(session, None, None, None, _ALL)
     deals = agreements.by_ids(session, {row.agreement_id for row in rows})
-    found: dict[str, list[payments.Payment]] = {}
+    found: dict[str, list[payments.PaymentRow]] = {}
     for row in rows:
         product = deals[row.agreement_id].product if row.agreement_id in deals else ""
         found.setdefault(product, []).append(row)
     return found
 
 
-def of_product(session: Session, product: str) -> list[payments.Payment]:
+def of_product(session: Session, product: str) -> list[payments.PaymentRow]:
     return by_product(session).get(product, [])
 
 
-def total(rows: Iterable[payments.Payment]) -> Sum:
+def total(rows: Iterable[payments.PaymentRow]) -> Sum:
     """A payment that has not settled yet comes to nothing."""
     amounts = [row.amount_micro for row in rows]
     below = [amount for amount in amounts if amount < 0]

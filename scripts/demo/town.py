@@ -9,18 +9,18 @@ from typing import Any
 from device_adapters.types import STREAM_BIT
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.store import agreements
-from orchestrator.operations.agreements import NOBODY, Enrolment, challenge
+from orchestrator.operations.agreements import NOBODY, Enrolment, enrolment_digest
 from orchestrator.operations.trust import DevelopmentCa, endorsed, keep
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from scripts.devices.fleet import Fleet
 from scripts.devices.station import Station
 from scripts.run_bank import new_iban
 from scripts.stack import Stack
 
 YEAR_S = 365 * 86_400
-WINDOW_S = 2  # a challenge window as short as a demonstration
+WINDOW_S = 2  # a dispute window as short as a demonstration
 CAP_MICRO = 5_000_000_000  # 5,000 euro in 30 days
 _SAVINGS_CENTS = 10_000_000_000
 # device, product, mandate and its payer's signature, as `Office.open` takes them
@@ -28,7 +28,7 @@ Signed = tuple[str, str, Mandate, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DemoParty:
     """A payer or payee; `index` picks the development account and the IBAN."""
 
     index: int
@@ -38,25 +38,25 @@ class Person:
     town: str
 
 
-FLEET_OPERATOR = Person(0, "Havel Fleet GmbH", "Werftstrasse", "10557", "Berlin")
-HOUSEHOLD = Person(1, "Ada Sommer", "Lindenweg", "14467", "Potsdam")
-CHARGE_COMPANY = Person(2, "Ladepunkt Nord eG", "Hafenstrasse", "24103", "Kiel")
-UTILITY = Person(3, "Stadtwerke Havelland", "Am Wasserturm", "14612", "Falkensee")
+FLEET_OPERATOR = DemoParty(0, "Havel Fleet GmbH", "Werftstrasse", "10557", "Berlin")
+HOUSEHOLD = DemoParty(1, "Ada Sommer", "Lindenweg", "14467", "Potsdam")
+CHARGE_COMPANY = DemoParty(2, "Ladepunkt Nord eG", "Hafenstrasse", "24103", "Kiel")
+UTILITY = DemoParty(3, "Stadtwerke Havelland", "Am Wasserturm", "14612", "Falkensee")
 PEOPLE = (FLEET_OPERATOR, HOUSEHOLD, CHARGE_COMPANY, UTILITY)
 PAYEES = (CHARGE_COMPANY, UTILITY)
 
 
-def iban(person: Person) -> str:
+def iban(person: DemoParty) -> str:
     return new_iban(10 + person.index)
 
 
 def settle_in(
-    stack: Stack, people: Sequence[Person] = PEOPLE, payees: Sequence[Person] = PAYEES
+    stack: Stack, people: Sequence[DemoParty] = PEOPLE, payees: Sequence[DemoParty] = PAYEES
 ) -> None:
     """Bank accounts, parties, and the payees' wish to be paid to their bank."""
     stack.office.know(
         [
-            agreements.Party(
+            agreements.PartyRow(
                 address=stack.party(p.index).address,
                 name=p.name,
                 iban=iban(p),
@@ -81,7 +81,10 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
     registry, owner = deployment.addresses["DeviceRegistry"], stack.party(2).address
     enrolments = []
     for name in names:
-        key, asked = stations[name].public, challenge(deployment.chain_id, registry, name, owner)
+        key, asked = (
+            stations[name].public,
+            enrolment_digest(deployment.chain_id, registry, name, owner),
+        )
         vouched = endorsed(
             stack.settings, deployment.chain_id, ca.issue(name, key), name, key, stack.now()
         )
@@ -93,7 +96,7 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
 
 
 def consent(
-    stack: Stack, device: str, product: Any, payer: Person, payee: Person | None, **terms: Any
+    stack: Stack, device: str, product: Any, payer: DemoParty, payee: DemoParty | None, **terms: Any
 ) -> Signed:
     """A mandate as its payer signs it. payee None: each claim names one.
 
@@ -120,10 +123,10 @@ def agree(
     return open_all(stack, [meter(stack, fleet[name], cap_micro=cap_micro) for name in names])
 
 
-def meter(stack: Stack, device: Device, **terms: Any) -> Signed:
+def meter(stack: Stack, device: SimulatedMeter, **terms: Any) -> Signed:
     """The mandate for a metering device's energy; terms: what differs from the usual."""
     product = products()["metered_energy"]
-    if device.kind is Kind.HOUSEHOLD:
+    if device.kind is DeviceKind.HOUSEHOLD:
         energy = encode_terms(EnergyTerms(312_500, 24_000, continuous=True))
         agreed = {"terms": energy, "first_counter": 1 << STREAM_BIT} | terms
         return consent(stack, device.name, product, HOUSEHOLD, UTILITY, **agreed)
@@ -136,11 +139,11 @@ def fund(
 ) -> None:
     """The payers transfer money at their bank, quoting each agreement's reference."""
     for name, reference in zip(names, references, strict=True):
-        payer = HOUSEHOLD if fleet[name].kind is Kind.HOUSEHOLD else FLEET_OPERATOR
+        payer = HOUSEHOLD if fleet[name].kind is DeviceKind.HOUSEHOLD else FLEET_OPERATOR
         transfer(stack, payer, cents, reference)
 
 
-def transfer(stack: Stack, payer: Person, cents: int, reference: str) -> None:
+def transfer(stack: Stack, payer: DemoParty, cents: int, reference: str) -> None:
     """One bank transfer into an agreement's escrow."""
     answer = stack.bank.pay(iban(payer), "", cents, reference)
     if not answer["ok"]:

@@ -16,15 +16,15 @@ from orchestrator.edges.store import Session, access, tallies
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.tally import of_product
-from scripts.demo.town import HOUSEHOLD, Person, Signed, consent, transfer
-from scripts.devices.wearable import Wearable
+from scripts.demo.town import HOUSEHOLD, DemoParty, Signed, consent, transfer
+from scripts.devices.wearable import SimulatedWearable
 from scripts.stack import Stack
 from scripts.terminal import poster, redeem
 
 NAME = "wearable_voucher"
-CAFE = Person(6, "Café Dorothea", "Lange Bruecke", "14467", "Potsdam")
-BAKERY = Person(7, "Baeckerei Korn", "Am Markt", "14467", "Potsdam")
-KIOSK = Person(8, "Kiosk am Kanal", "Uferweg", "14471", "Potsdam")
+CAFE = DemoParty(6, "Café Dorothea", "Lange Bruecke", "14467", "Potsdam")
+BAKERY = DemoParty(7, "Baeckerei Korn", "Am Markt", "14467", "Potsdam")
+KIOSK = DemoParty(8, "Kiosk am Kanal", "Uferweg", "14471", "Potsdam")
 MERCHANTS = (CAFE, BAKERY, KIOSK)
 CLASS = 5814  # ISO 18245
 FUNDED_CENTS = 15_000
@@ -34,7 +34,7 @@ USUAL, TWICE, LOST = "BAND-usual", "BAND-twice", "BAND-lost"
 EXPECTED_MICRO = {CAFE: 34 * EURO, BAKERY: 9 * EURO, KIOSK: 6 * EURO}
 
 
-class Wearables:
+class DemoWearables:
     """Three wearables of one household, and the tills of three merchants.
 
     seed: as of `Station`. Nothing of this needs a link of the wearables to the rail.
@@ -45,10 +45,10 @@ class Wearables:
         self.terms = products()[NAME].read_terms(_terms(stack))
         agreed = products()[NAME].decode_terms(self.terms)
         self.bands = {
-            name: Wearable(home / name, name, seed, agreed, FUNDED_CENTS * 10_000)
+            name: SimulatedWearable(home / name, name, seed, agreed, FUNDED_CENTS * 10_000)
             for name in (USUAL, TWICE, LOST)
         }
-        self.tills: dict[Person, Terminal] = {}
+        self.tills: dict[DemoParty, Terminal] = {}
         self.taps = 0  # at all tills, the thief's too
         self._stolen: list[bytes] = []
         self._twins: list[bytes] = []
@@ -76,7 +76,7 @@ class Wearables:
                 till.add(card_of(name, band.public, self.terms, at))
             self.tills[merchant] = till
         with self.stack.store.write() as session:
-            key = access.issue_key(session, "tills", access.Role.PARTNER, "BAND-")
+            key = access.issue_key(session, "tills", access.KeyRole.PARTNER, "BAND-")
         self._post = poster(self.stack.api_url, key)
 
     def evening(self, day: int) -> None:
@@ -157,14 +157,14 @@ class Wearables:
         redeem(self.tills[BAKERY], self._post)
         self.bands[USUAL].online()
 
-    def _tap(self, name: str, merchant: Person, euros: int, at: int) -> bytes:
+    def _tap(self, name: str, merchant: DemoParty, euros: int, at: int) -> bytes:
         till = self.tills[merchant]
         record = self.bands[name].tap(till.payee, euros * EURO, CLASS, at)
         till.take(record, euros * EURO, at)
         self.taps += 1
         return record
 
-    def _sign_twice(self, merchant: Person, euros: int, at: int) -> bytes:
+    def _sign_twice(self, merchant: DemoParty, euros: int, at: int) -> bytes:
         """The till cannot know: it never saw the first voucher of that counter."""
         till = self.tills[merchant]
         record = self.bands[TWICE].spend_twice(till.payee, euros * EURO, CLASS, at)

@@ -26,7 +26,7 @@ _CONTEXT = [
 
 
 @dataclass(frozen=True, slots=True)
-class Consignment:
+class SimulatedConsignment:
     """One logistic unit. serial: the sender's own number; units: how many things are in it."""
 
     serial: int
@@ -65,7 +65,7 @@ class Scribe(Station):
     def counter_of(record: bytes) -> int:
         return json.loads(_unpadded(record.partition(b".")[0]))["ctr"]
 
-    def event(self, goods: Consignment, step: str, at: int, **fields: Any) -> bytes:
+    def event(self, goods: SimulatedConsignment, step: str, at: int, **fields: Any) -> bytes:
         """Signs and journals an ObjectEvent about the consignment; `at`: Unix seconds.
 
         fields: further members of the event, as EPCIS names them.
@@ -109,16 +109,16 @@ class Scribe(Station):
         return self.write({**event_of(record), "errorDeclaration": declared}, at)
 
 
-class Scanner(Scribe):
+class SimulatedScanner(Scribe):
     """A carrier's: what it scans is evidence for others to confirm."""
 
     where = f"{COMPANY}00001"
 
-    def pick_up(self, goods: Consignment, at: int) -> bytes:
+    def pick_up(self, goods: SimulatedConsignment, at: int) -> bytes:
         """The consignment leaves with the carrier."""
         return self.event(goods, "departing", at, disposition="in_transit")
 
-    def claim_delivered(self, goods: Consignment, at: int) -> bytes:
+    def claim_delivered(self, goods: SimulatedConsignment, at: int) -> bytes:
         """What a carrier would say to be paid without the recipient."""
         return self.event(goods, "receiving", at, disposition="in_progress")
 
@@ -128,7 +128,7 @@ class Logger(Scribe):
 
     def report(
         self,
-        goods: Consignment,
+        goods: SimulatedConsignment,
         at: int,
         celsius: Sequence[Decimal | str] = (),
         shocks_g: Sequence[Decimal | str] = (),
@@ -149,29 +149,42 @@ class Logger(Scribe):
         return self.event(goods, "transporting", at, sensorElementList=[element])
 
 
-class Terminal(Scribe):
+class SimulatedTerminal(Scribe):
     """A recipient's: each record is a statement, and confirms the records that it names."""
 
     where = f"{COMPANY}00002"
 
-    def confirm(self, goods: Consignment, at: int, seen: Iterable[bytes]) -> bytes:
+    def confirm(self, goods: SimulatedConsignment, at: int, seen: Iterable[bytes]) -> bytes:
         """Confirms others' records (a pick-up, a sensor file) and states nothing of its own."""
         return self._state(goods, "arriving", at, None, seen)
 
     def receive(
-        self, goods: Consignment, at: int, units: int | None = None, seen: Iterable[bytes] = ()
+        self,
+        goods: SimulatedConsignment,
+        at: int,
+        units: int | None = None,
+        seen: Iterable[bytes] = (),
     ) -> bytes:
         """Units received; None: the consignment as a whole."""
         return self._state(goods, "receiving", at, units, seen)
 
     def accept(
-        self, goods: Consignment, at: int, units: int | None = None, seen: Iterable[bytes] = ()
+        self,
+        goods: SimulatedConsignment,
+        at: int,
+        units: int | None = None,
+        seen: Iterable[bytes] = (),
     ) -> bytes:
         """Units accepted; None: the consignment as a whole."""
         return self._state(goods, "accepting", at, units, seen)
 
     def _state(
-        self, goods: Consignment, step: str, at: int, units: int | None, seen: Iterable[bytes]
+        self,
+        goods: SimulatedConsignment,
+        step: str,
+        at: int,
+        units: int | None,
+        seen: Iterable[bytes],
     ) -> bytes:
         fields: dict[str, Any] = {}
         if units is not None:

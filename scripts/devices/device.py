@@ -13,20 +13,20 @@ from joserfc.jwk import ECKey
 from scripts.devices.record import Point, counter_of, payload_of, sign, units_of
 from scripts.devices.station import Station, derived_key
 
-__all__ = ["Device", "Kind", "derived_key"]
+__all__ = ["DeviceKind", "SimulatedMeter", "derived_key"]
 
 CHARGING_WATTS = 11_000  # what a session draws, so that its length is plausible
 QUARTER_HOUR = 900
 
 
-class Kind(StrEnum):
+class DeviceKind(StrEnum):
     """What a device is: its records go to OCMF's stream T or F."""
 
     CHARGE_POINT = "charge_point"
     HOUSEHOLD = "household"
 
 
-class Device(Station):
+class SimulatedMeter(Station):
     """A metering device. The same seed gives the same key, readings and signatures.
 
     start_at: Unix seconds, where the clock of a new device begins.
@@ -40,7 +40,7 @@ class Device(Station):
         self,
         folder: Path,
         name: str,
-        kind: Kind,
+        kind: DeviceKind,
         seed: int | None,
         start_at: int,
         receipt_key: ECKey | None = None,
@@ -79,7 +79,7 @@ class Device(Station):
         made: list[bytes] = []
         while len(made) < n:
             chance = self._chance(self.counter + 1)
-            if self.kind is Kind.HOUSEHOLD:
+            if self.kind is DeviceKind.HOUSEHOLD:
                 made += self._reading(chance.randrange(100, 10_000))
             else:
                 made += self._session(chance.randrange(10_000, 400_000), False, None, "")
@@ -89,8 +89,8 @@ class Device(Station):
         self, points: Sequence[Point], counter: int, key: ec.EllipticCurvePrivateKey, name: str = ""
     ) -> bytes:
         """A record with any content under any key; nothing of the device changes."""
-        stream = "F" if self.kind is Kind.HOUSEHOLD else "T"
-        tag = "" if self.kind is Kind.HOUSEHOLD else self._tag(counter)
+        stream = "F" if self.kind is DeviceKind.HOUSEHOLD else "T"
+        tag = "" if self.kind is DeviceKind.HOUSEHOLD else self._tag(counter)
         return sign(payload_of(name or self.name, f"{stream}{counter}", points, tag), key)
 
     def pause(self, seconds: int) -> None:
@@ -116,7 +116,7 @@ class Device(Station):
 
     def _sign(self, points: Sequence[Point], tag: str) -> bytes:
         self.counter += 1
-        stream = "F" if self.kind is Kind.HOUSEHOLD else "T"
+        stream = "F" if self.kind is DeviceKind.HOUSEHOLD else "T"
         return sign(payload_of(self.name, f"{stream}{self.counter}", points, tag), self.key)
 
     def _tag(self, counter: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from device_adapters.topics import evidence_topic
-from scripts.devices.device import Device, Kind, derived_key
+from scripts.devices.device import DeviceKind, SimulatedMeter, derived_key
 from scripts.devices.record import Point, twin, units_of
 
 ABSURD_KWH = 50_000
@@ -29,7 +29,7 @@ class Fault(StrEnum):
     FOREIGN_TOPIC = "foreign_topic"  # onto another device's topic: refused by the broker
 
 
-def commit(fault: Fault, device: Device, other: str = "") -> list[bytes]:
+def commit(fault: Fault, device: SimulatedMeter, other: str = "") -> list[bytes]:
     """Sends the fault through the device's link; returns the records that were sent.
 
     `device` has at least one record; `other` is another device's name (for the last two kinds
@@ -38,92 +38,92 @@ def commit(fault: Fault, device: Device, other: str = "") -> list[bytes]:
     return _ACTS[fault](device, other or f"{device.name}-other")
 
 
-def _last(device: Device) -> tuple[int, Point]:
-    mark = "" if device.kind is Kind.HOUSEHOLD else "E"
+def _last(device: SimulatedMeter) -> tuple[int, Point]:
+    mark = "" if device.kind is DeviceKind.HOUSEHOLD else "E"
     return device.counter, Point(mark, device.now, device.register)
 
 
-def _fresh(device: Device) -> bytes:
+def _fresh(device: SimulatedMeter) -> bytes:
     return device.make_records(1)[0]
 
 
-def _send(device: Device, records: list[bytes]) -> list[bytes]:
+def _send(device: SimulatedMeter, records: list[bytes]) -> list[bytes]:
     for record in records:
         device.publish([record])
     return records
 
 
-def _points(device: Device, first: int, last: int, seconds: int = 3_600) -> list[Point]:
+def _points(device: SimulatedMeter, first: int, last: int, seconds: int = 3_600) -> list[Point]:
     """A session from one register to another, or just the reading at its end."""
     end = device.now + seconds
-    if device.kind is Kind.HOUSEHOLD:
+    if device.kind is DeviceKind.HOUSEHOLD:
         return [Point("", end, last)]
     return [Point("B", device.now, first), Point("E", end, last)]
 
 
-def _duplicate(device: Device, _: str) -> list[bytes]:
+def _duplicate(device: SimulatedMeter, _: str) -> list[bytes]:
     record = _fresh(device)
     return _send(device, [record, record])
 
 
-def _replay(device: Device, _: str) -> list[bytes]:
+def _replay(device: SimulatedMeter, _: str) -> list[bytes]:
     record = _fresh(device)
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(7))
     return _send(device, [record, device.forge(points, counter, device.key)])
 
 
-def _out_of_order(device: Device, _: str) -> list[bytes]:
+def _out_of_order(device: SimulatedMeter, _: str) -> list[bytes]:
     first, second = device.make_records(2)
     return _send(device, [second, first])
 
 
-def _missing(device: Device, _: str) -> list[bytes]:
+def _missing(device: SimulatedMeter, _: str) -> list[bytes]:
     lost, kept = device.make_records(2)
     device.forget([lost])
     return _send(device, [kept])
 
 
-def _forged(device: Device, _: str) -> list[bytes]:
+def _forged(device: SimulatedMeter, _: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(9))
     stranger = derived_key(f"not-{device.name}", 0)
     return _send(device, [device.forge(points, counter + 1, stranger)])
 
 
-def _other_device(device: Device, other: str) -> list[bytes]:
+def _other_device(device: SimulatedMeter, other: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(9))
     return _send(device, [device.forge(points, counter + 1, device.key, name=other)])
 
 
-def _implausible(device: Device, _: str) -> list[bytes]:
+def _implausible(device: SimulatedMeter, _: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(ABSURD_KWH))
     record = device.forge(points, counter + 1, device.key)
     return _send(device, device.keep([record], counter + 1))
 
 
-def _backwards(device: Device, _: str) -> list[bytes]:
+def _backwards(device: SimulatedMeter, _: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register // 2, point.register // 2 + units_of(1))
     record = device.forge(points, counter + 1, device.key)
     return _send(device, device.keep([record], counter + 1))
 
 
-def _twin(device: Device, _: str) -> list[bytes]:
+def _twin(device: SimulatedMeter, _: str) -> list[bytes]:
     record = _fresh(device)
     return _send(device, [record, twin(record)])
 
 
-def _truncated(device: Device, _: str) -> list[bytes]:
+def _truncated(device: SimulatedMeter, _: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(9))
     whole = device.forge(points, counter + 1, device.key)
     return _send(device, [whole[: len(whole) // 2]])
 
 
-def _retained(device: Device, _: str) -> list[bytes]:
+def _retained(device: SimulatedMeter, _: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(3))
     record = device.forge(points, counter + 1, device.key)
@@ -131,7 +131,7 @@ def _retained(device: Device, _: str) -> list[bytes]:
     return [record]
 
 
-def _foreign(device: Device, other: str) -> list[bytes]:
+def _foreign(device: SimulatedMeter, other: str) -> list[bytes]:
     counter, point = _last(device)
     points = _points(device, point.register, point.register + units_of(3))
     record = device.forge(points, counter + 1, device.key, name=other)
@@ -139,7 +139,7 @@ def _foreign(device: Device, other: str) -> list[bytes]:
     return [record]
 
 
-_ACTS: dict[Fault, Callable[[Device, str], list[bytes]]] = {
+_ACTS: dict[Fault, Callable[[SimulatedMeter, str], list[bytes]]] = {
     Fault.DUPLICATE: _duplicate,
     Fault.REPLAY: _replay,
     Fault.OUT_OF_ORDER: _out_of_order,

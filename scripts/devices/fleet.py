@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.core.receipt import public_key_of
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from scripts.devices.station import Station
 
 
 class Fleet:
     """`charge_points` devices cp-0001... and `meters` devices meter-0001... under home/devices.
 
-    seed, start_at: as for `Device`. receipt_key_pem: the rail's public receipt key, without which
-    no receipt is believed and so every record is kept.
+    seed, start_at: as for `SimulatedMeter`. receipt_key_pem: the rail's public receipt key; without
+    it no receipt is believed, and so every record is kept.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class Fleet:
         self._receipt_key = public_key_of(receipt_key_pem) if receipt_key_pem else None
         self.devices: dict[str, Station] = {}
         for number in range(1, charge_points + 1):
-            self.add(f"cp-{number:04d}", Kind.CHARGE_POINT)
+            self.add(f"cp-{number:04d}", DeviceKind.CHARGE_POINT)
         for number in range(1, meters + 1):
-            self.add(f"meter-{number:04d}", Kind.HOUSEHOLD)
+            self.add(f"meter-{number:04d}", DeviceKind.HOUSEHOLD)
 
     def __getitem__(self, name: str) -> Station:
         return self.devices[name]
 
-    def add(self, name: str, kind: Kind = Kind.CHARGE_POINT) -> Device:
+    def add(self, name: str, kind: DeviceKind = DeviceKind.CHARGE_POINT) -> SimulatedMeter:
         """One more device; one that nobody enrols is the unknown device."""
-        device = Device(
+        device = SimulatedMeter(
             self._home / name, name, kind, self._seed, self._start_at, self._receipt_key
         )
         self.join(device)

@@ -22,7 +22,7 @@ def evidence_of(record: bytes) -> bytes:
     return hashlib.sha256(record).digest()
 
 
-class Journal:
+class DeviceJournal:
     """One SQLite file; what it took is on disk when the call returns."""
 
     def __init__(self, path: Path) -> None:

@@ -1,6 +1,6 @@
 """What every simulated device has: a key, a journal and a link, whatever it signs.
 
-`Device` (metering), the consignment's devices and the wearable are stations; each adds what it
+`SimulatedMeter`, the consignment's devices and the wearable are stations; each adds what it
 measures and how its record looks. A station signs with `key`, hands its records to `keep`, and
 from then on they are sent again until the rail's receipt answers them.
 """
@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 from device_adapters.inlets import DeviceLink
 from device_adapters.types import Curve, DeviceKey, Rejected
 from orchestrator.core.receipt import read_receipt
-from scripts.devices.journal import Journal, evidence_of
+from scripts.devices.journal import DeviceJournal, evidence_of
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SEC 2
 RECORDS_PER_MESSAGE = 50
@@ -51,7 +51,7 @@ class Station(ABC):
         self.refused_receipts = Counter[str]()  # receipts that were not believed, by reason
         self._seed = seed
         self.key = _key(folder / "key.pem", name, seed)
-        self._journal = Journal(folder / "journal.sqlite3")
+        self._journal = DeviceJournal(folder / "journal.sqlite3")
         os.chmod(folder / "journal.sqlite3", 0o600)
         self.left = self._journal.state()  # counters and clock as the last process left them
         self.counter = self.left.get("counter", 0)  # the number in the last record

@@ -16,7 +16,7 @@ from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.devices.station import Station
 
 
-class Wearable(Station):
+class SimulatedWearable(Station):
     """A wearable in `folder` (made at first use) that spends under an agreement's terms.
 
     cap: token minor units that it ever signs away, over all payees. seed: as of `Station`.

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from scripts.demo.checklist import bar, console, step
 from scripts.month import days, people, town
-from scripts.month.hands import Month
-from scripts.month.place import Place
+from scripts.month.hands import Actors
+from scripts.month.place import MonthRail
 from scripts.month.plan import Plan
-from scripts.month.story import Story
+from scripts.month.story import MonthStory
 from scripts.month.trouble import TROUBLES, happen
-from scripts.month.verdict import Verdict, judge
+from scripts.month.verdict import MonthVerdict, judge
 
 METERS, BANDS, SHIPMENTS = 1_000, 200, 50
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with redirect_stdout(sys.stderr if options.json else sys.stdout):
         place, story = _install(home, options.scale, options.seed)
         try:
-            live(story, Month(story), options.clean)
+            live(story, Actors(story), options.clean)
             verdict = judge(story)
         finally:
             place.close()
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if verdict.wrong else 0
 
 
-def _install(home: Path, scale: float, seed: int) -> tuple[Place, Story]:
+def _install(home: Path, scale: float, seed: int) -> tuple[MonthRail, MonthStory]:
     """Everything before the month begins; each part is timed."""
     counts = [
         max(least, round(many * scale))
@@ -62,7 +62,7 @@ def _install(home: Path, scale: float, seed: int) -> tuple[Place, Story]:
     made: list[Any] = []
     step(
         "chain and rail",
-        lambda: (made.append(Place(home, town.bank_accounts(cast))), made[0].testnet.url)[1],
+        lambda: (made.append(MonthRail(home, town.bank_accounts(cast))), made[0].testnet.url)[1],
     )
     place = made[0]
     place_town = town.build(place, seed, counts[0], counts[1])
@@ -80,10 +80,10 @@ def _install(home: Path, scale: float, seed: int) -> tuple[Place, Story]:
         reached(1)
     place.bank.close_day()
     place.work()
-    return place, Story(place, place_town, cast, plan, seed)
+    return place, MonthStory(place, place_town, cast, plan, seed)
 
 
-def live(story: Story, month: Month, clean: bool = False) -> None:
+def live(story: MonthStory, month: Actors, clean: bool = False) -> None:
     """Every day of the month, and as many after it as banks need."""
     harm = (lambda day, when: None) if clean else partial(happen, month)
     with bar("days", (days.AFTER - days.FIRST).days + 1) as reached:
@@ -95,7 +95,7 @@ def live(story: Story, month: Month, clean: bool = False) -> None:
             reached(number)
 
 
-def _show(verdict: Verdict, clean: bool) -> None:
+def _show(verdict: MonthVerdict, clean: bool) -> None:
     table = Table(title="injected", title_justify="left")
     for column in ("day", "misbehaviour", "breaks that must be named"):
         table.add_column(column)
@@ -134,7 +134,7 @@ def _show(verdict: Verdict, clean: bool) -> None:
         console.print(each)
 
 
-def _told(verdict: Verdict, seconds: float) -> dict[str, Any]:
+def _told(verdict: MonthVerdict, seconds: float) -> dict[str, Any]:
     return {
         "ok": not verdict.wrong,
         "wrong": verdict.wrong,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 from orchestrator.edges.store import agreements
-from scripts.month.hands import UNKNOWN_REFERENCE, Act, Month
+from scripts.month.hands import UNKNOWN_REFERENCE, Act, Actors
 
 CHARGES = "expenses:bank_charges"
 UNEXPLAINED, UNALLOCATED = "suspense:unexplained", "suspense:unallocated"
 
 
-def reject(month: Month, day: date) -> None:
+def reject(month: Actors, day: date) -> None:
     payee = month.victim(day)
     month.story.place.bank.shut(payee.iban, True)
     month.kept["shut"] = payee
@@ -20,17 +20,17 @@ def reject(month: Month, day: date) -> None:
     plan.refused[day, payee.address] = plan.payout(day, payee.address)
 
 
-def open_again(month: Month, day: date) -> None:
+def open_again(month: Actors, day: date) -> None:
     month.story.place.bank.shut(month.kept["shut"].iban, False)
 
 
-def come_back_later(month: Month, day: date) -> None:
+def come_back_later(month: Actors, day: date) -> None:
     payee, plan = month.victim(day), month.story.plan
     month.kept["returned"] = payee, plan.payout(day, payee.address)
     plan.returned[day, payee.address] = plan.payout(day, payee.address)
 
 
-def come_back(month: Month, day: date) -> None:
+def come_back(month: Actors, day: date) -> None:
     payee, cents = month.kept["returned"]
     bank = month.story.place.bank
     found = bank.books.db.execute(
@@ -42,7 +42,7 @@ def come_back(month: Month, day: date) -> None:
 def trick(name: str) -> Act:
     """The next order of a payee is booked in some other way; what that leaves open, below."""
 
-    def act(month: Month, day: date) -> None:
+    def act(month: Actors, day: date) -> None:
         payee, plan, bank = month.victim(day), month.story.plan, month.story.place.bank
         cents = plan.payout(day, payee.address)
         bank.tricks[payee.iban] = getattr(bank, name)
@@ -56,12 +56,12 @@ def trick(name: str) -> Act:
     return act
 
 
-def extra(month: Month, day: date) -> None:
+def extra(month: Actors, day: date) -> None:
     month.story.place.bank.take_out(4_321, "Lastschrift")
     month.story.plan.strange[UNEXPLAINED] -= 4_321
 
 
-def unknown_reference(month: Month, day: date) -> None:
+def unknown_reference(month: Actors, day: date) -> None:
     payer = month.story.cast.buyers[0]
     month.story.place.bank.standing_orders([(payer.iban, 12_345, UNKNOWN_REFERENCE)])
     month.story.plan.strange[UNALLOCATED] += 12_345
@@ -71,14 +71,14 @@ def mood(what: str, **said: int) -> Act:
     """What the simulated bank does wrong by itself (scripts/simulated_bank/moods.py). cents: what
     it takes for that."""
 
-    def act(month: Month, day: date) -> None:
+    def act(month: Actors, day: date) -> None:
         month.story.place.bank.tell({"kind": "misbehave", "what": what, **said})
         month.story.plan.strange[CHARGES] -= said.get("cents", 0)
 
     return act
 
 
-def foreign(month: Month, day: date) -> None:
+def foreign(month: Actors, day: date) -> None:
     """Francs for a euro account: no euro may come of them."""
     payer = month.story.cast.buyers[1]
     month.story.place.bank.tell(
@@ -92,7 +92,7 @@ def foreign(month: Month, day: date) -> None:
     )
 
 
-def take_back(month: Month, day: date) -> None:
+def take_back(month: Actors, day: date) -> None:
     """A payer's transfer is minted, and then the bank takes it back."""
     place, plan = month.story.place, month.story.plan
     deal = plan.deals[month.meter(day, sessions=False).name]
@@ -106,7 +106,7 @@ def take_back(month: Month, day: date) -> None:
     plan.strange[UNEXPLAINED] -= 5_000
 
 
-def bare_batch(month: Month, day: date) -> None:
+def bare_batch(month: Actors, day: date) -> None:
     """All of the evening's orders become one sum that names none of them."""
     plan = month.story.plan
     plan.end(day)

@@ -38,7 +38,7 @@ class Thing:
         return r, min(s, ORDER - s)
 
 
-class Meter(Thing):
+class MonthMeter(Thing):
     """A household meter (stream F, readings) or a charge point (stream T, sessions).
 
     register: 0.1 Wh.

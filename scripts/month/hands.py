@@ -11,25 +11,25 @@ from datetime import date, timedelta
 from typing import Any
 
 from scripts.month.days import at
-from scripts.month.devices import MWH_PER_UNIT, Meter
-from scripts.month.people import Person
-from scripts.month.story import Story
+from scripts.month.devices import MWH_PER_UNIT, MonthMeter
+from scripts.month.people import MonthParty
+from scripts.month.story import MonthStory
 
 UNITS = 90_000  # of 0.1 Wh: a reading or a session like others
 UNKNOWN_REFERENCE = "RF18539007547034"  # a valid one that nobody here gave out
 
 
 @dataclass
-class Month:
+class Actors:
     """The acts' view of the story. victims: payees that something has befallen already; used: so
     with devices; kept: what one act leaves for a later one."""
 
-    story: Story
+    story: MonthStory
     victims: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     kept: dict[str, Any] = field(default_factory=dict)
 
-    def victim(self, day: date) -> Person:
+    def victim(self, day: date) -> MonthParty:
         """A payee that is paid this evening and that nothing has befallen yet."""
         plan = self.story.plan
         plan.end(day)
@@ -41,7 +41,7 @@ class Month:
         assert plan.payout(day, payee.address) > 0, f"nobody is left to be paid on {day}"
         return payee
 
-    def meter(self, day: date, *, sessions: bool) -> Meter:
+    def meter(self, day: date, *, sessions: bool) -> MonthMeter:
         """A metering device that no act has used, and that is not heard that day anyway."""
         free = next(
             one
@@ -57,7 +57,7 @@ class Month:
         """A time between a device's last record and the one that it makes on this morning."""
         return at(day - timedelta(days=1), 8)
 
-    def heard(self, day: date, meter: Meter) -> bytes:
+    def heard(self, day: date, meter: MonthMeter) -> bytes:
         """One more record of a device, handed over with all that it had not sent."""
         write = meter.session if meter.sessions else meter.reading
         more = (3_600,) if meter.sessions else ()
@@ -67,4 +67,4 @@ class Month:
         return record
 
 
-Act = Callable[[Month, date], None]
+Act = Callable[[Actors, date], None]

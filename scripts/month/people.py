@@ -17,7 +17,7 @@ SAVINGS_CENTS = 100_000_000
 
 
 @dataclass(frozen=True)
-class Person:
+class MonthParty:
     """A payer or payee; `number` is that of the bank account."""
 
     name: str
@@ -34,25 +34,25 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Cast:
+class MonthPeople:
     """Everybody of one month, as many as its size asks for."""
 
-    utilities: list[Person]
-    charging: Person
-    carriers: list[Person]
-    merchants: list[Person]
-    buyers: list[Person]
-    households: list[Person]
+    utilities: list[MonthParty]
+    charging: MonthParty
+    carriers: list[MonthParty]
+    merchants: list[MonthParty]
+    buyers: list[MonthParty]
+    households: list[MonthParty]
 
     @property
-    def payees(self) -> list[Person]:
+    def payees(self) -> list[MonthParty]:
         return [*self.utilities, self.charging, *self.carriers, *self.merchants]
 
-    def __iter__(self) -> Iterator[Person]:
+    def __iter__(self) -> Iterator[MonthParty]:
         return iter([*self.payees, *self.buyers, *self.households])
 
 
-def gather(scale: float, households: int) -> Cast:
+def gather(scale: float, households: int) -> MonthPeople:
     """Four utilities, five carriers and twenty merchants of a whole month; fewer of a small one."""
     merchants = max(2, round(20 * scale))
     names = [
@@ -62,10 +62,10 @@ def gather(scale: float, households: int) -> Cast:
         *(f"Laden {number}" for number in range(1, merchants + 1)),
     ]
     payees = [
-        Person(name, 100 + number, keystore.development_account(_FIRST_PAYEE + number))
+        MonthParty(name, 100 + number, keystore.development_account(_FIRST_PAYEE + number))
         for number, name in enumerate(names)
     ]
-    return Cast(
+    return MonthPeople(
         payees[:4],
         payees[4],
         payees[5:10],
@@ -75,6 +75,6 @@ def gather(scale: float, households: int) -> Cast:
     )
 
 
-def _payer(name: str, number: int) -> Person:
+def _payer(name: str, number: int) -> MonthParty:
     """Signs mandates and pays at the bank; on the chain it never sends anything."""
-    return Person(name, number, Account.from_key(sha256(f"month/{name}".encode()).digest()))
+    return MonthParty(name, number, Account.from_key(sha256(f"month/{name}".encode()).digest()))

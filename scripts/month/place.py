@@ -17,10 +17,10 @@ import structlog
 
 from device_adapters.types import Message
 from oracles.attest import sign
-from oracles.memory import Book
-from oracles.node import Identity, Node, World
+from oracles.memory import Memory
+from oracles.node import Identity, OracleNode, OracleView
 from oracles.types import Progress
-from oracles.wire import Answer, Request
+from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
@@ -31,14 +31,14 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import Store, blocks
 from orchestrator.ingest.intake import Intake
-from orchestrator.operations.agreements import Office
+from orchestrator.operations.agreements import AgreementOps
 from orchestrator.products import deployed, products
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, Rail
+from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import STEPS, Worker
 from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.month import days
-from scripts.month.street import Street
+from scripts.month.street import BankScript
 from scripts.run_oracle import catch_up
 from scripts.stack import ORACLES
 from scripts.testnet import Testnet
@@ -59,15 +59,15 @@ _ADDRESS = {
 
 
 @dataclass(frozen=True)
-class Beside(OracleDoor):
+class InProcessOracle(OracleDoor):
     """An oracle in this process: its own book, key and view of the chain."""
 
-    node: Node | None = None
+    node: OracleNode | None = None
     registry: Registry | None = None
     chain: Chain | None = None
     seen: list[str] = field(default_factory=list)  # the newest block that it has read
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> OracleAnswer:
         self.look()
         return self.node.attest(request)
 
@@ -80,7 +80,7 @@ class Beside(OracleDoor):
             self.seen[:] = [newest]
 
 
-class Place:
+class MonthRail:
     """One rail under `home`, which is empty. now: Unix seconds; only `mine` moves it.
 
     reorganise_next: the next settlement's block is taken back once.
@@ -103,7 +103,7 @@ class Place:
         self.chain = Chain(self.testnet.url, made, artifacts)
         self.store = Store(self.settings.database)
         self.known = deployed(made.addresses)
-        self.bank = Street(
+        self.bank = BankScript(
             home / "bank", {"business_date": days.INSTALLED.isoformat(), "accounts": list(accounts)}
         )
         self.safeguarding = {
@@ -118,14 +118,14 @@ class Place:
             "sender": self._sender(_SENDER),
             "warden": self._sender(DEVELOPMENT_WARDEN),
         }
-        self.office = Office(senders, lambda: self.now, self.mine)
+        self.office = AgreementOps(senders, lambda: self.now, self.mine)
         self.start(senders)
 
     def start(self, senders: dict[str, Sender]) -> None:
         """The rail itself; again after it was ended, from what is on disk."""
         members = {oracle.address: oracle.domain for oracle in self.oracles}
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
-        self.rail = Rail(
+        self.rail = StepContext(
             settings=self.settings,
             store=self.store,
             chain=self.chain,
@@ -135,7 +135,7 @@ class Place:
             warden=senders["warden"],
             oracles=self.oracles,
             committee=Committee(members, 3, 2),
-            terms=products(),
+            rules=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
             safeguarding=self.safeguarding,
             now=lambda: self.now,
@@ -213,7 +213,7 @@ class Place:
     def _sender(self, index: int) -> Sender:
         return Sender(self.store, self.chain, keystore.development_account(index))
 
-    def _oracle(self, number: int, name: str, domain: int) -> Beside:
+    def _oracle(self, number: int, name: str, domain: int) -> InProcessOracle:
         account = keystore.development_account(_FIRST_ORACLE + number)
         at, key = self.chain.deployment, bytes(account.key)
         registry = self._registry()
@@ -226,9 +226,9 @@ class Place:
             at.addresses["OracleCommittee"],
             at.addresses["PaymentRail"],
         )
-        world = World(registry, registry, self._progress, self.known, lambda: self.now)
-        node = Node(identity, world, Book(self.home / f"{name}.sqlite3"))
-        return Beside(
+        world = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
+        node = OracleNode(identity, world, Memory(self.home / f"{name}.sqlite3"))
+        return InProcessOracle(
             name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain
         )
 

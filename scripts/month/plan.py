@@ -16,7 +16,7 @@ EUR, TEUR = "EUR/2", "tEUR/6"
 
 
 @dataclass
-class Deal:
+class PlannedAgreement:
     """One agreement as planned. price: micro-euro per kWh of a meter; 0 for the other products.
 
     measured: mWh in all. extra: micro-euro that are owed for anything but energy. unbacked_cents:
@@ -49,7 +49,7 @@ class Plan:
     to be paid by its evening, in all.
     """
 
-    deals: dict[str, Deal] = field(default_factory=dict)
+    deals: dict[str, PlannedAgreement] = field(default_factory=dict)
     paid_by_voucher: Counter[str] = field(default_factory=Counter)
     redeemed: Counter[tuple[str, str]] = field(default_factory=Counter)
     frozen_micro: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Plan:
     owed: dict[date, dict[str, int]] = field(default_factory=dict)
     _later: list[tuple[date, str, int]] = field(default_factory=list)
 
-    def add(self, deal: Deal) -> Deal:
+    def add(self, deal: PlannedAgreement) -> PlannedAgreement:
         self.deals[deal.name] = deal
         return deal
 

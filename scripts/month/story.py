@@ -13,11 +13,11 @@ from datetime import date, timedelta
 
 from scripts.month import days
 from scripts.month.days import at
-from scripts.month.devices import MWH_PER_UNIT, Band, Meter
-from scripts.month.people import Cast
-from scripts.month.place import Place
+from scripts.month.devices import MWH_PER_UNIT, Band, MonthMeter
+from scripts.month.people import MonthPeople
+from scripts.month.place import MonthRail
 from scripts.month.plan import CENT, Plan
-from scripts.month.town import BAND_CENTS, CLASS, Shipment, Town
+from scripts.month.town import BAND_CENTS, CLASS, MonthTown, Shipment
 
 WEEK = 7
 _MESSAGE = 200  # records that are handed over at once
@@ -25,13 +25,13 @@ _DRAWN_W = 11_000  # by a session
 
 
 @dataclass
-class Story:
+class MonthStory:
     """One month under way. waiting: (record, mWh) of meters that were not handed over yet; due:
     the newest voucher of each wearable at each till. silent: devices that say nothing any more."""
 
-    place: Place
-    town: Town
-    cast: Cast
+    place: MonthRail
+    town: MonthTown
+    cast: MonthPeople
     plan: Plan
     seed: int
     answers: Counter[str] = field(default_factory=Counter)
@@ -75,7 +75,7 @@ class Story:
 
     # --- meters: read each midnight, heard once a week
 
-    def _metered(self, day: date, meter: Meter) -> list[bytes]:
+    def _metered(self, day: date, meter: MonthMeter) -> list[bytes]:
         if meter.name in self.silent:
             return []
         self.waiting.setdefault(meter.name, []).append(
@@ -83,18 +83,18 @@ class Story:
         )
         return self.unsent(meter) if self.uploads(day, meter) else []
 
-    def uploads(self, day: date, meter: Meter) -> bool:
+    def uploads(self, day: date, meter: MonthMeter) -> bool:
         """Whether this is the day of the week on which a meter is heard; at last all are."""
         number = self.town.meters.index(meter)
         return (day.toordinal() + number) % WEEK == 0 or day == days.LAST
 
-    def unsent(self, meter: Meter) -> list[bytes]:
+    def unsent(self, meter: MonthMeter) -> list[bytes]:
         """What a meter has not handed over; from now on it counts."""
         kept = self.waiting.pop(meter.name, [])
         self.plan.deals[meter.name].measured += sum(mwh for _, mwh in kept)
         return [record for record, _ in kept]
 
-    def _measure(self, day: date, meter: Meter, chance: random.Random) -> tuple[bytes, int]:
+    def _measure(self, day: date, meter: MonthMeter, chance: random.Random) -> tuple[bytes, int]:
         """One reading or session; the very first reading is where counting begins."""
         if meter.sessions:
             units = chance.randrange(50_000, 300_000)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scripts.month import days
-from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.bank import SimulatedBank, write_file
 from scripts.simulated_bank.books import OTHER_BANKS, Transfer
 
 # what becomes of one order that is due: its bookings, or none yet
 Trick = Callable[[sqlite3.Row], list[Transfer] | None]
 
 
-class Street(Bank):
+class BankScript(SimulatedBank):
     """The bank, and what people tell it. tricks: payee's IBAN -> what happens to its next order."""
 
     tricks: dict[str, Trick]

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import STREAM_BIT
 from orchestrator.edges.store import agreements
-from orchestrator.operations.agreements import NOBODY, Enrolment, challenge
+from orchestrator.operations.agreements import NOBODY, Enrolment, enrolment_digest
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.consignment import Consignment, Scanner, Terminal
+from scripts.devices.consignment import SimulatedConsignment, SimulatedScanner, SimulatedTerminal
 from scripts.month import days
 from scripts.month.days import at
-from scripts.month.devices import Band, Meter, Thing
-from scripts.month.people import SAVINGS_CENTS, Cast, Person
-from scripts.month.place import Place
-from scripts.month.plan import CENT, Deal, Plan
+from scripts.month.devices import Band, MonthMeter, Thing
+from scripts.month.people import SAVINGS_CENTS, MonthParty, MonthPeople
+from scripts.month.place import MonthRail
+from scripts.month.plan import CENT, Plan, PlannedAgreement
 from scripts.run_bank import new_iban
 
 WINDOW_S = 6 * 3_600  # what is settled in the morning can be released in the evening
@@ -45,31 +45,31 @@ Watch = Callable[[int], None]
 class Shipment:
     """One delivery. price_cents: for all of its 100 units; late: hours begun after it was due."""
 
-    goods: Consignment
-    truck: Scanner
-    dock: Terminal
-    deal: Deal
+    goods: SimulatedConsignment
+    truck: SimulatedScanner
+    dock: SimulatedTerminal
+    deal: PlannedAgreement
     price_cents: int
     late: int
     due: int
 
 
 @dataclass
-class Town:
+class MonthTown:
     """Everything that speaks or is spoken for."""
 
-    meters: list[Meter]
+    meters: list[MonthMeter]
     bands: list[Band]
     shipments: list[Shipment]
-    trucks: list[Scanner]
-    docks: list[Terminal]
+    trucks: list[SimulatedScanner]
+    docks: list[SimulatedTerminal]
 
     @property
-    def devices(self) -> list[Thing | Scanner | Terminal]:
+    def devices(self) -> list[Thing | SimulatedScanner | SimulatedTerminal]:
         return [*self.meters, *self.bands, *self.trucks, *self.docks]
 
 
-def bank_accounts(cast: Cast) -> list[dict[str, object]]:
+def bank_accounts(cast: MonthPeople) -> list[dict[str, object]]:
     """The safeguarding account first; those of payees and payers behind it."""
     ours = {"iban": new_iban(1), "name": "proofrail", "kind": "safeguarding", "balance_cents": 0}
     theirs = [
@@ -79,15 +79,15 @@ def bank_accounts(cast: Cast) -> list[dict[str, object]]:
     return [ours, *theirs]
 
 
-def build(place: Place, seed: int, meters: int, bands: int) -> Town:
+def build(place: MonthRail, seed: int, meters: int, bands: int) -> MonthTown:
     """All devices, but for the shipments, which are booked one by one."""
     chance = random.Random(f"{seed}/town")
     deployment = place.chain.deployment
     domain = Domain(deployment.chain_id, deployment.addresses["WearableVoucher"].lower())
     stations = place.home / "devices"
-    return Town(
+    return MonthTown(
         [
-            Meter(
+            MonthMeter(
                 f"{'cp' if n % 10 == 9 else 'meter'}-{n:04}",
                 seed,
                 chance.randrange(10**8),
@@ -97,16 +97,16 @@ def build(place: Place, seed: int, meters: int, bands: int) -> Town:
         ],
         [Band(f"BAND-{n:04}", seed, domain, BAND_CENTS * CENT, 10 * 86_400) for n in range(bands)],
         [],
-        [Scanner(stations / f"truck-{n}", f"truck-{n}", seed) for n in range(5)],
-        [Terminal(stations / f"dock-{n}", f"dock-{n}", seed) for n in range(5)],
+        [SimulatedScanner(stations / f"truck-{n}", f"truck-{n}", seed) for n in range(5)],
+        [SimulatedTerminal(stations / f"dock-{n}", f"dock-{n}", seed) for n in range(5)],
     )
 
 
-def settle_in(place: Place, cast: Cast) -> None:
+def settle_in(place: MonthRail, cast: MonthPeople) -> None:
     """Parties with their accounts, and the payees' wish to be paid there."""
     place.office.know(
         [
-            agreements.Party(address=who.address, name=who.name, iban=who.iban, **_STREET)
+            agreements.PartyRow(address=who.address, name=who.name, iban=who.iban, **_STREET)
             for who in cast
         ]
     )
@@ -114,7 +114,9 @@ def settle_in(place: Place, cast: Cast) -> None:
         place.office.pay_to_bank(payee.account, payee.iban)
 
 
-def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Watch) -> None:
+def enrol(
+    place: MonthRail, devices: Sequence[Thing | SimulatedScanner | SimulatedTerminal], watch: Watch
+) -> None:
     """Into the registry, by their proofs of possession, a hundred to a block or two."""
     deployment = place.chain.deployment
     registry, owner = deployment.addresses["DeviceRegistry"], place.office._registrar.account
@@ -123,7 +125,9 @@ def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Wa
             one.name,
             one.public,
             owner.address,
-            *one.sign_digest(challenge(deployment.chain_id, registry, one.name, owner.address)),
+            *one.sign_digest(
+                enrolment_digest(deployment.chain_id, registry, one.name, owner.address)
+            ),
         )
         for one in devices
     ]
@@ -132,7 +136,7 @@ def enrol(place: Place, devices: Sequence[Thing | Scanner | Terminal], watch: Wa
         watch(done)
 
 
-def agree(place: Place, town: Town, cast: Cast, plan: Plan, watch: Watch) -> None:
+def agree(place: MonthRail, town: MonthTown, cast: MonthPeople, plan: Plan, watch: Watch) -> None:
     """A mandate for every meter and wearable, and for every shipment."""
     households = iter(cast.households)
     signed = [
@@ -148,15 +152,17 @@ def agree(place: Place, town: Town, cast: Cast, plan: Plan, watch: Watch) -> Non
         watch(done)
 
 
-def book_shipments(town: Town, cast: Cast, plan: Plan, seed: int, count: int) -> None:
+def book_shipments(town: MonthTown, cast: MonthPeople, plan: Plan, seed: int, count: int) -> None:
     """Shipments through the month: each its price, its carrier, its buyer; every fifth is late."""
     chance = random.Random(f"{seed}/shipments")
     for number in range(count):
         pair = number % 5
-        goods = Consignment(number + 1, units=100)
+        goods = SimulatedConsignment(number + 1, units=100)
         day = list(days.span())[3 + number * 22 // max(count, 1)]
         price = chance.randrange(40, 100) * 1_000
-        deal = plan.add(Deal(goods.subject, cast.carriers[pair].address, funded_cents=price))
+        deal = plan.add(
+            PlannedAgreement(goods.subject, cast.carriers[pair].address, funded_cents=price)
+        )
         town.shipments.append(
             Shipment(
                 goods,
@@ -170,7 +176,7 @@ def book_shipments(town: Town, cast: Cast, plan: Plan, seed: int, count: int) ->
         )
 
 
-def fund(place: Place, town: Town, cast: Cast, plan: Plan) -> None:
+def fund(place: MonthRail, town: MonthTown, cast: MonthPeople, plan: Plan) -> None:
     """Everybody's transfer with the reference of its agreement, overnight."""
     with place.store.read() as session:
         found = {
@@ -184,12 +190,19 @@ def fund(place: Place, town: Town, cast: Cast, plan: Plan) -> None:
     )
 
 
-def _meter(place: Place, cast: Cast, plan: Plan, meter: Meter, payer: Person, number: int):
+def _meter(
+    place: MonthRail,
+    cast: MonthPeople,
+    plan: Plan,
+    meter: MonthMeter,
+    payer: MonthParty,
+    number: int,
+):
     pick = number % len(PRICES)
     payee = cast.charging if meter.sessions else cast.utilities[pick]
     price = CHARGING_PRICE if meter.sessions else PRICES[pick]
     cents = POINT_CENTS if meter.sessions else METER_CENTS
-    deal = plan.add(Deal(meter.name, payee.address, price, cents))
+    deal = plan.add(PlannedAgreement(meter.name, payee.address, price, cents))
     terms = encode_terms(EnergyTerms(price, FUSE_WATTS, continuous=not meter.sessions))
     first = 0 if meter.sessions else 1 << STREAM_BIT
     return deal, _sign(
@@ -197,8 +210,8 @@ def _meter(place: Place, cast: Cast, plan: Plan, meter: Meter, payer: Person, nu
     )
 
 
-def _band(place: Place, plan: Plan, band: Band, payer: Person):
-    deal = plan.add(Deal(band.name, "", funded_cents=BAND_CENTS))
+def _band(place: MonthRail, plan: Plan, band: Band, payer: MonthParty):
+    deal = plan.add(PlannedAgreement(band.name, "", funded_cents=BAND_CENTS))
     terms = products()["wearable_voucher"].read_terms(
         {
             "chain": str(band.domain.chain_id),
@@ -213,7 +226,7 @@ def _band(place: Place, plan: Plan, band: Band, payer: Person):
     return deal, _sign(place, "wearable_voucher", band.name, payer, NOBODY, terms)
 
 
-def _shipment(place: Place, cast: Cast, one: Shipment):
+def _shipment(place: MonthRail, cast: MonthPeople, one: Shipment):
     pair = one.goods.serial % 5 - 1
     terms = products()["proof_of_delivery"].read_terms(
         {
@@ -233,7 +246,13 @@ def _shipment(place: Place, cast: Cast, one: Shipment):
 
 
 def _sign(
-    place: Place, product: str, device: str, payer: Person, payee: str, terms: bytes, **more: int
+    place: MonthRail,
+    product: str,
+    device: str,
+    payer: MonthParty,
+    payee: str,
+    terms: bytes,
+    **more: int,
 ):
     rules = products()[product]
     mandate = place.office.mandate(

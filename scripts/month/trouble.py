@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scripts.month import bank_harm as bank
 from scripts.month import device_harm as device
-from scripts.month.hands import Act, Month
+from scripts.month.hands import Act, Actors
 
 EXPLAINED = " (explained)"  # by a later record: nobody has to see to it
 
@@ -112,7 +112,7 @@ TROUBLES = (
 )
 
 
-def happen(month: Month, day: date, when: str) -> None:
+def happen(month: Actors, day: date, when: str) -> None:
     """Everything that goes wrong at this hour."""
     for trouble in TROUBLES:
         if (trouble.day, trouble.when) == (day.day, when):

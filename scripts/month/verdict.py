@@ -9,16 +9,16 @@ from typing import Any
 from orchestrator.core.reconcile import Reconciliation
 from orchestrator.edges.store import Session, ledger
 from orchestrator.steps.reconcile import reconcile_store
-from scripts.month.people import Cast
+from scripts.month.people import MonthPeople
 from scripts.month.plan import Plan
-from scripts.month.story import Story
+from scripts.month.story import MonthStory
 from scripts.month.trouble import EXPLAINED
 
 _SHOWN = 12  # differences of each kind
 
 
 @dataclass
-class Verdict:
+class MonthVerdict:
     """checks: (what, planned, found). wrong: every difference in words. breaks: kind -> (planned,
     named). reserves: a row for each statement."""
 
@@ -42,9 +42,9 @@ class Verdict:
         ]
 
 
-def judge(story: Story) -> Verdict:
+def judge(story: MonthStory) -> MonthVerdict:
     """Compares plan, ledger, chain and the bank's own books."""
-    verdict, plan, place = Verdict(), story.plan, story.place
+    verdict, plan, place = MonthVerdict(), story.plan, story.place
     with place.store.read() as session:
         found = reconcile_store(session, place.safeguarding["iban"], place.now)
         _books(verdict, session, plan)
@@ -58,7 +58,7 @@ def judge(story: Story) -> Verdict:
     return verdict
 
 
-def _books(verdict: Verdict, session: Session, plan: Plan) -> None:
+def _books(verdict: MonthVerdict, session: Session, plan: Plan) -> None:
     balances = {account: amount for account, amount in ledger.balances(session).items() if amount}
     verdict.compare_all("accounts of the ledger", plan.accounts(), balances)
     sums = Counter[str]()
@@ -68,7 +68,7 @@ def _books(verdict: Verdict, session: Session, plan: Plan) -> None:
     verdict.compare("first broken link of the journal", None, ledger.first_broken_link(session))
 
 
-def _bank(verdict: Verdict, story: Story, cast: Cast) -> None:
+def _bank(verdict: MonthVerdict, story: MonthStory, cast: MonthPeople) -> None:
     """What the bank was told to pay, by its own books; those it refused are not in them."""
     bank, plan = story.place.bank, story.plan
     rows = bank.books.db.execute("SELECT iban, SUM(cents) FROM orders GROUP BY iban").fetchall()
@@ -89,7 +89,7 @@ def _bank(verdict: Verdict, story: Story, cast: Cast) -> None:
     verdict.compare("the bank's books balance", True, bank.books.is_balanced())
 
 
-def _breaks(verdict: Verdict, plan: Plan, found: Reconciliation) -> None:
+def _breaks(verdict: MonthVerdict, plan: Plan, found: Reconciliation) -> None:
     named = Counter(str(each.kind) for each in found.breaks)
     named.update(str(each.kind) + EXPLAINED for each in found.closed)
     verdict.breaks = {
@@ -107,7 +107,7 @@ def _breaks(verdict: Verdict, plan: Plan, found: Reconciliation) -> None:
     verdict.compare("tokens without a name (micro-euro)", 0, found.difference_micro)
 
 
-def _reserves(verdict: Verdict, found: Reconciliation) -> None:
+def _reserves(verdict: MonthVerdict, found: Reconciliation) -> None:
     verdict.reserves = [
         asdict(each) | {"items": dict(Counter(item.name for item in each.items))}
         for each in found.reserves

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.edges.bank.calendar import next_open
-from scripts.simulated_bank.books import FEES, OTHER_BANKS, Books, Transfer
+from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
 from scripts.simulated_bank.moods import Moods
 from scripts.simulated_bank.order_desk import OrderDesk
 from scripts.simulated_bank.orders import IsoReason, valid_iban
 from scripts.simulated_bank.reports import Reports
 
 
-class Bank:
+class SimulatedBank:
     """A bank in a folder: to_bank, from_bank, instructions and books.sqlite3.
 
     config: {"business_date": "YYYY-MM-DD" or absent, "accounts": [{"iban", "name", "kind":
@@ -36,7 +36,7 @@ class Bank:
         self.instructions = home / "instructions"
         for folder in (self.to_bank, self.from_bank, self.instructions):
             folder.mkdir(parents=True, exist_ok=True)
-        self.books = Books(home / "books.sqlite3")
+        self.books = BankAccounts(home / "books.sqlite3")
         self.moods = Moods(self.books)
         self.orders = OrderDesk(self.books, self.moods)
         self.reports = Reports(self.books, self.moods)

@@ -87,7 +87,7 @@ class Transfer:
     reversal: bool = False
 
 
-class Books:
+class BankAccounts:
     """The one connection to the books."""
 
     def __init__(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from lxml import etree
 
 
 @dataclass(frozen=True)
-class Answer:
+class OrderAnswer:
     """What the bank says about one order: ACCP, or RJCT with a reason."""
 
     end_to_end_id: str
@@ -19,7 +19,10 @@ class Answer:
 
 
 def status_report(
-    number: int, original: str, answers: Sequence[tuple[str, Sequence[Answer]]], refusal: str = ""
+    number: int,
+    original: str,
+    answers: Sequence[tuple[str, Sequence[OrderAnswer]]],
+    refusal: str = "",
 ) -> bytes:
     """pain.002: the group's status, and each order's by batch; refusal refuses the whole file."""
     root, message = _document("pain.002.001.10", "CstmrPmtStsRpt")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from scripts.simulated_bank.books import Books
+from scripts.simulated_bank.books import BankAccounts
 
 # what: (what the bank then does, what may be said of it, and what holds if nothing is said)
 MOODS: dict[str, tuple[str, dict[str, str | int]]] = {
@@ -45,7 +45,7 @@ MOODS: dict[str, tuple[str, dict[str, str | int]]] = {
 class Moods:
     """The moods that wait, kept in the bank's books: a kill changes no mood."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: BankAccounts) -> None:
         self._books = books
 
     def add(self, wish: dict[str, Any], origin: str | None = None) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from device_adapters.types import Rejected
 from scripts.simulated_bank import messages
-from scripts.simulated_bank.books import FEES, OTHER_BANKS, Books, Transfer
-from scripts.simulated_bank.messages import Answer
+from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
+from scripts.simulated_bank.messages import OrderAnswer
 from scripts.simulated_bank.moods import Moods
-from scripts.simulated_bank.orders import Batch, Initiation, IsoReason, Order, read_initiation
+from scripts.simulated_bank.orders import Initiation, IsoReason, Order, OrderBatch, read_initiation
 
 _COLUMNS = (
     "end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
@@ -22,7 +22,7 @@ _AS_ONE = ("batch_sum", "batch_bare", "batch_details")
 class OrderDesk:
     """Orders of one bank's customers."""
 
-    def __init__(self, books: Books, moods: Moods) -> None:
+    def __init__(self, books: BankAccounts, moods: Moods) -> None:
         self.books, self.moods = books, moods
 
     def answer(self, data: bytes, number: int) -> bytes:
@@ -46,7 +46,7 @@ class OrderDesk:
         if not first:
             raise Rejected(IsoReason.DU01, "message id", raw)
 
-    def _accept(self, msg_id: str, batch: Batch) -> list[Answer]:
+    def _accept(self, msg_id: str, batch: OrderBatch) -> list[OrderAnswer]:
         free, answers = self._free(batch.debtor_iban), []
         for order in batch.orders:
             reason = order.refusal or self._objection(order, free)
@@ -71,7 +71,7 @@ class OrderDesk:
                         batch.execution_date.isoformat(),
                     ),
                 )
-            answers.append(Answer(order.end_to_end_id, reason or ""))
+            answers.append(OrderAnswer(order.end_to_end_id, reason or ""))
         return answers
 
     def _free(self, iban: str) -> int | None:

@@ -49,7 +49,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Batch:
+class OrderBatch:
     """One PmtInf."""
 
     id: str
@@ -64,7 +64,7 @@ class Initiation:
     """One message."""
 
     id: str
-    batches: tuple[Batch, ...]
+    batches: tuple[OrderBatch, ...]
 
 
 def valid_iban(iban: str) -> bool:
@@ -108,13 +108,13 @@ def read_initiation(data: bytes) -> Initiation:
     return Initiation(msg_id, batches)
 
 
-def _batch(node: etree._Element) -> Batch:
+def _batch(node: etree._Element) -> OrderBatch:
     try:
         day = date.fromisoformat(_text(node, "ReqdExctnDt/Dt") or _text(node, "ReqdExctnDt"))
     except ValueError:
         raise Rejected(IsoReason.FF01, "execution date") from None
     orders = tuple(_order(each) for each in node.findall("{*}CdtTrfTxInf"))
-    batch = Batch(
+    batch = OrderBatch(
         _text(node, "PmtInfId"),
         _text(node, "BtchBookg") == "true",
         _text(node, "DbtrAcct/Id/IBAN"),

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from scripts.simulated_bank import messages, mt940
-from scripts.simulated_bank.books import Books
+from scripts.simulated_bank.books import BankAccounts
 from scripts.simulated_bank.moods import Moods
 
 _MARK = "E"  # before references that are not those of the notification
@@ -15,7 +15,7 @@ _MARK = "E"  # before references that are not those of the notification
 class Reports:
     """Files about the safeguarding accounts, for the customer's inbox."""
 
-    def __init__(self, books: Books, moods: Moods) -> None:
+    def __init__(self, books: BankAccounts, moods: Moods) -> None:
         self.books, self.moods = books, moods
 
     def notify(self, before: int) -> None:

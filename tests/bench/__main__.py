@@ -135,7 +135,9 @@ def _loop(stack: Stack, fleet: Fleet, names: list[str]) -> Loop:
             "product": addresses["MeteredEnergy"],
             "host": stack.broker["host"],
             "port": stack.broker["port"],
-            "loop_password": credentials.issue(stack.home, "loop", credentials.Role.ORACLE),
+            "loop_password": credentials.issue(
+                stack.home, "loop", credentials.CredentialRole.ORACLE
+            ),
         },
         stack.artifacts["PaymentRail"].abi,
         {name: fleet[name].key.public_key() for name in names},

@@ -28,7 +28,7 @@ from web3 import Web3
 from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
 
 
-class Reading(BaseModel):
+class LoopReading(BaseModel):
     """The part of an OCMF reading that the loop needs."""
 
     TM: str
@@ -37,12 +37,12 @@ class Reading(BaseModel):
     ST: str
 
 
-class Payload(BaseModel):
+class LoopPayload(BaseModel):
     """The part of an OCMF payload that the loop needs."""
 
     PG: str
     MS: str
-    RD: list[Reading]
+    RD: list[LoopReading]
 
 
 class LoopRow(SQLModel, table=True):
@@ -131,7 +131,7 @@ class Loop:
 
     def _one(self, text: str) -> int:
         _, payload, signature = text.split("|")
-        record = Payload.model_validate(json.loads(payload))
+        record = LoopPayload.model_validate(json.loads(payload))
         key = self.keys.get(record.MS)
         if key is None:
             return 0
@@ -152,7 +152,7 @@ class Loop:
         self.session.commit()
         return 1
 
-    def _claim(self, record: Payload, text: str) -> dict[str, Any]:
+    def _claim(self, record: LoopPayload, text: str) -> dict[str, Any]:
         at = [datetime.fromisoformat(r.TM.rsplit(" ", 1)[0].replace(",", ".")) for r in record.RD]
         start, end = (round(r.RV * 1_000_000) for r in (record.RD[0], record.RD[-1]))
         begun, ended = (int(moment.timestamp()) for moment in (at[0], at[-1]))

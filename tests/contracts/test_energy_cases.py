@@ -27,7 +27,7 @@ from web3 import Web3
 
 from device_adapters.types import Rejected
 from orchestrator.products.metered_energy import product as energy
-from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms, Kind
+from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms, ReadingKind
 
 CASES = json.loads((Path(energy.__file__).parent / "cases.json").read_text())
 LIMIT = 2**47 - 1
@@ -181,12 +181,14 @@ def _plausible(chance, wanted: EnergyTerms, state, since: int, late: bool) -> En
     start = (state.register + gap) % end
     begin = max(state.time, since) + (0 if wanted.continuous else gap // 1_000)
     rise, seconds = chance.choice((0, 1, 333, 250_000, 1_000_000)), chance.choice((0, 60, 3_600))
-    kind = chance.choice((Kind.ACTUAL, Kind.ACTUAL, Kind.ESTIMATED, Kind.EXCHANGED))
+    kind = chance.choice(
+        (ReadingKind.ACTUAL, ReadingKind.ACTUAL, ReadingKind.ESTIMATED, ReadingKind.EXCHANGED)
+    )
     to, charged = (start + rise) % end, rise
     if late:
-        kind, begin = Kind.LATE, max(since, state.time - seconds)
+        kind, begin = ReadingKind.LATE, max(since, state.time - seconds)
         start, to = 0, rise
-    elif kind is Kind.EXCHANGED:
+    elif kind is ReadingKind.EXCHANGED:
         to = chance.randrange(1_000)
     if wanted.continuous:
         charged -= state.ahead
@@ -259,9 +261,11 @@ def test_late__energy_cut__is_told_in_an_event(desk):
     rows = [
         EnergyFacts(1_000_000, 2_000_000, 1_000_000, 1_000, 4_600),
         EnergyFacts(2_400_000, 3_400_000, 1_000_000, 9_000, 12_600),
-        EnergyFacts(2_000_000, 3_000_000, 1_000_000, 5_000, 8_600, Kind.LATE),
+        EnergyFacts(2_000_000, 3_000_000, 1_000_000, 5_000, 8_600, ReadingKind.LATE),
     ]
-    quotes = [(agreement, DEVICE, LIMIT, one.kind == Kind.LATE, desk.at(one)) for one in rows]
+    quotes = [
+        (agreement, DEVICE, LIMIT, one.kind == ReadingKind.LATE, desk.at(one)) for one in rows
+    ]
     receipt = desk.product.price(quotes, sender=desk.rail)
     (cut,) = [log for log in receipt.events if log.event_name == "LateEnergyCut"]
     assert (bytes(cut.agreement), cut.energy, cut.charged) == (agreement, 1_000_000, 400_000)

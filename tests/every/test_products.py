@@ -139,7 +139,7 @@ def test_price__worked_case__amount_or_refusal_as_written(product, case):
     assert total == case.get("total", total)
 
 
-class Story:
+class ProductStory:
     """One agreement and what the rules make of its records, claim after claim."""
 
     def __init__(self, product: Any, case: dict[str, Any]) -> None:
@@ -221,7 +221,7 @@ class Story:
 
 @pytest.mark.parametrize("product, case", _cases("runs"))
 def test_runs__worked_case__claims_drops_and_holes_as_written(product, case):
-    story = Story(product, case)
+    story = ProductStory(product, case)
     lost = [(story.base + first, story.base + last) for first, last in case.get("lost", ())]
     dropped: dict[int, str] = {}
     while (found := story.next(lost)).run:
@@ -236,7 +236,7 @@ def test_runs__worked_case__claims_drops_and_holes_as_written(product, case):
         _check_late(story, case["late"], set(dropped))
 
 
-def _check_late(story: Story, late: dict[str, Any], gone: set[int]) -> None:
+def _check_late(story: ProductStory, late: dict[str, Any], gone: set[int]) -> None:
     before, dropped = len(story.claims), {}
     while (found := story.next_late(gone)).run:
         dropped |= {v.event.counter: v.doubt for v in found.dropped}

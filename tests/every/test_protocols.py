@@ -22,8 +22,10 @@ _QUIET = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, m
 
 
 def test_protocols__files_without_underscore__are_found_by_the_scan() -> None:
-    files = {path.stem for path in Path(folder.__path__[0]).glob("*.py")}
-    assert set(protocols()) == {name for name in files if not name.startswith("_")}
+    within = Path(folder.__path__[0])
+    names = {path.stem for path in [*within.glob("*.py"), *within.glob("*/__init__.py")]}
+    names |= {path.parent.name for path in within.glob("*/__init__.py")}
+    assert set(protocols()) == {name for name in names if not name.startswith("_")}
     assert "ocmf" in protocols()
 
 

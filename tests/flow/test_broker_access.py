@@ -229,13 +229,13 @@ def test_credentials__on_disk__hold_no_password_and_only_the_owner_reads_them(tm
     row = json.loads(path.read_text())["a"]
     assert row["role"] == "device"
     known = credentials.load(tmp_path)
-    assert credentials.verify(known, "a", password) is access.Role.DEVICE
+    assert credentials.verify(known, "a", password) is access.CredentialRole.DEVICE
     assert credentials.verify(known, "a", password + "x") is None
     assert credentials.verify(known, None, None) is None
 
 
 def test_rights__wildcards_in_a_published_topic__always_denied():
     for topic in ("proofrail/+/receipts", "proofrail/#/receipts", "proofrail/+/evidence/ocmf"):
-        for role in access.Role:
+        for role in access.CredentialRole:
             assert not access.may_publish("a", role, topic)
-    assert not access.may_publish("a", access.Role.DEVICE, "proofrail/a/evidence/+")
+    assert not access.may_publish("a", access.CredentialRole.DEVICE, "proofrail/a/evidence/+")

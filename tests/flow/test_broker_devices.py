@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_adapters.topics import receipts_topic
-from orchestrator.core.receipt import Answer, Receipts
+from orchestrator.core.receipt import ReceiptRecord, Receipts
 from orchestrator.edges.broker import credentials
 from scripts.devices.faults import Fault, commit
 from scripts.devices.fleet import Fleet
@@ -33,7 +33,7 @@ def _receipts() -> Receipts:
     )
 
 
-class _Rail:
+class AcceptingRail:
     """Answers every record "accepted", a known one "duplicate"; remembers what it saw."""
 
     def __init__(self, broker: BrokerProcess, receipts: Receipts) -> None:
@@ -52,10 +52,10 @@ class _Rail:
             self.inlet.publish_many(out)
             self.inlet.ack(batch)
 
-    def _answer(self, record: bytes) -> Answer:
+    def _answer(self, record: bytes) -> ReceiptRecord:
         outcome = "duplicate" if record in self.records else "accepted"
         self.records.append(record)
-        return Answer(evidence_of(record).hex(), None, outcome, "0x01")
+        return ReceiptRecord(evidence_of(record).hex(), None, outcome, "0x01")
 
     def close(self) -> None:
         self.inlet.close()
@@ -89,7 +89,7 @@ def test_records__without_a_rail_and_across_a_restart__kept_until_the_receipt(br
 
     again = _fleet(broker, receipts)
     assert {name: d.unreceipted() for name, d in again.devices.items()} == made
-    rail = _Rail(broker, receipts)
+    rail = AcceptingRail(broker, receipts)
     assert again.until_receipted(PATIENCE_S, resend_after_s=0.5)
     assert again.totals()["unreceipted"] == 0
     for name, device in again.devices.items():
@@ -107,7 +107,7 @@ def test_records__broker_killed_before_anyone_saw_them__sent_again(broker):
     device.publish(records)
     broker.kill()
     broker.start()
-    rail = _Rail(broker, receipts)
+    rail = AcceptingRail(broker, receipts)
     assert fleet.until_receipted(PATIENCE_S, resend_after_s=0.5)
     assert set(rail.records) == set(records)
     assert device.unreceipted() == []
@@ -124,7 +124,7 @@ def test_records__acknowledged_by_a_rail_that_then_lost_them__sent_again(broker)
     device.publish(records)
     take(forgetful, b"\n".join(records))
     forgetful.close()
-    rail = _Rail(broker, receipts)
+    rail = AcceptingRail(broker, receipts)
     assert fleet.until_receipted(PATIENCE_S, resend_after_s=0.5)
     assert set(rail.records) == set(records)  # each may come twice: sent again, then its receipt
     assert device.outcomes == {evidence_of(record).hex(): "accepted" for record in records}
@@ -137,7 +137,7 @@ def test_receipts__of_another_key_or_for_another_device__answer_nothing(broker):
     fleet = _fleet(broker, receipts, charge_points=2, meters=0)
     device, rail = fleet["cp-0001"], broker.inlet()
     (record,) = device.session("7.25")
-    answer = [Answer(evidence_of(record).hex())]
+    answer = [ReceiptRecord(evidence_of(record).hex())]
     topic = receipts_topic(device.name)
     bad = [stranger.sign(device.name, answer, 1), receipts.sign("cp-0002", answer, 1), b"junk"]
     rail.publish_many([(topic, receipt) for receipt in bad])
@@ -157,7 +157,7 @@ def test_receipts__of_another_key_or_for_another_device__answer_nothing(broker):
 
 def test_faults__each_on_demand__arrive_as_they_are_or_not_at_all(broker):
     receipts = _receipts()
-    rail = _Rail(broker, receipts)
+    rail = AcceptingRail(broker, receipts)
     fleet = _fleet(broker, receipts, charge_points=2, meters=1)
     for device in (fleet["cp-0001"], fleet["meter-0001"]):
         sent = {fault: commit(fault, device, other="cp-0002") for fault in Fault}
@@ -183,7 +183,7 @@ def test_faults__each_on_demand__arrive_as_they_are_or_not_at_all(broker):
 
 def test_simulator__as_a_process__answers_with_its_totals(broker):
     receipts = _receipts()
-    rail = _Rail(broker, receipts)
+    rail = AcceptingRail(broker, receipts)
     key = broker.home / "receipt.pem"
     key.write_bytes(receipts.public_pem)
     command = [sys.executable, "-m", "scripts.simulate_devices", "--home", str(broker.home)]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from device_adapters.types import Message
-from oracles.types import Claim, Doubt
+from oracles.types import Claim, ClaimReason
 from oracles.wire import Request
-from orchestrator.core.payment import Effect, Stage
+from orchestrator.core.payment import NextStep, Stage
 from orchestrator.edges.store import evidence, payments, sends, transfers
 from scripts.demo import town
 from tests.support import promises
@@ -36,7 +36,7 @@ MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
     ),
 }
 
-SENDING = ("settle", "pay_out", "mint")
+SENDING = ("settle", "release_matured", "mint")
 PLACES = ("before a commit", "after a commit", "before a broadcast", "after a broadcast")
 BANK_TOO = ("a payout is ordered", "the bank has answered")
 
@@ -238,10 +238,10 @@ def _assert_refuses_another(rail: WholeRail, name: str, claim: Claim) -> None:
     other = replace(claim, facts=claim.facts[:-1] + bytes([claim.facts[-1] ^ 1]))
     answer = door.ask(Request("metered_energy", (other,)))
     assert answer.signature is None
-    assert [r.reason for r in answer.refusals] == [Doubt.ALREADY_ATTESTED_OTHERWISE]
+    assert [r.reason for r in answer.refusals] == [ClaimReason.ALREADY_ATTESTED_OTHERWISE]
 
 
 def test_rail__after_all_these_kills__has_no_effect_still_due(own_rail):
     with own_rail.store.read() as session:
-        due = [payments.due(session, effect, 1 << 40, 10) for effect in Effect]
+        due = [payments.due(session, next_step, 1 << 40, 10) for next_step in NextStep]
     assert not any(due)

@@ -15,12 +15,17 @@ from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
 from scripts.demo import town
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 from tests.support.whole_rail import WholeRail
 
 PRICE_CENTS = 100_000
 EURO = 1_000_000
-GOODS, UNTOUCHED = Consignment(1, units=100), Consignment(2, units=100)
+GOODS, UNTOUCHED = SimulatedConsignment(1, units=100), SimulatedConsignment(2, units=100)
 SHIPPER, CARRIER = town.FLEET_OPERATOR, town.CHARGE_COMPANY
 
 
@@ -29,7 +34,7 @@ class Dispatch:
 
     def __init__(self, rail: WholeRail, home: Path) -> None:
         self.rail = rail
-        kinds = {"truck-1": Scanner, "logger-1": Logger, "dock-1": Terminal}
+        kinds = {"truck-1": SimulatedScanner, "logger-1": Logger, "dock-1": SimulatedTerminal}
         self.truck, self.logger, self.dock = (
             kind(home / name, name, None) for name, kind in kinds.items()
         )
@@ -46,7 +51,7 @@ class Dispatch:
         self.now = int(time.time()) + 2  # after the enrolment, whatever the second of its block
         self.agreements = {goods: self.agree(goods) for goods in (GOODS, UNTOUCHED)}
 
-    def agree(self, goods: Consignment) -> str:
+    def agree(self, goods: SimulatedConsignment) -> str:
         terms = {
             "consignment": goods.subject,
             "carrier": "truck-1",
@@ -96,13 +101,13 @@ class Dispatch:
         answer = self.rail.api("POST", "/v1/evidence", "operator", json={"records": body})
         return [one["outcome"] for one in answer.json()["records"]]
 
-    def payments(self, goods: Consignment) -> list[Any]:
+    def payments(self, goods: SimulatedConsignment) -> list[Any]:
         rows = [
             row for row in self.rail.all_payments() if row.agreement_id == self.agreements[goods]
         ]
         return sorted(rows, key=lambda row: row.sequence)
 
-    def settled(self, goods: Consignment, count: int) -> list[int]:
+    def settled(self, goods: SimulatedConsignment, count: int) -> list[int]:
         """The amounts of the first `count` payments, once they are final."""
         early = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
@@ -145,7 +150,7 @@ def test_delivery__picked_up_delivered_accepted_and_partly_withdrawn__amounts_an
     assert dispatch.send(dock.withdraw(parts[1], now + 20)) == ["accepted"]
     assert dispatch.settled(GOODS, 5) == [*amounts, -320 * EURO]  # 40 of 100: 50 % and 30 %
     found = [one.kind for one in dispatch.rail.reconciliation().breaks]
-    assert found == [BreakKind.CREDIT_UNPAID]  # the money has left for the bank
+    assert found == [BreakKind.DEBT_UNPAID]  # the money has left for the bank
 
 
 def test_carrier_only_release__everything_a_carrier_can_say__makes_no_payment(dispatch):
@@ -157,7 +162,7 @@ def test_carrier_only_release__everything_a_carrier_can_say__makes_no_payment(di
         truck.event(UNTOUCHED, "accepting", now + 2),
     ]
     assert dispatch.send(*said, forged) == ["accepted"] * 3 + ["signature_forged"]
-    stray = Consignment(3)
+    stray = SimulatedConsignment(3)
     assert dispatch.send(truck.pick_up(stray, now)) == ["no_agreement"]
     unknown = dock.confirm(UNTOUCHED, now + 31, [truck.pick_up(UNTOUCHED, now + 5)])
     assert dispatch.send(unknown) == ["cited_event_unknown"]

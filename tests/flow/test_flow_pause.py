@@ -10,7 +10,7 @@ from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
 from scripts.demo import town
@@ -20,7 +20,7 @@ from tests.support.whole_rail import WholeRail
 
 def _send(rail: WholeRail, account, function: str, *args: object) -> None:
     """One call to the rail's contract under a party's or a role's own key."""
-    errand = Errand(function, str(time.time_ns()), Call("PaymentRail", function, args))
+    errand = ChainCall(function, str(time.time_ns()), Call("PaymentRail", function, args))
     sender = Sender(rail.store, rail.stack.chain, account)
     send_and_wait(sender, [errand], rail.stack.now(), lambda: time.sleep(0.02))
 

@@ -27,7 +27,7 @@ def day(paid_rail: WholeRail) -> WholeRail:
     return paid_rail
 
 
-def _statements(rail: WholeRail) -> list[transfers.BankStatement]:
+def _statements(rail: WholeRail) -> list[transfers.BankStatementRow]:
     with rail.store.read() as session:
         return [row for row in transfers.statements(session) if row.day is not None]
 
@@ -138,7 +138,7 @@ def test_payment__that_comes_to_nothing__is_released_with_the_next_of_its_payee(
     promises.assert_all(day)
 
 
-def _of(rail: WholeRail, record: bytes) -> payments.Payment:
+def _of(rail: WholeRail, record: bytes) -> payments.PaymentRow:
     """The payment that holds a record."""
     with rail.store.read() as session:
         event = evidence.event_of_evidence(session, sha256(record).hexdigest())

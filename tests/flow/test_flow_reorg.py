@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.client import Log
+from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import blocks, ledger, payments, sends, transfers
 from scripts.demo import town
 from tests.support import promises
@@ -15,12 +15,12 @@ from tests.support.whole_rail import WholeRail
 FINALITY = 3
 
 
-def _send(rail: WholeRail, tx_hash: str) -> sends.ChainSend:
+def _send(rail: WholeRail, tx_hash: str) -> sends.ChainSendRow:
     with rail.store.read() as session:
         return sends.by_hash(session, tx_hash)
 
 
-def _of(rail: WholeRail, tx_hash: str) -> list[payments.Payment]:
+def _of(rail: WholeRail, tx_hash: str) -> list[payments.PaymentRow]:
     with rail.store.read() as session:
         return payments.of_settlement(session, tx_hash)
 
@@ -30,7 +30,7 @@ def _facts(rail: WholeRail, payment: str) -> list[str]:
         return [fact.fact for fact in payments.facts_of(session, payment)]
 
 
-def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> Log:
+def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> DecodedLog:
     """Waits for a send of this purpose, mines it, and returns its log once the rail has seen it."""
     sent = rail.until(lambda: _open_send(rail, purpose), f"a {purpose} to be sent")
     rail.until(lambda: rail.stack.chain.rpc("eth_getTransactionByHash", [sent.tx_hash]), "the pool")
@@ -41,7 +41,7 @@ def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> Log:
     )
 
 
-def _open_send(rail: WholeRail, purpose: str) -> sends.ChainSend | None:
+def _open_send(rail: WholeRail, purpose: str) -> sends.ChainSendRow | None:
     with rail.store.read() as session:
         refs = sorted(sends.open_refs(session, purpose))
         return sends.open_send(session, purpose, refs[0]) if refs else None

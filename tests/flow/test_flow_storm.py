@@ -37,7 +37,7 @@ def _bad(chance: random.Random, known: list[bytes]) -> bytes:
     return bytes(record).replace(b'"MS":"', b'"MS":"\xff\xfe')
 
 
-def _rejected(rail: WholeRail, after: int) -> list[evidence.Rejection]:
+def _rejected(rail: WholeRail, after: int) -> list[evidence.RejectionRow]:
     with rail.store.read() as session:
         newest = evidence.rejections(session, None, None, 5_000)
     return [row for row in newest if row.id > after]

@@ -65,7 +65,7 @@ def test_bank_files__truncated_or_hostile__are_kept_by_reason_and_stop_nothing(r
     promises.assert_paid_once(rail)
 
 
-def _kept(rail: WholeRail) -> dict[str, evidence.Rejection]:
+def _kept(rail: WholeRail) -> dict[str, evidence.RejectionRow]:
     with rail.store.read() as session:
         rows = evidence.rejections(session, None, None, 5_000)
     return {row.device: row for row in rows if row.source == "bank"}
@@ -93,6 +93,6 @@ def _suspense(rail: WholeRail) -> list[int]:
         return [f.cents for f in transfers.all_fundings(session) if f.stage == "suspense"]
 
 
-def _payouts(rail: WholeRail) -> list[transfers.Payout]:
+def _payouts(rail: WholeRail) -> list[transfers.PayoutRow]:
     with rail.store.read() as session:
         return list(transfers.all_payouts(session))

@@ -18,7 +18,7 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
 from orchestrator.products.wearable_voucher import product
 from scripts.demo import town
-from scripts.devices.wearable import Wearable
+from scripts.devices.wearable import SimulatedWearable
 from scripts.terminal import poster, redeem
 from tests.support import promises
 from tests.support.whole_rail import WholeRail
@@ -41,10 +41,10 @@ class Promenade:
             for one in MERCHANTS
         ]
 
-    def address(self, one: town.Person) -> str:
+    def address(self, one: town.DemoParty) -> str:
         return self.rail.stack.party(one.index).address
 
-    def band(self, name: str) -> tuple[Wearable, str]:
+    def band(self, name: str) -> tuple[SimulatedWearable, str]:
         """A wearable with a funded agreement (its id), known to both tills."""
         deployment = self.rail.stack.chain.deployment
         words = {
@@ -58,7 +58,9 @@ class Promenade:
             "max_age": "86400",
         }
         terms = product.read_terms(words)
-        wearable = Wearable(self.home / name, name, 7, product.decode_terms(terms), 150 * EURO)
+        wearable = SimulatedWearable(
+            self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
+        )
         self.tell(
             "device",
             "add",
@@ -101,7 +103,7 @@ class Promenade:
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return json.loads(done.stdout)
 
-    def tap(self, wearable: Wearable, merchant: int, euro: int) -> bytes:
+    def tap(self, wearable: SimulatedWearable, merchant: int, euro: int) -> bytes:
         """A tap at a merchant's till that is offline."""
         now, till = int(time.time()), self.tills[merchant]
         record = wearable.tap(till.payee, euro * EURO, CLASS, now)
@@ -127,7 +129,7 @@ class Promenade:
 
         self.rail.until(read, f"block {head} to be final")
 
-    def of(self, agreement: str) -> list[payments.Payment]:
+    def of(self, agreement: str) -> list[payments.PaymentRow]:
         return [row for row in self.rail.all_payments() if row.agreement_id == agreement]
 
     def paid(self, agreement: str, count: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ import httpx
 from joserfc.jwk import ECKey
 
 from device_adapters.types import DeviceKey, device_id
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from orchestrator.core.receipt import Receipts, public_key_of, read_receipt
 from orchestrator.edges.api import ApiParts, create_app, views, wire
 from orchestrator.edges.store import Store, add_all, tables
@@ -26,7 +26,7 @@ from orchestrator.ingest.intake import Intake
 from orchestrator.products import products
 from orchestrator.settings import Settings
 from orchestrator.views.trace import trace
-from scripts.devices.device import Device
+from scripts.devices.device import SimulatedMeter
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import sign
 
@@ -45,17 +45,17 @@ def agreement_of(device: bytes) -> bytes:
     return sha256(device).digest()
 
 
-class ChainView:
+class ApiChain:
     """Stand-in for the registry on chain. `away` makes it unreachable."""
 
     def __init__(self) -> None:
         self.keys: dict[bytes, DeviceKey] = {}
         self.away = False
 
-    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         if self.away:
             raise Retry("the node does not answer")
-        return self.keys.get(device, Doubt.DEVICE_UNKNOWN)
+        return self.keys.get(device, ClaimReason.DEVICE_UNKNOWN)
 
     def compromised_since(self, device: bytes) -> int | None:
         return None
@@ -82,7 +82,7 @@ class ApiRail:
     """Devices of two partners (`acme-`, `borg-`) and a key for each role."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.chain = home, ChainView()
+        self.home, self.chain = home, ApiChain()
         self.fleet = Fleet(home, charge_points=0, meters=0, seed=7, start_at=START)
         for name in DEVICES:
             self.chain.keys[device_id(name)] = self.fleet.add(name).public
@@ -130,7 +130,7 @@ class ApiRail:
         client.event_hooks = {"response": [self._as_documented]}
         return client
 
-    def device(self, name: str = "acme-1") -> Device:
+    def device(self, name: str = "acme-1") -> SimulatedMeter:
         return self.fleet[name]
 
     def record(self, name: str = "acme-1") -> bytes:
@@ -160,7 +160,7 @@ class ApiRail:
             add_all(
                 session,
                 [
-                    tables.Device(
+                    tables.DeviceRow(
                         device_id="0x" + device_id(name).hex(),
                         name=name,
                         curve="secp256r1",
@@ -182,7 +182,7 @@ class ApiRail:
             add_all(
                 session,
                 [
-                    tables.Agreement(
+                    tables.AgreementRow(
                         agreement_id=agreement,
                         device_id="0x" + device_id(name).hex(),
                         device=name,
@@ -210,7 +210,7 @@ class ApiRail:
         media = response.headers["content-type"].partition(";")[0]
         documented = self._documented(response.request)
         if media == "application/problem+json":
-            problem = wire.Problem.model_validate(response.json(), strict=True)
+            problem = wire.ProblemDocument.model_validate(response.json(), strict=True)
             assert problem.status == response.status_code
         if documented is None:
             assert response.status_code in (200, 404, 405, 413), response.text

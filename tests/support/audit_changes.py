@@ -7,43 +7,43 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.core.audit import Stage, verify
+from orchestrator.core.audit import AuditStage, verify
 from orchestrator.products import products
 
 # the first matching beginning of a field's path names its stage; {own} is the claim's position
 STAGES = (
-    ("version", Stage.FORMAT),
-    ("digest", Stage.FORMAT),
-    ("chain.registry", Stage.DEVICE_KEY),
-    ("chain.committee", Stage.ATTESTATION),
-    ("chain", Stage.MANDATE),
-    ("devices", Stage.DEVICE_KEY),
-    ("evidence", Stage.EVIDENCE),
-    ("supporting", Stage.EVIDENCE),
-    ("anchor", Stage.EVIDENCE),
-    ("product", Stage.CLAIM),
-    ("batch.position", Stage.CLAIM),
-    ("batch.claims.{own}.agreement", Stage.MANDATE),
-    ("batch.claims.{own}.sequence", Stage.ATTESTATION),
-    ("batch.claims.{own}", Stage.CLAIM),
-    ("batch", Stage.ATTESTATION),
-    ("mandate", Stage.MANDATE),
-    ("committee", Stage.ATTESTATION),
-    ("settlement", Stage.SETTLEMENT),
-    ("ledger", Stage.LEDGER),
-    ("payout", Stage.PAYOUT),
-    ("bank_file", Stage.BANK_FILE),
-    ("bank_line", Stage.BANK_LINE),
+    ("version", AuditStage.FORMAT),
+    ("digest", AuditStage.FORMAT),
+    ("chain.registry", AuditStage.DEVICE_KEY),
+    ("chain.committee", AuditStage.ATTESTATION),
+    ("chain", AuditStage.MANDATE),
+    ("devices", AuditStage.DEVICE_KEY),
+    ("evidence", AuditStage.EVIDENCE),
+    ("supporting", AuditStage.EVIDENCE),
+    ("anchor", AuditStage.EVIDENCE),
+    ("product", AuditStage.CLAIM),
+    ("batch.position", AuditStage.CLAIM),
+    ("batch.claims.{own}.agreement", AuditStage.MANDATE),
+    ("batch.claims.{own}.sequence", AuditStage.ATTESTATION),
+    ("batch.claims.{own}", AuditStage.CLAIM),
+    ("batch", AuditStage.ATTESTATION),
+    ("mandate", AuditStage.MANDATE),
+    ("committee", AuditStage.ATTESTATION),
+    ("settlement", AuditStage.SETTLEMENT),
+    ("ledger", AuditStage.LEDGER),
+    ("payout", AuditStage.PAYOUT),
+    ("bank_file", AuditStage.BANK_FILE),
+    ("bank_line", AuditStage.BANK_LINE),
 )
 FILES = ("record", "content")  # fields in base64
 EVERY_BYTE = ("evidence", "supporting")  # elsewhere long values are sampled
 SAMPLES = 8
 
 
-def stage_of(path: tuple, own: int, other: Any = 0) -> Stage:
+def stage_of(path: tuple, own: int, other: Any = 0) -> AuditStage:
     text = ".".join(map(str, path)) + "."
     if text.startswith(f"batch.claims.{own}.") and not _fits(other):
-        return Stage.CLAIM  # what is no claim at all is not left to later stages
+        return AuditStage.CLAIM  # what is no claim at all is not left to later stages
     return next(s for start, s in STAGES if text.startswith(start.format(own=own) + "."))
 
 
@@ -106,6 +106,6 @@ def changed(bundle: dict, path: tuple, value: Any) -> dict:
     return other
 
 
-def failing_stage(bundle: dict) -> Stage | None:
+def failing_stage(bundle: dict) -> AuditStage | None:
     report = verify(bundle, products())
     return report.failed.stage if report.failed else None

@@ -16,13 +16,18 @@ from orchestrator.core.audit import Parts
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products import products
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 from scripts.devices.station import Station
 from tests.support.audit_files import booked_by, chained
-from tests.support.audit_node import Node
-from tests.support.audit_rail import ORACLES, START, Rail
+from tests.support.audit_node import AuditNode
+from tests.support.audit_rail import ORACLES, START, AuditRail
 
-GOODS = Consignment(7, units=100)
+GOODS = SimulatedConsignment(7, units=100)
 NAME, PRICE, WINDOW = "proof_of_delivery", 1_000_000_000, 3600
 _TERMS = {
     "consignment": GOODS.subject,
@@ -57,21 +62,27 @@ class Enrolled:
 @lru_cache(maxsize=1)
 def delivered() -> tuple[Parts, bytes]:
     """(the parts of the bundle of the one payment, another pick-up that nobody cited)"""
-    node = Node("--timestamp", str(START))
+    node = AuditNode("--timestamp", str(START))
     with tempfile.TemporaryDirectory(prefix="delivery-") as folder:
         stations = [
             kind(Path(folder) / name, name, 7)
-            for kind, name in ((Terminal, "dock-1"), (Scanner, "truck-1"), (Logger, "logger-1"))
+            for kind, name in (
+                (SimulatedTerminal, "dock-1"),
+                (SimulatedScanner, "truck-1"),
+                (Logger, "logger-1"),
+            )
         ]
         try:
-            return _tell(Rail(node.ready()), *stations)
+            return _tell(AuditRail(node.ready()), *stations)
         finally:
             node.stop()
             for station in stations:
                 station.close()
 
 
-def _tell(rail: Rail, dock: Terminal, truck: Scanner, logger: Logger) -> tuple[Parts, bytes]:
+def _tell(
+    rail: AuditRail, dock: SimulatedTerminal, truck: SimulatedScanner, logger: Logger
+) -> tuple[Parts, bytes]:
     rules = products()[NAME]
     product = rail.deploy(rules.CONTRACT, ["address"] * 2, [rail.rail, rail.registry])
     rail.send(rail.rail, "allowProduct(address,bool)", [product, True])

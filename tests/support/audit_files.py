@@ -9,7 +9,7 @@ from orchestrator.core import ledger
 from orchestrator.core.audit.blocks import Header
 from orchestrator.core.references import end_to_end_id, uetr
 from orchestrator.edges.bank import pain
-from orchestrator.edges.bank.types import Address, Party, Payout
+from orchestrator.edges.bank.types import Address, Debtor, PaymentOrder
 from tests.support.audit_rail import IBAN, START
 
 DEBTOR_IBAN = "DE02120300000000202051"
@@ -35,11 +35,11 @@ def order_file(order: bytes, cents: int) -> bytes:
     town = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
     other = sha256(order).digest()
     payouts = [
-        Payout(each, end_to_end_id(each), uetr(each), name, IBAN, town, amount)
+        PaymentOrder(each, end_to_end_id(each), uetr(each), name, IBAN, town, amount)
         for each, name, amount in ((order, "Ladepark Nord", cents), (other, "Ladepark Sued", 999))
     ]
     moment = datetime.fromtimestamp(START, UTC)
-    party = Party("Rail Safeguarding", DEBTOR_IBAN, town)
+    party = Debtor("Rail Safeguarding", DEBTOR_IBAN, town)
     return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ANVIL = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 
 
-class Node:
+class AuditNode:
     """A node of our own on a port that it chose itself, mining only when told."""
 
     def __init__(self, *options: str) -> None:
@@ -23,7 +23,7 @@ class Node:
     def call(self, method: str, *params):
         return self._testnet.rpc(method, *params)
 
-    def ready(self) -> Node:
+    def ready(self) -> AuditNode:
         self._testnet.start(timeout=120)
         return self
 

@@ -22,7 +22,7 @@ from orchestrator.core.audit.consent import mandate_hash
 from orchestrator.core.identity import payout_account
 from orchestrator.edges.chain.compiler import build
 from orchestrator.products.metered_energy import product as energy
-from tests.support.audit_node import ROOT, Node
+from tests.support.audit_node import ROOT, AuditNode
 
 START = 1_760_000_000
 ORACLES = sorted((bytes([n]) * 32 for n in (0x31, 0x32, 0x33, 0x34)), key=address_of)
@@ -38,7 +38,7 @@ def _moment(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S,000+0000 S")
 
 
-class Device:
+class AuditMeter:
     """A meter with P-256 keys that signs OCMF records of the fiscal stream."""
 
     def __init__(self, name: str, key: ec.EllipticCurvePrivateKey | None = None) -> None:
@@ -66,10 +66,10 @@ class Device:
 
 
 @dataclass
-class Deal:
+class AuditAgreement:
     """An agreement and what its device said."""
 
-    device: Device
+    device: AuditMeter
     mandate: dict
     signature: bytes
     records: list[bytes] = field(default_factory=list)
@@ -93,10 +93,10 @@ class Deal:
         )
 
 
-class Rail:
+class AuditRail:
     """The deployed contracts, and every step of a payment as one method."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: AuditNode) -> None:
         self.node = node
         self.steward, self.payee = node.call("eth_accounts")[:2]
         self.artifacts = build(ROOT, ROOT / ".build" / "contracts")
@@ -141,7 +141,7 @@ class Rail:
     def _transaction(self, fields: dict) -> str:
         return self.node.call("eth_sendTransaction", fields | {"gas": hex(6_000_000)})
 
-    def enrol(self, device: Device, expires_at: int = 0) -> str:
+    def enrol(self, device: AuditMeter, expires_at: int = 0) -> str:
         owner, (x, y) = self.steward, device.point()
         digest = sha256(
             encode(
@@ -153,8 +153,8 @@ class Rail:
         kinds = "bytes32,uint8,bytes32,bytes32,address,bytes32,uint40,bytes32,bytes32"
         return self.send(self.registry, f"enrol({kinds})", values)
 
-    def rotate(self, device: Device, expires_at: int = 0) -> str:
-        new = Device(device.name)
+    def rotate(self, device: AuditMeter, expires_at: int = 0) -> str:
+        new = AuditMeter(device.name)
         values = [device.id, 0, *new.point(), expires_at]
         digest = sha256(
             encode(
@@ -177,7 +177,7 @@ class Rail:
         kinds = "bytes32,uint8,bytes32,bytes32,uint40,bytes32,bytes32,bytes32,bytes32"
         return self.send(self.registry, f"rotate({kinds})", values)
 
-    def key_at(self, device: Device, at: int) -> tuple[int, bytes, bytes]:
+    def key_at(self, device: AuditMeter, at: int) -> tuple[int, bytes, bytes]:
         """(status, x, y) as the registry on chain answers."""
         data = keccak(b"keyAt(bytes32,uint40)")[:4] + encode(["bytes32", "uint40"], [device.id, at])
         call = {"to": self.registry, "data": "0x" + data.hex()}
@@ -185,7 +185,7 @@ class Rail:
         status, _, x, y = decode(["uint8", "uint8", "bytes32", "bytes32"], answer)
         return status, x, y
 
-    def deal(self, device: Device, salt: int, **changes: Any) -> Deal:
+    def deal(self, device: AuditMeter, salt: int, **changes: Any) -> AuditAgreement:
         """An agreement about a meter; changes: other fields of its mandate."""
         terms = energy.encode_terms(energy.EnergyTerms(PRICE, 22_000, True, 0))
         mandate = {
@@ -214,9 +214,9 @@ class Rail:
             )
         )
         digest = keccak(b"\x19\x01" + domain + mandate_hash(mandate))
-        return Deal(device, mandate, sign(digest, PAYER))
+        return AuditAgreement(device, mandate, sign(digest, PAYER))
 
-    def open(self, deal: Deal) -> str:
+    def open(self, deal: AuditAgreement) -> str:
         m = {
             name: bytes.fromhex(value[2:]) if name in ("device", "salt", "terms") else value
             for name, value in deal.mandate.items()
@@ -227,7 +227,7 @@ class Rail:
         )
         return self.send(self.rail, f"open({kinds},bytes)", [tuple(m.values()), deal.signature])
 
-    def fund(self, deal: Deal, micro: int) -> str:
+    def fund(self, deal: AuditAgreement, micro: int) -> str:
         values = [sha256(deal.id).digest(), self.rail, deal.id, micro]
         return self.send(self.token, "mintToEscrow(bytes32,address,bytes32,uint256)", values)
 
@@ -266,7 +266,9 @@ def event_of(record: bytes) -> Event:
     return event
 
 
-def claim_of(deal: Deal, sequence: int, anchor: bytes | None, records: list[bytes]) -> Claim:
+def claim_of(
+    deal: AuditAgreement, sequence: int, anchor: bytes | None, records: list[bytes]
+) -> Claim:
     start = event_of(anchor) if anchor else None
     return derive_claim(deal.agreement(), energy, sequence, start, [event_of(r) for r in records])
 

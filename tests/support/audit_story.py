@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from orchestrator.core import ledger as books
-from orchestrator.core.audit import Anchors, Parts, Stage, verify
+from orchestrator.core.audit import Anchors, AuditStage, Parts, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products.metered_energy import product as energy
 from tests.support.audit_files import LINE, booked_by, chained, order_file, statement
-from tests.support.audit_node import Node
+from tests.support.audit_node import AuditNode
 from tests.support.audit_rail import (
     ORACLES,
     PRICE,
     START,
     WINDOW,
-    Deal,
-    Device,
-    Rail,
+    AuditAgreement,
+    AuditMeter,
+    AuditRail,
     claim_of,
     event_of,
 )
@@ -29,7 +29,7 @@ PRODUCTS = {"metered_energy": energy}
 
 
 @dataclass
-class Story:
+class AuditStory:
     """What `tell` leaves behind: the parts of bundles, and what the tests lie with.
 
     paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
@@ -51,37 +51,37 @@ class Story:
     foreign: Parts
     credit: Parts
     netted: Parts
-    meter: Device
-    before: Device
+    meter: AuditMeter
+    before: AuditMeter
     key_at: dict[int, tuple[int, bytes, bytes]]
 
 
 @lru_cache(maxsize=1)
-def told() -> Story:
+def told() -> AuditStory:
     """The story, told once for all tests; the node is stopped again."""
-    node = Node("--timestamp", str(START))
+    node = AuditNode("--timestamp", str(START))
     try:
         return tell(node.ready())
     finally:
         node.stop()
 
 
-def failure(bundle: dict, anchors: Anchors | None = None) -> tuple[Stage, str]:
+def failure(bundle: dict, anchors: Anchors | None = None) -> tuple[AuditStage, str]:
     """(stage, detail) of what fails in a bundle whose digest is made right again."""
     failed = verify(sealed(bundle), PRODUCTS, anchors).failed
     assert failed is not None
     return failed.stage, failed.detail
 
 
-def tell(node: Node) -> Story:
+def tell(node: AuditNode) -> AuditStory:
     """Two settlements of a meter whose key is rotated in between, then release and payout.
 
     The second settlement holds three claims; the middle one is ours, the last one is refused for
     want of escrow.
     """
-    rail = Rail(node)
-    devices = [Device(f"HM-000{n}") for n in (1, 2, 3)]
-    main, guessed = devices[0], Device("HM-0004")
+    rail = AuditRail(node)
+    devices = [AuditMeter(f"HM-000{n}") for n in (1, 2, 3)]
+    main, guessed = devices[0], AuditMeter("HM-0004")
     others = [*devices[1:], guessed]
     enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, others)]
     rail.mine(START + 1_000)
@@ -89,7 +89,7 @@ def tell(node: Node) -> Story:
     first, ours, last, estimated = deals
     opened = {deal.id: rail.open(deal) for deal in deals}
     seats = [rail.committee_tx, *_open_for_business(rail, (first, ours, estimated))]
-    before = Device(main.name, main.key)
+    before = AuditMeter(main.name, main.key)
     life, early = _early_life(rail, ours)
     settled, released = _settle_three(rail, deals[:3], early)
     unwanted, other_release = _settle_later(rail, first)
@@ -100,7 +100,9 @@ def tell(node: Node) -> Story:
     wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
     found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
 
-    def parts(deal: Deal, skip: int, settlement: str, sequence: int, upto: int = 4) -> Parts:
+    def parts(
+        deal: AuditAgreement, skip: int, settlement: str, sequence: int, upto: int = 4
+    ) -> Parts:
         """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
         return Parts(
             chain_id=31337,
@@ -128,9 +130,9 @@ def tell(node: Node) -> Story:
     below = parts(first, 3, small[0], 3)
     tiny = booked_by(found[small[0]], _settled(rail, first, 3, PRICE // 100))
     credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
-    owed = booked_by(found[back[0]], books.credited(*_party(rail, estimated, 3), 5 * PRICE))
+    owed = booked_by(found[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
     more = booked_by(found[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
-    return Story(
+    return AuditStory(
         paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
         astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
         late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
@@ -145,7 +147,7 @@ def tell(node: Node) -> Story:
     )
 
 
-def _open_for_business(rail: Rail, funded: tuple[Deal, ...]) -> list[str]:
+def _open_for_business(rail: AuditRail, funded: tuple[AuditAgreement, ...]) -> list[str]:
     """Funds agreements and lets a fifth oracle come and go: the transactions about seats."""
     for deal in funded:
         rail.fund(deal, 200_000_000)
@@ -158,7 +160,7 @@ def _open_for_business(rail: Rail, funded: tuple[Deal, ...]) -> list[str]:
     return seats
 
 
-def _early_life(rail: Rail, ours: Deal) -> tuple[list[str], str]:
+def _early_life(rail: AuditRail, ours: AuditAgreement) -> tuple[list[str], str]:
     """(rotation, suspension, resumption; the first settlement) of the main device."""
     ours.records.append(ours.device.record(1, START + 10_000, "100.0"))
     early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
@@ -172,7 +174,7 @@ def _early_life(rail: Rail, ours: Deal) -> tuple[list[str], str]:
     return life, early
 
 
-def _settle_three(rail: Rail, deals: list[Deal], early: str) -> tuple[str, str]:
+def _settle_three(rail: AuditRail, deals: list[AuditAgreement], early: str) -> tuple[str, str]:
     """(settlement of three claims, release of what it and the early one made pending)."""
     first, ours, last = deals
     ours.records += [
@@ -196,7 +198,7 @@ def _settle_three(rail: Rail, deals: list[Deal], early: str) -> tuple[str, str]:
     return settled, released
 
 
-def _settle_later(rail: Rail, first: Deal) -> tuple[str, str]:
+def _settle_later(rail: AuditRail, first: AuditAgreement) -> tuple[str, str]:
     """(a settlement that lacks the domain the mandate requires, the release of a good one)."""
     first.records.append(first.device.record(3, START + 51_000, "90.0"))
     claim = claim_of(first, 2, first.records[1], first.records[2:])
@@ -210,7 +212,7 @@ def _settle_later(rail: Rail, first: Deal) -> tuple[str, str]:
     return unwanted, released
 
 
-def _settle_below_a_cent(rail: Rail, first: Deal) -> tuple[str, str, str]:
+def _settle_below_a_cent(rail: AuditRail, first: AuditAgreement) -> tuple[str, str, str]:
     """(settlement of 0.01 kWh, its release, the release of the next payment, which redeems both)"""
     sent = []
     for sequence, at, kwh in ((3, 61_000, "90.01"), (4, 71_000, "100.01")):
@@ -224,7 +226,7 @@ def _settle_below_a_cent(rail: Rail, first: Deal) -> tuple[str, str, str]:
     return sent[0], sent[1], sent[3]
 
 
-def _settle_a_credit(rail: Rail, deal: Deal) -> tuple[str, str, str]:
+def _settle_a_credit(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str]:
     """(an estimate corrected downwards, the next settlement, the release of all that matured)"""
     base, told = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
     sent = []
@@ -243,7 +245,9 @@ def _settle_a_credit(rail: Rail, deal: Deal) -> tuple[str, str, str]:
     return sent[2], sent[3], released
 
 
-def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[Deal]:
+def _sorted_with_main_in_the_middle(
+    rail: AuditRail, devices: list[AuditMeter]
+) -> list[AuditAgreement]:
     for salt in range(200):
         deals = [rail.deal(device, salt) for device in devices]
         ordered = sorted(deals, key=lambda deal: deal.id)
@@ -252,25 +256,25 @@ def _sorted_with_main_in_the_middle(rail: Rail, devices: list[Device]) -> list[D
     raise AssertionError("no salt puts the main agreement into the middle")
 
 
-def _settled(rail: Rail, deal: Deal, sequence: int, amount: int) -> books.Entry:
+def _settled(rail: AuditRail, deal: AuditAgreement, sequence: int, amount: int) -> books.Entry:
     return books.settled(*_party(rail, deal, sequence), amount)
 
 
-def _party(rail: Rail, deal: Deal, sequence: int) -> tuple[str, str, str]:
+def _party(rail: AuditRail, deal: AuditAgreement, sequence: int) -> tuple[str, str, str]:
     """(payment, agreement, payee) of a claim, as the ledger names them."""
     payment = "0x" + payment_id(deal.id, sequence).hex()
     return payment, "0x" + deal.id.hex(), rail.payee
 
 
-def _logs(node: Node, transaction: str) -> list[dict]:
+def _logs(node: AuditNode, transaction: str) -> list[dict]:
     receipt = node.call("eth_getTransactionReceipt", transaction)
     assert receipt["status"] == "0x1", "the release reverted"
     return receipt["logs"]
 
 
 def _money(
-    rail: Rail,
-    node: Node,
+    rail: AuditRail,
+    node: AuditNode,
     settled: books.Entry,
     found: dict,
     released: str,
@@ -306,7 +310,7 @@ def _money(
     }
 
 
-def _amount(deal: Deal) -> int:
+def _amount(deal: AuditAgreement) -> int:
     """What MeteredEnergy charges for records 2 to 4 after record 1, by cumulative rounding."""
     registers = [event_of(record).facts["readings"][-1]["register"] for record in deal.records[:4]]
     total = [(register - registers[0]) * PRICE // 1_000_000 for register in registers]

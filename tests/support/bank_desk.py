@@ -14,7 +14,7 @@ from orchestrator.edges.store import agreements, evidence, transfers
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.bank_files import read_bank
 from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.bank import SimulatedBank, write_file
 from tests.support.bare_rail import BareRail
 
 OURS, NORD, ADA, CLOSED = (new_iban(n) for n in (1, 2, 3, 4))
@@ -22,7 +22,7 @@ TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Po
 PAYEE = "0x" + "44" * 20  # as small_intake writes it into agreements
 
 
-class Counter:
+class BankDesk:
     """A rail and its bank, side by side; payouts are put where a final block would put them."""
 
     def __init__(self, home) -> None:
@@ -35,7 +35,7 @@ class Counter:
             "kind": kind,
             "balance_cents": cents,
         }
-        self.bank = Bank(
+        self.bank = SimulatedBank(
             home / "bank",
             {
                 "business_date": "2025-10-09",
@@ -60,7 +60,7 @@ class Counter:
     def party(self, address: str, name: str, iban: str) -> None:
         with self.store.write() as session:
             session.merge(
-                agreements.Party(
+                agreements.PartyRow(
                     address=address,
                     name=name,
                     iban=iban,
@@ -74,7 +74,7 @@ class Counter:
         identity = sha256(bytes([number])).digest()
         with self.store.write() as session:
             session.add(
-                transfers.Payout(
+                transfers.PayoutRow(
                     payout_id="0x" + identity.hex(),
                     payee=payee,
                     cents=cents,
@@ -122,7 +122,7 @@ class Counter:
         with self.store.read() as session:
             return [(f.agreement_id, f.cents, f.stage) for f in transfers.all_fundings(session)]
 
-    def outgoing(self) -> list[transfers.BankFile]:
+    def outgoing(self) -> list[transfers.BankFileRow]:
         with self.store.read() as session:
             return list(transfers.files(session, "out"))
 

@@ -14,15 +14,15 @@ import structlog
 
 from device_adapters.types import device_id
 from oracles.attest import address_of, batch_digest, sign
-from oracles.types import Batch, Doubt
-from oracles.wire import Answer, Refusal, Request
+from oracles.types import Batch, ClaimReason
+from oracles.wire import ClaimRefusal, OracleAnswer, Request
 from orchestrator.core.payment import Fact
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.products import products
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, Rail
+from orchestrator.steps import Committee, StepContext
 from orchestrator.steps.collect import collect, verify
 from tests.support.small_intake import SmallIntake
 
@@ -41,31 +41,31 @@ class StandInOracle(OracleDoor):
 
     key: bytes = b""
     how: str = ""
-    says: dict[bytes, Doubt] = field(default_factory=dict)
+    says: dict[bytes, ClaimReason] = field(default_factory=dict)
     lacks: set[bytes] = field(default_factory=set)
     repeats: int = 1  # how often it says each refusal
     asked: list[Request] = field(default_factory=list)
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> OracleAnswer:
         self.asked.append(request)
         if self.how == "down":
             raise Retry(f"oracle {self.name} is not reached: ConnectionError")
         devices = {message.body.split(b'"MS":"')[1].split(b'"')[0] for message in request.evidence}
         sent = {device_id("agreement of " + name.decode()) for name in devices}
         refusals = [
-            Refusal(index, doubt, "told so")
+            ClaimRefusal(index, doubt, "told so")
             for index, claim in enumerate(request.claims)
             if (doubt := self._doubt(claim.agreement, sent)) is not None
             for _ in range(self.repeats)
         ]
         if refusals:
-            return Answer(self.address, None, tuple(refusals))
+            return OracleAnswer(self.address, None, tuple(refusals))
         batch = Batch(RAIL, PRODUCT, request.claims[: None if self.how != "lies" else 0])
-        return Answer(self.address, sign(batch_digest(batch, CHAIN_ID, COMMITTEE), self.key))
+        return OracleAnswer(self.address, sign(batch_digest(batch, CHAIN_ID, COMMITTEE), self.key))
 
-    def _doubt(self, agreement: bytes, sent: set[bytes]) -> Doubt | None:
+    def _doubt(self, agreement: bytes, sent: set[bytes]) -> ClaimReason | None:
         if agreement in self.lacks - sent:
-            return Doubt.EVIDENCE_MISSING
+            return ClaimReason.EVIDENCE_MISSING
         return self.says.get(agreement)
 
 
@@ -92,7 +92,7 @@ class BareRail:
         )
         log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
         members = {oracle.address: oracle.domain for oracle in self.oracles}
-        self.rail = Rail(
+        self.rail = StepContext(
             settings=Settings(home=home, **settings),
             store=self.place.store,
             chain=SimpleNamespace(deployment=deployment),
@@ -102,7 +102,7 @@ class BareRail:
             warden=None,
             oracles=self.oracles,
             committee=Committee(members, 3, 2),
-            terms=products(),
+            rules=products(),
             bank=None,
             safeguarding={},
             now=lambda: self.place.clock,
@@ -119,20 +119,20 @@ class BareRail:
             assert answers == ["accepted"]
         assert collect(self.rail) == verify(self.rail) == len(names)
 
-    def payment(self, name: str) -> payments.Payment:
+    def payment(self, name: str) -> payments.PaymentRow:
         """A device's newest payment."""
         identity = "0x" + agreement_of(name).hex()
         with self.place.store.read() as session:
-            found = lookup.payments_of(session, lookup.Found("agreement", identity), 1)
+            found = lookup.payments_of(session, lookup.FoundId("agreement", identity), 1)
         return found[0][0]
 
     def stages(self, *names: str) -> list[str]:
         return [str(self.payment(name).stage) for name in names or self.names]
 
     def tell(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
-        learned = payments.Learned(self.payment(name).payment_id, fact, key, "", sets)
+        learned = payments.NewFact(self.payment(name).payment_id, fact, key, "", sets)
         with self.place.store.write() as session:
-            assert payments.learn(session, [learned], self.place.clock) == 1
+            assert payments.record_facts(session, [learned], self.place.clock) == 1
 
     def facts(self, name: str) -> list[tuple[str, str]]:
         with self.place.store.read() as session:

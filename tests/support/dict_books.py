@@ -8,8 +8,8 @@ from datetime import date
 from orchestrator.core import ledger
 from orchestrator.core.bank_posting import (
     CreditBooked,
-    OpenCredit,
     PayoutMoved,
+    UnmintedCredit,
     entries_for,
     in_order,
     line_ids,
@@ -38,7 +38,7 @@ LINE = StatementLine(
 
 
 @dataclass
-class Books:
+class DictBooks:
     """Three payouts are on their way; `take` posts what the rules say."""
 
     orders: dict[str, tuple[str, int]] = field(default_factory=dict)  # EndToEndId: (payout, cents)
@@ -73,7 +73,7 @@ class Books:
             own = ledger.balances(p for e in self.entries if e.ref == credit for p in e.postings)
             for account in (ledger.FUNDING, ledger.UNALLOCATED):
                 if own.get((account, ledger.EUR)) == -cents:
-                    yield OpenCredit(credit, account, line.reference, line.counterparty_iban)
+                    yield UnmintedCredit(credit, account, line.reference, line.counterparty_iban)
 
     def take(self, *lines: StatementLine):
         """Posts the lines of one file as a step does."""
@@ -101,8 +101,8 @@ class Books:
         return [each.stage for each in self.effects if isinstance(each, PayoutMoved)]
 
 
-def books(**batches: list[str]) -> Books:
-    return Books({"E1": (ONE, 1_234), "E2": (TWO, 766), "E3": (THREE, 766)}, batches)
+def books(**batches: list[str]) -> DictBooks:
+    return DictBooks({"E1": (ONE, 1_234), "E2": (TWO, 766), "E3": (THREE, 766)}, batches)
 
 
 SENT = {ledger.IN_TRANSIT: -2_766}

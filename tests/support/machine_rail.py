@@ -21,7 +21,7 @@ from orchestrator.ingest.intake import Intake
 from orchestrator.products import deployed, products
 from orchestrator.worker import Worker
 from scripts.devices.fleet import Fleet
-from scripts.month.street import Street
+from scripts.month.street import BankScript
 from tests.support.small_rail import START, SmallRail
 
 FINALITY = 2
@@ -75,7 +75,7 @@ class MachineRail(SmallRail):
         shutil.rmtree(self.home)
         shutil.copytree(self.kept, self.home)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
-        self.bank = Street(self.home / "bank", {"business_date": "2025-10-09"})
+        self.bank = BankScript(self.home / "bank", {"business_date": "2025-10-09"})
         self.commits = None
         self.begin()
 

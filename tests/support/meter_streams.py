@@ -9,7 +9,7 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_adapters.types import Curve, DeviceKey, Event, Message, Signed, device_id
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from orchestrator.products.metered_energy import product
 from scripts.devices.record import Point, payload_of, sign
 
@@ -84,21 +84,21 @@ def message(*records: bytes, device: str = "") -> Message:
 
 
 @dataclass
-class Keys:
+class StreamKeys:
     """A key ring for tests: the devices' own keys, and doubts about some from a time on."""
 
     devices: set[str] = field(default_factory=set)
-    doubts: dict[str, Doubt] = field(default_factory=dict)
+    doubts: dict[str, ClaimReason] = field(default_factory=dict)
     compromised: dict[str, int] = field(default_factory=dict)
 
     def compromised_since(self, wanted: bytes) -> int | None:
         found = (at for name, at in self.compromised.items() if device_id(name) == wanted)
         return next(found, None)
 
-    def key_at(self, wanted: bytes, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, wanted: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         for name in self.devices:
             if device_id(name) == wanted:
                 numbers = key_of(name).public_key().public_numbers()
                 found = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
                 return self.doubts.get(name, found)
-        return Doubt.DEVICE_UNKNOWN
+        return ClaimReason.DEVICE_UNKNOWN

@@ -13,20 +13,20 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import lookup, payments
-from orchestrator.operations.agreements import Enrolment, challenge
+from orchestrator.operations.agreements import Enrolment, enrolment_digest
 from orchestrator.steps.settle import settle_call
-from scripts.devices.device import Kind
+from scripts.devices.device import DeviceKind
 from tests.support.small_rail import SmallRail
 
 
 class OpenRail(SmallRail):
     """The small rail with strangers on its chain and more devices when a test wants one."""
 
-    def join(self, name: str, cents: int = 0, kind: Kind = Kind.CHARGE_POINT) -> str:
+    def join(self, name: str, cents: int = 0, kind: DeviceKind = DeviceKind.CHARGE_POINT) -> str:
         """A new device with an agreement, funded or not; returns the agreement."""
         device, at = self.fleet.add(name, kind), self.chain.deployment
         owner = self.payee.address
-        digest = challenge(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
+        digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
         self.office.enrol([Enrolment(name, device.public, owner, *device.sign_digest(digest))])
         identity = self.agree(name)
         if cents:
@@ -39,11 +39,11 @@ class OpenRail(SmallRail):
         device.now = max(device.now, self.clock)
         assert self.take(*device.session(kwh)) == ["accepted"]
 
-    def payment(self, name: str) -> payments.Payment:
+    def payment(self, name: str) -> payments.PaymentRow:
         with self.store.read() as session:
-            found = lookup.Found("agreement", self.agreements[name])
+            found = lookup.FoundId("agreement", self.agreements[name])
             rows = lookup.payments_of(session, found, 1)
-        return rows[0][0] if rows else payments.Payment(stage="none")
+        return rows[0][0] if rows else payments.PaymentRow(stage="none")
 
     def send(self, index: int, call: Call | None = None, **changes: str) -> str:
         """A transaction of somebody's own; returns its hash once it is mined."""

@@ -15,7 +15,7 @@ from orchestrator.edges.store import Store, agreements
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import DEVELOPMENT_WARDEN
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from scripts.run_bank import new_iban
 from tests.support.real_chain import has_anvil, real_chain
 
@@ -41,7 +41,7 @@ class OperatorsHome:
         with self.store.write() as session:
             session.add_all(
                 [
-                    agreements.Party(
+                    agreements.PartyRow(
                         address=self._party(name, index), name=name, iban=new_iban(index)
                     )
                     for name, index in parties
@@ -76,9 +76,9 @@ class OperatorsHome:
         accounts = map(keystore.development_account, [*ROLES.values(), PAYER, PAYEE])
         return sum(self.chain.client.nonce(one.address) for one in accounts)
 
-    def device(self, name: str) -> Device:
+    def device(self, name: str) -> SimulatedMeter:
         """A simulated device; its key is in `folder`/key.pem."""
-        return Device(self.home / "devices" / name, name, Kind.CHARGE_POINT, None, 0)
+        return SimulatedMeter(self.home / "devices" / name, name, DeviceKind.CHARGE_POINT, None, 0)
 
     def key_file(self, name: str) -> Path:
         return self.device(name).folder / "key.pem"
@@ -95,7 +95,7 @@ class OperatorsHome:
             *more,
         )
 
-    def row(self, name: str) -> agreements.Device | None:
+    def row(self, name: str) -> agreements.DeviceRow | None:
         with self.store.read() as session:
             return agreements.device_by_name(session, name)
 

@@ -13,12 +13,12 @@ from device_adapters import registry
 from device_adapters.types import Event, Message
 from oracles import rules
 from oracles.attest import address_of, batch_digest, recover, sign
-from oracles.memory import Book
-from oracles.node import Identity, Node, World
-from oracles.types import Agreement, Batch, Claim, Doubt, Progress
+from oracles.memory import Memory
+from oracles.node import Identity, OracleNode, OracleView
+from oracles.types import Agreement, Batch, Claim, ClaimReason, Progress
 from oracles.wire import Request, read_request, write_answer
 from orchestrator.products.metered_energy import product
-from tests.support.meter_streams import AGREEMENT, Keys, agreement, message
+from tests.support.meter_streams import AGREEMENT, StreamKeys, agreement, message
 
 CHAIN, RAIL, PRODUCT, COMMITTEE = 31337, *("0x" + digit * 40 for digit in "123")
 KEY = b"\x11" * 32
@@ -39,11 +39,11 @@ class Opened(dict[bytes, Agreement]):
 
 def oracle(
     folder: Path,
-    keys: Keys | None = None,
+    keys: StreamKeys | None = None,
     agreements: dict[bytes, Agreement] | None = None,
     progress: dict[bytes, Progress] | None = None,
     signer: Callable[[bytes], bytes] | None = None,
-) -> Node:
+) -> OracleNode:
     """A node whose chain knows device M1 and one agreement for it, unless told otherwise."""
     identity = Identity(
         name="north",
@@ -54,13 +54,13 @@ def oracle(
         committee=COMMITTEE,
         rail=RAIL,
     )
-    world = World(
-        keys=keys or Keys({"M1"}),
+    world = OracleView(
+        keys=keys or StreamKeys({"M1"}),
         agreements=Opened(agreements or {AGREEMENT: agreement()}),
         progress=(progress or {}).get,
         products={product.NAME: (PRODUCT, product)},
     )
-    return Node(identity, world, Book(folder / "oracle.sqlite3"))
+    return OracleNode(identity, world, Memory(folder / "oracle.sqlite3"))
 
 
 def events_of(*records: bytes) -> list[Event]:
@@ -77,7 +77,7 @@ def ask(node, *claims: Claim, evidence: tuple[Message, ...] = (), anchors=None):
     return node.attest(Request(product.NAME, claims, anchors or {}, evidence))
 
 
-def reasons(answer) -> list[tuple[int, Doubt]]:
+def reasons(answer) -> list[tuple[int, ClaimReason]]:
     assert answer.signature is None
     return [(refusal.index, refusal.reason) for refusal in answer.refusals]
 

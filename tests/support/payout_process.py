@@ -22,7 +22,7 @@ import structlog
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
-from orchestrator.steps import Rail
+from orchestrator.steps import StepContext
 from orchestrator.steps.payouts import hand_over, order_payouts
 from tests.support.bare_rail import CHAIN_ID
 
@@ -62,9 +62,9 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
     """A worker's start and its turn, as far as they concern payouts."""
     settings = Settings(home=Path(home), bank_channel=channel)
     nothing: dict[str, Any] = dict.fromkeys(
-        ("registry", "sender", "gateway", "oracles", "committee", "terms", "warden")
+        ("registry", "sender", "gateway", "oracles", "committee", "rules", "warden")
     )
-    rail = Rail(
+    rail = StepContext(
         settings=settings,
         store=Store(Path(home) / "rail.sqlite3"),
         chain=SimpleNamespace(deployment=SimpleNamespace(chain_id=CHAIN_ID)),

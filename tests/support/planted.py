@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from orchestrator.core.reconcile import BreakKind, Mint, Rejection
-from tests.support.three_books import DAY, REFERENCE, Books, file, intraday, line
+from orchestrator.core.reconcile import BreakKind, Mint, PayoutRejection
+from tests.support.three_books import DAY, REFERENCE, ThreeBooks, file, intraday, line
 
 K = BreakKind
-Plant = Callable[[Books], None]
+Plant = Callable[[ThreeBooks], None]
 Named = list[tuple[BreakKind, str]]  # ("open" or "closed")
 PLANTS: dict[str, tuple[Plant, Named]] = {}
 NEXT = DAY + timedelta(days=1)
@@ -24,7 +24,7 @@ def plant(*named: tuple[BreakKind, str]) -> Callable[[Plant], Plant]:
     return keep
 
 
-def swap(books: Books, index: int, **facts: object) -> None:
+def swap(books: ThreeBooks, index: int, **facts: object) -> None:
     books.lines[index] = replace(books.lines[index], **facts)
 
 
@@ -32,7 +32,7 @@ def extra(cents: int, **facts: object):
     return line(cents, "Stmt[1]/Ntry[90]", bank_reference="B90", **facts)
 
 
-def again(books: Books, index: int, number: int = 91, **facts: object) -> None:
+def again(books: ThreeBooks, index: int, number: int = 91, **facts: object) -> None:
     """The same booking once more, with what is different about it."""
     books.lines.append(
         replace(
@@ -42,56 +42,56 @@ def again(books: Books, index: int, number: int = 91, **facts: object) -> None:
 
 
 @plant((K.MISSING, "open"))
-def payout_not_booked(books: Books) -> None:
+def payout_not_booked(books: ThreeBooks) -> None:
     del books.lines[1]
 
 
 @plant((K.EXTRA, "open"))
-def debit_nobody_ordered(books: Books) -> None:
+def debit_nobody_ordered(books: ThreeBooks) -> None:
     books.lines.append(extra(-777))
 
 
 @plant((K.AMOUNT, "open"))
-def payout_booked_with_another_amount(books: Books) -> None:
+def payout_booked_with_another_amount(books: ThreeBooks) -> None:
     swap(books, 1, amount_minor=-999)
 
 
 @plant((K.AMOUNT, "closed"))
-def wrong_amount_reversed_and_booked_right(books: Books) -> None:
+def wrong_amount_reversed_and_booked_right(books: ThreeBooks) -> None:
     again(books, 1, 91, amount_minor=-999)
     again(books, 1, 92, amount_minor=999, is_reversal=True)
 
 
 @plant((K.AMOUNT, "closed"))
-def payout_split_over_two_lines(books: Books) -> None:
+def payout_split_over_two_lines(books: ThreeBooks) -> None:
     swap(books, 1, amount_minor=-600)
     again(books, 1, amount_minor=-400)
 
 
 @plant((K.AMOUNT, "open"))
-def only_one_part_of_a_split_came(books: Books) -> None:
+def only_one_part_of_a_split_came(books: ThreeBooks) -> None:
     swap(books, 1, amount_minor=-600)
 
 
 @plant((K.DUPLICATE, "open"))
-def payout_booked_twice(books: Books) -> None:
+def payout_booked_twice(books: ThreeBooks) -> None:
     again(books, 1)
 
 
 @plant((K.DUPLICATE, "closed"))
-def payout_booked_twice_and_one_reversed(books: Books) -> None:
+def payout_booked_twice_and_one_reversed(books: ThreeBooks) -> None:
     again(books, 1, 91)
     again(books, 1, 92, amount_minor=1_000, is_reversal=True)
 
 
 @plant((K.DUPLICATE, "closed"))
-def statement_sent_again_under_another_id(books: Books) -> None:
+def statement_sent_again_under_another_id(books: ThreeBooks) -> None:
     books.lines += [replace(each, source=file("copy")) for each in books.lines]
     books.copies = 1
 
 
 @plant((K.DUPLICATE, "closed"))
-def statement_without_references_sent_again(books: Books) -> None:
+def statement_without_references_sent_again(books: ThreeBooks) -> None:
     books.lines = [replace(each, bank_reference="") for each in books.lines]
     books.remint()
     books.lines += [replace(each, source=file("copy")) for each in books.lines]
@@ -99,17 +99,17 @@ def statement_without_references_sent_again(books: Books) -> None:
 
 
 @plant((K.TIMING, "closed"))
-def payout_booked_days_late(books: Books) -> None:
+def payout_booked_days_late(books: ThreeBooks) -> None:
     books.payouts[0] = replace(books.payouts[0], due_on=DAY - timedelta(days=2))
 
 
 @plant((K.TIMING, "closed"))
-def statement_after_that_of_a_later_day(books: Books) -> None:
+def statement_after_that_of_a_later_day(books: ThreeBooks) -> None:
     books.received = [200, 100]
 
 
 @plant((K.STATEMENT_GAP, "open"))
-def statement_that_never_came(books: Books) -> None:
+def statement_that_never_came(books: ThreeBooks) -> None:
     """Its payout is neither missing nor matched: nobody has seen that day."""
     cents = -books.lines.pop(1).amount_minor
     books.payouts[0] = replace(books.payouts[0], due_on=NEXT)
@@ -117,7 +117,7 @@ def statement_that_never_came(books: Books) -> None:
 
 
 @plant((K.STATEMENT_GAP, "open"))
-def statement_that_never_came_of_a_day_that_was_notified(books: Books) -> None:
+def statement_that_never_came_of_a_day_that_was_notified(books: ThreeBooks) -> None:
     """What was notified explains the gap to the cent, and matches its payout."""
     booked = books.lines.pop(1)
     books.lines.append(intraday(booked, booking_date=NEXT))
@@ -126,90 +126,90 @@ def statement_that_never_came_of_a_day_that_was_notified(books: Books) -> None:
 
 
 @plant((K.BATCH_BOOKED, "closed"))
-def batch_booked_as_its_sum(books: Books) -> None:
+def batch_booked_as_its_sum(books: ThreeBooks) -> None:
     books.lines[1:] = [extra(-3_003, batch="PI1")]
 
 
 @plant((K.BATCH_BOOKED, "open"))
-def batch_booked_without_any_reference(books: Books) -> None:
+def batch_booked_without_any_reference(books: ThreeBooks) -> None:
     books.lines[1:] = [extra(-3_003)]
 
 
 @plant((K.AMOUNT, "open"))
-def batch_booked_with_another_sum(books: Books) -> None:
+def batch_booked_with_another_sum(books: ThreeBooks) -> None:
     books.lines[1:] = [extra(-3_002, batch="PI1")]
 
 
 @plant((K.REJECTED, "open"))
-def payout_refused(books: Books) -> None:
+def payout_refused(books: ThreeBooks) -> None:
     del books.lines[1]
-    books.rejections.append(Rejection(books.payouts[0].end_to_end_id, "AC04"))
+    books.rejections.append(PayoutRejection(books.payouts[0].end_to_end_id, "AC04"))
 
 
 @plant((K.REJECTED, "open"))
-def payout_refused_and_booked(books: Books) -> None:
-    books.rejections.append(Rejection(books.payouts[0].end_to_end_id, "AC04"))
+def payout_refused_and_booked(books: ThreeBooks) -> None:
+    books.rejections.append(PayoutRejection(books.payouts[0].end_to_end_id, "AC04"))
 
 
 @plant((K.REJECTED, "closed"))
-def payout_refused_ordered_again_and_booked(books: Books) -> None:
+def payout_refused_ordered_again_and_booked(books: ThreeBooks) -> None:
     books.payouts[0] = replace(books.payouts[0], earlier=("OLD",))
-    books.rejections.append(Rejection("OLD", "AC04"))
+    books.rejections.append(PayoutRejection("OLD", "AC04"))
 
 
 @plant((K.RETURNED, "open"))
-def payout_came_back(books: Books) -> None:
+def payout_came_back(books: ThreeBooks) -> None:
     again(books, 1, amount_minor=1_000, reason="AC04")
 
 
 @plant((K.RETURNED, "closed"))
-def payout_came_back_and_was_ordered_again(books: Books) -> None:
+def payout_came_back_and_was_ordered_again(books: ThreeBooks) -> None:
     books.payouts[0] = replace(books.payouts[0], earlier=("OLD",))
     again(books, 1, 91, end_to_end_id="OLD")
     again(books, 1, 92, end_to_end_id="OLD", amount_minor=1_000, reason="AC04")
 
 
 @plant((K.MISSING, "open"), (K.RETURNED, "closed"))
-def payout_came_back_and_its_second_order_is_missing(books: Books) -> None:
+def payout_came_back_and_its_second_order_is_missing(books: ThreeBooks) -> None:
     payout_came_back_and_was_ordered_again(books)
     del books.lines[1]
 
 
 @plant((K.RETURNED, "open"), (K.CHARGES, "open"))
-def payout_came_back_less_a_charge(books: Books) -> None:
+def payout_came_back_less_a_charge(books: ThreeBooks) -> None:
     again(books, 1, amount_minor=900, charges_minor=100, reason="AC04")
 
 
 @plant((K.CHARGES, "open"))
-def charge_taken_inside_a_payout(books: Books) -> None:
+def charge_taken_inside_a_payout(books: ThreeBooks) -> None:
     swap(books, 1, amount_minor=-1_025, charges_minor=25)
 
 
 @plant((K.CHARGES, "open"))
-def charge_on_a_line_of_its_own(books: Books) -> None:
+def charge_on_a_line_of_its_own(books: ThreeBooks) -> None:
     books.lines.append(extra(-25, code="PMNT/ICDT/CHRG"))
 
 
 @plant((K.UNMATCHED_FUNDING, "open"))
-def credit_without_a_reference(books: Books) -> None:
+def credit_without_a_reference(books: ThreeBooks) -> None:
     books.lines.append(extra(1_234, text="hello"))
 
 
 @plant((K.UNMATCHED_FUNDING, "open"))
-def credit_for_an_agreement_that_ended(books: Books) -> None:
+def credit_for_an_agreement_that_ended(books: ThreeBooks) -> None:
     books.lines.append(extra(1_234, reference=REFERENCE))
     books.unallocated = books.ids_of(books.lines[-1])
 
 
 @plant((K.UNMATCHED_FUNDING, "closed"))
-def credit_allocated_by_two_officers(books: Books) -> None:
+def credit_allocated_by_two_officers(books: ThreeBooks) -> None:
     books.lines.append(extra(1_234, text="hello"))
     books.allocated = books.ids_of(books.lines[-1])
     books.mints += [Mint(each, 12_340_000) for each in books.allocated]
 
 
 @plant((K.UNMATCHED_FUNDING, "closed"))
-def credit_sent_back_by_two_officers(books: Books) -> None:
+def credit_sent_back_by_two_officers(books: ThreeBooks) -> None:
     books.lines.append(extra(1_234, text="hello"))
     [credit] = books.ids_of(books.lines[-1])
     books.payouts.append(
@@ -226,28 +226,28 @@ def credit_sent_back_by_two_officers(books: Books) -> None:
 
 
 @plant((K.RETURNED, "open"))
-def credit_taken_back_after_its_mint(books: Books) -> None:
+def credit_taken_back_after_its_mint(books: ThreeBooks) -> None:
     again(books, 0, amount_minor=-50_000, is_reversal=True)
 
 
 @plant((K.RETURNED, "closed"))
-def credit_taken_back_before_its_mint(books: Books) -> None:
+def credit_taken_back_before_its_mint(books: ThreeBooks) -> None:
     books.lines.append(extra(1_234, reference=REFERENCE))
     again(books, -1, amount_minor=-1_234, is_reversal=True)
 
 
 @plant((K.MINT_WITHOUT_CREDIT, "open"))
-def tokens_out_of_nothing(books: Books) -> None:
+def tokens_out_of_nothing(books: ThreeBooks) -> None:
     books.mints.append(Mint(b"\7" * 32, 5_000_000))
 
 
 @plant((K.DUPLICATE, "open"))
-def credit_minted_twice(books: Books) -> None:
+def credit_minted_twice(books: ThreeBooks) -> None:
     books.mints *= 2
 
 
 @plant((K.NOT_CONFIRMED, "open"), (K.DUPLICATE, "open"))
-def debit_notified_and_left_out_of_its_statement(books: Books) -> None:
+def debit_notified_and_left_out_of_its_statement(books: ThreeBooks) -> None:
     books.lines.append(
         intraday(
             books.lines[1],
@@ -261,16 +261,16 @@ def debit_notified_and_left_out_of_its_statement(books: Books) -> None:
 
 
 @plant((K.CURRENCY, "open"))
-def line_in_dollars(books: Books) -> None:
+def line_in_dollars(books: ThreeBooks) -> None:
     books.closing = 46_997
     books.lines.append(extra(500, currency="USD"))
 
 
 @plant((K.SUPPLY_MISMATCH, "open"))
-def tokens_that_no_log_tells_of(books: Books) -> None:
+def tokens_that_no_log_tells_of(books: ThreeBooks) -> None:
     books.supply = 500_000_000 - 30_030_000 + 1
 
 
 @plant((K.SUPPLY_MISMATCH, "open"))
-def balance_that_is_not_its_lines(books: Books) -> None:
+def balance_that_is_not_its_lines(books: ThreeBooks) -> None:
     books.closing = 46_996

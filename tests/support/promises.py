@@ -9,7 +9,7 @@ from typing import Any
 from device_adapters.types import STREAM_BIT, device_id
 from orchestrator.core import ledger
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.chain.client import Log
+from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import blocks, evidence
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.outcomes import read_outcomes
@@ -59,7 +59,7 @@ def applied_claims(rail: WholeRail) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def chain_logs(rail: WholeRail, contract: str, name: str) -> list[Log]:
+def chain_logs(rail: WholeRail, contract: str, name: str) -> list[DecodedLog]:
     """Logs of one name from genesis to the newest block."""
     chain = rail.stack.chain
     return [log for log in chain.logs_between(contract, 0, chain.head()) if log.name == name]

@@ -24,7 +24,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment, deploy
-from orchestrator.edges.chain.sender import Errand, Sender, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 from scripts.deploy import CACHE, ROOT, development_plan
 from scripts.testnet import Testnet, anvil_binary
@@ -116,7 +116,7 @@ class FaultyNode(http.server.ThreadingHTTPServer):
     )
 
     def __init__(self, upstream: str, share: int, seed: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), NodeProxy)
         self.upstream, self.share, self.chance = upstream, share, random.Random(seed)
         self.faults: Counter[str] = Counter()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -140,7 +140,7 @@ class FaultyNode(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class NodeProxy(http.server.BaseHTTPRequestHandler):
     server: FaultyNode
 
     def log_message(self, *_: object) -> None:
@@ -208,7 +208,7 @@ def main() -> None:
     if told["die"]:
         chain.broadcast = deadly
     for number in told["numbers"]:
-        errand = Errand("account", str(number), account_call(number))
+        errand = ChainCall("account", str(number), account_call(number))
         send_and_wait(sender, [errand], 0, lambda: None)
 
 

@@ -6,9 +6,9 @@ from device_adapters.types import DeviceKey, device_id
 from orchestrator.core.endorsement import Endorsement, check
 from orchestrator.core.identity import enrolment_digest, rotation_digest
 from orchestrator.edges.store import Store, agreements
-from orchestrator.operations.agreements import Enrolment, Office, Rotation
+from orchestrator.operations.agreements import AgreementOps, Enrolment, Rotation
 from scripts.deploy import DEVELOPMENT_WARDEN
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from tests.support import endorsing
 from tests.support.real_chain import REGISTRAR, real_chain
 
@@ -18,7 +18,7 @@ ROOT = endorsing.root(days=(-10, 36_500))
 ACTIVE, SUSPENDED, REVOKED, COMPROMISED, EXPIRED = range(1, 6)  # IDeviceRegistry.Status
 
 
-class Desk:
+class RegistryOps:
     """One office; its devices are of `folder`, its owner is nobody in particular."""
 
     def __init__(self, folder) -> None:
@@ -32,14 +32,16 @@ class Desk:
                 ("warden", DEVELOPMENT_WARDEN),
             )
         }
-        self.office = Office(self.senders, self.chain.now, lambda: None)
+        self.office = AgreementOps(self.senders, self.chain.now, lambda: None)
         at = self.chain.deployment
         self.at = (at.chain_id, at.addresses["DeviceRegistry"])
 
-    def device(self, name: str) -> Device:
-        return Device(self.folder / name, name, Kind.CHARGE_POINT, None, self.chain.now())
+    def device(self, name: str) -> SimulatedMeter:
+        return SimulatedMeter(
+            self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
+        )
 
-    def enrolled(self, name: str, days: int = 0) -> Device:
+    def enrolled(self, name: str, days: int = 0) -> SimulatedMeter:
         device = self.device(name)
         digest = enrolment_digest(*self.at, name, OWNER)
         found = self.endorsed(name, device.public, days) if days else None
@@ -54,7 +56,9 @@ class Desk:
         leaf = ROOT.issue(endorsing.name(name), key=endorsing.Holder(key), not_after=ends)
         return check(endorsing.pem(leaf), [ROOT.certificate], name, key, endorsing.NOW)
 
-    def rotation(self, old: Device, new: Device, found: Endorsement | None = None, **changes):
+    def rotation(
+        self, old: SimulatedMeter, new: SimulatedMeter, found: Endorsement | None = None, **changes
+    ):
         """What both keys sign; changes: what they sign instead."""
         said = {
             "name": old.name,
@@ -76,7 +80,7 @@ class Desk:
         """A time after everything so far and before everything that follows."""
         return self.chain.later(10) - 5
 
-    def row(self, name: str) -> agreements.Device:
+    def row(self, name: str) -> agreements.DeviceRow:
         with self.store.read() as session:
             return agreements.device_by_name(session, name)
 

@@ -62,7 +62,7 @@ def payload(*readings: dict[str, Any], **fields: Any) -> str:
     return json.dumps({key: value for key, value in merged.items() if value is not None})
 
 
-class Meter:
+class SigningMeter:
     def __init__(self, curve: Curve = Curve.SECP256R1) -> None:
         self.curve = curve
         if curve is Curve.SECP192K1:

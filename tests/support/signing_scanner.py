@@ -45,7 +45,7 @@ def document(*events: dict[str, Any], **fields: Any) -> dict[str, Any]:
     }
 
 
-class Scanner:
+class SigningScanner:
     """A device with a P-256 key and a rising counter."""
 
     def __init__(self, name: str = "scanner-1") -> None:

@@ -19,16 +19,26 @@ from oracles.types import Agreement, Claim
 from orchestrator.products import products
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.settings import Settings
-from orchestrator.steps import Rail
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from orchestrator.steps import StepContext
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 from tests.support.small_intake import SmallIntake
 
 T = 1_777_636_800
-GOODS, OTHER_GOODS = Consignment(17, units=100), Consignment(18, units=5)
-_KINDS = ((Scanner, "truck-1"), (Scanner, "van-9"), (Logger, "logger-1"), (Terminal, "dock-1"))
+GOODS, OTHER_GOODS = SimulatedConsignment(17, units=100), SimulatedConsignment(18, units=5)
+_KINDS = (
+    (SimulatedScanner, "truck-1"),
+    (SimulatedScanner, "van-9"),
+    (Logger, "logger-1"),
+    (SimulatedTerminal, "dock-1"),
+)
 
 
-def terms_of(goods: Consignment) -> bytes:
+def terms_of(goods: SimulatedConsignment) -> bytes:
     return product.read_terms(
         {
             "consignment": goods.subject,
@@ -63,12 +73,12 @@ class SmallDock:
         doors: dict[str, Any] = dict.fromkeys(
             ("chain", "sender", "gateway", "warden", "committee", "bank")
         )
-        self.rail = Rail(
+        self.rail = StepContext(
             settings=Settings(home=home),
             store=self.place.store,
             registry=self.place.chain,
             oracles=[],
-            terms=products(),
+            rules=products(),
             safeguarding={},
             now=lambda: self.place.clock,
             log=log,
@@ -80,7 +90,9 @@ class SmallDock:
             station.close()
         self.place.close()
 
-    def agree(self, goods: Consignment = GOODS, device: str = "dock-1", mark: str = "") -> str:
+    def agree(
+        self, goods: SimulatedConsignment = GOODS, device: str = "dock-1", mark: str = ""
+    ) -> str:
         """An agreement about a consignment; `mark` tells several about one apart."""
         raw = terms_of(goods)
         return self.place.agree(

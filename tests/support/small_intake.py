@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from device_adapters.types import STREAM_BIT, DeviceKey, Message, device_id
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from orchestrator.edges.store import Store, agreements, evidence
 from orchestrator.errors import Retry
-from orchestrator.ingest.intake import Intake, Outcome
+from orchestrator.ingest.intake import Intake, RecordOutcome
 from orchestrator.products import products
 from orchestrator.products.metered_energy import product
 from scripts.devices.fleet import Fleet
@@ -21,19 +21,19 @@ START = 1_760_000_000
 TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
 
 
-class ChainView:
+class IntakeChain:
     """Stands for the registry: keys (or doubts) by device, compromises, agreements as opened."""
 
     def __init__(self) -> None:
-        self.keys: dict[bytes, DeviceKey | Doubt] = {}
+        self.keys: dict[bytes, DeviceKey | ClaimReason] = {}
         self.compromised: dict[bytes, int] = {}
         self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
         self.silent: set[str] = set()  # "keys", "agreements"
 
-    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         if "keys" in self.silent:
             raise Retry("the node is silent")
-        return self.keys.get(device, Doubt.DEVICE_UNKNOWN)
+        return self.keys.get(device, ClaimReason.DEVICE_UNKNOWN)
 
     def compromised_since(self, device: bytes) -> int | None:
         return self.compromised.get(device)
@@ -56,7 +56,7 @@ class SmallIntake:
     def __init__(self, home: Path) -> None:
         self.clock = START + 100_000
         self.fleet = Fleet(home, 2, 1, seed=11, start_at=START)
-        self.store, self.chain = Store(home / "rail.sqlite3"), ChainView()
+        self.store, self.chain = Store(home / "rail.sqlite3"), IntakeChain()
         self.intake = Intake(self.store, self.chain, products(), lambda: self.clock)
         for name, device in self.fleet.devices.items():
             self.chain.keys[device_id(name)] = device.public
@@ -84,7 +84,7 @@ class SmallIntake:
         identity = "0x" + one.agreement.hex()
         with self.store.write() as session:
             session.merge(
-                agreements.Agreement(
+                agreements.AgreementRow(
                     agreement_id=identity,
                     device_id="0x" + one.device_id.hex(),
                     device=name,
@@ -108,7 +108,7 @@ class SmallIntake:
             )
         return identity
 
-    def take(self, *messages: Message | bytes) -> list[list[Outcome]]:
+    def take(self, *messages: Message | bytes) -> list[list[RecordOutcome]]:
         return self.intake.take(
             [m if isinstance(m, Message) else Message("ocmf", "", m) for m in messages]
         )

@@ -19,7 +19,7 @@ import structlog
 from device_adapters.types import STREAM_BIT, Message
 from oracles.attest import batch_digest, recover, sign
 from oracles.types import Attestation, Batch
-from oracles.wire import Answer, Request
+from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call, Chain
@@ -30,17 +30,17 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake
-from orchestrator.operations.agreements import Enrolment, Office, challenge
+from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
 from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, Rail
+from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import Worker
 from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import Point
 from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import Bank, write_file
+from scripts.simulated_bank.bank import SimulatedBank, write_file
 from scripts.testnet import Testnet, anvil_binary
 
 START = 1_760_000_000
@@ -71,15 +71,15 @@ class WillingOracle:
     def address(self) -> str:
         return keystore.Account.from_key(self.key).address
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> OracleAnswer:
         if self.down:
             raise Retry(f"oracle {self.name} is not reached: ConnectionError")
         at = self.chain.deployment.addresses
         batch = Batch(at["PaymentRail"], at[self.product], request.claims)
         digest = batch_digest(batch, self.chain.deployment.chain_id, at["OracleCommittee"])
-        return Answer(self.address, sign(digest, self.key))
+        return OracleAnswer(self.address, sign(digest, self.key))
 
-    def attestation(self, answer: Answer, digest: bytes) -> Attestation | None:
+    def attestation(self, answer: OracleAnswer, digest: bytes) -> Attestation | None:
         return Attestation(recover(digest, answer.signature), answer.signature)
 
 
@@ -109,10 +109,10 @@ class SmallRail:
             role: Sender(self.store, self.chain, keystore.load(keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.office = Office(senders, lambda: self.clock, self.mine)
+        self.office = AgreementOps(senders, lambda: self.clock, self.mine)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.iban = new_iban(1)
-        self.bank = Bank(
+        self.bank = SimulatedBank(
             self.home / "bank",
             {
                 "business_date": "2025-10-09",
@@ -152,7 +152,7 @@ class SmallRail:
         self.payer_iban, self.payee_iban = new_iban(10), new_iban(11)
         self.office.know(
             [
-                agreements.Party(
+                agreements.PartyRow(
                     address=account.address, name=name, iban=iban, country="DE", **_TOWN
                 )
                 for account, name, iban in (
@@ -179,7 +179,7 @@ class SmallRail:
         registry, owner = deployment.addresses["DeviceRegistry"], self.payee.address
         enrolments = []
         for name, device in self.fleet.devices.items():
-            digest = challenge(deployment.chain_id, registry, name, owner)
+            digest = enrolment_digest(deployment.chain_id, registry, name, owner)
             enrolments.append(Enrolment(name, device.public, owner, *device.sign_digest(digest)))
         self.office.enrol(enrolments)
         for name in self.fleet.devices:
@@ -226,7 +226,7 @@ class SmallRail:
             "address": {**_TOWN, "country": "DE"},
         }
         registry = Registry(chain, deployed(at))
-        self.rail = Rail(
+        self.rail = StepContext(
             settings=self.settings,
             store=self.store,
             chain=chain,
@@ -236,7 +236,7 @@ class SmallRail:
             warden=Sender(self.store, chain, keystore.load(self.settings.keys, "warden")),
             oracles=oracles,
             committee=Committee(members, 3, 2),
-            terms=products(),
+            rules=products(),
             bank=Folder(self.settings.to_bank, self.settings.from_bank),
             safeguarding=safeguarding,
             now=lambda: self.clock,

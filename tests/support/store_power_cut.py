@@ -21,14 +21,14 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Session, Store
-from orchestrator.ingest.intake import Intake, Outcome
-from orchestrator.steps import Rail
+from orchestrator.ingest.intake import Intake, RecordOutcome
+from orchestrator.steps import StepContext
 from orchestrator.worker import Step, Worker
 from scripts.run_orchestrator import build_rail
 from tests.support.whole_rail import PATIENCE_S, WholeRail
 
 
-class PowerCut(BaseException):
+class StorePowerCut(BaseException):
     """The end of the process, as far as the code that runs can tell."""
 
 
@@ -42,7 +42,7 @@ class Cutter:
     def at(self, place: str) -> None:
         if (self.step, place) not in self.cut:
             self.cut.append((self.step, place))
-            raise PowerCut(f"{self.step}: {place}")
+            raise StorePowerCut(f"{self.step}: {place}")
 
     def around(self, what: str, act: Callable[[], Any]) -> Any:
         self.at(f"before {what}")
@@ -116,7 +116,7 @@ def fresh(whole: WholeRail, cutter: Cutter) -> CutWorker:
     return worker
 
 
-def _with_cuts(rail: Rail, artifacts: dict[str, Any], cutter: Cutter) -> Rail:
+def _with_cuts(rail: StepContext, artifacts: dict[str, Any], cutter: Cutter) -> StepContext:
     store = CutStore(rail.settings.database)
     chain = CutChain(rail.chain.url, rail.chain.deployment, artifacts)
     bank = CutFolder(rail.bank.outbox, rail.bank.inbox)
@@ -142,21 +142,23 @@ def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
                 assert worker.halted == {}
                 if not worker.turn():
                     time.sleep(0.02)
-        except PowerCut:
+        except StorePowerCut:
             pass
         finally:
             worker.rail.store.close()
 
 
-def take(whole: WholeRail, cutter: Cutter, messages: Sequence[Message]) -> list[list[Outcome]]:
+def take(
+    whole: WholeRail, cutter: Cutter, messages: Sequence[Message]
+) -> list[list[RecordOutcome]]:
     """Hands messages to the intake again and again until no cut comes between."""
     while True:
         rail = fresh(whole, cutter).rail
         cutter.step = "intake"
-        intake = Intake(rail.store, rail.registry, rail.terms, time.time)
+        intake = Intake(rail.store, rail.registry, rail.rules, time.time)
         try:
             return intake.take(messages)
-        except PowerCut:
+        except StorePowerCut:
             continue
         finally:
             rail.store.close()

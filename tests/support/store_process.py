@@ -26,7 +26,7 @@ def main() -> None:
             add_all(
                 session,
                 [
-                    evidence.Evidence(
+                    evidence.EvidenceRow(
                         evidence_hash=f"{n:064x}",
                         body=b"half",
                         protocol="ocmf",

@@ -17,7 +17,7 @@ from tests.support.small_rail import SmallRail
 CENTS = 1_000  # of each payout
 
 
-class Street(SmallRail):
+class StreetRail(SmallRail):
     """Everything else is small_rail's."""
 
     def prepare(self) -> None:
@@ -50,7 +50,7 @@ class Street(SmallRail):
     def mood(self, what: str, **said: object) -> None:
         self.tell({"kind": "misbehave", "what": what, **said})
 
-    def pay_out(self, count: int = 2) -> list[str]:
+    def release_matured(self, count: int = 2) -> list[str]:
         """Redeems so many payouts, orders them and reads what the bank said; their ids."""
         known = set(self.payouts())
         for _ in range(count):

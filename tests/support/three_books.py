@@ -8,16 +8,16 @@ from datetime import date, timedelta
 from hashlib import sha256
 
 from orchestrator.core.reconcile import (
-    Balances,
-    Bank,
-    Chain,
+    BankFacts,
+    ChainFacts,
     Devices,
     Ledger,
     LedgerFunding,
     LedgerPayout,
     Mint,
+    PayoutRejection,
     Redemption,
-    Rejection,
+    StatementBalances,
     StatementLine,
     distinct,
     reconcile,
@@ -52,7 +52,7 @@ def intraday(booked: StatementLine, **rest) -> StatementLine:
     return replace(booked, **{**facts, **rest})
 
 
-class Books:
+class ThreeBooks:
     """One funding of 500.00 and payouts of 10.00, 10.01..., all on one day's camt.053."""
 
     def __init__(self, payouts: int = 3) -> None:
@@ -78,7 +78,7 @@ class Books:
                 )
             )
         self.remint()
-        self.rejections: list[Rejection] = []
+        self.rejections: list[PayoutRejection] = []
         self.opening = 0
         self.closing: int | None = None
         self.supply: int | None = None
@@ -86,7 +86,7 @@ class Books:
         self.received = [0, 0]  # when this day's statement came, and an empty one of the next day
         self.hidden: int | None = None  # what a day moved of which no statement came
         self.bank_cents: int | None = None
-        self.settlements, self.open_credits, self.at_risk = [], [], []
+        self.settlements, self.open_debts, self.at_risk = [], [], []
         self.allocated: frozenset[bytes] = frozenset()
         self.unallocated: frozenset[bytes] = frozenset()
         self.devices = Devices()
@@ -98,7 +98,7 @@ class Books:
     def ids_of(self, booked: StatementLine) -> frozenset[bytes]:
         return frozenset(distinct([booked])[0].ids)
 
-    def run(self, seed: int = 0, days: tuple[Balances, ...] | None = None):
+    def run(self, seed: int = 0, days: tuple[StatementBalances, ...] | None = None):
         mix = random.Random(seed).sample
         burned = sum(item.amount_micro for item in self.redemptions)
         supply = sum(item.amount_micro for item in self.mints) - burned
@@ -107,7 +107,7 @@ class Books:
         ]
         balances = self._balances() if days is None else days
         return reconcile(
-            Chain(
+            ChainFacts(
                 supply if self.supply is None else self.supply,
                 mix(self.redemptions, len(self.redemptions)),
                 mix(self.mints, len(self.mints)),
@@ -117,13 +117,13 @@ class Books:
                 mix(self.payouts, len(self.payouts)),
                 fundings,
                 {REFERENCE: AGREEMENT},
-                open_credits=self.open_credits,
+                open_debts=self.open_debts,
                 at_risk=self.at_risk,
                 bank_cents=self.bank_cents,
                 allocated=self.allocated,
                 unallocated=self.unallocated,
             ),
-            Bank(
+            BankFacts(
                 ACCOUNT,
                 mix(self.lines, len(self.lines)),
                 mix(balances, len(balances)),
@@ -133,7 +133,7 @@ class Books:
             self.devices,
         )
 
-    def _balances(self) -> tuple[Balances, ...]:
+    def _balances(self) -> tuple[StatementBalances, ...]:
         """This day's statement, and what else the bank sends."""
         own = [
             item.amount_minor
@@ -141,7 +141,7 @@ class Books:
             if item.kind == "camt.053" and item.source == file("053")
         ]
         closing = self.opening + sum(own) if self.closing is None else self.closing
-        first = Balances(
+        first = StatementBalances(
             ACCOUNT,
             "S1",
             DAY,
@@ -156,7 +156,7 @@ class Books:
         ]
         if any(self.received):
             more.append(
-                Balances(
+                StatementBalances(
                     ACCOUNT,
                     "S2",
                     DAY + timedelta(days=1),
@@ -168,5 +168,5 @@ class Books:
             )
         if self.hidden is not None:
             after = closing + self.hidden
-            more.append(Balances(ACCOUNT, "S3", DAY + timedelta(days=2), after, after))
+            more.append(StatementBalances(ACCOUNT, "S3", DAY + timedelta(days=2), after, after))
         return (first, *more)

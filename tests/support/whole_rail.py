@@ -234,7 +234,7 @@ class WholeRail:
         with self.store.read() as session:
             return payments.open_counts(session)
 
-    def all_payments(self) -> list[payments.Payment]:
+    def all_payments(self) -> list[payments.PaymentRow]:
         with self.store.read() as session:
             return list(pages.payments(session, None, None, None, 10_000))
 

@@ -8,7 +8,7 @@ from typing import Any
 from device_adapters.merchant.card import WearableCard
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
-from scripts.devices.wearable import Wearable
+from scripts.devices.wearable import SimulatedWearable
 
 EURO, DAY = 1_000_000, 86_400
 NOW = 1_790_000_000 // DAY * DAY + 3_600
@@ -27,11 +27,11 @@ TERMS = VoucherTerms(
 )
 
 
-def band(folder: Path, cap: int = 1_000 * EURO, **terms: Any) -> Wearable:
-    return Wearable(folder / "band", "BAND-1", 1, TERMS._replace(**terms), cap)
+def band(folder: Path, cap: int = 1_000 * EURO, **terms: Any) -> SimulatedWearable:
+    return SimulatedWearable(folder / "band", "BAND-1", 1, TERMS._replace(**terms), cap)
 
 
-def card(wearable: Wearable, as_of: int = NOW, **terms: Any) -> WearableCard:
+def card(wearable: SimulatedWearable, as_of: int = NOW, **terms: Any) -> WearableCard:
     """The card of it; `terms` where the terminal's differ from the secure element's."""
     raw = product.encode_terms(wearable.terms._replace(**terms))
     return product.card_of(wearable.name, wearable.public, raw, as_of)

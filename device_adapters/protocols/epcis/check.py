@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device_adapters.keys import is_high_s, read_der
-from device_adapters.protocols.epcis.document import Found
+from device_adapters.protocols.epcis.document import DecodedEvent
 from device_adapters.protocols.epcis.facts import cites_of, subject_of
 from device_adapters.protocols.epcis.notes import Notes
 from device_adapters.protocols.epcis.record import event_from, read
@@ -37,7 +37,7 @@ class EpcisCheck(RecordCheck):
     """One document: its seal if it has one, its events, and the notes on them."""
 
     sealed: Sealed | None = None
-    found: list[Found] = field(default_factory=list)
+    found: list[DecodedEvent] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     subject: str = ""

@@ -17,7 +17,7 @@ _MAX_CODE = 1_000  # characters; no GS1 key is longer than a tenth of it
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class IdentifierCode:
     """An identifier: as written, canonical, its GS1 key ("" for no GS1 key), and what is wrong.
 
     flaw: "" where its rules hold, or where there are none known here (then `key` is "" too).
@@ -115,18 +115,18 @@ _ESCAPED = str.maketrans({char: f"%{ord(char):02X}" for char in "!()*+,:"})
 
 
 @lru_cache(maxsize=65_536)
-def read_code(text: str) -> Code:
+def read_code(text: str) -> IdentifierCode:
     """The identifier in `text`. Pure; never raises: what is wrong stands in `flaw`."""
     written = text.strip()
     if len(written) > _MAX_CODE:
-        return Code(written, written, "", f"longer than {_MAX_CODE} characters")
+        return IdentifierCode(written, written, "", f"longer than {_MAX_CODE} characters")
     if written.startswith("urn:epc:"):
         return _from_urn(written)
     if written.startswith(("https://", "http://")):
         return _from_link(written)
     scheme = written.partition(":")[0]
     bare = not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or ":" not in written
-    return Code(written, written, "", "not a URI" if bare or " " in written else "")
+    return IdentifierCode(written, written, "", "not a URI" if bare or " " in written else "")
 
 
 def check_digit(digits: str) -> int:
@@ -136,22 +136,22 @@ def check_digit(digits: str) -> int:
     return gs1_standard_check_digit(digits)
 
 
-def _from_urn(written: str) -> Code:
+def _from_urn(written: str) -> IdentifierCode:
     kind, _, rest = written.removeprefix("urn:epc:").partition(":")
     name, _, value = rest.partition(":")
     scheme = f"{kind}:{name}"
     if scheme not in _SCHEMES:  # gid, usdod, adi, bic, imovn, raw, tag: no GS1 key in them
         known = kind in ("id", "class", "idpat", "raw", "tag", "pat") and name and value
-        return Code(written, written, "", "" if known else "no EPC URI scheme")
+        return IdentifierCode(written, written, "", "" if known else "no EPC URI scheme")
     key, digits, serial_in = _SCHEMES[scheme]
     prefix, _, rest = value.partition(".")
     if not _PREFIX.fullmatch(prefix):
         flaw = f"{name}: the company prefix {prefix[:20]!r} is not of 6 to 12 digits"
-        return Code(written, written, key, flaw)
+        return IdentifierCode(written, written, key, flaw)
     body = _urn_body(key, prefix, rest, digits, serial_in)
     if body is None:
-        return Code(written, written, key, f"{name}: {value[:60]!r} is not of its form")
-    return Code(written, f"{ROOT}/{_KEYS[key].ai}/{body}", key)
+        return IdentifierCode(written, written, key, f"{name}: {value[:60]!r} is not of its form")
+    return IdentifierCode(written, f"{ROOT}/{_KEYS[key].ai}/{body}", key)
 
 
 def _urn_body(key: str, prefix: str, rest: str, digits: int, serial_in: str) -> str | None:
@@ -194,18 +194,18 @@ def _free_body(prefix: str, rest: str, serial_in: str) -> str | None:
     return f"{value}/{serial_in}/{serial}" if serial_in not in ("", "*") else value
 
 
-def _from_link(written: str) -> Code:
+def _from_link(written: str) -> IdentifierCode:
     try:
         parts = urlsplit(written).path.split("/")[1:]
     except ValueError:
-        return Code(written, written, "", "not a URI")
+        return IdentifierCode(written, written, "", "not a URI")
     for index, part in enumerate(parts[:-1]):
         if part in _NAMES and re.match(r"\d{4}", parts[index + 1]):
             return _from_pairs(written, _NAMES[part], [p for p in parts[index + 1 :] if p])
-    return Code(written, written)
+    return IdentifierCode(written, written)
 
 
-def _from_pairs(written: str, name: str, parts: list[str]) -> Code:
+def _from_pairs(written: str, name: str, parts: list[str]) -> IdentifierCode:
     key, value = _KEYS[name], parts[0]
     if name == "gtin" and value.isdecimal() and len(value) in (8, 12, 13):
         value = value.zfill(14)
@@ -213,12 +213,14 @@ def _from_pairs(written: str, name: str, parts: list[str]) -> Code:
     qualifiers = dict(zip(named, parts[2::2], strict=False))
     unknown = len(parts) % 2 == 0 or set(qualifiers) - {*key.qualifiers, "22"}
     if unknown or not _has_form(key, value):
-        return Code(written, written, name, f"{name}: {'/'.join(parts)[:60]!r} is not of its form")
+        return IdentifierCode(
+            written, written, name, f"{name}: {'/'.join(parts)[:60]!r} is not of its form"
+        )
     canonical = f"{ROOT}/{key.ai}/{value}"
     finest = next((ai for ai in key.qualifiers if qualifiers.get(ai)), None)
     if finest:
         canonical += f"/{finest}/{qualifiers[finest]}"
-    return Code(written, canonical, name, _digit_flaw(name, value[: key.digits]))
+    return IdentifierCode(written, canonical, name, _digit_flaw(name, value[: key.digits]))
 
 
 def _has_form(key: _Key, value: str) -> bool:

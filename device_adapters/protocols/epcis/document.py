@@ -27,7 +27,7 @@ VOC = "urn:proofrail:voc:"  # the namespace of our own extensions
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DecodedEvent:
     """One event as decoded, and the prefixes that its document and it declare."""
 
     fields: dict[str, Any]
@@ -51,7 +51,7 @@ class Found:
         return found
 
 
-def read_document(data: bytes) -> list[Found]:
+def read_document(data: bytes) -> list[DecodedEvent]:
     """The events of a document, in order. Pure.
 
     Rejected: event_missing, vocabulary_unknown (a type that is none of EPCIS), wrong_type, or why
@@ -71,7 +71,7 @@ def read_document(data: bytes) -> list[Found]:
     else:
         raise Rejected(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is no type of EPCIS 2.0")
     around = namespaces(root.get("@context"))
-    return [Found(event, around | namespaces(event.get("@context"))) for event in events]
+    return [DecodedEvent(event, around | namespaces(event.get("@context"))) for event in events]
 
 
 def namespaces(context: Any) -> dict[str, str]:

@@ -54,10 +54,10 @@ from fractions import Fraction
 from typing import Any
 
 from device_adapters.protocols.epcis import text as words
-from device_adapters.protocols.epcis.codes import ROOT, Code
-from device_adapters.protocols.epcis.document import TYPES, Found
+from device_adapters.protocols.epcis.codes import ROOT, IdentifierCode
+from device_adapters.protocols.epcis.document import TYPES, DecodedEvent
 from device_adapters.protocols.epcis.hash import event_hash
-from device_adapters.protocols.epcis.notes import Caution, Notes
+from device_adapters.protocols.epcis.notes import EpcisCautionReason, Notes
 from device_adapters.protocols.epcis.sensors import degrees_e7, read_position, read_sensors
 from device_adapters.protocols.epcis.times import OFFSET
 from device_adapters.types import Place, Reason, Rejected
@@ -76,7 +76,7 @@ _HASH = re.compile(r"ni:///sha-256;[0-9a-f]{64}\?ver=CBV2\.0")
 _MAX_QUANTITY = 2**53
 
 
-def read_events(found: list[Found], notes: Notes) -> list[dict[str, Any]]:
+def read_events(found: list[DecodedEvent], notes: Notes) -> list[dict[str, Any]]:
     """The facts of every event; what is wrong with one goes into the notes."""
     events = []
     for notes.event, each in enumerate(found, 1):
@@ -99,13 +99,13 @@ def subject_of(events: list[dict[str, Any]]) -> str:
     raise Rejected(Reason.SUBJECT_AMBIGUOUS, detail)
 
 
-def cites_of(found: list[Found], notes: Notes) -> tuple[str, ...]:
+def cites_of(found: list[DecodedEvent], notes: Notes) -> tuple[str, ...]:
     """The ids in the extension `confirms` of all events, in document order, each once."""
     cited = [id_ for each in found for id_ in notes.texts(each.ours(), "confirms")]
     return tuple(dict.fromkeys(cited))
 
 
-def place_of(found: list[Found], events: list[dict[str, Any]], notes: Notes) -> Place | None:
+def place_of(found: list[DecodedEvent], events: list[dict[str, Any]], notes: Notes) -> Place | None:
     """Where the last event that says so was seen."""
     for each, event in zip(reversed(found), reversed(events), strict=True):
         name = event["read_point"]
@@ -122,13 +122,13 @@ def times_of(events: list[dict[str, Any]]) -> tuple[int, int]:
     return min(known), max(known)
 
 
-def _event(found: Found, notes: Notes) -> dict[str, Any]:
+def _event(found: DecodedEvent, notes: Notes) -> dict[str, Any]:
     fields, kind = found.fields, found.kind
     if not isinstance(kind, str) or kind not in TYPES:
         notes.error(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is no type of event")
         kind = ""
     if "isA" in fields:
-        notes.warn(Caution.DRAFT_SYNTAX, "the type is called isA")
+        notes.warn(EpcisCautionReason.DRAFT_SYNTAX, "the type is called isA")
     at_ms = notes.time_ms(fields, "eventTime")
     if not OFFSET.fullmatch(notes.text(fields, "eventTimeZoneOffset")):
         notes.error(Reason.TIME_WITHOUT_ZONE, "eventTimeZoneOffset is not +hh:mm or -hh:mm")
@@ -175,7 +175,7 @@ def _check_rest(fields: dict[str, Any], hash_id: str, notes: Notes) -> None:
         notes.word(words.ERRORS, declaration, "reason")
     event_id = notes.text(fields, "eventID")
     if _HASH.fullmatch(event_id) and event_id != hash_id:
-        notes.warn(Caution.EVENT_ID_DIFFERS, f"the Event Hash ID is {hash_id}")
+        notes.warn(EpcisCautionReason.EVENT_ID_DIFFERS, f"the Event Hash ID is {hash_id}")
 
 
 def _action(kind: str, fields: dict[str, Any], notes: Notes) -> str:
@@ -204,7 +204,9 @@ def _transactions(fields: dict[str, Any], notes: Notes) -> list[list[str]]:
     ]
 
 
-def _quantity(fields: dict[str, Any], name: str, epcs: list[Code], notes: Notes) -> int | None:
+def _quantity(
+    fields: dict[str, Any], name: str, epcs: list[IdentifierCode], notes: Notes
+) -> int | None:
     elements = notes.objects(fields, name)
     total, counted = Fraction(0), False
     for element in elements:

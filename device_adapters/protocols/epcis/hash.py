@@ -81,7 +81,7 @@ _VOCABULARIES = (words.STEPS, words.DISPOSITIONS, words.TRANSACTIONS, words.PART
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 
-class _Node(NamedTuple):
+class FieldNode(NamedTuple):
     """A field: its name (with its namespace in braces), its own text, and its parts.
 
     `text` is None for a node whose name is its whole string already.
@@ -89,7 +89,7 @@ class _Node(NamedTuple):
 
     name: str
     text: str | None
-    parts: list[_Node]
+    parts: list[FieldNode]
 
 
 def event_hash(event: Mapping[str, Any], namespaces: Mapping[str, str]) -> str:
@@ -107,35 +107,39 @@ def pre_hash(event: Mapping[str, Any], namespaces: Mapping[str, str]) -> str:
     return f"eventType={kind}{text}{_sorted(rest)}"
 
 
-def _parts(around: str, fields: Mapping[str, Any], namespaces: Mapping[str, str]) -> list[_Node]:
-    found: list[_Node] = []
+def _parts(
+    around: str, fields: Mapping[str, Any], namespaces: Mapping[str, str]
+) -> list[FieldNode]:
+    found: list[FieldNode] = []
     for key, value in fields.items():
         if key in _COMMENTS or value is None:
             continue
         items = value if isinstance(value, list) else [value]
         if key in _PAIRS:
-            pairs = [_Node(_pair(key, item, namespaces), None, []) for item in items]
-            found.append(_Node(key, "", pairs))
+            pairs = [FieldNode(_pair(key, item, namespaces), None, []) for item in items]
+            found.append(FieldNode(key, "", pairs))
             continue
         name = _expanded(key, namespaces, "{", "}")
         if key.endswith("List") or key == "childEPCs":
             inner = "epc" if key.endswith(("EPCList", "EPCs")) else name[:-4]
             inner = "quantityElement" if inner.lower().endswith("quantity") else inner
-            found.append(_Node(name, "", [_node("", inner, item, namespaces) for item in items]))
+            found.append(
+                FieldNode(name, "", [_node("", inner, item, namespaces) for item in items])
+            )
         else:
             found.extend(_node(around, name, item, namespaces) for item in items)
     return found
 
 
-def _node(around: str, name: str, value: Any, namespaces: Mapping[str, str]) -> _Node:
+def _node(around: str, name: str, value: Any, namespaces: Mapping[str, str]) -> FieldNode:
     if isinstance(value, dict):
-        return _Node(name, "", _parts(name, value, namespaces))
+        return FieldNode(name, "", _parts(name, value, namespaces))
     if isinstance(value, list):
-        return _Node(name, "", [_node(name, "", item, namespaces) for item in value])
+        return FieldNode(name, "", [_node(name, "", item, namespaces) for item in value])
     text = _text(value)
     if vocabulary := _WORDS.get((around, name)):
         text = words.read_word(vocabulary, text)[1]
-    return _Node(name, _expanded(text, namespaces), [])
+    return FieldNode(name, _expanded(text, namespaces), [])
 
 
 def _pair(key: str, item: Any, namespaces: Mapping[str, str]) -> str:
@@ -149,10 +153,12 @@ def _pair(key: str, item: Any, namespaces: Mapping[str, str]) -> str:
     return f"{told}{name}={_canonical(_expanded(_text(fields.get(name, '')), namespaces))}"
 
 
-def _in_order(parts: list[_Node], order: Order, top: bool = False) -> tuple[str, list[_Node]]:
+def _in_order(
+    parts: list[FieldNode], order: Order, top: bool = False
+) -> tuple[str, list[FieldNode]]:
     """(what the order takes of these fields, as one string; what it leaves)."""
     inside = [] if top or len(parts) < 2 else [part for part in parts if "/}" in part.name]
-    named: dict[str, list[_Node]] = defaultdict(list)
+    named: dict[str, list[FieldNode]] = defaultdict(list)
     for part in parts:
         if not (inside and part in inside):
             named[part.name].append(part)
@@ -165,25 +171,25 @@ def _in_order(parts: list[_Node], order: Order, top: bool = False) -> tuple[str,
             if own or within:
                 texts.append(f"{name}{own}{within}")
             if rest:
-                left.append(_Node(name, "", rest))
+                left.append(FieldNode(name, "", rest))
         text += "".join(sorted(texts))
     left += [part for group in named.values() for part in group]
     return text + _sorted(inside), left
 
 
-def _told(part: _Node) -> str:
+def _told(part: FieldNode) -> str:
     text = (part.text or "").strip()
     timely = "time" in part.name.lower() and "offset" not in part.name.lower()
     text = in_utc(text) if timely else _canonical(text)
     return f"={text}" if text else ""
 
 
-def _sorted(parts: list[_Node]) -> str:
+def _sorted(parts: list[FieldNode]) -> str:
     """Fields that no order names, by their strings."""
     return "".join(sorted(map(_whole, parts)))
 
 
-def _whole(part: _Node) -> str:
+def _whole(part: FieldNode) -> str:
     if part.text is None:
         return part.name
     text = _canonical(part.text)

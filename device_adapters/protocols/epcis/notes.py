@@ -10,14 +10,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from device_adapters.protocols.epcis.codes import Code, read_code
+from device_adapters.protocols.epcis.codes import IdentifierCode, read_code
 from device_adapters.protocols.epcis.text import Vocabulary, read_word
 from device_adapters.protocols.epcis.times import read_time
 from device_adapters.types import Reason, Rejected
 from device_adapters.verdicts import Finding
 
 
-class Caution(StrEnum):
+class EpcisCautionReason(StrEnum):
     """What an auditor should know of a document that can be taken all the same. Stable codes."""
 
     NOT_A_URI = "not_a_uri"  # an identifier without scheme
@@ -35,7 +35,7 @@ class Notes:
     def __init__(self, several: bool = False) -> None:
         self.errors: list[Finding] = []
         self.warnings: list[Finding] = []
-        self.codes_read: list[tuple[int, str, Code]] = []
+        self.codes_read: list[tuple[int, str, IdentifierCode]] = []
         self.event, self._several = 0, several
 
     @property
@@ -45,7 +45,7 @@ class Notes:
     def error(self, reason: StrEnum, detail: str) -> None:
         self.errors.append((reason, self.place + detail))
 
-    def warn(self, caution: Caution, detail: str) -> None:
+    def warn(self, caution: EpcisCautionReason, detail: str) -> None:
         self.warnings.append((caution, self.place + detail))
 
     def out_of_range(self, what: str) -> None:
@@ -93,17 +93,17 @@ class Notes:
             self.error(Reason.TIME_MALFORMED, f"{name} is before 1970")
         return max(found, 0)
 
-    def code(self, name: str, text: str) -> Code:
+    def code(self, name: str, text: str) -> IdentifierCode:
         """An identifier, its rules checked."""
         code = read_code(text)
         self.codes_read.append((self.event, name, code))
         if code.flaw and (code.key or text.startswith("urn:epc:")):
             self.error(Reason.CODE_MALFORMED, f"{name}: {code.flaw}")
         elif code.flaw:
-            self.warn(Caution.NOT_A_URI, f"{name}: {text[:60]!r} is {code.flaw}")
+            self.warn(EpcisCautionReason.NOT_A_URI, f"{name}: {text[:60]!r} is {code.flaw}")
         return code
 
-    def codes(self, fields: dict[str, Any], name: str) -> list[Code]:
+    def codes(self, fields: dict[str, Any], name: str) -> list[IdentifierCode]:
         """A list of identifiers."""
         return [self.code(name, text) for text in self.texts(fields, name)]
 
@@ -120,4 +120,4 @@ class Notes:
 
     def warn_word(self, vocabulary: Vocabulary, text: str) -> None:
         detail = f"{text[:60]!r} is no {vocabulary.name} of the GS1 vocabulary"
-        self.warn(Caution.MEASURE_UNKNOWN, detail)
+        self.warn(EpcisCautionReason.MEASURE_UNKNOWN, detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from device_adapters.protocols.epcis.document import Found, read_document
+from device_adapters.protocols.epcis.document import DecodedEvent, read_document
 from device_adapters.protocols.epcis.facts import (
     cites_of,
     place_of,
@@ -19,7 +19,7 @@ from device_adapters.types import Event, Rejected
 KIND = "epcis"
 
 
-def read(document: bytes) -> tuple[list[Found], list[dict[str, Any]], Notes]:
+def read(document: bytes) -> tuple[list[DecodedEvent], list[dict[str, Any]], Notes]:
     """The events of a document, their facts, and what is to be said of them."""
     found = read_document(document)
     notes = Notes(several=len(found) > 1)
@@ -27,7 +27,11 @@ def read(document: bytes) -> tuple[list[Found], list[dict[str, Any]], Notes]:
 
 
 def event_from(
-    sealed: Sealed, record: bytes, found: list[Found], events: list[dict[str, Any]], notes: Notes
+    sealed: Sealed,
+    record: bytes,
+    found: list[DecodedEvent],
+    events: list[dict[str, Any]],
+    notes: Notes,
 ) -> Event:
     """The event of a record whose document was read; Rejected as `epcis.decode` says."""
     cites, place = cites_of(found, notes), place_of(found, events, notes)

@@ -1,8 +1,7 @@
 """Reads OCMF (Open Charge Metering Format) 0.4 to 1.4: one signed record gives one meter reading.
 
-Source: OCMF specification of the SAFE initiative. How a record is read: `_ocmf_record`. Why it may
-not be billed is `Unbillable`, what an auditor should know is `Caution`; both are explained in
-`_ocmf_rules`.
+Source: OCMF specification of the SAFE initiative. How a record is read: `record`. Why it may not
+be billed is `BillingReason`, what an auditor should know `OcmfCautionReason`: see `rules`.
 """
 
 from __future__ import annotations
@@ -11,11 +10,20 @@ from device_adapters.protocols.ocmf.check import check_ocmf
 from device_adapters.protocols.ocmf.containers import holds_ocmf
 from device_adapters.protocols.ocmf.examples import EXAMPLES
 from device_adapters.protocols.ocmf.record import decode
-from device_adapters.protocols.ocmf.rules import Caution, Unbillable
+from device_adapters.protocols.ocmf.rules import BillingReason, OcmfCautionReason
 from device_adapters.protocols.ocmf.sections import split
 from device_adapters.verdicts import Report
 
-__all__ = ["EXAMPLES", "INLET", "Caution", "Unbillable", "check", "decode", "recognise", "split"]
+__all__ = [
+    "EXAMPLES",
+    "INLET",
+    "BillingReason",
+    "OcmfCautionReason",
+    "check",
+    "decode",
+    "recognise",
+    "split",
+]
 
 INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own name
 

@@ -116,7 +116,9 @@ def _check_signature(check: OcmfCheck, seal: Seal, given: str | bytes | None) ->
     sources = {"given": given, "container": check.item.key, "record": check.sections.key}
     check.prove(seal.signed, sources)
     if check.key_source and seal.form != "der":
-        check.warnings.append((rules.Caution.SIGNATURE_NOT_DER, "the signature is a raw r||s"))
+        check.warnings.append(
+            (rules.OcmfCautionReason.SIGNATURE_NOT_DER, "the signature is a raw r||s")
+        )
 
 
 def _check_rules(check: OcmfCheck) -> None:

@@ -53,7 +53,7 @@ _DECIMALS = {"kWh": 6, "Wh": 3}  # of a milliwatt-hour
 _CLOSING = frozenset("ELRAP")
 
 
-class _Reading(Struct, forbid_unknown_fields=True):
+class PlainReading(Struct, forbid_unknown_fields=True):
     TM: str | UnsetType = UNSET
     TX: Literal["B", "C", "S", "T", "E", "L", "R", "A", "P"] | UnsetType = UNSET
     RV: Raw | UnsetType = UNSET
@@ -64,10 +64,10 @@ class _Reading(Struct, forbid_unknown_fields=True):
     ST: Literal["G"] | UnsetType = UNSET
 
 
-class _Payload(Struct, forbid_unknown_fields=True):
+class PlainPayload(Struct, forbid_unknown_fields=True):
     PG: str
     IS: bool
-    RD: list[_Reading]
+    RD: list[PlainReading]
     FV: str | UnsetType = UNSET
     GI: str | UnsetType = UNSET
     GS: str | UnsetType = UNSET
@@ -93,7 +93,7 @@ class _Signature(Struct, forbid_unknown_fields=True):
     SM: Literal["application/x-der"] | UnsetType = UNSET
 
 
-_PAYLOAD, _SIGNATURE = Decoder(_Payload), Decoder(_Signature)
+_PAYLOAD, _SIGNATURE = Decoder(PlainPayload), Decoder(_Signature)
 
 
 def plain(record: bytes) -> Parts | None:
@@ -112,7 +112,7 @@ def plain(record: bytes) -> Parts | None:
         return None  # pyocmf's way names the reason
 
 
-def _parts(payload: _Payload, content: bytes, signature: _Signature) -> Parts | None:
+def _parts(payload: PlainPayload, content: bytes, signature: _Signature) -> Parts | None:
     paged = _PAGINATION.fullmatch(payload.PG)
     device = _device(payload)
     readings = _readings(payload.RD)
@@ -139,19 +139,19 @@ def _parts(payload: _Payload, content: bytes, signature: _Signature) -> Parts | 
     return device, counter, readings[-1]["at"], facts, Signed(content, der, curve, digest), place
 
 
-def _device(payload: _Payload) -> str:
+def _device(payload: PlainPayload) -> str:
     name = payload.MS or payload.GS or ""
     return name if name.isalnum() or name.replace("-", "").isalnum() else ""
 
 
-def _known_identity(payload: _Payload) -> bool:
+def _known_identity(payload: PlainPayload) -> bool:
     identity, kind = payload.ID, payload.IT
     if not identity:
         return True
     return _CARD.fullmatch(identity) is not None if kind == "ISO14443" else kind not in _FORMATTED
 
 
-def _readings(items: list[_Reading]) -> list[dict[str, Any]] | None:
+def _readings(items: list[PlainReading]) -> list[dict[str, Any]] | None:
     """Readings of one billable register in one unit; None at any doubt."""
     time = mark = register = unit = status = first = UNSET
     readings = []
@@ -209,7 +209,7 @@ def _sound_session(readings: list[dict[str, Any]]) -> bool:
     )
 
 
-def _has_key_twice(payload: _Payload, content: bytes) -> bool:
+def _has_key_twice(payload: PlainPayload, content: bytes) -> bool:
     """More keys in the text than in what was read (or something that looks like one)."""
     keys = sum(map(_written, payload.RD), _written(payload))
     return content.count(b'":') != keys

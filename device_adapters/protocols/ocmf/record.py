@@ -18,7 +18,7 @@ from device_adapters.protocols.ocmf.fields import (
     register_mwh,
 )
 from device_adapters.protocols.ocmf.plain import plain
-from device_adapters.protocols.ocmf.rules import Caution, Unbillable
+from device_adapters.protocols.ocmf.rules import BillingReason, OcmfCautionReason
 from device_adapters.protocols.ocmf.sections import open_record, read_seal
 from device_adapters.types import STREAM_BIT, Event, Reason, Rejected
 
@@ -58,14 +58,14 @@ def through_pyocmf(record: bytes) -> Event:
     payload = sections.payload
     readings, at, refusals, cautions = judged_readings(payload)
     if seal.form != "der":
-        cautions = sorted([*cautions, Caution.SIGNATURE_NOT_DER.value])
+        cautions = sorted([*cautions, OcmfCautionReason.SIGNATURE_NOT_DER.value])
     facts: dict[str, Any] = {"readings": readings}
     for name, key in _NAMED:
         facts[name] = _text(payload.get(key))
     facts["cautions"] = cautions
     device, counter = device_of(payload), counter_of(payload.get("PG"))
     if counter >> STREAM_BIT and {one["status"] for one in readings} <= _SETTLEABLE:
-        refusals = tuple(code for code in refusals if code != Unbillable.METER_STATUS_NOT_OK)
+        refusals = tuple(code for code in refusals if code != BillingReason.METER_STATUS_NOT_OK)
     place = place_of(payload.get("MS"), payload.get("CT"), payload.get("CI"))
     return Event(
         device, counter, at, KIND, facts, record, seal.signed, not_billable=refusals, place=place

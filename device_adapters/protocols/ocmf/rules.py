@@ -41,7 +41,7 @@ _TEXTS = ("FV", "GI", "GS", "GV", "PG", "MV", "MM", "MS", "MF", "ID", "TT", "CF"
 INVALID_LEVELS = ("MISMATCH", "INVALID", "OUTDATED", "UNKNOWN")  # table 11, group "Error"
 
 
-class Unbillable(StrEnum):
+class BillingReason(StrEnum):
     """Why a genuine record may not be billed. Stable codes."""
 
     METER_STATUS_NOT_OK = "meter_status_not_ok"  # a billing reading has a status other than G
@@ -65,7 +65,7 @@ class Unbillable(StrEnum):
     RULE_BROKEN = "rule_broken"  # another error of the compliance check
 
 
-class Caution(StrEnum):
+class OcmfCautionReason(StrEnum):
     """What an auditor should know and what stops no bill. Stable codes."""
 
     CLOCK_UNKNOWN = "clock_unknown"  # time status U: unknown or unsynchronised
@@ -81,35 +81,35 @@ class Caution(StrEnum):
 
 
 CLOCKS = {
-    "U": Caution.CLOCK_UNKNOWN,
-    "I": Caution.CLOCK_INFORMATIVE,
-    "R": Caution.CLOCK_RELATIVE,
+    "U": OcmfCautionReason.CLOCK_UNKNOWN,
+    "I": OcmfCautionReason.CLOCK_INFORMATIVE,
+    "R": OcmfCautionReason.CLOCK_RELATIVE,
 }
 _ERRORS = {
-    IssueCode.METER_STATUS: Unbillable.METER_STATUS_NOT_OK,
-    IssueCode.ERROR_FLAGS: Unbillable.ENERGY_ERROR_FLAG,
-    IssueCode.TIME_SYNC: Unbillable.CLOCK_INCONSISTENT,
-    IssueCode.NO_READINGS: Unbillable.NO_READINGS,
-    IssueCode.BEGIN_TX: Unbillable.BEGIN_MISSING,
-    IssueCode.END_TX: Unbillable.END_MISSING,
-    IssueCode.MULTIPLE_BEGIN: Unbillable.SEVERAL_BEGINS,
-    IssueCode.MULTIPLE_END: Unbillable.SEVERAL_ENDS,
-    IssueCode.SERIAL_MISMATCH: Unbillable.SERIAL_MISMATCH,
-    IssueCode.OBIS_MISMATCH: Unbillable.REGISTER_MISMATCH,
-    IssueCode.UNIT_MISMATCH: Unbillable.UNIT_MISMATCH,
-    IssueCode.VALUE_REGRESSION: Unbillable.REGISTER_BACKWARDS,
-    IssueCode.TIME_REGRESSION: Unbillable.TIME_BACKWARDS,
-    IssueCode.ID_LEVEL_INVALID: Unbillable.IDENTIFICATION_LEVEL_INVALID,
-    IssueCode.PAGINATION_INCONSISTENT: Unbillable.PAGINATION_INCONSISTENT,
-    IssueCode.EVENT_COUNTER_MISMATCH: Unbillable.EVENT_COUNTER_MISMATCH,
+    IssueCode.METER_STATUS: BillingReason.METER_STATUS_NOT_OK,
+    IssueCode.ERROR_FLAGS: BillingReason.ENERGY_ERROR_FLAG,
+    IssueCode.TIME_SYNC: BillingReason.CLOCK_INCONSISTENT,
+    IssueCode.NO_READINGS: BillingReason.NO_READINGS,
+    IssueCode.BEGIN_TX: BillingReason.BEGIN_MISSING,
+    IssueCode.END_TX: BillingReason.END_MISSING,
+    IssueCode.MULTIPLE_BEGIN: BillingReason.SEVERAL_BEGINS,
+    IssueCode.MULTIPLE_END: BillingReason.SEVERAL_ENDS,
+    IssueCode.SERIAL_MISMATCH: BillingReason.SERIAL_MISMATCH,
+    IssueCode.OBIS_MISMATCH: BillingReason.REGISTER_MISMATCH,
+    IssueCode.UNIT_MISMATCH: BillingReason.UNIT_MISMATCH,
+    IssueCode.VALUE_REGRESSION: BillingReason.REGISTER_BACKWARDS,
+    IssueCode.TIME_REGRESSION: BillingReason.TIME_BACKWARDS,
+    IssueCode.ID_LEVEL_INVALID: BillingReason.IDENTIFICATION_LEVEL_INVALID,
+    IssueCode.PAGINATION_INCONSISTENT: BillingReason.PAGINATION_INCONSISTENT,
+    IssueCode.EVENT_COUNTER_MISMATCH: BillingReason.EVENT_COUNTER_MISMATCH,
 }
 _WARNINGS = {
-    IssueCode.ERROR_FLAGS: Caution.TIME_ERROR_FLAG,
-    IssueCode.CL_BEGIN: Caution.CUMULATED_LOSS,
-    IssueCode.CL_NEGATIVE: Caution.CUMULATED_LOSS,
-    IssueCode.CL_REGISTER: Caution.CUMULATED_LOSS,
-    IssueCode.PAGINATION_INCONSISTENT: Caution.PAGINATION_NOT_RISING,
-    IssueCode.ID_MISMATCH: Caution.IDENTIFICATION_DIFFERS,
+    IssueCode.ERROR_FLAGS: OcmfCautionReason.TIME_ERROR_FLAG,
+    IssueCode.CL_BEGIN: OcmfCautionReason.CUMULATED_LOSS,
+    IssueCode.CL_NEGATIVE: OcmfCautionReason.CUMULATED_LOSS,
+    IssueCode.CL_REGISTER: OcmfCautionReason.CUMULATED_LOSS,
+    IssueCode.PAGINATION_INCONSISTENT: OcmfCautionReason.PAGINATION_NOT_RISING,
+    IssueCode.ID_MISMATCH: OcmfCautionReason.IDENTIFICATION_DIFFERS,
 }
 _RECORDING = Lock()  # Python's warning filters belong to the whole process
 Finding = tuple[StrEnum, str]  # a code of this module and a sentence
@@ -136,7 +136,7 @@ def validate(payload: dict[str, Any]) -> tuple[Payload, list[Finding]]:
         except (PyOCMFError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise Rejected(Reason.WRONG_TYPE, f"the payload: {error}"[:300]) from None
     texts = dict.fromkeys(str(deviation.message) for deviation in deviations)
-    return parsed, [(Caution.OUTSIDE_SPECIFICATION, text) for text in texts]
+    return parsed, [(OcmfCautionReason.OUTSIDE_SPECIFICATION, text) for text in texts]
 
 
 def tolerant(payload: dict[str, Any]) -> dict[str, Any]:
@@ -183,16 +183,18 @@ def judge(parsed: Payload) -> tuple[list[Finding], list[Finding]]:
     errors, cautions = _sorted_out(check_eichrecht_payload(parsed))
     counted = billing_readings(parsed)
     if parsed.RD and not counted:
-        errors.append((Unbillable.NO_BILLING_REGISTER, "no reading of a billable register"))
+        errors.append((BillingReason.NO_BILLING_REGISTER, "no reading of a billable register"))
     registers = sorted({str(item.RI) for item in counted})
     if len(registers) > 1:
-        errors.append((Unbillable.REGISTERS_MIXED, "billable registers: " + ", ".join(registers)))
+        errors.append(
+            (BillingReason.REGISTERS_MIXED, "billable registers: " + ", ".join(registers))
+        )
     if parsed.IL in INVALID_LEVELS:
         detail = f"the identification level (IL) is {parsed.IL}"
-        errors.append((Unbillable.IDENTIFICATION_LEVEL_INVALID, detail))
+        errors.append((BillingReason.IDENTIFICATION_LEVEL_INVALID, detail))
     cautions.extend(_clock_cautions(parsed.RD))
     if any(item.TX == "X" for item in parsed.RD):
-        cautions.append((Caution.CHARGING_EXCEPTION, "a reading reports an error (TX X)"))
+        cautions.append((OcmfCautionReason.CHARGING_EXCEPTION, "a reading reports an error (TX X)"))
     return once(errors), once(cautions)
 
 
@@ -219,8 +221,8 @@ def _sorted_out(issues: list[EichrechtIssue]) -> tuple[list[Finding], list[Findi
     cautions: list[Finding] = []
     for issue in issues:
         if issue.severity == IssueSeverity.ERROR:
-            errors.append((_ERRORS.get(issue.code, Unbillable.RULE_BROKEN), issue.message))
+            errors.append((_ERRORS.get(issue.code, BillingReason.RULE_BROKEN), issue.message))
         elif issue.code != IssueCode.TIME_SYNC:  # told more exactly by _clock_cautions
-            code = _WARNINGS.get(issue.code, Caution.OUTSIDE_SPECIFICATION)
+            code = _WARNINGS.get(issue.code, OcmfCautionReason.OUTSIDE_SPECIFICATION)
             cautions.append((code, issue.message))
     return once(errors), once(cautions)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from pyocmf.core import Payload
 
-from device_adapters.protocols.ocmf.rules import Finding, Unbillable, judge_pair
+from device_adapters.protocols.ocmf.rules import BillingReason, Finding, judge_pair
 
 _BEGIN, _END = "Transaction.Begin", "Transaction.End"
 _CLOSING = ("E", "L", "R", "A", "P")
-_MISSING = (Unbillable.BEGIN_MISSING, Unbillable.END_MISSING)
-_SEVERAL = (Unbillable.SEVERAL_BEGINS, Unbillable.SEVERAL_ENDS)
+_MISSING = (BillingReason.BEGIN_MISSING, BillingReason.END_MISSING)
+_SEVERAL = (BillingReason.SEVERAL_BEGINS, BillingReason.SEVERAL_ENDS)
 Entry = tuple[Payload | None, str | None, str | None]  # payload, transaction id, context
 
 

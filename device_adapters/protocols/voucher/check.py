@@ -14,7 +14,7 @@ from device_adapters.types import Event, Reason, Rejected
 from device_adapters.verdicts import RecordCheck, Report, Table, refused
 
 
-class Caution(StrEnum):
+class VoucherCautionReason(StrEnum):
     """What a reader of vouchers should know. Stable codes."""
 
     DOUBLE_SPENT = "double_spent"  # another voucher in this file bears the same counter
@@ -86,10 +86,10 @@ def _compare(records: list[VoucherCheck]) -> None:
         account = (event.device, event.facts["payee"], event.signed.content[:34])
         if len(contents[event.device, event.counter]) > 1:
             detail = f"counter {event.counter} was signed over different vouchers"
-            record.warnings.append((Caution.DOUBLE_SPENT, detail))
+            record.warnings.append((VoucherCautionReason.DOUBLE_SPENT, detail))
         if event.facts["total"] < newest[account]:
             detail = "a newer voucher to this payee stands for it"
-            record.warnings.append((Caution.SUPERSEDED, detail))
+            record.warnings.append((VoucherCautionReason.SUPERSEDED, detail))
 
 
 def _is_object(record: bytes) -> bool:

@@ -3,15 +3,15 @@
 from .assemble import Parts, assemble
 from .bundle import VERSION
 from .case import Anchors
-from .verifier import Report, Stage, Step, verify
+from .verifier import AuditReport, AuditStage, AuditStep, verify
 
 __all__ = [
     "VERSION",
     "Anchors",
+    "AuditReport",
+    "AuditStage",
+    "AuditStep",
     "Parts",
-    "Report",
-    "Stage",
-    "Step",
     "assemble",
     "verify",
 ]

@@ -19,7 +19,7 @@ from .logs import events
 from .reading import unhex
 from .settlement import settle_call
 
-Proof = Mapping[str, Any]  # as edges/chain/proof.py makes them
+ProofReason = Mapping[str, Any]  # as edges/chain/proof.py makes them
 _RECEIPT = ("block", "header", "index", "receipt")
 
 
@@ -34,7 +34,7 @@ class Parts:
     mandate: the struct's fields by their names in the contract (bytes as bytes or 0x-hex). opened,
     settlement: proofs of those transactions. parties: {agreement: (payee, window in seconds)} for
     each claim of the settlement's batch. ledger: (entry, hash before it, its hash), in journal
-    order: the payment's `settled` or `credited` and its payout's `released`, `redeemed`,
+    order: the payment's `settled` or `debt_recorded` and its payout's `released`, `redeemed`,
     `payout_booked`. payout: the proof of the release;
     redemption: that of the redemption where it is a later transaction; order: the payout id.
     bank_file: the pain.001; bank_line: the statement and the line's path in it.
@@ -44,24 +44,24 @@ class Parts:
     rail: str
     registry: str
     committee: str
-    devices: Sequence[tuple[bytes, Sequence[Proof]]]
-    committee_proofs: Sequence[Proof]
+    devices: Sequence[tuple[bytes, Sequence[ProofReason]]]
+    committee_proofs: Sequence[ProofReason]
     evidence: Sequence[tuple[str, bytes]]
     supporting: Sequence[tuple[str, bytes]]
     anchor: tuple[str, bytes] | None
     product: str
     mandate: Mapping[str, Any]
     mandate_signature: bytes
-    opened: Proof
-    settlement: Proof
+    opened: ProofReason
+    settlement: ProofReason
     agreement: bytes
     sequence: int
     parties: Mapping[bytes, tuple[str, int]]
     ledger: Sequence[tuple[Entry, str, str]] | None = None
     token: str = ""
     order: bytes = b""
-    payout: Proof | None = None
-    redemption: Proof | None = None
+    payout: ProofReason | None = None
+    redemption: ProofReason | None = None
     bank_file: bytes | None = None
     bank_line: tuple[bytes, str] | None = None
 
@@ -178,24 +178,24 @@ def _line(parts: Parts) -> dict[str, str] | None:
     return {**_file(content), "path": where}
 
 
-def _value(proof: Proof, part: str) -> bytes:
+def _value(proof: ProofReason, part: str) -> bytes:
     """The transaction or the receipt that a proof leads to."""
     header = Header(unhex(proof["header"], "header"))
     root = header.transactions_root if part == "transaction" else header.receipts_root
     return proven(root, proof["index"], [unhex(node, part) for node in proof[part]])
 
 
-def _receipts(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
+def _receipts(proofs: Sequence[ProofReason]) -> list[dict[str, Any]]:
     """Each receipt once, in the order of the chain."""
     distinct = {(proof["block"], proof["index"]): proof for proof in proofs}
 
-    def place(proof: Proof) -> tuple[int, int]:
+    def place(proof: ProofReason) -> tuple[int, int]:
         return Header(unhex(proof["header"], "header")).number, proof["index"]
 
     return [_receipt(proof) for proof in sorted(distinct.values(), key=place)]
 
 
-def _receipt(proof: Proof) -> dict[str, Any]:
+def _receipt(proof: ProofReason) -> dict[str, Any]:
     return {part: proof[part] for part in _RECEIPT}
 
 

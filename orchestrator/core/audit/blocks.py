@@ -21,7 +21,7 @@ HEADER_FIELDS = 21  # Osaka: up to requestsHash (EIP-7685)
 _TRANSACTIONS_ROOT, _RECEIPTS_ROOT, _NUMBER, _TIMESTAMP = 4, 5, 8, 11
 
 
-class Proof(StrEnum):
+class ProofReason(StrEnum):
     """The one reason of this package: the detail says what does not hold."""
 
     UNPROVEN = "unproven"
@@ -29,7 +29,7 @@ class Proof(StrEnum):
 
 def unproven(detail: str) -> Rejected:
     """Bytes that do not prove what they should; `verify` turns it into a failed step."""
-    return Rejected(Proof.UNPROVEN, detail)
+    return Rejected(ProofReason.UNPROVEN, detail)
 
 
 def keccak(data: bytes) -> bytes:
@@ -82,7 +82,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class ReceiptLog:
     """One event of a receipt: who emitted it (20 bytes), its topics and its ABI data."""
 
     address: bytes
@@ -125,13 +125,13 @@ def _nibbles(data: bytes) -> list[int]:
     return [nibble for byte in data for nibble in divmod(byte, 16)]
 
 
-def receipt_logs(receipt: bytes) -> list[Log]:
+def receipt_logs(receipt: bytes) -> list[ReceiptLog]:
     """The logs of a consensus receipt, in order; raises Rejected if the transaction failed."""
     fields = rlp_list(_payload(receipt), "the receipt")
     if len(fields) != 4 or fields[0] != b"\x01":
         raise unproven("the receipt is not that of a successful transaction")
     try:
-        return [Log(address, tuple(topics), data) for address, topics, data in fields[3]]
+        return [ReceiptLog(address, tuple(topics), data) for address, topics, data in fields[3]]
     except (TypeError, ValueError) as error:
         raise unproven("the receipt's logs are malformed") from error
 

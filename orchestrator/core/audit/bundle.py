@@ -10,9 +10,12 @@ import json
 from hashlib import sha256
 from typing import Any
 
+from orchestrator.core.ledger import plain_name
+
 from .blocks import unproven
 
-VERSION = 3
+VERSION = 4
+READS = (3, VERSION)  # 3: of 0.3.0, with the ledger words of that release
 
 # A proof: block hash, RLP of the header, position in the block, receipt trie nodes from the root.
 RECEIPT = {"block": str, "header": str, "index": int, "receipt": [str]}
@@ -105,11 +108,27 @@ LATER_PARTS = ("ledger", "payout", "bank_file", "bank_line")
 def check_shape(bundle: Any) -> None:
     """Raises Rejected where a field is missing, unknown or of another type."""
     _check(bundle, SHAPE, "bundle")
-    if bundle["version"] != VERSION:
-        raise unproven(f"version {bundle['version']} is not known; this verifier reads {VERSION}")
+    if bundle["version"] not in READS:
+        known = ", ".join(map(str, READS))
+        raise unproven(f"version {bundle['version']} is not known; this verifier reads {known}")
     present = [bundle[part] is not None for part in LATER_PARTS]
     if present != sorted(present, reverse=True):
         raise unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
+
+
+def in_plain_names(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return a bundle of version 3 with the ledger words of version 4; its shape is checked."""
+    if bundle["version"] != 3 or bundle["ledger"] is None:
+        return bundle
+    return {**bundle, "ledger": [_entry_in_plain_names(entry) for entry in bundle["ledger"]]}
+
+
+def _entry_in_plain_names(entry: dict[str, Any]) -> dict[str, Any]:
+    postings = [
+        {**posting, "account": plain_name(posting["account"])} for posting in entry["postings"]
+    ]
+    names = {field: plain_name(entry[field]) for field in ("kind", "source")}
+    return {**entry, **names, "postings": postings}
 
 
 def digest(bundle: dict[str, Any]) -> str:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from device_adapters.types import Event
-from oracles.types import Claim, Terms
+from oracles.types import Claim, ProductRules
 
 from . import logs
-from .blocks import Header, Log, proven, receipt_logs, unproven
+from .blocks import Header, ReceiptLog, proven, receipt_logs, unproven
 from .reading import unhex, whole
 
 History = list[tuple[str, tuple[Any, ...]]]
 
 
-class Rules(Terms, Protocol):
+class Rules(ProductRules, Protocol):
     """What an auditor needs of a product: the oracles' rules, and whom a claim pays."""
 
     def payee(self, facts: bytes) -> str | None:
@@ -71,7 +71,7 @@ class Case:
         """The 20 bytes of "rail", "registry" or "committee"."""
         return unhex(self.bundle["chain"][contract], f"chain.{contract}", 20)
 
-    def receipt(self, proof: dict[str, Any], what: str) -> tuple[Header, list[Log]]:
+    def receipt(self, proof: dict[str, Any], what: str) -> tuple[Header, list[ReceiptLog]]:
         """The block and the logs that a receipt proof leads to; raises Rejected."""
         header = self._header(proof, what)
         nodes = [unhex(node, f"a node of {what}") for node in proof["receipt"]]

@@ -8,7 +8,7 @@ from typing import Any
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
-from .blocks import Log, keccak, unproven
+from .blocks import ReceiptLog, keccak, unproven
 
 # name: (indexed arguments, the others), in the order of the declaration: indexed ones come first
 EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -40,7 +40,7 @@ TOPICS = {
 }
 
 
-def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
+def events(logs: Iterable[ReceiptLog], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
     """(event name, arguments) of the known events that `address` (20 bytes) emitted, in order.
 
     Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex. Raises Rejected
@@ -54,7 +54,7 @@ def events(logs: Iterable[Log], address: bytes) -> list[tuple[str, tuple[Any, ..
     return found
 
 
-def _arguments(name: str, log: Log) -> tuple[Any, ...]:
+def _arguments(name: str, log: ReceiptLog) -> tuple[Any, ...]:
     indexed, others = EVENTS[name]
     if len(log.topics) != len(indexed) + 1:
         raise unproven(f"a {name} log has {len(log.topics) - 1} indexed arguments")

@@ -11,10 +11,10 @@ from eth_abi.exceptions import DecodingError
 from oracles.merkle import climbs
 from oracles.types import Claim
 from orchestrator.core import ledger as books
-from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, Outcome, outcome_leaf, pack
+from orchestrator.core.outcome import NOBODY, OUTCOME_BYTES, ClaimOutcome, outcome_leaf, pack
 from orchestrator.errors import Halt
 
-from .blocks import Header, Log, keccak, transaction_call, unproven
+from .blocks import Header, ReceiptLog, keccak, transaction_call, unproven
 from .case import Case
 from .consent import read_claims
 from .logs import events
@@ -24,7 +24,7 @@ _CLAIM = "(bytes32,uint32,uint40,uint40,bytes32,bytes)"
 _SETTLE = (f"(address,{_CLAIM}[])", "bytes[]")
 SETTLE_SELECTOR = keccak(f"settle({','.join(_SETTLE)})".encode())[:4]
 # in the order of the journal
-_KINDS = ("settled", "credited", "released", "redeemed", "payout_booked")
+_KINDS = ("settled", "debt_recorded", "released", "redeemed", "payout_booked")
 _PAYS_DEBTS = ("Released", "Repaid")
 
 
@@ -58,7 +58,7 @@ def ledger(case: Case) -> str:
     kinds = [told["kind"] for told in entries]
     if kinds != [kind for kind in _KINDS if kind in kinds]:
         raise unproven(f"the ledger's entries are others, or in another order: {kinds}")
-    settled = [_entry(told) for told in entries if told["kind"] in ("settled", "credited")]
+    settled = [_entry(told) for told in entries if told["kind"] in ("settled", "debt_recorded")]
     block, _ = case.receipt(case.bundle["settlement"], "the settlement")
     if not any(_are(settled, wanted, block) for wanted in _expected_settled(case)):
         raise unproven("the ledger does not hold the entry that the settlement's outcome asks for")
@@ -102,8 +102,8 @@ def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list
     return product, [Claim(*claim) for claim in claims], list(signatures)
 
 
-def _outcome(told: dict[str, Any]) -> Outcome:
-    return Outcome(
+def _outcome(told: dict[str, Any]) -> ClaimOutcome:
+    return ClaimOutcome(
         signed(told["amount_micro"], 48, "settlement.amount_micro"),
         whole(told["refusal"], 8, "settlement.refusal"),
     )
@@ -163,12 +163,12 @@ def _expected_settled(case: Case) -> list[list[books.Entry]]:
         return [[]]
     amount, parties = told["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
     if amount < 0:
-        return [[books.credited(case.payment, *parties, -amount)]]
+        return [[books.debt_recorded(case.payment, *parties, -amount)]]
     wanted = [books.settled(case.payment, *parties, amount)]
     return [wanted] if amount else [wanted, []]
 
 
-def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[Log]]:
+def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[ReceiptLog]]:
     """(amount left for the payee, logs after it) of the Released log that this payment's release
     time is part of; its debts were paid first, each with a log before it."""
     outcome, rail = case.bundle["settlement"], case.address("rail")
@@ -194,7 +194,7 @@ def _holds(released: tuple[Any, ...], outcome: dict[str, Any]) -> bool:
 
 
 def _redeemed(
-    case: Case, told: dict[str, Any], payee: str, after: list[Log]
+    case: Case, told: dict[str, Any], payee: str, after: list[ReceiptLog]
 ) -> tuple[bytes, bytes, int]:
     """(order, account, cents) of the redemption that took the money of a release.
 
@@ -215,7 +215,9 @@ def _redeemed(
     return order, account, cents
 
 
-def _redemptions(case: Case, logs: list[Log], token: bytes, payee: str) -> list[tuple[Any, ...]]:
+def _redemptions(
+    case: Case, logs: list[ReceiptLog], token: bytes, payee: str
+) -> list[tuple[Any, ...]]:
     """The redemptions by the rail for the payee: anyone may redeem tokens of their own."""
     parties = (case.bundle["chain"]["rail"], payee)
     return [
@@ -225,7 +227,7 @@ def _redemptions(case: Case, logs: list[Log], token: bytes, payee: str) -> list[
     ]
 
 
-def _later_logs(case: Case, told: dict[str, Any]) -> list[Log]:
+def _later_logs(case: Case, told: dict[str, Any]) -> list[ReceiptLog]:
     """The logs of the redeeming transaction, which must stand after the releasing one."""
     released, _ = case.receipt(told, "the release")
     redeemed, logs = case.receipt(told["redeemed"], "the redemption")

@@ -10,15 +10,15 @@ from typing import Any
 from eth_abi.exceptions import DecodingError, EncodingError
 
 from device_adapters.types import Rejected
-from oracles.types import Terms
+from oracles.types import ProductRules
 
 from . import bank, consent, device, settlement
-from .blocks import Proof, unproven
-from .bundle import check_shape, digest
+from .blocks import ProofReason, unproven
+from .bundle import check_shape, digest, in_plain_names
 from .case import Anchors, Case
 
 
-class Stage(StrEnum):
+class AuditStage(StrEnum):
     """What is checked, in this order; docs/AUDIT.md says what each stage holds against what."""
 
     FORMAT = "format"
@@ -36,20 +36,20 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AuditStep:
     """One stage's answer: what holds, or what does not."""
 
-    stage: Stage
+    stage: AuditStage
     ok: bool
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AuditReport:
     """steps: in order, up to the first that fails. trust: what the bundle rests on, JSON-ready."""
 
-    steps: list[Step]
-    failed: Step | None
+    steps: list[AuditStep]
+    failed: AuditStep | None
     trust: dict[str, Any]
 
     @property
@@ -59,29 +59,29 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether everything holds, up to the line of the bank statement."""
-        return self.ok and any(step.stage is Stage.BANK_LINE for step in self.steps)
+        return self.ok and any(step.stage is AuditStage.BANK_LINE for step in self.steps)
 
 
 # every stage reads only what is in the bundle; those of a part that is null are left out
-_STAGES: tuple[tuple[Stage, Callable[[Case], str]], ...] = (
-    (Stage.DEVICE_KEY, device.device_key),
-    (Stage.EVIDENCE, device.evidence),
-    (Stage.EVENTS, device.events),
-    (Stage.CLAIM, consent.claim),
-    (Stage.MANDATE, consent.mandate),
-    (Stage.ATTESTATION, consent.attestation),
-    (Stage.SETTLEMENT, settlement.settlement),
-    (Stage.LEDGER, settlement.ledger),
-    (Stage.PAYOUT, settlement.payout),
-    (Stage.BANK_FILE, bank.bank_file),
-    (Stage.BANK_LINE, bank.bank_line),
+_STAGES: tuple[tuple[AuditStage, Callable[[Case], str]], ...] = (
+    (AuditStage.DEVICE_KEY, device.device_key),
+    (AuditStage.EVIDENCE, device.evidence),
+    (AuditStage.EVENTS, device.events),
+    (AuditStage.CLAIM, consent.claim),
+    (AuditStage.MANDATE, consent.mandate),
+    (AuditStage.ATTESTATION, consent.attestation),
+    (AuditStage.SETTLEMENT, settlement.settlement),
+    (AuditStage.LEDGER, settlement.ledger),
+    (AuditStage.PAYOUT, settlement.payout),
+    (AuditStage.BANK_FILE, bank.bank_file),
+    (AuditStage.BANK_LINE, bank.bank_line),
 )
 # where each address that the auditor may expect is used first
 _EXPECTED = {
-    Stage.DEVICE_KEY: "registry",
-    Stage.MANDATE: "rail",
-    Stage.ATTESTATION: "committee",
-    Stage.PAYOUT: "token",
+    AuditStage.DEVICE_KEY: "registry",
+    AuditStage.MANDATE: "rail",
+    AuditStage.ATTESTATION: "committee",
+    AuditStage.PAYOUT: "token",
 }
 # Beside Rejected: what libraries raise on bytes that are not what they should be. Anything else
 # is our own bug and must be seen.
@@ -97,13 +97,15 @@ _MALFORMED = (
 )
 
 
-def verify(bundle: Any, products: Mapping[str, Terms], anchors: Anchors | None = None) -> Report:
+def verify(
+    bundle: Any, products: Mapping[str, ProductRules], anchors: Anchors | None = None
+) -> AuditReport:
     """Checks every stage until one fails; pure, and raises nothing whatever the bundle holds.
 
     products: {name: rules} of the payment products, handed in since they live above this package.
     """
     case = Case(bundle, anchors or Anchors(), products)
-    steps = [_step(Stage.FORMAT, _format, case)]
+    steps = [_step(AuditStage.FORMAT, _format, case)]
     for stage, check in _STAGES:
         if not steps[-1].ok:
             break
@@ -111,34 +113,37 @@ def verify(bundle: Any, products: Mapping[str, Terms], anchors: Anchors | None =
             steps.append(_step(stage, check, case))
     if steps[-1].ok:
         # last, so that each change is named by the stage that it harms
-        steps.append(_step(Stage.FORMAT, _seal, case))
+        steps.append(_step(AuditStage.FORMAT, lambda _: _seal(bundle), case))
     failed = None if steps[-1].ok else steps[-1]
     shaped = steps[0].ok
-    return Report(steps, failed, _trust(case) if shaped else {})
+    return AuditReport(steps, failed, _trust(case) if shaped else {})
 
 
-def _step(stage: Stage, check: Callable[[Case], str], case: Case) -> Step:
+def _step(stage: AuditStage, check: Callable[[Case], str], case: Case) -> AuditStep:
     try:
         _hold_against_anchors(stage, case)
-        return Step(stage, True, check(case))
+        return AuditStep(stage, True, check(case))
     except Rejected as error:
-        return Step(stage, False, error.detail if error.reason is Proof.UNPROVEN else str(error))
+        return AuditStep(
+            stage, False, error.detail if error.reason is ProofReason.UNPROVEN else str(error)
+        )
     except _MALFORMED as error:
-        return Step(stage, False, f"malformed: {type(error).__name__}: {error}"[:500])
+        return AuditStep(stage, False, f"malformed: {type(error).__name__}: {error}"[:500])
 
 
 def _format(case: Case) -> str:
     check_shape(case.bundle)
+    case.bundle = in_plain_names(case.bundle)
     return f"version {case.bundle['version']}"
 
 
-def _seal(case: Case) -> str:
-    if case.bundle["digest"] != digest(case.bundle):
+def _seal(bundle: dict[str, Any]) -> str:
+    if bundle["digest"] != digest(bundle):
         raise unproven("the digest is not that of the bundle")
-    return f"digest {case.bundle['digest']}"
+    return f"digest {bundle['digest']}"
 
 
-def _hold_against_anchors(stage: Stage, case: Case) -> None:
+def _hold_against_anchors(stage: AuditStage, case: Case) -> None:
     """The addresses and the chain must be those that the auditor expects, where any are given."""
     name = _EXPECTED.get(stage)
     if name is None:
@@ -148,7 +153,7 @@ def _hold_against_anchors(stage: Stage, case: Case) -> None:
     if expected is not None and part[name] != expected.lower():
         raise unproven(f"the {name} is {part[name]}, not {expected.lower()}")
     chain_id = case.anchors.chain_id
-    if stage is Stage.MANDATE and chain_id not in (None, case.bundle["chain"]["id"]):
+    if stage is AuditStage.MANDATE and chain_id not in (None, case.bundle["chain"]["id"]):
         raise unproven(f"the chain is {case.bundle['chain']['id']}, not {chain_id}")
 
 

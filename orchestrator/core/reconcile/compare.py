@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from orchestrator.core.reconcile.coverage import coverage, late, repeated
 from orchestrator.core.reconcile.debts import name_debts, name_risks
 from orchestrator.core.reconcile.devices import Devices, name_orphans, name_records
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.fundings import match_fundings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.ledgers import compare_bank_account, compare_ledger
@@ -23,24 +23,24 @@ from orchestrator.core.reconcile.reserves import items, reserves
 from orchestrator.core.reconcile.results import Break, Flow, Reconciliation
 from orchestrator.core.reconcile.types import (
     MICRO_PER_CENT,
-    Balances,
-    Bank,
+    BankFacts,
     Booked,
-    Chain,
+    ChainFacts,
     Ledger,
     Redemption,
+    StatementBalances,
 )
 
 NO_DEVICES = Devices()
 
 
 def reconcile(
-    chain: Chain, ledger: Ledger, bank: Bank, devices: Devices = NO_DEVICES
+    chain: ChainFacts, ledger: Ledger, bank: BankFacts, devices: Devices = NO_DEVICES
 ) -> Reconciliation:
     """Every match and every break of all sides; the answer depends on the facts only."""
     own = {item for item in bank.balances if item.account == bank.account}
     twice = repeated(own, bank.lines)
-    found = Findings(coverage(own - set(twice), bank.opening_cents))
+    found = BreakFindings(coverage(own - set(twice), bank.opening_cents))
     again = {item.source for item in twice} - {item.source for item in found.coverage.statements}
     booked = distinct(
         line for line in bank.lines if line.account == bank.account and line.source not in again
@@ -51,13 +51,15 @@ def reconcile(
     name_orphans(found, devices.orphans)
     compare_ledger(found, chain, ledger)
     compare_bank_account(found, ledger, booked)
-    name_debts(found, ledger.open_credits, ledger.pending)
+    name_debts(found, ledger.open_debts, ledger.pending)
     name_risks(found, ledger.at_risk)
     _match(found, chain, ledger, bank, booked)
     return _conclude(found, chain, bank, booked)
 
 
-def _name_statements(found: Findings, own: Iterable[Balances], twice: Iterable[Balances]) -> None:
+def _name_statements(
+    found: BreakFindings, own: Iterable[StatementBalances], twice: Iterable[StatementBalances]
+) -> None:
     for item in twice:
         found.broken(
             Leg.BANK,
@@ -83,7 +85,7 @@ def _name_statements(found: Findings, own: Iterable[Balances], twice: Iterable[B
         found.broken(Leg.BANK, BreakKind.STATEMENT_GAP, [statement.statement], [], closing, opening)
 
 
-def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
+def _name_lines(found: BreakFindings, booked: Iterable[Booked]) -> None:
     """Notifications that their day's statement leaves out, and what a gap hides beside those that
     were notified."""
     hidden = {index: opening - closing for index, (closing, opening) in found.coverage.gaps.items()}
@@ -106,7 +108,11 @@ def _name_lines(found: Findings, booked: Iterable[Booked]) -> None:
 
 
 def _match(
-    found: Findings, chain: Chain, ledger: Ledger, bank: Bank, booked: Iterable[Booked]
+    found: BreakFindings,
+    chain: ChainFacts,
+    ledger: Ledger,
+    bank: BankFacts,
+    booked: Iterable[Booked],
 ) -> None:
     out, undoing, credits = _split(found, booked, ledger)
     out += match_fundings(found, credits, undoing, chain.mints, ledger)
@@ -131,7 +137,7 @@ def _match(
 
 
 def _split(
-    found: Findings, booked: Iterable[Booked], ledger: Ledger
+    found: BreakFindings, booked: Iterable[Booked], ledger: Ledger
 ) -> tuple[list[Booked], list[Booked], list[Booked]]:
     """Lines of payouts (debits, and credits that undo one), debits that undo something else, and
     fundings; the bank's own charges are named at once."""
@@ -155,7 +161,7 @@ def _split(
 
 
 def _conclude(
-    found: Findings, chain: Chain, bank: Bank, booked: Iterable[Booked]
+    found: BreakFindings, chain: ChainFacts, bank: BankFacts, booked: Iterable[Booked]
 ) -> Reconciliation:
     found.flows.append(Flow("", "opening_balance", "", ((-1, bank.opening_cents),), ()))
     statements = found.coverage.statements

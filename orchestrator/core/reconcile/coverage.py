@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from orchestrator.core.reconcile.types import CONFIRMING, Balances, Booked, StatementLine
+from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementBalances, StatementLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Coverage:
     the one before it closed -> (closing before, opening). opening: the balance before all (cents).
     """
 
-    statements: tuple[Balances, ...]
+    statements: tuple[StatementBalances, ...]
     gaps: dict[int, tuple[int, int]]
     opening: int
 
@@ -51,12 +51,12 @@ class Coverage:
         return min(later or own, default=self.holder(line.booking_date))
 
 
-def coverage(balances: Iterable[Balances], opening: int) -> Coverage:
+def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
     """The statements of one account in their order; the answer depends on the facts only."""
-    by_day: dict[date, list[Balances]] = defaultdict(list)
+    by_day: dict[date, list[StatementBalances]] = defaultdict(list)
     for each in balances:
         by_day[each.day].append(each)
-    ordered: list[Balances] = []
+    ordered: list[StatementBalances] = []
     gaps, closing = {}, opening
     for day in sorted(by_day):
         left = sorted(by_day[day], key=lambda item: item.statement)
@@ -70,7 +70,7 @@ def coverage(balances: Iterable[Balances], opening: int) -> Coverage:
     return Coverage(tuple(ordered), gaps, opening)
 
 
-def late(balances: Sequence[Balances]) -> list[Balances]:
+def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
     """Statements that came after the one of a later day."""
     timed = [each for each in balances if each.received_at]
     return [
@@ -80,7 +80,9 @@ def late(balances: Sequence[Balances]) -> list[Balances]:
     ]
 
 
-def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> list[Balances]:
+def repeated(
+    balances: Iterable[StatementBalances], lines: Iterable[StatementLine]
+) -> list[StatementBalances]:
     """Statements that say all over again, in another file, what an earlier one said: same day,
     same balances, lines of the same days and amounts. References may differ: an MT940 beside a
     camt.053 has fewer."""
@@ -88,7 +90,7 @@ def repeated(balances: Iterable[Balances], lines: Iterable[StatementLine]) -> li
     for line in lines:
         if line.kind in CONFIRMING:
             content[line.source][_said(line)] += 1
-    first: dict[tuple, Balances] = {}
+    first: dict[tuple, StatementBalances] = {}
     found = []
     for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
         told = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
-from orchestrator.core.reconcile.types import AtRisk, OpenCredit
+from orchestrator.core.reconcile.types import AtRisk, OpenDebt
 
 
-def name_debts(found: Findings, credits: Iterable[OpenCredit], pending: Mapping[str, int]) -> None:
+def name_debts(
+    found: BreakFindings, credits: Iterable[OpenDebt], pending: Mapping[str, int]
+) -> None:
     """A credit is paid by its payee's next release, the oldest first: a break is what the money
     that waits for the payee in the rail does not cover, since that has left for the bank."""
     left = dict(pending)
@@ -19,7 +21,7 @@ def name_debts(found: Findings, credits: Iterable[OpenCredit], pending: Mapping[
         if covered < credit.open_micro:
             found.broken(
                 Leg.CHAIN,
-                BreakKind.CREDIT_UNPAID,
+                BreakKind.DEBT_UNPAID,
                 [credit.payment_id],
                 [],
                 credit.open_micro,
@@ -30,7 +32,7 @@ def name_debts(found: Findings, credits: Iterable[OpenCredit], pending: Mapping[
             )
 
 
-def name_risks(found: Findings, risks: Iterable[AtRisk]) -> None:
+def name_risks(found: BreakFindings, risks: Iterable[AtRisk]) -> None:
     """Each payment on the word of a stolen key whose money is neither frozen nor back."""
     for risk in risks:
         found.broken(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.results import Waiting
 
@@ -74,7 +74,7 @@ class Devices:
     lost: Sequence[tuple[bytes, int]] = ()
 
 
-def name_records(found: Findings, devices: Devices) -> None:
+def name_records(found: BreakFindings, devices: Devices) -> None:
     """Events without a payment and without a reason, claims without their events, strangers."""
     counts: Counter[str] = Counter()
     for item in devices.waiting:
@@ -118,7 +118,7 @@ def name_records(found: Findings, devices: Devices) -> None:
         )
 
 
-def _compare(found: Findings, claim: SettledClaim) -> None:
+def _compare(found: BreakFindings, claim: SettledClaim) -> None:
     first, last = claim.run
     if claim.stored_run is None:
         kind, why = BreakKind.MISSING, f"no stored event for counters {first} to {last}"
@@ -134,7 +134,7 @@ def _compare(found: Findings, claim: SettledClaim) -> None:
     )
 
 
-def name_orphans(found: Findings, orphans: Iterable[Orphan]) -> None:
+def name_orphans(found: BreakFindings, orphans: Iterable[Orphan]) -> None:
     for item in orphans:
         back = "all of its entries came back in later blocks"
         found.broken(

@@ -12,7 +12,7 @@ from orchestrator.core.reconcile.types import Booked
 
 
 @dataclass
-class Findings:
+class BreakFindings:
     """Collects in any order; whoever reads it sorts. coverage: which statement holds which line."""
 
     coverage: Coverage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import MICRO_PER_CENT, Booked, Ledger, Mint, StatementLine
 from orchestrator.core.references import find_reference, normalise
@@ -14,7 +14,7 @@ _FLYING = "credit_not_minted"
 
 
 def match_fundings(
-    found: Findings,
+    found: BreakFindings,
     credits: Iterable[Booked],
     undoing: Iterable[Booked],
     mints: Iterable[Mint],
@@ -69,7 +69,7 @@ def match_fundings(
     return rest
 
 
-def _minted(found: Findings, credit: Booked, own: list[Mint]) -> None:
+def _minted(found: BreakFindings, credit: Booked, own: list[Mint]) -> None:
     """One mint of the whole credit, or a break: more than one, or another amount."""
     cents, micro = credit.line.amount_minor, sum(mint.amount_micro for mint in own)
     if len(own) == 1 and micro == cents * MICRO_PER_CENT:
@@ -91,7 +91,7 @@ def _minted(found: Findings, credit: Booked, own: list[Mint]) -> None:
     found.flow(kind, _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
 
 
-def _reversed(found: Findings, credit: Booked, back: Booked, own: list[Mint]) -> None:
+def _reversed(found: BreakFindings, credit: Booked, back: Booked, own: list[Mint]) -> None:
     """Before its mint nothing is left of it; after it, tokens are there without euros."""
     closed = "" if own else "taken back before anything was minted for it"
     micro = sum(mint.amount_micro for mint in own)

@@ -16,7 +16,7 @@ from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerP
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BreakJudgement:
     """open: what somebody must see to; closed: (what it was, which record explains it); because:
     what is to be said of the match beside its rule."""
 
@@ -33,7 +33,7 @@ def judge(
     rule: str,
     rejected: Mapping[str, str],
     coverage: Coverage,
-) -> Verdict:
+) -> BreakJudgement:
     """The verdict on one group. rejected: reason per EndToEndId."""
     cents = sum(payout.amount_cents for payout in payouts)
     refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
@@ -52,19 +52,21 @@ def judge(
     if not present and not kept and not back:  # nothing yet of its newest order
         return _without_lines(payouts[0], refused, before, coverage)
     if any(reason not in DUPLICATE_REASONS for reason in refused):
-        return Verdict(BreakKind.REJECTED, before, detail="refused, and booked all the same")
+        return BreakJudgement(BreakKind.REJECTED, before, detail="refused, and booked all the same")
     if rule == "sum":
-        return Verdict(BreakKind.BATCH_BOOKED, before, detail=f"fits batch {payouts[0].batch}")
+        return BreakJudgement(
+            BreakKind.BATCH_BOOKED, before, detail=f"fits batch {payouts[0].batch}"
+        )
     if not debits:
-        return Verdict(BreakKind.EXTRA, before, detail="came back without ever having left")
+        return BreakJudgement(BreakKind.EXTRA, before, detail="came back without ever having left")
     kind = _open(kept, back, cents, rule)
     if kind is not None:
-        return Verdict(kind, before)
+        return BreakJudgement(kind, before)
     if not older:
         before += tuple(_undone(undone, lines, cents, False))
     because = [f"{undone.total()} further booked and reversed"] if undone else []
     because += [f"booked in {kept.total()} parts"] if kept.total() > 1 and rule != "batch" else []
-    return Verdict(
+    return BreakJudgement(
         None, (*before, *_explained(payouts, present, rule, kept)), tuple(because), matched=True
     )
 
@@ -74,11 +76,13 @@ def _without_lines(
     refused: Sequence[str],
     before: tuple[tuple[BreakKind, str], ...],
     coverage: Coverage,
-) -> Verdict:
+) -> BreakJudgement:
     due = payout.due_on
     late = due is not None and coverage.answers_for(due)
     kind = BreakKind.REJECTED if refused else BreakKind.MISSING if late else None
-    return Verdict(kind, before, detail=", ".join(refused) or (f"due on {due}" if late else ""))
+    return BreakJudgement(
+        kind, before, detail=", ".join(refused) or (f"due on {due}" if late else "")
+    )
 
 
 def _split(lines: Sequence[Booked]) -> tuple[Counter[int], Counter[int]]:

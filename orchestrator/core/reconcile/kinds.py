@@ -27,7 +27,7 @@ class BreakKind(StrEnum):
     NOT_CONFIRMED = "not_confirmed"  # notified intraday, absent from that day's statement
     STATEMENT_GAP = "statement_gap"  # a statement does not open where the last one closed
     CURRENCY = "currency"  # booked in a currency that is not the rail's
-    CREDIT_UNPAID = "credit_unpaid"  # owed back by a payee whose money has left already
+    DEBT_UNPAID = "debt_unpaid"  # owed back by a payee whose money has left already
 
 
 class Leg(StrEnum):
@@ -104,7 +104,7 @@ _BY_KIND = {
     BreakKind.CURRENCY: Duty(
         BANK_DESK, "Ask the bank to return the amount; the rail holds euro only."
     ),
-    BreakKind.CREDIT_UNPAID: Duty(
+    BreakKind.DEBT_UNPAID: Duty(
         TREASURY,
         "Ask the payee to pay it back (PaymentRail.repay); its next money does so by itself.",
     ),

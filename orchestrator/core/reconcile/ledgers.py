@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
-from orchestrator.core.reconcile.types import MICRO_PER_CENT, Booked, Chain, Ledger, Settlement
+from orchestrator.core.reconcile.types import (
+    MICRO_PER_CENT,
+    Booked,
+    ChainFacts,
+    Ledger,
+    SettlementMoves,
+)
 
 
-def compare_ledger(found: Findings, chain: Chain, ledger: Ledger) -> None:
+def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> None:
     """Per payout, per bank credit and per settlement, and in what payees owe, the ledger holds
     what the final blocks say."""
     sides = [
@@ -29,7 +35,7 @@ def compare_ledger(found: Findings, chain: Chain, ledger: Ledger) -> None:
             _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT) for item in ledger.minted),
         ),
         ("settled", _settled(chain.settlements), _settled(ledger.settlements)),
-        ("credited", _settled(chain.credits), _settled(ledger.credits)),
+        ("debt_recorded", _settled(chain.credits), _settled(ledger.credits)),
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
     ]
     for what, on_chain, in_ledger in sides:
@@ -47,7 +53,7 @@ def compare_ledger(found: Findings, chain: Chain, ledger: Ledger) -> None:
                 )
 
 
-def compare_bank_account(found: Findings, ledger: Ledger, booked: Iterable[Booked]) -> None:
+def compare_bank_account(found: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
     """The ledger's safeguarding account is the sum of the bank's lines, whatever they are for."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")
     if ledger.bank_cents is not None and ledger.bank_cents != lines:
@@ -62,7 +68,7 @@ def compare_bank_account(found: Findings, ledger: Ledger, booked: Iterable[Booke
         )
 
 
-def _settled(settlements: Iterable[Settlement]) -> Mapping[bytes, int]:
+def _settled(settlements: Iterable[SettlementMoves]) -> Mapping[bytes, int]:
     """Settlements that moved money; one of nothing needs no entry."""
     return _totals((item.tx_hash, item.amount_micro) for item in settlements if item.amount_micro)
 

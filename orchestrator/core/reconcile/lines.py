@@ -19,14 +19,14 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class ReportedLine:
     """A line of one kind of report. files: all that tell it."""
 
     line: StatementLine
     files: frozenset[str]
 
 
-_Lines = dict[tuple, _Told]
+_Lines = dict[tuple, ReportedLine]
 _Key = Callable[[StatementLine], tuple]
 # the best report first; what a bank's reference names comes before what only its content does
 _REPORTS = (
@@ -54,7 +54,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         )
         pairs = _pair(booked, reported)
         for key, other in pairs.items():
-            booked[key] = _Told(booked[key].line, booked[key].files | reported[other].files)
+            booked[key] = ReportedLine(booked[key].line, booked[key].files | reported[other].files)
             ids[key] = ids[key] if other in ids[key] else (other, *ids[key])
         taken = set(pairs.values())
         for key, told in reported.items():  # what no better report repeats stands for itself
@@ -168,9 +168,9 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
         seen[identity, file] += 1
         earlier = found.get(key)
         found[key] = (
-            _Told(earlier.line, earlier.files | {file})
+            ReportedLine(earlier.line, earlier.files | {file})
             if earlier
-            else _Told(line, frozenset((file,)))
+            else ReportedLine(line, frozenset((file,)))
         )
     return found
 

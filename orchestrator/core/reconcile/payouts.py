@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core.reconcile.findings import Findings
+from orchestrator.core.reconcile.findings import BreakFindings
 from orchestrator.core.reconcile.judging import judge
 from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import Booked, LedgerPayout, Redemption
@@ -45,7 +45,7 @@ Groups = dict[str, Group]
 
 
 def match_payouts(
-    found: Findings,
+    found: BreakFindings,
     payouts: Iterable[LedgerPayout],
     lines: Iterable[Booked],
     burned: Mapping[bytes, list[Redemption]],
@@ -148,7 +148,7 @@ def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) ->
 
 
 def _report(
-    found: Findings,
+    found: BreakFindings,
     group: Group,
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
@@ -174,7 +174,7 @@ def _report(
         name_charges(found, each, each.line.charges_minor, ids)
 
 
-def name_charges(found: Findings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
+def name_charges(found: BreakFindings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
     """What the bank took for itself: the tokens it was taken from are still there."""
     if cents:
         found.broken(Leg.BANK, BreakKind.CHARGES, ids, [booked], 0, cents)

@@ -13,7 +13,7 @@ from datetime import date
 from orchestrator.core.reconcile.coverage import Coverage
 from orchestrator.core.reconcile.kinds import BreakKind
 from orchestrator.core.reconcile.results import Flow, InFlight, Reserve
-from orchestrator.core.reconcile.types import MICRO_PER_CENT, Chain
+from orchestrator.core.reconcile.types import MICRO_PER_CENT, ChainFacts
 
 EVER = 1 << 62
 _DAY_S, _EPOCH = 86_400, date(1970, 1, 1)
@@ -49,7 +49,7 @@ def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
     return str(flow.once) if flow.once and all_burned else _AHEAD.get(flow.flying, flow.flying)
 
 
-def supply_at(chain: Chain, at: int) -> int:
+def supply_at(chain: ChainFacts, at: int) -> int:
     """The tokens that were out by the end of a time: today's, less what was minted since, and
     with what was redeemed since."""
     since = sum(mint.amount_micro for mint in chain.mints if mint.at >= at)
@@ -57,7 +57,7 @@ def supply_at(chain: Chain, at: int) -> int:
     return chain.supply_micro - since
 
 
-def reserves(chain: Chain, flows: Sequence[Flow], covered: Coverage) -> tuple[Reserve, ...]:
+def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tuple[Reserve, ...]:
     """The proof at each statement, in their order."""
     found = []
     for index, statement in enumerate(covered.statements):

@@ -60,7 +60,7 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Balances:
+class StatementBalances:
     """Opening and closing booked balance of one statement (minor units, credits positive)."""
 
     account: str
@@ -110,7 +110,7 @@ class Mint:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class SettlementMoves:
     """Chain: what one transaction moved from escrow to payees, or made payees owe to escrows;
     ledger: what it holds of that. Above zero."""
 
@@ -119,14 +119,14 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ChainFacts:
     """What the chain says at one final block. owed_micro: the open debts of all payees."""
 
     supply_micro: int
     redemptions: Sequence[Redemption] = ()
     mints: Sequence[Mint] = ()
-    settlements: Sequence[Settlement] = ()
-    credits: Sequence[Settlement] = ()
+    settlements: Sequence[SettlementMoves] = ()
+    credits: Sequence[SettlementMoves] = ()
     owed_micro: int = 0
 
 
@@ -158,7 +158,7 @@ class LedgerFunding:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCredit:
+class OpenDebt:
     """Ledger: a credit that its payee has not paid back in full. noted_at: Unix seconds."""
 
     payment_id: bytes
@@ -188,10 +188,10 @@ class Ledger:
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
     references: Mapping[str, bytes] = field(default_factory=dict)
-    settlements: Sequence[Settlement] = ()
-    credits: Sequence[Settlement] = ()
+    settlements: Sequence[SettlementMoves] = ()
+    credits: Sequence[SettlementMoves] = ()
     owed_micro: int = 0
-    open_credits: Sequence[OpenCredit] = ()
+    open_debts: Sequence[OpenDebt] = ()
     pending: Mapping[str, int] = field(default_factory=dict)
     at_risk: Sequence[AtRisk] = ()
     bank_cents: int | None = None
@@ -200,7 +200,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class PayoutRejection:
     """Bank: a payout refused in a pain.002, with the ISO status reason."""
 
     end_to_end_id: str
@@ -208,7 +208,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class BankFacts:
     """What the bank says about the safeguarding account since it was opened.
 
     account: its IBAN; lines and balances of other accounts are left out. opening_cents: the
@@ -217,6 +217,6 @@ class Bank:
 
     account: str
     lines: Sequence[StatementLine] = ()
-    balances: Sequence[Balances] = ()
-    rejections: Sequence[Rejection] = ()
+    balances: Sequence[StatementBalances] = ()
+    rejections: Sequence[PayoutRejection] = ()
     opening_cents: int = 0

@@ -10,9 +10,9 @@ from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from device_adapters.types import Rejected
-from orchestrator.edges.api.catalogue import Code
+from orchestrator.edges.api.catalogue import ProblemCode
 from orchestrator.edges.api.parts import Parts
-from orchestrator.edges.store.access import Role, key_holder
+from orchestrator.edges.store.access import KeyRole, key_holder
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -26,7 +26,7 @@ class Caller:
     """The holder of a key. scope: how the names of a partner's devices begin; None sees all."""
 
     name: str
-    role: Role
+    role: KeyRole
     scope: str | None
 
     def sees(self, device: str) -> bool:
@@ -34,7 +34,7 @@ class Caller:
         return self.scope is None or device.startswith(self.scope)
 
 
-def _allow(*roles: Role) -> Callable[..., Caller]:
+def _allow(*roles: KeyRole) -> Callable[..., Caller]:
     names = ", ".join(roles)
 
     def check(
@@ -43,7 +43,7 @@ def _allow(*roles: Role) -> Callable[..., Caller]:
     ) -> Caller:
         caller = _caller(parts, given)
         if caller.role not in roles:
-            raise Rejected(Code.ROLE_FORBIDDEN, f"{caller.role} may not; one of: {names}")
+            raise Rejected(ProblemCode.ROLE_FORBIDDEN, f"{caller.role} may not; one of: {names}")
         return caller
 
     return check
@@ -51,19 +51,19 @@ def _allow(*roles: Role) -> Callable[..., Caller]:
 
 def _caller(parts: Parts, given: HTTPAuthorizationCredentials | None) -> Caller:
     if given is None or not given.credentials:
-        raise Rejected(Code.KEY_MISSING, "no `Authorization: Bearer` header")
+        raise Rejected(ProblemCode.KEY_MISSING, "no `Authorization: Bearer` header")
     with parts.store.read() as session:
         row = key_holder(session, given.credentials)
     if row is None:
-        raise Rejected(Code.KEY_UNKNOWN, "no key of ours has this value")
-    role = Role(row.role)
-    if role is not Role.PARTNER:
+        raise Rejected(ProblemCode.KEY_UNKNOWN, "no key of ours has this value")
+    role = KeyRole(row.role)
+    if role is not KeyRole.PARTNER:
         return Caller(row.name, role, None)
     if not row.scope:  # an empty scope would begin every name
-        raise Rejected(Code.ROLE_FORBIDDEN, "this partner's key has no scope")
+        raise Rejected(ProblemCode.ROLE_FORBIDDEN, "this partner's key has no scope")
     return Caller(row.name, role, row.scope)
 
 
-Submitter = Annotated[Caller, Depends(_allow(Role.PARTNER, Role.OPERATOR))]
-Reader = Annotated[Caller, Depends(_allow(Role.AUDITOR, Role.OPERATOR))]
-Anyone = Annotated[Caller, Depends(_allow(Role.PARTNER, Role.AUDITOR, Role.OPERATOR))]
+Submitter = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.OPERATOR))]
+Reader = Annotated[Caller, Depends(_allow(KeyRole.AUDITOR, KeyRole.OPERATOR))]
+Anyone = Annotated[Caller, Depends(_allow(KeyRole.PARTNER, KeyRole.AUDITOR, KeyRole.OPERATOR))]

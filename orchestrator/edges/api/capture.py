@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from device_adapters.types import Message, Reason, Rejected
 from orchestrator.edges.api.access import Submitter
-from orchestrator.edges.api.catalogue import Code
+from orchestrator.edges.api.catalogue import ProblemCode
 from orchestrator.edges.api.evidence import answers, problem_of
 from orchestrator.edges.api.parts import ApiParts, Parts
 from orchestrator.edges.api.problems import MEDIA
@@ -26,18 +26,18 @@ _JOB = "capture {id}"  # a blank stands in no Idempotency-Key, so the two never 
 router = APIRouter(tags=["evidence"])
 _POST = problems_of(
     *KEYED,
-    Code.IDEMPOTENCY_KEY_MALFORMED,
-    Code.IDEMPOTENCY_KEY_REUSED,
-    Code.MEDIA_TYPE_UNSUPPORTED,
-    Code.CONTENT_CODING_UNSUPPORTED,
-    Code.TRY_AGAIN_LATER,
-    Code.VERSION_UNSUPPORTED,
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED,
+    ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    ProblemCode.MEDIA_TYPE_UNSUPPORTED,
+    ProblemCode.CONTENT_CODING_UNSUPPORTED,
+    ProblemCode.TRY_AGAIN_LATER,
+    ProblemCode.VERSION_UNSUPPORTED,
     Reason.EMPTY,
     Reason.SIGNATURE_MISSING,
     Reason.CODE_MALFORMED,
     "signature_forged",
 )
-_GET = problems_of(*KEYED, Code.NOT_FOUND)
+_GET = problems_of(*KEYED, ProblemCode.NOT_FOUND)
 _EXAMPLE = {
     "@context": {"proofrail": "urn:proofrail:voc:"},  # besides the standard one, by its address
     "type": "ObjectEvent",
@@ -97,7 +97,9 @@ def post_capture(
     """
     for asked in (gs1_epcis_version, gs1_cbv_version):
         if asked and asked.strip() != "2.0" and not asked.strip().startswith("2.0."):
-            raise Rejected(Code.VERSION_UNSUPPORTED, f"version {asked[:20]!r}; 2.0.0 is spoken")
+            raise Rejected(
+                ProblemCode.VERSION_UNSUPPORTED, f"version {asked[:20]!r}; 2.0.0 is spoken"
+            )
     jws = jws_signature.strip()
     body = jws.encode("ascii", "replace") + b"\n" + given.body if jws else given.body
     message = Message(PROTOCOL, "", body, source="http", scope=caller.scope or "")
@@ -129,7 +131,7 @@ def get_capture(
     with parts.store.read() as session:
         known = replies.find(session, caller.name, _JOB.format(id=capture_id))
     if known is None:
-        raise Rejected(Code.NOT_FOUND, f"no capture job {capture_id} of yours")
+        raise Rejected(ProblemCode.NOT_FOUND, f"no capture job {capture_id} of yours")
     return Response(known.answer, 200, _VERSIONS, media_type=JSON)
 
 

@@ -1,7 +1,7 @@
 """Every code the API can answer with: its title, its HTTP status and what to do next.
 
-A record's codes are `Reason` (the adapters') and `Doubt` (the oracles' and the rail's); `Code` is
-the API's own. Codes are stable: partners may build on them.
+A record's codes are `Reason` (the adapters') and `ClaimReason` (the oracles' and the rail's);
+`ProblemCode` is the API's own. Codes are stable: partners may build on them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from device_adapters.types import Reason
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 
 
-class Code(StrEnum):
+class ProblemCode(StrEnum):
     """What can be wrong with a request, whatever its records say."""
 
     KEY_MISSING = "key_missing"
@@ -39,7 +39,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One line of the catalogue."""
 
     title: str
@@ -114,191 +114,201 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Send it with that device's own credentials, or with a key whose scope holds the device.",
     ),
     Reason.RETAINED: ("The message was retained by the broker", "Publish without the retain flag."),
-    Doubt.DEVICE_UNKNOWN: (
+    ClaimReason.DEVICE_UNKNOWN: (
         "The device is not enrolled",
         "Enrol it (`proofrail device add`), then send the record again.",
     ),
-    Doubt.DEVICE_NOT_YET_ENROLLED: (
+    ClaimReason.DEVICE_NOT_YET_ENROLLED: (
         "The record is older than the device's enrolment",
         "Records from before the enrolment are not charged; nothing to send again.",
     ),
-    Doubt.DEVICE_SUSPENDED: (
+    ClaimReason.DEVICE_SUSPENDED: (
         "The device is suspended",
         "What it signs while suspended stays refused; ask the operator to resume it for the rest.",
     ),
-    Doubt.DEVICE_RETIRED: ("The device is retired", "Enrol the device that replaced it."),
-    Doubt.SIGNATURE_FORGED: (
+    ClaimReason.DEVICE_RETIRED: ("The device is retired", "Enrol the device that replaced it."),
+    ClaimReason.SIGNATURE_FORGED: (
         "The device's key did not sign this content",
         "Compare the enrolled key with the device's own; send the bytes exactly as signed.",
     ),
-    Doubt.CURVE_NOT_SETTLED: (
+    ClaimReason.CURVE_NOT_SETTLED: (
         "No contract can check a signature on this curve",
         "Use a device that signs on secp256r1 or secp256k1.",
     ),
-    Doubt.COUNTER_REPLAYED: (
+    ClaimReason.COUNTER_REPLAYED: (
         "This counter was used before with other content",
         "Find out why the device used a counter twice; the first record stands.",
     ),
-    Doubt.DUPLICATE: ("The record was taken before", "Nothing to do: it is safe already."),
-    Doubt.NO_AGREEMENT: (
+    ClaimReason.DUPLICATE: ("The record was taken before", "Nothing to do: it is safe already."),
+    ClaimReason.NO_AGREEMENT: (
         "No agreement charges for this device",
         "Open one (`proofrail agreement open`), then send the record again.",
     ),
-    Doubt.BEFORE_AGREEMENT: (
+    ClaimReason.BEFORE_AGREEMENT: (
         "The record's counter is before the agreement",
         "Nothing to do: the agreement does not charge for it.",
     ),
-    Doubt.STREAM_NOT_AGREED: (
+    ClaimReason.STREAM_NOT_AGREED: (
         "The agreement is about the device's other stream of records",
         "Send the records of the stream that was agreed, or open an agreement for this one.",
     ),
-    Doubt.NOT_BILLABLE: (
+    ClaimReason.NOT_BILLABLE: (
         "The record is genuine and may not be billed",
         "It is kept and never charged; its detail says what the device has to do better.",
     ),
-    Doubt.KIND_NOT_PRICED: ("The product does not charge for records of this kind", _NOTHING),
-    Doubt.IMPLAUSIBLE_READING: ("The reading cannot be true", _READING),
-    Doubt.REGISTER_BACKWARDS: ("The register ran backwards", _READING),
-    Doubt.TIME_BACKWARDS: ("The time ran backwards", _CLOCK),
-    Doubt.TOO_LATE: (
+    ClaimReason.KIND_NOT_PRICED: ("The product does not charge for records of this kind", _NOTHING),
+    ClaimReason.IMPLAUSIBLE_READING: ("The reading cannot be true", _READING),
+    ClaimReason.REGISTER_BACKWARDS: ("The register ran backwards", _READING),
+    ClaimReason.TIME_BACKWARDS: ("The time ran backwards", _CLOCK),
+    ClaimReason.TOO_LATE: (
         "Later records were charged already",
         "Nothing to do: its gap was reported as lost. Send records sooner.",
     ),
-    Doubt.DEVICE_COMPROMISED: (
+    ClaimReason.DEVICE_COMPROMISED: (
         "The device was declared compromised: nothing new of it is believed",
         "Enrol another device; `proofrail device risk` shows what the stolen key may have cost.",
     ),
-    Doubt.KEY_EXPIRED: (
+    ClaimReason.KEY_EXPIRED: (
         "The device's key had expired at the record's time",
         "Rotate the key (`proofrail device rotate`); new records will be taken.",
     ),
-    Doubt.CITED_EVENT_UNKNOWN: (
+    ClaimReason.CITED_EVENT_UNKNOWN: (
         "The record cites an event that the rail does not have",
         "Have the cited event sent first, then send a new record that cites it.",
     ),
-    Doubt.FOREIGN_DOMAIN: (
+    ClaimReason.FOREIGN_DOMAIN: (
         "The voucher is signed for another chain or contract",
         "Set the wearable up for this rail's WearableVoucher contract.",
     ),
-    Doubt.CLASS_NOT_AGREED: ("The mandate does not name this class of merchant", _NOTHING),
-    Doubt.ABOVE_TAP_LIMIT: ("The voucher asks more for its taps than the mandate allows", _NOTHING),
-    Doubt.TWO_PLACES: (
+    ClaimReason.CLASS_NOT_AGREED: ("The mandate does not name this class of merchant", _NOTHING),
+    ClaimReason.ABOVE_TAP_LIMIT: (
+        "The voucher asks more for its taps than the mandate allows",
+        _NOTHING,
+    ),
+    ClaimReason.TWO_PLACES: (
         "The device was elsewhere at that time: its key is in two hands",
         "The device is suspended; ask the operator to find out which hand is honest.",
     ),
-    Doubt.EVIDENCE_MISSING: ("An oracle lacks evidence of the claim", _ORACLE),
-    Doubt.CLAIM_DIFFERS: ("An oracle derives another claim", _OPERATOR),
-    Doubt.COUNTERS_NOT_CONTIGUOUS: ("Counters of the claim are missing", _ORACLE),
-    Doubt.INCOMPLETE: (
+    ClaimReason.EVIDENCE_MISSING: ("An oracle lacks evidence of the claim", _ORACLE),
+    ClaimReason.CLAIM_DIFFERS: ("An oracle derives another claim", _OPERATOR),
+    ClaimReason.COUNTERS_NOT_CONTIGUOUS: ("Counters of the claim are missing", _ORACLE),
+    ClaimReason.INCOMPLETE: (
         "The record's counterpart never came",
         "Send the record that begins or ends this session, if the device still has it.",
     ),
-    Doubt.ALREADY_ATTESTED_OTHERWISE: ("Another claim was attested in its place", _OPERATOR),
-    Doubt.AGREEMENT_NOT_LIVE: (
+    ClaimReason.ALREADY_ATTESTED_OTHERWISE: ("Another claim was attested in its place", _OPERATOR),
+    ClaimReason.AGREEMENT_NOT_LIVE: (
         "The agreement is not live",
         "Open a new agreement; records after the end of the old one are not charged.",
     ),
-    Doubt.SEQUENCE_UNEXPECTED: ("The claim is not the agreement's next one", _ORACLE),
-    Doubt.BATCH_UNSORTED: ("The claims of the batch are not in order", _OPERATOR),
-    Doubt.UNAUTHORISED: ("The oracle does not know the caller", _OPERATOR),
-    Doubt.PRODUCT_UNKNOWN: ("The product is not known", _OPERATOR),
-    Doubt.FACTS_MALFORMED: ("The facts of the claim cannot be read", _OPERATOR),
+    ClaimReason.SEQUENCE_UNEXPECTED: ("The claim is not the agreement's next one", _ORACLE),
+    ClaimReason.BATCH_UNSORTED: ("The claims of the batch are not in order", _OPERATOR),
+    ClaimReason.UNAUTHORISED: ("The oracle does not know the caller", _OPERATOR),
+    ClaimReason.PRODUCT_UNKNOWN: ("The product is not known", _OPERATOR),
+    ClaimReason.FACTS_MALFORMED: ("The facts of the claim cannot be read", _OPERATOR),
 }
 
 _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
-    Code.KEY_MISSING: (
+    ProblemCode.KEY_MISSING: (
         401,
         "An API key is needed",
         "Send the header `Authorization: Bearer <key>`.",
     ),
-    Code.KEY_UNKNOWN: (
+    ProblemCode.KEY_UNKNOWN: (
         401,
         "The API key is not known",
         "Ask the operator for a key; a replaced one has ended.",
     ),
-    Code.ROLE_FORBIDDEN: (
+    ProblemCode.ROLE_FORBIDDEN: (
         403,
         "The key's role may not do this",
         "Use a key with one of the roles in `detail`.",
     ),
-    Code.NOT_FOUND: (
+    ProblemCode.NOT_FOUND: (
         404,
         "There is nothing with this id",
         "Check the id; a partner sees its own devices only.",
     ),
-    Code.ROUTE_UNKNOWN: (404, "There is no such route", "See /docs for the routes."),
-    Code.METHOD_NOT_ALLOWED: (
+    ProblemCode.ROUTE_UNKNOWN: (404, "There is no such route", "See /docs for the routes."),
+    ProblemCode.METHOD_NOT_ALLOWED: (
         405,
         "The route does not know this method",
         "See the `Allow` header, or /docs.",
     ),
-    Code.VERSION_UNSUPPORTED: (
+    ProblemCode.VERSION_UNSUPPORTED: (
         406,
         "This version of the standard is not spoken here",
         "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
     ),
-    Code.BODY_TOO_SLOW: (
+    ProblemCode.BODY_TOO_SLOW: (
         408,
         "The body did not arrive in time",
         "Send it again, in smaller parts if need be.",
     ),
-    Code.IDEMPOTENCY_KEY_REUSED: (
+    ProblemCode.IDEMPOTENCY_KEY_REUSED: (
         409,
         "The Idempotency-Key was used for another request",
         "Use a new key for each new request; repeat a request with its body unchanged.",
     ),
-    Code.BODY_TOO_LARGE: (413, "The body is too large", "Send fewer records at a time."),
-    Code.MEDIA_TYPE_UNSUPPORTED: (
+    ProblemCode.BODY_TOO_LARGE: (413, "The body is too large", "Send fewer records at a time."),
+    ProblemCode.MEDIA_TYPE_UNSUPPORTED: (
         415,
         "The media type is not taken here",
         "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
         "EPCIS document to /capture as application/json or application/ld+json.",
     ),
-    Code.CONTENT_CODING_UNSUPPORTED: (
+    ProblemCode.CONTENT_CODING_UNSUPPORTED: (
         415,
         "Compressed bodies are not taken",
         "Send the body without Content-Encoding.",
     ),
-    Code.JSON_UNREADABLE: (
+    ProblemCode.JSON_UNREADABLE: (
         400,
         "The body is not acceptable JSON",
         "Correct the JSON where `detail` says.",
     ),
-    Code.REQUEST_INVALID: (
+    ProblemCode.REQUEST_INVALID: (
         422,
         "The request does not have the form of this route",
         "Correct the fields named in `errors`; /docs shows the form.",
     ),
-    Code.AMBIGUOUS: (422, "Several things begin with this id", "Give more of the id, or all."),
-    Code.CURSOR_UNKNOWN: (
+    ProblemCode.AMBIGUOUS: (
+        422,
+        "Several things begin with this id",
+        "Give more of the id, or all.",
+    ),
+    ProblemCode.CURSOR_UNKNOWN: (
         422,
         "The cursor is not one of ours",
         "Pass `next` of the page before, unchanged.",
     ),
-    Code.IDEMPOTENCY_KEY_MALFORMED: (
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED: (
         400,
         "The Idempotency-Key cannot be used",
         "Send one key of 1 to 255 visible ASCII characters, such as a UUID, once.",
     ),
-    Code.REQUEST_FAILED: (400, "The request cannot be answered", "See `detail` and /docs."),
-    Code.INTERNAL_ERROR: (
+    ProblemCode.REQUEST_FAILED: (400, "The request cannot be answered", "See `detail` and /docs."),
+    ProblemCode.INTERNAL_ERROR: (
         500,
         "The rail failed",
         "Send the request again later; the operator's log has the cause.",
     ),
-    Code.TRY_AGAIN_LATER: (
+    ProblemCode.TRY_AGAIN_LATER: (
         503,
         "The rail waits for a part of itself",
         "Send the same request again after `Retry-After` seconds; nothing was stored.",
     ),
 }
 
-CATALOGUE: dict[str, Entry] = {
-    str(code): Entry(title, step) for code, (title, step) in _RECORDS.items()
-} | {str(code): Entry(title, step, status) for code, (status, title, step) in _REQUESTS.items()}
+CATALOGUE: dict[str, CatalogueEntry] = {
+    str(code): CatalogueEntry(title, step) for code, (title, step) in _RECORDS.items()
+} | {
+    str(code): CatalogueEntry(title, step, status)
+    for code, (status, title, step) in _REQUESTS.items()
+}
 
 
-def entry_of(code: str) -> Entry:
+def entry_of(code: str) -> CatalogueEntry:
     """The catalogue's line; a code from elsewhere is shown as it is, never hidden."""
     known = CATALOGUE.get(str(code))
-    return known or Entry(str(code).replace("_", " ").capitalize(), _OPERATOR)
+    return known or CatalogueEntry(str(code).replace("_", " ").capitalize(), _OPERATOR)

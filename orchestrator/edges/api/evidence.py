@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.edges.api.access import Submitter
-from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.catalogue import ProblemCode, entry_of
 from orchestrator.edges.api.parts import Answered, ApiParts, Parts
 from orchestrator.edges.api.problems import MEDIA, document
 from orchestrator.edges.api.schema import EVIDENCE_BODY, KEYED, problems_of
@@ -21,12 +21,12 @@ from orchestrator.edges.api.wire import Answers
 router = APIRouter(tags=["evidence"])
 _PROBLEMS = problems_of(
     *KEYED,
-    Code.JSON_UNREADABLE,
-    Code.IDEMPOTENCY_KEY_MALFORMED,
-    Code.IDEMPOTENCY_KEY_REUSED,
-    Code.MEDIA_TYPE_UNSUPPORTED,
-    Code.CONTENT_CODING_UNSUPPORTED,
-    Code.TRY_AGAIN_LATER,
+    ProblemCode.JSON_UNREADABLE,
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED,
+    ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    ProblemCode.MEDIA_TYPE_UNSUPPORTED,
+    ProblemCode.CONTENT_CODING_UNSUPPORTED,
+    ProblemCode.TRY_AGAIN_LATER,
     "signature_forged",
 )
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
-from orchestrator.edges.api.views import BlockView, Health, Status
+from orchestrator.edges.api.views import BlockView, Health, StatusView
 from orchestrator.edges.store import blocks, payments, tallies
 
 router = APIRouter(tags=["rail"])
@@ -20,11 +20,11 @@ async def get_health() -> Health:
 
 
 @router.get("/v1/status", responses=problems_of(*KEYED), summary="How the rail is")
-def get_status(parts: Parts, caller: Reader) -> Status:
+def get_status(parts: Parts, caller: Reader) -> StatusView:
     """The worker's turns and halted steps, counts by stage and reason, the newest blocks."""
     with parts.store.read() as session:
         head = blocks.newest(session)
-        return Status(
+        return StatusView(
             worker=dict(parts.worker()),
             stages=payments.open_counts(session),
             rejections=tallies.rejection_counts(session),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from device_adapters.types import Rejected
-from orchestrator.edges.api.catalogue import Code
+from orchestrator.edges.api.catalogue import ProblemCode
 from orchestrator.edges.api.problems import answer, document
 
 PATIENCE_S = 30.0
@@ -30,7 +30,7 @@ class BodyLimit:
         length = Request(scope).headers.get("content-length", "0")
         # a length that is no number is refused by the server, before anything of ours
         if length.isdigit() and (len(length) > 18 or int(length) > self._max_bytes):
-            problem = document(Code.BODY_TOO_LARGE, _beyond(self._max_bytes), scope["path"])
+            problem = document(ProblemCode.BODY_TOO_LARGE, _beyond(self._max_bytes), scope["path"])
             await answer(problem)(scope, receive, send)
             return
         body = _Bounded(receive, self._max_bytes, self._patience_s)
@@ -53,11 +53,11 @@ class _Bounded:
                 message = await self._receive()
         except TimeoutError:
             detail = f"not whole after {self._patience_s:g} s"
-            raise Rejected(Code.BODY_TOO_SLOW, detail) from None
+            raise Rejected(ProblemCode.BODY_TOO_SLOW, detail) from None
         self._left -= len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._left < 0:
-            raise Rejected(Code.BODY_TOO_LARGE, _beyond(self._max_bytes))
+            raise Rejected(ProblemCode.BODY_TOO_LARGE, _beyond(self._max_bytes))
         return message
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from device_adapters.types import Rejected
-from orchestrator.edges.api.catalogue import Code
+from orchestrator.edges.api.catalogue import ProblemCode
 from orchestrator.edges.store import Store, replies
 
 _STRIPES = 64
@@ -38,7 +38,7 @@ class Once:
                     known = replies.reserve(session, client, key, fingerprint)
             if known.body_hash != fingerprint:
                 detail = f"key {key[:60]!r} came with another body before"
-                raise Rejected(Code.IDEMPOTENCY_KEY_REUSED, detail)
+                raise Rejected(ProblemCode.IDEMPOTENCY_KEY_REUSED, detail)
             if known.status != replies.PENDING:
                 return known.status, known.answer
             status, body = act()

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from device_adapters.types import Rejected
-from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.catalogue import ProblemCode, entry_of
 from orchestrator.errors import Retry
 
 MEDIA = "application/problem+json"
@@ -25,10 +25,10 @@ _HEADERS = {
     503: {"Retry-After": "1"},
 }
 _OF_STATUS = {
-    404: Code.ROUTE_UNKNOWN,
-    405: Code.METHOD_NOT_ALLOWED,
-    413: Code.BODY_TOO_LARGE,
-    415: Code.MEDIA_TYPE_UNSUPPORTED,
+    404: ProblemCode.ROUTE_UNKNOWN,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.BODY_TOO_LARGE,
+    415: ProblemCode.MEDIA_TYPE_UNSUPPORTED,
 }
 
 
@@ -72,7 +72,7 @@ async def _rejected(request: Request, error: Rejected) -> Response:
 
 
 async def _retry(request: Request, error: Retry) -> Response:
-    return answer(document(Code.TRY_AGAIN_LATER, str(error), request.url.path))
+    return answer(document(ProblemCode.TRY_AGAIN_LATER, str(error), request.url.path))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -81,13 +81,13 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
         for e in error.errors()[:MAX_ERRORS]
     ]
     detail = f"{errors[0]['field']}: {errors[0]['message']}"
-    problem = document(Code.REQUEST_INVALID, detail, request.url.path, errors=errors)
+    problem = document(ProblemCode.REQUEST_INVALID, detail, request.url.path, errors=errors)
     return answer(problem)
 
 
 async def _framework(request: Request, error: HTTPException) -> Response:
     path, status = request.url.path, error.status_code
-    code = _OF_STATUS.get(status, Code.REQUEST_FAILED)
+    code = _OF_STATUS.get(status, ProblemCode.REQUEST_FAILED)
     detail = f"{request.method} {path}: {HTTPStatus(status).phrase}"
     return answer(document(code, detail, path, status), error.headers)
 
@@ -95,4 +95,4 @@ async def _framework(request: Request, error: HTTPException) -> Response:
 async def _bug(request: Request, error: Exception) -> Response:
     """The cause goes to the log (the server raises it again), not to strangers."""
     detail = f"{request.method} met an error of ours"
-    return answer(document(Code.INTERNAL_ERROR, detail, request.url.path))
+    return answer(document(ProblemCode.INTERNAL_ERROR, detail, request.url.path))

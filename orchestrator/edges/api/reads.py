@@ -14,12 +14,12 @@ from device_adapters.types import Rejected
 from orchestrator.core.ledger import TEUR
 from orchestrator.core.payment import Stage
 from orchestrator.edges.api.access import Anyone, Reader
-from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.catalogue import ProblemCode, entry_of
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, problems_of
 from orchestrator.edges.api.views import (
     AgreementView,
-    Balances,
+    BalancesView,
     BalanceView,
     DeviceView,
     EventView,
@@ -33,8 +33,8 @@ from orchestrator.edges.api.wire import HEX32, Amount
 from orchestrator.edges.store import ledger, pages, payments, tables
 
 Row = TypeVar("Row")
-_ONE = problems_of(*KEYED, Code.NOT_FOUND)
-_LIST = problems_of(*KEYED, Code.CURSOR_UNKNOWN)
+_ONE = problems_of(*KEYED, ProblemCode.NOT_FOUND)
+_LIST = problems_of(*KEYED, ProblemCode.CURSOR_UNKNOWN)
 MAX_PAGE = 500
 
 Id = Annotated[str, Path(pattern=HEX32, description="0x and 64 lower case hex digits")]
@@ -59,7 +59,7 @@ def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
 def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentStory:
     """A payment with its events and everything that became known of it, in order."""
     with parts.store.read() as session:
-        row = session.get(tables.Payment, payment_id)
+        row = session.get(tables.PaymentRow, payment_id)
         if row is None:
             raise _nothing("payment", payment_id)
         facts = [
@@ -147,11 +147,11 @@ def get_rejected(
 @router.get(
     "/v1/ledger/balances", tags=["money"], responses=problems_of(*KEYED), summary="Every balance"
 )
-def get_balances(parts: Parts, caller: Reader) -> Balances:
+def get_balances(parts: Parts, caller: Reader) -> BalancesView:
     """The balance of each ledger account and asset."""
     with parts.store.read() as session:
         found = ledger.balances(session)
-    return Balances(
+    return BalancesView(
         balances=[
             BalanceView(account=account, balance=_amount(total, asset))
             for (account, asset), total in found.items()
@@ -165,7 +165,7 @@ traces = APIRouter()
 @traces.get(
     "/v1/trace/{any_id}",
     tags=["money"],
-    responses=problems_of(*KEYED, Code.NOT_FOUND, Code.AMBIGUOUS),
+    responses=problems_of(*KEYED, ProblemCode.NOT_FOUND, ProblemCode.AMBIGUOUS),
     summary="Follow any id",
 )
 def get_trace(
@@ -177,7 +177,7 @@ def get_trace(
 
 
 def _nothing(what: str, name: str) -> Rejected:
-    return Rejected(Code.NOT_FOUND, f"no {what} {name}")
+    return Rejected(ProblemCode.NOT_FOUND, f"no {what} {name}")
 
 
 def _columns(row: Any, view: type, **given: Any) -> dict[str, Any]:
@@ -190,13 +190,13 @@ def _amount(minor: int, asset: str = TEUR) -> Amount:
     return Amount(amount_minor=str(minor), asset=asset)
 
 
-def _payment(row: tables.Payment) -> dict[str, Any]:
+def _payment(row: tables.PaymentRow) -> dict[str, Any]:
     return _columns(
         row, PaymentView, amount=_amount(row.amount_micro), settlement=row.settlement_tx
     )
 
 
-def _rejection(row: tables.Rejection) -> dict[str, Any]:
+def _rejection(row: tables.RejectionRow) -> dict[str, Any]:
     return _columns(
         row,
         RejectionView,
@@ -220,7 +220,7 @@ def _cursor(text: str | None, read: Callable[[str], Any]) -> Any:
     try:
         return read(base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode())
     except (ValueError, binascii.Error):
-        raise Rejected(Code.CURSOR_UNKNOWN, f"{text[:60]!r} is no cursor") from None
+        raise Rejected(ProblemCode.CURSOR_UNKNOWN, f"{text[:60]!r} is no cursor") from None
 
 
 def _number(text: str) -> int:

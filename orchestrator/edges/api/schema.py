@@ -7,13 +7,23 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from orchestrator.edges.api.catalogue import Code, entry_of
+from orchestrator.edges.api.catalogue import ProblemCode, entry_of
 from orchestrator.edges.api.problems import MEDIA, document
-from orchestrator.edges.api.wire import EvidenceBatch, Problem
+from orchestrator.edges.api.wire import EvidenceBatch, ProblemDocument
 
 _REF = "#/components/schemas/{model}"
-OPEN = (Code.BODY_TOO_LARGE, Code.BODY_TOO_SLOW, Code.INTERNAL_ERROR)  # of every route
-KEYED = (*OPEN, Code.KEY_MISSING, Code.KEY_UNKNOWN, Code.ROLE_FORBIDDEN, Code.REQUEST_INVALID)
+OPEN = (
+    ProblemCode.BODY_TOO_LARGE,
+    ProblemCode.BODY_TOO_SLOW,
+    ProblemCode.INTERNAL_ERROR,
+)  # of every route
+KEYED = (
+    *OPEN,
+    ProblemCode.KEY_MISSING,
+    ProblemCode.KEY_UNKNOWN,
+    ProblemCode.ROLE_FORBIDDEN,
+    ProblemCode.REQUEST_INVALID,
+)
 
 DESCRIPTION = """Signed device records in; events, payments and the ledger out.
 
@@ -49,7 +59,7 @@ def problems_of(*codes: str) -> dict[int | str, dict[str, Any]]:
                 "description": HTTPStatus(entry.status).phrase,
                 "content": {
                     MEDIA: {
-                        "schema": {"$ref": _REF.format(model=Problem.__name__)},
+                        "schema": {"$ref": _REF.format(model=ProblemDocument.__name__)},
                         "examples": {},
                     }
                 },
@@ -72,7 +82,7 @@ def describe(app: FastAPI) -> None:
             schemas = plain()["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for model in (EvidenceBatch, Problem):
+            for model in (EvidenceBatch, ProblemDocument):
                 whole = model.model_json_schema(ref_template=_REF, by_alias=True)
                 schemas.update(whole.pop("$defs", {}))
                 schemas[model.__name__] = whole

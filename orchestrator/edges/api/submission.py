@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from device_adapters import strict_json
 from device_adapters.types import Message, Rejected
-from orchestrator.edges.api.catalogue import Code
-from orchestrator.edges.api.wire import Entry, EvidenceBatch
+from orchestrator.edges.api.catalogue import ProblemCode
+from orchestrator.edges.api.wire import CatalogueEntry, EvidenceBatch
 
 RAW = ("text/plain", "application/octet-stream")
 JSON = "application/json"
@@ -47,10 +47,10 @@ async def read_arrival(request: Request, taken: tuple[str, ...], unnamed: str) -
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise Rejected(Code.CONTENT_CODING_UNSUPPORTED, f"content coding {coding[:40]!r}")
+        raise Rejected(ProblemCode.CONTENT_CODING_UNSUPPORTED, f"content coding {coding[:40]!r}")
     media = headers.get("content-type", "").partition(";")[0].strip().lower() or unnamed
     if media not in taken:
-        raise Rejected(Code.MEDIA_TYPE_UNSUPPORTED, f"media type {media[:80]!r}")
+        raise Rejected(ProblemCode.MEDIA_TYPE_UNSUPPORTED, f"media type {media[:80]!r}")
     return Arrival(media, await request.body(), _key(headers.getlist("idempotency-key")))
 
 
@@ -63,7 +63,7 @@ def _key(given: list[str]) -> str | None:
         key = key[1:-1]
     visible = all("!" <= char <= "~" for char in key)
     if len(given) > 1 or not 0 < len(key) <= MAX_KEY or not visible:
-        raise Rejected(Code.IDEMPOTENCY_KEY_MALFORMED, "not one key of 1 to 255 characters")
+        raise Rejected(ProblemCode.IDEMPOTENCY_KEY_MALFORMED, "not one key of 1 to 255 characters")
     return key
 
 
@@ -84,10 +84,10 @@ def _batch(body: bytes) -> EvidenceBatch:
     try:
         decoded = strict_json.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
-        raise Rejected(Code.JSON_UNREADABLE, "not UTF-8") from None
+        raise Rejected(ProblemCode.JSON_UNREADABLE, "not UTF-8") from None
     except Rejected as error:
         detail = f"{error.reason}: {error.detail}"
-        raise Rejected(Code.JSON_UNREADABLE, detail) from None
+        raise Rejected(ProblemCode.JSON_UNREADABLE, detail) from None
     try:
         return EvidenceBatch.model_validate(decoded, strict=True)
     except ValidationError as error:
@@ -95,7 +95,7 @@ def _batch(body: bytes) -> EvidenceBatch:
         raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in found]) from None
 
 
-def _body(number: int, entry: Entry) -> bytes:
+def _body(number: int, entry: CatalogueEntry) -> bytes:
     if entry.record is not None:
         return entry.record.encode()
     try:

@@ -215,7 +215,7 @@ class BalanceView(BaseModel):
     balance: Amount
 
 
-class Balances(BaseModel):
+class BalancesView(BaseModel):
     """Every account of the ledger; per asset they add up to zero."""
 
     model_config = example(balances=[BalanceView.model_config["json_schema_extra"]["examples"][0]])
@@ -229,7 +229,7 @@ class BlockView(BaseModel):
     hash: str
 
 
-class Status(BaseModel):
+class StatusView(BaseModel):
     """How the rail is: its worker, its payments by stage, its rejections, its chain."""
 
     model_config = example(

@@ -29,7 +29,7 @@ class Amount(BaseModel):
     asset: str = Field(description="name and number of decimals: tEUR/6 or EUR/2")
 
 
-class Entry(BaseModel):
+class CatalogueEntry(BaseModel):
     """One record, exactly as signed: as text, or in base64 where it is no UTF-8 text."""
 
     model_config = example(protocol="ocmf", record='OCMF|{"FV":"1.0"}|{"SD":"3045"}')
@@ -38,7 +38,7 @@ class Entry(BaseModel):
     record_base64: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Entry:
+    def _one_of_two(self) -> CatalogueEntry:
         if (self.record is None) == (self.record_base64 is None):
             raise ValueError("give either record or record_base64")
         return self
@@ -50,7 +50,7 @@ class EvidenceBatch(BaseModel):
     model_config = example(
         records=[{"protocol": "ocmf", "record": 'OCMF|{"FV":"1.0"}|{"SD":"3045"}'}]
     )
-    records: list[Entry] = Field(min_length=1, max_length=MAX_BATCH)
+    records: list[CatalogueEntry] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class RecordAnswer(BaseModel):
@@ -104,7 +104,7 @@ class FieldError(BaseModel):
     message: str
 
 
-class Problem(BaseModel):
+class ProblemDocument(BaseModel):
     """An RFC 9457 problem document. `code` is stable; `detail` is for people and may change."""
 
     model_config = ConfigDict(extra="forbid")
@@ -144,6 +144,6 @@ class CaptureJob(BaseModel):
     running: bool
     success: bool
     captureErrorBehaviour: str = Field(description="rollback or proceed")
-    errors: list[Problem] = Field(description="why the document was not taken")
+    errors: list[ProblemDocument] = Field(description="why the document was not taken")
     records: list[RecordAnswer]
     receipts: list[ReceiptOf]

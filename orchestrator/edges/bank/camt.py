@@ -13,13 +13,13 @@ from hashlib import sha256
 
 from device_adapters.types import Rejected
 from orchestrator.core.references import is_reference
-from orchestrator.edges.bank.facts import Line, Reading, References, Report
+from orchestrator.edges.bank.facts import AccountReport, BankReading, Line, References
 from orchestrator.edges.bank.reading import read
 from orchestrator.edges.bank.sums import CLOSED
 from orchestrator.edges.bank.types import (
-    Balances,
     BankReason,
-    Statement,
+    BankStatement,
+    StatementBalances,
     StatementLine,
     StatusReport,
 )
@@ -30,7 +30,7 @@ _TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 
 def parse(
     data: bytes, *, accounts: Collection[str] | None = None, seen: Collection[tuple[str, str]] = ()
-) -> list[Statement] | StatusReport:
+) -> list[BankStatement] | StatusReport:
     """Statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
     accounts: IBANs we hold (None: any). seen: (account, statement id) of statements already taken
@@ -53,7 +53,7 @@ def line_at(data: bytes, path: str) -> StatementLine | None:
     return next((line for line in lines if line.path == path), None)
 
 
-def _refuse_problems(reading: Reading) -> None:
+def _refuse_problems(reading: BankReading) -> None:
     if reading.problems:
         first = reading.problems[0]
         raise Rejected(first.reason, first.sentence())
@@ -62,9 +62,12 @@ def _refuse_problems(reading: Reading) -> None:
 
 
 def _statements(
-    reading: Reading, source: bytes, accounts: Collection[str] | None, known: set[tuple[str, str]]
-) -> list[Statement]:
-    found: list[Statement] = []
+    reading: BankReading,
+    source: bytes,
+    accounts: Collection[str] | None,
+    known: set[tuple[str, str]],
+) -> list[BankStatement]:
+    found: list[BankStatement] = []
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
         key = (statement.account, statement.id)
@@ -75,9 +78,9 @@ def _statements(
     return found
 
 
-def _paged(reports: Iterable[Report]) -> list[list[Report]]:
+def _paged(reports: Iterable[AccountReport]) -> list[list[AccountReport]]:
     """Pages of one statement that follow each other in a file are one statement."""
-    found: list[list[Report]] = []
+    found: list[list[AccountReport]] = []
     for report in reports:
         last = found[-1][-1] if found else None
         follows = (
@@ -94,7 +97,9 @@ def _paged(reports: Iterable[Report]) -> list[list[Report]]:
     return found
 
 
-def _statement(pages: list[Report], source: bytes, accounts: Collection[str] | None) -> Statement:
+def _statement(
+    pages: list[AccountReport], source: bytes, accounts: Collection[str] | None
+) -> BankStatement:
     first = pages[0]
     if first.family not in _TAKEN:
         raise Rejected(BankReason.UNKNOWN_MESSAGE, f"{first.kind} is read, and not booked")
@@ -110,7 +115,7 @@ def _statement(pages: list[Report], source: bytes, accounts: Collection[str] | N
         for page in pages
         for line in page.lines
     ]
-    return Statement(
+    return BankStatement(
         name,
         account,
         first.currency or "EUR",
@@ -135,7 +140,7 @@ def _held(account: str, accounts: Collection[str] | None) -> str:
     )
 
 
-def _balances(pages: list[Report], account: str, statement: str) -> Balances:
+def _balances(pages: list[AccountReport], account: str, statement: str) -> StatementBalances:
     currency = pages[0].currency if len(pages[0].currencies) > 1 else ""
     opening, closing = pages[0].opening(currency), pages[-1].closing(currency)
     if opening is None or closing is None:
@@ -143,7 +148,7 @@ def _balances(pages: list[Report], account: str, statement: str) -> Balances:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{page.path}/Bal[{missing}]")
     if closing.date is None:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{closing.path}/Dt")
-    return Balances(
+    return StatementBalances(
         account,
         statement,
         closing.date,
@@ -154,7 +159,7 @@ def _balances(pages: list[Report], account: str, statement: str) -> Balances:
 
 
 def _line(
-    line: Line, account: str, report: Report, source: bytes, otherwise: date | None
+    line: Line, account: str, report: AccountReport, source: bytes, otherwise: date | None
 ) -> StatementLine:
     """otherwise: the day of a line that has none of its own."""
     booking = line.booking_date or line.value_date or otherwise
@@ -193,7 +198,7 @@ def _is_the_one(named: References) -> bool:
     return is_reference(named.reference) and not others
 
 
-def _batch(line: Line, report: Report) -> str:
+def _batch(line: Line, report: AccountReport) -> str:
     """In MT940 an order booked as a sum carries the batch's name where a single one has its own."""
     named = line.references
     is_sum = report.family == "MT940" and line.amount_minor < 0 and not named.end_to_end_id

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 
 from orchestrator.core.references import find_reference, is_reference, normalise
-from orchestrator.edges.bank.facts import Code, Counterparty, Exchange, References
+from orchestrator.edges.bank.facts import BankCode, Counterparty, Exchange, References
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import Node
+from orchestrator.edges.bank.xml import XmlNode
 
 _RETURNS = {"RRTN", "UPDD", "RPCR", "PRDD"}  # ISO bank transaction codes: reversals due to...
 _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
-def references(detail: Node, entry: Node, batch: str) -> References:
+def references(detail: XmlNode, entry: XmlNode, batch: str) -> References:
     """Of a detail, or of an entry that has none (then both are the entry)."""
     text = " ".join(detail.texts("RmtInf/Ustrd"))
     structured = _structured(detail)
@@ -44,7 +44,7 @@ def references(detail: Node, entry: Node, batch: str) -> References:
     )
 
 
-def _structured(detail: Node) -> list[str]:
+def _structured(detail: XmlNode) -> list[str]:
     """Every structured creditor reference once; those of ISO 11649 come first, canonical."""
     told = detail.texts("RmtInf/Strd/CdtrRefInf/Ref") + detail.texts(
         "RmtInf/Strd/CdtrRefInf/CdtrRef"
@@ -53,13 +53,13 @@ def _structured(detail: Node) -> list[str]:
     return sorted(dict.fromkeys(told), key=lambda each: not is_reference(each))
 
 
-def end_to_end_ids(nodes: list[Node]) -> tuple[str, ...]:
+def end_to_end_ids(nodes: list[XmlNode]) -> tuple[str, ...]:
     """Those of all details of an entry that could not be told apart."""
     return tuple(found for each in nodes if (found := _given(each, "Refs/EndToEndId")))
 
 
 def counterparty(
-    detail: Node, own: Counterparty, is_credit: bool, *, is_return: bool, is_opposite: bool
+    detail: XmlNode, own: Counterparty, is_credit: bool, *, is_return: bool, is_opposite: bool
 ) -> Counterparty:
     """The other side: the debtor of a credit, the creditor of a debit; never who has our account.
 
@@ -89,7 +89,7 @@ def _is_told(party: Counterparty) -> bool:
     return bool(party.name or party.account)
 
 
-def _party(detail: Node, side: str) -> Counterparty:
+def _party(detail: XmlNode, side: str) -> Counterparty:
     parties, account = f"RltdPties/{side}", f"RltdPties/{side}Acct/Id"
     agent = f"RltdAgts/{side}Agt/FinInstnId"
     iban = normalise(detail.text(f"{account}/IBAN"))
@@ -111,10 +111,10 @@ def _party(detail: Node, side: str) -> Counterparty:
     )
 
 
-def code(detail: Node, entry: Node) -> Code:
+def code(detail: XmlNode, entry: XmlNode) -> BankCode:
     """The detail's bank transaction code, else the entry's."""
     found = detail if detail.has("BkTxCd") else entry
-    return Code(
+    return BankCode(
         found.text("BkTxCd/Domn/Cd"),
         found.text("BkTxCd/Domn/Fmly/Cd"),
         found.text("BkTxCd/Domn/Fmly/SubFmlyCd"),
@@ -123,12 +123,12 @@ def code(detail: Node, entry: Node) -> Code:
     )
 
 
-def remittance(detail: Node) -> str:
+def remittance(detail: XmlNode) -> str:
     """What the payer wrote: unstructured, else what structured remittance adds in words."""
     return " ".join(detail.texts("RmtInf/Ustrd") or detail.texts("RmtInf/Strd/AddtlRmtInf"))
 
 
-def return_reason(detail: Node) -> str:
+def return_reason(detail: XmlNode) -> str:
     """The code; else what the bank says in words, or the code that its words begin with."""
     told = detail.text(
         "RtrInf/Rsn/Cd",
@@ -141,14 +141,14 @@ def return_reason(detail: Node) -> str:
     return coded[0] if coded else told
 
 
-def is_return(detail: Node, entry: Node) -> bool:
+def is_return(detail: XmlNode, entry: XmlNode) -> bool:
     """Whether it undoes a payment, also where the bank gives no reason for it."""
     return (
         detail.has("RtrInf") or entry.truth("RvslInd") or code(detail, entry).sub_family in _RETURNS
     )
 
 
-def exchange(detail: Node, currency: str) -> Exchange | None:
+def exchange(detail: XmlNode, currency: str) -> Exchange | None:
     """The amount in another currency, where the bank converted one. Never counted with."""
     for path in ("InstdAmt", "TxAmt", "CntrValAmt", "AnncdPstngAmt"):
         place = f"AmtDtls/{path}/Amt"
@@ -167,7 +167,7 @@ def exchange(detail: Node, currency: str) -> Exchange | None:
     return None
 
 
-def charges(node: Node, currency: str) -> tuple[int, bool]:
+def charges(node: XmlNode, currency: str) -> tuple[int, bool]:
     """(what the bank took, less what it gave back; whether it says that the amount includes it).
 
     Charges of up to version 2 are flat, later ones have records; one that is booked apart from
@@ -207,6 +207,6 @@ def creditor_reference(structured: str, text: str, end_to_end_id: str) -> str:
     return words.pop() if len(words) == 1 else ""
 
 
-def _given(node: Node, path: str) -> str:
+def _given(node: XmlNode, path: str) -> str:
     found = node.text(path)
     return "" if found.upper() in _NOT_GIVEN else found

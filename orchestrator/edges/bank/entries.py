@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.edges.bank import details
-from orchestrator.edges.bank.facts import Code, Counterparty, Line, References
+from orchestrator.edges.bank.facts import BankCode, Counterparty, Line, References
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import Node
+from orchestrator.edges.bank.xml import XmlNode
 
 _SIGNS = {"CRDT": 1, "DBIT": -1}
 _AMOUNTS = ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/CntrValAmt/Amt")
@@ -21,13 +21,13 @@ class _Part:
     """One detail of an entry. amount: with its sign, None where it says none in the entry's
     currency; charges: what the bank took for it; included: whether the amount has them in it."""
 
-    node: Node
+    node: XmlNode
     amount: int | None
     charges: int
     included: bool
 
 
-def signed(node: Node) -> tuple[int, str] | None:
+def signed(node: XmlNode) -> tuple[int, str] | None:
     """Minor units and currency of an entry or balance, credits positive; None, and named, if it
     cannot be told."""
     money, indicator = node.money(), node.text("CdtDbtInd")
@@ -38,7 +38,7 @@ def signed(node: Node) -> tuple[int, str] | None:
     return (_SIGNS[indicator] * money[0], money[1]) if money else None
 
 
-def read_entry(entry: Node, own: Counterparty, currencies: Collection[str]) -> Iterator[Line]:
+def read_entry(entry: XmlNode, own: Counterparty, currencies: Collection[str]) -> Iterator[Line]:
     """The lines of one entry of an account; none where its amount cannot be told (it is named).
 
     own: the account and its holder. currencies: that it is kept in; none: the file does not say.
@@ -85,7 +85,7 @@ def read_entry(entry: Node, own: Counterparty, currencies: Collection[str]) -> I
         yield _charge_line(entry, -apart, shared)
 
 
-def _shared(entry: Node, currency: str) -> dict[str, Any]:
+def _shared(entry: XmlNode, currency: str) -> dict[str, Any]:
     status = entry.text("Sts/Cd", "Sts/Prtry", "Sts")  # a bare code up to version 7
     if not status:
         entry.say(BankReason.MISSING_ELEMENT, below="Sts")
@@ -98,18 +98,20 @@ def _shared(entry: Node, currency: str) -> dict[str, Any]:
     }
 
 
-def _batch(groups: list[Node]) -> str:
+def _batch(groups: list[XmlNode]) -> str:
     return next((found for group in groups if (found := group.text("Btch/PmtInfId"))), "")
 
 
-def _count(groups: list[Node]) -> int | None:
+def _count(groups: list[XmlNode]) -> int | None:
     """How many orders the bank says that it booked together."""
     return next(
         (found for group in groups if (found := group.number("Btch/NbOfTxs")) is not None), None
     )
 
 
-def _check_batches(groups: list[Node], currency: str, total: int, parts: dict[str, _Part]) -> None:
+def _check_batches(
+    groups: list[XmlNode], currency: str, total: int, parts: dict[str, _Part]
+) -> None:
     """Notes a batch total that is neither the entry's amount nor that of the batch's details; some
     banks repeat the one that was ordered, so it decides nothing."""
     for group in groups:
@@ -125,7 +127,7 @@ def _check_batches(groups: list[Node], currency: str, total: int, parts: dict[st
             )
 
 
-def _part(node: Node, currency: str, total: int, count: int) -> _Part:
+def _part(node: XmlNode, currency: str, total: int, count: int) -> _Part:
     sign = _SIGNS.get(node.text("CdtDbtInd"), 1 if total >= 0 else -1)
     places = _AMOUNTS if count == 1 else (*_AMOUNTS, _INSTRUCTED)
     place = next((each for each in places if node.attribute(each, "Ccy") == currency), "")
@@ -140,7 +142,9 @@ def _part(node: Node, currency: str, total: int, count: int) -> _Part:
     return _Part(node, amount, taken, included)
 
 
-def _split(entry: Node, parts: list[_Part], total: int, taken: int) -> tuple[list[int], int, bool]:
+def _split(
+    entry: XmlNode, parts: list[_Part], total: int, taken: int
+) -> tuple[list[int], int, bool]:
     """(amount of each part as booked; charges that the entry adds; whether parts were gross).
 
     A bank says the details net or before its charges; the entry's amount decides which.
@@ -159,8 +163,8 @@ def _split(entry: Node, parts: list[_Part], total: int, taken: int) -> tuple[lis
 
 
 def _line(
-    node: Node,
-    entry: Node,
+    node: XmlNode,
+    entry: XmlNode,
     amount: int,
     cost: tuple[int, bool],
     count: int | None,
@@ -197,7 +201,7 @@ def _line(
     )
 
 
-def _charge_line(entry: Node, amount: int, shared: dict[str, Any]) -> Line:
+def _charge_line(entry: XmlNode, amount: int, shared: dict[str, Any]) -> Line:
     """The charges that an entry of several details adds to their sum: a line of their own."""
     facts = {key: value for key, value in shared.items() if key not in ("own", "total", "batch")}
     return Line(
@@ -208,7 +212,7 @@ def _charge_line(entry: Node, amount: int, shared: dict[str, Any]) -> Line:
         references=References(
             batch=shared["batch"], bank_reference="", entry_reference=entry.text("NtryRef")
         ),
-        code=Code("PMNT", "MDOP", "CHRG"),
+        code=BankCode("PMNT", "MDOP", "CHRG"),
         info=entry.text("AddtlNtryInf"),
         charges_minor=max(0, -amount),
         charges_included=amount < 0,

@@ -16,7 +16,7 @@ MAX_PROBLEMS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FileProblem:
     """One thing of a file that was not read, or does not add up. line: of the file, from 1."""
 
     line: int | None
@@ -62,7 +62,7 @@ class Counterparty:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class BankCode:
     """Bank transaction code: ISO domain, family and sub-family; proprietary, and who issued it."""
 
     domain: str = ""
@@ -76,7 +76,7 @@ class Code:
         return "/".join(part for part in (self.domain, self.family, self.sub_family) if part)
 
 
-NO_REFERENCES, NOBODY, NO_CODE = References(), Counterparty(), Code()
+NO_REFERENCES, NOBODY, NO_CODE = References(), Counterparty(), BankCode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Line:
     return_reason: str = ""
     references: References = NO_REFERENCES
     counterparty: Counterparty = NOBODY
-    code: Code = NO_CODE
+    code: BankCode = NO_CODE
     text: str = ""
     info: str = ""
     charges_minor: int = 0
@@ -135,7 +135,7 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class AccountReport:
     """One statement, report or notification of one account.
 
     kind: message with its version, such as camt.053.001.08 or MT940. page: from 1 where the
@@ -159,7 +159,7 @@ class Report:
     legal_sequence: str = ""
     page: int | None = None
     last_page: bool | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
 
     @property
     def family(self) -> str:
@@ -194,16 +194,16 @@ class Report:
 
 
 @dataclass(slots=True)
-class Reading:
+class BankReading:
     """A whole file. kind: "" where it is no bank file; notes: said, and nothing was lost."""
 
     kind: str = ""
-    reports: list[Report] = field(default_factory=list)
+    reports: list[AccountReport] = field(default_factory=list)
     statuses: list[StatusReport] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[Problem] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
+    notes: list[FileProblem] = field(default_factory=list)
 
-    def name(self, problem: Problem) -> None:
+    def name(self, problem: FileProblem) -> None:
         """Keeps a problem; of a file that is nothing but problems, the first ones are enough."""
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(problem)
@@ -220,7 +220,7 @@ class Reading:
         return told
 
 
-def _report(report: Report) -> dict[str, Any]:
+def _report(report: AccountReport) -> dict[str, Any]:
     paged = {"number": report.page, "is_last": report.last_page} if report.page else None
     return {
         "id": report.id or None,
@@ -286,7 +286,7 @@ def _named(facts: Any) -> dict[str, str | None]:
     return {each.name: getattr(facts, each.name) or None for each in fields(facts)}
 
 
-def _place(problem: Problem) -> int:
+def _place(problem: FileProblem) -> int:
     return problem.line or 0
 
 

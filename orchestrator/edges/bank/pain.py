@@ -22,25 +22,25 @@ from device_adapters.types import Rejected
 from orchestrator.edges.bank import accounts
 from orchestrator.edges.bank.latin import latin
 from orchestrator.edges.bank.money import from_minor
-from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
+from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
 
 _NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 _MAX_CENTS = 99_999_999_999  # the SEPA scheme's largest amount
 _UETR = r"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"
 
 
-def message_id(payouts: Iterable[Payout]) -> str:
+def message_id(payouts: Iterable[PaymentOrder]) -> str:
     """The MsgId (34 characters) of exactly these orders, in any order; one that is ordered again
     has another EndToEndId, so its message has another id."""
     return _digest("PM", payouts)
 
 
-def payment_information_id(payouts: Iterable[Payout]) -> str:
+def payment_information_id(payouts: Iterable[PaymentOrder]) -> str:
     """The PmtInfId (34 characters): what the bank calls the batch on its statement."""
     return _digest("PI", payouts)
 
 
-def check(payout: Payout) -> None:
+def check(payout: PaymentOrder) -> None:
     """Raises Rejected where this payout cannot be ordered: screen each, then write the rest."""
     what = f"payout {payout.payout_id.hex()}"
     if not 0 < payout.amount_cents <= _MAX_CENTS:
@@ -54,8 +54,8 @@ def check(payout: Payout) -> None:
 
 
 def write(
-    payouts: Sequence[Payout],
-    debtor: Party,
+    payouts: Sequence[PaymentOrder],
+    debtor: Debtor,
     message_id: str,
     created_at: datetime,
     execution_date: date,
@@ -107,7 +107,7 @@ def write(
     return text.encode()
 
 
-def _order(payout: Payout) -> iso.CreditTransferTransaction34:
+def _order(payout: PaymentOrder) -> iso.CreditTransferTransaction34:
     amount = iso.ActiveOrHistoricCurrencyAndAmount(
         value=Decimal(from_minor(payout.amount_cents)), ccy=payout.currency
     )
@@ -124,7 +124,7 @@ def _order(payout: Payout) -> iso.CreditTransferTransaction34:
     )
 
 
-def _party(party: Party | Payout) -> iso.PartyIdentification135:
+def _party(party: Debtor | PaymentOrder) -> iso.PartyIdentification135:
     return iso.PartyIdentification135(
         nm=latin(party.name, 70, "name"), pstl_adr=_address(party.address)
     )
@@ -153,7 +153,7 @@ def _agent(bic: str, required: bool = False) -> iso.BranchAndFinancialInstitutio
     )
 
 
-def _check_party(party: Party | Payout, what: str) -> None:
+def _check_party(party: Debtor | PaymentOrder, what: str) -> None:
     if not latin(party.name, 70, what):
         raise Rejected(BankReason.NAME_NOT_LATIN, f"{what}: the name is empty")
     accounts.sepa_iban(party.iban, what)
@@ -164,7 +164,7 @@ def _check_party(party: Party | Payout, what: str) -> None:
     _address(party.address)
 
 
-def _digest(mark: str, payouts: Iterable[Payout]) -> str:
+def _digest(mark: str, payouts: Iterable[PaymentOrder]) -> str:
     orders = "|".join([mark, *sorted(payout.end_to_end_id for payout in payouts)])
     return mark + b32encode(sha256(orders.encode()).digest()[:20]).decode()
 

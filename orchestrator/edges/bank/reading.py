@@ -18,12 +18,12 @@ from zipfile import BadZipFile, ZipFile
 from lxml import etree
 
 from orchestrator.edges.bank import swift
-from orchestrator.edges.bank.facts import Problem, Reading
+from orchestrator.edges.bank.facts import BankReading, FileProblem
 from orchestrator.edges.bank.statements import ELEMENTS, kind_of, read_reports
 from orchestrator.edges.bank.status import status_report
 from orchestrator.edges.bank.text import decode
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import MAX_TAGS, Node, local, root_of
+from orchestrator.edges.bank.xml import MAX_TAGS, XmlNode, local, root_of
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_MEMBERS = 1_000
@@ -36,9 +36,9 @@ _DECLARATION = re.compile(r"\ufeff?<\?xml\s[^>]{0,200}\?>")
 _VERSIONED = re.compile(r"V[0-9]{2}$")
 
 
-def read(data: bytes) -> Reading:
+def read(data: bytes) -> BankReading:
     """All that the file says. Never raises for what is in it: see the reading's problems."""
-    reading = Reading()
+    reading = BankReading()
     if not data.strip():
         _say(reading, BankReason.EMPTY, "no bytes")
     elif len(data) > MAX_FILE_BYTES:
@@ -51,22 +51,24 @@ def read(data: bytes) -> Reading:
     return reading
 
 
-def _name_repeated(reading: Reading) -> None:
+def _name_repeated(reading: BankReading) -> None:
     seen: set[tuple[str, str, int | None]] = set()
     for report in reading.reports:
         key = (report.account, report.id, report.page)
         if report.id and key in seen:
             reading.name(
-                Problem(report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60])
+                FileProblem(
+                    report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60]
+                )
             )
         seen.add(key)
 
 
-def _say(reading: Reading, reason: BankReason, detail: str, path: str = "") -> None:
-    reading.problems.append(Problem(None, path, reason, detail))
+def _say(reading: BankReading, reason: BankReason, detail: str, path: str = "") -> None:
+    reading.problems.append(FileProblem(None, path, reason, detail))
 
 
-def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
+def _read_one(data: bytes, source: bytes, reading: BankReading) -> None:
     text, problem = decode(data)
     if not text.lstrip().startswith("<") and swift.is_swift(text):
         swift.read_reports(text, reading)  # these files never declare their encoding
@@ -80,7 +82,7 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
             if is_page
             else f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
         )
-        reading.problems.append(Problem(1, "", BankReason.NOT_XML, told))
+        reading.problems.append(FileProblem(1, "", BankReason.NOT_XML, told))
         return
     roots = [root for part in _parts(text) if (root := root_of(part, reading)) is not None]
     if not roots:
@@ -88,7 +90,7 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
     root = roots[0]
     messages = [message for each in roots for message in _messages(each)]
     for number, (element, name) in enumerate(messages, 1):
-        message = Node(element, f"Document[{number}]" if number > 1 else "", reading)
+        message = XmlNode(element, f"Document[{number}]" if number > 1 else "", reading)
         if name == _STATUS:
             reading.kind = kind_of(message, "pain.002")
             reading.statuses.append(status_report(message, source))
@@ -98,7 +100,7 @@ def _read_one(data: bytes, source: bytes, reading: Reading) -> None:
         inner = next(root.iterchildren("*"), root) if local(root.tag) == "Document" else root
         what = "message" if inner is not root else "root element"
         reading.problems.append(
-            Problem(
+            FileProblem(
                 inner.sourceline, "", BankReason.UNKNOWN_MESSAGE, f"{what} {local(inner.tag)!r:.60}"
             )
         )
@@ -131,7 +133,7 @@ def _message(name: str) -> str:
     return name if name in ELEMENTS or name == _STATUS else ""
 
 
-def _read_archive(data: bytes, reading: Reading) -> None:
+def _read_archive(data: bytes, reading: BankReading) -> None:
     """Each file of a ZIP on its own: the paths of its facts begin with its name."""
     left = MAX_FILE_BYTES
     try:
@@ -152,8 +154,8 @@ def _read_archive(data: bytes, reading: Reading) -> None:
         _say(reading, BankReason.ARCHIVE_MALFORMED, f"{error!s:.200}")
 
 
-def _member(body: bytes) -> Reading:
-    found = Reading()
+def _member(body: bytes) -> BankReading:
+    found = BankReading()
     if body.strip():
         _read_one(body, sha256(body).digest(), found)
     else:
@@ -161,7 +163,7 @@ def _member(body: bytes) -> Reading:
     return found
 
 
-def _join(whole: Reading, part: Reading, name: str) -> None:
+def _join(whole: BankReading, part: BankReading, name: str) -> None:
     """Adds a member's facts, each with the member's name in front of its path."""
 
     def named(each):

@@ -13,10 +13,10 @@ from datetime import date
 
 from orchestrator.core.references import normalise
 from orchestrator.edges.bank.entries import read_entry, signed
-from orchestrator.edges.bank.facts import Balance, Counterparty, Line, Reading, Report
+from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, Counterparty, Line
 from orchestrator.edges.bank.sums import balance_problems, check_summary
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import Node
+from orchestrator.edges.bank.xml import XmlNode
 
 MAX_LINES, MAX_REPORTS = 100_000, 10_000
 ELEMENTS = {
@@ -28,7 +28,7 @@ NEWEST = 14  # the newest version seen so far; a later one is read alike, and sa
 _NAMED = re.compile(r"((?:camt|pain)\.[0-9]{3})\.001\.([0-9]{2})(?![0-9])")
 
 
-def kind_of(message: Node, family: str) -> str:
+def kind_of(message: XmlNode, family: str) -> str:
     """The message with its version, by its namespace; an odd namespace is named."""
     found = _NAMED.search(message.namespace)
     if not found or found[1] != family:
@@ -40,7 +40,7 @@ def kind_of(message: Node, family: str) -> str:
     return found[0]
 
 
-def read_reports(message: Node, name: str, reading: Reading) -> None:
+def read_reports(message: XmlNode, name: str, reading: BankReading) -> None:
     """Adds the message's reports to the reading. name: of the message element, unversioned."""
     family, element = ELEMENTS[name]
     reading.kind = kind = kind_of(message, family)
@@ -58,7 +58,7 @@ def read_reports(message: Node, name: str, reading: Reading) -> None:
         message.say(BankReason.MISSING_ELEMENT, below=element)
 
 
-def _page(node: Node, path: str) -> tuple[int, bool | None] | None:
+def _page(node: XmlNode, path: str) -> tuple[int, bool | None] | None:
     """(number of the page, whether it is the last); None where there are no several pages."""
     number = node.number(f"{path}/PgNb")
     last = node.truth(f"{path}/LastPgInd") if node.text(f"{path}/LastPgInd") else None
@@ -66,8 +66,8 @@ def _page(node: Node, path: str) -> tuple[int, bool | None] | None:
 
 
 def _report(
-    node: Node, kind: str, created: date | None, message_page: tuple[int, bool | None] | None
-) -> Report:
+    node: XmlNode, kind: str, created: date | None, message_page: tuple[int, bool | None] | None
+) -> AccountReport:
     """message_page: of a message that is one statement; early versions count only those."""
     account = normalise(node.text("Acct/Id/IBAN")) or node.text(
         "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN"
@@ -84,7 +84,7 @@ def _report(
         else "NtfctnPgntn"
     )
     page, last = _page(node, pages) or message_page or (None, None)
-    report = Report(
+    report = AccountReport(
         kind=kind,
         id=node.need_text("Id"),
         account=account,
@@ -110,7 +110,7 @@ def _report(
     return report
 
 
-def _currency(node: Node, balances: tuple[Balance, ...]) -> str:
+def _currency(node: XmlNode, balances: tuple[Balance, ...]) -> str:
     """Optional in all versions: else the balances say it, else the first entry."""
     told = node.text("Acct/Ccy")
     if told or balances:
@@ -119,7 +119,7 @@ def _currency(node: Node, balances: tuple[Balance, ...]) -> str:
     return first.attribute("Amt", "Ccy") if first else ""
 
 
-def _lines(node: Node, report: Report) -> list[Line]:
+def _lines(node: XmlNode, report: AccountReport) -> list[Line]:
     found: list[Line] = []
     own = Counterparty(report.owner, report.account)
     told = {report.currency} if node.has("Acct/Ccy") or report.balances else set()
@@ -132,7 +132,7 @@ def _lines(node: Node, report: Report) -> list[Line]:
     return found
 
 
-def _balances(node: Node) -> Iterator[Balance]:
+def _balances(node: XmlNode) -> Iterator[Balance]:
     for balance in node.children("Bal"):
         code = balance.text("Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry", "Tp/Cd", "Tp/Prtry")
         money = signed(balance)

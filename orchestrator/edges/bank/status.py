@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.edges.bank.types import BankReason, Status, StatusReport
-from orchestrator.edges.bank.xml import Node
+from orchestrator.edges.bank.types import BankReason, OrderStatus, StatusReport
+from orchestrator.edges.bank.xml import XmlNode
 
 
-def status_report(message: Node, source: bytes) -> StatusReport:
+def status_report(message: XmlNode, source: bytes) -> StatusReport:
     """source: SHA-256 of the file. What is missing is named in the node's problems."""
     batches = list(message.children("OrgnlPmtInfAndSts"))
     orders = [
@@ -19,7 +19,7 @@ def status_report(message: Node, source: bytes) -> StatusReport:
         message.text("OrgnlGrpInfAndSts/GrpSts", "OrgnlGrpInf/GrpSts"),
         _reason(message, "OrgnlGrpInfAndSts/"),
         tuple(
-            Status(
+            OrderStatus(
                 order.need_text("OrgnlEndToEndId"),
                 order.need_text("TxSts"),
                 _reason(order),
@@ -29,7 +29,7 @@ def status_report(message: Node, source: bytes) -> StatusReport:
         ),
         source,
         tuple(
-            Status(batch.need_text("OrgnlPmtInfId"), code, _reason(batch), batch.path)
+            OrderStatus(batch.need_text("OrgnlPmtInfId"), code, _reason(batch), batch.path)
             for batch in batches
             if (code := batch.text("PmtInfSts"))
         ),
@@ -39,7 +39,7 @@ def status_report(message: Node, source: bytes) -> StatusReport:
     return report
 
 
-def _reason(node: Node, within: str = "") -> str:
+def _reason(node: XmlNode, within: str = "") -> str:
     return node.text(
         f"{within}StsRsnInf/Rsn/Cd",
         f"{within}StsRsnInf/Rsn/Prtry",

@@ -6,16 +6,16 @@ import re
 from collections import defaultdict
 
 from device_adapters.types import Rejected
-from orchestrator.edges.bank.facts import Problem, Report
+from orchestrator.edges.bank.facts import AccountReport, FileProblem
 from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.types import BankReason
-from orchestrator.edges.bank.xml import Node
+from orchestrator.edges.bank.xml import XmlNode
 
 _BELOW_ENTRY = re.compile(r"/(NtryDtls|TxDtls|Chrgs).*")
 CLOSED = ("camt.053", "MT940")  # only these close a day; an interim report need not add up
 
 
-def balance_problems(report: Report) -> list[Problem]:
+def balance_problems(report: AccountReport) -> list[FileProblem]:
     """Opening balance plus booked lines must be the closing balance, in each currency."""
     if report.family not in CLOSED:
         return []
@@ -27,16 +27,16 @@ def balance_problems(report: Report) -> list[Problem]:
         return []
     if opening.currency != closing.currency:
         told = f"{closing.currency}, not {opening.currency} as it opened"
-        return [Problem(closing.line, closing.path, BankReason.CURRENCY_MISMATCH, told)]
+        return [FileProblem(closing.line, closing.path, BankReason.CURRENCY_MISMATCH, told)]
     if opening.currency != report.currency:
         told = f"balances in {opening.currency}, the account in {report.currency}"
-        return [Problem(report.line, report.path, BankReason.CURRENCY_MISMATCH, told)]
+        return [FileProblem(report.line, report.path, BankReason.CURRENCY_MISMATCH, told)]
     if any(line.currency != report.currency for line in report.lines if line.is_booked):
         return []  # named already, at the entry
     return _closes(report, report.currency)
 
 
-def _closes(report: Report, currency: str) -> list[Problem]:
+def _closes(report: AccountReport, currency: str) -> list[FileProblem]:
     opening, closing = report.opening(currency), report.closing(currency)
     total = sum(
         line.amount_minor for line in report.lines if line.is_booked and line.currency == currency
@@ -44,7 +44,7 @@ def _closes(report: Report, currency: str) -> list[Problem]:
     if not opening or not closing or opening.amount_minor + total == closing.amount_minor:
         return []
     return [
-        Problem(
+        FileProblem(
             report.line,
             report.path,
             BankReason.SUM_MISMATCH,
@@ -53,7 +53,7 @@ def _closes(report: Report, currency: str) -> list[Problem]:
     ]
 
 
-def check_summary(node: Node, report: Report) -> None:
+def check_summary(node: XmlNode, report: AccountReport) -> None:
     """Names each total of a TxsSummry that is neither that of all entries nor of the booked ones.
 
     A page is left out: some banks sum up the page, and some the statement. So are several
@@ -85,7 +85,7 @@ def check_summary(node: Node, report: Report) -> None:
                 )
 
 
-def _entries(report: Report, only_booked: bool) -> list[int]:
+def _entries(report: AccountReport, only_booked: bool) -> list[int]:
     found: dict[str, int] = defaultdict(int)
     for line in report.lines:
         if line.is_booked or not only_booked:

@@ -15,7 +15,7 @@ from typing import Any
 from mt940 import tags
 
 from device_adapters.types import Rejected
-from orchestrator.edges.bank.facts import Balance, Line, Problem, Reading, Report
+from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, FileProblem, Line
 from orchestrator.edges.bank.money import EXPONENTS, to_minor
 from orchestrator.edges.bank.sums import balance_problems
 from orchestrator.edges.bank.swift_lines import read_day, read_line, read_minor, say
@@ -54,7 +54,7 @@ class _Field:
 
 
 @dataclass(slots=True)
-class _Draft:
+class DraftStatement:
     """One statement being read."""
 
     line: int
@@ -81,12 +81,12 @@ def _line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_reports(text: str, reading: Reading) -> None:
+def read_reports(text: str, reading: BankReading) -> None:
     """Adds the statements of a file to the reading."""
     text = _line_ends(text)
     if text.count("@@:") > text.count("\n:"):  # home banking sends line ends so
         text = text.replace("@@", "\n")
-    drafts: list[_Draft] = []
+    drafts: list[DraftStatement] = []
     for each in _fields(text):
         starts = each.tag == "20" or (
             drafts and drafts[-1].is_closed and each.tag[:2] in ("25", "60")
@@ -95,7 +95,7 @@ def read_reports(text: str, reading: Reading) -> None:
             say(reading, each.line, "", BankReason.TOO_MANY_LINES, f"{MAX_REPORTS} statements")
             break
         if starts or not drafts:
-            drafts.append(_Draft(each.line, len(drafts) + 1))
+            drafts.append(DraftStatement(each.line, len(drafts) + 1))
         _take(drafts[-1], each, reading)
     for draft in drafts:
         _finish(draft, reading)
@@ -125,7 +125,7 @@ def _is_wrapped(current: _Field, tag: str, following: list[str]) -> bool:
     return current.tag == "86" and tag in _HEADS and not (tag in ("20", "25P", "25") and begins)
 
 
-def _take(draft: _Draft, each: _Field, reading: Reading) -> None:
+def _take(draft: DraftStatement, each: _Field, reading: BankReading) -> None:
     tag, text = each.tag, each.text
     if tag in _BALANCES:
         draft.is_closed = draft.is_closed or tag.startswith("62")
@@ -143,7 +143,7 @@ def _take(draft: _Draft, each: _Field, reading: Reading) -> None:
         draft.facts.setdefault(tag[:2], text)
 
 
-def _take_balance(draft: _Draft, each: _Field, reading: Reading) -> None:
+def _take_balance(draft: DraftStatement, each: _Field, reading: BankReading) -> None:
     place = f"{draft.path}/:{each.tag}:"
     found = _BALANCE.fullmatch(each.text.replace(" ", ""))
     if not found:
@@ -165,7 +165,7 @@ def _take_balance(draft: _Draft, each: _Field, reading: Reading) -> None:
         )
 
 
-def _finish(draft: _Draft, reading: Reading) -> None:
+def _finish(draft: DraftStatement, reading: BankReading) -> None:
     before = len(reading.problems)
     lines: list[Line] = []
     for number, (each, info) in enumerate(draft.entries, 1):
@@ -189,7 +189,7 @@ def _finish(draft: _Draft, reading: Reading) -> None:
                 say(reading, draft.line, f"{draft.path}/:{tag}:", BankReason.MISSING_ELEMENT, "")
     sequence, _, page = facts.get("28", "").partition("/")
     interim = any(each.code == "ITBD" for each in draft.balances)
-    report = Report(
+    report = AccountReport(
         kind=kind,
         id=_id(facts, draft),
         account=account,
@@ -210,13 +210,13 @@ def _finish(draft: _Draft, reading: Reading) -> None:
     reading.reports.append(replace(report, problems=problems) if problems else report)
 
 
-def _has_balance(draft: _Draft, place: int) -> bool:
+def _has_balance(draft: DraftStatement, place: int) -> bool:
     """Whether it begins (0) or ends (-1) with a booked balance; the available ones come later."""
     booked = [each for each in draft.balances if each.code in ("OPBD", "CLBD", "ITBD")]
     return bool(booked) and booked[place].path.startswith(f"{draft.path}/:6{'2' if place else '0'}")
 
 
-def _id(facts: dict[str, Any], draft: _Draft) -> str:
+def _id(facts: dict[str, Any], draft: DraftStatement) -> str:
     """Statement numbers begin anew each year and references repeat, so the day is part of it."""
     days = [each.date for each in draft.balances if each.date and each.code in ("CLBD", "ITBD")]
     number = facts.get("28", "").partition("/")[0]
@@ -247,7 +247,7 @@ def _account(text: str) -> tuple[str, str]:
     return (number if is_whole else f"{bank}{slash}{number}"), servicer
 
 
-def _sum_problems(draft: _Draft, report: Report) -> list[Problem]:
+def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProblem]:
     """:90D: and :90C: say how many debits and credits there are, and their sums."""
     found = []
     for each in draft.sums:
@@ -263,7 +263,7 @@ def _sum_problems(draft: _Draft, report: Report) -> list[Problem]:
             told = None
         if told != (len(chosen), sum(chosen)):
             found.append(
-                Problem(
+                FileProblem(
                     each.line,
                     f"{draft.path}/:{each.tag}:",
                     BankReason.SUM_MISMATCH,

@@ -33,7 +33,7 @@ _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SwiftDetails:
     """Everything one :86: says. number: the bank's three-digit kind of booking (GVC)."""
 
     references: References = NO_REFERENCES
@@ -44,7 +44,7 @@ class Told:
     return_reason: str = ""
 
 
-def told_by(rows: list[str], *, is_debit: bool = False) -> Told:
+def told_by(rows: list[str], *, is_debit: bool = False) -> SwiftDetails:
     """rows: the lines of the field. is_debit: whether we were the payer. Never fails: what it does
     not know is text."""
     # a blank at the end of a full line is cut off by many banks
@@ -57,7 +57,7 @@ def told_by(rows: list[str], *, is_debit: bool = False) -> Told:
     return _purpose(_pieced([row.strip() for row in rows], _WIDTH))
 
 
-def _german(text: str, number: str, separator: str) -> Told:
+def _german(text: str, number: str, separator: str) -> SwiftDetails:
     """Subfields behind a separator that the bank chooses, mostly "?"."""
     fields: dict[str, list[str]] = {}
     for part in re.split(re.escape(separator) + r"(?=[0-9]{2})", text)[1:]:
@@ -76,7 +76,7 @@ def _german(text: str, number: str, separator: str) -> Told:
     reason = found.return_reason
     if number in _RETURNS:
         reason = reason or _iso_reason(found.text) or extension
-    return Told(
+    return SwiftDetails(
         found.references,
         Counterparty(
             name or own.name,
@@ -90,11 +90,11 @@ def _german(text: str, number: str, separator: str) -> Told:
     )
 
 
-def _purpose(text: str) -> Told:
+def _purpose(text: str) -> SwiftDetails:
     """Free text, in which code words may name references."""
     before, named = _by_word(_WORD, text)
     words = " ".join(f"{before} {named.get('SVWZ', '')}".split())
-    return Told(
+    return SwiftDetails(
         _references(
             end_to_end_id=named.get("EREF", ""),
             mandate_id=named.get("MREF", ""),
@@ -112,7 +112,7 @@ def _purpose(text: str) -> Told:
     )
 
 
-def _slashed(text: str, is_debit: bool) -> Told:
+def _slashed(text: str, is_debit: bool) -> SwiftDetails:
     _, found = _by_word(_SLASH, text)
     named = {word: value.strip("/") for word, value in found.items()}
     account, bic, name = (*named.get("CNTP", "").split("/"), "", "", "")[:3]
@@ -124,7 +124,7 @@ def _slashed(text: str, is_debit: bool) -> Told:
         words = words.removeprefix("USTD/").strip("/")
     elif words.startswith("STRD/"):  # STRD/<issuer>/<reference>
         structured, words = words.rpartition("/")[2], ""
-    return Told(
+    return SwiftDetails(
         _references(
             end_to_end_id=named.get("EREF", ""),
             mandate_id=named.get("MARF", ""),

@@ -15,16 +15,16 @@ from mt940 import tags
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import (
-    Code,
+    BankCode,
+    BankReading,
     Counterparty,
     Exchange,
+    FileProblem,
     Line,
-    Problem,
-    Reading,
     References,
 )
 from orchestrator.edges.bank.money import to_minor
-from orchestrator.edges.bank.swift_details import Told, told_by
+from orchestrator.edges.bank.swift_details import SwiftDetails, told_by
 from orchestrator.edges.bank.types import BankReason
 
 # the library's pattern with a reference of any length: banks exceed the 16 characters
@@ -45,7 +45,7 @@ _NOT_GIVEN = {
 
 
 def read_line(
-    text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
+    text: str, info: list[str], currency: str, line: int, path: str, reading: BankReading
 ) -> Line | None:
     """text: of the field; info: the lines of its :86:. None, and named, if it cannot be read."""
     first, *rest = text.split("\n")
@@ -83,7 +83,7 @@ def read_line(
     )
 
 
-def _references(found: re.Match, told: Told) -> References:
+def _references(found: re.Match, told: SwiftDetails) -> References:
     named = told.references
     customer = named.customer_reference or _given(found["customer_reference"])
     return replace(
@@ -93,23 +93,23 @@ def _references(found: re.Match, told: Told) -> References:
     )
 
 
-def _counterparty(told: Told, supplement: str) -> Counterparty:
+def _counterparty(told: SwiftDetails, supplement: str) -> Counterparty:
     """Some banks put the other side's IBAN alone behind the :61:."""
     other = told.counterparty
     alone = not other.account and _IBAN.fullmatch(supplement)
     return replace(other, account=supplement) if alone else other
 
 
-def _code(kind: str, told: Told) -> Code:
+def _code(kind: str, told: SwiftDetails) -> BankCode:
     """As German camt writes it, "NTRF+166": SWIFT's type and the bank's own number. A charge is
     said in ISO words too: the rail must know it for one."""
     parts = [part for part in (kind.strip(), told.number) if part]
     iso = ("ACMT", "MDOP", "CHRG") if kind[1:] in ("CHG", "COM") else ("", "", "")
-    return Code(*iso, proprietary="+".join(parts), issuer="SWIFT" if parts else "")
+    return BankCode(*iso, proprietary="+".join(parts), issuer="SWIFT" if parts else "")
 
 
 def _supplement(
-    text: str, info: list[str], currency: str, line: int, path: str, reading: Reading
+    text: str, info: list[str], currency: str, line: int, path: str, reading: BankReading
 ) -> tuple[int, Exchange | None]:
     """Charges in the account's currency, and the original amount: in :61: (subfield 9), or in a
     :86: of slashed code words."""
@@ -129,7 +129,7 @@ def _supplement(
     return charges, exchange
 
 
-def _value_day(found: re.Match, line: int, path: str, reading: Reading) -> date | None:
+def _value_day(found: re.Match, line: int, path: str, reading: BankReading) -> date | None:
     """German banks reckon interest in months of 30 days, so 30 February is a value date: it is
     told as the last day of that February, and noted."""
     year, month, day = found["year"], found["month"], found["day"]
@@ -137,7 +137,7 @@ def _value_day(found: re.Match, line: int, path: str, reading: Reading) -> date 
         last = date(2000 + int(year), 3, 1) - timedelta(days=1)
         if int(day) > last.day:
             reading.notes.append(
-                Problem(
+                FileProblem(
                     line, path, BankReason.DATE_MALFORMED, f"{year}{month}{day} is read as {last}"
                 )
             )
@@ -146,7 +146,7 @@ def _value_day(found: re.Match, line: int, path: str, reading: Reading) -> date 
 
 
 def _entry_day(
-    found: re.Match, value: date | None, line: int, path: str, reading: Reading
+    found: re.Match, value: date | None, line: int, path: str, reading: BankReading
 ) -> date | None:
     """The entry date has no year: it is the one nearest to the value date. Banks write it only
     where it is another day (field 61, subfield 2)."""
@@ -160,7 +160,7 @@ def _entry_day(
 
 
 def read_day(
-    year: str, month: str, day: str, line: int, path: str, reading: Reading
+    year: str, month: str, day: str, line: int, path: str, reading: BankReading
 ) -> date | None:
     try:
         return date(2000 + int(year), int(month), int(day))
@@ -169,7 +169,9 @@ def read_day(
         return None
 
 
-def read_minor(amount: str, currency: str, line: int, path: str, reading: Reading) -> int | None:
+def read_minor(
+    amount: str, currency: str, line: int, path: str, reading: BankReading
+) -> int | None:
     try:
         return to_minor(amount.replace(",", ".", 1), currency.upper())
     except Rejected as refusal:
@@ -182,5 +184,5 @@ def _given(text: str | None) -> str:
     return "" if found.upper() in _NOT_GIVEN else found
 
 
-def say(reading: Reading, line: int, path: str, reason: BankReason, detail: str) -> None:
-    reading.name(Problem(line, path, reason, detail))
+def say(reading: BankReading, line: int, path: str, reason: BankReason, detail: str) -> None:
+    reading.name(FileProblem(line, path, reason, detail))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from orchestrator.edges.bank.facts import Problem
+from orchestrator.edges.bank.facts import FileProblem
 from orchestrator.edges.bank.types import BankReason
 
 _MARKS = (
@@ -24,13 +24,13 @@ _KNOWN = re.compile(
 )
 
 
-def decode(data: bytes) -> tuple[str, Problem | None]:
+def decode(data: bytes) -> tuple[str, FileProblem | None]:
     """The text, and what is wrong with the encoding: then the text is the bytes as ISO 8859-1."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
     declared = _DECLARED.match(data)
     name = encoding or (declared[1].decode() if declared else "utf-8")
     if not encoding and not _KNOWN.fullmatch(name):
-        return data.decode("latin-1"), Problem(1, "", BankReason.ENCODING_UNKNOWN, name)
+        return data.decode("latin-1"), FileProblem(1, "", BankReason.ENCODING_UNKNOWN, name)
     if name.lower() == "iso-8859-1" and _is_windows(data):
         name = "cp1252"
     elif declared and not encoding and name.lower().replace("-", "") == "utf16":
@@ -40,9 +40,9 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         why = f"not {name.removesuffix('-sig')} at byte {error.start}; read as iso-8859-1"
-        return data.decode("latin-1"), Problem(line, "", BankReason.NOT_UTF8, why)
+        return data.decode("latin-1"), FileProblem(line, "", BankReason.NOT_UTF8, why)
     except LookupError:
-        return data.decode("latin-1"), Problem(1, "", BankReason.ENCODING_UNKNOWN, name)
+        return data.decode("latin-1"), FileProblem(1, "", BankReason.ENCODING_UNKNOWN, name)
 
 
 def _is_windows(data: bytes) -> bool:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.reconcile import DUPLICATE_REASONS, Balances, StatementLine
+from orchestrator.core.reconcile import DUPLICATE_REASONS, StatementBalances, StatementLine
 
 __all__ = [
     "Address",
-    "Balances",
     "BankReason",
-    "Party",
-    "Payout",
-    "Statement",
+    "BankStatement",
+    "Debtor",
+    "OrderStatus",
+    "PaymentOrder",
+    "StatementBalances",
     "StatementLine",
-    "Status",
     "StatusReport",
 ]
 
@@ -73,7 +73,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class Debtor:
     """The debtor of our orders: the holder of the safeguarding account."""
 
     name: str
@@ -83,7 +83,7 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
-class Payout:
+class PaymentOrder:
     """Money to leave. payout_id: 32 bytes; end_to_end_id and uetr as core.references makes them."""
 
     payout_id: bytes
@@ -99,7 +99,7 @@ class Payout:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class BankStatement:
     """One statement (camt.053) or notification (camt.054) of one account.
 
     lines: booked ones only; pending: announced and not booked, never to be acted on.
@@ -109,13 +109,13 @@ class Statement:
     id: str
     account: str
     currency: str
-    balances: Balances | None
+    balances: StatementBalances | None
     lines: tuple[StatementLine, ...]
     pending: tuple[StatementLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class OrderStatus:
     """What the bank says about one order. code: ACCP, ACSC, PDNG, RJCT...; reason: ISO code."""
 
     end_to_end_id: str
@@ -136,9 +136,11 @@ class StatusReport:
     original_message_id: str
     code: str
     reason: str
-    statuses: tuple[Status, ...]
+    statuses: tuple[OrderStatus, ...]
     source: bytes
-    batches: tuple[Status, ...] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
+    batches: tuple[
+        OrderStatus, ...
+    ] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
 
     def refused(self, ordered: Iterable[str]) -> dict[str, str]:
         """Reason per EndToEndId refused, of all orders of the message it is about.

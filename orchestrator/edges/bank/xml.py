@@ -15,7 +15,7 @@ from itertools import pairwise
 from lxml import etree
 
 from device_adapters.types import Rejected
-from orchestrator.edges.bank.facts import Problem, Reading
+from orchestrator.edges.bank.facts import BankReading, FileProblem
 from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.types import BankReason
 
@@ -28,12 +28,12 @@ _OWN = _COUNTED | {"NtryDtls", "Bal", "Chrgs", "Rcrd", "TxsSummry"}
 _CONTAINERS = {"Document", "Stmt", "Rpt", "Ntfctn"}
 
 
-class Node:
+class XmlNode:
     """An element and its path, such as Stmt[1]/Ntry[3]/NtryDtls/TxDtls[2]."""
 
     __slots__ = ("_below", "_element", "path", "reading")
 
-    def __init__(self, element: etree._Element, path: str, reading: Reading) -> None:
+    def __init__(self, element: etree._Element, path: str, reading: BankReading) -> None:
         self._element, self.path, self.reading = element, path, reading
         self._below: dict[str, list[etree._Element]] = {}
         _gather(element, "", self._below)
@@ -58,16 +58,16 @@ class Node:
         """As `say`, of what is odd and cost nothing."""
         self.reading.notes.append(self._problem(reason, detail, below))
 
-    def _problem(self, reason: BankReason, detail: str, below: str) -> Problem:
+    def _problem(self, reason: BankReason, detail: str, below: str) -> FileProblem:
         found = self._below.get(below, (self._element,))[0]
-        return Problem(found.sourceline, self._at(below) or "Document", reason, detail)
+        return FileProblem(found.sourceline, self._at(below) or "Document", reason, detail)
 
-    def children(self, name: str) -> Iterator[Node]:
+    def children(self, name: str) -> Iterator[XmlNode]:
         """Each child of that name; counted in its path where there may be several."""
         elements = self._below.get(name, ())
         counted = name in _COUNTED or len(elements) > 1
         for number, element in enumerate(elements, 1):
-            yield Node(element, self._at(f"{name}[{number}]" if counted else name), self.reading)
+            yield XmlNode(element, self._at(f"{name}[{number}]" if counted else name), self.reading)
 
     def has(self, path: str) -> bool:
         return path in self._below
@@ -162,16 +162,18 @@ def local(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def root_of(text: str, reading: Reading) -> etree._Element | None:
+def root_of(text: str, reading: BankReading) -> etree._Element | None:
     """The root element; None, and named, if there is none. Of a broken file: all of it if but
     stray characters break it, else what was whole before: an entry that is cut is left out."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         line = text.count("\n", 0, text.find("<!")) + 1
         why = "a bank message needs no DTD"
-        reading.problems.append(Problem(line, "", BankReason.DTD_FORBIDDEN, why))
+        reading.problems.append(FileProblem(line, "", BankReason.DTD_FORBIDDEN, why))
         return None
     if text.count("<") > MAX_TAGS:
-        reading.problems.append(Problem(None, "", BankReason.TOO_LARGE, f"over {MAX_TAGS} tags"))
+        reading.problems.append(
+            FileProblem(None, "", BankReason.TOO_LARGE, f"over {MAX_TAGS} tags")
+        )
         return None
     data = text.encode("utf-8", "surrogatepass")
     try:
@@ -179,7 +181,7 @@ def root_of(text: str, reading: Reading) -> etree._Element | None:
     except (etree.XMLSyntaxError, ValueError) as error:
         line, why = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
     root, path = _whole_part(data)
-    reading.problems.append(Problem(line, path, BankReason.NOT_XML, why[:200]))
+    reading.problems.append(FileProblem(line, path, BankReason.NOT_XML, why[:200]))
     try:
         return etree.fromstring(
             _STRAY.sub(_mended, text).encode("utf-8", "surrogatepass"), etree.XMLParser(**_SAFE)
@@ -240,7 +242,7 @@ def _whole_part(data: bytes) -> tuple[etree._Element | None, str]:
 
 
 def _path(opened: list[etree._Element]) -> str:
-    """The path of the last of elements inside each other, as `Node` counts them."""
+    """The path of the last of elements inside each other, as `XmlNode` counts them."""
     names = [local(each.tag) for each in opened]
     first = next((at for at, name in enumerate(names) if name in _COUNTED), 0)
     parts = []

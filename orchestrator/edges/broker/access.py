@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LEVEL = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
-class Role(StrEnum):
+class CredentialRole(StrEnum):
     """What a credential may do. `docs/ARCHITECTURE.md`, Wire."""
 
     DEVICE = "device"  # publishes its own evidence, reads its own receipts
@@ -25,19 +25,19 @@ def name_is_sound(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def may_publish(name: str, role: Role, topic: str) -> bool:
+def may_publish(name: str, role: CredentialRole, topic: str) -> bool:
     """Whether `name` may publish to `topic` (a topic name: a wildcard in it is refused)."""
     levels = topic.split("/")
     if levels[0] != "proofrail" or len(levels) < 3 or not name_is_sound(levels[1]):
         return False
-    if role is Role.DEVICE:
+    if role is CredentialRole.DEVICE:
         own = levels[1] == name and levels[2] == "evidence"
         return own and len(levels) == 4 and _LEVEL.fullmatch(levels[3]) is not None
-    return role is Role.RAIL and levels[2:] == ["receipts"]
+    return role is CredentialRole.RAIL and levels[2:] == ["receipts"]
 
 
-def may_subscribe(name: str, role: Role, topic_filter: str) -> bool:
+def may_subscribe(name: str, role: CredentialRole, topic_filter: str) -> bool:
     """Whether `name` may subscribe to exactly this filter."""
-    if role is Role.DEVICE:
+    if role is CredentialRole.DEVICE:
         return topic_filter == receipts_topic(name)
-    return role in (Role.ORACLE, Role.RAIL) and topic_filter == EVIDENCE_FILTER
+    return role in (CredentialRole.ORACLE, CredentialRole.RAIL) and topic_filter == EVIDENCE_FILTER

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from device_adapters.types import Rejected
-from orchestrator.edges.broker.access import Role, name_is_sound
+from orchestrator.edges.broker.access import CredentialRole, name_is_sound
 
 # Passwords are 256 random bits, so no dictionary reaches them: the hash only has to be one-way,
 # and a fleet that reconnects at once must not wait for it.
@@ -24,7 +24,7 @@ ITERATIONS = 1_000
 _SALT_BYTES = 12  # what mosquitto's own password format expects
 
 
-class Refusal(StrEnum):
+class CredentialReason(StrEnum):
     """Why a credential is not issued."""
 
     NAME_MALFORMED = "name_malformed"
@@ -35,7 +35,7 @@ class Refusal(StrEnum):
 class Credential:
     """One row of the file. salt, hash: hex; hash = PBKDF2-HMAC-SHA512 of the password, 64 bytes."""
 
-    role: Role
+    role: CredentialRole
     salt: str
     hash: str
     iterations: int = ITERATIONS
@@ -56,7 +56,7 @@ def path(home: Path) -> Path:
     return Path(home) / "broker" / "credentials.json"
 
 
-def issue(home: Path, username: str, role: Role | str) -> str:
+def issue(home: Path, username: str, role: CredentialRole | str) -> str:
     """A fresh password for `username`, returned this once; issuing again replaces the old one.
 
     Raises Rejected (name_malformed; name_taken where the name has another role).
@@ -64,9 +64,9 @@ def issue(home: Path, username: str, role: Role | str) -> str:
     return issue_many(home, [username], role)[username]
 
 
-def issue_many(home: Path, usernames: list[str], role: Role | str) -> dict[str, str]:
+def issue_many(home: Path, usernames: list[str], role: CredentialRole | str) -> dict[str, str]:
     """Passwords by name, written in one go (a fleet is one write, not thousands)."""
-    role = Role(role)
+    role = CredentialRole(role)
     issued = {name: secrets.token_urlsafe(32) for name in usernames}
 
     def add(known: dict[str, Credential]) -> None:
@@ -93,10 +93,15 @@ def load(home: Path) -> dict[str, Credential]:
         rows = json.loads(path(home).read_text())
     except FileNotFoundError:
         return {}
-    return {name: Credential(**(row | {"role": Role(row["role"])})) for name, row in rows.items()}
+    return {
+        name: Credential(**(row | {"role": CredentialRole(row["role"])}))
+        for name, row in rows.items()
+    }
 
 
-def verify(known: dict[str, Credential], username: str | None, password: str | None) -> Role | None:
+def verify(
+    known: dict[str, Credential], username: str | None, password: str | None
+) -> CredentialRole | None:
     """The role that this name and password open, or None."""
     held = known.get(username or "")
     return held.role if held and password and held.opens_with(password) else None
@@ -106,11 +111,11 @@ def _derive(password: str, salt: bytes, iterations: int) -> bytes:
     return hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
 
 
-def _check(known: dict[str, Credential], name: str, role: Role) -> None:
+def _check(known: dict[str, Credential], name: str, role: CredentialRole) -> None:
     if not name_is_sound(name):
-        raise Rejected(Refusal.NAME_MALFORMED, f"{name!r} cannot be a topic level")
+        raise Rejected(CredentialReason.NAME_MALFORMED, f"{name!r} cannot be a topic level")
     if name in known and known[name].role is not role:
-        raise Rejected(Refusal.NAME_TAKEN, f"{name!r} is already a {known[name].role}")
+        raise Rejected(CredentialReason.NAME_TAKEN, f"{name!r} is already a {known[name].role}")
 
 
 def _change(home: Path, edit: Callable[[dict[str, Credential]], None]) -> None:

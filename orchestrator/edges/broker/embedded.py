@@ -17,7 +17,7 @@ from device_adapters.topics import EVIDENCE_FILTER
 from orchestrator.edges.broker import access
 from orchestrator.edges.broker.credentials import Credential
 from orchestrator.edges.broker.guard import Guard
-from orchestrator.edges.broker.session import Handler, Reader, Writer, outbox, publish_flags
+from orchestrator.edges.broker.session import DeliveryHandler, Reader, Writer, outbox, publish_flags
 
 LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 10  # for the first packet; a silent stranger holds no socket longer
@@ -69,11 +69,11 @@ class EmbeddedBroker(Broker):
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, remote_address: str, remote_port: int
-    ) -> tuple[Handler, Session]:
+    ) -> tuple[DeliveryHandler, Session]:
         """Authenticates before any session is touched: amqtt does it after, so that a wrong
         password with somebody's client id would end or inherit that session."""
         try:
-            connect = Handler.init_from_connect(reader, writer, self.plugins_manager)
+            connect = DeliveryHandler.init_from_connect(reader, writer, self.plugins_manager)
             handler, session = await asyncio.wait_for(connect, _CONNECT_SECONDS)
         except Exception as error:  # whatever a stranger's first bytes cause ends here
             await writer.close()

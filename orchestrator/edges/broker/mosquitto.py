@@ -15,7 +15,7 @@ from typing import Any
 
 from device_adapters.topics import EVIDENCE_FILTER
 from device_adapters.types import MAX_MESSAGE_BYTES
-from orchestrator.edges.broker.access import Role
+from orchestrator.edges.broker.access import CredentialRole
 from orchestrator.edges.broker.credentials import Credential, path, replace_private
 from orchestrator.edges.broker.guard import Guard
 from orchestrator.errors import Halt
@@ -42,9 +42,11 @@ log_type error
 log_dest stderr
 """
 _RIGHTS = {
-    Role.DEVICE: "topic write proofrail/{name}/evidence/+\ntopic read proofrail/{name}/receipts\n",
-    Role.ORACLE: f"topic read {EVIDENCE_FILTER}\n",
-    Role.RAIL: f"topic read {EVIDENCE_FILTER}\ntopic write proofrail/+/receipts\n",
+    CredentialRole.DEVICE: (
+        "topic write proofrail/{name}/evidence/+\ntopic read proofrail/{name}/receipts\n"
+    ),
+    CredentialRole.ORACLE: f"topic read {EVIDENCE_FILTER}\n",
+    CredentialRole.RAIL: f"topic read {EVIDENCE_FILTER}\ntopic write proofrail/+/receipts\n",
 }
 
 

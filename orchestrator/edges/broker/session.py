@@ -63,7 +63,7 @@ class Outbox:
                 return self._last
 
 
-class Handler(BrokerProtocolHandler):
+class DeliveryHandler(BrokerProtocolHandler):
     """amqtt's connection handler with the deliveries replaced.
 
     Why: it waits 5 s for a PUBACK, then forgets the message, and forgets it too when the

@@ -12,7 +12,7 @@ from web3._utils.events import get_event_data
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class DecodedLog:
     """A decoded log of one of our contracts; bytes arguments are 0x-hex."""
 
     name: str
@@ -64,10 +64,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> Log:
+def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
     """A log as JSON-RPC gives it, decoded by its event's ABI."""
     found = get_event_data(codec, abi, _typed(raw))
-    return Log(
+    return DecodedLog(
         name=found["event"],
         args={name: _plain(value) for name, value in found["args"].items()},
         tx_hash=found["transactionHash"],

@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3Exception
 
-from orchestrator.edges.chain.abi import Log, decode_log, error_selectors, event_topics
+from orchestrator.edges.chain.abi import DecodedLog, decode_log, error_selectors, event_topics
 from orchestrator.edges.chain.compiler import Artifact
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.errors import Halt, Retry
@@ -144,13 +144,13 @@ class Chain:
             for b in found
         ]
 
-    def logs_of(self, block_hashes: Sequence[str]) -> list[Log]:
+    def logs_of(self, block_hashes: Sequence[str]) -> list[DecodedLog]:
         """Our contracts' logs of these very blocks (by hash, so a reorganisation cannot mix)."""
         addresses = list(self.deployment.addresses.values())
         calls = [("eth_getLogs", [{"blockHash": h, "address": addresses}]) for h in block_hashes]
         return [log for found in self.rpc_many(calls) for log in self._decoded(found)]
 
-    def logs_between(self, contract: str, first: int, last: int) -> list[Log]:
+    def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
         """One contract's logs of a range of blocks, oldest first."""
         query = {
             "fromBlock": hex(first),
@@ -159,7 +159,7 @@ class Chain:
         }
         return self._decoded(self.rpc("eth_getLogs", [query]))
 
-    def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[Log]:
+    def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[DecodedLog]:
         if not isinstance(raw_logs, list):
             raise Retry(f"the node gave {raw_logs!r:.60} where logs belong")
         logs = []

@@ -67,7 +67,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DeploymentStep:
     """One transaction: a creation (`function` empty) or a call of an earlier contract."""
 
     name: str
@@ -78,7 +78,7 @@ class Step:
 
 
 @dataclass
-class _Run:
+class DeploymentRun:
     """A deployment on its way. `journal` is what the file holds, always."""
 
     web3: Web3
@@ -122,7 +122,7 @@ def _begin(
     plan: DeploymentPlan,
     path: Path,
     watch: Callable[[str], None],
-) -> _Run:
+) -> DeploymentRun:
     chain_id, genesis = web3.eth.chain_id, Web3.to_hex(web3.eth.get_block(0)["hash"])
     _refuse_development_keys(plan, chain_id)
     fresh = {"chain_id": chain_id, "genesis": genesis, "plan": _digest(artifacts, plan)}
@@ -138,7 +138,7 @@ def _begin(
             f"{path} was made from other contracts or other roles. Nothing was sent. "
             "Restore them, or move the journal away to deploy anew."
         )
-    return _Run(web3, artifacts, path, journal, watch)
+    return DeploymentRun(web3, artifacts, path, journal, watch)
 
 
 def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
@@ -161,7 +161,7 @@ def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Step]:
+def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentStep]:
     """The steps in order; each is made only when the addresses that it needs are known."""
     deployer, steward = plan.deployer, plan.steward.address
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
@@ -172,16 +172,16 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[Step]:
     yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
     for product in plan.products:
         yield _creation(deployer, product, at["PaymentRail"], at["DeviceRegistry"])
-        yield Step(
+        yield DeploymentStep(
             f"allow {product}", plan.steward, "PaymentRail", "allowProduct", (at[product], True)
         )
 
 
-def _creation(deployer: LocalAccount, contract: str, *args: Any) -> Step:
-    return Step(contract, deployer, contract, args=args)
+def _creation(deployer: LocalAccount, contract: str, *args: Any) -> DeploymentStep:
+    return DeploymentStep(contract, deployer, contract, args=args)
 
 
-def _take(run: _Run, step: Step) -> None:
+def _take(run: DeploymentRun, step: DeploymentStep) -> None:
     """Brings one step to its end, from wherever it stopped."""
     noted = run.journal["steps"].get(step.name, {})
     if "block" not in noted:
@@ -202,7 +202,7 @@ def _take(run: _Run, step: Step) -> None:
         )
 
 
-def _sign(run: _Run, step: Step) -> tuple[str, str]:
+def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
     eth, artifact = run.web3.eth, run.artifacts[step.contract]
     sender = step.signer.address
     fees = {
@@ -227,7 +227,7 @@ def _sign(run: _Run, step: Step) -> tuple[str, str]:
     return Web3.to_hex(signed.hash), Web3.to_hex(signed.raw_transaction)
 
 
-def _settle(run: _Run, step: Step) -> None:
+def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
     """Sends the stored bytes (again) and waits; an error answer is not a no, only a receipt is."""
     noted = run.journal["steps"][step.name]
     refusal = ""
@@ -273,7 +273,7 @@ def _receipt(web3: Web3, digest: str) -> Any:
     }
 
 
-def _finish(run: _Run, plan: DeploymentPlan) -> Deployment:
+def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
     if "deployment" not in run.journal:
         registry = run.web3.eth.contract(
             address=run.addresses["DeviceRegistry"], abi=run.artifacts["DeviceRegistry"].abi

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from device_adapters.types import Curve, DeviceKey, Rejected
-from oracles.types import Agreement, Doubt, Terms
-from orchestrator.edges.chain.client import Chain, Log
+from oracles.types import Agreement, ClaimReason, ProductRules
+from orchestrator.edges.chain.client import Chain, DecodedLog
 
 _NEWS_S = 0.5  # how often an unknown id may cause a look at the chain
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
@@ -27,10 +27,10 @@ class DeviceHistory:
     """
 
     keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
-    states: list[tuple[int, Doubt | None]] = field(default_factory=list)
+    states: list[tuple[int, ClaimReason | None]] = field(default_factory=list)
     compromised_since: int | None = None
 
-    def key_at(self, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, at_seconds: int) -> DeviceKey | ClaimReason:
         """The key valid at that time, or why there is none (as IDeviceRegistry.keyAt answers).
 
         Warning: of a compromised device this still tells the key of the time before; whether
@@ -38,13 +38,13 @@ class DeviceHistory:
         """
         index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
         if index == 0:
-            return Doubt.DEVICE_NOT_YET_ENROLLED
+            return ClaimReason.DEVICE_NOT_YET_ENROLLED
         if self.compromised_since is not None and at_seconds >= self.compromised_since:
-            return Doubt.DEVICE_COMPROMISED
+            return ClaimReason.DEVICE_COMPROMISED
         state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
         doubt = self.states[state - 1][1] if state else None
         _, ends, key = self.keys[index - 1]
-        return doubt or (Doubt.KEY_EXPIRED if ends and at_seconds >= ends else key)
+        return doubt or (ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key)
 
 
 class Registry:
@@ -55,7 +55,7 @@ class Registry:
     """
 
     def __init__(
-        self, chain: Chain, products: Mapping[str, tuple[str, Terms]], depth: int = 8
+        self, chain: Chain, products: Mapping[str, tuple[str, ProductRules]], depth: int = 8
     ) -> None:
         """products: name -> (address of its contract, its rules)."""
         self._chain, self._depth = chain, depth
@@ -65,7 +65,7 @@ class Registry:
         self._lock = threading.Lock()
         self._refreshed_at: float | None = None  # None: nothing was read yet, or it may be undone
         self._settled_to = 0  # blocks up to here are read and will not change
-        self._deep: list[Log] = []
+        self._deep: list[DecodedLog] = []
         self.devices: dict[bytes, DeviceHistory] = {}
         self._agreements: dict[bytes, Agreement] = {}
         self._by_device: dict[bytes, list[bytes]] = {}  # oldest first, as the next one
@@ -87,7 +87,7 @@ class Registry:
             self._rebuild(self._deep + shallow)
             self._refreshed_at = time.monotonic()
 
-    def _rebuild(self, logs: list[Log]) -> None:
+    def _rebuild(self, logs: list[DecodedLog]) -> None:
         devices: dict[bytes, DeviceHistory] = {}
         agreements: dict[bytes, Agreement] = {}
         by_device: dict[bytes, list[bytes]] = {}
@@ -108,7 +108,7 @@ class Registry:
         self.devices, self._agreements = devices, agreements
         self._by_device, self._by_subject = by_device, by_subject
 
-    def _opened(self, log: Log) -> Agreement:
+    def _opened(self, log: DecodedLog) -> Agreement:
         raw = bytes.fromhex(log.args["terms"][2:])
         product, terms = self._products.get(log.args["product"].lower(), ("", None))
         return Agreement(
@@ -136,11 +136,11 @@ class Registry:
 
     # --- KeyRing
 
-    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | Doubt:
+    def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         """See oracles.types.KeyRing."""
         self._look_again(device_id in self.devices)
         history = self.devices.get(device_id)
-        return history.key_at(at_seconds) if history else Doubt.DEVICE_UNKNOWN
+        return history.key_at(at_seconds) if history else ClaimReason.DEVICE_UNKNOWN
 
     def compromised_since(self, device_id: bytes) -> int | None:
         """See oracles.types.KeyRing."""
@@ -170,7 +170,7 @@ class Registry:
         return [agreements[one] for one in reversed(ids) if one in agreements]
 
 
-def _subject(terms: Terms | None, raw: bytes) -> bytes:
+def _subject(terms: ProductRules | None, raw: bytes) -> bytes:
     """What the agreement is about. The contract took these terms, so they can be read; were they
     not, the agreement would be about nothing that any event speaks of."""
     try:
@@ -179,25 +179,25 @@ def _subject(terms: Terms | None, raw: bytes) -> bytes:
         return b"unreadable"
 
 
-def _ended(agreement: Agreement, log: Log) -> Agreement:
+def _ended(agreement: Agreement, log: DecodedLog) -> Agreement:
     """Closing brings the expiry forward; taking the escrow back ends the agreement."""
     if log.name == "AgreementClosed":
         return replace(agreement, expires_at=log.args["expiry"])
     return replace(agreement, live=False)
 
 
-def _apply(history: DeviceHistory, log: Log) -> None:
+def _apply(history: DeviceHistory, log: DecodedLog) -> None:
     at = log.args.get("at", 0)
     if log.name in ("DeviceEnrolled", "KeyRotated"):
         key = DeviceKey(_CURVES[log.args["curve"]], int(log.args["x"], 16), int(log.args["y"], 16))
         history.keys.append((at, log.args["expiresAt"], key))
         history.states.append((at, None))
     elif log.name == "DeviceSuspended":
-        history.states.append((at, Doubt.DEVICE_SUSPENDED))
+        history.states.append((at, ClaimReason.DEVICE_SUSPENDED))
     elif log.name == "DeviceResumed":
         history.states.append((at, None))
     elif log.name == "DeviceRevoked":
-        history.states.append((at, Doubt.DEVICE_RETIRED))
+        history.states.append((at, ClaimReason.DEVICE_RETIRED))
     elif log.name == "CompromiseDeclared":
         since = log.args["since"]
         earlier = history.compromised_since

@@ -38,7 +38,7 @@ class Sender:
         tx_hash, raw = self.chain.sign(self.account, nonce, quote)
         sends.add(
             session,
-            sends.ChainSend(
+            sends.ChainSendRow(
                 tx_hash=tx_hash,
                 chain_id=self._chain_id,
                 sender=self.account.address,
@@ -89,7 +89,7 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
     return ended
 
 
-def displaced(sender: Sender, final_block: int) -> list[sends.ChainSend]:
+def displaced(sender: Sender, final_block: int) -> list[sends.ChainSendRow]:
     """Ends the sends whose nonce another transaction used up in a final block; returns them.
 
     Nothing less is a no: until then only the same bytes may be sent again.
@@ -110,7 +110,7 @@ def displaced(sender: Sender, final_block: int) -> list[sends.ChainSend]:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ChainCall:
     """A call with the purpose and reference under which it is sent once."""
 
     purpose: str
@@ -119,7 +119,7 @@ class Errand:
 
 
 def send_and_wait(
-    sender: Sender, errands: Sequence[Errand], now: int, wait: Callable[[], None]
+    sender: Sender, errands: Sequence[ChainCall], now: int, wait: Callable[[], None]
 ) -> list[str]:
     """For commands: stores, sends and waits until all are mined; returns the hashes in order.
 
@@ -143,7 +143,7 @@ def send_and_wait(
         wait()
 
 
-def _prepared(sender: Sender, errands: Sequence[Errand], now: int) -> list[str]:
+def _prepared(sender: Sender, errands: Sequence[ChainCall], now: int) -> list[str]:
     with sender.store.read() as session:
         known = [sends.by_ref(session, e.purpose, e.ref) for e in errands]
     quotes = [None if row else sender.quote(e.call) for row, e in zip(known, errands, strict=True)]

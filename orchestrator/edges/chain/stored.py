@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.edges.chain.client import Log
+from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import Store, blocks
 
 _LOGS = {
@@ -20,9 +20,9 @@ _LOGS = {
 }
 
 
-def log_of(row: blocks.ChainLog) -> Log:
+def log_of(row: blocks.ChainLogRow) -> DecodedLog:
     """A stored log as the chain's door gives it."""
-    return Log(
+    return DecodedLog(
         row.name, json.loads(row.args), row.tx_hash, row.block_number, row.block_hash, row.log_index
     )
 
@@ -39,7 +39,7 @@ class StoredLogs:
             newest = blocks.newest(session)
         return newest.number if newest else 0
 
-    def logs_between(self, contract: str, first: int, last: int) -> list[Log]:
+    def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
         """The logs of a range of blocks that tell of devices and agreements, oldest first."""
         with self._store.read() as session:
             rows = blocks.logs_named(session, _LOGS[contract])

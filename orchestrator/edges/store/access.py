@@ -9,14 +9,14 @@ from hashlib import sha256
 
 from sqlmodel import Session, delete, select
 
-from orchestrator.edges.store.tables import ApiKey
+from orchestrator.edges.store.tables import ApiKeyRow
 
-__all__ = ["ApiKey", "Role", "issue_key", "key_holder", "keys", "revoke_key"]
+__all__ = ["ApiKeyRow", "KeyRole", "issue_key", "key_holder", "keys", "revoke_key"]
 
 _PREFIX = "proofrail_"  # so that a key that leaked into a repository is recognised as one
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     """What a key may do."""
 
     PARTNER = "partner"  # post evidence, read events and rejections of the devices in its scope
@@ -30,28 +30,28 @@ def issue_key(session: Session, name: str, role: str, scope: str = "") -> str:
     scope: how the names of a partner's devices begin, compared exactly ("acme-" holds "acme-1").
     Raises ValueError for an unknown role, an empty name, or a partner without a scope.
     """
-    if not name or (Role(role) is Role.PARTNER and not scope):
+    if not name or (KeyRole(role) is KeyRole.PARTNER and not scope):
         raise ValueError("a key needs a name, and a partner's key the scope of its devices")
     revoke_key(session, name)
     key = _PREFIX + secrets.token_urlsafe(32)
-    session.add(ApiKey(key_hash=_hash(key), name=name, role=Role(role).value, scope=scope))
+    session.add(ApiKeyRow(key_hash=_hash(key), name=name, role=KeyRole(role).value, scope=scope))
     session.flush()
     return key
 
 
 def revoke_key(session: Session, name: str) -> bool:
     """Ends the key of that name; False if there is none."""
-    return session.exec(delete(ApiKey).where(ApiKey.name == name)).rowcount == 1
+    return session.exec(delete(ApiKeyRow).where(ApiKeyRow.name == name)).rowcount == 1
 
 
-def key_holder(session: Session, key: str) -> ApiKey | None:
+def key_holder(session: Session, key: str) -> ApiKeyRow | None:
     """The row of a presented key, found by its hash: nothing compares secrets byte by byte."""
-    return session.get(ApiKey, _hash(key))
+    return session.get(ApiKeyRow, _hash(key))
 
 
-def keys(session: Session) -> Sequence[ApiKey]:
+def keys(session: Session) -> Sequence[ApiKeyRow]:
     """All keys by name."""
-    return session.exec(select(ApiKey).order_by(ApiKey.name)).all()
+    return session.exec(select(ApiKeyRow).order_by(ApiKeyRow.name)).all()
 
 
 def _hash(key: str) -> str:

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, func, select, update
 
-from orchestrator.edges.store.tables import Agreement, Device, Party, Payment
+from orchestrator.edges.store.tables import AgreementRow, DeviceRow, PartyRow, PaymentRow
 
-__all__ = ["Agreement", "Device", "Party"]
+__all__ = ["AgreementRow", "DeviceRow", "PartyRow"]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def get(session: Session, agreement: str) -> Agreement | None:
-    return session.get(Agreement, agreement)
+def get(session: Session, agreement: str) -> AgreementRow | None:
+    return session.get(AgreementRow, agreement)
 
 
-def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Agreement]:
-    rows = session.exec(select(Agreement).where(Agreement.agreement_id.in_(list(ids))))
+def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
+    rows = session.exec(select(AgreementRow).where(AgreementRow.agreement_id.in_(list(ids))))
     return {row.agreement_id: row for row in rows}
 
 
@@ -28,7 +28,9 @@ def known(session: Session, ids: Sequence[str]) -> set[str]:
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
         found.update(
-            session.exec(select(Agreement.agreement_id).where(Agreement.agreement_id.in_(chunk)))
+            session.exec(
+                select(AgreementRow.agreement_id).where(AgreementRow.agreement_id.in_(chunk))
+            )
         )
     return found
 
@@ -36,8 +38,8 @@ def known(session: Session, ids: Sequence[str]) -> set[str]:
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
     """{agreement id: the last device counter that a payment holds}."""
     rows = session.exec(
-        select(Agreement.agreement_id, Agreement.last_counter).where(
-            Agreement.agreement_id.in_(ids)
+        select(AgreementRow.agreement_id, AgreementRow.last_counter).where(
+            AgreementRow.agreement_id.in_(ids)
         )
     )
     return dict(rows.all())
@@ -49,8 +51,8 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
     Not the last claim's: a late one speaks of counters that were passed long before.
     """
     return session.exec(
-        select(func.max(Payment.last_counter)).where(
-            Payment.agreement_id == agreement, Payment.sequence < sequence
+        select(func.max(PaymentRow.last_counter)).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence
         )
     ).one()
 
@@ -58,59 +60,59 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
     """The counters (inclusive) of an agreement's claims that reach above a counter."""
     rows = session.exec(
-        select(Payment.first_counter, Payment.last_counter)
-        .where(Payment.agreement_id == agreement, Payment.last_counter > above)
-        .order_by(Payment.first_counter)
+        select(PaymentRow.first_counter, PaymentRow.last_counter)
+        .where(PaymentRow.agreement_id == agreement, PaymentRow.last_counter > above)
+        .order_by(PaymentRow.first_counter)
     )
     return [(first, last) for first, last in rows]
 
 
-def by_reference(session: Session, reference: str) -> Agreement | None:
-    return session.exec(select(Agreement).where(Agreement.reference == reference)).first()
+def by_reference(session: Session, reference: str) -> AgreementRow | None:
+    return session.exec(select(AgreementRow).where(AgreementRow.reference == reference)).first()
 
 
-def all_agreements(session: Session) -> Sequence[Agreement]:
-    return session.exec(select(Agreement).order_by(Agreement.device)).all()
+def all_agreements(session: Session) -> Sequence[AgreementRow]:
+    return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
 def mark(session: Session, agreement: str, stage: str, opened_at: int | None = None) -> None:
     values = {"stage": stage} | ({"opened_at": opened_at} if opened_at else {})
-    session.exec(update(Agreement).where(Agreement.agreement_id == agreement).values(values))
+    session.exec(update(AgreementRow).where(AgreementRow.agreement_id == agreement).values(values))
 
 
-def device(session: Session, device_id: str) -> Device | None:
-    return session.get(Device, device_id)
+def device(session: Session, device_id: str) -> DeviceRow | None:
+    return session.get(DeviceRow, device_id)
 
 
-def device_by_name(session: Session, name: str) -> Device | None:
-    return session.exec(select(Device).where(Device.name == name)).first()
+def device_by_name(session: Session, name: str) -> DeviceRow | None:
+    return session.exec(select(DeviceRow).where(DeviceRow.name == name)).first()
 
 
-def devices(session: Session) -> Sequence[Device]:
-    return session.exec(select(Device).order_by(Device.name)).all()
+def devices(session: Session) -> Sequence[DeviceRow]:
+    return session.exec(select(DeviceRow).order_by(DeviceRow.name)).all()
 
 
 def mark_device(session: Session, device_id: str, status: str) -> None:
-    session.exec(update(Device).where(Device.device_id == device_id).values(status=status))
+    session.exec(update(DeviceRow).where(DeviceRow.device_id == device_id).values(status=status))
 
 
-def party(session: Session, address: str) -> Party | None:
-    return session.exec(select(Party).where(Party.address == address)).first()
+def party(session: Session, address: str) -> PartyRow | None:
+    return session.exec(select(PartyRow).where(PartyRow.address == address)).first()
 
 
-def party_at(session: Session, address: str, account: str) -> Party | None:
+def party_at(session: Session, address: str, account: str) -> PartyRow | None:
     """Whose bank account (keccak256 of the IBAN) it is: the payee itself, if it still has it."""
-    same = session.exec(select(Party).where(Party.account == account)).all()
+    same = session.exec(select(PartyRow).where(PartyRow.account == account)).all()
     return next((row for row in same if row.address == address), same[0] if same else None)
 
 
-def parties(session: Session) -> Sequence[Party]:
-    return session.exec(select(Party).order_by(Party.name)).all()
+def parties(session: Session) -> Sequence[PartyRow]:
+    return session.exec(select(PartyRow).order_by(PartyRow.name)).all()
 
 
-def of_payment(session: Session, payment: str) -> Agreement | None:
+def of_payment(session: Session, payment: str) -> AgreementRow | None:
     return session.exec(
-        select(Agreement)
-        .join(Payment, Payment.agreement_id == Agreement.agreement_id)
-        .where(Payment.payment_id == payment)
+        select(AgreementRow)
+        .join(PaymentRow, PaymentRow.agreement_id == AgreementRow.agreement_id)
+        .where(PaymentRow.payment_id == payment)
     ).first()

@@ -9,12 +9,12 @@ from sqlmodel import Session, select
 from orchestrator.core.ledger import Entry, Posting, escrow
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store.tables import (
-    BankLine,
-    Booking,
-    Funding,
-    LedgerEntry,
-    LedgerPosting,
-    Payout,
+    BankLineRow,
+    BookingRow,
+    FundingRow,
+    LedgerEntryRow,
+    LedgerPostingRow,
+    PayoutRow,
 )
 from orchestrator.edges.store.transfers import read_line
 
@@ -22,12 +22,12 @@ from orchestrator.edges.store.transfers import read_line
 def entries_under(session: Session, ref: str) -> list[Entry]:
     """Entries whose reference is this id, or begins with it and a slash, in journal order."""
     rows = session.exec(
-        select(LedgerEntry, LedgerPosting)
-        .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
-        .where(LedgerEntry.ref >= ref, LedgerEntry.ref < ref + "0")  # "0" follows the slash
-        .order_by(LedgerEntry.number, LedgerPosting.id)
+        select(LedgerEntryRow, LedgerPostingRow)
+        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+        .where(LedgerEntryRow.ref >= ref, LedgerEntryRow.ref < ref + "0")  # "0" follows the slash
+        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
     )
-    found: dict[str, tuple[LedgerEntry, list[Posting]]] = {}
+    found: dict[str, tuple[LedgerEntryRow, list[Posting]]] = {}
     for row, posting in rows:
         found.setdefault(row.entry_id, (row, []))[1].append(
             Posting(posting.account, posting.asset, posting.amount_minor)
@@ -42,41 +42,46 @@ def is_reclaimed(session: Session, agreement: str) -> bool:
     """Whether the journal says that an agreement's escrow was given back to its payer."""
     return (
         session.exec(
-            select(LedgerEntry.number)
-            .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
-            .where(LedgerPosting.account == escrow(agreement), LedgerEntry.kind == "reclaimed")
+            select(LedgerEntryRow.number)
+            .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+            .where(
+                LedgerPostingRow.account == escrow(agreement), LedgerEntryRow.kind == "reclaimed"
+            )
         ).first()
         is not None
     )
 
 
-def payouts_of_batch(session: Session, batch: str) -> Sequence[Payout]:
+def payouts_of_batch(session: Session, batch: str) -> Sequence[PayoutRow]:
     """Payouts last ordered under this PmtInfId, but for those that the bank refused."""
     return session.exec(
-        select(Payout)
-        .where(Payout.batch == batch, Payout.stage != "rejected")
-        .order_by(Payout.payout_id)
+        select(PayoutRow)
+        .where(PayoutRow.batch == batch, PayoutRow.stage != "rejected")
+        .order_by(PayoutRow.payout_id)
     ).all()
 
 
-def credits_of(session: Session, cents: int) -> Sequence[Funding]:
+def credits_of(session: Session, cents: int) -> Sequence[FundingRow]:
     """Credits of this amount, whatever became of them."""
     return session.exec(
-        select(Funding).where(Funding.cents == cents).order_by(Funding.credit_id)
+        select(FundingRow).where(FundingRow.cents == cents).order_by(FundingRow.credit_id)
     ).all()
 
 
-def credits_in(session: Session, stages: Sequence[str]) -> Sequence[Funding]:
+def credits_in(session: Session, stages: Sequence[str]) -> Sequence[FundingRow]:
     return session.exec(
-        select(Funding).where(Funding.stage.in_(stages)).order_by(Funding.credit_id)
+        select(FundingRow).where(FundingRow.stage.in_(stages)).order_by(FundingRow.credit_id)
     ).all()
 
 
 def line_of(session: Session, line_id: str) -> StatementLine | None:
     """The line that was acted on under this id, as it was reported first."""
     body = session.exec(
-        select(BankLine.body)
-        .join(Booking, (Booking.file_hash == BankLine.file_hash) & (Booking.path == BankLine.path))
-        .where(Booking.line_id == line_id)
+        select(BankLineRow.body)
+        .join(
+            BookingRow,
+            (BookingRow.file_hash == BankLineRow.file_hash) & (BookingRow.path == BankLineRow.path),
+        )
+        .where(BookingRow.line_id == line_id)
     ).first()
     return read_line(body) if body else None

@@ -9,18 +9,18 @@ from typing import Any
 
 from sqlmodel import Session, func, select
 
-from orchestrator.edges.store.tables import BankFile, Decision, KnownBreak, PendingEntry
+from orchestrator.edges.store.tables import ApprovalRow, BankFileRow, BreakRow, PendingEntryRow
 
-__all__ = ["KnownBreak"]
+__all__ = ["BreakRow"]
 
 RESOLVE = "resolve_break"
 
 
 def note(session: Session, break_id: str, told: Mapping[str, Any], now: int) -> None:
     """A break that is seen now. told: all of it, JSON-ready, with `kind`, `ids` and `owner`."""
-    row = session.get(KnownBreak, break_id)
+    row = session.get(BreakRow, break_id)
     if row is None:
-        row = KnownBreak(
+        row = BreakRow(
             break_id=break_id,
             kind=told["kind"],
             ids=json.dumps(told["ids"]),
@@ -41,19 +41,17 @@ def leave(session: Session, seen: set[str], why: str) -> int:
     return len(gone)
 
 
-def listed(session: Session) -> Sequence[KnownBreak]:
+def listed(session: Session) -> Sequence[BreakRow]:
     """All, the oldest first."""
-    return session.exec(
-        select(KnownBreak).order_by(KnownBreak.first_seen, KnownBreak.break_id)
-    ).all()
+    return session.exec(select(BreakRow).order_by(BreakRow.first_seen, BreakRow.break_id)).all()
 
 
-def resolutions(session: Session) -> Sequence[Decision]:
+def resolutions(session: Session) -> Sequence[ApprovalRow]:
     """Every resolution that two officers signed, in the order of their approval."""
     return session.exec(
-        select(Decision)
-        .where(Decision.kind == RESOLVE, Decision.approved_at.is_not(None))
-        .order_by(Decision.approved_at, Decision.decision_id)
+        select(ApprovalRow)
+        .where(ApprovalRow.kind == RESOLVE, ApprovalRow.approved_at.is_not(None))
+        .order_by(ApprovalRow.approved_at, ApprovalRow.approval_id)
     ).all()
 
 
@@ -61,7 +59,7 @@ def received(session: Session) -> dict[str, int]:
     """{SHA-256 of a bank's file: when it came, Unix seconds}."""
     return dict(
         session.exec(
-            select(BankFile.file_hash, BankFile.at).where(BankFile.direction == "in")
+            select(BankFileRow.file_hash, BankFileRow.at).where(BankFileRow.direction == "in")
         ).all()
     )
 
@@ -69,10 +67,10 @@ def received(session: Session) -> dict[str, int]:
 def causes(session: Session) -> tuple[int, int, int]:
     """How many bank files, voided entries and resolutions there are: breaks change with these."""
     counts = (
-        select(func.count()).select_from(BankFile).where(BankFile.direction == "in"),
-        select(func.count()).select_from(PendingEntry).where(PendingEntry.state == "voided"),
+        select(func.count()).select_from(BankFileRow).where(BankFileRow.direction == "in"),
+        select(func.count()).select_from(PendingEntryRow).where(PendingEntryRow.state == "voided"),
         select(func.count())
-        .select_from(Decision)
-        .where(Decision.kind == RESOLVE, Decision.approved_at.is_not(None)),
+        .select_from(ApprovalRow)
+        .where(ApprovalRow.kind == RESOLVE, ApprovalRow.approved_at.is_not(None)),
     )
     return tuple(session.exec(count).one() for count in counts)

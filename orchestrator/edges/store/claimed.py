@@ -11,19 +11,19 @@ from sqlmodel import Session, func, select
 
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.tables import (
-    ChainLog,
-    Citation,
-    Event,
-    Evidence,
-    Payment,
-    PendingEntry,
-    Proof,
+    ChainLogRow,
+    CitationRow,
+    EventRow,
+    EvidenceRow,
+    PaymentRow,
+    PendingEntryRow,
+    ProofRow,
 )
 
 _CHUNK = 500
 
 
-class Run(NamedTuple):
+class PaymentRun(NamedTuple):
     """The events of a payment: their counters, and the evidence bytes of them in counter order,
     then those of what they cite, in order of first citation."""
 
@@ -45,49 +45,49 @@ def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, A
     """(transaction hash, arguments of its Settled log, its archived proof as JSON) up to a block,
     in chain order."""
     rows = session.exec(
-        select(ChainLog.tx_hash, ChainLog.args, Proof.body)
-        .outerjoin(Proof, Proof.tx_hash == ChainLog.tx_hash)
-        .where(ChainLog.name == "Settled", ChainLog.block_number <= up_to)
-        .order_by(ChainLog.block_number, ChainLog.log_index)
+        select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
+        .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)
+        .where(ChainLogRow.name == "Settled", ChainLogRow.block_number <= up_to)
+        .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
     )
     for tx_hash, args, body in rows:
         yield tx_hash, json.loads(args), body
 
 
-def runs(session: Session, payments: Sequence[str]) -> dict[str, Run]:
+def runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     """What is stored of these payments; one without events is left out."""
-    found: dict[str, Run] = {}
+    found: dict[str, PaymentRun] = {}
     for start in range(0, len(payments), _CHUNK):
         found |= _runs(session, payments[start : start + _CHUNK])
     return found
 
 
-def _runs(session: Session, payments: Sequence[str]) -> dict[str, Run]:
+def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     own: dict[str, dict[str, tuple[int, bytes]]] = defaultdict(dict)
     rows = session.exec(
-        select(Event.payment_id, Event.event_id, Event.counter, Evidence.body)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
-        .where(Event.payment_id.in_(payments))
-        .order_by(Event.counter)
+        select(EventRow.payment_id, EventRow.event_id, EventRow.counter, EvidenceRow.body)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+        .where(EventRow.payment_id.in_(payments))
+        .order_by(EventRow.counter)
     )
     for payment, event, counter, body in rows:
         own[payment][event] = (counter, body)
     beside: dict[str, dict[str, bytes]] = defaultdict(dict)
-    citing = Event.__table__.alias("citing")
+    citing = EventRow.__table__.alias("citing")
     cited = session.exec(
-        select(citing.c.payment_id, Citation.cited_event_id, Evidence.body)
+        select(citing.c.payment_id, CitationRow.cited_event_id, EvidenceRow.body)
         .select_from(citing)
-        .join(Citation, Citation.event_id == citing.c.event_id)
-        .join(Event, Event.event_id == Citation.cited_event_id)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        .join(CitationRow, CitationRow.event_id == citing.c.event_id)
+        .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
         .where(citing.c.payment_id.in_(payments))
-        .order_by(citing.c.counter, Citation.position)
+        .order_by(citing.c.counter, CitationRow.position)
     )
     for payment, event, body in cited:
         if event not in own[payment]:
             beside[payment].setdefault(event, body)
     return {
-        payment: Run(
+        payment: PaymentRun(
             min(counter for counter, _ in events.values()),
             max(counter for counter, _ in events.values()),
             [body for _, body in events.values()] + list(beside[payment].values()),
@@ -101,14 +101,14 @@ def waiting(session: Session) -> list[Waits]:
     """Per agreement, accepted stream events that are in no payment and were not dropped."""
     rows = session.exec(
         select(
-            Event.agreement_id,
+            EventRow.agreement_id,
             func.count(),
-            func.min(Event.received_at),
-            func.max(Event.received_at),
+            func.min(EventRow.received_at),
+            func.max(EventRow.received_at),
         )
-        .where(Event.payment_id.is_(None), Event.reason.is_(None))
-        .where(Event.role == STREAM)
-        .group_by(Event.agreement_id)
+        .where(EventRow.payment_id.is_(None), EventRow.reason.is_(None))
+        .where(EventRow.role == STREAM)
+        .group_by(EventRow.agreement_id)
     )
     return [Waits(*row) for row in rows]
 
@@ -118,31 +118,33 @@ def lost(session: Session) -> list[tuple[str, int]]:
     return [
         tuple(row)
         for row in session.exec(
-            select(Event.payment_id, func.count())
-            .outerjoin(Payment, Payment.payment_id == Event.payment_id)
-            .where(Event.payment_id.is_not(None), Payment.payment_id.is_(None))
-            .group_by(Event.payment_id)
+            select(EventRow.payment_id, func.count())
+            .outerjoin(PaymentRow, PaymentRow.payment_id == EventRow.payment_id)
+            .where(EventRow.payment_id.is_not(None), PaymentRow.payment_id.is_(None))
+            .group_by(EventRow.payment_id)
         )
     ]
 
 
-def orphaned(session: Session) -> dict[str, list[PendingEntry]]:
+def orphaned(session: Session) -> dict[str, list[PendingEntryRow]]:
     """{block hash: its voided entries} of every block that left the chain."""
-    found: dict[str, list[PendingEntry]] = defaultdict(list)
+    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
     for row in session.exec(
-        select(PendingEntry).where(PendingEntry.state == "voided").order_by(PendingEntry.number)
+        select(PendingEntryRow)
+        .where(PendingEntryRow.state == "voided")
+        .order_by(PendingEntryRow.number)
     ):
         found[row.block_hash].append(row)
     return found
 
 
-def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntry]:
+def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
     """Entries of these kinds, pending or posted, that were noted after one with that number."""
     return list(
         session.exec(
-            select(PendingEntry)
-            .where(PendingEntry.state != "voided", PendingEntry.kind.in_(kinds))
-            .where(PendingEntry.number > after)
-            .order_by(PendingEntry.number)
+            select(PendingEntryRow)
+            .where(PendingEntryRow.state != "voided", PendingEntryRow.kind.in_(kinds))
+            .where(PendingEntryRow.number > after)
+            .order_by(PendingEntryRow.number)
         )
     )

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from sqlmodel import Session, select
 
 from orchestrator.edges.store import add_new
-from orchestrator.edges.store.tables import Credit, Payment
+from orchestrator.edges.store.tables import DebtRow, PaymentRow
 
-__all__ = ["Credit", "all_open", "note", "of_payment", "pay"]
+__all__ = ["DebtRow", "all_open", "note", "of_payment", "pay"]
 
 
-def note(session: Session, credits: Sequence[Credit]) -> None:
+def note(session: Session, credits: Sequence[DebtRow]) -> None:
     """Credits whose settlement is final; one that is there already stays as it is."""
     add_new(session, credits)
 
@@ -33,25 +33,25 @@ def pay(session: Session, agreement: str, payee: str, amount_micro: int) -> list
     return done
 
 
-def _open_of(session: Session, agreement: str, payee: str) -> Sequence[Credit]:
+def _open_of(session: Session, agreement: str, payee: str) -> Sequence[DebtRow]:
     """In the order in which the chain has queued them: by sequence, within one agreement."""
     return session.exec(
-        select(Credit)
-        .join(Payment, Payment.payment_id == Credit.payment_id)
-        .where(Credit.agreement_id == agreement, Credit.payee == payee)
-        .where(Credit.paid_micro < Credit.amount_micro)
-        .order_by(Payment.sequence)
+        select(DebtRow)
+        .join(PaymentRow, PaymentRow.payment_id == DebtRow.payment_id)
+        .where(DebtRow.agreement_id == agreement, DebtRow.payee == payee)
+        .where(DebtRow.paid_micro < DebtRow.amount_micro)
+        .order_by(PaymentRow.sequence)
     ).all()
 
 
-def all_open(session: Session) -> Sequence[Credit]:
+def all_open(session: Session) -> Sequence[DebtRow]:
     """Credits that are not paid in full, the oldest first."""
     return session.exec(
-        select(Credit)
-        .where(Credit.paid_micro < Credit.amount_micro)
-        .order_by(Credit.noted_at, Credit.payment_id)
+        select(DebtRow)
+        .where(DebtRow.paid_micro < DebtRow.amount_micro)
+        .order_by(DebtRow.noted_at, DebtRow.payment_id)
     ).all()
 
 
-def of_payment(session: Session, payment: str) -> Credit | None:
-    return session.get(Credit, payment)
+def of_payment(session: Session, payment: str) -> DebtRow | None:
+    return session.get(DebtRow, payment)

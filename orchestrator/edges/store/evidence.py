@@ -8,9 +8,9 @@ from typing import Any
 from sqlmodel import Session, and_, func, select, update
 
 from orchestrator.edges.store import tables
-from orchestrator.edges.store.tables import Event, Evidence, Hole, Rejection
+from orchestrator.edges.store.tables import EventRow, EvidenceRow, HoleRow, RejectionRow
 
-__all__ = ["Event", "Evidence", "Hole", "Rejection"]
+__all__ = ["EventRow", "EvidenceRow", "HoleRow", "RejectionRow"]
 
 STREAM, SUPPORTING = "stream", "supporting"  # an event's role
 Record = tuple[bytes, str]  # evidence bytes, protocol
@@ -23,7 +23,7 @@ def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, 
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
         rows = session.exec(
-            select(Event.event_id, Event.content_hash).where(Event.event_id.in_(chunk))
+            select(EventRow.event_id, EventRow.content_hash).where(EventRow.event_id.in_(chunk))
         )
         known.update((bytes.fromhex(one[2:]), bytes.fromhex(content)) for one, content in rows)
     return known
@@ -31,34 +31,34 @@ def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, 
 
 def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
     """An agreement's own events above a counter that are in no payment, by counter."""
-    return _records(session, _open(agreement), Event.counter > above, limit=limit)
+    return _records(session, _open(agreement), EventRow.counter > above, limit=limit)
 
 
 def late(session: Session, agreement: str, upto: int, limit: int) -> list[Record]:
     """An agreement's own events up to a counter that are in no payment, by counter."""
-    return _records(session, _open(agreement), Event.counter <= upto, limit=limit)
+    return _records(session, _open(agreement), EventRow.counter <= upto, limit=limit)
 
 
 def late_since(session: Session, agreement: str, upto: int) -> int | None:
     """When the newest of the late events arrived (Unix seconds); None where there are none."""
     return session.exec(
-        select(func.max(Event.received_at)).where(_open(agreement), Event.counter <= upto)
+        select(func.max(EventRow.received_at)).where(_open(agreement), EventRow.counter <= upto)
     ).one()
 
 
 def records_of(session: Session, payment: str) -> list[Record]:
     """The records of a payment's events, by counter."""
-    return _records(session, Event.payment_id == payment)
+    return _records(session, EventRow.payment_id == payment)
 
 
 def agreements_with_unclaimed(session: Session) -> list[str]:
     """Agreements with unclaimed events of their own devices, by id."""
     return list(
         session.exec(
-            select(Event.agreement_id)
-            .where(Event.payment_id.is_(None), Event.reason.is_(None))
-            .where(Event.role == STREAM)
-            .group_by(Event.agreement_id)
+            select(EventRow.agreement_id)
+            .where(EventRow.payment_id.is_(None), EventRow.reason.is_(None))
+            .where(EventRow.role == STREAM)
+            .group_by(EventRow.agreement_id)
         )
     )
 
@@ -66,19 +66,19 @@ def agreements_with_unclaimed(session: Session) -> list[str]:
 def _open(agreement: str) -> Any:
     """The condition of an agreement's own events that a claim may still hold."""
     return and_(
-        Event.agreement_id == agreement,
-        Event.role == STREAM,
-        Event.payment_id.is_(None),
-        Event.reason.is_(None),
+        EventRow.agreement_id == agreement,
+        EventRow.role == STREAM,
+        EventRow.payment_id.is_(None),
+        EventRow.reason.is_(None),
     )
 
 
 def _records(session: Session, *conditions: Any, limit: int | None = None) -> list[Record]:
     rows = session.exec(
-        select(Evidence.body, Evidence.protocol)
-        .join(Event, Evidence.evidence_hash == Event.evidence_hash)
+        select(EvidenceRow.body, EvidenceRow.protocol)
+        .join(EventRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
         .where(*conditions)
-        .order_by(Event.counter)
+        .order_by(EventRow.counter)
         .limit(limit)
     )
     return [(body, protocol) for body, protocol in rows]
@@ -87,7 +87,7 @@ def _records(session: Session, *conditions: Any, limit: int | None = None) -> li
 def waiting_since(session: Session, agreement: str, above: int) -> int | None:
     """When the first of the unclaimed events above a counter arrived (Unix seconds)."""
     return session.exec(
-        select(func.min(Event.received_at)).where(_open(agreement), Event.counter > above)
+        select(func.min(EventRow.received_at)).where(_open(agreement), EventRow.counter > above)
     ).one()
 
 
@@ -95,9 +95,9 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
     """Counters above `above` that are present but will never be claimed."""
     return list(
         session.exec(
-            select(Event.counter)
-            .where(Event.agreement_id == agreement, Event.counter > above)
-            .where(Event.role == STREAM, Event.reason.is_not(None))
+            select(EventRow.counter)
+            .where(EventRow.agreement_id == agreement, EventRow.counter > above)
+            .where(EventRow.role == STREAM, EventRow.reason.is_not(None))
         )
     )
 
@@ -105,22 +105,25 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
 def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
     """The record of the agreement's own event with this counter."""
     found = _records(
-        session, Event.agreement_id == agreement, Event.counter == counter, Event.role == STREAM
+        session,
+        EventRow.agreement_id == agreement,
+        EventRow.counter == counter,
+        EventRow.role == STREAM,
     )
     return found[0] if found else None
 
 
 def of_payments(
     session: Session, payments: Sequence[str]
-) -> dict[str, list[tuple[Event, bytes, str]]]:
+) -> dict[str, list[tuple[EventRow, bytes, str]]]:
     """{payment id: [(event, evidence bytes, protocol)] by counter}."""
     rows = session.exec(
-        select(Event, Evidence.body, Evidence.protocol)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
-        .where(Event.payment_id.in_(payments))
-        .order_by(Event.counter)
+        select(EventRow, EvidenceRow.body, EvidenceRow.protocol)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+        .where(EventRow.payment_id.in_(payments))
+        .order_by(EventRow.counter)
     )
-    found: dict[str, list[tuple[Event, bytes, str]]] = {payment: [] for payment in payments}
+    found: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
     for event, body, protocol in rows:
         found[event.payment_id].append((event, body, protocol))
     return found
@@ -129,53 +132,53 @@ def of_payments(
 def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
     """Puts the unclaimed events of a run of counters into a payment."""
     session.exec(
-        update(Event)
-        .where(Event.agreement_id == agreement)
-        .where(Event.counter >= first, Event.counter <= last, Event.role == STREAM)
-        .where(Event.payment_id.is_(None), Event.reason.is_(None))
+        update(EventRow)
+        .where(EventRow.agreement_id == agreement)
+        .where(EventRow.counter >= first, EventRow.counter <= last, EventRow.role == STREAM)
+        .where(EventRow.payment_id.is_(None), EventRow.reason.is_(None))
         .values(payment_id=payment)
     )
 
 
 def drop(session: Session, event_id: str, reason: str) -> None:
     """An event that no claim will ever hold."""
-    session.exec(update(Event).where(Event.event_id == event_id).values(reason=reason))
+    session.exec(update(EventRow).where(EventRow.event_id == event_id).values(reason=reason))
 
 
 def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
     """Declared holes, both ends inclusive."""
-    rows = session.exec(select(Hole).where(Hole.agreement_id == agreement))
+    rows = session.exec(select(HoleRow).where(HoleRow.agreement_id == agreement))
     return [(hole.first_counter, hole.last_counter) for hole in rows]
 
 
 def rejections(
     session: Session, reason: str | None, device: str | None, limit: int
-) -> Sequence[Rejection]:
+) -> Sequence[RejectionRow]:
     """The newest rejections first."""
-    query = select(Rejection).order_by(Rejection.id.desc()).limit(limit)
+    query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
     if reason:
-        query = query.where(Rejection.reason == reason)
+        query = query.where(RejectionRow.reason == reason)
     if device:
-        query = query.where(Rejection.device == device)
+        query = query.where(RejectionRow.device == device)
     return session.exec(query).all()
 
 
-def event(session: Session, event_id: str) -> tables.Event | None:
-    return session.get(Event, event_id)
+def event(session: Session, event_id: str) -> tables.EventRow | None:
+    return session.get(EventRow, event_id)
 
 
 def stored(session: Session, evidence_hash: str) -> bool:
     """Whether these very bytes were taken as evidence."""
-    return session.get(Evidence, evidence_hash) is not None
+    return session.get(EvidenceRow, evidence_hash) is not None
 
 
-def all_holes(session: Session) -> Sequence[Hole]:
-    return session.exec(select(Hole).order_by(Hole.declared_at)).all()
+def all_holes(session: Session) -> Sequence[HoleRow]:
+    return session.exec(select(HoleRow).order_by(HoleRow.declared_at)).all()
 
 
-def event_of_evidence(session: Session, evidence_hash: str) -> tables.Event | None:
-    return session.exec(select(Event).where(Event.evidence_hash == evidence_hash)).first()
+def event_of_evidence(session: Session, evidence_hash: str) -> tables.EventRow | None:
+    return session.exec(select(EventRow).where(EventRow.evidence_hash == evidence_hash)).first()
 
 
-def evidence_of(session: Session, evidence_hash: str) -> Evidence | None:
-    return session.get(Evidence, evidence_hash)
+def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
+    return session.get(EvidenceRow, evidence_hash)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlmodel import Session, select
 
-from orchestrator.edges.store.tables import Block, LedgerEntry
+from orchestrator.edges.store.tables import BlockRow, LedgerEntryRow
 
 
 class Head(NamedTuple):
@@ -19,7 +19,9 @@ class Head(NamedTuple):
 def block_before(session: Session, at: int) -> Head:
     """The newest final block of an earlier time (Unix seconds)."""
     row = session.exec(
-        select(Block).where(Block.final, Block.timestamp < at).order_by(Block.number.desc())
+        select(BlockRow)
+        .where(BlockRow.final, BlockRow.timestamp < at)
+        .order_by(BlockRow.number.desc())
     ).first()
     return Head(row.number, row.hash) if row else Head(0, "")
 
@@ -28,6 +30,6 @@ def entry_before(session: Session, at: int) -> Head:
     """The newest entry that is dated before a time (Unix seconds), with the journal's hash at it:
     the hash covers every entry up to that number."""
     row = session.exec(
-        select(LedgerEntry).where(LedgerEntry.at < at).order_by(LedgerEntry.number.desc())
+        select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
     ).first()
     return Head(row.number, row.hash) if row else Head(0, "")

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from orchestrator.core.chart import Account
+from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import balances
-from orchestrator.core.reports import Movement
+from orchestrator.core.reports import AccountMovement
 from orchestrator.edges.store import pending as not_final
-from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting
+from orchestrator.edges.store.tables import LedgerEntryRow, LedgerPostingRow
 
 _AT_ONCE = 2_000  # rows that one fetch holds
 
@@ -19,41 +19,41 @@ _AT_ONCE = 2_000  # rows that one fetch holds
 def movements(
     session: Session,
     account: str | None = None,
-    row: Account | None = None,
+    row: LedgerAccount | None = None,
     until: int | None = None,
-) -> Iterator[Movement]:
+) -> Iterator[AccountMovement]:
     """Postings in journal order: all of them, one account's, or those of a row of the chart.
 
     until: only those of entries dated up to this time (Unix seconds).
     """
     found = (
         select(
-            LedgerEntry.number,
-            LedgerEntry.at,
-            LedgerEntry.kind,
-            LedgerEntry.ref,
-            LedgerEntry.source,
-            LedgerPosting.account,
-            LedgerPosting.asset,
-            LedgerPosting.amount_minor,
+            LedgerEntryRow.number,
+            LedgerEntryRow.at,
+            LedgerEntryRow.kind,
+            LedgerEntryRow.ref,
+            LedgerEntryRow.source,
+            LedgerPostingRow.account,
+            LedgerPostingRow.asset,
+            LedgerPostingRow.amount_minor,
         )
-        .join(LedgerPosting, LedgerPosting.entry_id == LedgerEntry.entry_id)
-        .order_by(LedgerEntry.number, LedgerPosting.id)
+        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
     )
     if account is not None:
-        found = found.where(LedgerPosting.account == account)
+        found = found.where(LedgerPostingRow.account == account)
     if row is not None:
         found = found.where(_in(row))
     if until is not None:
-        found = found.where(LedgerEntry.at <= until)
+        found = found.where(LedgerEntryRow.at <= until)
     for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
-        yield Movement(*values)
+        yield AccountMovement(*values)
 
 
-def _in(row: Account) -> Any:
+def _in(row: LedgerAccount) -> Any:
     if row.has_details:
-        return LedgerPosting.account.startswith(row.pattern[:-1], autoescape=True)
-    return LedgerPosting.account == row.pattern
+        return LedgerPostingRow.account.startswith(row.pattern[:-1], autoescape=True)
+    return LedgerPostingRow.account == row.pattern
 
 
 def pending(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:

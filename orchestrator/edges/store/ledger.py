@@ -9,9 +9,9 @@ from sqlmodel import Session, func, select
 
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
 from orchestrator.edges.store import add_all, pending
-from orchestrator.edges.store.tables import LedgerEntry, LedgerPosting, PendingEntry
+from orchestrator.edges.store.tables import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
 
-__all__ = ["GENESIS", "LedgerEntry", "LedgerPosting", "PendingEntry"]
+__all__ = ["GENESIS", "LedgerEntryRow", "LedgerPostingRow", "PendingEntryRow"]
 
 _BATCH = 500
 
@@ -32,7 +32,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
     for item in fresh.values():
         number, previous = number + 1, chain_hash(previous, item)
         rows.append(
-            LedgerEntry(
+            LedgerEntryRow(
                 number=number,
                 entry_id=item.entry_id,
                 kind=item.kind,
@@ -43,7 +43,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
             )
         )
         postings += [
-            LedgerPosting(
+            LedgerPostingRow(
                 entry_id=item.entry_id,
                 account=p.account,
                 asset=p.asset,
@@ -58,7 +58,9 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
 
 def head(session: Session) -> tuple[int, str]:
     """(number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
-    last = session.exec(select(LedgerEntry).order_by(LedgerEntry.number.desc()).limit(1)).first()
+    last = session.exec(
+        select(LedgerEntryRow).order_by(LedgerEntryRow.number.desc()).limit(1)
+    ).first()
     return (last.number, last.hash) if last else (0, GENESIS)
 
 
@@ -67,7 +69,7 @@ def _known(session: Session, ids: list[str]) -> set[str]:
     for start in range(0, len(ids), 500):
         chunk = ids[start : start + 500]
         found |= set(
-            session.exec(select(LedgerEntry.entry_id).where(LedgerEntry.entry_id.in_(chunk)))
+            session.exec(select(LedgerEntryRow.entry_id).where(LedgerEntryRow.entry_id.in_(chunk)))
         )
     return found
 
@@ -75,13 +77,15 @@ def _known(session: Session, ids: list[str]) -> set[str]:
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
     """{(account, asset): balance in minor units}; debit positive. as_of: of the entries dated up to
     that time (Unix seconds, inclusive); None: of all."""
-    query = select(LedgerPosting.account, LedgerPosting.asset, func.sum(LedgerPosting.amount_minor))
+    query = select(
+        LedgerPostingRow.account, LedgerPostingRow.asset, func.sum(LedgerPostingRow.amount_minor)
+    )
     if as_of is not None:
-        query = query.join(LedgerEntry, LedgerEntry.entry_id == LedgerPosting.entry_id)
-        query = query.where(LedgerEntry.at <= as_of)
+        query = query.join(LedgerEntryRow, LedgerEntryRow.entry_id == LedgerPostingRow.entry_id)
+        query = query.where(LedgerEntryRow.at <= as_of)
     rows = session.exec(
-        query.group_by(LedgerPosting.account, LedgerPosting.asset).order_by(
-            LedgerPosting.asset, LedgerPosting.account
+        query.group_by(LedgerPostingRow.account, LedgerPostingRow.asset).order_by(
+            LedgerPostingRow.asset, LedgerPostingRow.account
         )
     )
     return {(account, asset): total for account, asset, total in rows}
@@ -98,9 +102,9 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
     for start in range(0, len(accounts), 500):
         found |= dict(
             session.exec(
-                select(LedgerPosting.account, func.sum(LedgerPosting.amount_minor))
-                .where(LedgerPosting.account.in_(accounts[start : start + 500]))
-                .group_by(LedgerPosting.account)
+                select(LedgerPostingRow.account, func.sum(LedgerPostingRow.amount_minor))
+                .where(LedgerPostingRow.account.in_(accounts[start : start + 500]))
+                .group_by(LedgerPostingRow.account)
             ).all()
         )
     return {account.removeprefix(escrow("")): -total for account, total in found.items() if total}
@@ -108,18 +112,18 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
 
 def entries(
     session: Session, *, as_of: int | None = None, with_pending: bool = False
-) -> Iterator[tuple[LedgerEntry | PendingEntry, Entry]]:
+) -> Iterator[tuple[LedgerEntryRow | PendingEntryRow, Entry]]:
     """Every entry with its row, in journal order, read in batches; as_of: as in `balances`.
 
     with_pending: then those of blocks that are not final yet, in the chain's order; their rows are
     PendingEntry, whose `number` is none of the journal's.
     """
-    query = select(LedgerEntry)
+    query = select(LedgerEntryRow)
     if as_of is not None:
-        query = query.where(LedgerEntry.at <= as_of)
+        query = query.where(LedgerEntryRow.at <= as_of)
     last = 0
     while rows := session.exec(
-        query.where(LedgerEntry.number > last).order_by(LedgerEntry.number).limit(_BATCH)
+        query.where(LedgerEntryRow.number > last).order_by(LedgerEntryRow.number).limit(_BATCH)
     ).all():
         yield from _with_postings(session, rows)
         last = rows[-1].number
@@ -132,20 +136,20 @@ def entries(
 
 
 def _with_postings(
-    session: Session, rows: Sequence[LedgerEntry]
-) -> Iterator[tuple[LedgerEntry, Entry]]:
+    session: Session, rows: Sequence[LedgerEntryRow]
+) -> Iterator[tuple[LedgerEntryRow, Entry]]:
     for start in range(0, len(rows), _BATCH):
         chunk = rows[start : start + _BATCH]
         found: dict[str, list[Posting]] = defaultdict(list)
         for entry_id, *parts in session.exec(
             select(
-                LedgerPosting.entry_id,
-                LedgerPosting.account,
-                LedgerPosting.asset,
-                LedgerPosting.amount_minor,
+                LedgerPostingRow.entry_id,
+                LedgerPostingRow.account,
+                LedgerPostingRow.asset,
+                LedgerPostingRow.amount_minor,
             )
-            .where(LedgerPosting.entry_id.in_([row.entry_id for row in chunk]))
-            .order_by(LedgerPosting.id)
+            .where(LedgerPostingRow.entry_id.in_([row.entry_id for row in chunk]))
+            .order_by(LedgerPostingRow.id)
         ):
             found[entry_id].append(Posting(*parts))
         for row in chunk:
@@ -153,25 +157,25 @@ def _with_postings(
             yield row, Entry(row.entry_id, row.kind, row.ref, postings, row.at, row.source)
 
 
-def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntry, Entry]]:
+def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntryRow, Entry]]:
     """Stored entries with these references, in journal order, each with its postings."""
     rows = session.exec(
-        select(LedgerEntry).where(LedgerEntry.ref.in_(refs)).order_by(LedgerEntry.number)
+        select(LedgerEntryRow).where(LedgerEntryRow.ref.in_(refs)).order_by(LedgerEntryRow.number)
     ).all()
     return list(_with_postings(session, rows))
 
 
-def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntry, Entry]]:
+def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, Entry]]:
     """Stored entries of one kind, in journal order."""
     rows = session.exec(
-        select(LedgerEntry).where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+        select(LedgerEntryRow).where(LedgerEntryRow.kind == kind).order_by(LedgerEntryRow.number)
     ).all()
     return list(_with_postings(session, rows))
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
     """A posted entry, or one that is pending."""
-    rows = session.exec(select(LedgerEntry).where(LedgerEntry.entry_id == entry_id)).all()
+    rows = session.exec(select(LedgerEntryRow).where(LedgerEntryRow.entry_id == entry_id)).all()
     posted = next((item for _, item in _with_postings(session, rows)), None)
     return posted or pending.entry(session, entry_id)
 
@@ -190,14 +194,14 @@ def stray_postings(session: Session) -> int:
     """How many postings belong to no entry: balances would count them, and no hash covers them."""
     return session.exec(
         select(func.count())
-        .select_from(LedgerPosting)
-        .where(LedgerPosting.entry_id.not_in(select(LedgerEntry.entry_id)))
+        .select_from(LedgerPostingRow)
+        .where(LedgerPostingRow.entry_id.not_in(select(LedgerEntryRow.entry_id)))
     ).one()
 
 
 def hash_of(session: Session, number: int) -> str | None:
     """The hash of the entry with this number; None where there is none."""
-    row = session.get(LedgerEntry, number) if number < 1 << 63 else None  # SQLite's integers
+    row = session.get(LedgerEntryRow, number) if number < 1 << 63 else None  # SQLite's integers
     return row.hash if row else None
 
 
@@ -208,4 +212,4 @@ def hash_before(session: Session, number: int) -> str:
 
 def count(session: Session) -> int:
     """How many entries the journal holds."""
-    return session.exec(select(func.count()).select_from(LedgerEntry)).one()
+    return session.exec(select(func.count()).select_from(LedgerEntryRow)).one()

@@ -7,15 +7,22 @@ from typing import Any
 
 from sqlmodel import Session, func, literal_column, select, tuple_, update
 
-from orchestrator.edges.store.tables import Citation, Conflict, Event, Evidence, Name, Rejection
+from orchestrator.edges.store.tables import (
+    CitationRow,
+    ConflictRow,
+    EventRow,
+    EvidenceRow,
+    NameRow,
+    RejectionRow,
+)
 
-__all__ = ["Citation", "Conflict", "Name"]
+__all__ = ["CitationRow", "ConflictRow", "NameRow"]
 
 # a conflict, the record that was taken with its protocol, the other record with its protocol
-Unreported = tuple[Conflict, bytes, str, bytes, str]
+Unreported = tuple[ConflictRow, bytes, str, bytes, str]
 
 _CHUNK = 500
-_citing = Event.__table__.alias("citing")
+_citing = EventRow.__table__.alias("citing")
 
 
 # (device id, counter, event id) of an event that bears a name
@@ -28,9 +35,15 @@ def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], lis
     found: dict[tuple[str, str], list[Bearer]] = {}
     for start in range(0, len(names), _CHUNK):
         rows = session.exec(
-            select(Name.name, Name.subject_id, Event.device_id, Event.counter, Name.event_id)
-            .join(Event, Event.event_id == Name.event_id)
-            .where(Name.name.in_(names[start : start + _CHUNK]))
+            select(
+                NameRow.name,
+                NameRow.subject_id,
+                EventRow.device_id,
+                EventRow.counter,
+                NameRow.event_id,
+            )
+            .join(EventRow, EventRow.event_id == NameRow.event_id)
+            .where(NameRow.name.in_(names[start : start + _CHUNK]))
             .order_by(literal_column("name.rowid"))
         )
         for name, subject, *bearer in rows:
@@ -58,13 +71,13 @@ def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[
 
 def _cited(condition: Any) -> Any:
     return (
-        select(_citing.c.payment_id, Evidence.body, Evidence.protocol)
+        select(_citing.c.payment_id, EvidenceRow.body, EvidenceRow.protocol)
         .select_from(_citing)
-        .join(Citation, Citation.event_id == _citing.c.event_id)
-        .join(Event, Event.event_id == Citation.cited_event_id)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
+        .join(CitationRow, CitationRow.event_id == _citing.c.event_id)
+        .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
         .where(condition)
-        .order_by(_citing.c.counter, Citation.position)
+        .order_by(_citing.c.counter, CitationRow.position)
     )
 
 
@@ -83,29 +96,39 @@ def sighted_elsewhere(
         pairs = [pair for pair in here if pair[0] in set(chunk)]
         found += session.exec(
             select(
-                Event.device_id, Event.event_id, Event.place, Event.began_ms, Event.observed_at_ms
+                EventRow.device_id,
+                EventRow.event_id,
+                EventRow.place,
+                EventRow.began_ms,
+                EventRow.observed_at_ms,
             )
-            .where(Event.place.is_not(None), Event.device_id.in_(chunk))
-            .where(Event.observed_at_ms >= first_ms, Event.observed_at_ms <= last_ms)
-            .where(tuple_(Event.device_id, Event.place).not_in(pairs))
+            .where(EventRow.place.is_not(None), EventRow.device_id.in_(chunk))
+            .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
+            .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
         )
     return found
 
 
 def next_rejection(session: Session) -> int:
     """The number that the next rejection gets."""
-    return (session.exec(select(func.max(Rejection.id))).one() or 0) + 1
+    return (session.exec(select(func.max(RejectionRow.id))).one() or 0) + 1
 
 
 def unreported(session: Session, limit: int) -> list[Unreported]:
     """Conflicts that nobody was told of, the oldest first."""
     rows = session.exec(
-        select(Conflict, Evidence.body, Evidence.protocol, Rejection.body, Rejection.protocol)
-        .join(Event, Event.event_id == Conflict.event_id)
-        .join(Evidence, Evidence.evidence_hash == Event.evidence_hash)
-        .join(Rejection, Rejection.id == Conflict.rejection_id)
-        .where(Conflict.reported_tx.is_(None))
-        .order_by(Conflict.found_at, Conflict.rejection_id)
+        select(
+            ConflictRow,
+            EvidenceRow.body,
+            EvidenceRow.protocol,
+            RejectionRow.body,
+            RejectionRow.protocol,
+        )
+        .join(EventRow, EventRow.event_id == ConflictRow.event_id)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+        .join(RejectionRow, RejectionRow.id == ConflictRow.rejection_id)
+        .where(ConflictRow.reported_tx.is_(None))
+        .order_by(ConflictRow.found_at, ConflictRow.rejection_id)
         .limit(limit)
     )
     return [tuple(row) for row in rows]
@@ -114,8 +137,8 @@ def unreported(session: Session, limit: int) -> list[Unreported]:
 def report(session: Session, device: str, tx_hash: str) -> None:
     """All that was found against a device so far has led to its suspension."""
     session.exec(
-        update(Conflict)
-        .where(Conflict.device_id == device, Conflict.reported_tx.is_(None))
+        update(ConflictRow)
+        .where(ConflictRow.device_id == device, ConflictRow.reported_tx.is_(None))
         .values(reported_tx=tx_hash)
     )
 
@@ -123,8 +146,10 @@ def report(session: Session, device: str, tx_hash: str) -> None:
 def quarantined(session: Session) -> Sequence[tuple[str, str, int, int]]:
     """(device id, reason, conflicts, when the first was found) of every device with a clone."""
     rows = session.exec(
-        select(Conflict.device_id, Conflict.reason, func.count(), func.min(Conflict.found_at))
-        .group_by(Conflict.device_id, Conflict.reason)
-        .order_by(Conflict.device_id, Conflict.reason)
+        select(
+            ConflictRow.device_id, ConflictRow.reason, func.count(), func.min(ConflictRow.found_at)
+        )
+        .group_by(ConflictRow.device_id, ConflictRow.reason)
+        .order_by(ConflictRow.device_id, ConflictRow.reason)
     )
     return [tuple(row) for row in rows]

@@ -9,20 +9,20 @@ from sqlmodel import Session, func, select
 
 from orchestrator.core.references import normalise
 from orchestrator.edges.store.tables import (
-    Agreement,
-    Citation,
-    Device,
-    Event,
-    Funding,
-    Name,
-    Payment,
-    Payout,
-    Rejection,
+    AgreementRow,
+    CitationRow,
+    DeviceRow,
+    EventRow,
+    FundingRow,
+    NameRow,
+    PaymentRow,
+    PayoutRow,
+    RejectionRow,
 )
 
 __all__ = [
     "MIN_PREFIX",
-    "Found",
+    "FoundId",
     "count_by_stage",
     "found_by",
     "newest_payments",
@@ -35,29 +35,29 @@ _BEYOND = "\x7f"  # sorts after every character of an id
 
 # kind: (column that holds the id, column whose value names what was found)
 _HEX = (
-    ("event", Event.event_id, Event.event_id),
-    ("payment", Payment.payment_id, Payment.payment_id),
-    ("agreement", Agreement.agreement_id, Agreement.agreement_id),
-    ("device", Device.device_id, Device.device_id),
-    ("device", Agreement.device_id, Agreement.device_id),
-    ("settlement", Payment.settlement_tx, Payment.settlement_tx),
-    ("batch", Payment.batch_digest, Payment.batch_digest),
-    ("payout", Payout.payout_id, Payout.payout_id),
-    ("release", Payout.tx_hash, Payout.tx_hash),
-    ("credit", Funding.credit_id, Funding.credit_id),
+    ("event", EventRow.event_id, EventRow.event_id),
+    ("payment", PaymentRow.payment_id, PaymentRow.payment_id),
+    ("agreement", AgreementRow.agreement_id, AgreementRow.agreement_id),
+    ("device", DeviceRow.device_id, DeviceRow.device_id),
+    ("device", AgreementRow.device_id, AgreementRow.device_id),
+    ("settlement", PaymentRow.settlement_tx, PaymentRow.settlement_tx),
+    ("batch", PaymentRow.batch_digest, PaymentRow.batch_digest),
+    ("payout", PayoutRow.payout_id, PayoutRow.payout_id),
+    ("release", PayoutRow.tx_hash, PayoutRow.tx_hash),
+    ("credit", FundingRow.credit_id, FundingRow.credit_id),
 )
 _NAMES = (
-    ("device", Device.name, Device.device_id),
-    ("device", Agreement.device, Agreement.device_id),
-    ("event", Name.name, Name.event_id),
+    ("device", DeviceRow.name, DeviceRow.device_id),
+    ("device", AgreementRow.device, AgreementRow.device_id),
+    ("event", NameRow.name, NameRow.event_id),
 )
 _REFERENCES = (
-    ("payout", Payout.end_to_end_id, Payout.payout_id),
-    ("agreement", Agreement.reference, Agreement.agreement_id),
+    ("payout", PayoutRow.end_to_end_id, PayoutRow.payout_id),
+    ("agreement", AgreementRow.reference, AgreementRow.agreement_id),
 )
 
 
-class Found(NamedTuple):
+class FoundId(NamedTuple):
     """kind: event, evidence, payment, agreement, device, settlement, batch, payout, release or
     credit. id: its full id."""
 
@@ -65,23 +65,23 @@ class Found(NamedTuple):
     id: str
 
 
-def found_by(session: Session, text: str, limit: int = 10) -> list[Found]:
+def found_by(session: Session, text: str, limit: int = 10) -> list[FoundId]:
     """What `text` names; several only if it is a beginning that several ids share.
 
     Beginnings count from six characters on; a whole id always wins over those that begin with it.
     """
     text = text.strip()
     plain = text.lower().removeprefix("0x")
-    exact: dict[Found, None] = {}
-    close: dict[Found, None] = {}
+    exact: dict[FoundId, None] = {}
+    close: dict[FoundId, None] = {}
     wanted = [(kind, column, name, "0x" + plain, plain) for kind, column, name in _HEX]
-    wanted.append(("evidence", Event.evidence_hash, Event.evidence_hash, plain, plain))
+    wanted.append(("evidence", EventRow.evidence_hash, EventRow.evidence_hash, plain, plain))
     wanted += [(kind, column, name, text, text) for kind, column, name in _NAMES]
     printed = normalise(text)
     wanted += [(kind, column, name, printed, printed) for kind, column, name in _REFERENCES]
     for kind, column, name, start, counted in wanted:
         for value, identity in _beginning(session, column, name, start, counted, limit):
-            (exact if value == start else close)[Found(kind, identity)] = None
+            (exact if value == start else close)[FoundId(kind, identity)] = None
     return list(exact or close)[:limit]
 
 
@@ -94,82 +94,84 @@ def _beginning(
     return session.exec(query.where(column >= start, column < start + _BEYOND)).all()
 
 
-def _about(found: Found) -> Any:
+def _about(found: FoundId) -> Any:
     """The condition that picks a finding's payments."""
     of_agreement = {
-        "device": Agreement.device_id == found.id,
-        "credit": Agreement.agreement_id.in_(
-            select(Funding.agreement_id).where(Funding.credit_id == found.id)
+        "device": AgreementRow.device_id == found.id,
+        "credit": AgreementRow.agreement_id.in_(
+            select(FundingRow.agreement_id).where(FundingRow.credit_id == found.id)
         ),
     }
     if found.kind in of_agreement:
-        chosen = select(Agreement.agreement_id).where(of_agreement[found.kind])
-        return Payment.agreement_id.in_(chosen)
+        chosen = select(AgreementRow.agreement_id).where(of_agreement[found.kind])
+        return PaymentRow.agreement_id.in_(chosen)
     if found.kind in ("event", "evidence"):
-        column = Event.event_id if found.kind == "event" else Event.evidence_hash
-        own = select(Event.payment_id).where(column == found.id)
-        return Payment.payment_id.in_(own.union(_citing(column == found.id)))
+        column = EventRow.event_id if found.kind == "event" else EventRow.evidence_hash
+        own = select(EventRow.payment_id).where(column == found.id)
+        return PaymentRow.payment_id.in_(own.union(_citing(column == found.id)))
     if found.kind == "release":
-        chosen = select(Payout.payout_id).where(Payout.tx_hash == found.id)
-        return Payment.payout_id.in_(chosen)
+        chosen = select(PayoutRow.payout_id).where(PayoutRow.tx_hash == found.id)
+        return PaymentRow.payout_id.in_(chosen)
     column = {
-        "payment": Payment.payment_id,
-        "agreement": Payment.agreement_id,
-        "settlement": Payment.settlement_tx,
-        "batch": Payment.batch_digest,
-        "payout": Payment.payout_id,
+        "payment": PaymentRow.payment_id,
+        "agreement": PaymentRow.agreement_id,
+        "settlement": PaymentRow.settlement_tx,
+        "batch": PaymentRow.batch_digest,
+        "payout": PaymentRow.payout_id,
     }[found.kind]
     return column == found.id
 
 
 def _citing(condition: Any) -> Any:
     """The payments of the events that cite an event."""
-    citing = Event.__table__.alias("citing")
+    citing = EventRow.__table__.alias("citing")
     return (
         select(citing.c.payment_id)
-        .join(Citation, Citation.event_id == citing.c.event_id)
-        .join(Event, Event.event_id == Citation.cited_event_id)
+        .join(CitationRow, CitationRow.event_id == citing.c.event_id)
+        .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)
         .where(condition)
     )
 
 
-def payments_of(session: Session, found: Found, limit: int) -> list[tuple[Payment, Agreement]]:
+def payments_of(
+    session: Session, found: FoundId, limit: int
+) -> list[tuple[PaymentRow, AgreementRow]]:
     """The newest payments that a finding leads to, with their agreements."""
     rows = session.exec(
-        select(Payment, Agreement)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
+        select(PaymentRow, AgreementRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
         .where(_about(found))
-        .order_by(Payment.created_at.desc(), Payment.agreement_id, Payment.sequence.desc())
+        .order_by(PaymentRow.created_at.desc(), PaymentRow.agreement_id, PaymentRow.sequence.desc())
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
 
 
-def count_by_stage(session: Session, found: Found | None = None) -> dict[str, tuple[int, int]]:
+def count_by_stage(session: Session, found: FoundId | None = None) -> dict[str, tuple[int, int]]:
     """{stage: (payments, micro-euro)} of all payments, or of those that a finding leads to."""
-    query = select(Payment.stage, func.count(), func.sum(Payment.amount_micro))
+    query = select(PaymentRow.stage, func.count(), func.sum(PaymentRow.amount_micro))
     if found is not None:
         query = query.where(_about(found))
-    rows = session.exec(query.group_by(Payment.stage).order_by(Payment.stage))
+    rows = session.exec(query.group_by(PaymentRow.stage).order_by(PaymentRow.stage))
     return {stage: (count, total or 0) for stage, count, total in rows}
 
 
-def rejections_among(session: Session, after: int, limit: int) -> Sequence[Rejection]:
+def rejections_among(session: Session, after: int, limit: int) -> Sequence[RejectionRow]:
     """Kept rejections by number, for whoever looks for one by the hash of its bytes."""
     return session.exec(
-        select(Rejection).where(Rejection.id > after).order_by(Rejection.id).limit(limit)
+        select(RejectionRow).where(RejectionRow.id > after).order_by(RejectionRow.id).limit(limit)
     ).all()
 
 
 def newest_payments(
     session: Session, stage: str | None, limit: int
-) -> list[tuple[Payment, Agreement]]:
+) -> list[tuple[PaymentRow, AgreementRow]]:
     """Payments with their agreements, newest first."""
     query = (
-        select(Payment, Agreement)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .order_by(Payment.created_at.desc(), Payment.payment_id)
+        select(PaymentRow, AgreementRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
         .limit(limit)
     )
-    rows = session.exec(query.where(Payment.stage == stage) if stage else query)
+    rows = session.exec(query.where(PaymentRow.stage == stage) if stage else query)
     return [(row[0], row[1]) for row in rows]

@@ -6,8 +6,10 @@ from sqlalchemy import BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 
 
-class LedgerEntry(SQLModel, table=True):
+class LedgerEntryRow(SQLModel, table=True):
     """One immutable ledger entry, hash-chained in the order of `number`."""
+
+    __tablename__ = "ledgerentry"
 
     number: int | None = Field(default=None, primary_key=True)
     entry_id: str = Field(unique=True)
@@ -15,11 +17,13 @@ class LedgerEntry(SQLModel, table=True):
     ref: str = Field(index=True)
     at: int = Field(sa_type=BigInteger)
     hash: str
-    source: str = Field(default="", index=True)  # "block:0x..", "file:<sha256>", "decision:<id>"
+    source: str = Field(default="", index=True)  # "block:0x..", "file:<sha256>", "approval:<id>"
 
 
-class PendingEntry(SQLModel, table=True):
+class PendingEntryRow(SQLModel, table=True):
     """An entry of a block that was not final when it was noted; posted or voided since."""
+
+    __tablename__ = "pendingentry"
 
     number: int | None = Field(default=None, primary_key=True)
     entry_id: str
@@ -32,8 +36,10 @@ class PendingEntry(SQLModel, table=True):
     state: str = Field(default="pending", index=True)  # pending, posted or voided
 
 
-class LedgerPosting(SQLModel, table=True):
+class LedgerPostingRow(SQLModel, table=True):
     """One debit (positive) or credit (negative) of an entry."""
+
+    __tablename__ = "ledgerposting"
 
     id: int | None = Field(default=None, primary_key=True)
     entry_id: str = Field(index=True)
@@ -42,8 +48,10 @@ class LedgerPosting(SQLModel, table=True):
     amount_minor: int = Field(sa_type=BigInteger)
 
 
-class Payout(SQLModel, table=True):
+class PayoutRow(SQLModel, table=True):
     """Money ordered out: one redemption on chain, one instruction to the bank, one line back."""
+
+    __tablename__ = "payout"
 
     payout_id: str = Field(primary_key=True)
     payee: str
@@ -57,13 +65,15 @@ class Payout(SQLModel, table=True):
     file_hash: str | None = None
     line_id: str | None = None
     ordered_at: int = Field(sa_type=BigInteger)
-    attempt: int = 0  # raised by the decision to order again what was rejected or came back
+    attempt: int = 0  # raised by the approval to order again what was rejected or came back
     batch: str = ""  # the PmtInfId it went out under
     due_on: str | None = None  # the bank day whose statement must hold it
 
 
-class BankFile(SQLModel, table=True):
+class BankFileRow(SQLModel, table=True):
     """A file to or from the bank, whole, named by its SHA-256."""
+
+    __tablename__ = "bankfile"
 
     file_hash: str = Field(primary_key=True)
     direction: str  # out | in
@@ -73,8 +83,10 @@ class BankFile(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
-class BankLine(SQLModel, table=True):
+class BankLineRow(SQLModel, table=True):
     """One booked line as one file reports it; a bank repeats lines in several files."""
+
+    __tablename__ = "bankline"
 
     file_hash: str = Field(primary_key=True)
     path: str = Field(primary_key=True)
@@ -86,16 +98,20 @@ class BankLine(SQLModel, table=True):
     valued: str = Field(default="", index=True)
 
 
-class Booking(SQLModel, table=True):
+class BookingRow(SQLModel, table=True):
     """A line id that was acted on: a line is booked once under whichever id a file gives it."""
+
+    __tablename__ = "booking"
 
     line_id: str = Field(primary_key=True)
     file_hash: str
     path: str
 
 
-class BankStatement(SQLModel, table=True):
+class BankStatementRow(SQLModel, table=True):
     """A statement taken, with its balances where it has them (cents)."""
+
+    __tablename__ = "bankstatement"
 
     account: str = Field(primary_key=True)
     statement: str = Field(primary_key=True)
@@ -105,8 +121,10 @@ class BankStatement(SQLModel, table=True):
     closing_minor: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class Funding(SQLModel, table=True):
+class FundingRow(SQLModel, table=True):
     """A booked bank credit on its way into an agreement's escrow."""
+
+    __tablename__ = "funding"
 
     credit_id: str = Field(primary_key=True)  # the id of its bank line
     agreement_id: str | None
@@ -116,8 +134,10 @@ class Funding(SQLModel, table=True):
     tx_hash: str | None = None
 
 
-class Credit(SQLModel, table=True):
+class DebtRow(SQLModel, table=True):
     """A payment of less than nothing: what its payee owes back to the agreement's escrow."""
+
+    __tablename__ = "debt"
 
     payment_id: str = Field(primary_key=True)
     agreement_id: str = Field(index=True)
@@ -127,8 +147,10 @@ class Credit(SQLModel, table=True):
     noted_at: int = Field(sa_type=BigInteger)
 
 
-class Officer(SQLModel, table=True):
-    """A person who may propose or approve decisions, with the key that signs for them."""
+class OfficerRow(SQLModel, table=True):
+    """A person who may propose or approve approvals, with the key that signs for them."""
+
+    __tablename__ = "officer"
 
     address: str = Field(primary_key=True)
     name: str = Field(unique=True)
@@ -136,24 +158,28 @@ class Officer(SQLModel, table=True):
     removed_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class Decision(SQLModel, table=True):
+class ApprovalRow(SQLModel, table=True):
     """What two officers signed; executed once."""
 
-    decision_id: str = Field(primary_key=True)
+    __tablename__ = "approval"
+
+    approval_id: str = Field(primary_key=True)
     kind: str = Field(index=True)
     subject: str = Field(index=True)
     detail: str  # canonical JSON
     proposed_at: int = Field(sa_type=BigInteger)
     proposer: str
-    proposal: str  # signature
+    proposer_signature: str
     approver: str | None = None
-    approval: str | None = None
+    approver_signature: str | None = None
     approved_at: int | None = Field(default=None, sa_type=BigInteger)
     executed_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class KnownBreak(SQLModel, table=True):
+class BreakRow(SQLModel, table=True):
     """A break that a reconciliation named: since when, who sees to it, what resolved it."""
+
+    __tablename__ = "knownbreak"
 
     break_id: str = Field(primary_key=True)
     kind: str = Field(index=True)
@@ -161,6 +187,6 @@ class KnownBreak(SQLModel, table=True):
     first_seen: int = Field(sa_type=BigInteger)
     last_seen: int = Field(sa_type=BigInteger)
     owner: str
-    resolved_by: str | None = None  # decision id
+    resolved_by: str | None = None  # approval id
     body: str = ""  # JSON: all of it, as it was seen last
     closed: str = ""  # why nobody has to see to it any more; "" while somebody has

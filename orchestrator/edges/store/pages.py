@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, func, or_, select
 
-from orchestrator.edges.store.tables import Agreement, Device, Event, Payment, Rejection
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    DeviceRow,
+    EventRow,
+    PaymentRow,
+    RejectionRow,
+)
 
 __all__ = ["agreements", "devices", "event_ids", "event_with_device", "payments", "rejections"]
 
@@ -17,17 +23,17 @@ def payments(
     agreement: str | None,
     after: tuple[int, str] | None,
     limit: int,
-) -> Sequence[Payment]:
+) -> Sequence[PaymentRow]:
     """Oldest first. after: (created_at, payment id) of the last row of the page before."""
-    query = select(Payment).order_by(Payment.created_at, Payment.payment_id).limit(limit)
+    query = select(PaymentRow).order_by(PaymentRow.created_at, PaymentRow.payment_id).limit(limit)
     if stage:
-        query = query.where(Payment.stage == stage)
+        query = query.where(PaymentRow.stage == stage)
     if agreement:
-        query = query.where(Payment.agreement_id == agreement)
+        query = query.where(PaymentRow.agreement_id == agreement)
     if after:
         at, last = after
-        later = (Payment.created_at == at) & (Payment.payment_id > last)
-        query = query.where(or_(Payment.created_at > at, later))
+        later = (PaymentRow.created_at == at) & (PaymentRow.payment_id > last)
+        query = query.where(or_(PaymentRow.created_at > at, later))
     return session.exec(query).all()
 
 
@@ -38,49 +44,49 @@ def rejections(
     scope: str | None,
     before: int | None,
     limit: int,
-) -> Sequence[Rejection]:
+) -> Sequence[RejectionRow]:
     """Newest first. scope: how device names must begin, None: any. before: the last row's id."""
-    query = select(Rejection).order_by(Rejection.id.desc()).limit(limit)
+    query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
     if reason:
-        query = query.where(Rejection.reason == reason)
+        query = query.where(RejectionRow.reason == reason)
     if device:
-        query = query.where(Rejection.device == device)
+        query = query.where(RejectionRow.device == device)
     if scope is not None:
         # not LIKE, which does not tell upper from lower case
-        query = query.where(func.substr(Rejection.device, 1, len(scope)) == scope)
+        query = query.where(func.substr(RejectionRow.device, 1, len(scope)) == scope)
     if before is not None:
-        query = query.where(Rejection.id < before)
+        query = query.where(RejectionRow.id < before)
     return session.exec(query).all()
 
 
-def rejection(session: Session, number: int) -> Rejection | None:
-    return session.get(Rejection, number)
+def rejection(session: Session, number: int) -> RejectionRow | None:
+    return session.get(RejectionRow, number)
 
 
-def agreements(session: Session, after: str, limit: int) -> Sequence[Agreement]:
+def agreements(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
     """By id, those behind `after`."""
     return session.exec(
-        select(Agreement)
-        .where(Agreement.agreement_id > after)
-        .order_by(Agreement.agreement_id)
+        select(AgreementRow)
+        .where(AgreementRow.agreement_id > after)
+        .order_by(AgreementRow.agreement_id)
         .limit(limit)
     ).all()
 
 
-def devices(session: Session, after: str, limit: int) -> Sequence[Device]:
+def devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
     """By name, those behind `after`."""
     return session.exec(
-        select(Device).where(Device.name > after).order_by(Device.name).limit(limit)
+        select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
     ).all()
 
 
-def event_with_device(session: Session, event_id: str) -> tuple[Event, str] | None:
+def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:
     """An event and its device's name: the registry's, or the one its agreement gives."""
     row = session.exec(
-        select(Event, func.coalesce(Device.name, Agreement.device, ""))
-        .join(Device, Device.device_id == Event.device_id, isouter=True)
-        .join(Agreement, Agreement.agreement_id == Event.agreement_id, isouter=True)
-        .where(Event.event_id == event_id)
+        select(EventRow, func.coalesce(DeviceRow.name, AgreementRow.device, ""))
+        .join(DeviceRow, DeviceRow.device_id == EventRow.device_id, isouter=True)
+        .join(AgreementRow, AgreementRow.agreement_id == EventRow.agreement_id, isouter=True)
+        .where(EventRow.event_id == event_id)
     ).first()
     return (row[0], row[1]) if row else None
 
@@ -89,6 +95,8 @@ def event_ids(session: Session, payment: str) -> list[str]:
     """The ids of a payment's events, by counter."""
     return list(
         session.exec(
-            select(Event.event_id).where(Event.payment_id == payment).order_by(Event.counter)
+            select(EventRow.event_id)
+            .where(EventRow.payment_id == payment)
+            .order_by(EventRow.counter)
         )
     )

@@ -1,4 +1,4 @@
-"""Payments: a fact, the new stage and the next effect are written together or not at all."""
+"""Payments: a fact, the new stage and the next step are written together or not at all."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, bindparam, delete, func, select, update
 
-from orchestrator.core.payment import STOPPING, Effect, Fact, Stage, advance
+from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
-from orchestrator.edges.store.tables import Agreement, Attestation, Payment, PaymentFact
+from orchestrator.edges.store.tables import AgreementRow, AttestationRow, PaymentFactRow, PaymentRow
 
-__all__ = ["Attestation", "Learned", "Payment", "PaymentFact"]
+__all__ = ["AttestationRow", "NewFact", "PaymentFactRow", "PaymentRow"]
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class NewFact:
     """A fact about one payment. `key` makes it the same fact when it is reported again; `sets` are
     columns of the payment that come with it."""
 
@@ -29,7 +29,7 @@ class Learned:
     due_at: int = 0
 
 
-def learn(session: Session, learned: Sequence[Learned], now: int) -> int:
+def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
     """Applies a batch of facts; returns how many changed a payment. Facts seen before are free.
 
     Raises Halt for an impossible pair; the transaction is then the caller's to drop.
@@ -42,11 +42,13 @@ def learn(session: Session, learned: Sequence[Learned], now: int) -> int:
         row = rows.get(item.payment_id)
         if row is None or not _is_new(session, item, now):
             continue
-        before = Life(row.payment_id, Stage(row.stage), Effect(row.effect) if row.effect else None)
+        before = Life(
+            row.payment_id, Stage(row.stage), NextStep(row.next_step) if row.next_step else None
+        )
         after, _ = advance(before, item.fact)
         if after is before:
             continue
-        row.stage, row.effect = after.stage, after.effect
+        row.stage, row.next_step = after.stage, after.next_step
         row.due_at, row.attempts = item.due_at, 0
         for column, value in (item.sets or {}).items():
             setattr(row, column, value)
@@ -61,10 +63,12 @@ def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[st
     for start in range(0, len(ids), 500):
         counts |= dict(
             session.exec(
-                select(PaymentFact.payment_id, func.count())
-                .where(PaymentFact.payment_id.in_(ids[start : start + 500]))
-                .where(PaymentFact.fact == Fact.ORPHANED, PaymentFact.key.startswith(block_hash))
-                .group_by(PaymentFact.payment_id)
+                select(PaymentFactRow.payment_id, func.count())
+                .where(PaymentFactRow.payment_id.in_(ids[start : start + 500]))
+                .where(
+                    PaymentFactRow.fact == Fact.ORPHANED, PaymentFactRow.key.startswith(block_hash)
+                )
+                .group_by(PaymentFactRow.payment_id)
             ).all()
         )
     return counts
@@ -75,32 +79,34 @@ def sighting(block_hash: str, times_orphaned: int) -> str:
     return f"{block_hash}#{times_orphaned}" if times_orphaned else block_hash
 
 
-def _is_new(session: Session, item: Learned, now: int) -> bool:
-    statement = insert(PaymentFact).values(
+def _is_new(session: Session, item: NewFact, now: int) -> bool:
+    statement = insert(PaymentFactRow).values(
         payment_id=item.payment_id, fact=item.fact, key=item.key, detail=item.detail, at=now
     )
     return session.exec(statement.on_conflict_do_nothing()).rowcount == 1
 
 
-def _by_ids(session: Session, ids: Iterable[str]) -> list[Payment]:
+def _by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
     wanted, found = list(ids), []
     for start in range(0, len(wanted), 500):
         chunk = wanted[start : start + 500]
-        found += session.exec(select(Payment).where(Payment.payment_id.in_(chunk))).all()
+        found += session.exec(select(PaymentRow).where(PaymentRow.payment_id.in_(chunk))).all()
     return found
 
 
-def by_ids(session: Session, ids: Iterable[str]) -> list[Payment]:
+def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
     return _by_ids(session, ids)
 
 
-def due(session: Session, effect: Effect, now: int, limit: int) -> list[tuple[Payment, Agreement]]:
-    """Payments whose effect is due, oldest agreement sequence first, with their agreements."""
+def due(
+    session: Session, next_step: NextStep, now: int, limit: int
+) -> list[tuple[PaymentRow, AgreementRow]]:
+    """Payments whose next_step is due, oldest agreement sequence first, with their agreements."""
     rows = session.exec(
-        select(Payment, Agreement)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(Payment.effect == effect, Payment.due_at <= now)
-        .order_by(Payment.agreement_id, Payment.sequence)
+        select(PaymentRow, AgreementRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(PaymentRow.next_step == next_step, PaymentRow.due_at <= now)
+        .order_by(PaymentRow.agreement_id, PaymentRow.sequence)
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
@@ -109,9 +115,9 @@ def due(session: Session, effect: Effect, now: int, limit: int) -> list[tuple[Pa
 def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> None:
     """Another try later, with the reason why this one did not succeed."""
     session.exec(
-        update(Payment)
-        .where(Payment.payment_id.in_(ids))
-        .values(due_at=due_at, attempts=Payment.attempts + 1, reason=reason)
+        update(PaymentRow)
+        .where(PaymentRow.payment_id.in_(ids))
+        .values(due_at=due_at, attempts=PaymentRow.attempts + 1, reason=reason)
     )
 
 
@@ -121,8 +127,8 @@ def set_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         return
     columns = [name for name in rows[0] if name != "payment_id"]
     statement = (
-        update(Payment)
-        .where(Payment.payment_id == bindparam("key"))
+        update(PaymentRow)
+        .where(PaymentRow.payment_id == bindparam("key"))
         .values({name: bindparam(f"to_{name}") for name in columns})
     )
     session.connection().execute(
@@ -131,26 +137,26 @@ def set_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def of_batch(session: Session, digest: str) -> list[tuple[Payment, Agreement]]:
+def of_batch(session: Session, digest: str) -> list[tuple[PaymentRow, AgreementRow]]:
     """The payments of a batch in its order: ascending agreement id."""
     rows = session.exec(
-        select(Payment, Agreement)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(Payment.batch_digest == digest)
-        .order_by(Payment.agreement_id)
+        select(PaymentRow, AgreementRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(PaymentRow.batch_digest == digest)
+        .order_by(PaymentRow.agreement_id)
     )
     return [(row[0], row[1]) for row in rows]
 
 
-def attestations_of(session: Session, digest: str) -> Sequence[Attestation]:
+def attestations_of(session: Session, digest: str) -> Sequence[AttestationRow]:
     """A batch's signatures in ascending signer order, as the chain wants them."""
-    rows = session.exec(select(Attestation).where(Attestation.batch_digest == digest)).all()
+    rows = session.exec(select(AttestationRow).where(AttestationRow.batch_digest == digest)).all()
     return sorted(rows, key=lambda row: int(row.oracle, 16))
 
 
-def set_attestations(session: Session, digest: str, rows: Sequence[Attestation]) -> None:
+def set_attestations(session: Session, digest: str, rows: Sequence[AttestationRow]) -> None:
     """The quorum that settles a batch; a batch attested anew has only its newest."""
-    session.exec(delete(Attestation).where(Attestation.batch_digest == digest))
+    session.exec(delete(AttestationRow).where(AttestationRow.batch_digest == digest))
     session.add_all(rows)
     session.flush()
 
@@ -161,9 +167,9 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
     gone = []
     for start in range(0, len(times), 500):
         chunk = times[start : start + 500]
-        matured = Payment.release_at.in_(chunk), Payment.release_tx.is_(None)
+        matured = PaymentRow.release_at.in_(chunk), PaymentRow.release_tx.is_(None)
         for row in _posted(session, payee, *matured):
-            row.release_tx, row.effect = tx_hash, None
+            row.release_tx, row.next_step = tx_hash, None
             gone.append(row.payment_id)
     session.flush()
     return gone
@@ -171,115 +177,123 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
 
 def released(session: Session, payee: str) -> list[str]:
     """A payee's posted payments that were released: what its next payout holds."""
-    return [p.payment_id for p in _posted(session, payee, Payment.release_tx.is_not(None))]
+    return [p.payment_id for p in _posted(session, payee, PaymentRow.release_tx.is_not(None))]
 
 
-def payee_of(row: Payment, agreement: Agreement) -> str:
+def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
     """Who is paid: whom the claim names, else the agreement's payee."""
     return row.payee or agreement.payee
 
 
-def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[Payment]:
+def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
     """Never a credit: it has no money to go, whatever release time a stranger asks for."""
-    named = func.lower(func.coalesce(func.nullif(Payment.payee, ""), Agreement.payee))
+    named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
     return session.exec(
-        select(Payment)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(named == payee.lower(), Payment.stage == Stage.POSTED, Payment.amount_micro >= 0)
+        select(PaymentRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(
+            named == payee.lower(), PaymentRow.stage == Stage.POSTED, PaymentRow.amount_micro >= 0
+        )
         .where(*conditions)
     ).all()
 
 
 def idle_posted(session: Session, payee: str) -> list[str]:
-    """A payee's posted payments with no effect due: their release failed."""
-    return [p.payment_id for p in _posted(session, payee, Payment.effect.is_(None))]
+    """A payee's posted payments with no next_step due: their release failed."""
+    return [p.payment_id for p in _posted(session, payee, PaymentRow.next_step.is_(None))]
 
 
-def revive(session: Session, ids: Sequence[str], effect: Effect | None, due_at: int) -> None:
-    """Makes an effect due again whose chain send failed; the stage stays."""
+def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due_at: int) -> None:
+    """Makes a next step due again whose chain send failed; the stage stays."""
     session.exec(
-        update(Payment)
-        .where(Payment.payment_id.in_(ids))
-        .where(Payment.stage.in_((Stage.ATTESTED, Stage.POSTED)))
-        .values(effect=effect, due_at=due_at, attempts=Payment.attempts + 1)
+        update(PaymentRow)
+        .where(PaymentRow.payment_id.in_(ids))
+        .where(PaymentRow.stage.in_((Stage.ATTESTED, Stage.POSTED)))
+        .values(next_step=next_step, due_at=due_at, attempts=PaymentRow.attempts + 1)
     )
 
 
 def overdue(session: Session, stage: Stage, now: int) -> list[str]:
-    """Payments at a stage without an effect whose time has come."""
-    chosen = Payment.stage == stage, Payment.due_at <= now
-    return list(session.exec(select(Payment.payment_id).where(*chosen)))
+    """Payments at a stage without a next step whose time has come."""
+    chosen = PaymentRow.stage == stage, PaymentRow.due_at <= now
+    return list(session.exec(select(PaymentRow.payment_id).where(*chosen)))
 
 
 def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
     """Ids of an agreement's payments at a stage."""
-    chosen = Payment.agreement_id == agreement, Payment.stage == stage
-    return list(session.exec(select(Payment.payment_id).where(*chosen)))
+    chosen = PaymentRow.agreement_id == agreement, PaymentRow.stage == stage
+    return list(session.exec(select(PaymentRow.payment_id).where(*chosen)))
 
 
 def of_payout(session: Session, payout: str) -> list[str]:
-    return list(session.exec(select(Payment.payment_id).where(Payment.payout_id == payout)))
+    return list(session.exec(select(PaymentRow.payment_id).where(PaymentRow.payout_id == payout)))
 
 
-def of_settlement(session: Session, tx_hash: str) -> list[Payment]:
-    return list(session.exec(select(Payment).where(Payment.settlement_tx == tx_hash)))
+def of_settlement(session: Session, tx_hash: str) -> list[PaymentRow]:
+    return list(session.exec(select(PaymentRow).where(PaymentRow.settlement_tx == tx_hash)))
 
 
 def open_counts(session: Session) -> dict[str, int]:
     """{stage: payments}, for health, status and the demo's totals."""
-    return dict(session.exec(select(Payment.stage, func.count()).group_by(Payment.stage)).all())
+    return dict(
+        session.exec(select(PaymentRow.stage, func.count()).group_by(PaymentRow.stage)).all()
+    )
 
 
 def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
     """Agreements with a payment in one of these stages: their next run has to wait."""
-    chosen = select(Payment.agreement_id).where(Payment.stage.in_(stages))
+    chosen = select(PaymentRow.agreement_id).where(PaymentRow.stage.in_(stages))
     return set(session.exec(chosen.distinct()))
 
 
-def stopping(session: Session) -> list[tuple[Payment, Agreement]]:
+def stopping(session: Session) -> list[tuple[PaymentRow, AgreementRow]]:
     """Payments whose end stopped their agreement, with it."""
     rows = session.exec(
-        select(Payment, Agreement)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(Payment.stage.in_(STOPPING))
-        .order_by(Agreement.device)
+        select(PaymentRow, AgreementRow)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(PaymentRow.stage.in_(STOPPING))
+        .order_by(AgreementRow.device)
     )
     return [(row[0], row[1]) for row in rows]
 
 
-def facts_of(session: Session, payment: str) -> Sequence[PaymentFact]:
+def facts_of(session: Session, payment: str) -> Sequence[PaymentFactRow]:
     return session.exec(
-        select(PaymentFact).where(PaymentFact.payment_id == payment).order_by(PaymentFact.id)
+        select(PaymentFactRow)
+        .where(PaymentFactRow.payment_id == payment)
+        .order_by(PaymentFactRow.id)
     ).all()
 
 
-def before(session: Session, agreement: str, sequence: int) -> Payment | None:
+def before(session: Session, agreement: str, sequence: int) -> PaymentRow | None:
     """The agreement's payment with the sequence before this one."""
     return session.exec(
-        select(Payment).where(Payment.agreement_id == agreement, Payment.sequence == sequence - 1)
+        select(PaymentRow).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence - 1
+        )
     ).first()
 
 
 def claimed_before(session: Session, agreement: str, sequence: int) -> int | None:
     """The highest counter in an agreement's payments before this sequence; None: there are none."""
     return session.exec(
-        select(func.max(Payment.last_counter)).where(
-            Payment.agreement_id == agreement, Payment.sequence < sequence
+        select(func.max(PaymentRow.last_counter)).where(
+            PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence
         )
     ).one()
 
 
 def total_micro(session: Session) -> int:
     """What all settled payments came to."""
-    return session.exec(select(func.sum(Payment.amount_micro))).one() or 0
+    return session.exec(select(func.sum(PaymentRow.amount_micro))).one() or 0
 
 
 def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
     """(product, encoded facts) of every payment that has an amount."""
     rows = session.exec(
-        select(Agreement.product, Payment.facts)
-        .join(Agreement, Agreement.agreement_id == Payment.agreement_id)
-        .where(Payment.settlement_tx.is_not(None))
+        select(AgreementRow.product, PaymentRow.facts)
+        .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
+        .where(PaymentRow.settlement_tx.is_not(None))
     )
     return [(product, bytes.fromhex(facts[2:])) for product, facts in rows]
 
@@ -287,8 +301,8 @@ def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
 def count_facts(session: Session, pattern: str) -> int:
     """Payments with a fact whose detail is like `pattern` (SQL LIKE)."""
     return session.exec(
-        select(func.count(PaymentFact.payment_id.distinct())).where(
-            PaymentFact.detail.like(pattern)
+        select(func.count(PaymentFactRow.payment_id.distinct())).where(
+            PaymentFactRow.detail.like(pattern)
         )
     ).one()
 
@@ -296,7 +310,7 @@ def count_facts(session: Session, pattern: str) -> int:
 def newest_reconciled(session: Session) -> str | None:
     """An example for people: the newest payment that came all the way."""
     return session.exec(
-        select(Payment.payment_id)
-        .where(Payment.stage == Stage.RECONCILED, Payment.amount_micro > 0)
-        .order_by(Payment.created_at.desc(), Payment.payment_id)
+        select(PaymentRow.payment_id)
+        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
+        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
     ).first()

@@ -10,9 +10,9 @@ from sqlmodel import Session, select, update
 from orchestrator.core.ledger import Entry, Posting
 from orchestrator.core.ledger import balances as sums
 from orchestrator.edges.store import add_all
-from orchestrator.edges.store.tables import PendingEntry
+from orchestrator.edges.store.tables import PendingEntryRow
 
-__all__ = ["PendingEntry"]
+__all__ = ["PendingEntryRow"]
 
 
 def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
@@ -20,7 +20,7 @@ def note(session: Session, block_hash: str, block_number: int, found: Sequence[E
     add_all(
         session,
         [
-            PendingEntry(
+            PendingEntryRow(
                 entry_id=item.entry_id,
                 block_hash=block_hash,
                 block_number=block_number,
@@ -37,8 +37,8 @@ def note(session: Session, block_hash: str, block_number: int, found: Sequence[E
 def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
     """The blocks are final and the journal has their entries."""
     session.exec(
-        update(PendingEntry)
-        .where(PendingEntry.block_hash.in_(block_hashes), PendingEntry.state == "pending")
+        update(PendingEntryRow)
+        .where(PendingEntryRow.block_hash.in_(block_hashes), PendingEntryRow.state == "pending")
         .values(state="posted")
     )
 
@@ -46,16 +46,18 @@ def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
 def void_from(session: Session, first: int) -> int:
     """The blocks from `first` on were reorganised away; returns how many entries that voids."""
     return session.exec(
-        update(PendingEntry)
-        .where(PendingEntry.block_number >= first, PendingEntry.state == "pending")
+        update(PendingEntryRow)
+        .where(PendingEntryRow.block_number >= first, PendingEntryRow.state == "pending")
         .values(state="voided")
     ).rowcount
 
 
-def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingEntry, Entry]]:
+def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingEntryRow, Entry]]:
     """The entries in a state, in the order in which they were seen."""
     for row in session.exec(
-        select(PendingEntry).where(PendingEntry.state == state).order_by(PendingEntry.number)
+        select(PendingEntryRow)
+        .where(PendingEntryRow.state == state)
+        .order_by(PendingEntryRow.number)
     ):
         yield row, _entry(row)
 
@@ -63,8 +65,8 @@ def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingE
 def entry(session: Session, entry_id: str) -> Entry | None:
     """The pending entry with this id."""
     row = session.exec(
-        select(PendingEntry).where(
-            PendingEntry.state == "pending", PendingEntry.entry_id == entry_id
+        select(PendingEntryRow).where(
+            PendingEntryRow.state == "pending", PendingEntryRow.entry_id == entry_id
         )
     ).first()
     return _entry(row) if row else None
@@ -75,6 +77,6 @@ def balances(session: Session) -> dict[tuple[str, str], int]:
     return sums(posting for _, item in entries(session) for posting in item.postings)
 
 
-def _entry(row: PendingEntry) -> Entry:
+def _entry(row: PendingEntryRow) -> Entry:
     postings = tuple(Posting(*parts) for parts in json.loads(row.postings))
     return Entry(row.entry_id, row.kind, row.ref, postings, row.at, f"block:{row.block_hash}")

@@ -5,23 +5,23 @@ from __future__ import annotations
 from sqlmodel import Session, update
 
 from orchestrator.edges.store import add_new
-from orchestrator.edges.store.tables import Idempotency
+from orchestrator.edges.store.tables import IdempotencyRow
 
-__all__ = ["Idempotency", "keep", "reserve"]
+__all__ = ["IdempotencyRow", "keep", "reserve"]
 
 PENDING = 0  # the status of a request that was taken and has no answer yet
 
 
-def find(session: Session, client: str, key: str) -> Idempotency | None:
-    return session.get(Idempotency, (client, key))
+def find(session: Session, client: str, key: str) -> IdempotencyRow | None:
+    return session.get(IdempotencyRow, (client, key))
 
 
-def reserve(session: Session, client: str, key: str, body_hash: str) -> Idempotency:
+def reserve(session: Session, client: str, key: str, body_hash: str) -> IdempotencyRow:
     """The request this key stands for: the one that came first, maybe this one."""
     add_new(
         session,
         [
-            Idempotency(
+            IdempotencyRow(
                 client=client,
                 key=key,
                 body_hash=body_hash,
@@ -30,14 +30,14 @@ def reserve(session: Session, client: str, key: str, body_hash: str) -> Idempote
             )
         ],
     )
-    return session.get_one(Idempotency, (client, key))
+    return session.get_one(IdempotencyRow, (client, key))
 
 
 def keep(session: Session, client: str, key: str, status: int, answer: str) -> None:
     """The answer of a reserved request; one that was kept before stays as it is."""
     session.exec(
-        update(Idempotency)
-        .where(Idempotency.client == client, Idempotency.key == key)
-        .where(Idempotency.status == PENDING)
+        update(IdempotencyRow)
+        .where(IdempotencyRow.client == client, IdempotencyRow.key == key)
+        .where(IdempotencyRow.status == PENDING)
         .values(status=status, answer=answer)
     )

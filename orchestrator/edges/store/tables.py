@@ -6,60 +6,62 @@ from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.edges.store.money_tables import (
-    BankFile,
-    BankLine,
-    BankStatement,
-    Booking,
-    Credit,
-    Decision,
-    Funding,
-    KnownBreak,
-    LedgerEntry,
-    LedgerPosting,
-    Officer,
-    Payout,
-    PendingEntry,
+    ApprovalRow,
+    BankFileRow,
+    BankLineRow,
+    BankStatementRow,
+    BookingRow,
+    BreakRow,
+    DebtRow,
+    FundingRow,
+    LedgerEntryRow,
+    LedgerPostingRow,
+    OfficerRow,
+    PayoutRow,
+    PendingEntryRow,
 )
 
 __all__ = [
-    "Agreement",
-    "ApiKey",
-    "Attestation",
-    "BankFile",
-    "BankLine",
-    "BankStatement",
-    "Block",
-    "Booking",
-    "ChainLog",
-    "ChainSend",
-    "Citation",
-    "Conflict",
-    "Credit",
-    "Decision",
-    "Device",
-    "Event",
-    "Evidence",
-    "Funding",
-    "Hole",
-    "Idempotency",
-    "KnownBreak",
-    "LedgerEntry",
-    "LedgerPosting",
-    "Name",
-    "Officer",
-    "Party",
-    "Payment",
-    "PaymentFact",
-    "Payout",
-    "PendingEntry",
-    "Proof",
-    "Rejection",
+    "AgreementRow",
+    "ApiKeyRow",
+    "ApprovalRow",
+    "AttestationRow",
+    "BankFileRow",
+    "BankLineRow",
+    "BankStatementRow",
+    "BlockRow",
+    "BookingRow",
+    "BreakRow",
+    "ChainLogRow",
+    "ChainSendRow",
+    "CitationRow",
+    "ConflictRow",
+    "DebtRow",
+    "DeviceRow",
+    "EventRow",
+    "EvidenceRow",
+    "FundingRow",
+    "HoleRow",
+    "IdempotencyRow",
+    "LedgerEntryRow",
+    "LedgerPostingRow",
+    "NameRow",
+    "OfficerRow",
+    "PartyRow",
+    "PaymentFactRow",
+    "PaymentRow",
+    "PayoutRow",
+    "PendingEntryRow",
+    "ProofRow",
+    "RejectionRow",
     "SQLModel",
 ]
 
 
-class Device(SQLModel, table=True):
+class DeviceRow(SQLModel, table=True):
     """A device enrolled in the registry on chain (the chain is the authority; this is a copy)."""
+
+    __tablename__ = "device"
 
     device_id: str = Field(primary_key=True)
     name: str = Field(unique=True)
@@ -74,8 +76,10 @@ class Device(SQLModel, table=True):
     compromised_since: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class Party(SQLModel, table=True):
+class PartyRow(SQLModel, table=True):
     """A payer or payee with the bank account its payouts go to."""
+
+    __tablename__ = "party"
 
     address: str = Field(primary_key=True)
     name: str
@@ -89,8 +93,10 @@ class Party(SQLModel, table=True):
     country: str = ""
 
 
-class Agreement(SQLModel, table=True):
+class AgreementRow(SQLModel, table=True):
     """Payer, payee, device, product, terms and cap, opened on chain with a signed mandate."""
+
+    __tablename__ = "agreement"
 
     agreement_id: str = Field(primary_key=True)
     device_id: str = Field(index=True)
@@ -116,8 +122,10 @@ class Agreement(SQLModel, table=True):
     last_counter: int = Field(default=0, sa_type=BigInteger)  # the last counter in a payment
 
 
-class Evidence(SQLModel, table=True):
+class EvidenceRow(SQLModel, table=True):
     """The exact bytes a device signed, kept unchanged, named by their SHA-256."""
+
+    __tablename__ = "evidence"
 
     evidence_hash: str = Field(primary_key=True)
     body: bytes = Field(sa_type=LargeBinary)
@@ -126,8 +134,10 @@ class Evidence(SQLModel, table=True):
     received_at: int = Field(sa_type=BigInteger)
 
 
-class Event(SQLModel, table=True):
+class EventRow(SQLModel, table=True):
     """What an adapter read out of evidence; (device, counter) is unique through event_id."""
+
+    __tablename__ = "event"
 
     event_id: str = Field(primary_key=True)
     device_id: str
@@ -150,16 +160,20 @@ class Event(SQLModel, table=True):
     )
 
 
-class Name(SQLModel, table=True):
+class NameRow(SQLModel, table=True):
     """An id under which records about the same subject may cite an event (an EPCIS hash id)."""
+
+    __tablename__ = "name"
 
     name: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True, index=True)
     subject_id: str
 
 
-class Citation(SQLModel, table=True):
+class CitationRow(SQLModel, table=True):
     """What a stored event cites, in the order of its record, and what that id resolved to."""
+
+    __tablename__ = "citation"
 
     event_id: str = Field(primary_key=True)
     position: int = Field(primary_key=True)
@@ -167,8 +181,10 @@ class Citation(SQLModel, table=True):
     cited_event_id: str = Field(index=True)
 
 
-class Conflict(SQLModel, table=True):
+class ConflictRow(SQLModel, table=True):
     """Two genuine records that one honest device cannot both have signed: it has a clone."""
+
+    __tablename__ = "conflict"
 
     event_id: str = Field(primary_key=True)  # the one that was taken
     content_hash: str = Field(primary_key=True)  # SHA-256 of what the other one signs
@@ -179,8 +195,10 @@ class Conflict(SQLModel, table=True):
     reported_tx: str | None = None  # what suspended the device; "": it was silent already
 
 
-class Rejection(SQLModel, table=True):
+class RejectionRow(SQLModel, table=True):
     """Input that was not taken: its reason and its bytes, kept for inspection."""
+
+    __tablename__ = "rejection"
 
     id: int | None = Field(default=None, primary_key=True)
     received_at: int = Field(sa_type=BigInteger)
@@ -192,14 +210,16 @@ class Rejection(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class Payment(SQLModel, table=True):
-    """The life of one claim; `stage` and `effect` change only by core.payment.advance."""
+class PaymentRow(SQLModel, table=True):
+    """The life of one claim; `stage` and `next_step` change only by core.payment.advance."""
+
+    __tablename__ = "payment"
 
     payment_id: str = Field(primary_key=True)
     agreement_id: str = Field(index=True)
     sequence: int
     stage: str = Field(index=True)
-    effect: str | None = None
+    next_step: str | None = None
     due_at: int = Field(default=0, sa_type=BigInteger)
     attempts: int = 0
     first_counter: int = Field(sa_type=BigInteger)
@@ -218,12 +238,14 @@ class Payment(SQLModel, table=True):
     created_at: int = Field(sa_type=BigInteger)
     __table_args__ = (
         UniqueConstraint("agreement_id", "sequence"),
-        Index("payment_due", "effect", "due_at"),
+        Index("payment_due", "next_step", "due_at"),
     )
 
 
-class PaymentFact(SQLModel, table=True):
+class PaymentFactRow(SQLModel, table=True):
     """One fact of a payment, in the order it became known; seen once, it is never seen again."""
+
+    __tablename__ = "paymentfact"
 
     id: int | None = Field(default=None, primary_key=True)
     payment_id: str = Field(index=True)
@@ -234,8 +256,10 @@ class PaymentFact(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("payment_id", "fact", "key"),)
 
 
-class Attestation(SQLModel, table=True):
+class AttestationRow(SQLModel, table=True):
     """One oracle's signature over a batch, kept before the batch is settled."""
+
+    __tablename__ = "attestation"
 
     batch_digest: str = Field(primary_key=True)
     oracle: str = Field(primary_key=True)
@@ -244,15 +268,19 @@ class Attestation(SQLModel, table=True):
     signature: str
 
 
-class BatchClaim(SQLModel, table=True):
+class BatchClaimRow(SQLModel, table=True):
     """One claim of one signed batch; a payment itself names its newest batch only."""
+
+    __tablename__ = "batchclaim"
 
     batch_digest: str = Field(primary_key=True)
     payment_id: str = Field(primary_key=True)
 
 
-class ChainSend(SQLModel, table=True):
+class ChainSendRow(SQLModel, table=True):
     """A signed settlement (or other call): nonce and raw bytes are stored before broadcast."""
+
+    __tablename__ = "chainsend"
 
     tx_hash: str = Field(primary_key=True)
     chain_id: int
@@ -269,8 +297,10 @@ class ChainSend(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("chain_id", "sender", "nonce"),)
 
 
-class Block(SQLModel, table=True):
+class BlockRow(SQLModel, table=True):
     """(number, hash) of every block seen: the chain may rewind, and is then noticed."""
+
+    __tablename__ = "block"
 
     number: int = Field(primary_key=True)
     hash: str
@@ -279,8 +309,10 @@ class Block(SQLModel, table=True):
     final: bool = False
 
 
-class ChainLog(SQLModel, table=True):
+class ChainLogRow(SQLModel, table=True):
     """A log of our contracts, applied to the ledger once its block is final."""
+
+    __tablename__ = "chainlog"
 
     block_hash: str = Field(primary_key=True)
     log_index: int = Field(primary_key=True)
@@ -290,15 +322,19 @@ class ChainLog(SQLModel, table=True):
     args: str  # JSON
 
 
-class Proof(SQLModel, table=True):
+class ProofRow(SQLModel, table=True):
     """Header, receipt and call of one of our chain sends, proven and archived at finality."""
+
+    __tablename__ = "proof"
 
     tx_hash: str = Field(primary_key=True)
     body: str  # JSON
 
 
-class Hole(SQLModel, table=True):
+class HoleRow(SQLModel, table=True):
     """Counters of an agreement's device that never came: reported, never hidden."""
+
+    __tablename__ = "hole"
 
     agreement_id: str = Field(primary_key=True)
     first_counter: int = Field(primary_key=True, sa_type=BigInteger)
@@ -306,8 +342,10 @@ class Hole(SQLModel, table=True):
     declared_at: int = Field(sa_type=BigInteger)
 
 
-class ApiKey(SQLModel, table=True):
+class ApiKeyRow(SQLModel, table=True):
     """An API key's SHA-256, its name, its role (partner, auditor or operator) and its scope."""
+
+    __tablename__ = "apikey"
 
     key_hash: str = Field(primary_key=True)
     name: str = Field(unique=True)
@@ -315,8 +353,10 @@ class ApiKey(SQLModel, table=True):
     scope: str = ""  # a partner's: how the names of its devices begin
 
 
-class Idempotency(SQLModel, table=True):
+class IdempotencyRow(SQLModel, table=True):
     """An Idempotency-Key with its request and its answer; kept for ever."""
+
+    __tablename__ = "idempotency"
 
     client: str = Field(primary_key=True)
     key: str = Field(primary_key=True)

@@ -9,43 +9,43 @@ from datetime import date
 from sqlmodel import Session, func, select, update
 
 from orchestrator.core.bank_posting import CreditBooked
-from orchestrator.core.reconcile import Balances, StatementLine
+from orchestrator.core.reconcile import StatementBalances, StatementLine
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.store import add_new, add_values
 from orchestrator.edges.store.tables import (
-    BankFile,
-    BankLine,
-    BankStatement,
-    Booking,
-    Funding,
-    Payout,
+    BankFileRow,
+    BankLineRow,
+    BankStatementRow,
+    BookingRow,
+    FundingRow,
+    PayoutRow,
 )
 
-__all__ = ["BankFile", "BankStatement", "Booking", "Funding", "Payout"]
+__all__ = ["BankFileRow", "BankStatementRow", "BookingRow", "FundingRow", "PayoutRow"]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def payouts_at(session: Session, stage: str, limit: int) -> Sequence[Payout]:
+def payouts_at(session: Session, stage: str, limit: int) -> Sequence[PayoutRow]:
     return session.exec(
-        select(Payout).where(Payout.stage == stage).order_by(Payout.payout_id).limit(limit)
+        select(PayoutRow).where(PayoutRow.stage == stage).order_by(PayoutRow.payout_id).limit(limit)
     ).all()
 
 
-def payout(session: Session, payout_id: str) -> Payout | None:
-    return session.get(Payout, payout_id)
+def payout(session: Session, payout_id: str) -> PayoutRow | None:
+    return session.get(PayoutRow, payout_id)
 
 
-def payout_by_reference(session: Session, end_to_end_id: str) -> Payout | None:
-    return session.exec(select(Payout).where(Payout.end_to_end_id == end_to_end_id)).first()
+def payout_by_reference(session: Session, end_to_end_id: str) -> PayoutRow | None:
+    return session.exec(select(PayoutRow).where(PayoutRow.end_to_end_id == end_to_end_id)).first()
 
 
-def payouts_of_message(session: Session, message_id: str) -> Sequence[Payout]:
+def payouts_of_message(session: Session, message_id: str) -> Sequence[PayoutRow]:
     """Payouts ordered by the outgoing file of this message id."""
     return session.exec(
-        select(Payout)
-        .join(BankFile, BankFile.file_hash == Payout.file_hash)
-        .where(BankFile.direction == "out", BankFile.name == order_file(message_id))
+        select(PayoutRow)
+        .join(BankFileRow, BankFileRow.file_hash == PayoutRow.file_hash)
+        .where(BankFileRow.direction == "out", BankFileRow.name == order_file(message_id))
     ).all()
 
 
@@ -57,50 +57,50 @@ def order_file(message_id: str) -> str:
 def unanswered_files(session: Session) -> Sequence[tuple[str, str]]:
     """(hash, name) of outgoing files of which the bank has said nothing about some payout."""
     return session.exec(
-        select(BankFile.file_hash, BankFile.name)
-        .join(Payout, Payout.file_hash == BankFile.file_hash)
-        .where(Payout.stage == "sent")
+        select(BankFileRow.file_hash, BankFileRow.name)
+        .join(PayoutRow, PayoutRow.file_hash == BankFileRow.file_hash)
+        .where(PayoutRow.stage == "sent")
         .distinct()
     ).all()
 
 
-def all_payouts(session: Session) -> Sequence[Payout]:
-    return session.exec(select(Payout).order_by(Payout.ordered_at)).all()
+def all_payouts(session: Session) -> Sequence[PayoutRow]:
+    return session.exec(select(PayoutRow).order_by(PayoutRow.ordered_at)).all()
 
 
 def mark_payouts(session: Session, ids: Sequence[str], **values: object) -> None:
-    session.exec(update(Payout).where(Payout.payout_id.in_(ids)).values(**values))
+    session.exec(update(PayoutRow).where(PayoutRow.payout_id.in_(ids)).values(**values))
 
 
 def mint_agreement(session: Session, credit: str) -> str | None:
-    row = session.get(Funding, credit)
+    row = session.get(FundingRow, credit)
     return row.agreement_id if row else None
 
 
-def fundings_at(session: Session, stage: str, limit: int, after: str = "") -> Sequence[Funding]:
+def fundings_at(session: Session, stage: str, limit: int, after: str = "") -> Sequence[FundingRow]:
     """By credit id, those after this one first, so that each has its turn."""
     return session.exec(
-        select(Funding)
-        .where(Funding.stage == stage)
-        .order_by(Funding.credit_id <= after, Funding.credit_id)
+        select(FundingRow)
+        .where(FundingRow.stage == stage)
+        .order_by(FundingRow.credit_id <= after, FundingRow.credit_id)
         .limit(limit)
     ).all()
 
 
-def all_fundings(session: Session) -> Sequence[Funding]:
-    return session.exec(select(Funding)).all()
+def all_fundings(session: Session) -> Sequence[FundingRow]:
+    return session.exec(select(FundingRow)).all()
 
 
 def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None = None) -> None:
     values = {"stage": stage} | ({"tx_hash": tx_hash} if tx_hash else {})
-    session.exec(update(Funding).where(Funding.credit_id == credit).values(values))
+    session.exec(update(FundingRow).where(FundingRow.credit_id == credit).values(values))
 
 
 def allocate(session: Session, credit: str, agreement: str) -> None:
     """A credit in suspense has an agreement now: it is to be minted."""
     session.exec(
-        update(Funding)
-        .where(Funding.credit_id == credit)
+        update(FundingRow)
+        .where(FundingRow.credit_id == credit)
         .values(stage="booked", agreement_id=agreement)
     )
 
@@ -108,8 +108,8 @@ def allocate(session: Session, credit: str, agreement: str) -> None:
 def take_back(session: Session, credit: str) -> None:
     """The bank reversed a credit: it is not minted any more, if that was not under way."""
     session.exec(
-        update(Funding)
-        .where(Funding.credit_id == credit, Funding.stage.in_(("booked", "suspense")))
+        update(FundingRow)
+        .where(FundingRow.credit_id == credit, FundingRow.stage.in_(("booked", "suspense")))
         .values(stage="reversed")
     )
 
@@ -117,19 +117,19 @@ def take_back(session: Session, credit: str) -> None:
 def mint_again(session: Session, credit: str) -> None:
     """A credit's mint failed on chain: it is due again, unless its tokens are there."""
     session.exec(
-        update(Funding)
-        .where(Funding.credit_id == credit, Funding.stage == "minting")
+        update(FundingRow)
+        .where(FundingRow.credit_id == credit, FundingRow.stage == "minting")
         .values(stage="booked")
     )
 
 
-def file(session: Session, file_hash: str) -> BankFile | None:
-    return session.get(BankFile, file_hash)
+def file(session: Session, file_hash: str) -> BankFileRow | None:
+    return session.get(BankFileRow, file_hash)
 
 
-def files(session: Session, direction: str) -> Sequence[BankFile]:
+def files(session: Session, direction: str) -> Sequence[BankFileRow]:
     return session.exec(
-        select(BankFile).where(BankFile.direction == direction).order_by(BankFile.at)
+        select(BankFileRow).where(BankFileRow.direction == direction).order_by(BankFileRow.at)
     ).all()
 
 
@@ -149,7 +149,7 @@ def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) 
                 "valued": valued,
             }
         )
-    add_values(session, BankLine, rows)
+    add_values(session, BankLineRow, rows)
 
 
 def _text(value: date | bytes) -> str:
@@ -158,7 +158,7 @@ def _text(value: date | bytes) -> str:
 
 def lines(session: Session) -> list[StatementLine]:
     """Every line of every file, as reported."""
-    return [read_line(row.body) for row in session.exec(select(BankLine))]
+    return [read_line(row.body) for row in session.exec(select(BankLineRow))]
 
 
 def lines_like(session: Session, new: Iterable[StatementLine]) -> list[StatementLine]:
@@ -166,7 +166,7 @@ def lines_like(session: Session, new: Iterable[StatementLine]) -> list[Statement
 
     Rows without keys, from before there were any, may be like anything.
     """
-    found: dict[tuple[str, str], BankLine] = {}
+    found: dict[tuple[str, str], BankLineRow] = {}
     known: set[str] = set()
     wanted = {"", *(key for line in new for key in keys(line))}
     while wanted:
@@ -177,20 +177,20 @@ def lines_like(session: Session, new: Iterable[StatementLine]) -> list[Statement
     return [read_line(row.body) for row in found.values()]
 
 
-def _with_keys(session: Session, wanted: list[str]) -> list[BankLine]:
+def _with_keys(session: Session, wanted: list[str]) -> list[BankLineRow]:
     """Rows with one of these keys; to have no identity is nothing in common."""
-    rows: list[BankLine] = []
+    rows: list[BankLineRow] = []
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
-        rows += session.exec(select(BankLine).where(BankLine.content.in_(chunk)))
+        rows += session.exec(select(BankLineRow).where(BankLineRow.content.in_(chunk)))
         named = [key for key in chunk if key]
-        rows += session.exec(select(BankLine).where(BankLine.identity.in_(named)))
-        rows += session.exec(select(BankLine).where(BankLine.valued.in_(named)))
+        rows += session.exec(select(BankLineRow).where(BankLineRow.identity.in_(named)))
+        rows += session.exec(select(BankLineRow).where(BankLineRow.valued.in_(named)))
     return rows
 
 
 def lines_of(session: Session, end_to_end_id: str) -> list[StatementLine]:
-    rows = session.exec(select(BankLine).where(BankLine.end_to_end_id == end_to_end_id))
+    rows = session.exec(select(BankLineRow).where(BankLineRow.end_to_end_id == end_to_end_id))
     return [read_line(row.body) for row in rows]
 
 
@@ -208,7 +208,7 @@ def booked_among(session: Session, ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        found.update(session.exec(select(Booking.line_id).where(Booking.line_id.in_(chunk))))
+        found.update(session.exec(select(BookingRow.line_id).where(BookingRow.line_id.in_(chunk))))
     return found
 
 
@@ -216,7 +216,7 @@ def add_bookings(session: Session, booked: Iterable[tuple[str, StatementLine]]) 
     """Notes that lines were acted on, under each of their ids: the first report of each counts."""
     add_values(
         session,
-        Booking,
+        BookingRow,
         [{"line_id": i, "file_hash": line.source.hex(), "path": line.path} for i, line in booked],
     )
 
@@ -225,7 +225,7 @@ def add_fundings(session: Session, booked: Iterable[CreditBooked]) -> None:
     """Credits that came in: to be minted, or waiting for a person."""
     add_values(
         session,
-        Funding,
+        FundingRow,
         [
             {
                 "credit_id": each.credit_id,
@@ -238,12 +238,16 @@ def add_fundings(session: Session, booked: Iterable[CreditBooked]) -> None:
     )
 
 
-def booking(session: Session, line_id: str) -> Booking | None:
-    return session.get(Booking, line_id)
+def booking(session: Session, line_id: str) -> BookingRow | None:
+    return session.get(BookingRow, line_id)
 
 
 def add_statement(
-    session: Session, account: str, statement: str, file_hash: str, balances: Balances | None
+    session: Session,
+    account: str,
+    statement: str,
+    file_hash: str,
+    balances: StatementBalances | None,
 ) -> None:
     values = (
         {}
@@ -256,21 +260,21 @@ def add_statement(
     )
     add_new(
         session,
-        [BankStatement(account=account, statement=statement, file_hash=file_hash, **values)],
+        [BankStatementRow(account=account, statement=statement, file_hash=file_hash, **values)],
     )
 
 
-def statements(session: Session) -> Sequence[BankStatement]:
-    return session.exec(select(BankStatement).order_by(BankStatement.day)).all()
+def statements(session: Session) -> Sequence[BankStatementRow]:
+    return session.exec(select(BankStatementRow).order_by(BankStatementRow.day)).all()
 
 
 def count_payouts(session: Session) -> dict[str, tuple[int, int]]:
     """{stage: (how many, cents)}."""
     rows = session.exec(
-        select(Payout.stage, func.count(), func.sum(Payout.cents)).group_by(Payout.stage)
+        select(PayoutRow.stage, func.count(), func.sum(PayoutRow.cents)).group_by(PayoutRow.stage)
     )
     return {stage: (count, cents) for stage, count, cents in rows}
 
 
-def funding(session: Session, credit: str) -> Funding | None:
-    return session.get(Funding, credit)
+def funding(session: Session, credit: str) -> FundingRow | None:
+    return session.get(FundingRow, credit)

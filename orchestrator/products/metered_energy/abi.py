@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from device_adapters.types import Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 
 
-class Kind(IntEnum):
-    """What a claim's last reading is, as `MeteredEnergy.Kind` numbers it."""
+class ReadingKind(IntEnum):
+    """What a claim's last reading is, as `MeteredEnergy.ReadingKind` numbers it."""
 
     ACTUAL = 0
     ESTIMATED = 1  # a substitute value: charged ahead of the meter, corrected by the next actual
@@ -41,7 +41,7 @@ class EnergyFacts(NamedTuple):
     energy: int
     from_time: int
     to_time: int
-    kind: int = Kind.ACTUAL
+    kind: int = ReadingKind.ACTUAL
 
 
 _TERMS_BITS = (64, 32, 1, 64, 64)
@@ -59,16 +59,16 @@ def encode_terms(terms: EnergyTerms) -> bytes:
 def decode_terms(raw: bytes) -> EnergyTerms:
     price, fuse, continuous, start, rollover = _unpack(raw, _TERMS_BITS)
     if not fuse:
-        raise Rejected(Doubt.FACTS_MALFORMED, "terms without a fuse rating", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, "terms without a fuse rating", raw)
     if rollover and start >= rollover:
-        raise Rejected(Doubt.FACTS_MALFORMED, "a start register beyond the rollover", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, "a start register beyond the rollover", raw)
     return EnergyTerms(price, fuse, bool(continuous), start, rollover)
 
 
 def encode_facts(facts: EnergyFacts) -> bytes:
     words = list(facts)
     if not -(1 << 63) <= facts.energy < 1 << 63:
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{facts.energy} mWh is beyond 64 bits")
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{facts.energy} mWh is beyond 64 bits")
     words[_ENERGY] = 0
     raw = _pack(words, _FACTS_BITS)
     energy = facts.energy.to_bytes(32, "big", signed=True)
@@ -79,23 +79,27 @@ def decode_facts(raw: bytes) -> EnergyFacts:
     at = 32 * _ENERGY
     energy = int.from_bytes(raw[at : at + 32], "big", signed=True)
     values = list(_unpack(raw[:at] + bytes(32) + raw[at + 32 :], _FACTS_BITS))
-    if not -(1 << 63) <= energy < 1 << 63 or values[-1] not in tuple(Kind):
-        raise Rejected(Doubt.FACTS_MALFORMED, "no energy of 64 bits, or no kind", raw)
+    if not -(1 << 63) <= energy < 1 << 63 or values[-1] not in tuple(ReadingKind):
+        raise Rejected(ClaimReason.FACTS_MALFORMED, "no energy of 64 bits, or no kind", raw)
     values[_ENERGY] = energy
     return EnergyFacts(*values)
 
 
 def _pack(values: Sequence[int], bits: Sequence[int]) -> bytes:
     if any(not 0 <= value < 1 << width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{tuple(values)} does not fit {tuple(bits)} bits")
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, f"{tuple(values)} does not fit {tuple(bits)} bits"
+        )
     return b"".join(int(value).to_bytes(32, "big") for value in values)
 
 
 def _unpack(raw: bytes, bits: Sequence[int]) -> tuple[int, ...]:
     """ABI words, exactly as many as wanted, each within its type."""
     if len(raw) != 32 * len(bits):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
     values = tuple(int.from_bytes(raw[i : i + 32], "big") for i in range(0, len(raw), 32))
     if any(value >> width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw)
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw
+        )
     return values

@@ -11,7 +11,7 @@ from device_adapters.types import Rejected
 from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
-    Kind,
+    ReadingKind,
     decode_facts,
     decode_terms,
 )
@@ -84,15 +84,15 @@ def advance(state: EnergyState, terms: bytes, facts: bytes, late: bool = False) 
     stated = decode_facts(facts)
     charge = _judge(decode_terms(terms), state, stated, late)
     total = state.total + charge.energy
-    if stated.kind == Kind.LATE:
+    if stated.kind == ReadingKind.LATE:
         return state._replace(total=total, ahead=charge.ahead)
-    if stated.kind == Kind.ESTIMATED:
+    if stated.kind == ReadingKind.ESTIMATED:
         return EnergyState(stated.from_register, total, stated.from_time, charge.ahead, True)
     return EnergyState(stated.to_register, total, stated.to_time, charge.ahead, True)
 
 
 def _judge(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, late: bool) -> _Charge:
-    if (facts.kind == Kind.LATE) != late:
+    if (facts.kind == ReadingKind.LATE) != late:
         return _Charge(_KIND_UNEXPECTED)
     end = terms.rollover_at
     if end and (facts.from_register >= end or facts.to_register >= end):
@@ -103,7 +103,7 @@ def _judge(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, late: boo
         return _late(terms, state, facts)
     if terms.continuous:
         return _continuous(terms, state, facts)
-    if facts.kind == Kind.ESTIMATED:
+    if facts.kind == ReadingKind.ESTIMATED:
         return _Charge(_KIND_UNEXPECTED)
     return _sessions(terms, state, facts)
 
@@ -113,7 +113,7 @@ def _continuous(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _
         below = facts.from_register < state.register
         return _Charge(_BACKWARDS if below else _DISCONTINUOUS)
     rise = counted(facts.from_register, facts.to_register, terms.rollover_at)
-    if facts.kind == Kind.EXCHANGED:
+    if facts.kind == ReadingKind.EXCHANGED:
         rise = facts.energy + state.ahead
     if rise < 0:
         return _Charge(_BACKWARDS)
@@ -125,7 +125,7 @@ def _continuous(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _
         return _Charge(_TIME_BACKWARDS)
     if not _fits(terms, rise, facts.from_time, facts.to_time):
         return _Charge(_ABOVE_FUSE)
-    return _Charge(0, facts.energy, rise if facts.kind == Kind.ESTIMATED else 0)
+    return _Charge(0, facts.energy, rise if facts.kind == ReadingKind.ESTIMATED else 0)
 
 
 def _sessions(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Charge:
@@ -138,7 +138,7 @@ def _sessions(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Ch
         if gap < 0 or (around and not _fits(terms, gap, state.time, facts.from_time)):
             return _Charge(_BACKWARDS)
     rise = counted(facts.from_register, facts.to_register, terms.rollover_at)
-    if facts.kind == Kind.EXCHANGED:
+    if facts.kind == ReadingKind.EXCHANGED:
         rise = facts.energy
     elif rise < 0:
         return _Charge(_BACKWARDS)

@@ -16,7 +16,7 @@ from device_adapters.types import STREAM_BIT, Curve, Event, Signed
 from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
-    Kind,
+    ReadingKind,
     decode_facts,
     decode_terms,
     encode_facts,
@@ -42,7 +42,7 @@ __all__ = [
     "EnergyFacts",
     "EnergyState",
     "EnergyTerms",
-    "Kind",
+    "ReadingKind",
     "admit",
     "advance",
     "case_event",

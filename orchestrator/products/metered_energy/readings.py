@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from device_adapters.types import STREAM_BIT, Event
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import EnergyTerms
 
 BEGIN = "B"
 CLOSES = frozenset("ELRAP")
 _SUBSTITUTE, _EXCHANGED = "S", "X"
-Refusal = tuple[Doubt, str]
+Refusal = tuple[ClaimReason, str]
 
 
-class Reading(NamedTuple):
+class MeterReading(NamedTuple):
     """One reading of a record; `tx` is OCMF's transaction letter, "" where there is none."""
 
     tx: str
@@ -40,11 +40,11 @@ class Reading(NamedTuple):
         return bool(self.tx) and self.tx not in CLOSES
 
 
-def readings(event: Event) -> list[Reading]:
+def readings(event: Event) -> list[MeterReading]:
     """An event's readings in the order of the record; fiscal records know no sessions."""
     fiscal = event.counter >> STREAM_BIT
     return [
-        Reading(
+        MeterReading(
             "" if fiscal else entry["mark"],
             entry["register"],
             entry["at"] // 1000,
@@ -54,7 +54,7 @@ def readings(event: Event) -> list[Reading]:
     ]
 
 
-def last_actual(items: list[Reading]) -> Reading:
+def last_actual(items: list[MeterReading]) -> MeterReading:
     """What the next record is judged by: an estimate never is."""
     return next((one for one in reversed(items) if not one.estimated), items[-1])
 
@@ -65,7 +65,9 @@ def stands_alone(event: Event) -> bool:
     return last.estimated or last.exchanged
 
 
-def shape(terms: EnergyTerms, previous: list[Reading], items: list[Reading]) -> Refusal | None:
+def shape(
+    terms: EnergyTerms, previous: list[MeterReading], items: list[MeterReading]
+) -> Refusal | None:
     """Whether estimates and exchanges stand where they can be settled; None: they do.
 
     An estimate stands behind the actual reading it builds on, which is the last one of the record
@@ -75,25 +77,33 @@ def shape(terms: EnergyTerms, previous: list[Reading], items: list[Reading]) -> 
     if not special:
         return None
     if any(one.tx for one in items):
-        return Doubt.NOT_BILLABLE, "an estimate or an exchanged meter within a session"
+        return ClaimReason.NOT_BILLABLE, "an estimate or an exchanged meter within a session"
     if len(special) > 1 or len(items) > 2 or special[0] is not items[-1]:
-        return Doubt.INCOMPLETE, "an estimate or a new meter stands last, behind one actual reading"
+        return (
+            ClaimReason.INCOMPLETE,
+            "an estimate or a new meter stands last, behind one actual reading",
+        )
     if special[0].exchanged:
         if previous and special[0].seconds < previous[-1].seconds:
-            return Doubt.TIME_BACKWARDS, "the meter was exchanged before its last reading"
+            return ClaimReason.TIME_BACKWARDS, "the meter was exchanged before its last reading"
         return None
     if not terms.continuous:
-        return Doubt.NOT_BILLABLE, "a substitute value, and the terms charge for sessions only"
+        return (
+            ClaimReason.NOT_BILLABLE,
+            "a substitute value, and the terms charge for sessions only",
+        )
     return _builds_on(terms, last_actual(previous) if previous else None, items)
 
 
-def _builds_on(terms: EnergyTerms, before: Reading | None, items: list[Reading]) -> Refusal | None:
+def _builds_on(
+    terms: EnergyTerms, before: MeterReading | None, items: list[MeterReading]
+) -> Refusal | None:
     if len(items) == 1:
-        return Doubt.INCOMPLETE, "an estimate without the actual reading it builds on"
+        return ClaimReason.INCOMPLETE, "an estimate without the actual reading it builds on"
     base = items[0]
     same = (
         base.register == terms.start_register or not terms.start_register
         if before is None
         else (base.register, base.seconds) == (before.register, before.seconds)
     )
-    return None if same else (Doubt.INCOMPLETE, "an estimate that builds on another reading")
+    return None if same else (ClaimReason.INCOMPLETE, "an estimate that builds on another reading")

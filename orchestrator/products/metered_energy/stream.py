@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from device_adapters.types import Event, Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import (
     EnergyFacts,
     EnergyTerms,
-    Kind,
+    ReadingKind,
     decode_terms,
     encode_facts,
 )
 from orchestrator.products.metered_energy.readings import (
     BEGIN,
     CLOSES,
-    Reading,
+    MeterReading,
     Refusal,
     last_actual,
     readings,
@@ -33,7 +33,7 @@ from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted
 KIND = "meter.reading"
 
 
-class _Run(NamedTuple):
+class MeterRun(NamedTuple):
     """A run so far: its facts, how much the register rose by, whether a session is open."""
 
     facts: EnergyFacts
@@ -44,7 +44,7 @@ class _Run(NamedTuple):
 def admit(terms: bytes, previous: Event | None, event: Event) -> Refusal | None:
     """Whether the event's readings may follow those of the last admitted event."""
     if event.kind != KIND or not event.facts["readings"]:
-        return Doubt.KIND_NOT_PRICED, f"{event.kind} without a reading of a billable register"
+        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} without a reading of a billable register"
     wanted, items = decode_terms(terms), readings(event)
     earlier = readings(previous) if previous else []
     if refusal := shape(wanted, earlier, items):
@@ -58,7 +58,10 @@ def admit(terms: bytes, previous: Event | None, event: Event) -> Refusal | None:
     )
     for index, reading in enumerate(items):
         if index and before is not None and before.tx in CLOSES:
-            return Doubt.NOT_BILLABLE, "a record speaks of one session: nothing follows its end"
+            return (
+                ClaimReason.NOT_BILLABLE,
+                "a record speaks of one session: nothing follows its end",
+            )
         if refusal := _follows(wanted, before, reading, in_session):
             return refusal
         if refusal := _through_fuse(wanted, before, reading, in_session, index):
@@ -102,31 +105,37 @@ def derive(
     if not late:
         return encode_facts(run.facts)
     if wanted.continuous or not all(one.tx for event in events for one in readings(event)):
-        raise Rejected(Doubt.TOO_LATE, "claims have passed it, and the register has covered it")
-    return encode_facts(run.facts._replace(kind=Kind.LATE))
+        raise Rejected(
+            ClaimReason.TOO_LATE, "claims have passed it, and the register has covered it"
+        )
+    return encode_facts(run.facts._replace(kind=ReadingKind.LATE))
 
 
 def _follows(
-    terms: EnergyTerms, before: Reading | None, reading: Reading, in_session: bool
+    terms: EnergyTerms, before: MeterReading | None, reading: MeterReading, in_session: bool
 ) -> Refusal | None:
     """The session, the register and the clock: none of them runs backwards."""
     end = terms.rollover_at or 1 << 64
     if not 0 <= reading.register < end or not 0 < reading.seconds < 1 << 40:
-        return Doubt.IMPLAUSIBLE_READING, "beyond what the register or the contract can hold"
+        return ClaimReason.IMPLAUSIBLE_READING, "beyond what the register or the contract can hold"
     if in_session and not reading.tx:
-        return Doubt.INCOMPLETE, "a reading without transaction letter within a session"
+        return ClaimReason.INCOMPLETE, "a reading without transaction letter within a session"
     if not in_session and reading.tx not in ("", BEGIN):
-        return Doubt.INCOMPLETE, f"{reading.tx} without the record that began the session"
+        return ClaimReason.INCOMPLETE, f"{reading.tx} without the record that began the session"
     floor = before.register if before else terms.start_register
     if not reading.exchanged and counted(floor, reading.register, terms.rollover_at) < 0:
-        return Doubt.REGISTER_BACKWARDS, f"{reading.register} mWh after {floor} mWh"
+        return ClaimReason.REGISTER_BACKWARDS, f"{reading.register} mWh after {floor} mWh"
     if before and reading.seconds < before.seconds:
-        return Doubt.TIME_BACKWARDS, f"{reading.seconds} after {before.seconds}"
+        return ClaimReason.TIME_BACKWARDS, f"{reading.seconds} after {before.seconds}"
     return None
 
 
 def _through_fuse(
-    terms: EnergyTerms, before: Reading | None, reading: Reading, in_session: bool, index: int
+    terms: EnergyTerms,
+    before: MeterReading | None,
+    reading: MeterReading,
+    in_session: bool,
+    index: int,
 ) -> Refusal | None:
     """What the register rose by since the last reading, against what the fuse lets through."""
     if reading.exchanged:
@@ -146,22 +155,24 @@ def _through_fuse(
         return None
     if reading.register < floor:
         detail = f"{reading.register} mWh after {floor} mWh, too far to be a rollover"
-        return Doubt.REGISTER_BACKWARDS, detail
+        return ClaimReason.REGISTER_BACKWARDS, detail
     detail = f"{energy} mWh in {seconds} s is more than {terms.fuse_watts} W can be"
-    return Doubt.IMPLAUSIBLE_READING, detail
+    return ClaimReason.IMPLAUSIBLE_READING, detail
 
 
-def _fits(terms: EnergyTerms, run: _Run) -> bool:
+def _fits(terms: EnergyTerms, run: MeterRun) -> bool:
     """Whether the contract, which sees only where a run begins and ends, takes it as one claim."""
     facts, used = run.facts, run.rise if terms.continuous else run.facts.energy
     between = counted(facts.from_register, facts.to_register, terms.rollover_at)
-    if facts.kind != Kind.EXCHANGED and (used > between or (terms.continuous and used != between)):
+    if facts.kind != ReadingKind.EXCHANGED and (
+        used > between or (terms.continuous and used != between)
+    ):
         return False  # the register went round more than once
     seconds = facts.to_time - facts.from_time + GRACE_SECONDS
     return fits_fuse(used, seconds, terms.fuse_watts)
 
 
-def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> Iterator[_Run]:
+def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> Iterator[MeterRun]:
     """After each event: the run so far."""
     earlier = readings(anchor) if anchor else []
     before = last_actual(earlier) if earlier else None
@@ -192,25 +203,25 @@ def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> 
             before.seconds,
             _kind(before),
         )
-        yield _Run(facts, rise, begin is not None)
+        yield MeterRun(facts, rise, begin is not None)
 
 
-def _step(terms: EnergyTerms, before: Reading, reading: Reading) -> int:
+def _step(terms: EnergyTerms, before: MeterReading, reading: MeterReading) -> int:
     if reading.exchanged:
         return 0
     return counted(before.register, reading.register, terms.rollover_at)
 
 
-def _kind(last: Reading) -> Kind:
+def _kind(last: MeterReading) -> ReadingKind:
     if last.exchanged:
-        return Kind.EXCHANGED
-    return Kind.ESTIMATED if last.estimated else Kind.ACTUAL
+        return ReadingKind.EXCHANGED
+    return ReadingKind.ESTIMATED if last.estimated else ReadingKind.ACTUAL
 
 
-def _start(terms: EnergyTerms, before: Reading | None, first: Reading) -> Reading:
+def _start(terms: EnergyTerms, before: MeterReading | None, first: MeterReading) -> MeterReading:
     """Where a run starts: at its anchor, or, where only sessions count, at the session's begin."""
     if first.tx and not terms.continuous:
         return first
     if before is None and terms.start_register and (terms.continuous or first.exchanged):
-        return Reading("", terms.start_register, first.seconds)
+        return MeterReading("", terms.start_register, first.seconds)
     return before or first

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from device_adapters.types import Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.metered_energy.abi import (
     EnergyTerms,
-    Kind,
+    ReadingKind,
     decode_facts,
     decode_terms,
     encode_terms,
@@ -72,7 +72,7 @@ def tell_facts(raw: bytes) -> dict[str, str]:
         "energy": f"{_plain(facts.energy)} kWh",
         "from": _moment(facts.from_time),
         "to": _moment(facts.to_time),
-        "reading": Kind(facts.kind).name.lower(),
+        "reading": ReadingKind(facts.kind).name.lower(),
     }
 
 
@@ -100,4 +100,4 @@ def _moment(seconds: int) -> str:
 
 
 def _wrong(detail: str) -> Rejected:
-    return Rejected(Doubt.FACTS_MALFORMED, detail)
+    return Rejected(ClaimReason.FACTS_MALFORMED, detail)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from device_adapters.types import Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 
 BPS = 10_000  # basis points of the whole
 TEMPERATURE, SHOCK = 1, 2  # bits of DeliveryFacts.sensed
@@ -80,7 +80,7 @@ def decode_terms(raw: bytes) -> DeliveryTerms:
     """Rejected (FACTS_MALFORMED) where the contract would not open an agreement on them."""
     terms = DeliveryTerms(*_unpack(raw, _TERMS_BITS))
     if flaw := flaw_of(terms):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"terms of a delivery: {flaw}", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"terms of a delivery: {flaw}", raw)
     return terms
 
 
@@ -99,7 +99,9 @@ def decode_facts(raw: bytes) -> DeliveryFacts:
         and (facts.sensed & SHOCK or not facts.max_milli_g)
     )
     if not coherent:
-        raise Rejected(Doubt.FACTS_MALFORMED, "facts of a delivery contradict each other", raw)
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, "facts of a delivery contradict each other", raw
+        )
     return facts
 
 
@@ -136,13 +138,13 @@ def _word(value: int | bytes, width: int) -> bytes:
             return value
     elif width and _fits(value, width):
         return (value % (1 << 256)).to_bytes(32, "big")
-    raise Rejected(Doubt.FACTS_MALFORMED, f"{value!r} is no word of {width} bits")
+    raise Rejected(ClaimReason.FACTS_MALFORMED, f"{value!r} is no word of {width} bits")
 
 
 def _unpack(raw: bytes, bits: Sequence[int]) -> tuple[int | bytes, ...]:
     """ABI words, exactly as many as wanted, each within its type."""
     if len(raw) != 32 * len(bits):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
     words = [raw[start : start + 32] for start in range(0, len(raw), 32)]
     return tuple(_value(word, width, raw) for word, width in zip(words, bits, strict=True))
 
@@ -152,7 +154,7 @@ def _value(word: bytes, width: int, raw: bytes) -> int | bytes:
         return word
     value = int.from_bytes(word, "big", signed=width < 0)
     if not _fits(value, width):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{value} does not fit {abs(width)} bits", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{value} does not fit {abs(width)} bits", raw)
     return value
 
 

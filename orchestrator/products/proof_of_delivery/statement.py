@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from device_adapters.keys import read_der
 from device_adapters.types import Event, Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.proof_of_delivery.abi import (
     SHOCK,
     TEMPERATURE,
@@ -44,7 +44,7 @@ class Conditions(NamedTuple):
     max_milli_g: int = 0
 
 
-def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
+def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReason, str] | None:
     """Whether the recipient's record can be priced: what passes here, the contract does not refuse.
 
     A record holds one event, so that a withdrawal (the same event with an errorDeclaration, hence
@@ -52,7 +52,7 @@ def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, st
     """
     stated = event.facts["events"] if event.kind == KIND else []
     if len(stated) != 1:
-        return Doubt.KIND_NOT_PRICED, f"a statement is one EPCIS event, not {len(stated)}"
+        return ClaimReason.KIND_NOT_PRICED, f"a statement is one EPCIS event, not {len(stated)}"
     if refusal := _unsigned(event):
         return refusal
     return _judge(decode_terms(terms), stated[0], event)
@@ -109,36 +109,47 @@ def statement_id(event_hash: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{event_hash[:80]} is no SHA-256 Event Hash ID")
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, f"{event_hash[:80]} is no SHA-256 Event Hash ID"
+        )
     return found
 
 
-def _unsigned(event: Event) -> tuple[Doubt, str] | None:
+def _unsigned(event: Event) -> tuple[ClaimReason, str] | None:
     """The contract checks the signature itself, over 32 bytes and on one of two curves."""
     if not event.signed.curve.settles or event.signed.digest != "sha256":
-        return Doubt.CURVE_NOT_SETTLED, f"{event.signed.curve} over {event.signed.digest}"
+        return ClaimReason.CURVE_NOT_SETTLED, f"{event.signed.curve} over {event.signed.digest}"
     try:
         numbers = read_der(event.signed.signature_der)
     except Rejected as refusal:
-        return Doubt.SIGNATURE_FORGED, refusal.detail
+        return ClaimReason.SIGNATURE_FORGED, refusal.detail
     if not all(0 < number < 1 << 256 for number in numbers):
-        return Doubt.SIGNATURE_FORGED, "r and s are not two numbers of 32 bytes"
+        return ClaimReason.SIGNATURE_FORGED, "r and s are not two numbers of 32 bytes"
     return None
 
 
 def _judge(
     terms: DeliveryTerms, stated: Mapping[str, Any], event: Event
-) -> tuple[Doubt, str] | None:
+) -> tuple[ClaimReason, str] | None:
     at, units = stated["time_ms"] // 1000, _units(terms, stated)
     if not (0 < at < _UINT40 and 0 < event.observed_at_ms // 1000 < _UINT40):
-        return Doubt.IMPLAUSIBLE_READING, "a time beyond what the contract can hold"
+        return ClaimReason.IMPLAUSIBLE_READING, "a time beyond what the contract can hold"
     if units > terms.quantity:
-        return Doubt.IMPLAUSIBLE_READING, f"{units} units of a consignment of {terms.quantity}"
+        return (
+            ClaimReason.IMPLAUSIBLE_READING,
+            f"{units} units of a consignment of {terms.quantity}",
+        )
     if units and at > terms.deadline:
-        return Doubt.AGREEMENT_NOT_LIVE, f"{stated['step']} after the deadline {terms.deadline}"
+        return (
+            ClaimReason.AGREEMENT_NOT_LIVE,
+            f"{stated['step']} after the deadline {terms.deadline}",
+        )
     measured = event.device_id == terms.sensor and stated["sensors"]
     if not (units or event.cites or measured):
-        return Doubt.KIND_NOT_PRICED, f"{stated['step'] or 'no step'}: nothing that is paid for"
+        return (
+            ClaimReason.KIND_NOT_PRICED,
+            f"{stated['step'] or 'no step'}: nothing that is paid for",
+        )
     return None
 
 

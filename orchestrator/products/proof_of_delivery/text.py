@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from device_adapters.types import Rejected, device_id, subject_id
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.proof_of_delivery.abi import (
     NOBODY,
     SHOCK,
@@ -124,7 +124,7 @@ def _told_conditions(terms: DeliveryTerms) -> dict[str, str]:
 
 
 def _wrong(detail: str) -> Rejected:
-    return Rejected(Doubt.FACTS_MALFORMED, detail)
+    return Rejected(ClaimReason.FACTS_MALFORMED, detail)
 
 
 def _consignment(said: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from device_adapters.types import Rejected
 from oracles.attest import checksummed
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 
 
 class VoucherTerms(NamedTuple):
@@ -57,7 +57,9 @@ _FACTS_BITS = (160, 47, 40, 32, 16, 48, 40, 40, 256, 256)  # an amount is paid a
 def encode_terms(terms: VoucherTerms) -> bytes:
     classes = tuple(terms.classes)
     if len(classes) > MAX_CLASSES:
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{len(classes)} merchant classes, at most four")
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, f"{len(classes)} merchant classes, at most four"
+        )
     slots = classes + (0,) * (MAX_CLASSES - len(classes))
     head = (terms.chain_id, int(terms.contract, 16), terms.per_tap, terms.per_day)
     return _pack((*head, *slots, *terms[5:]), _TERMS_BITS)
@@ -72,7 +74,7 @@ def decode_terms(raw: bytes) -> VoucherTerms:
     bounds = terms.per_tap, terms.offline_taps, terms.offline_amount, terms.max_age
     if not all(bounds):
         detail = "per_tap, offline_taps, offline_amount and max_age are more than nothing"
-        raise Rejected(Doubt.FACTS_MALFORMED, detail, raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, detail, raw)
     return terms
 
 
@@ -93,14 +95,16 @@ def _address(number: int) -> str:
 def _pack(values: Iterable[int], bits: Sequence[int]) -> bytes:
     numbers = tuple(values)
     if any(not 0 <= value < 1 << width for value, width in zip(numbers, bits, strict=True)):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{numbers} does not fit {tuple(bits)} bits")
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{numbers} does not fit {tuple(bits)} bits")
     return b"".join(value.to_bytes(32, "big") for value in numbers)
 
 
 def _unpack(raw: bytes, bits: Sequence[int]) -> tuple[int, ...]:
     if len(raw) != 32 * len(bits):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
     values = tuple(int.from_bytes(raw[i : i + 32], "big") for i in range(0, len(raw), 32))
     if any(value >> width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(Doubt.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw)
+        raise Rejected(
+            ClaimReason.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw
+        )
     return values

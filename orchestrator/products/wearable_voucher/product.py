@@ -15,7 +15,7 @@ from typing import Any
 
 from device_adapters.keys import normalise_low_s
 from device_adapters.types import Curve, Event, Signed
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.wearable_voucher.abi import (
     VoucherFacts,
     VoucherTerms,
@@ -83,19 +83,19 @@ def subject(terms: bytes) -> bytes:
     return b""
 
 
-def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[Doubt, str] | None:
+def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReason, str] | None:
     """Whether the contract can pay this voucher at all; what came before it makes no difference."""
     if event.kind != KIND:
-        return Doubt.KIND_NOT_PRICED, f"{event.kind} is no voucher"
+        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is no voucher"
     agreed, facts = decode_terms(terms), event.facts
     where = facts["chain"], facts["contract"]
     if where != (agreed.chain_id, agreed.contract.lower()):
-        return Doubt.FOREIGN_DOMAIN, f"signed for {where[1]} on chain {where[0]}"
+        return ClaimReason.FOREIGN_DOMAIN, f"signed for {where[1]} on chain {where[0]}"
     if agreed.classes and facts["merchant_class"] not in agreed.classes:
-        return Doubt.CLASS_NOT_AGREED, f"merchant class {facts['merchant_class']:04}"
+        return ClaimReason.CLASS_NOT_AGREED, f"merchant class {facts['merchant_class']:04}"
     if facts["total"] > agreed.per_tap * facts["taps"]:
         detail = f"{facts['total']} for {facts['taps']} taps, at most {agreed.per_tap} each"
-        return Doubt.ABOVE_TAP_LIMIT, detail
+        return ClaimReason.ABOVE_TAP_LIMIT, detail
     return None
 
 

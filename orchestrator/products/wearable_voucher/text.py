@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from device_adapters.types import Rejected
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.wearable_voucher.abi import (
     MAX_CLASSES,
     VoucherTerms,
@@ -124,4 +124,4 @@ def _moment(seconds: int) -> str:
 
 
 def _wrong(detail: str) -> Rejected:
-    return Rejected(Doubt.FACTS_MALFORMED, detail)
+    return Rejected(ClaimReason.FACTS_MALFORMED, detail)

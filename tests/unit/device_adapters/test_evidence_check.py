@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from device_adapters.evidence import Report, check_file
 from device_adapters.types import Curve
-from tests.support.signing_meter import Meter, payload, raw_of
+from tests.support.signing_meter import SigningMeter, payload, raw_of
 
-METER = Meter()
+METER = SigningMeter()
 KEY = METER.key.der.hex()
 RECORD = METER.record()
 END = {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2947.101}
@@ -42,7 +42,7 @@ def test_check_file__genuine_record_with_its_key__says_yes_three_times() -> None
 
 @pytest.mark.parametrize("curve", list(Curve))
 def test_check_file__every_curve__is_genuine_but_only_two_settle(curve: Curve) -> None:
-    meter = Meter(curve)
+    meter = SigningMeter(curve)
     for key in (meter.key.der.hex(), meter.key.point.hex()):
         report = check_file(meter.record(), key)
         assert report.exit_code == 0
@@ -61,8 +61,10 @@ def test_check_file__without_any_key__is_one_and_says_so() -> None:
 
 
 def test_check_file__wrong_key_curve_or_broken_key__is_one_by_name() -> None:
-    assert _codes(check_file(RECORD, Meter().key.der.hex()), "genuine") == ["signature_forged"]
-    other = Meter(Curve.SECP384R1).key.der.hex()
+    assert _codes(check_file(RECORD, SigningMeter().key.der.hex()), "genuine") == [
+        "signature_forged"
+    ]
+    other = SigningMeter(Curve.SECP384R1).key.der.hex()
     assert _codes(check_file(RECORD, other), "genuine") == ["key_curve_mismatch"]
     assert _codes(check_file(RECORD, "nonsense"), "genuine") == ["key_malformed"]
 
@@ -98,7 +100,7 @@ def test_check_file__key_behind_the_record__is_used_and_named() -> None:
 
 
 def test_check_file__given_key__goes_before_the_records_own() -> None:
-    forged = Meter()
+    forged = SigningMeter()
     report = check_file(forged.record() + b"|" + forged.key.der.hex().encode(), KEY)
     assert report.exit_code == 1
     assert report.as_json()["records"][0]["key"]["source"] == "given"
@@ -193,7 +195,7 @@ def test_check_file__begin_and_end_in_one_file__are_judged_as_a_pair() -> None:
 
 
 def test_check_file__pair_with_a_forged_half__bills_no_transaction() -> None:
-    report = check_file(RECORD + Meter().record(payload(END, PG="T42")), KEY)
+    report = check_file(RECORD + SigningMeter().record(payload(END, PG="T42")), KEY)
     assert _json_of(report) == ["not_genuine"]
     assert [record["genuine"] for record in report.as_json()["records"]] == [True, False]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from device_adapters.evidence import Report, check_file
 from device_adapters.types import Curve
-from tests.support.signing_meter import Meter, payload
+from tests.support.signing_meter import SigningMeter, payload
 
-METER, OTHER = Meter(), Meter(Curve.SECP256K1)
+METER, OTHER = SigningMeter(), SigningMeter(Curve.SECP256K1)
 KEY = METER.key.der.hex()
 END = {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2947.101}
 BEGIN, ENDING = METER.record(), METER.record(payload(END, PG="T42"))

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from device_adapters.evidence import check_file
 from device_adapters.protocols.epcis.examples import EXAMPLES, PUBLIC_KEY
 from orchestrator import cli
-from tests.support.signing_scanner import Scanner, document, event, framed
+from tests.support.signing_scanner import SigningScanner, document, event, framed
 
-SCANNER = Scanner()
+SCANNER = SigningScanner()
 KEY = SCANNER.key.der.hex()
 SIGNED = [record for _, record, _ in EXAMPLES[:8]]
 
@@ -55,7 +55,9 @@ def test_check__examples_in_one_file__are_all_genuine():
 def test_check__other_key_no_key_and_tampering__are_one_by_name():
     record = SCANNER.record()
     assert codes(check_file(record), "genuine") == ["no_key"]
-    assert codes(check_file(record, Scanner().key.der.hex()), "genuine") == ["signature_forged"]
+    assert codes(check_file(record, SigningScanner().key.der.hex()), "genuine") == [
+        "signature_forged"
+    ]
     forged = record.replace(b"receiving", b"accepting")
     assert codes(check_file(forged, KEY), "genuine") == ["signature_forged"]
     other = SCANNER.record(event(), alg="ES384")

@@ -20,7 +20,7 @@ from pyocmf.crypto import fallback
 
 from device_adapters.keys import ORDERS, PublicKey, load_public_key
 from device_adapters.types import Curve, DeviceKey, Reason, Rejected
-from tests.support.signing_meter import CURVES, Meter
+from tests.support.signing_meter import CURVES, SigningMeter
 
 
 def _pem(der: bytes) -> str:
@@ -49,32 +49,32 @@ def _printed(key: PublicKey) -> dict[str, str | bytes]:
 
 @pytest.mark.parametrize("curve", list(Curve))
 def test_load_public_key__every_form_of_every_curve__gives_the_same_key(curve: Curve) -> None:
-    key = Meter(curve).key
+    key = SigningMeter(curve).key
     for form, text in _printed(key).items():
         assert load_public_key(text) == key, form
 
 
 @pytest.mark.parametrize("curve", list(Curve))
 def test_load_public_key__compressed_point_with_hint__gives_the_key(curve: Curve) -> None:
-    key = Meter(curve).key
+    key = SigningMeter(curve).key
     size = (len(key.point) - 1) // 2
     compressed = bytes([2 + key.y % 2]) + key.point[1 : 1 + size]
     assert load_public_key(compressed.hex(), curve) == key
 
 
 def test_load_public_key__compressed_point_without_hint__is_taken_on_secp256r1() -> None:
-    key = Meter(Curve.SECP256R1).key
+    key = SigningMeter(Curve.SECP256R1).key
     compressed = bytes([2 + key.y % 2]) + key.point[1:33]
     assert load_public_key(compressed.hex()) == key
 
 
 def test_load_public_key__point_of_another_curve_than_hinted__is_found_on_its_own() -> None:
-    key = Meter(Curve.SECP256K1).key
+    key = SigningMeter(Curve.SECP256K1).key
     assert load_public_key(key.point.hex(), Curve.SECP256R1) == key
 
 
 def test_public_key__to_device_key_and_back__is_the_same() -> None:
-    key = Meter().key
+    key = SigningMeter().key
     assert key.as_device_key() == DeviceKey(key.curve, key.x, key.y)
     assert PublicKey.from_device_key(key.as_device_key()) == key
 
@@ -96,7 +96,7 @@ def test_load_public_key__private_key__is_refused_and_not_echoed() -> None:
 
 
 def test_load_public_key__bad_keys__have_named_reasons() -> None:
-    point = Meter().key.point
+    point = SigningMeter().key.point
     rsa_key = rsa.generate_private_key(65537, 2048).public_key()
     p224 = ec.generate_private_key(ec.SECP224R1()).public_key()
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -123,7 +123,7 @@ def test_load_public_key__random_bytes_and_text__only_the_declared_error(junk: s
         assert refusal.reason.startswith("key_")
 
 
-_GOOD = Meter().key
+_GOOD = SigningMeter().key
 
 
 @given(st.data())

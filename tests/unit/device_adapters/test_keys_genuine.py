@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from device_adapters.keys import ORDERS, genuine, is_high_s, normalise_low_s, read_der
 from device_adapters.types import Curve, DeviceKey, Signed
-from tests.support.signing_meter import Meter
+from tests.support.signing_meter import SigningMeter
 
 
-def _signed(meter: Meter, content: str = "content", digest: str = "SHA256") -> Signed:
+def _signed(meter: SigningMeter, content: str = "content", digest: str = "SHA256") -> Signed:
     der = meter.sign(content, digest)
     return Signed(content.encode(), der, meter.curve, digest.lower())
 
@@ -23,17 +23,17 @@ def _signed(meter: Meter, content: str = "content", digest: str = "SHA256") -> S
 @pytest.mark.parametrize("digest", ["SHA256", "SHA512"])
 @pytest.mark.parametrize("curve", list(Curve))
 def test_genuine__own_signature_on_every_curve__is_genuine(curve: Curve, digest: str) -> None:
-    meter = Meter(curve)
+    meter = SigningMeter(curve)
     signed = _signed(meter, digest=digest)
     assert genuine(signed, meter.key)
     assert genuine(signed, meter.key.as_device_key())
-    assert not genuine(signed, Meter(curve).key)
+    assert not genuine(signed, SigningMeter(curve).key)
     assert not genuine(replace(signed, content=b"Content"), meter.key)
 
 
 @pytest.mark.parametrize("curve", list(Curve))
 def test_genuine__high_s_twin__is_genuine_and_normalises_to_low_s(curve: Curve) -> None:
-    meter = Meter(curve)
+    meter = SigningMeter(curve)
     signed = _signed(meter)
     r, s = read_der(signed.signature_der)
     low = normalise_low_s(r, s, curve)
@@ -46,7 +46,7 @@ def test_genuine__high_s_twin__is_genuine_and_normalises_to_low_s(curve: Curve) 
 
 @pytest.mark.parametrize("curve", [Curve.SECP256R1, Curve.SECP256K1, Curve.SECP192K1])
 def test_genuine__any_bit_of_signature_or_content_flipped__is_not(curve: Curve) -> None:
-    meter = Meter(curve)
+    meter = SigningMeter(curve)
     signed = _signed(meter)
     for position in range(len(signed.signature_der)):
         der = bytearray(signed.signature_der)
@@ -59,7 +59,7 @@ def test_genuine__any_bit_of_signature_or_content_flipped__is_not(curve: Curve) 
 
 
 def test_genuine__another_declared_curve_or_digest__is_not() -> None:
-    meter = Meter()
+    meter = SigningMeter()
     signed = _signed(meter)
     assert not genuine(replace(signed, curve=Curve.SECP256K1), meter.key)
     assert not genuine(replace(signed, digest="sha512"), meter.key)
@@ -67,13 +67,13 @@ def test_genuine__another_declared_curve_or_digest__is_not() -> None:
 
 
 def test_genuine__key_off_its_curve_or_degenerate_signature__is_false_not_an_error() -> None:
-    signed = _signed(Meter())
+    signed = _signed(SigningMeter())
     for curve in Curve:
         assert not genuine(replace(signed, curve=curve), DeviceKey(curve, 1, 1))
     for r, s in ((0, 0), (0, 1), (1, 0), (ORDERS[Curve.SECP256R1],) * 2):
         forged = replace(signed, signature_der=encode_dss_signature(r, s))
-        assert not genuine(forged, Meter().key)
-    assert not genuine(replace(signed, signature_der=b""), Meter().key)
+        assert not genuine(forged, SigningMeter().key)
+    assert not genuine(replace(signed, signature_der=b""), SigningMeter().key)
 
 
 def test_genuine__over_a_keccak_digest__as_eip_712_signs() -> None:

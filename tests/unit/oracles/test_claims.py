@@ -9,15 +9,22 @@ import pytest
 from device_adapters.types import Message, device_id
 from oracles import rules
 from oracles.attest import address_of
-from oracles.memory import Book
-from oracles.node import Identity, Node, World
-from oracles.types import Doubt, Progress
+from oracles.memory import Memory
+from oracles.node import Identity, OracleNode, OracleView
+from oracles.types import ClaimReason, Progress
 from oracles.wire import Request
 from orchestrator.edges.chain.reader import DeviceHistory
 from orchestrator.products.metered_energy import product as energy
 from orchestrator.products.proof_of_delivery import product
 from scripts.devices.record import twin
-from tests.support.meter_streams import AGREEMENT, Keys, agreement, message, record, session_record
+from tests.support.meter_streams import (
+    AGREEMENT,
+    StreamKeys,
+    agreement,
+    message,
+    record,
+    session_record,
+)
 from tests.support.oracle_at import Opened, ask, claim_of, events_of, oracle, reasons
 from tests.support.small_dock import GOODS, SmallDock, T, event
 from tests.support.small_dock import claim_of as delivery_claim
@@ -53,20 +60,20 @@ def test_late__counters_that_no_claim_holds__are_attested_and_the_stream_goes_on
 def test_attack__late_claim_of_a_claimed_counter__is_refused(passed, numbers):
     node, records = passed
     claim = _late(*(records[n] for n in numbers), sequence=3)
-    assert reasons(ask(node, claim)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
 
 
 def test_attack__late_claim_twice_under_two_sequences__is_refused(passed):
     node, records = passed
     assert ask(node, _late(records[1], sequence=3)).signature
     again = _late(records[1], sequence=4)
-    assert reasons(ask(node, again)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(node, again)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
 
 
 def test_late__run_that_reaches_beyond_the_last_claim__is_refused(passed):
     node, records = passed
     claim = _late(records[5], records[6], records[7], sequence=3)
-    assert reasons(ask(node, claim)) == [(0, Doubt.COUNTERS_NOT_CONTIGUOUS)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.COUNTERS_NOT_CONTIGUOUS)]
 
 
 def test_late__oracle_that_was_away_for_a_claim__leaves_it_to_the_others(tmp_path):
@@ -74,10 +81,12 @@ def test_late__oracle_that_was_away_for_a_claim__leaves_it_to_the_others(tmp_pat
     records = {n: session_record("M1", n) for n in range(1, 8)}
     node.take([message(*records.values())])
     late = _late(records[1], sequence=2)
-    assert reasons(ask(node, late)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, late)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
     onward = claim_of(records[6], sequence=2, anchor=records[4])
     assert ask(node, onward).signature  # what goes on from the chain's progress, it can tell
-    assert reasons(ask(node, _late(records[1], sequence=3))) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, _late(records[1], sequence=3))) == [
+        (0, ClaimReason.SEQUENCE_UNEXPECTED)
+    ]
 
 
 def test_late__oracle_that_was_away__signs_once_the_chain_told_it_what_others_attested(tmp_path):
@@ -88,11 +97,11 @@ def test_late__oracle_that_was_away__signs_once_the_chain_told_it_what_others_at
     second = claim_of(records[6], sequence=2, anchor=records[4])
     late = _late(records[1], records[2], sequence=3)
     node.book.learn([second], 20)
-    assert reasons(ask(node, late)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, late)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
     node.book.learn([first], 22)
     assert node.book.learned_to() == 22
     taken = _late(records[2], records[3], sequence=3)
-    assert reasons(ask(node, taken)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(node, taken)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     node.book.learn([late], 30)  # settled by the others meanwhile: it is no other claim
     assert ask(node, late).signature
 
@@ -104,7 +113,7 @@ def test_late__half_a_session__is_incomplete(tmp_path):
     other.take([message(begin, *rest.values())])
     assert ask(other, claim_of(rest[3], rest[4])).signature
     claim = _late(session_record("M1", 1), sequence=2)
-    assert reasons(ask(other, claim)) == [(0, Doubt.INCOMPLETE)]
+    assert reasons(ask(other, claim)) == [(0, ClaimReason.INCOMPLETE)]
 
 
 def test_attack__same_counters_in_two_agreements_of_one_device__have_one_effect(tmp_path):
@@ -114,7 +123,7 @@ def test_attack__same_counters_in_two_agreements_of_one_device__have_one_effect(
     node.take([message(*records)])
     assert ask(node, claim_of(*records)).signature
     again = rules.derive_claim(agreements[other], energy, 1, None, events_of(*records))
-    assert reasons(ask(node, again)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(node, again)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
 
 
 def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
@@ -132,7 +141,7 @@ def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
     database.execute("INSERT INTO attested VALUES (?, 1, x'', 3, 4, x'', x'')", (AGREEMENT,))
     database.commit()
     database.close()
-    book = Book(path)
+    book = Memory(path)
     assert book.reach(AGREEMENT, 2) == 4 and book.whole(AGREEMENT, 1)
     node = oracle(tmp_path)
     node.take([message(*(session_record("M1", n) for n in (1, 4, 5)))])
@@ -157,7 +166,7 @@ def node(dock, tmp_path):
     return _node(dock, tmp_path / "oracle")
 
 
-def _node(dock, folder) -> Node:
+def _node(dock, folder) -> OracleNode:
     identity = Identity(
         "north",
         1,
@@ -168,14 +177,14 @@ def _node(dock, folder) -> Node:
         "0x" + "11" * 20,
     )
     chain = dock.place.chain
-    world = World(
+    world = OracleView(
         keys=chain,
         agreements=Opened(chain.opened),
         progress=lambda _: None,
         products={product.NAME: ("0x" + "22" * 20, product)},
         now=lambda: dock.place.clock,
     )
-    return Node(identity, world, Book(folder / "oracle.sqlite3"))
+    return OracleNode(identity, world, Memory(folder / "oracle.sqlite3"))
 
 
 def _messages(*records: bytes) -> tuple[Message, ...]:
@@ -200,7 +209,7 @@ def test_cites__in_the_book_or_sent_along__are_part_of_the_claim(dock, node):
     )
     node.take(_messages(got))
     answer = _asked(node, claim)
-    assert reasons(answer) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(answer) == [(0, ClaimReason.EVIDENCE_MISSING)]
     assert answer.refusals[0].detail.startswith("cited ni:///sha-256;")
     assert _asked(node, claim, left).signature
 
@@ -214,7 +223,7 @@ def test_cites__left_out_of_the_claim__is_another_claim(dock, node):
     told = rules.Claim(
         claim.agreement, 1, claim.first_counter, claim.last_counter, claim.evidence, without.facts
     )
-    assert reasons(_asked(node, told, got, left)) == [(0, Doubt.CLAIM_DIFFERS)]
+    assert reasons(_asked(node, told, got, left)) == [(0, ClaimReason.CLAIM_DIFFERS)]
 
 
 def test_attack__cited_event_forged_and_sent_along__stays_unknown(dock, node):
@@ -222,7 +231,7 @@ def test_attack__cited_event_forged_and_sent_along__stays_unknown(dock, node):
     forged = dock.van.seal(left.partition(b"\n")[2], 1, name="truck-1")
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
     claim = _claim(dock, 1, got, forged)
-    assert reasons(_asked(node, claim, got, forged)) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(_asked(node, claim, got, forged)) == [(0, ClaimReason.EVIDENCE_MISSING)]
 
 
 def test_attack__copy_of_a_cited_event_by_another_device__stops_no_claim(dock, tmp_path):
@@ -235,11 +244,11 @@ def test_attack__copy_of_a_cited_event_by_another_device__stops_no_claim(dock, t
         node.take(_messages(left, copy, got))
         claim, other = _claim(dock, 1, got, chosen), _claim(dock, 1, got, left)
         first = _asked(node, claim)
-        assert first.signature or reasons(first) == [(0, Doubt.EVIDENCE_MISSING)]
+        assert first.signature or reasons(first) == [(0, ClaimReason.EVIDENCE_MISSING)]
         assert _asked(node, claim, got, chosen).signature
         if chosen is copy:
             assert reasons(_asked(node, other, got, left)) == [
-                (0, Doubt.ALREADY_ATTESTED_OTHERWISE)
+                (0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)
             ]
 
 
@@ -247,7 +256,7 @@ def test_attack__carrier_only__a_claim_of_its_counters_is_refused(dock, node):
     said = dock.truck.claim_delivered(GOODS, T)
     node.take(_messages(said))
     claim = _claim(dock, 1, said)
-    assert reasons(_asked(node, claim, said)) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(_asked(node, claim, said)) == [(0, ClaimReason.EVIDENCE_MISSING)]
 
 
 def test_gaps__of_a_product_that_has_none__are_not_asked_for(dock, node):
@@ -268,7 +277,7 @@ def test_attack__device_of_a_cited_record_compromised_since__is_no_longer_vouche
         history.key_at(at) if device == device_id("truck-1") else before(device, at)
     )
     claim = _claim(dock, 1, got, left)
-    assert reasons(_asked(node, claim)) == [(0, Doubt.DEVICE_COMPROMISED)]
+    assert reasons(_asked(node, claim)) == [(0, ClaimReason.DEVICE_COMPROMISED)]
 
 
 def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, node):
@@ -282,11 +291,11 @@ def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, no
 
 def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_its_time(tmp_path):
     """Nothing new is taken; what was taken before stands where the key was good."""
-    keys = Keys({"M1"})
+    keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", n) for n in (1, 2)]
     node.take([message(records[0])])
     keys.compromised["M1"] = events_of(records[1])[0].observed_at_ms // 1000
     assert node.take([message(records[1], twin(records[0]))]).rejected[0].reason == (
-        Doubt.DEVICE_COMPROMISED
+        ClaimReason.DEVICE_COMPROMISED
     )
     assert ask(node, claim_of(records[0])).signature

@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from oracles.types import Claim, Doubt
+from oracles.types import Claim, ClaimReason
 from oracles.wire import Request, read_answer, write_request
 from orchestrator.products.metered_energy import product
 from tests.support import oracle_at
@@ -23,10 +23,10 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
     node.take([message(*records)])
     short, long = claim_of(records[0]), claim_of(*records)
     assert ask(node, short).signature
-    assert reasons(ask(node, long)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(node, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     node.book.close()
     again = oracle(tmp_path)
-    assert reasons(ask(again, long)) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(ask(again, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     assert recovered(again, ask(again, short), short) == again.identity.address
 
 
@@ -58,7 +58,7 @@ def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(t
         thread.join()
     assert sorted(bool(answer.signature) for answer in answers.values()) == [False, True]
     (refused,) = [answer for answer in answers.values() if not answer.signature]
-    assert reasons(refused) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(refused) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
 
 
 def _in_process(folder: Path, mode: str, claim: Claim) -> subprocess.CompletedProcess[bytes]:
@@ -79,7 +79,7 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
     killed = _in_process(tmp_path, "kill", first)
     assert killed.returncode == -signal.SIGKILL and not killed.stdout
     refused = read_answer(_in_process(tmp_path, "answer", other).stdout)
-    assert reasons(refused) == [(0, Doubt.ALREADY_ATTESTED_OTHERWISE)]
+    assert reasons(refused) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     answer = read_answer(_in_process(tmp_path, "answer", first).stdout)
     assert recovered(node, answer, first) == answer.oracle
 

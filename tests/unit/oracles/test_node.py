@@ -11,13 +11,13 @@ import pytest
 
 from device_adapters.types import Message, Reason
 from oracles import rules
-from oracles.types import Doubt, Progress
+from oracles.types import ClaimReason, Progress
 from oracles.wire import Request
 from orchestrator.products.metered_energy import product
 from scripts.devices.record import twin
 from tests.support.meter_streams import (
     AGREEMENT,
-    Keys,
+    StreamKeys,
     agreement,
     event,
     key_of,
@@ -31,7 +31,7 @@ from tests.support.oracle_at import ask, claim_of, events_of, oracle, reasons, r
 
 
 def test_take__a_mixed_batch__each_record_has_its_reason_and_stops_no_neighbour(tmp_path):
-    node = oracle(tmp_path, Keys({"M1", "OLD"}, {"OLD": Doubt.DEVICE_RETIRED}))
+    node = oracle(tmp_path, StreamKeys({"M1", "OLD"}, {"OLD": ClaimReason.DEVICE_RETIRED}))
     forged = record("M1", 5, ("B", 1, 1_700_000_000), key=key_of("OTHER"))
     changed = session_record("M1", 6).replace(b'"RV":60', b'"RV":61')
     batch = [
@@ -44,12 +44,12 @@ def test_take__a_mixed_batch__each_record_has_its_reason_and_stops_no_neighbour(
     assert [event.counter for event in taken.events] == [1, 2]
     assert [event.counter for event in taken.repeated] == [2]
     assert {str(refusal.reason) for refusal in taken.rejected} == {
-        Doubt.SIGNATURE_FORGED,
+        ClaimReason.SIGNATURE_FORGED,
         Reason.MALFORMED,
-        Doubt.DEVICE_UNKNOWN,
-        Doubt.DEVICE_RETIRED,
+        ClaimReason.DEVICE_UNKNOWN,
+        ClaimReason.DEVICE_RETIRED,
         Reason.DEVICE_NOT_OF_TOPIC,
-        Doubt.COUNTER_REPLAYED,
+        ClaimReason.COUNTER_REPLAYED,
     }
     counts = node.health()["counts"]
     assert (counts["evidence"], counts["rejected"]) == (2, 7)
@@ -105,10 +105,12 @@ def test_attest__evidence_missing__is_taken_along_and_verified_like_any_other(tm
     node.take([message(records[0])])
     claim = claim_of(*records)
     answer = ask(node, claim)
-    assert reasons(answer) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(answer) == [(0, ClaimReason.EVIDENCE_MISSING)]
     assert answer.refusals[0].detail == "counters 2"
     forged = record("M1", 2, ("B", 1, 1), key=key_of("OTHER"))
-    assert reasons(ask(node, claim, evidence=(message(forged),))) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(ask(node, claim, evidence=(message(forged),))) == [
+        (0, ClaimReason.EVIDENCE_MISSING)
+    ]
     assert ask(node, claim, evidence=(message(records[1]),)).signature
 
 
@@ -118,24 +120,24 @@ def test_attest__inflated_facts__are_refused_and_not_remembered(tmp_path):
     claim = claim_of(*records)
     facts = product.decode_facts(claim.facts)
     more = replace(claim, facts=product.encode_facts(facts._replace(energy=facts.energy + 1)))
-    assert reasons(ask(node, more)) == [(0, Doubt.CLAIM_DIFFERS)]
+    assert reasons(ask(node, more)) == [(0, ClaimReason.CLAIM_DIFFERS)]
     assert ask(node, claim).signature
 
 
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"first_counter": 2}, Doubt.CLAIM_DIFFERS),
-        ({"first_counter": 0}, Doubt.COUNTERS_NOT_CONTIGUOUS),
-        ({"first_counter": 3, "last_counter": 2}, Doubt.COUNTERS_NOT_CONTIGUOUS),
-        ({"last_counter": 2**39}, Doubt.COUNTERS_NOT_CONTIGUOUS),
-        ({"last_counter": 1}, Doubt.CLAIM_DIFFERS),
-        ({"last_counter": 4}, Doubt.EVIDENCE_MISSING),
-        ({"sequence": 2}, Doubt.SEQUENCE_UNEXPECTED),
-        ({"sequence": 0}, Doubt.SEQUENCE_UNEXPECTED),
-        ({"agreement": b"\x0b" * 32}, Doubt.NO_AGREEMENT),
-        ({"evidence": b"\x0b" * 32}, Doubt.EVIDENCE_MISSING),
-        ({"facts": b""}, Doubt.CLAIM_DIFFERS),
+        ({"first_counter": 2}, ClaimReason.CLAIM_DIFFERS),
+        ({"first_counter": 0}, ClaimReason.COUNTERS_NOT_CONTIGUOUS),
+        ({"first_counter": 3, "last_counter": 2}, ClaimReason.COUNTERS_NOT_CONTIGUOUS),
+        ({"last_counter": 2**39}, ClaimReason.COUNTERS_NOT_CONTIGUOUS),
+        ({"last_counter": 1}, ClaimReason.CLAIM_DIFFERS),
+        ({"last_counter": 4}, ClaimReason.EVIDENCE_MISSING),
+        ({"sequence": 2}, ClaimReason.SEQUENCE_UNEXPECTED),
+        ({"sequence": 0}, ClaimReason.SEQUENCE_UNEXPECTED),
+        ({"agreement": b"\x0b" * 32}, ClaimReason.NO_AGREEMENT),
+        ({"evidence": b"\x0b" * 32}, ClaimReason.EVIDENCE_MISSING),
+        ({"facts": b""}, ClaimReason.CLAIM_DIFFERS),
     ],
 )
 def test_attest__one_field_of_a_claim_changed__is_refused_by_name(tmp_path, change, reason):
@@ -167,7 +169,7 @@ def test_attest__a_twin_of_the_stored_signature__is_the_same_event_with_other_ev
     node.take([message(mine)])
     claim = claim_of(other)
     assert claim.facts == claim_of(mine).facts and claim.evidence != claim_of(mine).evidence
-    assert reasons(ask(node, claim)) == [(0, Doubt.EVIDENCE_MISSING)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.EVIDENCE_MISSING)]
     assert ask(node, claim, evidence=(message(other),)).signature
     rows = sqlite3.connect(tmp_path / "oracle.sqlite3").execute("SELECT record FROM twins")
     assert rows.fetchall() == [(other,)]
@@ -179,30 +181,30 @@ def test_attest__a_record_that_the_rules_drop__is_refused_by_the_rule(tmp_path):
     node.take([message(alone)])
     events = [event(1, ("B", 0, 1), ("E", 1, 2))]
     claim = rules.derive_claim(agreement(), product, 1, None, events)
-    assert reasons(ask(node, claim)) == [(0, Doubt.INCOMPLETE)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.INCOMPLETE)]
 
 
 def test_attest__a_device_retired_since__is_refused_though_its_records_were_verified(tmp_path):
-    keys = Keys({"M1"})
+    keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", 1)]
     node.take([message(*records)])
-    keys.doubts["M1"] = Doubt.DEVICE_RETIRED
-    assert reasons(ask(node, claim_of(*records))) == [(0, Doubt.DEVICE_RETIRED)]
+    keys.doubts["M1"] = ClaimReason.DEVICE_RETIRED
+    assert reasons(ask(node, claim_of(*records))) == [(0, ClaimReason.DEVICE_RETIRED)]
 
 
 def test_attest__one_bad_claim_among_good_ones__signs_none_and_names_the_one(tmp_path):
     ids = [bytes([n]) * 32 for n in (1, 2, 3)]
     agreements = {i: agreement(f"D{n}", agreement=i) for n, i in enumerate(ids)}
-    node = oracle(tmp_path, Keys({"D0", "D1", "D2"}), agreements)
+    node = oracle(tmp_path, StreamKeys({"D0", "D1", "D2"}), agreements)
     records = [session_record(f"D{n}", 1) for n in range(3)]
     node.take([message(*records)])
     claims = [replace(claim_of(r), agreement=i) for r, i in zip(records, ids, strict=True)]
     bad = replace(claims[1], facts=claims[1].facts[:-1] + b"\xff")
-    assert reasons(ask(node, claims[0], bad, claims[2])) == [(1, Doubt.CLAIM_DIFFERS)]
+    assert reasons(ask(node, claims[0], bad, claims[2])) == [(1, ClaimReason.CLAIM_DIFFERS)]
     assert node.health()["counts"]["attested"] == 0
-    assert reasons(ask(node, claims[1], claims[0])) == [(1, Doubt.BATCH_UNSORTED)]
-    assert reasons(ask(node, claims[0], claims[0])) == [(1, Doubt.BATCH_UNSORTED)]
-    assert reasons(ask(node)) == [(0, Doubt.BATCH_UNSORTED)]
+    assert reasons(ask(node, claims[1], claims[0])) == [(1, ClaimReason.BATCH_UNSORTED)]
+    assert reasons(ask(node, claims[0], claims[0])) == [(1, ClaimReason.BATCH_UNSORTED)]
+    assert reasons(ask(node)) == [(0, ClaimReason.BATCH_UNSORTED)]
     answer = ask(node, *claims)
     assert recovered(node, answer, *claims) == node.identity.address
 
@@ -212,11 +214,11 @@ def test_attest__other_product_or_ended_agreement__is_refused_by_name(tmp_path):
     node = oracle(tmp_path, agreements=over)
     claim = claim_of(session_record("M1", 1))
     node.take([message(session_record("M1", 1))])
-    assert reasons(ask(node, claim)) == [(0, Doubt.AGREEMENT_NOT_LIVE)]
-    assert reasons(node.attest(Request("tea", (claim,)))) == [(0, Doubt.PRODUCT_UNKNOWN)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.AGREEMENT_NOT_LIVE)]
+    assert reasons(node.attest(Request("tea", (claim,)))) == [(0, ClaimReason.PRODUCT_UNKNOWN)]
     foreign = {AGREEMENT: agreement(product="tea")}
     node = oracle(tmp_path / "b", agreements=foreign)
-    assert reasons(ask(node, claim)) == [(0, Doubt.PRODUCT_UNKNOWN)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.PRODUCT_UNKNOWN)]
 
 
 def test_attest__was_away_for_earlier_claims__goes_on_from_what_the_chain_settled(tmp_path):
@@ -225,8 +227,8 @@ def test_attest__was_away_for_earlier_claims__goes_on_from_what_the_chain_settle
     records = {n: session_record("M1", n) for n in (1, 2, 3)}
     node.take([message(*records.values())])
     claim = claim_of(records[3], sequence=5, anchor=records[2])
-    assert reasons(ask(node, claim)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, claim)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
     node = oracle(tmp_path, progress={AGREEMENT: Progress(4, 2)})
     stated = {AGREEMENT: 1}
-    assert reasons(ask(node, claim, anchors=stated)) == [(0, Doubt.SEQUENCE_UNEXPECTED)]
+    assert reasons(ask(node, claim, anchors=stated)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
     assert ask(node, claim, anchors={AGREEMENT: 2}).signature

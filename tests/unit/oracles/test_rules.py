@@ -14,14 +14,14 @@ from device_adapters.types import STREAM_BIT, Event
 from oracles import rules
 from oracles.routing import Route
 from oracles.rules import Hole
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import AGREEMENT, agreement, event, session
 
 IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes nothing that claims have passed
 
 
-def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[Doubt | None]:
+def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[ClaimReason | None]:
     to = to or Route(agreement())
     claimed_to = {AGREEMENT: last_claimed}
     routed = [(one, to) for one in new]
@@ -40,7 +40,7 @@ def _counters(events) -> list[int]:
 def test_screen__same_content_again__is_a_duplicate_also_within_one_batch():
     known = {session(1).event_id: rules.content_id(session(1))}
     doubts = _screen([session(1), session(2), session(2)], known)
-    assert doubts == [Doubt.DUPLICATE, None, Doubt.DUPLICATE]
+    assert doubts == [ClaimReason.DUPLICATE, None, ClaimReason.DUPLICATE]
 
 
 def test_screen__other_signature_over_the_same_content__is_a_duplicate():
@@ -51,11 +51,11 @@ def test_screen__other_signature_over_the_same_content__is_a_duplicate():
         signed=replace(first.signed, signature_der=b"the other valid one"),
     )
     assert twin.evidence_hash != first.evidence_hash
-    assert _screen([first, twin]) == [None, Doubt.DUPLICATE]
+    assert _screen([first, twin]) == [None, ClaimReason.DUPLICATE]
 
 
 def test_screen__same_counter_with_other_content__is_a_replay():
-    assert _screen([session(1), session(1, register=5)]) == [None, Doubt.COUNTER_REPLAYED]
+    assert _screen([session(1), session(1, register=5)]) == [None, ClaimReason.COUNTER_REPLAYED]
 
 
 def test_screen__each_rule_of_the_agreement__has_its_own_name():
@@ -65,24 +65,24 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
     events = [session(2), session(3), session(5), session(6, seconds=2**32), faulty, fiscal]
     to = Route(agreement(first_counter=2))
     doubts = _screen(events, last_claimed=4, to=to, terms=IN_ORDER)
-    assert doubts[:2] == [Doubt.BEFORE_AGREEMENT, Doubt.TOO_LATE]
-    assert doubts[2:4] == [None, Doubt.AGREEMENT_NOT_LIVE]
-    assert doubts[4:] == [Doubt.NOT_BILLABLE, Doubt.STREAM_NOT_AGREED]
-    assert _screen([session(3), late], to=to) == [None, Doubt.COUNTER_REPLAYED]
+    assert doubts[:2] == [ClaimReason.BEFORE_AGREEMENT, ClaimReason.TOO_LATE]
+    assert doubts[2:4] == [None, ClaimReason.AGREEMENT_NOT_LIVE]
+    assert doubts[4:] == [ClaimReason.NOT_BILLABLE, ClaimReason.STREAM_NOT_AGREED]
+    assert _screen([session(3), late], to=to) == [None, ClaimReason.COUNTER_REPLAYED]
     assert _screen([session(3)], last_claimed=4, to=to) == [None]  # the product is LATE
-    assert _screen([session(1)], to=Route()) == [Doubt.NO_AGREEMENT]
+    assert _screen([session(1)], to=Route()) == [ClaimReason.NO_AGREEMENT]
     unknown = Route(agreement(product="tea"))
-    assert _screen([session(1)], to=unknown) == [Doubt.NO_AGREEMENT]
+    assert _screen([session(1)], to=unknown) == [ClaimReason.NO_AGREEMENT]
 
 
 def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
     """Else a record that came again in the same message would be answered as safe, and is not."""
     late = session(3, seconds=2**32)
     assert _screen([late, late, session(3), late]) == [
-        Doubt.AGREEMENT_NOT_LIVE,
-        Doubt.AGREEMENT_NOT_LIVE,
+        ClaimReason.AGREEMENT_NOT_LIVE,
+        ClaimReason.AGREEMENT_NOT_LIVE,
         None,
-        Doubt.COUNTER_REPLAYED,
+        ClaimReason.COUNTER_REPLAYED,
     ]
 
 
@@ -92,7 +92,7 @@ def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
     faulty = event(4, ("B", 1, 1), refusals=("no_readings",))
     assert _screen([session(1), late, faulty], last_claimed=60, to=to) == [
         None,
-        Doubt.AGREEMENT_NOT_LIVE,
+        ClaimReason.AGREEMENT_NOT_LIVE,
         None,
     ]
 
@@ -129,10 +129,14 @@ def test_runs__a_reading_above_the_fuse__is_dropped_and_splits_the_run():
     jump = event(2, ("B", 10**9, session(2).observed_at_ms // 1000))
     found = _runs([session(1), jump, session(3)])
     assert _counters(found.run) == [1]
-    assert [(v.event.counter, v.doubt) for v in found.dropped] == [(2, Doubt.IMPLAUSIBLE_READING)]
+    assert [(v.event.counter, v.doubt) for v in found.dropped] == [
+        (2, ClaimReason.IMPLAUSIBLE_READING)
+    ]
     later = _runs([jump, session(3)], 1, session(1))
     assert _counters(later.run) == [3]
-    assert [(v.event.counter, v.doubt) for v in later.dropped] == [(2, Doubt.IMPLAUSIBLE_READING)]
+    assert [(v.event.counter, v.doubt) for v in later.dropped] == [
+        (2, ClaimReason.IMPLAUSIBLE_READING)
+    ]
 
 
 def _stream(seed: int, length: int) -> list[Event]:
@@ -222,10 +226,10 @@ def test_runs__any_stream__every_missing_counter_stands_in_a_hole(seed, length):
 @pytest.mark.parametrize("mark", "CXSTELRAP")
 def test_admit__a_session_reading_without_its_begin__is_incomplete(mark):
     alone = event(1, (mark, 5, 1_000))
-    assert product.admit(agreement().terms, None, alone)[0] is Doubt.INCOMPLETE
+    assert product.admit(agreement().terms, None, alone)[0] is ClaimReason.INCOMPLETE
     begin = event(1, ("B", 5, 900))
     gap = event(3, (mark, 5, 1_000))
-    assert product.admit(agreement().terms, begin, gap)[0] is Doubt.INCOMPLETE
+    assert product.admit(agreement().terms, begin, gap)[0] is ClaimReason.INCOMPLETE
     assert product.admit(agreement().terms, begin, event(2, (mark, 5, 1_000))) is None
 
 
@@ -235,9 +239,9 @@ def test_admit__the_fuse__holds_to_the_milliwatt_hour():
     most = 3_600 * (60 + 60) * 10 // 36
     assert product.admit(terms, begin, event(2, ("E", most, 1_060))) is None
     over = product.admit(terms, begin, event(2, ("E", most + 1, 1_060)))
-    assert over is not None and over[0] is Doubt.IMPLAUSIBLE_READING
+    assert over is not None and over[0] is ClaimReason.IMPLAUSIBLE_READING
 
 
 def test_admit__an_event_that_is_no_reading__is_not_priced():
     tap = replace(session(1), kind="wearable.tap")
-    assert product.admit(agreement().terms, None, tap)[0] is Doubt.KIND_NOT_PRICED
+    assert product.admit(agreement().terms, None, tap)[0] is ClaimReason.KIND_NOT_PRICED

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from oracles.node import Node
+from oracles.node import OracleNode
 from oracles.server import OracleServer
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from oracles.wire import MAX_BODY_BYTES, Request, read_answer, write_request
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import message, session_record
@@ -20,7 +20,7 @@ TOKEN = "a token of more than sixteen characters"
 
 
 @pytest.fixture
-def served(tmp_path) -> Iterator[tuple[Node, OracleServer]]:
+def served(tmp_path) -> Iterator[tuple[OracleNode, OracleServer]]:
     node = oracle(tmp_path)
     server = OracleServer(node, TOKEN)
     server.start()
@@ -62,7 +62,7 @@ def test_any_request__without_the_token__is_unauthorised_and_changes_nothing(
     node, server = served
     body = write_request(Request(product.NAME, (), {}, (message(session_record("M1", 1)),)))
     status, answer = _call(server, method, path, body, token.encode("latin-1").decode("latin-1"))
-    assert status == 401 and json.loads(answer)["reason"] == Doubt.UNAUTHORISED
+    assert status == 401 and json.loads(answer)["reason"] == ClaimReason.UNAUTHORISED
     assert node.health()["counts"]["evidence"] == 0
 
 

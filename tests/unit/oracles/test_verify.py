@@ -8,9 +8,16 @@ import pytest
 
 from device_adapters import registry
 from device_adapters.types import Curve, DeviceKey, Event
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from oracles.verify import verify_events
-from tests.support.meter_streams import SOME_DAY, Keys, key_of, message, record, session_record
+from tests.support.meter_streams import (
+    SOME_DAY,
+    StreamKeys,
+    key_of,
+    message,
+    record,
+    session_record,
+)
 
 
 def _event(raw: bytes) -> Event:
@@ -24,12 +31,12 @@ def test_verify_events__a_mixed_batch__one_answer_each_in_order():
     forged = _event(record("M1", 2, ("B", 1, 1_790_000_000), key=key_of("OTHER")))
     stranger = _event(session_record("GHOST", 1))
     old = _event(session_record("OLD", 1))
-    keys = Keys({"M1", "OLD"}, {"OLD": Doubt.DEVICE_SUSPENDED})
+    keys = StreamKeys({"M1", "OLD"}, {"OLD": ClaimReason.DEVICE_SUSPENDED})
     assert verify_events([forged, genuine, stranger, old, genuine], keys) == [
-        Doubt.SIGNATURE_FORGED,
+        ClaimReason.SIGNATURE_FORGED,
         None,
-        Doubt.DEVICE_UNKNOWN,
-        Doubt.DEVICE_SUSPENDED,
+        ClaimReason.DEVICE_UNKNOWN,
+        ClaimReason.DEVICE_SUSPENDED,
         None,
     ]
 
@@ -38,7 +45,7 @@ def test_verify_events__a_mixed_batch__one_answer_each_in_order():
 def test_verify_events__a_curve_no_contract_can_check__is_named_before_the_device(curve):
     event = _event(session_record("GHOST", 1))
     other = replace(event, signed=replace(event.signed, curve=curve))
-    assert verify_events([other], Keys()) == [Doubt.CURVE_NOT_SETTLED]
+    assert verify_events([other], StreamKeys()) == [ClaimReason.CURVE_NOT_SETTLED]
 
 
 def test_verify_events__a_key_that_was_rotated__counts_by_the_time_of_the_record():
@@ -54,23 +61,25 @@ def test_verify_events__a_key_that_was_rotated__counts_by_the_time_of_the_record
 
     before, after = _event(session_record("M1", 1)), _event(session_record("M1", 3))
     change = after.observed_at_ms // 1000
-    assert verify_events([before, after], Rotated()) == [None, Doubt.SIGNATURE_FORGED]
+    assert verify_events([before, after], Rotated()) == [None, ClaimReason.SIGNATURE_FORGED]
 
 
 def test_verify_events__the_twin_of_a_signature__is_genuine_too():
     from scripts.devices.record import twin
 
-    assert verify_events([_event(twin(session_record("M1", 1)))], Keys({"M1"})) == [None]
+    assert verify_events([_event(twin(session_record("M1", 1)))], StreamKeys({"M1"})) == [None]
 
 
 def test_verify_events__event_back_dated_before_a_compromise__is_not_believed():
     """The thief holds the key and writes yesterday's date: nothing that arrives now counts."""
-    keys = Keys({"M1", "M2"}, compromised={"M1": SOME_DAY + 10 * 7_200})
+    keys = StreamKeys({"M1", "M2"}, compromised={"M1": SOME_DAY + 10 * 7_200})
     early, late = _event(session_record("M1", 1)), _event(session_record("M1", 20))
     other = _event(session_record("M2", 1))
-    assert not isinstance(keys.key_at(early.device_id, 0), Doubt)  # its key of that time is good
+    assert not isinstance(
+        keys.key_at(early.device_id, 0), ClaimReason
+    )  # its key of that time is good
     assert verify_events([early, late, other], keys) == [
-        Doubt.DEVICE_COMPROMISED,
-        Doubt.DEVICE_COMPROMISED,
+        ClaimReason.DEVICE_COMPROMISED,
+        ClaimReason.DEVICE_COMPROMISED,
         None,
     ]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_adapters.types import Message, Rejected
-from oracles.types import Claim, Doubt
+from oracles.types import Claim, ClaimReason
 from oracles.wire import (
-    Answer,
-    Refusal,
+    ClaimRefusal,
+    OracleAnswer,
     Request,
     read_answer,
     read_request,
@@ -36,9 +36,11 @@ requests = st.builds(
     st.dictionaries(words, counters, max_size=3),
     st.lists(messages, max_size=3).map(tuple),
 )
-refusals = st.builds(Refusal, st.integers(0, 999), st.sampled_from(Doubt), st.text(max_size=20))
+refusals = st.builds(
+    ClaimRefusal, st.integers(0, 999), st.sampled_from(ClaimReason), st.text(max_size=20)
+)
 answers = st.builds(
-    Answer,
+    OracleAnswer,
     st.text(max_size=42),
     st.none() | st.binary(min_size=65, max_size=65),
     st.lists(refusals, max_size=3).map(tuple),

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from device_adapters.types import Rejected
 from oracles.attest import address_of, recover, sign
 from orchestrator import approvals, cli
-from orchestrator.core.approval import APPROVE, PROPOSE, Decision, DecisionReason
+from orchestrator.core.approval import APPROVE, PROPOSE, Approval, ApprovalReason
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import Store
 from orchestrator.edges.store import approvals as rows
@@ -22,7 +22,7 @@ from orchestrator.errors import Halt
 
 CHAIN = 31337
 ADA, BEN, EVE = (bytes([n]) * 32 for n in (1, 2, 3))
-PAY = Decision("release_payout", "0x" + "ab" * 32, {"cents": 5, "account": "DE00"}, 1_000)
+PAY = Approval("release_payout", "0x" + "ab" * 32, {"cents": 5, "account": "DE00"}, 1_000)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def ready(store, kind=PAY.kind):
         return approvals.ready(session, CHAIN, kind)
 
 
-def test_decision__proposed_and_approved_by_two__is_ready_until_executed(store):
+def test_approval__proposed_and_approved_by_two__is_ready_until_executed(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     assert ready(store) == []
     assert approvals.approve(store, CHAIN, identity, BEN, 2_000) == PAY
@@ -55,31 +55,31 @@ def test_decision__proposed_and_approved_by_two__is_ready_until_executed(store):
     assert ready(store) == []
 
 
-def test_decision__approved_by_its_proposer_a_stranger_or_twice__is_not(store):
+def test_approval__approved_by_its_proposer_a_stranger_or_twice__is_not(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     approve = approvals.approve
-    assert reason(approve, store, CHAIN, identity, ADA, 1) == DecisionReason.SAME_OFFICER
-    assert reason(approve, store, CHAIN, identity, EVE, 1) == DecisionReason.NOT_AN_OFFICER
+    assert reason(approve, store, CHAIN, identity, ADA, 1) == ApprovalReason.SAME_OFFICER
+    assert reason(approve, store, CHAIN, identity, EVE, 1) == ApprovalReason.NOT_AN_OFFICER
     # a signature for another chain recovers to somebody else
-    assert reason(approve, store, 1, identity, BEN, 1) == DecisionReason.NOT_AN_OFFICER
+    assert reason(approve, store, 1, identity, BEN, 1) == ApprovalReason.NOT_AN_OFFICER
     approve(store, CHAIN, identity, BEN, 1)
-    assert reason(approve, store, CHAIN, identity, BEN, 2) == DecisionReason.DECISION_APPROVED
-    assert reason(approve, store, CHAIN, "0x00", BEN, 2) == DecisionReason.DECISION_UNKNOWN
+    assert reason(approve, store, CHAIN, identity, BEN, 2) == ApprovalReason.APPROVAL_APPROVED
+    assert reason(approve, store, CHAIN, "0x00", BEN, 2) == ApprovalReason.APPROVAL_UNKNOWN
 
 
-def test_decision__a_proposal_signature_as_approval__does_not_count(store):
+def test_approval__a_proposal_signature_as_approval__does_not_count(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     signed = "0x" + sign(PAY.digest(PROPOSE, CHAIN), BEN).hex()
     found = reason(approvals.approve_signed, store, CHAIN, identity, signed, 1)
-    assert found == DecisionReason.NOT_AN_OFFICER
+    assert found == ApprovalReason.NOT_AN_OFFICER
 
 
-def test_decision__by_a_stranger_or_about_an_open_subject__is_not_proposed(store):
-    assert reason(approvals.propose, store, CHAIN, PAY, EVE) == DecisionReason.NOT_AN_OFFICER
+def test_approval__by_a_stranger_or_about_an_open_subject__is_not_proposed(store):
+    assert reason(approvals.propose, store, CHAIN, PAY, EVE) == ApprovalReason.NOT_AN_OFFICER
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     assert approvals.propose(store, CHAIN, PAY, ADA) == identity  # the same again is the same
-    later = Decision(PAY.kind, PAY.subject, PAY.detail, 1_001)
-    assert reason(approvals.propose, store, CHAIN, later, BEN) == DecisionReason.DECISION_OPEN
+    later = Approval(PAY.kind, PAY.subject, PAY.detail, 1_001)
+    assert reason(approvals.propose, store, CHAIN, later, BEN) == ApprovalReason.APPROVAL_OPEN
 
 
 @pytest.mark.parametrize(
@@ -91,33 +91,33 @@ def test_decision__by_a_stranger_or_about_an_open_subject__is_not_proposed(store
         "kind = 'release_payout '",
         "approval = proposal",
         "proposal = approval",
-        "decision_id = '0x01'",  # a second life of what was executed
+        "approval_id = '0x01'",  # a second life of what was executed
     ],
 )
-def test_decision__changed_in_the_store__halts_instead_of_moving_money(store, change):
+def test_approval__changed_in_the_store__halts_instead_of_moving_money(store, change):
     approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, PAY, ADA), BEN, 2_000)
     with sqlite3.connect(store.path) as database:
-        database.execute(f"UPDATE decision SET {change}")
+        database.execute(f"UPDATE approval SET {change}")
     with pytest.raises(Halt, match="does not hold"):
         ready(store, "release_payout " if "kind" in change else PAY.kind)
 
 
-def test_decision__of_an_officer_who_left_since__still_holds_and_signs_no_more(store):
+def test_approval__of_an_officer_who_left_since__still_holds_and_signs_no_more(store):
     approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, PAY, ADA), BEN, 2_000)
-    gone = Decision(approvals.REMOVE_OFFICER, address_of(BEN), {"name": "ben"}, 2_001)
-    new = Decision(approvals.ADD_OFFICER, address_of(EVE), {"name": "eve"}, 2_001)
+    gone = Approval(approvals.REMOVE_OFFICER, address_of(BEN), {"name": "ben"}, 2_001)
+    new = Approval(approvals.ADD_OFFICER, address_of(EVE), {"name": "eve"}, 2_001)
     for each in (new, gone):
         approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, each, ADA), BEN, 2_002)
     assert len(ready(store)) == 1
-    later = Decision(PAY.kind, "0xdd", {}, 2_003)
+    later = Approval(PAY.kind, "0xdd", {}, 2_003)
     identity = approvals.propose(store, CHAIN, later, ADA)
     refused = reason(approvals.approve, store, CHAIN, identity, BEN, 2_004)
-    assert refused == DecisionReason.NOT_AN_OFFICER
+    assert refused == ApprovalReason.NOT_AN_OFFICER
     approvals.approve(store, CHAIN, identity, EVE, 2_005)
     assert len(ready(store)) == 2
 
 
-def test_office__two_founders__a_third_needs_a_decision(store):
+def test_office__two_founders__a_third_needs_a_approval(store):
     assert not approvals.found_officer(store, address_of(EVE), "eve", 11)
     assert approvals.found_officer(store, address_of(ADA), "ada", 12)  # again: nothing changes
     with store.read() as session:
@@ -148,20 +148,20 @@ def run(tmp_path):
     return call
 
 
-def test_commands__officers_and_a_decision__from_founding_to_a_third(run):
+def test_commands__officers_and_a_approval__from_founding_to_a_third(run):
     for name in ("Ada", "Ben"):
         assert run("officer", "add", name)["seated"]
-    assert "takes a decision" in run("officer", "add", "Eve", code=2)["error"]["message"]
-    identity = run("officer", "add", "Eve", "--as", "Ada")["decision"]
-    refused = run("decision", "approve", identity, "--as", "Ada", code=2)["error"]
+    assert "takes an approval" in run("officer", "add", "Eve", code=2)["error"]["message"]
+    identity = run("officer", "add", "Eve", "--as", "Ada")["approval"]
+    refused = run("approval", "approve", identity, "--as", "Ada", code=2)["error"]
     assert refused["code"] == "same_officer"
-    (listed,) = run("decision", "list")
+    (listed,) = run("approval", "list")
     assert listed["stage"] == "proposed" and listed["proposed_by"] == "Ada"
-    assert run("decision", "show", identity[:12])["detail"] == {"name": "Eve"}
-    assert run("decision", "approve", identity[:12], "--as", "Ben")["approved"]
+    assert run("approval", "show", identity[:12])["detail"] == {"name": "Eve"}
+    assert run("approval", "approve", identity[:12], "--as", "Ben")["approved"]
     assert [o["name"] for o in run("officer", "list")] == ["Ada", "Ben", "Eve"]
-    assert run("decision", "list") == []
-    (listed,) = run("decision", "list", "--all")
+    assert run("approval", "list") == []
+    (listed,) = run("approval", "list", "--all")
     assert listed["stage"] == "executed" and listed["approved_at"] <= time.time()
 
 
@@ -169,28 +169,28 @@ def test_commands__an_officer_whose_key_is_elsewhere__signs_there(run):
     wallet = Account.from_key(BEN)
     run("officer", "add", "Ada")
     run("officer", "add", "Ben", "--address", wallet.address.lower())
-    identity = run("officer", "remove", "Ada", "--as", "Ada")["decision"]
-    refused = run("decision", "approve", identity, "--as", "Ben", code=2)["error"]
+    identity = run("officer", "remove", "Ada", "--as", "Ada")["approval"]
+    refused = run("approval", "approve", identity, "--as", "Ben", code=2)["error"]
     assert "--typed-data" in refused["message"]
-    document = run("decision", "show", identity, "--typed-data")
+    document = run("approval", "show", identity, "--typed-data")
     signed = wallet.sign_message(encode_typed_data(full_message=document)).signature.hex()
-    assert run("decision", "approve", identity, "--signature", "0x" + signed)["approved"]
+    assert run("approval", "approve", identity, "--signature", "0x" + signed)["approved"]
     former = next(o for o in run("officer", "list") if o["name"] == "Ada")
     assert former["removed_at"]
 
 
 def test_officer__removed_by_an_address_in_small_letters__signs_no_more(store):
-    gone = Decision(approvals.REMOVE_OFFICER, address_of(BEN).lower(), {"name": "ben"}, 1)
+    gone = Approval(approvals.REMOVE_OFFICER, address_of(BEN).lower(), {"name": "ben"}, 1)
     identity = approvals.propose(store, CHAIN, gone, ADA)
     approvals.approve(store, CHAIN, identity, BEN, 2_000)
-    assert reason(approvals.propose, store, CHAIN, PAY, BEN) == DecisionReason.NOT_AN_OFFICER
+    assert reason(approvals.propose, store, CHAIN, PAY, BEN) == ApprovalReason.NOT_AN_OFFICER
 
 
-def test_decision__approved_and_no_longer_true__is_in_nobodys_way(store):
+def test_approval__approved_and_no_longer_true__is_in_nobodys_way(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
-    other = Decision(PAY.kind, PAY.subject, {"cents": 6, "account": "DE00"}, 1_001)
-    assert reason(approvals.propose, store, CHAIN, other, ADA) == DecisionReason.DECISION_OPEN
+    other = Approval(PAY.kind, PAY.subject, {"cents": 6, "account": "DE00"}, 1_001)
+    assert reason(approvals.propose, store, CHAIN, other, ADA) == ApprovalReason.APPROVAL_OPEN
     approvals.approve(store, CHAIN, identity, BEN, 2_000)
-    again = Decision(PAY.kind, PAY.subject, PAY.detail, 1_002)
-    assert reason(approvals.propose, store, CHAIN, again, ADA) == DecisionReason.DECISION_OPEN
-    assert approvals.propose(store, CHAIN, other, ADA) == other.decision_id
+    again = Approval(PAY.kind, PAY.subject, PAY.detail, 1_002)
+    assert reason(approvals.propose, store, CHAIN, again, ADA) == ApprovalReason.APPROVAL_OPEN
+    assert approvals.propose(store, CHAIN, other, ADA) == other.approval_id

@@ -12,7 +12,7 @@ from orchestrator import worker as module
 from orchestrator.errors import Halt, Retry
 from orchestrator.worker import STEPS, Worker
 
-MONEY = {"attest", "settle", "pay_out", "order_payouts", "decide_credits", "mint", "refund"}
+MONEY = {"attest", "settle", "release_matured", "order_payouts", "decide_credits", "mint", "refund"}
 NAMES = [step.__name__ for step in STEPS]
 
 

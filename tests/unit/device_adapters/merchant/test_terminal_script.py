@@ -17,7 +17,7 @@ from scripts.terminal import main
 from tests.support.wristband import EURO, MERCHANT, band, card
 
 
-class Rail(BaseHTTPRequestHandler):
+class EvidenceServer(BaseHTTPRequestHandler):
     """Answers as POST /v1/evidence does; the class keeps what it was sent."""
 
     outcome, seen = "accepted", []
@@ -43,8 +43,8 @@ class Rail(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def rail():
-    Rail.seen, Rail.outcome = [], "accepted"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Rail)
+    EvidenceServer.seen, EvidenceServer.outcome = [], "accepted"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EvidenceServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -80,13 +80,13 @@ def test_terminal__taps_offline_then_redeems__the_newest_alone_goes_out(till, ra
     assert main([folder, "tap", "4", *wearable]) == 0
     assert "not yet redeemed 7500000" in capsys.readouterr().out
     assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
-    ((path, key, body),) = Rail.seen
+    ((path, key, body),) = EvidenceServer.seen
     assert (path, key) == ("/v1/evidence", "Bearer secret")
     (row,) = body["records"]
     assert row["protocol"] == "voucher"
     assert protocol.decode(row["record"].encode()).facts["total"] == 7_500_000
     assert main([folder, "redeem", "--url", rail, "--api-key", "secret"]) == 0
-    assert len(Rail.seen) == 1  # nothing is due any more
+    assert len(EvidenceServer.seen) == 1  # nothing is due any more
 
 
 def test_terminal__no_rail_there__nothing_is_lost(till, capsys):
@@ -103,12 +103,12 @@ def test_terminal__refused_for_the_sender__says_so_and_the_voucher_stays_due(til
     folder, wearable = till
     hand_over = [folder, "redeem", "--url", rail, "--api-key", "of another scope"]
     assert main([folder, "tap", "3.50", *wearable]) == 0
-    Rail.outcome = "device_not_of_topic"
+    EvidenceServer.outcome = "device_not_of_topic"
     assert main(hand_over) == 1
     assert "device_not_of_topic" in capsys.readouterr().out
-    Rail.outcome = "accepted"
+    EvidenceServer.outcome = "accepted"
     assert main(hand_over) == 0
-    assert len(Rail.seen) == 2 and Rail.seen[0][2] == Rail.seen[1][2]
+    assert len(EvidenceServer.seen) == 2 and EvidenceServer.seen[0][2] == EvidenceServer.seen[1][2]
 
 
 def test_terminal__what_a_person_mistypes__is_named_without_a_traceback(till, tmp_path, capsys):

@@ -13,10 +13,10 @@ from orchestrator.commands import agreement as command
 from orchestrator.commands import home as homes
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import Errand, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, send_and_wait
 from orchestrator.edges.store import agreements
 from orchestrator.errors import Halt
-from orchestrator.operations.agreements import NOBODY, Office
+from orchestrator.operations.agreements import NOBODY, AgreementOps
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import decode_terms
 from tests.support.operators_home import PAYER, OperatorsHome, has_anvil
@@ -50,7 +50,7 @@ def opening(device: str, *more: str) -> tuple[str, ...]:
     )
 
 
-def row_of(home: OperatorsHome, identity: str) -> agreements.Agreement:
+def row_of(home: OperatorsHome, identity: str) -> agreements.AgreementRow:
     with home.store.read() as session:
         return agreements.get(session, identity)
 
@@ -118,7 +118,7 @@ def test_require_payee__as_the_products_contract_asks__or_refused(
     home, monkeypatch, any_payee, payee, wanted
 ):
     office, product = homes.Home(home.home).office(), products()["metered_energy"]
-    monkeypatch.setattr(Office, "names_payee", lambda _self, _product: not any_payee)
+    monkeypatch.setattr(AgreementOps, "names_payee", lambda _self, _product: not any_payee)
     with pytest.raises(Halt, match=wanted):
         command._require_payee(office, product, payee and object())
     command._require_payee(office, product, None if any_payee else object())
@@ -188,7 +188,7 @@ def test_refund__somebody_else_asked_first__sends_nothing(home):
     home.chain.later(2 * DAY)
     stranger = home.chain.sender(home.store, 20)
     call = Call("PaymentRail", "reclaim", (bytes.fromhex(identity[2:]),))
-    send_and_wait(stranger, [Errand("stranger", identity, call)], 0, lambda: None)
+    send_and_wait(stranger, [ChainCall("stranger", identity, call)], 0, lambda: None)
     with home.store.write() as session:
         agreements.get(session, identity).expiry = int(time.time()) - 1
     sent = home.sent()
@@ -207,7 +207,7 @@ def fund(home: OperatorsHome, identity: str, amount: int) -> None:
     gateway = home.chain.sender(home.store, 3)
     rail, agreement = home.chain.deployment.addresses["PaymentRail"], bytes.fromhex(identity[2:])
     call = Call("EuroToken", "mintToEscrow", (agreement, rail, agreement, amount))
-    send_and_wait(gateway, [Errand("mint", identity, call)], 0, lambda: None)
+    send_and_wait(gateway, [ChainCall("mint", identity, call)], 0, lambda: None)
 
 
 def test_refund__no_such_agreement__is_refused(home):

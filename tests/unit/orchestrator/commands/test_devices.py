@@ -135,7 +135,7 @@ def test_show__device_with_a_clone__says_why_it_was_silenced(home):
     assert home.told("device", "show", "cli-15")["clashes"] == []
     with home.store.write() as session:
         session.add(
-            tables.Conflict(
+            tables.ConflictRow(
                 event_id="0x01",
                 rejection_id=1,
                 device_id=home.row("cli-15").device_id,
@@ -189,7 +189,7 @@ def test_rotate__proofs_made_elsewhere__are_taken_and_the_wrong_way_round_refuse
     home.add("cli-9")
     old, new = home.device("cli-9"), home.device("cli-9-new")
     point = f"04{new.public.x:064x}{new.public.y:064x}"
-    asked = bytes.fromhex(home.told("device", "challenge", "cli-9", "--new-key", point)["sha256"])
+    asked = bytes.fromhex(home.told("device", "digest", "cli-9", "--new-key", point)["sha256"])
     by_old, by_new = ("".join(f"{n:064x}" for n in one.sign_digest(asked)) for one in (old, new))
     rotate = ("device", "rotate", "cli-9", "--key", point, "--old-proof")
     words = home.refused(*rotate, by_new, "--new-proof", by_old)
@@ -199,8 +199,8 @@ def test_rotate__proofs_made_elsewhere__are_taken_and_the_wrong_way_round_refuse
 
 
 @pytest.mark.parametrize("arguments", [(), ("--owner", "Nord eG", "--new-key", "04" * 65)])
-def test_challenge__for_nothing_or_for_both__is_refused(home, arguments):
-    assert "--new-key" in home.refused("device", "challenge", "cli-1", *arguments)
+def test_digest__for_nothing_or_for_both__is_refused(home, arguments):
+    assert "--new-key" in home.refused("device", "digest", "cli-1", *arguments)
 
 
 def test_suspend_and_resume__by_the_warden__change_the_registry(home):
@@ -250,7 +250,7 @@ def paid(home: OperatorsHome, name: str, observed: int, stage: Stage, amount: in
     row = home.row(name)
     with home.store.write() as session:
         session.add(
-            payments.Payment(
+            payments.PaymentRow(
                 payment_id=identity,
                 agreement_id="0x" + "77" * 32,
                 sequence=observed,
@@ -263,7 +263,7 @@ def paid(home: OperatorsHome, name: str, observed: int, stage: Stage, amount: in
             )
         )
         session.add(
-            evidence.Event(
+            evidence.EventRow(
                 event_id=identity,
                 device_id=row.device_id,
                 counter=observed,

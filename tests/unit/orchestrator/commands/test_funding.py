@@ -11,14 +11,14 @@ from orchestrator import cli
 from orchestrator.commands import home
 from orchestrator.core import ledger
 from tests.support.small_rail import has_anvil
-from tests.support.street_rail import Street
+from tests.support.street_rail import StreetRail
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    made = Street(tmp_path_factory.mktemp("funding") / "home").start()
+    made = StreetRail(tmp_path_factory.mktemp("funding") / "home").start()
     try:
         made.prepare()
         made.end_day()
@@ -75,7 +75,7 @@ def test_funding_list__credits_without_an_agreement__tells_why_they_wait(rail, t
     ]
     one = found[1_111]
     assert one["payer"] == {"name": "Ada Sommer", "iban": rail.payer_iban}
-    assert (one["text"], one["booking_date"][:4], one["decision"]) == (
+    assert (one["text"], one["booking_date"][:4], one["approval"]) == (
         "for the charger",
         "2025",
         None,
@@ -91,14 +91,14 @@ def test_funding_allocate__two_officers__mints_into_the_escrow(rail, told, run, 
     before = rail.chain.view("PaymentRail", "agreementState", bytes.fromhex(agreement[2:]))[2]
     proposed = told("funding", "allocate", credit[:14], "--agreement", agreement, "--as", "Eve")
     [row] = [each for each in told("funding", "list") if each["credit"] == credit]
-    assert row["decision"] == proposed["decision"]
+    assert row["approval"] == proposed["approval"]
     rail.clock += 1
     again = run("funding", "allocate", credit, "--agreement", agreement, "--as", "Eve")
     assert again.exit_code == 2 and "open" in again.stderr
-    assert run("decision", "approve", proposed["decision"], "--as", "Eve").exit_code == 2
+    assert run("approval", "approve", proposed["approval"], "--as", "Eve").exit_code == 2
     rail.work(3)
     assert [e["stage"] for e in told("funding", "list") if e["credit"] == credit] == ["suspense"]
-    assert told("decision", "approve", proposed["decision"], "--as", "Bob")["approved"]
+    assert told("approval", "approve", proposed["approval"], "--as", "Bob")["approved"]
     rail.work(4)
     after = rail.chain.view("PaymentRail", "agreementState", bytes.fromhex(agreement[2:]))[2]
     assert after - before == 22_220_000
@@ -112,7 +112,7 @@ def test_funding_send_back__two_officers__pays_the_payer(rail, told, officers):
     held = rail.bank.books.balance(rail.payer_iban)
     [credit] = [e["credit"] for e in told("funding", "list") if e["amount_minor"] == 3_333]
     proposed = told("funding", "send-back", credit, "--town", "Potsdam", "--as", "Bob")
-    told("decision", "approve", proposed["decision"], "--as", "Eve")
+    told("approval", "approve", proposed["approval"], "--as", "Eve")
     rail.work(4)
     assert rail.bank.books.balance(rail.payer_iban) == held + 3_333
     assert rail.payouts()[credit] == "booked"

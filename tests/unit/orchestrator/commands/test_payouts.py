@@ -14,14 +14,14 @@ from orchestrator.edges.store import transfers
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import CLOSED, NORD, Counter
+from tests.support.bank_desk import CLOSED, NORD, BankDesk
 
 
 class Operator:
     """Commands in the home of a rail whose worker and bank are at hand."""
 
     def __init__(self, home) -> None:
-        self.desk = Counter(home)
+        self.desk = BankDesk(home)
         self.home = home
         (home / "proofrail.sqlite3").symlink_to(self.desk.store.path)
         Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")
@@ -63,14 +63,14 @@ def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
     assert held["payout_id"] == payout and held["amount_minor"] == 2_000_000
     assert f"propose-release {payout[:14]}" in held["reason"]  # the next step, word for word
     assert payout[:14] in operator.shown("payout", "list")
-    decision = operator.run("payout", "propose-release", payout[:14], "--as", "Ada")["decision"]
-    refused = operator.run("decision", "approve", decision, "--as", "Ada", code=2)["error"]
+    approval = operator.run("payout", "propose-release", payout[:14], "--as", "Ada")["approval"]
+    refused = operator.run("approval", "approve", approval, "--as", "Ada", code=2)["error"]
     assert refused["code"] == "same_officer"
-    detail = operator.run("decision", "show", decision)["detail"]
+    detail = operator.run("approval", "show", approval)["detail"]
     assert detail["payout"] == payout and detail["cents"] == 2_000_000
     order_payouts(operator.desk.rail)
     assert operator.stage(payout) == "held"
-    operator.run("decision", "approve", decision, "--as", "Ben")
+    operator.run("approval", "approve", approval, "--as", "Ben")
     order_payouts(operator.desk.rail)
     [sent] = operator.run("payout", "list")
     assert sent["stage"] == "sent" and sent["due_on"] == "2025-10-09" and sent["batch"]
@@ -81,7 +81,7 @@ def test_release__of_what_is_not_held_or_not_known__proposes_nothing(operator):
     for what in (payout, "0xnothing", ""):
         told = operator.run("payout", "propose-release", what, "--as", "Ada", code=2)["error"]
         assert "payout list" in told["message"] or "not held" in told["message"]
-    assert operator.run("decision", "list") == []
+    assert operator.run("approval", "list") == []
 
 
 def test_order_again__rejected__goes_to_the_other_account_once_approved(operator):
@@ -96,9 +96,9 @@ def test_order_again__rejected__goes_to_the_other_account_once_approved(operator
     wrong = operator.run(*again, "--iban", "DE00", code=2)["error"]
     assert wrong["code"] == "iban_invalid"
     lower = " ".join(NORD[i : i + 4] for i in range(0, len(NORD), 4)).lower()
-    decision = operator.run(*again, "--iban", lower)["decision"]
-    assert operator.run("decision", "show", decision)["detail"]["iban"] == NORD
-    operator.run("decision", "approve", decision, "--as", "Ben")
+    approval = operator.run(*again, "--iban", lower)["approval"]
+    assert operator.run("approval", "show", approval)["detail"]["iban"] == NORD
+    operator.run("approval", "approve", approval, "--as", "Ben")
     operator.bank_day()
     [row] = operator.run("payout", "list")
     assert (row["stage"], row["attempt"], row["payout_id"]) == ("booked", 1, payout)
@@ -110,7 +110,7 @@ def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
     with operator.desk.store.write() as session:
         transfers.mark_payouts(session, [payout], stage=stage)
     told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
-    assert "twice" in told["message"] and operator.run("decision", "list") == []
+    assert "twice" in told["message"] and operator.run("approval", "list") == []
 
 
 def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):

@@ -31,7 +31,7 @@ READING = (
     ("rebuild",),
     ("payout", "list"),
     ("funding", "list"),
-    ("decision", "list"),
+    ("approval", "list"),
     ("ledger", "trial-balance"),
     ("officer", "list"),
     ("payout", "preview"),

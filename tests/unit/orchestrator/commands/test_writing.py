@@ -148,7 +148,7 @@ def test_device_add__public_key_with_proof__is_enrolled(
 ) -> None:
     device = rail.fleet.add("cp-0010")
     owner = bea["address"]
-    asked = told(rail, "device", "challenge", "cp-0010", "--owner", owner)["sha256"]
+    asked = told(rail, "device", "digest", "cp-0010", "--owner", owner)["sha256"]
     r, s = device.sign_digest(bytes.fromhex(asked))
     proof = (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex()
     (tmp_path / "key").write_text(f"04{device.public.x:064x}{device.public.y:064x}")

@@ -6,7 +6,7 @@ from eth_abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from orchestrator.core.anchors import ANCHOR_BYTES, Anchor, Verdict, compare, parse, suffix
+from orchestrator.core.anchors import ANCHOR_BYTES, Anchor, AnchorVerdict, compare, parse, suffix
 from orchestrator.core.ledger import GENESIS
 
 HEADS = [GENESIS, *(f"{n:064x}" for n in range(1, 10))]
@@ -41,29 +41,39 @@ def test_parse__no_call_at_all__is_no_anchor():
 
 def test_compare__every_anchor_in_the_journal__holds_and_tells_the_newest():
     found = held([anchor(3), anchor(0), anchor(7)], HEADS)
-    assert (found.verdict, found.anchors, found.same_to, found.ends_at) == (Verdict.HOLDS, 3, 7, 9)
+    assert (found.verdict, found.anchors, found.same_to, found.ends_at) == (
+        AnchorVerdict.HOLDS,
+        3,
+        7,
+        9,
+    )
 
 
 def test_compare__no_anchors__hold_nothing_up():
     found = held([], HEADS)
-    assert (found.verdict, found.anchors, found.same_to) == (Verdict.HOLDS, 0, 0)
+    assert (found.verdict, found.anchors, found.same_to) == (AnchorVerdict.HOLDS, 0, 0)
 
 
 def test_compare__an_entry_of_another_hash__is_rechained_from_after_the_last_that_held():
     changed = HEADS[:4] + ["f" * 64] * 6
     found = held([anchor(8), anchor(2), anchor(5)], changed)
-    assert (found.verdict, found.entry, found.same_to) == (Verdict.RECHAINED, 5, 2)
+    assert (found.verdict, found.entry, found.same_to) == (AnchorVerdict.RECHAINED, 5, 2)
     assert found.tx_hash == "0x5"
 
 
 def test_compare__entries_missing__is_cut():
     found = held([anchor(2), anchor(8)], HEADS[:6])
-    assert (found.verdict, found.entry, found.same_to, found.ends_at) == (Verdict.CUT, 8, 2, 5)
+    assert (found.verdict, found.entry, found.same_to, found.ends_at) == (
+        AnchorVerdict.CUT,
+        8,
+        2,
+        5,
+    )
 
 
 def test_compare__a_journal_that_began_anew_after_an_empty_one_was_anchored__holds():
-    assert held([anchor(0)], HEADS).verdict is Verdict.HOLDS
-    assert held([Anchor(0, HEADS[1], 1, "0x")], HEADS).verdict is Verdict.RECHAINED
+    assert held([anchor(0)], HEADS).verdict is AnchorVerdict.HOLDS
+    assert held([Anchor(0, HEADS[1], 1, "0x")], HEADS).verdict is AnchorVerdict.RECHAINED
 
 
 @settings(max_examples=300)
@@ -76,7 +86,7 @@ def test_compare__a_change_at_any_entry__is_seen_where_an_anchor_follows_it(at, 
     chance.shuffle(anchors)
     assert held(anchors, heads) == found
     seen = [n for n in at if n >= changed]
-    assert found.verdict is (Verdict.RECHAINED if seen else Verdict.HOLDS)
+    assert found.verdict is (AnchorVerdict.RECHAINED if seen else AnchorVerdict.HOLDS)
     assert found.entry == (min(seen) if seen else None)
     cut = held(anchors, HEADS[:changed])
-    assert cut.verdict is (Verdict.CUT if seen else Verdict.HOLDS)
+    assert cut.verdict is (AnchorVerdict.CUT if seen else AnchorVerdict.HOLDS)

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import cli
-from orchestrator.core.anchors import Verdict, suffix
+from orchestrator.core.anchors import AnchorVerdict, suffix
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.anchored import read_anchors
@@ -98,7 +98,11 @@ def test_settlements_and_releases__of_the_rail__carry_the_head_of_their_time():
 
 def test_journal__untouched__holds(home):
     journal, compared = judged(home)
-    assert journal.ok and compared.verdict is Verdict.HOLDS and compared.anchors == len(anchors())
+    assert (
+        journal.ok
+        and compared.verdict is AnchorVerdict.HOLDS
+        and compared.anchors == len(anchors())
+    )
 
 
 @pytest.mark.parametrize("place", ["first", "anchored"])
@@ -114,7 +118,7 @@ def test_journal__an_amount_changed_and_all_chained_anew__only_the_anchors_see_i
     rechain(home)
     journal, compared = judged(home)
     assert journal.ok  # consistent in itself: the hash chain alone is deceived
-    assert compared.verdict is Verdict.RECHAINED
+    assert compared.verdict is AnchorVerdict.RECHAINED
     assert compared.same_to < number <= compared.entry
 
 
@@ -128,13 +132,17 @@ def test_journal__its_last_entries_deleted_with_their_postings__only_the_anchors
     )
     journal, compared = judged(home)
     assert journal.ok and journal.entries == newest - 1
-    assert (compared.verdict, compared.entry, compared.ends_at) == (Verdict.CUT, newest, newest - 1)
+    assert (compared.verdict, compared.entry, compared.ends_at) == (
+        AnchorVerdict.CUT,
+        newest,
+        newest - 1,
+    )
 
 
 def test_journal__emptied__is_cut(home):
     attack(home, "DELETE FROM ledgerposting", "DELETE FROM ledgerentry")
     journal, compared = judged(home)
-    assert journal.ok and (compared.verdict, compared.ends_at) == (Verdict.CUT, 0)
+    assert journal.ok and (compared.verdict, compared.ends_at) == (AnchorVerdict.CUT, 0)
 
 
 def test_sends__deleted_too__hide_nothing_since_the_chain_is_asked(home):
@@ -146,7 +154,7 @@ def test_sends__deleted_too__hide_nothing_since_the_chain_is_asked(home):
         "DELETE FROM ledgerposting",
         "DELETE FROM ledgerentry",
     )
-    assert judged(home)[1].verdict is Verdict.CUT
+    assert judged(home)[1].verdict is AnchorVerdict.CUT
 
 
 def test_stored_senders__count_too__so_a_key_that_was_replaced_is_still_heard(home):
@@ -179,7 +187,7 @@ def test_stranger__who_anchors_a_lie_behind_a_call_of_its_own__is_not_heard(home
     both = read_anchors(rail.chain, own | {account.address}, rail.chain.head())
     assert len(both) == before + 1 and both[-1].head == "ab" * 32
     _, compared = judged(home)
-    assert compared.verdict is Verdict.HOLDS and compared.anchors == before
+    assert compared.verdict is AnchorVerdict.HOLDS and compared.anchors == before
 
 
 def run(home: Path, *more: str):

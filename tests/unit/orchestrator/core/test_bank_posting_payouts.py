@@ -86,7 +86,7 @@ def test_payout__ordered_again_after_its_return__is_booked_a_second_time():
     found = books().take(
         LINE, replace(LINE, amount_minor=1_234, bank_reference="B2", reason="AC04")
     )
-    found.entries.append(ledger.reordered(ledger.part_of(ONE, "decision"), 1_234))
+    found.entries.append(ledger.reordered(ledger.part_of(ONE, "approval"), 1_234))
     found.orders["E1b"] = found.orders["E1"]
     found.take(replace(LINE, end_to_end_id="E1b", bank_reference="B3"))
     assert found.balances() == {ledger.IN_TRANSIT: REST, ledger.SAFEGUARDING: -1_234}

@@ -9,11 +9,11 @@ import pytest
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.chain_posting import BOOKED, Log, entries, entries_of_block
+from orchestrator.core.chain_posting import BOOKED, PostedLog, entries, entries_of_block
 from orchestrator.core.identity import payment_id
 from orchestrator.core.ledger import Entry
-from orchestrator.core.outcome import Outcome, pack
-from orchestrator.edges.chain.client import Log as ChainLog
+from orchestrator.core.outcome import ClaimOutcome, pack
+from orchestrator.edges.chain.client import DecodedLog as ChainLog
 
 RAIL, HOLDER, PAYEE, OTHER = ("0x" + byte * 20 for byte in ("ab", "88", "99", "aa"))
 AGREEMENT, STRANGE = "0x" + "01" * 32, "0x" + "02" * 32
@@ -21,7 +21,7 @@ CREDIT, ORDER = "0x" + "03" * 32, "0x" + "04" * 32
 
 
 @dataclass
-class Told:
+class DictContext:
     """A context in a few dicts; the transaction is the logs that it was made of."""
 
     logs: list[ChainLog] = field(default_factory=list)
@@ -30,13 +30,13 @@ class Told:
     posted: dict[str, Entry] = field(default_factory=dict)
     rail: str = RAIL.upper().replace("0X", "0x")
 
-    def claims(self, log: Log) -> list[Claim]:
+    def claims(self, log: PostedLog) -> list[Claim]:
         return self.of.get(log.tx_hash, [])
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
         return facts.decode() or self.payees.get(agreement)
 
-    def around(self, log: Log) -> list[ChainLog]:
+    def around(self, log: PostedLog) -> list[ChainLog]:
         return [each for each in self.logs if each.tx_hash == log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
@@ -59,9 +59,11 @@ def payment(agreement: str = AGREEMENT, sequence: int = 1) -> str:
     return "0x" + payment_id(bytes.fromhex(agreement[2:]), sequence).hex()
 
 
-def settle(told: Told, claims: list[Claim], *outcomes: tuple[int, int], tx: str = "0xt") -> None:
+def settle(
+    told: DictContext, claims: list[Claim], *outcomes: tuple[int, int], tx: str = "0xt"
+) -> None:
     told.of[tx] = claims
-    packed = b"".join(pack(Outcome(*each)) for each in outcomes)
+    packed = b"".join(pack(ClaimOutcome(*each)) for each in outcomes)
     told.add("Settled", tx, outcomes="0x" + packed.hex())
 
 
@@ -70,43 +72,43 @@ def dated(*found: Entry) -> list[Entry]:
 
 
 def test_settled__charge_credit_zero_and_refusal__are_booked_by_outcome():
-    told = Told()
+    told = DictContext()
     claims = [claim(sequence=n) for n in (1, 2, 3, 4)]
     settle(told, claims, (70, 0), (-30, 0), (0, 0), (0, 9))
     assert told.book() == dated(
         ledger.settled(payment(sequence=1), AGREEMENT, PAYEE, 70),
-        ledger.credited(payment(sequence=2), AGREEMENT, PAYEE, 30),
+        ledger.debt_recorded(payment(sequence=2), AGREEMENT, PAYEE, 30),
         ledger.settled(payment(sequence=3), AGREEMENT, PAYEE, 0),
     )
 
 
 def test_settled__claim_that_names_its_payee__is_booked_to_it():
-    told = Told()
+    told = DictContext()
     settle(told, [claim(payee=OTHER)], (70, 0))
     assert told.book() == dated(ledger.settled(payment(), AGREEMENT, OTHER, 70))
 
 
 def test_settled__of_claims_that_nobody_can_tell__books_nothing():
-    told = Told()
+    told = DictContext()
     settle(told, [], (70, 0))
     assert told.book() == []
 
 
 def test_settled__of_a_product_without_rules__leaves_its_neighbours_be():
-    told = Told()
+    told = DictContext()
     settle(told, [claim(STRANGE), claim()], (70, 0), (5, 0))
     assert told.book() == dated(ledger.settled(payment(), AGREEMENT, PAYEE, 5))
 
 
 def test_settled__with_another_number_of_claims_than_outcomes__is_an_error():
-    told = Told()
+    told = DictContext()
     settle(told, [claim()], (70, 0), (5, 0))
     with pytest.raises(ValueError, match="zip"):
         told.book()
 
 
 def test_minted__into_an_escrow__is_one_entry_for_both_logs():
-    told = Told()
+    told = DictContext()
     told.add("Minted", credit=CREDIT, to=RAIL, amount=50_000)
     told.add("EscrowFunded", agreement=AGREEMENT, amount=50_000)
     assert told.book() == dated(ledger.minted(CREDIT, ledger.escrow(AGREEMENT), 50_000))
@@ -114,7 +116,7 @@ def test_minted__into_an_escrow__is_one_entry_for_both_logs():
 
 def test_minted__to_a_wallet_that_funds_in_the_same_transaction__is_two_entries():
     """The transfer stands between them: only what the token tells at once is a mint into escrow."""
-    told = Told()
+    told = DictContext()
     told.add("Minted", credit=CREDIT, to=HOLDER, amount=50_000)
     told.add("Transfer")
     told.add("EscrowFunded", agreement=AGREEMENT, amount=20_000)
@@ -125,7 +127,7 @@ def test_minted__to_a_wallet_that_funds_in_the_same_transaction__is_two_entries(
 
 
 def test_minted__twice_in_one_transaction__each_names_its_own_agreement():
-    told = Told()
+    told = DictContext()
     for credit, agreement in ((CREDIT, AGREEMENT), (ORDER, STRANGE)):
         told.add("Minted", credit=credit, to=RAIL, amount=10_000)
         told.add("EscrowFunded", agreement=agreement, amount=10_000)
@@ -136,14 +138,14 @@ def test_minted__twice_in_one_transaction__each_names_its_own_agreement():
 
 
 def test_escrow_funded__next_to_another_transaction_s_mint__is_a_wallet_s():
-    told = Told()
+    told = DictContext()
     told.add("Minted", "0xother", credit=CREDIT, to=HOLDER, amount=10_000)
     told.add("EscrowFunded", agreement=AGREEMENT, amount=10_000)
     assert told.book()[1] == dated(ledger.funded("0xt:1", AGREEMENT, 10_000))[0]
 
 
 def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
-    told = Told()
+    told = DictContext()
     told.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)  # of an earlier repayment
     told.add("Repaid", payee=PAYEE, amount=7)
     told.add("CreditPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of somebody else
@@ -154,23 +156,23 @@ def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
     told.add("Repaid", payee=OTHER, amount=1)
     wallets, pending = ledger.WALLETS, ledger.pending(PAYEE)
     assert told.book() == dated(
-        ledger.credit_paid("0xt:0", AGREEMENT, PAYEE, wallets, 7),
-        ledger.credit_paid("0xt:2", STRANGE, OTHER, wallets, 1),
-        ledger.credit_paid("0xt:3", AGREEMENT, PAYEE, pending, 30_000),
-        ledger.credit_paid("0xt:4", STRANGE, PAYEE, pending, 10_000),
+        ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, wallets, 7),
+        ledger.debt_paid("0xt:2", STRANGE, OTHER, wallets, 1),
+        ledger.debt_paid("0xt:3", AGREEMENT, PAYEE, pending, 30_000),
+        ledger.debt_paid("0xt:4", STRANGE, PAYEE, pending, 10_000),
         ledger.released("0xt:5", PAYEE, 20_000),
         ledger.redeemed(ORDER, ledger.withdrawable(PAYEE), 2),
     )
 
 
 def test_redeemed__by_a_holder_of_its_own__comes_from_the_wallets():
-    told = Told()
+    told = DictContext()
     told.add("Redeemed", order=ORDER, holder=HOLDER, beneficiary=PAYEE, account="0x", cents=2)
     assert told.book() == dated(ledger.redeemed(ORDER, ledger.WALLETS, 2))
 
 
 def test_reclaimed_and_withdrawn__go_to_the_wallets():
-    told = Told()
+    told = DictContext()
     told.add("EscrowReclaimed", agreement=AGREEMENT, payer=HOLDER, amount=4)
     told.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)
     assert told.book() == dated(
@@ -181,7 +183,7 @@ def test_reclaimed_and_withdrawn__go_to_the_wallets():
 @pytest.mark.parametrize("when", ["in an earlier block", "in the same block"])
 @pytest.mark.parametrize("refunded", [True, False])
 def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to(when, refunded):
-    told = Told()
+    told = DictContext()
     settled = ledger.settled(payment(), AGREEMENT, PAYEE, 70)
     if when == "in an earlier block":
         told.posted[payment()] = settled
@@ -196,13 +198,13 @@ def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to
 
 
 def test_dispute__of_a_payment_that_nobody_can_tell__ends_without_an_entry():
-    told = Told()
+    told = DictContext()
     told.add("DisputeEnded", payment=payment(), refunded=True, amount=70)
     assert told.book() == []
 
 
 def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
-    told = Told()
+    told = DictContext()
     for name in ("AgreementOpened", "Repaid", "Transfer", "DeviceEnrolled"):
         assert entries(told.add(name), told) == []
     assert {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.core.chart import CHART, CREDIT, DEBIT, Kind, decimal_text, find, row_of
+from orchestrator.core.chart import CHART, CREDIT, DEBIT, AccountKind, decimal_text, find, row_of
 from orchestrator.core.ledger import EUR, TEUR, Entry
 from orchestrator.errors import Halt
 
@@ -61,8 +61,8 @@ def test_chart__codes_and_patterns__are_unique_and_in_order() -> None:
     assert len({row.pattern for row in CHART}) == len(CHART)
     assert {row.asset for row in CHART} == {TEUR, EUR}
     for row in CHART:
-        debit = row.kind in (Kind.ASSET, Kind.EXPENSE)
-        assert row.kind is Kind.MEMO or row.normal == (DEBIT if debit else CREDIT)
+        debit = row.kind in (AccountKind.ASSET, AccountKind.EXPENSE)
+        assert row.kind is AccountKind.MEMO or row.normal == (DEBIT if debit else CREDIT)
 
 
 @pytest.mark.parametrize("account", ["nostro", "escrow", "escrow:", "bank:safeguarding:2", ""])

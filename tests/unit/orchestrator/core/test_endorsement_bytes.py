@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_adapters.types import Rejected
-from orchestrator.core.endorsement import MAX_CHAIN_BYTES, EndorsementFault, check
+from orchestrator.core.endorsement import MAX_CHAIN_BYTES, EndorsementReason, check
 from tests.support.endorsing import NOW, name, pem, root
 
-F = EndorsementFault
+F = EndorsementReason
 ROOT = root()
 MAKER = ROOT.issue(name("Maker"), ca=True, path_length=0)
 DEVICE = MAKER.issue(name("cp-1"))
@@ -77,6 +77,6 @@ def same_or_refused(chain: bytes) -> None:
     try:
         found = check(chain, [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)
     except Rejected as refused:
-        assert refused.reason in set(EndorsementFault)
+        assert refused.reason in set(EndorsementReason)
     else:
         assert found == SOUND

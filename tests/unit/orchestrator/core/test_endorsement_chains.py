@@ -14,14 +14,14 @@ from device_adapters.types import Rejected
 from orchestrator.core.endorsement import (
     NEVER,
     Endorsement,
-    EndorsementFault,
+    EndorsementReason,
     check,
     read,
 )
 from tests.support import endorsing
 from tests.support.endorsing import NOW, Made, device_key, name, pem, usage
 
-F = EndorsementFault
+F = EndorsementReason
 ROOT = endorsing.root()
 MAKER = ROOT.issue(name("Maker"), ca=True, path_length=0)
 DEVICE = MAKER.issue(name("cp-1"))

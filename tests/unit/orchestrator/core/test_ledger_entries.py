@@ -13,13 +13,13 @@ from orchestrator.core import ledger
 from orchestrator.errors import Halt
 
 AGREEMENTS, PAYEES = ("a1", "a2"), ("0xP1", "0xP2")
-MEMO = ("receivable", "credit_due")
+MEMO = ("receivable", "debt_due")
 BUILT = {
     "funding_booked": lambda n: ledger.funding_booked("c", n),
     "minted": lambda n: ledger.minted("c", ledger.escrow("a"), n * 10_000),
     "settled": lambda n: ledger.settled("p", "a", "0xP", n),
-    "credited": lambda n: ledger.credited("p", "a", "0xP", n),
-    "credit_paid": lambda n: ledger.credit_paid("t:5", "a", "0xP", ledger.pending("0xP"), n),
+    "debt_recorded": lambda n: ledger.debt_recorded("p", "a", "0xP", n),
+    "debt_paid": lambda n: ledger.debt_paid("t:5", "a", "0xP", ledger.pending("0xP"), n),
     "released": lambda n: ledger.released("t:1", "0xP", n),
     "redeemed": lambda n: ledger.redeemed("o", ledger.withdrawable("0xP"), n),
     "payout_booked": lambda n: ledger.payout_booked("o", n),
@@ -135,7 +135,7 @@ def test_payees__however_their_address_is_cased__have_one_account():
     assert ledger.withdrawable("0xAB") == ledger.withdrawable("0xab")
 
 
-class Books(RuleBasedStateMachine):
+class LedgerMachine(RuleBasedStateMachine):
     """Any order of what chain and bank can do; balances are debit positive."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class Books(RuleBasedStateMachine):
     )
     def credit(self, agreement, payee, amount):
         self.owed[agreement, payee] = self.owed.get((agreement, payee), 0) + amount
-        self.post(ledger.credited, agreement, payee, amount)
+        self.post(ledger.debt_recorded, agreement, payee, amount)
 
     @precondition(lambda self: any(self.owed.values()))
     @rule(data=st.data(), from_wallet=st.booleans())
@@ -190,7 +190,7 @@ class Books(RuleBasedStateMachine):
         most = min(self.held(source), self.owed[agreement, payee])
         amount = data.draw(st.integers(0, most))
         self.owed[agreement, payee] -= amount
-        self.post(ledger.credit_paid, agreement, payee, source, amount)
+        self.post(ledger.debt_paid, agreement, payee, source, amount)
 
     @rule(payee=st.sampled_from(PAYEES), data=st.data())
     def dispute(self, payee, data):
@@ -251,7 +251,7 @@ class Books(RuleBasedStateMachine):
             assert self.balance(ledger.receivable(payee)) == owed
         for agreement in AGREEMENTS:
             due = sum(v for (a, _), v in self.owed.items() if a == agreement)
-            assert self.held(ledger.credit_due(agreement)) == due
+            assert self.held(ledger.debt_due(agreement)) == due
 
     @invariant()
     def every_token_has_its_euro(self):
@@ -265,5 +265,5 @@ class Books(RuleBasedStateMachine):
         assert bank == -explained
 
 
-Books.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-test_books__any_history__keeps_supply_and_zero = Books.TestCase
+LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+test_books__any_history__keeps_supply_and_zero = LedgerMachine.TestCase

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles.merkle import keccak
 from orchestrator.core.outcome import (
     NOBODY,
-    Outcome,
+    ClaimOutcome,
     leaf_of,
     outcome_leaf,
     pack,
@@ -22,32 +22,35 @@ INT48 = st.integers(-(1 << 47), (1 << 47) - 1)
 PAYEE = "0x" + "ab" * 20
 
 
-@given(st.lists(st.builds(Outcome, INT48, st.integers(0, 255))))
+@given(st.lists(st.builds(ClaimOutcome, INT48, st.integers(0, 255))))
 def test_outcomes__packed_and_read_again__are_the_same(outcomes):
     assert unpack(b"".join(map(pack, outcomes))) == outcomes
 
 
 def test_outcome__below_zero__is_two_s_complement_as_the_contract_packs_it():
-    assert pack(Outcome(-1, 0)) == b"\xff" * 6 + b"\x00"
-    assert unpack(bytes.fromhex("ffffffe9a6c064")) == [Outcome(-1_464_640, 100)]
+    assert pack(ClaimOutcome(-1, 0)) == b"\xff" * 6 + b"\x00"
+    assert unpack(bytes.fromhex("ffffffe9a6c064")) == [ClaimOutcome(-1_464_640, 100)]
 
 
 @pytest.mark.parametrize("amount", [1 << 47, -(1 << 47) - 1])
 def test_outcome__beyond_48_bits__does_not_fit(amount):
     with pytest.raises(OverflowError):
-        pack(Outcome(amount, 0))
+        pack(ClaimOutcome(amount, 0))
 
 
 def test_leaf__of_a_credit__has_its_payee_and_no_release_time():
-    credit = Outcome(-900_000, 0)
+    credit = ClaimOutcome(-900_000, 0)
     wanted = encode(
         ["bytes32", "bytes32", "address", "int48", "uint8", "uint32"],
         [b"\1" * 32, b"\2" * 32, PAYEE, -900_000, 0, 0],
     )
     assert leaf_of(b"\1" * 32, b"\2" * 32, credit, (PAYEE, 60), 1_000) == keccak(keccak(wanted))
-    assert (release_time(credit, 1_000, 60), release_time(Outcome(0, 0), 1_000, 60)) == (0, 1_060)
+    assert (release_time(credit, 1_000, 60), release_time(ClaimOutcome(0, 0), 1_000, 60)) == (
+        0,
+        1_060,
+    )
 
 
 def test_leaf__of_a_refused_claim__has_nobody_and_nothing():
-    own = leaf_of(b"\1" * 32, b"\2" * 32, Outcome(0, 10), (PAYEE, 60), 1_000)
-    assert own == outcome_leaf(b"\1" * 32, b"\2" * 32, NOBODY, Outcome(0, 10), 0)
+    own = leaf_of(b"\1" * 32, b"\2" * 32, ClaimOutcome(0, 10), (PAYEE, 60), 1_000)
+    assert own == outcome_leaf(b"\1" * 32, b"\2" * 32, NOBODY, ClaimOutcome(0, 10), 0)

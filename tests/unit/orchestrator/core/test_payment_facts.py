@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.payment import Effect, Fact, Stage
+from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.store import Store, add_all, payments
-from orchestrator.edges.store.payments import Learned, learn
+from orchestrator.edges.store.payments import NewFact, record_facts
 from orchestrator.errors import Halt
 
 FACTS = st.lists(st.tuples(st.sampled_from(Fact), st.sampled_from("abc")), max_size=15)
@@ -24,20 +24,20 @@ def store(tmp_path_factory):
     made.close()
 
 
-def new_payment(store, stage=Stage.RECEIVED, effect=Effect.VERIFY) -> str:
+def new_payment(store, stage=Stage.RECEIVED, next_step=NextStep.VERIFY) -> str:
     payment = f"0x{next(NUMBERS):064x}"
     with store.write() as session:
-        add_all(session, [_row(payment, stage, effect)])
+        add_all(session, [_row(payment, stage, next_step)])
     return payment
 
 
-def _row(payment: str, stage=Stage.RECEIVED, effect=Effect.VERIFY) -> payments.Payment:
-    return payments.Payment(
+def _row(payment: str, stage=Stage.RECEIVED, next_step=NextStep.VERIFY) -> payments.PaymentRow:
+    return payments.PaymentRow(
         payment_id=payment,
         agreement_id="0x0a",
         sequence=int(payment, 16),
         stage=stage,
-        effect=effect,
+        next_step=next_step,
         first_counter=1,
         last_counter=1,
         created_at=0,
@@ -53,7 +53,7 @@ def state(store, payment) -> tuple:
 
 def tell(store, payment, fact, key="", **more) -> int:
     with store.write() as session:
-        return learn(session, [Learned(payment, fact, key, **more)], 7)
+        return record_facts(session, [NewFact(payment, fact, key, **more)], 7)
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,7 +78,7 @@ def test_learn__impossible_fact_in_a_batch__drops_the_whole_batch(store):
     good, bad = new_payment(store), new_payment(store)
     before = state(store, good), state(store, bad)
     with pytest.raises(Halt), store.write() as session:
-        learn(session, [Learned(good, Fact.DERIVED), Learned(bad, Fact.BOOKED)], 1)
+        record_facts(session, [NewFact(good, Fact.DERIVED), NewFact(bad, Fact.BOOKED)], 1)
     assert (state(store, good), state(store, bad)) == before
 
 
@@ -86,7 +86,7 @@ def test_learn__fact_stage_effect_and_columns__are_written_together(store):
     payment = new_payment(store)
     assert tell(store, payment, Fact.DERIVED, detail="d", sets={"facts": "0x01"}, due_at=5) == 1
     row, facts = state(store, payment)
-    assert (row["stage"], row["effect"], row["facts"]) == ("verified", "attest", "0x01")
+    assert (row["stage"], row["next_step"], row["facts"]) == ("verified", "attest", "0x01")
     assert (row["due_at"], row["attempts"], facts) == (5, 0, [("derived", "", "d")])
 
 
@@ -105,11 +105,11 @@ def test_learn__thousand_payments__are_read_in_chunks(store):
     ids = [f"0x{next(NUMBERS):064x}" for _ in range(1_001)]
     with store.write() as session:
         add_all(session, [_row(i) for i in ids])
-        assert learn(session, [Learned(i, Fact.DERIVED) for i in ids], 1) == 1_001
+        assert record_facts(session, [NewFact(i, Fact.DERIVED) for i in ids], 1) == 1_001
 
 
 def test_sighting__a_block_orphaned_and_seen_again__is_news_each_time(store):
-    payment = new_payment(store, Stage.ATTESTED, Effect.SETTLE)
+    payment = new_payment(store, Stage.ATTESTED, NextStep.SETTLE)
     for round_ in range(3):  # the chain wavers between two heads
         with store.read() as session:
             seen = payments.orphanings(session, [payment], "0xaa").get(payment, 0)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.payment import Effect, Fact, Payment, Stage, advance, verdict
+from orchestrator.core.payment import Fact, NextStep, Payment, Stage, advance, verdict
 from orchestrator.errors import Halt
 
-# stage: what moves it (fact>stage/effect due), what it knows already, and what can never meet it
+# stage: what moves it (fact>stage/next_step due), what it knows already, and what can never meet it
 EXPECTED = {
     "received": (
         "derived>verified/attest underivable>rejected lapsed>expired settled>settled",
@@ -28,7 +28,7 @@ EXPECTED = {
         "underivable final disputed refunded upheld redeemed booked owed set_off",
     ),
     "settled": (
-        "orphaned>attested/settle final>posted/pay_out disputed>disputed owed>posted",
+        "orphaned>attested/settle final>posted/release disputed>disputed owed>posted",
         "derived attested doubted settled short refused funded lapsed",
         "underivable stale refunded upheld redeemed booked set_off",
     ),
@@ -71,7 +71,7 @@ EXPECTED = {
         "underivable stale final disputed refunded upheld redeemed booked owed set_off",
     ),
     "disputed": (
-        "refunded>refunded upheld>posted/pay_out orphaned>attested/settle",
+        "refunded>refunded upheld>posted/release orphaned>attested/settle",
         "derived attested doubted settled short refused funded final lapsed disputed",
         "underivable stale redeemed booked owed set_off",
     ),
@@ -86,21 +86,21 @@ STRANGERS = ("settled", "short", "refused", "lapsed", "funded")
 
 
 def expected(stage: str, fact: str) -> tuple[str, str, str]:
-    """(verdict, next stage, effect due) by the table above; a fact must stand in it just once."""
+    """(verdict, next stage, next step) by the table above; a fact must stand in it just once."""
     moves, known, never = (part.split() for part in EXPECTED[stage])
     arrows = {name: after for name, _, after in (word.partition(">") for word in moves)}
     assert (fact in arrows) + (fact in known) + (fact in never) == 1, (stage, fact)
     if fact in arrows:
-        after, _, effect = arrows[fact].partition("/")
-        return "moves", after, effect
+        after, _, next_step = arrows[fact].partition("/")
+        return "moves", after, next_step
     return ("known" if fact in known else "impossible"), stage, ""
 
 
 @pytest.mark.parametrize("stage", list(Stage))
 @pytest.mark.parametrize("fact", list(Fact))
 def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
-    wanted, after, effect = expected(stage, fact)
-    payment = Payment("0x01", stage, Effect.VERIFY)
+    wanted, after, next_step = expected(stage, fact)
+    payment = Payment("0x01", stage, NextStep.VERIFY)
     assert verdict(stage, fact) == wanted
     if wanted == "impossible":
         with pytest.raises(Halt, match=f"'{fact}' cannot meet the stage '{stage}'"):
@@ -110,7 +110,7 @@ def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
     if wanted == "known":
         assert moved is payment and due is None
     else:
-        assert (moved.stage, moved.effect or "", due or "") == (after, effect, effect)
+        assert (moved.stage, moved.next_step or "", due or "") == (after, next_step, next_step)
         assert moved.payment_id == "0x01"
 
 
@@ -122,19 +122,19 @@ def test_stages__from_received_on__are_all_reached():
     reached, waiting = set(), [Payment("0x01")]
     while waiting:
         payment = waiting.pop()
-        if (payment.stage, payment.effect) in reached:
+        if (payment.stage, payment.next_step) in reached:
             continue
-        reached.add((payment.stage, payment.effect))
+        reached.add((payment.stage, payment.next_step))
         waiting += [
             advance(payment, fact)[0] for fact in Fact if verdict(payment.stage, fact) == "moves"
         ]
     assert {stage for stage, _ in reached} == set(Stage)
-    due = {effect: {s for s, e in reached if e == effect} for effect in Effect}
+    due = {next_step: {s for s, e in reached if e == next_step} for next_step in NextStep}
     assert due == {
-        Effect.VERIFY: {Stage.RECEIVED},
-        Effect.ATTEST: {Stage.VERIFIED},
-        Effect.SETTLE: {Stage.ATTESTED},
-        Effect.PAY_OUT: {Stage.POSTED},
+        NextStep.VERIFY: {Stage.RECEIVED},
+        NextStep.ATTEST: {Stage.VERIFIED},
+        NextStep.SETTLE: {Stage.ATTESTED},
+        NextStep.RELEASE: {Stage.POSTED},
     }
 
 

@@ -15,14 +15,17 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from device_adapters.types import Rejected
-from orchestrator.core.receipt import Answer, Receipts, public_key_of, read_receipt
+from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of, read_receipt
 
 PEM = ec.derive_private_key(11, ec.SECP256R1()).private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 )
 RECEIPTS = Receipts(PEM)
 KEY = public_key_of(RECEIPTS.public_pem)
-ANSWERS = [Answer("ab" * 32, 5, "accepted", "0x" + "cd" * 32), Answer("ef" * 32, None, "malformed")]
+ANSWERS = [
+    ReceiptRecord("ab" * 32, 5, "accepted", "0x" + "cd" * 32),
+    ReceiptRecord("ef" * 32, None, "malformed"),
+]
 RECEIPT = RECEIPTS.sign("cp-1", ANSWERS, 1_750_000_000)
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_adapters.types import Message
-from orchestrator.core.receipt import Answer, Receipts, public_key_of, read_receipt
+from orchestrator.core.receipt import ReceiptRecord, Receipts, public_key_of, read_receipt
 from orchestrator.errors import Retry
 from orchestrator.ingest.inlet_loop import InletLoop
 from tests.support.small_intake import SmallIntake, joined
@@ -202,7 +202,7 @@ def test_loop__two_inlets_at_once__take_each_event_once(place):
 
 
 def test_receipts__for_the_largest_http_batch__can_be_read_back():
-    answers = [Answer(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(1_000)]
+    answers = [ReceiptRecord(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(1_000)]
     receipt = Receipts(KEY).sign("cp-0001", answers, 7)
     said = read_receipt(receipt, public_key_of(Receipts(KEY).public_pem))
     assert len(said["records"]) == 1_000

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from device_adapters.types import Message, device_id, event_id
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.edges.store import evidence
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
-from tests.support.signing_meter import Meter, payload
+from tests.support.signing_meter import SigningMeter, payload
 from tests.support.small_intake import START, SmallIntake, joined
 
 
@@ -93,9 +93,9 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
 @pytest.mark.parametrize(
     "doubt",
     [
-        Doubt.DEVICE_RETIRED,
-        Doubt.DEVICE_SUSPENDED,
-        Doubt.DEVICE_NOT_YET_ENROLLED,
+        ClaimReason.DEVICE_RETIRED,
+        ClaimReason.DEVICE_SUSPENDED,
+        ClaimReason.DEVICE_NOT_YET_ENROLLED,
     ],
 )
 def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, doubt):
@@ -133,7 +133,7 @@ def test_take__counter_that_claims_have_passed__comes_too_late(place, device):
 
 
 def test_take__genuine_but_not_billable__holds_its_counter_and_is_never_claimed(place):
-    meter = Meter()
+    meter = SigningMeter()
     place.agree("EV-0001")
     place.chain.keys[device_id("EV-0001")] = meter.key
     place.clock = 1_800_000_000

@@ -10,7 +10,7 @@ import pytest
 from device_adapters.keys import ORDERS
 from device_adapters.types import Curve, device_id
 from oracles.citations import resolve
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.reader import DeviceHistory
 from orchestrator.edges.store import evidence
@@ -222,7 +222,7 @@ def _twin(record: bytes) -> bytes:
     return head + b".." + other + b"\n" + document
 
 
-def _history(dock, name: str, at: int, doubt: Doubt) -> None:
+def _history(dock, name: str, at: int, doubt: ClaimReason) -> None:
     """The chain's own view of a device that ended at a time."""
     station = {"dock-1": dock.dock, "truck-1": dock.truck}[name]
     history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, doubt)])
@@ -234,7 +234,7 @@ def _history(dock, name: str, at: int, doubt: Doubt) -> None:
 
 def test_attack__key_used_after_revocation__is_refused_by_the_time_it_states(dock):
     dock.agree()
-    _history(dock, "dock-1", T, Doubt.DEVICE_RETIRED)
+    _history(dock, "dock-1", T, ClaimReason.DEVICE_RETIRED)
     before, after = dock.dock.receive(GOODS, T - 1, 60), dock.dock.receive(GOODS, T, 40)
     assert dock.take(after, before) == ["device_retired", "accepted"]
 

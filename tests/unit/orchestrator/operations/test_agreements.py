@@ -18,11 +18,11 @@ from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements
 from orchestrator.errors import Halt, Retry
-from orchestrator.operations.agreements import challenge, mandate_of
+from orchestrator.operations.agreements import enrolment_digest, mandate_of
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from tests.support.real_chain import has_anvil
-from tests.unit.orchestrator.edges.chain.test_reader import Town
+from tests.unit.orchestrator.edges.chain.test_reader import RegistryTown
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw))
@@ -46,7 +46,7 @@ MANDATES = st.builds(
 
 @pytest.fixture
 def town(tmp_path):
-    made = Town(tmp_path)
+    made = RegistryTown(tmp_path)
     yield made
     made.store.close()
 
@@ -56,13 +56,13 @@ def counted(town, index: int) -> int:
 
 
 @given(ADDRESSES, ADDRESSES, st.text(max_size=40), st.integers(1, 2**64))
-def test_challenge__any_device__is_the_abi_encoding_that_the_contract_hashes(
+def test_digest__any_device__is_the_abi_encoding_that_the_contract_hashes(
     registry, owner, name, chain_id
 ):
     kinds = ["string", "uint256", "address", "bytes32", "address"]
     values = ["proofrail/enrol/v1", chain_id, registry, device_id(name), owner]
     wanted = hashlib.sha256(encode(kinds, values)).digest()
-    assert challenge(chain_id, registry, name, owner) == wanted
+    assert enrolment_digest(chain_id, registry, name, owner) == wanted
 
 
 @settings(max_examples=60, deadline=None)
@@ -122,7 +122,7 @@ def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change)
             "key": {},
         }[change]
     )
-    digest = challenge(signed["chain"], signed["registry"], signed["name"], signed["owner"])
+    digest = enrolment_digest(signed["chain"], signed["registry"], signed["name"], signed["owner"])
     signer = other if change == "key" else device
     r, s = signer.sign_digest(digest)
     before = counted(town, 4)
@@ -209,7 +209,7 @@ def test_pay_to_bank__repeated__is_one_call_and_another_account_is_another(town)
 @needs_anvil
 def test_know__a_party_with_another_account__has_the_newest_one(town):
     for iban in ("DE1", "DE2"):
-        town.office.know([agreements.Party(address="0x01", name="Nord", iban=iban)])
+        town.office.know([agreements.PartyRow(address="0x01", name="Nord", iban=iban)])
     with town.store.read() as session:
         [row] = agreements.parties(session)
     assert (row.iban, row.account) == ("DE2", "0x" + payout_account("DE2").hex())

@@ -14,9 +14,9 @@ from web3 import Web3
 from device_adapters.types import Curve, DeviceKey, device_id
 from orchestrator.core.identity import enrolment_digest, rotation_digest
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import Errand
+from orchestrator.edges.chain.sender import ChainCall
 from orchestrator.errors import Halt, Retry
-from orchestrator.operations.agreements import Enrolment, Office, Rotation
+from orchestrator.operations.agreements import AgreementOps, Enrolment, Rotation
 from tests.support.real_chain import has_anvil
 from tests.support.registry_desk import (
     ACTIVE,
@@ -26,7 +26,7 @@ from tests.support.registry_desk import (
     OWNER,
     REVOKED,
     SUSPENDED,
-    Desk,
+    RegistryOps,
 )
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -35,7 +35,7 @@ ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Desk(tmp_path)
+    made = RegistryOps(tmp_path)
     yield made
     made.store.close()
 
@@ -112,7 +112,7 @@ def test_enrol__nobody_vouches_on_another_chain__is_halted(desk):
     client = desk.chain.at(desk.chain.client.url)
     client.deployment = replace(desk.chain.deployment, chain_id=1)
     senders = {role: desk.chain.sender(desk.store, 12, client) for role in desk.senders}
-    office = Office(senders, desk.chain.now, lambda: None)
+    office = AgreementOps(senders, desk.chain.now, lambda: None)
     before = desk.sent()
     with pytest.raises(Halt, match="Nobody vouches"):
         office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
@@ -250,7 +250,7 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
 @needs_anvil
 def test_warden__can_suspend_and_nothing_else(desk):
     desk.enrolled("desk-13")
-    thief = Office(
+    thief = AgreementOps(
         dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now, lambda: None
     )
     with pytest.raises(Retry, match="NotInCharge"):
@@ -302,7 +302,7 @@ def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
 @needs_anvil
 def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other(desk):
     disputes = [
-        Errand(
+        ChainCall(
             "dispute",
             f"0x0{n}",
             Call(

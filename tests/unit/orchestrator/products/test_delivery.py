@@ -14,7 +14,7 @@ from device_adapters.keys import read_der
 from device_adapters.types import Curve, Rejected, Signed, device_id, subject_id
 from oracles import rules
 from oracles.citations import resolve
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from orchestrator.products.proof_of_delivery import abi, product
 from orchestrator.products.proof_of_delivery.statement import statement_id
 
@@ -89,11 +89,11 @@ def test_derive__signature__is_the_events_own():
 @pytest.mark.parametrize(
     ("signed", "doubt"),
     [
-        ({"curve": Curve.SECP384R1}, Doubt.CURVE_NOT_SETTLED),
-        ({"digest": "keccak256"}, Doubt.CURVE_NOT_SETTLED),
-        ({"signature_der": b"\0"}, Doubt.SIGNATURE_FORGED),
-        ({"signature_der": bytes.fromhex("3006020100020101")}, Doubt.SIGNATURE_FORGED),
-        ({"signature_der": bytes.fromhex("30060201010201ff")}, Doubt.SIGNATURE_FORGED),
+        ({"curve": Curve.SECP384R1}, ClaimReason.CURVE_NOT_SETTLED),
+        ({"digest": "keccak256"}, ClaimReason.CURVE_NOT_SETTLED),
+        ({"signature_der": b"\0"}, ClaimReason.SIGNATURE_FORGED),
+        ({"signature_der": bytes.fromhex("3006020100020101")}, ClaimReason.SIGNATURE_FORGED),
+        ({"signature_der": bytes.fromhex("30060201010201ff")}, ClaimReason.SIGNATURE_FORGED),
     ],
 )
 def test_admit__signature_no_contract_can_check__dropped_by_name(signed, doubt):
@@ -107,7 +107,7 @@ def test_admit__signature_no_contract_can_check__dropped_by_name(signed, doubt):
 @pytest.mark.parametrize("at", [0, -5, 1 << 40])
 def test_admit__time_beyond_the_word__dropped(at):
     refusal = product.admit(product.read_terms(WORDS), None, _record(at=at))
-    assert refusal is not None and refusal[0] is Doubt.IMPLAUSIBLE_READING
+    assert refusal is not None and refusal[0] is ClaimReason.IMPLAUSIBLE_READING
 
 
 def test_admit__whatever_came_before__same_answer():
@@ -206,7 +206,7 @@ def test_terms__nonsense__refused_and_named(changes, named):
     typed = {**WORDS, **changes}
     with pytest.raises(Rejected) as refusal:
         product.read_terms({name: said for name, said in typed.items() if said is not None})
-    assert refusal.value.reason is Doubt.FACTS_MALFORMED and named in refusal.value.detail
+    assert refusal.value.reason is ClaimReason.FACTS_MALFORMED and named in refusal.value.detail
 
 
 def test_words__of_terms_and_facts__say_units():

@@ -15,17 +15,22 @@ from device_adapters.types import Curve, device_id
 from oracles import rules
 from oracles.citations import resolve
 from oracles.routing import candidates, route
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 from scripts.devices.station import ORDER
 
 T = 1_777_636_800
-GOODS, OTHER = Consignment(17, units=100), Consignment(18, units=100)
+GOODS, OTHER = SimulatedConsignment(17, units=100), SimulatedConsignment(18, units=100)
 
 
-def _terms(goods: Consignment) -> bytes:
+def _terms(goods: SimulatedConsignment) -> bytes:
     return product.read_terms(
         {
             "consignment": goods.subject,
@@ -43,7 +48,7 @@ def _terms(goods: Consignment) -> bytes:
     )
 
 
-def _agreement(number: int, goods: Consignment) -> Agreement:
+def _agreement(number: int, goods: SimulatedConsignment) -> Agreement:
     terms = _terms(goods)
     return Agreement(
         bytes([number]) * 32,
@@ -58,7 +63,7 @@ def _agreement(number: int, goods: Consignment) -> Agreement:
     )
 
 
-class _Chain:
+class DeliveryChain:
     """The agreements of two consignments with one dock, and the keys of all devices."""
 
     def __init__(self, *stations) -> None:
@@ -83,10 +88,10 @@ def cast(tmp_path):
     made = [
         kind(tmp_path / name, name, 7)
         for kind, name in (
-            (Scanner, "truck-1"),
+            (SimulatedScanner, "truck-1"),
             (Logger, "logger-1"),
-            (Terminal, "dock-1"),
-            (Scanner, "truck-2"),
+            (SimulatedTerminal, "dock-1"),
+            (SimulatedScanner, "truck-2"),
         )
     ]
     yield made
@@ -111,7 +116,7 @@ def _facts(terms, record, *others):
 
 def test_carrier_only_release__its_scan_status_and_gps__are_kept_and_never_claimed(cast):
     truck, *_ = cast
-    chain = _Chain(*cast)
+    chain = DeliveryChain(*cast)
     here = [{"sensorReport": [{"type": "Latitude", "component": "latitude", "value": 52.5}]}]
     records = [
         truck.pick_up(GOODS, T),
@@ -127,7 +132,7 @@ def test_carrier_only_release__in_the_recipients_name__is_forged(cast):
     truck, _, dock, _ = cast
     document = dock.receive(GOODS, T).partition(b"\n")[2]
     forged = epcis.decode(truck.seal(document, 9, name="dock-1"))
-    assert verify_events([forged], _Chain(*cast)) == [Doubt.SIGNATURE_FORGED]
+    assert verify_events([forged], DeliveryChain(*cast)) == [ClaimReason.SIGNATURE_FORGED]
 
 
 def test_carrier_only_release__its_own_receipt_confirmed_by_the_recipient__counts_no_unit(cast):
@@ -153,8 +158,10 @@ def test_carriers_own_thermometer__cited_by_the_recipient__proves_no_condition(c
 
 
 def test_delivery_of_another_consignment__goes_to_its_own_agreement_or_to_none(cast):
-    dock, chain = cast[2], _Chain(*cast)
-    events = [epcis.decode(dock.receive(goods, T)) for goods in (GOODS, OTHER, Consignment(19))]
+    dock, chain = cast[2], DeliveryChain(*cast)
+    events = [
+        epcis.decode(dock.receive(goods, T)) for goods in (GOODS, OTHER, SimulatedConsignment(19))
+    ]
     routed = [route(event, candidates(event, chain)).agreement for event in events]
     assert routed == [chain.all[0], chain.all[1], None]
 
@@ -169,7 +176,7 @@ def test_delivery_of_another_consignment__citing_this_ones_pick_up__confirms_not
 
 
 def test_high_s_twin__of_a_statement__is_the_same_record(cast):
-    dock, chain = cast[2], _Chain(*cast)
+    dock, chain = cast[2], DeliveryChain(*cast)
     record = dock.receive(GOODS, T)
     first = epcis.decode(record)
     r, s = read_der(first.signed.signature_der)
@@ -178,12 +185,12 @@ def test_high_s_twin__of_a_statement__is_the_same_record(cast):
     raw = r.to_bytes(32, "big") + (ORDER - s).to_bytes(32, "big")
     twin = jws.rpartition(b".")[0] + b"." + urlsafe_b64encode(raw).rstrip(b"=") + b"\n" + document
     assert twin != record and verify_events([epcis.decode(twin)], chain) == [None]
-    assert _screened(chain, [record, twin]) == [(True, None), (True, Doubt.DUPLICATE)]
+    assert _screened(chain, [record, twin]) == [(True, None), (True, ClaimReason.DUPLICATE)]
     assert _facts(_terms(GOODS), twin).digest == _facts(_terms(GOODS), record).digest
 
 
 def test_counter_reused__for_another_statement__is_named(cast):
-    dock, chain = cast[2], _Chain(*cast)
+    dock, chain = cast[2], DeliveryChain(*cast)
     record = dock.receive(GOODS, T, 40)
     fork = dock.seal(dock.receive(GOODS, T, 90).partition(b"\n")[2], dock.counter_of(record))
-    assert _screened(chain, [record, fork])[1] == (True, Doubt.COUNTER_REPLAYED)
+    assert _screened(chain, [record, fork])[1] == (True, ClaimReason.COUNTER_REPLAYED)

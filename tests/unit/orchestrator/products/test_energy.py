@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Event, Rejected
 from oracles import rules
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms
 from tests.support.meter_streams import SOME_DAY, agreement, event
@@ -61,7 +61,7 @@ def _round(wanted: EnergyTerms, register: int) -> int:
     return register % wanted.rollover_at if wanted.rollover_at else register
 
 
-class Told(NamedTuple):
+class ExpectedClaim(NamedTuple):
     """One claim of a stream: the run, its facts, its amount."""
 
     run: tuple[Event, ...]
@@ -84,7 +84,7 @@ def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
         state, anchor = product.advance(state, raw, claim.facts), found.run[-1]
         claimed = anchor.counter
         assert state.total >= 0
-        claims.append(Told(found.run, product.decode_facts(claim.facts), amount))
+        claims.append(ExpectedClaim(found.run, product.decode_facts(claim.facts), amount))
 
 
 @settings(max_examples=600, deadline=None)
@@ -136,14 +136,14 @@ def test_admit__the_grace__is_not_granted_again_within_a_session():
     second = event(3, ("E", 60_001, SOME_DAY))
     assert product.admit(raw, begin, first) is None
     refusal = product.admit(raw, first, second)
-    assert refusal is not None and refusal[0] is Doubt.IMPLAUSIBLE_READING
+    assert refusal is not None and refusal[0] is ClaimReason.IMPLAUSIBLE_READING
 
 
 def test_admit__a_record_that_ends_one_session_and_begins_another__is_not_billable():
     raw = product.encode_terms(EnergyTerms(300_000, FUSE))
     two = event(1, ("B", 0, SOME_DAY), ("E", 5, SOME_DAY), ("B", 5, SOME_DAY))
     refusal = product.admit(raw, None, two)
-    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+    assert refusal is not None and refusal[0] is ClaimReason.NOT_BILLABLE
 
 
 def test_admit__continuous_with_a_start_register__the_first_step_counts_from_there():
@@ -151,8 +151,8 @@ def test_admit__continuous_with_a_start_register__the_first_step_counts_from_the
     assert product.admit(raw, None, event(1, ("", 61_000, SOME_DAY))) is None
     over = product.admit(raw, None, event(1, ("", 61_001, SOME_DAY)))
     under = product.admit(raw, None, event(1, ("", 999, SOME_DAY)))
-    assert over is not None and over[0] is Doubt.IMPLAUSIBLE_READING
-    assert under is not None and under[0] is Doubt.REGISTER_BACKWARDS
+    assert over is not None and over[0] is ClaimReason.IMPLAUSIBLE_READING
+    assert under is not None and under[0] is ClaimReason.REGISTER_BACKWARDS
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(0, 10**7))
@@ -220,7 +220,7 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
 def test_read_terms__a_word_that_is_wrong__is_named(words, wrong):
     with pytest.raises(Rejected) as refused:
         product.read_terms(words)
-    assert refused.value.reason is Doubt.FACTS_MALFORMED and wrong in refused.value.detail
+    assert refused.value.reason is ClaimReason.FACTS_MALFORMED and wrong in refused.value.detail
 
 
 def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
@@ -269,7 +269,7 @@ def test_decode_facts__a_word_beyond_its_type__is_rejected(word, value):
 def test_admit__an_estimate_or_a_new_meter_in_a_session__is_not_billable(status):
     raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
     refusal = product.admit(raw, None, event(1, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY, status)))
-    assert refusal is not None and refusal[0] is Doubt.NOT_BILLABLE
+    assert refusal is not None and refusal[0] is ClaimReason.NOT_BILLABLE
 
 
 def test_derive__a_late_session_where_every_step_is_charged__is_too_late():
@@ -277,7 +277,7 @@ def test_derive__a_late_session_where_every_step_is_charged__is_too_late():
     late = event(2, ("B", 0, SOME_DAY), ("E", 10, SOME_DAY))
     with pytest.raises(Rejected) as refused:
         product.derive(raw, None, [late], {}, True)
-    assert refused.value.reason is Doubt.TOO_LATE
+    assert refused.value.reason is ClaimReason.TOO_LATE
 
 
 @pytest.mark.parametrize("continuous", [True, False])

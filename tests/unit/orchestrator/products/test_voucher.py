@@ -14,7 +14,7 @@ from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import Rejected
 from oracles import rules
 from oracles.attest import checksummed
-from oracles.types import Agreement, Doubt
+from oracles.types import Agreement, ClaimReason
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherFacts
 from tests.support.wristband import DAY, EURO, MERCHANT, NOW, OTHER, TERMS, band
@@ -67,8 +67,8 @@ def test_late_run__a_voucher_that_claims_have_passed__is_claimed_and_never_twice
 @pytest.mark.parametrize(
     "domain, doubt",
     [
-        (Domain(1, TERMS.contract.lower()), Doubt.FOREIGN_DOMAIN),
-        (Domain(31337, "0x" + "c1" * 20), Doubt.FOREIGN_DOMAIN),
+        (Domain(1, TERMS.contract.lower()), ClaimReason.FOREIGN_DOMAIN),
+        (Domain(31337, "0x" + "c1" * 20), ClaimReason.FOREIGN_DOMAIN),
         (Domain(31337, TERMS.contract.lower()), None),
     ],
 )
@@ -118,7 +118,7 @@ def test_decode__any_words__round_trip_or_are_malformed(words):
         try:
             assert encode(decode(raw)) == raw
         except Rejected as refusal:
-            assert refusal.reason is Doubt.FACTS_MALFORMED
+            assert refusal.reason is ClaimReason.FACTS_MALFORMED
 
 
 def test_encode__facts__are_ten_words_of_the_contract():
@@ -168,7 +168,7 @@ def test_read_terms__as_typed__are_the_terms():
 def test_read_terms__a_wrong_word__is_refused(name, text):
     with pytest.raises(Rejected) as caught:
         product.read_terms(WORDS | {name: text})
-    assert caught.value.reason is Doubt.FACTS_MALFORMED
+    assert caught.value.reason is ClaimReason.FACTS_MALFORMED
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.outcome import Outcome
+from orchestrator.core.outcome import ClaimOutcome
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
-from orchestrator.edges.bank.types import Status, StatusReport
-from orchestrator.edges.chain.client import Log
+from orchestrator.edges.bank.types import OrderStatus, StatusReport
+from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.products.metered_energy import product
 from orchestrator.rebuild import Rebuilt
 from orchestrator.rebuild.bank import Files
 from orchestrator.rebuild.claims import _check_prices
-from orchestrator.rebuild.contexts import Journal, RawBank, RawPayout
-from orchestrator.rebuild.findings import Findings
+from orchestrator.rebuild.contexts import RawBank, RawPayout, RebuiltJournal
+from orchestrator.rebuild.findings import Differences
 from orchestrator.rebuild.history import Applied
 from tests.support.meter_streams import AGREEMENT, TERMS, agreement
 
@@ -26,14 +26,19 @@ def applied(sequence: int, kwh: int, amount: int) -> Applied:
     """A session of so many kWh an hour after the last, paid with this amount."""
     start, end = sequence * 10_000_000, sequence * 10_000_000 + kwh * 1_000_000
     facts = product.EnergyFacts(
-        start, end, kwh * 1_000_000, sequence * 7_200, sequence * 7_200 + 3_600, product.Kind.ACTUAL
+        start,
+        end,
+        kwh * 1_000_000,
+        sequence * 7_200,
+        sequence * 7_200 + 3_600,
+        product.ReadingKind.ACTUAL,
     )
     claim = Claim(AGREEMENT, sequence, sequence, sequence, b"", product.encode_facts(facts))
-    return Applied(claim, Outcome(amount, 0), Log("Settled", {}, "0x01", 1, "0x02", 0))
+    return Applied(claim, ClaimOutcome(amount, 0), DecodedLog("Settled", {}, "0x01", 1, "0x02", 0))
 
 
 def priced(*claims: Applied) -> list[str]:
-    findings = Findings()
+    findings = Differences()
     _check_prices(agreement(terms=TERMS), product, claims, findings)
     return [f"{one.stored} {one.rebuilt}" for one in findings.differences]
 
@@ -51,7 +56,7 @@ def test_prices__a_claim_that_the_rules_refuse__is_told_by_the_refusal() -> None
 
 
 def bank() -> RawBank:
-    made = RawBank(Journal(), {})
+    made = RawBank(RebuiltJournal(), {})
     made.order(RawPayout(PAYOUT, "0x44", "0xacc", 500, "0x01", 1))
     made.journal.post([ledger.redeemed(PAYOUT, ledger.withdrawable("0x44"), 500)])
     made.sent[FIRST] = Ordered("M1", "B1", FIRST, 500, "DE00")
@@ -72,16 +77,16 @@ def test_payout__ordered_again__is_known_by_its_new_reference_only() -> None:
 def test_batch__order_refused_by_a_status__is_not_among_the_open_ones() -> None:
     made = bank()
     assert [one.payout_id for one in made.batch("B1")] == [PAYOUT]
-    rejected = Status(FIRST, "RJCT", "AC04", "")
+    rejected = OrderStatus(FIRST, "RJCT", "AC04", "")
     report = StatusReport("S", "M1", "PART", "", (rejected,), b"")
-    Files(made, Findings())._refuse(report)
+    Files(made, Differences())._refuse(report)
     assert made.batch("B1") == []
 
 
 def test_batch__status_of_another_message__refuses_nothing() -> None:
     made = bank()
     whole = StatusReport("S", "M2", "RJCT", "AM05", (), b"")
-    Files(made, Findings())._refuse(whole)
+    Files(made, Differences())._refuse(whole)
     assert len(made.batch("B1")) == 1
 
 
@@ -89,12 +94,12 @@ def test_batch__refused_after_the_bank_booked_it__says_nothing_new() -> None:
     made = bank()
     made.moved.add(FIRST)
     report = StatusReport("S", "M1", "RJCT", "AC04", (), b"")
-    Files(made, Findings())._refuse(report)
+    Files(made, Differences())._refuse(report)
     assert made.refused == set()
 
 
 def test_agreement__mandate_over_or_escrow_given_back__funds_nothing() -> None:
-    made = RawBank(Journal(), {"RF1": ("0xa1", 1_000), "RF2": ("0xa2", 1_000)})
+    made = RawBank(RebuiltJournal(), {"RF1": ("0xa1", 1_000), "RF2": ("0xa2", 1_000)})
     made.journal.post([ledger.reclaimed("0x01:1", "0xa2", 5)])
     assert made.agreement("RF1", 999) == "0xa1"
     assert made.agreement("RF1", 1_000) is None

@@ -10,7 +10,7 @@ import pytest
 
 from oracles.attest import address_of
 from orchestrator import approvals
-from orchestrator.core.approval import Decision
+from orchestrator.core.approval import Approval
 from orchestrator.edges.store import ledger, raw, transfers
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.payout_approvals import owed, to_order_again
@@ -35,9 +35,9 @@ def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
     )
 
 
-def decide(rail: SmallRail, decision: Decision) -> None:
+def decide(rail: SmallRail, approval: Approval) -> None:
     chain_id = rail.chain.deployment.chain_id
-    identity = approvals.propose(rail.store, chain_id, decision, ADA)
+    identity = approvals.propose(rail.store, chain_id, approval, ADA)
     approvals.approve(rail.store, chain_id, identity, BEN, rail.clock)
 
 
@@ -63,7 +63,9 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     pay_in(made, 700, "RF18539007547034")
     pay_in(made, 300, "")
     made.work(4)
-    waiting = {row.cents: row for row in rows(made, transfers.Funding) if row.stage == "suspense"}
+    waiting = {
+        row.cents: row for row in rows(made, transfers.FundingRow) if row.stage == "suspense"
+    }
     decide(made, to_allocate(waiting[700], made.agreements["cp-0002"], made.clock))
     decide(
         made,
@@ -85,11 +87,11 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     assert made.take(*made.fleet["cp-0001"].session("12.5")) == ["accepted"]
     made.work(12, 20)
     days(made, 2)
-    [payout] = [row for row in rows(made, transfers.Payout) if row.cents != 300]
+    [payout] = [row for row in rows(made, transfers.PayoutRow) if row.cents != 300]
     assert payout.stage == "booked", payout
     made.tell({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
     days(made, 1)
-    [payout] = [row for row in rows(made, transfers.Payout) if row.cents != 300]
+    [payout] = [row for row in rows(made, transfers.PayoutRow) if row.cents != 300]
     assert payout.stage == "returned"
     with made.store.read() as session:
         cents = owed(session, payout)
@@ -100,41 +102,41 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     made.stop()
 
 
-def test_rebuild__returns_and_decisions__is_the_same_bytes(rail: SmallRail) -> None:
+def test_rebuild__returns_and_approvals__is_the_same_bytes(rail: SmallRail) -> None:
     found = rebuild(rail.store, rail.chain)
     assert found.differences == [] and found.same
     with rail.store.read() as session:
         kinds = {item.kind for _, item in ledger.entries(session)}
     assert kinds >= {"unallocated", "allocated", "sent_back", "payout_returned", "reordered"}
-    assert found.read["decisions"] == 3
-    assert {row.stage for row in rows(rail, transfers.Payout)} == {"booked"}
+    assert found.read["approvals"] == 3
+    assert {row.stage for row in rows(rail, transfers.PayoutRow)} == {"booked"}
 
 
-def test_rebuild__decision_changed_after_it_was_signed__is_named(
+def test_rebuild__approval_changed_after_it_was_signed__is_named(
     rail: SmallRail, tmp_path: Path
 ) -> None:
     home = copied(
         rail,
         tmp_path,
         lambda base: base.execute(
-            "UPDATE decision SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
+            "UPDATE approval SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
         ),
     )
     code, told = rebuilt(home)
     assert code == 1
-    assert {one["place"] for one in told["differences"]} >= {"decision", "ledger entry"}
+    assert {one["place"] for one in told["differences"]} >= {"approval", "ledger entry"}
 
 
-def test_rebuild__entry_of_a_decision_that_nobody_made__is_named(
+def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
     rail: SmallRail, tmp_path: Path
 ) -> None:
     def change(base: sqlite3.Connection) -> None:
-        base.execute("UPDATE ledgerentry SET source = 'decision:0x00' WHERE kind = 'allocated'")
+        base.execute("UPDATE ledgerentry SET source = 'approval:0x00' WHERE kind = 'allocated'")
         rechain(base)
 
     code, told = rebuilt(copied(rail, tmp_path, change))
     assert code == 1
-    assert ("source", "decision:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
+    assert ("source", "approval:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
 
 
 def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_rebuild__credit_that_its_payee_repays__is_the_same_bytes(rail) -> None:
     meter(rail, "meter-guessed")
     row = corrected(rail, "meter-guessed", 9, 4)
     repay(rail, -row.amount_micro, -row.amount_micro)
-    assert {"credited", "credit_paid"} <= same(rail)
+    assert {"debt_recorded", "debt_paid"} <= same(rail)
 
 
 def test_rebuild__settlement_by_a_stranger__is_the_same_bytes(rail) -> None:

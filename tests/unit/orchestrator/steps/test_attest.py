@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from oracles.attest import address_of, batch_digest, recover, sign
-from oracles.types import Batch, Claim, Doubt
+from oracles.types import Batch, Claim, ClaimReason
 from oracles.wire import Request
 from orchestrator.core.payment import Fact
 from orchestrator.edges.oracles import OracleDoor
@@ -35,7 +35,7 @@ def set_oracle(bare, number: int, **changes: object) -> None:
     bare.oracles[number - 1] = replace(bare.oracles[number - 1], **changes)
 
 
-def refusing(bare, number: int, **says: Doubt) -> None:
+def refusing(bare, number: int, **says: ClaimReason) -> None:
     """says: device letter -> why this oracle refuses its claim."""
     names = {"A": A, "B": B, "C": C}
     set_oracle(bare, number, says={agreement_of(names[k]): v for k, v in says.items()})
@@ -59,7 +59,7 @@ def test_attest__all_sign__is_one_batch_with_the_fewest_signatures(bare):
     assert attest(bare.rail) == 3
     assert bare.stages(A, B, C) == ["attested"] * 3
     assert len({bare.payment(name).batch_digest for name in (A, B, C)}) == 1
-    assert len(quorum_of(bare, A)) == 3 and bare.payment(A).effect == "settle"
+    assert len(quorum_of(bare, A)) == 3 and bare.payment(A).next_step == "settle"
     assert [len(oracle.asked) for oracle in bare.oracles] == [1, 1, 1, 1]
 
 
@@ -73,20 +73,26 @@ def test_attest__one_silent_or_lying__costs_nothing_and_is_said(bare, how):
 
 
 def test_attest__one_refuses_everything__the_other_three_are_enough(bare):
-    refusing(bare, 1, A=Doubt.CLAIM_DIFFERS, B=Doubt.CLAIM_DIFFERS, C=Doubt.CLAIM_DIFFERS)
+    refusing(
+        bare,
+        1,
+        A=ClaimReason.CLAIM_DIFFERS,
+        B=ClaimReason.CLAIM_DIFFERS,
+        C=ClaimReason.CLAIM_DIFFERS,
+    )
     assert attest(bare.rail) == 3 and quorum_of(bare, B) == ["o2", "o3", "o4"]
 
 
 def test_attest__two_refuse_different_claims__all_are_attested_by_those_who_sign(bare):
-    refusing(bare, 1, A=Doubt.CLAIM_DIFFERS)
-    refusing(bare, 2, B=Doubt.REGISTER_BACKWARDS)
+    refusing(bare, 1, A=ClaimReason.CLAIM_DIFFERS)
+    refusing(bare, 2, B=ClaimReason.REGISTER_BACKWARDS)
     assert attest(bare.rail) == 3
     assert "o1" not in quorum_of(bare, A) and "o2" not in quorum_of(bare, B)
 
 
 def test_attest__two_refuse_one_claim_for_good__it_is_rejected_and_neighbours_go_on(bare):
-    refusing(bare, 1, B=Doubt.CLAIM_DIFFERS)
-    refusing(bare, 4, B=Doubt.CLAIM_DIFFERS)
+    refusing(bare, 1, B=ClaimReason.CLAIM_DIFFERS)
+    refusing(bare, 4, B=ClaimReason.CLAIM_DIFFERS)
     assert attest(bare.rail) == 2
     assert bare.stages(A, B, C) == ["attested", "rejected", "attested"]
     assert bare.payment(B).reason == "claim_differs"
@@ -95,7 +101,7 @@ def test_attest__two_refuse_one_claim_for_good__it_is_rejected_and_neighbours_go
 
 def test_attest__refused_since_the_agreement_ended__is_expired(bare):
     for number in (1, 2, 3):
-        refusing(bare, number, C=Doubt.AGREEMENT_NOT_LIVE)
+        refusing(bare, number, C=ClaimReason.AGREEMENT_NOT_LIVE)
     attest(bare.rail)
     assert bare.stages(A, B, C) == ["attested", "attested", "expired"]
 
@@ -103,9 +109,9 @@ def test_attest__refused_since_the_agreement_ended__is_expired(bare):
 @pytest.mark.parametrize(
     "doubt",
     [
-        Doubt.EVIDENCE_MISSING,
-        Doubt.SEQUENCE_UNEXPECTED,
-        Doubt.UNAUTHORISED,
+        ClaimReason.EVIDENCE_MISSING,
+        ClaimReason.SEQUENCE_UNEXPECTED,
+        ClaimReason.UNAUTHORISED,
     ],
 )
 def test_attest__refusals_that_time_may_cure__are_tried_again_with_patience(bare, doubt):
@@ -127,7 +133,7 @@ def test_attest__refusals_that_time_may_cure__are_tried_again_with_patience(bare
 
 def test_attest__one_refuses_while_another_is_down__is_later_and_never_for_good(bare):
     """One liar and one that is away: f is one, so nothing may be lost by it."""
-    refusing(bare, 1, A=Doubt.CLAIM_DIFFERS)
+    refusing(bare, 1, A=ClaimReason.CLAIM_DIFFERS)
     set_oracle(bare, 2, how="down")
     assert attest(bare.rail) == 2 and bare.stages(A, B, C)[0] == "verified"
     set_oracle(bare, 2, how="")
@@ -136,7 +142,7 @@ def test_attest__one_refuses_while_another_is_down__is_later_and_never_for_good(
 
 
 def test_attest__one_oracle_that_refuses_many_times__has_one_voice(bare):
-    refusing(bare, 1, A=Doubt.CLAIM_DIFFERS)
+    refusing(bare, 1, A=ClaimReason.CLAIM_DIFFERS)
     set_oracle(bare, 1, repeats=5)
     set_oracle(bare, 2, how="down")
     attest(bare.rail)

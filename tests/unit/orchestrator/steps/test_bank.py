@@ -15,13 +15,13 @@ from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.simulated_bank import messages
 from scripts.simulated_bank.bank import write_file
-from tests.support.bank_desk import CLOSED, Counter
+from tests.support.bank_desk import CLOSED, BankDesk
 from tests.support.bare_rail import agreement_of
 
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Counter(tmp_path)
+    made = BankDesk(tmp_path)
     yield made
     made.bare.close()
 

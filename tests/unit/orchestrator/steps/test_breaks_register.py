@@ -51,7 +51,7 @@ def test_resolution__of_a_break_that_changed_since__no_longer_covers_it(changed)
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
-class Desk(LivedCopy):
+class BreaksRail(LivedCopy):
     """A copy of the lived rail with two officers and a line that nobody ordered."""
 
     def __init__(self, home) -> None:
@@ -80,7 +80,7 @@ class Desk(LivedCopy):
             add_new(
                 session,
                 [
-                    transfers.BankFile(
+                    transfers.BankFileRow(
                         file_hash=f"{self.lines:064}",
                         direction="in",
                         name="n",
@@ -116,14 +116,14 @@ class Desk(LivedCopy):
             "the bank's own fee, paid back from own funds",
             "--as",
             "Ada",
-        )["decision"]
-        self.told("decision", "approve", identity, "--as", "Ben")
+        )["approval"]
+        self.told("approval", "approve", identity, "--as", "Ben")
         return identity
 
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Desk(tmp_path / "home")
+    made = BreaksRail(tmp_path / "home")
     yield made
     made.opened.close()
 
@@ -135,7 +135,7 @@ def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
     [(break_id, row)] = desk.rows().items()
     assert row == ("extra", desk.now, "", None)
     desk.now += 86_400
-    assert desk.register() == 0  # no new file, no decision: nothing to do
+    assert desk.register() == 0  # no new file, no approval: nothing to do
     desk.book(-5)
     assert desk.register() == 1
     assert desk.rows()[break_id][1] == desk.now - 86_400
@@ -150,10 +150,10 @@ def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_li
     desk.register()
     desk.told("reconcile", code=1)
     [break_id] = desk.open()
-    identity = desk.told("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["decision"]
+    identity = desk.told("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["approval"]
     desk.told("reconcile", code=1)  # one signature resolves nothing
-    assert desk.told("decision", "approve", identity, "--as", "Ada", code=2)
-    desk.told("decision", "approve", identity, "--as", "Ben")
+    assert desk.told("approval", "approve", identity, "--as", "Ada", code=2)
+    desk.told("approval", "approve", identity, "--as", "Ben")
     found = desk.told("reconcile")
     assert found["breaks"] == [] and [b["break_id"] for b in found["resolved"]] == [break_id]
     assert desk.open() == []
@@ -176,7 +176,7 @@ def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(desk):
     assert states(desk)[break_id] == ("open", 474)
 
 
-def states(desk: Desk) -> dict[str, tuple[str, int]]:
+def states(desk: BreaksRail) -> dict[str, tuple[str, int]]:
     return {b["break_id"]: (b["state"], b["found_minor"]) for b in desk.told("breaks", "--all")}
 
 
@@ -207,7 +207,7 @@ def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(des
 def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
     desk.book(-777)
     desk.resolve(desk.open()[0])
-    desk.sql("UPDATE decision SET detail = replace(detail, '-777', '-778')")
+    desk.sql("UPDATE approval SET detail = replace(detail, '-777', '-778')")
     with pytest.raises(Halt, match="does not hold"):
         desk.register()
     assert "does not hold" in desk.told("reconcile", code=2)["error"]["message"]
@@ -220,4 +220,4 @@ def test_resolve__of_no_break_or_of_several__signs_nothing(desk, start):
     desk.book(-5)
     said = desk.told("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
     assert "Nothing was signed" in said["error"]["message"]
-    assert desk.told("decision", "list") == []
+    assert desk.told("approval", "list") == []

@@ -45,7 +45,7 @@ def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, devi
     assert bare.place.answers(*records) == ["accepted"] * 3
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
     row = bare.payment(CP)
-    assert (row.stage, row.effect, row.sequence) == ("verified", "attest", 1)
+    assert (row.stage, row.next_step, row.sequence) == ("verified", "attest", 1)
     assert (row.first_counter, row.last_counter) == (1, 3)
     assert bare.place.events(CP) == {n: (row.payment_id, None) for n in (1, 2, 3)}
     one = bare.place.chain.agreements_of(event_of("ocmf", records[0]).device_id)[0]
@@ -158,7 +158,7 @@ def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(ba
     row = bare.payment(CP)
     assert (row.sequence, row.first_counter, row.last_counter) == (2, 1, 1)
     facts = product.decode_facts(bytes.fromhex(row.facts[2:]))
-    assert facts.kind == product.Kind.LATE and facts.energy > 0
+    assert facts.kind == product.ReadingKind.LATE and facts.energy > 0
     through(bare, CP)
     bare.place.answers(device.make_records(1)[0])
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)  # and the stream goes on from 2

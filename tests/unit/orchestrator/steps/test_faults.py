@@ -116,7 +116,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
     identity = rail.join("mint-again")
     with rail.store.write() as session:
         session.add(
-            transfers.Funding(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
+            transfers.FundingRow(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
         )
         store_ledger.post(session, [ledger.funding_booked(credit, 7)], 0)
     at = rail.chain.deployment.addresses["PaymentRail"]

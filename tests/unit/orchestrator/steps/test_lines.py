@@ -38,7 +38,7 @@ def empty(tmp_path_factory) -> Path:
                 session, [ledger.redeemed(payout, ledger.WALLETS, 500)], 0, "block:0x1"
             )
             session.add(
-                transfers.Payout(
+                transfers.PayoutRow(
                     payout_id=payout,
                     payee="0x",
                     account="0x",
@@ -132,7 +132,7 @@ def test_lines__stored_without_keys__are_still_known(empty):
     again = replace(line, source=b"\1" * 32, bank_reference="B1", kind="camt.053")
     with store.write() as session:
         transfers.add_lines(session, [line], line.source.hex())
-        for row in session.exec(transfers.select(transfers.BankLine)):
+        for row in session.exec(transfers.select(transfers.BankLineRow)):
             row.identity = row.content = row.valued = ""
         post_lines(session, [line], 0)
     with store.write() as session:

@@ -20,7 +20,7 @@ from orchestrator.steps import mint
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from orchestrator.steps.unallocated_credits import decide_credits, to_allocate, to_send_back
-from tests.support.bank_desk import ADA, Counter
+from tests.support.bank_desk import ADA, BankDesk
 from tests.support.bare_rail import CHAIN_ID, agreement_of
 
 EVE, BOB = b"\1" * 32, b"\2" * 32
@@ -38,7 +38,7 @@ PAYER = {
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Counter(tmp_path)
+    made = BankDesk(tmp_path)
     for name, key in (("Eve", EVE), ("Bob", BOB)):
         assert approvals.found_officer(made.store, address_of(key), name, 1)
     made.credit(777, "")
@@ -47,13 +47,13 @@ def desk(tmp_path):
     made.bare.close()
 
 
-def credit(desk) -> transfers.Funding:
+def credit(desk) -> transfers.FundingRow:
     with desk.store.read() as session:
         return bank_posting.credits_of(session, 777)[0]
 
 
-def decide(desk, decision) -> str:
-    identity = approvals.propose(desk.store, CHAIN_ID, decision, EVE)
+def decide(desk, approval) -> str:
+    identity = approvals.propose(desk.store, CHAIN_ID, approval, EVE)
     approvals.approve(desk.store, CHAIN_ID, identity, BOB, 5)
     return identity
 
@@ -70,7 +70,7 @@ def test_allocate__approved_by_another__is_to_be_minted_once(desk):
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
     with desk.store.read() as session:
         [(row, _)] = store_ledger.entries_of_kind(session, "allocated")
-        assert (row.source, row.at) == (f"decision:{identity}", desk.bare.place.clock)
+        assert (row.source, row.at) == (f"approval:{identity}", desk.bare.place.clock)
         assert decided.get(session, identity).executed_at == desk.bare.place.clock
 
 
@@ -116,7 +116,7 @@ def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk)
 @pytest.mark.parametrize(
     "make", [lambda row: to_allocate(row, AGREEMENT, 3), lambda row: to_send_back(row, PAYER, 3)]
 )
-def test_decision__crash_before_its_end__leaves_nothing_and_is_done_afterwards(
+def test_approval__crash_before_its_end__leaves_nothing_and_is_done_afterwards(
     desk, make, monkeypatch
 ):
     decide(desk, make(credit(desk)))
@@ -134,7 +134,7 @@ def _power_cut(*_):
 
 
 @pytest.mark.parametrize("change", [{"cents": 778}, {"stage": "reversed"}, {"stage": "booked"}])
-def test_decision__about_a_credit_that_is_another_now__does_nothing(desk, change):
+def test_approval__about_a_credit_that_is_another_now__does_nothing(desk, change):
     row = credit(desk)
     decide(desk, to_allocate(row, AGREEMENT, 3))
     with desk.store.write() as session:
@@ -146,7 +146,7 @@ def test_decision__about_a_credit_that_is_another_now__does_nothing(desk, change
     assert decide_credits(desk.rail) == 0 and desk.balances() == before
 
 
-def test_decisions__two_about_one_credit__the_first_counts(desk):
+def test_approvals__two_about_one_credit__the_first_counts(desk):
     row = credit(desk)
     decide(desk, to_allocate(row, AGREEMENT, 3))
     decide(desk, to_send_back(row, PAYER, 3))
@@ -216,7 +216,7 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
     assert set(asked) == set(ids) and len(asked) == 9
 
 
-def test_credit__allocated_and_sent_back_by_two_decisions__is_done_once(desk):
+def test_credit__allocated_and_sent_back_by_two_approvals__is_done_once(desk):
     """Each was signed by both officers; the credit is there once."""
     decide(desk, to_send_back(credit(desk), PAYER, 3))
     decide(desk, to_allocate(credit(desk), AGREEMENT, 3))

@@ -21,7 +21,7 @@ from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_release
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import ADA, CLOSED, NORD, OURS, PAYEE, Counter
+from tests.support.bank_desk import ADA, CLOSED, NORD, OURS, PAYEE, BankDesk
 
 CHAIN = 31337  # bare_rail's
 KEYS = {"ada": bytes([1]) * 32, "ben": bytes([2]) * 32}
@@ -31,7 +31,7 @@ DAY = date(2025, 10, 9)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Counter(tmp_path)
+    made = BankDesk(tmp_path)
     for name, key in KEYS.items():
         approvals.found_officer(made.store, address_of(key), name, 0)
     yield made
@@ -43,8 +43,8 @@ def row(desk, payout):
         return transfers.payout(session, payout)
 
 
-def decide(desk, decision, approve=True) -> str:
-    identity = approvals.propose(desk.store, CHAIN, decision, KEYS["ada"])
+def decide(desk, approval, approve=True) -> str:
+    identity = approvals.propose(desk.store, CHAIN, approval, KEYS["ada"])
     if approve:
         approvals.approve(desk.store, CHAIN, identity, KEYS["ben"], desk.rail.now())
     return identity
@@ -167,7 +167,7 @@ def test_again__returned_by_the_payees_bank__leaves_again_and_the_books_say_so(d
     assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.IN_TRANSIT: -1_234}
     with desk.store.read() as session:
         [(_, entry)] = store_ledger.entries_of_kind(session, "reordered")
-    assert entry.source == f"decision:{identity}" and entry.ref.startswith(payout)
+    assert entry.source == f"approval:{identity}" and entry.ref.startswith(payout)
     bank_day(desk)
     assert desk.balances() == {ledger.SAFEGUARDING: -1_234, ledger.DEPOSITS: 1_234}
     assert orders_at_bank(desk) == [(NORD, 1_234)] * 2 and desk.stage(payout)[0] == "booked"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from device_adapters.types import device_id
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import agreements, links, sends
 from orchestrator.errors import Retry
@@ -57,7 +57,7 @@ def test_attack__clone__is_suspended_once_and_heard_again_after_the_registrar_sa
         assert agreements.device(session, ID).status == "suspended"
         assert links.unreported(session, 9) == []
     now = rail.chain.blocks([rail.chain.head()])[0].timestamp
-    assert rail.rail.registry.key_at(device_id(CP), now) is Doubt.DEVICE_SUSPENDED
+    assert rail.rail.registry.key_at(device_id(CP), now) is ClaimReason.DEVICE_SUSPENDED
     rail.work(2)
     assert suspensions(rail) == 1
     rail.office.resume(CP)
@@ -95,7 +95,7 @@ def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
 # --- whom the proof is shown to
 
 
-class Desk:
+class RefusingSender:
     """Stands for a sender: `refuses` is what a quote raises."""
 
     def __init__(self, refuses: str = "") -> None:
@@ -128,7 +128,9 @@ def dock(tmp_path):
     made.close()
 
 
-def _rail(dock, sender: Desk, warden: Desk, proof=("reportDoubleSpend", (1, 2))) -> SimpleNamespace:
+def _rail(
+    dock, sender: RefusingSender, warden: RefusingSender, proof=("reportDoubleSpend", (1, 2))
+) -> SimpleNamespace:
     product = SimpleNamespace(
         CONTRACT="WearableVoucher",
         proof_of_conflict=lambda agreement, first, second: (
@@ -150,7 +152,7 @@ def _rail(dock, sender: Desk, warden: Desk, proof=("reportDoubleSpend", (1, 2)))
 
 
 def test_proof__that_a_contract_takes__is_sent_once_with_the_two_records(dock):
-    sender, warden = Desk(), Desk()
+    sender, warden = RefusingSender(), RefusingSender()
     rail = _rail(dock, sender, warden)
     assert quarantine(rail) == 1 and quarantine(rail) == 0
     [call] = sender.calls
@@ -166,14 +168,16 @@ def test_proof__that_a_contract_takes__is_sent_once_with_the_two_records(dock):
 
 
 def test_proof__that_the_contract_refuses__holds_up_no_suspension(dock):
-    rail = _rail(dock, Desk("WearableVoucher.reportDoubleSpend would revert: X"), Desk())
+    rail = _rail(
+        dock, RefusingSender("WearableVoucher.reportDoubleSpend would revert: X"), RefusingSender()
+    )
     assert quarantine(rail) == 1
     assert [purpose for purpose, _ in rail.warden.prepared] == ["quarantine"]
 
 
 @pytest.mark.parametrize("silent", ["sender", "warden"])
 def test_quarantine__node_is_silent__nothing_is_noted_and_it_comes_round_again(dock, silent):
-    rail = _rail(dock, Desk(), Desk())
+    rail = _rail(dock, RefusingSender(), RefusingSender())
     getattr(rail, silent).refuses = "the node gave no usable answer"
     assert quarantine(rail) == 0
     assert rail.warden.prepared == rail.sender.prepared == []
@@ -182,6 +186,6 @@ def test_quarantine__node_is_silent__nothing_is_noted_and_it_comes_round_again(d
 
 
 def test_proof__of_a_product_without_one__only_the_warden_speaks(dock):
-    rail = _rail(dock, Desk(), Desk(), proof=None)
+    rail = _rail(dock, RefusingSender(), RefusingSender(), proof=None)
     assert quarantine(rail) == 1
     assert rail.sender.calls == [] and len(rail.warden.calls) == 1

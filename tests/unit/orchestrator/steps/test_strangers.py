@@ -53,7 +53,7 @@ def test_old_batch__handed_in_again_while_its_claim_waits_for_another__halts_not
     rail.oracles_down()
     with rail.store.write() as session:
         waiting = payments.of_agreement(session, rail.agreements["replayed"], "waiting_for_funds")
-        payments.learn(session, [payments.Learned(p, "funded", "crumb") for p in waiting], 0)
+        payments.record_facts(session, [payments.NewFact(p, "funded", "crumb") for p in waiting], 0)
     assert rail.payment("replayed").stage == "verified"
     rail.send(STRANGER, call)
     rail.work(2)
@@ -73,7 +73,7 @@ def test_old_batch__settled_by_a_stranger_after_the_oracles_changed_their_mind__
     rail.until("doubted", "verified")
     payment = rail.payment("doubted").payment_id
     with rail.store.write() as session:
-        payments.learn(session, [payments.Learned(payment, "doubted")], 0)
+        payments.record_facts(session, [payments.NewFact(payment, "doubted")], 0)
     tx_hash = rail.send(STRANGER, call)
     rail.work(3)
     row = rail.payment("doubted")
@@ -137,7 +137,7 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
         rail.work(2)
         assert breaks(rail) == {}
         with rail.store.write() as session:
-            session.exec(delete(batches.BatchClaim))
+            session.exec(delete(batches.BatchClaimRow))
         tx_hash = forward(rail, call)
         rail.work(3)
         assert list(breaks(rail)) == [(tx_hash[2:],)]
@@ -203,7 +203,7 @@ def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_
     assert ids[0] != ids[1] and [a // 10_000 for a in amounts] == cents
 
 
-def disputed(rail, name: str) -> payments.Payment:
+def disputed(rail, name: str) -> payments.PaymentRow:
     """A funded device's payment, disputed by its payer within the window."""
     rail.charge(name, "2")
     rail.until(name, "posted")

@@ -17,7 +17,7 @@ from orchestrator.products import products
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.audit_bundle import export
 from orchestrator.views.payment import life
-from scripts.devices.device import Kind
+from scripts.devices.device import DeviceKind
 from scripts.devices.record import Point, payload_of, sign
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
@@ -44,18 +44,18 @@ def rail():
 
 def meter(rail: OpenRail, name: str, cents: int = 5_000) -> None:
     """A household meter whose every step is charged, with its first reading settled."""
-    rail.join(name, cents, Kind.HOUSEHOLD)
+    rail.join(name, cents, DeviceKind.HOUSEHOLD)
     read(rail, name, "0.1", "posted")
 
 
-def read(rail: OpenRail, name: str, kwh: str, stage: str) -> payments.Payment:
+def read(rail: OpenRail, name: str, kwh: str, stage: str) -> payments.PaymentRow:
     """A reading's payment, once it is at that stage."""
     device = rail.fleet[name]
     device.now = max(device.now, rail.clock) + 3_600
     return settled(rail, name, device.reading(kwh), stage)
 
 
-def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> payments.Payment:
+def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> payments.PaymentRow:
     before = rail.payment(name).payment_id
     assert rail.take(*records) == ["accepted"]
     rail.work(1)
@@ -76,7 +76,7 @@ def guess(rail: OpenRail, name: str, kwh: int) -> None:
     settled(rail, name, [sign(estimated, device.key)], "paid_out")
 
 
-def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.Payment:
+def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.PaymentRow:
     """An estimate that was paid out, and the credit that the next actual reading makes of it."""
     guess(rail, name, guessed)
     row = read(rail, name, str(read_kwh), "posted")
@@ -110,11 +110,11 @@ def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_n
     meter(rail, "meter-1001")
     row = corrected(rail, "meter-1001", 4, 1)
     assert balance(rail, ledger.receivable(row.payee)) == 900_000
-    assert balance(rail, ledger.credit_due(row.agreement_id)) == -900_000
-    assert breaks(rail, BreakKind.CREDIT_UNPAID) == {row.payment_id[2:]: (900_000, 0)}
+    assert balance(rail, ledger.debt_due(row.agreement_id)) == -900_000
+    assert breaks(rail, BreakKind.DEBT_UNPAID) == {row.payment_id[2:]: (900_000, 0)}
     escrow = balance(rail, ledger.escrow(row.agreement_id))
     read(rail, "meter-1001", "5", "posted")
-    assert breaks(rail, BreakKind.CREDIT_UNPAID) == {}  # the next money covers it
+    assert breaks(rail, BreakKind.DEBT_UNPAID) == {}  # the next money covers it
     rail.until("meter-1001", "paid_out")
     with rail.store.read() as session:
         paid = payments.by_ids(session, [row.payment_id])[0]
@@ -187,4 +187,4 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
         "so far",
     )
     assert told["credit"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
-    assert [entry["kind"] for entry in told["ledger"]] == ["credited"]
+    assert [entry["kind"] for entry in told["ledger"]] == ["debt_recorded"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from device_adapters.types import Rejected
-from orchestrator.core.audit import Stage, verify
+from orchestrator.core.audit import AuditStage, verify
 from orchestrator.edges.store import payments
 from orchestrator.products import products
-from orchestrator.views.audit_bundle import Export, ExportFault, export
+from orchestrator.views.audit_bundle import Export, ExportReason, export
 from tests.support.small_rail import START, SmallRail, has_anvil, lived
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -88,7 +88,7 @@ def test_export__not_paid_out_yet__holds_what_exists_and_names_the_rest() -> Non
     report = verify(found.bundle, products())
     assert report.ok
     assert not report.complete
-    assert report.steps[-2].stage is Stage.LEDGER
+    assert report.steps[-2].stage is AuditStage.LEDGER
     assert [part.split(":")[0] for part in found.missing] == [
         "payout",
         "bank order",
@@ -113,7 +113,7 @@ def test_export__refused_by_the_contract__proves_that_no_money_moved() -> None:
 def test_export__not_settled__is_refused_by_name() -> None:
     with pytest.raises(Rejected) as refusal:
         exported("meter-0001 verified")
-    assert refusal.value.reason is ExportFault.NOT_SETTLED
+    assert refusal.value.reason is ExportReason.NOT_SETTLED
     assert "verified" in refusal.value.detail
 
 
@@ -121,4 +121,4 @@ def test_export__unknown_payment__is_refused_by_name() -> None:
     rail = lived()
     with rail.store.read() as session, pytest.raises(Rejected) as refusal:
         export(session, "0x" + "00" * 32, rail.chain.deployment)
-    assert refusal.value.reason is ExportFault.PAYMENT_UNKNOWN
+    assert refusal.value.reason is ExportReason.PAYMENT_UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.audit import Stage, verify
+from orchestrator.core.audit import AuditStage, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.edges.store import agreements
 from orchestrator.products import products
@@ -41,5 +41,5 @@ def test_export__of_a_late_session__derives_its_facts_as_late_and_verifies():
     assert verify(bundle, products()).failed is None
     assert told["claim"]["facts"]["reading"] == "late"
     early = verify(sealed({**bundle, "anchor": earlier["anchor"]}), products()).failed
-    assert early.stage is Stage.EVENTS or early.stage is Stage.CLAIM
+    assert early.stage is AuditStage.EVENTS or early.stage is AuditStage.CLAIM
     rail.agree_with_the_chain()

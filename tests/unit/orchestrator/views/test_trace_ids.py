@@ -10,7 +10,7 @@ import pytest
 
 from device_adapters.types import Rejected
 from orchestrator.edges.store import evidence, tables
-from orchestrator.views.trace import TraceFault, trace
+from orchestrator.views.trace import TraceReason, trace
 from tests.support.small_rail import START, has_anvil, lived
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -105,8 +105,8 @@ def test_trace__every_kind_of_id__leads_to_the_payment() -> None:
 def test_trace__device_id_and_credit__lead_there_too() -> None:
     rail = lived()
     with rail.store.read() as session:
-        device = next(row for row in session.query(tables.Device) if row.name == "cp-0001")
-        credits = [row.credit_id for row in session.query(tables.Funding)]
+        device = next(row for row in session.query(tables.DeviceRow) if row.name == "cp-0001")
+        credits = [row.credit_id for row in session.query(tables.FundingRow)]
     assert traced(device.device_id)["about"]["name"] == "cp-0001"
     assert {traced(credit)["kind"] for credit in credits} == {"credit"}
 
@@ -138,7 +138,7 @@ def test_trace__whole_name_that_others_begin_with__is_the_one() -> None:
     rail = lived()
     with rail.store.write() as session:
         session.merge(
-            tables.Device(
+            tables.DeviceRow(
                 device_id="0x" + "ab" * 32,
                 name="cp-00011",
                 curve="secp256r1",
@@ -154,7 +154,7 @@ def test_trace__whole_name_that_others_begin_with__is_the_one() -> None:
 def test_trace__beginning_of_several__is_ambiguous_and_lists_them() -> None:
     with pytest.raises(Rejected) as refusal:
         traced("cp-000")
-    assert refusal.value.reason is TraceFault.AMBIGUOUS
+    assert refusal.value.reason is TraceReason.AMBIGUOUS
     assert "cp-000" in refusal.value.detail
 
 
@@ -162,7 +162,7 @@ def test_trace__beginning_of_several__is_ambiguous_and_lists_them() -> None:
 def test_trace__nothing_of_that_name__is_not_found(text: str) -> None:
     with pytest.raises(Rejected) as refusal:
         traced(text)
-    assert refusal.value.reason is TraceFault.NOT_FOUND
+    assert refusal.value.reason is TraceReason.NOT_FOUND
 
 
 def test_trace__beginning_shorter_than_six__is_not_taken() -> None:
@@ -178,7 +178,7 @@ def test_trace__rejected_evidence__says_why_it_was_rejected() -> None:
         body = evidence.rejections(session, "signature_forged", None, 1)[0].body
     with pytest.raises(Rejected) as refusal:
         traced(sha256(body).hexdigest())
-    assert refusal.value.reason is TraceFault.NOT_FOUND
+    assert refusal.value.reason is TraceReason.NOT_FOUND
     assert "signature_forged" in refusal.value.detail
 
 

@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.core.reconcile import Bank, Chain, Ledger, reconcile
+from orchestrator.core.reconcile import BankFacts, ChainFacts, Ledger, reconcile
 from orchestrator.edges.store import Store, agreements, evidence, payments, transfers
 from orchestrator.edges.store import ledger as store_ledger
 from scripts.demo import ending, report, sums, tally
 from scripts.demo.notes import Note
 
-SOUND = reconcile(Chain(0), Ledger(), Bank("DE1"))
+SOUND = reconcile(ChainFacts(0), Ledger(), BankFacts("DE1"))
 DEAL, PAYEE = "0x" + "aa" * 32, "0x" + "BB" * 20
 CENT = ledger.MICRO_PER_CENT
 
@@ -33,7 +33,7 @@ def wrong(store, answers: Counter[str] | None = None) -> list[str]:
 def fund(session, cents: int) -> None:
     """A booked and minted credit of the bank."""
     session.add(
-        transfers.Funding(
+        transfers.FundingRow(
             credit_id="0x01",
             agreement_id=DEAL,
             cents=cents,
@@ -53,7 +53,7 @@ def fund(session, cents: int) -> None:
 
 def pay(session, number: int, micro: int, stage: str = "reconciled", deal: str = DEAL) -> None:
     session.add(
-        payments.Payment(
+        payments.PaymentRow(
             payment_id=f"0x{number:02}",
             agreement_id=deal,
             sequence=number,
@@ -66,10 +66,10 @@ def pay(session, number: int, micro: int, stage: str = "reconciled", deal: str =
     )
 
 
-def pay_out(session, cents: int) -> None:
+def release_matured(session, cents: int) -> None:
     """What a payee has pending leaves for the bank, which books it."""
     session.add(
-        transfers.Payout(
+        transfers.PayoutRow(
             payout_id="0x0f",
             payee=PAYEE,
             account="0x",
@@ -118,7 +118,7 @@ def test_totals__money_at_the_bank_without_tokens__is_named(store):
 def test_totals__record_without_a_receipt_or_an_event_too_many__is_named(store):
     with store.write() as session:
         session.add(
-            evidence.Event(
+            evidence.EventRow(
                 event_id="0x01",
                 device_id="0x",
                 counter=1,
@@ -155,12 +155,12 @@ def test_totals__credit_that_was_paid_out_of_other_money__add_up(store):
             session,
             [
                 ledger.settled("0x01", DEAL, PAYEE, 60 * CENT),
-                ledger.credited("0x02", DEAL, PAYEE, 20 * CENT),
-                ledger.credit_paid("c", DEAL, PAYEE, ledger.pending(PAYEE), 20 * CENT),
+                ledger.debt_recorded("0x02", DEAL, PAYEE, 20 * CENT),
+                ledger.debt_paid("c", DEAL, PAYEE, ledger.pending(PAYEE), 20 * CENT),
             ],
             0,
         )
-        pay_out(session, 40)
+        release_matured(session, 40)
     assert wrong(store) == []
 
 
@@ -173,11 +173,11 @@ def test_totals__credit_that_nobody_paid_back__is_named_and_the_rest_adds_up(sto
             session,
             [
                 ledger.settled("0x01", DEAL, PAYEE, 60 * CENT),
-                ledger.credited("0x02", DEAL, PAYEE, 20 * CENT),
+                ledger.debt_recorded("0x02", DEAL, PAYEE, 20 * CENT),
             ],
             0,
         )
-        pay_out(session, 60)
+        release_matured(session, 60)
     assert wrong(store) == ["every credit is paid back"]
 
 
@@ -235,8 +235,8 @@ def test_answers__what_was_not_seen__is_told_and_shown(capsys):
     assert "NOT SEEN" in capsys.readouterr().out
 
 
-def deal(identity: str, product: str) -> agreements.Agreement:
-    return agreements.Agreement(
+def deal(identity: str, product: str) -> agreements.AgreementRow:
+    return agreements.AgreementRow(
         agreement_id=identity,
         device_id="0x",
         device="d",

@@ -9,10 +9,15 @@ from device_adapters.types import device_id
 from oracles.citations import resolve
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
-from scripts.devices.consignment import Consignment, Logger, Scanner, Terminal
+from scripts.devices.consignment import (
+    Logger,
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 
 T = 1_777_636_800
-GOODS = Consignment(17, units=100)
+GOODS = SimulatedConsignment(17, units=100)
 TERMS = product.read_terms(
     {
         "consignment": GOODS.subject,
@@ -32,7 +37,7 @@ TERMS = product.read_terms(
 )
 
 
-class _Keys:
+class ConsignmentKeys:
     def __init__(self, *stations) -> None:
         self._keys = {device_id(station.name): station.public for station in stations}
 
@@ -47,7 +52,11 @@ class _Keys:
 def cast(tmp_path):
     made = [
         kind(tmp_path / name, name, 7)
-        for kind, name in ((Scanner, "truck-1"), (Logger, "logger-1"), (Terminal, "dock-1"))
+        for kind, name in (
+            (SimulatedScanner, "truck-1"),
+            (Logger, "logger-1"),
+            (SimulatedTerminal, "dock-1"),
+        )
     ]
     yield made
     for station in made:
@@ -67,7 +76,7 @@ def test_records__of_all_three__are_genuine_and_about_the_consignment(cast):
     trip = logger.report(GOODS, T - 100, ["3.5", "6", "-0.25"], ["1.2", "4"])
     records = [left, trip, dock.receive(GOODS, T, 60, seen=(left, trip)), dock.accept(GOODS, T)]
     events = [epcis.decode(record) for record in records]
-    assert verify_events(events, _Keys(*cast)) == [None] * 4
+    assert verify_events(events, ConsignmentKeys(*cast)) == [None] * 4
     assert {event.subject for event in events} == {GOODS.subject}
     assert [event.counter for event in events] == [1, 1, 1, 2]
     assert [dock.counter_of(record) for record in records] == [1, 1, 1, 2]
@@ -108,7 +117,7 @@ def test_scribe__restarted__goes_on_counting_and_keeps_what_has_no_receipt(cast,
     truck, *_ = cast
     first = truck.pick_up(GOODS, T)
     truck.close()
-    again = Scanner(tmp_path / "truck-1", "truck-1", 7)
+    again = SimulatedScanner(tmp_path / "truck-1", "truck-1", 7)
     second = again.pick_up(GOODS, T + 1)
     assert [again.counter_of(record) for record in again.unreceipted()] == [1, 2]
     assert again.unreceipted() == [first, second]

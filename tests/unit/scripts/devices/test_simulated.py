@@ -9,7 +9,7 @@ import pytest
 from device_adapters.protocols import ocmf
 from device_adapters.types import STREAM_BIT, Curve
 from oracles.verify import verify_events
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from scripts.devices.faults import ABSURD_KWH, Fault, commit
 from scripts.devices.record import ORDER, counter_of, twin, units_of
 
@@ -34,8 +34,8 @@ class _Air:
         pass
 
 
-class _Keys:
-    def __init__(self, device: Device) -> None:
+class SimulatedKeys:
+    def __init__(self, device: SimulatedMeter) -> None:
         self._key = device.public
 
     def key_at(self, device_id, at_seconds):
@@ -45,24 +45,24 @@ class _Keys:
         return None
 
 
-@pytest.fixture(params=list(Kind))
+@pytest.fixture(params=list(DeviceKind))
 def device(request, tmp_path):
-    made = Device(tmp_path / "d", "cp-1", request.param, 7, START)
+    made = SimulatedMeter(tmp_path / "d", "cp-1", request.param, 7, START)
     made.link = _Air()
     yield made
     made.close()
 
 
-def _verdicts(device: Device, records: list[bytes]) -> list:
-    return verify_events([ocmf.decode(record) for record in records], _Keys(device))
+def _verdicts(device: SimulatedMeter, records: list[bytes]) -> list:
+    return verify_events([ocmf.decode(record) for record in records], SimulatedKeys(device))
 
 
 def test_records__made_in_bulk__genuine_billable_and_rising(device):
     records = device.make_records(40)
     events = [ocmf.decode(record) for record in records]
-    assert verify_events(events, _Keys(device)) == [None] * 40
+    assert verify_events(events, SimulatedKeys(device)) == [None] * 40
     assert all(event.not_billable == () and not event.facts["cautions"] for event in events)
-    first = 1 + ((1 << STREAM_BIT) if device.kind is Kind.HOUSEHOLD else 0)
+    first = 1 + ((1 << STREAM_BIT) if device.kind is DeviceKind.HOUSEHOLD else 0)
     assert [event.counter for event in events] == list(range(first, first + 40))
     assert [counter_of(record) for record in records] == [event.counter for event in events]
     registers = [r["register"] for event in events for r in event.facts["readings"]]
@@ -72,7 +72,7 @@ def test_records__made_in_bulk__genuine_billable_and_rising(device):
 
 
 def test_session__in_one_record_or_two__charges_what_was_asked(tmp_path):
-    device = Device(tmp_path / "d", "cp-1", Kind.CHARGE_POINT, 7, START)
+    device = SimulatedMeter(tmp_path / "d", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
     for split, marks in ((False, [["B", "E"]]), (True, [["B"], ["E"]])):
         events = [ocmf.decode(r) for r in device.session("12.3456", split=split)]
         readings = [r for event in events for r in event.facts["readings"]]
@@ -82,15 +82,15 @@ def test_session__in_one_record_or_two__charges_what_was_asked(tmp_path):
 
 
 def test_device__same_seed__same_bytes_also_across_a_restart(tmp_path):
-    one = Device(tmp_path / "a", "cp-1", Kind.CHARGE_POINT, 7, START)
+    one = SimulatedMeter(tmp_path / "a", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
     whole = one.make_records(6)
-    two = Device(tmp_path / "b", "cp-1", Kind.CHARGE_POINT, 7, START)
+    two = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
     first = two.make_records(3)
     two.close()
-    two = Device(tmp_path / "b", "cp-1", Kind.CHARGE_POINT, 7, START)
+    two = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
     assert first + two.make_records(3) == whole
     assert two.unreceipted() == whole
-    other = Device(tmp_path / "c", "cp-1", Kind.CHARGE_POINT, 8, START)
+    other = SimulatedMeter(tmp_path / "c", "cp-1", DeviceKind.CHARGE_POINT, 8, START)
     assert other.make_records(1)[0] != whole[0]
     for made in (one, two, other):
         made.close()

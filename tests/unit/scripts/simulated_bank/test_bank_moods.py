@@ -8,14 +8,14 @@ import pytest
 
 from orchestrator.core.reconcile import distinct
 from orchestrator.edges.bank.types import StatusReport
-from scripts.simulated_bank.bank import Bank
+from scripts.simulated_bank.bank import SimulatedBank
 from scripts.simulated_bank.moods import MOODS
 from tests.unit.scripts.simulated_bank.test_bank_simulator import (
     CONFIG,
     PAYER,
     REFERENCE,
     SAFE,
-    Desk,
+    BankCustomer,
     order,
     payout,
 )
@@ -25,7 +25,7 @@ ONE, TWO = payout(1), payout(2)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = Desk(tmp_path / "bank")
+    made = BankCustomer(tmp_path / "bank")
     made.tell(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000)
     made.fetch()
     return made
@@ -209,7 +209,7 @@ def test_books__with_a_line_that_has_no_other_side__are_not_balanced(desk, cents
 def test_mood__in_the_configuration__counts_once_over_restarts(tmp_path):
     config = CONFIG | {"misbehaviour": [{"what": "forget", "times": 2}]}
     for _ in range(2):
-        bank = Bank(tmp_path, config)
+        bank = SimulatedBank(tmp_path, config)
     assert [bank.moods.strike("forget") for _ in range(3)] == [{}, {}, None]
 
 

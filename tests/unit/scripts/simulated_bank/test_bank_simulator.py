@@ -15,10 +15,10 @@ from stdnum import iban as stdnum_iban
 from orchestrator.core.references import end_to_end_id, funding_reference, uetr
 from orchestrator.edges.bank import camt, pain
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.bank.types import Address, Party, Payout, StatusReport
+from orchestrator.edges.bank.types import Address, Debtor, PaymentOrder, StatusReport
 from scripts.run_bank import BankClient, main, new_iban
-from scripts.simulated_bank.bank import Bank
-from scripts.simulated_bank.books import Books
+from scripts.simulated_bank.bank import SimulatedBank
+from scripts.simulated_bank.books import BankAccounts
 
 SCHEMAS = Path(__file__).resolve().parents[5] / "shared" / "data" / "iso20022"
 SAFE, PAYER, PAYEE, CLOSED = (new_iban(number) for number in (1, 2, 3, 4))
@@ -36,18 +36,20 @@ REFERENCE = funding_reference(b"\5" * 32)
 DAY = date(2026, 11, 20)  # a Friday
 
 
-def payout(number: int, **facts) -> Payout:
+def payout(number: int, **facts) -> PaymentOrder:
     payout_id = bytes([number]) * 32
     return replace(
-        Payout(payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", PAYEE, HOME, 1_000),
+        PaymentOrder(
+            payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", PAYEE, HOME, 1_000
+        ),
         **facts,
     )
 
 
-def order(*payouts: Payout, day: date = DAY, batch_booking: bool = True) -> bytes:
+def order(*payouts: PaymentOrder, day: date = DAY, batch_booking: bool = True) -> bytes:
     return pain.write(
         payouts,
-        Party("Proofrail", SAFE, HOME),
+        Debtor("Proofrail", SAFE, HOME),
         pain.message_id(payouts),
         datetime(2026, 11, 20, tzinfo=UTC),
         day,
@@ -55,11 +57,11 @@ def order(*payouts: Payout, day: date = DAY, batch_booking: bool = True) -> byte
     )
 
 
-class Desk:
+class BankCustomer:
     """A bank in this process, with the customer's side of the channel."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.bank = home, Bank(home, CONFIG)
+        self.home, self.bank = home, SimulatedBank(home, CONFIG)
         self.channel = Folder(home / "to_bank", home / "from_bank")
         self.files: list[bytes] = []
 
@@ -101,7 +103,7 @@ def validate(data: bytes) -> None:
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(tmp_path / "bank")
+    return BankCustomer(tmp_path / "bank")
 
 
 @pytest.fixture
@@ -286,7 +288,7 @@ def test_bank__killed_between_commit_and_move__repeats_files_not_bookings(funded
     funded.bank.books.db.executemany(
         "UPDATE outgoing SET delivered = 0 WHERE name = ?", [(name,) for name in first]
     )
-    funded.bank = Bank(funded.home, CONFIG)
+    funded.bank = SimulatedBank(funded.home, CONFIG)
     funded.bank.step()
     again = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
     assert again == first and len(first) == 2 and funded.bank.books.balance(SAFE) == 49_000
@@ -333,4 +335,4 @@ def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_pa
         if line.kind == "camt.053"
     ]
     assert [line.amount_minor for line in lines] == [50_000, 150]
-    assert Books(tmp_path / "books.sqlite3").balance(SAFE) == 50_150
+    assert BankAccounts(tmp_path / "books.sqlite3").balance(SAFE) == 50_150

@@ -11,14 +11,14 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.edges.store import bank_posting, transfers
 from tests.support.small_rail import has_anvil
-from tests.support.street_rail import CENTS, Street, since
+from tests.support.street_rail import CENTS, StreetRail, since
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    made = Street(tmp_path_factory.mktemp("moods") / "home").start()
+    made = StreetRail(tmp_path_factory.mktemp("moods") / "home").start()
     try:
         made.prepare()
         made.end_day()
@@ -94,7 +94,7 @@ def test_mood__with_a_whole_rail__books_stay_true_and_the_break_is_named(rail, w
     rail.morning()
     before, broken = rail.cents(), rail.breaks()
     rail.mood(what, **said)
-    rail.pay_out()
+    rail.release_matured()
     rail.end_day(3)
     assert since(rail.cents(), before) == {key: cents for key, cents in expected.items() if cents}
     assert since(rail.breaks(), broken) == named
@@ -102,7 +102,7 @@ def test_mood__with_a_whole_rail__books_stay_true_and_the_break_is_named(rail, w
     assert rail.cents()[ledger.SAFEGUARDING] == rail.bank.books.balance(rail.iban)
 
 
-def waiting(rail) -> list[transfers.Funding]:
+def waiting(rail) -> list[transfers.FundingRow]:
     with rail.store.read() as session:
         return list(bank_posting.credits_in(session, ["suspense"]))
 

@@ -24,9 +24,9 @@ from device_adapters.types import (
     Reason,
     Rejected,
 )
-from tests.support.signing_scanner import SSCC, Scanner, document, event, framed
+from tests.support.signing_scanner import SSCC, SigningScanner, document, event, framed
 
-SCANNER = Scanner()
+SCANNER = SigningScanner()
 LINK = "https://id.gs1.org/00/040123451111111110"
 OTHER = "urn:epc:id:sscc:4012345.0222222222"
 PO = {"type": "po", "bizTransaction": "https://erp.example/po/1"}

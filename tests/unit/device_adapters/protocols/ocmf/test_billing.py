@@ -6,9 +6,9 @@ import pytest
 
 from device_adapters.protocols import ocmf
 from device_adapters.types import Event, Place
-from tests.support.signing_meter import Meter, payload
+from tests.support.signing_meter import SigningMeter, payload
 
-METER = Meter()
+METER = SigningMeter()
 END = {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2947.101}
 
 

@@ -17,9 +17,9 @@ from device_adapters.types import (
     Reason,
     Rejected,
 )
-from tests.support.signing_meter import Meter, payload
+from tests.support.signing_meter import SigningMeter, payload
 
-METER = Meter()
+METER = SigningMeter()
 RECORDS = [METER.record(payload(PG=f"T{n}")) for n in range(1, 4)]
 PRETTY = [METER.record(json.dumps(json.loads(payload(PG=f"T{n}")), indent=2)) for n in range(1, 4)]
 KEY = METER.key.der.hex().encode()

@@ -12,13 +12,13 @@ from device_adapters.keys import ORDERS, genuine, read_der
 from device_adapters.protocols import ocmf
 from device_adapters.protocols.ocmf.sections import open_record
 from device_adapters.types import Curve, Event, Reason, Rejected
-from tests.support.signing_meter import Meter, payload, raw_of
+from tests.support.signing_meter import SigningMeter, payload, raw_of
 
-METER = Meter()
+METER = SigningMeter()
 END = {"TM": "2026-03-01T08:30:00,000+0100 S", "TX": "E", "RV": 2947.101}
 
 
-def _genuine(record: bytes, meter: Meter = METER) -> Event:
+def _genuine(record: bytes, meter: SigningMeter = METER) -> Event:
     event = ocmf.decode(record)
     assert genuine(event.signed, meter.key)
     return event
@@ -39,7 +39,7 @@ def _reason(record: bytes) -> Reason:
 def test_decode__every_curve_and_signature_encoding__is_genuine(
     curve: Curve, encoding: str
 ) -> None:
-    meter = Meter(curve)
+    meter = SigningMeter(curve)
     event = _genuine(meter.record(encoding=encoding), meter)
     assert event.signed.curve is curve
     assert _registers(event) == [2_935_600_000]
@@ -79,7 +79,7 @@ def test_decode__algorithm_absent_or_in_any_case__is_secp256r1(algorithm: str | 
 
 
 def test_decode__sha512_and_synonym_of_a_curve__are_known() -> None:
-    meter = Meter(Curve.BRAINPOOLP256R1)
+    meter = SigningMeter(Curve.BRAINPOOLP256R1)
     content = payload()
     data = meter.sign(content, "SHA512").hex()
     record = meter.record(content, SA="ECDSA-brainpool256r1-SHA512", SD=data)

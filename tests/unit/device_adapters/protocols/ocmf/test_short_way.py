@@ -14,9 +14,9 @@ from device_adapters.protocols import ocmf
 from device_adapters.protocols.ocmf.plain import plain
 from device_adapters.protocols.ocmf.record import through_pyocmf
 from device_adapters.types import Event, Rejected
-from tests.support.signing_meter import PAYLOAD, Meter
+from tests.support.signing_meter import PAYLOAD, SigningMeter
 
-DER = Meter().sign("any").hex()
+DER = SigningMeter().sign("any").hex()
 ODD: list[Any] = [None, "", " ", 0, 1, True, [], {}, "x", "ä|", [""], {"a": 1}, "a" * 300, "\n"]
 
 
@@ -139,7 +139,7 @@ def test_plain__examples__are_taken_the_short_way_and_agree() -> None:
 
 
 def test_plain__a_key_written_twice__is_no_plain_record() -> None:
-    record = Meter().record(json.dumps(PAYLOAD, separators=(",", ":")))
+    record = SigningMeter().record(json.dumps(PAYLOAD, separators=(",", ":")))
     assert plain(record) is not None
     for twice in (b'"GS":"GW-1",', b'"TX":"B",', b'"ST":"G"'):
         doubled = twice.strip(b",") + b"," + twice

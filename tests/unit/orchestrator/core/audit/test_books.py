@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from orchestrator.core.audit import Anchors, Stage, assemble, verify
+from orchestrator.core.audit import Anchors, AuditStage, assemble, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.ledger import Entry, Posting, chain_hash, entry
 from orchestrator.core.references import attempted, end_to_end_id
@@ -49,7 +49,12 @@ def rehashed(bundle: dict, place: int) -> dict:
 
 @pytest.mark.parametrize(
     ("place", "stage"),
-    [(0, Stage.LEDGER), (1, Stage.PAYOUT), (2, Stage.PAYOUT), (3, Stage.BANK_LINE)],
+    [
+        (0, AuditStage.LEDGER),
+        (1, AuditStage.PAYOUT),
+        (2, AuditStage.PAYOUT),
+        (3, AuditStage.BANK_LINE),
+    ],
 )
 def test_entry__of_double_amount_with_its_hash_right__is_not_what_happened(bundle, place, stage):
     lie = rewritten(bundle, place, lambda items: [(a, asset, 2 * n) for a, asset, n in items])
@@ -60,7 +65,7 @@ def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bund
     first = bundle["ledger"][0]
     first["postings"][0]["amount_minor"] += 1
     stage, detail = failure(rehashed(bundle, 0))
-    assert stage is Stage.LEDGER
+    assert stage is AuditStage.LEDGER
     assert "balance" in detail
 
 
@@ -68,12 +73,12 @@ def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bund
 def test_entry__of_another_id_with_its_hash_right__names_the_ledger(bundle, place):
     told_entry = bundle["ledger"][place]
     told_entry["entry_id"] = "0" * 64
-    assert failure(rehashed(bundle, place))[0] is Stage.LEDGER
+    assert failure(rehashed(bundle, place))[0] is AuditStage.LEDGER
 
 
 @pytest.mark.parametrize(("field", "lie"), [("at", 1), ("source", "block:0x" + "11" * 32)])
 @pytest.mark.parametrize(
-    ("place", "stage"), [(0, Stage.LEDGER), (1, Stage.PAYOUT), (2, Stage.PAYOUT)]
+    ("place", "stage"), [(0, AuditStage.LEDGER), (1, AuditStage.PAYOUT), (2, AuditStage.PAYOUT)]
 )
 def test_entry__of_another_time_or_block_with_its_hash_right__is_not_what_happened(
     bundle, place, stage, field, lie
@@ -92,14 +97,14 @@ def test_entry__from_before_inputs_were_told__names_none_and_holds(bundle):
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_entry__left_out__is_missed(bundle, place):
     del bundle["ledger"][place]
-    wanted = (Stage.LEDGER, Stage.PAYOUT, Stage.PAYOUT, Stage.BANK_LINE)[place]
+    wanted = (AuditStage.LEDGER, AuditStage.PAYOUT, AuditStage.PAYOUT, AuditStage.BANK_LINE)[place]
     assert failure(bundle)[0] is wanted
 
 
 def test_payout__another_one_to_the_same_payee_with_its_books__names_the_payout():
     lie = assemble(told().astray)
     stage, detail = failure(lie)
-    assert stage is Stage.PAYOUT
+    assert stage is AuditStage.PAYOUT
     assert "did not release this payment" in detail
 
 
@@ -118,20 +123,20 @@ def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_
     }
     for detail, lie in lies.items():
         stage, found = failure(assemble(lie))
-        assert stage is Stage.PAYOUT
+        assert stage is AuditStage.PAYOUT
         assert detail in found
 
 
 def test_payout__redeemed_by_a_holder_of_its_own_tokens__is_not_this_payment_s():
     stage, detail = failure(assemble(told().foreign))
-    assert stage is Stage.PAYOUT
+    assert stage is AuditStage.PAYOUT
     assert "did not redeem the rail's money" in detail
 
 
 def test_payout__redeemed_later_within_the_same_transaction__is_told_without_it():
     late = told().late
     stage, detail = failure(assemble(dataclasses.replace(late, redemption=late.payout)))
-    assert stage is Stage.PAYOUT
+    assert stage is AuditStage.PAYOUT
     assert "does not come after" in detail
 
 
@@ -158,7 +163,7 @@ def test_bank__order_that_failed_and_was_ordered_again__is_proven_by_its_own_ref
     if ordered == booked:
         assert verify(sealed(bundle), PRODUCTS).ok
     else:
-        assert failure(bundle)[0] is Stage.BANK_LINE
+        assert failure(bundle)[0] is AuditStage.BANK_LINE
 
 
 @pytest.mark.parametrize(
@@ -188,24 +193,24 @@ def test_bank__the_line_s_path__is_spelt_as_the_bank_door_spells_it(parts, bundl
     assert (line.amount_minor, line.end_to_end_id) == (-847, end_to_end_id(parts.order))
     for other in ("Stmt/Ntry[2]/NtryDtls/TxDtls[1]", "Stmt[1]/Ntry[2]/NtryDtls[1]/TxDtls[1]"):
         bundle["bank_line"]["path"] = other
-        assert failure(bundle)[0] is Stage.BANK_LINE
+        assert failure(bundle)[0] is AuditStage.BANK_LINE
 
 
 def test_bank__the_neighbour_line__is_not_the_payout(bundle):
     bundle["bank_line"]["path"] = bundle["bank_line"]["path"].replace("Ntry[2]", "Ntry[1]")
-    assert failure(bundle)[0] is Stage.BANK_LINE
+    assert failure(bundle)[0] is AuditStage.BANK_LINE
 
 
 @pytest.mark.parametrize(
     ("anchors", "stage"),
     [
-        (Anchors(registry="0x" + "11" * 20), Stage.DEVICE_KEY),
-        (Anchors(rail="0x" + "11" * 20), Stage.MANDATE),
-        (Anchors(chain_id=1), Stage.MANDATE),
-        (Anchors(committee="0x" + "11" * 20), Stage.ATTESTATION),
-        (Anchors(token="0x" + "11" * 20), Stage.PAYOUT),
-        (Anchors(blocks=frozenset({"0x" + "11" * 32})), Stage.DEVICE_KEY),
-        (Anchors(files=frozenset({"11" * 32})), Stage.BANK_FILE),
+        (Anchors(registry="0x" + "11" * 20), AuditStage.DEVICE_KEY),
+        (Anchors(rail="0x" + "11" * 20), AuditStage.MANDATE),
+        (Anchors(chain_id=1), AuditStage.MANDATE),
+        (Anchors(committee="0x" + "11" * 20), AuditStage.ATTESTATION),
+        (Anchors(token="0x" + "11" * 20), AuditStage.PAYOUT),
+        (Anchors(blocks=frozenset({"0x" + "11" * 32})), AuditStage.DEVICE_KEY),
+        (Anchors(files=frozenset({"11" * 32})), AuditStage.BANK_FILE),
     ],
 )
 def test_anchors__other_than_the_bundle__name_the_stage_that_rests_on_them(bundle, anchors, stage):
@@ -229,7 +234,7 @@ def test_anchors__all_as_the_report_prints_them__hold(bundle):
     assert report.trust["blocks_anchored"] and report.trust["files_anchored"]
     last = max(trust["blocks"], key=int)
     fewer = dataclasses.replace(anchors, blocks=anchors.blocks - {trust["blocks"][last]})
-    assert failure(bundle, fewer)[0] is Stage.PAYOUT
+    assert failure(bundle, fewer)[0] is AuditStage.PAYOUT
 
 
 @pytest.mark.parametrize("upto", ["ledger", "payout", "bank_file", "bank_line"])
@@ -244,4 +249,4 @@ def test_bundle__of_a_payment_on_its_way__holds_as_far_as_it_goes(bundle, upto):
 
 def test_bundle__with_a_hole_in_its_later_parts__is_no_bundle(bundle):
     bundle["ledger"] = None
-    assert failure(bundle)[0] is Stage.FORMAT
+    assert failure(bundle)[0] is AuditStage.FORMAT

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from orchestrator.core.audit import Stage, assemble, verify
+from orchestrator.core.audit import AuditStage, assemble, verify
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.products import products
 from tests.support.audit_changes import changed, changes, failing_stage, leaves, stage_of
@@ -31,7 +31,7 @@ def bundle(whole: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(whole)
 
 
-def failure(bundle: dict[str, Any]) -> tuple[Stage, str]:
+def failure(bundle: dict[str, Any]) -> tuple[AuditStage, str]:
     failed = verify(sealed(bundle), products()).failed
     assert failed is not None
     return failed.stage, failed.detail
@@ -48,7 +48,7 @@ def told(record: bytes) -> dict[str, str]:
 def test_delivery__with_what_its_record_cites__holds_up_to_the_ledger(whole):
     report = verify(whole, products())
     assert report.failed is None
-    assert report.steps[-2].stage is Stage.LEDGER
+    assert report.steps[-2].stage is AuditStage.LEDGER
     assert whole["settlement"]["amount_micro"] == 500_000_000
     assert len(whole["devices"]) == 3
 
@@ -69,39 +69,41 @@ def test_field_of_a_delivery__changed_and_sealed_again__fails_at_its_stage(whole
 def test_supporting__one_left_out_with_its_device__is_missed_by_the_citation(bundle, place):
     del bundle["supporting"][place], bundle["devices"][1 + place]
     stage, detail = failure(bundle)
-    assert stage is Stage.EVENTS
+    assert stage is AuditStage.EVENTS
     assert "cited" in detail
 
 
 def test_supporting__one_left_out_alone__leaves_a_device_that_signed_nothing(bundle):
     del bundle["supporting"][1]
-    assert failure(bundle)[0] is Stage.EVIDENCE
+    assert failure(bundle)[0] is AuditStage.EVIDENCE
 
 
 def test_supporting__device_s_history_left_out__is_no_evidence(bundle):
     del bundle["devices"][2]
     stage, detail = failure(bundle)
-    assert stage is Stage.EVIDENCE
+    assert stage is AuditStage.EVIDENCE
     assert "history is not here" in detail
 
 
 def test_supporting__other_genuine_record_of_the_same_device__is_not_the_cited_one(bundle):
     bundle["supporting"][0] = told(delivered()[1])
-    assert failure(bundle)[0] is Stage.EVENTS
+    assert failure(bundle)[0] is AuditStage.EVENTS
 
 
 def test_supporting__one_more_than_cited__is_named_by_the_events(bundle):
     bundle["supporting"].append(told(delivered()[1]))
     stage, detail = failure(bundle)
-    assert stage is Stage.EVENTS
+    assert stage is AuditStage.EVENTS
     assert "cite" in detail
 
 
 def test_supporting__in_another_order__is_named(bundle):
     bundle["supporting"].reverse()
-    assert failure(bundle)[0] is Stage.EVIDENCE  # the devices stand in the order of the records
+    assert (
+        failure(bundle)[0] is AuditStage.EVIDENCE
+    )  # the devices stand in the order of the records
     bundle["devices"][1:] = reversed(bundle["devices"][1:])
-    assert failure(bundle)[0] is Stage.EVENTS
+    assert failure(bundle)[0] is AuditStage.EVENTS
 
 
 def test_record__about_another_consignment_than_agreed__is_no_claim_of_it(bundle):
@@ -110,24 +112,24 @@ def test_record__about_another_consignment_than_agreed__is_no_claim_of_it(bundle
     other = Mock(wraps=rules, GAPLESS=rules.GAPLESS, LATE=rules.LATE)
     other.subject = lambda terms: b"\7" * 32
     failed = verify(bundle, {"proof_of_delivery": other}).failed
-    assert failed.stage is Stage.CLAIM
+    assert failed.stage is AuditStage.CLAIM
     assert "not about what was agreed" in failed.detail
 
 
 def test_carrier_only__its_record_in_place_of_the_recipient_s__is_not_evidence(bundle):
     bundle["evidence"] = [bundle["supporting"][0]]
     stage, detail = failure(bundle)
-    assert stage is Stage.EVIDENCE
+    assert stage is AuditStage.EVIDENCE
     assert "truck-1" in detail
 
 
 def test_anchor__of_another_device__is_not_evidence(bundle):
     bundle["anchor"] = bundle["supporting"][0]
-    assert failure(bundle)[0] is Stage.EVIDENCE
+    assert failure(bundle)[0] is AuditStage.EVIDENCE
 
 
 def test_assemble__without_what_is_cited__does_not_verify():
     parts = delivered()[0]
     bare = replace(parts, supporting=[], devices=parts.devices[:1])
     report = verify(assemble(bare), products())
-    assert report.failed.stage is Stage.EVENTS
+    assert report.failed.stage is AuditStage.EVENTS

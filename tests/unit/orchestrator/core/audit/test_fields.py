@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.audit import Stage, assemble, verify
-from orchestrator.core.audit.bundle import sealed
+from orchestrator.core.audit import AuditStage, assemble, verify
+from orchestrator.core.audit.bundle import READS, sealed
 from tests.support.audit_changes import (
     STAGES,
     changed,
@@ -55,14 +55,14 @@ def test_bundle__as_assembled__holds_up_to_the_bank_line(bundle):
     report = verify(bundle, PRODUCTS)
     assert report.failed is None
     assert report.complete
-    assert [step.stage for step in report.steps] == [*Stage, Stage.FORMAT]
+    assert [step.stage for step in report.steps] == [*AuditStage, AuditStage.FORMAT]
 
 
 def test_bundle__of_a_refused_claim__holds_up_to_the_empty_ledger(refused):
     report = verify(refused, PRODUCTS)
     assert report.failed is None
     assert not report.complete
-    assert report.steps[-2].stage is Stage.LEDGER
+    assert report.steps[-2].stage is AuditStage.LEDGER
 
 
 def test_bundle__of_a_payment_redeemed_later__holds_up_to_the_bank_line(late):
@@ -77,7 +77,7 @@ def test_bundle__of_a_credit__holds_up_to_the_entry_that_says_who_owes_it(credit
     assert report.failed is None
     assert not report.complete
     assert (credit["settlement"]["amount_micro"], credit["settlement"]["release_at"]) < (0, 1)
-    assert [entry["kind"] for entry in credit["ledger"]] == ["credited"]
+    assert [entry["kind"] for entry in credit["ledger"]] == ["debt_recorded"]
 
 
 def test_bundle__of_a_payment_whose_release_paid_a_debt__holds_up_to_the_bank_line(netted):
@@ -100,8 +100,8 @@ def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
     assert found
     for path, value in found:
         for other in changes(path, value):
-            if other == value:
-                continue
+            if other == value or (top == "version" and other in READS):
+                continue  # a version that is read as well says the same of this bundle
             tampered = changed(bundle, path, other)
             tampered = tampered if top == "digest" else sealed(tampered)
             assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
@@ -173,15 +173,15 @@ def test_list__items_dropped_doubled_or_reversed__fails(bundle, late, how):
 def test_part__missing_unknown_or_of_another_type__is_no_bundle(bundle, late):
     for path, value in leaves(late["payout"], ("payout",)):
         other = str(value) if isinstance(value, int) else 7
-        assert failing_stage(sealed(changed(late, path, other))) is Stage.FORMAT, path
-        assert failing_stage(sealed(changed(late, path, None))) is Stage.FORMAT, path
+        assert failing_stage(sealed(changed(late, path, other))) is AuditStage.FORMAT, path
+        assert failing_stage(sealed(changed(late, path, None))) is AuditStage.FORMAT, path
     for path, value in leaves(bundle):
         other = str(value) if isinstance(value, int) else 7
         seal = sealed if path[0] != "digest" else dict
-        assert failing_stage(seal(changed(bundle, path, other))) is Stage.FORMAT, path
-        assert failing_stage(seal(changed(bundle, path, None))) is Stage.FORMAT, path
+        assert failing_stage(seal(changed(bundle, path, other))) is AuditStage.FORMAT, path
+        assert failing_stage(seal(changed(bundle, path, None))) is AuditStage.FORMAT, path
     for key in bundle:
-        assert failing_stage({k: v for k, v in bundle.items() if k != key}) is Stage.FORMAT
-    assert failing_stage(sealed({**bundle, "note": "nobody checks me"})) is Stage.FORMAT
+        assert failing_stage({k: v for k, v in bundle.items() if k != key}) is AuditStage.FORMAT
+    assert failing_stage(sealed({**bundle, "note": "nobody checks me"})) is AuditStage.FORMAT
     deep = changed(bundle, ("mandate", "fields", "note"), "nor me")
-    assert failing_stage(sealed(deep)) is Stage.FORMAT
+    assert failing_stage(sealed(deep)) is AuditStage.FORMAT

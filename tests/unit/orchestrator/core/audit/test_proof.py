@@ -10,7 +10,7 @@ from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
 from orchestrator.edges.chain import proof
 from orchestrator.errors import Halt, Retry
-from tests.support.audit_node import ANVIL, Node
+from tests.support.audit_node import ANVIL, AuditNode
 
 PAYER, OTHER = (Account.from_key("0x" + digits * 32) for digits in ("11", "12"))
 CREATION = "0x600160005260206000f3"
@@ -20,7 +20,7 @@ EMITTER = "0x635f5fa0005f526004601cf3"
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
-class Wallet(Node):
+class Wallet(AuditNode):
     """A node and one account that signs its own transactions, of every type."""
 
     nonce = 0
@@ -102,7 +102,7 @@ def test_proofs__log_of_a_created_contract__is_read_from_the_proven_receipt(node
     called = node.send(to=unhex(address), data="0x1234")
     node.call("evm_mine")
     _, transaction, receipt = opened(proof.receipt_proof(node.url, called))
-    assert blocks.receipt_logs(receipt) == [blocks.Log(unhex(address), (), b"")]
+    assert blocks.receipt_logs(receipt) == [blocks.ReceiptLog(unhex(address), (), b"")]
     assert blocks.transaction_call(transaction) == (unhex(address), b"\x12\x34")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_adapters.types import Rejected
-from orchestrator.core.audit import Anchors, Stage, assemble, verify
+from orchestrator.core.audit import Anchors, AuditStage, assemble, verify
 from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
@@ -120,7 +120,7 @@ json_values = st.recursive(
 def test_verify__anything_at_all__gives_a_report(value):
     report = verify(value, PRODUCTS)
     assert report.failed is not None
-    assert report.failed.stage is Stage.FORMAT
+    assert report.failed.stage is AuditStage.FORMAT
 
 
 @settings(max_examples=250, deadline=None)

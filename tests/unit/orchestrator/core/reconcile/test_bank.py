@@ -10,24 +10,24 @@ from hashlib import sha256
 import pytest
 
 from orchestrator.core.reconcile import (
-    Bank,
+    BankFacts,
     BreakKind,
-    Chain,
+    ChainFacts,
     Ledger,
     LedgerFunding,
     LedgerPayout,
     Mint,
+    PayoutRejection,
     Redemption,
-    Rejection,
     distinct,
     reconcile,
 )
 from orchestrator.core.references import end_to_end_id, funding_reference, uetr
 from orchestrator.edges.bank import camt, pain
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.bank.types import Address, Party, Payout, StatusReport
+from orchestrator.edges.bank.types import Address, Debtor, PaymentOrder, StatusReport
 from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import Bank as SimulatedBank
+from scripts.simulated_bank.bank import SimulatedBank as SimulatedBank
 
 SAFE, PAYER, CLOSED = new_iban(1), new_iban(2), new_iban(3)
 DAY, HOME = date(2026, 11, 20), Address("Weg", "1", "10115", "Berlin", "DE")
@@ -35,7 +35,7 @@ AGREEMENT = sha256(b"agreement").digest()
 REFERENCE = funding_reference(AGREEMENT)
 
 
-class Rail:
+class BankRail:
     """What the orchestrator does around the door, in a few lines."""
 
     def __init__(self, home, payees: list[str]) -> None:
@@ -49,7 +49,7 @@ class Rail:
         self.lines, self.balances, self.rejections = [], [], []
         ids = [sha256(bytes([index])).digest() for index in range(len(payees))]
         self.payouts = [
-            Payout(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
+            PaymentOrder(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
             for each, iban in zip(ids, payees, strict=True)
         ]
         self.batch = pain.payment_information_id(self.payouts)
@@ -61,7 +61,7 @@ class Rail:
     def order(self, batch_booking: bool) -> None:
         data = pain.write(
             self.payouts,
-            Party("Rail", SAFE, HOME),
+            Debtor("Rail", SAFE, HOME),
             pain.message_id(self.payouts),
             datetime(2026, 11, 20, tzinfo=UTC),
             DAY,
@@ -76,7 +76,7 @@ class Rail:
             answer = camt.parse(data, accounts=[SAFE])
             if isinstance(answer, StatusReport):
                 refused = answer.refused(payout.end_to_end_id for payout in self.payouts)
-                self.rejections += [Rejection(*each) for each in refused.items()]
+                self.rejections += [PayoutRejection(*each) for each in refused.items()]
             else:
                 self.lines += [line for each in answer for line in each.lines]
                 self.balances += [each.balances for each in answer if each.balances]
@@ -97,14 +97,14 @@ class Rail:
         ]
         minted = [LedgerFunding(each.credit_id, each.amount_micro // 10_000) for each in mints]
         return reconcile(
-            Chain(supply, burned, mints),
+            ChainFacts(supply, burned, mints),
             Ledger(payouts, minted, {REFERENCE: AGREEMENT}),
-            Bank(SAFE, self.lines, self.balances, self.rejections),
+            BankFacts(SAFE, self.lines, self.balances, self.rejections),
         )
 
 
-def run(tmp_path, payees, batch_booking=True) -> Rail:
-    rail = Rail(tmp_path, payees)
+def run(tmp_path, payees, batch_booking=True) -> BankRail:
+    rail = BankRail(tmp_path, payees)
     rail.tell("1", kind="pay", **{"from": PAYER}, amount_cents=500_00, reference=REFERENCE)
     rail.order(batch_booking)
     return rail

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.reconcile import (
-    Balances,
-    Bank,
+    BankFacts,
     BreakKind,
-    Chain,
+    ChainFacts,
     Ledger,
+    StatementBalances,
     StatementLine,
     distinct,
     reconcile,
@@ -127,8 +127,8 @@ def test_distinct__any_order__same_answer(rows):
 
 
 def test_reconcile__notified_and_absent_from_that_days_statement__is_not_confirmed():
-    bank = Bank("A", [LINE], [Balances("A", "S1", DAY, 0, 0)])
-    result = reconcile(Chain(0), Ledger(), bank)
+    bank = BankFacts("A", [LINE], [StatementBalances("A", "S1", DAY, 0, 0)])
+    result = reconcile(ChainFacts(0), Ledger(), bank)
     assert {item.kind for item in result.breaks} == {
         BreakKind.NOT_CONFIRMED,
         BreakKind.UNMATCHED_FUNDING,
@@ -137,10 +137,12 @@ def test_reconcile__notified_and_absent_from_that_days_statement__is_not_confirm
 
 
 def test_reconcile__notified_after_the_last_statement__counts_in_the_balance():
-    bank = Bank(
-        "A", [replace(LINE, booking_date=DAY + timedelta(days=1))], [Balances("A", "S1", DAY, 0, 0)]
+    bank = BankFacts(
+        "A",
+        [replace(LINE, booking_date=DAY + timedelta(days=1))],
+        [StatementBalances("A", "S1", DAY, 0, 0)],
     )
-    assert reconcile(Chain(0), Ledger(), bank).balance_cents == 500
+    assert reconcile(ChainFacts(0), Ledger(), bank).balance_cents == 500
 
 
 def bare(kind: str, file: int, *numbers: int, **facts) -> list[StatementLine]:
@@ -211,10 +213,12 @@ def test_reconcile__a_day_told_as_camt_and_as_mt940__is_one_statement_and_no_gap
     camt = bare("camt.053", 1, 1, bank_reference="B1")
     swift = bare("MT940", 2, 1, reference="RF18X", counterparty_iban="DE9")
     balances = [
-        Balances("A", name, DAY, 0, 500, source=line.source, received_at=at)
+        StatementBalances("A", name, DAY, 0, 500, source=line.source, received_at=at)
         for at, (name, line) in enumerate((("S1", camt[0]), ("M1", swift[0])), 1)
     ]
-    result = reconcile(Chain(0), Ledger(bank_cents=500), Bank("A", camt + swift, balances))
+    result = reconcile(
+        ChainFacts(0), Ledger(bank_cents=500), BankFacts("A", camt + swift, balances)
+    )
     assert {item.kind for item in result.breaks} == {BreakKind.UNMATCHED_FUNDING}
     assert {item.kind for item in result.closed} == {BreakKind.DUPLICATE}
     assert result.difference_micro == 0 and result.balance_cents == 500

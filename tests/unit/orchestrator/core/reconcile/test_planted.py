@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.reconcile import Balances, BreakKind
+from orchestrator.core.reconcile import BreakKind, StatementBalances
 from tests.support.planted import K
 from tests.support.planted_beside import ALL
-from tests.support.three_books import ACCOUNT, DAY, Books
+from tests.support.three_books import ACCOUNT, DAY, ThreeBooks
 
 
 def test_planted__are__every_kind_of_the_list():
@@ -19,7 +19,7 @@ def test_planted__are__every_kind_of_the_list():
 @pytest.mark.parametrize("name", ALL)
 def test_reconcile__one_difference_planted__finds_it_and_no_other(name):
     change, named = ALL[name]
-    books = Books()
+    books = ThreeBooks()
     change(books)
     result = books.run()
     found = [(item.kind, "open") for item in result.breaks]
@@ -33,10 +33,13 @@ def test_reconcile__one_difference_planted__finds_it_and_no_other(name):
 
 
 def test_reconcile__clean_books__name_nothing_open_or_closed():
-    result = Books().run()
+    result = ThreeBooks().run()
     assert (result.breaks, result.closed, result.in_flight) == ((), (), ())
 
 
 def test_balances__of_one_day__are_read_in_the_order_in_which_they_chain():
-    days = (Balances(ACCOUNT, "A", DAY, 50_000, 46_997), Balances(ACCOUNT, "B", DAY, 0, 50_000))
-    assert Books().run(days=days).breaks == ()
+    days = (
+        StatementBalances(ACCOUNT, "A", DAY, 50_000, 46_997),
+        StatementBalances(ACCOUNT, "B", DAY, 0, 50_000),
+    )
+    assert ThreeBooks().run(days=days).breaks == ()

@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.core.reconcile import (
-    Balances,
-    Bank,
-    Chain,
+    BankFacts,
+    ChainFacts,
     Ledger,
     LedgerFunding,
     LedgerPayout,
     Mint,
     Redemption,
+    StatementBalances,
     distinct,
     reconcile,
 )
@@ -40,7 +40,7 @@ def on(index: int, cents: int, **facts):
     )
 
 
-class Month:
+class FourDays:
     """Funded on day 0; a payout redeemed on day 1 and booked on day 2; nothing on day 3."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Month:
         opening, balances = 0, []
         for index, closing in enumerate(self.closings):
             balances.append(
-                Balances(
+                StatementBalances(
                     ACCOUNT, f"S{index}", DAYS[index], opening, closing, source=file(f"S{index}")
                 )
             )
@@ -62,13 +62,13 @@ class Month:
         supply = sum(m.amount_micro for m in self.mints)
         supply -= sum(r.amount_micro for r in self.redemptions)
         found = reconcile(
-            Chain(supply, self.redemptions, self.mints),
+            ChainFacts(supply, self.redemptions, self.mints),
             Ledger(
                 [LedgerPayout(PAYOUT, "E", 4_000, "DE1", due_on=DAYS[2])],
                 [LedgerFunding(m.credit_id, m.amount_micro // 10_000) for m in self.mints],
                 {REFERENCE: AGREEMENT},
             ),
-            Bank(ACCOUNT, self.lines, balances),
+            BankFacts(ACCOUNT, self.lines, balances),
         )
         return [
             (
@@ -85,11 +85,11 @@ NONE = ([], 0, 0)
 
 
 def test_reserves__sound_month__hold_at_each_statement_and_name_what_is_under_way():
-    assert Month().reserves() == [NONE, FLYING, NONE, NONE]
+    assert FourDays().reserves() == [NONE, FLYING, NONE, NONE]
 
 
 def test_reserves__unbacked_mint__is_named_from_its_day_on():
-    month = Month()
+    month = FourDays()
     month.mints.append(Mint(b"\7" * 32, 5_000_000, end_of(DAYS[1]) - 1))
     unbacked = ("mint_without_credit", 5_000_000)
     assert month.reserves() == [
@@ -101,13 +101,13 @@ def test_reserves__unbacked_mint__is_named_from_its_day_on():
 
 
 def test_reserves__minted_in_the_last_second_of_a_day_or_the_first_of_the_next__differ():
-    month = Month()
+    month = FourDays()
     month.mints[0] = replace(month.mints[0], at=end_of(DAYS[0]))
     assert month.reserves()[0] == ([("credit_not_minted", -100_000_000)], 0, 0)
 
 
 def test_reserves__minted_on_a_notification_before_its_statement__are_named_so():
-    month = Month()
+    month = FourDays()
     month.lines[0] = replace(month.lines[0], booking_date=DAYS[1], source=file("S1"))
     month.closings[0] = 0
     month.mints = [replace(month.mints[0], credit_id=distinct(month.lines[:1])[0].ids[0])]
@@ -115,7 +115,7 @@ def test_reserves__minted_on_a_notification_before_its_statement__are_named_so()
 
 
 def test_reserves__line_missing_from_its_statement__differ_from_there_on():
-    month = Month()
+    month = FourDays()
     month.lines.pop()
     flying = [("missing", -40_000_000)]
     assert month.reserves() == [
@@ -128,13 +128,13 @@ def test_reserves__line_missing_from_its_statement__differ_from_there_on():
 
 def test_reserves__balance_that_lies__differ_at_that_statement_only():
     """The next one opens where it closed, so the lie shows as a line that nobody has seen."""
-    month = Month()
+    month = FourDays()
     month.closings[3] = 5_999
     assert [difference for _, difference, _ in month.reserves()] == [0, 0, 0, 10_000]
 
 
 def test_reserves__payout_booked_twice_and_reversed_later__were_short_in_between():
-    month = Month()
+    month = FourDays()
     month.lines += [
         on(2, -4_000, end_to_end_id="E"),
         on(3, 4_000, end_to_end_id="E", is_reversal=True),

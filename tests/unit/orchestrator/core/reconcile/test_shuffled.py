@@ -8,22 +8,22 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.reconcile import BreakKind, Rejection, StatementLine
+from orchestrator.core.reconcile import BreakKind, PayoutRejection, StatementLine
 from orchestrator.core.reconcile.coverage import coverage, repeated
-from tests.support.three_books import DAY, Books, file, intraday
+from tests.support.three_books import DAY, ThreeBooks, file, intraday
 
 
-def _of(books: Books, index: int) -> StatementLine:
+def _of(books: ThreeBooks, index: int) -> StatementLine:
     wanted = books.payouts[index].end_to_end_id
     return next(item for item in books.lines if item.end_to_end_id == wanted)
 
 
-def _swap(books: Books, index: int, **facts) -> None:
+def _swap(books: ThreeBooks, index: int, **facts) -> None:
     old = _of(books, index)
     books.lines[books.lines.index(old)] = replace(old, **facts)
 
 
-def _more(books: Books, index: int, mark: str, **facts) -> None:
+def _more(books: ThreeBooks, index: int, mark: str, **facts) -> None:
     books.lines.append(
         replace(
             _of(books, index),
@@ -34,26 +34,26 @@ def _more(books: Books, index: int, mark: str, **facts) -> None:
     )
 
 
-def _split(books: Books, index: int) -> None:
+def _split(books: ThreeBooks, index: int) -> None:
     whole = _of(books, index).amount_minor
     _more(books, index, "X", amount_minor=whole + 300)
     _swap(books, index, amount_minor=-300)
 
 
-def _charge(books: Books, index: int) -> None:
+def _charge(books: ThreeBooks, index: int) -> None:
     _swap(books, index, amount_minor=_of(books, index).amount_minor - 5, charges_minor=5)
 
 
-def _late(books: Books, index: int) -> None:
+def _late(books: ThreeBooks, index: int) -> None:
     books.payouts[index] = replace(books.payouts[index], due_on=DAY - timedelta(days=1))
 
 
-def _reverse(books: Books, index: int) -> None:
+def _reverse(books: ThreeBooks, index: int) -> None:
     _more(books, index, "X")
     _more(books, index, "Y", amount_minor=-_of(books, index).amount_minor, is_reversal=True)
 
 
-def _reorder(books: Books, index: int) -> None:
+def _reorder(books: ThreeBooks, index: int) -> None:
     name = f"OLD{index}"
     books.payouts[index] = replace(books.payouts[index], earlier=(name,))
     _more(books, index, "X", end_to_end_id=name)
@@ -67,9 +67,9 @@ def _reorder(books: Books, index: int) -> None:
     )
 
 
-def _refuse(books: Books, index: int) -> None:
+def _refuse(books: ThreeBooks, index: int) -> None:
     books.lines.remove(_of(books, index))
-    books.rejections.append(Rejection(books.payouts[index].end_to_end_id, "AC04"))
+    books.rejections.append(PayoutRejection(books.payouts[index].end_to_end_id, "AC04"))
 
 
 # what to do to a payout, what it is named, and whether later lines explain it
@@ -98,7 +98,7 @@ PLANTS = {
     st.integers(0, 2**32),
 )
 def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, files, seed):
-    books = Books(payouts=len(plan))
+    books = ThreeBooks(payouts=len(plan))
     for index, what in enumerate(plan):
         if what is not None:
             PLANTS[what][0](books, index)
@@ -129,7 +129,7 @@ def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, 
 @given(st.permutations([0, 1, 2, 3]), st.booleans(), st.integers(0, 2**32))
 def test_batch__booked_as_a_sum_or_by_parts_in_any_order__is_one_match(order, named, seed):
     """named: the line tells the batch; else only its sum does, and a person decides."""
-    books = Books(payouts=4)
+    books = ThreeBooks(payouts=4)
     whole = sum(item.amount_minor for item in books.lines[1:])
     books.payouts = [books.payouts[index] for index in order]
     books.lines[1:] = [
@@ -144,13 +144,13 @@ def test_batch__booked_as_a_sum_or_by_parts_in_any_order__is_one_match(order, na
     result = books.run(seed)
     [found] = result.closed if named else result.breaks
     assert found.kind is BreakKind.BATCH_BOOKED and len(found.ids) == 4
-    assert result.difference_micro == 0 and result == Books.run(books, seed + 1)
+    assert result.difference_micro == 0 and result == ThreeBooks.run(books, seed + 1)
 
 
 @settings(deadline=None)
 @given(st.permutations(range(6)), st.integers(0, 5))
 def test_statements__in_any_order__chain_the_same_and_show_the_same_gap(order, lost):
-    books, days = Books(), []
+    books, days = ThreeBooks(), []
     for number in range(6):
         at = DAY + timedelta(days=number)
         days.append(

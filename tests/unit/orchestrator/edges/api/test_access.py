@@ -6,7 +6,7 @@ import pytest
 
 from device_adapters.types import device_id, event_id
 from orchestrator.edges.store import add_all, tables
-from orchestrator.edges.store.access import Role, issue_key, keys, revoke_key
+from orchestrator.edges.store.access import KeyRole, issue_key, keys, revoke_key
 from tests.support.api_rail import RAW, ApiRail
 
 ID = "0x" + "00" * 32
@@ -170,6 +170,6 @@ def test_partner__whose_row_lost_its_scope__sees_nothing(rail):
         session.flush()
         add_all(
             session,
-            [tables.ApiKey(key_hash=row.key_hash, name="bare", role=Role.PARTNER, scope="")],
+            [tables.ApiKeyRow(key_hash=row.key_hash, name="bare", role=KeyRole.PARTNER, scope="")],
         )
     assert rail.client(key=key).get("/v1/rejected").status_code == 403

@@ -8,9 +8,9 @@ import pytest
 
 from device_adapters.types import device_id, event_id
 from oracles.types import Agreement
-from orchestrator.edges.store.tables import Evidence, Rejection
+from orchestrator.edges.store.tables import EvidenceRow, RejectionRow
 from tests.support.api_rail import ApiRail
-from tests.support.signing_scanner import Scanner, document, event
+from tests.support.signing_scanner import SigningScanner, document, event
 
 DOCUMENT = json.dumps(document(event())).encode()
 
@@ -24,7 +24,7 @@ def rail(tmp_path):
 
 @pytest.fixture
 def scanner(rail):
-    scanner = Scanner("acme-dock")
+    scanner = SigningScanner("acme-dock")
     rail.chain.keys[device_id(scanner.name)] = scanner.key.as_device_key()
     rail.chain.agreements_about = lambda subject: [
         Agreement(
@@ -59,7 +59,7 @@ def test_capture__signed_document__is_202_with_a_job_and_the_record_is_kept(rail
     assert answer.headers["gs1-epcis-version"] == answer.headers["gs1-cbv-version"] == "2.0.0"
     (found,) = job["records"]
     assert found["event_id"] == "0x" + event_id(device_id(scanner.name), 1).hex()
-    assert [row.body for row in rail.rows(Evidence)] == [jws.encode() + b"\n" + DOCUMENT]
+    assert [row.body for row in rail.rows(EvidenceRow)] == [jws.encode() + b"\n" + DOCUMENT]
     assert rail.verified(job["receipts"][0])["device"] == scanner.name
 
 
@@ -77,7 +77,7 @@ def test_capture__job__is_read_by_its_captor_and_by_nobody_else(rail, scanner):
 def test_capture__without_signature__is_refused_by_name_and_kept(rail, scanner):
     answer = rail.client("acme").post("/capture", json=document(event()))
     assert (answer.status_code, answer.json()["code"]) == (422, "signature_missing")
-    (row,) = rail.rows(Rejection)
+    (row,) = rail.rows(RejectionRow)
     assert row.reason == "signature_missing" and b"EPCISDocument" in row.body
     job = rail.client("acme").get(answer.headers["location"]).json()
     assert not job["success"]
@@ -87,7 +87,7 @@ def test_capture__without_signature__is_refused_by_name_and_kept(rail, scanner):
 def test_capture__one_byte_changed_on_the_way__is_forged(rail, scanner):
     answer = capture(rail, scanner.jws(DOCUMENT), DOCUMENT.replace(b"receiving", b"accepting"))
     assert (answer.status_code, answer.json()["code"]) == (422, "signature_forged")
-    assert rail.rows(Evidence) == []
+    assert rail.rows(EvidenceRow) == []
 
 
 def test_capture__wrong_check_digit__is_a_named_problem(rail, scanner):
@@ -141,7 +141,7 @@ def test_capture__for_another_partners_device__is_refused(rail, scanner):
 def test_capture__not_as_the_standard_asks__takes_nothing(rail, scanner, headers, status, code):
     answer = capture(rail, scanner.jws(DOCUMENT), **headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert rail.rows(Evidence) == rail.rows(Rejection) == []
+    assert rail.rows(EvidenceRow) == rail.rows(RejectionRow) == []
 
 
 def test_capture__right_versions__are_taken(rail, scanner):

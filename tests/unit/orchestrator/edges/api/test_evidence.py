@@ -9,7 +9,7 @@ import pytest
 
 from device_adapters.types import device_id, event_id
 from orchestrator.core.receipt import Receipts
-from orchestrator.edges.store.tables import Event, Rejection
+from orchestrator.edges.store.tables import EventRow, RejectionRow
 from tests.support.api_rail import NOW, RAW, ApiRail
 
 
@@ -40,7 +40,7 @@ def test_raw_record__genuine__is_answered_with_its_event_id_and_a_receipt(rail):
             "event": found["event_id"],
         }
     ]
-    assert [row.event_id for row in rail.rows(Event)] == [found["event_id"]]
+    assert [row.event_id for row in rail.rows(EventRow)] == [found["event_id"]]
 
 
 def test_receipt__whenever_it_is_signed__the_record_is_committed(rail):
@@ -48,7 +48,7 @@ def test_receipt__whenever_it_is_signed__the_record_is_committed(rail):
 
     class Watching(Receipts):
         def sign(self, device, answers, at):
-            seen.append(len(rail.rows(Event)))
+            seen.append(len(rail.rows(EventRow)))
             return super().sign(device, answers, at)
 
     rail.start(receipts=Watching(rail.pem))
@@ -77,8 +77,8 @@ def test_raw_record__forged__is_a_problem_named_by_its_reason_and_is_kept(rail):
     assert "exactly as signed" in problem["next_step"] and problem["instance"] == "/v1/evidence"
     assert problem["records"][0]["event_id"] is None
     assert rail.verified(problem["receipts"][0])["records"][0]["outcome"] == "signature_forged"
-    assert [(r.reason, r.body) for r in rail.rows(Rejection)] == [("signature_forged", forged)]
-    assert rail.rows(Event) == []
+    assert [(r.reason, r.body) for r in rail.rows(RejectionRow)] == [("signature_forged", forged)]
+    assert rail.rows(EventRow) == []
 
 
 def test_raw_record__sent_again__is_a_duplicate_with_the_same_event(rail):
@@ -88,7 +88,7 @@ def test_raw_record__sent_again__is_a_duplicate_with_the_same_event(rail):
     assert again.status_code == 200
     (found,) = again.json()["records"]
     assert (found["outcome"], found["event_id"]) == ("duplicate", first["event_id"])
-    assert len(rail.rows(Event)) == 1
+    assert len(rail.rows(EventRow)) == 1
 
 
 def test_batch__text_base64_and_rubbish__each_entry_is_answered_by_itself(rail):
@@ -109,7 +109,7 @@ def test_batch__text_base64_and_rubbish__each_entry_is_answered_by_itself(rail):
     assert [r["outcome"] for r in found[:2]] == ["accepted", "accepted"]
     assert found[3]["outcome"] == "unknown_protocol"
     assert all(r["reason"] and r["next_step"] for r in found[2:])
-    assert len(rail.rows(Event)) == 2 and len(rail.rows(Rejection)) == 3
+    assert len(rail.rows(EventRow)) == 2 and len(rail.rows(RejectionRow)) == 3
 
 
 def test_batch__one_rejected_record__is_still_a_batch(rail):
@@ -140,7 +140,7 @@ def test_batch__not_of_the_form__is_refused_with_the_fields_and_takes_nothing(ra
     answer = rail.client("acme").post("/v1/evidence", json=batch)
     assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
     assert all(e["field"].startswith("body") and e["message"] for e in answer.json()["errors"])
-    assert rail.rows(Rejection) == []
+    assert rail.rows(RejectionRow) == []
 
 
 def test_batch__in_the_query__the_protocol_is_that_of_a_raw_body(rail):
@@ -157,8 +157,8 @@ def test_partner__posts_for_another_partners_device__is_refused_by_name_and_kept
     answer = rail.client("acme").post("/v1/evidence", content=body, headers=RAW)
     outcomes = [r["outcome"] for r in answer.json()["records"]]
     assert outcomes == ["device_not_of_topic", "accepted"]
-    assert [row.device_id for row in rail.rows(Event)] == ["0x" + device_id("acme-1").hex()]
-    assert [(row.reason, row.body) for row in rail.rows(Rejection)] == [
+    assert [row.device_id for row in rail.rows(EventRow)] == ["0x" + device_id("acme-1").hex()]
+    assert [(row.reason, row.body) for row in rail.rows(RejectionRow)] == [
         ("device_not_of_topic", theirs)
     ]
     # the record itself is unharmed: its own partner can send it
@@ -171,6 +171,6 @@ def test_evidence__while_the_chain_is_away__is_told_to_come_again_and_nothing_is
     answer = client.post("/v1/evidence", content=record, headers=RAW)
     assert (answer.status_code, answer.json()["code"]) == (503, "try_again_later")
     assert answer.headers["retry-after"] == "1"
-    assert rail.rows(Event) == [] and rail.rows(Rejection) == []
+    assert rail.rows(EventRow) == [] and rail.rows(RejectionRow) == []
     rail.chain.away = False
     assert client.post("/v1/evidence", content=record, headers=RAW).status_code == 200

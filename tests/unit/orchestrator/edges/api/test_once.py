@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from orchestrator.edges.store.access import issue_key
-from orchestrator.edges.store.tables import Event, Rejection
+from orchestrator.edges.store.tables import EventRow, RejectionRow
 from tests.support.api_rail import ApiRail
 
 
@@ -36,7 +36,7 @@ def test_key__a_rejected_record_again__gets_the_same_problem_and_is_kept_once(ra
     first, again = post(client, forged), post(client, forged)
     assert first.content == again.content
     assert (again.status_code, again.headers["content-type"]) == (422, "application/problem+json")
-    assert len(rail.rows(Rejection)) == 1
+    assert len(rail.rows(RejectionRow)) == 1
 
 
 def test_key__after_a_restart_and_a_new_api_key__still_gets_the_same_bytes(rail):
@@ -53,7 +53,7 @@ def test_key__another_body__is_a_conflict_and_takes_nothing(rail):
     post(client, rail.record())
     answer = post(client, rail.record())
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_reused")
-    assert len(rail.rows(Event)) == 1
+    assert len(rail.rows(EventRow)) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_key__quoted_as_in_the_draft__is_the_same_key(rail):
 def test_key__of_no_use__is_refused(rail, key):
     answer = post(rail.client("acme"), rail.record(), key)
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_malformed")
-    assert rail.rows(Event) == []
+    assert rail.rows(EventRow) == []
 
 
 def test_key__given_twice__is_refused(rail):
@@ -104,7 +104,7 @@ def test_key__many_at_once__one_effect_and_one_answer(rail):
 
     with ThreadPoolExecutor(8) as threads:
         answers = set(threads.map(send, range(8)))
-    assert len(answers) == 1 and len(rail.rows(Rejection)) == 1
+    assert len(answers) == 1 and len(rail.rows(RejectionRow)) == 1
 
 
 def test_key__many_at_once_with_different_bodies__one_wins_and_the_rest_conflict(rail):
@@ -117,7 +117,7 @@ def test_key__many_at_once_with_different_bodies__one_wins_and_the_rest_conflict
 
     with ThreadPoolExecutor(6) as threads:
         assert sorted(threads.map(send, records)) == [200, 409, 409, 409, 409, 409]
-    assert len(rail.rows(Event)) == 1
+    assert len(rail.rows(EventRow)) == 1
 
 
 def test_key__request_that_died_on_the_way__can_only_be_repeated_as_it_was(rail):

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device_adapters.types import Reason
-from oracles.types import Doubt
-from orchestrator.edges.api.catalogue import CATALOGUE, Code, entry_of
+from oracles.types import ClaimReason
+from orchestrator.edges.api.catalogue import CATALOGUE, ProblemCode, entry_of
 from orchestrator.edges.api.limits import BodyLimit
-from orchestrator.edges.api.wire import Problem
-from orchestrator.edges.store.tables import Event, Rejection
+from orchestrator.edges.api.wire import ProblemDocument
+from orchestrator.edges.store.tables import EventRow, RejectionRow
 from tests.support.api_rail import RAW, ApiRail
 
 MEDIA = "application/problem+json"
@@ -30,13 +30,13 @@ def rail(tmp_path_factory):
 
 def problem(answer, status, code):
     assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA)
-    found = Problem.model_validate(answer.json(), strict=True)
+    found = ProblemDocument.model_validate(answer.json(), strict=True)
     assert (found.code, found.status) == (code, status)
     assert found.type == f"urn:proofrail:problem:{code}" and found.next_step and found.detail
     return found
 
 
-@pytest.mark.parametrize("family", [Reason, Doubt, Code])
+@pytest.mark.parametrize("family", [Reason, ClaimReason, ProblemCode])
 def test_catalogue__every_code_there_is__has_title_and_next_step(family):
     assert [code for code in family if str(code) not in CATALOGUE] == []
     for code in family:
@@ -46,7 +46,7 @@ def test_catalogue__every_code_there_is__has_title_and_next_step(family):
 
 
 def test_catalogue__holds_nothing_else_and_no_code_twice():
-    codes = [str(code) for family in (Reason, Doubt, Code) for code in family]
+    codes = [str(code) for family in (Reason, ClaimReason, ProblemCode) for code in family]
     assert sorted(codes) == sorted(CATALOGUE)
 
 
@@ -107,10 +107,10 @@ def test_body__too_large_in_chunks_without_a_length__is_refused_as_soon_as_it_pa
             handed_over.append(number)
             yield b"x" * 10_000
 
-    before = len(rail.rows(Rejection))
+    before = len(rail.rows(RejectionRow))
     answer = rail.client("acme").post("/v1/evidence", content=chunks(), headers=RAW)
     problem(answer, 413, "body_too_large")
-    assert len(rail.rows(Rejection)) == before
+    assert len(rail.rows(RejectionRow)) == before
 
 
 def test_limit__by_chunks__stops_reading_at_the_first_byte_beyond():
@@ -228,7 +228,7 @@ BODIES = (
 def test_evidence__any_bytes_at_all__are_answered_as_documented_and_never_taken(
     rail, body, media, protocol
 ):
-    events = len(rail.rows(Event))
+    events = len(rail.rows(EventRow))
     answer = rail.client("acme").post(  # its hook holds every answer against the document
         "/v1/evidence",
         content=body,
@@ -236,7 +236,7 @@ def test_evidence__any_bytes_at_all__are_answered_as_documented_and_never_taken(
         headers={"Content-Type": media},
     )
     assert answer.status_code in (200, 400, 422)
-    assert len(rail.rows(Event)) == events
+    assert len(rail.rows(EventRow)) == events
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

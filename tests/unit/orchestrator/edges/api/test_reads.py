@@ -41,7 +41,7 @@ def rail(tmp_path_factory):
 def fill(session):
     """One agreement with seven payments, the first settled with a great amount."""
     session.merge(
-        tables.Agreement(
+        tables.AgreementRow(
             agreement_id=A,
             device_id="0x" + DEVICE.hex(),
             device="acme-1",
@@ -65,12 +65,12 @@ def fill(session):
     add_all(
         session,
         [
-            tables.Payment(
+            tables.PaymentRow(
                 payment_id=payment(n),
                 agreement_id=A,
                 sequence=n,
                 stage="verified",
-                effect="attest",
+                next_step="attest",
                 first_counter=n,
                 last_counter=n,
                 created_at=NOW + n // 3,
@@ -81,13 +81,13 @@ def fill(session):
         ],
     )
     evidence.claim_events(session, A, 1, 2, payment(1))
-    payments.learn(session, [payments.Learned(payment(1), Fact.SETTLED, "0xblock")], NOW)
+    payments.record_facts(session, [payments.NewFact(payment(1), Fact.SETTLED, "0xblock")], NOW)
     entries = [ledger.settled(payment(1), A, PAYEE, BIG), ledger.funded("wallet", A, BIG + 5)]
     store_ledger.post(session, entries, NOW)
     add_all(
         session,
         [
-            tables.Block(number=n, hash=f"0x{n:064x}", parent="0x", timestamp=NOW, final=n < 3)
+            tables.BlockRow(number=n, hash=f"0x{n:064x}", parent="0x", timestamp=NOW, final=n < 3)
             for n in (1, 2, 3)
         ],
     )
@@ -165,7 +165,7 @@ def test_rejections__walked_in_pages__come_once_each_newest_first(rail):
 
 
 def test_rejection__by_number__holds_the_bytes_as_they_came(rail):
-    (row, *_) = rail.rows(tables.Rejection)
+    (row, *_) = rail.rows(tables.RejectionRow)
     found = rail.client("acme").get(f"/v1/rejected/{row.id}").json()
     assert base64.b64decode(found["body_base64"]) == row.body
     assert found["size_bytes"] == len(row.body)

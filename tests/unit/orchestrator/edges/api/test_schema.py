@@ -64,7 +64,7 @@ def test_errors__all__are_problem_documents_with_examples_of_their_status(rail):
         assert media == PROBLEM, place
         assert content["examples"], place
         for code, example in content["examples"].items():
-            found = wire.Problem.model_validate(example["value"], strict=True)
+            found = wire.ProblemDocument.model_validate(example["value"], strict=True)
             assert (found.code, str(found.status)) == (code, place.split()[-1])
             assert code in CATALOGUE
 

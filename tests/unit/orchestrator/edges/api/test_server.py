@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from orchestrator.edges.store.tables import Event
+from orchestrator.edges.store.tables import EventRow
 from tests.support.api_rail import RAW, ApiRail
 
 
@@ -80,7 +80,7 @@ def test_server__many_callers_at_once__each_gets_its_own_answer_once(rail, addre
         answers = list(threads.map(send, records))
     assert [a["records"][0]["outcome"] for a in answers] == ["accepted"] * 24
     assert sorted(a["records"][0]["counter"] for a in answers) == sorted(range(1, 25))
-    assert len(rail.rows(Event)) == 24
+    assert len(rail.rows(EventRow)) == 24
 
 
 def test_server__a_failure_while_others_call__harms_none_of_them(rail, address):

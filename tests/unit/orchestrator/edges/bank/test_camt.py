@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from device_adapters.types import Rejected
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.bank import camt
-from orchestrator.edges.bank.types import BankReason, Statement, StatusReport
+from orchestrator.edges.bank.types import BankReason, BankStatement, StatusReport
 
 IBAN, OTHER = "DE02120300000000202051", "FR7630006000011234567890189"
 REFERENCE = funding_reference(b"\1" * 32)
@@ -75,7 +75,7 @@ def report(group: str = "<GrpSts>PART</GrpSts>", orders: str = "") -> str:
     )
 
 
-def one(text: str) -> Statement:
+def one(text: str) -> BankStatement:
     (found,) = camt.parse(text.encode())
     return found
 

@@ -18,16 +18,16 @@ from orchestrator.core.references import attempted, end_to_end_id, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.latin import latin
 from orchestrator.edges.bank.money import EXPONENTS, from_minor, to_minor
-from orchestrator.edges.bank.types import Address, BankReason, Party, Payout
+from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
 
 HOME = Address("Hauptstraße", "1a", "10115", "Berlin", "DE")
-DEBTOR = Party("Proofrail Safeguarding", "DE02120300000000202051", HOME)
+DEBTOR = Debtor("Proofrail Safeguarding", "DE02120300000000202051", HOME)
 AT, DAY = datetime(2026, 11, 23, 12, 0, 0, 999, tzinfo=UTC), date(2026, 11, 23)
 
 
-def payout(number: int, **facts) -> Payout:
+def payout(number: int, **facts) -> PaymentOrder:
     payout_id = number.to_bytes(32, "big")
-    base = Payout(
+    base = PaymentOrder(
         payout_id,
         end_to_end_id(payout_id[::-1]),
         uetr(payout_id),

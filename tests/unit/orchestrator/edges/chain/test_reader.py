@@ -5,35 +5,35 @@ from __future__ import annotations
 import pytest
 
 from device_adapters.types import Curve, DeviceKey, device_id
-from oracles.types import Doubt
+from oracles.types import ClaimReason
 from orchestrator.core.identity import rotation_digest
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore, reader
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import Errand, send_and_wait
+from orchestrator.edges.chain.sender import ChainCall, send_and_wait
 from orchestrator.edges.store import Store
 from orchestrator.errors import Retry
-from orchestrator.operations.agreements import Enrolment, Office, challenge
+from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
 from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import Device, Kind
+from scripts.devices.device import DeviceKind, SimulatedMeter
 from tests.support.real_chain import REGISTRAR, has_anvil, real_chain
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 # the contract's words for a status, in ours (IDeviceRegistry.Status)
 STATUSES = {
-    0: Doubt.DEVICE_NOT_YET_ENROLLED,
+    0: ClaimReason.DEVICE_NOT_YET_ENROLLED,
     1: None,
-    2: Doubt.DEVICE_SUSPENDED,
-    3: Doubt.DEVICE_RETIRED,
-    4: Doubt.DEVICE_COMPROMISED,
-    5: Doubt.KEY_EXPIRED,
+    2: ClaimReason.DEVICE_SUSPENDED,
+    3: ClaimReason.DEVICE_RETIRED,
+    4: ClaimReason.DEVICE_COMPROMISED,
+    5: ClaimReason.KEY_EXPIRED,
 }
 DAY = 86_400
 
 
-class Town:
+class RegistryTown:
     """Devices, an office and a registry on the one real chain."""
 
     def __init__(self, folder) -> None:
@@ -41,26 +41,32 @@ class Town:
         self.store = Store(folder / "rail.sqlite3")
         self.registrar = self.chain.sender(self.store, REGISTRAR)
         senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
-        self.office = Office(senders, self.chain.now, lambda: None)
+        self.office = AgreementOps(senders, self.chain.now, lambda: None)
         self.known = deployed(self.chain.deployment.addresses)
         self.registry = Registry(self.chain.client, self.known)
         self.numbers = iter(range(1, 1_000))
 
-    def device(self, name: str) -> Device:
-        return Device(self.folder / name, name, Kind.CHARGE_POINT, None, self.chain.now())
+    def device(self, name: str) -> SimulatedMeter:
+        return SimulatedMeter(
+            self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
+        )
 
-    def enrolment(self, device: Device, owner: str = "0x" + "11" * 20) -> Enrolment:
+    def enrolment(self, device: SimulatedMeter, owner: str = "0x" + "11" * 20) -> Enrolment:
         at = self.chain.deployment
-        digest = challenge(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
+        digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
         return Enrolment(device.name, device.public, owner, *device.sign_digest(digest))
 
     def do(self, function: str, *args: object) -> int:
         """A call by the registrar; returns when it took effect."""
-        errand = Errand(function, str(next(self.numbers)), Call("DeviceRegistry", function, args))
+        errand = ChainCall(
+            function, str(next(self.numbers)), Call("DeviceRegistry", function, args)
+        )
         send_and_wait(self.registrar, [errand], 0, lambda: None)
         return self.chain.now()
 
-    def rotate(self, name: str, old: Device, new: Device, keys: int, expires_at: int = 0) -> int:
+    def rotate(
+        self, name: str, old: SimulatedMeter, new: SimulatedMeter, keys: int, expires_at: int = 0
+    ) -> int:
         words = [n.to_bytes(32, "big") for n in (new.public.x, new.public.y)]
         at = self.chain.deployment
         digest = rotation_digest(
@@ -71,7 +77,7 @@ class Town:
         ]
         return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
 
-    def contract_says(self, name: str, at: int) -> DeviceKey | Doubt:
+    def contract_says(self, name: str, at: int) -> DeviceKey | ClaimReason:
         status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
         key = DeviceKey((Curve.SECP256R1, Curve.SECP256K1)[curve], *map(int.from_bytes, (x, y)))
         return STATUSES[status] or key
@@ -96,7 +102,7 @@ class Town:
 
 @pytest.fixture
 def town(tmp_path):
-    made = Town(tmp_path)
+    made = RegistryTown(tmp_path)
     yield made
     made.store.close()
 
@@ -177,8 +183,8 @@ def test_key_at__changes_within_one_block__stand_in_their_order(town):
         town.chain.testnet.rpc("evm_setAutomine", True)
     town.registry.refresh()
     now = town.chain.now()
-    assert town.contract_says(device.name, now) == Doubt.DEVICE_RETIRED
-    assert town.registry.key_at(device_id(device.name), now) == Doubt.DEVICE_RETIRED
+    assert town.contract_says(device.name, now) == ClaimReason.DEVICE_RETIRED
+    assert town.registry.key_at(device_id(device.name), now) == ClaimReason.DEVICE_RETIRED
     assert new.public != device.public
 
 
@@ -196,7 +202,7 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     assert (found.expires_at, found.first_counter, found.live) == (mandate.expiry, 7, True)
     payer = town.chain.sender(town.store, 13)
     send_and_wait(
-        payer, [Errand("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
+        payer, [ChainCall("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
     )
     town.registry.refresh()
     closed = town.registry.agreement(identity)
@@ -204,7 +210,7 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     town.chain.later(61)
     send_and_wait(
         payer,
-        [Errand("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))],
+        [ChainCall("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))],
         0,
         lambda: None,
     )
@@ -220,7 +226,10 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
     door = Counting(town.chain.client)
     registry = Registry(door, {})
     for number in range(500):
-        assert registry.key_at(bytes([1]) * 31 + bytes([number % 256]), 0) == Doubt.DEVICE_UNKNOWN
+        assert (
+            registry.key_at(bytes([1]) * 31 + bytes([number % 256]), 0)
+            == ClaimReason.DEVICE_UNKNOWN
+        )
         assert registry.agreements_of(bytes(32)) == []
         assert registry.agreements_about(bytes([2]) * 32) == []
     assert door.looks == 1

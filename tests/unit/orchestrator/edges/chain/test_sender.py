@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.chain.sender import Errand, send_and_wait, settle_up
+from orchestrator.edges.chain.sender import ChainCall, send_and_wait, settle_up
 from orchestrator.edges.store import Store, sends
 from orchestrator.errors import Halt, Retry
 from tests.support.real_chain import FaultyNode, account_call, effects, has_anvil, real_chain
@@ -48,8 +48,8 @@ def other_process(chain, store, account: int, numbers: list[int], die: str = "")
     )
 
 
-def errands(numbers) -> list[Errand]:
-    return [Errand("account", str(n), account_call(n)) for n in numbers]
+def errands(numbers) -> list[ChainCall]:
+    return [ChainCall("account", str(n), account_call(n)) for n in numbers]
 
 
 def prepare(sender, number: int) -> str:
@@ -76,7 +76,7 @@ def test_sender__killed_around_its_broadcast__the_same_bytes_land_once(chain, st
     assert sent(store, row.tx_hash).stage == "mined"
 
 
-def test_sender__rolled_back_decision__spends_no_nonce_and_sends_nothing(chain, store):
+def test_sender__rolled_back_approval__spends_no_nonce_and_sends_nothing(chain, store):
     sender = chain.sender(store, 22)
     quote = sender.quote(account_call(1))
     with pytest.raises(ZeroDivisionError), store.write() as session:
@@ -118,7 +118,7 @@ def test_send_and_wait__call_that_would_revert__sends_nothing_and_says_why(chain
     sender = chain.sender(store, 26)
     call = Call("EuroToken", "mint", (b"\1" * 32, sender.account.address, 5))
     with pytest.raises(Retry, match=r"EuroToken\.mint would revert: NotGateway"):
-        send_and_wait(sender, [Errand("mint", "x", call)], 0, lambda: None)
+        send_and_wait(sender, [ChainCall("mint", "x", call)], 0, lambda: None)
     assert chain.client.nonce(sender.account.address) == 0
 
 
@@ -129,7 +129,7 @@ def test_send_and_wait__call_that_fails_on_chain__halts_and_can_be_tried_anew(ch
     with pytest.raises(Halt, match="mint of second failed on chain"):
         send_and_wait(
             gateway,
-            [Errand("mint", "first", call), Errand("mint", "second", call)],
+            [ChainCall("mint", "first", call), ChainCall("mint", "second", call)],
             0,
             lambda: None,
         )

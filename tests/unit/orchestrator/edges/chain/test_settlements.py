@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oracles.memory import Book
+from oracles.memory import Memory
 from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.edges.store import lookup
 from orchestrator.steps.attest import claim_of_row
@@ -30,7 +30,7 @@ def test_settled_claims__of_the_whole_chain__are_those_that_were_applied_and_no_
 
 
 def test_catch_up__again_and_again__notes_each_claim_once_and_where_it_stands(tmp_path):
-    rail, book = lived(), Book(tmp_path / "oracle.sqlite3")
+    rail, book = lived(), Memory(tmp_path / "oracle.sqlite3")
     for _ in range(2):
         catch_up(rail.chain, book)
         assert book.learned_to() == rail.chain.head()

@@ -34,9 +34,9 @@ def raw(store) -> sqlite3.Connection:
     return connection
 
 
-def rows(count: int) -> list[evidence.Evidence]:
+def rows(count: int) -> list[evidence.EvidenceRow]:
     return [
-        evidence.Evidence(
+        evidence.EvidenceRow(
             evidence_hash=f"{n:064x}", body=b"OCMF|", protocol="ocmf", source="mqtt", received_at=n
         )
         for n in range(count)

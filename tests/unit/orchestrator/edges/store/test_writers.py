@@ -122,7 +122,7 @@ def test_write__statement_of_ours_that_cannot_be__is_no_retry(store):
 
 
 def test_add_all__key_that_is_there__is_our_own_bug(store):
-    row = evidence.Evidence(evidence_hash="00", body=b"", protocol="", source="", received_at=0)
+    row = evidence.EvidenceRow(evidence_hash="00", body=b"", protocol="", source="", received_at=0)
     with store.write() as session:
         add_all(session, [row])
     with pytest.raises(Exception, match="UNIQUE constraint"), store.write() as session:
