@@ -28,7 +28,12 @@ SCRIPTS = {
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
-_MERMAID = re.compile(r"https://unpkg\.com/mermaid@[^\"']*")
+_RENDERER = re.compile(r"<script src=\"[^\"]*javascripts/mermaid\.js\"></script>\s*")
+# what the theme would load from a public server if a browser lacked it -> what it loads instead
+_FALLBACKS = (
+    (re.compile(r"https://unpkg\.com/mermaid@[^\"']*"), "javascripts/mermaid.js"),
+    (re.compile(r"https://unpkg\.com/resize-observer-polyfill"), "data:text/javascript,"),
+)
 
 
 def outside_pages(root: Path) -> dict[str, str]:
@@ -81,11 +86,11 @@ def rewrite_links(markdown: str, page: str, root: Path = ROOT) -> str:
         if not target or "://" in target or target.startswith("mailto:"):
             return match.group()
         path = posixpath.normpath(posixpath.join(folder, target))
+        if (root / path / "README.md").is_file():
+            path += "/README.md"
         if not (root / path).exists():
             raise PluginError(f"{page} links to {target}, and there is no file {path}.")
         where = pages.get(path) or (path[5:] if path.startswith("docs/") else None)
-        if path in ("docs/adr", "docs/adr/"):
-            where = "adr/0001-an-edge-is-a-package.md"
         if where is None:
             return text
         link = posixpath.relpath(where, posixpath.dirname(page) or ".")
@@ -94,9 +99,17 @@ def rewrite_links(markdown: str, page: str, root: Path = ROOT) -> str:
     return _LINK.sub(rewritten, markdown)
 
 
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Leave the renderer of diagrams (2.5 MB) out of pages without a diagram."""
+    return output if 'class="mermaid"' in output else _RENDERER.sub("", output)
+
+
 def on_post_build(config: Any) -> None:
-    """Replace the theme's fallback address of mermaid by the local script."""
+    """Remove every address of a public server from the theme's scripts."""
     for bundle in Path(config.site_dir).glob("assets/javascripts/bundle*.js"):
-        bundle.write_text(_MERMAID.sub("javascripts/mermaid.js", bundle.read_text()))
+        text = bundle.read_text()
+        for address, local in _FALLBACKS:
+            text = address.sub(local, text)
+        bundle.write_text(text)
     for source_map in Path(config.site_dir).rglob("*.map"):
         source_map.unlink()  # nobody debugs the theme here, and they name outside addresses

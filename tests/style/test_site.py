@@ -102,6 +102,7 @@ def test_site__every_page_style_and_script__loads_nothing_from_outside(site: Pat
 def test_site__its_own_scripts__are_there_and_the_diagrams_have_their_renderer(site: Path) -> None:
     page = (site / "ARCHITECTURE.html").read_text()
     assert 'class="mermaid"' in page and 'src="javascripts/mermaid.js"' in page
+    assert "javascripts/mermaid.js" not in (site / "SECURITY.html").read_text()
     for script in ("javascripts/mermaid.js", "javascripts/iframe-worker.js"):
         assert (site / script).stat().st_size > 500
 
@@ -142,5 +143,7 @@ def test_outside_loads__a_page_that_loads_from_a_network__is_seen(
 
 def test_outside_loads__a_plain_link_to_a_web_page__loads_nothing(tmp_path: Path) -> None:
     page = tmp_path / "a.html"
-    page.write_text('<a href="https://example.org">x</a><link rel="canonical" href="https://e.org">')
+    page.write_text(
+        '<a href="https://example.org">x</a><link rel="canonical" href="https://e.org">'
+    )
     assert outside_loads(page) == []
