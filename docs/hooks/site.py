@@ -45,6 +45,18 @@ def outside_pages(root: Path) -> dict[str, str]:
     return {**OUTSIDE, **products}
 
 
+def on_config(config: Any) -> Any:
+    """List the products and the decisions in the navigation, so that a new one needs no entry."""
+    decisions = [f"adr/{path.name}" for path in sorted((ROOT / "docs" / "adr").glob("0*.md"))]
+    products = [page for page in outside_pages(ROOT).values() if page.startswith("products/")]
+    lists = {"Products": products, "Decisions": ["adr/README.md", *decisions]}
+    config.nav = [
+        {title: lists.get(title, pages) for title, pages in section.items()}
+        for section in config.nav
+    ]
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that stand outside docs/ and the scripts that npm installed."""
     for source, page in outside_pages(ROOT).items():
