@@ -1,8 +1,9 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
-library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
-it finds everything done and says nothing.
+Makes .venv from hash-locked requirements, fetches the local chain through npm (or the npm that
+PyPI carries), and installs the `proofrail` command. The compiler and the contract library come with
+group dev, or where the contracts differ from the shipped artifacts. Run again, it finds everything
+done and says nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        done = [_packages(group, state), _node(state)]
+        done = [_packages(group, state), _node(group, state)]
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -77,12 +78,21 @@ def _packages(group: str, state: dict) -> bool:
     return True
 
 
-def _node(state: dict) -> bool:
-    """anvil, solc and OpenZeppelin by npm; without Node on PATH, the one that PyPI carries."""
+def _node(group: str, state: dict) -> bool:
+    """Install anvil, for developers also solc and OpenZeppelin, by npm.
+
+    Without Node on PATH, the one that PyPI carries. What is installed for developers stays.
+    """
     wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
-    if state.get("node") == wanted and (ROOT / "node_modules").is_dir():
+    present = (ROOT / "node_modules").is_dir()
+    with_compiler = present and state.get("node_compiler", False)
+    changed = [] if group == "dev" or with_compiler else _changed_contracts()
+    need_compiler = group == "dev" or with_compiler or bool(changed)
+    if present and state.get("node") == wanted and with_compiler == need_compiler:
         return False
-    _say("local chain, compiler and contract library (npm)")
+    if changed:
+        print(f"  {', '.join(changed)} changed: the compiler is needed, and is installed now")
+    _say(f"local chain{', compiler and contract library' if need_compiler else ''} (npm)")
     npm = [shutil.which("npm")]
     if npm[0] is None or shutil.which("node") is None:
         _run(
@@ -107,9 +117,18 @@ def _node(state: dict) -> bool:
         "--no-audit",
         "--no-fund",
         "--loglevel=error",
+        *([] if need_compiler else ["--omit=dev"]),
     )
-    state["node"] = wanted
+    state["node"], state["node_compiler"] = wanted, need_compiler
     return True
+
+
+def _changed_contracts() -> list[str]:
+    """Return the contract files that differ from the artifacts that ship with the package."""
+    sys.path.insert(0, str(ROOT))
+    from orchestrator.edges.chain.artifacts import changed_files  # standard library only
+
+    return changed_files(ROOT)
 
 
 def _run(*command: str) -> None:

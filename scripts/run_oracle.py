@@ -30,8 +30,8 @@ from oracles.node import Identity, Node, World
 from oracles.server import OracleServer
 from oracles.types import Batch, Progress
 from oracles.wire import Answer, Request
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
@@ -39,7 +39,6 @@ from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
-ROOT = Path(__file__).resolve().parent.parent
 BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # a rewind that is deeper is none of a chain that anyone settles on
 FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
@@ -164,7 +163,7 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
 
 def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
     deployment = Deployment.load(options.deployment)
-    chain = Chain(options.rpc, deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    chain = Chain(options.rpc, deployment, load_artifacts())
     chain.check_identity()
     registry = Registry(chain, deployed(deployment.addresses))
     registry.refresh()

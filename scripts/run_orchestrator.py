@@ -29,8 +29,8 @@ from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -44,8 +44,6 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Committee, Rail
 from orchestrator.trace import trace
 from orchestrator.worker import Worker
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
@@ -109,7 +107,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
 def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> Rail:
     """The rail's doors, from its home and `rail.json`."""
     deployment = Deployment.load(settings.deployment)
-    chain = Chain(town["rpc_url"], deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    chain = Chain(town["rpc_url"], deployment, load_artifacts())
     store = Store(settings.database)
     known = deployed(deployment.addresses)
     doors = [

@@ -27,15 +27,15 @@ from orchestrator.authority import DevelopmentCa
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt
 from orchestrator.office import Office
 from orchestrator.settings import Settings
-from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.run_bank import BankClient, new_iban
 from scripts.testnet import Testnet, die_with_parent
 
@@ -91,8 +91,8 @@ class Stack:
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
     def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Compiles the contracts, or finds them compiled."""
-        self.artifacts = build(ROOT, CACHE, watch=watch)
+        """Loads the contracts: shipped, or compiled where their sources changed."""
+        self.artifacts = load_artifacts(watch=watch)
 
     def start_chain(self) -> None:
         """anvil, with its first block in the past, so that device history is plausible."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from audit_node import ROOT, Node
+from audit_node import Node
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
@@ -21,7 +21,7 @@ from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.consent import mandate_hash
 from orchestrator.core.identity import payout_account
-from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.products.metered_energy import product as energy
 
 START = 1_760_000_000
@@ -99,7 +99,7 @@ class Rail:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.steward, self.payee = node.call("eth_accounts")[:2]
-        self.artifacts = build(ROOT, ROOT / ".build" / "contracts")
+        self.artifacts = load_artifacts()
         members = [address_of(key) for key in ORACLES]
         me = self.steward
         self.registry = self.deploy("DeviceRegistry", ["address", "address"], [me, me])
