@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,10 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        done = [_packages(group, state), _node(group, state)]
+        with ThreadPoolExecutor(1) as pool:  # npm waits for files while pip and uv compute
+            node = pool.submit(_node, group, state) if _own_npm() else None
+            done = [_packages(group, state)]
+            done.append(node.result() if node else _node(group, state))
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -69,7 +73,6 @@ def _packages(group: str, state: dict) -> bool:
         "install",
         *python,
         "--require-hashes",
-        "--compile-bytecode",
         "-r",
         str(LOCKS / GROUPS[group]),
     )
@@ -93,8 +96,8 @@ def _node(group: str, state: dict) -> bool:
     if changed:
         print(f"  {', '.join(changed)} changed: the compiler is needed, and is installed now")
     _say(f"local chain{', compiler and contract library' if need_compiler else ''} (npm)")
-    npm = [shutil.which("npm")]
-    if npm[0] is None or shutil.which("node") is None:
+    npm = _own_npm()
+    if not npm:
         _run(
             str(BIN / "uv"),
             "pip",
@@ -121,6 +124,12 @@ def _node(group: str, state: dict) -> bool:
     )
     state["node"], state["node_compiler"] = wanted, need_compiler
     return True
+
+
+def _own_npm() -> list[str]:
+    """Return the machine's npm as the start of a command, or nothing where Node is missing."""
+    npm = shutil.which("npm")
+    return [npm] if npm and shutil.which("node") else []
 
 
 def _changed_contracts() -> list[str]:

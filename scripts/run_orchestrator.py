@@ -45,13 +45,18 @@ from orchestrator.steps import Committee, Rail
 from orchestrator.trace import trace
 from orchestrator.worker import Worker
 
+_START_POLL_S = 0.02
+
 
 def main() -> int:
     """Exit code 0 after SIGTERM or SIGINT, 1 if the rail cannot start (with the next step)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
+    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     options = parser.parse_args()
+    while options.start_file and not options.start_file.exists():
+        time.sleep(_START_POLL_S)  # whoever starts a whole rail has the modules loaded meanwhile
     settings = Settings(home=options.home) if options.home else Settings()
     try:
         return serve(settings, options.ready_file)

@@ -60,6 +60,7 @@ class Stack:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)  # each oracle keeps its port
     _parties: dict[int, LocalAccount] = field(default_factory=dict)
+    _starting: dict[str, Path] = field(default_factory=dict)  # ready files still waited for
 
     # --- start, in the order of the checklist
 
@@ -135,13 +136,18 @@ class Stack:
         )
         self.broker = self._wait_ready("broker", ready)
 
-    def start_oracles(self) -> None:
-        """All of them at once, each with its own key, password, token and home."""
+    def spawn_oracles(self) -> None:
+        """Start all of them at once, each with its own key, password, token and home."""
         for name, _ in ORACLES:
             self._equip_oracle(name)
-        waiting = [(name, self._spawn_oracle(name)) for name, _ in ORACLES]
-        for name, ready in waiting:
-            self.ports[name] = self._wait_ready(name, ready)["port"]
+            self._starting[name] = self._spawn_oracle(name)
+
+    def start_oracles(self) -> None:
+        """Wait until all oracles serve; start those that `spawn_oracles` did not start."""
+        if ORACLES[0][0] not in self._starting:
+            self.spawn_oracles()
+        for name, _ in ORACLES:
+            self.ports[name] = self._wait_ready(name, self._starting.pop(name))["port"]
 
     def restart_oracle(self, name: str, *extra: str) -> None:
         """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie."""
@@ -224,17 +230,31 @@ class Stack:
         )
         self.processes["simulated bank"] = self.bank.process
 
+    def prepare_rail(self) -> None:
+        """Start the orchestrator's process, which loads its modules and waits for `start_rail`."""
+        start_file = self._ready("start")
+        self._starting["orchestrator"] = self.spawn_rail("--start-file", start_file)
+
     def start_rail(self) -> None:
         """The orchestrator; it finds everything else through rail.json."""
         self._write_town()
-        self.api_url = self._wait_ready("orchestrator", self.spawn_rail())["api_url"]
+        if "orchestrator" in self._starting:
+            (self.home / "run" / "start.json").touch()
+        ready = self._starting.pop("orchestrator", None) or self.spawn_rail()
+        self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
         self._write_town(api_url=self.api_url)
 
-    def spawn_rail(self) -> Path:
-        """The orchestrator's process; the file is there once it serves."""
+    def spawn_rail(self, *extra: object) -> Path:
+        """The orchestrator's process; the file is there once it serves. extra: its flags."""
         ready = self._ready("orchestrator")
         self._start(
-            "orchestrator", "scripts.run_orchestrator", "--home", self.home, "--ready-file", ready
+            "orchestrator",
+            "scripts.run_orchestrator",
+            "--home",
+            self.home,
+            "--ready-file",
+            ready,
+            *extra,
         )
         return ready
 

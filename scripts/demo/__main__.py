@@ -20,6 +20,7 @@ from scripts.stack import Stack
 RECORDS_A_DAY = 12
 MONTH_S = 30 * 86_400
 HOLE_PATIENCE_S = 4  # a demonstration does not wait half a minute for a lost record
+FINALITY_BLOCKS = 2  # nor longer for finality than the month does
 
 
 def main() -> int:
@@ -37,7 +38,10 @@ def main() -> int:
         options.home,
         int(time.time()) - MONTH_S,
         keep=options.keep,
-        environment={"PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S)},
+        environment={
+            "PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S),
+            "PROOFRAIL_FINALITY_BLOCKS": str(FINALITY_BLOCKS),
+        },
     )
     cast: Cast | None = None
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -70,6 +70,8 @@ def start(stack: Stack) -> Cast:
         lambda: (stack.start_broker(), "{broker} on {host}:{port}".format(**stack.broker))[1],
     )
     step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
+    stack.spawn_oracles()  # they and the orchestrator load their modules meanwhile
+    stack.prepare_rail()
     cast = gather(stack)
     step("devices", lambda: _install(stack, cast))
     step(
