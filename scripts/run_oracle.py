@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -43,12 +44,15 @@ BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # a rewind that is deeper is none of a chain that anyone settles on
 FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
 RETRY_SECONDS = 1.0
+START_POLL_S = 0.02
 _log = logging.getLogger("oracle")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 after SIGTERM or SIGINT, 1 if it cannot start (with the next step)."""
     options = _parser().parse_args(arguments)
+    while options.start_file and not options.start_file.exists():
+        time.sleep(START_POLL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         return serve(options)
@@ -237,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
     parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     parser.add_argument(
         "--lie",
         nargs="?",

@@ -149,9 +149,26 @@ class Stack:
         for name, _ in ORACLES:
             self.ports[name] = self._wait_ready(name, self._starting.pop(name))["port"]
 
-    def restart_oracle(self, name: str, *extra: str) -> None:
-        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie."""
-        self._wait_ready(name, self._spawn_oracle(name, *extra))
+    def prepare_oracle(self, name: str, *extra: object) -> None:
+        """Start the next process of an oracle, which loads its modules and waits for
+        `restart_oracle`; extra: flags such as --lie."""
+        current = self.processes.pop(name, None)
+        ready = self._spawn_oracle(name, "--start-file", self._ready(f"start-{name}"), *extra)
+        self._starting[name] = ready
+        self.processes[f"next {name}"] = self.processes.pop(name)
+        if current is not None:
+            self.processes[name] = current
+
+    def restart_oracle(self, name: str, *extra: object) -> None:
+        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie, if
+        it was not prepared."""
+        ready = self._starting.pop(name, None)
+        if ready is None:
+            ready = self._spawn_oracle(name, *extra)
+        else:
+            self.processes[name] = self.processes.pop(f"next {name}")
+            (self.home / "run" / f"start-{name}.json").touch()
+        self._wait_ready(name, ready)
 
     def _equip_oracle(self, name: str) -> None:
         index = [oracle for oracle, _ in ORACLES].index(name)
@@ -163,7 +180,7 @@ class Stack:
         keystore.write_private(home / "token", token)
         keystore.write_private(self.settings.keys / f"{name}.token", token)
 
-    def _spawn_oracle(self, name: str, *extra: str) -> Path:
+    def _spawn_oracle(self, name: str, *extra: object) -> Path:
         home, ready = self.home / "oracles" / name, self._ready(name)
         self._start(
             name,
