@@ -1,4 +1,4 @@
-"""A deployed rail on a chain of its own, on a hardfork of one's choice; no Ape, so no step traces.
+"""A deployed rail on a chain of its own, on a hardfork of one's choice.
 
 The fixture `fork` (conftest.py) runs a test twice: on "osaka", whose chain has the EIP-7951
 precompile, and on "prague", whose chain answers nothing at 0x100. What a contract says of a
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from device_keys import DeviceSigner
+from onchain import Node, errors_of
 from web3 import Web3
 from web3.contract import Contract
 
@@ -35,13 +36,14 @@ class Fork:
     ) -> None:
         self.hardfork, self.chain, self.artifacts = hardfork, chain, artifacts
         self.plan = development_plan()
+        self.node = Node(chain.url)
         self.web3 = Web3(Web3.HTTPProvider(chain.url))
         self.deployment = deploy(chain.url, artifacts, self.plan, journal)
         self.at = {
             name: self.contract(name, address)
             for name, address in self.deployment.addresses.items()
         }
-        self._errors = dict(_selectors(artifacts))
+        self._errors = errors_of(artifacts)
 
     @property
     def has_precompile(self) -> bool:
@@ -49,7 +51,7 @@ class Fork:
 
     @property
     def now(self) -> int:
-        return self.web3.eth.get_block("latest")["timestamp"]
+        return self.node.timestamp()
 
     def contract(self, name: str, address: str) -> Contract:
         return self.web3.eth.contract(address=address, abi=self.artifacts[name].abi)
@@ -116,15 +118,6 @@ class Fork:
     def _mined(self, call: dict[str, Any]) -> Any:
         digest = self.chain.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
         return self.web3.eth.wait_for_transaction_receipt(digest, poll_latency=0.01)
-
-
-def _selectors(artifacts: dict[str, Any]):
-    for made in artifacts.values():
-        for entry in made.abi:
-            if entry["type"] == "error":
-                types = [item["type"] for item in entry["inputs"]]
-                signature = f"{entry['name']}({','.join(types)})"
-                yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
 
 
 def outcomes(log: Any) -> list[tuple[int, int]]:
