@@ -55,7 +55,9 @@ def fork(request, forks):
 def first_stage(artifacts):
     """The rail that all modules begin from."""
     with Testnet() as chain:
-        yield Stage(artifacts, Node(chain.url))
+        node = Node(chain.url)
+        node.rpc("anvil_setBlockTimestampInterval", 1)  # else fast blocks share a second
+        yield Stage(artifacts, node)
 
 
 @pytest.fixture(scope="module")

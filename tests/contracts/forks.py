@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from device_keys import DeviceSigner
-from onchain import Node, errors_of
+from onchain import Method, Node, OnChain, errors_of
 from web3 import Web3
 from web3.contract import Contract
 
@@ -44,6 +44,7 @@ class Fork:
             for name, address in self.deployment.addresses.items()
         }
         self._errors = errors_of(artifacts)
+        self._fast: dict[Contract, OnChain] = {}
 
     @property
     def has_precompile(self) -> bool:
@@ -77,12 +78,15 @@ class Fork:
     ) -> Any:
         """What a function answers; it is called, never mined."""
         options = {"from": sender} if sender else {}
-        return self._target(contract).functions[function](*args).call(options)
+        method = self._method(contract, function)
+        request = {**method.request(*args), **options}
+        answer = method.decoded(self.node.rpc("eth_call", request, "latest"))
+        return list(answer) if method.has_many_outputs else answer
 
     def refusal(self, contract: str | Contract, function: str, *args: Any, sender: str) -> str:
         """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
         try:
-            self.chain.rpc("eth_call", self._call(contract, function, args, sender), "latest")
+            self.node.rpc("eth_call", self._call(contract, function, args, sender), "latest")
         except RuntimeError as error:
             for selector, (name, _) in self._errors.items():
                 if f"0x{selector.hex()}" in str(error):
@@ -108,16 +112,21 @@ class Fork:
     def _target(self, contract: str | Contract) -> Contract:
         return self.at[contract] if isinstance(contract, str) else contract
 
+    def _method(self, contract: str | Contract, function: str) -> Method:
+        target = self._target(contract)
+        if target not in self._fast:  # by object: a restored chain uses an address again
+            self._fast[target] = OnChain(self.node, "", target.address, target.abi, {})
+        return getattr(self._fast[target], function)
+
     def _call(
         self, contract: str | Contract, function: str, args: Any, sender: str
     ) -> dict[str, Any]:
-        target = self._target(contract)
-        data = target.encode_abi(function, list(args))
-        return {"from": sender, "to": target.address, "data": data}
+        return self._method(contract, function).request(*args, sender=sender)
 
     def _mined(self, call: dict[str, Any]) -> Any:
-        digest = self.chain.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
-        return self.web3.eth.wait_for_transaction_receipt(digest, poll_latency=0.01)
+        request = {**call, "gas": hex(TX_GAS_LIMIT)}
+        digest = self.node.rpc("eth_sendTransactionSync", request)["transactionHash"]
+        return self.web3.eth.get_transaction_receipt(digest)
 
 
 def outcomes(log: Any) -> list[tuple[int, int]]:

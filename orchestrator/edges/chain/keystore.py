@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from eth_account import Account
@@ -78,6 +79,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
+@lru_cache  # deriving one takes nine milliseconds
 def development_account(index: int) -> LocalAccount:
     """An account of the well-known development mnemonic, rich on a local chain only."""
     Account.enable_unaudited_hdwallet_features()
