@@ -1,8 +1,8 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
-library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
-it finds everything done and says nothing.
+Makes .venv (and .venv-tools for Ape) from hash-locked requirements, fetches the local chain, the
+compiler and the contract library through npm (or the npm that PyPI carries), and installs the
+`proofrail` command. Run again, it finds everything done and says nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+TOOLS = ROOT / ".venv-tools"
 STATE = VENV / "setup.json"
 LOCKS = ROOT / "requirements"
 GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 
 
 def main() -> int:
-    """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
+    """`bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -35,7 +36,11 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        done = [_packages(group, state), _node(state)]
+        if group == "tools":
+            has_uv = (BIN / "uv").exists()
+            done = [not has_uv and _packages("runtime", state), _tools(state)]
+        else:
+            done = [_packages(group, state), _node(state)]
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -74,6 +79,21 @@ def _packages(group: str, state: dict) -> bool:
     )
     _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     state["python"], state["runtime"] = wanted, runtime
+    return True
+
+
+def _tools(state: dict) -> bool:
+    """Ape in an environment of its own. Its modules are compiled at first use: few are used."""
+    wanted = _digest(LOCKS / "tools.txt")
+    if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
+        return False
+    _say("tools for the contracts (Ape, locked with hashes)")
+    if not (TOOLS / "pyvenv.cfg").exists():
+        _run(sys.executable, "-m", "venv", "--without-pip", str(TOOLS))
+    python = ["--python", str(TOOLS / BIN.name / "python"), "--quiet"]
+    lock = str(LOCKS / "tools.txt")
+    _run(str(BIN / "uv"), "pip", "sync", *python, "--require-hashes", lock)
+    state["tools"] = wanted
     return True
 
 

@@ -116,7 +116,7 @@ class Fork:
         target = self._target(contract)
         if target not in self._fast:  # by object: a restored chain uses an address again
             self._fast[target] = OnChain(self.node, "", target.address, target.abi, {})
-        return getattr(self._fast[target], function)
+        return self._fast[target].method(function)
 
     def _call(
         self, contract: str | Contract, function: str, args: Any, sender: str

@@ -1,7 +1,8 @@
 """Contracts on the test chain as Python objects: one HTTP call per read, one per transaction.
 
 web3's own contract objects cost milliseconds per call in checks that these tests do not need, and
-poll for receipts; `requests` costs another millisecond. Types are encoded by web3's codec and logs decoded by web3, as in the product.
+poll for receipts; `requests` costs another millisecond. Types are encoded by web3's codec and logs
+decoded by web3, as in the product.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ class OnChain:
         abi: list[dict[str, Any]],
         events: dict[str, dict[str, Any]],
     ) -> None:
-        self.node, self.name, self.address, self.events = node, name, address, events
+        self.node, self.contract_name = node, name
+        self.address, self.events = address, events
         functions = [item for item in abi if item["type"] == "function"]
         self._methods = {item["name"]: Method(self, item) for item in functions}
         assert len(self._methods) == len(functions), f"{name} has functions of one name"
@@ -147,11 +149,16 @@ class OnChain:
     def mutable_methods(self) -> list[Method]:
         return [method for method in self._methods.values() if not method.is_view]
 
+    def method(self, name: str) -> Method:
+        """Return a function by name, also where this class has an attribute of that name."""
+        return self._methods[name]
+
     def __getattr__(self, name: str) -> Method:
         try:
             return self.__dict__["_methods"][name]
         except KeyError:
-            raise AttributeError(f"{self.__dict__.get('name')} has no function {name}") from None
+            contract = self.__dict__.get("contract_name")
+            raise AttributeError(f"{contract} has no function {name}") from None
 
 
 class Method:

@@ -16,11 +16,11 @@ import hashlib
 import pytest
 from device_keys import DeviceSigner
 from dock import NOTHING
-from eth_account import Account
 from stage import DAY, EURO, HOUR, ORACLE_KEYS
 from web3 import Web3
 
 from oracles.types import Claim
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.products.proof_of_delivery.words import DeliveryTerms
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 from device_keys import DeviceSigner
-from eth_account import Account
 from forks import Fork, outcomes
 from settled import arguments, plain_facts
 from stage import DAY, EURO, HOUR, KWH, facts, terms
@@ -30,6 +29,7 @@ from web3.logs import DISCARD
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
 from scripts.testnet import TX_GAS_LIMIT, Testnet
 

@@ -124,7 +124,7 @@ def test_roles__every_function_and_role__only_the_named_pass(busy):
 def test_roles__every_state_changing_function__is_in_the_table(busy):
     spoken = {(row[0].address, row[1]) for row in table(busy)}
     forgotten = [
-        (contract.name, method.name)
+        (contract.contract_name, method.name)
         for contract in (busy.rail, busy.token, busy.committee, busy.registry, busy.product)
         for method in contract.mutable_methods
         if (contract.address, method.name) not in spoken and method.name not in BY_SIGNATURE

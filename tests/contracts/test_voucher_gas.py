@@ -10,7 +10,6 @@ settle
 from __future__ import annotations
 
 from device_keys import DeviceSigner
-from eth_account import Account
 from forks import Fork, outcomes
 from settled import arguments
 from web3 import Web3
@@ -20,6 +19,7 @@ from device_adapters.protocols._voucher_typed import Domain, Voucher, digest_of,
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.words import VoucherTerms

@@ -21,6 +21,7 @@ BELOW = {
 }
 DOORS = {
     "web3": "orchestrator/edges/chain/",
+    "eth_account": "orchestrator/edges/chain/ethereum.py",
     "solcx": "orchestrator/edges/chain/",
     "sqlmodel": "orchestrator/edges/store/",
     "sqlalchemy": "orchestrator/edges/store/",
@@ -31,7 +32,6 @@ DOORS = {
     "paramiko": "orchestrator/edges/bank/",
     "schwifty": "orchestrator/edges/bank/",
     "holidays": "orchestrator/edges/bank/",
-    "mt940": "orchestrator/edges/bank/",
     "amqtt": "orchestrator/edges/broker/",
     "paho": "device_adapters/inlets.py",
     "pyocmf": "device_adapters/",

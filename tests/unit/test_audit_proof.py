@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import rlp
 from audit_node import ANVIL, Node
-from eth_account import Account
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
 from orchestrator.edges.chain import proof
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.errors import Halt, Retry
 
 PAYER, OTHER = (Account.from_key("0x" + digits * 32) for digits in ("11", "12"))

@@ -7,8 +7,6 @@ import sqlite3
 import time
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
 from typer.testing import CliRunner
 
 from device_adapters.types import Rejected
@@ -16,6 +14,7 @@ from oracles.attest import address_of, recover, sign
 from orchestrator import cli, decisions
 from orchestrator.core.decision import APPROVE, PROPOSE, Decision, DecisionReason
 from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.ethereum import Account, encode_typed_data
 from orchestrator.edges.store import Store
 from orchestrator.edges.store import decisions as rows
 from orchestrator.errors import Halt

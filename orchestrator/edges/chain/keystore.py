@@ -8,9 +8,7 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
+from orchestrator.edges.chain.ethereum import Account, LocalAccount
 from orchestrator.errors import Halt
 
 _SCRYPT_N = 2**13  # light on purpose: keys of a local chain, opened at every start
