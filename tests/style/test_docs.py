@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.core.payment import Stage
 from orchestrator.settings import Settings
+from tests.style.tree import tree
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -35,7 +36,7 @@ def defined(path: Path) -> set[str]:
     if path.suffix == ".sol":
         return set(re.findall(r"(?:function|contract|library) (\w+)", path.read_text()))
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
+    return {node.name for node in ast.walk(tree(path)) if isinstance(node, kinds)}
 
 
 def name_of(page: Path) -> str:
@@ -87,7 +88,7 @@ def test_operating__every_halt__is_in_a_table() -> None:
 def halts(path: Path) -> list[tuple[int, str]]:
     """Return (line, constant text) of each Halt that a file raises with a text of its own."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         is_halt = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Halt"
         if is_halt and node.args:
             texts = [
