@@ -23,7 +23,7 @@ artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that
 	@$(RUN) -m scripts.compile_contracts
 
 docs: setup-dev      ## the documentation as a site in site/; it works without a network
-	@.venv/bin/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
 
 lint: setup-dev      ## style: linter and formatter
 	@.venv/bin/ruff check .
