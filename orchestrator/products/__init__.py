@@ -35,13 +35,13 @@ class Product(ProductRules, Protocol):
     def encode_facts(self, facts: Any) -> bytes: ...
     def decode_facts(self, raw: bytes) -> Any: ...
 
-    def read_terms(self, words: Mapping[str, str]) -> bytes:
+    def parse_terms(self, words: Mapping[str, str]) -> bytes:
         """Terms from what a person typed. Rejected (FACTS_MALFORMED), naming the word, if not."""
 
-    def tell_terms(self, raw: bytes) -> dict[str, str]:
+    def format_terms(self, raw: bytes) -> dict[str, str]:
         """The terms as a person reads them: label -> text with its unit, in order."""
 
-    def tell_facts(self, raw: bytes) -> dict[str, str]:
+    def format_facts(self, raw: bytes) -> dict[str, str]:
         """The facts as a person reads them: label -> text with its unit, in order."""
 
     def payee(self, facts: bytes) -> str | None:

@@ -170,7 +170,7 @@ class Deliveries:
 
     def _mandate(self, goods: SimulatedConsignment, due: int, deadline: int, **more: int) -> Signed:
         product = products()[NAME]
-        terms = product.read_terms(_terms(goods, due, deadline))
+        terms = product.parse_terms(_terms(goods, due, deadline))
         made = consent(self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **more)
         self.ids[goods] = "0x" + made[2].agreement_id().hex()
         return made

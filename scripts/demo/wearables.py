@@ -42,7 +42,7 @@ class DemoWearables:
 
     def __init__(self, stack: Stack, seed: int) -> None:
         self.stack, home = stack, stack.home / "devices"
-        self.terms = products()[NAME].read_terms(_terms(stack))
+        self.terms = products()[NAME].parse_terms(_terms(stack))
         agreed = products()[NAME].decode_terms(self.terms)
         self.bands = {
             name: SimulatedWearable(home / name, name, seed, agreed, FUNDED_CENTS * 10_000)

@@ -40,7 +40,7 @@ def dock(yard):
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in CASES])
 def test_price__worked_case__amount_or_refusal_as_written(dock, case):
     shift = dock.due - CASE_DUE
-    terms = product.decode_terms(product.read_terms(case["terms"]))
+    terms = product.decode_terms(product.parse_terms(case["terms"]))
     terms = terms._replace(due_at=terms.due_at + shift, deadline=terms.deadline + shift)
     consignment = dock.open(terms)
     total = 0

@@ -67,7 +67,7 @@ def _terms(product: Any, case: Mapping[str, Any]) -> bytes:
     """The terms as a person's words, or as the fields of the product's own record."""
     words = case["terms"]
     if set(words) <= {name for name, _ in product.TERMS}:
-        return product.read_terms(words)
+        return product.parse_terms(words)
     return product.encode_terms(_record(product.encode_terms, words))
 
 
@@ -108,7 +108,7 @@ def test_terms__of_every_case__are_told_in_words_and_read_back(product):
     for case in _read(product.NAME)["runs"]:
         raw = _terms(product, case)
         assert product.encode_terms(product.decode_terms(raw)) == raw
-        told = product.tell_terms(raw)
+        told = product.format_terms(raw)
         assert told and all(isinstance(text, str) and text for text in told.values())
 
 
@@ -116,7 +116,7 @@ def test_terms__of_every_case__are_told_in_words_and_read_back(product):
 @pytest.mark.parametrize("words", [{}, {"no such term": "1"}])
 def test_terms__words_that_are_none__are_rejected_by_name(product, words):
     with pytest.raises(Rejected) as refused:
-        product.read_terms(words)
+        product.parse_terms(words)
     assert refused.value.reason == "facts_malformed"
     assert all(word in refused.value.detail for word in words)
 
@@ -216,7 +216,9 @@ class ProductStory:
             wanted = dict(zip(hints, wanted, strict=True))
         told = {name: getattr(facts, name) for name in wanted}
         assert told == {name: _value(hints[name], value) for name, value in wanted.items()}
-        assert all(isinstance(text, str) for text in self.product.tell_facts(claim.facts).values())
+        assert all(
+            isinstance(text, str) for text in self.product.format_facts(claim.facts).values()
+        )
 
 
 @pytest.mark.parametrize("product, case", _cases("runs"))
@@ -263,6 +265,6 @@ def test_decode__terms_with_any_byte_changed__are_terms_or_rejected(product):
         changed = raw[:at] + bytes([raw[at] ^ 0x81]) + raw[at + 1 :]
         try:
             product.decode_terms(changed)
-            product.tell_terms(changed)
+            product.format_terms(changed)
         except Rejected:
             continue

@@ -57,7 +57,7 @@ class Promenade:
             "offline_amount": "60",
             "max_age": "86400",
         }
-        terms = product.read_terms(words)
+        terms = product.parse_terms(words)
         wearable = SimulatedWearable(
             self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
         )

@@ -88,7 +88,7 @@ def _tell(
     rail.send(rail.rail, "allowProduct(address,bool)", [product, True])
     enrolments = [rail.enrol(Enrolled(station)) for station in (dock, truck, logger)]
     rail.mine(START + 1_000)
-    terms = rules.read_terms(_TERMS)
+    terms = rules.parse_terms(_TERMS)
     deal = rail.deal(
         Enrolled(dock),
         1,

@@ -39,7 +39,7 @@ _KINDS = (
 
 
 def terms_of(goods: SimulatedConsignment) -> bytes:
-    return product.read_terms(
+    return product.parse_terms(
         {
             "consignment": goods.subject,
             "carrier": "truck-1",

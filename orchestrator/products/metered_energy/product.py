@@ -30,7 +30,7 @@ from orchestrator.products.metered_energy.pricing import (
     price,
 )
 from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
-from orchestrator.products.metered_energy.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.metered_energy.text import TERMS, format_facts, format_terms, parse_terms
 
 __all__ = [
     "CONTRACT",
@@ -52,14 +52,14 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
     "open",
+    "parse_terms",
     "payee",
     "price",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "metered_energy"

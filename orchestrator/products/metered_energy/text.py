@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?")
 _ANSWERS = {"yes": True, "no": False}
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
+def parse_terms(words: Mapping[str, str]) -> bytes:
     """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
     known = [name for name, _ in TERMS]
     for name in words:
@@ -49,7 +49,7 @@ def read_terms(words: Mapping[str, str]) -> bytes:
     return encode_terms(EnergyTerms(price, int(words["fuse"]), continuous, start, rollover))
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
+def format_terms(raw: bytes) -> dict[str, str]:
     """The terms as a person reads them: label -> text with its unit."""
     terms = decode_terms(raw)
     told = {
@@ -64,7 +64,7 @@ def tell_terms(raw: bytes) -> dict[str, str]:
     return told
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
+def format_facts(raw: bytes) -> dict[str, str]:
     """The facts as a person reads them: label -> text with its unit."""
     facts = decode_facts(raw)
     return {

@@ -23,7 +23,12 @@ from orchestrator.products.proof_of_delivery.abi import (
     encode_terms,
 )
 from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
-from orchestrator.products.proof_of_delivery.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.proof_of_delivery.text import (
+    TERMS,
+    format_facts,
+    format_terms,
+    parse_terms,
+)
 
 __all__ = [
     "CONTRACT",
@@ -42,12 +47,12 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
+    "parse_terms",
     "payee",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "proof_of_delivery"

@@ -42,7 +42,7 @@ _ID = re.compile("0x[0-9a-f]{64}")
 _SUBJECT = re.compile(r"sscc:[0-9]{18}|po:.+")
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
+def parse_terms(words: Mapping[str, str]) -> bytes:
     """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
     known = dict(TERMS)
     if strange := [name for name in words if name not in known]:
@@ -72,7 +72,7 @@ def read_terms(words: Mapping[str, str]) -> bytes:
     return encode_terms(terms)
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
+def format_terms(raw: bytes) -> dict[str, str]:
     """The terms as a person reads them: label -> text with its unit."""
     terms = decode_terms(raw)
     shares = (terms.picked_up_bps, terms.delivered_bps, terms.accepted_bps)
@@ -91,7 +91,7 @@ def tell_terms(raw: bytes) -> dict[str, str]:
     return told | _told_conditions(terms)
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
+def format_facts(raw: bytes) -> dict[str, str]:
     """The facts as a person reads them: label -> text with its unit."""
     facts = decode_facts(raw)
     told = {"statement": f"0x{facts.statement.hex()}" + " withdrawn" * facts.withdrawn}

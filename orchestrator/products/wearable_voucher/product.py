@@ -25,7 +25,12 @@ from orchestrator.products.wearable_voucher.abi import (
     encode_terms,
 )
 from orchestrator.products.wearable_voucher.card import card_of
-from orchestrator.products.wearable_voucher.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.wearable_voucher.text import (
+    TERMS,
+    format_facts,
+    format_terms,
+    parse_terms,
+)
 
 __all__ = [
     "CONTRACT",
@@ -45,12 +50,12 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
+    "parse_terms",
     "payee",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "wearable_voucher"

@@ -33,7 +33,7 @@ _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
+def parse_terms(words: Mapping[str, str]) -> bytes:
     """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
     known = dict(TERMS)
     for name in words:
@@ -61,7 +61,7 @@ def read_terms(words: Mapping[str, str]) -> bytes:
     return raw
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
+def format_terms(raw: bytes) -> dict[str, str]:
     """The terms as a person reads them: label -> text with its unit."""
     terms = decode_terms(raw)
     told = {"per tap": _euro(terms.per_tap)}
@@ -76,7 +76,7 @@ def tell_terms(raw: bytes) -> dict[str, str]:
     return told
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
+def format_facts(raw: bytes) -> dict[str, str]:
     """The facts as a person reads them: label -> text with its unit."""
     facts = decode_facts(raw)
     return {

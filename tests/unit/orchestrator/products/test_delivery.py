@@ -53,7 +53,7 @@ def _record(step: str = "receiving", at: int = DUE, **more: Any):
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["case"]) for c in CASES["runs"]])
 def test_runs__worked_case__claims_and_drops_as_written(case):
-    terms = product.read_terms(case["terms"])
+    terms = product.parse_terms(case["terms"])
     agreement = _agreement(terms)
     every = [product.case_event(record) for record in case["records"]]
     events = [event for event in every if event.device == "dock-1"]
@@ -78,7 +78,7 @@ def test_runs__worked_case__claims_and_drops_as_written(case):
 
 def test_derive__signature__is_the_events_own():
     event = _record()
-    terms = product.read_terms(WORDS)
+    terms = product.parse_terms(WORDS)
     facts = product.decode_facts(product.derive(terms, None, [event], {}))
     assert facts.digest == hashlib.sha256(event.signed.content).digest()
     numbers = (int.from_bytes(facts.r, "big"), int.from_bytes(facts.s, "big"))
@@ -100,18 +100,18 @@ def test_admit__signature_no_contract_can_check__dropped_by_name(signed, doubt):
     event = _record()
     plain = {name: getattr(event.signed, name) for name in Signed.__dataclass_fields__}
     event = replace(event, signed=Signed(**{**plain, **signed}))
-    refusal = product.admit(product.read_terms(WORDS), None, event)
+    refusal = product.admit(product.parse_terms(WORDS), None, event)
     assert refusal is not None and refusal[0] is doubt
 
 
 @pytest.mark.parametrize("at", [0, -5, 1 << 40])
 def test_admit__time_beyond_the_word__dropped(at):
-    refusal = product.admit(product.read_terms(WORDS), None, _record(at=at))
+    refusal = product.admit(product.parse_terms(WORDS), None, _record(at=at))
     assert refusal is not None and refusal[0] is ClaimReason.IMPLAUSIBLE_READING
 
 
 def test_admit__whatever_came_before__same_answer():
-    terms, event = product.read_terms(WORDS), _record()
+    terms, event = product.parse_terms(WORDS), _record()
     others = [None, _record("accepting", counter=2), _record(quantity=7, at=DUE + 9, counter=3)]
     assert {product.admit(terms, other, event) for other in others} == {None}
 
@@ -119,7 +119,7 @@ def test_admit__whatever_came_before__same_answer():
 def test_derive__readings_beyond_the_word__are_its_last_value():
     sensor = {"type": "Temperature", "unit": "centi_celsius"}
     shaken = {"type": "Acceleration", "unit": "milli_g", "value": 1 << 60}
-    terms = product.read_terms({**WORDS, "sensor": "dock-1"})
+    terms = product.parse_terms({**WORDS, "sensor": "dock-1"})
     for number in (1 << 40, -(1 << 40)):
         event = _record(sensors=[{**sensor, "value": number}, shaken])
         facts = product.decode_facts(product.derive(terms, None, [event], {}))
@@ -130,7 +130,7 @@ def test_derive__readings_beyond_the_word__are_its_last_value():
 
 def test_derive__conditions_nobody_agreed_on__are_not_stated():
     abi = {name: WORDS[name] for name in WORDS if name not in ("shock", "shock_breach")}
-    terms = product.read_terms({**abi, "sensor": "dock-1"})
+    terms = product.parse_terms({**abi, "sensor": "dock-1"})
     event = _record(sensors=[{"type": "Acceleration", "unit": "milli_g", "value": 9}])
     facts = product.decode_facts(product.derive(terms, None, [event], {}))
     assert (facts.sensed, facts.max_milli_g) == (0, 0)
@@ -143,7 +143,7 @@ def test_statement__hash_that_is_none__rejected():
 
 
 def test_terms__as_typed__are_what_the_contract_holds():
-    terms = product.decode_terms(product.read_terms(WORDS))
+    terms = product.decode_terms(product.parse_terms(WORDS))
     assert terms == product.DeliveryTerms(
         consignment=subject_id("sscc:340123450000000017"),
         carrier=device_id("truck-1"),
@@ -164,13 +164,13 @@ def test_terms__as_typed__are_what_the_contract_holds():
         shock_bps=1_500,
         breach_max_bps=2_500,
     )
-    assert product.encode_terms(terms) == product.read_terms(WORDS)
+    assert product.encode_terms(terms) == product.parse_terms(WORDS)
 
 
 def test_terms__by_their_ids__are_the_same_terms():
     names = {"consignment": subject_id(WORDS["consignment"]), "carrier": device_id("truck-1")}
     typed = {**WORDS, **{name: f"0x{value.hex()}" for name, value in names.items()}}
-    assert product.read_terms(typed) == product.read_terms(WORDS)
+    assert product.parse_terms(typed) == product.parse_terms(WORDS)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ def test_terms__by_their_ids__are_the_same_terms():
 def test_terms__nonsense__refused_and_named(changes, named):
     typed = {**WORDS, **changes}
     with pytest.raises(Rejected) as refusal:
-        product.read_terms({name: said for name, said in typed.items() if said is not None})
+        product.parse_terms({name: said for name, said in typed.items() if said is not None})
     assert refusal.value.reason is ClaimReason.FACTS_MALFORMED and named in refusal.value.detail
 
 
 def test_words__of_terms_and_facts__say_units():
-    told = product.tell_terms(product.read_terms(WORDS))
+    told = product.format_terms(product.parse_terms(WORDS))
     assert told["price"] == "1000 EUR for 100 units"
     assert told["shares"] == "20 % / 50 % / 30 % (picked up / delivered / accepted)"
     assert told["late"] == "0.5 % an hour, at most 20 %"
@@ -230,7 +230,7 @@ def test_words__of_terms_and_facts__say_units():
         r=b"\3" * 32,
         s=b"\4" * 32,
     )
-    told = product.tell_facts(product.encode_facts(facts))
+    told = product.format_facts(product.encode_facts(facts))
     assert told["statement"] == f"0x{'01' * 32} withdrawn"
     assert told["received"] == "40 units at 2026-05-01T12:00:00Z"
     assert (told["temperature"], told["shock"]) == ("-0.5 to 8.12 °C", "1.25 g")

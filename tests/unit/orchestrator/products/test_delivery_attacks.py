@@ -31,7 +31,7 @@ GOODS, OTHER = SimulatedConsignment(17, units=100), SimulatedConsignment(18, uni
 
 
 def _terms(goods: SimulatedConsignment) -> bytes:
-    return product.read_terms(
+    return product.parse_terms(
         {
             "consignment": goods.subject,
             "carrier": "truck-1",

@@ -217,18 +217,18 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
         ({"price": "0.30", "fuse": "22000", "colour": "red"}, "colour"),
     ],
 )
-def test_read_terms__a_word_that_is_wrong__is_named(words, wrong):
+def test_parse_terms__a_word_that_is_wrong__is_named(words, wrong):
     with pytest.raises(Rejected) as refused:
-        product.read_terms(words)
+        product.parse_terms(words)
     assert refused.value.reason is ClaimReason.FACTS_MALFORMED and wrong in refused.value.detail
 
 
-def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
+def test_parse_terms__all_words__are_exact_and_told_as_they_were_typed():
     words = {"price": "0.300001", "fuse": "22000", "continuous": "yes"}
     words |= {"start": "12.5", "rollover": "1000000"}
-    raw = product.read_terms(words)
+    raw = product.parse_terms(words)
     assert product.decode_terms(raw) == EnergyTerms(300_001, 22_000, True, 12_500_000, 10**12)
-    assert product.tell_terms(raw) == {
+    assert product.format_terms(raw) == {
         "price": "0.300001 EUR/kWh",
         "fuse": "22000 W",
         "continuous": "yes",
@@ -237,9 +237,9 @@ def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
     }
 
 
-def test_tell_facts__a_credit__shows_its_sign_and_what_the_reading_is():
+def test_format_facts__a_credit__shows_its_sign_and_what_the_reading_is():
     facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY)
-    assert product.tell_facts(product.encode_facts(facts)) == {
+    assert product.format_facts(product.encode_facts(facts)) == {
         "register": "1.25 -> 1.75 kWh",
         "energy": "-1.000001 kWh",
         "from": "1970-01-01T00:00:00Z",

@@ -139,12 +139,12 @@ def test_encode__facts__are_ten_words_of_the_contract():
     ]
 
 
-def test_read_terms__as_typed__are_the_terms():
-    assert product.read_terms(WORDS) == RAW
+def test_parse_terms__as_typed__are_the_terms():
+    assert product.parse_terms(WORDS) == RAW
     more = {"per_day": "100.50", "cool_off": "30", "classes": "5814,5411"}
-    terms = product.decode_terms(product.read_terms(WORDS | more))
+    terms = product.decode_terms(product.parse_terms(WORDS | more))
     assert (terms.per_day, terms.cool_off, terms.classes) == (100_500_000, 30, (5814, 5411))
-    told = product.tell_terms(product.encode_terms(terms))
+    told = product.format_terms(product.encode_terms(terms))
     assert told["per day"] == "100.50 EUR" and told["merchant classes"] == "5814, 5411"
 
 
@@ -165,25 +165,25 @@ def test_read_terms__as_typed__are_the_terms():
         ("tip", "1"),
     ],
 )
-def test_read_terms__a_wrong_word__is_refused(name, text):
+def test_parse_terms__a_wrong_word__is_refused(name, text):
     with pytest.raises(Rejected) as caught:
-        product.read_terms(WORDS | {name: text})
+        product.parse_terms(WORDS | {name: text})
     assert caught.value.reason is ClaimReason.FACTS_MALFORMED
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_read_terms__a_word_left_out__is_named_or_has_a_meaning(name):
+def test_parse_terms__a_word_left_out__is_named_or_has_a_meaning(name):
     rest = {k: v for k, v in WORDS.items() if k != name}
     if name == "classes":
-        assert product.decode_terms(product.read_terms(rest)).classes == ()
+        assert product.decode_terms(product.parse_terms(rest)).classes == ()
         return
     with pytest.raises(Rejected, match=f"{name} is missing"):
-        product.read_terms(rest)
+        product.parse_terms(rest)
 
 
-def test_tell_facts__of_a_voucher__in_euro_and_dates(tmp_path):
+def test_format_facts__of_a_voucher__in_euro_and_dates(tmp_path):
     (event,) = taps(tmp_path, MERCHANT)
-    told = product.tell_facts(product.derive(RAW, None, [event], {}))
+    told = product.format_facts(product.derive(RAW, None, [event], {}))
     assert told["total"] == "1.00 EUR for 1 tap" and told["signed"].startswith("2026-09-21T")
 
 

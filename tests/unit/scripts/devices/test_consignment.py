@@ -18,7 +18,7 @@ from scripts.devices.consignment import (
 
 T = 1_777_636_800
 GOODS = SimulatedConsignment(17, units=100)
-TERMS = product.read_terms(
+TERMS = product.parse_terms(
     {
         "consignment": GOODS.subject,
         "carrier": "truck-1",
