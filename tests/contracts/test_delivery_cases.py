@@ -68,9 +68,9 @@ def test_price__random_statements_and_withdrawals__charged_is_what_stands(dock):
             amount, refusal = consignment.state(facts)
             assert refusal == ""
             if facts.withdrawn:
-                standing.pop(facts.statement, None)
+                standing.pop(facts.event_hash, None)
             else:
-                standing.setdefault(facts.statement, facts)
+                standing.setdefault(facts.event_hash, facts)
             total += amount
             assert 0 <= total <= price and total == owed(terms, standing)
 
@@ -97,7 +97,7 @@ def _random(consignment, chance, name):
     fixed = random.Random(name)
     received = fixed.randrange(terms.quantity + 1) if fixed.random() < 0.7 else 0
     accepted = fixed.randrange(terms.quantity + 1) if fixed.random() < 0.5 else 0
-    said = {"statement": name, "received": received, "accepted": accepted}
+    said = {"event_hash": name, "received": received, "accepted": accepted}
     if received:
         said["delivered_at"] = due + fixed.choice((-DAY, 0, 1, HOUR, 5 * HOUR + 1, 3 * DAY))
     if accepted:
