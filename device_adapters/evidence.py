@@ -16,7 +16,7 @@ from types import ModuleType
 from . import protocols as _folder
 from .registry import protocols
 from .types import Reason, Rejected
-from .verdicts import RecordCheck, Report, Unproven, refused
+from .verdicts import RecordCheck, Report, Unproven, as_finding
 
 __all__ = ["MAX_FILE_BYTES", "RecordCheck", "Report", "Unproven", "check_file"]
 
@@ -35,7 +35,7 @@ def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Re
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         report = _check(_text_of(data), key)
     except Rejected as refusal:
-        report = Report(error=refused(refusal))
+        report = Report(error=as_finding(refusal))
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         report = Report(error=(Reason.FILE_UNREADABLE, str(error)))
     report.file = name

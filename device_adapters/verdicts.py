@@ -10,7 +10,7 @@ functions, and touches nothing else:
         the command line). Raises Rejected where nothing can be read: that is exit code 2.
 
 `evidence.py` asks the protocols in order of their names; the first that recognises it, checks it.
-A protocol's own fields go into `RecordCheck.told` (JSON) and `tables` (for people).
+A protocol's own fields go into `RecordCheck.protocol_json` (JSON) and `tables` (for people).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RecordCheck:
         """The device's own number of the record, as far as it can be read."""
         return self.event.counter if self.event else None
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
         """The members of the record's JSON that are its protocol's own."""
         return {"evidence_sha256": sha256(self.record).hexdigest()}
 
@@ -78,16 +78,16 @@ class RecordCheck:
         return {
             "index": self.index,
             "genuine": not self.genuine_reasons,
-            "genuine_reasons": listed(self.genuine_reasons),
+            "genuine_reasons": findings_json(self.genuine_reasons),
             "billable": not self.billable_reasons,
-            "billable_reasons": listed(self.billable_reasons),
+            "billable_reasons": findings_json(self.billable_reasons),
             "settleable": not self.settleable_reasons,
-            "settleable_reasons": listed(self.settleable_reasons),
-            "warnings": listed(self.warnings),
+            "settleable_reasons": findings_json(self.settleable_reasons),
+            "warnings": findings_json(self.warnings),
             "key": self._key_json(),
             "device": self.device,
             "counter": self.counter,
-        } | self.told()
+        } | self.protocol_json()
 
     def prove(self, signed: Signed, sources: Mapping[str, str | bytes | None]) -> None:
         """Notes whether the first key among `sources` (source -> text) made this signature.
@@ -156,18 +156,18 @@ class Report:
         return {
             "file": self.file,
             "exit_code": self.exit_code,
-            "error": listed([self.error])[0] if self.error else None,
+            "error": findings_json([self.error])[0] if self.error else None,
             "summary": self.summary,
             "records": [record.as_json() for record in self.records],
             "transactions": self.transactions,
         }
 
 
-def refused(refusal: Rejected) -> Finding:
+def as_finding(refusal: Rejected) -> Finding:
     """A decoder's refusal as a finding."""
     return refusal.reason, refusal.detail
 
 
-def listed(findings: list[Finding]) -> list[dict[str, str]]:
+def findings_json(findings: list[Finding]) -> list[dict[str, str]]:
     """Findings as JSON has them."""
     return [{"code": code.value, "detail": detail} for code, detail in findings]

@@ -1,7 +1,7 @@
 """A merchant's terminal: takes vouchers offline, keeps the newest, hands them over later.
 
 Meant to be embedded: no network, no chain, one SQLite file, the clock comes from the caller. What
-it knows of a wearable is a `WearableCard`; what the rail answered comes back through `answered`.
+it knows of a wearable is a `WearableCard`; what the rail answered comes back through `record_answers`.
 
     terminal = Terminal(Path("till.sqlite3"), payee="0x...", merchant_class=5814)
     terminal.add(WearableCard.from_json(text))
@@ -39,7 +39,7 @@ _NOT_YET = (
 DAY = 86_400
 
 
-class Declined(StrEnum):
+class TapReason(StrEnum):
     """Why a terminal does not take a voucher. Stable codes, beside the protocol's reasons."""
 
     WEARABLE_UNKNOWN = "wearable_unknown"  # no card of it here
@@ -113,7 +113,7 @@ class Terminal:
     def take(self, record: bytes, amount: int, now: int) -> CardAccount:
         """Checks a voucher for a sale of `amount` minor units at `now`, and keeps it.
 
-        Rejected, with a `Declined` or a `Reason`, leaves everything as it was, but for a proof of
+        Rejected, with a `TapReason` or a `Reason`, leaves everything as it was, but for a proof of
         double spending, which blocks the wearable here.
         """
         event = decode(record)
@@ -125,7 +125,7 @@ class Terminal:
                 _affordable(card, event, known)
                 self._in_time(card, now)
                 return self._keep(event, known)
-        raise Rejected(Declined.DOUBLE_SPENT, "this wearable signs a counter twice", record)
+        raise Rejected(TapReason.DOUBLE_SPENT, "this wearable signs a counter twice", record)
 
     def due(self) -> list[bytes]:
         """The records to hand over, by counter: the newest of each wearable and day, and proofs.
@@ -137,7 +137,7 @@ class Terminal:
         )
         return [record for (record,) in rows]
 
-    def answered(self, answers: Iterable[tuple[str, str]]) -> None:
+    def record_answers(self, answers: Iterable[tuple[str, str]]) -> None:
         """Takes the rail's answers: (evidence hash in hex, "accepted", "duplicate" or a reason).
 
         What the rail has taken counts as redeemed, and gives the offline bounds free again. What
@@ -171,7 +171,7 @@ class Terminal:
     def _card(self, name: str) -> WearableCard:
         row = self._base.execute("select card from cards where name = ?", (name,)).fetchone()
         if row is None:
-            raise Rejected(Declined.WEARABLE_UNKNOWN, f"no card of {name[:60]!r}: add it first")
+            raise Rejected(TapReason.WEARABLE_UNKNOWN, f"no card of {name[:60]!r}: add it first")
         return WearableCard.from_json(row[0])
 
     def _doubled(self, event: Event, known: CardAccount) -> bool:
@@ -220,13 +220,15 @@ class Terminal:
     def _in_time(self, card: WearableCard, now: int) -> None:
         """The age of what is known of the wearable, and of what waits to be handed over."""
         if now - card.as_of > card.max_age:
-            raise Rejected(Declined.CARD_TOO_OLD, f"the card is of {card.as_of}: fetch a newer one")
+            raise Rejected(
+                TapReason.CARD_TOO_OLD, f"the card is of {card.as_of}: fetch a newer one"
+            )
         (oldest,) = self._base.execute(
             "select coalesce(min(signed_at), ?) from vouchers where name = ? and outcome is null",
             (now, card.name),
         ).fetchone()
         if now - oldest > card.max_age:
-            raise Rejected(Declined.OFFLINE_AGE, "a voucher waits here for too long: hand it over")
+            raise Rejected(TapReason.OFFLINE_AGE, "a voucher waits here for too long: hand it over")
 
     def _insert(self, event: Event) -> None:
         facts = event.facts
@@ -262,14 +264,14 @@ def _authentic(card: WearableCard, event: Event, payee: str, merchant_class: int
     facts = event.facts
     if (facts["chain"], facts["contract"]) != (card.chain_id, card.contract):
         detail = f"for {facts['contract']} on chain {facts['chain']}"
-        raise Rejected(Declined.FOREIGN_DOMAIN, detail)
+        raise Rejected(TapReason.FOREIGN_DOMAIN, detail)
     if not genuine(event.signed, card.key):
-        raise Rejected(Declined.SIGNATURE_FORGED, "the wearable's key did not sign this")
+        raise Rejected(TapReason.SIGNATURE_FORGED, "the wearable's key did not sign this")
     if facts["payee"] != payee:
-        raise Rejected(Declined.OTHER_PAYEE, f"it pays {facts['payee']}")
+        raise Rejected(TapReason.OTHER_PAYEE, f"it pays {facts['payee']}")
     wanted = facts["merchant_class"]
     if wanted != merchant_class or (card.classes and wanted not in card.classes):
-        raise Rejected(Declined.CLASS_NOT_AGREED, f"merchant class {wanted:04}")
+        raise Rejected(TapReason.CLASS_NOT_AGREED, f"merchant class {wanted:04}")
 
 
 def _plausible(card: WearableCard, event: Event, known: CardAccount, amount: int, now: int) -> None:
@@ -277,31 +279,31 @@ def _plausible(card: WearableCard, event: Event, known: CardAccount, amount: int
     facts = event.facts
     if event.counter <= known.counter or facts["taps"] <= known.taps:
         detail = f"counter {event.counter} after {known.counter}"
-        raise Rejected(Declined.COUNTER_NOT_RISING, detail)
+        raise Rejected(TapReason.COUNTER_NOT_RISING, detail)
     paid, taps = facts["total"] - known.total, facts["taps"] - known.taps
     if paid < amount:
-        raise Rejected(Declined.AMOUNT_SHORT, f"{paid} for a sale of {amount}")
+        raise Rejected(TapReason.AMOUNT_SHORT, f"{paid} for a sale of {amount}")
     if paid > card.per_tap * taps:
-        raise Rejected(Declined.ABOVE_TAP_LIMIT, f"{paid} in {taps} taps of {card.per_tap}")
+        raise Rejected(TapReason.ABOVE_TAP_LIMIT, f"{paid} in {taps} taps of {card.per_tap}")
     if abs(now - facts["signed_at"]) > CLOCK_GRACE:
-        raise Rejected(Declined.CLOCK_DIFFERS, f"signed at {facts['signed_at']}, it is {now}")
+        raise Rejected(TapReason.CLOCK_DIFFERS, f"signed at {facts['signed_at']}, it is {now}")
     if known.counter and facts["signed_at"] - known.signed_at < card.cool_off:
-        raise Rejected(Declined.COOL_OFF, f"{card.cool_off} s must lie between two taps")
+        raise Rejected(TapReason.COOL_OFF, f"{card.cool_off} s must lie between two taps")
     if now > facts["expiry"]:
-        raise Rejected(Declined.EXPIRED, f"it ended at {facts['expiry']}")
+        raise Rejected(TapReason.EXPIRED, f"it ended at {facts['expiry']}")
 
 
 def _affordable(card: WearableCard, event: Event, known: CardAccount) -> None:
     """Within what the payer agreed to, and within what a merchant may risk offline."""
     facts = event.facts
     if facts["total"] > facts["cap"]:
-        raise Rejected(Declined.ABOVE_CAP, f"{facts['total']} of {facts['cap']}")
+        raise Rejected(TapReason.ABOVE_CAP, f"{facts['total']} of {facts['cap']}")
     same_day = facts["signed_at"] // DAY == known.signed_at // DAY
     today = facts["total"] - (known.day_total if same_day else known.total)
     if card.per_day and today > card.per_day:
-        raise Rejected(Declined.ABOVE_DAY_LIMIT, f"{today} of {card.per_day} today")
+        raise Rejected(TapReason.ABOVE_DAY_LIMIT, f"{today} of {card.per_day} today")
     if facts["taps"] - known.redeemed_taps > card.offline_taps:
-        raise Rejected(Declined.OFFLINE_TAPS, f"at most {card.offline_taps}: hand over first")
+        raise Rejected(TapReason.OFFLINE_TAPS, f"at most {card.offline_taps}: hand over first")
     waiting = facts["total"] - known.redeemed_total
     if waiting > card.offline_amount:
-        raise Rejected(Declined.OFFLINE_AMOUNT, f"{waiting} of {card.offline_amount}")
+        raise Rejected(TapReason.OFFLINE_AMOUNT, f"{waiting} of {card.offline_amount}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from device_adapters.strict_json import decode as decode_json
 from device_adapters.types import Curve, Event, Reason, Rejected, Signed
-from device_adapters.verdicts import RecordCheck, Report, refused
+from device_adapters.verdicts import RecordCheck, Report, as_finding
 
 # The MQTT topic; + stands for the device's own name. The last part is this file's name.
 INLET = "proofrail/+/evidence/blueprint"
@@ -62,7 +62,7 @@ def _checked(index: int, record: bytes, key: str | bytes | None) -> RecordCheck:
         found.prove(found.event.signed, {"given": key})
     except Rejected as refusal:
         found.unreadable = found.event is None
-        found.genuine_reasons.append(refused(refusal))
+        found.genuine_reasons.append(as_finding(refusal))
     found.conclude()
     return found
 

@@ -16,8 +16,8 @@ from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.town import DemoParty, Signed, consent, open_all, transfer
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -56,7 +56,7 @@ class Deliveries:
             kind(stack.home / "devices" / name, name, seed)
             for kind, name in (
                 (SimulatedScanner, "truck-1"),
-                (Logger, "logger-1"),
+                (SimulatedLogger, "logger-1"),
                 (SimulatedTerminal, "dock-1"),
             )
         )
@@ -163,7 +163,10 @@ class Deliveries:
     # --- inside
 
     def _show(
-        self, station: SimulatedScanner | Logger, goods: SimulatedConsignment, record: bytes
+        self,
+        station: SimulatedScanner | SimulatedLogger,
+        goods: SimulatedConsignment,
+        record: bytes,
     ) -> None:
         self._seen.setdefault(goods, []).append(record)
         station.publish([record])

@@ -67,13 +67,13 @@ class DemoWearables:
 
     def open_shops(self) -> None:
         """Each merchant's till learns the wearables' cards; together they have one API key."""
-        card_of, at = products()[NAME].card_of, self._earlier()
+        make_card, at = products()[NAME].make_card, self._earlier()
         (self.stack.home / "tills").mkdir(mode=0o700)
         for merchant in MERCHANTS:
             path = self.stack.home / "tills" / f"{merchant.index}.sqlite3"
             till = Terminal(path, self.stack.party(merchant.index).address, CLASS)
             for name, band in self.bands.items():
-                till.add(card_of(name, band.public, self.terms, at))
+                till.add(make_card(name, band.public, self.terms, at))
             self.tills[merchant] = till
         with self.stack.store.write() as session:
             key = access.issue_key(session, "tills", access.KeyRole.PARTNER, "BAND-")

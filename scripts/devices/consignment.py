@@ -52,7 +52,7 @@ class SimulatedConsignment:
         return f"https://id.gs1.org/01/{_checked(f'0{COMPANY}00001')}/10/L{self.serial}"
 
 
-class Scribe(Station):
+class EpcisStation(Station):
     """A device that signs EPCIS events, at the place `where` (a GLN's 12 digits before its check).
 
     The same folder goes on counting where the last process left off.
@@ -109,7 +109,7 @@ class Scribe(Station):
         return self.write({**event_of(record), "errorDeclaration": declared}, at)
 
 
-class SimulatedScanner(Scribe):
+class SimulatedScanner(EpcisStation):
     """A carrier's: what it scans is evidence for others to confirm."""
 
     where = f"{COMPANY}00001"
@@ -123,7 +123,7 @@ class SimulatedScanner(Scribe):
         return self.event(goods, "receiving", at, disposition="in_progress")
 
 
-class Logger(Scribe):
+class SimulatedLogger(EpcisStation):
     """Measures temperature and shock on the way; one record for the whole trip."""
 
     def report(
@@ -149,7 +149,7 @@ class Logger(Scribe):
         return self.event(goods, "transporting", at, sensorElementList=[element])
 
 
-class SimulatedTerminal(Scribe):
+class SimulatedTerminal(EpcisStation):
     """A recipient's: each record is a statement, and confirms the records that it names."""
 
     where = f"{COMPANY}00002"

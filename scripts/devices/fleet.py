@@ -52,7 +52,7 @@ class Fleet:
         station.receipt_key = station.receipt_key or self._receipt_key
         self.devices[station.name] = station
 
-    def believe(self, receipt_key_pem: bytes) -> None:
+    def set_receipt_key(self, receipt_key_pem: bytes) -> None:
         """Gives all devices the rail's public receipt key."""
         self._receipt_key = public_key_of(receipt_key_pem)
         for device in self.devices.values():
@@ -78,7 +78,7 @@ class Fleet:
     def until_receipted(self, timeout_s: float, resend_after_s: float = 5.0) -> bool:
         """Collects receipts and sends again until every record is answered; False on time-out."""
         deadline = time.monotonic() + timeout_s
-        while waiting := [d for d in self.devices.values() if d.link and d.owed()]:
+        while waiting := [d for d in self.devices.values() if d.link and d.unreceipted_count()]:
             if time.monotonic() > deadline:
                 return False
             for device in waiting:
@@ -91,7 +91,7 @@ class Fleet:
         totals = Counter[str]()
         for device in self.devices.values():
             totals.update(device.outcomes.values())
-            totals["unreceipted"] += device.owed()
+            totals["unreceipted"] += device.unreceipted_count()
         return totals
 
     def close(self) -> None:

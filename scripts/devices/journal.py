@@ -75,7 +75,7 @@ class DeviceJournal:
         rows = self._base.execute("select body from records where outcome is null")
         return [body for (body,) in rows]
 
-    def owed(self) -> int:
+    def unreceipted_count(self) -> int:
         """How many records have no receipt."""
         count = "select count(*) from records where outcome is null"
         return self._base.execute(count).fetchone()[0]

@@ -94,9 +94,9 @@ class Station(ABC):
         """Records without a receipt, by counter."""
         return sorted(self._journal.unanswered(), key=self.counter_of)
 
-    def owed(self) -> int:
+    def unreceipted_count(self) -> int:
         """How many records have no receipt yet."""
-        return self._journal.owed()
+        return self._journal.unreceipted_count()
 
     @property
     def outcomes(self) -> dict[str, str]:

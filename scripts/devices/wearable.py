@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from device_adapters.merchant.terminal import DAY, Declined
+from device_adapters.merchant.terminal import DAY, TapReason
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Rejected, device_id
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
@@ -83,19 +83,19 @@ class SimulatedWearable(Station):
     def _check(self, amount: int, merchant_class: int, now: int) -> None:
         terms = self.terms
         if terms.classes and merchant_class not in terms.classes:
-            raise Rejected(Declined.CLASS_NOT_AGREED, f"merchant class {merchant_class:04}")
+            raise Rejected(TapReason.CLASS_NOT_AGREED, f"merchant class {merchant_class:04}")
         if not 0 < amount <= terms.per_tap:
-            raise Rejected(Declined.ABOVE_TAP_LIMIT, f"{amount} of {terms.per_tap}")
+            raise Rejected(TapReason.ABOVE_TAP_LIMIT, f"{amount} of {terms.per_tap}")
         if self._of("last") and now - self._of("last") < terms.cool_off:
-            raise Rejected(Declined.COOL_OFF, f"{terms.cool_off} s must lie between two taps")
+            raise Rejected(TapReason.COOL_OFF, f"{terms.cool_off} s must lie between two taps")
         if self._of("spent") + amount > self.cap:
-            raise Rejected(Declined.ABOVE_CAP, f"{self._of('spent')} of {self.cap} are spent")
+            raise Rejected(TapReason.ABOVE_CAP, f"{self._of('spent')} of {self.cap} are spent")
         if terms.per_day and self._of(f"day:{now // DAY}") + amount > terms.per_day:
-            raise Rejected(Declined.ABOVE_DAY_LIMIT, f"{terms.per_day} a day")
+            raise Rejected(TapReason.ABOVE_DAY_LIMIT, f"{terms.per_day} a day")
         if self._of("offline_taps") >= terms.offline_taps:
-            raise Rejected(Declined.OFFLINE_TAPS, f"{terms.offline_taps} taps without the rail")
+            raise Rejected(TapReason.OFFLINE_TAPS, f"{terms.offline_taps} taps without the rail")
         if self._of("offline_amount") + amount > terms.offline_amount:
-            raise Rejected(Declined.OFFLINE_AMOUNT, f"{terms.offline_amount} without the rail")
+            raise Rejected(TapReason.OFFLINE_AMOUNT, f"{terms.offline_amount} without the rail")
 
     def _of(self, name: str) -> int:
         return self._memory.get(name, 0)

@@ -88,7 +88,7 @@ class Promenade:
         reference = opened["funding_reference"]
         assert self.rail.stack.bank.pay(town.iban(town.HOUSEHOLD), "", 15_000, reference)["ok"]
         for till in self.tills:
-            till.add(product.card_of(name, wearable.public, terms, int(time.time())))
+            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
         return wearable, opened["agreement_id"]
 

@@ -21,7 +21,7 @@ from device_adapters.protocols.epcis.times import in_utc
 from device_adapters.registry import from_the_future
 from device_adapters.strict_json import RECORD_SEPARATOR
 from device_adapters.types import MAX_RECORD_BYTES, Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, refused
+from device_adapters.verdicts import RecordCheck, Report, Table, as_finding
 
 _SPACE = b" \t\r\n"
 _MARKS = re.compile(
@@ -50,10 +50,10 @@ class EpcisCheck(RecordCheck):
     def counter(self) -> int | None:
         return self.sealed.counter if self.sealed else None
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
         return {
             "protocol": "epcis",
-            **super().told(),
+            **super().protocol_json(),
             "signature": self._signature_json(),
             "subject": self.subject or None,
             "cites": list(cites_of(self.found, Notes())),
@@ -62,7 +62,7 @@ class EpcisCheck(RecordCheck):
 
     def tables(self) -> list[Table]:
         """The events, the identifiers with their validity, and the sensors' reports."""
-        events = self.told()["events"]
+        events = self.protocol_json()["events"]
         rows = [
             (
                 str(n),
@@ -155,12 +155,12 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
         check.sealed = open_record(record)
         check.prove(check.sealed.signed, {"given": given})
     except Rejected as refusal:
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     try:
         check.found, check.events, check.notes = read(document)
     except Rejected as refusal:
         check.unreadable = True
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     else:
         _check_content(check)
     check.conclude()
@@ -172,16 +172,16 @@ def _check_content(check: EpcisCheck) -> None:
     try:
         check.subject = subject_of(check.events)
     except Rejected as refusal:
-        check.billable_reasons.append(refused(refusal))
+        check.billable_reasons.append(as_finding(refusal))
     if check.sealed is not None:
         try:
             check.event = event_from(
                 check.sealed, check.record, check.found, check.events, check.notes
             )
             if late := from_the_future(check.event, int(time.time() * 1000)):
-                check.settleable_reasons.append(refused(late))
+                check.settleable_reasons.append(as_finding(late))
         except Rejected as refusal:
-            check.settleable_reasons.append(refused(refusal))
+            check.settleable_reasons.append(as_finding(refusal))
     if len(check.record) > MAX_RECORD_BYTES:
         detail = f"a record has at most {MAX_RECORD_BYTES} bytes"
         check.settleable_reasons.append((Reason.TOO_LARGE, detail))

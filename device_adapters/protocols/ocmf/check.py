@@ -17,7 +17,7 @@ from device_adapters.protocols.ocmf.sections import Seal, Sections, open_record,
 from device_adapters.protocols.ocmf.transactions import Judged, judge_transactions
 from device_adapters.registry import from_the_future
 from device_adapters.types import Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, Unproven, listed, refused
+from device_adapters.verdicts import RecordCheck, Report, Table, Unproven, as_finding, findings_json
 
 
 @dataclass
@@ -36,11 +36,11 @@ class OcmfCheck(RecordCheck):
         except Rejected:
             return None
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
         fields = strict_json.as_written(self.sections.content) if self.sections else {}
         return {
             "pagination": fields.get("PG"),
-            **super().told(),
+            **super().protocol_json(),
             "signature": self._signature_json(),
             "fields": fields,
             "readings": self._readings(),
@@ -100,13 +100,13 @@ def _check(index: int, item: Item, given: str | bytes | None) -> OcmfCheck:
         check.sections = open_record(item.record)
     except Rejected as refusal:
         check.unreadable = True
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     else:
         try:
             check.seal = read_seal(check.sections)
             _check_signature(check, check.seal, given)
         except Rejected as refusal:
-            check.genuine_reasons.append(refused(refusal))
+            check.genuine_reasons.append(as_finding(refusal))
         _check_rules(check)
     _check_settleable(check)
     return check
@@ -133,7 +133,7 @@ def _check_rules(check: OcmfCheck) -> None:
             if reading.timestamp.tzinfo is None:
                 raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time {reading.timestamp}")
     except Rejected as refusal:
-        check.billable_reasons.append(refused(refusal))
+        check.billable_reasons.append(as_finding(refusal))
 
 
 def _check_settleable(check: OcmfCheck) -> None:
@@ -141,9 +141,9 @@ def _check_settleable(check: OcmfCheck) -> None:
     try:
         check.event = decode(check.record)
         if late := from_the_future(check.event, int(time.time() * 1000)):
-            check.settleable_reasons.append(refused(late))
+            check.settleable_reasons.append(as_finding(late))
     except Rejected as refusal:
-        check.settleable_reasons.append(refused(refusal))
+        check.settleable_reasons.append(as_finding(refusal))
     if check.seal and not check.seal.signed.curve.settles:
         detail = f"no contract can check a signature on {check.seal.signed.curve}"
         check.settleable_reasons.append((Unproven.CURVE_NOT_SETTLED, detail))
@@ -174,8 +174,8 @@ def _transaction(judged: Judged) -> dict[str, Any]:
         "transaction_id": judged.transaction_id,
         "records": list(judged.members),
         "billable": not judged.errors,
-        "billable_reasons": listed(judged.errors),
-        "warnings": listed(judged.cautions),
+        "billable_reasons": findings_json(judged.errors),
+        "warnings": findings_json(judged.cautions),
     }
 
 

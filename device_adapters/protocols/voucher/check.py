@@ -11,7 +11,7 @@ from typing import Any
 from device_adapters import strict_json
 from device_adapters.registry import from_the_future
 from device_adapters.types import Event, Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, refused
+from device_adapters.verdicts import RecordCheck, Report, Table, as_finding
 
 
 class VoucherCautionReason(StrEnum):
@@ -24,10 +24,10 @@ class VoucherCautionReason(StrEnum):
 class VoucherCheck(RecordCheck):
     """One voucher: its typed data as read, and the three verdicts."""
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
         facts = self.event.facts if self.event else {}
         digest = self.event.signed.content.hex() if self.event else None
-        return super().told() | {"voucher": facts, "signing_input": digest}
+        return super().protocol_json() | {"voucher": facts, "signing_input": digest}
 
     def tables(self) -> list[Table]:
         """The voucher in euro; the chain counts millionths."""
@@ -66,10 +66,10 @@ def _check(
         check.event = decode(record)
         check.prove(check.event.signed, {"given": given})
         if late := from_the_future(check.event, int(time.time() * 1000)):
-            check.settleable_reasons.append(refused(late))
+            check.settleable_reasons.append(as_finding(late))
     except Rejected as refusal:
         check.unreadable = check.event is None
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     check.conclude()
     return check
 

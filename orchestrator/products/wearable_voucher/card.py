@@ -7,7 +7,7 @@ from device_adapters.types import DeviceKey
 from orchestrator.products.wearable_voucher.abi import decode_terms
 
 
-def card_of(name: str, key: DeviceKey, terms: bytes, as_of: int) -> WearableCard:
+def make_card(name: str, key: DeviceKey, terms: bytes, as_of: int) -> WearableCard:
     """Return what a terminal must know about a wearable to accept its vouchers offline.
 
     Args:

@@ -24,7 +24,7 @@ from orchestrator.products.wearable_voucher.abi import (
     encode_facts,
     encode_terms,
 )
-from orchestrator.products.wearable_voucher.card import card_of
+from orchestrator.products.wearable_voucher.card import make_card
 from orchestrator.products.wearable_voucher.text import (
     TERMS,
     format_facts,
@@ -42,7 +42,6 @@ __all__ = [
     "VoucherFacts",
     "VoucherTerms",
     "admit",
-    "card_of",
     "case_event",
     "complete",
     "decode_facts",
@@ -52,6 +51,7 @@ __all__ = [
     "encode_terms",
     "format_facts",
     "format_terms",
+    "make_card",
     "parse_terms",
     "payee",
     "proof_of_conflict",

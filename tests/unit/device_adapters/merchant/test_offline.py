@@ -12,7 +12,7 @@ from __future__ import annotations
 import pytest
 
 from device_adapters.merchant.card import WearableCard
-from device_adapters.merchant.terminal import Declined, Terminal
+from device_adapters.merchant.terminal import TapReason, Terminal
 from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import Reason, Rejected
@@ -31,7 +31,7 @@ def declined(till, record, amount=EURO, now=NOW) -> str:
     before = till.due(), till.account("BAND-1")
     with pytest.raises(Rejected) as caught:
         till.take(record, amount, now)
-    if caught.value.reason is not Declined.DOUBLE_SPENT:
+    if caught.value.reason is not TapReason.DOUBLE_SPENT:
         assert (till.due(), till.account("BAND-1")) == before
     return str(caught.value.reason)
 
@@ -155,7 +155,7 @@ def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answe
         till.take(record, EURO, NOW + n)
     third = wearable.tap(MERCHANT, EURO, 5814, NOW + 2)
     assert declined(till, third, now=NOW + 2) == "offline_taps"
-    till.answered([(evidence(taps[1]), "accepted")])
+    till.record_answers([(evidence(taps[1]), "accepted")])
     assert till.due() == [] and till.outcomes() == {evidence(taps[1]): "accepted"}
     till.take(third, EURO, NOW + 2)
     big = wearable.tap(MERCHANT, 11 * EURO, 5814, NOW + 3)
@@ -164,7 +164,7 @@ def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answe
     till.add(card(wearable, as_of=late, max_age=DAY))
     record = wearable.tap(MERCHANT, EURO, 5814, late)
     assert declined(till, record, now=late) == "offline_age"
-    till.answered([(evidence(third), "duplicate")])
+    till.record_answers([(evidence(third), "duplicate")])
     till.take(record, EURO, late)
 
 
@@ -182,7 +182,7 @@ def test_answered__refused_by_the_rail__frees_nothing(tmp_path, till):
     till.add(card(wearable, offline_taps=1))
     record = wearable.tap(MERCHANT, EURO, 5814, NOW)
     till.take(record, EURO, NOW)
-    till.answered([(evidence(record), "device_suspended"), ("ab" * 32, "accepted")])
+    till.record_answers([(evidence(record), "device_suspended"), ("ab" * 32, "accepted")])
     assert till.outcomes() == {evidence(record): "device_suspended"}
     second = wearable.tap(MERCHANT, EURO, 5814, NOW + 1)
     assert declined(till, second, now=NOW + 1) == "offline_taps"

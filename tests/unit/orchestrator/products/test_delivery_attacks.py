@@ -19,8 +19,8 @@ from oracles.types import Agreement, ClaimReason
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -89,7 +89,7 @@ def cast(tmp_path):
         kind(tmp_path / name, name, 7)
         for kind, name in (
             (SimulatedScanner, "truck-1"),
-            (Logger, "logger-1"),
+            (SimulatedLogger, "logger-1"),
             (SimulatedTerminal, "dock-1"),
             (SimulatedScanner, "truck-2"),
         )
@@ -151,7 +151,7 @@ def test_pick_up_by_another_carrier__cited_by_the_recipient__counts_for_nothing(
 
 def test_carriers_own_thermometer__cited_by_the_recipient__proves_no_condition(cast):
     truck, logger, dock, _ = cast
-    warm = Logger.report(truck, GOODS, T, ["4"], ["1"])
+    warm = SimulatedLogger.report(truck, GOODS, T, ["4"], ["1"])
     facts = _facts(_terms(GOODS), dock.receive(GOODS, T, seen=[warm]), warm)
     assert (facts.sensed, facts.min_centi_c, facts.max_centi_c) == (0, 0, 0)
     true = logger.report(GOODS, T, ["4"])

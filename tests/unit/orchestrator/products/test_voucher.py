@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_adapters.merchant.terminal import Declined
+from device_adapters.merchant.terminal import TapReason
 from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import Rejected
@@ -210,12 +210,12 @@ def test_format_facts__of_a_voucher__in_euro_and_dates(tmp_path):
 @pytest.mark.parametrize(
     "terms, amount, later, reason",
     [
-        ({"per_tap": 4 * EURO}, 5 * EURO, 0, Declined.ABOVE_TAP_LIMIT),
-        ({"cool_off": 60}, EURO, 59, Declined.COOL_OFF),
-        ({"per_day": 8 * EURO}, 5 * EURO, 0, Declined.ABOVE_DAY_LIMIT),
-        ({"offline_taps": 1}, EURO, 0, Declined.OFFLINE_TAPS),
-        ({"offline_amount": 8 * EURO}, 5 * EURO, 0, Declined.OFFLINE_AMOUNT),
-        ({"classes": (5411,)}, EURO, 0, Declined.CLASS_NOT_AGREED),
+        ({"per_tap": 4 * EURO}, 5 * EURO, 0, TapReason.ABOVE_TAP_LIMIT),
+        ({"cool_off": 60}, EURO, 59, TapReason.COOL_OFF),
+        ({"per_day": 8 * EURO}, 5 * EURO, 0, TapReason.ABOVE_DAY_LIMIT),
+        ({"offline_taps": 1}, EURO, 0, TapReason.OFFLINE_TAPS),
+        ({"offline_amount": 8 * EURO}, 5 * EURO, 0, TapReason.OFFLINE_AMOUNT),
+        ({"classes": (5411,)}, EURO, 0, TapReason.CLASS_NOT_AGREED),
     ],
 )
 def test_tap__beyond_the_owners_limits__is_not_signed(tmp_path, terms, amount, later, reason):
@@ -232,7 +232,7 @@ def test_tap__beyond_its_cap_over_all_payees__is_not_signed(tmp_path):
     wearable.tap(MERCHANT, 6 * EURO, 5814, NOW)
     with pytest.raises(Rejected) as caught:
         wearable.tap(OTHER, 5 * EURO, 5814, NOW)
-    assert caught.value.reason is Declined.ABOVE_CAP
+    assert caught.value.reason is TapReason.ABOVE_CAP
 
 
 def test_tap__after_a_restart__counter_and_totals_go_on(tmp_path):

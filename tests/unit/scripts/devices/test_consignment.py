@@ -10,8 +10,8 @@ from oracles.citations import resolve
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -54,7 +54,7 @@ def cast(tmp_path):
         kind(tmp_path / name, name, 7)
         for kind, name in (
             (SimulatedScanner, "truck-1"),
-            (Logger, "logger-1"),
+            (SimulatedLogger, "logger-1"),
             (SimulatedTerminal, "dock-1"),
         )
     ]
