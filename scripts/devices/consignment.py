@@ -102,7 +102,7 @@ class EpcisStation(Station):
         return record
 
     def seal(self, document: bytes, counter: int, name: str = "") -> bytes:
-        """Return a document with its detached JWS (RFC 7515, appendix F), for any counter or name."""
+        """Return a document with its detached JWS (RFC 7515, appendix F) for any counter."""
         head = _encoded(
             json.dumps({"alg": "ES256", "kid": name or self.name, "ctr": counter}).encode()
         )
