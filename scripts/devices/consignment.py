@@ -65,6 +65,7 @@ class EpcisStation(Station):
 
     @staticmethod
     def counter_of(record: bytes) -> int:
+        """Return the counter in a record (ctr)."""
         return json.loads(_unpadded(record.partition(b".")[0]))["ctr"]
 
     def event(self, goods: SimulatedConsignment, step: str, at: int, **fields: Any) -> bytes:

@@ -44,13 +44,16 @@ class EpcisCheck(RecordCheck):
 
     @property
     def device(self) -> str | None:
+        """Return the device that signed (kid), or None if unsigned."""
         return self.sealed.device if self.sealed else None
 
     @property
     def counter(self) -> int | None:
+        """Return the counter of the record (ctr), or None if unsigned."""
         return self.sealed.counter if self.sealed else None
 
     def protocol_json(self) -> dict[str, Any]:
+        """Return the signature, subject, citations and events of the document."""
         return {
             "protocol": "epcis",
             **super().protocol_json(),

@@ -220,7 +220,7 @@ EXAMPLES = (
         _headed(_HEADER, signature="A" * 85 + "B"),
         Reason.SIGNATURE_MALFORMED,
     ),
-    ("a header that is no base64url", join("e30=..AAAA", b"{}"), Reason.SIGNATURE_MALFORMED),
+    ("a header that is not base64url", join("e30=..AAAA", b"{}"), Reason.SIGNATURE_MALFORMED),
     (
         "unencoded, and not marked critical",
         _headed(_HEADER[:-1] + b',"b64":false}'),

@@ -117,8 +117,8 @@ class Notes:
         text = self.text(fields, name)
         if not text:
             return ""
-        word, _, known = read_word(vocabulary, text)
-        if not known:
+        word, _, is_known = read_word(vocabulary, text)
+        if not is_known:
             detail = f"{text[:60]!r} is not a {vocabulary.name} of CBV 2.0"
             self.error(Reason.VOCABULARY_UNKNOWN, detail)
         return word

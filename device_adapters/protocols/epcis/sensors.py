@@ -49,8 +49,8 @@ def read_sensors(event: dict[str, Any], at_ms: int, notes: Notes) -> list[dict[s
     sensors = []
     for metadata, report in _reports(event, notes):
         kind = notes.text(report, "type")
-        word, _, known = words.read_word(words.MEASURES, kind)
-        if kind and not known:
+        word, _, is_known = words.read_word(words.MEASURES, kind)
+        if kind and not is_known:
             notes.warn_word(words.MEASURES, kind)
         uom = notes.text(report, "uom")
         scaled = {name: _scaled(report.get(name), uom, notes) for name in _NUMBERS[:3]}

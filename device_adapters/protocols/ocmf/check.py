@@ -31,12 +31,14 @@ class OcmfCheck(RecordCheck):
 
     @property
     def device(self) -> str | None:
+        """Return the signing device, or None if it cannot be read."""
         try:
             return device_of(self.sections.payload) if self.sections else None
         except Rejected:
             return None
 
     def protocol_json(self) -> dict[str, Any]:
+        """Return the pagination, signature, fields and readings of the record."""
         fields = strict_json.as_written(self.sections.content) if self.sections else {}
         return {
             "pagination": fields.get("PG"),

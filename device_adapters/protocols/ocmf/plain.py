@@ -199,7 +199,7 @@ def _regular_time(time: str) -> bool:
 
 
 def _sound_session(readings: list[dict[str, Any]]) -> bool:
-    """Return whether a record is no complete transaction, or one without any contradiction."""
+    """Return whether begin and end, if both are there, do not contradict each other."""
     begins = [reading for reading in readings if reading["mark"] == "B"]
     ends = [reading for reading in readings if reading["mark"] in _CLOSING]
     if not begins or not ends:

@@ -25,6 +25,7 @@ class VoucherCheck(RecordCheck):
     """One voucher: its typed data and the three verdicts."""
 
     def protocol_json(self) -> dict[str, Any]:
+        """Return the voucher and the bytes that were signed."""
         facts = self.event.facts if self.event else {}
         digest = self.event.signed.content.hex() if self.event else None
         return super().protocol_json() | {"voucher": facts, "signing_input": digest}

@@ -28,10 +28,12 @@ class MeterReading(NamedTuple):
 
     @property
     def estimated(self) -> bool:
+        """Return whether it is a substitute value."""
         return self.status == _SUBSTITUTE
 
     @property
     def exchanged(self) -> bool:
+        """Return whether it is the first reading of a new meter."""
         return self.status == _EXCHANGED
 
     @property
@@ -55,7 +57,7 @@ def readings(event: Event) -> list[MeterReading]:
 
 
 def last_actual(items: list[MeterReading]) -> MeterReading:
-    """Return the reading that the next record is compared with: the last that is no estimate."""
+    """Return the reading that the next record is compared with: the last without estimate."""
     return next((item for item in reversed(items) if not item.estimated), items[-1])
 
 
