@@ -31,7 +31,7 @@ from device_adapters.merchant.card import WearableCard
 from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import Rejected
 from orchestrator.products.wearable_voucher.abi import decode_terms
-from orchestrator.products.wearable_voucher.card import card_of
+from orchestrator.products.wearable_voucher.card import make_card
 from scripts.devices.wearable import SimulatedWearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
@@ -60,7 +60,7 @@ def redeem(
     """Hands over what is due; the rail's answers, as `post` gives them."""
     due = terminal.due()
     answers = post(due) if due else []
-    terminal.answered((answer["evidence"], answer["outcome"]) for answer in answers)
+    terminal.record_answers((answer["evidence"], answer["outcome"]) for answer in answers)
     return answers
 
 
@@ -100,7 +100,7 @@ def _export(chosen: argparse.Namespace) -> int:
     file = Path(chosen.key)
     given = file.read_bytes() if len(chosen.key) < _PATH and file.is_file() else chosen.key
     key = load_public_key(given).as_device_key()
-    print(card_of(chosen.name, key, chosen.terms, int(time.time())).to_json())
+    print(make_card(chosen.name, key, chosen.terms, int(time.time())).to_json())
     return 0
 
 

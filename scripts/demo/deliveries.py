@@ -16,8 +16,8 @@ from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.town import DemoParty, Signed, consent, open_all, transfer
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -56,7 +56,7 @@ class Deliveries:
             kind(stack.home / "devices" / name, name, seed)
             for kind, name in (
                 (SimulatedScanner, "truck-1"),
-                (Logger, "logger-1"),
+                (SimulatedLogger, "logger-1"),
                 (SimulatedTerminal, "dock-1"),
             )
         )
@@ -163,14 +163,17 @@ class Deliveries:
     # --- inside
 
     def _show(
-        self, station: SimulatedScanner | Logger, goods: SimulatedConsignment, record: bytes
+        self,
+        station: SimulatedScanner | SimulatedLogger,
+        goods: SimulatedConsignment,
+        record: bytes,
     ) -> None:
         self._seen.setdefault(goods, []).append(record)
         station.publish([record])
 
     def _mandate(self, goods: SimulatedConsignment, due: int, deadline: int, **more: int) -> Signed:
         product = products()[NAME]
-        terms = product.read_terms(_terms(goods, due, deadline))
+        terms = product.parse_terms(_terms(goods, due, deadline))
         made = consent(self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **more)
         self.ids[goods] = "0x" + made[2].agreement_id().hex()
         return made

@@ -212,7 +212,7 @@ def _meter(
 
 def _band(place: MonthRail, plan: Plan, band: Band, payer: MonthParty):
     deal = plan.add(PlannedAgreement(band.name, "", funded_cents=BAND_CENTS))
-    terms = products()["wearable_voucher"].read_terms(
+    terms = products()["wearable_voucher"].parse_terms(
         {
             "chain": str(band.domain.chain_id),
             "contract": place.chain.deployment.addresses["WearableVoucher"],
@@ -228,7 +228,7 @@ def _band(place: MonthRail, plan: Plan, band: Band, payer: MonthParty):
 
 def _shipment(place: MonthRail, cast: MonthPeople, one: Shipment):
     pair = one.goods.serial % 5 - 1
-    terms = products()["proof_of_delivery"].read_terms(
+    terms = products()["proof_of_delivery"].parse_terms(
         {
             "consignment": one.goods.subject,
             "carrier": one.truck.name,

@@ -57,7 +57,7 @@ class Promenade:
             "offline_amount": "60",
             "max_age": "86400",
         }
-        terms = product.read_terms(words)
+        terms = product.parse_terms(words)
         wearable = SimulatedWearable(
             self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
         )
@@ -88,7 +88,7 @@ class Promenade:
         reference = opened["funding_reference"]
         assert self.rail.stack.bank.pay(town.iban(town.HOUSEHOLD), "", 15_000, reference)["ok"]
         for till in self.tills:
-            till.add(product.card_of(name, wearable.public, terms, int(time.time())))
+            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
         return wearable, opened["agreement_id"]
 

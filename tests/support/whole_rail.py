@@ -151,7 +151,7 @@ class WholeRail:
             if device.link is not None:
                 device.collect()
                 device.resend(2)
-        return not any(device.owed() for device in self.fleet.devices.values())
+        return not any(device.unreceipted_count() for device in self.fleet.devices.values())
 
     def until_receipted(self) -> None:
         self.until(self.receipted, "a receipt for every record")
