@@ -59,7 +59,7 @@ def write_request(request: Request) -> bytes:
     return _dumps(
         {
             "product": request.product,
-            "claims": [_claim_out(claim) for claim in request.claims],
+            "claims": [claim_to_json(claim) for claim in request.claims],
             "anchors": {_hex(key): counter for key, counter in request.anchors.items()},
             "evidence": [_message_out(message) for message in request.evidence],
         }
@@ -72,7 +72,7 @@ def read_request(body: bytes) -> Request:
         raise _bad(f"at most {MAX_CLAIMS} claims are taken at once")
     return Request(
         product=fields["product"],
-        claims=tuple(_claim_in(item) for item in fields["claims"]),
+        claims=tuple(claim_from_json(item) for item in fields["claims"]),
         anchors={_bytes(key, 32): _uint(counter, 40) for key, counter in fields["anchors"].items()},
         evidence=tuple(_message_in(item) for item in fields["evidence"]),
     )
@@ -101,7 +101,7 @@ def read_answer(body: bytes) -> OracleAnswer:
     )
 
 
-def _claim_out(claim: Claim) -> dict[str, Any]:
+def claim_to_json(claim: Claim) -> dict[str, Any]:
     return {
         "agreement": _hex(claim.agreement),
         "sequence": claim.sequence,
@@ -112,7 +112,7 @@ def _claim_out(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _claim_in(item: Any) -> Claim:
+def claim_from_json(item: Any) -> Claim:
     fields = _fields(
         item,
         agreement=str,

@@ -37,6 +37,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
     from orchestrator.edges.store import (
         agreements,
         blocks,
+        equivocations,
         evidence,
         links,
         lookup,
@@ -72,6 +73,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
                 }
                 for device, reason, count, at in links.quarantined(session)
             ],
+            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
             "stopped_agreements": [
                 {
                     "device": agreement.device,
@@ -131,6 +133,9 @@ def _render(console: Any, told: dict[str, Any]) -> None:
                 "bold red",
             )
         )
+    for item in told["equivocating_oracles"]:
+        since = f"barred since {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
+        console.print(plain(f"EQUIVOCATION of oracle {item['oracle']}: {since}", "bold red"))
     for item in told["stopped_agreements"]:
         console.print(
             plain(

@@ -21,6 +21,7 @@ from orchestrator.edges.store import agreements, batches, evidence, links, payme
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
 from orchestrator.steps.collect import anchor_of
+from orchestrator.steps.equivocation import equivocators
 
 # refusals that time or evidence may cure; every other one is the oracle's last word
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
@@ -113,9 +114,10 @@ def _counted(
         if isinstance(answer, OracleAnswer) and (attestation := door.attestation(answer, digest))
     }
     committee = rail.committee
+    untrusted = equivocators(rail, batch, digest, signed.values())
     result = reached(
         signed.values(),
-        committee.members,
+        {member: domain for member, domain in committee.members.items() if member not in untrusted},
         committee.need,
         committee.min_domains,
         {agreement.required_domain for _, agreement in rows},
