@@ -16,7 +16,7 @@ from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
-from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
+from orchestrator.edges.oracles import OracleClient, ask_all, lacking
 from orchestrator.edges.store import agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
@@ -217,7 +217,7 @@ def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:
     return next((r.reason for r in refusals if r.reason not in _PASSING), None)
 
 
-def _detail(doors: Sequence[OracleDoor], asked: _Round) -> str:
+def _detail(doors: Sequence[OracleClient], asked: _Round) -> str:
     """What each oracle did, in a sentence a trace can show."""
     words = []
     for door, answer in zip(doors, asked.answers, strict=True):
