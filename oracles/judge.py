@@ -43,17 +43,17 @@ class Judge:
     """Judges the claims of one request. sent: event_id -> genuine event that came with it; its
     bytes, and its choice where several events bear a cited id, count before those in the book."""
 
-    world: OracleView
-    book: Memory
+    view: OracleView
+    memory: Memory
     request: Request
     sent: Mapping[bytes, Event]
 
     def judge(self, claim: Claim) -> Reason | None:
         """None where the claim stands, else why not."""
-        before = self.book.attested(claim.agreement, claim.sequence)
+        before = self.memory.attested(claim.agreement, claim.sequence)
         if before is not None:
-            return None if before == claim else attested_otherwise(self.book, claim)
-        agreement = self.world.agreements.agreement(claim.agreement)
+            return None if before == claim else attested_otherwise(self.memory, claim)
+        agreement = self.view.agreements.agreement(claim.agreement)
         if agreement is None:
             return ClaimReason.NO_AGREEMENT, "the chain knows no such agreement"
         if agreement.product != self.request.product:
@@ -78,10 +78,10 @@ class Judge:
 
     def _claimed_elsewhere(self, agreement: Agreement, claim: Claim) -> Reason | None:
         """A counter has one effect, also where two agreements are about the same subject."""
-        for other in self.world.agreements.agreements_of(agreement.device_id):
+        for other in self.view.agreements.agreements_of(agreement.device_id):
             if other.agreement == agreement.agreement or other.subject != agreement.subject:
                 continue
-            if self.book.claimed(other.agreement, claim.first_counter, claim.last_counter):
+            if self.memory.overlapping(other.agreement, claim.first_counter, claim.last_counter):
                 detail = f"counters of it stand in a claim of 0x{other.agreement.hex()}"
                 return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None
@@ -94,28 +94,28 @@ class Judge:
         if sequence == 1:
             yield agreement.first_counter
             return
-        whole = self.book.whole(agreement.agreement, sequence - 1)
-        mine = self.book.reach(agreement.agreement, sequence) if whole else None
+        whole = self.memory.is_complete(agreement.agreement, sequence - 1)
+        mine = self.memory.highest_counter(agreement.agreement, sequence) if whole else None
         if mine is not None:
             yield mine
-        progress = self.world.progress(agreement.agreement)
+        progress = self.view.progress(agreement.agreement)
         known = progress is not None and progress.sequence == sequence - 1
         if known and mine != progress.last_counter:
             yield progress.last_counter
 
     def _rederive(self, agreement: Agreement, claim: Claim, anchor: int) -> Reason | None:
         """The same run by the same rules from my own evidence, or what differs."""
-        _, terms = self.world.products[agreement.product]
+        _, terms = self.view.products[agreement.product]
         late = claim.first_counter <= anchor
         if doubt := self._out_of_place(agreement, terms, claim, anchor, late):
             return doubt
         first, last, device = claim.first_counter, claim.last_counter, agreement.device_id
         # a record that came after the rail had declared it lost is too late for both: skipping it
         # shows in the claim's counters, and a refusal here would stop the agreement for good
-        events = self._bytes_of(self.book.events(device, first, last, MAX_RUN))
+        events = self._bytes_of(self.memory.events(device, first, last, MAX_RUN))
         before = None
         if claim.sequence > 1 and not late:
-            before = next(iter(self._bytes_of(self.book.events(device, anchor, anchor))), None)
+            before = next(iter(self._bytes_of(self.memory.events(device, anchor, anchor))), None)
             if before is None:
                 return ClaimReason.EVIDENCE_MISSING, f"counters {anchor}"
         if missing := _missing(claim, events, terms.GAPLESS):
@@ -141,10 +141,10 @@ class Judge:
             return None
         if last > anchor:
             return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"a late run ends before counter {anchor}"
-        if not self.book.whole(agreement.agreement, claim.sequence - 1):
+        if not self.memory.is_complete(agreement.agreement, claim.sequence - 1):
             detail = "my book lacks claims before it: which counters they hold I cannot tell"
             return ClaimReason.SEQUENCE_UNEXPECTED, detail
-        if taken := self.book.claimed(agreement.agreement, first, last, claim.sequence):
+        if taken := self.memory.overlapping(agreement.agreement, first, last, claim.sequence):
             return ClaimReason.ALREADY_ATTESTED_OTHERWISE, f"counters of it stand in claim {taken}"
         return None
 
@@ -179,7 +179,7 @@ class Judge:
         ids = cited_ids(run)
         if not ids:
             return {}
-        stored = resolve(run, self._bytes_of(self.book.bearing(ids, run[0].subject)))
+        stored = resolve(run, self._bytes_of(self.memory.events_named(ids, run[0].subject)))
         return stored | resolve(run, self.sent.values())
 
     def _bytes_of(self, events: Iterable[Event]) -> list[Event]:
@@ -188,15 +188,15 @@ class Judge:
     def _keys_now(self, events: Iterable[Event]) -> Reason | None:
         """What was verified on arrival may be in doubt since: a key can be revoked back in time."""
         for event in events:
-            key = self.world.keys.key_at(event.device_id, event.observed_at_ms // 1000)
+            key = self.view.keys.key_at(event.device_id, event.observed_at_ms // 1000)
             if isinstance(key, ClaimReason):
                 return key, f"the key of {event.device} is in doubt by now"
         return None
 
 
-def attested_otherwise(book: Memory, claim: Claim) -> Reason:
+def attested_otherwise(memory: Memory, claim: Claim) -> Reason:
     """The refusal of a claim whose sequence this book has attested otherwise."""
-    before = book.attested(claim.agreement, claim.sequence)
+    before = memory.attested(claim.agreement, claim.sequence)
     detail = f"counters {before.first_counter} to {before.last_counter}" if before else ""
     return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
 
@@ -216,8 +216,8 @@ def _other_run(claim: Claim, found: rules.Runs) -> Reason | None:
     if (first, last) == (claim.first_counter, claim.last_counter):
         return None
     for verdict in found.dropped:
-        if verdict.doubt and claim.first_counter <= verdict.event.counter <= claim.last_counter:
-            return verdict.doubt, f"counter {verdict.event.counter}: {verdict.detail}"
+        if verdict.reason and claim.first_counter <= verdict.event.counter <= claim.last_counter:
+            return verdict.reason, f"counter {verdict.event.counter}: {verdict.detail}"
     if found.run:
         return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"the next run is {first} to {last}"
     return ClaimReason.INCOMPLETE, "these records do not complete a run yet"

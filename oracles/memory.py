@@ -148,7 +148,7 @@ class Memory:
             rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
         return [event_in(row) for row in rows]
 
-    def bearing(self, names: Sequence[str], subject: str) -> list[Event]:
+    def events_named(self, names: Sequence[str], subject: str) -> list[Event]:
         """The stored events about a subject that bear one of these names."""
         found: list[Event] = []
         columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
@@ -203,19 +203,19 @@ class Memory:
 
     # --- which counters claims have passed, attested here or settled by others
 
-    def learn(self, claims: Iterable[Claim], block: int) -> None:
+    def record_settled(self, claims: Iterable[Claim], block: int) -> None:
         """Notes claims that settlements up to a block applied, whoever attested them."""
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
             db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
 
-    def learned_to(self) -> int:
+    def settled_up_to(self) -> int:
         """The block up to which `learn` was told; 0 if never."""
         with self._lock:
             row = self._db.execute("SELECT at FROM marks WHERE name = 'settled'").fetchone()
         return row[0] if row else 0
 
-    def whole(self, agreement: bytes, sequence: int) -> bool:
+    def is_complete(self, agreement: bytes, sequence: int) -> bool:
         """Whether every claim of the agreement up to this sequence is known."""
         query = "SELECT sequence FROM passed WHERE agreement = ? AND sequence > ? ORDER BY sequence"
         with self._lock:
@@ -228,7 +228,7 @@ class Memory:
                 self._whole[agreement] = known
         return known >= sequence
 
-    def reach(self, agreement: bytes, sequence: int) -> int | None:
+    def highest_counter(self, agreement: bytes, sequence: int) -> int | None:
         """The highest counter in the known claims before this sequence; None if there are none."""
         query = (
             "SELECT last_counter FROM passed WHERE agreement = ? AND sequence < ? "
@@ -238,7 +238,7 @@ class Memory:
             row = self._db.execute(query, (agreement, sequence)).fetchone()
         return row[0] if row else None
 
-    def claimed(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
+    def overlapping(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
         """The sequence of a known claim, other than this one, that stands over one of these
         counters (inclusive); None if there is none."""
         # no two claims share a counter: only the last one that begins in time can reach in

@@ -47,8 +47,8 @@ class Taken:
 class OracleNode:
     """One oracle with its own book. Thread-safe."""
 
-    def __init__(self, identity: Identity, world: OracleView, book: Memory) -> None:
-        self.identity, self.world, self.book = identity, world, book
+    def __init__(self, identity: Identity, view: OracleView, memory: Memory) -> None:
+        self.identity, self.view, self.memory = identity, view, memory
         self._taking = threading.Lock()  # what is new is decided and stored by one at a time
 
     def take(self, messages: Sequence[Message]) -> Taken:
@@ -56,9 +56,9 @@ class OracleNode:
 
         Rejected records are kept with their reason; a record that was taken before has no effect.
         """
-        now = int(self.world.now())
+        now = int(self.view.now())
         events, rejected = _read(messages, now)
-        doubts = verify_events([event for _, event in events], self.world.keys)
+        doubts = verify_events([event for _, event in events], self.view.keys)
         genuine = {}
         for (message, event), doubt in zip(events, doubts, strict=True):
             if doubt is None:
@@ -68,25 +68,25 @@ class OracleNode:
         believed = [event for _, event in genuine.values()]
         new, repeated = [], []
         with self._taking:
-            for verdict in rules.repeats(self.book.contents(believed), believed):
-                if verdict.doubt is None:
+            for verdict in rules.repeats(self.memory.contents(believed), believed):
+                if verdict.reason is None:
                     new.append(verdict.event)
-                elif verdict.doubt is ClaimReason.DUPLICATE:
+                elif verdict.reason is ClaimReason.DUPLICATE:
                     repeated.append(verdict.event)
                 else:
-                    refusal = _as_rejected(verdict.event, verdict.doubt, verdict.detail)
+                    refusal = _as_rejected(verdict.event, verdict.reason, verdict.detail)
                     rejected.append((genuine[id(verdict.event)][0], refusal))
-            self.book.add(new, rejected, now)
+            self.memory.add(new, rejected, now)
         return Taken(tuple(new), tuple(repeated), tuple(item for _, item in rejected))
 
     def attest(self, request: Request) -> OracleAnswer:
         """A signature over the whole batch, or every reason why not; see docs/ARCHITECTURE.md."""
-        if request.product not in self.world.products:
+        if request.product not in self.view.products:
             return self._refuse([_refused(0, ClaimReason.PRODUCT_UNKNOWN, request.product[:60])])
         if refusal := _unsorted(request.claims):
             return self._refuse([refusal])
         sent = self._sent(request.evidence)
-        judge = Judge(self.world, self.book, request, sent)
+        judge = Judge(self.view, self.memory, request, sent)
         judged = [judge.judge(claim) for claim in request.claims]
         refusals = [
             ClaimRefusal(index, *verdict)
@@ -95,10 +95,10 @@ class OracleNode:
         ]
         if refusals:
             return self._refuse(refusals)
-        others = self.book.remember(request.claims, sent.values())
+        others = self.memory.remember(request.claims, sent.values())
         if others:
             return self._refuse([self._attested_otherwise(i, request.claims[i]) for i in others])
-        address, _ = self.world.products[request.product]
+        address, _ = self.view.products[request.product]
         batch = Batch(self.identity.rail, address, request.claims)
         digest = batch_digest(batch, self.identity.chain_id, self.identity.committee)
         return OracleAnswer(self.identity.address, self.identity.sign(digest))
@@ -106,7 +106,7 @@ class OracleNode:
     def health(self) -> dict[str, object]:
         """Who this is and how much it holds."""
         who = {"name": self.identity.name, "domain": self.identity.domain}
-        return {**who, "oracle": self.identity.address, "counts": self.book.counts()}
+        return {**who, "oracle": self.identity.address, "counts": self.memory.counts()}
 
     def _sent(self, evidence: Sequence[Message]) -> dict[bytes, Event]:
         """The genuine ones of the records that were sent along.
@@ -118,7 +118,7 @@ class OracleNode:
         return {event.event_id: event for event in (*taken.events, *taken.repeated)}
 
     def _attested_otherwise(self, index: int, claim: Claim) -> ClaimRefusal:
-        return ClaimRefusal(index, *attested_otherwise(self.book, claim))
+        return ClaimRefusal(index, *attested_otherwise(self.memory, claim))
 
     def _refuse(self, refusals: Sequence[ClaimRefusal]) -> OracleAnswer:
         return OracleAnswer(self.identity.address, None, tuple(refusals))

@@ -30,7 +30,7 @@ class EventVerdict:
     """What the rules say of one event: `doubt` None means admitted so far."""
 
     event: Event
-    doubt: ClaimReason | None = None
+    reason: ClaimReason | None = None
     detail: str = ""
 
 
@@ -83,10 +83,10 @@ def screen(
     verdicts = []
     for event, route in new:
         verdict = _repeated(seen, event)
-        if verdict.doubt is None:
+        if verdict.reason is None:
             verdict = _routed(route, event, claimed_to, terms)
-            verdict = (None if verdict.doubt else further(event, route)) or verdict
-            if verdict.doubt not in (None, *KEPT):
+            verdict = (None if verdict.reason else further(event, route)) or verdict
+            if verdict.reason not in (None, *KEPT):
                 del seen[event.event_id]
         verdicts.append(verdict)
     return verdicts
@@ -278,7 +278,7 @@ def _walk(
             ]
             segment = []
         verdict = _admitted(agreement, terms, segment[-1] if segment else anchor, event)
-        (dropped if verdict.doubt else segment).append(verdict if verdict.doubt else event)
+        (dropped if verdict.reason else segment).append(verdict if verdict.reason else event)
     length = terms.complete(agreement.terms, anchor, segment) if segment else 0
     return segment[:length], dropped
 
@@ -287,7 +287,7 @@ def _admitted(
     agreement: Agreement, terms: ProductRules, previous: Event | None, event: Event
 ) -> EventVerdict:
     verdict = _alone(agreement, event)
-    if verdict.doubt:
+    if verdict.reason:
         return verdict
     refusal = terms.admit(agreement.terms, previous, event)
     return EventVerdict(event, *refusal) if refusal else verdict

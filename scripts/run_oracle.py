@@ -79,7 +79,7 @@ def serve(options: argparse.Namespace) -> int:
         _secret(options.broker_password_file),
     )
     loops = [
-        threading.Thread(target=follow, args=(chain, registry, node.book, stop), name="follow"),
+        threading.Thread(target=follow, args=(chain, registry, node.memory, stop), name="follow"),
         threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
     ]
     for loop in loops:
@@ -91,7 +91,7 @@ def serve(options: argparse.Namespace) -> int:
     inlet.close()
     for loop in loops:
         loop.join()
-    node.book.close()
+    node.memory.close()
     return 0
 
 
@@ -103,21 +103,23 @@ def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
         inlet.ack(messages)
 
 
-def follow(chain: Chain, registry: Registry, book: Memory, stop: threading.Event) -> None:
+def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
     """Keeps the view of the chain fresh: a device that was revoked is known within a second, and
     so is what others attested while this oracle was away."""
     while not stop.wait(FOLLOW_SECONDS):
         try:
             registry.refresh()
-            catch_up(chain, book)
+            catch_up(chain, memory)
         except Retry as silence:
             _log.warning("the chain is not read: %s", silence)
 
 
-def catch_up(chain: Chain, book: Memory) -> None:
+def catch_up(chain: Chain, memory: Memory) -> None:
     """Notes in the book what was settled since, the newest blocks again: they may be undone."""
-    for claims, block in settled_claims(chain, book.learned_to() - REREAD_BLOCKS, chain.head()):
-        book.learn(claims, block)
+    for claims, block in settled_claims(
+        chain, memory.settled_up_to() - REREAD_BLOCKS, chain.head()
+    ):
+        memory.record_settled(claims, block)
 
 
 class Liar:
@@ -132,9 +134,9 @@ class Liar:
         self._node, self.health = node, node.health
 
     def attest(self, request: Request) -> OracleAnswer:
-        if request.product not in self._node.world.products:
+        if request.product not in self._node.view.products:
             return self._node.attest(request)
-        identity, (address, _) = self._node.identity, self._node.world.products[request.product]
+        identity, (address, _) = self._node.identity, self._node.view.products[request.product]
         claims = tuple(replace(claim, facts=_inflated(claim.facts)) for claim in request.claims)
         batch = Batch(identity.rail, address, claims)
         digest = batch_digest(batch, identity.chain_id, identity.committee)
@@ -186,13 +188,13 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Orac
         committee=at["OracleCommittee"],
         rail=at["PaymentRail"],
     )
-    world = OracleView(
+    view = OracleView(
         keys=registry,
         agreements=registry,
         progress=partial(_progress, chain),
         products=deployed(at),
     )
-    return OracleNode(identity, world, Memory(options.home / "oracle.sqlite3"))
+    return OracleNode(identity, view, Memory(options.home / "oracle.sqlite3"))
 
 
 def _progress(chain: Chain, agreement: bytes) -> Progress | None:

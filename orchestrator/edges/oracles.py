@@ -66,7 +66,9 @@ def _sensible(answer: OracleAnswer, claims: int) -> OracleAnswer:
     return answer
 
 
-def ask_all(doors: Sequence[OracleClient], requests: Sequence[Request]) -> list[OracleAnswer | Retry]:
+def ask_all(
+    doors: Sequence[OracleClient], requests: Sequence[Request]
+) -> list[OracleAnswer | Retry]:
     """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
 
     def ask(door: OracleClient, request: Request) -> OracleAnswer | Retry:

@@ -183,11 +183,11 @@ class _Rows:
             detail = f"device {item.device}, counter {item.counter}"
             return self._reject(message, item.evidence, doubt, detail, item)
         verdict, to = judged
-        if verdict.doubt is None or verdict.doubt in KEPT:
+        if verdict.reason is None or verdict.reason in KEPT:
             return self._accept(message, item, verdict, to)
-        if verdict.doubt in (ClaimReason.COUNTER_REPLAYED, ClaimReason.TWO_PLACES):
-            self._conflict(item, verdict.doubt)
-        return self._reject(message, item.evidence, verdict.doubt, verdict.detail, item)
+        if verdict.reason in (ClaimReason.COUNTER_REPLAYED, ClaimReason.TWO_PLACES):
+            self._conflict(item, verdict.reason)
+        return self._reject(message, item.evidence, verdict.reason, verdict.detail, item)
 
     def _conflict(self, event: Event, reason: ClaimReason) -> None:
         """Two genuine records that no honest device signs both: noted once per other content."""
@@ -225,12 +225,12 @@ class _Rows:
                 "evidence_hash": digest,
                 "content_hash": content_id(event).hex(),
                 "agreement_id": hexed(to.agreement.agreement),
-                "reason": verdict.doubt,
+                "reason": verdict.reason,
                 "role": evidence.STREAM if to.stream else evidence.SUPPORTING,
                 **place_columns(event),
             }
         )
-        outcome = verdict.doubt or ACCEPTED
+        outcome = verdict.reason or ACCEPTED
         return _outcome(event, outcome, verdict.detail)
 
     def _reject(

@@ -76,7 +76,7 @@ class InProcessOracle(OracleClient):
         newest = self.chain.blocks([self.chain.head()])[0].hash
         if self.seen != [newest]:
             self.registry.refresh()
-            catch_up(self.chain, self.node.book)
+            catch_up(self.chain, self.node.memory)
             self.seen[:] = [newest]
 
 
@@ -226,8 +226,8 @@ class MonthRail:
             at.addresses["OracleCommittee"],
             at.addresses["PaymentRail"],
         )
-        world = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
-        node = OracleNode(identity, world, Memory(self.home / f"{name}.sqlite3"))
+        view = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
+        node = OracleNode(identity, view, Memory(self.home / f"{name}.sqlite3"))
         return InProcessOracle(
             name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain
         )

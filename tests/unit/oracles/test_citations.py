@@ -47,7 +47,7 @@ def test_late_run__within_a_claimed_range__is_dropped_as_too_late():
     events = [about(2), about(5), about(7)]
     found = rules.late_run(OF_TEA, LOOSE, events, [(4, 6), (9, 9)])
     assert [event.counter for event in found.run] == [2, 7]
-    assert [(v.event.counter, str(v.doubt)) for v in found.dropped] == [(5, "too_late")]
+    assert [(v.event.counter, str(v.reason)) for v in found.dropped] == [(5, "too_late")]
 
 
 def test_resolve__the_lowest_bearer_about_the_same_subject__is_the_one():

@@ -96,13 +96,13 @@ def test_late__oracle_that_was_away__signs_once_the_chain_told_it_what_others_at
     first = claim_of(records[3], records[4])
     second = claim_of(records[6], sequence=2, anchor=records[4])
     late = _late(records[1], records[2], sequence=3)
-    node.book.learn([second], 20)
+    node.memory.record_settled([second], 20)
     assert reasons(ask(node, late)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
-    node.book.learn([first], 22)
-    assert node.book.learned_to() == 22
+    node.memory.record_settled([first], 22)
+    assert node.memory.settled_up_to() == 22
     taken = _late(records[2], records[3], sequence=3)
     assert reasons(ask(node, taken)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
-    node.book.learn([late], 30)  # settled by the others meanwhile: it is no other claim
+    node.memory.record_settled([late], 30)  # settled by the others meanwhile: it is no other claim
     assert ask(node, late).signature
 
 
@@ -142,7 +142,7 @@ def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
     database.commit()
     database.close()
     book = Memory(path)
-    assert book.reach(AGREEMENT, 2) == 4 and book.whole(AGREEMENT, 1)
+    assert book.highest_counter(AGREEMENT, 2) == 4 and book.is_complete(AGREEMENT, 1)
     node = oracle(tmp_path)
     node.take([message(*(session_record("M1", n) for n in (1, 4, 5)))])
     onward = claim_of(session_record("M1", 5), sequence=2, anchor=session_record("M1", 4))
@@ -284,9 +284,9 @@ def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, no
     left = dock.truck.pick_up(GOODS, T - 900)
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
     node.take(_messages(left, got))
-    assert node.book.events(device_id("dock-1"), 1, 1) == [event(got)]
-    assert node.book.bearing(event(left).names, GOODS.subject) == [event(left)]
-    assert node.book.bearing(event(left).names, "sscc:other") == []
+    assert node.memory.events(device_id("dock-1"), 1, 1) == [event(got)]
+    assert node.memory.events_named(event(left).names, GOODS.subject) == [event(left)]
+    assert node.memory.events_named(event(left).names, "sscc:other") == []
 
 
 def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_its_time(tmp_path):

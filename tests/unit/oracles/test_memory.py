@@ -24,7 +24,7 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
     short, long = claim_of(records[0]), claim_of(*records)
     assert ask(node, short).signature
     assert reasons(ask(node, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
-    node.book.close()
+    node.memory.close()
     again = oracle(tmp_path)
     assert reasons(ask(again, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     assert recovered(again, ask(again, short), short) == again.identity.address
@@ -42,13 +42,13 @@ def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(t
 
     def one(index: int) -> None:
         node = nodes[index]
-        remember = node.book.remember
+        remember = node.memory.remember
 
         def together(*arguments):
             barrier.wait()
             return remember(*arguments)
 
-        node.book.remember = together
+        node.memory.remember = together
         answers[index] = ask(node, claims[index])
 
     threads = [threading.Thread(target=one, args=(index,)) for index in (0, 1)]
@@ -74,7 +74,7 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
     records = [session_record("M1", n) for n in (1, 2)]
     node = oracle(tmp_path)
     node.take([message(*records)])
-    node.book.close()
+    node.memory.close()
     first, other = claim_of(records[0]), claim_of(*records)
     killed = _in_process(tmp_path, "kill", first)
     assert killed.returncode == -signal.SIGKILL and not killed.stdout
@@ -91,5 +91,5 @@ def test_take__returned__is_on_disk_for_another_reader(tmp_path):
     reader = sqlite3.connect(tmp_path / "oracle.sqlite3")
     (facts,) = reader.execute("SELECT facts FROM evidence").fetchone()
     assert len(json.loads(facts)["readings"]) == 2
-    mode = node.book._db.execute("PRAGMA journal_mode").fetchone()[0]
-    assert (mode, node.book._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)
+    mode = node.memory._db.execute("PRAGMA journal_mode").fetchone()[0]
+    assert (mode, node.memory._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)

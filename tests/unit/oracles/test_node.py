@@ -69,7 +69,7 @@ def test_book__an_event_stored_and_read__is_the_same_event(tmp_path):
     node = oracle(tmp_path)
     events = events_of(session_record("M1", 1), session_record("M1", 2))
     node.take([message(session_record("M1", 2), session_record("M1", 1))])
-    assert node.book.events(events[0].device_id, 1, 2) == events
+    assert node.memory.events(events[0].device_id, 1, 2) == events
 
 
 def test_take__several_threads_with_the_same_records__each_is_new_once(tmp_path):

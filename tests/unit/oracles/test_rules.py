@@ -26,7 +26,7 @@ def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[Cl
     claimed_to = {AGREEMENT: last_claimed}
     routed = [(one, to) for one in new]
     verdicts = rules.screen(known or {}, routed, claimed_to, {"metered_energy": terms})
-    return [verdict.doubt for verdict in verdicts]
+    return [verdict.reason for verdict in verdicts]
 
 
 def _runs(events, last_claimed=0, anchor=None, lost=(), of=None) -> rules.Runs:
@@ -129,12 +129,12 @@ def test_runs__a_reading_above_the_fuse__is_dropped_and_splits_the_run():
     jump = event(2, ("B", 10**9, session(2).observed_at_ms // 1000))
     found = _runs([session(1), jump, session(3)])
     assert _counters(found.run) == [1]
-    assert [(v.event.counter, v.doubt) for v in found.dropped] == [
+    assert [(v.event.counter, v.reason) for v in found.dropped] == [
         (2, ClaimReason.IMPLAUSIBLE_READING)
     ]
     later = _runs([jump, session(3)], 1, session(1))
     assert _counters(later.run) == [3]
-    assert [(v.event.counter, v.doubt) for v in later.dropped] == [
+    assert [(v.event.counter, v.reason) for v in later.dropped] == [
         (2, ClaimReason.IMPLAUSIBLE_READING)
     ]
 
@@ -169,7 +169,7 @@ def _all_claims(events, lost, pass_dropped: bool) -> tuple[list, dict]:
         shown = [e for e in events if pass_dropped or e.counter not in dropped]
         gone = [(c, c) for c in dropped]
         found = _runs(shown, claimed, anchor, [*lost, *gone])
-        dropped |= {v.event.counter: v.doubt for v in found.dropped}
+        dropped |= {v.event.counter: v.reason for v in found.dropped}
         if not found.run:
             return claims, dropped
         claim = rules.derive_claim(agreement(), product, len(claims) + 1, anchor, found.run)

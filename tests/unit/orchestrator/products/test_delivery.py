@@ -60,7 +60,7 @@ def test_runs__worked_case__claims_and_drops_as_written(case):
     claims, dropped, claimed, anchor = [], {}, 0, None
     for sequence in range(1, 50):
         found = rules.runs(agreement, product, claimed, anchor, events)
-        dropped |= {str(v.event.counter): v.doubt for v in found.dropped}
+        dropped |= {str(v.event.counter): v.reason for v in found.dropped}
         if not found.run:
             break
         cited = resolve(found.run, every)

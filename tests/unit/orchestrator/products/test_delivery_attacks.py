@@ -104,7 +104,7 @@ def _screened(chain, records):
     routed = [(event, route(event, candidates(event, chain))) for event in events]
     verdicts = rules.screen({}, routed, {}, {product.NAME: product})
     return [
-        (found.stream, verdict.doubt) for (_, found), verdict in zip(routed, verdicts, strict=True)
+        (found.stream, verdict.reason) for (_, found), verdict in zip(routed, verdicts, strict=True)
     ]
 
 

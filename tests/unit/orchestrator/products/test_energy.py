@@ -75,7 +75,7 @@ def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
     claims, dropped = [], {}
     while True:
         found = rules.runs(of, product, claimed, anchor, events, lost)
-        dropped |= {verdict.event.counter: verdict.doubt for verdict in found.dropped}
+        dropped |= {verdict.event.counter: verdict.reason for verdict in found.dropped}
         if not found.run:
             return claims, dropped, found.waiting
         claim = rules.derive_claim(of, product, len(claims) + 1, anchor, found.run)
