@@ -26,7 +26,7 @@ class BrokerProcess:
     """One broker over `home`; names get their passwords through `password`."""
 
     def __init__(self, home: Path, kind: str = "amqtt") -> None:
-        if kind == "mosquitto" and mosquitto.found() is None:
+        if kind == "mosquitto" and mosquitto.executable() is None:
             pytest.skip("mosquitto is not installed")
         self.home, self.kind, self.port = home, kind, 0
         self._passwords: dict[str, str] = {}
