@@ -73,7 +73,7 @@ def test_consumer__that_acknowledged__gets_nothing_twice(broker):
     first.publish_many([(receipts_topic("a"), b"done")])
     assert a.receipts(PATIENCE_S)  # so the broker has read the acknowledgements before it
     first.close()
-    second = broker.inlet()  # from here on, whatever comes again is on its way before `last`
+    second = broker.inlet()  # what comes again from now on arrives before `last`
     a.publish(b"last")
     assert once(take(second, b"last")) == [b"last"]
 

@@ -1,4 +1,4 @@
-"""Devices keep their records until the rail's own receipt, whatever happens in between."""
+"""Devices keep their records until the rail's own receipt, no matter what happens meanwhile."""
 
 from __future__ import annotations
 

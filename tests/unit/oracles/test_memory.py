@@ -1,4 +1,4 @@
-"""An oracle never says two things of one claim sequence, whatever is killed at whatever time."""
+"""An oracle never signs two claims of one sequence, even if it is killed at any time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
 
 
 def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(tmp_path):
-    """Both pass the check before either is remembered: the book decides, across nodes too."""
+    """Both pass the check before either is remembered: the database decides, across nodes too."""
     records = [session_record("M1", n) for n in (1, 2)]
     claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=60)
     answers: dict[int, object] = {}
@@ -40,7 +40,7 @@ def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(t
     nodes = [oracle(tmp_path), oracle(tmp_path)]
     nodes[0].take([message(*records)])
 
-    def one(index: int) -> None:
+    def attest(index: int) -> None:
         node = nodes[index]
         remember = node.memory.remember
 
@@ -51,7 +51,7 @@ def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(t
         node.memory.remember = together
         answers[index] = ask(node, claims[index])
 
-    threads = [threading.Thread(target=one, args=(index,)) for index in (0, 1)]
+    threads = [threading.Thread(target=attest, args=(index,)) for index in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -78,8 +78,8 @@ def test_take__several_threads_with_the_same_records__each_is_new_once(tmp_path)
     new = []
 
     def take(seed: int) -> None:
-        for one in random.Random(seed).sample(records, len(records)):
-            new.extend(node.take([message(one)]).events)
+        for raw in random.Random(seed).sample(records, len(records)):
+            new.extend(node.take([message(raw)]).events)
 
     threads = [threading.Thread(target=take, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -188,7 +188,7 @@ def test_attest__a_device_retired_since__is_refused_though_its_records_were_veri
     keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", 1)]
     node.take([message(*records)])
-    keys.doubts["M1"] = ClaimReason.DEVICE_RETIRED
+    keys.reasons["M1"] = ClaimReason.DEVICE_RETIRED
     assert reasons(ask(node, claim_of(*records))) == [(0, ClaimReason.DEVICE_RETIRED)]
 
 

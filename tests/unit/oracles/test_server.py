@@ -1,4 +1,4 @@
-"""The oracle's door: a token, bounded bodies, strict JSON, and an answer to everything."""
+"""The oracle's HTTP server: a token, bounded bodies, strict JSON, an answer to every request."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from tests.support.meter_streams import (
 
 
 def _event(raw: bytes) -> Event:
-    (found,) = registry.read(message(raw))
-    assert isinstance(found, Event)
-    return found
+    (event,) = registry.read(message(raw))
+    assert isinstance(event, Event)
+    return event
 
 
 def test_verify_events__a_mixed_batch__one_answer_each_in_order():

@@ -1,4 +1,4 @@
-"""The one path of all inlets: every record is answered by name, in order, and stored with it."""
+"""The path of all inlets: every record gets a named answer, in order, and is stored with it."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
 
 
 @pytest.mark.parametrize(
-    "doubt",
+    "reason",
     [
         ClaimReason.DEVICE_RETIRED,
         ClaimReason.DEVICE_SUSPENDED,
         ClaimReason.DEVICE_NOT_YET_ENROLLED,
     ],
 )
-def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, doubt):
-    place.chain.keys[device_id("cp-0001")] = doubt
-    assert place.answers(*device.make_records(2)) == [doubt, doubt]
-    assert place.stored() == (0, 0, [doubt, doubt])
+def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, reason):
+    place.chain.keys[device_id("cp-0001")] = reason
+    assert place.answers(*device.make_records(2)) == [reason, reason]
+    assert place.stored() == (0, 0, [reason, reason])
 
 
 def test_take__no_agreement_or_one_that_ended__is_named(place, device):

@@ -152,7 +152,7 @@ def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
         assert evidence.agreements_with_unclaimed(session) == []
 
 
-def test_attack__carrier_beside_the_recipient__only_the_recipient_s_record_is_claimed(dock):
+def test_attack__carrier_next_to_the_recipient__only_the_recipient_s_record_is_claimed(dock):
     dock.agree()
     dock.dock.counter = 4
     said = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
@@ -186,8 +186,8 @@ def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those
     assert dock.take(lefts[1], both, lefts[0], got) == ["accepted"] * 4
     run, chosen = [event(got)], dock.rows("SELECT cited_event_id FROM citation ORDER BY position")
     stored = {"0x" + e.event_id.hex(): e for e in map(event, (*lefts, both))}
-    told = resolve(run, [stored[one] for (one,) in chosen])
-    assert [told[name].event_id for name in run[0].cites] == [
+    cited = resolve(run, [stored[key] for (key,) in chosen])
+    assert [cited[name].event_id for name in run[0].cites] == [
         stored[one].event_id for (one,) in chosen
     ]
 
@@ -222,10 +222,10 @@ def _twin(record: bytes) -> bytes:
     return head + b".." + other + b"\n" + document
 
 
-def _history(dock, name: str, at: int, doubt: ClaimReason) -> None:
+def _history(dock, name: str, at: int, reason: ClaimReason) -> None:
     """The chain's own view of a device that ended at a time."""
     station = {"dock-1": dock.dock, "truck-1": dock.truck}[name]
-    history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, doubt)])
+    history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, reason)])
     chain, before = dock.place.chain, dock.place.chain.key_at
     chain.key_at = lambda device, when: (
         history.key_at(when) if device == device_id(name) else before(device, when)
