@@ -134,8 +134,14 @@ def _render(console: Any, told: dict[str, Any]) -> None:
             )
         )
     for item in told["equivocating_oracles"]:
-        since = f"barred since {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
-        console.print(plain(f"EQUIVOCATION of oracle {item['oracle']}: {since}", "bold red"))
+        barred = f"barred at {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
+        console.print(
+            plain(
+                f"EQUIVOCATION: oracle {item['oracle']} signed two claims for sequence "
+                f"{item['sequence']} of {output.short(item['agreement_id'])}; {barred}",
+                "bold red",
+            )
+        )
     for item in told["stopped_agreements"]:
         console.print(
             plain(

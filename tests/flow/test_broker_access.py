@@ -76,8 +76,8 @@ def test_publish__a_device_to_every_topic__only_its_own_evidence_arrives(broker)
         a.publish_raw(topic, b"foreign", qos=1)
     a.publish(b"own")
     for reader in (rail, oracle):
-        found = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
-        assert found == {("a", "ocmf", b"own")}
+        received = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
+        assert received == {("a", "ocmf", b"own")}
     rail.publish_many([("proofrail/b/receipts", b"to b"), ("proofrail/a/receipts", b"to a")])
     assert set(b.receipts(PATIENCE_S)) == {b"to b"}
     assert set(a.receipts(PATIENCE_S)) == {b"to a"}
@@ -228,10 +228,10 @@ def test_credentials__on_disk__hold_no_password_and_only_the_owner_reads_them(tm
     assert path.stat().st_mode & 0o777 == 0o600
     row = json.loads(path.read_text())["a"]
     assert row["role"] == "device"
-    known = credentials.load(tmp_path)
-    assert credentials.verify(known, "a", password) is access.CredentialRole.DEVICE
-    assert credentials.verify(known, "a", password + "x") is None
-    assert credentials.verify(known, None, None) is None
+    stored = credentials.load(tmp_path)
+    assert credentials.verify(stored, "a", password) is access.CredentialRole.DEVICE
+    assert credentials.verify(stored, "a", password + "x") is None
+    assert credentials.verify(stored, None, None) is None
 
 
 def test_rights__wildcards_in_a_published_topic__always_denied():

@@ -103,9 +103,9 @@ def test_messages__while_the_consumer_is_away__arrive_unflagged_and_in_order(bro
     sent = [b"%d" % number for number in range(3_000)]
     for body in sent:
         a.publish(body)
-    found = take(broker.inlet(), *sent)
-    assert once(found) == sent
-    assert not any(m.retained for m in found)
+    messages = take(broker.inlet(), *sent)
+    assert once(messages) == sent
+    assert not any(m.retained for m in messages)
 
 
 class _Fragile(Inlet):

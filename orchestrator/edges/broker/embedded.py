@@ -141,7 +141,7 @@ class EmbeddedBroker(Broker):
             await asyncio.sleep(_WATCH_SECONDS)
             self._guard.refresh()
             for name, (session, handler) in list(self._sessions.items()):
-                if session.attributes.get(_CREDENTIAL) != self._guard.known.get(name):
+                if session.attributes.get(_CREDENTIAL) != self._guard.credentials.get(name):
                     session.will_flag = False
                     handler.abort()
                     await self._delete_session(name)

@@ -17,7 +17,7 @@ class Guard:
     def __init__(self, home: Path) -> None:
         self._home = Path(home)
         self._file_state: tuple[int, int, int] | None = None
-        self.known: dict[str, Credential] = {}
+        self.credentials: dict[str, Credential] = {}
         self.refresh()
 
     def refresh(self) -> bool:
@@ -33,7 +33,7 @@ class Guard:
         if state == self._file_state:
             return False
         try:
-            self.known = credentials.load(self._home)
+            self.credentials = credentials.load(self._home)
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             _log.error(
                 "the credentials file cannot be read, the former credentials stay valid: %s", error
@@ -44,4 +44,6 @@ class Guard:
     def admit(self, name: str | None, password: str | None) -> Credential | None:
         """Return the credential for this name and password, or None; read a changed file first."""
         self.refresh()
-        return self.known[name] if credentials.verify(self.known, name, password) else None
+        return (
+            self.credentials[name] if credentials.verify(self.credentials, name, password) else None
+        )

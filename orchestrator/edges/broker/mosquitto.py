@@ -106,9 +106,9 @@ async def _watch(child: Any, folder: Path, guard: Guard, stop: asyncio.Event) ->
 
 
 def _write_rights(folder: Path, guard: Guard) -> None:
-    lines = [item.mosquitto_line(name) + "\n" for name, item in guard.known.items()]
+    lines = [item.mosquitto_line(name) + "\n" for name, item in guard.credentials.items()]
     replace_private(folder / "passwords", "".join(lines).encode())
-    replace_private(folder / "acl", acl_text(guard.known).encode())
+    replace_private(folder / "acl", acl_text(guard.credentials).encode())
 
 
 async def _until_it_listens(child: Any, port: int) -> None:

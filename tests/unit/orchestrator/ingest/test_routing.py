@@ -143,8 +143,8 @@ def test_attack__cited_event_of_another_consignment__is_not_known_about_this_one
 
 def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
     dock.agree()
-    said = [dock.truck.pick_up(GOODS, T - 900), dock.truck.claim_delivered(GOODS, T)]
-    assert dock.take(*said, dock.logger.report(GOODS, T, ["4"])) == ["accepted"] * 3
+    records = [dock.truck.pick_up(GOODS, T - 900), dock.truck.claim_delivered(GOODS, T)]
+    assert dock.take(*records, dock.logger.report(GOODS, T, ["4"])) == ["accepted"] * 3
     dock.place.clock += 10**6
     assert collect(dock.rail) == 0
     assert dock.rows("SELECT count(*) FROM payment") == [(0,)]
@@ -155,8 +155,8 @@ def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
 def test_attack__carrier_next_to_the_recipient__only_the_recipient_s_record_is_claimed(dock):
     dock.agree()
     dock.dock.counter = 4
-    said = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
-    assert dock.take(*said) == ["accepted"] * 2
+    records = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
+    assert dock.take(*records) == ["accepted"] * 2
     assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
     [(first, last, facts)] = dock.rows("SELECT first_counter, last_counter, facts FROM payment")
     assert (first, last) == (5, 5)
@@ -188,7 +188,7 @@ def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those
     stored = {"0x" + e.event_id.hex(): e for e in map(event, (*lefts, both))}
     cited = resolve(run, [stored[key] for (key,) in chosen])
     assert [cited[name].event_id for name in run[0].cites] == [
-        stored[one].event_id for (one,) in chosen
+        stored[key].event_id for (key,) in chosen
     ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from oracles.attest import batch_digest, recover
 from oracles.types import Attestation, Batch, Claim
+from orchestrator import cli
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, equivocations, payments, sends
@@ -131,8 +134,18 @@ def test_attack__oracle_signs_two_facts__is_reported_once_barred_and_counts_no_l
     assert len(reports(rail)) == 1 and len(barred_logs(rail)) == 1
 
 
+def test_status__with_an_equivocation__names_the_oracle_and_that_it_is_barred(rail):
+    """Follows the test above."""
+    status = ["--home", str(rail.home), "status"]
+    text = CliRunner().invoke(cli.app, status)
+    assert "EQUIVOCATION" in text.stdout and "barred at" in text.stdout
+    content = json.loads(CliRunner().invoke(cli.app, [*status, "--json"]).stdout)
+    (item,) = content["equivocating_oracles"]
+    assert (item["oracle"], item["refusal"]) == (address_of(rail, LIAR), "")
+
+
 def test_report__of_an_oracle_that_a_stranger_reported__needs_no_call(rail):
-    """Follows the test above: the chain bars the liar already, and the store lost its notes."""
+    """Follows the tests above: the chain bars the liar, and the store has lost that."""
     liar = address_of(rail, LIAR)
     with rail.store.write() as session:
         (row,) = equivocations.rows(session)
