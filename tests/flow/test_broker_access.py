@@ -91,7 +91,7 @@ def test_publish__an_oracle_to_any_topic__nothing_arrives(broker):
     oracle.on_publish = lambda _c, _u, number, _r, _p: done.append(number)
     for topic in wanted:
         oracle.publish(topic, b"lie", qos=1)
-    assert until(lambda: len(done) >= len(wanted))  # mosquitto ends the connection at each
+    assert until(lambda: len(done) >= len(wanted))  # mosquitto ends the connection each time
     b.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
@@ -131,7 +131,7 @@ def test_will__on_a_foreign_topic__never_published(broker, topic):
         a.socket().shutdown(socket.SHUT_RDWR)
     a.disconnect()
     a.loop_stop()
-    again = broker.link("a")  # the former connection, if any, has ended before this one is ready
+    again = broker.link("a")  # an earlier connection ends before this one is ready
     again.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
@@ -141,7 +141,7 @@ def test_will__on_a_foreign_topic__never_published(broker, topic):
 def test_retained__on_the_own_evidence_topic__never_replayed(broker):
     rail, a = broker.inlet(), broker.link("a")
     a.publish_raw("proofrail/a/evidence/ocmf", b"kept", retain=True)
-    assert until(a.healthy)  # mosquitto ends the connection of who retains
+    assert until(a.healthy)  # mosquitto disconnects a client that retains
     a.publish(b"own")
     first = take(rail, b"own")
     if broker.kind == "amqtt":
@@ -178,7 +178,7 @@ def test_connect__wrong_password_with_the_rails_client_id__leaves_its_session_al
     assert connected
     a.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
-    assert rail._link.generation == connection  # never had to reconnect
+    assert rail._link.generation == connection  # it did not have to reconnect
     b.disconnect()
     b.loop_stop()
 

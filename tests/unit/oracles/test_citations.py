@@ -1,4 +1,4 @@
-"""What a run may cite, and streams whose other counters speak of something else."""
+"""What a run may cite, and streams in which other counters are about other subjects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oracles.citations import cited_events, cited_ids, resolve, unresolved
 from oracles.merkle import evidence_root
 from tests.support.meter_streams import agreement, session
 
-# a product that takes what it is given: no counter is waited for, all make one claim
+# a product that accepts all events, waits for no counter and makes one claim of them
 LOOSE = SimpleNamespace(
     GAPLESS=False,
     LATE=True,
@@ -87,5 +87,5 @@ def test_resolve__candidates_in_any_order__come_to_the_same(made, chance):
     shuffled = chance.sample(events, len(events))
     first, second = resolve(run, events), resolve(run, shuffled)
     assert {k: e.event_id for k, e in first.items()} == {k: e.event_id for k, e in second.items()}
-    # and it is stable: resolved among what it chose, it chooses the same
+    # stable: resolving among the chosen events chooses the same
     assert resolve(run, first.values()) == first

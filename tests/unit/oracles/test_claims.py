@@ -1,4 +1,4 @@
-"""Claims that cite, claims that come late, and what an oracle needs to vouch for either."""
+"""Claims with citations, late claims, and what an oracle needs to attest either."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _late(*records: bytes, sequence: int):
 
 @pytest.fixture
 def passed(tmp_path):
-    """An oracle whose claims have passed counters 1, 2 and 5, which it holds by now."""
+    """An oracle that stores counters 1, 2 and 5 and has attested claims that skipped them."""
     node = oracle(tmp_path)
     records = {n: session_record("M1", n) for n in range(1, 8)}
     node.take([message(*records.values())])
@@ -52,7 +52,7 @@ def test_late__counters_that_no_claim_holds__are_attested_and_the_stream_goes_on
     node, records = passed
     assert ask(node, _late(records[1], records[2], sequence=3)).signature
     assert ask(node, _late(records[5], sequence=4)).signature
-    after = claim_of(records[7], sequence=5, anchor=records[6])  # behind 6, not behind 5
+    after = claim_of(records[7], sequence=5, anchor=records[6])  # after 6, not after 5
     assert ask(node, after).signature
 
 
@@ -102,7 +102,7 @@ def test_late__oracle_that_was_away__signs_once_it_has_read_what_others_attested
     assert node.memory.settled_up_to() == 22
     taken = _late(records[2], records[3], sequence=3)
     assert reasons(ask(node, taken)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
-    node.memory.record_settled([late], 30)  # settled by the others meanwhile: it is no other claim
+    node.memory.record_settled([late], 30)  # settled by others meanwhile: the same claim
     assert ask(node, late).signature
 
 
@@ -260,7 +260,7 @@ def test_attack__carrier_only__a_claim_of_its_counters_is_refused(dock, node):
 
 
 def test_gaps__of_a_product_that_has_none__are_not_asked_for(dock, node):
-    """The recipient's other counters speak of other consignments."""
+    """The recipient's other counters are about other consignments."""
     dock.dock.counter = 40
     got = dock.dock.receive(GOODS, T, 60)
     node.take(_messages(got))
@@ -290,7 +290,7 @@ def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, no
 
 
 def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_its_time(tmp_path):
-    """Nothing new is taken; what was taken before stands where the key was good."""
+    """New records are refused; stored ones stay valid for the time in which the key was good."""
     keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", n) for n in (1, 2)]
     node.take([message(records[0])])

@@ -31,12 +31,12 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
 
 
 def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(tmp_path):
-    """Both pass the check before either is remembered: the database decides, across nodes too."""
+    """Both pass the check before either is stored: the database decides, across nodes too."""
     records = [session_record("M1", n) for n in (1, 2)]
     claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=60)
     answers: dict[int, object] = {}
 
-    # one after the other: a new file can turn to WAL once only
+    # one after the other: a new file is switched to WAL only once
     nodes = [oracle(tmp_path), oracle(tmp_path)]
     nodes[0].take([message(*records)])
 
@@ -85,7 +85,7 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
 
 
 def test_take__returned__is_on_disk_for_another_reader(tmp_path):
-    """Acknowledging comes after this: whoever opens the file now finds the record."""
+    """Acknowledgement comes after this: another reader of the file sees the record."""
     node = oracle(tmp_path)
     node.take([message(session_record("M1", 1))])
     reader = sqlite3.connect(tmp_path / "oracle.sqlite3")

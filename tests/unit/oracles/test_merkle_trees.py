@@ -1,4 +1,4 @@
-"""Merkle trees: every leaf climbs to its root, nothing else does, and parents are sorted pairs."""
+"""Merkle trees: each leaf has a proof, nothing else does, and parents hash sorted pairs."""
 
 from __future__ import annotations
 

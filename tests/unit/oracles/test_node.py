@@ -1,4 +1,4 @@
-"""One oracle: believes what it verified, attests what it derived, and never says two things."""
+"""One oracle: accepts what it verified, attests what it derived, and never contradicts itself."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_attest__a_claim_derived_from_own_evidence__is_signed(tmp_path):
     node.take([message(*reversed(records))])
     answer = ask(node, claim := claim_of(*records))
     assert recovered(node, answer, claim) == answer.oracle == node.identity.address
-    assert ask(node, claim) == answer  # asked again: the same words
+    assert ask(node, claim) == answer  # asked again: the same answer
 
 
 def test_attest__evidence_missing__is_taken_along_and_verified_like_any_other(tmp_path):
@@ -151,7 +151,7 @@ def test_attest__one_field_of_a_claim_changed__is_refused_by_name(tmp_path, chan
 def test_attest__record_that_came_after_its_hole_was_declared_lost__does_not_stop_the_rest(
     tmp_path,
 ):
-    """Too late for the rail is too late for the oracles: else the agreement would stand still."""
+    """What is too late for the rail is too late for oracles, or the agreement would be stuck."""
     node, records = oracle(tmp_path), {n: session_record("M1", n) for n in (1, 3)}
     node.take([message(*records.values())])
     first = ask(node, claim_of(records[1]))

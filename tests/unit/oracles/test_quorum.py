@@ -27,7 +27,7 @@ def test_quorum__n_is_3f_plus_1__is_2f_plus_1(f):
 def test_quorum__any_committee__two_quorums_share_an_honest_member(n):
     f = (n - 1) // 3
     assert 2 * quorum(n) - n > f
-    assert quorum(n) <= n - f  # and the honest alone can reach it
+    assert quorum(n) <= n - f  # honest members alone can reach it
 
 
 def test_reached__three_of_four_from_two_domains__ascending_signer_order():
@@ -69,7 +69,7 @@ def test_reached__every_subset__agrees_with_a_plain_count():
                 assert len(result.attestations) >= 3 and len(chosen) >= 2
 
 
-def _said(oracle: str, *claims: Claim) -> Attested:
+def _signed(oracle: str, *claims: Claim) -> Attested:
     return Attested(Batch("0x" + "1" * 40, "0x" + "2" * 40, claims), Attestation(oracle, b""))
 
 
@@ -78,10 +78,10 @@ def _claim(agreement: int, sequence: int, facts: bytes = b"") -> Claim:
 
 
 def test_equivocations__two_claims_for_one_sequence_by_one_oracle__are_paired():
-    honest = _said("0xa", _claim(1, 1), _claim(2, 1))
-    again = _said("0xa", _claim(1, 1), _claim(3, 1))  # the same claim in another batch is no lie
-    lie = _said("0xa", _claim(2, 1, b"more"))
-    other = _said("0xb", _claim(2, 1, b"most"))  # another oracle may differ: only one is wrong
+    honest = _signed("0xa", _claim(1, 1), _claim(2, 1))
+    again = _signed("0xa", _claim(1, 1), _claim(3, 1))  # the same claim in another batch is allowed
+    lie = _signed("0xa", _claim(2, 1, b"more"))
+    other = _signed("0xb", _claim(2, 1, b"most"))  # oracles may differ from each other
     (proof,) = equivocations([honest, again, lie, other])
     assert (proof.oracle, proof.agreement, proof.sequence) == ("0xa", _claim(2, 1).agreement, 1)
     assert (proof.first, proof.second) == (honest, lie)

@@ -1,4 +1,4 @@
-"""The rules of a stream: order of arrival changes nothing, nothing is hidden or counted twice."""
+"""The rules of a stream: the order of arrival does not matter, and no event counts twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import AGREEMENT, agreement, event, session
 
-IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes nothing that claims have passed
+IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes no late events
 
 
 def _screen(new, stored=None, last_claimed=-1, to=None, rules_=product) -> list[ClaimReason | None]:
@@ -76,7 +76,7 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
 
 
 def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
-    """Else a record that came again in the same message would be answered as safe, and is not."""
+    """Otherwise a repetition in the same message would be reported as stored although it is not."""
     late = session(3, seconds=2**32)
     assert _screen([late, late, session(3), late]) == [
         ClaimReason.AGREEMENT_NOT_LIVE,
@@ -140,7 +140,7 @@ def test_runs__a_reading_above_the_fuse__is_dropped_and_splits_the_run():
 
 
 def _stream(seed: int, length: int) -> list[Event]:
-    """A stream as a bad fleet sends it: split sessions, jumps, faults, lost records."""
+    """Generate the stream of a faulty fleet: split sessions, jumps, faults, lost records."""
     chance = random.Random(seed)
     register, seconds, counter, events = 1_000_000, 1_790_000_000, 0, []
     while counter < length:
@@ -163,7 +163,7 @@ def _stream(seed: int, length: int) -> list[Event]:
 
 
 def _all_claims(events, lost, pass_dropped: bool) -> tuple[list, dict]:
-    """Claims until nothing moves; `pass_dropped` False: what was dropped is not shown again."""
+    """Claim until nothing is left; `pass_dropped` False: leave out events dropped before."""
     claimed, anchor, claims, dropped = 0, None, [], {}
     while True:
         shown = [e for e in events if pass_dropped or e.counter not in dropped]
@@ -206,7 +206,7 @@ def test_runs__any_stream__every_claim_is_priced_and_every_event_has_one_end(see
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**9), st.integers(2, 30), st.data())
 def test_runs__seen_only_up_to_its_last_counter__is_the_same_run(seed, length, data):
-    """What an oracle sees of a claim that the rail built with later records at hand."""
+    """An oracle judges a claim that the rail built when it already had later records."""
     events = _stream(seed, length)
     result = _runs(events, lost=rules.EVERYTHING)
     if result.run:

@@ -1,4 +1,4 @@
-"""One key in two hands: two contents under one counter, or two places at once."""
+"""A cloned device: two contents under one counter, or two places at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def meter(dock):
 
 
 def fork(device, counter: int, units: int) -> bytes:
-    """The device's own signature over another session under a counter that it has used."""
+    """Sign another session with the device's key, under a counter that it has used."""
     points = [
         Point("B", device.now, device.register),
         Point("E", device.now + 3_600, device.register + units_of(units)),
@@ -83,7 +83,7 @@ def test_conflict__duplicate_or_forged_record__is_none(dock, meter):
 
 
 def _at(dock, place: str, at: int) -> bytes:
-    """The terminal's record, read at a place that it names by its coordinates."""
+    """Return a record of the terminal at a place with these coordinates."""
     return dock.dock.event(GOODS, "receiving", at, readPoint={"id": place})
 
 
@@ -97,7 +97,7 @@ def test_attack__clone_in_two_places_at_once__is_refused_and_noted(dock, togethe
     else:
         assert dock.take(berlin) == ["accepted"] and dock.take(there) == ["two_places"]
     assert dock.rows("SELECT reason FROM conflict") == [("two_places",)]
-    assert dock.take(_at(dock, "geo:52.3906,13.0645", T)) == ["accepted"]  # a lorry's way off
+    assert dock.take(_at(dock, "geo:52.3906,13.0645", T)) == ["accepted"]  # a lorry can drive there
 
 
 def test_two_places__far_apart_but_long_after__is_a_journey(dock):

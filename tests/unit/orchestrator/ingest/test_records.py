@@ -32,7 +32,7 @@ def device(place):
 
 
 def other_content(device) -> bytes:
-    """The device's own signature over another session under its last counter."""
+    """Sign another session with the device's key, under its last counter."""
     begin = device.register
     points = [Point("B", device.now, begin), Point("E", device.now + 3_600, begin + units_of(7))]
     return device.forge(points, device.counter, device.key)
@@ -217,7 +217,7 @@ def test_put_aside__message_our_own_code_failed_on__is_kept_whole(place):
 
 
 def test_take__batch_of_many_devices__is_three_statements_of_writing(place, device):
-    """Volume is batched: the number of INSERTs does not depend on the number of records."""
+    """The number of INSERT statements does not depend on the number of records."""
     from sqlalchemy import event
 
     statements, place.clock = [], START + 10**6

@@ -1,4 +1,4 @@
-"""Which agreement a record belongs to, and as what; what it may cite; attacks on both."""
+"""Which agreement a record belongs to, in which role, and what it may cite; attacks on both."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_route__one_device_with_two_consignments__serves_an_agreement_for_each(d
     answers = dock.take(dock.dock.receive(OTHER_GOODS, T), dock.dock.receive(GOODS, T, 60))
     assert answers == ["accepted", "accepted"]
     assert roles(dock) == [(second, "stream"), (first, "stream")]
-    # the counters of the one are no holes of the other
+    # the counters of one agreement are not holes of the other
     assert (collect(dock.rail), verify(dock.rail)) == (2, 2)
     claimed = dock.rows("SELECT agreement_id, first_counter, last_counter FROM payment")
     assert sorted(claimed) == sorted([(first, 2, 2), (second, 1, 1)])
@@ -68,7 +68,7 @@ def test_route__two_agreements_about_one_consignment__the_newest_live_one_takes_
 def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
     dock, device, expires_at
 ):
-    """Whoever signs as payer may name our recipient, our consignment and any end on chain."""
+    """Any payer may open an agreement with our recipient, our consignment and any expiry."""
     ours = dock.agree()
     dock.stranger(device, expires_at)
     left = dock.truck.pick_up(GOODS, T - 900)
@@ -78,7 +78,7 @@ def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
 
 
 def test_attack__strangers_agreement_alone__swallows_no_event(dock):
-    """What only a stranger's mandate wants is not taken, so it is free for ours to come."""
+    """An event that fits only a stranger's agreement is refused, so it can come again later."""
     dock.stranger("dock-1", T + 10**8)
     got = dock.dock.receive(GOODS, T, 60)
     assert dock.take(got) == ["no_agreement"]
@@ -164,7 +164,7 @@ def test_attack__carrier_next_to_the_recipient__only_the_recipient_s_record_is_c
 
 
 def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock):
-    """Anyone enrolled can sign the same event again: its hash names no signer."""
+    """Any enrolled device can sign the same event again: the hash does not cover the signer."""
     dock.agree()
     left = dock.truck.pick_up(GOODS, T - 900)
     copy = dock.van.seal(left.partition(b"\n")[2], 1)
@@ -178,7 +178,7 @@ def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock
 
 
 def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those_chosen(dock):
-    """The auditor is given what was chosen, and has to come to the same evidence."""
+    """An auditor gets the chosen events and must derive the same evidence."""
     dock.agree()
     lefts = [dock.truck.pick_up(GOODS, T - n) for n in (900, 800)]
     both = _joined(dock.van, *lefts)
@@ -193,7 +193,7 @@ def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those
 
 
 def _joined(station, *records: bytes) -> bytes:
-    """One record of another device that repeats the events of several."""
+    """Return one record of another device that repeats the events of several records."""
     documents = [json.loads(record.partition(b"\n")[2]) for record in records]
     whole = documents[0]
     whole["epcisBody"]["eventList"] = [d["epcisBody"]["eventList"][0] for d in documents]
@@ -213,7 +213,7 @@ def test_attack__high_s_twin_of_a_used_signature__is_the_same_event_and_pays_not
 
 
 def _twin(record: bytes) -> bytes:
-    """The same record under the other signature that is as valid: s becomes n - s."""
+    """Return the same record with the other valid signature: s becomes n - s."""
     head, _, rest = record.partition(b"..")
     raw, _, document = rest.partition(b"\n")
     both = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
@@ -223,7 +223,7 @@ def _twin(record: bytes) -> bytes:
 
 
 def _history(dock, name: str, at: int, reason: ClaimReason) -> None:
-    """The chain's own view of a device that ended at a time."""
+    """Set the chain's history of a device that lost its key at a time."""
     station = {"dock-1": dock.dock, "truck-1": dock.truck}[name]
     history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, reason)])
     chain, before = dock.place.chain, dock.place.chain.key_at
@@ -245,7 +245,7 @@ def test_attack__event_back_dated_before_a_compromise__is_not_taken(dock):
     dock.place.chain.compromised[device_id("dock-1")] = T
     back_dated = dock.dock.receive(GOODS, T - 400, 60)
     assert dock.take(back_dated) == ["device_compromised"]
-    assert dock.place.stored()[1] == 1  # what was taken before stands
+    assert dock.place.stored()[1] == 1  # what was stored before stays
 
 
 def test_accept__where_a_device_was_and_since_when__stands_in_the_row(dock):
