@@ -48,7 +48,7 @@ class OracleClient:
         except requests.RequestException as error:
             raise Retry(f"oracle {self.name} cannot be reached: {type(error).__name__}") from error
         except Rejected as error:
-            raise Retry(f"oracle {self.name} sent an unusable answer: {error}") from error
+            raise Retry(f"oracle {self.name} answered in an unusable form: {error}") from error
 
     def attestation(self, answer: OracleAnswer, digest: bytes) -> Attestation | None:
         """Return the oracle's signature if it covers this digest (32 bytes), else None."""
