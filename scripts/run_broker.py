@@ -34,7 +34,7 @@ async def _run(chosen: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    if chosen.embedded or mosquitto.found() is None:
+    if chosen.embedded or mosquitto.executable() is None:
         from orchestrator.edges.broker import embedded as broker  # amqtt only where it is used
 
         name = "amqtt"

@@ -28,7 +28,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store, blocks
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
@@ -59,7 +59,7 @@ _ADDRESS = {
 
 
 @dataclass(frozen=True)
-class InProcessOracle(OracleDoor):
+class InProcessOracle(OracleClient):
     """An oracle in this process: its own book, key and view of the chain."""
 
     node: OracleNode | None = None
@@ -76,7 +76,7 @@ class InProcessOracle(OracleDoor):
         newest = self.chain.blocks([self.chain.head()])[0].hash
         if self.seen != [newest]:
             self.registry.refresh()
-            catch_up(self.chain, self.node.book)
+            catch_up(self.chain, self.node.memory)
             self.seen[:] = [newest]
 
 
@@ -226,8 +226,8 @@ class MonthRail:
             at.addresses["OracleCommittee"],
             at.addresses["PaymentRail"],
         )
-        world = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
-        node = OracleNode(identity, world, Memory(self.home / f"{name}.sqlite3"))
+        view = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
+        node = OracleNode(identity, view, Memory(self.home / f"{name}.sqlite3"))
         return InProcessOracle(
             name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain
         )

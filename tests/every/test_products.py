@@ -227,8 +227,8 @@ def test_runs__worked_case__claims_drops_and_holes_as_written(product, case):
     lost = [(story.base + first, story.base + last) for first, last in case.get("lost", ())]
     dropped: dict[int, str] = {}
     while (answer := story.next(lost)).run:
-        dropped |= {v.event.counter: v.doubt for v in answer.dropped}
-    dropped |= {v.event.counter: v.doubt for v in answer.dropped}
+        dropped |= {v.event.counter: v.reason for v in answer.dropped}
+    dropped |= {v.event.counter: v.reason for v in answer.dropped}
     story.check(case.get("claims", []), story.claims)
     assert {str(n & COUNTER): doubt for n, doubt in dropped.items()} == case.get("dropped", {})
     holes = [[h.first - story.base, h.last - story.base] for h in answer.holes]
@@ -241,8 +241,8 @@ def test_runs__worked_case__claims_drops_and_holes_as_written(product, case):
 def _check_late(story: ProductStory, late: dict[str, Any], gone: set[int]) -> None:
     before, dropped = len(story.claims), {}
     while (answer := story.next_late(gone)).run:
-        dropped |= {v.event.counter: v.doubt for v in answer.dropped}
-    dropped |= {v.event.counter: v.doubt for v in answer.dropped}
+        dropped |= {v.event.counter: v.reason for v in answer.dropped}
+    dropped |= {v.event.counter: v.reason for v in answer.dropped}
     story.check(late["claims"], story.claims[before:], late=True)
     assert {str(n & COUNTER): doubt for n, doubt in dropped.items()} == late.get("dropped", {})
 

@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import town
@@ -257,12 +257,12 @@ class WholeRail:
             method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **more
         )
 
-    def oracle(self, name: str) -> OracleDoor:
+    def oracle(self, name: str) -> OracleClient:
         """The door of a running oracle, as the rail uses it."""
         town = json.loads((self.stack.home / "rail.json").read_text())
         (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
         token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleDoor(name, at["address"], at["domain"], at["url"], token)
+        return OracleClient(name, at["address"], at["domain"], at["url"], token)
 
     def halted(self) -> dict[str, str]:
         """{step: why} of the steps that the worker halted."""

@@ -60,7 +60,7 @@ def test_runs__worked_case__claims_and_drops_as_written(case):
     claims, dropped, claimed, anchor = [], {}, 0, None
     for sequence in range(1, 50):
         stream = rules.runs(agreement, product, claimed, anchor, events)
-        dropped |= {str(v.event.counter): v.doubt for v in stream.dropped}
+        dropped |= {str(v.event.counter): v.reason for v in stream.dropped}
         if not stream.run:
             break
         cited = resolve(stream.run, all_events)

@@ -104,7 +104,7 @@ def _screened(chain, records):
     routed = [(event, route(event, candidates(event, chain))) for event in events]
     verdicts = rules.screen({}, routed, {}, {product.NAME: product})
     return [
-        (target.stream, verdict.doubt)
+        (target.stream, verdict.reason)
         for (_, target), verdict in zip(routed, verdicts, strict=True)
     ]
 

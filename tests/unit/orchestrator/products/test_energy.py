@@ -75,7 +75,7 @@ def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
     claims, dropped = [], {}
     while True:
         stream = rules.runs(deal, product, claimed, anchor, events, lost)
-        dropped |= {verdict.event.counter: verdict.doubt for verdict in stream.dropped}
+        dropped |= {verdict.event.counter: verdict.reason for verdict in stream.dropped}
         if not stream.run:
             return claims, dropped, stream.waiting
         claim = rules.derive_claim(deal, product, len(claims) + 1, anchor, stream.run)
