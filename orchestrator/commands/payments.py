@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, money, short, table, when
 from orchestrator.errors import Halt
 
@@ -27,10 +28,10 @@ def payments(
 
     if stage is not None and stage not in list(Stage):
         raise Halt(f"There is no stage {stage!r}; stages are {', '.join(Stage)}.")
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         stages = lookup.count_by_stage(session)
         rows = lookup.newest_payments(session, stage, limit)
-        told = {
+        view = {
             "stages": {
                 name: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
                 for name, (count, total) in stages.items()
@@ -49,10 +50,10 @@ def payments(
                 for p, a in rows
             ],
         }
-    output.show(told, as_json, lambda console: _payments(console, told))
+    output.show(view, as_json, lambda console: _print_payments(console, view))
 
 
-def _payments(console: Any, told: dict[str, Any]) -> None:
+def _print_payments(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             short(p["payment_id"], 18),
@@ -63,9 +64,9 @@ def _payments(console: Any, told: dict[str, Any]) -> None:
             when(p["started_at"]),
             p["reason"],
         )
-        for p in told["payments"]
+        for p in view["payments"]
     ]
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)", "reason")
     console.print(table("newest first", columns, rows))
-    totals = [(name, item["payments"], money(item)) for name, item in told["stages"].items()]
+    totals = [(name, item["payments"], money(item)) for name, item in view["stages"].items()]
     console.print(table("all, by stage", ("stage", ">payments", ">amount"), totals))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
 from orchestrator.commands.approval import As
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, plain, short, table
 from orchestrator.errors import Halt
 
@@ -35,9 +36,9 @@ def list_(
     """List payouts, the newest first, each with why it waits."""
     from orchestrator.edges.store import agreements, orders
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        told = [_told(row, names) for row in orders.listed(session, stage, limit)]
+        payout_views = [_payout_view(row, names) for row in orders.listed(session, stage, limit)]
     lines = [
         (
             short(t["payout_id"], 14),
@@ -48,11 +49,13 @@ def list_(
             t["end_to_end_id"],
             t["reason"],
         )
-        for t in told
+        for t in payout_views
     ]
     columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "why")
     output.show(
-        told, as_json, lambda console: console.print(table(f"{len(told)} payouts", columns, lines))
+        payout_views,
+        as_json,
+        lambda console: console.print(table(f"{len(payout_views)} payouts", columns, lines)),
     )
 
 
@@ -64,15 +67,15 @@ def propose_release(
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.steps.payout_approvals import to_release
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _row(session, payout)
     if row.stage != "held":
         raise Halt(
             f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
             "released. `proofrail payout list --stage held` shows what is."
         )
-    proposed(propose(here, to_release(row, int(time.time())), by), as_json)
+    proposed(propose(home, to_release(row, int(time.time())), by), as_json)
 
 
 @app.command("order-again")
@@ -90,8 +93,8 @@ def order_again(
     from orchestrator.edges.bank.accounts import sepa_iban
     from orchestrator.steps.payout_approvals import FAILED, owed, to_order_again
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _row(session, payout)
         if row.stage not in FAILED:
             raise Halt(
@@ -99,9 +102,9 @@ def order_again(
                 "returned: a second order might pay it twice. Nothing was proposed."
             )
         cents = owed(session, row)
-        wanted = sepa_iban(iban, "--iban") if iban else None
-        to = _account(session, row, wanted)
-    proposed(propose(here, to_order_again(row, cents, to, int(time.time())), by), as_json)
+        new_iban = sepa_iban(iban, "--iban") if iban else None
+        target_iban = _account(session, row, new_iban)
+    proposed(propose(home, to_order_again(row, cents, target_iban, int(time.time())), by), as_json)
 
 
 @app.command()
@@ -109,21 +112,21 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
     """Print the pain.001 that would be sent next; nothing is sent, and nothing is kept."""
     from orchestrator.steps.payouts import draft_file
 
-    here, now = home.of(context), int(time.time())
-    store = here.store
-    if "safeguarding" not in here.town:
+    home, now = home_of(context), int(time.time())
+    store = home.store
+    if "safeguarding" not in home.rail_file:
         raise Halt(
-            f"{here.settings.home / 'rail.json'} names no safeguarding account, and each "
+            f"{home.settings.home / 'rail.json'} names no safeguarding account, and each "
             "order does. Start the rail first."
         )
     with store.read() as session:
         draft = draft_file(
-            session, here.settings, here.town["safeguarding"], here.deployment.chain_id, now
+            session, home.settings, home.rail_file["safeguarding"], home.deployment.chain_id, now
         )
-    output.show(_drafted(draft), as_json, lambda console: _print_draft(console, draft))
+    output.show(_draft_view(draft), as_json, lambda console: _print_draft(console, draft))
 
 
-def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
+def _payout_view(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
     return {
         "payout_id": row.payout_id,
         "end_to_end_id": row.end_to_end_id,
@@ -143,13 +146,13 @@ def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
 def _row(session: Session, start: str) -> PayoutRow:
     from orchestrator.edges.store import orders
 
-    found = orders.beginning(session, start)
-    if len(found) != 1:
+    matches = orders.beginning(session, start)
+    if len(matches) != 1:
         raise Halt(
-            f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "
+            f"{'Several payouts begin' if matches else 'No payout begins'} with {start!r}; "
             "`proofrail payout list` shows all. Nothing was proposed."
         )
-    return found[0]
+    return matches[0]
 
 
 def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
@@ -167,7 +170,7 @@ def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
     return party.iban
 
 
-def _drafted(draft: DraftFile) -> dict[str, Any]:
+def _draft_view(draft: DraftFile) -> dict[str, Any]:
     return {
         "message_id": draft.message,
         "batch": draft.batch,

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.commands import home
+from orchestrator.commands.home import Home, text_or_file
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ def public_key(text: str) -> PublicKey:
     """A public key in any form vendors print it, or the file that holds it."""
     from device_adapters.keys import load_public_key
 
-    return load_public_key(home.text_or_file(text))
+    return load_public_key(text_or_file(text))
 
 
 def signature(proof: str) -> Proof:
     """(r, s) of a hex signature, DER or r and s; the text or its file."""
     from device_adapters.keys import raw_to_der, read_der
 
-    text = home.text_or_file(proof).decode("ascii", "replace").strip().removeprefix("0x")
+    text = text_or_file(proof).decode("ascii", "replace").strip().removeprefix("0x")
     try:
         data = bytes.fromhex(text)
     except ValueError as error:
@@ -72,7 +72,7 @@ def sign(key: ec.EllipticCurvePrivateKey, digest: bytes) -> Proof:
     return read_der(key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
 
 
-def endorsement(here: home.Home, name: str, key: Any, chain: Path | None) -> Endorsement:
+def endorsement(home: Home, name: str, key: Any, chain: Path | None) -> Endorsement:
     """Who vouches for a device's key: the chain in a file, or on the local chain the built-in CA.
 
     Checked against the rail's trusted roots; Rejected by name, or Halt with the next step.
@@ -80,7 +80,7 @@ def endorsement(here: home.Home, name: str, key: Any, chain: Path | None) -> End
     from orchestrator.edges.chain.keystore import LOCAL_CHAIN
     from orchestrator.operations.trust import DevelopmentCa, endorsed
 
-    chain_id, settings = here.deployment.chain_id, here.settings
+    chain_id, settings = home.deployment.chain_id, home.settings
     if chain is None and chain_id != LOCAL_CHAIN:
         raise Halt(
             f"Nobody vouches for the key of {name}. Nothing was sent. Give the chain of its "
