@@ -40,18 +40,18 @@ from orchestrator.commands import (
 from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
 
-# refusals that answer the question with no (exit code 1); all others mean that it cannot be answered
+# refusals that mean "no" (exit code 1); all others mean that the command failed (exit code 2)
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
 _REVERTS = {  # a contract's error: the next step for the user
     "KeyTaken": "This key was enrolled before, for this or another device. Make a new key.",
-    "DeviceExists": "A device with this name is enrolled already; `proofrail device list` shows it.",
-    "PossessionUnproven": "The proof was not made with this key. Sign the output of `proofrail device digest` "
-    "again.",
+    "DeviceExists": "A device with this name is enrolled; `proofrail device list` shows it.",
+    "PossessionUnproven": "The proof was not made with this key. Sign the output of `proofrail "
+    "device digest` again.",
     "DeviceInStatus": "`proofrail device list` shows its status.",
     "DeviceNotActive": "`proofrail device list` shows its status.",
-    "DeviceHasAgreement": "A device has at most one live agreement; `proofrail agreement list` shows it.",
+    "DeviceHasAgreement": "A device has one live agreement at most; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
-    "NotRegistrar": "The local key `registrar` is not the registrar of the deployed registry.",
+    "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
     "NotInCharge": "Only the registrar and the device's owner may do this.",
     "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
     "`proofrail device digest --new-key` with the old key.",
@@ -60,7 +60,7 @@ _REVERTS = {  # a contract's error: the next step for the user
     "PayeeUnexpected": "Leave --payee out: each claim of this product names its payee.",
     "PayeeMissing": "Give --payee.",
     "TermsMalformed": "The product's contract rejects these terms; `proofrail agreement terms` "
-    "explains each term and shows the contract's address.",
+    "explains each term and shows the contract.",
     "NotYetDue": "The agreement has not ended; `proofrail agreement list` shows its end.",
     "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
@@ -88,8 +88,8 @@ class Guarded(TyperGroup):
             if _debugging(context):
                 raise
             output.complain(
-                f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped here. "
-                "Before you run it again, see `proofrail status`; with PROOFRAIL_DEBUG=1 it prints "
+                f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped "
+                "here. Before you run it again, see `proofrail status`; with PROOFRAIL_DEBUG=1 it prints "
                 "a traceback to report.",
                 "bug",
                 as_json,

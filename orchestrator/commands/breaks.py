@@ -77,7 +77,8 @@ def resolve(
         raise Halt(f"{what} with {identity!r}; `proofrail breaks` shows all. Nothing was signed.")
     if not note.strip():
         raise Halt(
-            "Give --note with the cause and what was done; both officers sign it. Nothing was signed."
+            "Give --note with the cause and what was done; both officers sign it. Nothing was "
+            "signed."
         )
     proposed(propose(home, to_resolve(matches[0], note, int(time.time())), by), as_json)
 

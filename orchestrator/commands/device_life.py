@@ -33,11 +33,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     home = home_of(context)
     row = enrolled_device(home, name)
     with home.store.read() as session:
-        clashes = [
-            certificate[1:]
-            for certificate in links.quarantined(session)
-            if clash[0] == row.device_id
-        ]
+        clashes = [clash[1:] for clash in links.quarantined(session) if clash[0] == row.device_id]
         device_agreements = [
             a for a in agreements.all_agreements(session) if a.device_id == row.device_id
         ]

@@ -103,13 +103,13 @@ def _freeze(home: Home, device: str, since: int) -> dict[str, str]:
 
     agreements = home.agreement_ops()
     with home.store.read() as session:
-        errands = dispute_errands(session, home.chain, device, since, int(time.time()))
+        calls = dispute_errands(session, home.chain, device, since, int(time.time()))
     if not agreements.has_warden:
         return {
-            errand.ref: "the warden's key is not here; the running rail sends the dispute"
-            for errand in errands
+            call.ref: "the warden's key is not here; the running rail sends the dispute"
+            for call in calls
         }
-    return {errand.ref: "frozen" for errand in errands} | agreements.freeze(errands)
+    return {call.ref: "frozen" for call in calls} | agreements.freeze(calls)
 
 
 def _risk_view(home: Home, name: str, device: str, since: int) -> dict[str, Any]:

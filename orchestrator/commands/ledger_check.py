@@ -101,7 +101,11 @@ def _print_check(console: Any, result: JournalCheck) -> None:
             )
         )
     for asset, total in result.sums.items():
-        state = f"debits less credits: {total}" if total else "debits equal credits"
+        state = (
+            f"debits minus credits: {output.decimal(total, asset)}"
+            if total
+            else "debits equal credits"
+        )
         console.print(plain(f"{asset}: {state}", "red" if total else ""))
     if result.anchors is None:
         console.print(
@@ -119,13 +123,13 @@ def _print_anchors(console: Any, result: Compared) -> None:
     from orchestrator.core.anchors import AnchorVerdict
 
     anchor = f"anchor in {result.tx_hash}"
-    since = f"after entry {result.same_to}, which is as it was"
+    since = f"after entry {result.same_to}, which is unchanged"
     sentence = {
-        AnchorVerdict.HOLDS: f"{result.anchors} anchors on chain hold, the newest at entry "
+        AnchorVerdict.HOLDS: f"{result.anchors} anchors on chain match, the newest at entry "
         f"{result.same_to} of {result.ends_at}",
-        AnchorVerdict.RECHAINED: f"re-chained: by the {anchor}, entry {result.entry} had another "
-        f"hash. The journal was changed {since}. {_KEEP}",
-        AnchorVerdict.CUT: f"cut: the {anchor} says {result.entry} entries, and the journal ends at "
-        f"entry {result.ends_at}. {_KEEP}",
+        AnchorVerdict.RECHAINED: f"rewritten: the {anchor} has another hash for entry "
+        f"{result.entry}. The journal was changed {since}. {_KEEP}",
+        AnchorVerdict.CUT: f"cut: the {anchor} covers {result.entry} entries, but the journal "
+        f"ends at entry {result.ends_at}. {_KEEP}",
     }[result.verdict]
     console.print(plain(sentence, "" if result.verdict is AnchorVerdict.HOLDS else "red"))

@@ -18,7 +18,6 @@ NO, CANNOT = 1, 2  # exit codes: the answer is no; the command failed
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 _PIPED_WIDTH = 160  # whole hashes fit; a terminal has its own width
-_DECIMALS = {"tEUR/6": 6, "EUR/2": 2}
 _EURO = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 
 
@@ -87,7 +86,7 @@ def decimal(minor: int, asset: str) -> str:
 
 def number(minor: int, asset: str) -> str:
     """Format minor units of an asset without its name, as in "10,000.00"."""
-    digits = _DECIMALS[asset]
+    digits = int(asset.rpartition("/")[2])
     whole, rest = divmod(abs(minor), 10**digits)
     return f"{'-' if minor < 0 else ''}{whole:,}.{rest:0{digits}}"
 

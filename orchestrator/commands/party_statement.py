@@ -1,4 +1,4 @@
-"""`proofrail party statement`: a payee's account on chain as its bank would state it."""
+"""`proofrail party statement`: a payee's account on chain in the form of a bank statement."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def statement(
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--from", formats=["%Y-%m-%d"], help="First day, UTC; default: of the first movement."
+            "--from", formats=["%Y-%m-%d"], help="First day, UTC. Default: the first movement's."
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            "--to", formats=["%Y-%m-%d"], help="Last day, UTC; default: of the newest final block."
+            "--to", formats=["%Y-%m-%d"], help="Last day, UTC. Default: the newest final block's."
         ),
     ] = None,
     file: Annotated[
@@ -38,7 +38,7 @@ def statement(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """State what a payee has on chain, pending and withdrawable, in whole cents, as camt.053."""
+    """Show a payee's balance and movements on chain in whole cents, as camt.053."""
     from orchestrator.views.payee_statement import payee_statement
 
     home = home_of(context)
@@ -62,7 +62,7 @@ def _write(file: Path, body: bytes) -> None:
     try:
         file.write_bytes(body)
     except OSError as error:
-        raise Halt(f"{file} cannot be written ({error}). Name another file with -o.") from error
+        raise Halt(f"{file} cannot be written ({error}). Give another file with -o.") from error
 
 
 def _statement_view(party: Any, statement: Any) -> dict[str, Any]:
@@ -107,14 +107,14 @@ def _print_statement(console: Any, view: dict[str, Any], file: Path | None) -> N
         )
         for e in view["entries"]
     ]
-    columns = ("day", "kind", ">booked", ">exactly", "EndToEndId", "for")
+    columns = ("day", "kind", ">booked", ">exact", "EndToEndId", "for")
     title = f"{view['name']}, {view['from']} to {view['to']}"
     console.print(table(title, columns, rows))
     console.print(
         plain(
             f"opening {decimal(view['opening_cents'], 'EUR/2')}, closing "
-            f"{decimal(view['closing_cents'], 'EUR/2')}, of it available "
-            f"{decimal(view['available_cents'], 'EUR/2')}; carried below a cent "
+            f"{decimal(view['closing_cents'], 'EUR/2')}, available "
+            f"{decimal(view['available_cents'], 'EUR/2')}; carried forward below one cent "
             f"{decimal(view['remainder_micro'], 'tEUR/6')}"
         ),
         soft_wrap=True,
@@ -122,4 +122,4 @@ def _print_statement(console: Any, view: dict[str, Any], file: Path | None) -> N
     if file is not None:
         console.print(plain(f"written to {file}"), soft_wrap=True)
     if not view["is_over"]:
-        console.print("The last day is not over: its balance is an interim one.")
+        console.print("The last day is not over: its closing balance is interim.")

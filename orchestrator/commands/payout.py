@@ -1,4 +1,4 @@
-"""`proofrail payout`: money on its way to the bank, what waits, and what two officers let out."""
+"""`proofrail payout`: lists payouts, proposes them for approval, previews the bank file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ if TYPE_CHECKING:
     from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
-    name="payout", help="Money on its way to the bank.", no_args_is_help=True, rich_markup_mode=None
+    name="payout",
+    help="Payments to payees' bank accounts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-_PayoutId = Annotated[str, typer.Argument(help="Its id or EndToEndId, or the beginning of one.")]
+_PayoutId = Annotated[str, typer.Argument(help="The payout's id or EndToEndId, or its beginning.")]
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
     stage: Annotated[
-        str | None, typer.Option(help="ordered, held, sent, accepted, booked, rejected, returned.")
+        str | None, typer.Option(help="due, held, sent, accepted, booked, rejected, returned.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List payouts, the newest first, each with why it waits."""
+    """List payouts, newest first, each with the reason if it waits.
+
+    The stage `held` means: waiting for approval, because the amount is above the limit.
+    """
     from orchestrator.edges.store import agreements, orders
 
     with home_of(context).store.read() as session:
@@ -44,14 +50,14 @@ def list_(
             short(t["payout_id"], 14),
             t["payee"],
             decimal(t["amount_minor"], "EUR/2"),
-            t["stage"],
+            "waiting for approval" if t["stage"] == "held" else t["stage"],
             t["due_on"],
             t["end_to_end_id"],
             t["reason"],
         )
         for t in payout_views
     ]
-    columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "why")
+    columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "reason")
     output.show(
         payout_views,
         as_json,
@@ -63,7 +69,7 @@ def list_(
 def propose_release(
     context: typer.Context, payout: _PayoutId, by: As, as_json: Json = False
 ) -> None:
-    """Propose that a payout above the limit leaves; another officer must approve it."""
+    """Propose a payout above the limit for payment; another officer must approve it."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.steps.payout_approvals import to_release
 
@@ -72,8 +78,8 @@ def propose_release(
         row = _row(session, payout)
     if row.stage != "held":
         raise Halt(
-            f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
-            "released. `proofrail payout list --stage held` shows what is."
+            f"The payout {row.payout_id} is {row.stage}, not waiting for approval. Nothing was "
+            "proposed. `proofrail payout list --stage held` shows the waiting ones."
         )
     proposed(propose(home, to_release(row, int(time.time())), by), as_json)
 
@@ -84,11 +90,12 @@ def order_again(
     payout: _PayoutId,
     by: As,
     iban: Annotated[
-        str | None, typer.Option(help="Another account, of a known party; default: the same.")
+        str | None,
+        typer.Option(help="Another account of a stored party; default: the same account."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Propose that what the bank rejected or sent back is ordered once more, as a new order."""
+    """Propose a new order for a payout that the bank rejected or returned."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.bank.accounts import sepa_iban
     from orchestrator.steps.payout_approvals import FAILED, owed, to_order_again
@@ -99,7 +106,8 @@ def order_again(
         if row.stage not in FAILED:
             raise Halt(
                 f"The payout {row.payout_id} is {row.stage}, neither rejected nor "
-                "returned: a second order might pay it twice. Nothing was proposed."
+                "returned: a second order might pay it twice. Nothing was proposed. "
+                "`proofrail payout list` shows its progress."
             )
         cents = owed(session, row)
         new_iban = sepa_iban(iban, "--iban") if iban else None
@@ -109,7 +117,7 @@ def order_again(
 
 @app.command()
 def preview(context: typer.Context, as_json: Json = False) -> None:
-    """Print the pain.001 that would be sent next; nothing is sent, and nothing is kept."""
+    """Show the next pain.001 file without sending or storing it."""
     from orchestrator.steps.payouts import draft_file
 
     home, now = home_of(context), int(time.time())
@@ -117,7 +125,7 @@ def preview(context: typer.Context, as_json: Json = False) -> None:
     if "safeguarding" not in home.rail_file:
         raise Halt(
             f"{home.settings.home / 'rail.json'} names no safeguarding account, and each "
-            "order does. Start the rail first."
+            "order needs one. Start the rail first."
         )
     with store.read() as session:
         draft = draft_file(
@@ -156,7 +164,7 @@ def _row(session: Session, start: str) -> PayoutRow:
 
 
 def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
-    """The IBAN it would go to: one that a party is known to have."""
+    """Return the IBAN to pay to; raises Halt unless it belongs to a stored party."""
     from orchestrator.core.identity import payout_account
     from orchestrator.edges.store import agreements
 
@@ -164,8 +172,8 @@ def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
     party = agreements.party_at(session, row.payee, account)
     if party is None or party.iban is None:
         raise Halt(
-            f"No party is known to have the account {iban or row.account}: make one with "
-            "`proofrail party add`, then propose it again. Nothing was proposed."
+            f"No stored party has the account {iban or row.account}. Nothing was proposed. "
+            "Add the party with `proofrail party add`, then propose the order again."
         )
     return party.iban
 

@@ -1,4 +1,4 @@
-"""`proofrail rebuild`: recomputes the books from raw material, and compares them byte for byte."""
+"""`proofrail rebuild`: recomputes the ledger from its sources and compares it with the database."""
 
 from __future__ import annotations
 
@@ -15,35 +15,38 @@ from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, short
 from orchestrator.errors import Halt, Retry
 
-_SHOWN = 20  # differences that a person is shown; JSON has all
+_SHOWN = 20  # differences shown as text; --json has all
 
 
 def register(root: typer.Typer) -> None:
+    """Add the command to the root command."""
     root.command("rebuild")(rebuild)
 
 
 def rebuild(
     context: typer.Context,
     rpc_url: Annotated[
-        str | None, typer.Option(help="The node to read; default: the rail's.")
+        str | None, typer.Option(help="The node to read. Default: the rail's node.")
     ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Keep both sides here, as stored.jsonl and rebuilt.jsonl."
+            "-o", "--output", help="Write both sides to this folder: stored.jsonl, rebuilt.jsonl."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from evidence, blocks and bank files; exit code 1 if the database
-    says anything else. Nothing is written to it."""
+    """Recompute every balance from evidence, blocks and bank files, and compare.
+
+    The database is not changed. Exit code 1 if it differs.
+    """
     from orchestrator.rebuild import rebuild as recompute
 
     home = home_of(context)
-    store = home.store  # first of all: without one there is nothing to rebuild
+    store = home.store  # opened first: without a store there is nothing to rebuild
     url = rpc_url or home.rpc_url
     if url is None:
-        raise Halt("No node is known. Start the rail, or name its node with --rpc-url.")
+        raise Halt("No node is configured. Start the rail, or give its node with --rpc-url.")
     chain = home.chain_unchecked(url)
     try:
         with _progress() as progress:
@@ -51,8 +54,8 @@ def rebuild(
             result = recompute(store, chain, progress)
     except Retry as delay:
         raise Halt(
-            f"The blocks cannot be read anew: {delay}. Nothing can be said of the books "
-            "without them; name another node with --rpc-url."
+            f"The blocks cannot be read: {delay}. Without them nothing can be recomputed. Give "
+            "another node with --rpc-url."
         ) from delay
     if folder is not None:
         _write_sides(folder, result)
@@ -93,11 +96,11 @@ def _write_sides(folder: Path, result: Any) -> None:
 
 def _print_result(console: Any, result: Any, view: dict[str, Any]) -> None:
     read = ", ".join(f"{number} {what}" for what, number in result.read.items())
-    console.print(plain(f"read anew, up to block {result.final}: {read}"))
+    console.print(plain(f"read up to block {result.final}: {read}"))
     for side in ("stored", "rebuilt"):
         console.print(plain(f"{side:8} {view[f'{side}_sha256']}"))
     if result.same:
-        console.print(f"same bytes: {len(result.stored)} entries and balances")
+        console.print(f"both sides are equal: {len(result.stored)} entries and balances")
         return
     for difference in result.differences[:_SHOWN]:
         console.print(
@@ -110,8 +113,8 @@ def _print_result(console: Any, result: Any, view: dict[str, Any]) -> None:
     console.print(
         plain(
             (f"and {more} more (--json has all). " if more > 0 else "")
-            + f"{len(result.differences)} differences. Keep the database as it is; find out who "
-            "changed it, and compare it with the newest copy you have."
+            + f"{len(result.differences)} differences. Do not change the database; find out "
+            "who changed it, and compare it with your newest backup."
         ),
         soft_wrap=True,
     )
@@ -119,7 +122,7 @@ def _print_result(console: Any, result: Any, view: dict[str, Any]) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar on stderr where a person watches; silence otherwise."""
+    """Show progress bars on stderr at a terminal; otherwise nothing."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return

@@ -1,4 +1,4 @@
-"""`proofrail reconcile` and `reserves`: whether devices, chain, ledger and bank agree."""
+"""`proofrail reconcile` and `reserves`: compares devices, chain, ledger and bank."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ if TYPE_CHECKING:
     from orchestrator.steps.breaks import Standing
 
 Account = Annotated[
-    str | None, typer.Option(help="IBAN of the safeguarding account; default: the rail's.")
+    str | None, typer.Option(help="IBAN of the safeguarding account. Default: the rail's.")
 ]
-_COUNTED = ("events", "entries")  # what is counted and is no money
+_COUNTED = ("events", "entries")  # counted items, not money
 
 
 def register(root: typer.Typer) -> None:
+    """Add both commands to the root command."""
     root.command()(reconcile)
     root.command()(reserves)
 
 
 def account_of(home: Home, account: str | None) -> str:
-    """The safeguarding IBAN in its canonical form, of a rail that is there."""
-    _ = home.store  # without one there is a plainer reason
+    """Return the safeguarding IBAN without spaces, in upper case; raises Halt if unknown."""
+    _ = home.store  # a missing store gives a clearer error
     iban = account or home.rail_file.get("safeguarding", {}).get("iban")
     if not iban:
-        raise Halt("The rail's bank account is not known: rail.json names none. Give --account.")
+        raise Halt("rail.json names no safeguarding account. Give its IBAN with --account.")
     return "".join(iban.split()).upper()
 
 
 def reconcile_now(home: Home, session: Session, iban: str) -> tuple[Reconciliation, list[Standing]]:
-    """A reconciliation, and how each of its breaks stands at the newest block's time."""
+    """Reconcile now; return the result and the state of each break at the newest block."""
     from orchestrator.edges.store import blocks, breaks
     from orchestrator.steps.breaks import standing
     from orchestrator.steps.reconcile import reconcile_store
@@ -46,14 +47,17 @@ def reconcile_now(home: Home, session: Session, iban: str) -> tuple[Reconciliati
     newest = blocks.newest(session)
     reconciliation = reconcile_store(session, iban)
     signed = breaks.resolutions(session)
-    chain_id = home.deployment.chain_id if signed else 0  # nothing else asks for it
+    chain_id = home.deployment.chain_id if signed else 0  # only signatures need the deployment
     return reconciliation, standing(
         session, chain_id, reconciliation, newest.timestamp if newest else 0
     )
 
 
 def reconcile(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
-    """Compare devices, chain, ledger and bank. Exit code 1 if a break is open."""
+    """Compare devices, chain, ledger and bank.
+
+    Exit code 1 if a break is open.
+    """
     home = home_of(context)
     iban = account_of(home, account)
     with home.store.read() as session:
@@ -73,7 +77,7 @@ def reconcile(context: typer.Context, account: Account = None, as_json: Json = F
 
 
 def amount(minor: int, asset: str) -> str:
-    """An amount for people; events and entries are counted."""
+    """Format an amount of money, or a count of events or entries."""
     return f"{minor} {asset}" if asset in _COUNTED else decimal(minor, asset)
 
 
@@ -93,7 +97,7 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
         for i in view["in_flight"]
     ]
     if rows:
-        console.print(table("in flight, by name", ("item", "id", ">amount"), rows))
+        console.print(table("in flight", ("item", "id", ">amount"), rows))
     if view["waiting"]:
         rows = [(w["reason"], w["events"]) for w in view["waiting"]]
         console.print(table("events in no payment yet", ("because", ">events"), rows))
@@ -115,7 +119,7 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
         columns = (
             "id",
             "break",
-            "of",
+            "about",
             ">expected",
             ">found",
             "open",
@@ -128,16 +132,16 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
     console.print(
         f"supply {supply}, bank {decimal(view['balance_cents'], 'EUR/2')}, unexplained "
         f"{decimal(view['difference_micro'], 'tEUR/6')}, breaks {len(rows)} "
-        f"(resolved {len(view['resolved'])}, explained since {len(view['closed'])}: "
+        f"(resolved {len(view['resolved'])}, closed {len(view['closed'])}: "
         "`proofrail breaks --all`)",
         soft_wrap=True,
     )
 
 
 def reserves(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
-    """Prove at every statement: token supply = booked balance + named items in flight.
+    """Prove at each bank statement: token supply = booked balance + named items in flight.
 
-    Exit code 1 if anything has no name at any statement, or tokens lack their euros at the newest.
+    Exit code 1 if a statement leaves a difference, or the newest one leaves tokens without euro.
     """
     from orchestrator.edges.store import heads
     from orchestrator.steps.reconcile import reconcile_store
@@ -193,8 +197,8 @@ def _print_reserves(console: Any, view: dict[str, Any]) -> None:
     )
     console.print(table("supply = balance + named items + difference", columns, rows))
     if not rows:
-        console.print("The bank has sent no statement yet, so there is nothing to prove.")
+        console.print("The bank has sent no statement yet; there is nothing to prove.")
     elif not view["holds"]:
         console.print(
-            plain("Not proven: `proofrail reconcile` names each break and its next step.", "red")
+            plain("Not proven: `proofrail reconcile` lists each break with its next step.", "red")
         )

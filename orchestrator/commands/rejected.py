@@ -1,4 +1,4 @@
-"""`proofrail rejected`: bad input, kept with its reason and its bytes."""
+"""`proofrail rejected`: shows refused input with its reason and its bytes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from orchestrator.commands.output import Json, plain, table
 
 
 def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
     app.command()(rejected)
 
 
 def rejected(
     context: typer.Context,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
-    device: Annotated[str | None, typer.Option(help="Only what came as this device.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 20,
+    device: Annotated[str | None, typer.Option(help="Only input sent as this device.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many.")] = 20,
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what was not taken, why, and how often."""
+    """Show refused input, newest first, with counts per reason."""
     from orchestrator.edges.store import evidence, tallies
 
     with home_of(context).store.read() as session:
@@ -52,7 +53,7 @@ def _render(console: Any, view: dict[str, Any], body: bool) -> None:
     counts = sorted(view["counts"].items(), key=lambda item: -item[1])
     console.print(
         table(
-            "by reason (also of events that a rule dropped later)", ("reason", ">records"), counts
+            "by reason (including events that a rule dropped later)", ("reason", ">records"), counts
         )
     )
     rows = [
@@ -73,7 +74,7 @@ def _render(console: Any, view: dict[str, Any], body: bool) -> None:
         from base64 import b64decode
 
         for rejection in view["rejections"]:
-            # repr escapes every byte that is not printable ASCII: nothing steers the terminal
+            # repr escapes all but printable ASCII, so input cannot control the terminal
             console.print(
                 plain(f"{rejection['number']}: {b64decode(rejection['body'])!r}"), soft_wrap=True
             )

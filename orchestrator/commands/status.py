@@ -1,4 +1,4 @@
-"""`proofrail status` and `holes`: how far everything is, what waits, and what never came."""
+"""`proofrail status` and `holes`: shows totals per stage, problems, and missing records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from orchestrator.commands.output import Json, decimal, plain, table, when
 
 
 def register(app: typer.Typer) -> None:
+    """Add both commands to the root command."""
     app.command()(status)
     app.command()(holes)
 
@@ -23,7 +24,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show totals per stage. With --api-key also what the running rail says of itself.
+    """Show totals per stage; with --api-key also the state of the running rail.
 
     Exit code 1 if a step of the running rail halted.
     """
@@ -91,7 +92,7 @@ def _name(device: Any, device_id: str) -> str:
 
 
 def _orchestrator_view(url: str | None, api_key: str | None) -> dict[str, Any]:
-    """What the running orchestrator says: {"url", "answers", "halted" (with a key)}."""
+    """Return the running orchestrator's state: {"url", "answers", "halted" (with a key)}."""
     import requests
 
     view: dict[str, Any] = {"url": url, "answers": False, "halted": None}
@@ -126,9 +127,9 @@ def _render(console: Any, view: dict[str, Any]) -> None:
     for item in view["quarantined_devices"]:
         console.print(
             plain(
-                f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} "
+                f"CLONE of {item['device']}: {item['conflicts']} records with {item['reason']} "
                 f"since {when(item['found_at'])}; "
-                f"`proofrail device show {item['device']}` shows it",
+                f"see `proofrail device show {item['device']}`",
                 "bold red",
             )
         )
@@ -137,7 +138,7 @@ def _render(console: Any, view: dict[str, Any]) -> None:
             plain(
                 f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
                 f"{item['stage']} ({item['reason']}); see `proofrail trace "
-                f"{item['payment_id'][:12]}`, close the agreement and open another",
+                f"{item['payment_id'][:12]}`, then close the agreement and open another",
                 "bold red",
             )
         )
@@ -148,18 +149,19 @@ def _render(console: Any, view: dict[str, Any]) -> None:
     elif orchestrator["halted"] is None:
         console.print(
             plain(
-                f"the orchestrator answers at {orchestrator['url']}; --api-key shows whether a step halted"
+                f"the orchestrator answers at {orchestrator['url']}; "
+                "--api-key shows whether a step halted"
             )
         )
     else:
         for step, why in orchestrator["halted"].items():
             console.print(plain(f"HALTED {step}: {why}", "bold red"))
         if not orchestrator["halted"]:
-            console.print(plain(f"the orchestrator at {orchestrator['url']} works; nothing halted"))
+            console.print(plain(f"the orchestrator at {orchestrator['url']} works; no step halted"))
 
 
 def holes(context: typer.Context, as_json: Json = False) -> None:
-    """List counters that never came: reported, and never waited for again."""
+    """List counters that never arrived; the rail no longer waits for them."""
     from orchestrator.edges.store import agreements, evidence
 
     with home_of(context).store.read() as session:

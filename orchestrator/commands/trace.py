@@ -1,4 +1,4 @@
-"""`proofrail trace ID`: one payment's life as a tree, several as a list; any id will do."""
+"""`proofrail trace ID`: shows one payment as a tree, or several as a list, for any id."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ import typer
 
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
-from orchestrator.commands.output import Json, decimal, money, plain, short, table, when
+from orchestrator.commands.output import (
+    Json,
+    decimal,
+    money,
+    number,
+    plain,
+    short,
+    table,
+    when,
+)
 
 _RECORDS_SHOWN = 6
 
 
 def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
     app.command()(trace)
 
 
@@ -24,10 +34,10 @@ def trace(
         typer.Argument(
             metavar="ID",
             help="Event, evidence, payment, agreement, settlement, payout, EndToEndId, device, "
-            "batch, credit or funding reference; whole, or from 6 characters on.",
+            "batch, credit or funding reference; complete, or its first 6 or more characters.",
         ),
     ],
-    limit: Annotated[int, typer.Option(min=1, help="Payments in a list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many payments.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Follow a payment from the device's signature to the line on the bank statement."""
@@ -39,7 +49,7 @@ def trace(
 
 
 def render(console: Any, view: dict[str, Any]) -> None:
-    """A trace as `orchestrator.views.trace.trace` gives it, for people."""
+    """Print a result of `orchestrator.views.trace.trace`."""
     console.print(plain(f"{view['kind']} {view['id']}", "bold"))
     if view["life"] is not None:
         console.print(tree(view["life"]))
@@ -73,28 +83,28 @@ def _print_list(console: Any, view: dict[str, Any]) -> None:
     ]
     totals = view["totals"]
     if not totals["payments"]:
-        console.print("no payment holds it yet")
+        console.print("no payment contains it yet")
         return
     stages = ", ".join(f"{count} {stage}" for stage, count in totals["by_stage"].items())
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)")
     console.print(table("", columns, rows))
     console.print(plain(f"{totals['payments']} payments, {money(totals)}: {stages}"))
     if len(rows) < totals["payments"]:
-        console.print(f"shown are the newest {len(rows)}; --limit shows more")
+        console.print(f"only the newest {len(rows)} are shown; --limit shows more")
     console.print(f"next: proofrail trace {rows[0][0].rstrip('…')}")
 
 
-# --- one payment
+# --- the tree of a payment
 
 
 def tree(life: dict[str, Any]) -> Any:
-    """The stations of a payment, device first."""
+    """Return the life of a payment as a tree, from the device to the bank."""
     from rich.tree import Tree
 
     root = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
     if life["reason"]:
         root.add(plain(f"reason: {life['reason']}", "yellow"))
-    for station in (
+    for add_part in (
         _add_agreement,
         _add_events,
         _add_claim,
@@ -106,7 +116,7 @@ def tree(life: dict[str, Any]) -> Any:
         _add_bank,
         _add_facts,
     ):
-        station(root, life)
+        add_part(root, life)
     return root
 
 
@@ -125,14 +135,15 @@ def _add_agreement(root: Any, life: dict[str, Any]) -> None:
     terms = ", ".join(f"{name} {value}" for name, value in agreement["terms"].items())
     _add_leaves(
         branch,
-        f"{_name(agreement['payer'])} pays {_name(life['payee'])} for {agreement['product']} ({terms})",
+        f"{_name(agreement['payer'])} pays {_name(life['payee'])} for {agreement['product']} "
+        f"({terms})",
         f"at most {money(agreement['cap'])} in {agreement['period_days']} days; "
         f"dispute window {agreement['window_s']} s; funding reference {agreement['reference']}",
     )
 
 
 def _name(party: dict[str, Any] | None) -> str:
-    return (party["name"] or party["address"]) if party else "whom each claim names"
+    return (party["name"] or party["address"]) if party else "the payee named by each claim"
 
 
 def _add_events(root: Any, life: dict[str, Any]) -> None:
@@ -141,7 +152,7 @@ def _add_events(root: Any, life: dict[str, Any]) -> None:
     )
     supporting = life["supporting"]
     devices = ", ".join(dict.fromkeys(event["device"] for event in supporting))
-    _add_records(root, supporting, f"they cite {len(supporting)} records of {devices}")
+    _add_records(root, supporting, f"cited: {len(supporting)} records of {devices}")
 
 
 def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
@@ -159,20 +170,18 @@ def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
 
 
 def _add_event(branch: Any, event: dict[str, Any]) -> None:
-    number = event["pagination"] or event["counter"]
-    leaf = _add_branch(branch, event["observed_at"], f"{number}  evidence {event['evidence']}")
+    label = event["pagination"] or event["counter"]
+    leaf = _add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
     about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
     _add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
 
 
 def _register_text(event: dict[str, Any]) -> str:
-    """What a meter's record says; "" for records of other kinds."""
+    """Format a meter's register values; "" for records of other kinds."""
     readings = event["facts"].get("readings")
     if not readings:
         return ""
-    values = dict.fromkeys(
-        decimal(r["register"], "tEUR/6").split()[0] for r in (readings[0], readings[-1])
-    )
+    values = dict.fromkeys(number(r["register"], "tEUR/6") for r in (readings[0], readings[-1]))
     return f"register {' to '.join(values)} kWh"
 
 
@@ -198,7 +207,7 @@ def _add_attestation(root: Any, life: dict[str, Any]) -> None:
     _add_leaves(branch, *(f"{s['name']}  domain {s['domain']}  {s['oracle']}" for s in signers))
     used = {f"{signer['name']} signed" for signer in signers}
     others = [vote for vote in attestation["oracles"] if vote not in used]
-    _add_leaves(branch, *(f"beside them: {vote}" for vote in others))
+    _add_leaves(branch, *(f"other oracle: {vote}" for vote in others))
 
 
 def _add_settlement(root: Any, life: dict[str, Any]) -> None:
@@ -210,7 +219,9 @@ def _add_settlement(root: Any, life: dict[str, Any]) -> None:
     branch = _add_branch(root, settlement["at"], title)
     outcome = f"refused: {settlement['refusal']}" if settlement["refusal"] else _moved(settlement)
     release = (
-        f"; free to go from {when(settlement['release_at'])}" if settlement["release_at"] else ""
+        f"; can be paid out from {when(settlement['release_at'])}"
+        if settlement["release_at"]
+        else ""
     )
     gas = f", {settlement['gas_used']} gas" if settlement["gas_used"] else ""
     _add_leaves(
@@ -220,14 +231,14 @@ def _add_settlement(root: Any, life: dict[str, Any]) -> None:
 
 def _moved(settlement: dict[str, Any]) -> str:
     if int(settlement["amount"]) < 0:
-        return f"{money(settlement)}: a credit, which the payee owes to the escrow"
+        return f"{money(settlement)}: a debt of the payee to the agreement"
     return f"{money(settlement)} moved from escrow"
 
 
 def _add_debt(root: Any, life: dict[str, Any]) -> None:
-    debt = life["credit"]
+    debt = life["debt"]
     if debt is not None:
-        title = f"credit of {money(debt['owed'])}, {money(debt['paid'])} of it paid back"
+        title = f"debt of {money(debt['owed'])}, {money(debt['paid'])} of it paid"
         _add_branch(root, debt["noted_at"], title)
 
 
@@ -268,6 +279,6 @@ def _add_bank(root: Any, life: dict[str, Any]) -> None:
 
 
 def _add_facts(root: Any, life: dict[str, Any]) -> None:
-    branch = _add_branch(root, None, "what became known, in order")
+    branch = _add_branch(root, None, "facts, in order")
     for fact in life["facts"]:
         _add_leaves(branch, f"{when(fact['at'])}  {fact['fact']}  {fact['detail']}".rstrip())
