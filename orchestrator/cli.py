@@ -49,7 +49,7 @@ _REVERTS = {  # a contract's error: the next step for the user
     "device digest` again.",
     "DeviceInStatus": "`proofrail device list` shows its status.",
     "DeviceNotActive": "`proofrail device list` shows its status.",
-    "DeviceHasAgreement": "A device has one live agreement at most; see `proofrail agreement list`.",
+    "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
     "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
     "NotInCharge": "Only the registrar and the device's owner may do this.",
@@ -89,8 +89,8 @@ class Guarded(TyperGroup):
                 raise
             output.complain(
                 f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped "
-                "here. Before you run it again, see `proofrail status`; with PROOFRAIL_DEBUG=1 it prints "
-                "a traceback to report.",
+                "here. See `proofrail status` before you run it again; with PROOFRAIL_DEBUG=1 it "
+                "prints a traceback to report.",
                 "bug",
                 as_json,
             )

@@ -143,7 +143,7 @@ def _mandate(
     with home.store.read() as session:
         enrolled = agreements.device_by_name(session, device)
     if enrolled is None or enrolled.status != "active":
-        state = f"is {enrolled.status}" if enrolled else "is not enrolled here"
+        state = f"is {enrolled.status}" if enrolled else "is not enrolled"
         raise Halt(
             f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
             "device add` enrols one. Nothing was sent."

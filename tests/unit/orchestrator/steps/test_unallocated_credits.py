@@ -186,5 +186,5 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
         "payout: a credit is owed by its payee, who has paid 0 of 600000 micro-euro of it back "
         "so far",
     )
-    assert told["credit"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
+    assert told["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
     assert [entry["kind"] for entry in told["ledger"]] == ["debt_recorded"]

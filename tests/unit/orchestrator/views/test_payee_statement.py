@@ -162,8 +162,8 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--from", "2025-10-09", "--to", "2025-10-08"), "no period"),
-        (("--to", "2031-01-01"), "ahead of the chain"),
+        (("--from", "2025-10-09", "--to", "2025-10-08"), "is after"),
+        (("--to", "2031-01-01"), "after the newest final block"),
         (("-o", "/nowhere/at/all.xml"), "cannot be written"),
     ],
 )

@@ -56,7 +56,7 @@ def test_trace__payment__decodes_the_facts_as_the_product_does() -> None:
     assert life["claim"]["facts"]["energy"] == "15.5 kWh"
     assert life["agreement"]["terms"]["price"] == "0.3 EUR/kWh"
     assert life["payee"]["name"] == "Ladepunkt Nord eG"
-    assert (life["supporting"], life["credit"]) == ([], None)
+    assert (life["supporting"], life["debt"]) == ([], None)
 
 
 def test_trace__payment__names_who_signed_and_what_the_others_did() -> None:
