@@ -56,8 +56,8 @@ def digest(
         next_command = f"device add {name} --key FILE --proof SIGNATURE --owner {quote(owner)}"
     else:
         key = possession.public_key(new_key)
-        endorsed = possession.endorsement(home, name, key, endorsement)
-        to_sign = rotation_digest(home, name, key, endorsed.expires_at)
+        check_endorsement = possession.endorsement(home, name, key, endorsement)
+        to_sign = rotation_digest(home, name, key, check_endorsement.expires_at)
         next_command = (
             f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
         )
@@ -84,14 +84,14 @@ def endorse(
     as_json: Json = False,
 ) -> None:
     """Endorse a device's key with the built-in CA (local chain only); print the PEM chain."""
-    from orchestrator.operations.trust import DevelopmentCa, endorsed
+    from orchestrator.operations.trust import DevelopmentCa, check_endorsement
 
     home = home_of(context)
     home.local_only("The built-in CA")
     public, now = possession.public_key(key).as_device_key(), int(time.time())
     ends_at = now + days * 86_400 if days else 0
     pem = DevelopmentCa.load(home.settings).issue(name, public, ends_at)
-    endorsement = endorsed(home.settings, home.deployment.chain_id, pem, name, public, now)
+    endorsement = check_endorsement(home.settings, home.deployment.chain_id, pem, name, public, now)
     if out is not None:
         out.write_bytes(pem)
     view = {
@@ -135,7 +135,7 @@ def add(
     """
     from orchestrator.edges.broker.access import name_is_sound
     from orchestrator.operations.agreements import Enrolment
-    from orchestrator.operations.trust import keep
+    from orchestrator.operations.trust import save_endorsement
 
     home = home_of(context)
     if not name_is_sound(name):
@@ -145,12 +145,12 @@ def add(
         )
     address = address_of(home, owner)
     public, (r, s) = _possession(home, name, address, key, proof, private_key)
-    endorsed = possession.endorsement(home, name, public, endorsement)
+    check_endorsement = possession.endorsement(home, name, public, endorsement)
     password = None
     if not dry_run:
         devices = home.agreement_ops()
-        keep(home.settings, endorsed)
-        devices.enrol([Enrolment(name, public.as_device_key(), address, r, s, endorsed)])
+        save_endorsement(home.settings, check_endorsement)
+        devices.enrol([Enrolment(name, public.as_device_key(), address, r, s, check_endorsement)])
         password = _password(home, name, new_password)
     view = {
         "sent": not dry_run,
@@ -158,9 +158,9 @@ def add(
         "owner": address,
         "curve": public.curve,
         "key": public.fingerprint,
-        "endorsed_by": endorsed.issuer,
-        "endorsement": endorsed.sha256.hex(),
-        "expires_at": endorsed.expires_at,
+        "endorsed_by": check_endorsement.issuer,
+        "endorsement": check_endorsement.sha256.hex(),
+        "expires_at": check_endorsement.expires_at,
         "topic": f"proofrail/{name}/evidence/PROTOCOL",
         "username": name,
         "password": password,
@@ -257,9 +257,9 @@ def enrolled_device(home: Home, name: str) -> DeviceRow:
 
 def device_view(home: Home, row: DeviceRow) -> dict[str, Any]:
     """Return the JSON view of a device, with its status as of now."""
-    from orchestrator.operations.trust import kept
+    from orchestrator.operations.trust import load_endorsement
 
-    chain = kept(home.settings, row.endorsement)
+    chain = load_endorsement(home.settings, row.endorsement)
     expired = row.status == "active" and 0 < row.expires_at <= time.time()
     return {
         "name": row.name,

@@ -28,7 +28,7 @@ _BY = "The role that signs: registrar or warden."
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device: its key, endorsement, agreements and signs of a cloned key."""
     from orchestrator.edges.store import agreements, links
-    from orchestrator.operations.trust import kept
+    from orchestrator.operations.trust import load_endorsement
 
     home = home_of(context)
     row = enrolled_device(home, name)
@@ -40,7 +40,8 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     view = device_view(home, row) | {
         "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}",
         "chain": [
-            _certificate(certificate) for certificate in kept(home.settings, row.endorsement)
+            _certificate(certificate)
+            for certificate in load_endorsement(home.settings, row.endorsement)
         ],
         "agreements": [
             {"agreement_id": a.agreement_id, "product": a.product, "stage": a.stage}
@@ -118,7 +119,7 @@ def rotate(
     Without --endorsement, the built-in CA endorses the new key (local chain only).
     """
     from orchestrator.operations.agreements import Rotation
-    from orchestrator.operations.trust import keep
+    from orchestrator.operations.trust import save_endorsement
 
     home = home_of(context)
     enrolled_device(home, name)
@@ -141,7 +142,7 @@ def rotate(
         )
     if not dry_run:
         devices = home.agreement_ops()
-        keep(home.settings, endorsed)
+        save_endorsement(home.settings, endorsed)
         devices.rotate(Rotation(name, public.as_device_key(), by_old, by_new, endorsed))
     view = {
         "sent": not dry_run,

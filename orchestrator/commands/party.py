@@ -59,7 +59,7 @@ def add(
     ):  # on chain before the store, so that no payout names an account unknown there
         home.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
         agreement_ops.pay_to_bank(account, account_number)
-    agreement_ops.know(
+    agreement_ops.save_parties(
         [
             agreements.PartyRow(
                 address=account.address,

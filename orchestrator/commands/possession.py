@@ -86,7 +86,7 @@ def endorsement(home: Home, name: str, key: Any, chain: Path | None) -> Endorsem
         Halt: there is no endorsement, or the file cannot be read.
     """
     from orchestrator.edges.chain.keystore import LOCAL_CHAIN
-    from orchestrator.operations.trust import DevelopmentCa, endorsed
+    from orchestrator.operations.trust import DevelopmentCa, check_endorsement
 
     chain_id, settings = home.deployment.chain_id, home.settings
     if chain is None and chain_id != LOCAL_CHAIN:
@@ -103,4 +103,4 @@ def endorsement(home: Home, name: str, key: Any, chain: Path | None) -> Endorsem
             pem = chain.read_bytes()
         except OSError as error:
             raise Halt(f"{chain} cannot be read: {error}. Nothing was sent.") from error
-    return endorsed(settings, chain_id, pem, name, device_key, int(time.time()))
+    return check_endorsement(settings, chain_id, pem, name, device_key, int(time.time()))

@@ -30,7 +30,7 @@ NOBODY = "0x" + "00" * 20  # the payee of a mandate whose product names one in e
 class AgreementOps(DeviceOps):
     """Operations on one rail: those of the device desk, parties and agreements."""
 
-    def know(self, parties: Sequence[agreements.PartyRow]) -> None:
+    def save_parties(self, parties: Sequence[agreements.PartyRow]) -> None:
         """Remembers payers and payees with their bank accounts; the newest word counts."""
         with self._store.write() as session:
             for party in parties:

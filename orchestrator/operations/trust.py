@@ -119,26 +119,26 @@ def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
     return roots
 
 
-def endorsed(
+def check_endorsement(
     settings: Settings, chain_id: int, chain: bytes, device: str, key: DeviceKey, now: int
 ) -> Endorsement:
     """A PEM chain checked against this home's roots. Raises Rejected with an EndorsementFault."""
     return endorsement.check(chain, trusted_roots(settings, chain_id), device, key, now)
 
 
-def keep(settings: Settings, found: Endorsement) -> None:
+def save_endorsement(settings: Settings, found: Endorsement) -> None:
     """Keeps a checked chain, before its hash goes on chain, for whoever asks who vouched."""
-    write_private(kept_file(settings, found.sha256.hex()), found.pem)
+    write_private(endorsement_file(settings, found.sha256.hex()), found.pem)
 
 
-def kept_file(settings: Settings, sha256: str) -> Path:
+def endorsement_file(settings: Settings, sha256: str) -> Path:
     """Where the chain is kept whose device certificate has this SHA-256 (hex)."""
     return settings.endorsements / f"{sha256}.pem"
 
 
-def kept(settings: Settings, sha256: str) -> Sequence[x509.Certificate]:
+def load_endorsement(settings: Settings, sha256: str) -> Sequence[x509.Certificate]:
     """A kept chain, the device's certificate first; empty where none is kept here."""
-    path = kept_file(settings, sha256)
+    path = endorsement_file(settings, sha256)
     return endorsement.read(path.read_bytes()) if sha256 and path.is_file() else ()
 
 
