@@ -90,7 +90,7 @@ def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_pat
     with pytest.raises(Halt, match="cannot be read"):
         DevelopmentCa.load(settings)
     (settings.trust / "junk.pem").write_bytes(b"junk")
-    with pytest.raises(Halt, match="holds no trusted roots"):
+    with pytest.raises(Halt, match="has no usable roots"):
         trusted_roots(settings, LOCAL_CHAIN)
 
 

@@ -95,7 +95,7 @@ def test_open__fiscal_records_after_one__begin_behind_it(home):
         (("--term", "colour"), "not name=value"),
         (("--term", "colour=red"), "colour"),
         (("--cap", "0"), "not an amount in euro"),
-        (("--payer", "Nobody"), "No party"),
+        (("--payer", "Nobody"), "no party"),
         (("--device", "nobody"), "is not enrolled"),
         (("--product", "gift"), "metered_energy"),
     ],
@@ -223,4 +223,4 @@ def test_open__for_a_payee_that_is_unknown__is_refused(home):
     home.add("agree-8")
     words = list(opening("agree-8"))
     words[words.index("Nord eG")] = "Nobody at all"
-    assert "No party" in home.refused(*words)
+    assert "no party" in home.refused(*words)

@@ -337,5 +337,5 @@ def test_moment__time_with_its_zone__is_unix_seconds(text, wanted):
 
 @pytest.mark.parametrize("text", ["2026-09-21T14:13:20", "2026-09-21", "yesterday", "-5", "1e9"])
 def test_moment__anything_else__is_not_guessed(text):
-    with pytest.raises(Halt, match="is no time"):
+    with pytest.raises(Halt, match="is not a time"):
         moment(text)

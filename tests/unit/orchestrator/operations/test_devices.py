@@ -114,9 +114,9 @@ def test_enrol__nobody_vouches_on_another_chain__is_halted(desk):
     senders = {role: desk.chain.sender(desk.store, 12, client) for role in desk.senders}
     office = AgreementOps(senders, desk.chain.now, lambda: None)
     before = desk.sent()
-    with pytest.raises(Halt, match="Nobody vouches"):
+    with pytest.raises(Halt, match="has no endorsement"):
         office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
-    with pytest.raises(Halt, match="Nobody vouches"):
+    with pytest.raises(Halt, match="has no endorsement"):
         office.rotate(Rotation("desk-3", device.public, (1, 1), (1, 1)))
     assert desk.sent() == before
 
@@ -300,7 +300,7 @@ def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
 
 
 @needs_anvil
-def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other(desk):
+def test_freeze__a_dispute_that_the_contract_refuses__is_returned_and_stops_no_other(desk):
     disputes = [
         ChainCall(
             "dispute",

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.reading import read
-from orchestrator.edges.bank.swift_details import told_by
+from orchestrator.edges.bank.swift_details import parse_details
 
 HEAD = ":20:A\n:25:DE02120300000000202051\n:28C:1\n:60F:C261119EUR0,00\n"
 
@@ -127,7 +127,7 @@ def test_mt940__sums__are_checked_and_missing_balances_named():
 
 
 def test_details__german_subfields__join_as_they_were_cut():
-    found = told_by(
+    found = parse_details(
         [
             "166?00GUTSCHRIFT?20EREF+" + "A" * 22 + "?21BBB?22SVWZ+Miete",
             "Mai?23und Juni?30COBADEFF?31DE89370400440532013000?32MAX?33 MUSTER?34000",
@@ -148,11 +148,11 @@ def test_details__german_subfields__join_as_they_were_cut():
     ],
 )
 def test_details__return__is_told_only_where_the_bank_says_it_is_one(rows, reason):
-    assert told_by(rows).return_reason == reason
+    assert parse_details(rows).return_reason == reason
 
 
 def test_details__code_words_with_colons__are_read():
-    found = told_by(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
+    found = parse_details(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
     assert (found.references.end_to_end_id, found.references.mandate_id, found.text) == (
         "INV-1",
         "M1",
@@ -161,16 +161,16 @@ def test_details__code_words_with_colons__are_read():
 
 
 def test_details__placeholder__is_no_reference():
-    assert told_by(["166?20EREF+NOTPROVIDED?21SVWZ+x"]).references.end_to_end_id == ""
+    assert parse_details(["166?20EREF+NOTPROVIDED?21SVWZ+x"]).references.end_to_end_id == ""
 
 
 def test_details__words_of_no_form__are_free_text():
-    assert told_by(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith("Payment 5/2026")
-    assert told_by([]).text == ""
+    assert parse_details(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith("Payment 5/2026")
+    assert parse_details([]).text == ""
 
 
 def test_details__text_after_a_short_reference__is_not_part_of_it():
-    found = told_by(
+    found = parse_details(
         ["159?00RETOURE?20EREF+ORDER 5?21MTLG:Konto gesper", "?22rt Rueckueberweisung?34903"]
     )
     assert found.references.end_to_end_id == "ORDER 5"
@@ -180,11 +180,11 @@ def test_details__text_after_a_short_reference__is_not_part_of_it():
 def test_details__blank_cut_off_at_the_end_of_a_line__is_put_back():
     first = "166?20SVWZ+" + "x" * 17 + "?21" + "y" * 27 + "?22zzz"
     assert len(first) == 64
-    assert told_by([first, "word"]).text.endswith("zzz word")
+    assert parse_details([first, "word"]).text.endswith("zzz word")
 
 
 def test_details__iban_in_a_subfield_of_its_own__is_the_account():
-    found = told_by(
+    found = parse_details(
         [" 020?00Card?20INFO?3010600076?310000777777777777", "?38PL08106000760000777777777777"]
     )
     assert found.counterparty.account == "PL08106000760000777777777777"
