@@ -169,8 +169,8 @@ class Sftp:
         if client.get_host_keys().lookup(name) is None:
             raise Halt(
                 f"{server_name} is unknown: {known_hosts} has no line for {name}. Nothing "
-                f"was sent. Add its line (`ssh-keyscan -p {self._port} {self._host}`) after you compare it "
-                "with the bank's letter."
+                f"was sent. Add its line (`ssh-keyscan -p {self._port} {self._host}`) after you "
+                "compare it with the bank's letter."
             )
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
 
