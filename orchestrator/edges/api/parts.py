@@ -9,32 +9,24 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from device_adapters.types import Message
-from orchestrator.core.receipt import Receipts
+from orchestrator.core.receipt import Answered, Receipts
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
 
 
-class Answered(Protocol):
-    """The outcome of one record, as in `orchestrator.ingest.intake.Outcome`."""
+class AnsweredRecord(Answered, Protocol):
+    """The outcome of one record, as in `orchestrator.ingest.intake.RecordOutcome`."""
 
     @property
     def device(self) -> str: ...
     @property
-    def evidence(self) -> str: ...
-    @property
-    def counter(self) -> int | None: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
     def detail(self) -> str: ...
-    @property
-    def event_id(self) -> str | None: ...
 
 
 class Takes(Protocol):
     """The intake that all inlets share, as in `orchestrator.ingest.intake.Intake`."""
 
-    def take(self, messages: Sequence[Message]) -> Sequence[Sequence[Answered]]: ...
+    def take(self, messages: Sequence[Message]) -> Sequence[Sequence[AnsweredRecord]]: ...
 
 
 @dataclass(frozen=True)

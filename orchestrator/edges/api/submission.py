@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from device_adapters import strict_json
 from device_adapters.types import Message, Rejected
 from orchestrator.edges.api.catalogue import ProblemCode
-from orchestrator.edges.api.wire import EvidenceBatch, SubmittedRecord
+from orchestrator.edges.api.wire import EvidenceBatch, RecordEntry
 
 RAW = ("text/plain", "application/octet-stream")
 JSON = "application/json"
@@ -105,7 +105,7 @@ def _batch(body: bytes) -> EvidenceBatch:
         raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in problems]) from None
 
 
-def _body(number: int, record: SubmittedRecord) -> bytes:
+def _body(number: int, record: RecordEntry) -> bytes:
     if record.record is not None:
         return record.record.encode()
     try:
