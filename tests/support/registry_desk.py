@@ -44,9 +44,13 @@ class RegistryOps:
     def enrolled(self, name: str, days: int = 0) -> SimulatedMeter:
         device = self.device(name)
         digest = enrolment_digest(*self.at, name, OWNER)
-        found = self.endorsed(name, device.public, days) if days else None
+        endorsement = self.endorsed(name, device.public, days) if days else None
         self.office.enrol(
-            [Enrolment(name, device.public, OWNER, *device.sign_digest(digest), endorsement=found)]
+            [
+                Enrolment(
+                    name, device.public, OWNER, *device.sign_digest(digest), endorsement=endorsement
+                )
+            ]
         )
         return device
 
@@ -57,18 +61,22 @@ class RegistryOps:
         return check(endorsing.pem(leaf), [ROOT.certificate], name, key, endorsing.NOW)
 
     def rotation(
-        self, old: SimulatedMeter, new: SimulatedMeter, found: Endorsement | None = None, **changes
+        self,
+        old: SimulatedMeter,
+        new: SimulatedMeter,
+        endorsement: Endorsement | None = None,
+        **changes,
     ):
         """What both keys sign; changes: what they sign instead."""
-        said = {
+        signed_fields = {
             "name": old.name,
             "key": new.public,
-            "expires_at": found.expires_at if found else 0,
+            "expires_at": endorsement.expires_at if endorsement else 0,
             "keys_so_far": self.office.keys_so_far(old.name),
         } | changes
-        digest = rotation_digest(*self.at, **said)
+        digest = rotation_digest(*self.at, **signed_fields)
         return Rotation(
-            old.name, new.public, old.sign_digest(digest), new.sign_digest(digest), found
+            old.name, new.public, old.sign_digest(digest), new.sign_digest(digest), endorsement
         )
 
     def says(self, name: str, at: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Files go once and arrive once over every channel, whatever call is repeated after a crash."""
+"""Files go once and arrive once over every channel, even if calls repeat after a crash."""
 
 from __future__ import annotations
 

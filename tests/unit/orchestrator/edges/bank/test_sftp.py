@@ -108,12 +108,12 @@ def test_sftp__another_host_key__halts_and_nothing_is_sent(server, channel, tmp_
     assert waits(server) == []
 
 
-@pytest.mark.parametrize("known", [b"", None, b"other.example ssh-ed25519 AAAA\n"])
-def test_sftp__host_not_known__halts_with_the_line_to_write(server, channel, tmp_path, known):
+@pytest.mark.parametrize("host_lines", [b"", None, b"other.example ssh-ed25519 AAAA\n"])
+def test_sftp__host_not_known__halts_with_the_line_to_write(server, channel, tmp_path, host_lines):
     path = tmp_path / "state" / "known_hosts"
     path.unlink()
-    if known is not None:
-        write_atomically(path, known)
+    if host_lines is not None:
+        write_atomically(path, host_lines)
     with pytest.raises(Halt, match=f"ssh-keyscan -p {server.port} 127.0.0.1"):
         channel.send("a.xml", b"a")
     assert waits(server) == []
@@ -126,7 +126,7 @@ def test_sftp__key_the_bank_does_not_know__is_retry_by_name(server, channel, tmp
         channel.send("a.xml", b"a")
 
 
-def test_sftp__password_instead_of_a_key__is_let_in_and_never_told(
+def test_sftp__password_instead_of_a_key__is_accepted_and_never_shown(
     server, channel, tmp_path, caplog
 ):
     caplog.set_level(logging.DEBUG)
