@@ -96,13 +96,13 @@ class BankDesk:
             row = transfers.payout(session, payout)
         return row.stage, row.reason
 
-    def tell(self, **instruction: object) -> None:
+    def instruct_bank(self, **instruction: object) -> None:
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}.json"
         write_file(self.bank.instructions / name, json.dumps(instruction).encode())
         self.bank.step()
 
     def credit(self, cents: int, reference: str) -> None:
-        self.tell(
+        self.instruct_bank(
             kind="pay", to="", text="", amount_cents=cents, reference=reference, **{"from": ADA}
         )
 

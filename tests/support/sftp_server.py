@@ -1,7 +1,7 @@
 """A real SFTP server on a free port of this machine, by another implementation than our client.
 
-It can be told to misbehave: break a connection in the middle of an upload, run out of disk, know
-no OpenSSH extension, refuse to be read.
+It can misbehave on request: break a connection during an upload, run out of disk, lack the
+OpenSSH extension, refuse to be read.
 """
 
 from __future__ import annotations
