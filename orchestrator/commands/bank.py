@@ -136,7 +136,6 @@ def _print_hidden_count(console: Any, count: int) -> None:
 
 
 def _amount(amount: dict[str, Any]) -> str:
-    from orchestrator.edges.bank.money import from_minor
+    from orchestrator.edges.bank.money import amount_text
 
-    minor, currency = amount["amount_minor"], amount["currency"]
-    return f"{'-' if minor < 0 else ''}{from_minor(abs(minor), currency)} {currency}"
+    return amount_text(amount["amount_minor"], amount["currency"])

@@ -35,12 +35,12 @@ def check(
     home = home_of(context)
     result = check_journal(home.store)
     if offline:
-        result = replace(result, silence="--offline was given")
+        result = replace(result, not_compared="--offline was given")
     else:
         try:
             result = replace(result, anchors=_anchors(home))
         except Retry as failure:  # the offline checks are shown anyway
-            result = replace(result, silence=str(failure))
+            result = replace(result, not_compared=str(failure))
     output.show(_check_view(result), as_json, lambda console: _print_check(console, result))
     raise typer.Exit(0 if result.ok else output.NO)
 
@@ -66,7 +66,7 @@ def _check_view(result: JournalCheck) -> dict[str, Any]:
         "stray_postings": result.stray,
         "sums": {asset: str(total) for asset, total in result.sums.items()},
         "anchors": None,
-        "anchors_not_compared": result.silence or None,
+        "anchors_not_compared": result.not_compared or None,
     }
     if result.anchors is not None:
         anchors = result.anchors
@@ -110,7 +110,7 @@ def _print_check(console: Any, result: JournalCheck) -> None:
     if result.anchors is None:
         console.print(
             plain(
-                f"anchors on chain were not compared ({result.silence}): a journal that was "
+                f"anchors on chain were not compared ({result.not_compared}): a journal that was "
                 "rewritten as a whole, or cut at its end, would not be detected.",
                 "yellow",
             )

@@ -117,7 +117,7 @@ def _settlement_proof(session: Session, row: payments.PaymentRow) -> dict[str, A
     if body is None:
         raise Rejected(
             ExportReason.NOT_SETTLED,
-            f"payment {row.payment_id} stands at '{row.stage}' and no final block contains its "
+            f"payment {row.payment_id} is '{row.stage}' and no final block contains its "
             "settlement, so nothing can be proven yet",
         )
     return json.loads(body)
@@ -299,7 +299,7 @@ def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any])
     missing = []
     if bundle["payout"] is None:
         upheld = ", without a release because it was disputed" if row.payout_id else ""
-        missing.append(f"payout: the payment stands at '{row.stage}'{upheld}")
+        missing.append(f"payout: the payment is '{row.stage}'{upheld}")
     if bundle["bank_file"] is None:
         payout = money.payout(session, row.payout_id) if row.payout_id else None
         because = f" ({payout.reason})" if payout and payout.reason else ""

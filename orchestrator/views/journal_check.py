@@ -26,7 +26,7 @@ class JournalCheck:
         stray: Number of postings without an entry.
         sums: Debits minus credits by asset, in minor units.
         anchors: The comparison with the chain; None if it was not made.
-        silence: Why it was not made.
+        not_compared: Why it was not made.
     """
 
     entries: int
@@ -34,7 +34,7 @@ class JournalCheck:
     stray: int
     sums: dict[str, int]
     anchors: Compared | None = None
-    silence: str = ""
+    not_compared: str = ""
 
     @property
     def ok(self) -> bool:

@@ -25,7 +25,7 @@ KEYED = (
     ProblemCode.REQUEST_INVALID,
 )
 
-DESCRIPTION = """Signed device records in; events, payments and the ledger out.
+DESCRIPTION = """Takes signed device records; returns events, payments and the ledger.
 
 Every error is a problem document (RFC 9457) whose `code` is stable. Amounts are strings of minor
 units with their asset. Times are Unix seconds unless the name says milliseconds. Listings come in

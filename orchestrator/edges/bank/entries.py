@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.edges.bank import details
 from orchestrator.edges.bank.facts import BankCode, Counterparty, Line, References
+from orchestrator.edges.bank.money import amount_text
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import XmlNode
 
@@ -75,7 +76,7 @@ def read_entry(entry: XmlNode, own: Counterparty, currencies: Collection[str]) -
             line, references=replace(line.references, end_to_end_ids=details.end_to_end_ids(nodes))
         )
         return
-    amounts, apart, netted = _split(entry, parts, total, taken)
+    amounts, apart, netted = _split(entry, parts, (total, currency), taken)
     alone = len(parts) == 1
     for part, amount in zip(parts, amounts, strict=True):
         cost = (
@@ -135,7 +136,8 @@ def _check_batches(
         if batch_total and batch_total[0] not in (abs(total), abs(sum(listed))):
             group.add_note(
                 BankReason.SUM_MISMATCH,
-                f"the batch total is {batch_total[0]}, the entry {abs(total)}",
+                f"the batch total is {amount_text(batch_total[0], currency)}, the entry "
+                f"{amount_text(abs(total), currency)}",
                 "Btch/TtlAmt",
             )
 
@@ -158,12 +160,13 @@ def _part(node: XmlNode, currency: str, total: int, count: int) -> _Part:
 
 
 def _split(
-    entry: XmlNode, parts: list[_Part], total: int, taken: int
+    entry: XmlNode, parts: list[_Part], booked: tuple[int, str], taken: int
 ) -> tuple[list[int], int, bool]:
     """Return (booked amount of each part, charges added by the entry, whether parts were gross).
 
-    Banks give details net or before charges; the entry's amount decides which.
+    Banks give details net or before charges; the entry's amount (`booked`) decides which.
     """
+    total, currency = booked
     amounts = [part.amount or 0 for part in parts]
     net = [amount - part.charges for amount, part in zip(amounts, parts, strict=True)]
     if sum(amounts) == total:
@@ -176,7 +179,9 @@ def _split(
             ([total], 0, True) if len(parts) == 1 else (net if netted else amounts, taken, netted)
         )
     entry.add_problem(
-        BankReason.SUM_MISMATCH, f"details make {sum(amounts)}, the entry says {total}"
+        BankReason.SUM_MISMATCH,
+        f"the details sum to {amount_text(sum(amounts), currency)}, but the entry is "
+        f"{amount_text(total, currency)}",
     )
     return ([total] if len(parts) == 1 else amounts), 0, False
 

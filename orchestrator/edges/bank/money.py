@@ -54,3 +54,12 @@ def from_minor(amount_minor: int, currency: str = "EUR") -> str:
     exponent = EXPONENTS[currency]
     digits = str(amount_minor).rjust(exponent + 1, "0")
     return f"{digits[:-exponent]}.{digits[-exponent:]}" if exponent else digits
+
+
+def amount_text(amount_minor: int, currency: str = "EUR") -> str:
+    """Return an amount for people, as in "-10,000.00 EUR"; minor units of an unknown currency."""
+    if currency not in EXPONENTS:
+        return f"{amount_minor} {currency}".rstrip()
+    whole, point, fraction = from_minor(abs(amount_minor), currency).partition(".")
+    sign = "-" if amount_minor < 0 else ""
+    return f"{sign}{int(whole):,}{point}{fraction} {currency}"

@@ -21,7 +21,7 @@ from xsdata.models.datatype import XmlDate, XmlDateTime
 from device_adapters.types import Rejected
 from orchestrator.edges.bank import accounts
 from orchestrator.edges.bank.latin import latin
-from orchestrator.edges.bank.money import from_minor
+from orchestrator.edges.bank.money import amount_text, from_minor
 from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
 
 _NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
@@ -48,7 +48,7 @@ def check(payout: PaymentOrder) -> None:
     if not 0 < payout.amount_cents <= _MAX_CENTS:
         raise Rejected(
             BankReason.AMOUNT_NOT_POSITIVE,
-            f"{what}: the amount {_euro(payout.amount_cents)} EUR is out of range",
+            f"{what}: the amount {amount_text(payout.amount_cents)} is out of range",
         )
     if payout.currency != "EUR":
         raise Rejected(BankReason.CURRENCY_MISMATCH, f"{what}: {payout.currency!r:.20}, not EUR")
@@ -173,10 +173,6 @@ def _check_party(party: Debtor | PaymentOrder, what: str) -> None:
     if not party.address.town.strip() or not fullmatch(r"[A-Z]{2}", party.address.country):
         raise Rejected(BankReason.ADDRESS_INCOMPLETE, f"{what}: town and country are mandatory")
     _address(party.address)
-
-
-def _euro(cents: int) -> str:
-    return f"{'-' if cents < 0 else ''}{abs(cents) // 100:,}.{abs(cents) % 100:02}"
 
 
 def _digest(mark: str, payouts: Iterable[PaymentOrder]) -> str:

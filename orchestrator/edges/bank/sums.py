@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import AccountReport, FileProblem
-from orchestrator.edges.bank.money import to_minor
+from orchestrator.edges.bank.money import amount_text, to_minor
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import XmlNode
 
@@ -48,7 +48,9 @@ def _closes(report: AccountReport, currency: str) -> list[FileProblem]:
             report.line,
             report.path,
             BankReason.SUM_MISMATCH,
-            f"{opening.amount_minor} + {total} is not {closing.amount_minor}",
+            f"opening {amount_text(opening.amount_minor, currency)} + lines "
+            f"{amount_text(total, currency)} is not closing "
+            f"{amount_text(closing.amount_minor, currency)}",
         )
     ]
 
@@ -69,7 +71,7 @@ def check_summary(node: XmlNode, report: AccountReport) -> None:
             if count is not None and all(count != pair[0] for pair in sums):
                 summary.add_problem(
                     BankReason.SUM_MISMATCH,
-                    f"says {count} entries, there are {sums[0][0]}",
+                    f"states {count} entries, but there are {sums[0][0]}",
                     element,
                 )
             try:
@@ -80,7 +82,8 @@ def check_summary(node: XmlNode, report: AccountReport) -> None:
             if minor is not None and all(minor != pair[1] for pair in sums):
                 summary.add_problem(
                     BankReason.SUM_MISMATCH,
-                    f"says {minor}, the entries make {sums[0][1]}",
+                    f"states {amount_text(minor, report.currency)}, but the entries sum to "
+                    f"{amount_text(sums[0][1], report.currency)}",
                     f"{element}/Sum",
                 )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, FileProblem, Line
-from orchestrator.edges.bank.money import EXPONENTS, to_minor
+from orchestrator.edges.bank.money import EXPONENTS, amount_text, to_minor
 from orchestrator.edges.bank.sums import balance_problems
 from orchestrator.edges.bank.swift_lines import add_problem, read_day, read_line, read_minor
 from orchestrator.edges.bank.types import BankReason
@@ -301,7 +301,8 @@ def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProb
                     swift_field.line,
                     f"{draft.path}/:{swift_field.tag}:",
                     BankReason.SUM_MISMATCH,
-                    f"{swift_field.text!r:.40}: there are {len(chosen)}, {sum(chosen)}",
+                    f"states {swift_field.text!r:.40}, but there are {len(chosen)}: "
+                    f"{amount_text(sum(chosen), report.currency)}",
                 )
             )
     return problems

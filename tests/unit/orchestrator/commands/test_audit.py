@@ -105,7 +105,7 @@ def test_verify__json_of_another_shape__exits_1_at_the_format(tmp_path: Path, co
 def test_export__paid_but_not_yet_out__says_what_is_missing(alone: Path, tmp_path: Path) -> None:
     result = export(alone, lived().payments()["cp-0001 posted"], tmp_path / "b.json")
     assert result.exit_code == 0
-    assert "missing: payout: the payment stands at 'posted'" in result.stdout
+    assert "missing: payout: the payment is 'posted'" in result.stdout
     assert verify(str(tmp_path / "b.json")).exit_code == 0
 
 
