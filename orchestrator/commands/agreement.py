@@ -67,7 +67,7 @@ def open_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Sign the mandate with the payer's key and open the agreement on chain."""
+    """Open an agreement on chain. Signs the mandate with the payer's key."""
     home = home_of(context)
     product_rules = _product(product)
     terms = product_rules.read_terms(_term_values(term or []))
@@ -231,7 +231,7 @@ def terms(
     product: Annotated[str | None, typer.Argument(help="A product; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the terms of a payment product, for `agreement open --term name=value`."""
+    """List the terms of a product. `agreement open` takes them as --term name=value."""
     from orchestrator.products import products
 
     chosen = [_product(product)] if product else list(products().values())
@@ -268,7 +268,7 @@ def refund(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send the rest of an expired agreement's escrow back to its payer."""
+    """Refund an expired agreement. Sends the rest of its escrow back to the payer."""
     home = home_of(context)
     row = _agreement(home, agreement)
     if not dry_run and row.expiry >= time.time():

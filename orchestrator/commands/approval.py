@@ -159,7 +159,7 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show everything that an approval's signatures cover."""
+    """Show all that an approval's signatures cover."""
     from orchestrator.core.approval import APPROVE
     from orchestrator.edges.store import approvals
 
@@ -192,7 +192,7 @@ def approve(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Approve another officer's proposal; the rail then executes it."""
+    """Approve another officer's proposal. The rail then executes it."""
     from orchestrator import approvals
 
     home, now = home_of(context), int(time.time())

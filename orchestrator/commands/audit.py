@@ -29,7 +29,7 @@ def export(
     target: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     as_json: Json = False,
 ) -> None:
-    """Write the audit bundle of a payment at its current stage; uses only the database."""
+    """Write the audit bundle of a payment. Uses only the database."""
     from orchestrator.core.audit import verify as check
     from orchestrator.products import products
     from orchestrator.views.audit_bundle import export as export_bundle
@@ -110,7 +110,7 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Verify every step from the bundle alone, without database, chain or service.
+    """Verify a bundle offline. Uses no database, chain or service.
 
     Exit code 0: every step is valid. 1: a step is invalid and is named. 2: not a bundle.
     """

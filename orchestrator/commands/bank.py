@@ -32,7 +32,7 @@ def parse(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show account, balances and lines of a bank file, and each problem in it.
+    """Show a bank file. Prints account, balances, lines and each problem.
 
     Nothing is stored or booked. Exit code 0: no problems. 1: some of the file cannot be read or
     its sums do not match; each problem is listed. 2: not a bank file.

@@ -62,7 +62,7 @@ def resolve(
     account: Account = None,
     as_json: Json = False,
 ) -> None:
-    """Propose an open break as resolved; another officer approves it."""
+    """Propose an open break as resolved. Another officer approves it."""
     from orchestrator.steps.breaks import to_resolve
 
     home = home_of(context)

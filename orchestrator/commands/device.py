@@ -47,7 +47,7 @@ def digest(
     endorsement: Chain = None,
     as_json: Json = False,
 ) -> None:
-    """Show the SHA-256 digest that a device signs to enrol or to rotate its key."""
+    """Show what a device signs. It signs this SHA-256 digest to enrol or to rotate its key."""
     home = home_of(context)
     if (owner is None) == (new_key is None):
         raise Halt("Give --owner for the digest to enrol, or --new-key for the digest to rotate.")
@@ -83,7 +83,7 @@ def endorse(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Endorse a device's key with the built-in CA (local chain only); print the PEM chain."""
+    """Endorse a key with the built-in CA. Prints the PEM chain; local chain only."""
     from orchestrator.operations.trust import DevelopmentCa, check_endorsement
 
     home = home_of(context)
@@ -129,7 +129,7 @@ def add(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Enrol a device on chain and issue its broker password, which is shown once.
+    """Enrol a device on chain. Its broker password is shown once.
 
     Without --endorsement, the built-in CA endorses it (local chain only).
     """
@@ -277,7 +277,7 @@ def device_view(home: Home, row: DeviceRow) -> dict[str, Any]:
 
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
-    """List the enrolled devices with status, expiry, endorser and number of agreements."""
+    """List the enrolled devices. Shows status, expiry, endorser and number of agreements."""
     from collections import Counter
 
     from orchestrator.edges.store import agreements

@@ -26,7 +26,7 @@ _BY = "The role that signs: registrar or warden."
 
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """Show one device: its key, endorsement, agreements and signs of a cloned key."""
+    """Show one device. Lists its key, endorsement, agreements and signs of a cloned key."""
     from orchestrator.edges.store import agreements, links
     from orchestrator.operations.trust import load_endorsement
 
@@ -114,7 +114,7 @@ def rotate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give a device a new key, signed by the old one; the old key's records stay valid.
+    """Give a device a new key. The old key signs for it, and its records stay valid.
 
     Without --endorsement, the built-in CA endorses the new key (local chain only).
     """
@@ -169,7 +169,7 @@ def suspend(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Suspend a device at once; records that it signs while suspended are refused."""
+    """Suspend a device at once. Records that it signs while suspended are refused."""
     home = home_of(context)
     if by not in ("registrar", "warden"):
         raise Halt(f"A device is suspended by the registrar or the warden, not by {by!r}.")
@@ -188,7 +188,7 @@ def suspend(
 def resume(
     context: typer.Context, name: Name, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Resume a suspended device; records signed while suspended stay refused."""
+    """Resume a suspended device. Records signed while suspended stay refused."""
     home = home_of(context)
     row = enrolled_device(home, name)
     if not dry_run:
@@ -201,7 +201,7 @@ def resume(
 def retire(
     context: typer.Context, name: Name, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Retire a device for ever; records that it signs from now on are refused."""
+    """Retire a device for ever. Records that it signs from now on are refused."""
     from orchestrator.edges.broker import credentials
 
     home = home_of(context)

@@ -52,7 +52,7 @@ def moment(text: str) -> int:
 
 @app.command()
 def risk(context: typer.Context, name: Name, since: Since = None, as_json: Json = False) -> None:
-    """List every settled payment based on a device's records since a time.
+    """List payments at risk. These are all settled ones based on records since a time.
 
     Default: since its declared compromise. Exit code 1 if money may be lost.
     """
@@ -74,7 +74,7 @@ def compromise(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Declare a key stolen since a time: revoke it, list payments at risk, dispute open ones.
+    """Declare a key stolen. Revokes it, lists payments at risk and disputes open ones.
 
     The time may be moved back later, never forward. With --dry-run, only list.
     """

@@ -45,7 +45,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Report for each record whether it is genuine, billable and settleable, and why not.
+    """Check each record of a file. Is it genuine, billable, settleable, and why not?
 
     Exit code 0: all are genuine. 1: one is not, or its key is missing. 2: unreadable file.
     """
@@ -134,7 +134,7 @@ def send(
     ] = "ocmf",
     as_json: Json = False,
 ) -> None:
-    """Replay a file through the same intake as MQTT and HTTP. Safe to repeat.
+    """Send a file to the rail. It takes the same intake as MQTT and HTTP; safe to repeat.
 
     Exit code 1 if a record was neither accepted nor a duplicate.
     """

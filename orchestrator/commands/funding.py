@@ -35,7 +35,7 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the unmatched incoming payments, each with the reason and any open proposal."""
+    """List the unmatched incoming payments. Each has its reason and any open proposal."""
     from orchestrator.edges.store import bank_posting, transfers
     from orchestrator.steps.unallocated_credits import WAITING
 
@@ -125,7 +125,7 @@ def send_back(
     post_code: Annotated[str, typer.Option()] = "",
     as_json: Json = False,
 ) -> None:
-    """Propose to pay an incoming payment back to the account it came from."""
+    """Propose to send an incoming payment back."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import to_send_back

@@ -86,7 +86,7 @@ def _show(
 
 @app.command("chart")
 def chart(as_json: Json = False, as_csv: Csv = False) -> None:
-    """Show the chart of accounts: code, name, kind and purpose of each account."""
+    """Show the chart of accounts. Lists code, name, kind and purpose of each account."""
     from orchestrator.core import reports
 
     columns, rows = reports.CHART_COLUMNS, reports.chart_table()
@@ -104,7 +104,7 @@ def chart(as_json: Json = False, as_csv: Csv = False) -> None:
 def balances(
     context: typer.Context, as_of: AsOf = None, as_json: Json = False, as_csv: Csv = False
 ) -> None:
-    """Show the balance of each account; debits are positive, each asset sums to zero."""
+    """Show the balance of each account. Debits are positive; each asset sums to zero."""
     from orchestrator.core import reports
     from orchestrator.edges.store import ledger
 
@@ -229,7 +229,7 @@ def statement(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Show an account's movements with the balance after each one."""
+    """Show an account's movements. Each has the balance after it."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
     from orchestrator.edges.store import journal, ledger
@@ -298,7 +298,7 @@ def general_ledger(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Show the statement of every account, ordered by code."""
+    """Show the statements of all accounts. Ordered by code."""
     from orchestrator.core import reports
     from orchestrator.edges.store import journal
 

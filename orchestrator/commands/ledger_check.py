@@ -26,7 +26,7 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the journal's hash chain, its balance and its anchors on chain.
+    """Check the journal. Covers its hash chain, its balance and its anchors on chain.
 
     Exit code 1 if one of the checks fails.
     """

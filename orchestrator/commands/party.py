@@ -39,7 +39,7 @@ def add(
     bic: Annotated[str | None, typer.Option()] = None,
     as_json: Json = False,
 ) -> None:
-    """Create a party with a keystore (local chain only); a payee is paid to its IBAN."""
+    """Create a party with a keystore. Local chain only; a payee is paid to its IBAN."""
     from orchestrator.edges.bank import accounts
     from orchestrator.edges.store import agreements
 
@@ -188,7 +188,7 @@ def redeem(
     amount: Annotated[str, typer.Option(help="Euro in whole cents, as in 12.50.")],
     as_json: Json = False,
 ) -> None:
-    """Burn tokens from a party's wallet; the bank pays the amount to its account."""
+    """Burn tokens from a party's wallet. The bank pays the amount to its account."""
     from orchestrator.operations.redemption import redeem as redeem_tokens
 
     home = home_of(context)

@@ -38,7 +38,7 @@ def statement(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a payee's balance and movements on chain in whole cents, as camt.053."""
+    """Show a payee's account on chain. Balance and movements in whole cents, as camt.053."""
     from orchestrator.views.payee_statement import payee_statement
 
     home = home_of(context)

@@ -23,7 +23,7 @@ def payments(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List payments, newest first, with totals per stage."""
+    """List payments, newest first. Also shows totals per stage."""
     from orchestrator.core.payment import Stage
     from orchestrator.edges.store import lookup
 

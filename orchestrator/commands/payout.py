@@ -36,7 +36,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List payouts, newest first, each with the reason if it waits.
+    """List payouts, newest first. A waiting payout has its reason.
 
     The stage `held` means: waiting for approval, because the amount is above the limit.
     """
@@ -69,7 +69,7 @@ def list_(
 def propose_release(
     context: typer.Context, payout: _PayoutId, by: As, as_json: Json = False
 ) -> None:
-    """Propose a payout above the limit for payment; another officer must approve it."""
+    """Propose a payout above the limit. Another officer must approve it."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.steps.payout_approvals import to_release
 
@@ -95,7 +95,7 @@ def order_again(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Propose a new order for a payout that the bank rejected or returned."""
+    """Propose a new order for a failed payout. Failed: the bank rejected or returned it."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.bank.accounts import sepa_iban
     from orchestrator.steps.payout_approvals import FAILED, owed, to_order_again
@@ -117,7 +117,7 @@ def order_again(
 
 @app.command()
 def preview(context: typer.Context, as_json: Json = False) -> None:
-    """Show the next pain.001 file without sending or storing it."""
+    """Show the next pain.001 file. Nothing is sent or stored."""
     from orchestrator.steps.payouts import draft_file
 
     home, now = home_of(context), int(time.time())

@@ -36,7 +36,7 @@ def rebuild(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from evidence, blocks and bank files, and compare.
+    """Recompute and compare every balance. Sources are evidence, blocks and bank files.
 
     The database is not changed. Exit code 1 if it differs.
     """

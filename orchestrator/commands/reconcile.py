@@ -139,7 +139,7 @@ def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
 
 
 def reserves(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
-    """Prove at each bank statement: token supply = booked balance + named items in flight.
+    """Prove the reserves. At each statement: supply = booked balance + items in flight.
 
     Exit code 1 if a statement leaves a difference, or the newest one leaves tokens without euro.
     """

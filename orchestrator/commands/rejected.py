@@ -25,7 +25,7 @@ def rejected(
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show refused input, newest first, with counts per reason."""
+    """Show refused input, newest first. Also counts it per reason."""
     from orchestrator.edges.store import evidence, tallies
 
     with home_of(context).store.read() as session:

@@ -24,7 +24,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show totals per stage; with --api-key also the state of the running rail.
+    """Show totals per stage. With --api-key also the state of the running rail.
 
     Exit code 1 if a step of the running rail halted.
     """
@@ -161,7 +161,7 @@ def _render(console: Any, view: dict[str, Any]) -> None:
 
 
 def holes(context: typer.Context, as_json: Json = False) -> None:
-    """List counters that never arrived; the rail no longer waits for them."""
+    """List counters that never arrived. The rail no longer waits for them."""
     from orchestrator.edges.store import agreements, evidence
 
     with home_of(context).store.read() as session:

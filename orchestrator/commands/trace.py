@@ -40,7 +40,7 @@ def trace(
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many payments.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Follow a payment from the device's signature to the line on the bank statement."""
+    """Show a payment from device to bank statement. Takes any id."""
     from orchestrator.views.trace import trace as read
 
     with home_of(context).store.read() as session:

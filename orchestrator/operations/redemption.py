@@ -7,12 +7,12 @@ whole cents, so only whole cents are burned.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 
 from device_adapters.types import Rejected
-from orchestrator.core.chart import decimal_text
 from orchestrator.core.identity import payout_account
-from orchestrator.core.ledger import MICRO_PER_CENT, TEUR
+from orchestrator.core.ledger import MICRO_PER_CENT
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
@@ -57,14 +57,13 @@ def redeem(
     if amount_micro % MICRO_PER_CENT:
         raise Rejected(
             RedeemReason.SUB_CENT,
-            f"{decimal_text(amount_micro, TEUR)} EUR is not a whole number of cents, and the bank "
+            f"{_euro(amount_micro)} EUR is not a whole number of cents, and the bank "
             "pays whole cents; nothing was burned",
         )
     if amount_micro > balance:
         raise Rejected(
             RedeemReason.TOO_MUCH,
-            f"the wallet {holder.address} holds {decimal_text(balance, TEUR)} EUR; "
-            "nothing was burned",
+            f"the wallet {holder.address} holds {_euro(balance)} EUR; nothing was burned",
         )
     sender = Sender(store, chain, holder)
     account = payout_account(iban)
@@ -72,3 +71,7 @@ def redeem(
     call = Call("EuroToken", "redeem", (holder.address, account, amount_micro))
     [tx_hash] = send_and_wait(sender, [ChainCall(PURPOSE, ref, call)], now, wait)
     return tx_hash
+
+
+def _euro(micro: int) -> str:
+    return f"{Decimal(micro).scaleb(-6):,.6f}"

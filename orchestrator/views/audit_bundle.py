@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Parts, assemble
-from orchestrator.core.chart import decimal_text
 from orchestrator.core.ledger import Entry
 from orchestrator.edges.store import (
     Session,
@@ -313,7 +313,7 @@ def _debt_text(session: Session, row: payments.PaymentRow) -> str:
     debt = debts.of_payment(session, row.payment_id)
     if debt is None:
         return "payout: the payee owes this amount to the agreement and has paid nothing of it"
-    owed, paid = (decimal_text(m, "tEUR/6") for m in (debt.amount_micro, debt.paid_micro))
+    owed, paid = (f"{Decimal(m).scaleb(-6):,.6f}" for m in (debt.amount_micro, debt.paid_micro))
     return f"payout: the payee owes {owed} EUR to the agreement and has paid {paid} EUR of it"
 
 
