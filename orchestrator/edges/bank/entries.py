@@ -18,7 +18,7 @@ _INSTRUCTED = "AmtDtls/InstdAmt/Amt"
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _EntryDetail:
     """One detail of an entry.
 
     Attributes:
@@ -122,7 +122,7 @@ def _count(groups: list[XmlNode]) -> int | None:
 
 
 def _check_batches(
-    groups: list[XmlNode], currency: str, total: int, parts: dict[str, _Part]
+    groups: list[XmlNode], currency: str, total: int, parts: dict[str, _EntryDetail]
 ) -> None:
     """Note a batch total that matches neither the entry nor the details of the batch.
 
@@ -142,7 +142,7 @@ def _check_batches(
             )
 
 
-def _part(node: XmlNode, currency: str, total: int, count: int) -> _Part:
+def _part(node: XmlNode, currency: str, total: int, count: int) -> _EntryDetail:
     sign = _SIGNS.get(node.text("CdtDbtInd"), 1 if total >= 0 else -1)
     places = _AMOUNTS if count == 1 else (*_AMOUNTS, _INSTRUCTED)
     place = next(
@@ -156,11 +156,11 @@ def _part(node: XmlNode, currency: str, total: int, count: int) -> _Part:
     if not included and node.attribute(_INSTRUCTED, "Ccy") == currency and taken and money:
         gross = node.money(_INSTRUCTED)
         included = gross is not None and sign * gross[0] - taken == amount
-    return _Part(node, amount, taken, included)
+    return _EntryDetail(node, amount, taken, included)
 
 
 def _split(
-    entry: XmlNode, parts: list[_Part], booked: tuple[int, str], taken: int
+    entry: XmlNode, parts: list[_EntryDetail], booked: tuple[int, str], taken: int
 ) -> tuple[list[int], int, bool]:
     """Return (booked amount of each part, charges added by the entry, whether parts were gross).
 
