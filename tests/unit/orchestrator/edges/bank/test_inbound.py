@@ -157,7 +157,7 @@ def test_rail__later_page_that_only_the_message_counts__is_a_statement_of_its_ow
 
 def test_rail__two_status_reports_or_one_with_statements__is_refused():
     message = bytes_of("de_002_03_part.xml").decode().partition("?>\n")[2]
-    with pytest.raises(Rejected, match="file of its own"):
+    with pytest.raises(Rejected, match="must be alone in its file"):
         camt.parse(f"<Both>{message}{message}</Both>".encode())
 
 
