@@ -23,7 +23,7 @@ PAYEE = "0x" + "44" * 20  # as small_intake writes it into agreements
 
 
 class BankDesk:
-    """A rail and its bank, side by side; payouts are put where a final block would put them."""
+    """A rail and its bank; payouts are stored as a final block would store them."""
 
     def __init__(self, home) -> None:
         self.bare = BareRail(home)
