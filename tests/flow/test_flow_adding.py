@@ -27,6 +27,8 @@ FOLDERS = (
 )
 FILES = ("pyproject.toml", "ape-config.yaml", "Makefile", "README.md", "package.json")
 _STEP = re.compile(r"^`([\w./]+)`\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# what the documentation's own tests read
+DOCUMENTATION = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml")
 SECONDS = 1_800  # also where contracts have to be compiled beside other tests
 
 
@@ -36,7 +38,7 @@ def copy(tmp_path_factory) -> Path:
     at = tmp_path_factory.mktemp("adding") / "project"
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, at / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in FILES:
+    for file in (*FILES, *DOCUMENTATION):
         shutil.copy(ROOT / file, at / file)
     if (ROOT / ".build").exists():
         with suppress(shutil.Error):  # what another test is just writing is compiled again
