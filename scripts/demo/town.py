@@ -10,7 +10,7 @@ from device_adapters.types import STREAM_BIT
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.store import agreements
 from orchestrator.operations.agreements import NOBODY, Enrolment, enrolment_digest
-from orchestrator.operations.trust import DevelopmentCa, endorsed, keep
+from orchestrator.operations.trust import DevelopmentCa, check_endorsement, save_endorsement
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from scripts.devices.device import DeviceKind, SimulatedMeter
@@ -54,7 +54,7 @@ def settle_in(
     stack: Stack, people: Sequence[DemoParty] = PEOPLE, payees: Sequence[DemoParty] = PAYEES
 ) -> None:
     """Bank accounts, parties, and the payees' wish to be paid to their bank."""
-    stack.office.know(
+    stack.office.save_parties(
         [
             agreements.PartyRow(
                 address=stack.party(p.index).address,
@@ -85,10 +85,10 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
             stations[name].public,
             enrolment_digest(deployment.chain_id, registry, name, owner),
         )
-        vouched = endorsed(
+        vouched = check_endorsement(
             stack.settings, deployment.chain_id, ca.issue(name, key), name, key, stack.now()
         )
-        keep(stack.settings, vouched)
+        save_endorsement(stack.settings, vouched)
         enrolments.append(
             Enrolment(name, key, owner, *stations[name].sign_digest(asked), endorsement=vouched)
         )

@@ -104,7 +104,7 @@ def build(place: MonthRail, seed: int, meters: int, bands: int) -> MonthTown:
 
 def settle_in(place: MonthRail, cast: MonthPeople) -> None:
     """Parties with their accounts, and the payees' wish to be paid there."""
-    place.office.know(
+    place.office.save_parties(
         [
             agreements.PartyRow(address=who.address, name=who.name, iban=who.iban, **_STREET)
             for who in cast

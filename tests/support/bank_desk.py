@@ -23,7 +23,7 @@ PAYEE = "0x" + "44" * 20  # as small_intake writes it into agreements
 
 
 class BankDesk:
-    """A rail and its bank, side by side; payouts are put where a final block would put them."""
+    """A rail and its bank; payouts are stored as a final block would store them."""
 
     def __init__(self, home) -> None:
         self.bare = BareRail(home)
@@ -96,13 +96,13 @@ class BankDesk:
             row = transfers.payout(session, payout)
         return row.stage, row.reason
 
-    def tell(self, **instruction: object) -> None:
+    def instruct_bank(self, **instruction: object) -> None:
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}.json"
         write_file(self.bank.instructions / name, json.dumps(instruction).encode())
         self.bank.step()
 
     def credit(self, cents: int, reference: str) -> None:
-        self.tell(
+        self.instruct_bank(
             kind="pay", to="", text="", amount_cents=cents, reference=reference, **{"from": ADA}
         )
 

@@ -1,7 +1,7 @@
-"""A real SFTP server on a free port of this machine, by another implementation than our client.
+"""A real SFTP server on a free port, of another implementation than our client.
 
-It can be told to misbehave: break a connection in the middle of an upload, run out of disk, know
-no OpenSSH extension, refuse to be read.
+It can misbehave on request: break a connection during an upload, run out of disk, lack the
+OpenSSH extension, refuse to be read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ USER, PASSWORD = "rail", "correct horse"
 
 @dataclass
 class Faults:
-    """What the server does wrong from now on."""
+    """The server's faults from now on."""
 
     cut_after: int | None = None  # bytes of an upload, then the connection ends
     disk_full: bool = False
@@ -83,7 +83,7 @@ class _Doorman(asyncssh.SSHServer):
 
 
 class SftpServer:
-    """Serves `root` to USER, by PASSWORD or by the key that `admit` was given, until `stop`."""
+    """Serve `root` to USER, by PASSWORD or by the key of `admit`, until `stop`."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.faults, self.port = root, Faults(), 0
@@ -95,12 +95,12 @@ class SftpServer:
         self._listener: Any = None
 
     def start(self) -> SftpServer:
-        """On a free port at first, later on the same one."""
+        """Start on a free port the first time, later on the same one."""
         self._run(self._listen())
         return self
 
     def admit(self, key: Path) -> None:
-        """Makes a client's key pair at `key`, and lets it in."""
+        """Create a client's key pair at `key` and accept it."""
         pair = asyncssh.generate_private_key("ssh-ed25519")
         key.parent.mkdir(parents=True, exist_ok=True)
         key.touch(0o600)
@@ -108,7 +108,7 @@ class SftpServer:
         self._keys.append(pair.convert_to_public())
 
     def known_line(self) -> bytes:
-        """The server's line in known_hosts."""
+        """Return the server's line for known_hosts."""
         name = f"[127.0.0.1]:{self.port} ".encode()
         return name + self.host_key.export_public_key()
 
@@ -116,7 +116,7 @@ class SftpServer:
         return f"sftp://{USER}@127.0.0.1:{self.port}{outbox}?in={inbox}&poll=0"
 
     def stop(self) -> None:
-        """Ends every connection; `start` serves again."""
+        """End all connections; `start` serves again."""
         self._run(self._close())
 
     def end(self) -> None:

@@ -15,7 +15,7 @@ from orchestrator.core.endorsement import read
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.errors import Halt
-from orchestrator.operations.trust import DevelopmentCa, endorsed, trusted_roots
+from orchestrator.operations.trust import DevelopmentCa, check_endorsement, trusted_roots
 from orchestrator.settings import Settings
 from scripts.stack import ORACLES, Stack
 
@@ -56,11 +56,11 @@ def test_prepare__built_in_ca__vouches_for_a_device_of_this_home_and_no_other(tm
         Stack(tmp_path / name, 0).prepare()
     one, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
     chain, now = DevelopmentCa.load(one).issue("cp-1", key), int(time.time())
-    assert endorsed(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
+    assert check_endorsement(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
     with pytest.raises(Rejected, match="endorsement_root_unknown"):
-        endorsed(other, LOCAL_CHAIN, chain, "cp-1", key, now)
+        check_endorsement(other, LOCAL_CHAIN, chain, "cp-1", key, now)
     with pytest.raises(Halt, match="trusts a development CA"):
-        endorsed(one, 1, chain, "cp-1", key, now)
+        check_endorsement(one, 1, chain, "cp-1", key, now)
 
 
 def test_development_ca__same_device_and_key__is_the_same_certificate(tmp_path):
@@ -90,7 +90,7 @@ def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_pat
     with pytest.raises(Halt, match="cannot be read"):
         DevelopmentCa.load(settings)
     (settings.trust / "junk.pem").write_bytes(b"junk")
-    with pytest.raises(Halt, match="holds no trusted roots"):
+    with pytest.raises(Halt, match="has no usable roots"):
         trusted_roots(settings, LOCAL_CHAIN)
 
 

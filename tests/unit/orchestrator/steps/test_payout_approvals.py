@@ -159,7 +159,7 @@ def test_again__returned_by_the_payees_bank__leaves_again_and_the_books_say_so(d
     payout = desk.payout(1)
     order_payouts(desk.rail)
     bank_day(desk)
-    desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+    desk.instruct_bank(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
     read_bank(desk.rail)
     assert desk.stage(payout)[0] == "returned" and desk.balances()[ledger.RETURNED] == -1_234
     identity = again(desk, payout)
@@ -179,7 +179,7 @@ def test_again__twice_returned__is_three_orders_under_three_references(desk):
     for attempt in range(2):
         bank_day(desk)
         seen.add(row(desk, payout).end_to_end_id)
-        desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+        desk.instruct_bank(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
         read_bank(desk.rail)
         again(desk, payout, at=attempt + 1)
         assert order_payouts(desk.rail) == 1

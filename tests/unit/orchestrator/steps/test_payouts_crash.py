@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.edges.bank.channel import open_channel, write_atomically
+from orchestrator.edges.bank.channel import open_channel
+from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.store import transfers
 from orchestrator.steps.bank_files import read_bank
 from tests.support.bank_desk import BankDesk
