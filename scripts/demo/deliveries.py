@@ -14,7 +14,7 @@ from orchestrator.edges.store import Session, agreements, blocks, debts, pages
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
-from scripts.demo.town import DemoParty, Signed, consent, open_all, transfer
+from scripts.demo.parties import DemoParty, Signed, open_all, sign_mandate, transfer
 from scripts.devices.consignment import (
     Logger,
     SimulatedConsignment,
@@ -171,7 +171,9 @@ class Deliveries:
     def _mandate(self, goods: SimulatedConsignment, due: int, deadline: int, **more: int) -> Signed:
         product = products()[NAME]
         terms = product.read_terms(_terms(goods, due, deadline))
-        made = consent(self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **more)
+        made = sign_mandate(
+            self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **more
+        )
         self.ids[goods] = "0x" + made[2].agreement_id().hex()
         return made
 

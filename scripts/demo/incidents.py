@@ -6,7 +6,7 @@ from device_adapters.types import device_id
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.store import Session, agreements, exposure, links
 from scripts.demo.notes import Note, euro
-from scripts.demo.town import Signed, meter
+from scripts.demo.parties import Signed, meter_mandate
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 
@@ -27,7 +27,7 @@ class Incidents:
     def agree(self) -> list[Signed]:
         """The usual terms, but a long dispute window for the one whose key will be stolen."""
         windows = {CLONED: {}, STOLEN: {"window_s": _LONG_WINDOW_S}}
-        return [meter(self.stack, self.fleet[name], **windows[name]) for name in NAMES]
+        return [meter_mandate(self.stack, self.fleet[name], **windows[name]) for name in NAMES]
 
     def declare(self) -> None:
         """The registrar says since when the key is somebody else's; the rail's warden does the

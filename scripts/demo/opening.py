@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from orchestrator.edges.chain.artifacts import changed_files
-from scripts.demo import deliveries, incidents, town, wearables
+from scripts.demo import deliveries, incidents, parties, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
@@ -22,8 +22,8 @@ CHARGE_POINTS, METERS = 8, 1
 FUNDED_CENTS = 150_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
 SEED = 7
-PEOPLE = (*town.PEOPLE, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
-PAYEES = (*town.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
+PEOPLE = (*parties.PARTIES, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
+PAYEES = (*parties.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
 
 
 @dataclass
@@ -126,17 +126,19 @@ def _install(stack: Stack, cast: DemoParties) -> str:
     """A month ago on the chain's clock: people, devices, mandates; then the clock comes to now."""
     fleet, bands = cast.fleet, cast.wearables.bands
     passwords = stack.issue_devices(list(fleet.devices))
-    town.settle_in(stack, PEOPLE, PAYEES)
-    town.enrol(stack, fleet.devices | bands, cast.enrolled)
+    parties.register_parties(stack, PEOPLE, PAYEES)
+    parties.enrol(stack, fleet.devices | bands, cast.enrolled)
     measuring = [*cast.metering, RETIRED, *incidents.NAMES]
-    mandates = [town.meter(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]]
+    mandates = [
+        parties.meter_mandate(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]
+    ]
     mandates += cast.incidents.agree()
     references = iter(
-        town.open_all(stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()])
+        parties.open_all(stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()])
     )
     stack.office.retire(RETIRED)
     stack.come_to_the_present()
-    town.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
+    parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
     cast.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
     cast.wearables.fund(list(references))
     away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)

@@ -93,7 +93,7 @@ def totals(session: Session, answered: Counter[str], reconciliation: Reconciliat
 
     answered: the devices' and tills' own count of signed receipts and answers, by outcome.
     """
-    found = sums.of(session, answered)
+    found = sums.collect(session, answered)
     table = Table(title="Totals per stage", title_justify="left")
     for column in ("stage", "count", "amount", "adds up with"):
         table.add_column(column, justify="left" if column in ("stage", "adds up with") else "right")

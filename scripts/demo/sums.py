@@ -43,7 +43,7 @@ class Sums(NamedTuple):
     debits: int
 
 
-def of(session: Session, answered: Counter[str]) -> Sums:
+def collect(session: Session, answered: Counter[str]) -> Sums:
     """Everything that is counted, from the rail's own store; answered: as of `report.totals`."""
     balances = store_ledger.balances(session)
     held, exact = Counter[str](), Counter[str]()

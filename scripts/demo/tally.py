@@ -30,7 +30,7 @@ def by_product(session: Session) -> dict[str, list[payments.PaymentRow]]:
     return found
 
 
-def of_product(session: Session, product: str) -> list[payments.PaymentRow]:
+def payments_of_product(session: Session, product: str) -> list[payments.PaymentRow]:
     return by_product(session).get(product, [])
 
 

@@ -15,8 +15,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import Session, access, tallies
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
-from scripts.demo.tally import of_product
-from scripts.demo.town import HOUSEHOLD, DemoParty, Signed, consent, transfer
+from scripts.demo.parties import HOUSEHOLD, DemoParty, Signed, sign_mandate, transfer
+from scripts.demo.tally import payments_of_product
 from scripts.devices.wearable import SimulatedWearable
 from scripts.stack import Stack
 from scripts.terminal import poster, redeem
@@ -57,7 +57,7 @@ class DemoWearables:
         """The household's mandates; who is paid, each voucher says."""
         product = products()[NAME]
         return [
-            consent(self.stack, name, product, HOUSEHOLD, None, terms=self.terms)
+            sign_mandate(self.stack, name, product, HOUSEHOLD, None, terms=self.terms)
             for name in self.bands
         ]
 
@@ -108,7 +108,7 @@ class DemoWearables:
 
     def notes(self, session: Session) -> list[Note]:
         """What merchants got, and what was refused."""
-        rows = of_product(session, NAME)
+        rows = payments_of_product(session, NAME)
         paid = Counter[str]()
         for row in rows:
             paid[row.payee] += row.amount_micro if row.stage == Stage.RECONCILED else 0

@@ -92,7 +92,7 @@ def test_page__its_files_in_a_copy__pass_what_every_product_and_protocol_must(co
 
 def test_page__its_files_in_a_copy__a_rail_settles_and_the_audit_holds(copy, standing, tmp_path):
     standing and standing.pop().stop()  # one rail at a time
-    done = run(copy, "-m", "tests.support.laundry", str(tmp_path))
+    done = run(copy, "-m", "tests.support.adding_example", str(tmp_path))
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "outcomes": ["accepted", "accepted"],

@@ -13,8 +13,8 @@ from oracles.types import Claim, ClaimReason
 from oracles.wire import Request
 from orchestrator.core.payment import NextStep, Stage
 from orchestrator.edges.store import evidence, payments, sends, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support import store_power_cut as power_cut
 from tests.support.whole_rail import WholeRail
 
@@ -67,7 +67,7 @@ def _whole_again(rail: WholeRail) -> None:
     rail.until_reconciled()
     assert rail.halted() == {}
     assert rail.reconciliation().breaks == ()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)
 
 
 def test_orchestrator__killed_at_every_stage_of_a_payment__loses_and_doubles_nothing(own_rail):
@@ -103,7 +103,9 @@ def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles
     rail.kill("orchestrator")
     credits = _minting(rail)
     for name in (*rail.funded, "cp-0001", "cp-0002"):  # the next one meets the next points
-        rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references["cp-0001"])
+        rail.stack.bank.pay(
+            parties.iban(parties.FLEET_OPERATOR), "", 700, rail.references["cp-0001"]
+        )
         made = rail.fleet[name].make_records(2)
         rail.fleet[name].forget(made)  # handed in by its operator
         rail.sent[name] += made
@@ -217,7 +219,7 @@ def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequenc
     _whole_again(rail)
     book = _book(rail, name)
     assert {key: book[key] for key in known} == known
-    applied = [claim for (claim,) in promises.applied_claims(rail).values()]
+    applied = [claim for (claim,) in invariants.applied_claims(rail).values()]
     settled = {
         (c["agreement"], c["sequence"]): (
             c["firstCounter"],

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.consignment import (
     Logger,
     SimulatedConsignment,
@@ -26,7 +26,7 @@ from tests.support.whole_rail import WholeRail
 PRICE_CENTS = 100_000
 EURO = 1_000_000
 GOODS, UNTOUCHED = SimulatedConsignment(1, units=100), SimulatedConsignment(2, units=100)
-SHIPPER, CARRIER = town.FLEET_OPERATOR, town.CHARGE_COMPANY
+SHIPPER, CARRIER = parties.FLEET_OPERATOR, parties.CHARGE_COMPANY
 
 
 class Dispatch:
@@ -85,7 +85,7 @@ class Dispatch:
             *said,
         )
         paid = self.rail.stack.bank.pay(
-            town.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
+            parties.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
         )
         assert paid["ok"], paid
         return opened["agreement_id"]

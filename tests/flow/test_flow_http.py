@@ -9,7 +9,7 @@ from orchestrator.core.receipt import public_key_of, read_receipt
 from orchestrator.edges.store import evidence, payments
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, counter_of, units_of
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 RAW = {"Content-Type": "text/plain"}
@@ -71,7 +71,7 @@ def test_batch__of_good_and_bad_records__each_is_answered_and_the_good_ones_are_
     rail.until_settled()
     with rail.store.read() as session:
         assert all(evidence.event(session, _event_of(r)).payment_id for r in good)
-    promises.assert_one_effect(rail)
+    invariants.assert_one_effect(rail)
 
 
 def test_idempotency_key__replayed__gets_the_same_bytes_and_another_body_gets_409(rail):
@@ -84,7 +84,7 @@ def test_idempotency_key__replayed__gets_the_same_bytes_and_another_body_gets_40
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
     assert _post(rail, data=second, headers=RAW).status_code == 200
     rail.until_settled()
-    promises.assert_one_effect(rail)
+    invariants.assert_one_effect(rail)
 
 
 def test_record__forged__is_answered_with_a_problem_document_and_kept(rail):

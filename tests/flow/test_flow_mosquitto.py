@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import mosquitto
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 
@@ -25,6 +25,6 @@ def test_records__behind_mosquitto_also_killed__reach_the_bank(tmp_path_factory)
         rail.until_reconciled()
         assert set(rail.stages()) == {Stage.RECONCILED}
         assert rail.reconciliation().breaks == ()
-        promises.assert_all(rail)
+        invariants.assert_all(rail)
     finally:
         rail.stop()

@@ -13,8 +13,8 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 
@@ -43,20 +43,20 @@ def paused(rail):
 def test_pause__by_the_guardian__stops_settlement_but_no_payout_and_no_withdrawal(paused):
     rail = paused
     rail.until_reconciled()  # what was settled before is released, redeemed and booked
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
-    settled = len(promises.chain_logs(rail, "PaymentRail", "Settled"))
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
+    settled = len(invariants.chain_logs(rail, "PaymentRail", "Settled"))
     rail.measure(1)
     rail.until(
         lambda: _held(rail) == len(rail.funded), "every new payment held up, by the pause's name"
     )
     _withdraw_everything(rail)
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
-    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) == settled
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
+    assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) == settled
     assert rail.halted() == {}  # a pause is the world's, not a bug of ours
     _send(rail, _role(rail, "steward"), "unpause")
     rail.until_reconciled()
-    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) > settled
-    promises.assert_all(rail)
+    assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) > settled
+    invariants.assert_all(rail)
 
 
 def _held(rail: WholeRail) -> int:
@@ -68,7 +68,7 @@ def _held(rail: WholeRail) -> int:
 
 def _withdraw_everything(rail: WholeRail) -> None:
     """The payee takes out what makes no whole cent, and ledger and chain say so."""
-    payee = rail.stack.party(town.CHARGE_COMPANY.index)
+    payee = rail.stack.party(parties.CHARGE_COMPANY.index)
     chain = rail.stack.chain
     amount = chain.view("PaymentRail", "withdrawable", payee.address)
     assert 0 < amount < ledger.MICRO_PER_CENT

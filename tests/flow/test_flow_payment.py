@@ -11,11 +11,11 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import agreements, evidence, payments, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
-PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/town.py agrees
+PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/parties.py agrees
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def _owed(rail: WholeRail, name: str) -> int:
 
 def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
     assert set(day.stages()) == {Stage.RECONCILED}
-    applied = promises.applied_claims(day)
+    applied = invariants.applied_claims(day)
     found = {
         day.agreement(name).agreement_id: sum(
             claim["amount"]
@@ -63,16 +63,16 @@ def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
     assert {row.payment_id: row.amount_micro for row in day.all_payments()} == {
         payment: claim["amount"] for payment, (claim,) in applied.items()
     }
-    orders = promises.bank_rows(day, "SELECT iban, cents FROM orders")
-    left = sum(log.args["amount"] for log in promises.chain_logs(day, "PaymentRail", "Withdrawn"))
-    for payee in town.PAYEES:
+    orders = invariants.bank_rows(day, "SELECT iban, cents FROM orders")
+    left = sum(log.args["amount"] for log in invariants.chain_logs(day, "PaymentRail", "Withdrawn"))
+    for payee in parties.PAYEES:
         address = day.stack.party(payee.index).address
         rest = day.stack.chain.view("PaymentRail", "withdrawable", address)
         assert rest < ledger.MICRO_PER_CENT  # only what makes no whole cent
         left += rest
-        paid = sum(row["cents"] for row in orders if row["iban"] == town.iban(payee))
-        (balance,) = promises.bank_rows(
-            day, "SELECT SUM(cents) AS cents FROM lines WHERE account = ?", town.iban(payee)
+        paid = sum(row["cents"] for row in orders if row["iban"] == parties.iban(payee))
+        (balance,) = invariants.bank_rows(
+            day, "SELECT SUM(cents) AS cents FROM lines WHERE account = ?", parties.iban(payee)
         )
         assert paid == balance["cents"] > 0
     total = sum(row["cents"] for row in orders) * ledger.MICRO_PER_CENT + left
@@ -84,7 +84,7 @@ def test_reconciliation__after_the_bank_closed_its_day__has_no_break_and_no_diff
     assert found.breaks == ()
     assert found.difference_micro == 0
     assert found.supply_micro == found.balance_cents * ledger.MICRO_PER_CENT
-    promises.assert_all(day)
+    invariants.assert_all(day)
 
 
 def _ids(rail: WholeRail) -> dict[str, str]:
@@ -135,7 +135,7 @@ def test_payment__that_comes_to_nothing__is_released_with_the_next_of_its_payee(
     day.measure(1, ["cp-0002"])
     day.until_reconciled()
     assert _of(day, idle[0]).stage == Stage.RECONCILED
-    promises.assert_all(day)
+    invariants.assert_all(day)
 
 
 def _of(rail: WholeRail, record: bytes) -> payments.PaymentRow:

@@ -14,7 +14,7 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, tallies
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import RETIRED, UNKNOWN, WholeRail
 
 
@@ -77,7 +77,7 @@ def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count
 
 def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_return(rail, touched):
     rail.until_settled()
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
     known = {row.payment_id for row in rail.all_payments()}
     for name in ("bank", "auditor"):
         touched.append(name)
@@ -91,20 +91,20 @@ def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_retu
     rail.until(asked_in_vain, "every new claim asked for twice in vain")
     fresh = [row for row in rail.all_payments() if row.payment_id not in known]
     assert {row.stage for row in fresh} == {Stage.VERIFIED}
-    assert not set(promises.applied_claims(rail)) - known
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
+    assert not set(invariants.applied_claims(rail)) - known
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
     while touched:
         rail.stack.restart_oracle(touched.pop())
     rail.until_settled()
-    assert all(promises.escrow_now(rail, name) < before[name] for name in rail.funded)
-    promises.assert_one_effect(rail)
+    assert all(invariants.escrow_now(rail, name) < before[name] for name in rail.funded)
+    invariants.assert_one_effect(rail)
 
 
 def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     rail.measure(1)
     rail.until_settled()
     device, last = rail.fleet["cp-0001"], rail.sent["cp-0001"][-1]
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
     newest, events = _seen(rail)
     points = [
         Point("B", device.now, device.register),
@@ -127,8 +127,8 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     assert _rejected(rail, newest) <= wanted | again  # no other reasons, however often each came
     assert _seen(rail)[1] == events  # nothing of it is an event, so nothing of it can be claimed
     rail.until_reconciled()
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
-    assert promises.escrow_now(rail, RETIRED) == 0
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
+    assert invariants.escrow_now(rail, RETIRED) == 0
 
 
 def _seen(rail: WholeRail) -> tuple[int, int]:

@@ -8,8 +8,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import blocks, ledger, payments, sends, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 FINALITY = 3
@@ -37,7 +37,7 @@ def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> DecodedLo
     rail.stack.testnet.mine()
     rail.until(lambda: _seen(rail, name, sent.tx_hash), "the rail sees the block")
     return next(
-        log for log in promises.chain_logs(rail, contract, name) if log.tx_hash == sent.tx_hash
+        log for log in invariants.chain_logs(rail, contract, name) if log.tx_hash == sent.tx_hash
     )
 
 
@@ -85,7 +85,7 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
         assert facts.count("orphaned") == 1 and facts.count("settled") == 2, facts
     assert rail.halted() == {}
     assert rail.reconciliation().breaks == ()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)
 
 
 def _newest(rail: WholeRail) -> int:
@@ -95,21 +95,23 @@ def _newest(rail: WholeRail) -> int:
 
 def test_reorganisation__of_a_mint__leaves_the_credit_minted_once(own_rail):
     rail, name = own_rail, "cp-0001"
-    had = promises.escrow_now(rail, name)
-    minted = len(promises.chain_logs(rail, "EuroToken", "Minted"))
+    had = invariants.escrow_now(rail, name)
+    minted = len(invariants.chain_logs(rail, "EuroToken", "Minted"))
     with rail.still():
-        paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references[name])
+        paid = rail.stack.bank.pay(
+            parties.iban(parties.FLEET_OPERATOR), "", 700, rail.references[name]
+        )
         assert paid["ok"]
         first = _mined(rail, "mint", "EuroToken", "Minted")
-        assert promises.escrow_now(rail, name) == had + 7_000_000
+        assert invariants.escrow_now(rail, name) == had + 7_000_000
         rail.stack.testnet.rpc("anvil_reorg", 1, [])
-        assert promises.escrow_now(rail, name) == had
+        assert invariants.escrow_now(rail, name) == had
     rail.until(lambda: _fundings(rail) == {"minted"}, "every credit minted for good")
-    assert promises.escrow_now(rail, name) == had + 7_000_000
-    logs = promises.chain_logs(rail, "EuroToken", "Minted")
+    assert invariants.escrow_now(rail, name) == had + 7_000_000
+    logs = invariants.chain_logs(rail, "EuroToken", "Minted")
     assert len(logs) == minted + 1
     assert logs[-1].tx_hash == first.tx_hash and logs[-1].block_hash != first.block_hash
-    promises.assert_books_agree(rail)
+    invariants.assert_books_agree(rail)
 
 
 def _fundings(rail: WholeRail) -> set[str]:
@@ -121,7 +123,7 @@ def test_bank_files__ever_sent__speak_only_of_payouts_on_blocks_that_stayed(own_
     """After all these reorganisations; each order was made on a block that was final."""
     rail = own_rail
     redeemed = {
-        log.args["order"]: log for log in promises.chain_logs(rail, "EuroToken", "Redeemed")
+        log.args["order"]: log for log in invariants.chain_logs(rail, "EuroToken", "Redeemed")
     }
     with rail.store.read() as session:
         payouts = transfers.all_payouts(session)

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from orchestrator.edges.store import evidence
 from orchestrator.ingest.intake import INTERNAL_ERROR
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 SEED, STORM, GOOD_EVERY = 20_260, 400, 40
@@ -74,4 +74,4 @@ def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
     assert all(event is not None and event.payment_id for event in events)
     assert rail.halted() == {}
     rail.until_reconciled()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)

@@ -17,15 +17,15 @@ from device_adapters.types import device_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
 from orchestrator.products.wearable_voucher import product
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.wearable import SimulatedWearable
 from scripts.terminal import poster, redeem
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 EURO = 1_000_000
 CLASS = 5814
-MERCHANTS = (town.CHARGE_COMPANY, town.UTILITY)  # who are paid to a bank account
+MERCHANTS = (parties.CHARGE_COMPANY, parties.UTILITY)  # who are paid to a bank account
 
 
 class Promenade:
@@ -41,7 +41,7 @@ class Promenade:
             for one in MERCHANTS
         ]
 
-    def address(self, one: town.DemoParty) -> str:
+    def address(self, one: parties.DemoParty) -> str:
         return self.rail.stack.party(one.index).address
 
     def band(self, name: str) -> tuple[SimulatedWearable, str]:
@@ -66,7 +66,7 @@ class Promenade:
             "add",
             name,
             "--owner",
-            town.HOUSEHOLD.name,
+            parties.HOUSEHOLD.name,
             "--private-key",
             str(self.home / name / "key.pem"),
         )
@@ -76,7 +76,7 @@ class Promenade:
             "--device",
             name,
             "--payer",
-            town.HOUSEHOLD.name,
+            parties.HOUSEHOLD.name,
             "--product",
             product.NAME,
             "--cap",
@@ -86,7 +86,9 @@ class Promenade:
             *(part for word in words.items() for part in ("--term", "=".join(word))),
         )
         reference = opened["funding_reference"]
-        assert self.rail.stack.bank.pay(town.iban(town.HOUSEHOLD), "", 15_000, reference)["ok"]
+        assert self.rail.stack.bank.pay(parties.iban(parties.HOUSEHOLD), "", 15_000, reference)[
+            "ok"
+        ]
         for till in self.tills:
             till.add(product.card_of(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
@@ -165,7 +167,7 @@ def test_vouchers__redeemed_late_and_in_any_order__each_merchant_gets_its_total(
     promenade.tap(wearable, 1, 7)
     assert promenade.redeem(1) == ["accepted"]
     assert promenade.paid(agreement, 3) == {first: 25 * EURO, second: 17 * EURO}
-    promises.assert_all(promenade.rail)
+    invariants.assert_all(promenade.rail)
 
 
 def test_vouchers__traced_and_audited__the_bundle_holds(promenade, tmp_path):

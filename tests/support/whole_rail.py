@@ -20,7 +20,7 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.fleet import Fleet
 from scripts.run_bank import BankClient
 from scripts.stack import Stack
@@ -103,15 +103,15 @@ class WholeRail:
     def _install(self) -> None:
         stack, fleet = self.stack, self.fleet
         passwords = stack.issue_devices(list(fleet.devices))
-        town.settle_in(stack)
+        parties.register_parties(stack)
         known = [*self.enrolled, RETIRED]
-        town.enrol(stack, fleet, known)
-        references = town.agree(stack, fleet, known)
+        parties.enrol(stack, fleet, known)
+        references = parties.open_metering(stack, fleet, known)
         self.references = dict(zip(known, references, strict=True))
         stack.office.retire(RETIRED)
         stack.come_to_the_present()
         funded = [name for name in self.enrolled if name not in self._unfunded]
-        town.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
+        parties.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
         away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
         assert not away, f"not let in by the broker: {away}"
 

@@ -15,7 +15,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines
 from orchestrator.steps.breaks import register_breaks
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 FILE = b"\xfe" * 32
@@ -51,7 +51,7 @@ def test_resolution__of_a_break_that_changed_since__no_longer_covers_it(changed)
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
-class BreaksRail(LivedCopy):
+class BreaksRail(RailCopy):
     """A copy of the lived rail with two officers and a line that nobody ordered."""
 
     def __init__(self, home) -> None:

@@ -14,7 +14,7 @@ from lxml import etree
 from orchestrator.core.payee_account import Movement, statement
 from orchestrator.edges.bank import chain_statement
 from orchestrator.edges.bank.reading import read
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 DAY, DAY_S = date(2026, 3, 2), 86_400
@@ -137,7 +137,7 @@ def test_camt053__of_any_account__is_valid_by_the_official_schema(movements):
 def copy(tmp_path):
     if not has_anvil():
         pytest.skip("anvil is not installed")
-    return LivedCopy(tmp_path / "home")
+    return RailCopy(tmp_path / "home")
 
 
 def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):

@@ -194,7 +194,7 @@ def test_totals__frozen_and_refunded_money__add_up_as_what_they_are(store):
             ],
             0,
         )
-        found = sums.of(session, Counter())
+        found = sums.collect(session, Counter())
     assert wrong(store) == []
     assert (found.held["frozen"], found.held["wallets"], found.held["escrow"]) == (
         30 * CENT,
@@ -209,7 +209,7 @@ def test_totals__payments_of_two_products__are_summed_each_for_itself(store):
             session.add(deal(f"0x0{number}", product))
             pay(session, number, number * 100, deal=f"0x0{number}")
         pay(session, 3, -30, deal="0x02")
-        found = sums.of(session, Counter()).products
+        found = sums.collect(session, Counter()).products
     assert found == {
         "metered_energy": tally.Sum(1, 100, 0, 0),
         "proof_of_delivery": tally.Sum(2, 170, 1, -30),

@@ -1,6 +1,6 @@
 """The laundry of docs/ADDING.md on a whole rail; run in a copy that has its files.
 
-    python -m tests.support.laundry HOME
+    python -m tests.support.adding_example HOME
 
 Prints, as JSON, what became of two washes.
 """
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from orchestrator.edges.chain.keystore import write_private
-from scripts.demo import town
+from scripts.demo import parties
 from tests.support.whole_rail import WholeRail
 
 CENTS = 10_000
@@ -52,7 +52,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
             serialization.NoEncryption(),
         ),
     )
-    payer, payee = town.HOUSEHOLD, town.UTILITY
+    payer, payee = parties.HOUSEHOLD, parties.UTILITY
     proofrail(rail, "device", "add", MACHINE, "--owner", payee.name, "--private-key", str(pem))
     opened = proofrail(
         rail,
@@ -73,7 +73,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
         "--window",
         "1",
     )
-    paid = rail.stack.bank.pay(town.iban(payer), "", CENTS, opened["funding_reference"])
+    paid = rail.stack.bank.pay(parties.iban(payer), "", CENTS, opened["funding_reference"])
     assert paid["ok"], paid
     records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]
     answer = rail.api("POST", "/v1/evidence", "operator", json={"records": records}).json()

@@ -42,7 +42,7 @@ FLEET_OPERATOR = DemoParty(0, "Havel Fleet GmbH", "Werftstrasse", "10557", "Berl
 HOUSEHOLD = DemoParty(1, "Ada Sommer", "Lindenweg", "14467", "Potsdam")
 CHARGE_COMPANY = DemoParty(2, "Ladepunkt Nord eG", "Hafenstrasse", "24103", "Kiel")
 UTILITY = DemoParty(3, "Stadtwerke Havelland", "Am Wasserturm", "14612", "Falkensee")
-PEOPLE = (FLEET_OPERATOR, HOUSEHOLD, CHARGE_COMPANY, UTILITY)
+PARTIES = (FLEET_OPERATOR, HOUSEHOLD, CHARGE_COMPANY, UTILITY)
 PAYEES = (CHARGE_COMPANY, UTILITY)
 
 
@@ -50,8 +50,8 @@ def iban(person: DemoParty) -> str:
     return new_iban(10 + person.index)
 
 
-def settle_in(
-    stack: Stack, people: Sequence[DemoParty] = PEOPLE, payees: Sequence[DemoParty] = PAYEES
+def register_parties(
+    stack: Stack, people: Sequence[DemoParty] = PARTIES, payees: Sequence[DemoParty] = PAYEES
 ) -> None:
     """Bank accounts, parties, and the payees' wish to be paid to their bank."""
     stack.office.know(
@@ -95,7 +95,7 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
     stack.office.enrol(enrolments)
 
 
-def consent(
+def sign_mandate(
     stack: Stack, device: str, product: Any, payer: DemoParty, payee: DemoParty | None, **terms: Any
 ) -> Signed:
     """A mandate as its payer signs it. payee None: each claim names one.
@@ -116,22 +116,24 @@ def open_all(stack: Stack, signed: Sequence[Signed]) -> list[str]:
         return [agreements.get(session, identity).reference for identity in ids]
 
 
-def agree(
+def open_metering(
     stack: Stack, fleet: Fleet, names: Sequence[str], cap_micro: int = CAP_MICRO
 ) -> list[str]:
     """An open agreement for each metering device; returns the funding references."""
-    return open_all(stack, [meter(stack, fleet[name], cap_micro=cap_micro) for name in names])
+    return open_all(
+        stack, [meter_mandate(stack, fleet[name], cap_micro=cap_micro) for name in names]
+    )
 
 
-def meter(stack: Stack, device: SimulatedMeter, **terms: Any) -> Signed:
+def meter_mandate(stack: Stack, device: SimulatedMeter, **terms: Any) -> Signed:
     """The mandate for a metering device's energy; terms: what differs from the usual."""
     product = products()["metered_energy"]
     if device.kind is DeviceKind.HOUSEHOLD:
         energy = encode_terms(EnergyTerms(312_500, 24_000, continuous=True))
         agreed = {"terms": energy, "first_counter": 1 << STREAM_BIT} | terms
-        return consent(stack, device.name, product, HOUSEHOLD, UTILITY, **agreed)
+        return sign_mandate(stack, device.name, product, HOUSEHOLD, UTILITY, **agreed)
     agreed = {"terms": encode_terms(EnergyTerms(489_900, 22_000))} | terms
-    return consent(stack, device.name, product, FLEET_OPERATOR, CHARGE_COMPANY, **agreed)
+    return sign_mandate(stack, device.name, product, FLEET_OPERATOR, CHARGE_COMPANY, **agreed)
 
 
 def fund(

@@ -17,7 +17,7 @@ from orchestrator.steps.reconcile import reconcile_store
 from tests.support.small_rail import lived
 
 
-class LivedCopy:
+class RailCopy:
     """`sql` changes the copy behind the rail's back; `reconcile` and `told` look at it."""
 
     def __init__(self, home: Path) -> None:

@@ -12,7 +12,7 @@ from orchestrator.core.reconcile import (
     Stranger,
     Waiters,
 )
-from tests.support.planted import PLANTS, K, plant
+from tests.support.planted_breaks import PLANTS, K, plant
 from tests.support.three_books import ThreeBooks
 
 TX = b"\x11" * 32
