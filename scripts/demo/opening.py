@@ -143,7 +143,7 @@ def _install(stack: Stack, participants: DemoParticipants) -> str:
         )
     )
     stack.office.retire(RETIRED)
-    stack.come_to_the_present()
+    stack.move_to_now()
     parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
     participants.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
     participants.wearables.fund(list(references))

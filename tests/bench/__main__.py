@@ -110,7 +110,7 @@ def _start(stack: Stack, devices: int) -> Fleet:
     parties.register_parties(stack)
     parties.enrol(stack, fleet, names)
     references = parties.open_metering(stack, fleet, names, cap_micro=FUNDED_CENTS * 10_000)
-    stack.come_to_the_present()
+    stack.move_to_now()
     parties.fund(stack, fleet, names, references, FUNDED_CENTS)
     stack.start_oracles()
     stack.start_rail()

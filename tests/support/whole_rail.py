@@ -109,7 +109,7 @@ class WholeRail:
         references = parties.open_metering(stack, fleet, known)
         self.references = dict(zip(known, references, strict=True))
         stack.office.retire(RETIRED)
-        stack.come_to_the_present()
+        stack.move_to_now()
         funded = [name for name in self.enrolled if name not in self._unfunded]
         parties.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
         away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
