@@ -1,8 +1,8 @@
-"""The laundry of docs/ADDING.md on a whole rail; run in a copy that has its files.
+"""Settle the example of docs/ADDING.md on a whole rail, in a copy that has its files.
 
     python -m tests.support.adding_example HOME
 
-Prints, as JSON, what became of two washes.
+It prints the result of two washes as JSON.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ MACHINE = "W-1"
 
 
 def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
-    """One signed line, as the page says."""
-    at = int(time.time() * 1000) + 2_000  # after the enrolment, whatever the second of its block
+    """Return one signed record, as the page defines it."""
+    at = int(time.time() * 1000) + 2_000  # after the block of the enrolment
     line = json.dumps({"device": MACHINE, "counter": counter, "at": at, "uses": 1})
     r, s = decode_dss_signature(key.sign(line.encode(), ec.ECDSA(hashes.SHA256())))
     return f"{line} {r:064x}{s:064x}"
 
 
 def main(home: Path) -> int:
+    """Run a whole rail in `home` and print the result."""
     rail = WholeRail(home / "rail").start()
     try:
         print(json.dumps(settle_two_washes(rail, home)))
@@ -85,7 +86,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
         "outcomes": [record["outcome"] for record in answer["records"]],
         "amount_micro": payment.amount_micro,
         "verified": proofrail(rail, "audit", "verify", str(bundle))["ok"],
-        "breaks": [str(found) for found in rail.reconciliation().breaks],
+        "breaks": [str(item) for item in rail.reconciliation().breaks],
     }
 
 
@@ -100,8 +101,8 @@ def _payments(rail: WholeRail, agreement: str) -> list:
 
 
 def _reconciled(rail: WholeRail, agreement: str) -> bool:
-    found = _payments(rail, agreement)
-    return bool(found) and all(row.stage == "reconciled" for row in found)
+    rows = _payments(rail, agreement)
+    return bool(rows) and all(row.stage == "reconciled" for row in rows)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def copy(tmp_path):
 
 def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):
     file = copy.home / "statement.xml"
-    told = copy.told("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
+    told = copy.json_of("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
     held = -copy.value(
         "SELECT SUM(amount_minor) FROM ledgerposting WHERE account LIKE 'pending:%' "
         "OR account LIKE 'withdrawable:%'"
@@ -151,7 +151,7 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     booked = copy.value("SELECT end_to_end_id FROM payout")
     [out] = [each for each in told["entries"] if each["kind"] == "redeemed"]
     assert (out["amount_cents"], out["end_to_end_id"]) == (-472, booked)
-    reading = copy.told("bank", "parse", str(file))
+    reading = copy.json_of("bank", "parse", str(file))
     assert [e["amount_minor"] for e in reading["statements"][0]["lines"]] == [
         each["amount_cents"] for each in told["entries"]
     ]
@@ -168,5 +168,5 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     ],
 )
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
-    said = copy.told("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
+    said = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
     assert why in said["error"]["message"]
