@@ -25,10 +25,10 @@ ONE, TWO = payout(1), payout(2)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankCustomer(tmp_path / "bank")
-    made.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000)
-    made.fetch()
-    return made
+    customer = BankCustomer(tmp_path / "bank")
+    customer.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000)
+    customer.fetch()
+    return customer
 
 
 def misbehave(desk, what: str, **options) -> None:

@@ -18,13 +18,13 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    made = RedeemingRail(tmp_path_factory.mktemp("misbehaviour") / "home").start()
+    rail = RedeemingRail(tmp_path_factory.mktemp("misbehaviour") / "home").start()
     try:
-        made.prepare()
-        made.end_day()
-        yield made
+        rail.prepare()
+        rail.end_day()
+        yield rail
     finally:
-        made.stop()
+        rail.stop()
 
 
 PAID = {ledger.SAFEGUARDING: -2 * CENTS, ledger.DEPOSITS: 2 * CENTS}
