@@ -148,7 +148,7 @@ class Deliveries:
             ),
             Note(
                 "its sensor file after it was settled",
-                "debt_recorded",
+                "debt recorded",
                 f"{euro(sum(row.amount_micro for row in owed))}, out of other money",
                 repaid,
             ),

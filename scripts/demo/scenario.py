@@ -33,7 +33,7 @@ EXPECTED: dict[Fault, tuple[str, str]] = {
     Fault.DUPLICATE: ("the same record sent twice", "duplicate"),
     Fault.REPLAY: ("an old counter with other content", "counter_replayed"),
     Fault.FORGED_SIGNATURE: ("a record signed by another key", "signature_forged"),
-    Fault.OTHER_DEVICE: ("another device's record on its own topic", "device_not_of_topic"),
+    Fault.OTHER_DEVICE: ("another device's record on the sender's topic", "device_not_of_topic"),
     Fault.HIGH_S_TWIN: ("a record under its signature's twin", "duplicate"),
     Fault.TRUNCATED: ("half a record", "truncated"),
     Fault.IMPLAUSIBLE_READING: ("more energy than the fuse lets through", "implausible_reading"),
