@@ -36,7 +36,7 @@ async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if options.embedded or mosquitto.found() is None:
+    if options.embedded or mosquitto.executable() is None:
         from orchestrator.edges.broker import embedded as broker  # amqtt is slow to import
 
         name = "amqtt"

@@ -31,7 +31,7 @@ from device_adapters.merchant.card import WearableCard
 from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import Rejected
 from orchestrator.products.wearable_voucher.abi import decode_terms
-from orchestrator.products.wearable_voucher.card import card_of
+from orchestrator.products.wearable_voucher.card import make_card
 from scripts.devices.wearable import SimulatedWearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
@@ -67,7 +67,7 @@ def redeem(
     """
     due = terminal.due()
     answers = post(due) if due else []
-    terminal.answered((answer["evidence"], answer["outcome"]) for answer in answers)
+    terminal.record_answers((answer["evidence"], answer["outcome"]) for answer in answers)
     return answers
 
 
@@ -107,7 +107,7 @@ def _export(options: argparse.Namespace) -> int:
     file = Path(options.key)
     text = file.read_bytes() if len(options.key) < _PATH and file.is_file() else options.key
     key = load_public_key(text).as_device_key()
-    print(card_of(options.name, key, options.terms, int(time.time())).to_json())
+    print(make_card(options.name, key, options.terms, int(time.time())).to_json())
     return 0
 
 

@@ -68,7 +68,7 @@ def open_(
     """Sign a payer's mandate and open the agreement on chain."""
     here = home.of(context)
     chosen = _product(product)
-    terms = chosen.read_terms(_words(term or []))
+    terms = chosen.parse_terms(_words(term or []))
     who, whom = party_of(here, payer), party_of(here, payee) if payee else None
     account = keystore_of(here, who)
     office = here.office()
@@ -178,7 +178,7 @@ def _told(
         else None,
         "product": product.NAME,
         "product_address": mandate.product,
-        "terms": product.tell_terms(mandate.terms),
+        "terms": product.format_terms(mandate.terms),
         "terms_hex": "0x" + mandate.terms.hex(),
         "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"},
         "period_days": mandate.period_days,

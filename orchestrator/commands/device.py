@@ -128,12 +128,12 @@ def add(
 
     Without --endorsement the local chain's built-in CA vouches for it.
     """
-    from orchestrator.edges.broker.access import name_is_sound
+    from orchestrator.edges.broker.access import is_valid_name
     from orchestrator.operations.agreements import Enrolment
     from orchestrator.operations.trust import keep
 
     here = home.of(context)
-    if not name_is_sound(name):
+    if not is_valid_name(name):
         raise Halt(
             f"{name!r} cannot be a device's name on the broker: 1 to 64 of A-Z a-z 0-9 . _ "
             "-, the first one a letter or a digit. Nothing was sent."

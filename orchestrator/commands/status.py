@@ -37,6 +37,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
     from orchestrator.edges.store import (
         agreements,
         blocks,
+        equivocations,
         evidence,
         links,
         lookup,
@@ -72,6 +73,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
                 }
                 for device, reason, count, at in links.quarantined(session)
             ],
+            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
             "stopped_agreements": [
                 {
                     "device": agreement.device,
@@ -128,6 +130,15 @@ def _render(console: Any, told: dict[str, Any]) -> None:
                 f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} "
                 f"since {when(item['found_at'])}; "
                 f"`proofrail device show {item['device']}` shows it",
+                "bold red",
+            )
+        )
+    for item in told["equivocating_oracles"]:
+        barred = f"barred at {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
+        console.print(
+            plain(
+                f"EQUIVOCATION: oracle {item['oracle']} signed two claims for sequence "
+                f"{item['sequence']} of {output.short(item['agreement_id'])}; {barred}",
                 "bold red",
             )
         )

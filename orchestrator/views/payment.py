@@ -106,7 +106,7 @@ def told_agreement(session: Session, row: agreements.AgreementRow) -> dict[str, 
         "product": row.product,
         "payer": _party(session, row.payer),
         "payee": _party(session, row.payee),
-        "terms": products()[row.product].tell_terms(bytes.fromhex(row.terms[2:])),
+        "terms": products()[row.product].format_terms(bytes.fromhex(row.terms[2:])),
         "cap": micro(row.cap_micro),
         "period_days": row.period_days,
         "window_s": row.window_s,
@@ -133,7 +133,7 @@ def _payee(
 def _claim(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str, Any] | None:
     if not row.facts:
         return None
-    facts = products()[deal.product].tell_facts(bytes.fromhex(row.facts[2:]))
+    facts = products()[deal.product].format_facts(bytes.fromhex(row.facts[2:]))
     return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
 
 

@@ -16,8 +16,8 @@ from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import DemoParty, Signed, open_all, sign_mandate, transfer
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -59,7 +59,7 @@ class Deliveries:
             kind(stack.home / "devices" / name, name, seed)
             for kind, name in (
                 (SimulatedScanner, "truck-1"),
-                (Logger, "logger-1"),
+                (SimulatedLogger, "logger-1"),
                 (SimulatedTerminal, "dock-1"),
             )
         )
@@ -169,7 +169,10 @@ class Deliveries:
     # --- inside
 
     def _show(
-        self, station: SimulatedScanner | Logger, goods: SimulatedConsignment, record: bytes
+        self,
+        station: SimulatedScanner | SimulatedLogger,
+        goods: SimulatedConsignment,
+        record: bytes,
     ) -> None:
         self._shown.setdefault(goods, []).append(record)
         station.publish([record])
@@ -178,7 +181,7 @@ class Deliveries:
         self, goods: SimulatedConsignment, due: int, deadline: int, **overrides: int
     ) -> Signed:
         product = products()[NAME]
-        terms = product.read_terms(_terms(goods, due, deadline))
+        terms = product.parse_terms(_terms(goods, due, deadline))
         signed = sign_mandate(
             self.stack, self.dock.name, product, BUYER, CARRIER, terms=terms, **overrides
         )

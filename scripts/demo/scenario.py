@@ -208,4 +208,4 @@ class DemoRun:
         return self._owed()
 
     def _owed(self) -> int:
-        return sum(device.owed() for device in self.fleet.devices.values())
+        return sum(device.unreceipted_count() for device in self.fleet.devices.values())

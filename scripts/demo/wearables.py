@@ -45,7 +45,7 @@ class DemoWearables:
 
     def __init__(self, stack: Stack, seed: int) -> None:
         self.stack, home = stack, stack.home / "devices"
-        self.terms = products()[NAME].read_terms(_terms(stack))
+        self.terms = products()[NAME].parse_terms(_terms(stack))
         terms = products()[NAME].decode_terms(self.terms)
         self.bands = {
             name: SimulatedWearable(home / name, name, seed, terms, FUNDED_CENTS * 10_000)
@@ -71,13 +71,13 @@ class DemoWearables:
 
     def open_tills(self) -> None:
         """Give each merchant's till the wearables' cards; all tills share one API key."""
-        card_of, at = products()[NAME].card_of, self._earlier()
+        make_card, at = products()[NAME].make_card, self._earlier()
         (self.stack.home / "tills").mkdir(mode=0o700)
         for merchant in MERCHANTS:
             path = self.stack.home / "tills" / f"{merchant.index}.sqlite3"
             till = Terminal(path, self.stack.party(merchant.index).address, CLASS)
             for name, band in self.bands.items():
-                till.add(card_of(name, band.public, self.terms, at))
+                till.add(make_card(name, band.public, self.terms, at))
             self.tills[merchant] = till
         with self.stack.store.write() as session:
             key = access.issue_key(session, "tills", access.KeyRole.PARTNER, "BAND-")

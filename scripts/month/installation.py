@@ -244,7 +244,7 @@ def _meter(
 
 def _band(rail: MonthRail, plan: Plan, band: MonthWearable, payer: MonthParty):
     agreement = plan.add(PlannedAgreement(band.name, "", funded_cents=BAND_CENTS))
-    terms = products()["wearable_voucher"].read_terms(
+    terms = products()["wearable_voucher"].parse_terms(
         {
             "chain": str(band.domain.chain_id),
             "contract": rail.chain.deployment.addresses["WearableVoucher"],
@@ -260,7 +260,7 @@ def _band(rail: MonthRail, plan: Plan, band: MonthWearable, payer: MonthParty):
 
 def _shipment(rail: MonthRail, parties: MonthParties, shipment: Shipment):
     pair = shipment.goods.serial % 5 - 1
-    terms = products()["proof_of_delivery"].read_terms(
+    terms = products()["proof_of_delivery"].parse_terms(
         {
             "consignment": shipment.goods.subject,
             "carrier": shipment.truck.name,

@@ -28,7 +28,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store, blocks
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
@@ -59,7 +59,7 @@ _ADDRESS = {
 
 
 @dataclass(frozen=True)
-class InProcessOracle(OracleDoor):
+class InProcessOracle(OracleClient):
     """An oracle in this process, with its own memory, key and view of the chain."""
 
     node: OracleNode | None = None
@@ -76,7 +76,7 @@ class InProcessOracle(OracleDoor):
         newest = self.chain.blocks([self.chain.head()])[0].hash
         if self.seen != [newest]:
             self.registry.refresh()
-            catch_up(self.chain, self.node.book)
+            catch_up(self.chain, self.node.memory)
             self.seen[:] = [newest]
 
 

@@ -60,7 +60,7 @@ def test_recipient_signature_reused__same_agreement__refused(dock):
     consignment = dock.open()
     first = _delivered(consignment, received=40)
     assert consignment.state(first)[1] == ""
-    more = _delivered(consignment, received=60, statement="two")
+    more = _delivered(consignment, received=60, event_hash="two")
     again = more._replace(digest=first.digest, r=first.r, s=first.s)
     assert consignment.state(again) == (0, "SignatureUsed")
     assert consignment.state(first) == (0, "SignatureUsed")
@@ -78,7 +78,7 @@ def test_high_s_twin__of_a_used_signature__no_second_effect(dock):
     consignment = dock.open()
     digest, *_ = dock.sign("a document")
     twins = [dock.key.sign(digest, high=high) for high in (False, True)]
-    said = [_delivered(consignment, statement=str(n), received=40) for n in range(2)]
+    said = [_delivered(consignment, event_hash=str(n), received=40) for n in range(2)]
     facts = [one._replace(digest=digest, r=r, s=s) for one, (r, s) in zip(said, twins, strict=True)]
     assert consignment.ask(facts[1]) == (400_000_000, "")  # either is a signature
     assert consignment.state(facts[0]) == (400_000_000, "")
@@ -153,7 +153,7 @@ def test_over_delivery__two_genuine_statements__never_more_than_the_price(dock):
     consignment = dock.open()
     total = sum(
         consignment.state(
-            _delivered(consignment, statement=str(n), accepted=100, accepted_at=dock.due)
+            _delivered(consignment, event_hash=str(n), accepted=100, accepted_at=dock.due)
         )[0]
         for n in range(3)
     )

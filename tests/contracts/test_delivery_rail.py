@@ -70,9 +70,9 @@ class Carriage:
         self._spoken += 1
         digest = hashlib.sha256(str(self._spoken).encode()).digest()
         r, s = key.sign(digest)
-        name = hashlib.sha256(said.pop("statement", "in").encode()).digest()
+        name = hashlib.sha256(said.pop("event_hash", "in").encode()).digest()
         plain = {"signed_at": self.stage.now, "delivered_at": self.due if "received" in said else 0}
-        facts = NOTHING._replace(**{**plain, **said}, statement=name, digest=digest, r=r, s=s)
+        facts = NOTHING._replace(**{**plain, **said}, event_hash=name, digest=digest, r=r, s=s)
         return Claim(
             agreement,
             sequence,
@@ -155,7 +155,7 @@ def test_withdrawal__after_the_money_left__is_a_debt_that_the_next_delivery_pays
     back = carriage.settle(carriage.claim(carriage.one, 2, received=100, withdrawn=True))
     assert back.amounts == [-20 * EURO] and rail.owed(stage.payee) == 20 * EURO
     assert carriage.escrow(carriage.one) == 20 * EURO
-    second = carriage.settle(carriage.claim(carriage.two, 1, received=100, statement="two"))
+    second = carriage.settle(carriage.claim(carriage.two, 1, received=100, event_hash="two"))
     stage.wait(DAY)
     rail.release(stage.payee, [second.release_at], sender=stage.stranger)
     assert rail.owed(stage.payee) == 0 and carriage.escrow(carriage.one) == 40 * EURO

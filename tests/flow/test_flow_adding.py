@@ -27,6 +27,8 @@ FOLDERS = (
 )
 FILES = ("pyproject.toml", "ape-config.yaml", "Makefile", "README.md", "package.json")
 _STEP = re.compile(r"^`([\w./]+)`\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# what the documentation's own tests read
+DOCUMENTATION = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml")
 SECONDS = 1_800  # enough to compile the contracts while other tests run
 
 
@@ -38,7 +40,7 @@ def copy(tmp_path_factory) -> Path:
         shutil.copytree(
             ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for file in FILES:
+    for file in (*FILES, *DOCUMENTATION):
         shutil.copy(ROOT / file, project / file)
     if (ROOT / ".build").exists():
         with suppress(shutil.Error):  # a file that another test just writes is compiled again

@@ -18,8 +18,8 @@ from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
 from scripts.demo import parties
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -36,7 +36,11 @@ class Dispatch:
 
     def __init__(self, rail: WholeRail, home: Path) -> None:
         self.rail = rail
-        kinds = {"truck-1": SimulatedScanner, "logger-1": Logger, "dock-1": SimulatedTerminal}
+        kinds = {
+            "truck-1": SimulatedScanner,
+            "logger-1": SimulatedLogger,
+            "dock-1": SimulatedTerminal,
+        }
         self.truck, self.logger, self.dock = (
             kind(home / name, name, None) for name, kind in kinds.items()
         )

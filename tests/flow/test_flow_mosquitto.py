@@ -10,7 +10,7 @@ from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 
-@pytest.mark.skipif(mosquitto.found() is None, reason="mosquitto is not installed")
+@pytest.mark.skipif(mosquitto.executable() is None, reason="mosquitto is not installed")
 def test_records__behind_mosquitto_even_if_it_is_killed__reach_the_bank(tmp_path_factory):
     home = tmp_path_factory.mktemp("rail")
     rail = WholeRail(home, embedded_broker=False, hole_patience_s=90)

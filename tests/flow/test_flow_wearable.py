@@ -57,7 +57,7 @@ class VoucherShops:
             "offline_amount": "60",
             "max_age": "86400",
         }
-        terms = product.read_terms(term_texts)
+        terms = product.parse_terms(term_texts)
         wearable = SimulatedWearable(
             self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
         )
@@ -90,7 +90,7 @@ class VoucherShops:
             "ok"
         ]
         for till in self.tills:
-            till.add(product.card_of(name, wearable.public, terms, int(time.time())))
+            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
         return wearable, opened["agreement_id"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
@@ -159,7 +159,7 @@ class WholeRail:
             if device.link is not None:
                 device.collect()
                 device.resend(2)
-        return not any(device.owed() for device in self.fleet.devices.values())
+        return not any(device.unreceipted_count() for device in self.fleet.devices.values())
 
     def until_receipted(self) -> None:
         """Wait until every record has its receipt."""
@@ -266,12 +266,12 @@ class WholeRail:
             method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **options
         )
 
-    def oracle(self, name: str) -> OracleDoor:
+    def oracle(self, name: str) -> OracleClient:
         """Return the client of a running oracle, as the rail uses it."""
         addresses = json.loads((self.stack.home / "rail.json").read_text())
         (entry,) = [oracle for oracle in addresses["oracles"] if oracle["name"] == name]
         token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleDoor(name, entry["address"], entry["domain"], entry["url"], token)
+        return OracleClient(name, entry["address"], entry["domain"], entry["url"], token)
 
     def halted(self) -> dict[str, str]:
         """Return {step: reason} of the steps that the worker halted."""

@@ -96,12 +96,12 @@ class Consignment:
     def facts(self, said: Mapping[str, Any], signed: tuple = (), shift: int = 0) -> DeliveryFacts:
         """Facts as cases.json writes them (what is zero left out), freshly signed if not told."""
         said = dict(said)
-        name = str(said.pop("statement", "one"))
+        name = str(said.pop("event_hash", "one"))
         times = {key: said[key] + shift for key in TIMES if key in said}
         said |= {"signed_at": max(times.values(), default=self.dock.due)} | times
         digest, r, s = signed or self.dock.sign(f"document {next(_numbers)}")
-        statement = hashlib.sha256(name.encode()).digest()
-        return NOTHING._replace(statement=statement, digest=digest, r=r, s=s, **said)
+        event_hash = hashlib.sha256(name.encode()).digest()
+        return NOTHING._replace(event_hash=event_hash, digest=digest, r=r, s=s, **said)
 
     def ask(self, facts: DeliveryFacts | bytes, limit: int = LIMIT) -> tuple[int, str]:
         """(amount, name of the refusal) that this claim would get; changes nothing."""

@@ -61,7 +61,7 @@ def test_open__terms_by_name__are_read_and_told_by_the_product(home):
     row = row_of(home, told["agreement_id"])
     terms = decode_terms(bytes.fromhex(row.terms[2:]))
     assert (terms.price_per_kwh, terms.fuse_watts, terms.continuous) == (300_000, 22_000, True)
-    assert told["terms"] == products()["metered_energy"].tell_terms(bytes.fromhex(row.terms[2:]))
+    assert told["terms"] == products()["metered_energy"].format_terms(bytes.fromhex(row.terms[2:]))
     assert told["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
     assert told["terms_hex"] == row.terms
     [listed] = [one for one in home.told("agreement", "list") if one["device"] == "agree-1"]
@@ -147,7 +147,7 @@ def test_terms__of_each_product__are_listed_with_help(home, name):
     [told] = home.told("agreement", "terms", name)
     assert [(t["name"], t["help"]) for t in told["terms"]] == list(products()[name].TERMS)
     with pytest.raises(Rejected):
-        products()[name].read_terms({"no such term": "1"})
+        products()[name].parse_terms({"no such term": "1"})
     address = home.chain.deployment.addresses[products()[name].CONTRACT]
     assert told["address"] == address
     assert f"is at {address}" in home.run("agreement", "terms", name).stdout
