@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 from orchestrator import cli
 from orchestrator.commands import home, party
 from orchestrator.core import ledger
+from tests.support.redeeming_rail import RedeemingRail
 from tests.support.small_rail import has_anvil
-from tests.support.street_rail import StreetRail
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    street = StreetRail(tmp_path_factory.mktemp("funding") / "home").start()
+    street = RedeemingRail(tmp_path_factory.mktemp("funding") / "home").start()
     try:
         street.prepare()
         street.end_day()

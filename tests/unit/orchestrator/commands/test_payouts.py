@@ -14,14 +14,14 @@ from orchestrator.edges.store import transfers
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import CLOSED, NORD, BankDesk
+from tests.support.rail_with_bank import CLOSED, NORD, RailWithBank
 
 
 class Operator:
     """Commands in the home of a rail whose worker and bank are at hand."""
 
     def __init__(self, home) -> None:
-        self.desk = BankDesk(home)
+        self.desk = RailWithBank(home)
         self.home = home
         (home / "proofrail.sqlite3").symlink_to(self.desk.store.path)
         Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")

@@ -18,12 +18,12 @@ from orchestrator.edges.store import transfers
 from orchestrator.errors import Retry
 from orchestrator.steps.payouts import hand_over, order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import NORD, BankDesk
+from tests.support.rail_with_bank import NORD, RailWithBank
 
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     yield made
     made.bare.close()
 

@@ -14,7 +14,7 @@ from lxml import etree
 from orchestrator.core.payee_account import Movement, statement
 from orchestrator.edges.bank import chain_statement
 from orchestrator.edges.bank.reading import read
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 DAY, DAY_S = date(2026, 3, 2), 86_400
@@ -137,12 +137,12 @@ def test_camt053__of_any_account__is_valid_by_the_official_schema(movements):
 def copy(tmp_path):
     if not has_anvil():
         pytest.skip("anvil is not installed")
-    return LivedCopy(tmp_path / "home")
+    return RailCopy(tmp_path / "home")
 
 
 def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):
     file = copy.home / "statement.xml"
-    view = copy.told("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
+    view = copy.json_of("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
     held = -copy.value(
         "SELECT SUM(amount_minor) FROM ledgerposting WHERE account LIKE 'pending:%' "
         "OR account LIKE 'withdrawable:%'"
@@ -151,7 +151,7 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     booked = copy.value("SELECT end_to_end_id FROM payout")
     [out] = [entry for entry in view["entries"] if entry["kind"] == "redeemed"]
     assert (out["amount_cents"], out["end_to_end_id"]) == (-472, booked)
-    reading = copy.told("bank", "parse", str(file))
+    reading = copy.json_of("bank", "parse", str(file))
     assert [e["amount_minor"] for e in reading["statements"][0]["lines"]] == [
         entry["amount_cents"] for entry in view["entries"]
     ]
@@ -168,5 +168,5 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     ],
 )
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
-    error_view = copy.told("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
-    assert why in error_view["error"]["message"]
+    said = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
+    assert why in said["error"]["message"]

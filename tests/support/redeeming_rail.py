@@ -1,4 +1,4 @@
-"""A small rail whose payer has tokens in a wallet, with a bank that can be told to misbehave."""
+"""A small rail whose payer redeems tokens from a wallet, with a bank that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from tests.support.small_rail import SmallRail
 CENTS = 1_000  # of each payout
 
 
-class StreetRail(SmallRail):
-    """Everything else is small_rail's."""
+class RedeemingRail(SmallRail):
+    """A small rail with minted tokens in the wallet of its payer."""
 
     def prepare(self) -> None:
+        """Pay 5,000.00 EUR in without a reference and mint them into the payer's wallet."""
         self.tell(
             {
                 "kind": "pay",
@@ -43,16 +44,16 @@ class StreetRail(SmallRail):
         self.work(2)
 
     def morning(self) -> None:
-        """The rail's clock says eight in the morning of the bank's day."""
+        """Move the rail's clock to eight in the morning of the bank's day, if it is earlier."""
         day = datetime.combine(self.bank.books.today, datetime.min.time(), UTC)
         self.clock = max(self.clock, int(day.timestamp()) + 8 * 3_600)
 
-    def mood(self, what: str, **said: object) -> None:
-        self.tell({"kind": "misbehave", "what": what, **said})
+    def misbehave(self, what: str, **options: object) -> None:
+        self.tell({"kind": "misbehave", "what": what, **options})
 
     def release_matured(self, count: int = 2) -> list[str]:
-        """Redeems so many payouts, orders them and reads what the bank said; their ids."""
-        known = set(self.payouts())
+        """Redeem and order payouts, read the bank's answers, and return the ids of the payouts."""
+        earlier = set(self.payouts())
         for _ in range(count):
             redeem(
                 self.store,
@@ -64,7 +65,7 @@ class StreetRail(SmallRail):
                 self.mine,
             )
         self.work(3)
-        return [each for each in self.payouts() if each not in known]
+        return [payout for payout in self.payouts() if payout not in earlier]
 
     def payouts(self) -> dict[str, str]:
         with self.store.read() as session:
@@ -77,10 +78,10 @@ class StreetRail(SmallRail):
             self.work(2)
 
     def breaks(self) -> Counter[str]:
-        """Open breaks by kind."""
+        """Return the number of open breaks by kind."""
         with self.store.read() as session:
-            found = reconcile_store(session, self.iban, self.clock)
-        return Counter(str(each.kind) for each in found.breaks if not each.closed)
+            reconciliation = reconcile_store(session, self.iban, self.clock)
+        return Counter(str(item.kind) for item in reconciliation.breaks if not item.closed)
 
     def cents(self) -> Counter[str]:
         with self.store.read() as session:
@@ -94,5 +95,5 @@ class StreetRail(SmallRail):
 
 
 def since(now: Counter[str], before: Counter[str]) -> dict[str, int]:
-    """What changed, without zeros."""
+    """Return the differences, without zeros."""
     return {key: now[key] - before[key] for key in {*now, *before} if now[key] != before[key]}

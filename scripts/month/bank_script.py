@@ -1,6 +1,6 @@
-"""The simulated bank as the month needs it: standing orders by the hundred, and tricks on demand.
+"""The simulated bank of the month: many standing orders at once, and wrong bookings on demand.
 
-What it does wrong it does in its own books first, which stay balanced and tell the truth.
+A wrong booking is made in the bank's own books first; they stay balanced and correct.
 """
 
 from __future__ import annotations
@@ -14,32 +14,44 @@ from scripts.month import days
 from scripts.simulated_bank.bank import SimulatedBank, write_file
 from scripts.simulated_bank.books import OTHER_BANKS, Transfer
 
-# what becomes of one order that is due: its bookings, or none yet
-Trick = Callable[[sqlite3.Row], list[Transfer] | None]
+# returns the bookings of one due order, or None if there are none
+Misbooking = Callable[[sqlite3.Row], list[Transfer] | None]
 
 
 class BankScript(SimulatedBank):
-    """The bank, and what people tell it. tricks: payee's IBAN -> what happens to its next order."""
+    """The simulated bank in this process, with its customers' instructions.
 
-    tricks: dict[str, Trick]
+    Attributes:
+        misbookings: payee's IBAN -> how the bank books its next order.
+    """
 
-    def __init__(self, *given: Any) -> None:
-        self.tricks = {}
-        super().__init__(*given)
+    misbookings: dict[str, Misbooking]
 
-    def tell(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """One instruction, as `scripts.run_bank` hands it over; raises where the bank says no."""
+    def __init__(self, *arguments: Any) -> None:
+        self.misbookings = {}
+        super().__init__(*arguments)
+
+    def instruct(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one instruction, as if `scripts.run_bank` had sent it.
+
+        Raises:
+            RuntimeError: the bank refuses it.
+        """
         number = len(list((self.instructions / "done").glob("*.json")))
-        write_file(self.instructions / f"{number:06}.json", json.dumps(wish).encode())
+        write_file(self.instructions / f"{number:06}.json", json.dumps(instruction).encode())
         self.step()
         result = self.instructions / "done" / f"{number:06}.result"
         answer = json.loads(result.read_bytes())
         if not answer["ok"]:
-            raise RuntimeError(f"the bank refused {wish}: {answer}")
+            raise RuntimeError(f"the bank refused {instruction}: {answer}")
         return answer
 
     def standing_orders(self, payments: Sequence[tuple[str, int, str]]) -> None:
-        """(payer's IBAN, cents, reference) each, booked overnight and notified in one file."""
+        """Book payments overnight and notify them in one file.
+
+        Args:
+            payments: (payer's IBAN, cents, reference) of each.
+        """
         before = self.books.last_line()
         with self.books.transaction():
             for payer, cents, reference in payments:
@@ -49,21 +61,21 @@ class BankScript(SimulatedBank):
             self._notify(before)
         self._write_outgoing()
 
-    def shut(self, iban: str, closed: bool) -> None:
-        """Closes a customer's account, or opens it again."""
+    def set_closed(self, iban: str, closed: bool) -> None:
+        """Close a customer's account, or open it again."""
         name = self.books.account(iban)["name"]
-        self.tell({"kind": "open", "iban": iban, "name": name, "closed": closed})
+        self.instruct({"kind": "open", "iban": iban, "name": name, "closed": closed})
 
-    def take_out(self, cents: int, text: str) -> None:
-        """A debit of the safeguarding account that nobody ordered."""
-        own = self.books.safeguarding()[0]
+    def debit(self, cents: int, text: str) -> None:
+        """Debit the safeguarding account without an order."""
+        account = self.books.safeguarding()[0]
         self._book_now(
-            [Transfer(own["iban"], OTHER_BANKS, cents, own["name"], "Unbekannt", text=text)]
+            [Transfer(account["iban"], OTHER_BANKS, cents, account["name"], "Unbekannt", text=text)]
         )
 
     def close_day(self) -> None:
-        """The day's statements; then the next day on which TARGET is open."""
-        self.tell({"kind": "close_day"})
+        """Write the day's statements and go to the next day on which TARGET is open."""
+        self.instruct({"kind": "close_day"})
         while not days.is_open(self.books.today):
             self.books.next_day()
 
@@ -83,8 +95,8 @@ class BankScript(SimulatedBank):
             (self.books.today.isoformat(),),
         ).fetchall()
         for row in rows:
-            trick = self.tricks.pop(row["iban"], None)
-            for transfer in (trick(row) or []) if trick else []:
+            misbooking = self.misbookings.pop(row["iban"], None)
+            for transfer in (misbooking(row) or []) if misbooking else []:
                 self.books.book(transfer, f"EN{self.books.next_number():09d}")
                 self._mark(row, "booked")
         super()._book_due()
@@ -94,10 +106,10 @@ class BankScript(SimulatedBank):
             "UPDATE orders SET state = ? WHERE end_to_end_id = ?", (state, row["end_to_end_id"])
         )
 
-    # --- tricks
+    # --- wrong bookings
 
     def transfer(self, row: sqlite3.Row, cents: int) -> Transfer:
-        """The booking of an order, with another amount if need be."""
+        """Return the booking of an order with this amount."""
         return Transfer(
             row["debtor"],
             row["iban"],
@@ -112,12 +124,14 @@ class BankScript(SimulatedBank):
             row["batch"],
         )
 
-    def twice(self, row: sqlite3.Row) -> list[Transfer]:
+    def book_twice(self, row: sqlite3.Row) -> list[Transfer]:
+        """Book an order twice."""
         return [self.transfer(row, row["cents"])] * 2
 
-    def a_cent_more(self, row: sqlite3.Row) -> list[Transfer]:
+    def book_a_cent_more(self, row: sqlite3.Row) -> list[Transfer]:
+        """Book an order with one cent too many."""
         return [self.transfer(row, row["cents"] + 1)]
 
     def forget(self, row: sqlite3.Row) -> None:
-        """Accepted, and never booked."""
+        """Accept an order and never book it."""
         self._mark(row, "lost")

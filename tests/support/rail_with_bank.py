@@ -1,4 +1,4 @@
-"""A rail and its bank side by side: real store, steps, files and channel; no chain is needed."""
+"""A rail and its bank with the real store, steps, files and channel, but without a chain."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from scripts.simulated_bank.bank import SimulatedBank, write_file
 from tests.support.bare_rail import BareRail
 
 OURS, NORD, ADA, CLOSED = (new_iban(n) for n in (1, 2, 3, 4))
-TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
-PAYEE = "0x" + "44" * 20  # as small_intake writes it into agreements
+ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
+PAYEE = "0x" + "44" * 20  # the payee in the agreements of small_intake
 
 
-class BankDesk:
-    """A rail and its bank; payouts are stored as a final block would store them."""
+class RailWithBank:
+    """A rail and its bank; payouts are written to the store as a final block would write them."""
 
     def __init__(self, home) -> None:
         self.bare = BareRail(home)
@@ -54,7 +54,7 @@ class BankDesk:
         return self.with_channel(Folder(outbox, self.home / "bank" / "from_bank"))
 
     def with_channel(self, channel):
-        safeguarding = {"name": "proofrail", "iban": OURS, "address": {**TOWN, "country": "DE"}}
+        safeguarding = {"name": "proofrail", "iban": OURS, "address": {**ADDRESS, "country": "DE"}}
         return replace(self.bare.rail, bank=channel, safeguarding=safeguarding)
 
     def party(self, address: str, name: str, iban: str) -> None:
@@ -66,7 +66,7 @@ class BankDesk:
                     iban=iban,
                     country="DE",
                     account="0x" + payout_account(iban).hex(),
-                    **TOWN,
+                    **ADDRESS,
                 )
             )
 
@@ -96,13 +96,13 @@ class BankDesk:
             row = transfers.payout(session, payout)
         return row.stage, row.reason
 
-    def instruct_bank(self, **instruction: object) -> None:
+    def instruct(self, **instruction: object) -> None:
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}.json"
         write_file(self.bank.instructions / name, json.dumps(instruction).encode())
         self.bank.step()
 
     def credit(self, cents: int, reference: str) -> None:
-        self.instruct_bank(
+        self.instruct(
             kind="pay", to="", text="", amount_cents=cents, reference=reference, **{"from": ADA}
         )
 

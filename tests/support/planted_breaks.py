@@ -1,4 +1,4 @@
-"""Differences to plant into clean books (three_books.py), each with the names it is found by."""
+"""Differences to plant into clean books (three_books.py), each with the breaks it must cause."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from tests.support.three_books import DAY, REFERENCE, ThreeBooks, file, intraday
 
 K = BreakKind
 Plant = Callable[[ThreeBooks], None]
-Named = list[tuple[BreakKind, str]]  # ("open" or "closed")
-PLANTS: dict[str, tuple[Plant, Named]] = {}
+Expected = list[tuple[BreakKind, str]]  # (kind, "open" or "closed")
+PLANTS: dict[str, tuple[Plant, Expected]] = {}
 NEXT = DAY + timedelta(days=1)
 
 
-def plant(*named: tuple[BreakKind, str]) -> Callable[[Plant], Plant]:
-    def keep(change: Plant) -> Plant:
-        PLANTS[change.__name__] = (change, list(named))
+def plant(*expected: tuple[BreakKind, str]) -> Callable[[Plant], Plant]:
+    """Register a function that plants a difference, with the breaks it must cause."""
+
+    def register(change: Plant) -> Plant:
+        PLANTS[change.__name__] = (change, list(expected))
         return change
 
-    return keep
+    return register
 
 
-def swap(books: ThreeBooks, index: int, **facts: object) -> None:
+def change_line(books: ThreeBooks, index: int, **facts: object) -> None:
     books.lines[index] = replace(books.lines[index], **facts)
 
 
-def extra(cents: int, **facts: object):
+def extra_line(cents: int, **facts: object):
     return line(cents, "Stmt[1]/Ntry[90]", bank_reference="B90", **facts)
 
 
-def again(books: ThreeBooks, index: int, number: int = 91, **facts: object) -> None:
-    """The same booking once more, with what is different about it."""
+def book_again(books: ThreeBooks, index: int, number: int = 91, **facts: object) -> None:
+    """Book a line once more, with other facts."""
     books.lines.append(
         replace(
             books.lines[index], bank_reference=f"B{number}", path=f"Stmt[1]/Ntry[{number}]", **facts
@@ -47,54 +49,54 @@ def payout_not_booked(books: ThreeBooks) -> None:
 
 
 @plant((K.EXTRA, "open"))
-def debit_nobody_ordered(books: ThreeBooks) -> None:
-    books.lines.append(extra(-777))
+def debit_without_an_order(books: ThreeBooks) -> None:
+    books.lines.append(extra_line(-777))
 
 
 @plant((K.AMOUNT, "open"))
 def payout_booked_with_another_amount(books: ThreeBooks) -> None:
-    swap(books, 1, amount_minor=-999)
+    change_line(books, 1, amount_minor=-999)
 
 
 @plant((K.AMOUNT, "closed"))
 def wrong_amount_reversed_and_booked_right(books: ThreeBooks) -> None:
-    again(books, 1, 91, amount_minor=-999)
-    again(books, 1, 92, amount_minor=999, is_reversal=True)
+    book_again(books, 1, 91, amount_minor=-999)
+    book_again(books, 1, 92, amount_minor=999, is_reversal=True)
 
 
 @plant((K.AMOUNT, "closed"))
 def payout_split_over_two_lines(books: ThreeBooks) -> None:
-    swap(books, 1, amount_minor=-600)
-    again(books, 1, amount_minor=-400)
+    change_line(books, 1, amount_minor=-600)
+    book_again(books, 1, amount_minor=-400)
 
 
 @plant((K.AMOUNT, "open"))
 def only_one_part_of_a_split_came(books: ThreeBooks) -> None:
-    swap(books, 1, amount_minor=-600)
+    change_line(books, 1, amount_minor=-600)
 
 
 @plant((K.DUPLICATE, "open"))
 def payout_booked_twice(books: ThreeBooks) -> None:
-    again(books, 1)
+    book_again(books, 1)
 
 
 @plant((K.DUPLICATE, "closed"))
 def payout_booked_twice_and_one_reversed(books: ThreeBooks) -> None:
-    again(books, 1, 91)
-    again(books, 1, 92, amount_minor=1_000, is_reversal=True)
+    book_again(books, 1, 91)
+    book_again(books, 1, 92, amount_minor=1_000, is_reversal=True)
 
 
 @plant((K.DUPLICATE, "closed"))
 def statement_sent_again_under_another_id(books: ThreeBooks) -> None:
-    books.lines += [replace(each, source=file("copy")) for each in books.lines]
+    books.lines += [replace(item, source=file("copy")) for item in books.lines]
     books.copies = 1
 
 
 @plant((K.DUPLICATE, "closed"))
 def statement_without_references_sent_again(books: ThreeBooks) -> None:
-    books.lines = [replace(each, bank_reference="") for each in books.lines]
+    books.lines = [replace(item, bank_reference="") for item in books.lines]
     books.remint()
-    books.lines += [replace(each, source=file("copy")) for each in books.lines]
+    books.lines += [replace(item, source=file("copy")) for item in books.lines]
     books.copies = 1
 
 
@@ -110,7 +112,7 @@ def statement_after_that_of_a_later_day(books: ThreeBooks) -> None:
 
 @plant((K.STATEMENT_GAP, "open"))
 def statement_that_never_came(books: ThreeBooks) -> None:
-    """Its payout is neither missing nor matched: nobody has seen that day."""
+    """Its payout is neither missing nor matched: the statement of that day is unknown."""
     cents = -books.lines.pop(1).amount_minor
     books.payouts[0] = replace(books.payouts[0], due_on=NEXT)
     books.hidden = -cents
@@ -118,7 +120,7 @@ def statement_that_never_came(books: ThreeBooks) -> None:
 
 @plant((K.STATEMENT_GAP, "open"))
 def statement_that_never_came_of_a_day_that_was_notified(books: ThreeBooks) -> None:
-    """What was notified explains the gap to the cent, and matches its payout."""
+    """The notification explains the gap to the cent, and matches its payout."""
     booked = books.lines.pop(1)
     books.lines.append(intraday(booked, booking_date=NEXT))
     books.payouts[0] = replace(books.payouts[0], due_on=NEXT)
@@ -127,17 +129,17 @@ def statement_that_never_came_of_a_day_that_was_notified(books: ThreeBooks) -> N
 
 @plant((K.BATCH_BOOKED, "closed"))
 def batch_booked_as_its_sum(books: ThreeBooks) -> None:
-    books.lines[1:] = [extra(-3_003, batch="PI1")]
+    books.lines[1:] = [extra_line(-3_003, batch="PI1")]
 
 
 @plant((K.BATCH_BOOKED, "open"))
 def batch_booked_without_any_reference(books: ThreeBooks) -> None:
-    books.lines[1:] = [extra(-3_003)]
+    books.lines[1:] = [extra_line(-3_003)]
 
 
 @plant((K.AMOUNT, "open"))
 def batch_booked_with_another_sum(books: ThreeBooks) -> None:
-    books.lines[1:] = [extra(-3_002, batch="PI1")]
+    books.lines[1:] = [extra_line(-3_002, batch="PI1")]
 
 
 @plant((K.REJECTED, "open"))
@@ -159,14 +161,14 @@ def payout_refused_ordered_again_and_booked(books: ThreeBooks) -> None:
 
 @plant((K.RETURNED, "open"))
 def payout_came_back(books: ThreeBooks) -> None:
-    again(books, 1, amount_minor=1_000, reason="AC04")
+    book_again(books, 1, amount_minor=1_000, reason="AC04")
 
 
 @plant((K.RETURNED, "closed"))
 def payout_came_back_and_was_ordered_again(books: ThreeBooks) -> None:
     books.payouts[0] = replace(books.payouts[0], earlier=("OLD",))
-    again(books, 1, 91, end_to_end_id="OLD")
-    again(books, 1, 92, end_to_end_id="OLD", amount_minor=1_000, reason="AC04")
+    book_again(books, 1, 91, end_to_end_id="OLD")
+    book_again(books, 1, 92, end_to_end_id="OLD", amount_minor=1_000, reason="AC04")
 
 
 @plant((K.MISSING, "open"), (K.RETURNED, "closed"))
@@ -177,40 +179,40 @@ def payout_came_back_and_its_second_order_is_missing(books: ThreeBooks) -> None:
 
 @plant((K.RETURNED, "open"), (K.CHARGES, "open"))
 def payout_came_back_less_a_charge(books: ThreeBooks) -> None:
-    again(books, 1, amount_minor=900, charges_minor=100, reason="AC04")
+    book_again(books, 1, amount_minor=900, charges_minor=100, reason="AC04")
 
 
 @plant((K.CHARGES, "open"))
 def charge_taken_inside_a_payout(books: ThreeBooks) -> None:
-    swap(books, 1, amount_minor=-1_025, charges_minor=25)
+    change_line(books, 1, amount_minor=-1_025, charges_minor=25)
 
 
 @plant((K.CHARGES, "open"))
 def charge_on_a_line_of_its_own(books: ThreeBooks) -> None:
-    books.lines.append(extra(-25, code="PMNT/ICDT/CHRG"))
+    books.lines.append(extra_line(-25, code="PMNT/ICDT/CHRG"))
 
 
 @plant((K.UNMATCHED_FUNDING, "open"))
 def credit_without_a_reference(books: ThreeBooks) -> None:
-    books.lines.append(extra(1_234, text="hello"))
+    books.lines.append(extra_line(1_234, text="hello"))
 
 
 @plant((K.UNMATCHED_FUNDING, "open"))
 def credit_for_an_agreement_that_ended(books: ThreeBooks) -> None:
-    books.lines.append(extra(1_234, reference=REFERENCE))
+    books.lines.append(extra_line(1_234, reference=REFERENCE))
     books.unallocated = books.ids_of(books.lines[-1])
 
 
 @plant((K.UNMATCHED_FUNDING, "closed"))
 def credit_allocated_by_two_officers(books: ThreeBooks) -> None:
-    books.lines.append(extra(1_234, text="hello"))
+    books.lines.append(extra_line(1_234, text="hello"))
     books.allocated = books.ids_of(books.lines[-1])
-    books.mints += [Mint(each, 12_340_000) for each in books.allocated]
+    books.mints += [Mint(credit, 12_340_000) for credit in books.allocated]
 
 
 @plant((K.UNMATCHED_FUNDING, "closed"))
 def credit_sent_back_by_two_officers(books: ThreeBooks) -> None:
-    books.lines.append(extra(1_234, text="hello"))
+    books.lines.append(extra_line(1_234, text="hello"))
     [credit] = books.ids_of(books.lines[-1])
     books.payouts.append(
         replace(
@@ -227,17 +229,17 @@ def credit_sent_back_by_two_officers(books: ThreeBooks) -> None:
 
 @plant((K.RETURNED, "open"))
 def credit_taken_back_after_its_mint(books: ThreeBooks) -> None:
-    again(books, 0, amount_minor=-50_000, is_reversal=True)
+    book_again(books, 0, amount_minor=-50_000, is_reversal=True)
 
 
 @plant((K.RETURNED, "closed"))
 def credit_taken_back_before_its_mint(books: ThreeBooks) -> None:
-    books.lines.append(extra(1_234, reference=REFERENCE))
-    again(books, -1, amount_minor=-1_234, is_reversal=True)
+    books.lines.append(extra_line(1_234, reference=REFERENCE))
+    book_again(books, -1, amount_minor=-1_234, is_reversal=True)
 
 
 @plant((K.MINT_WITHOUT_CREDIT, "open"))
-def tokens_out_of_nothing(books: ThreeBooks) -> None:
+def mint_without_a_credit(books: ThreeBooks) -> None:
     books.mints.append(Mint(b"\7" * 32, 5_000_000))
 
 
@@ -263,11 +265,11 @@ def debit_notified_and_left_out_of_its_statement(books: ThreeBooks) -> None:
 @plant((K.CURRENCY, "open"))
 def line_in_dollars(books: ThreeBooks) -> None:
     books.closing = 46_997
-    books.lines.append(extra(500, currency="USD"))
+    books.lines.append(extra_line(500, currency="USD"))
 
 
 @plant((K.SUPPLY_MISMATCH, "open"))
-def tokens_that_no_log_tells_of(books: ThreeBooks) -> None:
+def tokens_without_a_log(books: ThreeBooks) -> None:
     books.supply = 500_000_000 - 30_030_000 + 1
 
 

@@ -1,7 +1,7 @@
-"""A small rail that a state machine plays with: every example begins on the same chain and store.
+"""A small rail for state machines: every example begins on the same chain and store.
 
-The chain is a real one, taken back to a snapshot before each example; the store and the bank are
-copies of the same files. The rail can be ended in the middle of a write and started again.
+The real chain is reverted to a snapshot before each example; the files of store and bank are
+copied. A power cut can end the rail in the middle of a write; it then starts again.
 """
 
 from __future__ import annotations
@@ -21,26 +21,31 @@ from orchestrator.ingest.intake import Intake
 from orchestrator.products import deployed, products
 from orchestrator.worker import Worker
 from scripts.devices.fleet import Fleet
-from scripts.month.street import BankScript
+from scripts.month.bank_script import BankScript
 from tests.support.small_rail import START, SmallRail
 
 FINALITY = 2
 
 
 class PowerCut(BaseException):
-    """The process is gone; nothing of it may catch this."""
+    """The end of the process; no code of the rail may catch it."""
 
 
-class MachineRail(SmallRail):
-    """One chain for all examples. commits: how many writes are left until the power goes; undone:
-    whether that comes before the last of them is on disk, or right after."""
+class SnapshotRail(SmallRail):
+    """One chain for all examples.
+
+    Attributes:
+        commits: writes that are left until the power cut; None for no cut.
+        undone: whether the last write is lost (True) or just committed (False).
+        heights: snapshots, one before each block of this example.
+    """
 
     commits: int | None = None
     undone: bool = False
-    heights: tuple[str, ...] = ()  # snapshots, one before each block of this example
+    heights: tuple[str, ...] = ()
 
-    def ready(self) -> MachineRail:
-        """The town as every example finds it: escrows are funded, and one payout was booked."""
+    def ready(self) -> SnapshotRail:
+        """Prepare the state in which every example begins: funded escrows and one booked payout."""
         self.start()
         for name in self.agreements:
             self.fund(name, 20_000)
@@ -48,7 +53,9 @@ class MachineRail(SmallRail):
         self.clock = START + 100_000
         assert self.take(*self.fleet["cp-0001"].session("12.5")) == ["accepted"]
         self.work(8, 20)
-        for _ in range(FINALITY):  # what was final by this rail's first rule stays so by the next
+        for _ in range(
+            FINALITY
+        ):  # final by this rail's shorter finality, and by the longer one of `begin`
             self.mine()
         with self.store.read() as session:
             self.references = {
@@ -61,19 +68,19 @@ class MachineRail(SmallRail):
         self.fleet.close()
         self.bank.books.db.close()
         self.store.close()
-        self.kept = self.home.with_name("kept")
-        shutil.copytree(self.home, self.kept)
+        self.template = self.home.with_name("template")
+        shutil.copytree(self.home, self.template)
         self.snapshot, self.morning = self.testnet.rpc("evm_snapshot"), self.clock
         return self
 
-    def again(self) -> None:
-        """Back to the beginning; what waits in the node's pool belongs to another example."""
+    def reset(self) -> None:
+        """Go back to the beginning, and drop what another example left in the node's pool."""
         self.testnet.rpc("anvil_dropAllTransactions")
         assert self.testnet.rpc("evm_revert", self.snapshot)
         self.snapshot, self.clock = self.testnet.rpc("evm_snapshot"), self.morning
         self.heights = ()
         shutil.rmtree(self.home)
-        shutil.copytree(self.kept, self.home)
+        shutil.copytree(self.template, self.home)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.bank = BankScript(self.home / "bank", {"business_date": "2025-10-09"})
         self.commits = None
@@ -85,15 +92,15 @@ class MachineRail(SmallRail):
         self.store.close()
 
     def begin(self) -> None:
-        """Starts the rail on what is on disk, as its process does."""
-        self.store = _Frail(self)
-        made = {
+        """Start the rail from what is on disk, as its process does."""
+        self.store = _UnreliableStore(self)
+        senders = {
             role: Sender(self.store, self.chain, account) for role, account in self.accounts.items()
         }
         registry = Registry(self.chain, deployed(self.chain.deployment.addresses))
         settings = self.settings.model_copy(update={"finality_blocks": FINALITY})
         self.rail = replace(
-            self.rail, settings=settings, store=self.store, registry=registry, fits={}, **made
+            self.rail, settings=settings, store=self.store, registry=registry, fits={}, **senders
         )
         self.worker = Worker(self.rail)
         self.worker.recover()
@@ -104,8 +111,10 @@ class MachineRail(SmallRail):
         super().mine(seconds)
 
     def reorganise(self, depth: int) -> None:
-        """Other blocks in place of the newest ones, and one more. By snapshots: `anvil_reorg`
-        discards those, and with them the way back to the beginning."""
+        """Replace the newest blocks by other ones, and add one more.
+
+        It reverts to a snapshot: `anvil_reorg` would discard the snapshot of the beginning.
+        """
         depth = min(depth, len(self.heights))
         if depth:
             assert self.testnet.rpc("evm_revert", self.heights[-depth])
@@ -114,7 +123,7 @@ class MachineRail(SmallRail):
             self.mine()
 
     def turn(self) -> None:
-        """One turn of the worker; it may end in a power cut, and begins again after it."""
+        """Let the worker turn once; after a power cut the rail starts again."""
         try:
             self.worker.turn()
         except PowerCut:
@@ -124,30 +133,30 @@ class MachineRail(SmallRail):
         self.commits = None
         assert not self.worker.halted, self.worker.halted
 
-    # --- what the checks read, each from its own source
+    # --- what the invariants read, each from its own source
 
     def at_block(self, contract: str, function: str, number: int, *arguments: Any) -> Any:
-        """A view as of a block."""
-        made = self.chain._contracts[contract].functions[function](*arguments)
-        return made.call(block_identifier=number)
+        """Return the result of a view function at a block."""
+        call = self.chain._contracts[contract].functions[function](*arguments)
+        return call.call(block_identifier=number)
 
     def ordered(self, session: Session) -> Counter[str]:
-        """EndToEndId -> how many of the files that went to the bank order it."""
-        found: Counter[str] = Counter()
+        """Return EndToEndId -> number of files to the bank that order it."""
+        orders: Counter[str] = Counter()
         for file in transfers.files(session, "out"):
             parts = file.body.split(b"<EndToEndId>")[1:]
-            found.update(part.split(b"<")[0].decode() for part in parts)
-        return found
+            orders.update(part.split(b"<")[0].decode() for part in parts)
+        return orders
 
     def balances(self) -> dict[str, int]:
         with self.store.read() as session:
             return {account: amount for (account, _), amount in ledger.balances(session).items()}
 
 
-class _Frail(Store):
-    """A store whose process can lose its power at a commit: before it, or right after it."""
+class _UnreliableStore(Store):
+    """A store that can raise PowerCut at a commit: before it, or right after it."""
 
-    def __init__(self, rail: MachineRail) -> None:
+    def __init__(self, rail: SnapshotRail) -> None:
         super().__init__(rail.settings.database)
         self._rail = rail
 
@@ -164,5 +173,5 @@ class _Frail(Store):
             raise PowerCut
 
 
-def make(folder: Path) -> MachineRail:
-    return MachineRail(folder / "home").ready()
+def make(folder: Path) -> SnapshotRail:
+    return SnapshotRail(folder / "home").ready()

@@ -1,8 +1,8 @@
 """The rail of the month: real chain, contracts, store, worker, oracles and bank on one clock.
 
-What is not a process of its own here: the oracles (their own code, books and keys, asked by call
-and not over HTTP), the worker and the bank, so that a day can pass in a second. tests/flow has all
-of them as processes.
+The oracles, the worker and the bank run in this process, so that a day takes a second: an oracle
+has its own memory and key, but it is called directly and not over HTTP. tests/flow runs all of
+them as processes.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import STEPS, Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
-from scripts.month.street import BankScript
+from scripts.month.bank_script import BankScript
 from scripts.run_oracle import catch_up
 from scripts.stack import ORACLES
 from scripts.testnet import Testnet
 
 FINALITY = 2
 BLOCK_S = 12
-PATIENCE_S = 20 * 3_600  # what is lost in the morning is passed by the next morning
+PATIENCE_S = 20 * 3_600  # a record lost in the morning is given up by the next morning
 _SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
-_ACCOUNTS = 80  # that hold ether
-_IDLE = ("follow", "finalise")  # steps that find each new block, whatever is in it
+_ACCOUNTS = 80  # accounts that hold ether
+_IDLE = ("follow", "finalise")  # steps that count each new block as work, even an empty one
 _ADDRESS = {
     "street": "Am Kanal",
     "building": "1",
@@ -60,19 +60,19 @@ _ADDRESS = {
 
 @dataclass(frozen=True)
 class InProcessOracle(OracleClient):
-    """An oracle in this process: its own book, key and view of the chain."""
+    """An oracle in this process, with its own memory, key and view of the chain."""
 
     node: OracleNode | None = None
     registry: Registry | None = None
     chain: Chain | None = None
-    seen: list[str] = field(default_factory=list)  # the newest block that it has read
+    seen: list[str] = field(default_factory=list)  # hash of the newest block that it has read
 
     def ask(self, request: Request) -> OracleAnswer:
-        self.look()
+        self.read_chain()
         return self.node.attest(request)
 
-    def look(self) -> None:
-        """Reads what is new on the chain, as its process does each second."""
+    def read_chain(self) -> None:
+        """Read new blocks, as an oracle process does every second."""
         newest = self.chain.blocks([self.chain.head()])[0].hash
         if self.seen != [newest]:
             self.registry.refresh()
@@ -81,15 +81,21 @@ class InProcessOracle(OracleClient):
 
 
 class MonthRail:
-    """One rail under `home`, which is empty. now: Unix seconds; only `mine` moves it.
+    """One rail under an empty `home`.
 
-    reorganise_next: the next settlement's block is taken back once.
+    Attributes:
+        now: Unix seconds; only `mine` moves it.
+        reorganise_next: whether the chain drops the block of the next settlement once.
     """
 
     reorganise_next = False
 
     def __init__(self, home: Path, accounts: Sequence[dict[str, Any]]) -> None:
-        """accounts: of the bank, as its config names them; the first is the safeguarding one."""
+        """Start the chain, the bank and the rail.
+
+        Args:
+            accounts: of the bank, as its configuration; the first is the safeguarding account.
+        """
         self.home, self.now = home, days.at(days.INSTALLED, 6)
         self.settings = Settings(
             home=home, finality_blocks=FINALITY, hole_patience_s=PATIENCE_S, batch_claims=200
@@ -98,11 +104,13 @@ class MonthRail:
             mining="auto", accounts=_ACCOUNTS, extra=("--timestamp", str(self.now))
         ).start()
         artifacts = load_artifacts()
-        made = deploy(self.testnet.url, artifacts, development_plan(), self.settings.deployment)
+        deployment = deploy(
+            self.testnet.url, artifacts, development_plan(), self.settings.deployment
+        )
         self.testnet.rpc("evm_setAutomine", False)
-        self.chain = Chain(self.testnet.url, made, artifacts)
+        self.chain = Chain(self.testnet.url, deployment, artifacts)
         self.store = Store(self.settings.database)
-        self.known = deployed(made.addresses)
+        self.deployed = deployed(deployment.addresses)
         self.bank = BankScript(
             home / "bank", {"business_date": days.INSTALLED.isoformat(), "accounts": list(accounts)}
         )
@@ -122,10 +130,10 @@ class MonthRail:
         self.start(senders)
 
     def start(self, senders: dict[str, Sender]) -> None:
-        """The rail itself; again after it was ended, from what is on disk."""
+        """Start the rail from what is on disk."""
         members = {oracle.address: oracle.domain for oracle in self.oracles}
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
-        self.rail = StepContext(
+        self.context = StepContext(
             settings=self.settings,
             store=self.store,
             chain=self.chain,
@@ -141,8 +149,8 @@ class MonthRail:
             now=lambda: self.now,
             log=log,
         )
-        self.worker = Worker(self.rail)
-        self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.now)
+        self.worker = Worker(self.context)
+        self.intake = Intake(self.store, self.context.registry, products(), lambda: self.now)
 
     def close(self) -> None:
         self.testnet.stop()
@@ -151,36 +159,41 @@ class MonthRail:
     # --- time
 
     def mine(self, seconds: int = BLOCK_S, blocks: int = 1) -> None:
-        """A block so many seconds later; more of them behind it, at their usual pace."""
+        """Mine one block `seconds` later, and further blocks at the usual pace."""
         self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now + seconds))
         self.testnet.rpc("anvil_mine", hex(blocks), hex(BLOCK_S))
         self.now += seconds + BLOCK_S * (blocks - 1)
 
     def until(self, moment: int) -> None:
-        """Lets the clock run to a moment that is still to come."""
+        """Move the clock to a later moment (Unix seconds)."""
         self.mine(max(BLOCK_S, moment - self.now))
 
     # --- work
 
     def take(self, protocol: str, records: Sequence[bytes]) -> list[str]:
-        """Hands records to all four oracles and to the rail; the rail's answers."""
+        """Send records to all four oracles and to the rail; return the rail's answers."""
         messages = [Message(protocol, "", record, source="file") for record in records]
         for oracle in self.oracles:
-            oracle.look()
+            oracle.read_chain()
             oracle.node.take(messages)
-        found = self.intake.take(messages)
-        return [outcome.outcome for each in found for outcome in each]
+        answers = self.intake.take(messages)
+        return [outcome.outcome for outcomes in answers for outcome in outcomes]
 
-    def work(self, most: int = 60) -> int:
-        """Turns of the worker, before each of them as many blocks as make the last one's calls
-        final, until nothing is left to do; how many."""
+    def work(self, max_turns: int = 60) -> int:
+        """Let the worker turn until nothing is left to do; return the number of turns.
+
+        Blocks are mined before each turn, so that the calls of the last turn are final.
+
+        Raises:
+            RuntimeError: there is still work after `max_turns`, or the rail halted.
+        """
         if self.reorganise_next:
             self._reorganise()
-        for turn in range(most):
+        for turn in range(max_turns):
             self.mine(blocks=FINALITY + 1)
             if not self._turn():
                 return turn
-        raise RuntimeError(f"the rail found work for {most} turns: {self.worker.turns}")
+        raise RuntimeError(f"the rail still has work after {max_turns} turns: {self.worker.turns}")
 
     def _turn(self) -> int:
         before = dict(self.worker.turns)
@@ -192,7 +205,7 @@ class MonthRail:
         return worked + self.bank.step()
 
     def _reorganise(self) -> None:
-        """Settles, and has the chain take the settlement's block back before it is final."""
+        """Settle, and have the chain drop the settlement's block before it is final."""
         for _ in range(20):
             self.mine()
             self._turn()
@@ -203,30 +216,30 @@ class MonthRail:
                 self.testnet.rpc("anvil_reorg", 1, [])
                 self.reorganise_next = False
                 return
-        raise RuntimeError("nothing was settled that could be taken back")
+        raise RuntimeError("no settlement came whose block could be dropped")
 
     # --- inside
 
     def _registry(self) -> Registry:
-        return Registry(self.chain, self.known, depth=2 * FINALITY)
+        return Registry(self.chain, self.deployed, depth=2 * FINALITY)
 
     def _sender(self, index: int) -> Sender:
         return Sender(self.store, self.chain, keystore.development_account(index))
 
     def _oracle(self, number: int, name: str, domain: int) -> InProcessOracle:
         account = keystore.development_account(_FIRST_ORACLE + number)
-        at, key = self.chain.deployment, bytes(account.key)
+        deployment, key = self.chain.deployment, bytes(account.key)
         registry = self._registry()
         identity = Identity(
             name,
             domain,
             account.address,
             partial(sign, private_key=key),
-            at.chain_id,
-            at.addresses["OracleCommittee"],
-            at.addresses["PaymentRail"],
+            deployment.chain_id,
+            deployment.addresses["OracleCommittee"],
+            deployment.addresses["PaymentRail"],
         )
-        view = OracleView(registry, registry, self._progress, self.known, lambda: self.now)
+        view = OracleView(registry, registry, self._progress, self.deployed, lambda: self.now)
         node = OracleNode(identity, view, Memory(self.home / f"{name}.sqlite3"))
         return InProcessOracle(
             name, account.address, domain, "", "", node=node, registry=registry, chain=self.chain

@@ -1,4 +1,4 @@
-"""A copy of the rail that all tests share, to tamper with: the same home, another database."""
+"""A copy of the shared small rail, with a database of its own to tamper with."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from orchestrator.steps.reconcile import reconcile_store
 from tests.support.small_rail import lived
 
 
-class LivedCopy:
-    """`sql` changes the copy behind the rail's back; `reconcile` and `told` look at it."""
+class RailCopy:
+    """A copy that `sql` tampers with; `reconcile` and `json_of` read it."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.rail = home, lived()
         home.mkdir(parents=True, exist_ok=True)
         self.database = home / self.rail.settings.database.name
-        with closing(sqlite3.connect(self.rail.settings.database)) as whole:
-            whole.execute("VACUUM INTO ?", (str(self.database),))
+        with closing(sqlite3.connect(self.rail.settings.database)) as original:
+            original.execute("VACUUM INTO ?", (str(self.database),))
         for name in ("rail.json", "deployment.json"):
             shutil.copy(self.rail.home / name, home / name)
 
     def sql(self, *statements: str) -> None:
-        """Triggers that keep tables from being changed are dropped first: the attacker has all."""
+        """Run statements as an attacker with full access: protective triggers are dropped first."""
         with closing(sqlite3.connect(self.database)) as base, base:
             triggers = base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
             for (name,) in triggers.fetchall():
@@ -53,7 +53,8 @@ class LivedCopy:
         finally:
             store.close()
 
-    def told(self, *arguments: str, code: int = 0) -> Any:
-        found = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
-        assert found.exit_code == code, found.output
-        return json.loads(found.stdout)
+    def json_of(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command and return its JSON output."""
+        result = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""Further differences to plant: between devices, chain and ledger, where the bank has no part."""
+"""More differences to plant: between devices, chain and ledger, without the bank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.core.reconcile import (
     Stranger,
     Waiters,
 )
-from tests.support.planted import PLANTS, K, plant
+from tests.support.planted_breaks import PLANTS, K, plant
 from tests.support.three_books import ThreeBooks
 
 TX = b"\x11" * 32
@@ -78,4 +78,4 @@ def settlement_that_is_not_ours(books: ThreeBooks) -> None:
     books.devices = Devices(strangers=[Stranger(TX, 9)])
 
 
-ALL = PLANTS  # of both files
+ALL = PLANTS  # differences of both files

@@ -1,8 +1,8 @@
-"""The laundry of docs/ADDING.md on a whole rail; run in a copy that has its files.
+"""Settle the example of docs/ADDING.md on a whole rail, in a copy that has its files.
 
-    python -m tests.support.laundry HOME
+    python -m tests.support.adding_example HOME
 
-Prints, as JSON, what became of two washes.
+It prints the result of two washes as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from orchestrator.edges.chain.keystore import write_private
-from scripts.demo import town
+from scripts.demo import parties
 from tests.support.whole_rail import WholeRail
 
 CENTS = 10_000
@@ -25,14 +25,15 @@ MACHINE = "W-1"
 
 
 def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
-    """One signed line, as the page says."""
-    at = int(time.time() * 1000) + 2_000  # after the enrolment, whatever the second of its block
+    """Return one signed record, as the page defines it."""
+    at = int(time.time() * 1000) + 2_000  # after the block of the enrolment
     line = json.dumps({"device": MACHINE, "counter": counter, "at": at, "uses": 1})
     r, s = decode_dss_signature(key.sign(line.encode(), ec.ECDSA(hashes.SHA256())))
     return f"{line} {r:064x}{s:064x}"
 
 
 def main(home: Path) -> int:
+    """Run a whole rail in `home` and print the result."""
     rail = WholeRail(home / "rail").start()
     try:
         print(json.dumps(settle_two_washes(rail, home)))
@@ -52,7 +53,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
             serialization.NoEncryption(),
         ),
     )
-    payer, payee = town.HOUSEHOLD, town.UTILITY
+    payer, payee = parties.HOUSEHOLD, parties.UTILITY
     proofrail(rail, "device", "add", MACHINE, "--owner", payee.name, "--private-key", str(pem))
     opened = proofrail(
         rail,
@@ -73,7 +74,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
         "--window",
         "1",
     )
-    paid = rail.stack.bank.pay(town.iban(payer), "", CENTS, opened["funding_reference"])
+    paid = rail.stack.bank.pay(parties.iban(payer), "", CENTS, opened["funding_reference"])
     assert paid["ok"], paid
     records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]
     answer = rail.api("POST", "/v1/evidence", "operator", json={"records": records}).json()
@@ -85,7 +86,7 @@ def settle_two_washes(rail: WholeRail, home: Path) -> dict:
         "outcomes": [record["outcome"] for record in answer["records"]],
         "amount_micro": payment.amount_micro,
         "verified": proofrail(rail, "audit", "verify", str(bundle))["ok"],
-        "breaks": [str(found) for found in rail.reconciliation().breaks],
+        "breaks": [str(item) for item in rail.reconciliation().breaks],
     }
 
 
@@ -100,8 +101,8 @@ def _payments(rail: WholeRail, agreement: str) -> list:
 
 
 def _reconciled(rail: WholeRail, agreement: str) -> bool:
-    found = _payments(rail, agreement)
-    return bool(found) and all(row.stage == "reconciled" for row in found)
+    rows = _payments(rail, agreement)
+    return bool(rows) and all(row.stage == "reconciled" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What must hold after any fault, checked against chain, bank books and devices, not the store."""
+"""The invariants after any fault, checked against chain, bank books and devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.whole_rail import WholeRail
 
 
 def assert_all(rail: WholeRail) -> None:
-    """Every promise below, for a rail whose payments are reconciled."""
+    """Check every invariant below on a rail whose payments are reconciled."""
     assert_nothing_lost(rail)
     assert_one_effect(rail)
     assert_paid_once(rail)
@@ -25,7 +25,7 @@ def assert_all(rail: WholeRail) -> None:
 
 
 def assert_nothing_lost(rail: WholeRail) -> None:
-    """Whatever a device holds a receipt for is in the store, byte for byte (invariant 3)."""
+    """Every record with a receipt is in the store, byte for byte (invariant 3)."""
     for device in rail.fleet.devices.values():
         with rail.store.read() as session:
             for digest, outcome in device.outcomes.items():
@@ -35,9 +35,9 @@ def assert_nothing_lost(rail: WholeRail) -> None:
 
 
 def assert_one_effect(rail: WholeRail) -> None:
-    """Each sequence settled once, each (device, counter) in one claim at most (invariant 2)."""
+    """Each sequence is settled once, each counter is in at most one claim (invariant 2)."""
     applied = applied_claims(rail)
-    repeated = [payment for payment, found in applied.items() if len(found) > 1]
+    repeated = [payment for payment, claims in applied.items() if len(claims) > 1]
     assert not repeated, f"settled more than once: {repeated}"
     claimed: dict[bytes, Counter[int]] = defaultdict(Counter)
     for (claim,) in applied.values():
@@ -48,25 +48,25 @@ def assert_one_effect(rail: WholeRail) -> None:
 
 
 def applied_claims(rail: WholeRail) -> dict[str, list[dict[str, Any]]]:
-    """{payment id: the claims that settlements applied for it}, from the chain's own logs."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    """Return {payment id: the claims that settlements applied for it}, from the chain's logs."""
+    applied: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for log in chain_logs(rail, "PaymentRail", "Settled"):
         _, arguments = rail.stack.chain.call_input(log.tx_hash, "PaymentRail")
         claims = arguments["batch"]["claims"]
         for claim, outcome in zip(claims, read_outcomes(claims, log.args["outcomes"]), strict=True):
             if outcome.refusal == "none":
-                found[outcome.payment_id].append(claim | {"amount": outcome.amount_micro})
-    return found
+                applied[outcome.payment_id].append(claim | {"amount": outcome.amount_micro})
+    return applied
 
 
 def chain_logs(rail: WholeRail, contract: str, name: str) -> list[DecodedLog]:
-    """Logs of one name from genesis to the newest block."""
+    """Return the logs of one name from genesis to the newest block."""
     chain = rail.stack.chain
     return [log for log in chain.logs_between(contract, 0, chain.head()) if log.name == name]
 
 
 def assert_paid_once(rail: WholeRail) -> None:
-    """The bank holds one order for each redemption on chain, of its amount, and booked it."""
+    """The bank has booked one order for each redemption on chain, with its amount."""
     redeemed = {
         end_to_end_id(bytes.fromhex(log.args["order"][2:])): log.args["cents"]
         for log in chain_logs(rail, "EuroToken", "Redeemed")
@@ -84,7 +84,7 @@ def assert_paid_once(rail: WholeRail) -> None:
 
 
 def bank_rows(rail: WholeRail, query: str, *values: object) -> list[sqlite3.Row]:
-    """Rows of the bank's own books."""
+    """Return rows of the bank's own books."""
     path = rail.stack.home / "bank" / "books.sqlite3"
     base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     base.row_factory = sqlite3.Row
@@ -95,7 +95,7 @@ def bank_rows(rail: WholeRail, query: str, *values: object) -> list[sqlite3.Row]
 
 
 def assert_books_agree(rail: WholeRail) -> None:
-    """Ledger = chain at the newest final block, to the unit; supply = bank (invariants 1, 6)."""
+    """The ledger equals the chain at the newest final block, supply the bank (invariants 1, 6)."""
     with rail.store.read() as session:
         final, held = blocks.newest_final(session), store_ledger.balances(session)
         assert store_ledger.first_broken_link(session) is None
@@ -120,7 +120,7 @@ def assert_books_agree(rail: WholeRail) -> None:
 
 
 def by_asset(held: dict[tuple[str, str], int]) -> Counter[str]:
-    """Debits less credits per asset: all zero in double entry."""
+    """Return debits less credits per asset: all zero in double entry."""
     sums: Counter[str] = Counter()
     for (_, asset), amount in held.items():
         sums[asset] += amount
@@ -128,7 +128,7 @@ def by_asset(held: dict[tuple[str, str], int]) -> Counter[str]:
 
 
 def view(rail: WholeRail, block: int, contract: str, function: str, *args: Any) -> Any:
-    """A view function's answer at one block."""
+    """Return the result of a view function at one block."""
     chain = rail.stack.chain
     target = chain.web3.eth.contract(
         address=chain.deployment.addresses[contract], abi=rail.stack.artifacts[contract].abi
@@ -137,13 +137,13 @@ def view(rail: WholeRail, block: int, contract: str, function: str, *args: Any) 
 
 
 def escrow_now(rail: WholeRail, device: str) -> int:
-    """An agreement's escrow at the newest block, in micro-euro."""
+    """Return an agreement's escrow at the newest block, in micro-euro."""
     identity = bytes.fromhex(rail.agreement(device).agreement_id[2:])
     return rail.stack.chain.view("PaymentRail", "agreementState", identity)[2]
 
 
 def fiscal(name: str) -> int:
-    """Where a device's counters begin: meters count in the fiscal stream."""
+    """Return where a device's counters begin: meters count in the fiscal stream."""
     return 1 << STREAM_BIT if name.startswith("meter") else 0
 
 

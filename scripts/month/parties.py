@@ -1,4 +1,4 @@
-"""Who takes part: payers with accounts at the bank, payees with keys on the chain."""
+"""The parties of the month: payers with bank accounts, payees with keys on the chain."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import Account, LocalAccount
 from scripts.simulated_bank.orders import new_iban
 
-_FIRST_PAYEE = 31  # development accounts before it are the rail's own; these hold ether
+_FIRST_PAYEE = 31  # the development accounts below it belong to the rail; these hold ether
 SAVINGS_CENTS = 100_000_000
 
 
 @dataclass(frozen=True)
 class MonthParty:
-    """A payer or payee; `number` is that of the bank account."""
+    """A payer or payee; `number` is the number of its bank account."""
 
     name: str
     number: int
@@ -32,8 +32,8 @@ class MonthParty:
 
 
 @dataclass(frozen=True)
-class MonthPeople:
-    """Everybody of one month, as many as its size asks for."""
+class MonthParties:
+    """All parties of one month; their number follows the scale."""
 
     utilities: list[MonthParty]
     charging: MonthParty
@@ -50,8 +50,8 @@ class MonthPeople:
         return iter([*self.payees, *self.buyers, *self.households])
 
 
-def gather(scale: float, households: int) -> MonthPeople:
-    """Four utilities, five carriers and twenty merchants of a whole month; fewer of a small one."""
+def gather_parties(scale: float, households: int) -> MonthParties:
+    """Return the parties: at scale 1 four utilities, five carriers and twenty merchants."""
     merchants = max(2, round(20 * scale))
     names = [
         *(f"Stadtwerke {town}" for town in ("Havelland", "Spree", "Oder", "Elbe")),
@@ -63,7 +63,7 @@ def gather(scale: float, households: int) -> MonthPeople:
         MonthParty(name, 100 + number, keystore.development_account(_FIRST_PAYEE + number))
         for number, name in enumerate(names)
     ]
-    return MonthPeople(
+    return MonthParties(
         payees[:4],
         payees[4],
         payees[5:10],
@@ -74,5 +74,5 @@ def gather(scale: float, households: int) -> MonthPeople:
 
 
 def _payer(name: str, number: int) -> MonthParty:
-    """Signs mandates and pays at the bank; on the chain it never sends anything."""
+    """Return a payer: it signs mandates and pays at the bank, but sends nothing on the chain."""
     return MonthParty(name, number, Account.from_key(sha256(f"month/{name}".encode()).digest()))

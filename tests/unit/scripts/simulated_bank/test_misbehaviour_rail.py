@@ -1,7 +1,7 @@
-"""Each way in which the bank misbehaves, with a real rail: the books stay true, the break is named.
+"""Each misbehaviour of the bank with a real rail: the books stay right, the break is reported.
 
-Two payouts of ten euros are redeemed from a wallet for each; what reconciliation then says that it
-did not say before is compared with what the bank did.
+For each, two payouts of 10.00 EUR are redeemed from a wallet; the new breaks of reconciliation are
+compared with what the bank did.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.edges.store import bank_posting, transfers
+from tests.support.redeeming_rail import CENTS, RedeemingRail, since
 from tests.support.small_rail import has_anvil
-from tests.support.street_rail import CENTS, StreetRail, since
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    made = StreetRail(tmp_path_factory.mktemp("moods") / "home").start()
+    rail = RedeemingRail(tmp_path_factory.mktemp("misbehaviour") / "home").start()
     try:
-        made.prepare()
-        made.end_day()
-        yield made
+        rail.prepare()
+        rail.end_day()
+        yield rail
     finally:
-        made.stop()
+        rail.stop()
 
 
 PAID = {ledger.SAFEGUARDING: -2 * CENTS, ledger.DEPOSITS: 2 * CENTS}
 ONE_PAID = {ledger.SAFEGUARDING: -CENTS, ledger.DEPOSITS: 2 * CENTS, ledger.IN_TRANSIT: -CENTS}
 
-CASES = {  # what: (what is said, what the books say then, breaks left open)
+CASES = {  # misbehaviour: (its options, changes of the ledger, breaks left open)
     "split": ({}, PAID, {}),
     "batch_sum": ({}, PAID, {}),
     "batch_details": ({}, PAID, {}),
@@ -89,15 +89,15 @@ CASES = {  # what: (what is said, what the books say then, breaks left open)
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_mood__with_a_whole_rail__books_stay_true_and_the_break_is_named(rail, what):
-    said, expected, named = CASES[what]
+def test_misbehaviour__with_a_whole_rail__keeps_the_books_right_and_reports_the_break(rail, what):
+    options, expected, reported = CASES[what]
     rail.morning()
     before, broken = rail.cents(), rail.breaks()
-    rail.mood(what, **said)
+    rail.misbehave(what, **options)
     rail.release_matured()
     rail.end_day(3)
     assert since(rail.cents(), before) == {key: cents for key, cents in expected.items() if cents}
-    assert since(rail.breaks(), broken) == named
+    assert since(rail.breaks(), broken) == reported
     assert rail.bank.books.is_balanced()
     assert rail.cents()[ledger.SAFEGUARDING] == rail.bank.books.balance(rail.iban)
 
@@ -107,7 +107,7 @@ def waiting(rail) -> list[transfers.FundingRow]:
         return list(bank_posting.credits_in(session, ["suspense"]))
 
 
-def pay_in(rail, cents: int, reference: str = "", **more: object) -> None:
+def pay_in(rail, cents: int, reference: str = "", **fields: object) -> None:
     rail.tell(
         {
             "kind": "pay",
@@ -116,12 +116,12 @@ def pay_in(rail, cents: int, reference: str = "", **more: object) -> None:
             "text": "",
             "amount_cents": cents,
             "reference": reference,
-            **more,
+            **fields,
         }
     )
 
 
-def test_credit__in_dollars__makes_no_euro_and_is_named(rail):
+def test_credit__in_dollars__mints_no_euro_and_is_reported(rail):
     rail.morning()
     before, broken = rail.cents(), rail.breaks()
     pay_in(rail, 900, currency="USD")
@@ -130,22 +130,22 @@ def test_credit__in_dollars__makes_no_euro_and_is_named(rail):
     assert since(rail.breaks(), broken) == {"currency": 1}
 
 
-def test_credit__taken_back_before_anybody_gave_it_an_agreement__waits_no_more(rail):
+def test_credit__reversed_before_it_is_allocated__waits_no_more(rail):
     rail.morning()
-    before, broken, known = rail.cents(), rail.breaks(), len(waiting(rail))
-    rail.mood("reverse_credit", days=1)
+    before, broken, count = rail.cents(), rail.breaks(), len(waiting(rail))
+    rail.misbehave("reverse_credit", days=1)
     pay_in(rail, 4_321)
     rail.work(2)
-    assert len(waiting(rail)) == known + 1
+    assert len(waiting(rail)) == count + 1
     rail.end_day(2)
-    assert len(waiting(rail)) == known and since(rail.cents(), before) == {}
+    assert len(waiting(rail)) == count and since(rail.cents(), before) == {}
     assert since(rail.breaks(), broken) == {}
 
 
-def test_credit__taken_back_after_its_mint__is_named_and_books_no_token(rail):
+def test_credit__reversed_after_its_mint__is_reported_and_books_no_token(rail):
     rail.morning()
     before, broken = rail.cents(), rail.breaks()
-    rail.mood("reverse_credit", days=1)
+    rail.misbehave("reverse_credit", days=1)
     rail.fund("cp-0001", 4_000)
     rail.work(4)
     assert since(rail.cents(), before) == {ledger.SAFEGUARDING: 4_000, ledger.DEPOSITS: -4_000}
