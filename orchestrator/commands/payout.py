@@ -14,7 +14,7 @@ from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.orders import PayoutRow
+    from orchestrator.edges.store.payouts import PayoutRow
     from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
@@ -33,11 +33,11 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List payouts, the newest first, each with why it waits."""
-    from orchestrator.edges.store import agreements, orders
+    from orchestrator.edges.store import agreements, payouts
 
     with home.of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        told = [_told(row, names) for row in orders.listed(session, stage, limit)]
+        told = [_told(row, names) for row in payouts.newest(session, stage, limit)]
     lines = [
         (
             short(t["payout_id"], 14),
@@ -141,9 +141,9 @@ def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _row(session: Session, start: str) -> PayoutRow:
-    from orchestrator.edges.store import orders
+    from orchestrator.edges.store import payouts
 
-    found = orders.beginning(session, start)
+    found = payouts.beginning(session, start)
     if len(found) != 1:
         raise Halt(
             f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "

@@ -41,9 +41,9 @@ def _counted(here: home.Home) -> dict[str, Any]:
         links,
         lookup,
         payments,
+        payouts,
         tallies,
     )
-    from orchestrator.edges.store import transfers as bank
 
     with here.store.read() as session:
         head = blocks.newest(session)
@@ -59,7 +59,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
             },
             "payouts": {
                 stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
-                for stage, (count, cents) in bank.count_payouts(session).items()
+                for stage, (count, cents) in payouts.count_by_stage(session).items()
             },
             "holes": len(evidence.all_holes(session)),
             "quarantined_devices": [

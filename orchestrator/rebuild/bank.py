@@ -22,7 +22,7 @@ from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.order_files import read_orders
 from orchestrator.edges.bank.types import BankStatement, StatusReport
-from orchestrator.edges.store import Session, raw, transfers
+from orchestrator.edges.store import Session, bank_files, fundings, payouts, raw
 from orchestrator.edges.store.tables import BankLineRow
 from orchestrator.rebuild.contexts import RawBank, RawCredit, RawPayout
 from orchestrator.rebuild.findings import Differences
@@ -63,7 +63,7 @@ class Files:
     by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def fold(self, row: transfers.BankFileRow) -> None:
+    def fold(self, row: bank_files.BankFileRow) -> None:
         """Posts what a file posts, through the rules of core/bank_books."""
         if (digest := sha256(row.body).hexdigest()) != row.file_hash:
             self.findings.add(
@@ -139,19 +139,19 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
         line = files.by_place.get(place)
         if line is None:
             findings.add("bank line", " ".join(place), "is stored, and its file does not hold it")
-        elif transfers.read_line(row.body) != line or row.end_to_end_id != line.end_to_end_id:
+        elif bank_files.read_line(row.body) != line or row.end_to_end_id != line.end_to_end_id:
             findings.add("bank line", " ".join(place), "is not what its file says", row.body, line)
     for place in files.by_place.keys() - seen:
         findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
     findings.rows(
         "statement",
-        raw.rows(session, transfers.BankStatementRow),
+        raw.rows(session, bank_files.BankStatementRow),
         files.statements,
         lambda row: (row.account, row.statement),
     )
     findings.rows(
         "booking",
-        raw.rows(session, transfers.BookingRow),
+        raw.rows(session, bank_files.BookingRow),
         {
             one: {"file_hash": line.source.hex(), "path": line.path}
             for one, line in bank.booked.items()
@@ -160,7 +160,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "credit",
-        raw.rows(session, transfers.FundingRow),
+        raw.rows(session, fundings.FundingRow),
         {
             credit: {"cents": one.cents, "agreement_id": one.agreement}
             for credit, one in bank.credit_rows.items()
@@ -169,7 +169,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "payout",
-        raw.rows(session, transfers.PayoutRow),
+        raw.rows(session, payouts.PayoutRow),
         {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
         lambda row: row.payout_id,
     )

@@ -11,7 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import GENESIS, Entry, chain_hash
 from orchestrator.edges.chain.client import SeenBlock
-from orchestrator.edges.store import Session, approvals, raw, transfers
+from orchestrator.edges.store import Session, approvals, bank_files, raw
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
@@ -92,13 +92,13 @@ class Fold:
         findings: Differences,
     ) -> None:
         self.journal = RebuiltJournal()
-        accounts = frozenset(row.account for row in transfers.statements(session))
+        accounts = frozenset(row.account for row in bank_files.statements(session))
         self.files = Files(RawBank(self.journal, mandates), findings, accounts)
         self._chain = RawChain(rail, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         self._files = {
-            f"file:{row.file_hash}": row.at for row in raw.rows(session, transfers.BankFileRow)
+            f"file:{row.file_hash}": row.at for row in raw.rows(session, bank_files.BankFileRow)
         }
         self._approvals = {
             f"approval:{row.approval_id}": row
@@ -156,7 +156,7 @@ class Fold:
                 )
 
     def _file(self, source: str) -> None:
-        row = transfers.file(self._session, source.removeprefix("file:"))
+        row = bank_files.get(self._session, source.removeprefix("file:"))
         if row is not None:
             self.files.fold(row)
             self._session.expunge(row)

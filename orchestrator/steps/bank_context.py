@@ -15,7 +15,14 @@ from orchestrator.core.bank_posting import (
     open_payout,
 )
 from orchestrator.core.reconcile import StatementLine
-from orchestrator.edges.store import Session, agreements, bank_posting, transfers
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    bank_files,
+    fundings,
+    payouts,
+)
+from orchestrator.edges.store import ledger as store_ledger
 
 _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
@@ -41,32 +48,32 @@ class StoreContext:
         return not self.booked.isdisjoint(ids)
 
     def payout(self, end_to_end_id: str) -> OpenPayout | None:
-        row = transfers.payout_by_reference(self.session, end_to_end_id)
+        row = payouts.by_reference(self.session, end_to_end_id)
         return self._open(row) if row else None
 
     def batch(self, batch: str) -> list[OpenPayout]:
-        return [self._open(row) for row in bank_posting.payouts_of_batch(self.session, batch)]
+        return [self._open(row) for row in payouts.of_batch(self.session, batch)]
 
     def agreement(self, reference: str, at: int) -> str | None:
         row = agreements.by_reference(self.session, reference)
         if row is None or row.expiry <= at:
             return None
-        is_over = bank_posting.is_reclaimed(self.session, row.agreement_id)
+        is_over = store_ledger.is_reclaimed(self.session, row.agreement_id)
         return None if is_over else row.agreement_id
 
     def credits(self, cents: int) -> Iterator[UnmintedCredit]:
-        known = {row.credit_id for row in bank_posting.credits_of(self.session, cents)}
+        known = {row.credit_id for row in fundings.of_amount(self.session, cents)}
         for credit in sorted(known | self.lines.keys()):
             waits = self._where(credit, cents)
             line = (
-                self.lines.get(credit) or bank_posting.line_of(self.session, credit)
+                self.lines.get(credit) or bank_files.line_of(self.session, credit)
                 if waits
                 else None
             )
             if line is not None:
                 yield UnmintedCredit(credit, waits, line.reference, line.counterparty_iban)
 
-    def _open(self, row: transfers.PayoutRow) -> OpenPayout:
+    def _open(self, row: payouts.PayoutRow) -> OpenPayout:
         return open_payout(row.payout_id, row.account, self._under(row.payout_id))
 
     def _where(self, credit: str, cents: int) -> str:
@@ -75,4 +82,4 @@ class StoreContext:
         return next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
 
     def _under(self, ref: str) -> list[ledger.Entry]:
-        return bank_posting.entries_under(self.session, ref) + self.entries.get(ref, [])
+        return store_ledger.entries_under(self.session, ref) + self.entries.get(ref, [])

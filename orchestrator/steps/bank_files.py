@@ -18,8 +18,16 @@ from orchestrator.core.payment import Fact
 from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.types import BankReason, StatusReport
-from orchestrator.edges.store import Session, add_new, evidence, ledger, payments
-from orchestrator.edges.store import transfers as store
+from orchestrator.edges.store import (
+    Session,
+    add_new,
+    bank_files,
+    evidence,
+    fundings,
+    ledger,
+    payments,
+    payouts,
+)
 from orchestrator.steps import StepContext
 from orchestrator.steps.bank_context import StoreContext
 
@@ -42,9 +50,9 @@ def read_bank(rail: StepContext) -> int:
 def _take_file(rail: StepContext, name: str, body: bytes) -> None:
     now, digest = rail.now(), sha256(body).hexdigest()
     with rail.store.read() as session:
-        if store.file(session, digest) is not None:
+        if bank_files.get(session, digest) is not None:
             return
-        seen = [(row.account, row.statement) for row in store.statements(session)]
+        seen = [(row.account, row.statement) for row in bank_files.statements(session)]
     found = camt.parse(body, accounts={rail.safeguarding["iban"]}, seen=seen)
     is_report = isinstance(found, StatusReport)
     if not is_report:
@@ -53,7 +61,7 @@ def _take_file(rail: StepContext, name: str, body: bytes) -> None:
         add_new(
             session,
             [
-                store.BankFileRow(
+                bank_files.BankFileRow(
                     file_hash=digest,
                     direction="in",
                     name=name,
@@ -67,10 +75,10 @@ def _take_file(rail: StepContext, name: str, body: bytes) -> None:
             _take_statuses(session, found)
             return
         for statement in found:
-            store.add_statement(
+            bank_files.add_statement(
                 session, statement.account, statement.id, digest, statement.balances
             )
-            store.add_lines(session, statement.lines, digest)
+            bank_files.add_lines(session, statement.lines, digest)
         post_lines(session, [line for each in found for line in each.lines], now)
 
 
@@ -84,15 +92,15 @@ def _refuse_twins(lines: list[StatementLine]) -> None:
 def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
     """Acts on what new lines tell, against all earlier lines that may tell the same; those that
     share nothing with them were acted on before, and nothing here could change that."""
-    found = in_order(distinct(store.lines_like(session, lines)))
+    found = in_order(distinct(bank_files.lines_like(session, lines)))
     ids = [identity for booked in found for identity in line_ids(booked)]
-    context = StoreContext(session, store.booked_among(session, ids))
+    context = StoreContext(session, bank_files.booked_among(session, ids))
     posted = []
     for booked in found:
         posted.append(entries_for(booked, context))
         context.note(booked.line, posted[-1])
     ledger.post(session, [entry for each in posted for entry in each.entries], now)
-    store.add_bookings(
+    bank_files.add_bookings(
         session,
         [
             (identity, booked.line)
@@ -102,16 +110,16 @@ def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
         ],
     )
     effects = [effect for each in posted for effect in each.effects]
-    store.add_fundings(session, [each for each in effects if isinstance(each, CreditBooked)])
+    fundings.add(session, [each for each in effects if isinstance(each, CreditBooked)])
     for effect in effects:
         if isinstance(effect, PayoutMoved):
             _move_payout(session, effect, now)
         elif isinstance(effect, CreditReversed):
-            store.take_back(session, effect.credit_id)
+            fundings.take_back(session, effect.credit_id)
 
 
 def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
-    store.mark_payouts(
+    payouts.mark_payouts(
         session,
         [effect.payout_id],
         stage=effect.stage,
@@ -152,11 +160,11 @@ def _take_statuses(session: Session, report: StatusReport) -> None:
     """A status may stand for a whole message: the orders of the file it speaks of are asked for."""
     sent = {
         row.end_to_end_id: row.payout_id
-        for row in store.payouts_of_message(session, report.original_message_id)
+        for row in payouts.of_message(session, report.original_message_id)
         if row.stage in ("sent", "accepted")
     }
     refused = report.refused(sent)
     for reference, payout in sent.items():
         reason = refused.get(reference)
         stage = "accepted" if reason is None else "rejected"
-        store.mark_payouts(session, [payout], stage=stage, reason=reason)
+        payouts.mark_payouts(session, [payout], stage=stage, reason=reason)

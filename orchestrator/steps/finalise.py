@@ -21,10 +21,11 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     debts,
+    fundings,
     ledger,
     payments,
+    payouts,
     pending,
-    transfers,
 )
 from orchestrator.steps import StepContext
 from orchestrator.steps.chain_context import by_block, read_claims
@@ -123,7 +124,7 @@ def _settled(rail: StepContext, session: Session, log: DecodedLog, at: int) -> N
 
 
 def _minted(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    transfers.mark_funding(session, log.args["credit"], "minted", log.tx_hash)
+    fundings.mark_funding(session, log.args["credit"], "minted", log.tx_hash)
 
 
 def _escrow_funded(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -163,7 +164,7 @@ def _redeemed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> 
     add_new(
         session,
         [
-            transfers.PayoutRow(
+            payouts.PayoutRow(
                 payout_id=payout,
                 payee=payee,
                 account=log.args["account"],

@@ -12,7 +12,15 @@ import json
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 from orchestrator.edges.chain.sender import displaced, settle_up
-from orchestrator.edges.store import Session, add_all, blocks, payments, pending, sends, transfers
+from orchestrator.edges.store import (
+    Session,
+    add_all,
+    blocks,
+    fundings,
+    payments,
+    pending,
+    sends,
+)
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps import StepContext
 from orchestrator.steps.chain_context import by_block, read_claims
@@ -103,7 +111,7 @@ def _end_sends(rail: StepContext) -> None:
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with rail.store.write() as session:
             if row.purpose == "mint":
-                transfers.mint_again(session, row.ref)
+                fundings.mint_again(session, row.ref)
             if row.purpose == "settle":
                 ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":

@@ -6,8 +6,7 @@ from weakref import WeakKeyDictionary
 
 from orchestrator.core import ledger
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import Store
-from orchestrator.edges.store import transfers as store
+from orchestrator.edges.store import Store, fundings
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
 
@@ -21,7 +20,7 @@ def mint(rail: StepContext) -> int:
     Those that the contract does not take yet are passed by in turn: they hold up no other."""
     now, sent = rail.now(), 0
     with rail.store.read() as session:
-        due = store.fundings_at(session, "booked", _AT_ONCE, _LAST.get(rail.store, ""))
+        due = fundings.at_stage(session, "booked", _AT_ONCE, _LAST.get(rail.store, ""))
     for row in due:
         _LAST[rail.store] = row.credit_id
         amount = row.cents * ledger.MICRO_PER_CENT
@@ -34,7 +33,7 @@ def mint(rail: StepContext) -> int:
             continue
         with rail.store.write() as session:
             rail.gateway.prepare(session, "mint", row.credit_id, quote, now)
-            store.mark_funding(session, row.credit_id, "minting")
+            fundings.mark_funding(session, row.credit_id, "minting")
         sent += 1
     if sent:
         rail.gateway.broadcast()

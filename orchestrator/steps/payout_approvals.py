@@ -11,10 +11,9 @@ from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import attempted, end_to_end_id
-from orchestrator.edges.store import Session, orders
+from orchestrator.edges.store import Session, payouts
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as store
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_context import StoreContext
 
@@ -22,21 +21,21 @@ RELEASE, AGAIN = "release_payout", "order_again"
 FAILED = ("rejected", "returned")
 
 
-def to_release(row: orders.PayoutRow, now: int) -> Approval:
+def to_release(row: payouts.PayoutRow, now: int) -> Approval:
     """Lets a held payout leave. now: Unix seconds."""
     return Approval(RELEASE, row.end_to_end_id, _covers(row, row.cents), now)
 
 
-def to_order_again(row: orders.PayoutRow, cents: int, iban: str, now: int) -> Approval:
+def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> Approval:
     """Orders what was rejected or came back once more, to this IBAN, under new references. cents:
     what it still has to bring (`owed`)."""
     return Approval(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)
 
 
-def released(session: Session, chain_id: int) -> list[tuple[str, orders.PayoutRow]]:
+def released(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutRow]]:
     """(approval, payout) of the held payouts that two officers have released."""
     ready = approvals.ready(session, chain_id, RELEASE)
-    rows = orders.with_references(session, [said.subject for _, said in ready], ("held",))
+    rows = payouts.with_references(session, [said.subject for _, said in ready], ("held",))
     found = [
         (identity, rows[said.subject], said) for identity, said in ready if said.subject in rows
     ]
@@ -49,7 +48,7 @@ def order_again(session: Session, chain_id: int, now: int) -> int:
     """Carries out the approvals to order again; returns how many. The failed order's references
     are never used again; an approval about an order that has not failed waits."""
     ready = approvals.ready(session, chain_id, AGAIN)
-    rows = orders.with_references(session, [said.subject for _, said in ready], FAILED)
+    rows = payouts.with_references(session, [said.subject for _, said in ready], FAILED)
     done = 0
     for identity, said in ready:
         if (row := rows.get(said.subject)) is None:
@@ -63,14 +62,14 @@ def order_again(session: Session, chain_id: int, now: int) -> int:
     return done
 
 
-def owed(session: Session, row: orders.PayoutRow) -> int:
+def owed(session: Session, row: payouts.PayoutRow) -> int:
     """Cents that a payout still has to bring: what came back, which may be a part; else what its
     last order was for and was never booked."""
     known = StoreContext(session).payout(row.end_to_end_id)
     return known.returned or min(known.in_transit, ordered(session, row)) if known else 0
 
 
-def ordered(session: Session, row: orders.PayoutRow) -> int:
+def ordered(session: Session, row: payouts.PayoutRow) -> int:
     """Cents that the order at hand is for: all of it, or what two officers had ordered again. Other
     parts may still be on their way under an earlier order."""
     if not row.attempt:
@@ -87,7 +86,7 @@ def ordered(session: Session, row: orders.PayoutRow) -> int:
 
 
 def _order_again(
-    session: Session, row: orders.PayoutRow, said: Approval, identity: str, now: int
+    session: Session, row: payouts.PayoutRow, said: Approval, identity: str, now: int
 ) -> None:
     attempt = row.attempt + 1
     reference = end_to_end_id(attempted(bytes.fromhex(row.payout_id[2:]), attempt))
@@ -95,7 +94,7 @@ def _order_again(
         entry = ledger.reordered(ledger.part_of(row.payout_id, identity), said.detail["cents"])
         store_ledger.post(session, [entry], now, f"approval:{identity}")
     account = payout_account(said.detail["iban"])
-    store.mark_payouts(
+    payouts.mark_payouts(
         session,
         [row.payout_id],
         stage="ordered",
@@ -110,11 +109,11 @@ def _order_again(
     )
 
 
-def _covers(row: orders.PayoutRow, cents: int) -> dict[str, object]:
+def _covers(row: payouts.PayoutRow, cents: int) -> dict[str, object]:
     return {"payout": row.payout_id, "cents": cents, "account": row.account}
 
 
-def _must_cover(identity: str, said: Approval, row: orders.PayoutRow, cents: int) -> None:
+def _must_cover(identity: str, said: Approval, row: payouts.PayoutRow, cents: int) -> None:
     if not _covers(row, cents).items() <= said.detail.items():
         raise Halt(
             f"payout {row.payout_id} is not what approval {identity} speaks of: amount or account "

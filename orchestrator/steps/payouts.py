@@ -18,9 +18,15 @@ from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
 from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
-from orchestrator.edges.store import Session, Store, add_new, agreements, orders
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_new,
+    agreements,
+    bank_files,
+    payouts,
+)
 from orchestrator.edges.store import approvals as decided
-from orchestrator.edges.store import transfers as store
 from orchestrator.settings import Settings
 from orchestrator.steps import StepContext
 from orchestrator.steps.payout_approvals import order_again, ordered, released
@@ -55,7 +61,7 @@ def order_payouts(rail: StepContext) -> int:
             )
             _LAST[rail.store] = draft.last
             for payout, values in draft.waits.items():
-                store.mark_payouts(session, [payout], **values)
+                payouts.mark_payouts(session, [payout], **values)
             if draft.orders:
                 _store_file(session, draft, now)
         if not draft.orders:
@@ -75,7 +81,7 @@ def draft_file(
     those that wait, the one to go on behind."""
     draft, room = DraftFile(last=after), settings.file_cents
     let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
-    due = [row for row, _ in let_out.values()] + orders.due(
+    due = [row for row, _ in let_out.values()] + payouts.due(
         session, settings.payouts_per_file, after
     )
     for row in due:
@@ -99,7 +105,7 @@ def draft_file(
 
 
 def _order(
-    session: Session, settings: Settings, row: orders.PayoutRow, is_released: bool
+    session: Session, settings: Settings, row: payouts.PayoutRow, is_released: bool
 ) -> PaymentOrder:
     """What to tell the bank; Rejected with why it waits, until somebody mends that. What is ordered
     again, or sent back without tokens burned for it, two officers looked at before."""
@@ -155,10 +161,10 @@ def _store_file(session: Session, draft: DraftFile, now: int) -> None:
     add_new(
         session,
         [
-            store.BankFileRow(
+            bank_files.BankFileRow(
                 file_hash=digest,
                 direction="out",
-                name=store.order_file(draft.message),
+                name=bank_files.order_file_name(draft.message),
                 kind="pain.001",
                 body=draft.body,
                 at=now,
@@ -166,7 +172,7 @@ def _store_file(session: Session, draft: DraftFile, now: int) -> None:
         ],
     )
     ids = ["0x" + order.payout_id.hex() for order in draft.orders]
-    store.mark_payouts(
+    payouts.mark_payouts(
         session,
         ids,
         stage="sent",
@@ -183,7 +189,7 @@ def hand_over(rail: StepContext) -> int:
     """Sends the bank the files that it has not answered; returns how many were new."""
     placed = 0
     with rail.store.read() as session:
-        for digest, name in store.unanswered_files(session):
+        for digest, name in bank_files.unanswered(session):
             if not rail.bank.placed(name):
-                placed += rail.bank.send(name, store.file(session, digest).body)
+                placed += rail.bank.send(name, bank_files.get(session, digest).body)
     return placed

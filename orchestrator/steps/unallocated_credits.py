@@ -14,22 +14,21 @@ from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.store import Session, add_all, add_new, agreements
+from orchestrator.edges.store import Session, add_all, add_new, agreements, fundings, payouts
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as store
 from orchestrator.steps import StepContext
 
 ALLOCATE, SEND_BACK = "allocate_credit", "send_back_credit"
 WAITING = "suspense"
 
 
-def to_allocate(credit: store.FundingRow, agreement: str, now: int) -> Approval:
+def to_allocate(credit: fundings.FundingRow, agreement: str, now: int) -> Approval:
     """Mints a credit into this agreement's escrow. now: Unix seconds."""
     return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
 
 
-def to_send_back(credit: store.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
+def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
     """Pays a credit back. payer: name, iban, and the parts of its address as in
     `agreements.PartyRow`."""
     return Approval(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
@@ -41,7 +40,7 @@ def decide_credits(rail: StepContext) -> int:
     with rail.store.write() as session:
         for kind, carry_out in _KINDS.items():
             for identity, said in approvals.ready(session, chain_id, kind):
-                credit = store.funding(session, said.subject)
+                credit = fundings.get(session, said.subject)
                 if credit is None or credit.stage != WAITING or not _is_of(said, credit):
                     continue
                 entry = carry_out(session, credit, said.detail, now)
@@ -52,14 +51,14 @@ def decide_credits(rail: StepContext) -> int:
 
 
 def _allocate(
-    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
+    session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
-    store.allocate(session, credit.credit_id, detail["agreement"])
+    fundings.allocate(session, credit.credit_id, detail["agreement"])
     return ledger.allocated(credit.credit_id, credit.cents)
 
 
 def _send_back(
-    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
+    session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     """A payout like any other from here on, but that no tokens were burned for: its id is the
     credit's. A payer that is no party is known by its bank account alone."""
@@ -77,7 +76,7 @@ def _send_back(
     add_all(
         session,
         [
-            store.PayoutRow(
+            payouts.PayoutRow(
                 payout_id=credit.credit_id,
                 payee=payer,
                 account=account,
@@ -88,7 +87,7 @@ def _send_back(
             )
         ],
     )
-    store.mark_funding(session, credit.credit_id, "sent_back")
+    fundings.mark_funding(session, credit.credit_id, "sent_back")
     return ledger.sent_back(credit.credit_id, credit.cents)
 
 
@@ -96,9 +95,9 @@ PAYER = ("name", "iban", "street", "building", "post_code", "town", "country")
 _KINDS: dict[str, Callable[..., ledger.Entry]] = {ALLOCATE: _allocate, SEND_BACK: _send_back}
 
 
-def _covers(credit: store.FundingRow) -> dict[str, Any]:
+def _covers(credit: fundings.FundingRow) -> dict[str, Any]:
     return {"cents": credit.cents}
 
 
-def _is_of(said: Approval, credit: store.FundingRow) -> bool:
+def _is_of(said: Approval, credit: fundings.FundingRow) -> bool:
     return _covers(credit).items() <= said.detail.items()

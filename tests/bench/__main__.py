@@ -16,7 +16,7 @@ from rich.table import Table
 
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.store import agreements, sends, tallies, transfers
+from orchestrator.edges.store import agreements, fundings, sends, tallies
 from scripts.demo import town
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
@@ -192,7 +192,7 @@ def _settled(stack: Stack) -> int:
 
 def _count(stack: Stack, stage: str) -> int:
     with stack.store.read() as session:
-        return sum(row.stage == stage for row in transfers.all_fundings(session))
+        return sum(row.stage == stage for row in fundings.all_fundings(session))
 
 
 def _until(over: Callable[[], bool], patience_s: float = 120) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
-from orchestrator.edges.store import evidence, transfers
+from orchestrator.edges.store import evidence, fundings, payouts
 from scripts.demo import town
 from tests.flow.conftest import SHORT
 from tests.support import promises
@@ -90,9 +90,9 @@ def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_named_brea
 
 def _suspense(rail: WholeRail) -> list[int]:
     with rail.store.read() as session:
-        return [f.cents for f in transfers.all_fundings(session) if f.stage == "suspense"]
+        return [f.cents for f in fundings.all_fundings(session) if f.stage == "suspense"]
 
 
-def _payouts(rail: WholeRail) -> list[transfers.PayoutRow]:
+def _payouts(rail: WholeRail) -> list[payouts.PayoutRow]:
     with rail.store.read() as session:
-        return list(transfers.all_payouts(session))
+        return list(payouts.all_payouts(session))

@@ -18,7 +18,14 @@ import requests
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.oracles import OracleDoor
-from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
+from orchestrator.edges.store import (
+    access,
+    agreements,
+    evidence,
+    fundings,
+    pages,
+    payments,
+)
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import town
 from scripts.devices.fleet import Fleet
@@ -117,7 +124,7 @@ class WholeRail:
 
     def _minted(self) -> int:
         with self.store.read() as session:
-            return sum(f.stage == "minted" for f in transfers.all_fundings(session))
+            return sum(f.stage == "minted" for f in fundings.all_fundings(session))
 
     def stop(self) -> None:
         """Ends every process by its id; safe to call twice."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
@@ -17,7 +17,7 @@ from sqlmodel import Session, SQLModel, create_engine, text
 from orchestrator.edges.store import tables
 from orchestrator.errors import Retry
 
-__all__ = ["Session", "Store", "add_all", "add_new", "add_values", "tables"]
+__all__ = ["Head", "Session", "Store", "add_all", "add_new", "add_values", "tables"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REVISION = "0004"  # the newest file in migrations/versions; a test compares the two
@@ -26,6 +26,14 @@ REVISION = "0004"  # the newest file in migrations/versions; a test compares the
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
 # SQLite's codes for a world that is slow: busy, locked, i/o error, disk full, cannot open
 _SLOW = (5, 6, 10, 13, 14)
+
+
+class Head(NamedTuple):
+    """Where the chain or the journal stood: the number and hash of its newest item; (0, "") at the
+    beginning."""
+
+    number: int
+    hash: str
 
 
 def _connect(path: Path, wait_s: int) -> Engine:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, delete, func, select, update
 
+from orchestrator.edges.store import Head
 from orchestrator.edges.store.tables import BlockRow, ChainLogRow, ProofRow
 
 __all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
@@ -102,3 +103,13 @@ def logs_in_transaction(session: Session, tx_hash: str) -> Sequence[ChainLogRow]
     return session.exec(
         select(ChainLogRow).where(ChainLogRow.tx_hash == tx_hash).order_by(ChainLogRow.log_index)
     ).all()
+
+
+def final_before(session: Session, at: int) -> Head:
+    """The newest final block of an earlier time (Unix seconds)."""
+    row = session.exec(
+        select(BlockRow)
+        .where(BlockRow.final, BlockRow.timestamp < at)
+        .order_by(BlockRow.number.desc())
+    ).first()
+    return Head(row.number, row.hash) if row else Head(0, "")

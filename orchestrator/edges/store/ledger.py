@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlmodel import Session, func, select
 
+from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
-from orchestrator.edges.store import add_all, pending
-from orchestrator.edges.store.tables import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
+from orchestrator.core.reports import AccountMovement
+from orchestrator.edges.store import Head, add_all, pending
+from orchestrator.edges.store.tables import (
+    LedgerEntryRow,
+    LedgerPostingRow,
+    PendingEntryRow,
+)
 
 __all__ = ["GENESIS", "LedgerEntryRow", "LedgerPostingRow", "PendingEntryRow"]
 
@@ -91,9 +98,13 @@ def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str]
     return {(account, asset): total for account, asset, total in rows}
 
 
-def pending_balances(session: Session) -> dict[tuple[str, str], int]:
-    """What the entries of blocks that are not final yet would add to each balance."""
-    return pending.balances(session)
+def pending_balances(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
+    """Return what the entries of blocks that are not final yet would add to each balance.
+
+    Args:
+        until: Only entries dated up to this time (Unix seconds); None for all.
+    """
+    return pending.balances(session, until)
 
 
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
@@ -213,3 +224,88 @@ def hash_before(session: Session, number: int) -> str:
 def count(session: Session) -> int:
     """How many entries the journal holds."""
     return session.exec(select(func.count()).select_from(LedgerEntryRow)).one()
+
+
+def entries_under(session: Session, ref: str) -> list[Entry]:
+    """Entries whose reference is this id, or begins with it and a slash, in journal order."""
+    rows = session.exec(
+        select(LedgerEntryRow, LedgerPostingRow)
+        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+        .where(LedgerEntryRow.ref >= ref, LedgerEntryRow.ref < ref + "0")  # "0" follows the slash
+        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
+    )
+    found: dict[str, tuple[LedgerEntryRow, list[Posting]]] = {}
+    for row, posting in rows:
+        found.setdefault(row.entry_id, (row, []))[1].append(
+            Posting(posting.account, posting.asset, posting.amount_minor)
+        )
+    return [
+        Entry(row.entry_id, row.kind, row.ref, tuple(postings), row.at, row.source)
+        for row, postings in found.values()
+    ]
+
+
+def is_reclaimed(session: Session, agreement: str) -> bool:
+    """Whether the journal says that an agreement's escrow was given back to its payer."""
+    return (
+        session.exec(
+            select(LedgerEntryRow.number)
+            .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+            .where(
+                LedgerPostingRow.account == escrow(agreement), LedgerEntryRow.kind == "reclaimed"
+            )
+        ).first()
+        is not None
+    )
+
+
+_AT_ONCE = 2_000  # rows that one fetch holds
+
+
+def movements(
+    session: Session,
+    account: str | None = None,
+    row: LedgerAccount | None = None,
+    until: int | None = None,
+) -> Iterator[AccountMovement]:
+    """Postings in journal order: all of them, one account's, or those of a row of the chart.
+
+    until: only those of entries dated up to this time (Unix seconds).
+    """
+    found = (
+        select(
+            LedgerEntryRow.number,
+            LedgerEntryRow.at,
+            LedgerEntryRow.kind,
+            LedgerEntryRow.ref,
+            LedgerEntryRow.source,
+            LedgerPostingRow.account,
+            LedgerPostingRow.asset,
+            LedgerPostingRow.amount_minor,
+        )
+        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
+    )
+    if account is not None:
+        found = found.where(LedgerPostingRow.account == account)
+    if row is not None:
+        found = found.where(_in(row))
+    if until is not None:
+        found = found.where(LedgerEntryRow.at <= until)
+    for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
+        yield AccountMovement(*values)
+
+
+def _in(row: LedgerAccount) -> Any:
+    if row.has_details:
+        return LedgerPostingRow.account.startswith(row.pattern[:-1], autoescape=True)
+    return LedgerPostingRow.account == row.pattern
+
+
+def entry_before(session: Session, at: int) -> Head:
+    """The newest entry that is dated before a time (Unix seconds), with the journal's hash at it:
+    the hash covers every entry up to that number."""
+    row = session.exec(
+        select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
+    ).first()
+    return Head(row.number, row.hash) if row else Head(0, "")

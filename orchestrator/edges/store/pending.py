@@ -72,9 +72,21 @@ def entry(session: Session, entry_id: str) -> Entry | None:
     return _entry(row) if row else None
 
 
-def balances(session: Session) -> dict[tuple[str, str], int]:
-    """{(account, asset): what pending entries would add, minor units}; debit positive."""
-    return sums(posting for _, item in entries(session) for posting in item.postings)
+def balances(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
+    """Return what pending entries would add to each balance.
+
+    Args:
+        until: Only entries dated up to this time (Unix seconds); None for all.
+
+    Returns:
+        {(account, asset): amount in minor units}; debits are positive.
+    """
+    return sums(
+        posting
+        for row, item in entries(session)
+        if until is None or row.at <= until
+        for posting in item.postings
+    )
 
 
 def _entry(row: PendingEntryRow) -> Entry:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from orchestrator import cli
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
@@ -108,7 +108,7 @@ def test_order_again__rejected__goes_to_the_other_account_once_approved(operator
 def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
     payout = operator.desk.payout(1)
     with operator.desk.store.write() as session:
-        transfers.mark_payouts(session, [payout], stage=stage)
+        payouts.mark_payouts(session, [payout], stage=stage)
     told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
     assert "twice" in told["message"] and operator.run("approval", "list") == []
 

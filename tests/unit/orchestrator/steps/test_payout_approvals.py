@@ -14,8 +14,8 @@ from orchestrator import approvals
 from orchestrator.core import ledger
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store import approvals as rows
+from orchestrator.edges.store import bank_files, payouts
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_release
@@ -40,7 +40,7 @@ def desk(tmp_path):
 
 def row(desk, payout):
     with desk.store.read() as session:
-        return transfers.payout(session, payout)
+        return payouts.get(session, payout)
 
 
 def decide(desk, approval, approve=True) -> str:
@@ -52,7 +52,7 @@ def decide(desk, approval, approve=True) -> str:
 
 def again(desk, payout, iban=NORD, at=1) -> str:
     with desk.store.read() as session:
-        cents = owed(session, transfers.payout(session, payout))
+        cents = owed(session, payouts.get(session, payout))
     return decide(desk, to_order_again(row(desk, payout), cents, iban, at))
 
 
@@ -254,7 +254,7 @@ def told(desk, payout, *parts: int, tag: str) -> None:
         for n, cents in enumerate(parts)
     ]
     with desk.store.write() as session:
-        transfers.add_lines(session, lines, sha256(tag.encode()).hexdigest())
+        bank_files.add_lines(session, lines, sha256(tag.encode()).hexdigest())
         post_lines(session, lines, 1)
 
 
@@ -267,8 +267,8 @@ def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_bac
     orders = [each.body.count(b">6.00</InstdAmt>") for each in desk.outgoing()]
     assert sorted(orders) == [0, 1]
     with desk.store.write() as session:
-        transfers.mark_payouts(session, [payout], stage="rejected")
-        assert owed(session, transfers.payout(session, payout)) == 600
+        payouts.mark_payouts(session, [payout], stage="rejected")
+        assert owed(session, payouts.get(session, payout)) == 600
 
 
 def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_anew(desk):

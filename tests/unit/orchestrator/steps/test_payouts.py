@@ -14,7 +14,7 @@ from hashlib import sha256
 import pytest
 
 from orchestrator.edges.bank.pain import payment_information_id
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.errors import Retry
 from orchestrator.steps.payouts import hand_over, order_payouts
 from scripts.run_bank import new_iban
@@ -80,7 +80,7 @@ def settings(desk, **changed):
 
 def row(desk, payout):
     with desk.store.read() as session:
-        return transfers.payout(session, payout)
+        return payouts.get(session, payout)
 
 
 def sums(desk) -> list[int]:

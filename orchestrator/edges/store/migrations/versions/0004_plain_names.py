@@ -100,4 +100,7 @@ def _replace(table: str, column: str, old: str, new: str) -> None:
 
 
 def downgrade() -> None:
-    raise Halt("revision 0004 is not taken back: restore the backup that was made before it")
+    raise Halt(
+        "Revision 0004 is not undone: what was stored is never dropped. "
+        "Next: restore the backup that was made before it."
+    )

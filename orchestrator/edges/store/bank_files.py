@@ -1,4 +1,4 @@
-"""Money to and from the bank: payouts, fundings, the bank's files and their lines."""
+"""Bank files, whole, with their lines and statements; and which lines were acted on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, select
 
-from orchestrator.core.bank_posting import CreditBooked
 from orchestrator.core.reconcile import StatementBalances, StatementLine
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.store import add_new, add_values
@@ -17,44 +16,20 @@ from orchestrator.edges.store.tables import (
     BankLineRow,
     BankStatementRow,
     BookingRow,
-    FundingRow,
     PayoutRow,
 )
 
-__all__ = ["BankFileRow", "BankStatementRow", "BookingRow", "FundingRow", "PayoutRow"]
+__all__ = ["BankFileRow", "BankStatementRow", "BookingRow"]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def payouts_at(session: Session, stage: str, limit: int) -> Sequence[PayoutRow]:
-    return session.exec(
-        select(PayoutRow).where(PayoutRow.stage == stage).order_by(PayoutRow.payout_id).limit(limit)
-    ).all()
-
-
-def payout(session: Session, payout_id: str) -> PayoutRow | None:
-    return session.get(PayoutRow, payout_id)
-
-
-def payout_by_reference(session: Session, end_to_end_id: str) -> PayoutRow | None:
-    return session.exec(select(PayoutRow).where(PayoutRow.end_to_end_id == end_to_end_id)).first()
-
-
-def payouts_of_message(session: Session, message_id: str) -> Sequence[PayoutRow]:
-    """Payouts ordered by the outgoing file of this message id."""
-    return session.exec(
-        select(PayoutRow)
-        .join(BankFileRow, BankFileRow.file_hash == PayoutRow.file_hash)
-        .where(BankFileRow.direction == "out", BankFileRow.name == order_file(message_id))
-    ).all()
-
-
-def order_file(message_id: str) -> str:
+def order_file_name(message_id: str) -> str:
     """The name of the outgoing file with this message id."""
     return f"pain.001-{message_id}.xml"
 
 
-def unanswered_files(session: Session) -> Sequence[tuple[str, str]]:
+def unanswered(session: Session) -> Sequence[tuple[str, str]]:
     """(hash, name) of outgoing files of which the bank has said nothing about some payout."""
     return session.exec(
         select(BankFileRow.file_hash, BankFileRow.name)
@@ -64,70 +39,11 @@ def unanswered_files(session: Session) -> Sequence[tuple[str, str]]:
     ).all()
 
 
-def all_payouts(session: Session) -> Sequence[PayoutRow]:
-    return session.exec(select(PayoutRow).order_by(PayoutRow.ordered_at)).all()
-
-
-def mark_payouts(session: Session, ids: Sequence[str], **values: object) -> None:
-    session.exec(update(PayoutRow).where(PayoutRow.payout_id.in_(ids)).values(**values))
-
-
-def mint_agreement(session: Session, credit: str) -> str | None:
-    row = session.get(FundingRow, credit)
-    return row.agreement_id if row else None
-
-
-def fundings_at(session: Session, stage: str, limit: int, after: str = "") -> Sequence[FundingRow]:
-    """By credit id, those after this one first, so that each has its turn."""
-    return session.exec(
-        select(FundingRow)
-        .where(FundingRow.stage == stage)
-        .order_by(FundingRow.credit_id <= after, FundingRow.credit_id)
-        .limit(limit)
-    ).all()
-
-
-def all_fundings(session: Session) -> Sequence[FundingRow]:
-    return session.exec(select(FundingRow)).all()
-
-
-def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None = None) -> None:
-    values = {"stage": stage} | ({"tx_hash": tx_hash} if tx_hash else {})
-    session.exec(update(FundingRow).where(FundingRow.credit_id == credit).values(values))
-
-
-def allocate(session: Session, credit: str, agreement: str) -> None:
-    """A credit in suspense has an agreement now: it is to be minted."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit)
-        .values(stage="booked", agreement_id=agreement)
-    )
-
-
-def take_back(session: Session, credit: str) -> None:
-    """The bank reversed a credit: it is not minted any more, if that was not under way."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit, FundingRow.stage.in_(("booked", "suspense")))
-        .values(stage="reversed")
-    )
-
-
-def mint_again(session: Session, credit: str) -> None:
-    """A credit's mint failed on chain: it is due again, unless its tokens are there."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit, FundingRow.stage == "minting")
-        .values(stage="booked")
-    )
-
-
-def file(session: Session, file_hash: str) -> BankFileRow | None:
+def get(session: Session, file_hash: str) -> BankFileRow | None:
     return session.get(BankFileRow, file_hash)
 
 
-def files(session: Session, direction: str) -> Sequence[BankFileRow]:
+def all_files(session: Session, direction: str) -> Sequence[BankFileRow]:
     return session.exec(
         select(BankFileRow).where(BankFileRow.direction == direction).order_by(BankFileRow.at)
     ).all()
@@ -156,7 +72,7 @@ def _text(value: date | bytes) -> str:
     return value.hex() if isinstance(value, bytes) else value.isoformat()
 
 
-def lines(session: Session) -> list[StatementLine]:
+def all_lines(session: Session) -> list[StatementLine]:
     """Every line of every file, as reported."""
     return [read_line(row.body) for row in session.exec(select(BankLineRow))]
 
@@ -221,23 +137,6 @@ def add_bookings(session: Session, booked: Iterable[tuple[str, StatementLine]]) 
     )
 
 
-def add_fundings(session: Session, booked: Iterable[CreditBooked]) -> None:
-    """Credits that came in: to be minted, or waiting for a person."""
-    add_values(
-        session,
-        FundingRow,
-        [
-            {
-                "credit_id": each.credit_id,
-                "cents": each.cents,
-                "agreement_id": each.agreement,
-                "stage": "booked" if each.agreement else "suspense",
-            }
-            for each in booked
-        ],
-    )
-
-
 def booking(session: Session, line_id: str) -> BookingRow | None:
     return session.get(BookingRow, line_id)
 
@@ -268,13 +167,14 @@ def statements(session: Session) -> Sequence[BankStatementRow]:
     return session.exec(select(BankStatementRow).order_by(BankStatementRow.day)).all()
 
 
-def count_payouts(session: Session) -> dict[str, tuple[int, int]]:
-    """{stage: (how many, cents)}."""
-    rows = session.exec(
-        select(PayoutRow.stage, func.count(), func.sum(PayoutRow.cents)).group_by(PayoutRow.stage)
-    )
-    return {stage: (count, cents) for stage, count, cents in rows}
-
-
-def funding(session: Session, credit: str) -> FundingRow | None:
-    return session.get(FundingRow, credit)
+def line_of(session: Session, line_id: str) -> StatementLine | None:
+    """The line that was acted on under this id, as it was reported first."""
+    body = session.exec(
+        select(BankLineRow.body)
+        .join(
+            BookingRow,
+            (BookingRow.file_hash == BankLineRow.file_hash) & (BookingRow.path == BankLineRow.path),
+        )
+        .where(BookingRow.line_id == line_id)
+    ).first()
+    return read_line(body) if body else None
