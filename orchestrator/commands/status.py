@@ -37,12 +37,12 @@ def _counted(here: home.Home) -> dict[str, Any]:
     from orchestrator.edges.store import (
         agreements,
         blocks,
+        conflicts,
         evidence,
-        links,
         lookup,
         payments,
         payouts,
-        tallies,
+        rejections,
     )
 
     with here.store.read() as session:
@@ -51,8 +51,8 @@ def _counted(here: home.Home) -> dict[str, Any]:
             "home": str(here.settings.home),
             "block": head.number if head else None,
             "final_block": blocks.newest_final(session),
-            "events": tallies.event_counts(session),
-            "rejected": tallies.rejection_counts(session),
+            "events": evidence.event_counts(session),
+            "rejected": rejections.count_by_reason(session),
             "payments": {
                 stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
                 for stage, (count, total) in lookup.count_by_stage(session).items()
@@ -70,7 +70,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
                     "conflicts": count,
                     "found_at": at,
                 }
-                for device, reason, count, at in links.quarantined(session)
+                for device, reason, count, at in conflicts.quarantined(session)
             ],
             "stopped_agreements": [
                 {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.store import Session, Store, agreements, blocks, ledger, raw
+from orchestrator.edges.store import Session, Store, agreements, all_rows, blocks, ledger
 from orchestrator.operations.agreements import mandate_of
 from orchestrator.products import deployed, products
 from orchestrator.rebuild import decided, journal
@@ -101,7 +101,7 @@ def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, i
     """reference -> (agreement, expiry) of every mandate whose content has the id that it is kept
     under: the payer signed that id."""
     found = {}
-    for row in raw.rows(session, agreements.AgreementRow):
+    for row in all_rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
             findings.add(

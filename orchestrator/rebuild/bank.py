@@ -22,7 +22,7 @@ from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.order_files import read_orders
 from orchestrator.edges.bank.types import BankStatement, StatusReport
-from orchestrator.edges.store import Session, bank_files, fundings, payouts, raw
+from orchestrator.edges.store import Session, all_rows, bank_files, fundings, payouts
 from orchestrator.edges.store.tables import BankLineRow
 from orchestrator.rebuild.contexts import RawBank, RawCredit, RawPayout
 from orchestrator.rebuild.findings import Differences
@@ -133,7 +133,7 @@ class Files:
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
     """Lines, statements, bookings, credits and payouts as stored, against what was read anew."""
     bank, seen = files.bank, set()
-    for row in raw.rows(session, BankLineRow):
+    for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)
         seen.add(place)
         line = files.by_place.get(place)
@@ -145,13 +145,13 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
         findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
     findings.rows(
         "statement",
-        raw.rows(session, bank_files.BankStatementRow),
+        all_rows(session, bank_files.BankStatementRow),
         files.statements,
         lambda row: (row.account, row.statement),
     )
     findings.rows(
         "booking",
-        raw.rows(session, bank_files.BookingRow),
+        all_rows(session, bank_files.BookingRow),
         {
             one: {"file_hash": line.source.hex(), "path": line.path}
             for one, line in bank.booked.items()
@@ -160,7 +160,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "credit",
-        raw.rows(session, fundings.FundingRow),
+        all_rows(session, fundings.FundingRow),
         {
             credit: {"cents": one.cents, "agreement_id": one.agreement}
             for credit, one in bank.credit_rows.items()
@@ -169,7 +169,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "payout",
-        raw.rows(session, payouts.PayoutRow),
+        all_rows(session, payouts.PayoutRow),
         {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
         lambda row: row.payout_id,
     )

@@ -16,7 +16,7 @@ from oracles.rules import derive_claim
 from oracles.types import Agreement, Agreements, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, raw
+from orchestrator.edges.store import Session, all_rows
 from orchestrator.edges.store.debts import DebtRow
 from orchestrator.edges.store.payments import PaymentRow
 from orchestrator.products import Product
@@ -41,7 +41,7 @@ def check_claims(
     findings: Differences,
 ) -> None:
     """Payments, claims and prices of everything that final settlements applied."""
-    rows = {row.payment_id: row for row in raw.rows(session, PaymentRow)}
+    rows = {row.payment_id: row for row in all_rows(session, PaymentRow)}
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
     for applied in history.applied():
         by_agreement[applied.claim.agreement].append(applied)
@@ -66,7 +66,7 @@ def check_claims(
                     owed[name] = _owed(applied, payee)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
-    findings.rows("debt", raw.rows(session, DebtRow), owed, lambda row: row.payment_id)
+    findings.rows("debt", all_rows(session, DebtRow), owed, lambda row: row.payment_id)
     findings.count("claims", len(settled))
 
 

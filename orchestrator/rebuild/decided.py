@@ -9,7 +9,7 @@ from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
-from orchestrator.edges.store import Session, approvals, raw
+from orchestrator.edges.store import Session, all_rows, approvals
 from orchestrator.errors import Halt
 from orchestrator.rebuild.contexts import RawBank, RawPayout
 from orchestrator.rebuild.findings import Differences
@@ -25,7 +25,7 @@ def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
 
 def check(session: Session, chain_id: int, findings: Differences) -> None:
     """Both signatures of every approval that was approved, over all of its content."""
-    for row in raw.rows(session, approvals.ApprovalRow):
+    for row in all_rows(session, approvals.ApprovalRow):
         if row.approved_at is None:
             continue
         try:

@@ -13,7 +13,7 @@ from device_adapters.types import DeviceKey, Event, Rejected
 from oracles.citations import resolve
 from oracles.rules import content_id
 from oracles.types import KeyRing
-from orchestrator.edges.store import Session, links, raw
+from orchestrator.edges.store import Session, all_rows, citations, count_rows
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.evidence import EventRow as EventRow
 from orchestrator.edges.store.evidence import EvidenceRow as EvidenceRow
@@ -42,8 +42,8 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
     """All evidence and events. A record whose bytes are not what they are named by is left out of
     the archive, so that no claim can be derived from it."""
     decoded = _decode_all(session, findings)
-    archive, total = Archive(), raw.count(session, EventRow)
-    for done, row in enumerate(raw.rows(session, EventRow, EventRow.counter), 1):
+    archive, total = Archive(), count_rows(session, EventRow)
+    for done, row in enumerate(all_rows(session, EventRow, EventRow.counter), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("events", done, total)
         event = decoded.get(row.evidence_hash)
@@ -56,8 +56,11 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
             archive.at_counter[row.agreement_id, event.counter] = event
         if row.payment_id is not None:
             archive.of_payment.setdefault(row.payment_id, []).append(event)
-    for row in raw.rows(
-        session, links.CitationRow, links.CitationRow.event_id, links.CitationRow.position
+    for row in all_rows(
+        session,
+        citations.CitationRow,
+        citations.CitationRow.event_id,
+        citations.CitationRow.position,
     ):
         archive.cites.setdefault(row.event_id, []).append(row.cited_event_id)
     findings.count("events", len(archive.by_id))
@@ -66,8 +69,8 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
 
 def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
     found: dict[str, Event] = {}
-    total, known = raw.count(session, EvidenceRow), protocols()
-    for done, row in enumerate(raw.rows(session, EvidenceRow), 1):
+    total, known = count_rows(session, EvidenceRow), protocols()
+    for done, row in enumerate(all_rows(session, EvidenceRow), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("evidence", done, total)
         digest = sha256(row.body).hexdigest()

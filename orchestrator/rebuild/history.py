@@ -15,7 +15,7 @@ from oracles.merkle import root
 from oracles.types import Claim
 from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
-from orchestrator.edges.store import Session, batches, blocks, raw
+from orchestrator.edges.store import Session, all_rows, batches, blocks
 from orchestrator.errors import Retry
 from orchestrator.rebuild.findings import Differences
 
@@ -123,7 +123,7 @@ def _raw(text: str) -> bytes:
 def check_copies(session: Session, history: ChainHistory, findings: Differences) -> None:
     """The store's blocks and logs against the node's, up to the newest final block."""
     final = history.blocks[-1].number if history.blocks else 0
-    stored = [row for row in raw.rows(session, blocks.BlockRow) if row.number <= final]
+    stored = [row for row in all_rows(session, blocks.BlockRow) if row.number <= final]
     if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):
         raise Retry(
             "the node's blocks are not those that were final here: it is another chain, or "
@@ -152,7 +152,7 @@ def _same_chain(stored: Sequence[blocks.BlockRow], seen: Sequence[SeenBlock]) ->
 
 
 def _logs(session: Session, final: int) -> list[blocks.ChainLogRow]:
-    return [row for row in raw.rows(session, blocks.ChainLogRow) if row.block_number <= final]
+    return [row for row in all_rows(session, blocks.ChainLogRow) if row.block_number <= final]
 
 
 def _wanted(logs: Mapping[str, Sequence[DecodedLog]]) -> dict[tuple[str, int], dict[str, object]]:

@@ -11,7 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import GENESIS, Entry, chain_hash
 from orchestrator.edges.chain.client import SeenBlock
-from orchestrator.edges.store import Session, approvals, bank_files, raw
+from orchestrator.edges.store import Session, all_rows, approvals, bank_files
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
@@ -98,11 +98,11 @@ class Fold:
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         self._files = {
-            f"file:{row.file_hash}": row.at for row in raw.rows(session, bank_files.BankFileRow)
+            f"file:{row.file_hash}": row.at for row in all_rows(session, bank_files.BankFileRow)
         }
         self._approvals = {
             f"approval:{row.approval_id}": row
-            for row in raw.rows(session, approvals.ApprovalRow, approvals.ApprovalRow.executed_at)
+            for row in all_rows(session, approvals.ApprovalRow, approvals.ApprovalRow.executed_at)
             if row.executed_at is not None
         }
 

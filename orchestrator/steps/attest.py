@@ -17,7 +17,7 @@ from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
-from orchestrator.edges.store import agreements, batches, evidence, links, payments
+from orchestrator.edges.store import agreements, batches, citations, evidence, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
 from orchestrator.steps.collect import anchor_of
@@ -144,7 +144,7 @@ def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]
     messages: list[Message] = []
     with rail.store.read() as session:
         ids = [row.payment_id for row, _ in rows]
-        found, cited = evidence.of_payments(session, ids), links.cited_by(session, ids)
+        found, cited = evidence.of_payments(session, ids), citations.cited_by(session, ids)
         for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break

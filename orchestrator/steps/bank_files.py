@@ -22,11 +22,11 @@ from orchestrator.edges.store import (
     Session,
     add_new,
     bank_files,
-    evidence,
     fundings,
     ledger,
     payments,
     payouts,
+    rejections,
 )
 from orchestrator.steps import StepContext
 from orchestrator.steps.bank_context import StoreContext
@@ -142,7 +142,7 @@ def _keep_rejected(rail: StepContext, name: str, body: bytes, refusal: Rejected)
         add_new(
             session,
             [
-                evidence.RejectionRow(
+                rejections.RejectionRow(
                     received_at=rail.now(),
                     source="bank",
                     device=name,

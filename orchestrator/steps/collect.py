@@ -11,7 +11,14 @@ from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
-from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
+from orchestrator.edges.store import (
+    Session,
+    add_new,
+    agreements,
+    citations,
+    evidence,
+    payments,
+)
 from orchestrator.steps import StepContext, event_of
 
 IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
@@ -101,7 +108,9 @@ def _late(rail: StepContext, session: Session, row: agreements.AgreementRow, now
     events = _events(evidence.late(session, row.agreement_id, upto, MAX_EVENTS_PER_CLAIM))
     ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
     ranges.append((upto, upto))
-    cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
+    cited = resolve(
+        events, _events(citations.cited_by_events(session, [e.event_id for e in events]))
+    )
     agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     found = late_run(agreement, terms, events, ranges, cited)
     _drop(rail, session, row, found)
@@ -203,7 +212,7 @@ def claim_of(
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
         run,
-        resolve(run, _events(links.cited_by(session, [row.payment_id])[row.payment_id])),
+        resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
         late,
     )
 

@@ -27,7 +27,7 @@ def dispute_compromised(rail: StepContext) -> int:
     with rail.store.read() as session:
         due = [
             errand
-            for device, since in exposure.compromised(session).items()
+            for device, since in agreements.compromised(session).items()
             for errand in dispute_errands(session, rail.chain, device, since, now)
             if sends.by_ref(session, PURPOSE, errand.ref) is None
         ]

@@ -11,7 +11,7 @@ from itertools import groupby
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import agreements, evidence, links
+from orchestrator.edges.store import agreements, conflicts, evidence
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext, event_of
 
@@ -29,7 +29,7 @@ def quarantine(rail: StepContext) -> int:
     A registrar who resumes it is heard: only a conflict that was not known then counts anew.
     """
     with rail.store.read() as session:
-        found = links.unreported(session, _AT_ONCE)
+        found = conflicts.unreported(session, _AT_ONCE)
     found.sort(key=lambda item: item[0].device_id)
     by_device = groupby(found, key=lambda item: item[0].device_id)
     done = sum(_silence(rail, device, list(items)) for device, items in by_device)
@@ -39,7 +39,7 @@ def quarantine(rail: StepContext) -> int:
     return done
 
 
-def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> int:
+def _silence(rail: StepContext, device: str, found: list[conflicts.Unreported]) -> int:
     now, first = rail.now(), found[0][0]
     try:
         due = _suspension(rail, device, first) + _proofs(rail, found)
@@ -51,7 +51,7 @@ def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> i
             purpose: sender.prepare(session, purpose, ref, quote, now)
             for sender, purpose, ref, quote in due
         }
-        links.report(session, device, sent.get(SUSPEND, ""))
+        conflicts.mark_reported(session, device, sent.get(SUSPEND, ""))
         if SUSPEND in sent:
             agreements.mark_device(session, device, "suspended")
     rail.log.warning(
@@ -64,14 +64,14 @@ def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> i
     return 1
 
 
-def _suspension(rail: StepContext, device: str, first: links.ConflictRow) -> list[_Due]:
+def _suspension(rail: StepContext, device: str, first: conflicts.ConflictRow) -> list[_Due]:
     if rail.registry.key_at(bytes.fromhex(device[2:]), rail.now()) in _SILENT:
         return []
     quote = rail.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
     return [(rail.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(rail: StepContext, found: list[links.Unreported]) -> list[_Due]:
+def _proofs(rail: StepContext, found: list[conflicts.Unreported]) -> list[_Due]:
     """The first proof that a product's contract takes now; one is enough for each device."""
     for conflict, body, protocol, other, other_protocol in found:
         if conflict.reason != ClaimReason.COUNTER_REPLAYED:

@@ -184,7 +184,7 @@ def _at_risk(session: Session, now: int) -> list[AtRisk]:
         risk.payment_id: AtRisk(
             _raw(risk.payment_id), risk.amount_micro, risk.remedy, risk.first_observed_at
         )
-        for device, since in exposure.compromised(session).items()
+        for device, since in agreements.compromised(session).items()
         for risk in at_risk(exposure.exposed(session, device), since, now)
         if risk.is_open
     }

@@ -20,7 +20,8 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import unpack
 from orchestrator.core.payment import STOPPING, Stage
 from orchestrator.core.reconcile import Devices, Orphan, SettledClaim, Stranger, Waiters
-from orchestrator.edges.store import Session, agreements, blocks, claimed, payments
+from orchestrator.edges.store import Session, agreements, blocks, payments, pending
+from orchestrator.edges.store import runs as store_runs
 from orchestrator.edges.store.pending import PendingEntryRow
 from orchestrator.products import products
 from orchestrator.steps.collect import IN_FLIGHT, runs_behind
@@ -49,7 +50,7 @@ def device_facts(session: Session, now: int) -> Devices:
         claims,
         strangers,
         _orphans(session),
-        [(_raw(payment), events) for payment, events in claimed.lost(session)],
+        [(_raw(payment), events) for payment, events in store_runs.lost(session)],
     )
 
 
@@ -59,7 +60,7 @@ _Applied = dict[str, tuple[Claim, int]]  # payment id -> its claim and what it m
 def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Stranger]]:
     applied: _Applied = {}
     strangers = []
-    for tx_hash, args, proof in claimed.settlements(session, final):
+    for tx_hash, args, proof in blocks.settlements(session, final):
         moved = [(o.amount_micro, o.refusal) for o in unpack(_raw(args["outcomes"]))]
         found = _proven(proof, moved) or _stored(session, tx_hash)
         applied |= found
@@ -71,7 +72,7 @@ def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Str
         for payment, (_, amount) in applied.items()
         if payment not in known
     ]
-    runs = claimed.runs(session, sorted(known))
+    runs = store_runs.of_payments(session, sorted(known))
     return [_compared(each, *applied[each], runs.get(each)) for each in sorted(known)], strangers
 
 
@@ -112,7 +113,7 @@ def _stored(session: Session, tx_hash: str) -> _Applied:
 
 
 def _compared(
-    payment: str, claim: Claim, amount: int, run: claimed.PaymentRun | None
+    payment: str, claim: Claim, amount: int, run: store_runs.PaymentRun | None
 ) -> SettledClaim:
     stored = evidence_root([sha256(body).digest() for body in run.bodies]) if run else b""
     return SettledClaim(
@@ -126,7 +127,7 @@ def _compared(
 
 
 def _waiting(session: Session, now: int) -> list[Waiters]:
-    found = claimed.waiting(session)
+    found = store_runs.waiting(session)
     rows = agreements.by_ids(session, [each.agreement for each in found])
     busy = payments.busy_agreements(session, IN_FLIGHT)
     stopped = payments.busy_agreements(session, STOPPING)
@@ -143,7 +144,7 @@ def _waiting(session: Session, now: int) -> list[Waiters]:
 
 def _held_by(
     session: Session,
-    waits: claimed.Waits,
+    waits: store_runs.Waits,
     row: agreements.AgreementRow | None,
     busy: set[str],
     stopped: set[str],
@@ -186,7 +187,7 @@ def _agreement(row: agreements.AgreementRow) -> Agreement:
 
 
 def _orphans(session: Session) -> list[Orphan]:
-    found = claimed.orphaned(session)
+    found = pending.voided_by_block(session)
     return [
         Orphan(block, len(rows), _back(session, rows), rows[0].at)
         for block, rows in sorted(found.items())
@@ -196,7 +197,7 @@ def _orphans(session: Session) -> list[Orphan]:
 def _back(session: Session, voided: Sequence[PendingEntryRow]) -> int:
     """How many of a block's entries stand again: the same entry, or one of its kind with its very
     postings (a release sent anew has another reference)."""
-    later = claimed.standing(session, [row.kind for row in voided], voided[-1].number)
+    later = pending.standing(session, [row.kind for row in voided], voided[-1].number)
     ids = {row.entry_id for row in later}
     alike = Counter((row.kind, row.postings) for row in later)
     alike.subtract(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import Session, blocks, exposure, ledger, payments, sends
+from orchestrator.edges.store import Session, agreements, blocks, ledger, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
 
@@ -33,7 +33,7 @@ def _due(rail: StepContext, now: int) -> list[tuple[str, str]]:
     The reference counts what was reclaimed before: a dispute or a credit may put money back.
     """
     with rail.store.read() as session:
-        ended = exposure.ended(session, now)
+        ended = agreements.ended(session, now)
         if not ended:
             return []
         busy = payments.busy_agreements(session, _OPEN)

@@ -16,9 +16,9 @@ from orchestrator.edges.store import (
     agreements,
     bank_files,
     blocks,
+    citations,
     debts,
     evidence,
-    exposure,
     ledger,
     payments,
     payouts,
@@ -79,7 +79,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
     """Everything that the bundle of a payment is made of. Raises Rejected with an ExportFault."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
-    supporting = exposure.supporting_of(session, row.payment_id)
+    supporting = citations.supporting_of(session, row.payment_id)
     at = deployment.addresses
     return Parts(
         chain_id=deployment.chain_id,

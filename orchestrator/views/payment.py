@@ -18,9 +18,9 @@ from orchestrator.edges.store import (
     agreements,
     bank_files,
     blocks,
+    citations,
     debts,
     evidence,
-    exposure,
     payments,
     payouts,
     sends,
@@ -62,7 +62,7 @@ def life(
     payout = payouts.get(session, row.payout_id) if row.payout_id else None
     facts = payments.facts_of(session, row.payment_id)
     records = evidence.of_payments(session, [row.payment_id])[row.payment_id]
-    supporting = exposure.supporting_of(session, row.payment_id)
+    supporting = citations.supporting_of(session, row.payment_id)
     return {
         **summary(row, deal),
         "reason": row.reason,

@@ -10,7 +10,15 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.edges.store import Session, agreements, evidence, fundings, lookup, payouts
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    evidence,
+    fundings,
+    lookup,
+    payouts,
+    rejections,
+)
 from orchestrator.views.payment import (
     cents,
     life,
@@ -77,7 +85,7 @@ def find(session: Session, text: str) -> lookup.FoundId:
 def _among_rejections(session: Session, digest: str) -> str:
     """Rejected bytes have no row of their own under their hash, so all are hashed: the last try."""
     last = 0
-    while len(digest) == 64 and (rows := lookup.rejections_among(session, last, _CHUNK)):
+    while len(digest) == 64 and (rows := rejections.after(session, last, _CHUNK)):
         for row in rows:
             if sha256(row.body).hexdigest() == digest:
                 return (

@@ -9,7 +9,7 @@ from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, fundings, payments, tallies
+from orchestrator.edges.store import Session, evidence, fundings, payments
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import payouts as store_payouts
 from orchestrator.products import products
@@ -55,7 +55,7 @@ def of(session: Session, answered: Counter[str]) -> Sums:
     count, cents = store_payouts.count_by_stage(session).get("booked", (0, 0))
     return Sums(
         answered=answered,
-        events=tallies.event_counts(session),
+        events=evidence.event_counts(session),
         products={name: total(rows) for name, rows in sorted(by_name.items())},
         settled=total(row for rows in by_name.values() for row in rows),
         stages=payments.open_counts(session),

@@ -10,7 +10,7 @@ from orchestrator.core import ledger
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.store import agreements, bank_files, evidence, payouts
+from orchestrator.edges.store import agreements, bank_files, payouts, rejections
 from orchestrator.edges.store import fundings as store_fundings
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.bank_files import read_bank
@@ -131,4 +131,4 @@ class BankDesk:
 
     def rejected(self) -> list[str]:
         with self.store.read() as session:
-            return [row.reason for row in evidence.rejections(session, None, None, 9)]
+            return [row.reason for row in rejections.newest(session, None, None, 9)]

@@ -23,7 +23,6 @@ from orchestrator.edges.store import (
     agreements,
     evidence,
     fundings,
-    pages,
     payments,
 )
 from orchestrator.steps.reconcile import reconcile_store
@@ -243,7 +242,7 @@ class WholeRail:
 
     def all_payments(self) -> list[payments.PaymentRow]:
         with self.store.read() as session:
-            return list(pages.payments(session, None, None, None, 10_000))
+            return list(payments.page(session, None, None, None, 10_000))
 
     def reconciliation(self) -> Any:
         with self.store.read() as session:

@@ -6,18 +6,28 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, SQLModel, create_engine, text
+from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select, text
 
 from orchestrator.edges.store import tables
 from orchestrator.errors import Retry
 
-__all__ = ["Head", "Session", "Store", "add_all", "add_new", "add_values", "tables"]
+__all__ = [
+    "Head",
+    "Session",
+    "Store",
+    "add_all",
+    "add_new",
+    "add_values",
+    "all_rows",
+    "count_rows",
+    "tables",
+]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REVISION = "0004"  # the newest file in migrations/versions; a test compares the two
@@ -26,6 +36,9 @@ REVISION = "0004"  # the newest file in migrations/versions; a test compares the
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
 # SQLite's codes for a world that is slow: busy, locked, i/o error, disk full, cannot open
 _SLOW = (5, 6, 10, 13, 14)
+_ROWS_AT_ONCE = 500
+
+Row = TypeVar("Row", bound=SQLModel)
 
 
 class Head(NamedTuple):
@@ -143,6 +156,20 @@ def add_all(session: Session, rows: list[SQLModel]) -> None:
     """Inserts a batch in one statement; a key that is already there is our own bug."""
     if rows:
         session.exec(insert(type(rows[0])), params=_values(rows))
+
+
+def count_rows(session: Session, table: type[SQLModel]) -> int:
+    """Return how many rows a table has."""
+    return session.exec(select(func.count()).select_from(table)).one()
+
+
+def all_rows(session: Session, table: type[Row], *order: Any) -> Iterator[Row]:
+    """Yield all rows of a table by these columns, or in the order in which they were stored."""
+    columns = order or (literal_column(f"{table.__tablename__}.rowid"),)
+    query = select(table).order_by(*columns).execution_options(yield_per=_ROWS_AT_ONCE)
+    for row in session.exec(query):
+        yield row
+        session.expunge(row)  # a report over millions of rows keeps none of them
 
 
 def journal_mode(store: Store) -> str:

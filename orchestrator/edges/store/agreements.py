@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, and_, func, or_, select, update
 
-from orchestrator.edges.store.tables import AgreementRow, DeviceRow, PartyRow, PaymentRow
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    DeviceRow,
+    PartyRow,
+    PaymentRow,
+)
 
 __all__ = ["AgreementRow", "DeviceRow", "PartyRow"]
 
@@ -116,3 +121,48 @@ def of_payment(session: Session, payment: str) -> AgreementRow | None:
         .join(PaymentRow, PaymentRow.agreement_id == AgreementRow.agreement_id)
         .where(PaymentRow.payment_id == payment)
     ).first()
+
+
+def compromised(session: Session) -> dict[str, int]:
+    """{device id: since when (Unix seconds)} of the devices that are declared compromised."""
+    rows = session.exec(
+        select(DeviceRow.device_id, DeviceRow.compromised_since).where(
+            DeviceRow.compromised_since.is_not(None)
+        )
+    )
+    return dict(rows.all())
+
+
+def ended(session: Session, now: int) -> list[str]:
+    """Agreements past their end that may have money in escrow: those nobody reclaimed yet, and
+    those into which money came back since."""
+    past = or_(
+        AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
+    )
+    return list(
+        session.exec(
+            select(AgreementRow.agreement_id).where(
+                or_(
+                    and_(AgreementRow.stage == "live", past),
+                    AgreementRow.stage == "refund_due",
+                )
+            )
+        )
+    )
+
+
+def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
+    """By id, those behind `after`."""
+    return session.exec(
+        select(AgreementRow)
+        .where(AgreementRow.agreement_id > after)
+        .order_by(AgreementRow.agreement_id)
+        .limit(limit)
+    ).all()
+
+
+def page_of_devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
+    """By name, those behind `after`."""
+    return session.exec(
+        select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
+    ).all()

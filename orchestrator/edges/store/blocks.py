@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlmodel import Session, delete, func, select, update
 
 from orchestrator.edges.store import Head
-from orchestrator.edges.store.tables import BlockRow, ChainLogRow, ProofRow
+from orchestrator.edges.store.tables import (
+    BlockRow,
+    ChainLogRow,
+    ProofRow,
+)
 
 __all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
 
@@ -113,3 +119,16 @@ def final_before(session: Session, at: int) -> Head:
         .order_by(BlockRow.number.desc())
     ).first()
     return Head(row.number, row.hash) if row else Head(0, "")
+
+
+def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+    """(transaction hash, arguments of its Settled log, its archived proof as JSON) up to a block,
+    in chain order."""
+    rows = session.exec(
+        select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
+        .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)
+        .where(ChainLogRow.name == "Settled", ChainLogRow.block_number <= up_to)
+        .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
+    )
+    for tx_hash, args, body in rows:
+        yield tx_hash, json.loads(args), body

@@ -1,16 +1,23 @@
-"""Evidence, events and rejections: what devices sent, whole, and what became of it."""
+"""Evidence and events: what devices sent, whole, and what became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlmodel import Session, and_, func, select, update
+from sqlmodel import Session, and_, func, select, tuple_, update
 
 from orchestrator.edges.store import tables
-from orchestrator.edges.store.tables import EventRow, EvidenceRow, HoleRow, RejectionRow
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    DeviceRow,
+    EventRow,
+    EvidenceRow,
+    HoleRow,
+    PaymentRow,
+)
 
-__all__ = ["EventRow", "EvidenceRow", "HoleRow", "RejectionRow"]
+__all__ = ["EventRow", "EvidenceRow", "HoleRow"]
 
 STREAM, SUPPORTING = "stream", "supporting"  # an event's role
 Record = tuple[bytes, str]  # evidence bytes, protocol
@@ -151,18 +158,6 @@ def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
     return [(hole.first_counter, hole.last_counter) for hole in rows]
 
 
-def rejections(
-    session: Session, reason: str | None, device: str | None, limit: int
-) -> Sequence[RejectionRow]:
-    """The newest rejections first."""
-    query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
-    if reason:
-        query = query.where(RejectionRow.reason == reason)
-    if device:
-        query = query.where(RejectionRow.device == device)
-    return session.exec(query).all()
-
-
 def event(session: Session, event_id: str) -> tables.EventRow | None:
     return session.get(EventRow, event_id)
 
@@ -182,3 +177,86 @@ def event_of_evidence(session: Session, evidence_hash: str) -> tables.EventRow |
 
 def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
     return session.get(EvidenceRow, evidence_hash)
+
+
+def sighted_elsewhere(
+    session: Session, here: Collection[tuple[str, str]], first_ms: int, last_ms: int
+) -> list[Any]:
+    """Rows (device id, event id, place, began_ms, observed_at_ms) of these devices, observed in
+    this time, at other places than here.
+
+    here: (device id, place) pairs; nothing is found for a device that stays where it is.
+    """
+    devices = sorted({device for device, _ in here})
+    found: list[Any] = []
+    for start in range(0, len(devices), _CHUNK):
+        chunk = devices[start : start + _CHUNK]
+        pairs = [pair for pair in here if pair[0] in set(chunk)]
+        found += session.exec(
+            select(
+                EventRow.device_id,
+                EventRow.event_id,
+                EventRow.place,
+                EventRow.began_ms,
+                EventRow.observed_at_ms,
+            )
+            .where(EventRow.place.is_not(None), EventRow.device_id.in_(chunk))
+            .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
+            .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
+        )
+    return found
+
+
+def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:
+    """An event and its device's name: the registry's, or the one its agreement gives."""
+    row = session.exec(
+        select(EventRow, func.coalesce(DeviceRow.name, AgreementRow.device, ""))
+        .join(DeviceRow, DeviceRow.device_id == EventRow.device_id, isouter=True)
+        .join(AgreementRow, AgreementRow.agreement_id == EventRow.agreement_id, isouter=True)
+        .where(EventRow.event_id == event_id)
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def event_ids(session: Session, payment: str) -> list[str]:
+    """The ids of a payment's events, by counter."""
+    return list(
+        session.exec(
+            select(EventRow.event_id)
+            .where(EventRow.payment_id == payment)
+            .order_by(EventRow.counter)
+        )
+    )
+
+
+def event_counts(session: Session) -> dict[str, int]:
+    """Events stored, and of these claimed, dropped by a rule, supporting others, waiting for a
+    claim."""
+    claimed = session.exec(select(func.count()).where(EventRow.payment_id.is_not(None))).one()
+    dropped = session.exec(select(func.count()).where(EventRow.reason.is_not(None))).one()
+    stored = session.exec(select(func.count()).select_from(EventRow)).one()
+    supporting, waiting = (
+        session.exec(
+            select(func.count())
+            .where(EventRow.role == role)
+            .where(EventRow.payment_id.is_(None), EventRow.reason.is_(None))
+        ).one()
+        for role in (SUPPORTING, STREAM)
+    )
+    return {
+        "stored": stored,
+        "claimed": claimed,
+        "dropped": dropped,
+        "supporting": supporting,
+        "waiting": waiting,
+    }
+
+
+def settled_events(session: Session) -> int:
+    """Events in payments that a settlement in a block has applied."""
+    return session.exec(
+        select(func.count())
+        .select_from(EventRow)
+        .join(PaymentRow, PaymentRow.payment_id == EventRow.payment_id)
+        .where(PaymentRow.release_at > 0)
+    ).one()

@@ -17,7 +17,6 @@ from orchestrator.edges.store.tables import (
     NameRow,
     PaymentRow,
     PayoutRow,
-    RejectionRow,
 )
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "found_by",
     "newest_payments",
     "payments_of",
-    "rejections_among",
 ]
 
 MIN_PREFIX = 6
@@ -154,13 +152,6 @@ def count_by_stage(session: Session, found: FoundId | None = None) -> dict[str, 
         query = query.where(_about(found))
     rows = session.exec(query.group_by(PaymentRow.stage).order_by(PaymentRow.stage))
     return {stage: (count, total or 0) for stage, count, total in rows}
-
-
-def rejections_among(session: Session, after: int, limit: int) -> Sequence[RejectionRow]:
-    """Kept rejections by number, for whoever looks for one by the hash of its bytes."""
-    return session.exec(
-        select(RejectionRow).where(RejectionRow.id > after).order_by(RejectionRow.id).limit(limit)
-    ).all()
 
 
 def newest_payments(

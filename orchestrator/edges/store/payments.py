@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, bindparam, delete, func, select, update
+from sqlmodel import Session, bindparam, delete, func, or_, select, update
 
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
-from orchestrator.edges.store.tables import AgreementRow, AttestationRow, PaymentFactRow, PaymentRow
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    AttestationRow,
+    PaymentFactRow,
+    PaymentRow,
+)
 
 __all__ = ["AttestationRow", "NewFact", "PaymentFactRow", "PaymentRow"]
 
@@ -314,3 +319,23 @@ def newest_reconciled(session: Session) -> str | None:
         .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
         .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
     ).first()
+
+
+def page(
+    session: Session,
+    stage: str | None,
+    agreement: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Sequence[PaymentRow]:
+    """Oldest first. after: (created_at, payment id) of the last row of the page before."""
+    query = select(PaymentRow).order_by(PaymentRow.created_at, PaymentRow.payment_id).limit(limit)
+    if stage:
+        query = query.where(PaymentRow.stage == stage)
+    if agreement:
+        query = query.where(PaymentRow.agreement_id == agreement)
+    if after:
+        at, last = after
+        later = (PaymentRow.created_at == at) & (PaymentRow.payment_id > last)
+        query = query.where(or_(PaymentRow.created_at > at, later))
+    return session.exec(query).all()

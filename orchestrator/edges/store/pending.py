@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from sqlmodel import Session, select, update
@@ -10,7 +11,9 @@ from sqlmodel import Session, select, update
 from orchestrator.core.ledger import Entry, Posting
 from orchestrator.core.ledger import balances as sums
 from orchestrator.edges.store import add_all
-from orchestrator.edges.store.tables import PendingEntryRow
+from orchestrator.edges.store.tables import (
+    PendingEntryRow,
+)
 
 __all__ = ["PendingEntryRow"]
 
@@ -92,3 +95,27 @@ def balances(session: Session, until: int | None = None) -> dict[tuple[str, str]
 def _entry(row: PendingEntryRow) -> Entry:
     postings = tuple(Posting(*parts) for parts in json.loads(row.postings))
     return Entry(row.entry_id, row.kind, row.ref, postings, row.at, f"block:{row.block_hash}")
+
+
+def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
+    """{block hash: its voided entries} of every block that left the chain."""
+    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
+    for row in session.exec(
+        select(PendingEntryRow)
+        .where(PendingEntryRow.state == "voided")
+        .order_by(PendingEntryRow.number)
+    ):
+        found[row.block_hash].append(row)
+    return found
+
+
+def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
+    """Entries of these kinds, pending or posted, that were noted after one with that number."""
+    return list(
+        session.exec(
+            select(PendingEntryRow)
+            .where(PendingEntryRow.state != "voided", PendingEntryRow.kind.in_(kinds))
+            .where(PendingEntryRow.number > after)
+            .order_by(PendingEntryRow.number)
+        )
+    )

@@ -11,7 +11,7 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core.approval import Approval
-from orchestrator.edges.store import fundings, ledger, payouts, raw
+from orchestrator.edges.store import all_rows, fundings, ledger, payouts
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.payout_approvals import owed, to_order_again
 from orchestrator.steps.unallocated_credits import to_allocate, to_send_back
@@ -43,7 +43,7 @@ def decide(rail: SmallRail, approval: Approval) -> None:
 
 def rows(rail: SmallRail, table: type) -> list:
     with rail.store.read() as session:
-        return list(raw.rows(session, table))
+        return list(all_rows(session, table))
 
 
 def days(rail: SmallRail, many: int) -> None:

@@ -1,23 +1,19 @@
-"""What settlements stand on, as it is stored: proven settlements, runs of events, who waits."""
+"""Runs of events: what each payment stands on, and the events that no payment holds yet."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlmodel import Session, func, select
 
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.tables import (
-    ChainLogRow,
     CitationRow,
     EventRow,
     EvidenceRow,
     PaymentRow,
-    PendingEntryRow,
-    ProofRow,
 )
 
 _CHUNK = 500
@@ -41,20 +37,7 @@ class Waits(NamedTuple):
     newest: int  # when the newest arrived
 
 
-def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """(transaction hash, arguments of its Settled log, its archived proof as JSON) up to a block,
-    in chain order."""
-    rows = session.exec(
-        select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
-        .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)
-        .where(ChainLogRow.name == "Settled", ChainLogRow.block_number <= up_to)
-        .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
-    )
-    for tx_hash, args, body in rows:
-        yield tx_hash, json.loads(args), body
-
-
-def runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
+def of_payments(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     """What is stored of these payments; one without events is left out."""
     found: dict[str, PaymentRun] = {}
     for start in range(0, len(payments), _CHUNK):
@@ -124,27 +107,3 @@ def lost(session: Session) -> list[tuple[str, int]]:
             .group_by(EventRow.payment_id)
         )
     ]
-
-
-def orphaned(session: Session) -> dict[str, list[PendingEntryRow]]:
-    """{block hash: its voided entries} of every block that left the chain."""
-    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
-    for row in session.exec(
-        select(PendingEntryRow)
-        .where(PendingEntryRow.state == "voided")
-        .order_by(PendingEntryRow.number)
-    ):
-        found[row.block_hash].append(row)
-    return found
-
-
-def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
-    """Entries of these kinds, pending or posted, that were noted after one with that number."""
-    return list(
-        session.exec(
-            select(PendingEntryRow)
-            .where(PendingEntryRow.state != "voided", PendingEntryRow.kind.in_(kinds))
-            .where(PendingEntryRow.number > after)
-            .order_by(PendingEntryRow.number)
-        )
-    )
