@@ -20,7 +20,7 @@ from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.mint import mint
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import release_matured, settle
@@ -66,7 +66,7 @@ class Worker:
         self.rail.registry.refresh()
         for sender in self.rail.senders:
             sender.broadcast()
-        hand_over(self.rail)
+        send_files(self.rail)
 
     def run(self) -> None:
         """Works until `stop`; sleeps a moment when a whole turn found nothing to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from orchestrator.commands import home, output
 from orchestrator.commands.approval import As
 from orchestrator.commands.output import Json, decimal, plain, short, table
+from orchestrator.core.payout import Stage
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -26,9 +28,7 @@ _PayoutId = Annotated[str, typer.Argument(help="Its id or EndToEndId, or the beg
 @app.command("list")
 def list_(
     context: typer.Context,
-    stage: Annotated[
-        str | None, typer.Option(help="ordered, held, sent, accepted, booked, rejected, returned.")
-    ] = None,
+    stage: Annotated[str | None, typer.Option(help=f"{', '.join(Stage)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     as_json: Json = False,
 ) -> None:
@@ -67,10 +67,10 @@ def propose_release(
     here = home.of(context)
     with here.store.read() as session:
         row = _row(session, payout)
-    if row.stage != "held":
+    if row.stage != Stage.WAITING_FOR_APPROVAL:
         raise Halt(
-            f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
-            "released. `proofrail payout list --stage held` shows what is."
+            f"The payout {row.payout_id} is {row.stage}, it waits for no approval. "
+            f"`proofrail payout list --stage {Stage.WAITING_FOR_APPROVAL}` shows those that do."
         )
     proposed(propose(here, to_release(row, int(time.time())), by), as_json)
 
@@ -182,14 +182,14 @@ def _drafted(draft: DraftFile) -> dict[str, Any]:
             }
             for order in draft.orders
         ],
-        "waits": [{"payout_id": payout, **why} for payout, why in draft.waits.items()],
+        "waits": [{"payout_id": payout, **asdict(why)} for payout, why in draft.waits.items()],
         "xml": draft.body.decode(),
     }
 
 
 def _print_draft(console: Any, draft: DraftFile) -> None:
     for payout, why in draft.waits.items():
-        console.print(plain(f"{short(payout, 14)} would wait: {why['reason']}"), soft_wrap=True)
+        console.print(plain(f"{short(payout, 14)} would wait: {why.reason}"), soft_wrap=True)
     if not draft.orders:
         console.print("Nothing would be sent.")
         return

@@ -251,3 +251,9 @@ def decimal_text(minor: int, asset: str) -> str:
     digits = int(asset.rpartition("/")[2])
     whole, rest = divmod(abs(minor), 10**digits)
     return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}}"
+
+
+def euro_text(cents: int) -> str:
+    """Return an amount as people read it, such as "10,000.00 EUR"."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02} EUR"

@@ -9,15 +9,9 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_posting import (
-    BankEffect,
-    CreditBooked,
-    PayoutMoved,
-    entries_for,
-    in_order,
-    line_ids,
-)
-from orchestrator.core.reconcile import StatementLine, distinct
+from orchestrator.core.bank_books import BankEffect, CreditBooked, PayoutMoved
+from orchestrator.core.bank_posting import decide
+from orchestrator.core.reconcile import StatementLine
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.order_files import read_orders
@@ -110,14 +104,12 @@ class Files:
         lines = [line for each in statements for line in each.lines]
         self.by_place |= {(digest, line.path): line for line in lines}
         self.lines.add(lines)
-        for booked in in_order(distinct(self.lines.like(lines))):
-            posted = entries_for(booked, self.bank)
-            if booked.line.currency == "EUR":
-                for one in line_ids(booked):
-                    self.bank.booked.setdefault(one, booked.line)
-            self.bank.journal.post(posted.entries)
-            for effect in posted.effects:
-                self._apply(effect)
+        plan = decide(self.bank.known(self.lines.like(lines)))
+        for line_id, line in plan.bookings:
+            self.bank.booked.setdefault(line_id, line)
+        self.bank.journal.post(plan.entries)
+        for effect in plan.effects:
+            self._apply(effect)
         self.findings.count("bank lines", len(lines))
 
     def _apply(self, effect: BankEffect) -> None:

@@ -28,6 +28,23 @@ class Committee:
     min_domains: int
 
 
+@dataclass
+class StepNotes:
+    """What steps remember from one turn to the next; each worker has its own.
+
+    It only saves work or makes turns fair: a worker that starts again does without it.
+
+    Attributes:
+        last_payout: The payout that was looked at last and could not leave.
+        last_credit: The credit that was looked at last for minting.
+        break_causes: What the newest reconciliation stood on; None before the first one.
+    """
+
+    last_payout: str = ""
+    last_credit: str = ""
+    break_causes: tuple[int, ...] | None = None
+
+
 @dataclass(frozen=True)
 class StepContext:
     """Everything a step may touch: the doors, the rules and a clock."""
@@ -46,6 +63,7 @@ class StepContext:
     now: Callable[[], int]  # Unix seconds
     log: Any
     warden: Sender  # may suspend devices and dispute for them, nothing else
+    notes: StepNotes = field(default_factory=StepNotes)
     # product name -> the most claims that fit one settlement, where that was found out
     fits: dict[str, int] = field(default_factory=dict)
 

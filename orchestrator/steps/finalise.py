@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 
 from orchestrator.core.chain_posting import by_rail, released_rest
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.core.references import end_to_end_id
@@ -124,7 +125,7 @@ def _settled(rail: StepContext, session: Session, log: DecodedLog, at: int) -> N
 
 
 def _minted(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    fundings.mark_funding(session, log.args["credit"], "minted", log.tx_hash)
+    fundings.advance(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
 
 
 def _escrow_funded(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import DecodedLog, SeenBlock
 from orchestrator.edges.chain.sender import displaced, settle_up
@@ -111,7 +112,7 @@ def _end_sends(rail: StepContext) -> None:
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with rail.store.write() as session:
             if row.purpose == "mint":
-                fundings.mint_again(session, row.ref)
+                fundings.advance(session, row.ref, FundingFact.MINT_FAILED)
             if row.purpose == "settle":
                 ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":

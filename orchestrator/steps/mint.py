@@ -1,28 +1,42 @@
-"""From the bank to the chain: mints tokens for booked credits, each once."""
+"""From the bank to the chain: mint tokens into escrow for booked credits of known agreements."""
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from orchestrator.core import ledger
-from orchestrator.edges.chain.client import Call
+from orchestrator.core.funding import Fact, Stage
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, fundings
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.steps import StepNotes
 
 _AT_ONCE = 200
-_LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the credit that was looked at last
 
 
-def mint(rail: StepContext) -> int:
-    """Mints tokens into escrow for booked credits with a known reference; returns how many.
+class MintContext(Protocol):
+    """What minting touches."""
 
-    Those that the contract does not take yet are passed by in turn: they hold up no other."""
+    store: Store
+    chain: Chain
+    gateway: Sender  # the key that mints
+    now: Callable[[], int]
+    log: Any
+    notes: StepNotes
+
+
+def mint(rail: MintContext) -> int:
+    """Mint tokens into escrow for booked credits of known agreements; return how many.
+
+    A credit that the contract does not take yet holds up no other: the next turn begins behind it.
+    """
     now, sent = rail.now(), 0
     with rail.store.read() as session:
-        due = fundings.at_stage(session, "booked", _AT_ONCE, _LAST.get(rail.store, ""))
+        due = fundings.at_stage(session, Stage.BOOKED, _AT_ONCE, rail.notes.last_credit)
     for row in due:
-        _LAST[rail.store] = row.credit_id
+        rail.notes.last_credit = row.credit_id
         amount = row.cents * ledger.MICRO_PER_CENT
         rail_address = rail.chain.deployment.addresses["PaymentRail"]
         arguments = (row.credit_id, rail_address, row.agreement_id, amount)
@@ -33,7 +47,7 @@ def mint(rail: StepContext) -> int:
             continue
         with rail.store.write() as session:
             rail.gateway.prepare(session, "mint", row.credit_id, quote, now)
-            fundings.mark_funding(session, row.credit_id, "minting")
+            fundings.advance(session, row.credit_id, Fact.MINT_SIGNED)
         sent += 1
     if sent:
         rail.gateway.broadcast()

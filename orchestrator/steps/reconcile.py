@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from orchestrator.core import ledger
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.core.reconcile import (
     AtRisk,
     BankFacts,
@@ -227,7 +228,7 @@ def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[Payout
     return [
         PayoutRejection(row.end_to_end_id, row.reason or "")
         for row in rows
-        if row.stage == "rejected"
+        if row.stage == PayoutStage.REJECTED
     ] + [PayoutRejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
 
 

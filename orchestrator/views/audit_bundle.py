@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.edges.store import (
     Session,
     agreements,
@@ -262,7 +263,7 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
 
 def _bank_line(session: Session, payout: payouts.PayoutRow) -> tuple[bytes, str] | None:
     """The line that paid it: on the statement (camt.053) if there is one, else as notified."""
-    if payout.stage != "booked":
+    if payout.stage != PayoutStage.BOOKED:
         return None
     lines = [
         line

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from orchestrator.core import funding
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import bank_files, evidence, fundings, payments
 from scripts.demo import incidents
@@ -155,7 +156,9 @@ class DemoRun:
 
             def over() -> bool:
                 with self.stack.store.read() as session:
-                    minted = [f for f in fundings.all_fundings(session) if f.stage == "minted"]
+                    minted = [
+                        f for f in fundings.all_fundings(session) if f.stage == funding.Stage.MINTED
+                    ]
                 reached(len(minted))
                 return len(minted) >= agreements
 

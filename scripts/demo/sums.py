@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from orchestrator.core import ledger
+from orchestrator.core import ledger, payout
 from orchestrator.core.payment import Stage
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.core.reconcile import Reconciliation
@@ -52,7 +52,7 @@ def of(session: Session, answered: Counter[str]) -> Sums:
         held[f"{account.split(':')[0]} {asset}"] -= amount
         exact[f"{account} {asset}"] += amount
     by_name = by_product(session)
-    count, cents = store_payouts.count_by_stage(session).get("booked", (0, 0))
+    count, cents = store_payouts.count_by_stage(session).get(payout.Stage.BOOKED, (0, 0))
     return Sums(
         answered=answered,
         events=evidence.event_counts(session),

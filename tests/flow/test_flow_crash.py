@@ -31,7 +31,7 @@ MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
     "a settlement is stored": lambda rail: _open(rail, "settle"),
     "a payment is settled": lambda rail: _at(rail, Stage.SETTLED),
     "a release is stored": lambda rail: _open(rail, "release"),
-    "a payout is ordered": lambda rail: _payout(rail, "ordered", "sent"),
+    "a payout is ordered": lambda rail: _payout(rail, "due", "sent"),
     "the bank has answered": lambda rail: any(
         (rail.stack.home / "bank" / "from_bank").glob("*.xml")
     ),

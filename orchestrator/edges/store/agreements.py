@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlmodel import Session, and_, func, or_, select, update
 
@@ -74,6 +74,15 @@ def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[i
 
 def by_reference(session: Session, reference: str) -> AgreementRow | None:
     return session.exec(select(AgreementRow).where(AgreementRow.reference == reference)).first()
+
+
+def by_references(session: Session, references: Collection[str]) -> Sequence[AgreementRow]:
+    """Return the agreements with these funding references (canonical)."""
+    names, rows = sorted(references), []
+    for start in range(0, len(names), _CHUNK):
+        chosen = AgreementRow.reference.in_(names[start : start + _CHUNK])
+        rows += session.exec(select(AgreementRow).where(chosen))
+    return rows
 
 
 def all_agreements(session: Session) -> Sequence[AgreementRow]:

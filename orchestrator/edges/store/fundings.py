@@ -1,20 +1,64 @@
-"""Fundings: credits at the bank on their way into escrow."""
+"""Fundings: credits at the bank on their way into escrow. `advance` alone moves their stage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlmodel import Session, select, update
+from sqlmodel import Session, col, select, update
 
-from orchestrator.core.bank_posting import CreditBooked
+from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.funding import MACHINE, Fact, Stage, first_stage
 from orchestrator.edges.store import add_values
 from orchestrator.edges.store.tables import FundingRow
 
 __all__ = ["FundingRow"]
 
 
-def at_stage(session: Session, stage: str, limit: int, after: str = "") -> Sequence[FundingRow]:
-    """By credit id, those after this one first, so that each has its turn."""
+def add(session: Session, booked: Iterable[CreditBooked]) -> None:
+    """Store credits that came in: to be minted, or waiting for two officers."""
+    add_values(
+        session,
+        FundingRow,
+        [
+            {
+                "credit_id": credit.credit_id,
+                "cents": credit.cents,
+                "agreement_id": credit.agreement,
+                "stage": first_stage(credit.agreement),
+            }
+            for credit in booked
+        ],
+    )
+
+
+def advance(session: Session, credit_id: str, fact: Fact, **columns: object) -> bool:
+    """Apply a fact to a funding, and set its columns if that moves it.
+
+    Returns:
+        Whether it was moved; False also where there is no such funding: others can mint, too.
+
+    Raises:
+        Halt: The fact cannot occur at its stage; the caller drops the transaction.
+    """
+    chosen = FundingRow.credit_id == credit_id
+    stored = session.exec(select(FundingRow.stage).where(chosen)).first()
+    if stored is None:
+        return False
+    stage = Stage(stored)
+    after = MACHINE.advance(credit_id, stage, fact)
+    if MACHINE.verdict(stage, fact) != "moves":
+        return False
+    session.exec(update(FundingRow).where(chosen).values(stage=after, **columns))
+    return True
+
+
+def get(session: Session, credit_id: str) -> FundingRow | None:
+    """Return a funding by the id of its credit."""
+    return session.get(FundingRow, credit_id)
+
+
+def at_stage(session: Session, stage: Stage, limit: int, after: str = "") -> Sequence[FundingRow]:
+    """Return fundings at a stage by credit id, those behind `after` first: each has its turn."""
     return session.exec(
         select(FundingRow)
         .where(FundingRow.stage == stage)
@@ -23,71 +67,18 @@ def at_stage(session: Session, stage: str, limit: int, after: str = "") -> Seque
     ).all()
 
 
+def in_stages(session: Session, stages: Collection[str]) -> Sequence[FundingRow]:
+    """Return all fundings at one of these stages, by credit id."""
+    chosen = col(FundingRow.stage).in_(stages)
+    return session.exec(select(FundingRow).where(chosen).order_by(FundingRow.credit_id)).all()
+
+
 def all_fundings(session: Session) -> Sequence[FundingRow]:
+    """Return all fundings."""
     return session.exec(select(FundingRow)).all()
 
 
-def mark_funding(session: Session, credit: str, stage: str, tx_hash: str | None = None) -> None:
-    values = {"stage": stage} | ({"tx_hash": tx_hash} if tx_hash else {})
-    session.exec(update(FundingRow).where(FundingRow.credit_id == credit).values(values))
-
-
-def allocate(session: Session, credit: str, agreement: str) -> None:
-    """A credit in suspense has an agreement now: it is to be minted."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit)
-        .values(stage="booked", agreement_id=agreement)
-    )
-
-
-def take_back(session: Session, credit: str) -> None:
-    """The bank reversed a credit: it is not minted any more, if that was not under way."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit, FundingRow.stage.in_(("booked", "suspense")))
-        .values(stage="reversed")
-    )
-
-
-def mint_again(session: Session, credit: str) -> None:
-    """A credit's mint failed on chain: it is due again, unless its tokens are there."""
-    session.exec(
-        update(FundingRow)
-        .where(FundingRow.credit_id == credit, FundingRow.stage == "minting")
-        .values(stage="booked")
-    )
-
-
-def add(session: Session, booked: Iterable[CreditBooked]) -> None:
-    """Credits that came in: to be minted, or waiting for a person."""
-    add_values(
-        session,
-        FundingRow,
-        [
-            {
-                "credit_id": each.credit_id,
-                "cents": each.cents,
-                "agreement_id": each.agreement,
-                "stage": "booked" if each.agreement else "suspense",
-            }
-            for each in booked
-        ],
-    )
-
-
-def get(session: Session, credit: str) -> FundingRow | None:
-    return session.get(FundingRow, credit)
-
-
-def of_amount(session: Session, cents: int) -> Sequence[FundingRow]:
-    """Credits of this amount, whatever became of them."""
-    return session.exec(
-        select(FundingRow).where(FundingRow.cents == cents).order_by(FundingRow.credit_id)
-    ).all()
-
-
-def in_stages(session: Session, stages: Sequence[str]) -> Sequence[FundingRow]:
-    return session.exec(
-        select(FundingRow).where(FundingRow.stage.in_(stages)).order_by(FundingRow.credit_id)
-    ).all()
+def of_amounts(session: Session, amounts: Collection[int]) -> Sequence[FundingRow]:
+    """Return the fundings of these amounts (cents) at any stage, by credit id."""
+    chosen = col(FundingRow.cents).in_(amounts)
+    return session.exec(select(FundingRow).where(chosen).order_by(FundingRow.credit_id)).all()

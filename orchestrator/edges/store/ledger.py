@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session, func, or_, select
 
 from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
@@ -21,6 +21,8 @@ from orchestrator.edges.store.tables import (
 __all__ = ["GENESIS", "LedgerEntryRow", "LedgerPostingRow", "PendingEntryRow"]
 
 _BATCH = 500
+_AT_ONCE = 2_000  # rows that one fetch holds
+_SUBJECTS_AT_ONCE = 100  # SQLite limits the depth of an expression
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
@@ -226,40 +228,40 @@ def count(session: Session) -> int:
     return session.exec(select(func.count()).select_from(LedgerEntryRow)).one()
 
 
-def entries_under(session: Session, ref: str) -> list[Entry]:
-    """Entries whose reference is this id, or begins with it and a slash, in journal order."""
-    rows = session.exec(
-        select(LedgerEntryRow, LedgerPostingRow)
-        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
-        .where(LedgerEntryRow.ref >= ref, LedgerEntryRow.ref < ref + "0")  # "0" follows the slash
-        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
-    )
-    found: dict[str, tuple[LedgerEntryRow, list[Posting]]] = {}
-    for row, posting in rows:
-        found.setdefault(row.entry_id, (row, []))[1].append(
-            Posting(posting.account, posting.asset, posting.amount_minor)
-        )
-    return [
-        Entry(row.entry_id, row.kind, row.ref, tuple(postings), row.at, row.source)
-        for row, postings in found.values()
-    ]
+def entries_about(session: Session, subject_ids: Collection[str]) -> dict[str, list[Entry]]:
+    """Return {id: its entries in journal order}.
+
+    Args:
+        subject_ids: Ids of payouts or credits, 0x-hex; an entry is about an id if its reference is
+            that id, or begins with it and a slash.
+    """
+    ids, entries = sorted(subject_ids), {}
+    for start in range(0, len(ids), _SUBJECTS_AT_ONCE):
+        ranges = [  # "0" follows the slash
+            (LedgerEntryRow.ref >= i) & (LedgerEntryRow.ref < i + "0")
+            for i in ids[start : start + _SUBJECTS_AT_ONCE]
+        ]
+        rows = session.exec(
+            select(LedgerEntryRow).where(or_(*ranges)).order_by(LedgerEntryRow.number)
+        ).all()
+        for row, entry in _with_postings(session, rows):
+            entries.setdefault(row.ref.partition("/")[0], []).append(entry)
+    return entries
 
 
-def is_reclaimed(session: Session, agreement: str) -> bool:
-    """Whether the journal says that an agreement's escrow was given back to its payer."""
-    return (
-        session.exec(
-            select(LedgerEntryRow.number)
-            .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
-            .where(
-                LedgerPostingRow.account == escrow(agreement), LedgerEntryRow.kind == "reclaimed"
+def reclaimed(session: Session, agreements: Collection[str]) -> set[str]:
+    """Return those of these agreements whose escrow was given back, by the journal."""
+    accounts, given_back = sorted(escrow(agreement) for agreement in agreements), set()
+    for start in range(0, len(accounts), _BATCH):
+        given_back |= set(
+            session.exec(
+                select(LedgerPostingRow.account)
+                .join(LedgerEntryRow, LedgerEntryRow.entry_id == LedgerPostingRow.entry_id)
+                .where(LedgerEntryRow.kind == "reclaimed")
+                .where(LedgerPostingRow.account.in_(accounts[start : start + _BATCH]))
             )
-        ).first()
-        is not None
-    )
-
-
-_AT_ONCE = 2_000  # rows that one fetch holds
+        )
+    return {account.removeprefix(escrow("")) for account in given_back}
 
 
 def movements(

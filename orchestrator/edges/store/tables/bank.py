@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 
+from orchestrator.core import funding, payout
+
 
 class PayoutRow(SQLModel, table=True):
     """Money ordered out: one redemption on chain, one instruction to the bank, one line back."""
@@ -17,8 +19,7 @@ class PayoutRow(SQLModel, table=True):
     cents: int = Field(sa_type=BigInteger)
     end_to_end_id: str = Field(unique=True)
     tx_hash: str
-    stage: str = Field(default="ordered", index=True)  # ordered, sent, accepted, booked
-    # or rejected
+    stage: str = Field(default=payout.Stage.DUE, index=True)
     reason: str | None = None
     file_hash: str | None = None
     line_id: str | None = None
@@ -36,8 +37,7 @@ class FundingRow(SQLModel, table=True):
     credit_id: str = Field(primary_key=True)  # the id of its bank line
     agreement_id: str | None
     cents: int = Field(sa_type=BigInteger)
-    stage: str = Field(default="booked", index=True)  # booked, minting, minted,
-    # suspense, sent_back or reversed
+    stage: str = Field(default=funding.Stage.BOOKED, index=True)
     tx_hash: str | None = None
 
 

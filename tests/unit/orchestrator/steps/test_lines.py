@@ -123,7 +123,7 @@ def test_lines__of_one_file_about_one_payout__know_of_each_other(empty):
     row = {"end_to_end_id": end_to_end_id(PAYOUTS[0]), "amount_minor": -500}
     twice = [row | {"bank_reference": reference} for reference in ("B1", "B2")]
     _, balances, stages, *_ = journal(empty, [twice], with_all=False)
-    assert balances[ledger.UNEXPLAINED, ledger.EUR] == 500 and stages == ["booked", "ordered"]
+    assert balances[ledger.UNEXPLAINED, ledger.EUR] == 500 and stages == ["booked", "due"]
 
 
 def test_lines__stored_without_keys__are_still_known(empty):

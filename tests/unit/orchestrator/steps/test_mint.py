@@ -10,7 +10,8 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import CreditBooked
+from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.funding import Fact
 from orchestrator.core.references import end_to_end_id, funding_reference
 from orchestrator.edges.store import agreements, fundings
 from orchestrator.edges.store import approvals as decided
@@ -49,7 +50,7 @@ def desk(tmp_path):
 
 def credit(desk) -> fundings.FundingRow:
     with desk.store.read() as session:
-        return fundings.of_amount(session, 777)[0]
+        return fundings.of_amounts(session, [777])[0]
 
 
 def decide(desk, approval) -> str:
@@ -189,12 +190,14 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     desk.credit(500, funding_reference(agreement_of("cp-0001")))
     read_bank(desk.rail)
     with desk.store.write() as session:
-        [mine] = fundings.of_amount(session, 500)
-        fundings.mark_funding(session, mine.credit_id, stage)
+        [mine] = fundings.of_amounts(session, [500])
+        if stage == "minting":
+            fundings.advance(session, mine.credit_id, Fact.MINT_SIGNED)
+        assert fundings.get(session, mine.credit_id).stage == stage
     desk.tell(kind="close_day")
     read_bank(desk.rail)
     with desk.store.read() as session:
-        assert [each.stage for each in fundings.of_amount(session, 500)] == [then]
+        assert [each.stage for each in fundings.of_amounts(session, [500])] == [then]
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 

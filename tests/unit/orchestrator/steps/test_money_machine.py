@@ -233,7 +233,7 @@ class _Ended(Money):
         assert self.rail.bank.books.is_balanced()
         with self.rail.store.read() as session:
             waiting = [row.stage for row in payouts.all_payouts(session)]
-        assert not {"ordered", "sent", "accepted"} & set(waiting) or self.may & {"amount"}
+        assert not {"due", "sent", "accepted"} & set(waiting) or self.may & {"amount"}
 
 
 def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:

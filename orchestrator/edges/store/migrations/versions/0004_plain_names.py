@@ -25,6 +25,7 @@ _COLUMNS = (
 _VALUES = (
     ("payment", "next_step", "pay_out", "release"),
     ("payout", "stage", "ordered", "due"),
+    ("payout", "stage", "held", "waiting_for_approval"),
     ("chainlog", "name", "CreditPaid", "DebtPaid"),
     ("knownbreak", "kind", "credit_unpaid", "debt_unpaid"),
 )
