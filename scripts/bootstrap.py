@@ -1,8 +1,9 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
-library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
-it finds everything done and says nothing.
+Makes .venv (and .venv-tools for Ape) from hash-locked requirements, fetches the local chain through
+npm (or the npm that PyPI carries), and installs the `proofrail` command. The compiler and the
+contract library come with group dev, or where the contracts differ from the shipped artifacts. Run
+again, it finds everything done and prints nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+TOOLS = ROOT / ".venv-tools"
 STATE = VENV / "setup.json"
 LOCKS = ROOT / "requirements"
 GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 
 
 def main() -> int:
-    """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
+    """`bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -35,7 +38,11 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        done = [_packages(group, state), _node(state)]
+        if group == "tools":
+            has_uv = (BIN / "uv").exists()
+            done = [not has_uv and _packages("runtime", state), _tools(state)]
+        else:
+            done = _packages_and_node(group, state)
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -48,6 +55,13 @@ def main() -> int:
         _save(state)
         print(f"  ✓ environment ready in {state['seconds']} s")
     return 0
+
+
+def _packages_and_node(group: str, state: dict) -> list[bool]:
+    with ThreadPoolExecutor(1) as pool:  # npm waits for files while pip and uv compute
+        node = pool.submit(_node, group, state) if _own_npm() else None
+        packages = _packages(group, state)
+        return [packages, node.result() if node else _node(group, state)]
 
 
 def _packages(group: str, state: dict) -> bool:
@@ -68,7 +82,6 @@ def _packages(group: str, state: dict) -> bool:
         "install",
         *python,
         "--require-hashes",
-        "--compile-bytecode",
         "-r",
         str(LOCKS / GROUPS[group]),
     )
@@ -77,14 +90,38 @@ def _packages(group: str, state: dict) -> bool:
     return True
 
 
-def _node(state: dict) -> bool:
-    """anvil, solc and OpenZeppelin by npm; without Node on PATH, the one that PyPI carries."""
-    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
-    if state.get("node") == wanted and (ROOT / "node_modules").is_dir():
+def _tools(state: dict) -> bool:
+    """Ape in an environment of its own. Its modules are compiled at first use: few are used."""
+    wanted = _digest(LOCKS / "tools.txt")
+    if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
         return False
-    _say("local chain, compiler and contract library (npm)")
-    npm = [shutil.which("npm")]
-    if npm[0] is None or shutil.which("node") is None:
+    _say("tools for the contracts (Ape, locked with hashes)")
+    if not (TOOLS / "pyvenv.cfg").exists():
+        _run(sys.executable, "-m", "venv", "--without-pip", str(TOOLS))
+    python = ["--python", str(TOOLS / BIN.name / "python"), "--quiet"]
+    lock = str(LOCKS / "tools.txt")
+    _run(str(BIN / "uv"), "pip", "sync", *python, "--require-hashes", lock)
+    state["tools"] = wanted
+    return True
+
+
+def _node(group: str, state: dict) -> bool:
+    """Install anvil, for developers also solc and OpenZeppelin, by npm.
+
+    Without Node on PATH, the one that PyPI carries. What is installed for developers stays.
+    """
+    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
+    present = (ROOT / "node_modules").is_dir()
+    with_compiler = present and state.get("node_compiler", False)
+    changed = [] if group == "dev" or with_compiler else _changed_contracts()
+    need_compiler = group == "dev" or with_compiler or bool(changed)
+    if present and state.get("node") == wanted and with_compiler == need_compiler:
+        return False
+    if changed:
+        print(f"  {', '.join(changed)} changed: the compiler is needed, and is installed now")
+    _say(f"local chain{', compiler and contract library' if need_compiler else ''} (npm)")
+    npm = _own_npm()
+    if not npm:
         _run(
             str(BIN / "uv"),
             "pip",
@@ -107,9 +144,24 @@ def _node(state: dict) -> bool:
         "--no-audit",
         "--no-fund",
         "--loglevel=error",
+        *([] if need_compiler else ["--omit=dev"]),
     )
-    state["node"] = wanted
+    state["node"], state["node_compiler"] = wanted, need_compiler
     return True
+
+
+def _own_npm() -> list[str]:
+    """Return the machine's npm as the start of a command, or nothing where Node is missing."""
+    npm = shutil.which("npm")
+    return [npm] if npm and shutil.which("node") else []
+
+
+def _changed_contracts() -> list[str]:
+    """Return the contract files that differ from the artifacts that ship with the package."""
+    sys.path.insert(0, str(ROOT))
+    from orchestrator.edges.chain.artifacts import changed_files  # standard library only
+
+    return changed_files(ROOT)
 
 
 def _run(*command: str) -> None:

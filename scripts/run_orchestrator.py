@@ -29,8 +29,8 @@ from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -45,7 +45,7 @@ from orchestrator.steps import Committee, StepContext
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
-ROOT = Path(__file__).resolve().parent.parent
+_START_POLL_S = 0.02
 
 
 def main() -> int:
@@ -53,7 +53,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
+    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     options = parser.parse_args()
+    while options.start_file and not options.start_file.exists():
+        time.sleep(_START_POLL_S)  # whoever starts a whole rail has the modules loaded meanwhile
     settings = Settings(home=options.home) if options.home else Settings()
     try:
         return serve(settings, options.ready_file)
@@ -109,7 +112,7 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
 def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> StepContext:
     """The rail's doors, from its home and `rail.json`."""
     deployment = Deployment.load(settings.deployment)
-    chain = Chain(town["rpc_url"], deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    chain = Chain(town["rpc_url"], deployment, load_artifacts())
     store = Store(settings.database)
     known = deployed(deployment.addresses)
     doors = [

@@ -13,15 +13,13 @@ import typer
 from orchestrator.errors import Halt, Retry
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.deployment import Deployment
+    from orchestrator.edges.chain.ethereum import LocalAccount
     from orchestrator.edges.store import Store
     from orchestrator.operations.agreements import AgreementOps
     from orchestrator.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60  # how long a command waits for a block
 
 
@@ -97,10 +95,10 @@ class Home:
 
     def chain_unchecked(self, url: str) -> Chain:
         """The contracts' door without a question to the node: enough to encode and to sign."""
+        from orchestrator.edges.chain.artifacts import load_artifacts
         from orchestrator.edges.chain.client import Chain
-        from orchestrator.edges.chain.compiler import build
 
-        return Chain(url, self.deployment, build(ROOT, ROOT / ".build" / "contracts"))
+        return Chain(url, self.deployment, load_artifacts())
 
     @property
     def rpc_url(self) -> str | None:

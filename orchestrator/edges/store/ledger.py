@@ -10,7 +10,7 @@ from sqlmodel import Session, func, or_, select
 
 from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
-from orchestrator.core.reports import AccountMovement
+from orchestrator.core.reports import LedgerMovement
 from orchestrator.edges.store import Head, add_all, pending
 from orchestrator.edges.store.tables import (
     LedgerEntryRow,
@@ -269,7 +269,7 @@ def movements(
     account: str | None = None,
     row: LedgerAccount | None = None,
     until: int | None = None,
-) -> Iterator[AccountMovement]:
+) -> Iterator[LedgerMovement]:
     """Postings in journal order: all of them, one account's, or those of a row of the chart.
 
     until: only those of entries dated up to this time (Unix seconds).
@@ -295,7 +295,7 @@ def movements(
     if until is not None:
         found = found.where(LedgerEntryRow.at <= until)
     for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
-        yield AccountMovement(*values)
+        yield LedgerMovement(*values)
 
 
 def _in(row: LedgerAccount) -> Any:
