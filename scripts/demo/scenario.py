@@ -116,7 +116,8 @@ class DemoRun:
                     counts = payments.open_counts(session)
                     waiting = evidence.agreements_with_unclaimed(session)
                 early = sum(
-                    counts.get(s, 0) for s in ("received", "verified", "attested", "settled")
+                    counts.get(s, 0)
+                    for s in (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
                 )
                 reached(sum(counts.values()) - early)
                 return early == 0 and not waiting
