@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from orchestrator.operations.agreements import AgreementOps
     from orchestrator.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60  # how long a command waits for a block
 
 
@@ -97,10 +96,9 @@ class Home:
 
     def chain_unchecked(self, url: str) -> Chain:
         """The contracts' door without a question to the node: enough to encode and to sign."""
-        from orchestrator.edges.chain.client import Chain
-        from orchestrator.edges.chain.compiler import build
+        from orchestrator.assembly import open_chain
 
-        return Chain(url, self.deployment, build(ROOT, ROOT / ".build" / "contracts"))
+        return open_chain(url, self.deployment)
 
     @property
     def rpc_url(self) -> str | None:

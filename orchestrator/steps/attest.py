@@ -7,8 +7,9 @@ no longer sign is rejected by the oracles' reason and never holds up its neighbo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from device_adapters.types import Message
 from oracles.attest import batch_digest
@@ -16,16 +17,32 @@ from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
+from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
-from orchestrator.edges.store import agreements, batches, evidence, links, payments
+from orchestrator.edges.store import Store, agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, WorkerMemory
 from orchestrator.steps.collect import anchor_of
 
 # refusals that time or evidence may cure; every other one is the oracle's last word
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
 _PATIENCE_S = (1, 2, 5, 15, 60)
 _EVIDENCE_BYTES = 4 * 1024 * 1024  # sent along at once: an oracle's request has its limit
+
+
+class AttestContext(Protocol):
+    """What asking the oracles needs of the rail."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    oracles: Sequence[OracleDoor]
+    committee: Committee
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
+
 
 _Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 
@@ -41,17 +58,18 @@ class _Round:
     signed: dict[str, Attestation]  # oracle name -> its valid attestation
 
 
-def attest(rail: StepContext) -> int:
+def attest(context: AttestContext) -> int:
     """Brings due claims to the oracles; returns how many reached their quorum."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.ATTEST, now, rail.settings.batch_claims)
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.ATTEST, now, context.settings.batch_claims)
     products = sorted({agreement.product for _, agreement in due})
     return sum(
-        _attest(rail, product, rows)
+        _attest(context, product, rows)
         for product in products
         for rows in _fitting(
-            [item for item in due if item[1].product == product], rail.fits.get(product, len(due))
+            [item for item in due if item[1].product == product],
+            context.memory.claims_that_fit.get(product, len(due)),
         )
     )
 
@@ -61,58 +79,58 @@ def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _attest(rail: StepContext, product: str, rows: list[_Row]) -> int:
+def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:
     rows = sorted(rows, key=lambda item: item[0].agreement_id)
-    asked = _ask(rail, product, rows)
+    asked = _ask(context, product, rows)
     if isinstance(asked.result, Reached):
-        _keep(rail, rows, asked)
+        _keep(context, rows, asked)
         return len(rows)
     refused = {r.index for a in asked.answers if isinstance(a, OracleAnswer) for r in a.refusals}
     unsigned = asked.result.required_domains
     lame = {n for n, (_, of) in enumerate(rows) if of.required_domain in unsigned} - refused
     if len(rows) == 1 or not (refused or 0 < len(lame) < len(rows)):
-        _give_up(rail, rows, asked)
+        _give_up(context, rows, asked)
         return 0
     if lame:  # the only domain that may sign for them is away: their neighbours go on
-        _give_up(rail, [rows[index] for index in sorted(lame)], asked)
+        _give_up(context, [rows[index] for index in sorted(lame)], asked)
     clean = [row for index, row in enumerate(rows) if index not in refused | lame]
-    kept = _attest(rail, product, clean) if clean else 0
-    return kept + sum(_attest(rail, product, [rows[index]]) for index in sorted(refused))
+    kept = _attest(context, product, clean) if clean else 0
+    return kept + sum(_attest(context, product, [rows[index]]) for index in sorted(refused))
 
 
-def _ask(rail: StepContext, product: str, rows: list[_Row]) -> _Round:
+def _ask(context: AttestContext, product: str, rows: list[_Row]) -> _Round:
     """Asks all; only who lacks evidence, and is needed, is asked again with it."""
     request = Request(product, tuple(claim_of_row(row) for row, _ in rows))
-    answers = ask_all(rail.oracles, [request] * len(rail.oracles))
-    asked = _counted(rail, rows, request, answers)
+    answers = ask_all(context.oracles, [request] * len(context.oracles))
+    asked = _counted(context, rows, request, answers)
     wanting = [n for n, answer in enumerate(answers) if lacking(answer)]
     if isinstance(asked.result, Reached) or not wanting:
         return asked
     again = [
         replace(
             request,
-            evidence=_evidence_of(rail, [rows[index] for index in sorted(lacking(answers[n]))]),
+            evidence=_evidence_of(context, [rows[index] for index in sorted(lacking(answers[n]))]),
         )
         for n in wanting
     ]
-    answered = ask_all([rail.oracles[n] for n in wanting], again)
+    answered = ask_all([context.oracles[n] for n in wanting], again)
     for n, answer in zip(wanting, answered, strict=True):
         answers[n] = answer
-    return _counted(rail, rows, request, answers)
+    return _counted(context, rows, request, answers)
 
 
 def _counted(
-    rail: StepContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
+    context: AttestContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
 ) -> _Round:
-    deployment = rail.chain.deployment
+    deployment = context.chain.deployment
     batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, request.claims)
     digest = batch_digest(batch, deployment.chain_id, deployment.addresses["OracleCommittee"])
     signed = {
         door.name: attestation
-        for door, answer in zip(rail.oracles, answers, strict=True)
+        for door, answer in zip(context.oracles, answers, strict=True)
         if isinstance(answer, OracleAnswer) and (attestation := door.attestation(answer, digest))
     }
-    committee = rail.committee
+    committee = context.committee
     result = reached(
         signed.values(),
         committee.members,
@@ -135,14 +153,14 @@ def claim_of_row(row: payments.PaymentRow) -> Claim:
     )
 
 
-def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]:
+def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message, ...]:
     """The records behind claims, with the last record before each and what they cite, for oracles
     that lack them.
 
     What is too much for one request is left out: its claims are refused, and then asked alone.
     """
     messages: list[Message] = []
-    with rail.store.read() as session:
+    with context.store.read() as session:
         ids = [row.payment_id for row, _ in rows]
         found, cited = evidence.of_payments(session, ids), links.cited_by(session, ids)
         for row, _ in rows:
@@ -159,11 +177,11 @@ def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]
     return tuple(messages)
 
 
-def _keep(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
+def _keep(context: AttestContext, rows: list[_Row], asked: _Round) -> None:
     """Stores the quorum's signatures with the new stage, before anything is sent."""
-    now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
-    doors = {door.address: door for door in rail.oracles}
-    with rail.store.write() as session:
+    now, digest, detail = context.now(), "0x" + asked.digest.hex(), _detail(context.oracles, asked)
+    doors = {door.address: door for door in context.oracles}
+    with context.store.write() as session:
         payments.set_attestations(
             session,
             digest,
@@ -188,15 +206,15 @@ def _keep(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
         )
 
 
-def _give_up(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
+def _give_up(context: AttestContext, rows: list[_Row], asked: _Round) -> None:
     """Later, or never: never once so many refuse for good that no quorum is left."""
-    now, ids = rail.now(), [row.payment_id for row, _ in rows]
+    now, ids = context.now(), [row.payment_id for row, _ in rows]
     final = Counter(
         reason for answer in asked.answers if (reason := _last_word(answer)) is not None
     )
-    spare = len(rail.committee.members) - rail.committee.need
-    detail = _detail(rail.oracles, asked)
-    with rail.store.write() as session:
+    spare = len(context.committee.members) - context.committee.need
+    detail = _detail(context.oracles, asked)
+    with context.store.write() as session:
         if len(rows) == 1 and final.total() > spare:
             reason, _ = final.most_common(1)[0]
             fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED
@@ -206,7 +224,7 @@ def _give_up(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
             tries = max(row.attempts for row, _ in rows)
             later = now + _PATIENCE_S[min(tries, len(_PATIENCE_S) - 1)]
             payments.postpone(session, ids, later, detail)
-    rail.log.warning("no quorum", claims=len(rows), detail=detail)
+    context.log.warning("no quorum", claims=len(rows), detail=detail)
 
 
 def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from oracles.types import Claim
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.outcome import NOBODY
-from orchestrator.edges.chain.client import DecodedLog, SeenBlock
+from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.stored import log_of
-from orchestrator.edges.store import Session, agreements, blocks, ledger
+from orchestrator.edges.store import Session, Store, agreements, blocks, ledger
 from orchestrator.products import deployed
-from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import claims_of
+
+
+class PostingContext(Protocol):
+    """What posting blocks needs of the rail."""
+
+    store: Store
+    chain: Chain
+    log: Any
+
 
 Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log index)
 
 
-def read_claims(rail: StepContext, logs: Iterable[DecodedLog]) -> Claims:
+def read_claims(context: PostingContext, logs: Iterable[DecodedLog]) -> Claims:
     """The claims of every settlement among these logs. It asks the node: never call it within a
     write. Raises Retry if the node is silent."""
-    return {(log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"}
+    return {
+        (log.tx_hash, log.index): claims_of(context, log) for log in logs if log.name == "Settled"
+    }
 
 
 class StoredChain:
     """core.chain_books.Context within one session; the logs asked about must be stored."""
 
-    def __init__(self, rail: StepContext, session: Session, claims: Claims) -> None:
-        addresses = rail.chain.deployment.addresses
+    def __init__(self, context: PostingContext, session: Session, claims: Claims) -> None:
+        addresses = context.chain.deployment.addresses
         self.rail = addresses["PaymentRail"]
         self._session, self._claims = session, claims
         self._rules = {address.lower(): rules for address, rules in deployed(addresses).values()}
@@ -69,7 +80,7 @@ class StoredChain:
 
 
 def by_block(
-    rail: StepContext,
+    context: PostingContext,
     session: Session,
     seen: Sequence[blocks.BlockRow | SeenBlock],
     logs: Iterable[DecodedLog],
@@ -79,9 +90,9 @@ def by_block(
 
     The entries of a block are for the caller to keep before it asks for the next one's.
     """
-    context, of_block = StoredChain(rail, session, claims), defaultdict(list)
+    stored, of_block = StoredChain(context, session, claims), defaultdict(list)
     for log in logs:
         of_block[log.block_hash].append(log)
     for block in seen:
         found = of_block[block.hash]
-        yield block, found, entries_of_block(block.hash, block.timestamp, found, context)
+        yield block, found, entries_of_block(block.hash, block.timestamp, found, stored)

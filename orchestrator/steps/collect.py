@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from device_adapters.types import Event
 from oracles.attest import claim_hash
@@ -11,38 +12,52 @@ from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
-from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
-from orchestrator.steps import StepContext, event_of
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.store import Session, Store, add_new, agreements, evidence, links, payments
+from orchestrator.products import Product
+from orchestrator.settings import Settings
+from orchestrator.steps import event_of
 
 IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
-def collect(rail: StepContext) -> int:
+class CollectContext(Protocol):
+    """What starting and deriving payments needs of the rail."""
+
+    settings: Settings
+    store: Store
+    registry: Registry
+    rules: Mapping[str, Product]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def collect(context: CollectContext) -> int:
     """Starts a payment for every agreement whose next run is complete; returns how many.
 
     One payment per agreement is on its way to the chain at a time: what arrives meanwhile makes
     the next run longer, so load makes claims larger and not more numerous.
     """
-    now, started = rail.now(), 0
-    with rail.store.read() as session:
+    now, started = context.now(), 0
+    with context.store.read() as session:
         busy = payments.busy_agreements(session, IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         if agreement in busy:
             continue
-        with rail.store.write() as session:
-            started += _start(rail, session, agreement, now)
+        with context.store.write() as session:
+            started += _start(context, session, agreement, now)
     return started
 
 
-def _start(rail: StepContext, session: Session, agreement: str, now: int) -> int:
+def _start(context: CollectContext, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
     if row is None or row.stage != "live":
         return 0
-    found = _late(rail, session, row, now)
+    found = _late(context, session, row, now)
     if not found.run:
-        found = _next(rail, session, row, now)
+        found = _next(context, session, row, now)
     if not found.run:
         return 0
     first, last = found.run[0].counter, found.run[-1].counter
@@ -64,10 +79,12 @@ def _start(rail: StepContext, session: Session, agreement: str, now: int) -> int
     return 1
 
 
-def _next(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
+def _next(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
+) -> Runs:
     """The run behind the last claim, over holes that were waited for long enough."""
-    found = _runs(rail, session, row)
-    if not found.run and (lost := _overdue(rail, session, row.agreement_id, found.holes, now)):
+    found = _runs(context, session, row)
+    if not found.run and (lost := _overdue(context, session, row.agreement_id, found.holes, now)):
         add_new(
             session,
             [
@@ -80,38 +97,42 @@ def _next(rail: StepContext, session: Session, row: agreements.AgreementRow, now
                 for hole in lost
             ],
         )
-        found = _runs(rail, session, row)
-    _drop(rail, session, row, found)
+        found = _runs(context, session, row)
+    _drop(context, session, row, found)
     return found
 
 
-def _late(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
+def _late(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
+) -> Runs:
     """A run of what came after claims had passed it, where the product takes such runs.
 
     Where counters have no gap, what is late is judged once nothing late has come for as long as
     one waits for a hole: its neighbours may still be on their way.
     """
-    terms, upto = rail.rules[row.product], row.last_counter
+    terms, upto = context.rules[row.product], row.last_counter
     if not terms.LATE:
         return Runs()
     since = evidence.late_since(session, row.agreement_id, upto)
-    waited = not terms.GAPLESS or now - (since or 0) >= rail.settings.hole_patience_s
+    waited = not terms.GAPLESS or now - (since or 0) >= context.settings.hole_patience_s
     if since is None or not waited:
         return Runs()
     events = _events(evidence.late(session, row.agreement_id, upto, MAX_EVENTS_PER_CLAIM))
     ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
     ranges.append((upto, upto))
     cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
-    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     found = late_run(agreement, terms, events, ranges, cited)
-    _drop(rail, session, row, found)
+    _drop(context, session, row, found)
     return found
 
 
-def _drop(rail: StepContext, session: Session, row: agreements.AgreementRow, found: Runs) -> None:
+def _drop(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, found: Runs
+) -> None:
     for verdict in found.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
-        rail.log.info(
+        context.log.info(
             "event dropped",
             device=row.device,
             counter=verdict.event.counter,
@@ -125,10 +146,10 @@ def _events(records: Sequence[evidence.Record]) -> list[Event]:
 
 
 def _overdue(
-    rail: StepContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
+    context: CollectContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
 ) -> list[Hole]:
     """Holes waited for long enough: since what follows them arrived, however much came later."""
-    patience = rail.settings.hole_patience_s
+    patience = context.settings.hole_patience_s
     return [
         hole
         for hole in holes
@@ -137,9 +158,9 @@ def _overdue(
     ]
 
 
-def _runs(rail: StepContext, session: Session, row: agreements.AgreementRow) -> Runs:
-    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    return runs_behind(session, row, agreement, rail.rules[row.product])
+def _runs(context: CollectContext, session: Session, row: agreements.AgreementRow) -> Runs:
+    agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    return runs_behind(session, row, agreement, context.rules[row.product])
 
 
 def runs_behind(
@@ -160,12 +181,12 @@ def runs_behind(
     )
 
 
-def verify(rail: StepContext) -> int:
+def verify(context: CollectContext) -> int:
     """Derives the claims of new payments from the stored evidence; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.VERIFY, now, rail.settings.batch_claims)
-        claims = [(row, of, claim_of(rail, session, row, of)) for row, of in due]
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.VERIFY, now, context.settings.batch_claims)
+        claims = [(row, of, claim_of(context, session, row, of)) for row, of in due]
     learned = [
         payments.NewFact(
             row.payment_id,
@@ -175,17 +196,17 @@ def verify(rail: StepContext) -> int:
                 "evidence_root": "0x" + claim.evidence.hex(),
                 "facts": "0x" + claim.facts.hex(),
                 "claim_hash": "0x" + claim_hash(claim).hex(),
-                "payee": rail.rules[of.product].payee(claim.facts) or of.payee,
+                "payee": context.rules[of.product].payee(claim.facts) or of.payee,
             },
         )
         for row, of, claim in claims
     ]
-    with rail.store.write() as session:
+    with context.store.write() as session:
         return payments.record_facts(session, learned, now)
 
 
 def claim_of(
-    rail: StepContext,
+    context: CollectContext,
     session: Session,
     row: payments.PaymentRow,
     agreement: agreements.AgreementRow,
@@ -198,8 +219,8 @@ def claim_of(
         None if late or reach is None else evidence.at_counter(session, row.agreement_id, reach)
     )
     return derive_claim(
-        rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
-        rail.rules[agreement.product],
+        context.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
+        context.rules[agreement.product],
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
         run,

@@ -7,44 +7,55 @@ no others. What cites its records, or has left its window, `proofrail device ris
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from oracles.merkle import path, root
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.sender import ChainCall
-from orchestrator.edges.store import Session, agreements, blocks, exposure, payments, sends
+from orchestrator.edges.chain.sender import ChainCall, Sender
+from orchestrator.edges.store import Session, Store, agreements, blocks, exposure, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import settlement_leaves
 
 PURPOSE = "dispute"
 
 
-def dispute_compromised(rail: StepContext) -> int:
+class DisputeContext(Protocol):
+    """What disputing payments needs of the rail."""
+
+    store: Store
+    chain: Chain
+    warden: Sender
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def dispute_compromised(context: DisputeContext) -> int:
     """Disputes what is at risk of every device that is declared compromised; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
+    now = context.now()
+    with context.store.read() as session:
         due = [
             errand
             for device, since in exposure.compromised(session).items()
-            for errand in dispute_errands(session, rail.chain, device, since, now)
+            for errand in dispute_errands(session, context.chain, device, since, now)
             if sends.by_ref(session, PURPOSE, errand.ref) is None
         ]
-    sent = sum(_dispute(rail, errand, now) for errand in due)
+    sent = sum(_dispute(context, errand, now) for errand in due)
     if sent:
-        rail.warden.broadcast()
+        context.warden.broadcast()
     return sent
 
 
-def _dispute(rail: StepContext, errand: ChainCall, now: int) -> int:
+def _dispute(context: DisputeContext, errand: ChainCall, now: int) -> int:
     try:
-        quote = rail.warden.quote(errand.call)
+        quote = context.warden.quote(errand.call)
     except Retry as delay:  # by its name: too late, or the payer was faster
-        rail.log.warning("dispute waits", payment=errand.ref, reason=str(delay))
+        context.log.warning("dispute waits", payment=errand.ref, reason=str(delay))
         return 0
-    with rail.store.write() as session:
-        rail.warden.prepare(session, errand.purpose, errand.ref, quote, now)
+    with context.store.write() as session:
+        context.warden.prepare(session, errand.purpose, errand.ref, quote, now)
     return 1
 
 

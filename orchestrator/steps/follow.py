@@ -8,38 +8,60 @@ undone by itself; a deeper one halts.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from orchestrator.core.payment import Fact, NextStep
-from orchestrator.edges.chain.client import DecodedLog, SeenBlock
-from orchestrator.edges.chain.sender import displaced, settle_up
-from orchestrator.edges.store import Session, add_all, blocks, payments, pending, sends, transfers
+from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender, displaced, settle_up
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_all,
+    blocks,
+    payments,
+    pending,
+    sends,
+    transfers,
+)
 from orchestrator.errors import Halt, Retry
-from orchestrator.steps import StepContext
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
 
 _BLOCKS_AT_ONCE = 100
 
 
-def follow(rail: StepContext) -> int:
+class FollowContext(Protocol):
+    """What following the chain needs of the rail."""
+
+    store: Store
+    chain: Chain
+    registry: Registry
+    senders: tuple[Sender, ...]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def follow(context: FollowContext) -> int:
     """Reads new blocks and applies what they say; returns how many blocks were new."""
-    with rail.store.read() as session:
+    with context.store.read() as session:
         last = blocks.newest(session)
-    head = rail.chain.head()
+    head = context.chain.head()
     if last is None:
-        start = rail.chain.deployment.block_number
-    elif head < last.number or rail.chain.blocks([last.number])[0].hash != last.hash:
-        return _rewind(rail, last.number, head)
+        start = context.chain.deployment.block_number
+    elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
+        return _rewind(context, last.number, head)
     else:
         start = last.number + 1
     numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
     if not numbers:
         return 0
-    seen = rail.chain.blocks(numbers)
+    seen = context.chain.blocks(numbers)
     _check_linked(last, seen)
-    logs = rail.chain.logs_of([block.hash for block in seen])
-    _apply(rail, seen, logs)
-    rail.registry.refresh()
+    logs = context.chain.logs_of([block.hash for block in seen])
+    _apply(context, seen, logs)
+    context.registry.refresh()
     return len(seen)
 
 
@@ -50,15 +72,15 @@ def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
             raise Retry(f"block {block.number} does not follow {parent}: the chain rewinds")
 
 
-def _apply(rail: StepContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
-    now, claims = rail.now(), read_claims(rail, logs)
+def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
+    now, claims = context.now(), read_claims(context, logs)
     learned = [
         fact
         for log in logs
         if log.name == "Settled"
-        for fact in settled_facts(rail, log, claims[log.tx_hash, log.index])
+        for fact in settled_facts(context, log, claims[log.tx_hash, log.index], now)
     ]
-    with rail.store.write() as session:
+    with context.store.write() as session:
         add_all(
             session,
             [
@@ -82,26 +104,26 @@ def _apply(rail: StepContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> 
                 for log in logs
             ],
         )
-        for block, _, entries in by_block(rail, session, seen, logs, claims):
+        for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
         payments.record_facts(session, learned, now)
-    _end_sends(rail)
+    _end_sends(context)
 
 
-def _end_sends(rail: StepContext) -> None:
+def _end_sends(context: FollowContext) -> None:
     """Learns what became of our own sends; a failed settlement is tried again from its batch."""
-    mine = {s.account.address for s in rail.senders}
-    with rail.store.read() as session:
-        chain_id = rail.chain.deployment.chain_id
+    mine = {s.account.address for s in context.senders}
+    with context.store.read() as session:
+        chain_id = context.chain.deployment.chain_id
         open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
-    ended = settle_up(rail.store, rail.chain, [row.tx_hash for row in open_sends])
+    ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
     if len(ended) < len(open_sends):
-        failed += _displaced(rail)
+        failed += _displaced(context)
     for row in failed:
-        rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
+        context.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
-        with rail.store.write() as session:
+        with context.store.write() as session:
             if row.purpose == "mint":
                 transfers.mint_again(session, row.ref)
             if row.purpose == "settle":
@@ -110,35 +132,35 @@ def _end_sends(rail: StepContext) -> None:
                 ids = payments.idle_posted(session, row.ref.split(":")[0])
             else:
                 ids = []
-            payments.revive(session, ids, next_step, rail.now() + 1)
+            payments.revive(session, ids, next_step, context.now() + 1)
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        for sender in rail.senders:
+        for sender in context.senders:
             sender.broadcast()
 
 
-def _displaced(rail: StepContext) -> list[sends.ChainSendRow]:
-    with rail.store.read() as session:
+def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
+    with context.store.read() as session:
         final = blocks.newest_final(session)
     if not final:
         return []
-    return [row for sender in rail.senders for row in displaced(sender, final)]
+    return [row for sender in context.senders for row in displaced(sender, final)]
 
 
-def _rewind(rail: StepContext, number: int, head: int) -> int:
+def _rewind(context: FollowContext, number: int, head: int) -> int:
     """Finds the last block both sides know, and undoes what came after it."""
-    now, common = rail.now(), min(number, head)
-    with rail.store.read() as session:
+    now, common = context.now(), min(number, head)
+    with context.store.read() as session:
         final = blocks.newest_final(session)
         while common > final:
             stored = blocks.at(session, common)
-            if stored and rail.chain.blocks([common])[0].hash == stored.hash:
+            if stored and context.chain.blocks([common])[0].hash == stored.hash:
                 break
             common -= 1
     if common <= final and final:
         known = min(final, head)
-        with rail.store.read() as session:
+        with context.store.read() as session:
             stored = blocks.at(session, known)
-        if stored and rail.chain.blocks([known])[0].hash != stored.hash:
+        if stored and context.chain.blocks([known])[0].hash != stored.hash:
             raise Halt(
                 f"the chain was rewound below block {final}, which was final: nothing was changed "
                 "and nothing will be paid. Compare the node with another one before going on."
@@ -148,7 +170,7 @@ def _rewind(rail: StepContext, number: int, head: int) -> int:
                 f"the node is at block {head}, behind the final block {final}: it catches "
                 "up, or another node is to be asked"
             )
-    with rail.store.write() as session:
+    with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
         sends.unmine(session, common + 1)
@@ -156,9 +178,11 @@ def _rewind(rail: StepContext, number: int, head: int) -> int:
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
         payments.record_facts(session, learned, now)
-    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided)
-    rail.registry.forget()
-    for sender in rail.senders:
+    context.log.warning(
+        "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
+    )
+    context.registry.forget()
+    for sender in context.senders:
         sender.broadcast()
     return 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from oracles.merkle import root
 from oracles.types import Claim
@@ -12,8 +13,7 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import ClaimOutcome, leaf_of, leaves_of, release_time, unpack
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Chain, DecodedLog
-from orchestrator.edges.store import Session, agreements, batches, blocks, payments
-from orchestrator.steps import StepContext
+from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
 # IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
 REFUSALS = (
@@ -33,6 +33,14 @@ REFUSALS = (
 _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "facts")
 _CAP_RETRY_S = 3_600
 _NEVER = 1 << 40
+
+
+class OutcomesContext(Protocol):
+    """What reading settlements needs of the rail."""
+
+    store: Store
+    chain: Chain
+    log: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def _unpacked(packed: str) -> list[ClaimOutcome]:
 
 
 def settled_facts(
-    rail: StepContext, log: DecodedLog, claims: Sequence[Claim]
+    context: OutcomesContext, log: DecodedLog, claims: Sequence[Claim], now: int
 ) -> list[payments.NewFact]:
     """The facts that a Settled log of these claims tells of our payments; anyone may have sent the
     settlement."""
@@ -83,8 +91,8 @@ def settled_facts(
         [{"agreement": claim.agreement, "sequence": claim.sequence} for claim in claims],
         log.args["outcomes"],
     )
-    done = _settled_elsewhere(rail, outcomes)
-    with rail.store.read() as session:
+    done = _settled_elsewhere(context, outcomes)
+    with context.store.read() as session:
         again = payments.orphanings(session, [o.payment_id for o in outcomes], log.block_hash)
         windows = {
             agreement: row.window_s
@@ -98,22 +106,22 @@ def settled_facts(
             o,
             payments.sighting(log.block_hash, again.get(o.payment_id, 0)),
             windows.get(o.agreement_id, 0),
-            rail.now(),
+            now,
         )
         for o in outcomes
         if o.payment_id not in done
     ]
 
 
-def claims_of(rail: StepContext, log: DecodedLog) -> list[Claim]:
+def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
     """The claims that a Settled log speaks of, in its order; [] where none of ours moved."""
-    function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
+    function, arguments = context.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
         return _called(arguments)
-    with rail.store.read() as session:
+    with context.store.read() as session:
         batch = _batch_of(session, log.args)
     if batch is None:
-        rail.log.warning("settlement of no batch of ours", tx=log.tx_hash)
+        context.log.warning("settlement of no batch of ours", tx=log.tx_hash)
         return []  # what it moved is then a break: reconcile compares every Settled log
     return [
         Claim(
@@ -183,13 +191,13 @@ def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tupl
     return payments.payee_of(row, agreement), agreement.window_s
 
 
-def _settled_elsewhere(rail: StepContext, outcomes: list[PaymentOutcome]) -> set[str]:
+def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome]) -> set[str]:
     """Payments refused for their sequence because the chain has settled it: no refusal of them.
 
     Some Settled log did it; until that one is read, they wait for it.
     """
     late = [o.payment_id for o in outcomes if o.refusal == "sequence_unexpected"]
-    with rail.store.read() as session:
+    with context.store.read() as session:
         rows = [
             row
             for row in payments.by_ids(session, late)
@@ -198,7 +206,7 @@ def _settled_elsewhere(rail: StepContext, outcomes: list[PaymentOutcome]) -> set
     return {
         row.payment_id
         for row in rows
-        if rail.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
+        if context.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
     }
 
 

@@ -6,47 +6,65 @@ hands; which of them is honest nobody can tell from the records.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import groupby
+from typing import Any, Protocol
 
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import agreements, evidence, links
+from orchestrator.edges.store import Store, agreements, evidence, links
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext, event_of
+from orchestrator.products import Product
+from orchestrator.steps import event_of
 
 SUSPEND, PROVE = "quarantine", "prove_conflict"
 _AT_ONCE = 100
 _SILENT = (ClaimReason.DEVICE_SUSPENDED, ClaimReason.DEVICE_RETIRED, ClaimReason.DEVICE_COMPROMISED)
+
+
+class QuarantineContext(Protocol):
+    """What suspending devices needs of the rail."""
+
+    store: Store
+    registry: Registry
+    sender: Sender
+    warden: Sender
+    rules: Mapping[str, Product]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
 # (whose key, purpose, reference, what it costs)
 _Due = tuple[Sender, str, str, Quote]
 
 
-def quarantine(rail: StepContext) -> int:
+def quarantine(context: QuarantineContext) -> int:
     """Suspends devices against which something new was found, once each; returns how many.
 
     A device that was suspended, retired or declared compromised meanwhile needs no call of ours.
     A registrar who resumes it is heard: only a conflict that was not known then counts anew.
     """
-    with rail.store.read() as session:
+    with context.store.read() as session:
         found = links.unreported(session, _AT_ONCE)
     found.sort(key=lambda item: item[0].device_id)
     by_device = groupby(found, key=lambda item: item[0].device_id)
-    done = sum(_silence(rail, device, list(items)) for device, items in by_device)
+    done = sum(_silence(context, device, list(items)) for device, items in by_device)
     if done:
-        rail.warden.broadcast()
-        rail.sender.broadcast()
+        context.warden.broadcast()
+        context.sender.broadcast()
     return done
 
 
-def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> int:
-    now, first = rail.now(), found[0][0]
+def _silence(context: QuarantineContext, device: str, found: list[links.Unreported]) -> int:
+    now, first = context.now(), found[0][0]
     try:
-        due = _suspension(rail, device, first) + _proofs(rail, found)
+        due = _suspension(context, device, first) + _proofs(context, found)
     except Retry as delay:
-        rail.log.warning("quarantine waits", device=device, reason=str(delay))
+        context.log.warning("quarantine waits", device=device, reason=str(delay))
         return 0
-    with rail.store.write() as session:
+    with context.store.write() as session:
         sent = {
             purpose: sender.prepare(session, purpose, ref, quote, now)
             for sender, purpose, ref, quote in due
@@ -54,7 +72,7 @@ def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> i
         links.report(session, device, sent.get(SUSPEND, ""))
         if SUSPEND in sent:
             agreements.mark_device(session, device, "suspended")
-    rail.log.warning(
+    context.log.warning(
         "device quarantined",
         device=device,
         reason=first.reason,
@@ -64,22 +82,22 @@ def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> i
     return 1
 
 
-def _suspension(rail: StepContext, device: str, first: links.ConflictRow) -> list[_Due]:
-    if rail.registry.key_at(bytes.fromhex(device[2:]), rail.now()) in _SILENT:
+def _suspension(context: QuarantineContext, device: str, first: links.ConflictRow) -> list[_Due]:
+    if context.registry.key_at(bytes.fromhex(device[2:]), context.now()) in _SILENT:
         return []
-    quote = rail.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
-    return [(rail.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
+    quote = context.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
+    return [(context.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(rail: StepContext, found: list[links.Unreported]) -> list[_Due]:
+def _proofs(context: QuarantineContext, found: list[links.Unreported]) -> list[_Due]:
     """The first proof that a product's contract takes now; one is enough for each device."""
     for conflict, body, protocol, other, other_protocol in found:
         if conflict.reason != ClaimReason.COUNTER_REPLAYED:
             continue
-        with rail.store.read() as session:
+        with context.store.read() as session:
             event = evidence.event(session, conflict.event_id)
             agreement = agreements.get(session, event.agreement_id)
-        product = rail.rules[agreement.product]
+        product = context.rules[agreement.product]
         told = product.proof_of_conflict(
             bytes.fromhex(agreement.agreement_id[2:]),
             event_of(protocol, body),
@@ -88,11 +106,11 @@ def _proofs(rail: StepContext, found: list[links.Unreported]) -> list[_Due]:
         if told is None:
             continue
         try:
-            quote = rail.sender.quote(Call(product.CONTRACT, *told))
+            quote = context.sender.quote(Call(product.CONTRACT, *told))
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            rail.log.info("no proof is taken", of=conflict.event_id, reason=str(refusal))
+            context.log.info("no proof is taken", of=conflict.event_id, reason=str(refusal))
             continue
-        return [(rail.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
+        return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import Session, blocks, exposure, ledger, payments, sends
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Session, Store, blocks, exposure, ledger, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
 
 PURPOSE = "reclaim"
 # a claim that waits for funds past the end is refused whatever comes: it holds up nothing
 _OPEN = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
 
-def refund(rail: StepContext) -> int:
+class RefundContext(Protocol):
+    """What reclaiming escrow needs of the rail."""
+
+    store: Store
+    sender: Sender
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def refund(context: RefundContext) -> int:
     """Asks for the escrow of ended agreements, once each time there is some; returns how many.
 
     Anyone may call `reclaim`: the rail does it with the key that pays for its other calls. What
     is booked follows from the log, like all else.
     """
-    now = rail.now()
-    due = _due(rail, now)
-    sent = sum(_reclaim(rail, agreement, ref, now) for agreement, ref in due)
+    now = context.now()
+    due = _due(context, now)
+    sent = sum(_reclaim(context, agreement, ref, now) for agreement, ref in due)
     if sent:
-        rail.sender.broadcast()
+        context.sender.broadcast()
     return sent
 
 
-def _due(rail: StepContext, now: int) -> list[tuple[str, str]]:
+def _due(context: RefundContext, now: int) -> list[tuple[str, str]]:
     """(agreement, reference of the call) of ended agreements with money left in escrow.
 
     The reference counts what was reclaimed before: a dispute or a credit may put money back.
     """
-    with rail.store.read() as session:
+    with context.store.read() as session:
         ended = exposure.ended(session, now)
         if not ended:
             return []
@@ -49,12 +61,12 @@ def times(session: Session, agreement: str) -> int:
     return sum(log.block_number <= final for log in logs)
 
 
-def _reclaim(rail: StepContext, agreement: str, ref: str, now: int) -> int:
+def _reclaim(context: RefundContext, agreement: str, ref: str, now: int) -> int:
     try:
-        quote = rail.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
+        quote = context.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
     except Retry as delay:  # chain time is a little behind ours, or somebody was faster
-        rail.log.info("refund waits", agreement=agreement, reason=str(delay))
+        context.log.info("refund waits", agreement=agreement, reason=str(delay))
         return 0
-    with rail.store.write() as session:
-        rail.sender.prepare(session, PURPOSE, ref, quote, now)
+    with context.store.write() as session:
+        context.sender.prepare(session, PURPOSE, ref, quote, now)
     return 1

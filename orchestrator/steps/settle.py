@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
+from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
-from orchestrator.edges.store import ledger, payments, sends
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Store, ledger, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.settings import Settings
+from orchestrator.steps import WorkerMemory
 
 _PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a call that would revert now
 # what the committee says of signatures that no longer carry a batch: its members have changed
@@ -17,44 +21,57 @@ _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
 _ANEW_S = 15
 
 
-def settle(rail: StepContext) -> int:
+class SettleContext(Protocol):
+    """What sending settlements and releases needs of the rail."""
+
+    settings: Settings
+    store: Store
+    sender: Sender
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
+
+
+def settle(context: SettleContext) -> int:
     """Signs and stores one settlement per attested batch, then broadcasts; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.SETTLE, now, rail.settings.batch_claims)
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.SETTLE, now, context.settings.batch_claims)
     digests = sorted({row.batch_digest for row, _ in due if row.batch_digest})
     # settled by a stranger and orphaned since: there are no signatures of ours to send
-    _attest_anew(rail, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
-    sent = sum(_settle_batch(rail, digest, now) for digest in digests)
+    _attest_anew(context, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
+    sent = sum(_settle_batch(context, digest, now) for digest in digests)
     if sent:
-        rail.sender.broadcast()
+        context.sender.broadcast()
     return sent
 
 
-def _settle_batch(rail: StepContext, digest: str, now: int) -> int:
-    with rail.store.read() as session:
+def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
+    with context.store.read() as session:
         known = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
         signatures = payments.attestations_of(session, digest)
     # a stranger may have settled some of it in an older batch: those are not ours to touch
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if known else _quote(rail, settle_call(batch, signatures))
+        quote = None if known else _quote(context, settle_call(batch, signatures))
     except Retry as delay:
-        rail.log.warning("settlement waits", batch=digest, reason=str(delay))
+        context.log.warning("settlement waits", batch=digest, reason=str(delay))
         if TOO_MUCH_GAS in str(delay) and len(batch) > 1:
             # signatures are over the whole batch, so each half is signed anew
-            rail.fits[batch[0][1].product] = len(batch) // 2
-            _attest_anew(rail, [row for row, _ in batch], str(delay), now, wait_s=0)
+            context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
+            _attest_anew(context, [row for row, _ in batch], str(delay), now, wait_s=0)
         elif any(name in str(delay) for name in _STALE):
-            _attest_anew(rail, [row for row, _ in batch], str(delay), now)
+            _attest_anew(context, [row for row, _ in batch], str(delay), now)
         else:
-            with rail.store.write() as session:
+            with context.store.write() as session:
                 payments.postpone(session, ids, _later(now, batch[0][0]), str(delay))
         return 0
-    with rail.store.write() as session:
+    with context.store.write() as session:
         tx_hash = (
-            known.tx_hash if known else rail.sender.prepare(session, "settle", digest, quote, now)
+            known.tx_hash
+            if known
+            else context.sender.prepare(session, "settle", digest, quote, now)
         )
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
@@ -62,15 +79,19 @@ def _settle_batch(rail: StepContext, digest: str, now: int) -> int:
     return 1
 
 
-def _quote(rail: StepContext, call: Call) -> Quote:
+def _quote(context: SettleContext, call: Call) -> Quote:
     """A call that carries the journal's head, so that the chain keeps what the books were."""
-    with rail.store.read() as session:
+    with context.store.read() as session:
         head = ledger.head(session)
-    return rail.sender.quote(call, suffix(*head))
+    return context.sender.quote(call, suffix(*head))
 
 
 def _attest_anew(
-    rail: StepContext, rows: list[payments.PaymentRow], why: str, now: int, wait_s: int = _ANEW_S
+    context: SettleContext,
+    rows: list[payments.PaymentRow],
+    why: str,
+    now: int,
+    wait_s: int = _ANEW_S,
 ) -> None:
     learned = [
         payments.NewFact(
@@ -79,7 +100,7 @@ def _attest_anew(
         for row in rows
         if row.stage == Stage.ATTESTED
     ]
-    with rail.store.write() as session:
+    with context.store.write() as session:
         payments.record_facts(session, learned, now)
 
 
@@ -106,14 +127,14 @@ def settle_call(
     return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
 
 
-def release_matured(rail: StepContext) -> int:
+def release_matured(context: SettleContext) -> int:
     """Releases payments whose dispute window is over, one call per payee; returns how many.
 
     A payment that came to nothing leaves no money pending, so it cannot be released by itself: it
     goes with the next one of its payee.
     """
-    now = rail.now()
-    with rail.store.read() as session:
+    now = context.now()
+    with context.store.read() as session:
         waiting = payments.due(session, NextStep.RELEASE, now + _PATIENCE_S[-1], 5_000)
         open_refs = sends.open_refs(session, "release")
     due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
@@ -126,9 +147,9 @@ def release_matured(rail: StepContext) -> int:
         times = sorted({row.release_at for row in rows})[:200]
         ref = f"{payee}:{times[0]}-{times[-1]}:{len(times)}"
         if ref not in open_refs:
-            sent += _release(rail, payee, times, ref, rows, now)
+            sent += _release(context, payee, times, ref, rows, now)
     if sent:
-        rail.sender.broadcast()
+        context.sender.broadcast()
     return sent
 
 
@@ -137,7 +158,7 @@ def _rides_along(row: payments.PaymentRow, now: int) -> bool:
 
 
 def _release(
-    rail: StepContext,
+    context: SettleContext,
     payee: str,
     times: list[int],
     ref: str,
@@ -146,13 +167,13 @@ def _release(
 ) -> int:
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
-        quote = _quote(rail, Call("PaymentRail", "release", (payee, times)))
+        quote = _quote(context, Call("PaymentRail", "release", (payee, times)))
     except Retry as delay:  # chain time is a little behind ours, or nothing is left to release
-        with rail.store.write() as session:
+        with context.store.write() as session:
             payments.postpone(session, ids, _later(now, rows[0]), str(delay))
         return 0
-    with rail.store.write() as session:
-        rail.sender.prepare(session, "release", ref, quote, now)
+    with context.store.write() as session:
+        context.sender.prepare(session, "release", ref, quote, now)
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "reason": None} for i in ids]
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
 from orchestrator.edges.oracles import OracleDoor
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
@@ -261,8 +262,7 @@ class WholeRail:
         """The door of a running oracle, as the rail uses it."""
         town = json.loads((self.stack.home / "rail.json").read_text())
         (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
-        token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleDoor(name, at["address"], at["domain"], at["url"], token)
+        return oracle_endpoint(self.stack.settings, at)
 
     def halted(self) -> dict[str, str]:
         """{step: why} of the steps that the worker halted."""

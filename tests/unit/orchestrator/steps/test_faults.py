@@ -160,7 +160,7 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
     rail.rail.sender.quote = quote
     assert rail.payment("unseated").stage == "verified"
     members = {a: d for a, d in rail.rail.committee.members.items() if a != lost[0].oracle}
-    rail.rail = rail.worker.rail = replace(
+    rail.rail = rail.worker.context = replace(
         rail.rail,
         committee=replace(rail.rail.committee, members=members),
         oracles=[oracle for oracle in rail.rail.oracles if oracle.address in members],
@@ -185,4 +185,4 @@ def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail
         rail.work(1)
     sent = {rail.payment(name).settlement_tx for name in names}
     assert None not in sent and len(sent) > 1
-    assert rail.rail.fits["metered_energy"] < len(names)
+    assert rail.rail.memory.claims_that_fit["metered_energy"] < len(names)

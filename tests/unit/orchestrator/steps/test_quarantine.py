@@ -147,7 +147,7 @@ def _rail(
     )
     fields = {name: getattr(dock.rail, name) for name in ("store", "registry", "now", "log")}
     return SimpleNamespace(
-        **fields, sender=sender, warden=warden, terms={"proof_of_delivery": product}
+        **fields, sender=sender, warden=warden, rules={"proof_of_delivery": product}
     )
 
 

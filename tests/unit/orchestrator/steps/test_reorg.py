@@ -30,7 +30,7 @@ class DeepRail(OpenRail):
     def start(self) -> DeepRail:
         super().start()
         settings = Settings(home=self.home, finality_blocks=FINALITY, hole_patience_s=0)
-        self.rail = self.worker.rail = replace(self.rail, settings=settings)
+        self.rail = self.worker.context = replace(self.rail, settings=settings)
         return self
 
     def see(self) -> None:
