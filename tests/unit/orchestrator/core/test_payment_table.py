@@ -103,7 +103,7 @@ def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
     payment = Payment("0x01", stage, NextStep.VERIFY)
     assert verdict(stage, fact) == wanted
     if wanted == "impossible":
-        with pytest.raises(Halt, match=f"'{fact}' cannot meet the stage '{stage}'"):
+        with pytest.raises(Halt, match=f"'{fact}' cannot occur at the stage '{stage}'"):
             advance(payment, fact)
         return
     moved, due = advance(payment, fact)
