@@ -53,7 +53,7 @@ def collect(context: CollectContext) -> int:
 
 def _start(context: CollectContext, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
-    if row is None or row.stage != "live":
+    if row is None or row.stage != agreements.Stage.LIVE:
         return 0
     found = _late(context, session, row, now)
     if not found.run:

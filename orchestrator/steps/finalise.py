@@ -146,9 +146,7 @@ def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, 
 
 def _try_waiting(session: Session, agreement: str, log: DecodedLog, at: int) -> None:
     """Money came into an escrow: claims that were short try again, an ended one gives it back."""
-    row = agreements.get(session, agreement)
-    if row is not None and row.stage == "closed":
-        agreements.mark(session, agreement, "refund_due")
+    agreements.record_fact(session, agreement, agreements.Fact.FUNDED, at)
     waiting = payments.of_agreement(session, agreement, Stage.WAITING_FOR_FUNDS)
     key = f"{log.block_hash}:{log.index}"
     payments.record_facts(session, [payments.NewFact(p, Fact.FUNDED, key) for p in waiting], at)
@@ -201,11 +199,11 @@ def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
 
 
 def _reclaimed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    agreements.mark(session, log.args["agreement"], "closed")
+    agreements.record_fact(session, log.args["agreement"], agreements.Fact.RECLAIMED, at)
 
 
 def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    agreements.mark(session, log.args["agreement"], "live", at)
+    agreements.record_fact(session, log.args["agreement"], agreements.Fact.OPENED, at)
 
 
 def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:

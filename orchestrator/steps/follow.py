@@ -173,7 +173,7 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
     with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
-        sends.unmine(session, common + 1)
+        sends.record_orphaned(session, common + 1)
         learned = [
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]

@@ -35,9 +35,9 @@ _MOVED = (
     Stage.REFUNDED,
 )
 _AGREEMENT_WAITS = {
-    "signed": "agreement_not_open",
-    "closed": "agreement_closed",
-    "refund_due": "agreement_closed",
+    agreements.Stage.SIGNED: "agreement_not_open",
+    agreements.Stage.CLOSED: "agreement_closed",
+    agreements.Stage.REFUND_DUE: "agreement_closed",
 }
 
 
@@ -152,8 +152,8 @@ def _held_by(
     """Why an agreement's events are in no payment; "": nothing holds them."""
     if row is None:
         return ""
-    if row.stage != "live":
-        return _AGREEMENT_WAITS.get(row.stage, f"agreement_{row.stage}")
+    if row.stage != agreements.Stage.LIVE:
+        return _AGREEMENT_WAITS[agreements.Stage(row.stage)]
     if now >= (row.closes_at or row.expiry):
         return "agreement_ended"
     if row.agreement_id in stopped:

@@ -14,6 +14,8 @@ from orchestrator.edges.chain.client import Call, Chain, Quote
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
+_DISPLACED = "its nonce was used by another transaction"
+
 
 class Sender:
     """One key on one chain. `account` signs; the store allocates nonces, so that several
@@ -64,7 +66,7 @@ class Sender:
         verdicts = self.chain.broadcast([row.raw for row in waiting])
         with self.store.write() as session:
             for row, verdict in zip(waiting, verdicts, strict=True):
-                sends.mark_sent(session, row.tx_hash, verdict)
+                sends.record_fact(session, row.tx_hash, sends.Fact.BROADCAST, verdict=verdict)
         return len(waiting)
 
 
@@ -79,7 +81,7 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
             if receipt is None:
                 continue
             ended[tx_hash] = receipt["status"] == "0x1"
-            sends.mark_mined(
+            sends.record_receipt(
                 session,
                 tx_hash,
                 int(receipt["blockNumber"], 16),
@@ -105,7 +107,7 @@ def displaced(sender: Sender, final_block: int) -> list[sends.ChainSendRow]:
     ]
     with store.write() as session:
         for row in gone:
-            sends.mark_displaced(session, row.tx_hash)
+            sends.record_fact(session, row.tx_hash, sends.Fact.DISPLACED, verdict=_DISPLACED)
     return gone
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, and_, or_, select
 
+from orchestrator.core.agreement import Stage as AgreementStage
 from orchestrator.core.payment import Stage
 from orchestrator.core.risk import Exposed
 from orchestrator.edges.store.tables import (
@@ -102,8 +103,8 @@ def ended(session: Session, now: int) -> list[str]:
         session.exec(
             select(AgreementRow.agreement_id).where(
                 or_(
-                    and_(AgreementRow.stage == "live", past),
-                    AgreementRow.stage == "refund_due",
+                    and_(AgreementRow.stage == AgreementStage.LIVE, past),
+                    AgreementRow.stage == AgreementStage.REFUND_DUE,
                 )
             )
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from orchestrator.core.agreement import Stage as AgreementStage
+from orchestrator.core.chain_send import Stage as ChainSendStage
 from orchestrator.edges.store.money_tables import (
     ApprovalRow,
     BankFileRow,
@@ -115,7 +117,7 @@ class AgreementRow(SQLModel, table=True):
     terms: str
     signature: str
     reference: str = Field(unique=True)
-    stage: str = "signed"  # signed | live | closed | refund_due (money came back since)
+    stage: str = AgreementStage.SIGNED
     opened_at: int = Field(default=0, sa_type=BigInteger)
     closes_at: int = Field(default=0, sa_type=BigInteger)  # where its end was brought forward
     sequence: int = 0  # the last sequence a payment was made for
@@ -289,7 +291,7 @@ class ChainSendRow(SQLModel, table=True):
     purpose: str  # settle | open | mint | release | enrol ...
     ref: str = Field(index=True)  # batch digest, agreement id, credit id, payee
     raw: str
-    stage: str = Field(default="signed", index=True)  # signed, sent, mined or failed
+    stage: str = Field(default=ChainSendStage.SIGNED, index=True)
     verdict: str = ""  # what the node said last
     block_number: int | None = None
     gas_used: int = 0

@@ -206,7 +206,7 @@ def test_dropped__implausible_reading__is_named_and_its_neighbours_are_claimed(b
 
 def test_collect__agreement_that_is_not_live_yet__waits(bare, device):
     with bare.place.store.write() as session:
-        agreements.mark(session, bare.place.agree(CP), "signed")
+        agreements.get(session, bare.place.agree(CP)).stage = agreements.Stage.SIGNED
     bare.place.take(device.make_records(1)[0])
     assert collect(bare.rail) == 0
 

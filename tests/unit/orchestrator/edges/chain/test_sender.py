@@ -173,7 +173,7 @@ def test_unmine__blocks_that_are_orphaned__open_their_sends_with_the_same_bytes(
     [tx_hash] = send_and_wait(sender, errands([1]), 0, lambda: None)
     row = sent(store, tx_hash)
     with store.write() as session:
-        sends.unmine(session, row.block_number)
+        sends.record_orphaned(session, row.block_number)
         assert sends.open_send(session, "account", "1").raw == row.raw
     assert sender.broadcast() == 1  # the chain holds it: nothing happens
     assert settle_up(store, chain.client, [tx_hash]) == {tx_hash: True}
