@@ -1,4 +1,4 @@
-"""From events to claims: finds each agreement's next run, names its holes, derives its claim."""
+"""From events to claims: finds the next run of each agreement and derives its claim."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_EVENTS_PER_CLAIM = 2_000
 
 
 class CollectContext(Protocol):
-    """What starting and deriving payments needs of the rail."""
+    """What collect and verify need of the rail."""
 
     settings: Settings
     store: Store
@@ -34,10 +34,10 @@ class CollectContext(Protocol):
 
 
 def collect(context: CollectContext) -> int:
-    """Starts a payment for every agreement whose next run is complete; returns how many.
+    """Start a payment for every agreement whose next run is complete; return how many.
 
-    One payment per agreement is on its way to the chain at a time: what arrives meanwhile makes
-    the next run longer, so load makes claims larger and not more numerous.
+    One payment per agreement is on its way to the chain at a time. What arrives meanwhile makes the
+    next run longer, so that load makes claims larger and not more numerous.
     """
     now, started = context.now(), 0
     with context.store.read() as session:
@@ -55,17 +55,17 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
     row = agreements.get(session, agreement)
     if row is None or row.stage != agreements.Stage.LIVE:
         return 0
-    found = _late(context, session, row, now)
-    if not found.run:
-        found = _next(context, session, row, now)
-    if not found.run:
+    result = _late(context, session, row, now)
+    if not result.run:
+        result = _next(context, session, row, now)
+    if not result.run:
         return 0
-    first, last = found.run[0].counter, found.run[-1].counter
+    first, last = result.run[0].counter, result.run[-1].counter
     row.sequence, row.last_counter = row.sequence + 1, max(row.last_counter, last)
-    payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
+    identity = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
     session.add(
         payments.PaymentRow(
-            payment_id=payment,
+            payment_id=identity,
             agreement_id=agreement,
             sequence=row.sequence,
             stage=Stage.RECEIVED,
@@ -75,16 +75,18 @@ def _start(context: CollectContext, session: Session, agreement: str, now: int) 
             created_at=now,
         )
     )
-    evidence.claim_events(session, agreement, first, last, payment)
+    evidence.claim_events(session, agreement, first, last, identity)
     return 1
 
 
 def _next(
     context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
 ) -> Runs:
-    """The run behind the last claim, over holes that were waited for long enough."""
-    found = _runs(context, session, row)
-    if not found.run and (lost := _overdue(context, session, row.agreement_id, found.holes, now)):
+    """Return the run behind the last claim, across holes that were waited for long enough."""
+    result = _runs(context, session, row)
+    if not result.run and (
+        overdue := _overdue(context, session, row.agreement_id, result.holes, now)
+    ):
         add_new(
             session,
             [
@@ -94,43 +96,43 @@ def _next(
                     last_counter=hole.last,
                     declared_at=now,
                 )
-                for hole in lost
+                for hole in overdue
             ],
         )
-        found = _runs(context, session, row)
-    _drop(context, session, row, found)
-    return found
+        result = _runs(context, session, row)
+    _drop(context, session, row, result)
+    return result
 
 
 def _late(
     context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
 ) -> Runs:
-    """A run of what came after claims had passed it, where the product takes such runs.
+    """Return a run of records that came after claims had passed them.
 
-    Where counters have no gap, what is late is judged once nothing late has come for as long as
-    one waits for a hole: its neighbours may still be on their way.
+    Only some products take such runs. Where counters have no gap, late records are judged once no
+    new one has come for as long as a hole is waited for: their neighbours may be on their way.
     """
-    terms, upto = context.rules[row.product], row.last_counter
-    if not terms.LATE:
+    rules, last_counter = context.rules[row.product], row.last_counter
+    if not rules.LATE:
         return Runs()
-    since = evidence.late_since(session, row.agreement_id, upto)
-    waited = not terms.GAPLESS or now - (since or 0) >= context.settings.hole_patience_s
-    if since is None or not waited:
+    arrived_at = evidence.late_since(session, row.agreement_id, last_counter)
+    waited = not rules.GAPLESS or now - (arrived_at or 0) >= context.settings.hole_patience_s
+    if arrived_at is None or not waited:
         return Runs()
-    events = _events(evidence.late(session, row.agreement_id, upto, MAX_EVENTS_PER_CLAIM))
+    events = _events(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
     ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
-    ranges.append((upto, upto))
+    ranges.append((last_counter, last_counter))
     cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    found = late_run(agreement, terms, events, ranges, cited)
-    _drop(context, session, row, found)
-    return found
+    result = late_run(agreement, rules, events, ranges, cited)
+    _drop(context, session, row, result)
+    return result
 
 
 def _drop(
-    context: CollectContext, session: Session, row: agreements.AgreementRow, found: Runs
+    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs
 ) -> None:
-    for verdict in found.dropped:
+    for verdict in result.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
         context.log.info(
             "event dropped",
@@ -148,13 +150,16 @@ def _events(records: Sequence[evidence.Record]) -> list[Event]:
 def _overdue(
     context: CollectContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
 ) -> list[Hole]:
-    """Holes waited for long enough: since what follows them arrived, however much came later."""
+    """Return the holes that were waited for long enough.
+
+    The wait starts when what follows a hole arrived, however much came after that.
+    """
     patience = context.settings.hole_patience_s
     return [
         hole
         for hole in holes
-        if (since := evidence.waiting_since(session, agreement, hole.last)) is not None
-        and now - since >= patience
+        if (arrived_at := evidence.waiting_since(session, agreement, hole.last)) is not None
+        and now - arrived_at >= patience
     ]
 
 
@@ -164,30 +169,32 @@ def _runs(context: CollectContext, session: Session, row: agreements.AgreementRo
 
 
 def runs_behind(
-    session: Session, row: agreements.AgreementRow, agreement: Agreement | None, terms: ProductRules
+    session: Session, row: agreements.AgreementRow, agreement: Agreement | None, rules: ProductRules
 ) -> Runs:
-    """What can be claimed of the stored events behind an agreement's last claim."""
+    """Return what can be claimed of the stored events behind an agreement's last claim."""
     stored = evidence.unclaimed(session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM)
     anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
-    lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
+    gone = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
     return runs(
         agreement,
-        terms,
+        rules,
         row.last_counter,
         event_of(anchor[1], anchor[0]) if anchor else None,
         _events(stored),
-        lost,
+        gone,
     )
 
 
 def verify(context: CollectContext) -> int:
-    """Derives the claims of new payments from the stored evidence; returns how many."""
+    """Derive the claims of new payments from the stored evidence; return how many."""
     now = context.now()
     with context.store.read() as session:
         due = payments.due(session, NextStep.VERIFY, now, context.settings.batch_claims)
-        claims = [(row, of, claim_of(context, session, row, of)) for row, of in due]
-    learned = [
+        claims = [
+            (row, agreement, claim_of(context, session, row, agreement)) for row, agreement in due
+        ]
+    facts = [
         payments.NewFact(
             row.payment_id,
             Fact.DERIVED,
@@ -196,13 +203,13 @@ def verify(context: CollectContext) -> int:
                 "evidence_root": "0x" + claim.evidence.hex(),
                 "facts": "0x" + claim.facts.hex(),
                 "claim_hash": "0x" + claim_hash(claim).hex(),
-                "payee": context.rules[of.product].payee(claim.facts) or of.payee,
+                "payee": context.rules[agreement.product].payee(claim.facts) or agreement.payee,
             },
         )
-        for row, of, claim in claims
+        for row, agreement, claim in claims
     ]
     with context.store.write() as session:
-        return payments.record_facts(session, learned, now)
+        return payments.record_facts(session, facts, now)
 
 
 def claim_of(
@@ -211,7 +218,7 @@ def claim_of(
     row: payments.PaymentRow,
     agreement: agreements.AgreementRow,
 ) -> Claim:
-    """The claim of a payment, derived anew from its evidence, its anchor and what it cites."""
+    """Return the claim of a payment, derived from its evidence, its anchor and its citations."""
     run = _events(evidence.records_of(session, row.payment_id))
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     late = reach is not None and row.first_counter <= reach
@@ -230,8 +237,10 @@ def claim_of(
 
 
 def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
-    """The record of the last event claimed before this payment; None for the first payment, and
-    for a late one: it stands by itself."""
+    """Return the record of the last event that was claimed before this payment.
+
+    None for the first payment, and for a late one, which stands by itself.
+    """
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     if reach is None or row.first_counter <= reach:
         return None

@@ -1,4 +1,4 @@
-"""From final blocks to the ledger: posts each block once, orders payouts, archives the proofs.
+"""From final blocks to the ledger: posts each block once, records payouts, stores the proofs.
 
 Nothing here runs before a block is N deep, so no bank file can leave on a block that may vanish.
 """
@@ -31,7 +31,7 @@ from orchestrator.edges.store import (
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
 
-# logs an auditor may need proven; everything else is only booked
+# logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
     "Settled",
     "Minted",
@@ -52,7 +52,7 @@ _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
 
 
 class FinaliseContext(Protocol):
-    """What posting final blocks needs of the rail."""
+    """What finalise and reconsider need of the rail."""
 
     settings: Settings
     store: Store
@@ -61,51 +61,53 @@ class FinaliseContext(Protocol):
     log: Any
 
 
-_Effect = Callable[[FinaliseContext, Session, DecodedLog, int], None]
+_Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 
 def finalise(context: FinaliseContext) -> int:
-    """Posts what blocks that became final say, and what follows; returns how many blocks."""
+    """Post what newly final blocks say, and what follows from it; return how many blocks."""
     with context.store.read() as session:
         newest = blocks.newest(session)
         depth = context.settings.finality_blocks
-        due = blocks.not_final(session, newest.number - depth) if newest else []
-        logs = [log_of(row) for row in blocks.logs_in(session, [block.number for block in due])]
-    if not due:
+        due_blocks = blocks.not_final(session, newest.number - depth) if newest else []
+        logs = [
+            log_of(row) for row in blocks.logs_in(session, [block.number for block in due_blocks])
+        ]
+    if not due_blocks:
         return 0
     proofs, claims = _prove(context, logs), read_claims(context, logs)
     with context.store.write() as session:
-        # derived anew: what was noted when the block was first seen is no authority
-        for block, found, entries in by_block(context, session, due, logs, claims):
+        # derived again: what was noted when the block was first seen does not count
+        for block, block_logs, entries in by_block(context, session, due_blocks, logs, claims):
             ledger.post(session, entries, block.timestamp, f"block:{block.hash}")
-            for log in found:
-                if log.name in _EFFECTS:
-                    _EFFECTS[log.name](context, session, log, block.timestamp)
-        pending.mark_posted(session, [block.hash for block in due])
+            for log in block_logs:
+                if log.name in _HANDLERS:
+                    _HANDLERS[log.name](context, session, log, block.timestamp)
+        pending.mark_posted(session, [block.hash for block in due_blocks])
         add_new(session, proofs)
-        blocks.mark_final(session, [block.number for block in due])
-    return len(due)
+        blocks.mark_final(session, [block.number for block in due_blocks])
+    return len(due_blocks)
 
 
 def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
-    wanted: dict[str, list[str]] = {}
+    transactions: dict[str, list[str]] = {}
     for log in logs:
         if log.name in _PROVEN:
-            hashes = wanted.setdefault(log.block_hash, [])
+            hashes = transactions.setdefault(log.block_hash, [])
             if log.tx_hash not in hashes:
                 hashes.append(log.tx_hash)
     return [
         blocks.ProofRow(tx_hash=tx_hash, body=json.dumps(proof))
-        for block_hash, hashes in wanted.items()
+        for block_hash, hashes in transactions.items()
         for tx_hash, proof in block_proofs(context.chain.url, block_hash, hashes).items()
     ]
 
 
-# --- one function per log; `at` is its block's time; facts are dated now
+# --- one function per log; `at` is the time of its block; facts get the current time
 
 
 def _settled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    # claims that it refused stay in it too, at whatever stage they wait or ended
+    # the batch also holds claims that it refused, at other stages
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
     debts.note(
@@ -145,19 +147,21 @@ def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, 
 
 
 def _try_waiting(session: Session, agreement: str, log: DecodedLog, at: int) -> None:
-    """Money came into an escrow: claims that were short try again, an ended one gives it back."""
+    """Record that an escrow has money: short claims try again, an ended agreement refunds it."""
     agreements.record_fact(session, agreement, agreements.Fact.FUNDED, at)
     waiting = payments.of_agreement(session, agreement, Stage.WAITING_FOR_FUNDS)
     key = f"{log.block_hash}:{log.index}"
-    payments.record_facts(session, [payments.NewFact(p, Fact.FUNDED, key) for p in waiting], at)
+    payments.record_facts(
+        session, [payments.NewFact(payment, Fact.FUNDED, key) for payment in waiting], at
+    )
 
 
 def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    gone = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
-    around = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
-    if log.args["amount"] and not released_rest(log, around):
+    released = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
+    logs = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
+    if log.args["amount"] and not released_rest(log, logs):
         # all of it paid debts: no payout will ever hold it
-        set_off = [payments.NewFact(p, Fact.SET_OFF, log.tx_hash) for p in gone]
+        set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
         payments.record_facts(session, set_off, context.now())
 
 
@@ -165,7 +169,7 @@ def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: 
     agreement, ref = log.args["agreement"], f"{log.tx_hash}:{log.index}"
     paid = debts.pay(session, agreement, log.args["payee"], log.args["amount"])
     payments.record_facts(
-        session, [payments.NewFact(p, Fact.SET_OFF, ref) for p in paid], context.now()
+        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in paid], context.now()
     )
     _try_waiting(session, agreement, log, at)
 
@@ -191,8 +195,8 @@ def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
         payments.record_facts(
             session,
             [  # a redemption takes all that was released before
-                payments.NewFact(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
-                for p in payments.released(session, payee)
+                payments.NewFact(payment, Fact.REDEEMED, payout, sets={"payout_id": payout})
+                for payment in payments.released(session, payee)
             ],
             context.now(),
         )
@@ -208,7 +212,7 @@ def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int
 
 def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # until then it runs on; its expiry stays as signed
+    if row is not None:  # it stays live until then; its expiry stays as signed
         row.closes_at = log.args["expiry"]
 
 
@@ -223,20 +227,20 @@ def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, 
     if agreement is None:
         return
     if log.args["refunded"]:
-        told = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
-    else:  # withdrawable at once, but the contract takes no release time that is still to come
+        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
+    else:  # withdrawable at once, but the contract accepts no release time in the future
         row = payments.by_ids(session, [payment])[0]
         due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
-        told = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
-    payments.record_facts(session, [told], context.now())
-    if log.args["refunded"]:  # money in escrow again, though no EscrowFunded says so
+        new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
+    payments.record_facts(session, [new_fact], context.now())
+    if log.args["refunded"]:  # money is in escrow again, without a log EscrowFunded
         _try_waiting(session, agreement.agreement_id, log, at)
 
 
-def _device(status: str) -> _Effect:
+def _device(status: str) -> _Handler:
     def mark(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
         row = agreements.device(session, log.args["device"])
-        if row is not None and row.compromised_since is None:  # nothing revives a stolen key
+        if row is not None and row.compromised_since is None:  # a stolen key stays stolen
             row.status = status
 
     return mark
@@ -256,7 +260,7 @@ def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
-_EFFECTS: dict[str, _Effect] = {
+_HANDLERS: dict[str, _Handler] = {
     "Settled": _settled,
     "Minted": _minted,
     "EscrowFunded": _escrow_funded,
@@ -277,10 +281,12 @@ _EFFECTS: dict[str, _Effect] = {
 
 
 def reconsider(context: FinaliseContext) -> int:
-    """Payments refused for their cap are tried again when a new period may have begun."""
+    """Try payments again that the cap refused, when a new period may have begun."""
     now = context.now()
     with context.store.write() as session:
         waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
         return payments.record_facts(
-            session, [payments.NewFact(p, Fact.FUNDED, f"time:{now}") for p in waiting], now
+            session,
+            [payments.NewFact(payment, Fact.FUNDED, f"time:{now}") for payment in waiting],
+            now,
         )

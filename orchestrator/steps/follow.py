@@ -1,8 +1,8 @@
-"""From blocks to facts: follows the chain by parent hash and notes what each block would book.
+"""From blocks to facts: follows the chain by parent hash and notes what each block would post.
 
-What a block says is a fact at once (a payment is settled), and its entries are pending; they are
-posted, and orders go to the bank, only N blocks later. A rewind below N blocks voids them and is
-undone by itself; a deeper one halts.
+What a block says is a fact at once (a payment is settled), but its entries are pending: they are
+posted, and orders go to the bank, only N blocks later. A rewind of fewer than N blocks voids the
+entries of those blocks and needs no person; a deeper one is a Halt.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BLOCKS_AT_ONCE = 100
 
 
 class FollowContext(Protocol):
-    """What following the chain needs of the rail."""
+    """What follow needs of the rail."""
 
     store: Store
     chain: Chain
@@ -44,7 +44,7 @@ class FollowContext(Protocol):
 
 
 def follow(context: FollowContext) -> int:
-    """Reads new blocks and applies what they say; returns how many blocks were new."""
+    """Read new blocks and apply what they say; return how many blocks were new."""
     with context.store.read() as session:
         last = blocks.newest(session)
     head = context.chain.head()
@@ -69,12 +69,12 @@ def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
     parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
     for parent, block in zip(parents, seen, strict=False):
         if block.parent != parent:
-            raise Retry(f"block {block.number} does not follow {parent}: the chain rewinds")
+            raise Retry(f"block {block.number} does not follow {parent}: the chain is rewinding")
 
 
 def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
     now, claims = context.now(), read_claims(context, logs)
-    learned = [
+    facts = [
         fact
         for log in logs
         if log.name == "Settled"
@@ -106,16 +106,18 @@ def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]
         )
         for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
-        payments.record_facts(session, learned, now)
+        payments.record_facts(session, facts, now)
     _end_sends(context)
 
 
 def _end_sends(context: FollowContext) -> None:
-    """Learns what became of our own sends; a failed settlement is tried again from its batch."""
-    mine = {s.account.address for s in context.senders}
+    """Record what became of our own sends; a failed settlement is sent again from its batch."""
+    addresses = {sender.account.address for sender in context.senders}
     with context.store.read() as session:
         chain_id = context.chain.deployment.chain_id
-        open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
+        open_sends = [
+            row for address in addresses for row in sends.unmined(session, chain_id, address)
+        ]
     ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
     if len(ended) < len(open_sends):
@@ -127,7 +129,7 @@ def _end_sends(context: FollowContext) -> None:
             if row.purpose == "mint":
                 transfers.mint_again(session, row.ref)
             if row.purpose == "settle":
-                ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
+                ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":
                 ids = payments.idle_posted(session, row.ref.split(":")[0])
             else:
@@ -147,7 +149,7 @@ def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
 
 
 def _rewind(context: FollowContext, number: int, head: int) -> int:
-    """Finds the last block both sides know, and undoes what came after it."""
+    """Find the last block that store and node share, and undo what came after it."""
     now, common = context.now(), min(number, head)
     with context.store.read() as session:
         final = blocks.newest_final(session)
@@ -157,27 +159,28 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
                 break
             common -= 1
     if common <= final and final:
-        known = min(final, head)
+        checked = min(final, head)
         with context.store.read() as session:
-            stored = blocks.at(session, known)
-        if stored and context.chain.blocks([known])[0].hash != stored.hash:
+            stored = blocks.at(session, checked)
+        if stored and context.chain.blocks([checked])[0].hash != stored.hash:
             raise Halt(
-                f"the chain was rewound below block {final}, which was final: nothing was changed "
-                "and nothing will be paid. Compare the node with another one before going on."
+                f"The chain was rewound below block {final}, which was final. Nothing was changed, "
+                "and nothing will be paid, since payments may rest on blocks that are gone. Next: "
+                "compare this node with another one; point the rail at a node that has the block."
             )
         if head < final:
             raise Retry(
-                f"the node is at block {head}, behind the final block {final}: it catches "
-                "up, or another node is to be asked"
+                f"the node is at block {head}, behind the final block {final}: wait until it "
+                "has caught up, or use another node"
             )
     with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
         sends.record_orphaned(session, common + 1)
-        learned = [
+        facts = [
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
-        payments.record_facts(session, learned, now)
+        payments.record_facts(session, facts, now)
     context.log.warning(
         "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
     )
@@ -189,8 +192,10 @@ def _rewind(context: FollowContext, number: int, head: int) -> int:
 
 def _orphaned(session: Session, log: blocks.ChainLogRow) -> list[payments.NewFact]:
     ids = [row.payment_id for row in payments.of_settlement(session, log.tx_hash)]
-    before = payments.orphanings(session, ids, log.block_hash)
+    times = payments.orphanings(session, ids, log.block_hash)
     return [
-        payments.NewFact(i, Fact.ORPHANED, payments.sighting(log.block_hash, before.get(i, 0)))
-        for i in ids
+        payments.NewFact(
+            payment, Fact.ORPHANED, payments.sighting(log.block_hash, times.get(payment, 0))
+        )
+        for payment in ids
     ]

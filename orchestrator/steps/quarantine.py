@@ -1,7 +1,7 @@
-"""A device with a clone falls silent: the warden suspends it, and who can be shown the proof is.
+"""Suspends a device with a clone, and proves the conflict on chain if a contract takes the proof.
 
-One key that signed two contents under one counter, or that was in two places at once, is in two
-hands; which of them is honest nobody can tell from the records.
+If one key signed two contents under one counter, or was in two places at once, two parties have it;
+the records do not show which of them is honest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SILENT = (ClaimReason.DEVICE_SUSPENDED, ClaimReason.DEVICE_RETIRED, ClaimReason
 
 
 class QuarantineContext(Protocol):
-    """What suspending devices needs of the rail."""
+    """What quarantine needs of the rail."""
 
     store: Store
     registry: Registry
@@ -36,20 +36,20 @@ class QuarantineContext(Protocol):
     log: Any
 
 
-# (whose key, purpose, reference, what it costs)
+# (key, purpose, reference, quote)
 _Due = tuple[Sender, str, str, Quote]
 
 
 def quarantine(context: QuarantineContext) -> int:
-    """Suspends devices against which something new was found, once each; returns how many.
+    """Suspend devices against which a new conflict was found, once each; return how many.
 
-    A device that was suspended, retired or declared compromised meanwhile needs no call of ours.
-    A registrar who resumes it is heard: only a conflict that was not known then counts anew.
+    A device that is already suspended, retired or compromised needs no call. If a registrar resumes
+    it, only a conflict that was not known before suspends it again.
     """
     with context.store.read() as session:
-        found = links.unreported(session, _AT_ONCE)
-    found.sort(key=lambda item: item[0].device_id)
-    by_device = groupby(found, key=lambda item: item[0].device_id)
+        conflicts = links.unreported(session, _AT_ONCE)
+    conflicts.sort(key=lambda item: item[0].device_id)
+    by_device = groupby(conflicts, key=lambda item: item[0].device_id)
     done = sum(_silence(context, device, list(items)) for device, items in by_device)
     if done:
         context.warden.broadcast()
@@ -57,12 +57,12 @@ def quarantine(context: QuarantineContext) -> int:
     return done
 
 
-def _silence(context: QuarantineContext, device: str, found: list[links.Unreported]) -> int:
-    now, first = context.now(), found[0][0]
+def _silence(context: QuarantineContext, device: str, conflicts: list[links.Unreported]) -> int:
+    now, first = context.now(), conflicts[0][0]
     try:
-        due = _suspension(context, device, first) + _proofs(context, found)
-    except Retry as delay:
-        context.log.warning("quarantine waits", device=device, reason=str(delay))
+        due = _suspension(context, device, first) + _proofs(context, conflicts)
+    except Retry as error:
+        context.log.warning("quarantine waits", device=device, reason=str(error))
         return 0
     with context.store.write() as session:
         sent = {
@@ -76,7 +76,7 @@ def _silence(context: QuarantineContext, device: str, found: list[links.Unreport
         "device quarantined",
         device=device,
         reason=first.reason,
-        found=len(found),
+        found=len(conflicts),
         tx=sent.get(SUSPEND, ""),
     )
     return 1
@@ -89,28 +89,28 @@ def _suspension(context: QuarantineContext, device: str, first: links.ConflictRo
     return [(context.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(context: QuarantineContext, found: list[links.Unreported]) -> list[_Due]:
-    """The first proof that a product's contract takes now; one is enough for each device."""
-    for conflict, body, protocol, other, other_protocol in found:
+def _proofs(context: QuarantineContext, conflicts: list[links.Unreported]) -> list[_Due]:
+    """Return the first proof that a product's contract takes now; one is enough for a device."""
+    for conflict, body, protocol, other, other_protocol in conflicts:
         if conflict.reason != ClaimReason.COUNTER_REPLAYED:
             continue
         with context.store.read() as session:
             event = evidence.event(session, conflict.event_id)
             agreement = agreements.get(session, event.agreement_id)
         product = context.rules[agreement.product]
-        told = product.proof_of_conflict(
+        proof = product.proof_of_conflict(
             bytes.fromhex(agreement.agreement_id[2:]),
             event_of(protocol, body),
             event_of(other_protocol, other),
         )
-        if told is None:
+        if proof is None:
             continue
         try:
-            quote = context.sender.quote(Call(product.CONTRACT, *told))
+            quote = context.sender.quote(Call(product.CONTRACT, *proof))
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            context.log.info("no proof is taken", of=conflict.event_id, reason=str(refusal))
+            context.log.info("no proof is taken", event=conflict.event_id, reason=str(refusal))
             continue
         return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

@@ -1,4 +1,4 @@
-"""After an agreement's end its unspent escrow goes back to the payer; nobody's key is needed."""
+"""Returns the unspent escrow of an ended agreement to its payer; no party's key is needed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orchestrator.edges.store import Session, Store, blocks, exposure, ledger, p
 from orchestrator.errors import Retry
 
 PURPOSE = "reclaim"
-# a claim that waits for funds past the end is refused whatever comes: it holds up nothing
+# not those that wait for funds: past the end they are refused in any case
 _OPEN = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
 
 class RefundContext(Protocol):
-    """What reclaiming escrow needs of the rail."""
+    """What refund needs of the rail."""
 
     store: Store
     sender: Sender
@@ -26,10 +26,10 @@ class RefundContext(Protocol):
 
 
 def refund(context: RefundContext) -> int:
-    """Asks for the escrow of ended agreements, once each time there is some; returns how many.
+    """Reclaim the escrow of ended agreements, once each time there is some; return how many.
 
-    Anyone may call `reclaim`: the rail does it with the key that pays for its other calls. What
-    is booked follows from the log, like all else.
+    Anyone may call `reclaim`: the rail uses the key that pays for its other calls. What is posted
+    follows from the log, as always.
     """
     now = context.now()
     due = _due(context, now)
@@ -40,22 +40,22 @@ def refund(context: RefundContext) -> int:
 
 
 def _due(context: RefundContext, now: int) -> list[tuple[str, str]]:
-    """(agreement, reference of the call) of ended agreements with money left in escrow.
+    """Return (agreement, reference of the call) for ended agreements with money left in escrow.
 
-    The reference counts what was reclaimed before: a dispute or a credit may put money back.
+    The reference counts earlier reclaims: a dispute or a paid debt may put money back.
     """
     with context.store.read() as session:
         ended = exposure.ended(session, now)
         if not ended:
             return []
         busy = payments.busy_agreements(session, _OPEN)
-        held = ledger.escrows(session, [a for a in ended if a not in busy])
-        refs = [(agreement, f"{agreement}:{times(session, agreement)}") for agreement in held]
+        funded = ledger.escrows(session, [a for a in ended if a not in busy])
+        refs = [(agreement, f"{agreement}:{times(session, agreement)}") for agreement in funded]
         return [item for item in refs if sends.by_ref(session, PURPOSE, item[1]) is None]
 
 
 def times(session: Session, agreement: str) -> int:
-    """How often it was reclaimed, as far as the ledger knows."""
+    """Return how often an agreement was reclaimed, up to the newest final block."""
     final = blocks.newest_final(session)
     logs = blocks.logs_about(session, ("EscrowReclaimed",), agreement)
     return sum(log.block_number <= final for log in logs)
@@ -64,8 +64,8 @@ def times(session: Session, agreement: str) -> int:
 def _reclaim(context: RefundContext, agreement: str, ref: str, now: int) -> int:
     try:
         quote = context.sender.quote(Call("PaymentRail", "reclaim", (agreement,)))
-    except Retry as delay:  # chain time is a little behind ours, or somebody was faster
-        context.log.info("refund waits", agreement=agreement, reason=str(delay))
+    except Retry as error:  # chain time is a little behind ours, or someone else was faster
+        context.log.info("refund waits", agreement=agreement, reason=str(error))
         return 0
     with context.store.write() as session:
         context.sender.prepare(session, PURPOSE, ref, quote, now)

@@ -1,4 +1,4 @@
-"""From signatures to the chain: puts attested batches into settlements, each sent exactly once."""
+"""From signatures to the chain: sends each attested batch as one settlement, exactly once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import WorkerMemory
 
-_PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a call that would revert now
-# what the committee says of signatures that no longer carry a batch: its members have changed
+_PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
+# errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
-_ANEW_S = 15
+_ATTEST_AGAIN_S = 15
 
 
 class SettleContext(Protocol):
-    """What sending settlements and releases needs of the rail."""
+    """What settle and release_matured need of the rail."""
 
     settings: Settings
     store: Store
@@ -33,13 +33,13 @@ class SettleContext(Protocol):
 
 
 def settle(context: SettleContext) -> int:
-    """Signs and stores one settlement per attested batch, then broadcasts; returns how many."""
+    """Sign and store one settlement per attested batch, then broadcast; return how many."""
     now = context.now()
     with context.store.read() as session:
         due = payments.due(session, NextStep.SETTLE, now, context.settings.batch_claims)
     digests = sorted({row.batch_digest for row, _ in due if row.batch_digest})
     # settled by a stranger and orphaned since: there are no signatures of ours to send
-    _attest_anew(context, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
+    _attest_again(context, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
     sent = sum(_settle_batch(context, digest, now) for digest in digests)
     if sent:
         context.sender.broadcast()
@@ -48,29 +48,29 @@ def settle(context: SettleContext) -> int:
 
 def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
     with context.store.read() as session:
-        known = sends.open_send(session, "settle", digest)
+        open_send = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
         signatures = payments.attestations_of(session, digest)
-    # a stranger may have settled some of it in an older batch: those are not ours to touch
+    # a stranger may have settled some of it in an older batch: those stay as they are
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if known else _quote(context, settle_call(batch, signatures))
-    except Retry as delay:
-        context.log.warning("settlement waits", batch=digest, reason=str(delay))
-        if TOO_MUCH_GAS in str(delay) and len(batch) > 1:
-            # signatures are over the whole batch, so each half is signed anew
+        quote = None if open_send else _quote(context, settle_call(batch, signatures))
+    except Retry as error:
+        context.log.warning("settlement waits", batch=digest, reason=str(error))
+        if TOO_MUCH_GAS in str(error) and len(batch) > 1:
+            # signatures are over the whole batch, so each half is signed again
             context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
-            _attest_anew(context, [row for row, _ in batch], str(delay), now, wait_s=0)
-        elif any(name in str(delay) for name in _STALE):
-            _attest_anew(context, [row for row, _ in batch], str(delay), now)
+            _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
+        elif any(name in str(error) for name in _STALE):
+            _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
             with context.store.write() as session:
-                payments.postpone(session, ids, _later(now, batch[0][0]), str(delay))
+                payments.postpone(session, ids, _later(now, batch[0][0]), str(error))
         return 0
     with context.store.write() as session:
         tx_hash = (
-            known.tx_hash
-            if known
+            open_send.tx_hash
+            if open_send
             else context.sender.prepare(session, "settle", digest, quote, now)
         )
         payments.set_many(
@@ -80,28 +80,28 @@ def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
 
 
 def _quote(context: SettleContext, call: Call) -> Quote:
-    """A call that carries the journal's head, so that the chain keeps what the books were."""
+    """Return a quote for a call that carries the journal's newest hash, so the chain keeps it."""
     with context.store.read() as session:
         head = ledger.head(session)
     return context.sender.quote(call, suffix(*head))
 
 
-def _attest_anew(
+def _attest_again(
     context: SettleContext,
     rows: list[payments.PaymentRow],
-    why: str,
+    reason: str,
     now: int,
-    wait_s: int = _ANEW_S,
+    wait_s: int = _ATTEST_AGAIN_S,
 ) -> None:
-    learned = [
+    facts = [
         payments.NewFact(
-            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + wait_s
+            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", reason, due_at=now + wait_s
         )
         for row in rows
         if row.stage == Stage.ATTESTED
     ]
     with context.store.write() as session:
-        payments.record_facts(session, learned, now)
+        payments.record_facts(session, facts, now)
 
 
 def _later(now: int, row: payments.PaymentRow) -> int:
@@ -111,7 +111,7 @@ def _later(now: int, row: payments.PaymentRow) -> int:
 def settle_call(
     batch: list[tuple[payments.PaymentRow, object]], signatures: list[payments.AttestationRow]
 ) -> Call:
-    """PaymentRail.settle for a stored batch, claims in ascending agreement order."""
+    """Return PaymentRail.settle for a stored batch, claims in ascending order of agreements."""
     claims = [
         (
             row.agreement_id,
@@ -128,10 +128,10 @@ def settle_call(
 
 
 def release_matured(context: SettleContext) -> int:
-    """Releases payments whose dispute window is over, one call per payee; returns how many.
+    """Release payments whose dispute window is over, one call per payee; return how many.
 
-    A payment that came to nothing leaves no money pending, so it cannot be released by itself: it
-    goes with the next one of its payee.
+    A payment of zero leaves no money pending, so it cannot be released by itself: it goes with the
+    next one of its payee.
     """
     now = context.now()
     with context.store.read() as session:
@@ -140,8 +140,8 @@ def release_matured(context: SettleContext) -> int:
     due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
     by_payee = groupby(due, key=lambda item: item[0])
     sent = 0
-    for payee, found in by_payee:
-        rows = [row for _, row in found if row.due_at <= now or _rides_along(row, now)]
+    for payee, items in by_payee:
+        rows = [row for _, row in items if row.due_at <= now or _goes_along(row, now)]
         if not any(row.due_at <= now for row in rows):
             continue
         times = sorted({row.release_at for row in rows})[:200]
@@ -153,7 +153,7 @@ def release_matured(context: SettleContext) -> int:
     return sent
 
 
-def _rides_along(row: payments.PaymentRow, now: int) -> bool:
+def _goes_along(row: payments.PaymentRow, now: int) -> bool:
     return row.amount_micro == 0 and row.release_at < now
 
 
@@ -168,9 +168,9 @@ def _release(
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
         quote = _quote(context, Call("PaymentRail", "release", (payee, times)))
-    except Retry as delay:  # chain time is a little behind ours, or nothing is left to release
+    except Retry as error:  # chain time is a little behind ours, or nothing is left to release
         with context.store.write() as session:
-            payments.postpone(session, ids, _later(now, rows[0]), str(delay))
+            payments.postpone(session, ids, _later(now, rows[0]), str(error))
         return 0
     with context.store.write() as session:
         context.sender.prepare(session, "release", ref, quote, now)

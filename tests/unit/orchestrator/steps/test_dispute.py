@@ -12,7 +12,7 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import agreements, blocks, evidence, exposure, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.steps.dispute import dispute_compromised, dispute_errands
+from orchestrator.steps.dispute import dispute_compromised, dispute_calls
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.steps.refund import refund
 from tests.support.open_rail import OpenRail, open_rail
@@ -126,7 +126,7 @@ def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rai
         agreements.device(session, device).compromised_since = since
     payment = rail.payment("asked").payment_id
     with rail.store.read() as session:
-        [errand] = dispute_errands(session, rail.chain, device, since, rail.clock)
+        [errand] = dispute_calls(session, rail.chain, device, since, rail.clock)
     forgetful(rail.rail.warden, errand.call, monkeypatch)
     assert dispute_compromised(rail.rail) == 1
     assert dispute_compromised(rail.rail) == 0
