@@ -94,7 +94,7 @@ def test_history__with_another_device_s_receipt__names_the_device_key(bundle):
     bundle["devices"][0]["history"] = [*sorted([history[0], other], key=key), *history[1:]]
     stage, detail = failure(bundle)
     assert stage is AuditStage.DEVICE_KEY
-    assert "says nothing" in detail
+    assert "without an event of it" in detail
 
 
 def test_mandate__opening_of_another_agreement__names_the_mandate(bundle):
