@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench lint lock setup setup-dev stop clean
+.PHONY: demo test month bench artifacts lint lock setup setup-dev stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -18,6 +18,9 @@ month: setup         ## a month of a town, with everything that goes wrong, to t
 
 bench: setup-dev     ## this rail against the loop one writes first, interleaved
 	@$(RUN) -m tests.bench
+
+artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that ship with the package
+	@$(RUN) -m scripts.compile_contracts
 
 lint: setup-dev      ## style: linter and formatter
 	@.venv/bin/ruff check .

@@ -6,15 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
 from orchestrator.edges.bank.channel import Channel, open_channel
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -25,7 +24,6 @@ from orchestrator.settings import Settings
 from orchestrator.steps import Committee, StepContext
 
 SENDING_ROLES = ("sender", "gateway", "warden")  # the keys that a running rail sends with
-_ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def read_config(settings: Settings) -> dict[str, Any]:
 
 def open_chain(url: str, deployment: Deployment) -> Chain:
     """Return the node's client with the contracts' interfaces; nothing is asked of the node."""
-    return Chain(url, deployment, build(_ROOT, _ROOT / ".build" / "contracts"))
+    return Chain(url, deployment, load_artifacts())
 
 
 def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAccount]:

@@ -1,8 +1,9 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv from hash-locked requirements, fetches the local chain, the compiler and the contract
-library through npm (or the npm that PyPI carries), and installs the `proofrail` command. Run again,
-it finds everything done and says nothing.
+Makes .venv from hash-locked requirements, fetches the local chain through npm (or the npm that
+PyPI carries), and installs the `proofrail` command. The compiler and the contract library come with
+group dev, or where the contracts differ from the shipped artifacts. Run again, it finds everything
+done and says nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +37,10 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        done = [_packages(group, state), _node(state)]
+        with ThreadPoolExecutor(1) as pool:  # npm waits for files while pip and uv compute
+            node = pool.submit(_node, group, state) if _own_npm() else None
+            done = [_packages(group, state)]
+            done.append(node.result() if node else _node(group, state))
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -68,7 +73,6 @@ def _packages(group: str, state: dict) -> bool:
         "install",
         *python,
         "--require-hashes",
-        "--compile-bytecode",
         "-r",
         str(LOCKS / GROUPS[group]),
     )
@@ -77,14 +81,23 @@ def _packages(group: str, state: dict) -> bool:
     return True
 
 
-def _node(state: dict) -> bool:
-    """anvil, solc and OpenZeppelin by npm; without Node on PATH, the one that PyPI carries."""
+def _node(group: str, state: dict) -> bool:
+    """Install anvil, for developers also solc and OpenZeppelin, by npm.
+
+    Without Node on PATH, the one that PyPI carries. What is installed for developers stays.
+    """
     wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
-    if state.get("node") == wanted and (ROOT / "node_modules").is_dir():
+    present = (ROOT / "node_modules").is_dir()
+    with_compiler = present and state.get("node_compiler", False)
+    changed = [] if group == "dev" or with_compiler else _changed_contracts()
+    need_compiler = group == "dev" or with_compiler or bool(changed)
+    if present and state.get("node") == wanted and with_compiler == need_compiler:
         return False
-    _say("local chain, compiler and contract library (npm)")
-    npm = [shutil.which("npm")]
-    if npm[0] is None or shutil.which("node") is None:
+    if changed:
+        print(f"  {', '.join(changed)} changed: the compiler is needed, and is installed now")
+    _say(f"local chain{', compiler and contract library' if need_compiler else ''} (npm)")
+    npm = _own_npm()
+    if not npm:
         _run(
             str(BIN / "uv"),
             "pip",
@@ -107,9 +120,24 @@ def _node(state: dict) -> bool:
         "--no-audit",
         "--no-fund",
         "--loglevel=error",
+        *([] if need_compiler else ["--omit=dev"]),
     )
-    state["node"] = wanted
+    state["node"], state["node_compiler"] = wanted, need_compiler
     return True
+
+
+def _own_npm() -> list[str]:
+    """Return the machine's npm as the start of a command, or nothing where Node is missing."""
+    npm = shutil.which("npm")
+    return [npm] if npm and shutil.which("node") else []
+
+
+def _changed_contracts() -> list[str]:
+    """Return the contract files that differ from the artifacts that ship with the package."""
+    sys.path.insert(0, str(ROOT))
+    from orchestrator.edges.chain.artifacts import changed_files  # standard library only
+
+    return changed_files(ROOT)
 
 
 def _run(*command: str) -> None:

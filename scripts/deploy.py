@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.plan import DeploymentPlan, products_under
 from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".build" / "contracts"
 DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
 _NAMED_ROLES = ("guardian", "gateway", "registrar", "warden")
 DEVELOPMENT_WARDEN = 30  # behind the accounts that the demo's parties use
@@ -62,7 +61,7 @@ def _from_arguments(argv: Sequence[str]) -> Deployment:
     if options.keys and missing:
         parser.error(f"with --keys every role has an address: {', '.join(missing)} is missing")
     plan = _plan(options) if options.keys else development_plan()
-    return deploy(options.rpc, build(ROOT, CACHE), plan, options.journal, _say)
+    return deploy(options.rpc, load_artifacts(), plan, options.journal, _say)
 
 
 def _under_ape() -> Deployment:
@@ -72,7 +71,7 @@ def _under_ape() -> Deployment:
     genesis = provider.get_block(0).hash.hex().removeprefix("0x")
     journal = ROOT / ".build" / "deployments" / f"{genesis[:16]}.json"
     uri = provider.http_uri or provider.uri
-    return deploy(uri, build(ROOT, CACHE), development_plan(), journal, _say)
+    return deploy(uri, load_artifacts(), development_plan(), journal, _say)
 
 
 def _plan(options: argparse.Namespace) -> DeploymentPlan:

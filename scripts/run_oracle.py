@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -30,8 +31,8 @@ from oracles.node import Identity, OracleNode, OracleView
 from oracles.server import OracleServer
 from oracles.types import Batch, Progress
 from oracles.wire import OracleAnswer, Request
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
@@ -39,17 +40,19 @@ from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
-ROOT = Path(__file__).resolve().parent.parent
 BATCH_MESSAGES = 500
 REREAD_BLOCKS = 8  # a rewind that is deeper is none of a chain that anyone settles on
 FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
 RETRY_SECONDS = 1.0
+START_POLL_S = 0.02
 _log = logging.getLogger("oracle")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 after SIGTERM or SIGINT, 1 if it cannot start (with the next step)."""
     options = _parser().parse_args(arguments)
+    while options.start_file and not options.start_file.exists():
+        time.sleep(START_POLL_S)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         return serve(options)
@@ -164,7 +167,7 @@ def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
 
 def _chain(options: argparse.Namespace) -> tuple[Chain, Registry]:
     deployment = Deployment.load(options.deployment)
-    chain = Chain(options.rpc, deployment, build(ROOT, ROOT / ".build" / "contracts"))
+    chain = Chain(options.rpc, deployment, load_artifacts())
     chain.check_identity()
     registry = Registry(chain, deployed(deployment.addresses))
     registry.refresh()
@@ -238,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
     parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     parser.add_argument(
         "--lie",
         nargs="?",

@@ -36,13 +36,18 @@ from orchestrator.settings import Settings
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
+_START_POLL_S = 0.02
+
 
 def main() -> int:
     """Return 0 after SIGTERM or SIGINT, or 1 where the rail cannot start (stderr says why)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
+    parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     options = parser.parse_args()
+    while options.start_file and not options.start_file.exists():
+        time.sleep(_START_POLL_S)  # whoever starts a whole rail has the modules loaded meanwhile
     settings = Settings(home=options.home) if options.home else Settings()
     try:
         return serve(settings, options.ready_file)

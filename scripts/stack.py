@@ -26,8 +26,8 @@ from eth_account.signers.local import LocalAccount
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
@@ -35,7 +35,7 @@ from orchestrator.errors import Halt
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
-from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.run_bank import BankClient, new_iban
 from scripts.testnet import Testnet, die_with_parent
 
@@ -60,6 +60,7 @@ class Stack:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)  # each oracle keeps its port
     _parties: dict[int, LocalAccount] = field(default_factory=dict)
+    _starting: dict[str, Path] = field(default_factory=dict)  # ready files still waited for
 
     # --- start, in the order of the checklist
 
@@ -91,8 +92,8 @@ class Stack:
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
     def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Compiles the contracts, or finds them compiled."""
-        self.artifacts = build(ROOT, CACHE, watch=watch)
+        """Loads the contracts: shipped, or compiled where their sources changed."""
+        self.artifacts = load_artifacts(watch=watch)
 
     def start_chain(self) -> None:
         """anvil, with its first block in the past, so that device history is plausible."""
@@ -135,17 +136,39 @@ class Stack:
         )
         self.broker = self._wait_ready("broker", ready)
 
-    def start_oracles(self) -> None:
-        """All of them at once, each with its own key, password, token and home."""
+    def spawn_oracles(self) -> None:
+        """Start all of them at once, each with its own key, password, token and home."""
         for name, _ in ORACLES:
             self._equip_oracle(name)
-        waiting = [(name, self._spawn_oracle(name)) for name, _ in ORACLES]
-        for name, ready in waiting:
-            self.ports[name] = self._wait_ready(name, ready)["port"]
+            self._starting[name] = self._spawn_oracle(name)
 
-    def restart_oracle(self, name: str, *extra: str) -> None:
-        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie."""
-        self._wait_ready(name, self._spawn_oracle(name, *extra))
+    def start_oracles(self) -> None:
+        """Wait until all oracles serve; start those that `spawn_oracles` did not start."""
+        if ORACLES[0][0] not in self._starting:
+            self.spawn_oracles()
+        for name, _ in ORACLES:
+            self.ports[name] = self._wait_ready(name, self._starting.pop(name))["port"]
+
+    def prepare_oracle(self, name: str, *extra: object) -> None:
+        """Start the next process of an oracle, which loads its modules and waits for
+        `restart_oracle`; extra: flags such as --lie."""
+        current = self.processes.pop(name, None)
+        ready = self._spawn_oracle(name, "--start-file", self._ready(f"start-{name}"), *extra)
+        self._starting[name] = ready
+        self.processes[f"next {name}"] = self.processes.pop(name)
+        if current is not None:
+            self.processes[name] = current
+
+    def restart_oracle(self, name: str, *extra: object) -> None:
+        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie, if
+        it was not prepared."""
+        ready = self._starting.pop(name, None)
+        if ready is None:
+            ready = self._spawn_oracle(name, *extra)
+        else:
+            self.processes[name] = self.processes.pop(f"next {name}")
+            (self.home / "run" / f"start-{name}.json").touch()
+        self._wait_ready(name, ready)
 
     def _equip_oracle(self, name: str) -> None:
         index = [oracle for oracle, _ in ORACLES].index(name)
@@ -157,7 +180,7 @@ class Stack:
         keystore.write_private(home / "token", token)
         keystore.write_private(self.settings.keys / f"{name}.token", token)
 
-    def _spawn_oracle(self, name: str, *extra: str) -> Path:
+    def _spawn_oracle(self, name: str, *extra: object) -> Path:
         home, ready = self.home / "oracles" / name, self._ready(name)
         self._start(
             name,
@@ -224,17 +247,31 @@ class Stack:
         )
         self.processes["simulated bank"] = self.bank.process
 
+    def prepare_rail(self) -> None:
+        """Start the orchestrator's process, which loads its modules and waits for `start_rail`."""
+        start_file = self._ready("start")
+        self._starting["orchestrator"] = self.spawn_rail("--start-file", start_file)
+
     def start_rail(self) -> None:
         """The orchestrator; it finds everything else through rail.json."""
         self._write_town()
-        self.api_url = self._wait_ready("orchestrator", self.spawn_rail())["api_url"]
+        if "orchestrator" in self._starting:
+            (self.home / "run" / "start.json").touch()
+        ready = self._starting.pop("orchestrator", None) or self.spawn_rail()
+        self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
         self._write_town(api_url=self.api_url)
 
-    def spawn_rail(self) -> Path:
-        """The orchestrator's process; the file is there once it serves."""
+    def spawn_rail(self, *extra: object) -> Path:
+        """The orchestrator's process; the file is there once it serves. extra: its flags."""
         ready = self._ready("orchestrator")
         self._start(
-            "orchestrator", "scripts.run_orchestrator", "--home", self.home, "--ready-file", ready
+            "orchestrator",
+            "scripts.run_orchestrator",
+            "--home",
+            self.home,
+            "--ready-file",
+            ready,
+            *extra,
         )
         return ready
 

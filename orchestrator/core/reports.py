@@ -20,7 +20,7 @@ Balances = Mapping[tuple[str, str], int]  # {(account, asset): balance}
 
 
 @dataclass(frozen=True, slots=True)
-class AccountMovement:
+class LedgerMovement:
     """One posting with the entry that it is part of."""
 
     number: int  # of the entry in the journal
@@ -49,7 +49,7 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountStatementLine:
+class LedgerStatementLine:
     """One movement of an account, with the balance after it."""
 
     number: int
@@ -64,7 +64,7 @@ class AccountStatementLine:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountStatement:
+class LedgerStatement:
     """An account over a time: opening balance + lines = closing balance; debit positive."""
 
     code: str
@@ -72,7 +72,7 @@ class AccountStatement:
     name: str
     asset: str
     opening_minor: int
-    lines: tuple[AccountStatementLine, ...]
+    lines: tuple[LedgerStatementLine, ...]
     closing_minor: int
 
 
@@ -125,10 +125,10 @@ def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
 def statement(
     row: LedgerAccount,
     account: str,
-    movements: Iterable[AccountMovement],
+    movements: Iterable[LedgerMovement],
     first: int | None,
     last: int | None,
-) -> AccountStatement:
+) -> LedgerStatement:
     """The statement of one ledger account, or of a control account (its pattern) with all its
     details. first, last: times, inclusive; None: from the beginning, to the end."""
     whole = row.pattern == account
@@ -139,7 +139,7 @@ def statement(
     for move in sorted(within, key=lambda m: (m.at, m.number)):
         balance += move.amount_minor
         lines.append(
-            AccountStatementLine(
+            LedgerStatementLine(
                 move.number,
                 move.at,
                 move.kind,
@@ -151,7 +151,7 @@ def statement(
                 balance,
             )
         )
-    return AccountStatement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
+    return LedgerStatement(row.code, account, row.name, row.asset, opening, tuple(lines), balance)
 
 
 def _between(at: int, first: int | None, last: int | None) -> bool:
@@ -159,10 +159,10 @@ def _between(at: int, first: int | None, last: int | None) -> bool:
 
 
 def general_ledger(
-    movements: Iterable[AccountMovement], first: int | None, last: int | None, detail: bool = False
-) -> list[AccountStatement]:
+    movements: Iterable[LedgerMovement], first: int | None, last: int | None, detail: bool = False
+) -> list[LedgerStatement]:
     """The statement of every account that was posted to up to `last`, by code."""
-    by_account: dict[tuple[int, str], list[AccountMovement]] = defaultdict(list)
+    by_account: dict[tuple[int, str], list[LedgerMovement]] = defaultdict(list)
     for move in movements:
         if last is None or move.at <= last:
             row = row_of(move.account, move.asset)
@@ -231,7 +231,7 @@ def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
     ]
 
 
-def statement_table(found: Iterable[AccountStatement]) -> list[tuple]:
+def statement_table(found: Iterable[LedgerStatement]) -> list[tuple]:
     """Rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends with
     one of kind "closing", which have no number."""
     table = []
@@ -257,7 +257,7 @@ def statement_table(found: Iterable[AccountStatement]) -> list[tuple]:
     return table
 
 
-def _edge(one: AccountStatement, kind: str, balance: int) -> tuple:
+def _edge(one: LedgerStatement, kind: str, balance: int) -> tuple:
     return (
         one.code,
         one.account,

@@ -20,6 +20,7 @@ from scripts.stack import Stack
 RECORDS_A_DAY = 12
 MONTH_S = 30 * 86_400
 HOLE_PATIENCE_S = 4  # a demonstration does not wait half a minute for a lost record
+FINALITY_BLOCKS = 2  # nor longer for finality than the month does
 
 
 def main() -> int:
@@ -37,7 +38,10 @@ def main() -> int:
         options.home,
         int(time.time()) - MONTH_S,
         keep=options.keep,
-        environment={"PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S)},
+        environment={
+            "PROOFRAIL_HOLE_PATIENCE_S": str(HOLE_PATIENCE_S),
+            "PROOFRAIL_FINALITY_BLOCKS": str(FINALITY_BLOCKS),
+        },
     )
     cast: DemoParties | None = None
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -78,11 +82,14 @@ def show(stack: Stack, cast: DemoParties) -> list[str]:
     stack.stop("bank")
     run.beside(run.incidents.declare)
     run.day(2, RECORDS_A_DAY, "a day with one oracle down")
+    stack.prepare_oracle("bank")
+    stack.prepare_oracle("auditor", "--lie")
     run.settled("settled while an oracle is down")
     run.beside(lambda: stack.restart_oracle("bank"))
     stack.stop("auditor")
-    stack.restart_oracle("auditor", "--lie")
+    stack.restart_oracle("auditor")  # as prepared: it lies
     run.day(3, RECORDS_A_DAY, "a day with one oracle lying")
+    stack.prepare_oracle("auditor")
     run.settled("settled while an oracle lies")
     stack.stop("auditor")
     run.beside(lambda: stack.restart_oracle("auditor"))

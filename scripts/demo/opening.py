@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
+from orchestrator.edges.chain.artifacts import changed_files
 from scripts.demo import deliveries, incidents, town, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
@@ -61,6 +62,7 @@ def start(stack: Stack) -> DemoParties:
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
     stack.prepare()
+    stack.prepare_rail()  # first, because it has the most modules to load
     compile_contracts(stack)
     step("chain", lambda: (stack.start_chain(), f"anvil at {stack.testnet.url}")[1])
     step("contracts", lambda: f"PaymentRail {stack.deploy().addresses['PaymentRail']}")
@@ -69,6 +71,7 @@ def start(stack: Stack) -> DemoParties:
         lambda: (stack.start_broker(), "{broker} on {host}:{port}".format(**stack.broker))[1],
     )
     step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
+    stack.spawn_oracles()  # they start while devices are enrolled
     cast = gather(stack)
     step("devices", lambda: _install(stack, cast))
     step(
@@ -84,16 +87,17 @@ def start(stack: Stack) -> DemoParties:
 
 
 def compile_contracts(stack: Stack) -> None:
-    """With a bar: the first time it takes as long as the compiler's optimiser does."""
+    """Load the shipped artifacts; with a bar where the sources changed, since solc takes long."""
     begun = time.monotonic()
-    with bar("compiling contracts", 5, brief=True) as reached:
-        stack.compile(lambda ready, _total: reached(ready))
-        reached(5)
-    done(
-        "compiler",
-        f"solc through py-solc-x, {len(stack.artifacts)} contracts",
-        time.monotonic() - begun,
-    )
+    changed = changed_files()
+    if changed:
+        with bar("compiling contracts", len(changed), brief=True) as reached:
+            stack.compile(lambda ready, _total: reached(ready))
+        origin = f"{len(changed)} files changed: solc through py-solc-x"
+    else:
+        stack.compile()
+        origin = "compiled already, sources unchanged"
+    done("artifacts", f"{len(stack.artifacts)} contracts, {origin}", time.monotonic() - begun)
 
 
 def gather(stack: Stack) -> DemoParties:

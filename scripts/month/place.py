@@ -24,8 +24,8 @@ from oracles.wire import OracleAnswer, Request
 from orchestrator.assembly import RailParts, assemble
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
@@ -36,7 +36,7 @@ from orchestrator.operations.agreements import AgreementOps
 from orchestrator.products import deployed, products
 from orchestrator.settings import Settings
 from orchestrator.worker import STEPS, Worker
-from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
 from scripts.month.street import BankScript
 from scripts.run_oracle import catch_up
@@ -97,7 +97,7 @@ class MonthRail:
         self.testnet = Testnet(
             mining="auto", accounts=_ACCOUNTS, extra=("--timestamp", str(self.now))
         ).start()
-        artifacts = build(ROOT, CACHE)
+        artifacts = load_artifacts()
         made = deploy(self.testnet.url, artifacts, development_plan(), self.settings.deployment)
         self.testnet.rpc("evm_setAutomine", False)
         self.chain = Chain(self.testnet.url, made, artifacts)

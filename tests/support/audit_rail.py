@@ -20,9 +20,9 @@ from oracles.types import Agreement, Batch, Claim
 from orchestrator.core.audit.blocks import keccak
 from orchestrator.core.audit.consent import mandate_hash
 from orchestrator.core.identity import payout_account
-from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.products.metered_energy import product as energy
-from tests.support.audit_node import ROOT, AuditNode
+from tests.support.audit_node import AuditNode
 
 START = 1_760_000_000
 ORACLES = sorted((bytes([n]) * 32 for n in (0x31, 0x32, 0x33, 0x34)), key=address_of)
@@ -99,7 +99,7 @@ class AuditRail:
     def __init__(self, node: AuditNode) -> None:
         self.node = node
         self.steward, self.payee = node.call("eth_accounts")[:2]
-        self.artifacts = build(ROOT, ROOT / ".build" / "contracts")
+        self.artifacts = load_artifacts()
         members = [address_of(key) for key in ORACLES]
         me = self.steward
         self.registry = self.deploy("DeviceRegistry", ["address", "address"], [me, me])

@@ -21,12 +21,12 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
-from scripts.deploy import CACHE, ROOT, development_plan
+from scripts.deploy import development_plan
 from scripts.testnet import Testnet, anvil_binary
 
 GATEWAY, REGISTRAR = 3, 4  # development accounts, as scripts.deploy plans them
@@ -52,7 +52,7 @@ class RealChain:
 
     def at(self, url: str) -> Chain:
         """The same contracts through another door, such as a proxy's."""
-        return Chain(url, self.deployment, build(ROOT, CACHE), timeout_s=2)
+        return Chain(url, self.deployment, load_artifacts(), timeout_s=2)
 
     def now(self) -> int:
         return self.client.blocks([self.client.head()])[0].timestamp
@@ -73,7 +73,7 @@ def real_chain() -> RealChain:
     atexit.register(folder.cleanup)
     testnet = Testnet(accounts=40).start()
     atexit.register(testnet.stop)
-    artifacts = build(ROOT, CACHE)
+    artifacts = load_artifacts()
     journal = Path(folder.name) / "deployment.json"
     deployment = deploy(testnet.url, artifacts, development_plan(), journal)
     return RealChain(testnet, deployment, Chain(testnet.url, deployment, artifacts))
@@ -194,7 +194,7 @@ def main() -> None:
     die: "" or where SIGKILL comes: "before" or "after" the first broadcast.
     """
     told = json.loads(sys.argv[1])
-    chain = Chain(told["url"], Deployment(**told["deployment"]), build(ROOT, CACHE))
+    chain = Chain(told["url"], Deployment(**told["deployment"]), load_artifacts())
     sender = Sender(
         Store(Path(told["database"])), chain, keystore.development_account(told["account"])
     )

@@ -20,8 +20,8 @@ from oracles.types import Attestation, Batch
 from oracles.wire import OracleAnswer, Request
 from orchestrator.assembly import SENDING_ROLES, load_accounts
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.compiler import build
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, lookup, payments
@@ -32,7 +32,7 @@ from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
-from scripts.deploy import CACHE, DEVELOPMENT_WARDEN, ROOT, development_plan
+from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import Point
 from scripts.run_bank import new_iban
@@ -95,9 +95,9 @@ class SmallRail:
         ).start()
         self.testnet.rpc("evm_setAutomine", True)
         plan = development_plan()
-        deployment = deploy(self.testnet.url, build(ROOT, CACHE), plan, self.settings.deployment)
+        deployment = deploy(self.testnet.url, load_artifacts(), plan, self.settings.deployment)
         self.testnet.rpc("evm_setAutomine", False)
-        self.chain = Chain(self.testnet.url, deployment, build(ROOT, CACHE))
+        self.chain = Chain(self.testnet.url, deployment, load_artifacts())
         self.store = Store(self.settings.database)
         keys = self.settings.keys
         for index, role in [*enumerate(_ROLES), (9, "sender"), (DEVELOPMENT_WARDEN, "warden")]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.edges.api.access import Submitter
 from orchestrator.edges.api.catalogue import ProblemCode, entry_of
-from orchestrator.edges.api.parts import Answered, ApiParts, Parts
+from orchestrator.edges.api.parts import AnsweredRecord, ApiParts, Parts
 from orchestrator.edges.api.problems import MEDIA, document
 from orchestrator.edges.api.schema import EVIDENCE_BODY, KEYED, problems_of
 from orchestrator.edges.api.submission import JSON, Arrival, arrival, messages_of
@@ -76,9 +76,9 @@ def post_evidence(
     return Response(text, status, media_type=JSON if status == 200 else MEDIA)
 
 
-def answers(parts: ApiParts, outcomes: Sequence[Sequence[Answered]]) -> dict[str, Any]:
+def answers(parts: ApiParts, outcomes: Sequence[Sequence[AnsweredRecord]]) -> dict[str, Any]:
     """The shape `Answers` for what an intake said; receipts are one per device."""
-    by_device: dict[str, list[Answered]] = defaultdict(list)
+    by_device: dict[str, list[AnsweredRecord]] = defaultdict(list)
     for outcome in (outcome for found in outcomes for outcome in found):
         by_device[outcome.device].append(outcome)
     at = int(parts.now())
@@ -93,7 +93,7 @@ def answers(parts: ApiParts, outcomes: Sequence[Sequence[Answered]]) -> dict[str
     }
 
 
-def _record(item: int, outcome: Answered) -> dict[str, Any]:
+def _record(item: int, outcome: AnsweredRecord) -> dict[str, Any]:
     reason = None if outcome.outcome == ACCEPTED else str(outcome.outcome)
     return {
         "item": item,

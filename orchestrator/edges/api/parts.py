@@ -9,32 +9,24 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from device_adapters.types import Message
-from orchestrator.core.receipt import Receipts
+from orchestrator.core.receipt import Answered, Receipts
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
 
 
-class Answered(Protocol):
-    """What one record is answered; `orchestrator.ingest.intake.Outcome` is one."""
+class AnsweredRecord(Answered, Protocol):
+    """What one record is answered; `orchestrator.ingest.intake.RecordOutcome` is one."""
 
     @property
     def device(self) -> str: ...
     @property
-    def evidence(self) -> str: ...
-    @property
-    def counter(self) -> int | None: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
     def detail(self) -> str: ...
-    @property
-    def event_id(self) -> str | None: ...
 
 
 class Takes(Protocol):
     """The one path of all inlets; `orchestrator.ingest.intake.Intake` is one."""
 
-    def take(self, messages: Sequence[Message]) -> Sequence[Sequence[Answered]]: ...
+    def take(self, messages: Sequence[Message]) -> Sequence[Sequence[AnsweredRecord]]: ...
 
 
 @dataclass(frozen=True)

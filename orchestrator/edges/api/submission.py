@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from device_adapters import strict_json
 from device_adapters.types import Message, Rejected
 from orchestrator.edges.api.catalogue import ProblemCode
-from orchestrator.edges.api.wire import CatalogueEntry, EvidenceBatch
+from orchestrator.edges.api.wire import EvidenceBatch, RecordEntry
 
 RAW = ("text/plain", "application/octet-stream")
 JSON = "application/json"
@@ -95,7 +95,7 @@ def _batch(body: bytes) -> EvidenceBatch:
         raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in found]) from None
 
 
-def _body(number: int, entry: CatalogueEntry) -> bytes:
+def _body(number: int, entry: RecordEntry) -> bytes:
     if entry.record is not None:
         return entry.record.encode()
     try:

@@ -29,7 +29,7 @@ class Amount(BaseModel):
     asset: str = Field(description="name and number of decimals: tEUR/6 or EUR/2")
 
 
-class CatalogueEntry(BaseModel):
+class RecordEntry(BaseModel):
     """One record, exactly as signed: as text, or in base64 where it is no UTF-8 text."""
 
     model_config = example(protocol="ocmf", record='OCMF|{"FV":"1.0"}|{"SD":"3045"}')
@@ -38,7 +38,7 @@ class CatalogueEntry(BaseModel):
     record_base64: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> CatalogueEntry:
+    def _one_of_two(self) -> RecordEntry:
         if (self.record is None) == (self.record_base64 is None):
             raise ValueError("give either record or record_base64")
         return self
@@ -50,7 +50,7 @@ class EvidenceBatch(BaseModel):
     model_config = example(
         records=[{"protocol": "ocmf", "record": 'OCMF|{"FV":"1.0"}|{"SD":"3045"}'}]
     )
-    records: list[CatalogueEntry] = Field(min_length=1, max_length=MAX_BATCH)
+    records: list[RecordEntry] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class RecordAnswer(BaseModel):

@@ -1,36 +1,35 @@
-"""Promises equal artifacts for equal Solidity sources, compiled once and cached by content."""
+"""Compile the contracts: equal artifacts for equal sources, cached by content."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import json
+import logging
 import os
-import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from orchestrator.edges.chain.solidity import (
+    CONTRACTS,
+    SETTINGS,
+    VERSION,
+    Artifact,
+    deployable_files,
+    reached_sources,
+)
 from orchestrator.errors import Halt
 
-VERSION = "0.8.37"
-CONTRACTS = "contracts"
-SETTINGS: dict[str, Any] = {
-    "optimizer": {"enabled": True, "runs": 200},
-    "viaIR": True,
-    "evmVersion": "osaka",
-    "metadata": {"bytecodeHash": "none"},  # the code depends on the sources alone
-}
 OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 MAX_CODE_BYTES = 24_576  # EIP-170
+_log = logging.getLogger(__name__)
 
-_IMPORT = re.compile(r"""^\s*import\b[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
-_DEPLOYABLE = re.compile(r"^contract\s", re.MULTILINE)
 _SHIM = """\
 const {readFileSync, writeFileSync, existsSync} = require("fs");
 const home = %(package)s;
@@ -55,51 +54,58 @@ if (process.argv.includes("--version")) {
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One compiled contract: ABI, creation code (0x hex), size of the deployed code in bytes."""
-
-    name: str
-    abi: list[dict[str, Any]]
-    bytecode: str
-    deployed_size: int
-
-
 def build(
     root: Path,
     cache: Path,
     folder: str = CONTRACTS,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Artifact]:
-    """Every deployable contract under root/folder, by name.
+    """Compile every deployable contract under root/folder.
 
-    root: the project's folder (holds `contracts/` and `node_modules/`). cache: a folder of ours;
-    one file per contract and content of all it imports, so an unchanged tree costs milliseconds
-    and a changed one only what changed. watch: hears (compiled, total) as it goes.
-    Raises Halt with the compiler's words on an error.
+    Args:
+        root: the project's folder; it holds `contracts/` and `node_modules/`.
+        cache: a folder of ours with one file per contract and content of all it imports, so an
+            unchanged tree costs milliseconds and a changed one only what changed.
+        folder: where the sources are, relative to root.
+        watch: called with (compiled files, all files) as it goes.
+
+    Returns:
+        The artifacts by contract name.
+
+    Raises:
+        Halt: no compiler, a missing import, or the compiler's own error message.
     """
-    files = sorted((root / folder).rglob("*.sol"))
-    found = [one for one in files if _DEPLOYABLE.search(one.read_text())]
+    return build_files(root, cache, deployable_files(root, folder), watch)
+
+
+def build_files(
+    root: Path,
+    cache: Path,
+    files: Sequence[str],
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Artifact]:
+    """Compile the named files (relative to root); everything else as `build`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the work is in other processes
         built = []
-        for group in pool.map(lambda one: _build_file(root, cache, one), found):
-            built.append(group)
-            watch(len(built), len(found))
-    return {one.name: one for group in built for one in group}
+        for artifacts in pool.map(lambda name: build_file(root, cache, name), files):
+            built.append(artifacts)
+            watch(len(built), len(files))
+    return {artifact.name: artifact for artifacts in built for artifact in artifacts}
 
 
-def _build_file(root: Path, cache: Path, path: Path) -> list[Artifact]:
-    name = path.relative_to(root).as_posix()
+def build_file(root: Path, cache: Path, name: str) -> list[Artifact]:
+    """Compile the contracts of one file (relative to root), or take them from the cache."""
     settings = SETTINGS | {"outputSelection": {name: {"*": OUTPUTS}}}
-    sources = _sources(root, name)
+    sources = {path: {"content": text} for path, text in reached_sources(root, name).items()}
     request = {"language": "Solidity", "sources": sources, "settings": settings}
     content = json.dumps([VERSION, request], sort_keys=True).encode()
-    stored = cache / f"{path.stem}-{hashlib.sha256(content).hexdigest()[:24]}.json"
+    stored = cache / f"{Path(name).stem}-{hashlib.sha256(content).hexdigest()[:24]}.json"
     if stored.exists():
         return [Artifact(**row) for row in json.loads(stored.read_bytes())]
+    _log.warning("compiling %s: its sources are new here", name)
     artifacts = _artifacts(_compile(root, request)["contracts"][name])
     cache.mkdir(parents=True, exist_ok=True)
-    _write_new(stored, json.dumps([asdict(one) for one in artifacts]))
+    _write_new(stored, json.dumps([asdict(artifact) for artifact in artifacts]))
     return artifacts
 
 
@@ -118,7 +124,7 @@ def ensure_compiler(root: Path) -> Path:
     if not package.is_dir():
         raise Halt(
             f"No Solidity compiler: solc {VERSION} is not on PATH and {package} is missing. "
-            "Run `make setup`, or `npm ci`."
+            "Run `make setup-dev`."
         )
     shim = compiler.with_name("solc.js")
     _write_new(shim, _SHIM % {"package": json.dumps(str(package))})
@@ -160,33 +166,6 @@ def _write_new(path: Path, text: str) -> None:
     partial.write_text(text)
     partial.chmod(0o755)
     os.replace(partial, path)
-
-
-def _sources(root: Path, first: str) -> dict[str, dict[str, str]]:
-    """The file and all it imports, keyed by the paths that imports resolve to."""
-    waiting = [first]
-    found: dict[str, dict[str, str]] = {}
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        text = _read(root, name)
-        found[name] = {"content": text}
-        waiting += [_resolve(name, target) for target in _IMPORT.findall(text)]
-    return found
-
-
-def _read(root: Path, name: str) -> str:
-    for base in (root, root / "node_modules"):
-        if (base / name).is_file():
-            return (base / name).read_text()
-    raise Halt(f"A Solidity import cannot be found: {name}. Run `npm ci` for the library's files.")
-
-
-def _resolve(importer: str, target: str) -> str:
-    if not target.startswith("."):
-        return target
-    return os.path.normpath(f"{os.path.dirname(importer)}/{target}").replace(os.sep, "/")
 
 
 def _compile(root: Path, request: dict[str, Any]) -> dict[str, Any]:

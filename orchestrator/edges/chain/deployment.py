@@ -15,13 +15,13 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
-from orchestrator.edges.chain.compiler import Artifact
 from orchestrator.edges.chain.keystore import (
     LOCAL_CHAIN,
     development_account,
     write_private,
 )
 from orchestrator.edges.chain.plan import DeploymentPlan
+from orchestrator.edges.chain.solidity import Artifact
 from orchestrator.errors import Halt, Retry
 
 GAS_LIMIT = 16_777_216  # EIP-7825

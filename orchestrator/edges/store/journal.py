@@ -9,7 +9,7 @@ from sqlmodel import Session, select
 
 from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import balances
-from orchestrator.core.reports import AccountMovement
+from orchestrator.core.reports import LedgerMovement
 from orchestrator.edges.store import pending as not_final
 from orchestrator.edges.store.tables import LedgerEntryRow, LedgerPostingRow
 
@@ -21,7 +21,7 @@ def movements(
     account: str | None = None,
     row: LedgerAccount | None = None,
     until: int | None = None,
-) -> Iterator[AccountMovement]:
+) -> Iterator[LedgerMovement]:
     """Postings in journal order: all of them, one account's, or those of a row of the chart.
 
     until: only those of entries dated up to this time (Unix seconds).
@@ -47,7 +47,7 @@ def movements(
     if until is not None:
         found = found.where(LedgerEntryRow.at <= until)
     for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
-        yield AccountMovement(*values)
+        yield LedgerMovement(*values)
 
 
 def _in(row: LedgerAccount) -> Any:

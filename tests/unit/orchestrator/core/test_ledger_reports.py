@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.core import reports
 from orchestrator.core.chart import CHART, find, row_of
 from orchestrator.core.ledger import DEPOSITS, EUR, SAFEGUARDING, TEUR, WALLETS, escrow
-from orchestrator.core.reports import AccountMovement
+from orchestrator.core.reports import LedgerMovement
 from orchestrator.errors import Halt
 
 ACCOUNTS = {
@@ -23,7 +23,7 @@ TIMES = st.integers(0, 50)
 
 
 @st.composite
-def journals(draw) -> list[AccountMovement]:
+def journals(draw) -> list[LedgerMovement]:
     """Balanced two-legged entries of both assets, dated in any order."""
     moves = []
     for number in range(1, draw(st.integers(1, 20)) + 1):
@@ -32,7 +32,7 @@ def journals(draw) -> list[AccountMovement]:
         amount, at = draw(st.integers(1, 10**15)), draw(TIMES)
         legs = ((debit, amount), (credit, -amount))
         moves += [
-            AccountMovement(number, at, "k", f"r{number}", "s", account, asset, signed)
+            LedgerMovement(number, at, "k", f"r{number}", "s", account, asset, signed)
             for account, signed in legs
         ]
     return moves
@@ -85,10 +85,10 @@ def test_statements__of_two_times_that_meet__chain(moves, middle) -> None:
 
 def test_statement__of_a_sub_ledger__holds_all_its_accounts_and_no_other() -> None:
     moves = [
-        AccountMovement(1, 5, "k", "r", "s", escrow(name), TEUR, amount)
+        LedgerMovement(1, 5, "k", "r", "s", escrow(name), TEUR, amount)
         for name, amount in (("0xa", -7), ("0xb", -5), ("0xa", 2))
     ]
-    moves.append(AccountMovement(1, 5, "k", "r", "s", WALLETS, TEUR, 10))
+    moves.append(LedgerMovement(1, 5, "k", "r", "s", WALLETS, TEUR, 10))
     whole = reports.statement(find("escrow"), "escrow:*", moves, None, None)
     one = reports.statement(find("escrow"), escrow("0xa"), moves, None, None)
     assert (whole.closing_minor, one.closing_minor) == (-10, -5)

@@ -12,7 +12,7 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import agreements, blocks, evidence, exposure, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.steps.dispute import dispute_compromised, dispute_calls
+from orchestrator.steps.dispute import dispute_calls, dispute_compromised
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.steps.refund import refund
 from tests.support.open_rail import OpenRail, open_rail

@@ -18,7 +18,7 @@ from orchestrator.core.audit.bundle import sealed
 from orchestrator.core.audit.device import key_at
 from orchestrator.core.audit.logs import EVENTS, TOPICS
 from orchestrator.core.audit.reading import unbase64
-from orchestrator.edges.chain.compiler import build
+from orchestrator.edges.chain.artifacts import load_artifacts
 from tests.support.audit_node import ANVIL, ROOT
 from tests.support.audit_story import PRODUCTS, told
 
@@ -83,7 +83,7 @@ def test_assemble__claim_that_the_settlement_does_not_hold__is_refused(parts):
 def test_events__as_declared__have_the_topics_of_the_contracts():
     declared = {
         keccak(f"{part['name']}({','.join(i['type'] for i in part['inputs'])})".encode())
-        for artifact in build(ROOT, ROOT / ".build" / "contracts").values()
+        for artifact in load_artifacts().values()
         for part in artifact.abi
         if part["type"] == "event"
     }

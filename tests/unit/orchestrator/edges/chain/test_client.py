@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain, _verdict
-from orchestrator.edges.chain.compiler import build
 from orchestrator.errors import Halt, Retry
-from scripts.deploy import CACHE, ROOT
 from scripts.testnet import Testnet
 from tests.support.real_chain import FaultyNode, account_call, has_anvil, real_chain
 
@@ -113,7 +112,7 @@ def test_identity__the_chain_of_the_deployment__is_recognised(chain):
 def test_identity__another_chain_id_or_genesis__halts_before_anything_is_sent(chain, change):
     other = replace(chain.deployment, **change)
     with pytest.raises(Halt, match="is another chain"):
-        Chain(chain.testnet.url, other, build(ROOT, CACHE)).check_identity()
+        Chain(chain.testnet.url, other, load_artifacts()).check_identity()
 
 
 @needs_anvil
@@ -121,7 +120,7 @@ def test_identity__contracts_that_are_not_there__halt(chain):
     addresses = chain.deployment.addresses | {"PaymentRail": "0x" + "12" * 20}
     other = replace(chain.deployment, addresses=addresses)
     with pytest.raises(Halt, match="there is no code"):
-        Chain(chain.testnet.url, other, build(ROOT, CACHE)).check_identity()
+        Chain(chain.testnet.url, other, load_artifacts()).check_identity()
 
 
 @needs_anvil
