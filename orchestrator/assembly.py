@@ -17,7 +17,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store
 from orchestrator.products import deployed
 from orchestrator.settings import Settings
@@ -42,7 +42,7 @@ class RailParts:
     store: Store
     chain: Chain
     accounts: Mapping[str, LocalAccount]
-    oracles: Sequence[OracleDoor]
+    oracles: Sequence[OracleClient]
     bank: Channel
     safeguarding: Mapping[str, Any]
     now: Callable[[], int]
@@ -114,13 +114,13 @@ def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAc
     return {role: keystore.load(settings.keys, role) for role in roles}
 
 
-def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleDoor:
+def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClient:
     """Return the endpoint of one entry of `rail.json`'s oracles, with its token from the home."""
     token = (settings.keys / f"{oracle['name']}.token").read_text()
-    return OracleDoor(oracle["name"], oracle["address"], oracle["domain"], oracle["url"], token)
+    return OracleClient(oracle["name"], oracle["address"], oracle["domain"], oracle["url"], token)
 
 
-def read_committee(chain: Chain, oracles: Iterable[OracleDoor]) -> Committee:
+def read_committee(chain: Chain, oracles: Iterable[OracleClient]) -> Committee:
     """Return the committee of these oracles, with the contract's own quorum and domain rule."""
     return Committee(
         {oracle.address: oracle.domain for oracle in oracles},

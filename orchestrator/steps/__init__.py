@@ -17,7 +17,7 @@ from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store
 from orchestrator.products import Product
 from orchestrator.settings import Settings
@@ -55,7 +55,7 @@ class StepContext:
     sender: Sender  # pays for settle and release; its key can move no money
     gateway: Sender  # the bank gateway's key: mints tokens for booked credits
     warden: Sender  # may suspend devices and dispute their payments, nothing else
-    oracles: list[OracleDoor]
+    oracles: list[OracleClient]
     committee: Committee
     rules: Mapping[str, Product]  # product name -> rules, for every product that is deployed
     bank: Channel

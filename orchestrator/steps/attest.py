@@ -18,7 +18,7 @@ from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
+from orchestrator.edges.oracles import OracleClient, ask_all, lacking
 from orchestrator.edges.store import Store, agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
@@ -37,7 +37,7 @@ class AttestContext(Protocol):
     settings: Settings
     store: Store
     chain: Chain
-    oracles: Sequence[OracleDoor]
+    oracles: Sequence[OracleClient]
     committee: Committee
     now: Callable[[], int]  # Unix seconds
     log: Any
@@ -243,7 +243,7 @@ def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:
     return next((refusal.reason for refusal in refusals if refusal.reason not in _PASSING), None)
 
 
-def _detail(oracles: Sequence[OracleDoor], round_: _Round) -> str:
+def _detail(oracles: Sequence[OracleClient], round_: _Round) -> str:
     """Return what each oracle did, as one sentence for the trace."""
     parts = []
     for oracle, answer in zip(oracles, round_.answers, strict=True):

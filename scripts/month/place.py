@@ -29,7 +29,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store, blocks
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
@@ -59,7 +59,7 @@ _ADDRESS = {
 
 
 @dataclass(frozen=True)
-class InProcessOracle(OracleDoor):
+class InProcessOracle(OracleClient):
     """An oracle in this process: its own book, key and view of the chain."""
 
     node: OracleNode | None = None

@@ -18,7 +18,7 @@ import requests
 
 from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import town
@@ -258,7 +258,7 @@ class WholeRail:
             method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **more
         )
 
-    def oracle(self, name: str) -> OracleDoor:
+    def oracle(self, name: str) -> OracleClient:
         """The door of a running oracle, as the rail uses it."""
         town = json.loads((self.stack.home / "rail.json").read_text())
         (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
