@@ -1,6 +1,6 @@
 """A rail's steps on a real store with real records and no chain: oracles and chain are stand-ins.
 
-The oracles here do as they are told, for each claim; tests/flow has real ones.
+Each oracle answers each claim as the test wants; tests/flow has real ones.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StandInOracle(OracleClient):
         devices = {message.body.split(b'"MS":"')[1].split(b'"')[0] for message in request.evidence}
         sent = {device_id("agreement of " + name.decode()) for name in devices}
         refusals = [
-            ClaimRefusal(index, doubt, "told so")
+            ClaimRefusal(index, doubt, "as the test wants")
             for index, claim in enumerate(request.claims)
             if (doubt := self._doubt(claim.agreement, sent)) is not None
             for _ in range(self.repeats)
@@ -121,7 +121,7 @@ class BareRail:
     def stages(self, *names: str) -> list[str]:
         return [str(self.payment(name).stage) for name in names or self.names]
 
-    def tell(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
+    def record(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
         learned = payments.NewFact(self.payment(name).payment_id, fact, key, "", sets)
         with self.place.store.write() as session:
             assert payments.record_facts(session, [learned], self.place.clock) == 1

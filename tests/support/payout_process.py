@@ -3,7 +3,7 @@
     python payout_process.py     # a line of JSON in, as `run` takes it; "killed" or "done" out
 
 Points are before and after each commit, fsync, rename and upload. It forks from a process that has
-imported everything, since starting Python anew for each point would take minutes.
+imported everything, since a new Python for each point would take minutes.
 """
 
 from __future__ import annotations

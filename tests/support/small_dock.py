@@ -83,7 +83,7 @@ class SmallDock:
     def agree(
         self, goods: SimulatedConsignment = GOODS, device: str = "dock-1", mark: str = ""
     ) -> str:
-        """An agreement about a consignment; `mark` tells several about one apart."""
+        """An agreement about a consignment; `mark` distinguishes several about one."""
         raw = terms_of(goods)
         return self.place.agree(
             device,

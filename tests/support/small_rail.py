@@ -160,7 +160,7 @@ class SmallRail:
         )
         self.office.pay_to_bank(self.payee, self.payee_iban)
         for iban, name in ((self.payer_iban, "Ada Sommer"), (self.payee_iban, "Ladepunkt")):
-            self.tell(
+            self.instruct_bank(
                 {
                     "kind": "open",
                     "iban": iban,
@@ -236,7 +236,7 @@ class SmallRail:
 
     # --- what the tests do with it
 
-    def tell(self, instruction: dict[str, Any]) -> None:
+    def instruct_bank(self, instruction: dict[str, Any]) -> None:
         """What a customer says to the bank."""
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}"
         write_file(self.bank.instructions / f"{name}.json", json.dumps(instruction).encode())
@@ -245,7 +245,7 @@ class SmallRail:
     def fund(self, name: str, cents: int) -> None:
         with self.store.read() as session:
             reference = agreements.get(session, self.agreements[name]).reference
-        self.tell(
+        self.instruct_bank(
             {
                 "kind": "pay",
                 "from": self.payer_iban,
@@ -269,7 +269,7 @@ class SmallRail:
         assert not self.worker.halted, self.worker.halted
 
     def close_day(self) -> None:
-        self.tell({"kind": "close_day"})
+        self.instruct_bank({"kind": "close_day"})
         self.work(1)
 
     def stages(self) -> dict[str, int]:

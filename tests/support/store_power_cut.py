@@ -1,7 +1,7 @@
 """The rail's worker in this process, with a power cut at each point where something leaves it.
 
 A cut is an exception that nothing catches, raised right before or right after a commit, a broadcast
-or a bank file; all that the worker held in memory is then thrown away, and it starts anew.
+or a bank file; what the worker had in memory is then lost, and it starts again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.whole_rail import PATIENCE_S, WholeRail
 
 
 class StorePowerCut(BaseException):
-    """The end of the process, as far as the code that runs can tell."""
+    """The end of the process, as the running code sees it."""
 
 
 class Cutter:

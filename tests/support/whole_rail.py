@@ -44,7 +44,7 @@ class _Patient(Stack):
 
 
 class WholeRail:
-    """Two charge points and a meter, enrolled, agreed and funded; beside them one device that was
+    """Two charge points and a meter, enrolled, agreed and funded; also one device that was
     retired and one that nobody enrolled. `unfunded`: enrolled and agreed, without any escrow."""
 
     def __init__(
@@ -130,7 +130,7 @@ class WholeRail:
     # --- waiting
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-        """What `holds` says once it is true; an AssertionError that tells the rail's state else."""
+        """Wait until `holds` is true and return its value; else fail with the rail's state."""
         deadline = time.monotonic() + seconds
         while not (found := holds()):
             if time.monotonic() > deadline:
@@ -259,7 +259,7 @@ class WholeRail:
         )
 
     def oracle(self, name: str) -> OracleClient:
-        """The door of a running oracle, as the rail uses it."""
+        """The client of a running oracle, as the rail uses it."""
         town = json.loads((self.stack.home / "rail.json").read_text())
         (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
         return oracle_endpoint(self.stack.settings, at)

@@ -32,7 +32,7 @@ def rail():
 
 
 class Wavering:
-    """The real door, but its head lags as a node does that is behind its balancer's others."""
+    """The real client, but its head lags as a node does that is behind its balancer's others."""
 
     def __init__(self, chain, behind: int) -> None:
         self._chain, self._behind = chain, behind
@@ -144,7 +144,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         assert agreements.get(session, identity) is not None
 
 
-def test_committee__that_changed_before_the_settlement__has_the_batch_attested_anew(rail):
+def test_committee__that_changed_before_the_settlement__has_the_batch_attested_again(rail):
     rail.join("unseated", 5_000)
     rail.charge("unseated", "2")
     lost, quote = [], rail.rail.sender.quote

@@ -92,7 +92,7 @@ def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
     assert [tuple(row) for row in rows] == [("",)]
 
 
-# --- whom the proof is shown to
+# --- where the proof is sent
 
 
 class RefusingSender:
