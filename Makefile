@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench artifacts lint lock setup setup-dev stop clean
+.PHONY: demo test month bench artifacts lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -35,11 +35,15 @@ setup:
 setup-dev:
 	@$(PYTHON) scripts/bootstrap.py dev
 
+setup-tools:         ## Ape, in .venv-tools; `python -m scripts.with_ape` does it by itself
+	@$(PYTHON) scripts/bootstrap.py tools
+
 lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) requirements/node.in -o requirements/node.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) requirements/tools.in -o requirements/tools.txt
 
 clean:
-	rm -rf .venv node_modules .build .proofrail .pytest_cache .hypothesis
+	rm -rf .venv .venv-tools node_modules .build .proofrail .pytest_cache .hypothesis

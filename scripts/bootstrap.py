@@ -1,9 +1,9 @@
 """Sets up everything on a fresh machine, with the standard library only.
 
-Makes .venv from hash-locked requirements, fetches the local chain through npm (or the npm that
-PyPI carries), and installs the `proofrail` command. The compiler and the contract library come with
-group dev, or where the contracts differ from the shipped artifacts. Run again, it finds everything
-done and says nothing.
+Makes .venv (and .venv-tools for Ape) from hash-locked requirements, fetches the local chain through
+npm (or the npm that PyPI carries), and installs the `proofrail` command. The compiler and the
+contract library come with group dev, or where the contracts differ from the shipped artifacts. Run
+again, it finds everything done and prints nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+TOOLS = ROOT / ".venv-tools"
 STATE = VENV / "setup.json"
 LOCKS = ROOT / "requirements"
 GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 
 
 def main() -> int:
-    """`bootstrap.py runtime|dev`; exit code 1 with a sentence on what to do where a step fails."""
+    """`bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -37,10 +38,11 @@ def main() -> int:
         return 1
     begun, state = time.monotonic(), _state()
     try:
-        with ThreadPoolExecutor(1) as pool:  # npm waits for files while pip and uv compute
-            node = pool.submit(_node, group, state) if _own_npm() else None
-            done = [_packages(group, state)]
-            done.append(node.result() if node else _node(group, state))
+        if group == "tools":
+            has_uv = (BIN / "uv").exists()
+            done = [not has_uv and _packages("runtime", state), _tools(state)]
+        else:
+            done = _packages_and_node(group, state)
     except subprocess.CalledProcessError as error:
         print(
             f"\nsetting up failed: {' '.join(map(str, error.cmd))}\n"
@@ -53,6 +55,13 @@ def main() -> int:
         _save(state)
         print(f"  ✓ environment ready in {state['seconds']} s")
     return 0
+
+
+def _packages_and_node(group: str, state: dict) -> list[bool]:
+    with ThreadPoolExecutor(1) as pool:  # npm waits for files while pip and uv compute
+        node = pool.submit(_node, group, state) if _own_npm() else None
+        packages = _packages(group, state)
+        return [packages, node.result() if node else _node(group, state)]
 
 
 def _packages(group: str, state: dict) -> bool:
@@ -78,6 +87,21 @@ def _packages(group: str, state: dict) -> bool:
     )
     _run(*uv, "install", *python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     state["python"], state["runtime"] = wanted, runtime
+    return True
+
+
+def _tools(state: dict) -> bool:
+    """Ape in an environment of its own. Its modules are compiled at first use: few are used."""
+    wanted = _digest(LOCKS / "tools.txt")
+    if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
+        return False
+    _say("tools for the contracts (Ape, locked with hashes)")
+    if not (TOOLS / "pyvenv.cfg").exists():
+        _run(sys.executable, "-m", "venv", "--without-pip", str(TOOLS))
+    python = ["--python", str(TOOLS / BIN.name / "python"), "--quiet"]
+    lock = str(LOCKS / "tools.txt")
+    _run(str(BIN / "uv"), "pip", "sync", *python, "--require-hashes", lock)
+    state["tools"] = wanted
     return True
 
 

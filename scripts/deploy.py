@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Called by `ape run deploy` without arguments: it then uses the network that Ape connected.
     """
     try:
-        found = _under_ape() if argv is None else _from_arguments(argv)
+        found = under_ape() if argv is None else _from_arguments(argv)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
@@ -64,7 +64,8 @@ def _from_arguments(argv: Sequence[str]) -> Deployment:
     return deploy(options.rpc, load_artifacts(), plan, options.journal, _say)
 
 
-def _under_ape() -> Deployment:
+def under_ape() -> Deployment:
+    """Return the deployment on the chain that Ape is connected to, made where it is missing."""
     from ape import networks  # Ape is for people at a console, never for the running service
 
     provider = networks.provider

@@ -21,8 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
-
 from device_adapters.inlets import Inlet
 from device_adapters.types import Message
 from oracles.attest import address_of, batch_digest, sign
@@ -34,6 +32,7 @@ from oracles.wire import OracleAnswer, Request
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN, write_private
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.settlements import settled_claims

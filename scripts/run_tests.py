@@ -1,7 +1,7 @@
-"""Runs every test, contracts under Ape and the rest without it; ends with one line of counts.
+"""Runs every test; ends with each part's time, the slowest tests and one line of counts.
 
 Two lanes at once: whole rails mostly wait for blocks and processes, the other tests compute. The
-second lane's output follows when it is over.
+second lane's output follows when it is over. Ape's part runs in Ape's own environment.
 """
 
 from __future__ import annotations
@@ -13,37 +13,34 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
-# Ape's plugin costs seconds at each start, so only the contract tests pay for it
+_SLOWEST = 10
+_PYTEST = [sys.executable, "-m", "pytest", "-rs", f"--durations={_SLOWEST}"]
 PARTS = {
-    "style, unit, every": [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-rs",
-        "tests/style",
-        "tests/unit",
-        "tests/every",
-    ],
-    "contracts (Ape)": [
+    "style, unit, every": [*_PYTEST, "tests/style", "tests/unit", "tests/every"],
+    "contracts": [*_PYTEST, "tests/contracts"],
+    "ape": [
         sys.executable,
         "-m",
         "scripts.with_ape",
         "test",
-        "tests/contracts",
+        "tests/ape",
         "-c",
-        "tests/contracts/pytest.ini",
+        "tests/ape/pytest.ini",
         "--rootdir",
         str(ROOT),
+        f"--durations={_SLOWEST}",
     ],
-    "flow": [sys.executable, "-m", "pytest", "-rs", "tests/flow"],
+    "flow": [*_PYTEST, "tests/flow"],
 }
 _WAITS = "flow"
 # set-up brings it: tests that skip for its absence would hide a broken set-up
 _MISSING = "anvil is not installed"
+_DURATION = re.compile(r"([0-9]+\.[0-9]+)s (?:call|setup|teardown) +(\S.*)")
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|deselected)")
 
 
@@ -56,37 +53,60 @@ def main() -> int:
     with ThreadPoolExecutor(len(lanes) or 1) as pool:
         found = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
     print("".join(output.getvalue() for output in outputs[1:]), end="")
-    totals = sum((counts for _, counts, _ in found), Counter())
-    broken = [name for name, counts, code in found if code or not counts["passed"]]
+    totals = sum((part.counts for part in found), Counter())
+    broken = [part.name for part in found if part.code or not part.counts["passed"]]
     failed = totals["failed"] + totals["error"] + totals["errors"]
     if broken and not failed:
         failed = len(broken)  # a part that could not even run is a failure
     if broken:
         print(f"failed: {', '.join(broken)}")
+    _show_times(found)
     skipped = f", {totals['skipped']} skipped" if totals["skipped"] else ""
     print(f"{totals['passed']} passed, {failed} failed{skipped}")
     return 1 if broken else 0
 
 
-def _lane(names: list[str], output: TextIO) -> list[tuple[str, Counter[str], int]]:
-    """Runs parts one after the other; (name, counts, exit code) of each."""
-    found = []
+@dataclass(frozen=True)
+class Part:
+    """What one part came to. code: its exit code. slowest: (seconds, test)."""
+
+    name: str
+    counts: Counter[str]
+    code: int
+    seconds: float
+    slowest: list[tuple[float, str]]
+
+
+def _show_times(parts: list[Part]) -> None:
+    print("\n=== time")
+    for part in parts:
+        print(f"{part.seconds:8.1f} s  {part.name}")
+    print("=== slowest tests")
+    slowest = sorted((row for part in parts for row in part.slowest), reverse=True)
+    for seconds, test in slowest[:_SLOWEST]:
+        print(f"{seconds:8.1f} s  {test}")
+
+
+def _lane(names: list[str], output: TextIO) -> list[Part]:
+    """Runs parts one after the other."""
+    parts = []
     for name in names:
-        begun = time.monotonic()
         print(f"\n=== {name}", file=output, flush=True)
-        counts, code = _run(PARTS[name], output)
-        took = f"{time.monotonic() - begun:.0f} s"
-        print(f"=== {name}: {dict(counts)} in {took}", file=output, flush=True)
-        found.append((name, counts, code))
-    return found
+        part = _run(name, output)
+        took = f"{part.seconds:.0f} s"
+        print(f"=== {name}: {dict(part.counts)} in {took}", file=output, flush=True)
+        parts.append(part)
+    return parts
 
 
-def _run(command: list[str], output: TextIO) -> tuple[Counter[str], int]:
+def _run(name: str, output: TextIO) -> Part:
     """Runs one part, shows its output as it comes, and counts from pytest's own last line."""
+    begun = time.monotonic()
     counts: Counter[str] = Counter()
+    slowest: list[tuple[float, str]] = []
     missing = False
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        PARTS[name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     for line in process.stdout:
         print(line, end="", file=output, flush=True)
@@ -94,7 +114,10 @@ def _run(command: list[str], output: TextIO) -> tuple[Counter[str], int]:
         found = _COUNT.findall(line)
         if found and " in " in line:
             counts = Counter({word: int(number) for number, word in found})
-    return counts, process.wait() or int(missing)
+        if slow := _DURATION.match(line.strip()):
+            slowest.append((float(slow[1]), slow[2]))
+    code = process.wait() or int(missing)
+    return Part(name, counts, code, time.monotonic() - begun, slowest)
 
 
 if __name__ == "__main__":

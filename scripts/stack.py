@@ -21,7 +21,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from eth_account.signers.local import LocalAccount
 
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.broker import credentials
@@ -29,6 +28,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment, deploy
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt

@@ -1,4 +1,7 @@
-"""Promises that Ape works here: it finds our compiler, our chain and a folder of its own."""
+"""Promises that Ape works here: it finds our compiler, our chain and a folder of its own.
+
+Ape has an environment of its own (.venv-tools), which is set up at its first use.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from orchestrator.edges.chain.compiler import ensure_compiler
+from scripts.bootstrap import TOOLS
 from scripts.testnet import ROOT, Testnet, anvil_binary
 
 CHAIN_HOST = "APE_FOUNDRY_HOST"
@@ -29,11 +33,14 @@ def chain_for_ape() -> Testnet:
 
 
 def main() -> int:
-    """`python -m scripts.with_ape test tests/contracts` is `ape test tests/contracts`."""
+    """`python -m scripts.with_ape test tests/ape` is `ape test tests/ape`."""
     arguments = sys.argv[1:]
     environment = dict(os.environ)
     prepare(environment)
-    command = [str(Path(sys.executable).with_name("ape")), *arguments]
+    bootstrap = [sys.executable, str(ROOT / "scripts" / "bootstrap.py"), "tools"]
+    if subprocess.run(bootstrap, check=False).returncode:
+        return 1
+    command = [str(TOOLS / Path(sys.executable).parent.name / "ape"), *arguments]
     if not arguments or arguments[0] in _WITHOUT_CHAIN or CHAIN_HOST in environment:
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     with chain_for_ape() as chain:

@@ -13,9 +13,8 @@ from orchestrator.commands.output import Json, plain, short, table, when
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from orchestrator.core.approval import Approval
+    from orchestrator.edges.chain.ethereum import LocalAccount
     from orchestrator.edges.store import approvals as rows
 
 app = typer.Typer(

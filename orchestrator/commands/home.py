@@ -13,10 +13,9 @@ import typer
 from orchestrator.errors import Halt, Retry
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from orchestrator.edges.chain.client import Chain
     from orchestrator.edges.chain.deployment import Deployment
+    from orchestrator.edges.chain.ethereum import LocalAccount
     from orchestrator.edges.store import Store
     from orchestrator.operations.agreements import AgreementOps
     from orchestrator.settings import Settings

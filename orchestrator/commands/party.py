@@ -14,8 +14,7 @@ from orchestrator.commands.output import Json, plain, table
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
+    from orchestrator.edges.chain.ethereum import LocalAccount
     from orchestrator.edges.store.agreements import PartyRow
 
 app = typer.Typer(

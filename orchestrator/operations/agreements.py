@@ -6,14 +6,12 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from eth_account.messages import encode_typed_data
-from eth_account.signers.local import LocalAccount
-
 from device_adapters.types import device_id
 from orchestrator.core.identity import enrolment_digest, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.ethereum import LocalAccount, encode_typed_data
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Retry

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from eth_account.signers.local import LocalAccount
-
 from device_adapters.types import Rejected
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import MICRO_PER_CENT
 from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 

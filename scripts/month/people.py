@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.ethereum import Account, LocalAccount
 from scripts.simulated_bank.orders import new_iban
 
 _FIRST_PAYEE = 31  # development accounts before it are the rail's own; these hold ether

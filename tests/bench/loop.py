@@ -17,14 +17,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from eth_account import Account
-from eth_account.messages import encode_typed_data
-from eth_account.signers.local import LocalAccount
 from paho.mqtt.client import CallbackAPIVersion, Client
 from pydantic import BaseModel
 from sqlmodel import Field, Session, SQLModel, create_engine
 from web3 import Web3
 
+from orchestrator.edges.chain.ethereum import Account, LocalAccount, encode_typed_data
 from orchestrator.products.metered_energy.product import EnergyFacts, encode_facts
 
 

@@ -1,76 +1,77 @@
-"""Promises each contract test a fresh rail on a real chain, through Ape.
+"""Promises each contract test a fresh rail on a real chain.
 
-Runs as `python -m scripts.with_ape test tests/contracts`, or with plain pytest as
-`pytest tests/contracts -p ape_test`. The artifacts are the rail's own, from the shared cache.
+Contracts are compiled once and deployed once in a run; modules and tests begin from snapshots.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
+from copy import copy
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+import pytest
 
-import pytest  # noqa: E402
-
-from scripts.testnet import Testnet  # noqa: E402
-from scripts.with_ape import CHAIN_HOST, chain_for_ape, prepare  # noqa: E402
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Before Ape looks for a node: a chain of ours, unless whoever started us made one."""
-    if config.pluginmanager.hasplugin("ape_test") and CHAIN_HOST not in os.environ:
-        prepare(os.environ)
-        chain = chain_for_ape().start()
-        os.environ[CHAIN_HOST] = chain.url
-        config.add_cleanup(chain.stop)
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without Ape's plugin there is no chain: the folder is left to the run that has it."""
-    if collection_path.suffix == ".py" and not config.pluginmanager.hasplugin("ape_test"):
-        return True
-    return None
+from orchestrator.edges.chain.compiler import build
+from scripts.testnet import ROOT, Testnet
+from tests.support.contracts.forks import HARDFORKS, Fork
+from tests.support.contracts.onchain import Node
+from tests.support.contracts.stage import Stage
 
 
 @pytest.fixture(scope="session")
 def artifacts():
-    from orchestrator.edges.chain.compiler import build
-
     cache = ROOT / ".build" / "contracts"
     return {**build(ROOT, cache), **build(ROOT, cache, "tests/contracts/sources")}
 
 
-@pytest.fixture(scope="module", params=["osaka", "prague"])
-def fork(request, artifacts, tmp_path_factory):
-    """A deployed rail on a chain with the P-256 precompile, then on one without (forks.Fork)."""
-    from forks import Fork
+@pytest.fixture(scope="session")
+def forks(artifacts, tmp_path_factory):
+    """A function that returns the deployed rail of a hardfork; each is made at its first use."""
+    made: dict[str, Fork] = {}
 
-    journal = tmp_path_factory.mktemp(request.param) / "journal.json"
-    with Testnet(hardfork=request.param) as chain:
-        yield Fork(request.param, chain, artifacts, journal)
+    def fork_of(hardfork: str) -> Fork:
+        if hardfork not in made:
+            journal = tmp_path_factory.mktemp(hardfork) / "journal.json"
+            chain = Testnet(hardfork=hardfork).start()
+            made[hardfork] = Fork(hardfork, chain, artifacts, journal)
+        return made[hardfork]
+
+    yield fork_of
+    for fork in made.values():
+        fork.chain.stop()
+
+
+@pytest.fixture(scope="module", params=HARDFORKS)
+def fork(request, forks):
+    """A deployed rail on a chain with the P-256 precompile, then on one without (forks.Fork).
+
+    What a module did is undone after it.
+    """
+    fork = forks(request.param)
+    start = fork.node.snapshot()
+    yield fork
+    fork.node.restore(start)
+
+
+@pytest.fixture(scope="session")
+def first_stage(artifacts):
+    """The rail that all modules begin from."""
+    with Testnet() as chain:
+        node = Node(chain.url)
+        node.rpc("anvil_setBlockTimestampInterval", 1)  # else fast blocks share a second
+        yield Stage(artifacts, node)
 
 
 @pytest.fixture(scope="module")
-def deployed(artifacts):
-    """The contracts and accounts of one test module; each test starts from here again."""
-    from stage import Stage
-
-    return Stage(artifacts)
+def deployed(first_stage):
+    """The contracts and accounts of one test module, which may add its own; undone after it."""
+    start = first_stage.node.snapshot()
+    yield copy(first_stage)
+    first_stage.node.restore(start)
 
 
 @pytest.fixture
 def stage(deployed):
-    """A rail with a funded, live agreement on one enrolled device; undone after the test.
-
-    Ape undoes tests too, but where it cannot it says nothing, and the next test would suffer.
-    """
-    from ape import chain
-
-    start = chain.provider.make_request("evm_snapshot", [])
+    """A rail with a funded, live agreement on one enrolled device; undone after the test."""
+    start = deployed.node.snapshot()
     deployed.reset()
     yield deployed
-    assert chain.provider.make_request("evm_revert", [start]), "the test could not be undone"
+    deployed.node.restore(start)

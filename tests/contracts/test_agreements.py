@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from settled import NOBODY
-from stage import DAY, DEVICE, EURO
 from web3 import Web3
+
+from tests.support.contracts.settled import NOBODY
+from tests.support.contracts.stage import DAY, DEVICE, EURO
 
 FRESH = Web3.keccak(text="EVSE-2")
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from settled import NOBODY, arguments
-from stage import DOMAINS, ORACLE_KEYS, _address
 
 from oracles.attest import claim_hash
 from oracles.quorum import quorum
+from tests.support.contracts.settled import NOBODY, arguments
+from tests.support.contracts.stage import DOMAINS, ORACLE_KEYS, _address
 
 
 def keys_of(stage, *domains):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from settled import plain_facts
-from stage import ACCOUNT, CENT, DAY, EURO, NONE
+
+from tests.support.contracts.settled import plain_facts
+from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO, NONE
 
 STEPS = 100
 DECK = [

@@ -16,10 +16,10 @@ dispute: a credit is no payment, there is nothing to freeze
 from __future__ import annotations
 
 import pytest
-from settled import arguments, plain_facts
-from stage import ACCOUNT, CENT, DAY, EURO
 
 from oracles import merkle
+from tests.support.contracts.settled import arguments, plain_facts
+from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO
 
 PERIOD = 30 * DAY
 

@@ -7,10 +7,10 @@ tests/unit/test_product_delivery_attacks.py.
 from __future__ import annotations
 
 import pytest
-from device_keys import DeviceSigner, rotation
-from dock import DAY, Yard
 
 from orchestrator.products.proof_of_delivery import product
+from tests.support.contracts.device_keys import DeviceSigner, rotation
+from tests.support.contracts.dock import DAY, Yard
 
 CARRIER = DeviceSigner.p256(69_999)
 

@@ -10,10 +10,10 @@ import random
 from pathlib import Path
 
 import pytest
-from dock import CASE_DUE, DAY, HOUR, Yard, owed
 
 from device_adapters.types import Rejected
 from orchestrator.products.proof_of_delivery import product
+from tests.support.contracts.dock import CASE_DUE, DAY, HOUR, Yard, owed
 
 CASES = json.loads((Path(product.__file__).parent / "cases.json").read_text())["prices"]
 CONDITIONS = {

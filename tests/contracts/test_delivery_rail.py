@@ -14,15 +14,15 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from device_keys import DeviceSigner
-from dock import NOTHING
-from eth_account import Account
-from stage import DAY, EURO, HOUR, ORACLE_KEYS
 from web3 import Web3
 
 from oracles.types import Claim
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.products.proof_of_delivery.abi import DeliveryTerms
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.dock import NOTHING
+from tests.support.contracts.stage import DAY, EURO, HOUR, ORACLE_KEYS
 
 DOCK = bytes(Web3.keccak(text="dock-1"))
 KEY = DeviceSigner.p256(60_001)

@@ -16,9 +16,10 @@ import random
 from itertools import count
 
 import pytest
-from device_keys import DeviceSigner, rotation
-from stage import DAY, DEVICE, HOUR, KWH, facts
 from web3 import Web3
+
+from tests.support.contracts.device_keys import DeviceSigner, rotation
+from tests.support.contracts.stage import DAY, DEVICE, HOUR, KWH, facts
 
 NEW = Web3.keccak(text="EVSE-2")
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED, EXPIRED = range(6)

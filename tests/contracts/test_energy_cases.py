@@ -21,13 +21,13 @@ from pathlib import Path
 import pytest
 from eth_abi import decode
 from eth_utils import to_checksum_address
-from settled import NOBODY
-from stage import DAY, DEVICE, rpc
 from web3 import Web3
 
 from device_adapters.types import Rejected
 from orchestrator.products.metered_energy import product as energy
 from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms, ReadingKind
+from tests.support.contracts.settled import NOBODY
+from tests.support.contracts.stage import DAY, DEVICE
 
 CASES = json.loads((Path(energy.__file__).parent / "cases.json").read_text())
 LIMIT = 2**47 - 1
@@ -58,7 +58,7 @@ class Desk:
             "gas": hex(16_777_216),
             "data": Web3.to_hex(self.product.price.encode_input(quotes)),
         }
-        answer = rpc("eth_call", call, "latest")
+        answer = self.stage.node.answer("eth_call", call, "latest")
         rows = decode(["(int48,uint8,address)[]"], bytes.fromhex(answer["result"][2:]))[0]
         assert {to_checksum_address(payee) for _, _, payee in rows} <= {NOBODY}
         return [(amount, refusal) for amount, refusal, _ in rows]

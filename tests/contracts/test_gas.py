@@ -9,28 +9,29 @@ settle
     └── it should cost less per claim
 release: 32 debts at once should stay far below it
 
-A chain of its own: Ape's node keeps a trace of every step, which a full batch drowns in.
+A chain of its own: other tests would begin from its many agreements.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from device_keys import DeviceSigner
-from eth_account import Account
-from forks import Fork, outcomes
-from settled import arguments, plain_facts
-from stage import DAY, EURO, HOUR, KWH, facts, terms
 from web3 import Web3
 from web3.logs import DISCARD
 
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
 from scripts.testnet import TX_GAS_LIMIT, Testnet
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.forks import Fork, outcomes
+from tests.support.contracts.settled import arguments, plain_facts
+from tests.support.contracts.stage import DAY, EURO, HOUR, KWH, facts, terms
 
 LIMITS = {1: 163_500, 10: 54_500, 100: 43_500}  # gas per claim: measured plus slack
 CREDITS = 128
@@ -56,7 +57,7 @@ class Rail(Fork):
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
         """Sends and does not wait; `settle` waits for the last, so all are mined by then."""
         call = self._call(contract, function, args, sender)
-        self.last = self.chain.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
+        self.last = self.node.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
 
     def add(self, index: int, payee: str, product: str = "MeteredEnergy") -> bytes:
         device, key = Web3.keccak(index + 1), DeviceSigner.p256(index + 1)
@@ -104,7 +105,8 @@ class Rail(Fork):
         batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
         digest = batch_digest(batch, self.web3.eth.chain_id, self.at["OracleCommittee"].address)
         signatures = [sign(digest, key) for key in self.keys[:3]]
-        self.web3.eth.wait_for_transaction_receipt(self.last, poll_latency=0.01)
+        while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
+            time.sleep(0.05)
         self.clock += HOUR  # each batch its own release time: its first write of it costs more
         self.chain.rpc("evm_setNextBlockTimestamp", self.clock)
         receipt = self.send(

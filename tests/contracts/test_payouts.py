@@ -21,8 +21,9 @@ pause
 from __future__ import annotations
 
 import pytest
-from settled import payment_id
-from stage import ACCOUNT, CENT, DAY, EURO, NONE, PRICE
+
+from tests.support.contracts.settled import payment_id
+from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO, NONE, PRICE
 
 
 def settled(stage, kwh=10):

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from device_keys import DeviceSigner, rotation, word
-from forks import HARDFORKS, PRECOMPILE
-from p256_vectors import N, vectors
 from web3 import Web3
 
 from orchestrator.edges.chain.keystore import development_account
+from tests.support.contracts.device_keys import DeviceSigner, rotation, word
+from tests.support.contracts.forks import HARDFORKS, PRECOMPILE
+from tests.support.contracts.p256_vectors import N, vectors
 
 OWNER = development_account(12).address
 STRANGER = development_account(13).address

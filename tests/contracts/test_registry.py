@@ -14,10 +14,11 @@ The rest of a device's life: test_device_life.py; signatures on two hardforks: t
 from __future__ import annotations
 
 import pytest
-from device_keys import K1, P256, DeviceSigner, rotation
-from settled import NOBODY
-from stage import DAY, DEVICE, NONE
 from web3 import Web3
+
+from tests.support.contracts.device_keys import K1, P256, DeviceSigner, rotation
+from tests.support.contracts.settled import NOBODY
+from tests.support.contracts.stage import DAY, DEVICE, NONE
 
 NEW = Web3.keccak(text="EVSE-2")
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED = range(5)

@@ -7,9 +7,10 @@ function that no row speaks of fails the test, so that a new one cannot be forgo
 from __future__ import annotations
 
 import pytest
-from device_keys import DeviceSigner
-from settled import plain_facts
-from stage import ACCOUNT, DAY, DEVICE, EURO, _address
+
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.settled import plain_facts
+from tests.support.contracts.stage import ACCOUNT, DAY, DEVICE, EURO, _address
 
 ROLES = (
     "steward",
@@ -124,9 +125,9 @@ def test_roles__every_function_and_role__only_the_named_pass(busy):
 def test_roles__every_state_changing_function__is_in_the_table(busy):
     spoken = {(row[0].address, row[1]) for row in table(busy)}
     forgotten = [
-        (contract.contract_type.name, method.name)
+        (contract.contract_name, method.name)
         for contract in (busy.rail, busy.token, busy.committee, busy.registry, busy.product)
-        for method in contract.contract_type.mutable_methods
+        for method in contract.mutable_methods
         if (contract.address, method.name) not in spoken and method.name not in BY_SIGNATURE
     ]
     assert forgotten == []

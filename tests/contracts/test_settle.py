@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from settled import arguments
-from stage import DAY, DEVICE, EURO, HOUR, KWH, NONE, PRICE, facts, terms
 
 from oracles import merkle
+from tests.support.contracts.settled import arguments
+from tests.support.contracts.stage import DAY, DEVICE, EURO, HOUR, KWH, NONE, PRICE, facts, terms
 
 SOME = bytes(31) + b"\x01"
 
@@ -116,7 +116,7 @@ def test_settle__required_domain_absent__refuses_domain_missing(stage):
 
 
 def _members(stage):
-    from stage import _address
+    from tests.support.contracts.stage import _address
 
     return [(_address(key), key) for key in stage.oracles]
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import pytest
 from eth_abi import encode
-from eth_account import Account
-from stage import ACCOUNT, CENT, DAY, EURO, NONE
 from web3 import Web3
+
+from orchestrator.edges.chain.ethereum import Account
+from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO, NONE
 
 KINDS = {
     "TransferWithAuthorization": ["from", "to", "value", "validAfter", "validBefore", "nonce"],

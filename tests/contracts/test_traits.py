@@ -17,8 +17,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from settled import NOBODY, plain_facts
-from stage import DAY, DEVICE, EURO, KWH, PRICE
+
+from tests.support.contracts.settled import NOBODY, plain_facts
+from tests.support.contracts.stage import DAY, DEVICE, EURO, KWH, PRICE
 
 LATE, SHARED, ANY_PAYEE = 1, 2, 4
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from device_keys import P256, P256_N, DeviceSigner, rotation, word
 from web3 import Web3
-from wrist import DAY, EURO, MERCHANTS, Answer, Counter
 
 from device_adapters.protocols.voucher.typed import digest_of
+from tests.support.contracts.device_keys import P256, P256_N, DeviceSigner, rotation, word
+from tests.support.contracts.wrist import DAY, EURO, MERCHANTS, Answer, Counter
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 from web3 import Web3
-from wrist import EURO, Answer, Counter
 
 from device_adapters.protocols.voucher.typed import digest_of
 from orchestrator import products
 from orchestrator.products.wearable_voucher import product
+from tests.support.contracts.wrist import EURO, Answer, Counter
 
 CASES = json.loads(
     (Path(products.__file__).parent / "wearable_voucher" / "cases.json").read_text()

@@ -9,10 +9,6 @@ settle
 
 from __future__ import annotations
 
-from device_keys import DeviceSigner
-from eth_account import Account
-from forks import Fork, outcomes
-from settled import arguments
 from web3 import Web3
 
 from device_adapters.protocols import voucher as protocol
@@ -20,10 +16,14 @@ from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, 
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.forks import Fork, outcomes
+from tests.support.contracts.settled import arguments
 
 EURO, DAY = 1_000_000, 86_400
 SIZES = {"osaka": 100, "prague": 32}  # wearables and merchants all different

@@ -15,7 +15,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "ADDING.md"
-FOLDERS = ("contracts", "device_adapters", "docs", "oracles", "orchestrator", "scripts", "tests")
+FOLDERS = (
+    "contracts",
+    "device_adapters",
+    "docs",
+    "oracles",
+    "orchestrator",
+    "requirements",
+    "scripts",
+    "tests",
+)
 FILES = ("pyproject.toml", "ape-config.yaml", "Makefile", "README.md", "package.json")
 _STEP = re.compile(r"^`([\w./]+)`\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 1_800  # also where contracts have to be compiled beside other tests

@@ -1,7 +1,7 @@
 """MT940 statements and MT942 interim reports, as banks write them: each field on its own.
 
-Rules: SWIFT category 9 messages. The grammar of the fields :60: to :65: is the mt940 library's; it
-stops at the first field that it cannot read and tells no places, so files are taken apart here.
+Rules: SWIFT category 9 messages. A field that cannot be read costs no other field, and each problem
+has its line.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
-
-from mt940 import tags
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, FileProblem, Line
@@ -25,7 +23,11 @@ MAX_LINES, MAX_REPORTS = 100_000, 10_000
 _FIELD = re.compile(r"^(?:\{4:)?:(13D?|20|21|25P?|28C?|34F|60[FM]?|61|62[FM]?|64|65|86|90[CD]|NS):")
 _END = re.compile(r"^\s*-\s*(\}.*)?$")  # closes block 4
 _SHAPE = tuple(re.compile(rf"^(?:\{{4:)?:{tag}:", re.MULTILINE) for tag in ("20", "25P?"))
-_BALANCE = tags.FinalClosingBalance().re
+_BALANCE = re.compile(  # 1!a6!n3!a15d; some systems write the letters small
+    r"(?P<status>[DC])(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
+    r"(?P<currency>[A-Z]{3})(?P<amount>[0-9,]{1,16})",
+    re.ASCII | re.IGNORECASE,
+)
 _BALANCES = {
     "60F": "OPBD",
     "60": "OPBD",

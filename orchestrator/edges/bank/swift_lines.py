@@ -1,8 +1,7 @@
 """One field :61: of MT940 with its :86: becomes a line: dates, amount, references, charges.
 
-Rules: SWIFT category 9 messages, field 61. The mt940 library's grammar is used; it moves an
-impossible date to the end of February and signs a reversed credit as a credit, so dates, amounts
-and signs are read here, as everywhere in the rail.
+Rules: SWIFT category 9 messages, field 61 (6!n[4!n]2a[1!a]15d1!a3!c16x[//16x]), with what banks
+write in its place: blanks for the entry date, no type, references longer than 16 characters.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date, timedelta
-
-from mt940 import tags
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import (
@@ -27,8 +24,16 @@ from orchestrator.edges.bank.money import to_minor
 from orchestrator.edges.bank.swift_details import SwiftDetails, told_by
 from orchestrator.edges.bank.types import BankReason
 
-# the library's pattern with a reference of any length: banks exceed the 16 characters
-_LINE = tags.StatementGLS().re
+_LINE = re.compile(
+    r"""(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})  # value date
+    (?P<entry_month>[0-9]{2}|[ ]{2})?(?P<entry_day>[0-9]{2}|[ ]{2})?
+    (?P<status>R?[DC])[A-Z]?[ ]?  # the letter is the currency's third (funds code)
+    (?P<amount>[0-9,]{1,15})
+    (?P<id>[A-Z][A-Z0-9 ]{3})?
+    (?P<customer_reference>(?:(?!//).)*)  # of any length: banks exceed the 16 characters
+    (?://(?P<bank_reference>.{0,23}).*)?""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
 _EXPECTED = re.compile(r"([0-9]{6}(?:[0-9]{4})?)E([CD])")  # MT942: announced, not booked
 _SUPPLEMENT = re.compile(r"/(OCMT|CHGS)/([A-Z]{3})([0-9]+,[0-9]*)")
 _RATE = re.compile(r"/EXCH/([0-9]+,?[0-9]*)")

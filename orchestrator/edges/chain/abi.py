@@ -10,6 +10,8 @@ from eth_abi.codec import ABICodec
 from web3 import Web3
 from web3._utils.events import get_event_data
 
+from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedLog:

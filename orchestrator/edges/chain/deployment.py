@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.keystore import (
     LOCAL_CHAIN,
     development_account,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
+from orchestrator.edges.chain.ethereum import Account, LocalAccount
 from orchestrator.errors import Halt
 
 _SCRYPT_N = 2**13  # low on purpose: keys of a local chain, opened at every start
@@ -88,6 +87,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
+@lru_cache  # deriving one takes nine milliseconds
 def development_account(index: int) -> LocalAccount:
     """Return an account of the well-known development mnemonic; it is worthless elsewhere."""
     Account.enable_unaudited_hdwallet_features()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
+from orchestrator.edges.chain.ethereum import LocalAccount
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from eth_account.signers.local import LocalAccount
-
 from orchestrator.edges.chain.client import Call, Chain, Quote
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 

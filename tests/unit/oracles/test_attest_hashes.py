@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from eth_account import Account
-from eth_account.messages import _hash_eip191_message, encode_typed_data
+from eth_account.messages import _hash_eip191_message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_adapters.types import Rejected
 from oracles.attest import address_of, batch_digest, claim_hash, recover, sign
 from oracles.types import Batch, Claim
+from orchestrator.edges.chain.ethereum import Account, encode_typed_data
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 KEY = bytes(range(1, 33))

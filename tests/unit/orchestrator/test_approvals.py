@@ -7,8 +7,6 @@ import sqlite3
 import time
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
 from typer.testing import CliRunner
 
 from device_adapters.types import Rejected
@@ -16,6 +14,7 @@ from oracles.attest import address_of, recover, sign
 from orchestrator import approvals, cli
 from orchestrator.core.approval import APPROVE, PROPOSE, Approval, ApprovalReason
 from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.ethereum import Account, encode_typed_data
 from orchestrator.edges.store import Store
 from orchestrator.edges.store import approvals as rows
 from orchestrator.errors import Halt
@@ -89,8 +88,8 @@ def test_approval__by_a_stranger_or_about_an_open_subject__is_not_proposed(store
         "subject = '0xcd'",
         "proposed_at = 5",
         "kind = 'release_payout '",
-        "approval = proposal",
-        "proposal = approval",
+        "approver_signature = proposer_signature",
+        "proposer_signature = approver_signature",
         "approval_id = '0x01'",  # a second life of what was executed
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from eth_abi import encode
-from eth_account.messages import _hash_eip191_message, encode_typed_data
+from eth_account.messages import _hash_eip191_message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from web3 import Web3
@@ -16,6 +16,7 @@ from device_adapters.types import Curve, DeviceKey, device_id
 from orchestrator.core.identity import credit_id, payment_id, payout_account
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.ethereum import encode_typed_data
 from orchestrator.edges.store import agreements
 from orchestrator.errors import Halt, Retry
 from orchestrator.operations.agreements import enrolment_digest, mandate_of

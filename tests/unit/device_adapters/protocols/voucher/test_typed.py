@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from eth_account.messages import encode_typed_data
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, keccak
 from device_adapters.types import Reason, Rejected
 from oracles.rules import content_id
+from orchestrator.edges.chain.ethereum import encode_typed_data
 from tests.support.wristband import MERCHANT, NOW, band
 
 _VOUCHERS = st.builds(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import rlp
-from eth_account import Account
 
 from device_adapters.types import Rejected
 from orchestrator.core.audit import blocks
 from orchestrator.edges.chain import proof
+from orchestrator.edges.chain.ethereum import Account
 from orchestrator.errors import Halt, Retry
 from tests.support.audit_node import ANVIL, AuditNode
 

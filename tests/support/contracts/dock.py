@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from device_keys import DeviceSigner
-from forks import Fork
 from web3 import Web3
 
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.products.proof_of_delivery.abi import DeliveryFacts, DeliveryTerms
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.forks import Fork
 
 DAY, HOUR = 86_400, 3_600
 LIMIT = 2**47 - 1

@@ -12,7 +12,7 @@ from oracles.attest import claim_hash
 from oracles.types import Batch, Claim
 
 if TYPE_CHECKING:
-    from stage import Stage
+    from tests.support.contracts.stage import Stage
 
 NOBODY = "0x" + "00" * 20
 REFUSALS = (

@@ -6,19 +6,18 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-import ape
-import requests
-from ape.contracts import ContractContainer
-from device_keys import DeviceSigner
 from eth_abi import decode, encode
-from eth_account import Account
-from ethpm_types import ContractType
-from settled import Settlement, arguments, plain_payee
 from web3 import Web3
 
 from oracles.attest import claim_hash, digest_of, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain import ethereum
+from orchestrator.edges.chain.keystore import development_account
+from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
+from tests.support.contracts.settled import Settlement, arguments, plain_payee
 
 EURO = 1_000_000  # token minor units
 CENT = 10_000
@@ -48,11 +47,11 @@ def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
 class Stage:
     """One rail with its roles. Money in minor units, registers in mWh, times in seconds."""
 
-    def __init__(self, artifacts: dict[str, Any]) -> None:
-        self.artifacts = artifacts
+    def __init__(self, artifacts: dict[str, Any], node: Node) -> None:
+        self.artifacts, self.node = artifacts, node
         self._numbers = count(1)  # credits and salts, never the same twice
-        self.errors = dict(_selectors(artifacts))
-        cast = ape.accounts.test_accounts
+        self.errors, self.events = errors_of(artifacts), events_of(artifacts)
+        cast = [Account(development_account(index)) for index in range(9)]
         self.steward, self.guardian, self.gateway, self.registrar = (cast[i] for i in range(4))
         self.payer, self.payee, self.owner, self.stranger = (cast[i] for i in range(4, 8))
         self.warden = cast[8]
@@ -74,20 +73,17 @@ class Stage:
         self.reset()
 
     def reset(self) -> None:
-        """Begins a test's clock (Ape undoes what a test did on chain)."""
+        """Begins a test's clock (the fixture undoes what a test did on chain)."""
         self._spare = iter(MORE)
-        self.now0 = ape.chain.pending_timestamp
+        self.now0 = self.node.timestamp("pending")
 
     # --- contracts
 
-    def container(self, name: str) -> ContractContainer:
+    def deploy(self, name: str, *args: Any, sender: Any = None) -> OnChain:
         made = self.artifacts[name]
-        code = {"bytecode": made.bytecode}
-        kind = {"contractName": name, "abi": made.abi, "deploymentBytecode": code}
-        return ContractContainer(ContractType.model_validate(kind))
-
-    def deploy(self, name: str, *args: Any, sender: Any = None) -> Any:
-        return (sender or self.steward).deploy(self.container(name), *args)
+        call = {"from": str(sender or self.steward), "data": creation(made, args)}
+        address = Web3.to_checksum_address(self.node.mined(call)["contractAddress"])
+        return OnChain(self.node, name, address, made.abi, self.events)
 
     def deploy_rail(self, committee: Any, registry: Any) -> Any:
         return self.deploy(
@@ -105,14 +101,8 @@ class Stage:
         return self.refusal_args(method, *args, sender=sender)[0]
 
     def refusal_args(self, method: Any, *args: Any, sender: Any) -> tuple[str, tuple[Any, ...]]:
-        data = Web3.to_hex(method.encode_input(*args))
-        call = {
-            "from": sender.address,
-            "to": method.contract.address,
-            "data": data,
-            "gas": hex(16_777_216),
-        }
-        answer = rpc("eth_call", call, "latest")
+        request = {"gas": hex(TX_GAS_LIMIT), **method.request(*args, sender=sender)}
+        answer = self.node.answer("eth_call", request, "latest")
         if "error" not in answer:
             return "", ()
         found = bytes.fromhex(answer["error"].get("data", "0x")[2:])
@@ -123,10 +113,10 @@ class Stage:
 
     @property
     def now(self) -> int:
-        return ape.chain.blocks.head.timestamp
+        return self.node.timestamp()
 
     def wait(self, seconds: int) -> None:
-        ape.chain.mine(timestamp=self.now + seconds)
+        self.node.mine_at(self.now + seconds)
 
     def credit(self) -> bytes:
         return next(self._numbers).to_bytes(32, "big")
@@ -171,7 +161,7 @@ class Stage:
             cap=50 * EURO,
             period_days=30,
             window=DAY,
-            expiry=ape.chain.pending_timestamp + 90 * DAY,
+            expiry=self.node.timestamp("pending") + 90 * DAY,
             first_counter=10,
             required_domain=0,
             salt=next(self._numbers).to_bytes(32, "big"),
@@ -182,9 +172,9 @@ class Stage:
     def consent(
         self, mandate: Mandate, account: Any = None, rail: Any = None, chain_id: int | None = None
     ) -> bytes:
-        document = mandate.typed_data(chain_id or ape.chain.chain_id, (rail or self.rail).address)
+        document = mandate.typed_data(chain_id or CHAIN_ID, (rail or self.rail).address)
         key = (account or self.payer).private_key
-        return bytes(Account.sign_typed_data(key, full_message=document).signature)
+        return bytes(ethereum.Account.sign_typed_data(key, full_message=document).signature)
 
     def open(self, mandate: Mandate) -> bytes:
         self.rail.open(mandate.as_tuple(), self.consent(mandate), sender=self.stranger)
@@ -228,7 +218,7 @@ class Stage:
     ) -> list[bytes]:
         hashes = [claim_hash(claim) for claim in batch.claims]
         digest = digest_of(
-            batch, hashes, chain_id or ape.chain.chain_id, (committee or self.committee).address
+            batch, hashes, chain_id or CHAIN_ID, (committee or self.committee).address
         )
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
 
@@ -276,25 +266,11 @@ def domain(name: str, contract: str, chain_id: int | None = None) -> bytes:
         kind,
         Web3.keccak(text=name),
         Web3.keccak(text="1"),
-        chain_id or ape.chain.chain_id,
+        chain_id or CHAIN_ID,
         contract,
     ]
     return bytes(Web3.keccak(encode(["bytes32"] * 3 + ["uint256", "address"], parts)))
 
 
-def rpc(method: str, *params: Any) -> dict[str, Any]:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-    return requests.post(ape.chain.provider.uri, json=body, timeout=30).json()
-
-
 def _address(key: bytes) -> str:
-    return Account.from_key(key).address
-
-
-def _selectors(artifacts: dict[str, Any]):
-    for made in artifacts.values():
-        for entry in made.abi:
-            if entry["type"] == "error":
-                types = [item["type"] for item in entry["inputs"]]
-                signature = f"{entry['name']}({','.join(types)})"
-                yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
+    return ethereum.Account.from_key(key).address

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NamedTuple
 
-from device_keys import DeviceSigner
 from eth_abi import encode
-from forks import Fork
 from web3 import Web3
 
 from device_adapters.protocols import voucher as protocol
@@ -18,6 +16,8 @@ from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
 from scripts.testnet import CHAIN_ID
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.forks import Fork
 
 EURO, DAY = 1_000_000, 86_400
 MERCHANTS = {letter: "0x" + letter.lower() * 40 for letter in "ABC"}

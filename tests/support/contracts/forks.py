@@ -1,4 +1,4 @@
-"""A deployed rail on a chain of its own, on a hardfork of one's choice; no Ape, so no step traces.
+"""A deployed rail on a chain of its own, on a hardfork of one's choice.
 
 The fixture `fork` (conftest.py) runs a test twice: on "osaka", whose chain has the EIP-7951
 precompile, and on "prague", whose chain answers nothing at 0x100. What a contract says of a
@@ -10,13 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from device_keys import DeviceSigner
 from web3 import Web3
 from web3.contract import Contract
 
 from orchestrator.edges.chain.deployment import deploy
 from scripts.deploy import development_plan
 from scripts.testnet import TX_GAS_LIMIT, Testnet
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.onchain import Method, Node, OnChain, errors_of
 
 HARDFORKS = ("osaka", "prague")
 PRECOMPILE = "0x" + "100".zfill(40)
@@ -35,13 +36,15 @@ class Fork:
     ) -> None:
         self.hardfork, self.chain, self.artifacts = hardfork, chain, artifacts
         self.plan = development_plan()
+        self.node = Node(chain.url)
         self.web3 = Web3(Web3.HTTPProvider(chain.url))
         self.deployment = deploy(chain.url, artifacts, self.plan, journal)
         self.at = {
             name: self.contract(name, address)
             for name, address in self.deployment.addresses.items()
         }
-        self._errors = dict(_selectors(artifacts))
+        self._errors = errors_of(artifacts)
+        self._fast: dict[Contract, OnChain] = {}
 
     @property
     def has_precompile(self) -> bool:
@@ -49,7 +52,7 @@ class Fork:
 
     @property
     def now(self) -> int:
-        return self.web3.eth.get_block("latest")["timestamp"]
+        return self.node.timestamp()
 
     def contract(self, name: str, address: str) -> Contract:
         return self.web3.eth.contract(address=address, abi=self.artifacts[name].abi)
@@ -75,12 +78,15 @@ class Fork:
     ) -> Any:
         """What a function answers; it is called, never mined."""
         options = {"from": sender} if sender else {}
-        return self._target(contract).functions[function](*args).call(options)
+        method = self._method(contract, function)
+        request = {**method.request(*args), **options}
+        answer = method.decoded(self.node.rpc("eth_call", request, "latest"))
+        return list(answer) if method.has_many_outputs else answer
 
     def refusal(self, contract: str | Contract, function: str, *args: Any, sender: str) -> str:
         """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
         try:
-            self.chain.rpc("eth_call", self._call(contract, function, args, sender), "latest")
+            self.node.rpc("eth_call", self._call(contract, function, args, sender), "latest")
         except RuntimeError as error:
             for selector, (name, _) in self._errors.items():
                 if f"0x{selector.hex()}" in str(error):
@@ -106,25 +112,21 @@ class Fork:
     def _target(self, contract: str | Contract) -> Contract:
         return self.at[contract] if isinstance(contract, str) else contract
 
+    def _method(self, contract: str | Contract, function: str) -> Method:
+        target = self._target(contract)
+        if target not in self._fast:  # by object: a restored chain uses an address again
+            self._fast[target] = OnChain(self.node, "", target.address, target.abi, {})
+        return self._fast[target].method(function)
+
     def _call(
         self, contract: str | Contract, function: str, args: Any, sender: str
     ) -> dict[str, Any]:
-        target = self._target(contract)
-        data = target.encode_abi(function, list(args))
-        return {"from": sender, "to": target.address, "data": data}
+        return self._method(contract, function).request(*args, sender=sender)
 
     def _mined(self, call: dict[str, Any]) -> Any:
-        digest = self.chain.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
-        return self.web3.eth.wait_for_transaction_receipt(digest, poll_latency=0.01)
-
-
-def _selectors(artifacts: dict[str, Any]):
-    for made in artifacts.values():
-        for entry in made.abi:
-            if entry["type"] == "error":
-                types = [item["type"] for item in entry["inputs"]]
-                signature = f"{entry['name']}({','.join(types)})"
-                yield bytes(Web3.keccak(text=signature)[:4]), (entry["name"], types)
+        request = {**call, "gas": hex(TX_GAS_LIMIT)}
+        digest = self.node.rpc("eth_sendTransactionSync", request)["transactionHash"]
+        return self.web3.eth.get_transaction_receipt(digest)
 
 
 def outcomes(log: Any) -> list[tuple[int, int]]:

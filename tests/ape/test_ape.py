@@ -1,0 +1,96 @@
+"""Ape works on the same contracts, compiler and chain: compile, deploy, settle, console.
+
+What the contracts do is tested in tests/contracts, with the versions that the product ships.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ape import accounts, chain, project
+from ape.contracts import ContractContainer
+from ethpm_types import ContractType
+from web3 import Web3
+
+from oracles.attest import batch_digest, sign
+from oracles.types import Batch, Claim
+from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain.compiler import Artifact, build
+from orchestrator.edges.chain.ethereum import Account
+from orchestrator.edges.chain.keystore import development_account
+from scripts import deploy
+from scripts.testnet import CHAIN_ID, ROOT
+from tests.support.contracts.device_keys import DeviceSigner
+from tests.support.contracts.settled import arguments
+from tests.support.contracts.stage import DAY, EURO, HOUR, KWH, PRICE, facts, terms
+
+DEVICE = bytes(Web3.keccak(text="EVSE-1"))
+NAMES = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", "MeteredEnergy")
+
+
+@pytest.fixture(scope="module")
+def contracts():
+    """The contracts that `ape run deploy` puts on the chain, as Ape's own objects by name."""
+    assert deploy.main() == 0
+    found = deploy.under_ape()  # finds what main() deployed
+    artifacts = build(ROOT, deploy.CACHE)
+    return {name: _container(artifacts[name]).at(found.addresses[name]) for name in NAMES}
+
+
+def _container(made: Artifact) -> ContractContainer:
+    code = {"bytecode": made.bytecode}
+    kind = {"contractName": made.name, "abi": made.abi, "deploymentBytecode": code}
+    return ContractContainer(ContractType.model_validate(kind))
+
+
+def test_compile__by_ape__gives_the_interface_that_the_product_uses():
+    """One contract: all of them take Ape a minute and show no more."""
+    made = build(ROOT, deploy.CACHE)["OracleCommittee"]
+    (source,) = (ROOT / "contracts").rglob("OracleCommittee.sol")
+    compiled = project.load_contracts(source)["OracleCommittee"]
+    assert len(compiled.mutable_methods) > 2
+    ours = _container(made).contract_type
+    assert compiled.selector_identifiers == ours.selector_identifiers
+    # the code as well, up to the hash of the metadata, which the product leaves out
+    assert len(compiled.get_deployment_bytecode()) >= len(made.bytecode) // 2 - 2
+
+
+def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
+    rail, registry, token = (contracts[n] for n in ("PaymentRail", "DeviceRegistry", "EuroToken"))
+    gateway, registrar = accounts.test_accounts[3], accounts.test_accounts[4]
+    payer, payee, owner = (accounts.test_accounts[index] for index in (9, 10, 11))
+    key = DeviceSigner.p256(7)
+    possession = key.sign(key.enrolment(registry.address, DEVICE, owner.address))
+    named = (DEVICE, key.curve, key.x, key.y, owner, bytes(31) + b"\1", 0)
+    registry.enrol(*named, *possession, sender=registrar)
+    begin = chain.pending_timestamp
+    chain.mine(timestamp=begin + 2 * DAY)
+    product = contracts["MeteredEnergy"].address
+    plain = (payer.address, payee.address, DEVICE, product, 50 * EURO, 30, DAY)
+    mandate = Mandate(*plain, begin + 90 * DAY, 0, 0, bytes(31) + b"\1", terms())
+    document = mandate.typed_data(CHAIN_ID, rail.address)
+    consent = Account.sign_typed_data(payer.private_key, full_message=document).signature
+    rail.open(mandate.as_tuple(), bytes(consent), sender=owner)
+    agreement = mandate.agreement_id()
+    token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=gateway)
+
+    reading = facts(0, 10 * KWH, begin + HOUR, begin + 6 * HOUR)
+    batch = Batch(rail.address, product, (Claim(agreement, 1, 1, 2, DEVICE, reading),))
+    digest = batch_digest(batch, CHAIN_ID, contracts["OracleCommittee"].address)
+    oracles = sorted((development_account(i) for i in (5, 6, 7)), key=lambda a: int(a.address, 16))
+    signatures = [sign(digest, bytes(oracle.key)) for oracle in oracles]
+    receipt = rail.settle(arguments(batch), signatures, sender=owner)
+    (log,) = [log for log in receipt.events if log.event_name == "Settled"]
+    assert bytes(log.outcomes) == (10 * PRICE).to_bytes(6, "big") + b"\0"
+    assert rail.pending(payee, log.settledAt + DAY) == 10 * PRICE
+
+
+def test_console__imports_the_project_on_our_chain():
+    code = "from scripts.deploy import development_plan; print(development_plan, chain.chain_id)"
+    ape = [str(Path(sys.executable).with_name("ape")), "console", "--code", code]
+    answer = subprocess.run(ape, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 0, answer.stderr
+    assert "function development_plan" in answer.stdout and str(CHAIN_ID) in answer.stdout

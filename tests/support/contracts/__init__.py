@@ -1,0 +1,1 @@
+"""Helpers of the contract tests: one deployed rail, its actors and what they sign."""
