@@ -98,11 +98,11 @@ def compromise(
 
 def _freeze(here: home.Home, device: str, since: int) -> dict[str, str]:
     """The warden's disputes of what is still in its window: payment -> "frozen", or why not."""
-    from orchestrator.steps.dispute import dispute_errands
+    from orchestrator.steps.dispute import dispute_calls
 
     office = here.office()
     with here.store.read() as session:
-        errands = dispute_errands(session, here.chain, device, since, int(time.time()))
+        errands = dispute_calls(session, here.chain, device, since, int(time.time()))
     if not office.has_warden:
         return {one.ref: "no warden's key here; the running rail sends it" for one in errands}
     return {one.ref: "frozen" for one in errands} | office.freeze(errands)

@@ -93,7 +93,7 @@ def allocate(
             f"{len(found)} agreements begin with {agreement!r}; `proofrail agreement list` "
             "shows all. Nothing was proposed."
         )
-    if found[0].stage != "live" or found[0].expiry <= now:
+    if found[0].stage != agreements.Stage.LIVE or found[0].expiry <= now:
         raise Halt(
             f"The agreement {found[0].agreement_id} takes no money any more (it is over, or "
             "not open yet). Name another one, or send the credit back."

@@ -18,19 +18,19 @@ from orchestrator.core.machine import Machine, Verdict
 class Stage(StrEnum):
     """Where a payment stands; every value is documented in docs/GLOSSARY.md."""
 
-    RECEIVED = "received"
-    VERIFIED = "verified"
-    ATTESTED = "attested"
-    SETTLED = "settled"
-    POSTED = "posted"
-    PAID_OUT = "paid_out"
-    RECONCILED = "reconciled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    REFUSED = "refused"
-    WAITING_FOR_FUNDS = "waiting_for_funds"
-    DISPUTED = "disputed"
-    REFUNDED = "refunded"
+    RECEIVED = "received"  # its events are chosen; the claim is not derived yet
+    VERIFIED = "verified"  # the claim is derived from stored evidence
+    ATTESTED = "attested"  # a quorum of oracles signed its batch
+    SETTLED = "settled"  # a settlement in a block applied it
+    POSTED = "posted"  # that block is final, and the ledger has its entry
+    PAID_OUT = "paid_out"  # a payout that holds it was redeemed on a final block
+    RECONCILED = "reconciled"  # the bank's statement shows that payout, or nothing was left to pay
+    REJECTED = "rejected"  # the rules or the oracles refuse it
+    EXPIRED = "expired"  # its mandate ended before settlement
+    REFUSED = "refused"  # the contract refuses it
+    WAITING_FOR_FUNDS = "waiting_for_funds"  # escrow or cap leaves too little; it is tried again
+    DISPUTED = "disputed"  # frozen until the dispute ends
+    REFUNDED = "refunded"  # the dispute ended in the payer's favour
 
 
 class NextStep(StrEnum):

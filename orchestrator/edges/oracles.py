@@ -16,7 +16,7 @@ from orchestrator.errors import Retry
 
 
 @dataclass(frozen=True)
-class OracleDoor:
+class OracleClient:
     """One oracle's address. token: what it lets us in with (never logged)."""
 
     name: str
@@ -66,10 +66,12 @@ def _sensible(answer: OracleAnswer, claims: int) -> OracleAnswer:
     return answer
 
 
-def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[OracleAnswer | Retry]:
+def ask_all(
+    doors: Sequence[OracleClient], requests: Sequence[Request]
+) -> list[OracleAnswer | Retry]:
     """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
 
-    def ask(door: OracleDoor, request: Request) -> OracleAnswer | Retry:
+    def ask(door: OracleClient, request: Request) -> OracleAnswer | Retry:
         try:
             return door.ask(request)
         except Retry as silence:

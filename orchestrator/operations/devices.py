@@ -143,7 +143,7 @@ class DeviceOps:
         return known
 
     def freeze(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
-        """Sends the warden's disputes (`steps.freeze.dispute_errands`); returns what was not
+        """Sends the warden's disputes (`steps.dispute.dispute_calls`); returns what was not
         frozen: payment -> why."""
         refused = {}
         for errand in disputes:

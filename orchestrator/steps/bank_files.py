@@ -31,42 +31,42 @@ from orchestrator.edges.store import (
 
 
 class BankFilesContext(Protocol):
-    """What reading the bank's files touches."""
+    """What reading the bank's files needs of the rail."""
 
     store: Store
     bank: Channel
     safeguarding: Mapping[str, Any]
-    now: Callable[[], int]
+    now: Callable[[], int]  # Unix seconds
     log: Any
 
 
-def read_bank(rail: BankFilesContext) -> int:
+def read_bank(context: BankFilesContext) -> int:
     """Take the bank's files and return how many; an unreadable one is kept, with its reason."""
     files = 0
-    for name, body in rail.bank.receive():
-        stage = MACHINE.advance(name, Stage.RECEIVED, _take_file(rail, name, body))
+    for name, body in context.bank.receive():
+        stage = MACHINE.advance(name, Stage.RECEIVED, _take_file(context, name, body))
         if stage is Stage.TAKEN:
-            rail.bank.done(name)
+            context.bank.done(name)
         else:
-            rail.bank.reject(name)
+            context.bank.reject(name)
         files += 1
     return files
 
 
-def _take_file(rail: BankFilesContext, name: str, body: bytes) -> Fact:
-    with rail.store.read() as session:
+def _take_file(context: BankFilesContext, name: str, body: bytes) -> Fact:
+    with context.store.read() as session:
         if bank_files.get(session, sha256(body).hexdigest()) is not None:
             return Fact.TAKEN
         seen = [(row.account, row.statement) for row in bank_files.statements(session)]
     try:
-        content = camt.parse(body, accounts={rail.safeguarding["iban"]}, seen=seen)
+        content = camt.parse(body, accounts={context.safeguarding["iban"]}, seen=seen)
         if not isinstance(content, StatusReport):
             _refuse_twins([line for statement in content for line in statement.lines])
     except Rejected as refusal:
-        _keep_rejected(rail, name, body, refusal)
+        _keep_rejected(context, name, body, refusal)
         return Fact.UNREADABLE
-    now = rail.now()
-    with rail.store.write() as session:
+    now = context.now()
+    with context.store.write() as session:
         if isinstance(content, StatusReport):
             bank_files.add(session, body, "in", name, "pain.002", now)
             _take_statuses(session, content)
@@ -99,9 +99,9 @@ def post_lines(session: Session, lines: Sequence[StatementLine], now: int) -> No
     bank_postings.apply(session, plan, now)
 
 
-def _keep_rejected(rail: BankFilesContext, name: str, body: bytes, refusal: Rejected) -> None:
+def _keep_rejected(context: BankFilesContext, name: str, body: bytes, refusal: Rejected) -> None:
     rejection = rejections.RejectionRow(
-        received_at=rail.now(),
+        received_at=context.now(),
         source="bank",
         device=name,
         protocol="iso20022",
@@ -109,9 +109,9 @@ def _keep_rejected(rail: BankFilesContext, name: str, body: bytes, refusal: Reje
         detail=refusal.detail,
         body=body,
     )
-    with rail.store.write() as session:
+    with context.store.write() as session:
         add_new(session, [rejection])
-    rail.log.warning("bank file rejected", name=name, reason=refusal.reason)
+    context.log.warning("bank file rejected", name=name, reason=refusal.reason)
 
 
 def _take_statuses(session: Session, report: StatusReport) -> None:

@@ -17,7 +17,7 @@ from orchestrator.core.reconcile.register import break_ids, covers, facts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.store import Session, Store, approvals, blocks
 from orchestrator.edges.store import breaks as register
-from orchestrator.steps import StepNotes
+from orchestrator.steps import WorkerMemory
 from orchestrator.steps.reconcile import reconcile_store
 
 OPEN, RESOLVED, CLOSED = "open", "resolved", "closed"
@@ -25,14 +25,14 @@ _GONE = "found no more"
 
 
 class BreaksContext(Protocol):
-    """What registering breaks touches."""
+    """What registering breaks needs of the rail."""
 
     store: Store
     chain: Chain  # only its id, which the resolutions are signed for
     safeguarding: Mapping[str, Any]
-    now: Callable[[], int]
+    now: Callable[[], int]  # Unix seconds
     log: Any
-    notes: StepNotes
+    memory: WorkerMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +52,29 @@ class Standing:
     resolved_by: str = ""
 
 
-def register_breaks(rail: BreaksContext) -> int:
+def register_breaks(context: BreaksContext) -> int:
     """Reconcile after each bank file, rewind and resolution; return how many breaks are new or
     gone."""
-    with rail.store.read() as session:
+    with context.store.read() as session:
         causes = (*register.causes(session), blocks.newest_final(session) > 0)
-        if rail.notes.break_causes == causes:
+        if context.memory.break_causes == causes:
             return 0
-        result = reconcile_store(session, rail.safeguarding["iban"], rail.now())
-        standings = standing(session, rail.chain.deployment.chain_id, result, rail.now())
-    changed = _record(rail, standings)
-    rail.notes.break_causes = causes
+        result = reconcile_store(session, context.safeguarding["iban"], context.now())
+        standings = standing(session, context.chain.deployment.chain_id, result, context.now())
+    changed = _record(context, standings)
+    context.memory.break_causes = causes
     return changed
 
 
-def _record(rail: BreaksContext, standings: list[Standing]) -> int:
-    now = rail.now()
-    with rail.store.write() as session:
+def _record(context: BreaksContext, standings: list[Standing]) -> int:
+    now = context.now()
+    with context.store.write() as session:
         registered = {row.break_id for row in register.listed(session)}
         for item in standings:
             body = asdict(item.found) | {"resolved_by": item.resolved_by or None}
             register.note(session, item.break_id, body, now)
             if item.break_id not in registered and item.state == OPEN:
-                rail.log.warning(
+                context.log.warning(
                     "break", kind=item.found.kind, ids=item.found.ids, owner=item.found.owner
                 )
         gone = register.leave(session, {item.break_id for item in standings}, _GONE)

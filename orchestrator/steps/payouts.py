@@ -23,27 +23,22 @@ from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOr
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.store import Session, Store, agreements, approvals, bank_files, payouts
 from orchestrator.settings import Settings
-from orchestrator.steps import StepNotes
+from orchestrator.steps import WorkerMemory
 from orchestrator.steps.payout_approvals import approved, order_again, ordered_cents
 
 _FILES_A_TURN = 10
 
 
-class FilesContext(Protocol):
-    """What sending stored files touches."""
-
-    store: Store
-    bank: Channel
-
-
-class PayoutsContext(FilesContext, Protocol):
-    """What ordering payouts touches."""
+class PayoutsContext(Protocol):
+    """What ordering payouts needs of the rail."""
 
     settings: Settings
+    store: Store
     chain: Chain  # only its id, which the approvals are signed for
+    bank: Channel
     safeguarding: Mapping[str, Any]
-    now: Callable[[], int]
-    notes: StepNotes
+    now: Callable[[], int]  # Unix seconds
+    memory: WorkerMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +70,29 @@ class DraftFile:
     body: bytes = b""
 
 
-def order_payouts(rail: PayoutsContext) -> int:
+def order_payouts(context: PayoutsContext) -> int:
     """Order what is due, in files of bounded size; return how many files were sent."""
-    chain_id = rail.chain.deployment.chain_id
+    chain_id = context.chain.deployment.chain_id
     for _ in range(_FILES_A_TURN):
-        now = rail.now()
-        with rail.store.write() as session:
+        now = context.now()
+        with context.store.write() as session:
             order_again(session, chain_id, now)
             draft = draft_file(
-                session, rail.settings, rail.safeguarding, chain_id, now, rail.notes.last_payout
+                session,
+                context.settings,
+                context.safeguarding,
+                chain_id,
+                now,
+                context.memory.last_payout,
             )
-            rail.notes.last_payout = draft.last
+            context.memory.last_payout = draft.last
             for payout_id, waiting in draft.waits.items():
                 _let_wait(session, payout_id, waiting)
             if draft.orders:
                 _store_file(session, draft, now)
         if not draft.orders:
             break
-    return send_files(rail)
+    return send_files(context)
 
 
 def draft_file(
@@ -220,11 +220,11 @@ def _store_file(session: Session, draft: DraftFile, now: int) -> None:
         approvals.mark_executed(session, approval_id, now)
 
 
-def send_files(rail: FilesContext) -> int:
+def send_files(context: PayoutsContext) -> int:
     """Send the bank the files that it has not answered; return how many were new to it."""
     sent = 0
-    with rail.store.read() as session:
+    with context.store.read() as session:
         for digest, name in bank_files.unanswered(session):
-            if bank_file.order_stage(name, rail.bank.placed(name)) is bank_file.Stage.WRITTEN:
-                sent += rail.bank.send(name, bank_files.get(session, digest).body)
+            if bank_file.order_stage(name, context.bank.placed(name)) is bank_file.Stage.WRITTEN:
+                sent += context.bank.send(name, bank_files.get(session, digest).body)
     return sent

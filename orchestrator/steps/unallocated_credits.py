@@ -33,11 +33,11 @@ WAITING = Stage.SUSPENSE
 
 
 class CreditsContext(Protocol):
-    """What deciding about credits touches."""
+    """What deciding about credits needs of the rail."""
 
     store: Store
     chain: Chain  # only its id, which the approvals are signed for
-    now: Callable[[], int]
+    now: Callable[[], int]  # Unix seconds
 
 
 def to_allocate(credit: fundings.FundingRow, agreement: str, now: int) -> Approval:
@@ -55,10 +55,10 @@ def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int
     return Approval(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
 
 
-def decide_credits(rail: CreditsContext) -> int:
+def decide_credits(context: CreditsContext) -> int:
     """Carry out what two officers decided about credits; return how many."""
-    chain_id, now, done = rail.chain.deployment.chain_id, rail.now(), 0
-    with rail.store.write() as session:
+    chain_id, now, done = context.chain.deployment.chain_id, context.now(), 0
+    with context.store.write() as session:
         for kind, carry_out in _KINDS.items():
             for approval_id, approval in ready(session, chain_id, kind):
                 credit = fundings.get(session, approval.subject)

@@ -121,7 +121,7 @@ class Deliveries:
     def over(self, session: Session) -> bool:
         """Whether the third escrow went back, and the carrier paid what it owed."""
         promised = agreements.get(session, self.ids[CLAIMED])
-        return promised.stage == "closed" and not debts.all_open(session)
+        return promised.stage == agreements.Stage.CLOSED and not debts.all_open(session)
 
     def notes(self, session: Session) -> list[Note]:
         """What became of the three, and whether it is what was agreed."""

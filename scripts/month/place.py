@@ -21,6 +21,7 @@ from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
 from oracles.types import Progress
 from oracles.wire import OracleAnswer, Request
+from orchestrator.assembly import RailParts, assemble
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -28,13 +29,12 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import deploy
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store, blocks
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.products import deployed, products
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import STEPS, Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
@@ -59,7 +59,7 @@ _ADDRESS = {
 
 
 @dataclass(frozen=True)
-class InProcessOracle(OracleDoor):
+class InProcessOracle(OracleClient):
     """An oracle in this process: its own book, key and view of the chain."""
 
     node: OracleNode | None = None
@@ -119,27 +119,25 @@ class MonthRail:
             "warden": self._sender(DEVELOPMENT_WARDEN),
         }
         self.office = AgreementOps(senders, lambda: self.now, self.mine)
-        self.start(senders)
+        self.start()
 
-    def start(self, senders: dict[str, Sender]) -> None:
+    def start(self) -> None:
         """The rail itself; again after it was ended, from what is on disk."""
-        members = {oracle.address: oracle.domain for oracle in self.oracles}
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
-        self.rail = StepContext(
-            settings=self.settings,
-            store=self.store,
-            chain=self.chain,
-            registry=self._registry(),
-            sender=senders["sender"],
-            gateway=self._sender(_GATEWAY),
-            warden=senders["warden"],
-            oracles=self.oracles,
-            committee=Committee(members, 3, 2),
-            rules=products(),
-            bank=Folder(self.settings.to_bank, self.settings.from_bank),
-            safeguarding=self.safeguarding,
-            now=lambda: self.now,
-            log=log,
+        keys = {"sender": _SENDER, "gateway": _GATEWAY, "warden": DEVELOPMENT_WARDEN}
+        self.rail = assemble(
+            RailParts(
+                settings=self.settings,
+                store=self.store,
+                chain=self.chain,
+                accounts={role: keystore.development_account(n) for role, n in keys.items()},
+                oracles=self.oracles,
+                bank=Folder(self.settings.to_bank, self.settings.from_bank),
+                safeguarding=self.safeguarding,
+                now=lambda: self.now,
+                log=log,
+                registry_depth=2 * FINALITY,
+            )
         )
         self.worker = Worker(self.rail)
         self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.now)

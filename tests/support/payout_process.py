@@ -3,7 +3,7 @@
     python payout_process.py     # a line of JSON in, as `run` takes it; "killed" or "done" out
 
 Points are before and after each commit, fsync, rename and upload. It forks from a process that has
-imported everything, since starting Python anew for each point would take minutes.
+imported everything, since a new Python for each point would take minutes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import paramiko
-import structlog
 
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
-from orchestrator.steps import StepContext
 from orchestrator.steps.payouts import order_payouts, send_files
 from tests.support.bare_rail import CHAIN_ID
+from tests.support.rail_builder import context_of_stand_ins
 
 _POINTS = (
     (Session, "commit"),
@@ -61,18 +60,13 @@ class Countdown:
 def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: int) -> None:
     """A worker's start and its turn, as far as they concern payouts."""
     settings = Settings(home=Path(home), bank_channel=channel)
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("registry", "sender", "gateway", "oracles", "committee", "rules", "warden")
-    )
-    rail = StepContext(
-        settings=settings,
-        store=Store(Path(home) / "rail.sqlite3"),
+    rail = context_of_stand_ins(
+        settings,
+        Store(Path(home) / "rail.sqlite3"),
+        lambda: now,
         chain=SimpleNamespace(deployment=SimpleNamespace(chain_id=CHAIN_ID)),
         bank=open_channel(settings),
         safeguarding=safeguarding,
-        now=lambda: now,
-        log=structlog.get_logger(),
-        **nothing,
     )
     countdown = Countdown(point)
     for owner, name in _POINTS:

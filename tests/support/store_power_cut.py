@@ -1,12 +1,11 @@
 """The rail's worker in this process, with a power cut at each point where something leaves it.
 
 A cut is an exception that nothing catches, raised right before or right after a commit, a broadcast
-or a bank file; all that the worker held in memory is then thrown away, and it starts anew.
+or a bank file; what the worker had in memory is then lost, and it starts again.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,20 +15,19 @@ from typing import Any
 import structlog
 
 from device_adapters.types import Message
+from orchestrator.assembly import SENDING_ROLES, load_accounts, rail_from_home
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Session, Store
 from orchestrator.ingest.intake import Intake, RecordOutcome
 from orchestrator.steps import StepContext
 from orchestrator.worker import Step, Worker
-from scripts.run_orchestrator import build_rail
 from tests.support.whole_rail import PATIENCE_S, WholeRail
 
 
 class StorePowerCut(BaseException):
-    """The end of the process, as far as the code that runs can tell."""
+    """The end of the process, as the running code sees it."""
 
 
 class Cutter:
@@ -108,8 +106,7 @@ class CutWorker(Worker):
 def fresh(whole: WholeRail, cutter: Cutter) -> CutWorker:
     """A worker as a new process would build it: from the home alone."""
     settings = whole.stack.settings.model_copy(update={"finality_blocks": 2})
-    town = json.loads((settings.home / "rail.json").read_text())
-    rail = build_rail(settings, town, structlog.get_logger())
+    rail = rail_from_home(settings, structlog.get_logger())
     rail.store.close()
     worker = CutWorker(_with_cuts(rail, whole.stack.artifacts, cutter))
     worker.cutter = cutter
@@ -123,10 +120,8 @@ def _with_cuts(rail: StepContext, artifacts: dict[str, Any], cutter: Cutter) -> 
     for part in (store, chain):
         part.cutter = cutter
     object.__setattr__(bank, "cutter", cutter)  # the channel itself is frozen
-    senders = {
-        name: Sender(store, chain, keystore.load(rail.settings.keys, name))
-        for name in ("sender", "gateway", "warden")
-    }
+    accounts = load_accounts(rail.settings, SENDING_ROLES)
+    senders = {role: Sender(store, chain, account) for role, account in accounts.items()}
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 
 
@@ -145,7 +140,7 @@ def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
         except StorePowerCut:
             pass
         finally:
-            worker.rail.store.close()
+            worker.context.store.close()
 
 
 def take(

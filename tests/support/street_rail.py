@@ -1,4 +1,4 @@
-"""A small rail whose payer has tokens in a wallet, with a bank that can be told to misbehave."""
+"""A small rail whose payer has tokens in a wallet, with a bank that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StreetRail(SmallRail):
     """Everything else is small_rail's."""
 
     def prepare(self) -> None:
-        self.tell(
+        self.instruct_bank(
             {
                 "kind": "pay",
                 "from": self.payer_iban,
@@ -49,7 +49,7 @@ class StreetRail(SmallRail):
         self.clock = max(self.clock, int(day.timestamp()) + 8 * 3_600)
 
     def mood(self, what: str, **said: object) -> None:
-        self.tell({"kind": "misbehave", "what": what, **said})
+        self.instruct_bank({"kind": "misbehave", "what": what, **said})
 
     def release_matured(self, count: int = 2) -> list[str]:
         """Redeems so many payouts, orders them and reads what the bank said; their ids."""
@@ -73,7 +73,7 @@ class StreetRail(SmallRail):
 
     def end_day(self, days: int = 1) -> None:
         for _ in range(days):
-            self.tell({"kind": "close_day"})
+            self.instruct_bank({"kind": "close_day"})
             self.morning()
             self.work(2)
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import requests
 
+from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import (
     access,
     agreements,
@@ -49,7 +50,7 @@ class _Patient(Stack):
 
 
 class WholeRail:
-    """Two charge points and a meter, enrolled, agreed and funded; beside them one device that was
+    """Two charge points and a meter, enrolled, agreed and funded; also one device that was
     retired and one that nobody enrolled. `unfunded`: enrolled and agreed, without any escrow."""
 
     def __init__(
@@ -135,7 +136,7 @@ class WholeRail:
     # --- waiting
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-        """What `holds` says once it is true; an AssertionError that tells the rail's state else."""
+        """Wait until `holds` is true and return its value; else fail with the rail's state."""
         deadline = time.monotonic() + seconds
         while not (found := holds()):
             if time.monotonic() > deadline:
@@ -263,12 +264,11 @@ class WholeRail:
             method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **more
         )
 
-    def oracle(self, name: str) -> OracleDoor:
-        """The door of a running oracle, as the rail uses it."""
+    def oracle(self, name: str) -> OracleClient:
+        """The client of a running oracle, as the rail uses it."""
         town = json.loads((self.stack.home / "rail.json").read_text())
         (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
-        token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleDoor(name, at["address"], at["domain"], at["url"], token)
+        return oracle_endpoint(self.stack.settings, at)
 
     def halted(self) -> dict[str, str]:
         """{step: why} of the steps that the worker halted."""

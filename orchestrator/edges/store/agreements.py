@@ -6,14 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlmodel import Session, and_, func, or_, select, update
 
-from orchestrator.edges.store.tables import (
-    AgreementRow,
-    DeviceRow,
-    PartyRow,
-    PaymentRow,
-)
+from orchestrator.core.agreement import MACHINE, Fact, Stage
+from orchestrator.edges.store.tables import AgreementRow, DeviceRow, PartyRow, PaymentRow
 
-__all__ = ["AgreementRow", "DeviceRow", "PartyRow"]
+__all__ = ["AgreementRow", "DeviceRow", "Fact", "PartyRow", "Stage", "record_fact"]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
@@ -89,9 +85,25 @@ def all_agreements(session: Session) -> Sequence[AgreementRow]:
     return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
-def mark(session: Session, agreement: str, stage: str, opened_at: int | None = None) -> None:
-    values = {"stage": stage} | ({"opened_at": opened_at} if opened_at else {})
-    session.exec(update(AgreementRow).where(AgreementRow.agreement_id == agreement).values(values))
+def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
+    """Move an agreement by a fact; the only function that changes an agreement's stage.
+
+    Args:
+        session: A write session.
+        agreement: Its id, 0x-hex; one that was not signed through this rail is ignored.
+        fact: What a final block says about it.
+        at: That block's time, in Unix seconds.
+
+    Raises:
+        Halt: The fact cannot occur at the agreement's stage.
+    """
+    row = session.get(AgreementRow, agreement)
+    if row is None:
+        return
+    row.stage = MACHINE.advance(agreement, Stage(row.stage), fact)
+    if fact is Fact.OPENED:
+        row.opened_at = at
+    session.add(row)
 
 
 def device(session: Session, device_id: str) -> DeviceRow | None:
@@ -152,8 +164,8 @@ def ended(session: Session, now: int) -> list[str]:
         session.exec(
             select(AgreementRow.agreement_id).where(
                 or_(
-                    and_(AgreementRow.stage == "live", past),
-                    AgreementRow.stage == "refund_due",
+                    and_(AgreementRow.stage == Stage.LIVE, past),
+                    AgreementRow.stage == Stage.REFUND_DUE,
                 )
             )
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
+from orchestrator.core.agreement import Stage
+
 
 class DeviceRow(SQLModel, table=True):
     """A device enrolled in the registry on chain (the chain is the authority; this is a copy)."""
@@ -63,7 +65,7 @@ class AgreementRow(SQLModel, table=True):
     terms: str
     signature: str
     reference: str = Field(unique=True)
-    stage: str = "signed"  # signed | live | closed | refund_due (money came back since)
+    stage: str = Stage.SIGNED
     opened_at: int = Field(default=0, sa_type=BigInteger)
     closes_at: int = Field(default=0, sa_type=BigInteger)  # where its end was brought forward
     sequence: int = 0  # the last sequence a payment was made for

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from orchestrator.core.chain_send import Stage
+
 
 class ChainSendRow(SQLModel, table=True):
     """A signed settlement (or other call): nonce and raw bytes are stored before broadcast."""
@@ -18,7 +20,7 @@ class ChainSendRow(SQLModel, table=True):
     purpose: str  # settle | open | mint | release | enrol ...
     ref: str = Field(index=True)  # batch digest, agreement id, credit id, payee
     raw: str
-    stage: str = Field(default="signed", index=True)  # signed, sent, mined or failed
+    stage: str = Field(default=Stage.SIGNED, index=True)
     verdict: str = ""  # what the node said last
     block_number: int | None = None
     gas_used: int = 0

@@ -139,7 +139,7 @@ def test_stages__from_received_on__are_all_reached():
 
 
 @pytest.mark.parametrize("fact", STRANGERS)
-def test_strangers__whatever_they_hand_in_and_when__halt_nothing(fact):
+def test_strangers__any_fact_at_any_stage__halt_nothing(fact):
     for stage in Stage:
         assert verdict(stage, Fact(fact)) != "impossible", stage
 

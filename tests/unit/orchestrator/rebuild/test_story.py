@@ -23,7 +23,7 @@ ADA, BEN = bytes([1]) * 32, bytes([2]) * 32
 
 
 def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
-    rail.tell(
+    rail.instruct_bank(
         {
             "kind": "pay",
             "from": rail.payer_iban,
@@ -87,7 +87,7 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     days(made, 2)
     [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "booked", payout
-    made.tell({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
+    made.instruct_bank({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
     days(made, 1)
     [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "returned"

@@ -32,7 +32,7 @@ def rail():
 
 
 class Wavering:
-    """The real door, but its head lags as a node does that is behind its balancer's others."""
+    """The real client, but its head lags as a node does that is behind its balancer's others."""
 
     def __init__(self, chain, behind: int) -> None:
         self._chain, self._behind = chain, behind
@@ -144,7 +144,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         assert agreements.get(session, identity) is not None
 
 
-def test_committee__that_changed_before_the_settlement__has_the_batch_attested_anew(rail):
+def test_committee__that_changed_before_the_settlement__has_the_batch_attested_again(rail):
     rail.join("unseated", 5_000)
     rail.charge("unseated", "2")
     lost, quote = [], rail.rail.sender.quote
@@ -160,7 +160,7 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
     rail.rail.sender.quote = quote
     assert rail.payment("unseated").stage == "verified"
     members = {a: d for a, d in rail.rail.committee.members.items() if a != lost[0].oracle}
-    rail.rail = rail.worker.rail = replace(
+    rail.rail = rail.worker.context = replace(
         rail.rail,
         committee=replace(rail.rail.committee, members=members),
         oracles=[oracle for oracle in rail.rail.oracles if oracle.address in members],
@@ -185,4 +185,4 @@ def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail
         rail.work(1)
     sent = {rail.payment(name).settlement_tx for name in names}
     assert None not in sent and len(sent) > 1
-    assert rail.rail.fits["metered_energy"] < len(names)
+    assert rail.rail.memory.claims_that_fit["metered_energy"] < len(names)

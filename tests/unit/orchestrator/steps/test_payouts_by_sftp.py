@@ -26,7 +26,7 @@ def rail(tmp_path):
     server.admit(settings.keys / "bank-sftp")
     write_atomically(settings.bank_sftp / "known_hosts", server.known_line())
     made.rail = replace(made.rail, settings=settings, bank=open_channel(settings))
-    made.worker.rail = made.rail
+    made.worker.context = made.rail
     yield made
     made.stop()
     server.end()

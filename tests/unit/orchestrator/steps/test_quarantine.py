@@ -92,7 +92,7 @@ def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
     assert [tuple(row) for row in rows] == [("",)]
 
 
-# --- whom the proof is shown to
+# --- where the proof is sent
 
 
 class RefusingSender:
@@ -147,7 +147,7 @@ def _rail(
     )
     fields = {name: getattr(dock.rail, name) for name in ("store", "registry", "now", "log")}
     return SimpleNamespace(
-        **fields, sender=sender, warden=warden, terms={"proof_of_delivery": product}
+        **fields, sender=sender, warden=warden, rules={"proof_of_delivery": product}
     )
 
 

@@ -63,7 +63,7 @@ def test_old_batch__handed_in_again_while_its_claim_waits_for_another__halts_not
 
 
 def test_old_batch__settled_by_a_stranger_after_the_oracles_changed_their_mind__is_booked(rail):
-    """The chain decides: what moved there moves in the ledger, whatever we had thought of it."""
+    """The chain decides: what moved there moves in the ledger, against our own verdict."""
     rail.join("doubted")
     rail.charge("doubted", "5")
     rail.until("doubted", "waiting_for_funds")
@@ -230,15 +230,15 @@ def disputed(rail, name: str) -> payments.PaymentRow:
 def test_dispute__upheld_within_its_window__holds_up_no_other_payout(rail):
     """Its release time is still to come: asked for too early, the contract would refuse all."""
     rail.join("upheld", 5_000)
-    rail.join("beside", 5_000)
-    rail.charge("beside", "4")
-    rail.until("beside", "posted")
+    rail.join("neighbour", 5_000)
+    rail.charge("neighbour", "4")
+    rail.until("neighbour", "posted")
     row = disputed(rail, "upheld")
     rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
     rail.until("upheld", "posted")
     back = rail.payment("upheld")
     assert (back.attempts, back.due_at) == (0, back.release_at + 1)
-    rail.until("beside", "paid_out")
+    rail.until("neighbour", "paid_out")
     rail.until("upheld", "paid_out")
 
 

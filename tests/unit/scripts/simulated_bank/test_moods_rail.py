@@ -108,7 +108,7 @@ def waiting(rail) -> list[fundings.FundingRow]:
 
 
 def pay_in(rail, cents: int, reference: str = "", **more: object) -> None:
-    rail.tell(
+    rail.instruct_bank(
         {
             "kind": "pay",
             "from": rail.payer_iban,

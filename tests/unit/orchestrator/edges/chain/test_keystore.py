@@ -22,7 +22,7 @@ def test_create__twice__is_the_same_key_encrypted_and_private(tmp_path):
 
 
 def test_load__key_that_is_not_there__says_what_makes_it(tmp_path):
-    with pytest.raises(Halt, match=r"no key .sender. in .* makes it"):
+    with pytest.raises(Halt, match=r"no key .sender. in .* creates it"):
         keystore.load(tmp_path, "sender")
 
 
