@@ -156,7 +156,7 @@ def trial_balance(
     told = {
         "as_of": until,
         "balanced": balanced,
-        "rows": [reports.told(row) for row in rows],
+        "rows": [reports.json_view(row) for row in rows],
         "totals": {
             asset: dict(
                 zip(
@@ -245,7 +245,7 @@ def statement(
         else:
             moved = list(ledger.movements(session, row=row, until=end))
     found = reports.statement(row, name, moved, start, end)
-    told = {"from": start, "to": end, **reports.told(found)}
+    told = {"from": start, "to": end, **reports.json_view(found)}
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table([found])
     _show(told, as_json, as_csv, sheet, lambda console: _statement(console, found))
 
@@ -301,6 +301,6 @@ def general_ledger(
     with home.of(context).store.read() as session:
         moved = ledger.movements(session, until=end)
         found = reports.general_ledger(moved, start, end, detail)
-    told = {"from": start, "to": end, "accounts": [reports.told(one) for one in found]}
+    told = {"from": start, "to": end, "accounts": [reports.json_view(one) for one in found]}
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table(found)
     _show(told, as_json, as_csv, sheet, lambda console: [_statement(console, f) for f in found])

@@ -2,7 +2,7 @@
 
 An anchor is 40 bytes: the number of the newest entry (8 bytes, big-endian; 0 of an empty journal)
 and that entry's hash. Solidity ignores what stands behind the arguments, the sender's signature
-covers it, and the chain keeps it. So a journal that was chained anew, or whose end was cut off,
+covers it, and the chain keeps it. So a journal that was chained again, or whose end was cut off,
 contradicts what its own rail has said in public (ADR 10).
 """
 

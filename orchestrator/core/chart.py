@@ -1,7 +1,7 @@
 """The chart of accounts: one row per kind of account, as an accountant reads the books.
 
-Two books stand in one journal, each balanced by itself: EUR/2 (cents: what the bank holds, and
-whom it is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
+One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and who it
+is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
 Debits are positive. A pattern ending in ":*" is a control account with a sub-ledger.
 """
 

@@ -63,7 +63,7 @@ class Entry:
     source: str = ""  # "block:0x<hash>", "file:<sha256>" or "approval:<id>"
 
     def dated(self, at: int, source: str) -> Entry:
-        """The entry with its input and that input's time; one that tells its own keeps them."""
+        """Return the entry with a source and its time; an entry that has a source keeps both."""
         return self if self.source else replace(self, at=at, source=source)
 
 
@@ -152,7 +152,7 @@ def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entr
 
 
 def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
-    """A payment of less than nothing (amount_micro: how much less): its payee owes it to the
+    """A negative payment (amount_micro: its absolute value): its payee owes it to the
     agreement. No token moves yet."""
     return entry(
         "debt_recorded",
@@ -302,7 +302,7 @@ def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
 def chain_hash(previous: str, item: Entry) -> str:
     """Hash of an entry over its predecessor's: a change within the journal is seen.
 
-    Entries from before inputs were told (no `source`) keep the hash that they had, without time.
+    Entries from before sources were recorded (no `source`) keep their hash, which covers no time.
     """
     lines = [previous, item.entry_id, _hashed_name(item.kind), item.ref]
     if item.source:

@@ -4,7 +4,7 @@ The account holds what is pending and what is withdrawable: it grows when a paym
 shrinks when tokens are redeemed, withdrawn, disputed or set off against a debt. tEUR has six
 decimals and a bank account two, so the booked balance is the exact one rounded down, and each
 movement books what it adds to that (cumulative rounding): no cent is ever lost or made twice. A
-movement that completes no cent is carried, and stands as a detail of nothing beside the next one
+movement that completes no cent is carried, and stands as a detail of zero next to the following one
 that does. Only final blocks count; days are UTC.
 """
 

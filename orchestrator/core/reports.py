@@ -298,12 +298,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return written.getvalue()
 
 
-def told(record: Any) -> dict[str, Any]:
+def json_view(record: Any) -> dict[str, Any]:
     """A report's record for JSON; amounts as text, since other readers have no big integers."""
     found = {}
     for field in fields(record):
         value = getattr(record, field.name)
         if field.name == "lines":
-            value = [told(line) for line in value]
+            value = [json_view(line) for line in value]
         found[field.name] = str(value) if field.name.endswith("_minor") else value
     return found

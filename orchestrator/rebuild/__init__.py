@@ -1,4 +1,4 @@
-"""Recomputes all that the store says of money from raw material, and compares, byte for byte.
+"""Recompute all that the store says about money from raw material, and compare byte for byte.
 
 Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of
 the devices' records; signed mandates and approvals. Nothing is written.
@@ -28,7 +28,7 @@ __all__ = ["Difference", "Progress", "Rebuilt", "rebuild"]
 class Rebuilt:
     """Both sides as canonical lines (entries, then balances), and every difference by name.
 
-    final: the newest final block; up to it all is rebuilt. read: what was read anew, and how much.
+    final: the newest final block; up to it all is rebuilt. read: what was read, and how much.
     """
 
     final: int

@@ -123,7 +123,7 @@ class Files:
 
 
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
-    """Lines, statements, bookings, credits and payouts as stored, against what was read anew."""
+    """Compare stored lines, statements, bookings, credits and payouts with what the files say."""
     bank, seen = files.bank, set()
     for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)
@@ -182,14 +182,14 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
 
 
 def _check_orders(bank: RawBank, findings: Differences) -> None:
-    """What order files told the bank to pay, against what was burned for it on chain."""
+    """Compare what order files had the bank pay with what was burned for it on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:
             findings.add(
                 "order",
                 reference,
-                "the bank was told another amount than was redeemed",
+                "the order has another amount than was redeemed",
                 order.cents,
                 payout.cents,
             )

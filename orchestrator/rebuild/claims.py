@@ -1,4 +1,4 @@
-"""Every settled claim anew: derived from its evidence, priced again, and held against the chain.
+"""Every settled claim: derived from its evidence again, priced again, and compared with the chain.
 
 The chain's call data says what was claimed, its logs what was paid; the payments in the store have
 to say the same.
@@ -174,7 +174,7 @@ def _check_row(row: PaymentRow, applied: Applied, payee: str, findings: Differen
 
 
 def _owed(applied: Applied, payee: str) -> dict[str, Any]:
-    """What the store must know of a claim that came to less than nothing."""
+    """Check what the store must know about a claim below zero."""
     amount = -applied.outcome.amount_micro
     return {"agreement_id": hexed(applied.claim.agreement), "payee": payee, "amount_micro": amount}
 
@@ -182,7 +182,7 @@ def _owed(applied: Applied, payee: str) -> dict[str, Any]:
 def _check_unsettled(
     rows: Sequence[PaymentRow], settled: set[str], history: ChainHistory, findings: Differences
 ) -> None:
-    """Payments that are told to be booked, and are in no final settlement."""
+    """Report payments that are stored as settled, and are in no final settlement."""
     elsewhere = {tx for (tx, _), claims in history.claims.items() if not claims}
     for row in rows:
         booked = row.stage in _ON_CHAIN and row.settlement_tx not in elsewhere

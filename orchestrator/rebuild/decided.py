@@ -17,7 +17,7 @@ from orchestrator.rebuild.findings import Differences
 
 def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
     """Posts what an approval posts, and moves what it moves; most kinds post nothing."""
-    said, rule = approvals.said(row), _RULES.get(row.kind)
+    said, rule = approvals.content_of(row), _RULES.get(row.kind)
     entries = rule(row, said, bank) if rule else []
     source = f"approval:{row.approval_id}"
     bank.journal.post(item.dated(row.executed_at or 0, source) for item in entries)

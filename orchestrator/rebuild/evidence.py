@@ -1,4 +1,4 @@
-"""Every stored record anew: its hash, what it decodes to, who signed it, and the row made of it."""
+"""Every stored record again: its hash, its content, who signed it, and the row made of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REPORT_EVERY = 200
 
 @dataclass
 class Archive:
-    """The events as their own bytes tell them. by_id: 0x-hex event id -> event; of_payment: what
+    """The events, decoded from their own bytes. by_id: 0x-hex event id -> event; of_payment: what
     the store says is claimed by a payment; cites: citing event -> cited events, by citation."""
 
     by_id: dict[str, Event] = field(default_factory=dict)

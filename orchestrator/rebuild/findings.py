@@ -34,7 +34,7 @@ class Differences:
 
     progress: Progress = lambda what, done, of: None
     differences: list[Difference] = field(default_factory=list)
-    read: dict[str, int] = field(default_factory=dict)  # what was read anew, and how much of it
+    read: dict[str, int] = field(default_factory=dict)  # what was read, and how much of it
 
     def add(
         self,

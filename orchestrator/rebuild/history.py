@@ -1,4 +1,4 @@
-"""The chain's own history up to the newest final block, read anew from the node.
+"""The chain's own history up to the newest final block, read from the node.
 
 Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data.
 The store's copies are then held against it.

@@ -1,4 +1,4 @@
-"""The journal anew: every source in its turn through the posting rules, then hash-chained again."""
+"""The rebuilt journal: each source in turn goes through the posting rules, then is hash-chained."""
 
 from __future__ import annotations
 
@@ -125,11 +125,13 @@ class Fold:
                 )
             self._findings.progress("sources", done, len(order))
 
-    def _office(self, told: set[str]) -> list[str]:
+    def _office(self, with_entries: set[str]) -> list[str]:
         """Files in the order in which they were stored; an approval without an entry (an order that
         goes out again) right before the first file that was stored after it."""
         silent = [
-            (row.executed_at, name) for name, row in self._approvals.items() if name not in told
+            (row.executed_at, name)
+            for name, row in self._approvals.items()
+            if name not in with_entries
         ]
         found: list[str] = []
         for source, at in self._files.items():
@@ -197,10 +199,10 @@ def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Differences) -
         if theirs != mine:
             findings.add("ledger entry", name, part, theirs, mine)
     if stored.entry.postings != rebuilt.entry.postings:
-        findings.add("ledger entry", name, "postings", _told(stored.entry), _told(rebuilt.entry))
+        findings.add("ledger entry", name, "postings", _text(stored.entry), _text(rebuilt.entry))
 
 
-def _told(entry: Entry) -> str:
+def _text(entry: Entry) -> str:
     return ", ".join(f"{p.account} {p.amount_minor} {p.asset}" for p in entry.postings)
 
 

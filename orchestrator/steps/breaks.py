@@ -109,7 +109,7 @@ def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str
     signed = {}
     for row in register.resolutions(session):
         verify(session, chain_id, row)
-        signed[row.subject] = (row.approval_id, approvals.said(row).detail)
+        signed[row.subject] = (row.approval_id, approvals.content_of(row).detail)
     return signed
 
 

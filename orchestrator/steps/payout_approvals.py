@@ -100,7 +100,7 @@ def ordered_cents(session: Session, row: payouts.PayoutRow) -> int:
             "approvals order it so: the store was changed by hand. It was not ordered. Next: "
             "compare the store with the newest backup."
         )
-    return int(approvals.said(signed[0]).detail["cents"])
+    return int(approvals.content_of(signed[0]).detail["cents"])
 
 
 def _order_again(

@@ -2,7 +2,7 @@
 
 The supply check is an identity that only independent reads can break: the supply is what was
 minted less what was redeemed, the balance is what the statements say; every line, mint and
-redemption without its counterpart adds a named item, and whatever is left has no name.
+redemption without its counterpart adds a named item, and what is left has no name.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def _name_statements(
 
 
 def _name_lines(found: BreakFindings, booked: Iterable[Booked]) -> None:
-    """Notifications that their day's statement leaves out, and what a gap hides beside those that
-    were notified."""
+    """Report notifications that their day's statement leaves out, and what a gap hides together
+    with those that were notified."""
     hidden = {index: opening - closing for index, (closing, opening) in found.coverage.gaps.items()}
     last = len(found.coverage.statements)
     for item in booked:

@@ -84,7 +84,7 @@ def repeated(
     balances: Iterable[StatementBalances], lines: Iterable[StatementLine]
 ) -> list[StatementBalances]:
     """Statements that say all over again, in another file, what an earlier one said: same day,
-    same balances, lines of the same days and amounts. References may differ: an MT940 beside a
+    same balances, lines of the same days and amounts. References may differ: an MT940 next to a
     camt.053 has fewer."""
     content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
     for line in lines:
@@ -93,14 +93,14 @@ def repeated(
     first: dict[tuple, StatementBalances] = {}
     found = []
     for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
-        told = (
+        content = (
             each.account,
             each.day,
             each.opening_minor,
             each.closing_minor,
             frozenset(content[each.source].items()),
         )
-        before = first.setdefault(told, each)
+        before = first.setdefault(content, each)
         if before is not each and each.source and before.source != each.source:
             found.append(each)
     return found

@@ -40,7 +40,7 @@ class BreakFindings:
         detail: str = "",
         closed: str = "",
     ) -> None:
-        """closed: which later record explains it; "": somebody has to see to it."""
+        """closed: which later record explains it; "": it is open."""
         owner, action = duty(leg, kind)
         self.breaks.append(
             Break(

@@ -1,7 +1,7 @@
 """What the bank's lines make of a payout: matched, still on its way, or which break.
 
 A break that later lines have explained (a booking that was reversed, a return that was ordered
-again and booked) is told as closed, with the reason; it is never forgotten.
+again and booked) is reported as closed, with the reason; it is never forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerP
 @dataclass(frozen=True, slots=True)
 class BreakJudgement:
     """open: what somebody must see to; closed: (what it was, which record explains it); because:
-    what is to be said of the match beside its rule."""
+    what the match says in addition to its rule."""
 
     open: BreakKind | None = None
     closed: tuple[tuple[BreakKind, str], ...] = ()

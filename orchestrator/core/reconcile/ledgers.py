@@ -54,7 +54,7 @@ def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> N
 
 
 def compare_bank_account(found: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
-    """The ledger's safeguarding account is the sum of the bank's lines, whatever they are for."""
+    """The ledger's safeguarding account is the sum of all the bank's lines."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")
     if ledger.bank_cents is not None and ledger.bank_cents != lines:
         found.broken(

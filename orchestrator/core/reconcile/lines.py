@@ -1,6 +1,6 @@
-"""Booked lines: each once, however often and in whatever form the bank reports it.
+"""Booked lines: each once, no matter how often and in which form the bank reports it.
 
-A bank reports a booking intraday (camt.054, camt.052, each of them told again and again with all
+A bank reports a booking intraday (camt.054, camt.052, each of them repeated with all
 of the day so far) and at end of day (camt.053, MT940, some banks both), and leaves out references
 here and there. A file never repeats itself, so equal lines of one file stay two; equal lines
 without a bank's reference in two files are one: taken for two, a credit would be minted twice,
@@ -20,7 +20,7 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
 @dataclass(frozen=True, slots=True)
 class ReportedLine:
-    """A line of one kind of report. files: all that tell it."""
+    """A line of one kind of report. files: all that report it."""
 
     line: StatementLine
     files: frozenset[str]
@@ -57,16 +57,16 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
             booked[key] = ReportedLine(booked[key].line, booked[key].files | reported[other].files)
             ids[key] = ids[key] if other in ids[key] else (other, *ids[key])
         taken = set(pairs.values())
-        for key, told in reported.items():  # what no better report repeats stands for itself
+        for key, report in reported.items():  # what no better report repeats stands for itself
             if key not in taken:
-                booked[key], ids[key] = told, (key,)
+                booked[key], ids[key] = report, (key,)
     found = [
         Booked(
-            told.line,
-            tuple(_id(told.line.account, each) for each in ids[key]),
-            told.line.kind in CONFIRMING,
+            report.line,
+            tuple(_id(report.line.account, place) for place in ids[key]),
+            report.line.kind in CONFIRMING,
         )
-        for key, told in booked.items()
+        for key, report in booked.items()
     ]
     return tuple(sorted(found, key=lambda item: _order(item.line)))
 
@@ -115,7 +115,7 @@ def _content(line: StatementLine) -> tuple:
 
 
 def _referenced(line: StatementLine) -> tuple:
-    """Banks give one reference to all lines of a batch: amount and EndToEndId tell them apart."""
+    """Banks give one reference to all lines of a batch: amount and EndToEndId distinguish them."""
     return (
         "bank",
         line.account,
@@ -139,9 +139,11 @@ def _by_value(line: StatementLine) -> tuple:
 
 
 def _essence(line: StatementLine) -> tuple:
-    """What tells it from others but for its day: its reference, which each report has that shows
-    any detail, or all there is."""
-    told = (
+    """Return what distinguishes a line from others, apart from its day.
+
+    That is its reference, which every report with details has, or else everything there is.
+    """
+    details = (
         (line.reference,)
         if line.reference
         else (
@@ -153,7 +155,7 @@ def _essence(line: StatementLine) -> tuple:
             line.text,
         )
     )
-    return (line.account, line.amount_minor, line.currency, line.is_return, *told)
+    return (line.account, line.amount_minor, line.currency, line.is_return, *details)
 
 
 def _numbered(lines: list[StatementLine]) -> _Lines:
@@ -227,23 +229,23 @@ def _pair_by(
     """Adds pairs of lines that this key calls alike; two lines of one file are never a pair."""
     taken = set(pairs.values())
     waiting: dict[tuple, list[tuple]] = defaultdict(list)
-    for key, told in notified.items():
+    for key, report in notified.items():
         if key not in taken:
-            waiting[alike(told.line)].append(key)
-    for key, told in better.items():
-        candidates = waiting.get(alike(told.line), ()) if key not in pairs else ()
+            waiting[alike(report.line)].append(key)
+    for key, report in better.items():
+        candidates = waiting.get(alike(report.line), ()) if key not in pairs else ()
         found = next(
             (
                 each
                 for each in candidates
-                if told.files.isdisjoint(notified[each].files)
-                and fits(told.line, notified[each].line)
+                if report.files.isdisjoint(notified[each].files)
+                and fits(report.line, notified[each].line)
             ),
             None,
         )
         if found:
             pairs[key] = found
-            waiting[alike(told.line)].remove(found)
+            waiting[alike(report.line)].remove(found)
 
 
 def _agree(one: StatementLine, other: StatementLine) -> bool:

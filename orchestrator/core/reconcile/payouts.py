@@ -153,7 +153,7 @@ def _report(
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:
-    """One break at most that is open; beside it those that later lines have explained."""
+    """Return at most one open break, and those that later lines have explained."""
     verdict = judge(group.payouts, group.lines, group.rule, rejected, found.coverage)
     ids, lines = group.ids, group.lines
     moved = [(each, each.line.amount_minor + each.line.charges_minor) for each in lines]

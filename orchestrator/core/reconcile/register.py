@@ -11,8 +11,8 @@ from orchestrator.core.reconcile.results import Break
 
 
 def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
-    """{break id (0x-hex, 32 bytes): break}: the id comes from its kind, its leg and whom it
-    concerns, never from amounts; several alike are told apart by their order."""
+    """{break id (0x-hex, 32 bytes): break}: the id comes from its kind, its leg and the records it
+    concerns, never from amounts; several equal ones are distinguished by their order."""
     found: dict[str, Break] = {}
     alike: Counter[tuple] = Counter()
     for each in breaks:

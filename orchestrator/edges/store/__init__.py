@@ -1,4 +1,4 @@
-"""The one door to the database: one writer at a time, whole batches, nothing half done."""
+"""The database: one writer at a time, whole transactions, nothing half done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REVISION = "0004"  # the newest file in migrations/versions; a test compares the
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
-# SQLite's codes for a world that is slow: busy, locked, i/o error, disk full, cannot open
+# SQLite's codes for a database that is slow: busy, locked, i/o error, disk full, cannot open
 _SLOW = (5, 6, 10, 13, 14)
 _ROWS_AT_ONCE = 500
 
@@ -54,7 +54,7 @@ def _connect(path: Path, wait_s: int) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # BEGIN is sent below
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
@@ -103,7 +103,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction, committed whole or not at all; the only way to change anything.
+        """Open one transaction, committed whole or not at all; the only way to change anything.
 
         Raises Retry where another process holds the database too long, or the disk refuses.
         """
@@ -117,7 +117,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent snapshot; it never waits for the writer."""
+        """Open a consistent snapshot; it never waits for the writer."""
         with _slowness(self.path), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
@@ -140,20 +140,22 @@ def _values(rows: Iterable[SQLModel]) -> list[dict[str, Any]]:
 
 
 def add_new(session: Session, rows: list[SQLModel]) -> None:
-    """Inserts a batch in one statement; rows whose key is already there are left as they are."""
+    """Insert a batch in one statement; rows whose key is already there stay as they are."""
     if rows:
         add_values(session, type(rows[0]), _values(rows))
 
 
 def add_values(session: Session, table: type[SQLModel], values: list[dict[str, Any]]) -> None:
-    """`add_new` where volume flows: rows as plain columns (all with the same ones), since making
-    an object of each costs more than verifying a signature."""
+    """Insert like `add_new`, for many rows: plain columns, the same ones for all of them.
+
+    Making an object of each row costs more than verifying a signature.
+    """
     if values:
         session.exec(insert(table).on_conflict_do_nothing(), params=values)
 
 
 def add_all(session: Session, rows: list[SQLModel]) -> None:
-    """Inserts a batch in one statement; a key that is already there is our own bug."""
+    """Insert a batch in one statement; a key that is already there is our own bug."""
     if rows:
         session.exec(insert(type(rows[0])), params=_values(rows))
 
@@ -173,6 +175,6 @@ def all_rows(session: Session, table: type[Row], *order: Any) -> Iterator[Row]:
 
 
 def journal_mode(store: Store) -> str:
-    """The journal mode in force ("wal"), for the checks an operator runs."""
+    """Return the journal mode in force ("wal"), for the checks an operator runs."""
     with store.read() as session:
         return session.exec(text("PRAGMA journal_mode")).one()[0]

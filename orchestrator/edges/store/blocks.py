@@ -1,4 +1,4 @@
-"""Blocks and logs seen: what the chain told, by hash, so that a rewind is noticed and undone."""
+"""Blocks and logs as the chain reported them, by hash, so that a rewind is noticed and undone."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ _SUBJECTS_AT_ONCE = 100  # SQLite limits the depth of an expression
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
-    """Appends entries that are not there yet, in order; returns how many were new.
+    """Append entries that are not there yet, in order; return how many were new.
 
-    at, source: of those that do not tell their own (ledger.Entry).
+    at, source: of entries that have none of their own (ledger.Entry).
     """
     known = _known(session, [item.entry_id for item in entries])
     fresh = {

@@ -1,4 +1,4 @@
-"""Finds what an id names, whatever kind of id it is, by the whole of it or by its beginning."""
+"""Find what an id names, for every kind of id, by the whole id or by its beginning."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def attestations_of(session: Session, digest: str) -> Sequence[AttestationRow]:
 
 
 def set_attestations(session: Session, digest: str, rows: Sequence[AttestationRow]) -> None:
-    """The quorum that settles a batch; a batch attested anew has only its newest."""
+    """Store the quorum that settles a batch; a batch that is attested again has only its newest."""
     session.exec(delete(AttestationRow).where(AttestationRow.batch_digest == digest))
     session.add_all(rows)
     session.flush()
@@ -186,12 +186,12 @@ def released(session: Session, payee: str) -> list[str]:
 
 
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
-    """Who is paid: whom the claim names, else the agreement's payee."""
+    """Return who is paid: the payee that the claim names, else the agreement's."""
     return row.payee or agreement.payee
 
 
 def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
-    """Never a credit: it has no money to go, whatever release time a stranger asks for."""
+    """Return posted payments, but no debts: those have no money to release."""
     named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
     return session.exec(
         select(PaymentRow)

@@ -16,14 +16,14 @@ __all__ = ["RejectionRow"]
 
 
 def next_number(session: Session) -> int:
-    """The number that the next rejection gets."""
+    """Return the number that the next rejection gets."""
     return (session.exec(select(func.max(RejectionRow.id))).one() or 0) + 1
 
 
 def newest(
     session: Session, reason: str | None, device: str | None, limit: int
 ) -> Sequence[RejectionRow]:
-    """The newest rejections first."""
+    """Return rejections, the newest first."""
     query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
     if reason:
         query = query.where(RejectionRow.reason == reason)
@@ -40,14 +40,19 @@ def page(
     before: int | None,
     limit: int,
 ) -> Sequence[RejectionRow]:
-    """Newest first. scope: how device names must begin, None: any. before: the last row's id."""
+    """Return a page of rejections, newest first.
+
+    Args:
+        scope: How device names must begin; None for any.
+        before: The id of the last row of the page before.
+    """
     query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
     if reason:
         query = query.where(RejectionRow.reason == reason)
     if device:
         query = query.where(RejectionRow.device == device)
     if scope is not None:
-        # not LIKE, which does not tell upper from lower case
+        # not LIKE, which ignores upper and lower case
         query = query.where(func.substr(RejectionRow.device, 1, len(scope)) == scope)
     if before is not None:
         query = query.where(RejectionRow.id < before)
@@ -59,7 +64,7 @@ def get(session: Session, number: int) -> RejectionRow | None:
 
 
 def count_by_reason(session: Session) -> dict[str, int]:
-    """{reason: how many} of rejections and of events dropped after they were taken."""
+    """Return {reason: how many} of rejections and of events dropped after they were taken."""
     counts = dict(
         session.exec(select(RejectionRow.reason, func.count()).group_by(RejectionRow.reason)).all()
     )
@@ -70,7 +75,7 @@ def count_by_reason(session: Session) -> dict[str, int]:
 
 
 def count_answers(session: Session, records: Sequence[bytes], reason: str) -> int:
-    """How many times these very records were rejected, or dropped after they were taken, so."""
+    """Count how often these records were rejected for a reason, or dropped for it later."""
     rejected = session.exec(
         select(func.count()).where(RejectionRow.reason == reason, RejectionRow.body.in_(records))
     ).one()
@@ -82,7 +87,7 @@ def count_answers(session: Session, records: Sequence[bytes], reason: str) -> in
 
 
 def after(session: Session, number: int, limit: int) -> Sequence[RejectionRow]:
-    """Kept rejections by number, for whoever looks for one by the hash of its bytes."""
+    """Return rejections behind a number, for a search by the hash of their bytes."""
     return session.exec(
         select(RejectionRow).where(RejectionRow.id > number).order_by(RejectionRow.id).limit(limit)
     ).all()

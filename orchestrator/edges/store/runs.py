@@ -55,7 +55,7 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     )
     for payment, event, counter, body in rows:
         own[payment][event] = (counter, body)
-    beside: dict[str, dict[str, bytes]] = defaultdict(dict)
+    supporting: dict[str, dict[str, bytes]] = defaultdict(dict)
     citing = EventRow.__table__.alias("citing")
     cited = session.exec(
         select(citing.c.payment_id, CitationRow.cited_event_id, EvidenceRow.body)
@@ -68,12 +68,12 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     )
     for payment, event, body in cited:
         if event not in own[payment]:
-            beside[payment].setdefault(event, body)
+            supporting[payment].setdefault(event, body)
     return {
         payment: PaymentRun(
             min(counter for counter, _ in events.values()),
             max(counter for counter, _ in events.values()),
-            [body for _, body in events.values()] + list(beside[payment].values()),
+            [body for _, body in events.values()] + list(supporting[payment].values()),
         )
         for payment, events in own.items()
         if events

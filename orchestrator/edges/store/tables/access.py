@@ -36,7 +36,7 @@ class ApprovalRow(SQLModel, table=True):
 
 
 class BreakRow(SQLModel, table=True):
-    """A break that a reconciliation named: since when, who sees to it, what resolved it."""
+    """A break that a reconciliation found: since when, who owns it, what resolved it."""
 
     __tablename__ = "knownbreak"
 
@@ -48,7 +48,7 @@ class BreakRow(SQLModel, table=True):
     owner: str
     resolved_by: str | None = None  # approval id
     body: str = ""  # JSON: all of it, as it was seen last
-    closed: str = ""  # why nobody has to see to it any more; "" while somebody has
+    closed: str = ""  # why it is closed; "" while it is open
 
 
 class ApiKeyRow(SQLModel, table=True):

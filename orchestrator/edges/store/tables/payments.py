@@ -74,7 +74,7 @@ class BatchClaimRow(SQLModel, table=True):
 
 
 class DebtRow(SQLModel, table=True):
-    """A payment of less than nothing: what its payee owes back to the agreement's escrow."""
+    """A negative payment: what its payee owes back to the escrow of the agreement."""
 
     __tablename__ = "debt"
 
