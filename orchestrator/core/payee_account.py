@@ -69,7 +69,7 @@ class AccountStatement:
 
 
 def statement(movements: Iterable[Movement], first: date, last: date) -> AccountStatement:
-    """The account between two days, from all of its movements in the journal's order."""
+    """Return the account between two days, from all of its movements in the journal's order."""
     exact = available = opening = 0
     carried: dict[bool, list[Movement]] = {True: [], False: []}  # coming in, going out
     bookings: list[Booking] = []
@@ -99,5 +99,5 @@ def statement(movements: Iterable[Movement], first: date, last: date) -> Account
 
 
 def _cents(micro: int) -> int:
-    """Rounded down, below zero too: what is booked never exceeds what is there."""
+    """Return an amount in cents, rounded down, also below zero: no more is booked than is there."""
     return micro // MICRO_PER_CENT

@@ -60,8 +60,13 @@ class Rebuilt:
 def rebuild(
     store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
 ) -> Rebuilt:
-    """Raises Retry where the node is silent or has not the blocks (any more). It reads one
-    snapshot of the store, so the rail may go on meanwhile."""
+    """Rebuild the journal from raw material and compare it with the stored one.
+
+    It reads one snapshot of the store, so the orchestrator may go on meanwhile.
+
+    Raises:
+        Retry: The node is silent or does not have the blocks.
+    """
     findings = Differences(progress)
     registry = Registry(chain, deployed(chain.deployment.addresses))
     registry.refresh()
@@ -98,8 +103,8 @@ def rebuild(
 
 
 def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, int]]:
-    """reference -> (agreement, expiry) of every mandate whose content has the id that it is kept
-    under: the payer signed that id."""
+    """Return {reference: (agreement, expiry)} of every mandate whose content has the id it is
+    stored under: the payer signed that id."""
     found = {}
     for row in all_rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()

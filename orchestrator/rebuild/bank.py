@@ -34,7 +34,7 @@ class Lines:
                 self._like[key].append(line)
 
     def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
-        """The lines that a chain of shared keys connects with these."""
+        """Return the lines that a chain of shared keys connects with these."""
         found: dict[tuple[bytes, str], StatementLine] = {}
         known: set[str] = set()
         wanted = {key for line in new for key in keys(line) if key}
@@ -58,7 +58,7 @@ class Files:
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def fold(self, row: bank_files.BankFileRow) -> None:
-        """Posts what a file posts, through the rules of core/bank_books."""
+        """Post what a file posts, through the rules of core/bank_posting."""
         if (digest := sha256(row.body).hexdigest()) != row.file_hash:
             self.findings.add(
                 "bank file",
@@ -83,7 +83,8 @@ class Files:
         self.findings.count("bank files", 1)
 
     def _refuse(self, report: StatusReport) -> None:
-        """A status of what the bank has booked, or refused before, says nothing new."""
+        """Record what a status report rejects, except what the bank has booked or rejected
+        before."""
         bank, message = self.bank, report.original_message_id
         asked = {reference for reference, order in bank.sent.items() if order.message == message}
         asked -= bank.moved | bank.refused

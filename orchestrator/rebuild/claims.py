@@ -40,7 +40,7 @@ def check_claims(
     products: Mapping[str, Product],
     findings: Differences,
 ) -> None:
-    """Payments, claims and prices of everything that final settlements applied."""
+    """Check payments, claims and prices of everything that final settlements applied."""
     rows = {row.payment_id: row for row in all_rows(session, PaymentRow)}
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
     for applied in history.applied():
@@ -79,9 +79,10 @@ def _check_claim(
     archive: Archive,
     findings: Differences,
 ) -> None:
-    """The claim that the stored evidence makes, by the product's rules, against the chain's.
+    """Compare the claim that the stored evidence makes, by the product's rules, with the chain's.
 
-    reach: the highest counter of the claims before it; None where there is none.
+    Args:
+        reach: The highest counter of the claims before it; None if there is none.
     """
     run = sorted(archive.of_payment.get(name, []), key=lambda event: event.counter)
     if not run:
@@ -133,8 +134,8 @@ def _derived(
 def _check_prices(
     agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Differences
 ) -> None:
-    """The amounts of an agreement's claims, one after the other, where the product can price them
-    here (`open`, `price`, `advance`: the contract's own rules, word for word)."""
+    """Check the amounts of an agreement's claims in order, where the product can price them here
+    (`open`, `price`, `advance`: the contract's own rules, word for word)."""
     if not hasattr(product, "price"):
         return
     state, reach = product.open(agreement.terms), agreement.first_counter

@@ -50,7 +50,7 @@ class RebuiltJournal:
                     self.reclaimed |= {posting.account for posting in item.postings}
 
     def under(self, ref: str) -> list[Entry]:
-        """Entries whose reference is this id, or begins with it and a slash."""
+        """Return entries whose reference is this id, or begins with it and a slash."""
         return self.about.get(ref, [])
 
 
@@ -133,7 +133,7 @@ class RawBank:
     credit_rows: dict[str, RawCredit] = field(default_factory=dict)
 
     def order(self, payout: RawPayout) -> None:
-        """A payout is to go out under the references of its attempt; earlier ones are void."""
+        """Order a payout under the references of its attempt; earlier ones are void."""
         self.by_reference.pop(payout.end_to_end_id, None)
         identity = attempted(bytes.fromhex(payout.payout_id[2:]), payout.attempt)
         payout.end_to_end_id = end_to_end_id(identity)

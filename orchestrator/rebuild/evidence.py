@@ -33,14 +33,17 @@ class Archive:
     cites: dict[str, list[str]] = field(default_factory=dict)
 
     def cited_by(self, run: list[Event]) -> dict[str, Event]:
-        """id -> event for what a run cites, by the store's choice among several bearers."""
+        """Return id -> event for what a run cites, by the store's choice among several bearers."""
         ids = [one for event in run for one in self.cites.get("0x" + event.event_id.hex(), ())]
         return resolve(run, [self.by_id[one] for one in ids if one in self.by_id])
 
 
 def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Archive:
-    """All evidence and events. A record whose bytes are not what they are named by is left out of
-    the archive, so that no claim can be derived from it."""
+    """Return all evidence and events.
+
+    A record whose bytes do not have the hash they are stored under is left out, so that no claim
+    can be derived from it.
+    """
     decoded = _decode_all(session, findings)
     archive, total = Archive(), count_rows(session, EventRow)
     for done, row in enumerate(all_rows(session, EventRow, EventRow.counter), 1):
@@ -92,8 +95,11 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
 
 
 def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:
-    """The stored row against the record; and the signature, where the key of its time is known
-    (of a key revoked back in time nothing can be said here: `proofrail device risk` does)."""
+    """Compare the stored row with the record, and check the signature where the key of its time is
+    known.
+
+    Nothing can be said of a key that was revoked back in time: `proofrail device risk` does.
+    """
     name = f"{event.device}, counter {event.counter} ({row.event_id})"
     findings.compare("event", name, row, _columns(event))
     key = keys.key_at(event.device_id, event.observed_at_ms // 1000)

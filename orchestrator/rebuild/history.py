@@ -47,11 +47,11 @@ class ChainHistory:
     claims: dict[Place, list[Claim]] = field(default_factory=dict)
 
     def named(self, *names: str) -> list[DecodedLog]:
-        """All logs with these names, in chain order."""
+        """Return all logs with these names, in chain order."""
         return [log for b in self.blocks for log in self.logs[b.hash] if log.name in names]
 
     def applied(self) -> list[Applied]:
-        """Every claim that a settlement did not refuse, in chain order."""
+        """Return every claim that a settlement did not refuse, in chain order."""
         return [
             Applied(claim, outcome, log)
             for log in self.named("Settled")
@@ -65,8 +65,11 @@ class ChainHistory:
 
 
 def read_history(chain: Chain, session: Session, final: int, findings: Differences) -> ChainHistory:
-    """Everything from the deployment's block to the newest final one. Raises Retry where the node
-    is silent, or has not these blocks (any more)."""
+    """Return everything from the deployment's block to the newest final one.
+
+    Raises:
+        Retry: The node is silent, or does not have these blocks (any more).
+    """
     found, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
         numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
@@ -94,8 +97,10 @@ def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
 
 
 def _proven(session: Session, log: DecodedLog) -> list[Claim]:
-    """The claims of a settlement through another contract, whose call data proves nothing: those
-    of the stored batch that hashes to the root in its log; none where no batch does."""
+    """Return the claims of a settlement through another contract, whose call data proves nothing.
+
+    They are those of the stored batch that hashes to the root in its log; none where no batch does.
+    """
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
     wanted = bytes.fromhex(log.args["root"][2:])
     for batch in batches.of_size(session, log.args["product"], len(outcomes)):
@@ -121,7 +126,7 @@ def _raw(text: str) -> bytes:
 
 
 def check_copies(session: Session, history: ChainHistory, findings: Differences) -> None:
-    """The store's blocks and logs against the node's, up to the newest final block."""
+    """Compare the store's blocks and logs with the node's, up to the newest final block."""
     final = history.blocks[-1].number if history.blocks else 0
     stored = [row for row in all_rows(session, blocks.BlockRow) if row.number <= final]
     if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):

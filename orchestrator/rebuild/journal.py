@@ -55,7 +55,7 @@ def stored_journal(session: Session) -> list[Numbered]:
 
 
 def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
-    """Entries in their order, numbered from 1 and hash-chained from GENESIS."""
+    """Return entries in their order, numbered from 1 and hash-chained from GENESIS."""
     previous = GENESIS
     for number, item in enumerate(entries, 1):
         previous = chain_hash(previous, item)
@@ -63,7 +63,7 @@ def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
 
 
 def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
-    """One line of canonical JSON per account, by asset and account."""
+    """Return one line of canonical JSON per account, by asset and account."""
     return [
         json.dumps(
             {"account": account, "amount_minor": amount, "asset": asset},
@@ -75,7 +75,7 @@ def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def digest(lines: Iterable[str]) -> str:
-    """SHA-256 of the lines, each ended by a line feed."""
+    """Return SHA-256 of the lines, each ended by a line feed."""
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
@@ -107,7 +107,11 @@ class Fold:
         }
 
     def run(self, journal: Iterable[str]) -> None:
-        """journal: the sources of the stored entries, in their order."""
+        """Fold all sources.
+
+        Args:
+            journal: The sources of the stored entries, in their order.
+        """
         taken = list(journal)
         order = in_order(taken, list(self._blocks), self._office(set(taken)))
         for done, source in enumerate(order, 1):
@@ -126,8 +130,11 @@ class Fold:
             self._findings.progress("sources", done, len(order))
 
     def _office(self, with_entries: set[str]) -> list[str]:
-        """Files in the order in which they were stored; an approval without an entry (an order that
-        goes out again) right before the first file that was stored after it."""
+        """Return files in the order in which they were stored, with approvals that have no entry.
+
+        Such an approval (an order that goes out again) comes right before the first file that was
+        stored after it.
+        """
         silent = [
             (row.executed_at, name)
             for name, row in self._approvals.items()
@@ -165,7 +172,7 @@ class Fold:
 
 
 def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """Names every entry that is missing, too many, or another one than its source makes."""
+    """Report every entry that is missing, too many, or not what its source makes."""
     mine = {one.entry.entry_id: one for one in rebuilt}
     theirs = {one.entry.entry_id: one for one in stored}
     before = len(findings.differences)
@@ -207,7 +214,7 @@ def _text(entry: Entry) -> str:
 
 
 def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """The same entries: then only their order, numbers and hashes can differ; the first says it."""
+    """Report the first entry of which only order, number or hash differs."""
     for theirs, mine in zip(stored, rebuilt, strict=True):
         if theirs.text == mine.text:
             continue

@@ -134,5 +134,5 @@ _BY_LEG = {
 
 
 def duty(leg: Leg, kind: BreakKind) -> Duty:
-    """Who owns a break, and what to do first."""
+    """Return who owns a break, and what to do first."""
     return _BY_LEG.get((leg, kind)) or _BY_KIND[kind]

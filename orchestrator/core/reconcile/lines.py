@@ -40,7 +40,7 @@ _REPORTS = (
 
 
 def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
-    """Each booked line once, in an order that does not depend on the input's."""
+    """Return each booked line once, in an order that does not depend on the input's."""
     ordered = sorted(set(lines), key=_order)
     booked: _Lines = {}
     ids: dict[tuple, tuple[tuple, ...]] = {}
@@ -72,9 +72,12 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
-    """What lines must share to be reports of one booking, SHA-256 each: the bank's reference (""
-    for none), what they say of their booking date, and of their value date. Lines that no chain of
-    shared keys connects never change what `distinct` says of each other."""
+    """Return what lines must share to report one booking, as three SHA-256 hashes.
+
+    They are the bank's reference ("" for none), the line with its booking date, and the line with
+    its value date. Lines that no chain of shared keys connects never change what `distinct` says of
+    each other.
+    """
     identity = _digest(_by_reference(line)) if line.bank_reference else ""
     return identity, _digest(_by_day(line)), _digest(_by_value(line))
 
@@ -115,7 +118,10 @@ def _content(line: StatementLine) -> tuple:
 
 
 def _referenced(line: StatementLine) -> tuple:
-    """Banks give one reference to all lines of a batch: amount and EndToEndId distinguish them."""
+    """Return the key of a line by its reference.
+
+    Banks give one reference to all lines of a batch: amount and EndToEndId distinguish them.
+    """
     return (
         "bank",
         line.account,
@@ -159,8 +165,10 @@ def _essence(line: StatementLine) -> tuple:
 
 
 def _numbered(lines: list[StatementLine]) -> _Lines:
-    """Lines of one kind by (identity, how many equal ones of its file came before): by the bank's
-    reference, or else by content, the same line in two files is one line."""
+    """Return lines of one kind by (identity, how many equal ones of its file came before).
+
+    By the bank's reference, or else by content, the same line in two files is one line.
+    """
     found: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
@@ -178,16 +186,18 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
 
 
 def _file(line: StatementLine) -> str:
-    """A member of an archive is a file of its own: its name stands before its path."""
+    """Return the file of a line; each member of an archive is a file of its own."""
     return line.source.hex() + line.path.rpartition("!")[0]
 
 
 def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
-    """Which line of this kind each line of a better report repeats: by identity; by content where
-    one of the two lacks the bank's reference; by content under another reference, since some banks
-    give another one at end of day; then by reference or day where one of them leaves out details,
-    and where the day was put off. A day's statement holds all that was notified of it, and taken
-    for two, a credit would be minted twice."""
+    """Return which line of this kind each line of a better report repeats.
+
+    By identity; by content where one of the two lacks the bank's reference; by content under
+    another reference, since some banks give another one at end of day; then by reference or day
+    where one of them leaves out details, and where the day was put off. A day's statement holds all
+    that was notified of it, and taken for two, a credit would be minted twice.
+    """
     pairs = {key: key for key in notified if key in better}
     if len(pairs) == len(notified):
         return pairs
@@ -226,7 +236,7 @@ def _pair_by(
     pairs: dict[tuple, tuple],
     fits: Callable[[StatementLine, StatementLine], bool],
 ) -> None:
-    """Adds pairs of lines that this key calls alike; two lines of one file are never a pair."""
+    """Add pairs of lines that this key calls alike; two lines of one file are never a pair."""
     taken = set(pairs.values())
     waiting: dict[tuple, list[tuple]] = defaultdict(list)
     for key, report in notified.items():
@@ -262,5 +272,5 @@ _DETAILS = ("currency", "end_to_end_id", "reference", "counterparty_iban", "batc
 
 
 def _id(account: str, key: tuple) -> bytes:
-    """No XML text can hold the separator, so two keys never print alike."""
+    """Return the id of a key. No XML text can hold the separator, so two keys never print alike."""
     return credit_id(account, "\x1f".join(map(str, key)))

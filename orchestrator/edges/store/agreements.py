@@ -24,7 +24,8 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
 
 
 def known(session: Session, ids: Sequence[str]) -> set[str]:
-    """Those of these agreements that were opened through this rail; strangers open others."""
+    """Return those of these agreements that were opened through this rail; others open some,
+    too."""
     found: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
@@ -37,7 +38,7 @@ def known(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    """{agreement id: the last device counter that a payment holds}."""
+    """Return {agreement id: the last device counter that a payment holds}."""
     rows = session.exec(
         select(AgreementRow.agreement_id, AgreementRow.last_counter).where(
             AgreementRow.agreement_id.in_(ids)
@@ -47,9 +48,9 @@ def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
 
 
 def reach(session: Session, agreement: str, sequence: int) -> int | None:
-    """The highest counter that the claims before this sequence hold; None where there are none.
+    """Return the highest counter that the claims before this sequence hold; None if there are none.
 
-    Not the last claim's: a late one speaks of counters that were passed long before.
+    That is not always the last claim's: a late claim covers counters that were passed long before.
     """
     return session.exec(
         select(func.max(PaymentRow.last_counter)).where(
@@ -59,7 +60,7 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
-    """The counters (inclusive) of an agreement's claims that reach above a counter."""
+    """Return the counters (inclusive) of an agreement's claims that reach above a counter."""
     rows = session.exec(
         select(PaymentRow.first_counter, PaymentRow.last_counter)
         .where(PaymentRow.agreement_id == agreement, PaymentRow.last_counter > above)
@@ -127,7 +128,8 @@ def party(session: Session, address: str) -> PartyRow | None:
 
 
 def party_at(session: Session, address: str, account: str) -> PartyRow | None:
-    """Whose bank account (keccak256 of the IBAN) it is: the payee itself, if it still has it."""
+    """Return the party with a bank account (keccak256 of the IBAN): the payee itself, if it still
+    has it."""
     same = session.exec(select(PartyRow).where(PartyRow.account == account)).all()
     return next((row for row in same if row.address == address), same[0] if same else None)
 
@@ -145,7 +147,8 @@ def of_payment(session: Session, payment: str) -> AgreementRow | None:
 
 
 def compromised(session: Session) -> dict[str, int]:
-    """{device id: since when (Unix seconds)} of the devices that are declared compromised."""
+    """Return {device id: since when (Unix seconds)} of the devices that are declared
+    compromised."""
     rows = session.exec(
         select(DeviceRow.device_id, DeviceRow.compromised_since).where(
             DeviceRow.compromised_since.is_not(None)
@@ -155,8 +158,8 @@ def compromised(session: Session) -> dict[str, int]:
 
 
 def ended(session: Session, now: int) -> list[str]:
-    """Agreements past their end that may have money in escrow: those nobody reclaimed yet, and
-    those into which money came back since."""
+    """Return agreements past their end that may have money in escrow: those that are not reclaimed
+    yet, and those into which money came back since."""
     past = or_(
         AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
     )
@@ -173,7 +176,7 @@ def ended(session: Session, now: int) -> list[str]:
 
 
 def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
-    """By id, those behind `after`."""
+    """Return agreements by id, those behind `after`."""
     return session.exec(
         select(AgreementRow)
         .where(AgreementRow.agreement_id > after)
@@ -183,7 +186,7 @@ def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
 
 
 def page_of_devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
-    """By name, those behind `after`."""
+    """Return devices by name, those behind `after`."""
     return session.exec(
         select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
     ).all()

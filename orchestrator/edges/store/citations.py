@@ -25,8 +25,8 @@ Bearer = tuple[str, int, str]
 
 
 def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], list[Bearer]]:
-    """{(name, subject id): the events that bear it, the one that was here first foremost} of those
-    of these names that are known."""
+    """Return {(name, subject id): the events that bear it, the one that was here first foremost} of
+    those of these names that are known."""
     found: dict[tuple[str, str], list[Bearer]] = {}
     for start in range(0, len(names), _CHUNK):
         rows = session.exec(
@@ -47,7 +47,8 @@ def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], lis
 
 
 def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:
-    """{payment: (evidence bytes, protocol) of what its events cite, in order of citation}."""
+    """Return {payment: (evidence bytes, protocol) of what its events cite, in order of
+    citation}."""
     found: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
     for payment, body, protocol in session.exec(_cited(_citing.c.payment_id.in_(payments))):
         found[payment].append((body, protocol))
@@ -55,7 +56,7 @@ def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[
 
 
 def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    """(evidence bytes, protocol) of what these events cite."""
+    """Return (evidence bytes, protocol) of what these events cite."""
     found: list[tuple[bytes, str]] = []
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
@@ -77,7 +78,7 @@ def _cited(condition: Any) -> Any:
 
 
 def supporting_of(session: Session, payment: str) -> list[tuple[EventRow, bytes, str]]:
-    """(event, evidence bytes, protocol) of what a payment's records cite, in order of first
+    """Return (event, evidence bytes, protocol) of what a payment's records cite, in order of first
     citation, each once and none that is part of the payment itself."""
     citing = EventRow.__table__.alias("citing")
     rows = session.exec(

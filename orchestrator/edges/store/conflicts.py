@@ -40,7 +40,7 @@ def unreported(session: Session, limit: int) -> list[Unreported]:
 
 
 def mark_reported(session: Session, device: str, tx_hash: str) -> None:
-    """All that was found against a device so far has led to its suspension."""
+    """Record that all conflicts of a device so far have led to its suspension."""
     session.exec(
         update(ConflictRow)
         .where(ConflictRow.device_id == device, ConflictRow.reported_tx.is_(None))
@@ -49,7 +49,8 @@ def mark_reported(session: Session, device: str, tx_hash: str) -> None:
 
 
 def quarantined(session: Session) -> Sequence[tuple[str, str, int, int]]:
-    """(device id, reason, conflicts, when the first was found) of every device with a clone."""
+    """Return (device id, reason, conflicts, when the first was found) of every device with a
+    clone."""
     rows = session.exec(
         select(
             ConflictRow.device_id, ConflictRow.reason, func.count(), func.min(ConflictRow.found_at)

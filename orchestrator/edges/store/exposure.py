@@ -21,7 +21,8 @@ __all__ = ["exposed", "open_windows"]
 
 
 def exposed(session: Session, device: str, only: Sequence[str] | None = None) -> list[Exposed]:
-    """Every payment (or only these) with a record of a device (id), or with one that cites it."""
+    """Return every payment (or only these) with a record of a device (id), or with one that cites
+    it."""
     seen: dict[str, dict[str, int]] = defaultdict(dict)
     for query in _resting_on(device):
         chosen = query if only is None else query.where(EventRow.payment_id.in_(only))
@@ -46,7 +47,7 @@ def exposed(session: Session, device: str, only: Sequence[str] | None = None) ->
 
 
 def _resting_on(device: str) -> tuple[Any, Any]:
-    """Queries of (payment, event of the device, its time): claimed ones, and cited ones."""
+    """Return queries of (payment, event of the device, its time): claimed ones, and cited ones."""
     cited = EventRow.__table__.alias("cited")
     claimed = EventRow.payment_id.is_not(None)
     own = select(EventRow.payment_id, EventRow.event_id, EventRow.observed_at_ms)
@@ -61,7 +62,7 @@ def _resting_on(device: str) -> tuple[Any, Any]:
 
 
 def open_windows(session: Session, device: str, now: int) -> list[str]:
-    """Payments of a device's agreements that may still be disputed."""
+    """Return payments of a device's agreements that may still be disputed."""
     return list(
         session.exec(
             select(PaymentRow.payment_id)

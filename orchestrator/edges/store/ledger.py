@@ -66,7 +66,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
 
 
 def head(session: Session) -> tuple[int, str]:
-    """(number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
+    """Return (number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
     last = session.exec(
         select(LedgerEntryRow).order_by(LedgerEntryRow.number.desc()).limit(1)
     ).first()
@@ -84,8 +84,11 @@ def _known(session: Session, ids: list[str]) -> set[str]:
 
 
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
-    """{(account, asset): balance in minor units}; debit positive. as_of: of the entries dated up to
-    that time (Unix seconds, inclusive); None: of all."""
+    """Return {(account, asset): balance in minor units}; debits are positive.
+
+    Args:
+        as_of: Only entries dated up to that time (Unix seconds, inclusive); None for all.
+    """
     query = select(
         LedgerPostingRow.account, LedgerPostingRow.asset, func.sum(LedgerPostingRow.amount_minor)
     )
@@ -110,7 +113,8 @@ def pending_balances(session: Session, until: int | None = None) -> dict[tuple[s
 
 
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
-    """{agreement: tokens held for it, micro-euro} of those of these agreements that have any."""
+    """Return {agreement: tokens held for it, micro-euro} of those of these agreements that have
+    any."""
     accounts, found = [escrow(agreement) for agreement in agreements], {}
     for start in range(0, len(accounts), 500):
         found |= dict(
@@ -126,10 +130,12 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
 def entries(
     session: Session, *, as_of: int | None = None, with_pending: bool = False
 ) -> Iterator[tuple[LedgerEntryRow | PendingEntryRow, Entry]]:
-    """Every entry with its row, in journal order, read in batches; as_of: as in `balances`.
+    """Yield every entry with its row, in journal order, read in batches.
 
-    with_pending: then those of blocks that are not final yet, in the chain's order; their rows are
-    PendingEntry, whose `number` is none of the journal's.
+    Args:
+        as_of: As in `balances`.
+        with_pending: Whether entries of blocks that are not final yet follow, in the chain's order;
+            their rows are `PendingEntryRow`, whose `number` is none of the journal's.
     """
     query = select(LedgerEntryRow)
     if as_of is not None:
@@ -171,7 +177,7 @@ def _with_postings(
 
 
 def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntryRow, Entry]]:
-    """Stored entries with these references, in journal order, each with its postings."""
+    """Return stored entries with these references, in journal order, each with its postings."""
     rows = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.ref.in_(refs)).order_by(LedgerEntryRow.number)
     ).all()
@@ -179,7 +185,7 @@ def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntryR
 
 
 def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, Entry]]:
-    """Stored entries of one kind, in journal order."""
+    """Return stored entries of one kind, in journal order."""
     rows = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.kind == kind).order_by(LedgerEntryRow.number)
     ).all()
@@ -187,14 +193,19 @@ def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, E
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
-    """A posted entry, or one that is pending."""
+    """Return a balanced entry; zero postings are left out.
+
+    Raises:
+        Halt: It does not balance.
+    """
     rows = session.exec(select(LedgerEntryRow).where(LedgerEntryRow.entry_id == entry_id)).all()
     posted = next((item for _, item in _with_postings(session, rows)), None)
     return posted or pending.entry(session, entry_id)
 
 
 def first_broken_link(session: Session) -> int | None:
-    """The number of the first entry whose hash does not follow from its predecessor, or None."""
+    """Return the number of the first entry whose hash does not follow from its predecessor, or
+    None."""
     previous = GENESIS
     for row, item in entries(session):
         if chain_hash(previous, item) != row.hash:
@@ -204,7 +215,8 @@ def first_broken_link(session: Session) -> int | None:
 
 
 def stray_postings(session: Session) -> int:
-    """How many postings belong to no entry: balances would count them, and no hash covers them."""
+    """Count postings that belong to no entry: balances would include them, and no hash covers
+    them."""
     return session.exec(
         select(func.count())
         .select_from(LedgerPostingRow)
@@ -213,18 +225,18 @@ def stray_postings(session: Session) -> int:
 
 
 def hash_of(session: Session, number: int) -> str | None:
-    """The hash of the entry with this number; None where there is none."""
+    """Return the hash of the entry with this number; None where there is none."""
     row = session.get(LedgerEntryRow, number) if number < 1 << 63 else None  # SQLite's integers
     return row.hash if row else None
 
 
 def hash_before(session: Session, number: int) -> str:
-    """The hash that the entry with this number was chained to."""
+    """Return the hash that the entry with this number was chained to."""
     return hash_of(session, number - 1) or GENESIS
 
 
 def count(session: Session) -> int:
-    """How many entries the journal holds."""
+    """Count the entries of the journal."""
     return session.exec(select(func.count()).select_from(LedgerEntryRow)).one()
 
 
@@ -270,9 +282,10 @@ def movements(
     row: LedgerAccount | None = None,
     until: int | None = None,
 ) -> Iterator[LedgerMovement]:
-    """Postings in journal order: all of them, one account's, or those of a row of the chart.
+    """Yield postings in journal order: all of them, one account's, or those of a row of the chart.
 
-    until: only those of entries dated up to this time (Unix seconds).
+    Args:
+        until: Only those of entries dated up to this time (Unix seconds).
     """
     found = (
         select(
@@ -305,8 +318,8 @@ def _in(row: LedgerAccount) -> Any:
 
 
 def entry_before(session: Session, at: int) -> Head:
-    """The newest entry that is dated before a time (Unix seconds), with the journal's hash at it:
-    the hash covers every entry up to that number."""
+    """Return the newest entry dated before a time (Unix seconds), with the journal's hash at it,
+    which covers every entry up to that number."""
     row = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
     ).first()

@@ -19,7 +19,7 @@ __all__ = ["PendingEntryRow"]
 
 
 def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
-    """Notes the entries of a block that was just seen, in their order."""
+    """Note the entries of a block that was just seen, in their order."""
     add_all(
         session,
         [
@@ -38,7 +38,7 @@ def note(session: Session, block_hash: str, block_number: int, found: Sequence[E
 
 
 def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
-    """The blocks are final and the journal has their entries."""
+    """Record that the blocks are final and the journal has their entries."""
     session.exec(
         update(PendingEntryRow)
         .where(PendingEntryRow.block_hash.in_(block_hashes), PendingEntryRow.state == "pending")
@@ -47,7 +47,7 @@ def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
 
 
 def void_from(session: Session, first: int) -> int:
-    """The blocks from `first` on were reorganised away; returns how many entries that voids."""
+    """Void the entries of blocks from `first` on, which left the chain; return how many."""
     return session.exec(
         update(PendingEntryRow)
         .where(PendingEntryRow.block_number >= first, PendingEntryRow.state == "pending")
@@ -56,7 +56,7 @@ def void_from(session: Session, first: int) -> int:
 
 
 def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingEntryRow, Entry]]:
-    """The entries in a state, in the order in which they were seen."""
+    """Yield the entries in a state, in the order in which they were seen."""
     for row in session.exec(
         select(PendingEntryRow)
         .where(PendingEntryRow.state == state)
@@ -66,7 +66,7 @@ def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingE
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
-    """The pending entry with this id."""
+    """Return the pending entry with this id."""
     row = session.exec(
         select(PendingEntryRow).where(
             PendingEntryRow.state == "pending", PendingEntryRow.entry_id == entry_id
@@ -98,7 +98,7 @@ def _entry(row: PendingEntryRow) -> Entry:
 
 
 def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
-    """{block hash: its voided entries} of every block that left the chain."""
+    """Return {block hash: its voided entries} of every block that left the chain."""
     found: dict[str, list[PendingEntryRow]] = defaultdict(list)
     for row in session.exec(
         select(PendingEntryRow)
@@ -110,7 +110,8 @@ def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
 
 
 def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
-    """Entries of these kinds, pending or posted, that were noted after one with that number."""
+    """Return entries of these kinds, pending or posted, that were noted after one with that
+    number."""
     return list(
         session.exec(
             select(PendingEntryRow)

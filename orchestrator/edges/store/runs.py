@@ -38,7 +38,7 @@ class Waits(NamedTuple):
 
 
 def of_payments(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
-    """What is stored of these payments; one without events is left out."""
+    """Return the runs of these payments; one without events is left out."""
     found: dict[str, PaymentRun] = {}
     for start in range(0, len(payments), _CHUNK):
         found |= _runs(session, payments[start : start + _CHUNK])
@@ -81,7 +81,7 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
 
 
 def waiting(session: Session) -> list[Waits]:
-    """Per agreement, accepted stream events that are in no payment and were not dropped."""
+    """Return, by agreement, accepted stream events that are in no payment and were not dropped."""
     rows = session.exec(
         select(
             EventRow.agreement_id,
@@ -97,7 +97,7 @@ def waiting(session: Session) -> list[Waits]:
 
 
 def lost(session: Session) -> list[tuple[str, int]]:
-    """Payments that events name and that are not there, with how many events."""
+    """Return payments that events name and that do not exist, with how many events."""
     return [
         tuple(row)
         for row in session.exec(
