@@ -97,13 +97,13 @@ class BankDesk:
             row = payouts.get(session, payout)
         return row.stage, row.reason
 
-    def tell(self, **instruction: object) -> None:
+    def instruct(self, **instruction: object) -> None:
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}.json"
         write_file(self.bank.instructions / name, json.dumps(instruction).encode())
         self.bank.step()
 
     def credit(self, cents: int, reference: str) -> None:
-        self.tell(
+        self.instruct(
             kind="pay", to="", text="", amount_cents=cents, reference=reference, **{"from": ADA}
         )
 

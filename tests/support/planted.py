@@ -267,7 +267,7 @@ def line_in_dollars(books: ThreeBooks) -> None:
 
 
 @plant((K.SUPPLY_MISMATCH, "open"))
-def tokens_that_no_log_tells_of(books: ThreeBooks) -> None:
+def tokens_without_a_log(books: ThreeBooks) -> None:
     books.supply = 500_000_000 - 30_030_000 + 1
 
 

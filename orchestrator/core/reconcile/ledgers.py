@@ -34,7 +34,7 @@ def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> N
             _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT) for item in ledger.minted),
         ),
         ("settled", _settled(chain.settlements), _settled(ledger.settlements)),
-        ("debt_recorded", _settled(chain.credits), _settled(ledger.credits)),
+        ("debt_recorded", _settled(chain.debts), _settled(ledger.debts)),
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
     ]
     for what, on_chain, in_ledger in sides:

@@ -1,4 +1,4 @@
-"""Rebuild's parts by themselves: prices that differ, references that are void, differences told."""
+"""The parts of a rebuild: prices that differ, references that are void, differences by name."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_prices__as_the_chain_paid_them__differ_nowhere() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 5, 1_500_000)) == []
 
 
-def test_prices__one_claim_paid_otherwise__is_told_with_both_amounts() -> None:
+def test_prices__one_claim_paid_otherwise__is_reported_with_both_amounts() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 5, 1_500_001)) == ["1500001 1500000"]
 
 
-def test_prices__a_claim_that_the_rules_refuse__is_told_by_the_refusal() -> None:
+def test_prices__a_claim_that_the_rules_refuse__is_reported_by_the_refusal() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 99, 7)) == ["7 FuseExceeded"]
 
 
@@ -121,7 +121,7 @@ def test_agreement__mandate_over_or_escrow_given_back__funds_nothing() -> None:
     assert asked(made).agreement("RF3", 5) is None
 
 
-def test_first_difference__one_side_ends__is_told_as_empty() -> None:
+def test_first_difference__one_side_ends__is_reported_as_empty() -> None:
     found = Rebuilt(1, ["a", "b"], ["a"], [], {})
     assert found.first == (2, "b", "") and not found.same
     assert Rebuilt(1, ["a"], ["a"], [], {}).first is None

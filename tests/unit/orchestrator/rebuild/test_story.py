@@ -120,9 +120,9 @@ def test_rebuild__approval_changed_after_it_was_signed__is_named(
             "UPDATE approval SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
         ),
     )
-    code, told = rebuilt(home)
+    code, view = rebuilt(home)
     assert code == 1
-    assert {one["place"] for one in told["differences"]} >= {"approval", "ledger entry"}
+    assert {one["place"] for one in view["differences"]} >= {"approval", "ledger entry"}
 
 
 def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
@@ -132,9 +132,9 @@ def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
         base.execute("UPDATE ledgerentry SET source = 'approval:0x00' WHERE kind = 'allocated'")
         rechain(base)
 
-    code, told = rebuilt(copied(rail, tmp_path, change))
+    code, view = rebuilt(copied(rail, tmp_path, change))
     assert code == 1
-    assert ("source", "approval:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
+    assert ("source", "approval:0x00") in {(d["place"], d["name"]) for d in view["differences"]}
 
 
 def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_path: Path) -> None:
@@ -146,5 +146,5 @@ def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_pa
             "WHERE direction = 'out'"
         ),
     )
-    code, told = rebuilt(home)
-    assert (code, {one["place"] for one in told["differences"]}) == (1, {"bank file"})
+    code, view = rebuilt(home)
+    assert (code, {one["place"] for one in view["differences"]}) == (1, {"bank file"})

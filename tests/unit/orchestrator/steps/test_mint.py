@@ -107,7 +107,7 @@ def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk)
     order_payouts(desk.rail)
     desk.bank.step()
     reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
-    desk.tell(kind="return", end_to_end_id=reference)
+    desk.instruct(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
     assert desk.stage(row.credit_id) == ("returned", "AC04")
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.RETURNED: -777}
@@ -186,7 +186,7 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
         row = agreements.get(session, AGREEMENT)
         row.reference = funding_reference(agreement_of("cp-0001"))
         session.add(row)
-    desk.tell(kind="misbehave", what="reverse_credit", days=1)
+    desk.instruct(kind="misbehave", what="reverse_credit", days=1)
     desk.credit(500, funding_reference(agreement_of("cp-0001")))
     read_bank(desk.rail)
     with desk.store.write() as session:
@@ -194,7 +194,7 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
         if stage == "minting":
             fundings.advance(session, mine.credit_id, Fact.MINT_SIGNED)
         assert fundings.get(session, mine.credit_id).stage == stage
-    desk.tell(kind="close_day")
+    desk.instruct(kind="close_day")
     read_bank(desk.rail)
     with desk.store.read() as session:
         assert [each.stage for each in fundings.of_amounts(session, [500])] == [then]

@@ -1,4 +1,4 @@
-"""A state machine over chain, ledger and bank: whatever is done in whatever order, the books hold.
+"""A state machine over chain, ledger and bank: the books hold after any actions in any order.
 
 Real contracts on a real chain, the rail's own steps, the simulated bank; after every step the
 invariants are read from each side's own source. The oracles sign what they are asked.

@@ -160,7 +160,7 @@ def test_again__returned_by_the_payees_bank__leaves_again_and_the_books_say_so(d
     payout = desk.payout(1)
     order_payouts(desk.rail)
     bank_day(desk)
-    desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+    desk.instruct(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
     read_bank(desk.rail)
     assert desk.stage(payout)[0] == "returned" and desk.balances()[ledger.RETURNED] == -1_234
     identity = again(desk, payout)
@@ -180,7 +180,7 @@ def test_again__twice_returned__is_three_orders_under_three_references(desk):
     for attempt in range(2):
         bank_day(desk)
         seen.add(row(desk, payout).end_to_end_id)
-        desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+        desk.instruct(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
         read_bank(desk.rail)
         again(desk, payout, at=attempt + 1)
         assert order_payouts(desk.rail) == 1
@@ -212,7 +212,7 @@ def test_again__above_the_limit__needs_no_third_look(desk):
     assert order_payouts(desk.rail) == 1 and desk.stage(payout)[0] == "sent"
 
 
-def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_anew(desk):
+def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_again(desk):
     desk.party(PAYEE, "Gone", CLOSED)
     payout = desk.payout(1, iban=CLOSED)
     order_payouts(desk.rail)
@@ -235,7 +235,7 @@ def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_ane
     assert order_payouts(desk.rail) == 1 and orders_at_bank(desk) == [(NORD, 1_234)]
 
 
-def told(desk, payout, *parts: int, tag: str) -> None:
+def book_parts(desk, payout, *parts: int, tag: str) -> None:
     """The bank books parts of the payout's order (cents; above zero: they came back)."""
     reference = row(desk, payout).end_to_end_id
     lines = [
@@ -262,7 +262,7 @@ def told(desk, payout, *parts: int, tag: str) -> None:
 def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_back(desk):
     payout = desk.payout(1, 1_000)
     order_payouts(desk.rail)
-    told(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
+    book_parts(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
     again(desk, payout)
     assert order_payouts(desk.rail) == 1
     orders = [each.body.count(b">6.00</InstdAmt>") for each in desk.outgoing()]
@@ -272,12 +272,12 @@ def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_bac
         assert owed(session, payouts.get(session, payout)) == 600
 
 
-def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_anew(desk):
+def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_again(desk):
     payout, other = desk.payout(1, 1_000), None
     order_payouts(desk.rail)
-    told(desk, payout, -1_000, 600, tag="x")
+    book_parts(desk, payout, -1_000, 600, tag="x")
     stale = again(desk, payout)
-    told(desk, payout, 400, tag="y")
+    book_parts(desk, payout, 400, tag="y")
     other = desk.payout(2, 500)
     assert order_payouts(desk.rail) == 1 and desk.stage(other)[0] == "sent"
     assert not executed(desk, stale) and desk.stage(payout)[0] == "returned"

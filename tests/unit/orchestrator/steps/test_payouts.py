@@ -1,4 +1,4 @@
-"""What is due is ordered at the bank once, whatever comes in between; and no more than that.
+"""What is due is ordered at the bank once, no matter what happens in between, and nothing else.
 
 The bank is the simulated one with its real files; the chain is not needed here.
 """
@@ -46,7 +46,7 @@ def test_order__crash_between_store_and_sending__sends_the_stored_bytes(desk):
     with pytest.raises(Retry, match="outbox does not take"):
         order_payouts(desk.with_folder(blocked / "outbox"))
     assert desk.stage(payout) == ("sent", None) and not list(desk.bank.to_bank.glob("*.xml"))
-    desk.bare.place.clock += 5_000  # written anew, the file would have another time in it
+    desk.bare.place.clock += 5_000  # written again, the file would have another time in it
     assert order_payouts(desk.rail) == 1
     [file] = desk.outgoing()
     assert (desk.bank.to_bank / file.name).read_bytes() == file.body

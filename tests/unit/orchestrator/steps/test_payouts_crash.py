@@ -1,4 +1,4 @@
-"""A payout is ordered exactly once, wherever the power is cut and whatever the bank did meanwhile.
+"""A payout is ordered exactly once, wherever the power is cut and whichever way the bank moved.
 
 Real processes are killed (SIGKILL) at each commit, fsync, rename and upload, over both channels.
 """
