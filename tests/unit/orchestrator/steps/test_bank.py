@@ -30,8 +30,8 @@ def test_bank__books_a_payout__once_however_often_it_says_so(desk):
     payout = desk.payout(1, 1_234)
     desk.bare.claims("cp-0001")
     for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
-        desk.bare.tell("cp-0001", fact)
-    desk.bare.tell("cp-0001", Fact.REDEEMED, payout, payout_id=payout)
+        desk.bare.record("cp-0001", fact)
+    desk.bare.record("cp-0001", Fact.REDEEMED, payout, payout_id=payout)
     order_payouts(desk.rail)
     desk.bank.step()
     assert read_bank(desk.rail) == 2  # the status report and the notification
@@ -155,8 +155,8 @@ def test_payments__of_a_booked_payout__are_reconciled_with_it(desk):
     desk.bare.claims("cp-0001", "cp-0002")
     for name in ("cp-0001", "cp-0002"):
         for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
-            desk.bare.tell(name, fact)
-        desk.bare.tell(name, Fact.REDEEMED, payout, payout_id=payout)
+            desk.bare.record(name, fact)
+        desk.bare.record(name, Fact.REDEEMED, payout, payout_id=payout)
     order_payouts(desk.rail)
     desk.bank.step()
     read_bank(desk.rail)
