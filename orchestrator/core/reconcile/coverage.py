@@ -96,14 +96,14 @@ def repeated(
     first: dict[tuple, StatementBalances] = {}
     found = []
     for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
-        content = (
+        repeatable = (
             each.account,
             each.day,
             each.opening_minor,
             each.closing_minor,
             frozenset(content[each.source].items()),
         )
-        before = first.setdefault(content, each)
+        before = first.setdefault(repeatable, each)
         if before is not each and each.source and before.source != each.source:
             found.append(each)
     return found
