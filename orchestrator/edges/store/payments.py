@@ -283,11 +283,6 @@ def claimed_before(session: Session, agreement: str, sequence: int) -> int | Non
     ).one()
 
 
-def total_micro(session: Session) -> int:
-    """What all settled payments came to."""
-    return session.exec(select(func.sum(PaymentRow.amount_micro))).one() or 0
-
-
 def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
     """(product, encoded facts) of every payment that has an amount."""
     rows = session.exec(
