@@ -20,7 +20,7 @@ from orchestrator.steps.dispute import dispute_compromised
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.mint import mint
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import release_matured, settle
@@ -72,7 +72,7 @@ class Worker:
         self.context.registry.refresh()
         for sender in self.context.senders:
             sender.broadcast()
-        hand_over(self.context)
+        send_files(self.context)
 
     def run(self) -> None:
         """Work until `stop`; sleep briefly when a whole turn had nothing to do."""

@@ -158,7 +158,7 @@ def show(
         row = _row(session, approval)
         names = {each.address: each.name for each in approvals.all_officers(session)}
     if typed_data:
-        document = approvals.said(row).typed_data(APPROVE, here.deployment.chain_id)
+        document = approvals.content_of(row).typed_data(APPROVE, here.deployment.chain_id)
         output.print_json(document)
         return
     told = _told(row, names)

@@ -26,13 +26,13 @@ _BY = "registrar or warden: whose key says so."
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device: its key, who vouches for it, its agreements, and its clash with a clone."""
-    from orchestrator.edges.store import agreements, links
+    from orchestrator.edges.store import agreements, conflicts
     from orchestrator.operations.trust import kept
 
     here = home.of(context)
     row = known(here, name)
     with here.store.read() as session:
-        clashes = [one[1:] for one in links.quarantined(session) if one[0] == row.device_id]
+        clashes = [one[1:] for one in conflicts.quarantined(session) if one[0] == row.device_id]
         held = [a for a in agreements.all_agreements(session) if a.device_id == row.device_id]
     told = told_of(here, row) | {
         "key": f"04{int(row.key_x, 16):064x}{int(row.key_y, 16):064x}",

@@ -14,7 +14,7 @@ from orchestrator.errors import Halt
 if TYPE_CHECKING:
     from orchestrator.core.reconcile import StatementLine
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.transfers import FundingRow
+    from orchestrator.edges.store.fundings import FundingRow
 
 app = typer.Typer(
     name="funding", help="Money that came in.", no_args_is_help=True, rich_markup_mode=None
@@ -30,15 +30,11 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the credits that wait for a person, each with why and what was proposed."""
-    from orchestrator.edges.store import bank_posting, transfers
+    from orchestrator.edges.store import fundings
     from orchestrator.steps.unallocated_credits import WAITING
 
     with home.of(context).store.read() as session:
-        rows = (
-            transfers.all_fundings(session)
-            if every
-            else bank_posting.credits_in(session, [WAITING])
-        )
+        rows = fundings.all_fundings(session) if every else fundings.in_stages(session, [WAITING])
         told = sorted(
             (_told(session, row) for row in rows),
             key=lambda each: (each["booking_date"] or "", each["credit"]),
@@ -119,13 +115,13 @@ def send_back(
 ) -> None:
     """Propose that a credit is paid back to the account it came from."""
     from orchestrator.commands.approval import propose, proposed
-    from orchestrator.edges.store import bank_posting
+    from orchestrator.edges.store import bank_files
     from orchestrator.steps.unallocated_credits import to_send_back
 
     here = home.of(context)
     with here.store.read() as session:
         row = _waiting(session, credit)
-        line = bank_posting.line_of(session, row.credit_id)
+        line = bank_files.line_of(session, row.credit_id)
     if line is None or not (line.counterparty_iban and line.counterparty_name):
         raise Halt(
             f"The bank named no payer or no account of the credit {row.credit_id}: it can "
@@ -145,10 +141,10 @@ def send_back(
 
 def _waiting(session: Session, start: str) -> FundingRow:
     """The one credit in suspense whose id begins so."""
-    from orchestrator.edges.store import bank_posting
+    from orchestrator.edges.store import fundings
     from orchestrator.steps.unallocated_credits import WAITING
 
-    waiting = bank_posting.credits_in(session, [WAITING])
+    waiting = fundings.in_stages(session, [WAITING])
     found = [row for row in waiting if row.credit_id.startswith(start)]
     if len(found) != 1:
         raise Halt(
@@ -159,10 +155,10 @@ def _waiting(session: Session, start: str) -> FundingRow:
 
 
 def _told(session: Session, row: FundingRow) -> dict[str, Any]:
-    from orchestrator.edges.store import bank_posting
+    from orchestrator.edges.store import bank_files
     from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
 
-    line = bank_posting.line_of(session, row.credit_id)
+    line = bank_files.line_of(session, row.credit_id)
     open_ones = [
         each.approval_id
         for kind in (ALLOCATE, SEND_BACK)

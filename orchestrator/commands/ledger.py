@@ -144,19 +144,19 @@ def trial_balance(
 ) -> None:
     """Show debits and credits of every account; exit code 1 if they are not equal."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import journal, ledger
+    from orchestrator.edges.store import ledger
 
     until = moment(as_of, True)
     with home.of(context).store.read() as session:
         found = ledger.balances(session, until)
-        open_ones = journal.pending(session, until) if pending else {}
+        open_ones = ledger.pending_balances(session, until) if pending else {}
     rows = reports.trial_balance(found, open_ones, detail)
     sums = reports.totals(rows)
     balanced = all(debit == credit and not rest for debit, credit, rest in sums.values())
     told = {
         "as_of": until,
         "balanced": balanced,
-        "rows": [reports.told(row) for row in rows],
+        "rows": [reports.json_view(row) for row in rows],
         "totals": {
             asset: dict(
                 zip(
@@ -233,7 +233,7 @@ def statement(
     """Show an account's movements with the balance after each: opening + movements = closing."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
-    from orchestrator.edges.store import journal, ledger
+    from orchestrator.edges.store import ledger
 
     start, end = _period(first, last)
     row = find(account.lower())
@@ -241,11 +241,11 @@ def statement(
     with home.of(context).store.read() as session:
         if row is None:
             row = _row_of(ledger.balances(session), name)
-            moved = list(journal.movements(session, account=name, until=end))
+            moved = list(ledger.movements(session, account=name, until=end))
         else:
-            moved = list(journal.movements(session, row=row, until=end))
+            moved = list(ledger.movements(session, row=row, until=end))
     found = reports.statement(row, name, moved, start, end)
-    told = {"from": start, "to": end, **reports.told(found)}
+    told = {"from": start, "to": end, **reports.json_view(found)}
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table([found])
     _show(told, as_json, as_csv, sheet, lambda console: _statement(console, found))
 
@@ -295,12 +295,12 @@ def general_ledger(
 ) -> None:
     """Show every account's statement, by code: all that the journal holds, account by account."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import journal
+    from orchestrator.edges.store import ledger
 
     start, end = _period(first, last)
     with home.of(context).store.read() as session:
-        moved = journal.movements(session, until=end)
+        moved = ledger.movements(session, until=end)
         found = reports.general_ledger(moved, start, end, detail)
-    told = {"from": start, "to": end, "accounts": [reports.told(one) for one in found]}
+    told = {"from": start, "to": end, "accounts": [reports.json_view(one) for one in found]}
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table(found)
     _show(told, as_json, as_csv, sheet, lambda console: [_statement(console, f) for f in found])

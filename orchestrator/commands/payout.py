@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,11 +11,12 @@ import typer
 from orchestrator.commands import home, output
 from orchestrator.commands.approval import As
 from orchestrator.commands.output import Json, decimal, plain, short, table
+from orchestrator.core.payout import Stage
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.orders import PayoutRow
+    from orchestrator.edges.store.payouts import PayoutRow
     from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
@@ -26,18 +28,16 @@ _PayoutId = Annotated[str, typer.Argument(help="Its id or EndToEndId, or the beg
 @app.command("list")
 def list_(
     context: typer.Context,
-    stage: Annotated[
-        str | None, typer.Option(help="ordered, held, sent, accepted, booked, rejected, returned.")
-    ] = None,
+    stage: Annotated[str | None, typer.Option(help=f"{', '.join(Stage)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     as_json: Json = False,
 ) -> None:
     """List payouts, the newest first, each with why it waits."""
-    from orchestrator.edges.store import agreements, orders
+    from orchestrator.edges.store import agreements, payouts
 
     with home.of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        told = [_told(row, names) for row in orders.listed(session, stage, limit)]
+        told = [_told(row, names) for row in payouts.newest(session, stage, limit)]
     lines = [
         (
             short(t["payout_id"], 14),
@@ -67,10 +67,10 @@ def propose_release(
     here = home.of(context)
     with here.store.read() as session:
         row = _row(session, payout)
-    if row.stage != "held":
+    if row.stage != Stage.WAITING_FOR_APPROVAL:
         raise Halt(
-            f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
-            "released. `proofrail payout list --stage held` shows what is."
+            f"The payout {row.payout_id} is {row.stage}, it waits for no approval. "
+            f"`proofrail payout list --stage {Stage.WAITING_FOR_APPROVAL}` shows those that do."
         )
     proposed(propose(here, to_release(row, int(time.time())), by), as_json)
 
@@ -141,9 +141,9 @@ def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _row(session: Session, start: str) -> PayoutRow:
-    from orchestrator.edges.store import orders
+    from orchestrator.edges.store import payouts
 
-    found = orders.beginning(session, start)
+    found = payouts.beginning(session, start)
     if len(found) != 1:
         raise Halt(
             f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "
@@ -182,14 +182,14 @@ def _drafted(draft: DraftFile) -> dict[str, Any]:
             }
             for order in draft.orders
         ],
-        "waits": [{"payout_id": payout, **why} for payout, why in draft.waits.items()],
+        "waits": [{"payout_id": payout, **asdict(why)} for payout, why in draft.waits.items()],
         "xml": draft.body.decode(),
     }
 
 
 def _print_draft(console: Any, draft: DraftFile) -> None:
     for payout, why in draft.waits.items():
-        console.print(plain(f"{short(payout, 14)} would wait: {why['reason']}"), soft_wrap=True)
+        console.print(plain(f"{short(payout, 14)} would wait: {why.reason}"), soft_wrap=True)
     if not draft.orders:
         console.print("Nothing would be sent.")
         return

@@ -136,7 +136,7 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
 
     Exit code 1 if anything has no name at any statement, or tokens lack their euros at the newest.
     """
-    from orchestrator.edges.store import heads
+    from orchestrator.edges.store import blocks, ledger
     from orchestrator.steps.reconcile import reconcile_store
 
     here = home.of(context)
@@ -145,8 +145,8 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
         proofs = [
             {
                 **asdict(each),
-                "block": heads.block_before(session, each.at)._asdict(),
-                "journal": heads.entry_before(session, each.at)._asdict(),
+                "block": blocks.final_before(session, each.at)._asdict(),
+                "journal": ledger.entry_before(session, each.at)._asdict(),
             }
             for each in found.reserves
         ]

@@ -24,11 +24,11 @@ def rejected(
     as_json: Json = False,
 ) -> None:
     """Show what was not taken, why, and how often."""
-    from orchestrator.edges.store import evidence, tallies
+    from orchestrator.edges.store import rejections
 
     with home.of(context).store.read() as session:
-        rows = evidence.rejections(session, reason, device, limit)
-        counts = tallies.rejection_counts(session)
+        rows = rejections.newest(session, reason, device, limit)
+        counts = rejections.count_by_reason(session)
         told = {"counts": counts, "rejections": [_told(row, body) for row in rows]}
     output.show(told, as_json, lambda console: _render(console, told, body))
 

@@ -46,12 +46,22 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
     Fact.TAKEN: (Stage.TAKEN,),
 }
 
-# order files that the bank has not answered: they are placed again if the channel lost them
-UNANSWERED = (Stage.WRITTEN, Stage.PLACED)
-
 MACHINE = Machine(
     "bank file",
     _MOVES,
     _KNOWN,
     "compare the file with the bank's channel and with `proofrail bank files`.",
 )
+
+
+def order_stage(name: str, is_placed: bool, is_answered: bool = False) -> Stage:
+    """Return where an order file stands; its row is append-only and does not record it.
+
+    Args:
+        is_placed: Whether the channel has it.
+        is_answered: Whether the bank has said something about each of its payouts.
+    """
+    stage = Stage.WRITTEN
+    for fact, is_known in ((Fact.PLACED, is_placed), (Fact.ANSWERED, is_answered)):
+        stage = MACHINE.advance(name, stage, fact) if is_known else stage
+    return stage

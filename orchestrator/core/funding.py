@@ -62,3 +62,8 @@ MACHINE = Machine(
     _KNOWN,
     "compare it with the bank and the chain: `proofrail reconcile` and `proofrail funding list`.",
 )
+
+
+def first_stage(agreement: str | None) -> Stage:
+    """Return where a credit begins. agreement: None where none is known for it yet."""
+    return Stage.BOOKED if agreement else Stage.SUSPENSE

@@ -17,7 +17,7 @@ from oracles.places import LONGEST_TRIP_MS, Sighting, clash, sighting
 from oracles.routing import Route
 from oracles.rules import EventVerdict
 from oracles.types import ClaimReason
-from orchestrator.edges.store import Session, links
+from orchestrator.edges.store import Session, citations, evidence
 
 _place = msgspec.json.Decoder(Place)
 # device -> place -> what was seen of it there, with the event that says so
@@ -38,8 +38,8 @@ class Screening:
 
     def __init__(self, session: Session, events: Sequence[Event]) -> None:
         cited = {name for event in events for name in event.cites}
-        self._bearers: dict[tuple[str, str], list[links.Bearer]] = (
-            links.bearers(session, sorted(cited)) if cited else {}
+        self._bearers: dict[tuple[str, str], list[citations.Bearer]] = (
+            citations.bearers(session, sorted(cited)) if cited else {}
         )
         self._sightings = _sightings(session, events)
         self.names: list[dict[str, Any]] = []
@@ -118,7 +118,7 @@ def _sightings(session: Session, events: Iterable[Event]) -> _Sightings:
     here = {(hexed(event.device_id), _written(seen.place)) for event, seen in placed}
     first = min(seen.from_ms for _, seen in placed) - LONGEST_TRIP_MS
     last = max(seen.to_ms for _, seen in placed) + LONGEST_TRIP_MS
-    for device, event_id, place, began, ended in links.sighted_elsewhere(
+    for device, event_id, place, began, ended in evidence.sighted_elsewhere(
         session, here, first, last
     ):
         seen = Sighting(_place.decode(place), began, ended)

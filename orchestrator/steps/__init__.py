@@ -42,6 +42,9 @@ class WorkerMemory:
 
     # product name -> the most claims that fit one settlement, where a settlement was too large
     claims_that_fit: dict[str, int] = field(default_factory=dict)
+    last_payout: str = ""  # the payout that was looked at last and could not leave
+    last_credit: str = ""  # the credit that was looked at last for minting
+    break_causes: tuple[int, ...] | None = None  # what the newest reconciliation stood on
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,14 @@ from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleClient, ask_all, lacking
-from orchestrator.edges.store import Store, agreements, batches, evidence, links, payments
+from orchestrator.edges.store import (
+    Store,
+    agreements,
+    batches,
+    citations,
+    evidence,
+    payments,
+)
 from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, WorkerMemory
@@ -166,7 +173,10 @@ def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message,
     messages: list[Message] = []
     with context.store.read() as session:
         ids = [row.payment_id for row, _ in rows]
-        records_by_payment, cited = evidence.of_payments(session, ids), links.cited_by(session, ids)
+        records_by_payment, cited = (
+            evidence.of_payments(session, ids),
+            citations.cited_by(session, ids),
+        )
         for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break

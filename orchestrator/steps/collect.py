@@ -13,7 +13,15 @@ from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.store import Session, Store, add_new, agreements, evidence, links, payments
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_new,
+    agreements,
+    citations,
+    evidence,
+    payments,
+)
 from orchestrator.products import Product
 from orchestrator.settings import Settings
 from orchestrator.steps import event_of
@@ -122,7 +130,9 @@ def _late(
     events = _events(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
     ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
     ranges.append((last_counter, last_counter))
-    cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
+    cited = resolve(
+        events, _events(citations.cited_by_events(session, [e.event_id for e in events]))
+    )
     agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
     result = late_run(agreement, rules, events, ranges, cited)
     _drop(context, session, row, result)
@@ -231,7 +241,7 @@ def claim_of(
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
         run,
-        resolve(run, _events(links.cited_by(session, [row.payment_id])[row.payment_id])),
+        resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
         late,
     )
 

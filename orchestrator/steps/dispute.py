@@ -38,7 +38,7 @@ def dispute_compromised(context: DisputeContext) -> int:
     with context.store.read() as session:
         due = [
             call
-            for device, since in exposure.compromised(session).items()
+            for device, since in agreements.compromised(session).items()
             for call in dispute_calls(session, context.chain, device, since, now)
             if sends.by_ref(session, PURPOSE, call.ref) is None
         ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, released_rest
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.core.references import end_to_end_id
@@ -23,10 +24,11 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     debts,
+    fundings,
     ledger,
     payments,
+    payouts,
     pending,
-    transfers,
 )
 from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
@@ -139,7 +141,7 @@ def _settled(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 
 def _minted(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    transfers.mark_funding(session, log.args["credit"], "minted", log.tx_hash)
+    fundings.advance(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
 
 
 def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
@@ -179,7 +181,7 @@ def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: i
     add_new(
         session,
         [
-            transfers.PayoutRow(
+            payouts.PayoutRow(
                 payout_id=payout,
                 payee=payee,
                 account=log.args["account"],

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.reader import Registry
@@ -20,10 +21,10 @@ from orchestrator.edges.store import (
     Store,
     add_all,
     blocks,
+    fundings,
     payments,
     pending,
     sends,
-    transfers,
 )
 from orchestrator.errors import Halt, Retry
 from orchestrator.steps.chain_context import by_block, read_claims
@@ -127,7 +128,7 @@ def _end_sends(context: FollowContext) -> None:
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with context.store.write() as session:
             if row.purpose == "mint":
-                transfers.mint_again(session, row.ref)
+                fundings.advance(session, row.ref, FundingFact.MINT_FAILED)
             if row.purpose == "settle":
                 ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":

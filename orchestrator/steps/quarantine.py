@@ -14,7 +14,8 @@ from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Store, agreements, evidence, links
+from orchestrator.edges.store import Store, agreements, evidence
+from orchestrator.edges.store import conflicts as store_conflicts
 from orchestrator.errors import Retry
 from orchestrator.products import Product
 from orchestrator.steps import event_of
@@ -47,7 +48,7 @@ def quarantine(context: QuarantineContext) -> int:
     it, only a conflict that was not known before suspends it again.
     """
     with context.store.read() as session:
-        conflicts = links.unreported(session, _AT_ONCE)
+        conflicts = store_conflicts.unreported(session, _AT_ONCE)
     conflicts.sort(key=lambda item: item[0].device_id)
     by_device = groupby(conflicts, key=lambda item: item[0].device_id)
     done = sum(_silence(context, device, list(items)) for device, items in by_device)
@@ -57,7 +58,9 @@ def quarantine(context: QuarantineContext) -> int:
     return done
 
 
-def _silence(context: QuarantineContext, device: str, conflicts: list[links.Unreported]) -> int:
+def _silence(
+    context: QuarantineContext, device: str, conflicts: list[store_conflicts.Unreported]
+) -> int:
     now, first = context.now(), conflicts[0][0]
     try:
         due = _suspension(context, device, first) + _proofs(context, conflicts)
@@ -69,7 +72,7 @@ def _silence(context: QuarantineContext, device: str, conflicts: list[links.Unre
             purpose: sender.prepare(session, purpose, ref, quote, now)
             for sender, purpose, ref, quote in due
         }
-        links.report(session, device, sent.get(SUSPEND, ""))
+        store_conflicts.mark_reported(session, device, sent.get(SUSPEND, ""))
         if SUSPEND in sent:
             agreements.mark_device(session, device, "suspended")
     context.log.warning(
@@ -82,14 +85,16 @@ def _silence(context: QuarantineContext, device: str, conflicts: list[links.Unre
     return 1
 
 
-def _suspension(context: QuarantineContext, device: str, first: links.ConflictRow) -> list[_Due]:
+def _suspension(
+    context: QuarantineContext, device: str, first: store_conflicts.ConflictRow
+) -> list[_Due]:
     if context.registry.key_at(bytes.fromhex(device[2:]), context.now()) in _SILENT:
         return []
     quote = context.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
     return [(context.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(context: QuarantineContext, conflicts: list[links.Unreported]) -> list[_Due]:
+def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreported]) -> list[_Due]:
     """Return the first proof that a product's contract takes now; one is enough for a device."""
     for conflict, body, protocol, other, other_protocol in conflicts:
         if conflict.reason != ClaimReason.COUNTER_REPLAYED:
@@ -110,7 +115,7 @@ def _proofs(context: QuarantineContext, conflicts: list[links.Unreported]) -> li
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            context.log.info("no proof is taken", event=conflict.event_id, reason=str(refusal))
+            context.log.info("no proof is taken", conflict=conflict.event_id, reason=str(refusal))
             continue
         return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

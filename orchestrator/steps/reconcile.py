@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from orchestrator.core import ledger
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.core.reconcile import (
     AtRisk,
     BankFacts,
@@ -26,9 +27,18 @@ from orchestrator.core.reconcile import (
 )
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
-from orchestrator.edges.store import Session, agreements, blocks, breaks, debts, exposure, payments
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    bank_files,
+    blocks,
+    breaks,
+    debts,
+    exposure,
+    payments,
+    payouts,
+)
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as store
 from orchestrator.steps.outcomes import settled_amounts
 from orchestrator.steps.record_facts import device_facts
 
@@ -43,7 +53,7 @@ def reconcile_store(session: Session, account: str, now: int | None = None) -> R
     """
     newest = blocks.newest(session)
     at = now if now is not None else newest.timestamp if newest else 0
-    lines = store.lines(session)
+    lines = bank_files.all_lines(session)
     return reconcile(
         _chain(session),
         _ledger(session, at),
@@ -125,7 +135,7 @@ def _refs(session: Session, kind: str) -> frozenset[bytes]:
 def _payouts(session: Session) -> list[LedgerPayout]:
     """Return what was redeemed on chain, and credits that two officers had sent back."""
     ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
-    rows = {row.payout_id: row for row in store.all_payouts(session)}
+    rows = {row.payout_id: row for row in payouts.all_payouts(session)}
     entries = [
         entry
         for kind in ("redeemed", "sent_back")
@@ -147,7 +157,7 @@ def _payouts(session: Session) -> list[LedgerPayout]:
     ]
 
 
-def _earlier(row: store.PayoutRow) -> tuple[str, ...]:
+def _earlier(row: payouts.PayoutRow) -> tuple[str, ...]:
     """Return the EndToEndIds of the orders before this one, oldest first."""
     payout = _raw(row.payout_id)
     return tuple(end_to_end_id(attempted(payout, attempt)) for attempt in range(row.attempt))
@@ -184,7 +194,7 @@ def _at_risk(session: Session, now: int) -> list[AtRisk]:
         risk.payment_id: AtRisk(
             _raw(risk.payment_id), risk.amount_micro, risk.remedy, risk.first_observed_at
         )
-        for device, since in exposure.compromised(session).items()
+        for device, since in agreements.compromised(session).items()
         for risk in at_risk(exposure.exposed(session, device), since, now)
         if risk.is_open
     }
@@ -214,7 +224,7 @@ def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Ban
             source=_raw(row.file_hash),
             received_at=received.get(row.file_hash, 0),
         )
-        for row in store.statements(session)
+        for row in bank_files.statements(session)
         if row.day is not None
     ]
     return BankFacts(account, lines, balances, _rejections(session, lines))
@@ -223,11 +233,11 @@ def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Ban
 def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[PayoutRejection]:
     """Return what the bank refused, and earlier orders of payouts that no line mentions."""
     booked = {line.end_to_end_id for line in lines}
-    rows = store.all_payouts(session)
+    rows = payouts.all_payouts(session)
     return [
         PayoutRejection(row.end_to_end_id, row.reason or "")
         for row in rows
-        if row.stage == "rejected"
+        if row.stage == PayoutStage.REJECTED
     ] + [PayoutRejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
 
 

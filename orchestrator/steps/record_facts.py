@@ -20,7 +20,8 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import unpack
 from orchestrator.core.payment import STOPPING, Stage
 from orchestrator.core.reconcile import Devices, Orphan, SettledClaim, Stranger, Waiters
-from orchestrator.edges.store import Session, agreements, blocks, claimed, payments
+from orchestrator.edges.store import Session, agreements, blocks, payments, pending
+from orchestrator.edges.store import runs as store_runs
 from orchestrator.edges.store.pending import PendingEntryRow
 from orchestrator.products import products
 from orchestrator.steps.collect import IN_FLIGHT, runs_behind
@@ -54,7 +55,7 @@ def device_facts(session: Session, now: int) -> Devices:
         claims,
         strangers,
         _orphans(session),
-        [(_raw(payment), events) for payment, events in claimed.lost(session)],
+        [(_raw(payment), events) for payment, events in store_runs.lost(session)],
     )
 
 
@@ -64,7 +65,7 @@ _Applied = dict[str, tuple[Claim, int]]  # payment id -> its claim and what it m
 def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Stranger]]:
     applied: _Applied = {}
     strangers = []
-    for tx_hash, args, proof in claimed.settlements(session, final):
+    for tx_hash, args, proof in blocks.settlements(session, final):
         moved = [
             (outcome.amount_micro, outcome.refusal) for outcome in unpack(_raw(args["outcomes"]))
         ]
@@ -78,7 +79,7 @@ def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Str
         for payment, (_, amount) in applied.items()
         if payment not in stored
     ]
-    runs = claimed.runs(session, sorted(stored))
+    runs = store_runs.of_payments(session, sorted(stored))
     return [
         _compared(payment, *applied[payment], runs.get(payment)) for payment in sorted(stored)
     ], strangers
@@ -126,7 +127,7 @@ def _stored(session: Session, tx_hash: str) -> _Applied:
 
 
 def _compared(
-    payment: str, claim: Claim, amount: int, run: claimed.PaymentRun | None
+    payment: str, claim: Claim, amount: int, run: store_runs.PaymentRun | None
 ) -> SettledClaim:
     stored = evidence_root([sha256(body).digest() for body in run.bodies]) if run else b""
     return SettledClaim(
@@ -140,7 +141,7 @@ def _compared(
 
 
 def _waiting(session: Session, now: int) -> list[Waiters]:
-    waiting = claimed.waiting(session)
+    waiting = store_runs.waiting(session)
     rows = agreements.by_ids(session, [waits.agreement for waits in waiting])
     busy = payments.busy_agreements(session, IN_FLIGHT)
     stopped = payments.busy_agreements(session, STOPPING)
@@ -157,7 +158,7 @@ def _waiting(session: Session, now: int) -> list[Waiters]:
 
 def _held_by(
     session: Session,
-    waits: claimed.Waits,
+    waits: store_runs.Waits,
     row: agreements.AgreementRow | None,
     busy: set[str],
     stopped: set[str],
@@ -200,7 +201,7 @@ def _agreement(row: agreements.AgreementRow) -> Agreement:
 
 
 def _orphans(session: Session) -> list[Orphan]:
-    rows_by_block = claimed.orphaned(session)
+    rows_by_block = pending.voided_by_block(session)
     return [
         Orphan(block, len(rows), _back(session, rows), rows[0].at)
         for block, rows in sorted(rows_by_block.items())
@@ -213,7 +214,7 @@ def _back(session: Session, voided: Sequence[PendingEntryRow]) -> int:
     That is the same entry, or another of its kind with equal postings: a release that is sent again
     has another reference.
     """
-    later = claimed.standing(session, [row.kind for row in voided], voided[-1].number)
+    later = pending.standing(session, [row.kind for row in voided], voided[-1].number)
     ids = {row.entry_id for row in later}
     alike = Counter((row.kind, row.postings) for row in later)
     alike.subtract(

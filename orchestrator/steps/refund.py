@@ -8,7 +8,15 @@ from typing import Any, Protocol
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Session, Store, blocks, exposure, ledger, payments, sends
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    agreements,
+    blocks,
+    ledger,
+    payments,
+    sends,
+)
 from orchestrator.errors import Retry
 
 PURPOSE = "reclaim"
@@ -45,7 +53,7 @@ def _due(context: RefundContext, now: int) -> list[tuple[str, str]]:
     The reference counts earlier reclaims: a dispute or a paid debt may put money back.
     """
     with context.store.read() as session:
-        ended = exposure.ended(session, now)
+        ended = agreements.ended(session, now)
         if not ended:
             return []
         busy = payments.busy_agreements(session, _OPEN)

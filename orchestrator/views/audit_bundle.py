@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.edges.store import (
     Session,
     agreements,
+    bank_files,
     blocks,
+    citations,
     debts,
     evidence,
-    exposure,
     ledger,
     payments,
+    payouts,
 )
-from orchestrator.edges.store import transfers as money
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:  # its module loads web3, and only its plain values are needed here
@@ -78,7 +80,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
     """Everything that the bundle of a payment is made of. Raises Rejected with an ExportFault."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
-    supporting = exposure.supporting_of(session, row.payment_id)
+    supporting = citations.supporting_of(session, row.payment_id)
     at = deployment.addresses
     return Parts(
         chain_id=deployment.chain_id,
@@ -235,10 +237,10 @@ def _release(session: Session, row: payments.PaymentRow) -> str:
     return ""
 
 
-def _payout_of(session: Session, row: payments.PaymentRow) -> money.PayoutRow | None:
+def _payout_of(session: Session, row: payments.PaymentRow) -> payouts.PayoutRow | None:
     """The payout of a payment whose release can be shown."""
     shown = row.payout_id and _release(session, row)
-    return money.payout(session, row.payout_id) if shown else None
+    return payouts.get(session, row.payout_id) if shown else None
 
 
 def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str, Any]:
@@ -252,26 +254,26 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
         "payout": _proof(session, row.release_tx),
         "redemption": _proof(session, payout.tx_hash) if apart else None,
     }
-    order = money.file(session, payout.file_hash) if payout.file_hash else None
+    order = bank_files.get(session, payout.file_hash) if payout.file_hash else None
     if order is not None:
         found["bank_file"] = order.body
         found["bank_line"] = _bank_line(session, payout)
     return found
 
 
-def _bank_line(session: Session, payout: money.PayoutRow) -> tuple[bytes, str] | None:
+def _bank_line(session: Session, payout: payouts.PayoutRow) -> tuple[bytes, str] | None:
     """The line that paid it: on the statement (camt.053) if there is one, else as notified."""
-    if payout.stage != "booked":
+    if payout.stage != PayoutStage.BOOKED:
         return None
     lines = [
         line
-        for line in money.lines_of(session, payout.end_to_end_id)
+        for line in bank_files.lines_of(session, payout.end_to_end_id)
         if line.amount_minor == -payout.cents and not line.is_return
     ]
     if not lines:
         return None
     line = min(lines, key=lambda each: (each.kind, each.source, each.path))
-    file = money.file(session, line.source.hex())
+    file = bank_files.get(session, line.source.hex())
     return file.body, line.path
 
 
@@ -291,7 +293,7 @@ def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any])
         upheld = ", and no release names its money: it was disputed" if row.payout_id else ""
         found.append(f"payout: the payment stands at '{row.stage}'{upheld}")
     if bundle["bank_file"] is None:
-        payout = money.payout(session, row.payout_id) if row.payout_id else None
+        payout = payouts.get(session, row.payout_id) if row.payout_id else None
         because = f" ({payout.reason})" if payout and payout.reason else ""
         found.append(f"bank order: no file to the bank holds it{because}")
     if bundle["bank_line"] is None:

@@ -10,7 +10,14 @@ from orchestrator.core import ledger
 from orchestrator.core.payee_account import AccountStatement, Movement, statement
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.bank import chain_statement
-from orchestrator.edges.store import Session, agreements, blocks, journal, payments, transfers
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    blocks,
+    payments,
+    payouts,
+)
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 
 
@@ -62,7 +69,7 @@ def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movemen
     parts: dict[int, list[tuple[str, int]]] = {}
     entries = {}
     for account in accounts:
-        for each in journal.movements(session, account):
+        for each in store_ledger.movements(session, account):
             parts.setdefault(each.number, []).append((account, -each.amount_minor))
             entries[each.number] = each
     for number in sorted(parts):
@@ -87,7 +94,7 @@ def _named(
     names = {each.address: each.name for each in agreements.parties(session)}
     found = []
     for each in movements:
-        row, payout = rows.get(each.ref), transfers.payout(session, each.ref)
+        row, payout = rows.get(each.ref), payouts.get(session, each.ref)
         if row is not None:
             deal = deals[row.agreement_id]
             more = {

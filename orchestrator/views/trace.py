@@ -10,8 +10,15 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.edges.store import Session, agreements, evidence, lookup
-from orchestrator.edges.store import transfers as money
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    evidence,
+    fundings,
+    lookup,
+    payouts,
+    rejections,
+)
 from orchestrator.views.payment import (
     cents,
     life,
@@ -78,7 +85,7 @@ def find(session: Session, text: str) -> lookup.FoundId:
 def _among_rejections(session: Session, digest: str) -> str:
     """Rejected bytes have no row of their own under their hash, so all are hashed: the last try."""
     last = 0
-    while len(digest) == 64 and (rows := lookup.rejections_among(session, last, _CHUNK)):
+    while len(digest) == 64 and (rows := rejections.after(session, last, _CHUNK)):
         for row in rows:
             if sha256(row.body).hexdigest() == digest:
                 return (
@@ -100,9 +107,9 @@ def _about(session: Session, found: lookup.FoundId) -> dict[str, Any] | None:
     if found.kind == "evidence":
         return told_event(session, evidence.event_of_evidence(session, found.id))
     if found.kind == "payout":
-        return told_payout(session, money.payout(session, found.id))
+        return told_payout(session, payouts.get(session, found.id))
     if found.kind == "credit":
-        row = money.funding(session, found.id)
+        row = fundings.get(session, found.id)
         told = cents(row.cents)
         return {"agreement": row.agreement_id, "stage": row.stage, "mint": row.tx_hash, **told}
     if found.kind == "agreement":

@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, agreements, blocks, debts, pages
+from orchestrator.edges.store import Session, agreements, blocks, debts
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
@@ -176,7 +176,7 @@ class Deliveries:
         return made
 
     def _payments(self, session: Session, goods: SimulatedConsignment) -> list[money.PaymentRow]:
-        found = pages.payments(session, None, self.ids[goods], None, 100)
+        found = money.page(session, None, self.ids[goods], None, 100)
         return sorted(found, key=lambda row: row.sequence)
 
     def _given_back(self, session: Session) -> int:

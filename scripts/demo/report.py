@@ -9,7 +9,7 @@ from hashlib import sha256
 from rich.table import Table
 
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, evidence, payments, tallies
+from orchestrator.edges.store import Session, evidence, payments, rejections
 from scripts.demo import sums
 from scripts.demo.checklist import console
 from scripts.demo.notes import Note, euro
@@ -42,9 +42,9 @@ def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:
 
 
 def _faults(session: Session, run: DemoRun) -> list[Note]:
-    counts = tallies.rejection_counts(session)
+    counts = rejections.count_by_reason(session)
     found = [
-        (words, reason, tallies.answered(session, run.faults.get(fault, []), reason))
+        (words, reason, rejections.count_answers(session, run.faults.get(fault, []), reason))
         for fault, (words, reason) in EXPECTED.items()
     ]
     found += [

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from orchestrator.core import funding
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import evidence, payments, transfers
+from orchestrator.edges.store import bank_files, evidence, fundings, payments
 from scripts.demo import incidents
 from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
@@ -115,7 +116,8 @@ class DemoRun:
                     counts = payments.open_counts(session)
                     waiting = evidence.agreements_with_unclaimed(session)
                 early = sum(
-                    counts.get(s, 0) for s in ("received", "verified", "attested", "settled")
+                    counts.get(s, 0)
+                    for s in (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
                 )
                 reached(sum(counts.values()) - early)
                 return early == 0 and not waiting
@@ -147,7 +149,7 @@ class DemoRun:
 
     def _day_taken(self) -> bool:
         with self.stack.store.read() as session:
-            return any(row.day is not None for row in transfers.statements(session))
+            return any(row.day is not None for row in bank_files.statements(session))
 
     def funded(self, agreements: int) -> None:
         """Until the escrow of every agreement holds what its payer transferred."""
@@ -155,7 +157,9 @@ class DemoRun:
 
             def over() -> bool:
                 with self.stack.store.read() as session:
-                    minted = [f for f in transfers.all_fundings(session) if f.stage == "minted"]
+                    minted = [
+                        f for f in fundings.all_fundings(session) if f.stage == funding.Stage.MINTED
+                    ]
                 reached(len(minted))
                 return len(minted) >= agreements
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.assembly import SENDING_ROLES
-from orchestrator.edges.store import Session, Store, agreements, ledger, transfers
+from orchestrator.edges.store import Session, Store, agreements, bank_files, ledger
 from orchestrator.ingest.intake import Intake
 from orchestrator.products import products
 from orchestrator.worker import Worker
@@ -132,7 +132,7 @@ class MachineRail(SmallRail):
     def ordered(self, session: Session) -> Counter[str]:
         """EndToEndId -> how many of the files that went to the bank order it."""
         found: Counter[str] = Counter()
-        for file in transfers.files(session, "out"):
+        for file in bank_files.all_files(session, "out"):
             parts = file.body.split(b"<EndToEndId>")[1:]
             found.update(part.split(b"<")[0].decode() for part in parts)
         return found

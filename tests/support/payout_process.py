@@ -21,7 +21,7 @@ import paramiko
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from tests.support.bare_rail import CHAIN_ID
 from tests.support.rail_builder import context_of_stand_ins
 
@@ -71,7 +71,7 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
     countdown = Countdown(point)
     for owner, name in _POINTS:
         countdown.around(owner, name)
-    hand_over(rail)
+    send_files(rail)
     order_payouts(rail)
 
 

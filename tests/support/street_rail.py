@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from orchestrator.core import ledger
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import bank_posting, transfers
+from orchestrator.edges.store import fundings
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store import payouts as store_payouts
 from orchestrator.operations.redemption import redeem
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.small_rail import SmallRail
@@ -33,7 +34,7 @@ class StreetRail(SmallRail):
         )
         self.work(1)
         with self.store.read() as session:
-            [credit] = bank_posting.credits_in(session, ["suspense"])
+            [credit] = fundings.in_stages(session, ["suspense"])
         gateway = keystore.load(self.settings.keys, "gateway")
         amount = credit.cents * ledger.MICRO_PER_CENT
         call = Call("EuroToken", "mint", (credit.credit_id, self.payer.address, amount))
@@ -68,7 +69,7 @@ class StreetRail(SmallRail):
 
     def payouts(self) -> dict[str, str]:
         with self.store.read() as session:
-            return {row.payout_id: row.stage for row in transfers.all_payouts(session)}
+            return {row.payout_id: row.stage for row in store_payouts.all_payouts(session)}
 
     def end_day(self, days: int = 1) -> None:
         for _ in range(days):

@@ -19,7 +19,13 @@ import requests
 from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
+from orchestrator.edges.store import (
+    access,
+    agreements,
+    evidence,
+    fundings,
+    payments,
+)
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import town
 from scripts.devices.fleet import Fleet
@@ -118,7 +124,7 @@ class WholeRail:
 
     def _minted(self) -> int:
         with self.store.read() as session:
-            return sum(f.stage == "minted" for f in transfers.all_fundings(session))
+            return sum(f.stage == "minted" for f in fundings.all_fundings(session))
 
     def stop(self) -> None:
         """Ends every process by its id; safe to call twice."""
@@ -237,7 +243,7 @@ class WholeRail:
 
     def all_payments(self) -> list[payments.PaymentRow]:
         with self.store.read() as session:
-            return list(pages.payments(session, None, None, None, 10_000))
+            return list(payments.page(session, None, None, None, 10_000))
 
     def reconciliation(self) -> Any:
         with self.store.read() as session:

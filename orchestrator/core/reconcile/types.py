@@ -212,7 +212,7 @@ class BankFacts:
     """What the bank says about the safeguarding account since it was opened.
 
     account: its IBAN; lines and balances of other accounts are left out. opening_cents: the
-    balance before the first line, which is nobody's token.
+    balance before the first line, for which there are no tokens.
     """
 
     account: str

@@ -19,7 +19,7 @@ def add(session: Session, row: ChainSendRow) -> None:
 
 
 def next_nonce(session: Session, chain_id: int, sender: str) -> int | None:
-    """The lowest nonce never used here, or None if this key never sent from this store."""
+    """Return the lowest nonce never used here, or None if this key never sent from this store."""
     highest = session.exec(
         select(func.max(ChainSendRow.nonce)).where(
             ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender
@@ -29,7 +29,7 @@ def next_nonce(session: Session, chain_id: int, sender: str) -> int | None:
 
 
 def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendRow]:
-    """Sends that no block holds, in nonce order."""
+    """Return sends that no block holds, in nonce order."""
     return session.exec(
         select(ChainSendRow)
         .where(ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender)
@@ -40,7 +40,7 @@ def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendR
 
 
 def by_ref(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
-    """The newest send for a purpose and reference that did not fail."""
+    """Return the newest send for a purpose and reference that did not fail."""
     return session.exec(
         select(ChainSendRow)
         .where(
@@ -53,7 +53,7 @@ def by_ref(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
 
 
 def open_send(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
-    """The newest send for a purpose and reference that no block holds (yet, or any more)."""
+    """Return the newest send for a purpose and reference that no block holds (yet, or any more)."""
     return session.exec(
         select(ChainSendRow)
         .where(
@@ -97,7 +97,7 @@ def record_orphaned(session: Session, first_block: int) -> None:
 
 
 def ending(session: Session, first_block: int, last_block: int) -> Sequence[ChainSendRow]:
-    """Sends mined in a range of blocks."""
+    """Return sends mined in a range of blocks."""
     return session.exec(
         select(ChainSendRow).where(
             ChainSendRow.block_number >= first_block, ChainSendRow.block_number <= last_block
@@ -106,7 +106,7 @@ def ending(session: Session, first_block: int, last_block: int) -> Sequence[Chai
 
 
 def open_refs(session: Session, purpose: str) -> set[str]:
-    """References with a send of this purpose that is still open."""
+    """Return references with a send of this purpose that is still open."""
     found = session.exec(
         select(ChainSendRow.ref).where(
             ChainSendRow.purpose == purpose, ChainSendRow.stage.in_(OPEN)
@@ -120,7 +120,7 @@ def by_hash(session: Session, tx_hash: str) -> ChainSendRow | None:
 
 
 def gas_used(session: Session, purpose: str) -> int:
-    """Gas of all mined sends of a purpose."""
+    """Return gas of all mined sends of a purpose."""
     return (
         session.exec(
             select(func.sum(ChainSendRow.gas_used)).where(ChainSendRow.purpose == purpose)
@@ -130,6 +130,6 @@ def gas_used(session: Session, purpose: str) -> int:
 
 
 def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:
-    """The addresses that ever sent for one of these purposes."""
+    """Return the addresses that ever sent for one of these purposes."""
     chosen = select(ChainSendRow.sender).where(ChainSendRow.purpose.in_(purposes)).distinct()
     return set(session.exec(chosen))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Place
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, metres_between, sighting
-from orchestrator.edges.store import links
+from orchestrator.edges.store import conflicts as store_conflicts
 from scripts.devices.record import Point, units_of
 from tests.support.meter_streams import event
 from tests.support.small_dock import GOODS, SmallDock, T
@@ -64,7 +64,7 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
     dock.place.answers(two)
     assert conflicts(dock) == [("counter_replayed", 2), ("counter_replayed", 5)]
     with dock.place.store.read() as session:
-        found = links.unreported(session, 10)
+        found = store_conflicts.unreported(session, 10)
     assert [(item[1], item[3]) for item in found] == [(records[1], one), (records[1], two)]
 
 

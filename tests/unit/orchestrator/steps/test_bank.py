@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.core.payment import Fact
 from orchestrator.core.references import funding_reference
-from orchestrator.edges.store import agreements, payments, transfers
+from orchestrator.edges.store import agreements, bank_files, payments, payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.simulated_bank import messages
@@ -42,8 +42,8 @@ def test_bank__books_a_payout__once_however_often_it_says_so(desk):
     assert read_bank(desk.rail) == 1
     assert desk.balances() == booked
     with desk.store.read() as session:
-        [statement] = [s for s in transfers.statements(session) if s.day]
-        assert len(transfers.lines(session)) == 2 and statement.closing_minor == 998_766
+        [statement] = [s for s in bank_files.statements(session) if s.day]
+        assert len(bank_files.all_lines(session)) == 2 and statement.closing_minor == 998_766
 
 
 def test_bank__credit_with_a_known_reference__is_funding_once_over_both_reports(desk):
@@ -99,7 +99,7 @@ def test_bank__payout_comes_back__is_still_owed_to_its_payee(desk):
     desk.bank.step()
     read_bank(desk.rail)
     with desk.store.read() as session:
-        reference = transfers.payout(session, payout).end_to_end_id
+        reference = payouts.get(session, payout).end_to_end_id
     desk.tell(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
     assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.RETURNED: -1_234}

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import agreements, blocks, payments, sends, transfers
+from orchestrator.edges.store import agreements, blocks, fundings, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
 from orchestrator.steps.follow import follow
@@ -116,7 +116,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
     identity = rail.join("mint-again")
     with rail.store.write() as session:
         session.add(
-            transfers.FundingRow(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
+            fundings.FundingRow(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
         )
         store_ledger.post(session, [ledger.funding_booked(credit, 7)], 0)
     at = rail.chain.deployment.addresses["PaymentRail"]
@@ -140,7 +140,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         assert sends.by_ref(session, "mint", credit) is not None
     rail.work(4)
     with rail.store.read() as session:
-        assert transfers.funding(session, credit).stage == "minted"
+        assert fundings.get(session, credit).stage == "minted"
         assert agreements.get(session, identity) is not None
 
 

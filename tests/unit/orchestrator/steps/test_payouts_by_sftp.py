@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.edges.bank.channel import open_channel, write_atomically
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.sftp_server import SftpServer
 from tests.support.small_rail import START, SmallRail, has_anvil
@@ -43,7 +43,7 @@ def test_rail__bank_behind_sftp__payment_comes_back_reconciled(rail):
         rail.work(2)
     assert rail.stages() == {"reconciled": 1}
     with rail.store.read() as session:
-        [payout] = transfers.all_payouts(session)
+        [payout] = payouts.all_payouts(session)
         found = reconcile_store(session, rail.iban)
     assert payout.stage == "booked" and payout.due_on == "2025-10-10" and payout.batch
     assert not found.breaks, found.breaks

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.edges.bank.channel import open_channel, write_atomically
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from tests.support.bank_desk import BankDesk
 from tests.support.sftp_server import SftpServer
@@ -87,7 +87,7 @@ def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, fo
         desk.bank.step()
     assert said == "done" and point > 12, f"only {point} points were reached"
     with desk.store.read() as session:
-        wanted = [transfers.payout(session, each).end_to_end_id for each in ids]
+        wanted = [payouts.get(session, each).end_to_end_id for each in ids]
     assert sorted(orders(desk)) == sorted(wanted)
     desk.rail = desk.with_channel(
         open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))

@@ -12,7 +12,7 @@ from web3 import Web3
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import batches, blocks, payments, transfers
+from orchestrator.edges.store import batches, blocks, payments, payouts
 from orchestrator.steps.attest import attest
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.open_rail import OpenRail, open_rail
@@ -198,7 +198,7 @@ def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_
     rail.until("early", "paid_out")
     ids = [rail.payment(name).payout_id for name in ("early", "later")]
     with rail.store.read() as session:
-        cents = [transfers.payout(session, i).cents for i in ids]
+        cents = [payouts.get(session, i).cents for i in ids]
     amounts = [rail.payment(name).amount_micro for name in ("early", "later")]
     assert ids[0] != ids[1] and [a // 10_000 for a in amounts] == cents
 

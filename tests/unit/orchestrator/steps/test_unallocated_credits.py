@@ -11,7 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.audit import verify
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import agreements, blocks, debts, payments, transfers
+from orchestrator.edges.store import agreements, blocks, debts, payments, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import products
 from orchestrator.steps.reconcile import reconcile_store
@@ -118,7 +118,7 @@ def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_n
     rail.until("meter-1001", "paid_out")
     with rail.store.read() as session:
         paid = payments.by_ids(session, [row.payment_id])[0]
-        payout = transfers.payout(session, rail.payment("meter-1001").payout_id)
+        payout = payouts.get(session, rail.payment("meter-1001").payout_id)
         told = debts.of_payment(session, row.payment_id)
     assert (paid.stage, told.paid_micro) == ("reconciled", 900_000)
     assert 0 <= 600_000 - payout.cents * 10_000 < 20_000  # 1.50 released, 0.90 of it owed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import bank_posting, transfers
+from orchestrator.edges.store import fundings
 from tests.support.small_rail import has_anvil
 from tests.support.street_rail import CENTS, StreetRail, since
 
@@ -102,9 +102,9 @@ def test_mood__with_a_whole_rail__books_stay_true_and_the_break_is_named(rail, w
     assert rail.cents()[ledger.SAFEGUARDING] == rail.bank.books.balance(rail.iban)
 
 
-def waiting(rail) -> list[transfers.FundingRow]:
+def waiting(rail) -> list[fundings.FundingRow]:
     with rail.store.read() as session:
-        return list(bank_posting.credits_in(session, ["suspense"]))
+        return list(fundings.in_stages(session, ["suspense"]))
 
 
 def pay_in(rail, cents: int, reference: str = "", **more: object) -> None:
