@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-
 from orchestrator.edges.bank.channel import Channel, open_channel
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.oracles import OracleClient

@@ -18,7 +18,6 @@ _MARK = "PR"  # marks our references among all that a bank may print
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FUNDING_BYTES, _FUNDING_CHARACTERS = 12, 19  # 96 bits always fit into 19 base-36 characters
 _OURS = re.compile(r"RF[0-9]{2}PR[0-9A-Z]{19}")
-_END_TO_END = re.compile(r"PR[A-Z2-7]{32}")
 _PRINTED = re.compile(r"[\s./:,\-]+")  # what banks and people put between groups
 
 
@@ -68,11 +67,6 @@ def is_reference(text: str) -> bool:
     """Return whether `text`, as printed, is a valid ISO 11649 reference, whoever's it is."""
     compact = normalise(text)
     return compact.isascii() and compact.isalnum() and iso11649.is_valid(compact)
-
-
-def is_end_to_end_id(text: str) -> bool:
-    """Return whether `text` has the shape of our EndToEndIds."""
-    return _END_TO_END.fullmatch(text) is not None
 
 
 def find_reference(text: str) -> str:

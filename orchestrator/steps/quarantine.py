@@ -115,7 +115,7 @@ def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreport
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            context.log.info("no proof is taken", event=conflict.event_id, reason=str(refusal))
+            context.log.info("no proof is taken", conflict=conflict.event_id, reason=str(refusal))
             continue
         return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

@@ -52,12 +52,6 @@ class Fleet:
         station.receipt_key = station.receipt_key or self._receipt_key
         self.devices[station.name] = station
 
-    def believe(self, receipt_key_pem: bytes) -> None:
-        """Gives all devices the rail's public receipt key."""
-        self._receipt_key = public_key_of(receipt_key_pem)
-        for device in self.devices.values():
-            device.receipt_key = self._receipt_key
-
     def connect(
         self,
         host: str,

@@ -9,9 +9,7 @@ from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import AtRisk, OpenDebt
 
 
-def name_debts(
-    found: BreakFindings, debts: Iterable[OpenDebt], pending: Mapping[str, int]
-) -> None:
+def name_debts(found: BreakFindings, debts: Iterable[OpenDebt], pending: Mapping[str, int]) -> None:
     """Report debts that the money waiting for their payee does not cover.
 
     A debt is paid by its payee's next release, the oldest first: what is not covered has left for

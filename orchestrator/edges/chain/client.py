@@ -99,7 +99,7 @@ class Chain:
         rail = self.deployment.addresses["PaymentRail"]
         if self.rpc("eth_getCode", [rail, "latest"]) == "0x":
             raise Halt(
-                f"There is no code at PaymentRail {rail}: the node has lost the chain, or was "
+                f"there is no code at PaymentRail {rail}: the node lost its chain or was "
                 "reset. Nothing was sent. Next: point the rail at a node that has its chain; a "
                 "development chain that was reset needs a new home and a new deployment."
             )

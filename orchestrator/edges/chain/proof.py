@@ -72,12 +72,6 @@ def receipt_proof(url: str, tx_hash: str) -> dict[str, Any]:
     return block_proofs(url, _block_of(url, tx_hash), [tx_hash])[_plain(tx_hash)]
 
 
-def transaction_proof(url: str, tx_hash: str) -> dict[str, Any]:
-    """{"header", "index", "nodes"}: the transaction alone, without its receipt."""
-    proof = receipt_proof(url, tx_hash)
-    return {"header": proof["header"], "index": proof["index"], "nodes": proof["transaction"]}
-
-
 def proofs(url: str, tx_hashes: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return {transaction hash: proof} for any transactions; each block is fetched once."""
     by_block: dict[str, list[str]] = {}

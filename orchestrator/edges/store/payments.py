@@ -295,11 +295,6 @@ def claimed_before(session: Session, agreement: str, sequence: int) -> int | Non
     ).one()
 
 
-def total_micro(session: Session) -> int:
-    """Return the sum of all settled payments."""
-    return session.exec(select(func.sum(PaymentRow.amount_micro))).one() or 0
-
-
 def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
     """Return (product, encoded facts) of every payment that has an amount."""
     rows = session.exec(
