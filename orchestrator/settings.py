@@ -1,4 +1,4 @@
-"""The only reader of the environment: where this rail keeps its state and how it behaves."""
+"""Reads the environment, and nothing else does: where this rail keeps its state, and its limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """One rail's settings; every field can be set as PROOFRAIL_<NAME> in the environment."""
+    """One rail's settings; each field can be set as PROOFRAIL_<NAME> in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="PROOFRAIL_")
 
@@ -18,23 +18,27 @@ class Settings(BaseSettings):
     rpc_url: str = "http://127.0.0.1:8545"
     finality_blocks: int = Field(default=3, ge=1, description="a block is final this deep")
     batch_claims: int = Field(default=200, ge=1, le=256, description="claims in one settlement")
-    hole_patience_s: int = Field(default=30, ge=0, description="wait for missing counters")
+    hole_patience_s: int = Field(
+        default=30, ge=0, description="wait this long for missing counters"
+    )
     api_host: str = "127.0.0.1"
     api_port: int = 0
     max_body_bytes: int = 4 * 1024 * 1024
     payouts_per_file: int = Field(default=1_000, ge=1, le=50_000, description="orders in a file")
-    file_cents: int = Field(default=1_000_000_000, ge=1, description="the most one file may sum to")
+    file_cents: int = Field(
+        default=1_000_000_000, ge=1, description="the largest total of one file"
+    )
     four_eyes_cents: int = Field(
-        default=1_000_000, ge=0, description="a payout above it leaves when two officers say so"
+        default=1_000_000, ge=0, description="payouts above it need two officers' approval"
     )
     cut_off_hour: int = Field(
         default=24,
         ge=0,
         le=24,
-        description="the bank's (UTC); orders from then on are for the next day; 24: none",
+        description="orders from this hour (UTC) on are for the next day; 24: no cut-off",
     )
     bank_channel: str = Field(default="", description="sftp://user@host/out?in=/in, else folders")
-    debug: bool = Field(default=False, description="commands show tracebacks of our own bugs")
+    debug: bool = Field(default=False, description="commands show tracebacks of internal errors")
 
     @cached_property
     def database(self) -> Path:
@@ -50,7 +54,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def trust(self) -> Path:
-        """PEM files of the roots that may vouch for devices."""
+        """PEM files of the root certificates that may vouch for devices."""
         return self.home / "trust" / "devices"
 
     @cached_property
@@ -64,7 +68,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def bank_sftp(self) -> Path:
-        """What this rail notes of a bank that it reaches by SFTP, and how it knows it."""
+        """What this rail stores about a bank that it reaches by SFTP, such as its host key."""
         return self.home / "bank" / "sftp"
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Runs the steps in turn, each on a bounded batch, at the worker's own pace, until told to stop.
+"""Runs the steps in turn, each on a bounded batch, until `stop` is called.
 
-Three answers to failure: the world is wrong (a reason, stored by the step), the world is slow
-(Retry: the step comes round again), we are wrong (Halt: this step stops until a person looks, the
-rest go on, and no step that moves money runs any more).
+There are three answers to failure. The input is wrong: the step stores a reason. The outside world
+is slow: Retry, and the step runs again later. Our own code or data is wrong: Halt. A halted step
+stays stopped until a person has looked at it; the other steps go on, but no step that moves money.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.mint import mint
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from orchestrator.steps.quarantine import quarantine
 from orchestrator.steps.refund import refund
 from orchestrator.steps.settle import release_matured, settle
@@ -48,60 +48,66 @@ STEPS: tuple[Step, ...] = (
     refund,
     register_breaks,
 )
-# a rail whose own books or whose chain are in doubt must not move money
+# no money moves while the rail's own ledger or its chain is in doubt
 _MOVES_MONEY = (attest, settle, release_matured, order_payouts, decide_credits, mint, refund)
 _IDLE_S = 0.2
 
 
 class Worker:
-    """One worker of one rail. `halted`: step name -> why; `turns`: work found by each step."""
+    """The one worker of a rail.
 
-    def __init__(self, rail: StepContext) -> None:
-        self.rail = rail
+    Attributes:
+        context: what the steps work on.
+        halted: step name -> why it stopped.
+        turns: step name -> how much work it has done.
+    """
+
+    def __init__(self, context: StepContext) -> None:
+        self.context = context
         self.halted: dict[str, str] = {}
         self.turns: dict[str, int] = {step.__name__: 0 for step in STEPS}
         self._stop = threading.Event()
 
     def recover(self) -> None:
-        """Before anything new: sends again what was stored, and hands over stored files again."""
-        self.rail.chain.check_identity()
-        self.rail.registry.refresh()
-        for sender in self.rail.senders:
+        """Send stored transactions and stored bank files again, before anything new is done."""
+        self.context.chain.check_identity()
+        self.context.registry.refresh()
+        for sender in self.context.senders:
             sender.broadcast()
-        hand_over(self.rail)
+        send_files(self.context)
 
     def run(self) -> None:
-        """Works until `stop`; sleeps a moment when a whole turn found nothing to do."""
+        """Work until `stop`; sleep briefly when a whole turn had nothing to do."""
         while not self._stop.is_set():
             if not self.turn():
                 self._stop.wait(_IDLE_S)
 
     def stop(self) -> None:
-        """Ends `run` after the step at hand."""
+        """End `run` after the current step."""
         self._stop.set()
 
     def report(self) -> dict[str, dict]:
-        """What the steps did and which of them halted, for `/v1/status`."""
+        """Return what the steps did and which of them halted, for `/v1/status`."""
         return {"turns": dict(self.turns), "halted": dict(self.halted)}
 
     def turn(self) -> int:
-        """Every step once; returns how much work was found."""
+        """Run every step once; return how much work was done."""
         return sum(self._step(step) for step in STEPS if not self._stop.is_set())
 
     def _step(self, step: Step) -> int:
-        name, log = step.__name__, self.rail.log
+        name, log = step.__name__, self.context.log
         if name in self.halted or (self.halted and step in _MOVES_MONEY):
             return 0
         try:
-            found = step(self.rail)
+            done = step(self.context)
         except Retry as delay:
             log.info("step waits", step=name, reason=str(delay))
             return 0
         except Exception as error:
-            # a bug of ours is a Halt without a name: it stops the same things
-            known = isinstance(error, Halt)
-            self.halted[name] = str(error) if known else f"{type(error).__name__}: {error}"
-            log.error("step halted", step=name, error=self.halted[name], exc_info=not known)
+            # a bug of ours is a Halt without a text of its own: it stops the same steps
+            is_halt = isinstance(error, Halt)
+            self.halted[name] = str(error) if is_halt else f"{type(error).__name__}: {error}"
+            log.error("step halted", step=name, error=self.halted[name], exc_info=not is_halt)
             return 0
-        self.turns[name] += found
-        return found
+        self.turns[name] += done
+        return done

@@ -1,4 +1,4 @@
-"""Runs one rail: MQTT inlet, worker and HTTP API in one process, until it is told to stop.
+"""Runs one rail: MQTT inlet, worker and HTTP API in one process, until a signal ends it.
 
     python -m scripts.run_orchestrator --home .proofrail
 
@@ -25,23 +25,14 @@ from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from device_adapters.inlets import Inlet
+from orchestrator.assembly import rail_from_home, read_config
 from orchestrator.core.receipt import Receipts
 from orchestrator.edges.api import ApiParts, create_app
-from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.chain.artifacts import load_artifacts
-from orchestrator.edges.chain.client import Chain
-from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import Store
 from orchestrator.errors import Halt, Retry
 from orchestrator.ingest.inlet_loop import InletLoop
 from orchestrator.ingest.intake import Intake
-from orchestrator.products import deployed
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
 from orchestrator.views.trace import trace
 from orchestrator.worker import Worker
 
@@ -49,7 +40,7 @@ _START_POLL_S = 0.02
 
 
 def main() -> int:
-    """Exit code 0 after SIGTERM or SIGINT, 1 if the rail cannot start (with the next step)."""
+    """Return 0 after SIGTERM or SIGINT, or 1 where the rail cannot start (stderr says why)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="default: PROOFRAIL_HOME or .proofrail")
     parser.add_argument("--ready-file", type=Path, help="JSON with api_url and pid, once it serves")
@@ -66,27 +57,22 @@ def main() -> int:
 
 
 def serve(settings: Settings, ready_file: Path | None) -> int:
-    """Builds the rail from its home and runs it until a signal comes."""
+    """Build the rail from its home and run it until a signal comes."""
     log = _log(settings.home / "logs" / "orchestrator.log")
-    town = json.loads((settings.home / "rail.json").read_text())
-    rail = build_rail(settings, town, log)
-    worker = Worker(rail)
+    context = rail_from_home(settings, log)
+    worker = Worker(context)
     worker.recover()
     receipts = Receipts((settings.keys / "receipt.pem").read_bytes())
-    intake = Intake(rail.store, rail.registry, rail.rules, time.time)
-    broker = town["broker"]
-    inlet = Inlet(
-        broker["host"],
-        broker["port"],
-        "rail",
-        (settings.keys / "broker.password").read_text(),
-        client_id="rail",
-    )
+    intake = Intake(context.store, context.registry, context.rules, time.time)
+    inlet = _inlet(settings)
     loop = InletLoop(inlet, intake, receipts, time.time, log)
-    threads = [threading.Thread(target=t.run, name=n) for n, t in (("work", worker), ("in", loop))]
+    threads = [
+        threading.Thread(target=target, name=name)
+        for name, target in (("work", worker.run), ("in", loop.run))
+    ]
     app = create_app(
         ApiParts(
-            store=rail.store,
+            store=context.store,
             intake=intake,
             receipts=receipts,
             worker=worker.report,
@@ -105,47 +91,14 @@ def serve(settings: Settings, ready_file: Path | None) -> int:
         inlet.close()
         for thread in threads:
             thread.join(timeout=20)
-        rail.store.close()
+        context.store.close()
     return 0
 
 
-def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> StepContext:
-    """The rail's doors, from its home and `rail.json`."""
-    deployment = Deployment.load(settings.deployment)
-    chain = Chain(town["rpc_url"], deployment, load_artifacts())
-    store = Store(settings.database)
-    known = deployed(deployment.addresses)
-    doors = [
-        OracleClient(
-            o["name"],
-            o["address"],
-            o["domain"],
-            o["url"],
-            Path(settings.keys / f"{o['name']}.token").read_text(),
-        )
-        for o in town["oracles"]
-    ]
-    committee = Committee(
-        {door.address: door.domain for door in doors},
-        chain.view("OracleCommittee", "quorum"),
-        chain.view("OracleCommittee", "minDomains"),
-    )
-    return StepContext(
-        settings=settings,
-        store=store,
-        chain=chain,
-        registry=Registry(chain, known),
-        sender=Sender(store, chain, keystore.load(settings.keys, "sender")),
-        gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
-        warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
-        oracles=doors,
-        committee=committee,
-        rules={name: p for name, (_, p) in known.items()},
-        bank=open_channel(settings),
-        safeguarding=town["safeguarding"],
-        now=lambda: int(time.time()),
-        log=log,
-    )
+def _inlet(settings: Settings) -> Inlet:
+    broker = read_config(settings)["broker"]
+    password = (settings.keys / "broker.password").read_text()
+    return Inlet(broker["host"], broker["port"], "rail", password, client_id="rail")
 
 
 def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:
@@ -155,8 +108,8 @@ def _serve_api(app: Any, settings: Settings, ready_file: Path | None) -> None:
     listener.listen()  # from here on callers wait and are not refused: the ready file may be read
     host, port = listener.getsockname()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: setattr(server, "should_exit", True))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.install_signal_handlers = lambda: None
     url = f"http://{host}:{port}"
     print(f"rail serves {url}", flush=True)

@@ -168,7 +168,7 @@ def show(
         row = _row(session, approval)
         names = {officer.address: officer.name for officer in approvals.all_officers(session)}
     if typed_data:
-        document = approvals.said(row).typed_data(APPROVE, home.deployment.chain_id)
+        document = approvals.content_of(row).typed_data(APPROVE, home.deployment.chain_id)
         output.print_json(document)
         return
     view = _approval_view(row, names)

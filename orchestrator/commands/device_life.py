@@ -18,6 +18,7 @@ from orchestrator.commands.device import (
 )
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table, when
+from orchestrator.edges.store import conflicts
 from orchestrator.errors import Halt
 
 app = typer.Typer()
@@ -27,13 +28,15 @@ _BY = "The role that signs: registrar or warden."
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device. Lists its key, endorsement, agreements and signs of a cloned key."""
-    from orchestrator.edges.store import agreements, links
+    from orchestrator.edges.store import agreements
     from orchestrator.operations.trust import load_endorsement
 
     home = home_of(context)
     row = enrolled_device(home, name)
     with home.store.read() as session:
-        clashes = [clash[1:] for clash in links.quarantined(session) if clash[0] == row.device_id]
+        clashes = [
+            clash[1:] for clash in conflicts.quarantined(session) if clash[0] == row.device_id
+        ]
         device_agreements = [
             a for a in agreements.all_agreements(session) if a.device_id == row.device_id
         ]

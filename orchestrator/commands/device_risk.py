@@ -99,11 +99,11 @@ def compromise(
 
 def _freeze(home: Home, device: str, since: int) -> dict[str, str]:
     """Dispute, as the warden, each payment with an open window: {payment: "frozen" or why not}."""
-    from orchestrator.steps.dispute import dispute_errands
+    from orchestrator.steps.dispute import dispute_calls
 
     agreements = home.agreement_ops()
     with home.store.read() as session:
-        calls = dispute_errands(session, home.chain, device, since, int(time.time()))
+        calls = dispute_calls(session, home.chain, device, since, int(time.time()))
     if not agreements.has_warden:
         return {
             call.ref: "the warden's key is not here; the running rail sends the dispute"

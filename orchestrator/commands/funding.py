@@ -10,12 +10,13 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, short, table
+from orchestrator.edges.store import fundings
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.core.reconcile import StatementLine
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.transfers import FundingRow
+    from orchestrator.edges.store.fundings import FundingRow
 
 app = typer.Typer(
     name="funding",
@@ -36,15 +37,10 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the unmatched incoming payments. Each has its reason and any open proposal."""
-    from orchestrator.edges.store import bank_posting, transfers
     from orchestrator.steps.unallocated_credits import WAITING
 
     with home_of(context).store.read() as session:
-        rows = (
-            transfers.all_fundings(session)
-            if every
-            else bank_posting.credits_in(session, [WAITING])
-        )
+        rows = fundings.all_fundings(session) if every else fundings.in_stages(session, [WAITING])
         credit_views = sorted(
             (_credit_view(session, row) for row in rows),
             key=lambda view: (view["booking_date"] or "", view["credit"]),
@@ -127,13 +123,13 @@ def send_back(
 ) -> None:
     """Propose to send an incoming payment back."""
     from orchestrator.commands.approval import propose, proposed
-    from orchestrator.edges.store import bank_posting
+    from orchestrator.edges.store import bank_files
     from orchestrator.steps.unallocated_credits import to_send_back
 
     home = home_of(context)
     with home.store.read() as session:
         row = _waiting(session, credit)
-        line = bank_posting.line_of(session, row.credit_id)
+        line = bank_files.line_of(session, row.credit_id)
     if line is None or not (line.counterparty_iban and line.counterparty_name):
         raise Halt(
             f"The bank gave no payer or no account for the credit {row.credit_id}, so it "
@@ -153,10 +149,9 @@ def send_back(
 
 def _waiting(session: Session, start: str) -> FundingRow:
     """Return the waiting credit whose id begins with `start`; raises Halt unless exactly one."""
-    from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import WAITING
 
-    waiting = bank_posting.credits_in(session, [WAITING])
+    waiting = fundings.in_stages(session, [WAITING])
     matches = [row for row in waiting if row.credit_id.startswith(start)]
     if len(matches) != 1:
         raise Halt(
@@ -167,10 +162,10 @@ def _waiting(session: Session, start: str) -> FundingRow:
 
 
 def _credit_view(session: Session, row: FundingRow) -> dict[str, Any]:
-    from orchestrator.edges.store import bank_posting
+    from orchestrator.edges.store import bank_files
     from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
 
-    line = bank_posting.line_of(session, row.credit_id)
+    line = bank_files.line_of(session, row.credit_id)
     open_approvals = [
         approval.approval_id
         for kind in (ALLOCATE, SEND_BACK)

@@ -100,11 +100,10 @@ class Home:
         return chain
 
     def chain_unchecked(self, url: str) -> Chain:
-        """Return a chain client without asking the node: enough to encode and to sign."""
-        from orchestrator.edges.chain.artifacts import load_artifacts
-        from orchestrator.edges.chain.client import Chain
+        """The contracts' door without a question to the node: enough to encode and to sign."""
+        from orchestrator.assembly import open_chain
 
-        return Chain(url, self.deployment, load_artifacts())
+        return open_chain(url, self.deployment)
 
     @property
     def rpc_url(self) -> str | None:

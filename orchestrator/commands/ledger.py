@@ -145,19 +145,19 @@ def trial_balance(
 ) -> None:
     """Show debits and credits of every account. Exit code 1 if they are not equal."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import journal, ledger
+    from orchestrator.edges.store import ledger
 
     until = moment(as_of, True)
     with home_of(context).store.read() as session:
         balances_by_account = ledger.balances(session, until)
-        pending_amounts = journal.pending(session, until) if pending else {}
+        pending_amounts = ledger.pending_balances(session, until) if pending else {}
     rows = reports.trial_balance(balances_by_account, pending_amounts, detail)
     sums = reports.totals(rows)
     balanced = all(debit == credit and not rest for debit, credit, rest in sums.values())
     view = {
         "as_of": until,
         "balanced": balanced,
-        "rows": [reports.told(row) for row in rows],
+        "rows": [reports.json_view(row) for row in rows],
         "totals": {
             asset: dict(
                 zip(
@@ -232,7 +232,7 @@ def statement(
     """Show an account's movements. Each has the balance after it."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
-    from orchestrator.edges.store import journal, ledger
+    from orchestrator.edges.store import ledger
 
     start, end = _period(first, last)
     row = find(account.lower())
@@ -240,11 +240,11 @@ def statement(
     with home_of(context).store.read() as session:
         if row is None:
             row = _row_of(ledger.balances(session), account_name)
-            movements = list(journal.movements(session, account=account_name, until=end))
+            movements = list(ledger.movements(session, account=account_name, until=end))
         else:
-            movements = list(journal.movements(session, row=row, until=end))
+            movements = list(ledger.movements(session, row=row, until=end))
     account_statement = reports.statement(row, account_name, movements, start, end)
-    view = {"from": start, "to": end, **reports.told(account_statement)}
+    view = {"from": start, "to": end, **reports.json_view(account_statement)}
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table([account_statement])
     _show(view, as_json, as_csv, sheet, lambda console: _statement(console, account_statement))
 
@@ -300,16 +300,16 @@ def general_ledger(
 ) -> None:
     """Show the statements of all accounts. Ordered by code."""
     from orchestrator.core import reports
-    from orchestrator.edges.store import journal
+    from orchestrator.edges.store import ledger
 
     start, end = _period(first, last)
     with home_of(context).store.read() as session:
-        movements = journal.movements(session, until=end)
+        movements = ledger.movements(session, until=end)
         statements = reports.general_ledger(movements, start, end, detail)
     view = {
         "from": start,
         "to": end,
-        "accounts": [reports.told(statement) for statement in statements],
+        "accounts": [reports.json_view(statement) for statement in statements],
     }
     sheet = reports.STATEMENT_COLUMNS, reports.statement_table(statements)
     _show(

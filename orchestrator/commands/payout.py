@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,11 +12,12 @@ from orchestrator.commands import output
 from orchestrator.commands.approval import As
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, plain, short, table
+from orchestrator.core.payout import Stage
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
     from orchestrator.edges.store import Session
-    from orchestrator.edges.store.orders import PayoutRow
+    from orchestrator.edges.store.payouts import PayoutRow
     from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
@@ -30,27 +32,22 @@ _PayoutId = Annotated[str, typer.Argument(help="The payout's id or EndToEndId, o
 @app.command("list")
 def list_(
     context: typer.Context,
-    stage: Annotated[
-        str | None, typer.Option(help="due, held, sent, accepted, booked, rejected, returned.")
-    ] = None,
+    stage: Annotated[str | None, typer.Option(help=f"{', '.join(Stage)}.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List payouts, newest first. A waiting payout has its reason.
-
-    The stage `held` means: waiting for approval, because the amount is above the limit.
-    """
-    from orchestrator.edges.store import agreements, orders
+    """List payouts, newest first. A waiting payout has its reason."""
+    from orchestrator.edges.store import agreements, payouts
 
     with home_of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        payout_views = [_payout_view(row, names) for row in orders.listed(session, stage, limit)]
+        payout_views = [_payout_view(row, names) for row in payouts.newest(session, stage, limit)]
     lines = [
         (
             short(t["payout_id"], 14),
             t["payee"],
             decimal(t["amount_minor"], "EUR/2"),
-            "waiting for approval" if t["stage"] == "held" else t["stage"],
+            t["stage"].replace("_", " "),
             t["due_on"],
             t["end_to_end_id"],
             t["reason"],
@@ -76,10 +73,10 @@ def propose_release(
     home = home_of(context)
     with home.store.read() as session:
         row = _row(session, payout)
-    if row.stage != "held":
+    if row.stage != Stage.WAITING_FOR_APPROVAL:
         raise Halt(
             f"The payout {row.payout_id} is {row.stage}, not waiting for approval. Nothing was "
-            "proposed. `proofrail payout list --stage held` shows the waiting ones."
+            "proposed. `proofrail payout list --stage waiting_for_approval` shows the waiting ones."
         )
     proposed(propose(home, to_release(row, int(time.time())), by), as_json)
 
@@ -152,9 +149,9 @@ def _payout_view(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _row(session: Session, start: str) -> PayoutRow:
-    from orchestrator.edges.store import orders
+    from orchestrator.edges.store import payouts
 
-    matches = orders.beginning(session, start)
+    matches = payouts.beginning(session, start)
     if len(matches) != 1:
         raise Halt(
             f"{'Several payouts begin' if matches else 'No payout begins'} with {start!r}; "
@@ -193,14 +190,14 @@ def _draft_view(draft: DraftFile) -> dict[str, Any]:
             }
             for order in draft.orders
         ],
-        "waits": [{"payout_id": payout, **why} for payout, why in draft.waits.items()],
+        "waits": [{"payout_id": payout, **asdict(why)} for payout, why in draft.waits.items()],
         "xml": draft.body.decode(),
     }
 
 
 def _print_draft(console: Any, draft: DraftFile) -> None:
     for payout, why in draft.waits.items():
-        console.print(plain(f"{short(payout, 14)} would wait: {why['reason']}"), soft_wrap=True)
+        console.print(plain(f"{short(payout, 14)} would wait: {why.reason}"), soft_wrap=True)
     if not draft.orders:
         console.print("Nothing would be sent.")
         return

@@ -143,7 +143,7 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
 
     Exit code 1 if a statement leaves a difference, or the newest one leaves tokens without euro.
     """
-    from orchestrator.edges.store import heads
+    from orchestrator.edges.store import blocks, ledger
     from orchestrator.steps.reconcile import reconcile_store
 
     home = home_of(context)
@@ -152,8 +152,8 @@ def reserves(context: typer.Context, account: Account = None, as_json: Json = Fa
         proofs = [
             {
                 **asdict(proof),
-                "block": heads.block_before(session, proof.at)._asdict(),
-                "journal": heads.entry_before(session, proof.at)._asdict(),
+                "block": blocks.final_before(session, proof.at)._asdict(),
+                "journal": ledger.entry_before(session, proof.at)._asdict(),
             }
             for proof in reconciliation.reserves
         ]

@@ -10,6 +10,7 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table
+from orchestrator.edges.store import rejections
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +27,10 @@ def rejected(
     as_json: Json = False,
 ) -> None:
     """Show refused input, newest first. Also counts it per reason."""
-    from orchestrator.edges.store import evidence, tallies
 
     with home_of(context).store.read() as session:
-        rows = evidence.rejections(session, reason, device, limit)
-        counts = tallies.rejection_counts(session)
+        rows = rejections.newest(session, reason, device, limit)
+        counts = rejections.count_by_reason(session)
         view = {"counts": counts, "rejections": [_rejection_view(row, body) for row in rows]}
     output.show(view, as_json, lambda console: _render(console, view, body))
 

@@ -39,14 +39,14 @@ def _totals(home: Home) -> dict[str, Any]:
     from orchestrator.edges.store import (
         agreements,
         blocks,
+        conflicts,
         equivocations,
         evidence,
-        links,
         lookup,
         payments,
-        tallies,
+        payouts,
+        rejections,
     )
-    from orchestrator.edges.store import transfers as bank
 
     with home.store.read() as session:
         head = blocks.newest(session)
@@ -54,15 +54,15 @@ def _totals(home: Home) -> dict[str, Any]:
             "home": str(home.settings.home),
             "block": head.number if head else None,
             "final_block": blocks.newest_final(session),
-            "events": tallies.event_counts(session),
-            "rejected": tallies.rejection_counts(session),
+            "events": evidence.event_counts(session),
+            "rejected": rejections.count_by_reason(session),
             "payments": {
                 stage: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
                 for stage, (count, total) in lookup.count_by_stage(session).items()
             },
             "payouts": {
                 stage: {"payouts": count, "amount": str(cents), "asset": "EUR/2"}
-                for stage, (count, cents) in bank.count_payouts(session).items()
+                for stage, (count, cents) in payouts.count_by_stage(session).items()
             },
             "holes": len(evidence.all_holes(session)),
             "quarantined_devices": [
@@ -73,7 +73,7 @@ def _totals(home: Home) -> dict[str, Any]:
                     "conflicts": count,
                     "found_at": at,
                 }
-                for device, reason, count, at in links.quarantined(session)
+                for device, reason, count, at in conflicts.quarantined(session)
             ],
             "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
             "stopped_agreements": [

@@ -2,7 +2,7 @@
 
 An anchor is 40 bytes: the number of the newest entry (8 bytes, big-endian; 0 of an empty journal)
 and that entry's hash. Solidity ignores what stands behind the arguments, the sender's signature
-covers it, and the chain keeps it. So a journal that was chained anew, or whose end was cut off,
+covers it, and the chain keeps it. So a journal that was chained again, or whose end was cut off,
 contradicts what its own rail has said in public (ADR 10).
 """
 
@@ -48,12 +48,12 @@ class Compared:
 
 
 def suffix(number: int, head: str) -> bytes:
-    """The bytes behind a call's arguments. head: the entry's hash, 64 hex digits."""
+    """Return the bytes behind a call's arguments. head: the entry's hash, 64 hex digits."""
     return number.to_bytes(_NUMBER_BYTES, "big") + bytes.fromhex(head)
 
 
 def parse(call_data: bytes) -> tuple[int, str] | None:
-    """(number, head) behind a call's arguments; None where there is none.
+    """Return (number, head) behind a call's arguments; None where there is none.
 
     Call data is a selector of 4 bytes and words of 32 (Solidity ABI, strict encoding), so 40 bytes
     more leave a rest that arguments alone never have.
@@ -69,9 +69,10 @@ def parse(call_data: bytes) -> tuple[int, str] | None:
 def compare(
     anchors: Iterable[Anchor], hash_at: Callable[[int], str | None], ends_at: int
 ) -> Compared:
-    """Holds a journal against its anchors, in any order of theirs.
+    """Compare a journal with its anchors, in any order of theirs.
 
-    hash_at: number -> the entry's hash in the journal (of 0: GENESIS), None where there is none.
+    Args:
+        hash_at: The hash of the entry with a number (of 0: GENESIS); None if there is none.
     """
     count, same_to = 0, 0
     for anchor in (ordered := sorted(anchors, key=lambda a: (a.number, a.block_number, a.tx_hash))):

@@ -65,7 +65,7 @@ class Approval:
         return "0x" + self.digest(PROPOSE, 0).hex()
 
     def digest(self, step: str, chain_id: int) -> bytes:
-        """What the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
+        """Return what the officer of a step (PROPOSE or APPROVE) signs: EIP-712, 32 bytes."""
         struct = _struct(
             _TYPE,
             _FIELDS,
@@ -89,7 +89,7 @@ class Approval:
         return sha3.keccak_256(b"\x19\x01" + domain + struct).digest()
 
     def typed_data(self, step: str, chain_id: int) -> dict[str, Any]:
-        """The EIP-712 document that a wallet shows and signs."""
+        """Return the EIP-712 document that a wallet shows and signs."""
         return {
             "types": {
                 "EIP712Domain": [{"name": n, "type": t} for n, t in _DOMAIN_FIELDS],
@@ -107,7 +107,11 @@ class Approval:
         }
 
     def signer(self, step: str, chain_id: int, signature: str, officers: Collection[str]) -> str:
-        """The officer (checksummed address) who signed a step; Rejected where none did."""
+        """Return the officer (checksummed address) who signed a step.
+
+        Raises:
+            Rejected: No officer did.
+        """
         address = recover(self.digest(step, chain_id), bytes.fromhex(signature.removeprefix("0x")))
         if address not in officers:
             raise Rejected(ApprovalReason.NOT_AN_OFFICER, f"{address} signed, and is no officer")
@@ -121,7 +125,11 @@ def check_both(
     approver_signature: str,
     officers: Collection[str],
 ) -> tuple[str, str]:
-    """(proposer, approver); Rejected unless both signed it, are officers, and are two."""
+    """Return (proposer, approver).
+
+    Raises:
+        Rejected: One of them has not signed it, is no officer, or they are the same person.
+    """
     proposer = approval.signer(PROPOSE, chain_id, proposer_signature, officers)
     approver = approval.signer(APPROVE, chain_id, approver_signature, officers)
     if proposer == approver:

@@ -1,8 +1,8 @@
-"""Books what a block says: one pure rule per log, from the chain's words to balanced entries.
+"""Posts what a block says: one pure rule per log, from the log to balanced entries.
 
-A rule sees only what anybody can read again from a node: logs, and the call data of settlements.
-So entries noted when a block is first seen, entries posted when it is final, and entries that
-`rebuild` derives years later are the same. The logs' meaning: contracts/interfaces.
+A rule sees only what anyone can read from a node: logs, and the call data of settlements. So the
+entries noted when a block is first seen, those posted when it is final, and those that `rebuild`
+derives years later are the same. The meaning of the logs: contracts/interfaces.
 """
 
 from __future__ import annotations
@@ -33,77 +33,96 @@ class PostedLog(Protocol):
 
     @property
     def index(self) -> int:
-        """Its place in the block, over all contracts."""
+        """Return its place in the block, over all contracts."""
 
 
 class ChainContext(Protocol):
-    """What a log does not say by itself, all of it told by the chain."""
+    """Context that a posting rule needs beyond the log; everything is read from the chain."""
 
     @property
     def rail(self) -> str:
-        """The address of PaymentRail, in any case."""
+        """Return the address of PaymentRail, in any case."""
 
     def claims(self, log: PostedLog) -> Sequence[Claim]:
-        """The claims that this `Settled` log speaks of, in its order, from the settlement's call
-        data; none where they cannot be told (it went through a contract of nobody we know)."""
+        """Return the claims of a `Settled` log, in its order, from the settlement's call data.
+
+        The list is empty where they cannot be read: the call went through an unknown contract.
+        """
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
-        """Whom a claim pays: whom its facts name (the product's rule), else the agreement's payee
-        (`AgreementOpened`); None where the product is not known."""
+        """Return who is paid by a claim; None where its product is not known.
+
+        The facts name the payee (by the product's rule), or else the agreement does (the log
+        `AgreementOpened`).
+        """
 
     def around(self, log: PostedLog) -> Sequence[PostedLog]:
-        """The logs of the same transaction, this one too, in order."""
+        """Return the logs of the same transaction, including this one, in order."""
 
     def settled(self, payment: str) -> Entry | None:
-        """The `settled` entry of a payment that an earlier block of this chain settled."""
+        """Return the `settled` entry of a payment, if an earlier block of this chain settled it."""
 
 
 def entries_of_block(
     block_hash: str, at: int, logs: Iterable[PostedLog], context: ChainContext
 ) -> list[Entry]:
-    """The entries of a block's logs, in their order. at: the block's time, which dates them."""
-    found: list[Entry] = []
-    within = _Within(context, found)
+    """Return the entries of a block's logs, in their order.
+
+    Args:
+        block_hash: The block, 0x-hex; it becomes the source of each entry.
+        at: The block's time in Unix seconds, which dates the entries.
+        logs: The block's logs, in order.
+        context: What the rules read beyond the logs.
+    """
+    posted: list[Entry] = []
+    inner = _Within(context, posted)
     for log in logs:
-        found += [item.dated(at, f"block:{block_hash}") for item in entries(log, within)]
-    return found
+        posted += [item.dated(at, f"block:{block_hash}") for item in entries(log, inner)]
+    return posted
 
 
 def entries(log: PostedLog, context: ChainContext) -> list[Entry]:
-    """The entries of one log, undated; none of a log that moves no money."""
+    """Return the entries of one log, undated; [] for a log that moves no money."""
     rule = _RULES.get(log.name)
     return rule(log, context) if rule else []
 
 
 def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
-    """What a `Released` log left its payee, micro-euro: its debts were paid out of it first."""
+    """Return what a `Released` log left its payee, in micro-euro, after debts were paid from it.
+
+    Args:
+        log: The `Released` log.
+        around: All logs of its transaction, in order.
+    """
     paid = 0
-    for each in around:
-        if each.index >= log.index:
+    for other in around:
+        if other.index >= log.index:
             break
-        if each.name in _PAYS_DEBTS and each.args["payee"] == log.args["payee"]:
+        if other.name in _PAYS_DEBTS and other.args["payee"] == log.args["payee"]:
             paid = 0
-        elif each.name == "CreditPaid" and each.args["payee"] == log.args["payee"]:
-            paid += each.args["amount"]
+        elif other.name == "CreditPaid" and other.args["payee"] == log.args["payee"]:
+            paid += other.args["amount"]
     return log.args["amount"] - paid
 
 
 def by_rail(log: PostedLog, rail: str) -> bool:
-    """Whether a `Redeemed` log is the rail's: anyone may redeem tokens of their own."""
+    """Return whether a `Redeemed` log is of the rail: anyone may redeem tokens of their own."""
     return log.args["holder"].lower() == rail.lower()
 
 
 class _Within:
-    """The context of a block's later logs: what its earlier ones settled is known too."""
+    """The context of a block's later logs: it includes what the earlier ones settled."""
 
-    def __init__(self, outer: ChainContext, found: Sequence[Entry]) -> None:
-        self._found, self._outer = found, outer
+    def __init__(self, outer: ChainContext, posted: Sequence[Entry]) -> None:
+        self._posted, self._outer = posted, outer
         self.rail, self.around = outer.rail, outer.around
         self.claims, self.payee = outer.claims, outer.payee
 
     def settled(self, payment: str) -> Entry | None:
-        here = (e for e in self._found if e.kind == "settled" and e.ref == payment)
-        return next(here, None) or self._outer.settled(payment)
+        own_entries = (
+            entry for entry in self._posted if entry.kind == "settled" and entry.ref == payment
+        )
+        return next(own_entries, None) or self._outer.settled(payment)
 
 
 # --- one rule per log
@@ -112,14 +131,14 @@ class _Within:
 def _settled(log: PostedLog, context: ChainContext) -> list[Entry]:
     claims = context.claims(log)
     if not claims:
-        return []  # what it moved is then a break: reconcile compares every Settled log
+        return []  # reconcile compares every Settled log: what it moved becomes a break
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
-    found = [
+    posted = [
         _claim(claim, outcome.amount_micro, context)
         for claim, outcome in zip(claims, outcomes, strict=True)
         if not outcome.refusal
     ]
-    return [item for item in found if item]
+    return [item for item in posted if item]
 
 
 def _claim(claim: Claim, amount_micro: int, context: ChainContext) -> Entry | None:
@@ -140,18 +159,18 @@ def _minted(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 
 def _escrow_funded(log: PostedLog, context: ChainContext) -> list[Entry]:
-    if _next_to(log, context, -1, "Minted"):  # from the bank: the mint's entry says so already
+    if _next_to(log, context, -1, "Minted"):  # from the bank: the mint's entry already covers it
         return []
     return [ledger.funded(_ref(log), log.args["agreement"], log.args["amount"])]
 
 
 def _next_to(log: PostedLog, context: ChainContext, step: int, name: str) -> PostedLog | None:
-    """The token tells the rail of a mint at once, so these two logs have nothing between them."""
+    """Return the log next to this one if it has the name: mint and deposit follow each other."""
     return next(
         (
-            each
-            for each in context.around(log)
-            if each.index == log.index + step and each.name == name
+            other
+            for other in context.around(log)
+            if other.index == log.index + step and other.name == name
         ),
         None,
     )
@@ -169,13 +188,13 @@ def _debt_paid(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 
 def _of_release(log: PostedLog, context: ChainContext) -> bool:
-    """Whether a debt was paid out of pending money: then a `Released` follows, not a `Repaid`."""
+    """Return whether a debt was paid from pending money: `Released` follows, not `Repaid`."""
     later = (
-        each.name
-        for each in context.around(log)
-        if each.index > log.index
-        and each.name in _PAYS_DEBTS
-        and each.args["payee"] == log.args["payee"]
+        other.name
+        for other in context.around(log)
+        if other.index > log.index
+        and other.name in _PAYS_DEBTS
+        and other.args["payee"] == log.args["payee"]
     )
     return next(later, "") == "Released"
 
@@ -199,7 +218,7 @@ def _disputed(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 
 def _dispute_ended(log: PostedLog, context: ChainContext) -> list[Entry]:
-    """The log names no party: the payment's own entry does."""
+    """Return the entry of an ended dispute; the parties come from the payment's own entry."""
     payment, amount = log.args["payment"], log.args["amount"]
     settled = context.settled(payment)
     if settled is None:
@@ -226,4 +245,4 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "PaymentDisputed": _disputed,
     "DisputeEnded": _dispute_ended,
 }
-BOOKED = frozenset(_RULES)  # logs that money moves by
+BOOKED = frozenset(_RULES)  # the logs that move money

@@ -1,7 +1,7 @@
 """The chart of accounts: one row per kind of account, as an accountant reads the books.
 
-Two books stand in one journal, each balanced by itself: EUR/2 (cents: what the bank holds, and
-whom it is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
+One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and who it
+is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
 Debits are positive. A pattern ending in ":*" is a control account with a sub-ledger.
 """
 
@@ -52,7 +52,7 @@ class LedgerAccount:
 
 
 def _all_of(account: str) -> str:
-    """The pattern of a kind of account, from one of them: "escrow:0x1" -> "escrow:*"."""
+    """Return the pattern of a kind of account, from one of them: "escrow:0x1" -> "escrow:*"."""
     return account.split(":")[0] + ":*"
 
 
@@ -223,7 +223,11 @@ CHART = (
 
 
 def row_of(account: str, asset: str) -> LedgerAccount:
-    """The chart's row of a ledger account. Raises Halt, by name, where the chart has none."""
+    """Return the chart's row of a ledger account.
+
+    Raises:
+        Halt: The chart has none.
+    """
     for row in CHART:
         if row.holds(account):
             if row.asset != asset:
@@ -239,7 +243,7 @@ def row_of(account: str, asset: str) -> LedgerAccount:
 
 
 def find(text: str) -> LedgerAccount | None:
-    """A row by its code, its pattern, or its pattern's beginning ("escrow")."""
+    """Return a row by its code, its pattern, or its pattern's beginning ("escrow")."""
     for row in CHART:
         if text in (row.code, row.pattern, row.pattern.removesuffix(":*")):
             return row
@@ -247,7 +251,13 @@ def find(text: str) -> LedgerAccount | None:
 
 
 def decimal_text(minor: int, asset: str) -> str:
-    """Minor units as an exact decimal; the asset says how many digits ("tEUR/6": 6)."""
+    """Return minor units as an exact decimal; the asset names the digits ("tEUR/6": 6)."""
     digits = int(asset.rpartition("/")[2])
     whole, rest = divmod(abs(minor), 10**digits)
     return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}}"
+
+
+def euro_text(cents: int) -> str:
+    """Return an amount as people read it, such as "10,000.00 EUR"."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02} EUR"

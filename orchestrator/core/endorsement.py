@@ -1,8 +1,8 @@
-"""Checks who vouches for a device's key: an X.509 chain that ends at a root we trust.
+"""Checks the certificate chain of a device's key: X.509, up to a root that we trust.
 
 The rules are those of RFC 5280 (section 6.1, basic path validation), read strictly and without the
 parts that a device's chain does not need: no policies, no name constraints, no revocation lists.
-A certificate that asks for one of those is refused, never half understood.
+A certificate that asks for one of those is refused, never partly understood.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNREADABLE = (
 
 
 class EndorsementReason(StrEnum):
-    """Why nobody whom we trust vouches for this key of this device."""
+    """Why the chain does not vouch for this key of this device."""
 
     MALFORMED = "endorsement_malformed"
     TOO_LONG = "endorsement_too_long"
@@ -68,12 +68,12 @@ class EndorsementReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endorsement:
-    """A chain that was checked, for one device and one key; only `check` makes one.
+    """A checked chain for one device and one key; only `check` makes one.
 
-    sha256: of the device certificate's DER; it stands in the registry. expires_at: Unix seconds of
-    its notAfter, 0 for never. issuer, root: names as RFC 4514 writes them. path: DER, the device's
+    sha256: of the device certificate's DER, as stored in the registry. expires_at: Unix seconds of
+    its notAfter, 0 for never. issuer, root: names in the form of RFC 4514. path: DER, the device's
     certificate first, the trusted root last.
-    Warning: a certificate has a twin (its ECDSA signature has one) with another hash.
+    Warning: an ECDSA signature can be rewritten, so a certificate has a twin with another hash.
     """
 
     device: str
@@ -86,30 +86,41 @@ class Endorsement:
 
     @property
     def pem(self) -> bytes:
-        """The whole path for an auditor, the root included."""
+        """Return the whole path for an auditor, including the root."""
         certificates = map(x509.load_der_x509_certificate, self.path)
-        return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def check(
     chain: bytes, roots: Sequence[Certificate], device: str, key: DeviceKey, now: int
 ) -> Endorsement:
-    """The endorsement in a PEM chain: the device's certificate, then each issuer of the one before.
+    """Return the endorsement in a PEM chain.
 
-    The trusted root itself may end the chain or be left out. now: Unix seconds; the whole path
-    must be valid then. Raises Rejected with an EndorsementFault.
+    Args:
+        chain: The device's certificate, then the issuer of each one before; the trusted root may
+            end the chain or be left out.
+        roots: The certificates that we trust.
+        device: The device's name.
+        key: The device's key.
+        now: Unix seconds; the whole path must be valid then.
+
+    Raises:
+        Rejected: With an EndorsementReason.
+
     Warning: revocation by the CA is not looked up; a device is stopped in the registry.
     """
     sent = read(chain)
-    for position, one in enumerate(sent, 1):
-        _require_sound(one, position, now)
+    for position, certificate in enumerate(sent, 1):
+        _require_sound(certificate, position, now)
     path = _path(sent, roots)
     _require_sound(path[-1], len(path), now)
-    for above, (one, issuer) in enumerate(pairwise(path)):
-        _require_issued(one, issuer, [c for c in path[1 : above + 1] if c.subject != c.issuer])
+    for above, (certificate, issuer) in enumerate(pairwise(path)):
+        _require_issued(
+            certificate, issuer, [c for c in path[1 : above + 1] if c.subject != c.issuer]
+        )
     _require_device(path[0], device, key)
     leaf, ends = path[0], _seconds(path[0].not_valid_after_utc)
-    der = tuple(one.public_bytes(Encoding.DER) for one in path)
+    der = tuple(certificate.public_bytes(Encoding.DER) for certificate in path)
     return Endorsement(
         device,
         DeviceKey(key.curve, key.x, key.y),
@@ -122,75 +133,86 @@ def check(
 
 
 def read(chain: bytes) -> list[Certificate]:
-    """The certificates of a PEM file, in its order, each readable to its last field."""
+    """Return the certificates of a PEM file, in its order, each readable to its last field.
+
+    Raises:
+        Rejected: endorsement_malformed or endorsement_too_long.
+    """
     if len(chain) > MAX_CHAIN_BYTES:
         raise _refused(EndorsementReason.TOO_LONG, f"more than {MAX_CHAIN_BYTES} bytes")
     try:
-        found = x509.load_pem_x509_certificates(chain)
-        for one in found:
-            _touch(one)
+        certificates = x509.load_pem_x509_certificates(chain)
+        for certificate in certificates:
+            _touch(certificate)
     except _UNREADABLE as error:
         raise _refused(
             EndorsementReason.MALFORMED, f"no readable PEM certificates: {error}"
         ) from error
-    if len(found) > MAX_CHAIN:
+    if len(certificates) > MAX_CHAIN:
         raise _refused(EndorsementReason.TOO_LONG, f"more than {MAX_CHAIN} certificates")
-    return found
+    return certificates
 
 
-def _touch(one: Certificate) -> None:
-    """Reads every field that is used later: the library parses them as they are asked for."""
-    for extension in one.extensions:
+def _touch(certificate: Certificate) -> None:
+    """Read every field that is used later: the library parses them only when they are asked for."""
+    for extension in certificate.extensions:
         _ = extension.value
     _ = (
-        one.subject,
-        one.issuer,
-        one.not_valid_before_utc,
-        one.not_valid_after_utc,
-        one.signature_hash_algorithm,
-        one.public_key(),
+        certificate.subject,
+        certificate.issuer,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        certificate.signature_hash_algorithm,
+        certificate.public_key(),
     )
-    if one.version is not x509.Version.v3 or not list(one.issuer) or one.serial_number <= 0:
+    if (
+        certificate.version is not x509.Version.v3
+        or not list(certificate.issuer)
+        or certificate.serial_number <= 0
+    ):
         raise ValueError("a certificate without version 3, an issuer or a positive serial number")
-    if not one.public_bytes(Encoding.DER).endswith(b"\0" + one.signature):
-        # nothing signs the count of unused bits before a signature: it says none (RFC 3279, 2.2)
+    if not certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature):
+        # no signature covers the count of unused bits before it, so it must be zero (RFC 3279, 2.2)
         raise ValueError("a certificate's signature is not a whole number of bytes")
 
 
-def _require_sound(one: Certificate, position: int, now: int) -> None:
-    """What must hold of each certificate by itself (RFC 5280, 6.1.3 a and 6.1.4 o)."""
-    where = f"certificate {position} ({_name(one.subject)})"
-    if one.signature_hash_algorithm is None or one.signature_hash_algorithm.name not in _DIGESTS:
+def _require_sound(certificate: Certificate, position: int, now: int) -> None:
+    """Check what must hold of each certificate by itself (RFC 5280, 6.1.3 a and 6.1.4 o)."""
+    where = f"certificate {position} ({_name(certificate.subject)})"
+    if (
+        certificate.signature_hash_algorithm is None
+        or certificate.signature_hash_algorithm.name not in _DIGESTS
+    ):
         raise _refused(EndorsementReason.DIGEST_WEAK, f"{where} is not signed over SHA-2")
-    if now < _seconds(one.not_valid_before_utc):
+    if now < _seconds(certificate.not_valid_before_utc):
         raise _refused(
-            EndorsementReason.NOT_YET_VALID, f"{where} is valid from {one.not_valid_before_utc} on"
+            EndorsementReason.NOT_YET_VALID,
+            f"{where} is valid from {certificate.not_valid_before_utc} on",
         )
-    if now > _seconds(one.not_valid_after_utc):
+    if now > _seconds(certificate.not_valid_after_utc):
         raise _refused(
-            EndorsementReason.EXPIRED, f"{where} was valid until {one.not_valid_after_utc}"
+            EndorsementReason.EXPIRED, f"{where} was valid until {certificate.not_valid_after_utc}"
         )
-    for extension in one.extensions:
-        constrains = extension.oid == ExtensionOID.NAME_CONSTRAINTS  # must never be passed over
+    for extension in certificate.extensions:
+        constrains = extension.oid == ExtensionOID.NAME_CONSTRAINTS  # must never be ignored
         if constrains or (extension.critical and extension.oid not in _PROCESSED):
             raise _refused(
                 EndorsementReason.EXTENSION_UNKNOWN,
-                f"{where} has the extension {extension.oid.dotted_string}, which is "
-                "not understood here",
+                f"{where} has the extension {extension.oid.dotted_string}, which is not understood",
             )
 
 
 def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certificate]:
-    """The sent certificates in their order, ended by a trusted root."""
-    for position, (one, issuer) in enumerate(pairwise(sent), 1):
-        if one.issuer != issuer.subject:
+    """Return the sent certificates in their order, ended by a trusted root."""
+    for position, (certificate, issuer) in enumerate(pairwise(sent), 1):
+        if certificate.issuer != issuer.subject:
             raise _refused(
                 EndorsementReason.OUT_OF_ORDER,
-                f"certificate {position} names {_name(one.issuer)} as its issuer, the "
+                f"certificate {position} names {_name(certificate.issuer)} as its issuer, the "
                 f"next one is {_name(issuer.subject)}; send the device's certificate, "
                 "then its issuer, and so on, and nothing else",
             )
-    trusted = [position for position, one in enumerate(sent, 1) if one in roots]
+    trusted = [position for position, certificate in enumerate(sent, 1) if certificate in roots]
     if trusted and trusted[0] < len(sent):
         raise _refused(
             EndorsementReason.EXTRA_CERTIFICATE,
@@ -207,8 +229,10 @@ def _path(sent: list[Certificate], roots: Sequence[Certificate]) -> list[Certifi
     )
 
 
-def _require_issued(one: Certificate, issuer: Certificate, between: list[Certificate]) -> None:
-    """That `issuer` may issue and did issue `one` (RFC 5280, 6.1.3 a and 6.1.4 k to n).
+def _require_issued(
+    certificate: Certificate, issuer: Certificate, between: list[Certificate]
+) -> None:
+    """Check that `issuer` may issue and did issue a certificate (RFC 5280, 6.1.3 a, 6.1.4 k-n).
 
     between: the intermediate certificates below the issuer that pathLenConstraint counts.
     """
@@ -232,17 +256,17 @@ def _require_issued(one: Certificate, issuer: Certificate, between: list[Certifi
             EndorsementReason.KEY_WEAK,
             f"the key of {who} is neither P-256, P-384 nor RSA of 2048 to 8192 bits",
         )
-    _require_key_named(one, issuer)
-    if not _signed(one, issuer):
+    _require_key_named(certificate, issuer)
+    if not _signed(certificate, issuer):
         raise _refused(
             EndorsementReason.SIGNATURE_INVALID,
-            f"{who} did not sign the certificate of {_name(one.subject)}",
+            f"{who} did not sign the certificate of {_name(certificate.subject)}",
         )
 
 
-def _require_key_named(one: Certificate, issuer: Certificate) -> None:
-    """Where identifiers of the issuer's key are given, they are this key's (4.2.1.1, 4.2.1.2)."""
-    wanted = _extension(one, x509.AuthorityKeyIdentifier)
+def _require_key_named(certificate: Certificate, issuer: Certificate) -> None:
+    """Check that identifiers of the issuer's key, if given, match it (4.2.1.1, 4.2.1.2)."""
+    wanted = _extension(certificate, x509.AuthorityKeyIdentifier)
     shown = _extension(issuer, x509.SubjectKeyIdentifier)
     if wanted is None:
         return
@@ -251,13 +275,13 @@ def _require_key_named(one: Certificate, issuer: Certificate) -> None:
     if key_differs or serial not in (None, issuer.serial_number):
         raise _refused(
             EndorsementReason.ISSUER_KEY_DIFFERS,
-            f"the certificate of {_name(one.subject)} was issued with another key or "
+            f"the certificate of {_name(certificate.subject)} was issued with another key or "
             f"certificate of {_name(issuer.subject)}",
         )
 
 
 def _require_device(leaf: Certificate, device: str, key: DeviceKey) -> None:
-    """That the certificate is this device's: its key, its name, and a key that may sign."""
+    """Check that the certificate has this device's key and name, and a key that may sign."""
     der = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if der != PublicKey.from_device_key(key).der:
         raise _refused(
@@ -285,9 +309,9 @@ def _require_device(leaf: Certificate, device: str, key: DeviceKey) -> None:
         )
 
 
-def _signed(one: Certificate, issuer: Certificate) -> bool:
+def _signed(certificate: Certificate, issuer: Certificate) -> bool:
     try:
-        one.verify_directly_issued_by(issuer)
+        certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, *_UNREADABLE):
         return False
     return True
@@ -299,9 +323,9 @@ def _strong(key: object) -> bool:
     return isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS
 
 
-def _extension(one: Certificate, kind: type) -> Any:
+def _extension(certificate: Certificate, kind: type) -> Any:
     try:
-        return one.extensions.get_extension_for_class(kind).value
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
 

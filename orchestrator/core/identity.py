@@ -1,4 +1,4 @@
-"""Ids and digests that live from the device to the bank, each computed before anything is sent."""
+"""Ids and digests that are used from the device to the bank, each computed before it is sent."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ CURVES = {Curve.SECP256R1: 0, Curve.SECP256K1: 1}  # IDeviceRegistry.Curve
 
 
 def payment_id(agreement: bytes, sequence: int) -> bytes:
-    """keccak256(agreement_id, uint256 sequence), 32 bytes: the same number the contract keeps."""
+    """Return keccak256(agreement id, uint256 sequence), 32 bytes, as the contract computes it."""
     return sha3.keccak_256(agreement + sequence.to_bytes(32, "big")).digest()
 
 
 def payout_account(iban: str) -> bytes:
-    """keccak256 of the IBAN without spaces: what a payee puts on chain instead of the IBAN."""
+    """Return keccak256 of the IBAN without spaces: what a payee stores on chain instead of it."""
     return sha3.keccak_256("".join(iban.split()).upper().encode()).digest()
 
 
 def credit_id(account: str, bank_reference: str) -> bytes:
-    """keccak256 of the booked account and the bank's own reference: mints exactly once."""
+    """Return keccak256 of the account and the bank's own reference; it mints exactly once."""
     return sha3.keccak_256(f"{account}|{bank_reference}".encode()).digest()
 
 
 def enrolment_digest(chain_id: int, registry: str, name: str, owner: str) -> bytes:
-    """The SHA-256 digest a device signs to enrol (IDeviceRegistry: sha256 of the ABI encoding)."""
+    """Return the SHA-256 digest that a device signs to enrol (rule: IDeviceRegistry)."""
     return _registry_digest(
         "proofrail/enrol/v1",
         _word(chain_id),
@@ -51,8 +51,16 @@ def enrolment_digest(chain_id: int, registry: str, name: str, owner: str) -> byt
 def rotation_digest(
     chain_id: int, registry: str, name: str, key: DeviceKey, expires_at: int, keys_so_far: int
 ) -> bytes:
-    """The SHA-256 digest that a device's old key and its new key sign to change the one for the
-    other. expires_at: Unix seconds, 0 for never. keys_so_far: how many keys the device has had."""
+    """Return the SHA-256 digest that a device's old key and new key both sign to rotate.
+
+    Args:
+        chain_id: The chain's id.
+        registry: The address of DeviceRegistry.
+        name: The device's name.
+        key: The new key.
+        expires_at: Unix seconds, 0 for never.
+        keys_so_far: How many keys the device has had.
+    """
     return _registry_digest(
         "proofrail/rotate/v1",
         _word(chain_id),
@@ -67,7 +75,7 @@ def rotation_digest(
 
 
 def _registry_digest(purpose: str, *words: bytes) -> bytes:
-    """sha256(abi.encode(purpose, words...)): a string of at most 32 bytes, then static words."""
+    """Return sha256(abi.encode(purpose, words...)): a string of at most 32 bytes, then words."""
     text = purpose.encode()
     head = _word((len(words) + 1) * 32) + b"".join(words)
     return sha256(head + _word(len(text)) + text.ljust(32, b"\0")).digest()

@@ -63,12 +63,16 @@ class Entry:
     source: str = ""  # "block:0x<hash>", "file:<sha256>" or "approval:<id>"
 
     def dated(self, at: int, source: str) -> Entry:
-        """The entry with its input and that input's time; one that tells its own keeps them."""
+        """Return the entry with a source and its time; an entry that has a source keeps both."""
         return self if self.source else replace(self, at=at, source=source)
 
 
 def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entry:
-    """A balanced entry; zero postings are left out. Raises Halt if it does not balance."""
+    """Return a balanced entry; zero postings are left out.
+
+    Raises:
+        Halt: It does not balance.
+    """
     kept = tuple(Posting(*p) for p in postings if p[2])
     sums: dict[str, int] = defaultdict(int)
     for posting in kept:
@@ -79,7 +83,7 @@ def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entr
 
 
 def entry_id(kind: str, ref: str) -> str:
-    """The id of the one entry of this kind about this reference: SHA-256, hex."""
+    """Return the id of the one entry of this kind about this reference: SHA-256, hex."""
     return sha256(f"{_HASHED_AS.get(kind, kind)}|{ref}".encode()).hexdigest()
 
 
@@ -110,22 +114,23 @@ def withdrawable(payee: str) -> str:
 
 
 def receivable(payee: str) -> str:
-    """What a payee owes to agreements; with `debt_due` a memo that no token stands for."""
+    """Return the account of what a payee owes; with `debt_due` a memo without tokens."""
     return f"receivable:{payee.lower()}"
 
 
 def debt_due(agreement: str) -> str:
-    """What payees owe to an agreement: the other side of `receivable`."""
+    """Return the account of what is owed to an agreement: the other side of `receivable`."""
     return f"debt_due:{agreement}"
 
 
 def funding_booked(credit: str, cents: int) -> Entry:
-    """The bank booked a credit for an agreement; its tokens are not minted yet."""
+    """Return the entry: the bank booked a credit for an agreement; its tokens are not minted
+    yet."""
     return entry("funding_booked", credit, [(SAFEGUARDING, EUR, cents), (FUNDING, EUR, -cents)])
 
 
 def minted(credit: str, account: str, amount_micro: int) -> Entry:
-    """Tokens for a booked credit entered an agreement's escrow, or a wallet."""
+    """Return the entry: tokens for a booked credit entered an agreement's escrow, or a wallet."""
     cents = cents_of(amount_micro)
     return entry(
         "minted",
@@ -140,7 +145,7 @@ def minted(credit: str, account: str, amount_micro: int) -> Entry:
 
 
 def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
-    """A payment moved from escrow to the payee's pending money."""
+    """Return the entry: a payment moved from escrow to the payee's pending money."""
     return entry(
         "settled",
         payment,
@@ -152,8 +157,8 @@ def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entr
 
 
 def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
-    """A payment of less than nothing (amount_micro: how much less): its payee owes it to the
-    agreement. No token moves yet."""
+    """Return the entry: a negative payment (amount_micro: its absolute value) is owed by its payee
+    to the agreement. No token moves yet."""
     return entry(
         "debt_recorded",
         payment,
@@ -165,8 +170,8 @@ def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -
 
 
 def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
-    """A payee's debt, or a part of it, went from `source` (its pending money, or a wallet) back
-    into the agreement's escrow; the memo of it is reversed."""
+    """Return the entry: a payee's debt, or a part of it, went from `source` (its pending money, or
+    a wallet) back into the agreement's escrow; the memo of it is reversed."""
     return entry(
         "debt_paid",
         ref,
@@ -180,7 +185,8 @@ def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: i
 
 
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
-    """The dispute window of some payments ended; amount_micro: what their debts left of it."""
+    """Return the entry: the dispute window of some payments ended; amount_micro: what debts left of
+    them."""
     return entry(
         "released",
         ref,
@@ -192,7 +198,7 @@ def released(ref: str, payee: str, amount_micro: int) -> Entry:
 
 
 def redeemed(payout: str, account: str, cents: int) -> Entry:
-    """Tokens were burned against a payout order in whole cents."""
+    """Return the entry: tokens were burned for a payout order in whole cents."""
     micro = cents * MICRO_PER_CENT
     return entry(
         "redeemed",
@@ -207,12 +213,12 @@ def redeemed(payout: str, account: str, cents: int) -> Entry:
 
 
 def payout_booked(payout: str, cents: int) -> Entry:
-    """The bank booked the payout's debit."""
+    """Return the entry: the bank booked the payout's debit."""
     return entry("payout_booked", payout, [(IN_TRANSIT, EUR, cents), (SAFEGUARDING, EUR, -cents)])
 
 
 def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
-    """A payer froze a payment within its window."""
+    """Return the entry: a payer froze a payment within its dispute window."""
     return entry(
         "disputed",
         payment,
@@ -224,7 +230,7 @@ def disputed(payment: str, payee: str, amount_micro: int) -> Entry:
 
 
 def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
-    """A frozen payment went back to escrow, or to the payee."""
+    """Return the entry: a frozen payment went back to escrow, or to the payee."""
     return entry(
         "dispute_ended",
         payment,
@@ -236,7 +242,7 @@ def dispute_ended(payment: str, to_account: str, amount_micro: int) -> Entry:
 
 
 def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
-    """Unspent escrow went back to the payer after the agreement's end, whoever asked for it."""
+    """Return the entry: unspent escrow went back to the payer after the agreement's end."""
     return entry(
         "reclaimed",
         ref,
@@ -248,7 +254,7 @@ def reclaimed(ref: str, agreement: str, amount_micro: int) -> Entry:
 
 
 def withdrawn(ref: str, payee: str, amount_micro: int) -> Entry:
-    """A payee took tokens out to a wallet."""
+    """Return the entry: a payee took tokens out to a wallet."""
     return entry(
         "withdrawn",
         ref,
@@ -260,7 +266,7 @@ def withdrawn(ref: str, payee: str, amount_micro: int) -> Entry:
 
 
 def funded(ref: str, agreement: str, amount_micro: int) -> Entry:
-    """Somebody put tokens from a wallet into an agreement's escrow."""
+    """Return the entry: tokens from a wallet went into an agreement's escrow."""
     return entry(
         "funded",
         ref,
@@ -272,7 +278,7 @@ def funded(ref: str, agreement: str, amount_micro: int) -> Entry:
 
 
 def unexplained(line: str, amount_cents: int) -> Entry:
-    """The bank booked a line that no order and no reference of ours explains."""
+    """Return the entry: the bank booked a line that no order and no reference of ours explains."""
     return entry(
         "unexplained",
         line,
@@ -284,7 +290,11 @@ def unexplained(line: str, amount_cents: int) -> Entry:
 
 
 def cents_of(amount_micro: int) -> int:
-    """Whole cents of a token amount; raises Halt where cents would be lost."""
+    """Return the whole cents of a token amount.
+
+    Raises:
+        Halt: Cents would be lost.
+    """
     cents, rest = divmod(amount_micro, MICRO_PER_CENT)
     if rest:
         raise Halt(f"{amount_micro} micro-euro is not a whole number of cents")
@@ -292,7 +302,7 @@ def cents_of(amount_micro: int) -> int:
 
 
 def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
-    """{(account, asset): balance in minor units}; debit positive."""
+    """Return {(account, asset): balance in minor units}; debit positive."""
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for posting in postings:
         sums[posting.account, posting.asset] += posting.amount_minor
@@ -300,9 +310,9 @@ def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
 
 
 def chain_hash(previous: str, item: Entry) -> str:
-    """Hash of an entry over its predecessor's: a change within the journal is seen.
+    """Return the hash of an entry over its predecessor's, which shows any change in the journal.
 
-    Entries from before inputs were told (no `source`) keep the hash that they had, without time.
+    Entries from before sources were recorded (no `source`) keep their hash, which covers no time.
     """
     lines = [previous, item.entry_id, _hashed_name(item.kind), item.ref]
     if item.source:
@@ -319,40 +329,43 @@ CHARGES = "expenses:bank_charges"  # what the bank took for itself
 
 
 def part_of(payout: str, cause: str) -> str:
-    """The reference of a payout's further entries; cause: the id of what they follow from."""
+    """Return the reference of a payout's further entries; cause: the id of what they follow
+    from."""
     return f"{payout}/{cause}"
 
 
 def payout_returned(ref: str, cents: int) -> Entry:
-    """A payout, or a part of it, came back; it is still owed to its payee."""
+    """Return the entry: a payout, or a part of it, came back; it is still owed to its payee."""
     return entry("payout_returned", ref, [(SAFEGUARDING, EUR, cents), (RETURNED, EUR, -cents)])
 
 
 def reordered(ref: str, cents: int) -> Entry:
-    """Two officers had a payout that came back ordered again."""
+    """Return the entry: two officers had a payout that came back ordered again."""
     return entry("reordered", ref, [(RETURNED, EUR, cents), (IN_TRANSIT, EUR, -cents)])
 
 
 def bank_charge(line: str, cents: int) -> Entry:
-    """The bank took a charge; below zero: it gave one back."""
+    """Return the entry: the bank took a charge; below zero: it gave one back."""
     return entry("bank_charge", line, [(CHARGES, EUR, cents), (SAFEGUARDING, EUR, -cents)])
 
 
 def unallocated(credit: str, cents: int) -> Entry:
-    """The bank booked a credit that names no agreement which can take it."""
+    """Return the entry: the bank booked a credit that names no agreement which can take it."""
     return entry("unallocated", credit, [(SAFEGUARDING, EUR, cents), (UNALLOCATED, EUR, -cents)])
 
 
 def allocated(credit: str, cents: int) -> Entry:
-    """Two officers found the agreement of such a credit; its tokens are not minted yet."""
+    """Return the entry: two officers found the agreement of such a credit; its tokens are not
+    minted yet."""
     return entry("allocated", credit, [(UNALLOCATED, EUR, cents), (FUNDING, EUR, -cents)])
 
 
 def sent_back(payout: str, cents: int) -> Entry:
-    """Two officers had such a credit sent back: a payout without any tokens."""
+    """Return the entry: two officers had such a credit sent back: a payout without tokens."""
     return entry("sent_back", payout, [(UNALLOCATED, EUR, cents), (IN_TRANSIT, EUR, -cents)])
 
 
 def credit_reversed(credit: str, account: str, cents: int) -> Entry:
-    """The bank took back a credit whose tokens are not minted; account: where it waited."""
+    """Return the entry: the bank took back a credit whose tokens are not minted; account: where it
+    waited."""
     return entry("credit_reversed", credit, [(account, EUR, cents), (SAFEGUARDING, EUR, -cents)])

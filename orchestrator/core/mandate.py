@@ -18,8 +18,11 @@ _FIELDS = [tuple(reversed(field.split(" "))) for field in _TYPE[len("Mandate(") 
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
-    """The struct of IPaymentRail.Mandate: addresses checksummed, cap in micro-euro per period,
-    window in seconds, expiry in Unix seconds, device and salt 32 bytes."""
+    """The struct IPaymentRail.Mandate.
+
+    Addresses are checksummed, cap is in micro-euro per period, window in seconds, expiry in Unix
+    seconds; device and salt have 32 bytes.
+    """
 
     payer: str
     payee: str
@@ -35,7 +38,7 @@ class Mandate:
     terms: bytes
 
     def as_tuple(self) -> tuple[Any, ...]:
-        """Arguments in the contract's order."""
+        """Return the values in the contract's order."""
         return (
             self.payer,
             self.payee,
@@ -52,7 +55,7 @@ class Mandate:
         )
 
     def agreement_id(self) -> bytes:
-        """EIP-712 struct hash, 32 bytes."""
+        """Return the EIP-712 struct hash, 32 bytes."""
         words = [_TYPE_HASH]
         for value in self.as_tuple()[:-1]:
             if isinstance(value, bytes):
@@ -64,7 +67,7 @@ class Mandate:
         return sha3.keccak_256(b"".join(words)).digest()
 
     def typed_data(self, chain_id: int, rail: str) -> dict[str, Any]:
-        """The EIP-712 document that a wallet shows and signs."""
+        """Return the EIP-712 document that a wallet shows and signs."""
         names = [name for name, _ in _FIELDS]
         return {
             "types": {
@@ -74,7 +77,7 @@ class Mandate:
                     {"name": "chainId", "type": "uint256"},
                     {"name": "verifyingContract", "type": "address"},
                 ],
-                "Mandate": [{"name": n, "type": t} for n, t in _FIELDS],
+                "Mandate": [{"name": name, "type": kind} for name, kind in _FIELDS],
             },
             "primaryType": "Mandate",
             "domain": {

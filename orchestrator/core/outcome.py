@@ -1,7 +1,8 @@
 """What a settlement did with each claim: the packed bytes of its log, and the leaves of its tree.
 
-Rules: IPaymentRail's `Settled` and `Outcome`. An amount below zero is a debt of the payee: no token
-moves when it settles, and its leaf has no release time. Amounts are micro-euro, times Unix seconds.
+The rules are those of IPaymentRail's `Settled` and `Outcome`. An amount below zero is a debt of the
+payee: no token moves when it settles, and its leaf has no release time. Amounts are micro-euro,
+times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -23,34 +24,45 @@ _LEAF = ("bytes32", "bytes32", "address", "int48", "uint8", "uint32")
 
 @dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """One claim's: the amount (below zero: a credit) and the refusal (0: none)."""
+    """One claim's amount (below zero: a debt of its payee) and refusal (0: none)."""
 
     amount_micro: int
     refusal: int
 
 
 def unpack(packed: bytes) -> list[ClaimOutcome]:
-    """The outcomes of a `Settled` log, claim by claim."""
+    """Return the outcomes of a `Settled` log, claim by claim."""
     chunks = [packed[at : at + OUTCOME_BYTES] for at in range(0, len(packed), OUTCOME_BYTES)]
-    return [ClaimOutcome(int.from_bytes(c[:6], "big", signed=True), c[6]) for c in chunks]
+    return [
+        ClaimOutcome(int.from_bytes(chunk[:6], "big", signed=True), chunk[6]) for chunk in chunks
+    ]
 
 
 def pack(outcome: ClaimOutcome) -> bytes:
-    """The seven bytes of one outcome; OverflowError where a number does not fit."""
+    """Return the seven bytes of one outcome.
+
+    Raises:
+        OverflowError: A number does not fit.
+    """
     return outcome.amount_micro.to_bytes(6, "big", signed=True) + bytes([outcome.refusal])
 
 
 def release_time(outcome: ClaimOutcome, settled_at: int, window_s: int) -> int:
-    """When its money may go; 0 where there is none to go: a refusal, or a credit."""
+    """Return when the money may be released; 0 if there is none: a refusal, or a debt."""
     return 0 if outcome.refusal or outcome.amount_micro < 0 else settled_at + window_s
 
 
 def outcome_leaf(
     payment: bytes, claim: bytes, payee: str, outcome: ClaimOutcome, release_at: int
 ) -> bytes:
-    """The settlement tree's leaf: keccak256(keccak256(abi.encode(Outcome))).
+    """Return the leaf of the settlement's tree: keccak256(keccak256(abi.encode(Outcome))).
 
-    payment, claim: the payment's id and the claim's EIP-712 hash, 32 bytes each.
+    Args:
+        payment: The payment's id, 32 bytes.
+        claim: The claim's EIP-712 hash, 32 bytes.
+        payee: Its address, in lower case.
+        outcome: What the contract did with the claim.
+        release_at: Unix seconds, 0 for none.
     """
     values = [payment, claim, payee, outcome.amount_micro, outcome.refusal, release_at]
     return keccak(keccak(encode(_LEAF, values)))
@@ -63,8 +75,15 @@ def leaf_of(
     party: tuple[str, int] | None,
     settled_at: int,
 ) -> bytes:
-    """The leaf of a claim as the rail made it. party: (payee, window in seconds) of one that was
-    applied; of a refused one nothing is asked."""
+    """Return the leaf of a claim as the rail made it.
+
+    Args:
+        payment: The payment's id, 32 bytes.
+        claim: The claim's EIP-712 hash, 32 bytes.
+        outcome: What the contract did with the claim.
+        party: (payee, window in seconds) of an applied claim; not used for a refused one.
+        settled_at: The time in the log, in Unix seconds.
+    """
     if outcome.refusal or party is None:
         return outcome_leaf(payment, claim, NOBODY, ClaimOutcome(0, outcome.refusal), 0)
     payee, window_s = party
@@ -78,8 +97,14 @@ def leaves_of(
     parties: Mapping[bytes, tuple[str, int]],
     settled_at: int,
 ) -> list[bytes]:
-    """All leaves of a settlement, in its order. parties: agreement -> (payee, window in seconds);
-    a batch holds each agreement once."""
+    """Return all leaves of a settlement, in its order.
+
+    Args:
+        claims: The claims of the batch, each of another agreement.
+        outcomes: What the contract did with each.
+        parties: Agreement -> (payee, window in seconds).
+        settled_at: The time in the log, in Unix seconds.
+    """
     return [
         leaf_of(
             payment_id(claim.agreement, claim.sequence),

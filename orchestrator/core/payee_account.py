@@ -4,7 +4,7 @@ The account holds what is pending and what is withdrawable: it grows when a paym
 shrinks when tokens are redeemed, withdrawn, disputed or set off against a debt. tEUR has six
 decimals and a bank account two, so the booked balance is the exact one rounded down, and each
 movement books what it adds to that (cumulative rounding): no cent is ever lost or made twice. A
-movement that completes no cent is carried, and stands as a detail of nothing beside the next one
+movement that completes no cent is carried, and stands as a detail of zero next to the following one
 that does. Only final blocks count; days are UTC.
 """
 
@@ -69,7 +69,7 @@ class AccountStatement:
 
 
 def statement(movements: Iterable[Movement], first: date, last: date) -> AccountStatement:
-    """The account between two days, from all of its movements in the journal's order."""
+    """Return the account between two days, from all of its movements in the journal's order."""
     exact = available = opening = 0
     carried: dict[bool, list[Movement]] = {True: [], False: []}  # coming in, going out
     bookings: list[Booking] = []
@@ -99,5 +99,5 @@ def statement(movements: Iterable[Movement], first: date, last: date) -> Account
 
 
 def _cents(micro: int) -> int:
-    """Rounded down, below zero too: what is booked never exceeds what is there."""
+    """Return an amount in cents, rounded down, also below zero: no more is booked than is there."""
     return micro // MICRO_PER_CENT

@@ -1,10 +1,10 @@
-"""The life of a payment: one table, `advance(payment, fact) -> (payment, next step)`, replayable.
+"""The state machine of a payment.
 
     received -> verified -> attested -> settled -> posted -> paid_out -> reconciled
 
-A fact that was seen before changes nothing, so replay is free. A fact that can never meet a stage
-is our own bug and raises `Halt`; whatever strangers do ends in a side stage with a reason.
-A credit (an amount below zero) goes from posted to reconciled when its payee has paid it back.
+A fact that was seen before changes nothing, so facts can be replayed. A fact that cannot occur at a
+stage is our own bug and raises `Halt`; what other parties do ends in a side stage with a reason.
+A payment below zero is a debt of its payee: it goes from posted to reconciled once it is paid back.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from orchestrator.errors import Halt
+from orchestrator.core.machine import Machine, Verdict
 
 
 class Stage(StrEnum):
     """Where a payment stands; every value is documented in docs/GLOSSARY.md."""
 
-    RECEIVED = "received"
-    VERIFIED = "verified"
-    ATTESTED = "attested"
-    SETTLED = "settled"
-    POSTED = "posted"
-    PAID_OUT = "paid_out"
-    RECONCILED = "reconciled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    REFUSED = "refused"
-    WAITING_FOR_FUNDS = "waiting_for_funds"
-    DISPUTED = "disputed"
-    REFUNDED = "refunded"
+    RECEIVED = "received"  # its events are chosen; the claim is not derived yet
+    VERIFIED = "verified"  # the claim is derived from stored evidence
+    ATTESTED = "attested"  # a quorum of oracles signed its batch
+    SETTLED = "settled"  # a settlement in a block applied it
+    POSTED = "posted"  # that block is final, and the ledger has its entry
+    PAID_OUT = "paid_out"  # a payout that holds it was redeemed on a final block
+    RECONCILED = "reconciled"  # the bank's statement shows that payout, or nothing was left to pay
+    REJECTED = "rejected"  # the rules or the oracles refuse it
+    EXPIRED = "expired"  # its mandate ended before settlement
+    REFUSED = "refused"  # the contract refuses it
+    WAITING_FOR_FUNDS = "waiting_for_funds"  # escrow or cap leaves too little; it is tried again
+    DISPUTED = "disputed"  # frozen until the dispute ends
+    REFUNDED = "refunded"  # the dispute ended in the payer's favour
 
 
 class NextStep(StrEnum):
@@ -43,21 +43,21 @@ class NextStep(StrEnum):
 
 
 class Fact(StrEnum):
-    """What can become known of a payment."""
+    """What can become known about a payment."""
 
     DERIVED = "derived"  # the claim was derived from verified events
     UNDERIVABLE = "underivable"  # the rules refuse the run
     ATTESTED = "attested"  # a quorum signed
     DOUBTED = "doubted"  # the oracles refuse for good
-    STALE = "stale"  # its signatures are missing, or are a quorum no longer
+    STALE = "stale"  # its signatures are missing, or no longer a quorum
     SETTLED = "settled"  # applied by a settlement in a block
     SHORT = "short"  # the contract refused: escrow or cap leaves too little now
     FUNDED = "funded"  # escrow or cap changed: worth another try
-    REFUSED = "refused"  # the contract refused by another name
+    REFUSED = "refused"  # the contract refused for another reason
     ORPHANED = "orphaned"  # the block is no longer part of the chain
     FINAL = "final"  # the block is N deep: its ledger entry is posted with this fact
-    OWED = "owed"  # the same of an amount below zero: its payee owes it, and no payout follows
-    SET_OFF = "set_off"  # credits and charges of its payee cancelled: nothing of it is left to pay
+    OWED = "owed"  # final, and below zero: its payee owes it, and no payout follows
+    SET_OFF = "set_off"  # debts and payments of its payee cancel out: nothing is left to pay
     LAPSED = "lapsed"  # the mandate ended before settlement
     DISPUTED = "disputed"  # frozen by the payer within the window
     REFUNDED = "refunded"  # dispute ended in the payer's favour
@@ -68,53 +68,51 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """The part of a payment that its life depends on."""
+    """The part of a payment that its moves depend on."""
 
     payment_id: str
     stage: Stage = Stage.RECEIVED
     next_step: NextStep | None = NextStep.VERIFY
 
 
-# (stage, fact) -> (next stage, next step). A fact not listed for a stage is either already known
-# there (see _KNOWN) or impossible.
-_MOVES: dict[tuple[Stage, Fact], tuple[Stage, NextStep | None]] = {
-    (Stage.RECEIVED, Fact.DERIVED): (Stage.VERIFIED, NextStep.ATTEST),
-    (Stage.RECEIVED, Fact.UNDERIVABLE): (Stage.REJECTED, None),
-    (Stage.RECEIVED, Fact.LAPSED): (Stage.EXPIRED, None),
-    (Stage.VERIFIED, Fact.ATTESTED): (Stage.ATTESTED, NextStep.SETTLE),
-    (Stage.VERIFIED, Fact.DOUBTED): (Stage.REJECTED, None),
-    (Stage.VERIFIED, Fact.LAPSED): (Stage.EXPIRED, None),
+_MOVES: dict[tuple[Stage, Fact], Stage] = {
+    (Stage.RECEIVED, Fact.DERIVED): Stage.VERIFIED,
+    (Stage.RECEIVED, Fact.UNDERIVABLE): Stage.REJECTED,
+    (Stage.RECEIVED, Fact.LAPSED): Stage.EXPIRED,
+    (Stage.VERIFIED, Fact.ATTESTED): Stage.ATTESTED,
+    (Stage.VERIFIED, Fact.DOUBTED): Stage.REJECTED,
+    (Stage.VERIFIED, Fact.LAPSED): Stage.EXPIRED,
     # settle() is open to any caller: a stranger may be faster than our own sender
-    (Stage.VERIFIED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.ATTESTED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.ATTESTED, Fact.STALE): (Stage.VERIFIED, NextStep.ATTEST),
-    (Stage.ATTESTED, Fact.SHORT): (Stage.WAITING_FOR_FUNDS, None),
-    (Stage.ATTESTED, Fact.REFUSED): (Stage.REFUSED, None),
-    (Stage.ATTESTED, Fact.LAPSED): (Stage.EXPIRED, None),
+    (Stage.VERIFIED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.ATTESTED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.ATTESTED, Fact.STALE): Stage.VERIFIED,
+    (Stage.ATTESTED, Fact.SHORT): Stage.WAITING_FOR_FUNDS,
+    (Stage.ATTESTED, Fact.REFUSED): Stage.REFUSED,
+    (Stage.ATTESTED, Fact.LAPSED): Stage.EXPIRED,
     # into a new batch: its old batch was settled without it
-    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): (Stage.VERIFIED, NextStep.ATTEST),
-    (Stage.WAITING_FOR_FUNDS, Fact.SETTLED): (Stage.SETTLED, None),
-    # whatever we thought of it: a signed batch can be handed in again, and the chain decides
-    (Stage.RECEIVED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.REJECTED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.EXPIRED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.REFUSED, Fact.SETTLED): (Stage.SETTLED, None),
-    (Stage.WAITING_FOR_FUNDS, Fact.REFUSED): (Stage.REFUSED, None),
-    (Stage.WAITING_FOR_FUNDS, Fact.LAPSED): (Stage.EXPIRED, None),
+    (Stage.WAITING_FOR_FUNDS, Fact.FUNDED): Stage.VERIFIED,
+    (Stage.WAITING_FOR_FUNDS, Fact.SETTLED): Stage.SETTLED,
+    # a signed batch can be submitted again, and the chain decides, not our own verdict
+    (Stage.RECEIVED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.REJECTED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.EXPIRED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.REFUSED, Fact.SETTLED): Stage.SETTLED,
+    (Stage.WAITING_FOR_FUNDS, Fact.REFUSED): Stage.REFUSED,
+    (Stage.WAITING_FOR_FUNDS, Fact.LAPSED): Stage.EXPIRED,
     # a refusal stands in a block too: it can be orphaned, and is then tried again
-    (Stage.WAITING_FOR_FUNDS, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
-    (Stage.REFUSED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
-    (Stage.SETTLED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
-    (Stage.SETTLED, Fact.FINAL): (Stage.POSTED, NextStep.RELEASE),
-    (Stage.SETTLED, Fact.OWED): (Stage.POSTED, None),
-    (Stage.POSTED, Fact.SET_OFF): (Stage.RECONCILED, None),
-    (Stage.SETTLED, Fact.DISPUTED): (Stage.DISPUTED, None),
-    (Stage.POSTED, Fact.DISPUTED): (Stage.DISPUTED, None),
-    (Stage.POSTED, Fact.REDEEMED): (Stage.PAID_OUT, None),
-    (Stage.DISPUTED, Fact.REFUNDED): (Stage.REFUNDED, None),
-    (Stage.DISPUTED, Fact.UPHELD): (Stage.POSTED, NextStep.RELEASE),
-    (Stage.DISPUTED, Fact.ORPHANED): (Stage.ATTESTED, NextStep.SETTLE),
-    (Stage.PAID_OUT, Fact.BOOKED): (Stage.RECONCILED, None),
+    (Stage.WAITING_FOR_FUNDS, Fact.ORPHANED): Stage.ATTESTED,
+    (Stage.REFUSED, Fact.ORPHANED): Stage.ATTESTED,
+    (Stage.SETTLED, Fact.ORPHANED): Stage.ATTESTED,
+    (Stage.SETTLED, Fact.FINAL): Stage.POSTED,
+    (Stage.SETTLED, Fact.OWED): Stage.POSTED,
+    (Stage.POSTED, Fact.SET_OFF): Stage.RECONCILED,
+    (Stage.SETTLED, Fact.DISPUTED): Stage.DISPUTED,
+    (Stage.POSTED, Fact.DISPUTED): Stage.DISPUTED,
+    (Stage.POSTED, Fact.REDEEMED): Stage.PAID_OUT,
+    (Stage.DISPUTED, Fact.REFUNDED): Stage.REFUNDED,
+    (Stage.DISPUTED, Fact.UPHELD): Stage.POSTED,
+    (Stage.DISPUTED, Fact.ORPHANED): Stage.ATTESTED,
+    (Stage.PAID_OUT, Fact.BOOKED): Stage.RECONCILED,
 }
 
 _MAIN = (
@@ -131,8 +129,8 @@ _ENDED = (Stage.REJECTED, Stage.EXPIRED, Stage.REFUSED, Stage.REFUNDED)
 STOPPING = (Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED)
 _BEYOND_CLAIM = (*_MAIN[1:], *_ENDED, Stage.WAITING_FOR_FUNDS, Stage.DISPUTED)
 _BEYOND_CHAIN = (*_MAIN[3:], Stage.DISPUTED, Stage.REFUNDED)
-# anyone may hand in an old batch again: a claim that waits for a new batch is then refused in the
-# old one, which says nothing new of it
+# anyone may submit an old batch again: a claim that waits for a new batch is then refused in the
+# old one, which is no news
 _NOT_IN_A_BATCH = (Stage.RECEIVED, Stage.VERIFIED, Stage.REJECTED)
 
 # Stages at which a fact is already known or comes too late: it changes nothing.
@@ -166,26 +164,39 @@ _KNOWN: dict[Fact, tuple[Stage, ...]] = {
 }
 
 
+MACHINE = Machine(
+    "payment",
+    _MOVES,
+    _KNOWN,
+    "run `proofrail trace` on it and compare it with the chain.",
+)
+
+# What the worker does next at a stage; nothing where a stage is missing.
+_NEXT_STEPS: dict[Stage, NextStep] = {
+    Stage.RECEIVED: NextStep.VERIFY,
+    Stage.VERIFIED: NextStep.ATTEST,
+    Stage.ATTESTED: NextStep.SETTLE,
+    Stage.POSTED: NextStep.RELEASE,
+}
+
+
 def advance(payment: Payment, fact: Fact) -> tuple[Payment, NextStep | None]:
-    """The payment after the fact, and the next step that is now due (None: nothing new).
+    """Return the payment after a fact, and the next step that is now due.
 
-    Raises Halt where the pair cannot happen unless one of our own rules is broken; the payment
-    itself is unchanged then and can be inspected.
+    Returns:
+        The payment, and its next step; None where the fact brings no new step.
+
+    Raises:
+        Halt: The fact cannot occur at this stage unless one of our own rules is broken.
     """
-    move = _MOVES.get((payment.stage, fact))
-    if move is not None:
-        stage, next_step = move
-        return replace(payment, stage=stage, next_step=next_step), next_step
-    if payment.stage in _KNOWN[fact]:
+    stage = MACHINE.advance(payment.payment_id, payment.stage, fact)
+    if verdict(payment.stage, fact) == "known":
         return payment, None
-    raise Halt(
-        f"payment {payment.payment_id}: the fact '{fact}' cannot meet the stage '{payment.stage}'. "
-        "Nothing was changed; run `proofrail trace` on it and compare it with the chain."
-    )
+    # nothing is paid out for a debt of the payee
+    next_step = None if fact is Fact.OWED else _NEXT_STEPS.get(stage)
+    return replace(payment, stage=stage, next_step=next_step), next_step
 
 
-def verdict(stage: Stage, fact: Fact) -> str:
-    """'moves', 'known' or 'impossible': the whole table, for tests and documentation."""
-    if (stage, fact) in _MOVES:
-        return "moves"
-    return "known" if stage in _KNOWN[fact] else "impossible"
+def verdict(stage: Stage, fact: Fact) -> Verdict:
+    """Return what a fact does at a stage: "moves", "known" or "impossible"."""
+    return MACHINE.verdict(stage, fact)

@@ -1,4 +1,4 @@
-"""Builds and verifies the rail's receipts: compact JWS, one per device covering many records."""
+"""Signs and checks receipts: compact JWS, one for each device, about many records."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from device_adapters.types import Rejected
 ACCEPTED = "accepted"
 MAX_RECEIPT_BYTES = 1024 * 1024
 _REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
-_REGISTRY.max_payload_length = MAX_RECEIPT_BYTES  # the library's 128 kB: too little for a batch
+_REGISTRY.max_payload_length = MAX_RECEIPT_BYTES  # the library's 128 kB are too little for a batch
 _RECORD_FIELDS = {"evidence", "counter", "outcome", "event"}
 
 
 class ReceiptReason(StrEnum):
-    """Why a receipt is not believed."""
+    """Why a receipt is refused."""
 
     MALFORMED = "receipt_malformed"
     ALGORITHM = "receipt_algorithm"
@@ -31,7 +31,7 @@ class ReceiptReason(StrEnum):
 
 
 class Answered(Protocol):
-    """The rail's word on one record, whoever holds it; `orchestrator.ingest.intake.Outcome` is one.
+    """The answer to one record; `orchestrator.ingest.intake.RecordOutcome` has this shape.
 
     evidence: SHA-256 of the record's bytes, hex. counter: None where it could not be read.
     outcome: "accepted" or a reason's code. event_id: hex; None where there is no event.
@@ -68,11 +68,17 @@ class Receipts:
 
     @property
     def public_pem(self) -> bytes:
-        """What devices need to verify receipts (SubjectPublicKeyInfo, PEM)."""
+        """Return what devices need to check receipts (SubjectPublicKeyInfo, PEM)."""
         return self._key.as_pem(private=False)
 
     def sign(self, device: str, answers: Sequence[Answered], at: int) -> bytes:
-        """One receipt for all `answers` of one device; `at` is Unix seconds of the commit."""
+        """Return one receipt for all answers to one device.
+
+        Args:
+            device: The device's name.
+            answers: One for each record.
+            at: When the records were committed, in Unix seconds.
+        """
         records = [
             {
                 "evidence": answer.evidence,
@@ -88,10 +94,14 @@ class Receipts:
 
 
 def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
-    """The payload of a genuine receipt (shape: docs/ARCHITECTURE.md, Wire).
+    """Return the payload of a genuine receipt (shape: docs/ARCHITECTURE.md, Wire).
 
-    `public_key` comes from `public_key_of`.
-    Raises Rejected: receipt_malformed, receipt_algorithm, receipt_other_key, receipt_forged.
+    Args:
+        receipt: The compact JWS.
+        public_key: The rail's key, from `public_key_of`.
+
+    Raises:
+        Rejected: receipt_malformed, receipt_algorithm, receipt_other_key or receipt_forged.
     """
     if len(receipt) > MAX_RECEIPT_BYTES:
         raise Rejected(ReceiptReason.MALFORMED, f"{len(receipt)} bytes are no receipt", receipt)
@@ -107,13 +117,17 @@ def read_receipt(receipt: bytes, public_key: ECKey) -> dict[str, Any]:
 
 
 def public_key_of(pem: bytes) -> ECKey:
-    """Reads the rail's public receipt key. Raises Rejected (receipt_algorithm)."""
+    """Return the rail's public receipt key.
+
+    Raises:
+        Rejected: The PEM holds no P-256 key (receipt_algorithm).
+    """
     key = _p256(pem)
     return _p256(key.as_pem(private=False)) if key.is_private else key
 
 
 def _p256(pem: bytes) -> ECKey:
-    """A P-256 key whose kid is its thumbprint (RFC 7638)."""
+    """Return a P-256 key whose kid is its thumbprint (RFC 7638)."""
     try:
         key = ECKey.import_key(pem)
     except (JoseError, ValueError, TypeError) as error:
@@ -125,7 +139,7 @@ def _p256(pem: bytes) -> ECKey:
 
 
 def _check_header(header: dict, key: ECKey, raw: bytes) -> None:
-    """The header never chooses how it is checked: ES256 and our key, or nothing."""
+    """Refuse every header but ES256 with our key: a header never chooses how it is checked."""
     if header.get("alg") != "ES256":
         raise Rejected(ReceiptReason.ALGORITHM, "the algorithm must be ES256", raw)
     if header.keys() != {"alg", "kid"}:
@@ -135,7 +149,7 @@ def _check_header(header: dict, key: ECKey, raw: bytes) -> None:
 
 
 def _checked_payload(content: bytes, raw: bytes) -> dict[str, Any]:
-    """A signed payload of the wrong shape is our own bug, yet the device must not fall over it."""
+    """Return the payload; a wrong shape is our own bug, but the device must not fail on it."""
     try:
         payload = json.loads(content)
     except (ValueError, RecursionError):

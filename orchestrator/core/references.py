@@ -1,4 +1,4 @@
-"""Encode our ids into the references banks carry, and read them back from what banks print.
+"""Turns ids into the references that banks carry, and reads them back from what banks print.
 
 Rules: the ids table of docs/ARCHITECTURE.md; ISO 11649 (creditor reference) for funding; at most
 35 characters of the SEPA character set for the EndToEndId; RFC 9562 version 4 layout for the UETR.
@@ -14,29 +14,30 @@ from uuid import UUID
 from stdnum import iso11649
 from stdnum.iso7064 import mod_97_10
 
-_MARK = "PR"  # ours, among all references a bank may print
+_MARK = "PR"  # marks our references among all that a bank may print
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FUNDING_BYTES, _FUNDING_CHARACTERS = 12, 19  # 96 bits always fit into 19 base-36 characters
 _OURS = re.compile(r"RF[0-9]{2}PR[0-9A-Z]{19}")
-_END_TO_END = re.compile(r"PR[A-Z2-7]{32}")
 _PRINTED = re.compile(r"[\s./:,\-]+")  # what banks and people put between groups
 
 
 def end_to_end_id(payout_id: bytes) -> str:
-    """The EndToEndId (34 characters) of a payout id (32 bytes): its first 20 bytes in base32."""
+    """Return the EndToEndId (34 characters) of a payout id: its first 20 bytes in base32."""
     return _MARK + b32encode(_id(payout_id)[:20]).decode()
 
 
 def attempted(payout_id: bytes, attempt: int) -> bytes:
-    """What EndToEndId and UETR of a payout's attempt are made from (32 bytes): the payout id at
-    first, another one each time it is ordered again."""
+    """Return the 32 bytes that EndToEndId and UETR of an attempt are made from.
+
+    They are the payout id itself at first, and a different value each time it is ordered again.
+    """
     if not attempt:
         return _id(payout_id)
     return sha256(b"attempt" + attempt.to_bytes(4, "big") + _id(payout_id)).digest()
 
 
 def uetr(payout_id: bytes) -> str:
-    """The UETR of a payout id: a version 4 UUID that is the same on every run."""
+    """Return the UETR of a payout id: a version 4 UUID that is the same on every run."""
     digest = bytearray(sha256(b"uetr" + _id(payout_id)).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x40  # version 4
     digest[8] = digest[8] & 0x3F | 0x80  # the RFC's variant
@@ -44,9 +45,10 @@ def uetr(payout_id: bytes) -> str:
 
 
 def funding_reference(agreement_id: bytes) -> str:
-    """The ISO 11649 reference (25 characters) a payer quotes to fund an agreement (32 bytes).
+    """Return the ISO 11649 reference (25 characters) that a payer quotes to fund an agreement.
 
-    "RF", two check digits, "PR", and the id's first 12 bytes, big-endian, in 19 base-36 digits.
+    It is "RF", two check digits, "PR", and the id's first 12 bytes, big-endian, in 19 digits of
+    base 36.
     """
     number, digits = int.from_bytes(_id(agreement_id)[:_FUNDING_BYTES], "big"), ""
     while len(digits) < _FUNDING_CHARACTERS:
@@ -57,30 +59,27 @@ def funding_reference(agreement_id: bytes) -> str:
 
 
 def normalise(text: str) -> str:
-    """A reference as banks print it (groups of four, lower case) in its one canonical form."""
+    """Return a reference as banks print it (groups of four, lower case) in its canonical form."""
     return _PRINTED.sub("", text).upper()
 
 
 def is_reference(text: str) -> bool:
-    """Whether `text`, as printed, is a valid ISO 11649 reference (anyone's)."""
+    """Return whether `text`, as printed, is a valid ISO 11649 reference, whoever's it is."""
     compact = normalise(text)
     return compact.isascii() and compact.isalnum() and iso11649.is_valid(compact)
 
 
-def is_end_to_end_id(text: str) -> bool:
-    """Whether `text` has the shape of an EndToEndId of ours."""
-    return _END_TO_END.fullmatch(text) is not None
-
-
 def find_reference(text: str) -> str:
-    """The one funding reference of ours inside free text; "" where there is none, or several."""
+    """Return our one funding reference inside free text; "" if there is none, or several."""
     compact = normalise(text)
-    starts = (match.start() for match in re.finditer("(?=RF)", compact))
-    found = {m[0] for at in starts if (m := _OURS.match(compact, at)) and is_reference(m[0])}
-    return found.pop() if len(found) == 1 else ""
+    starts = (start.start() for start in re.finditer("(?=RF)", compact))
+    references = {
+        match[0] for at in starts if (match := _OURS.match(compact, at)) and is_reference(match[0])
+    }
+    return references.pop() if len(references) == 1 else ""
 
 
 def _id(value: bytes) -> bytes:
     if len(value) != 32:
-        raise ValueError(f"an id has 32 bytes, this one has {len(value)}")
+        raise ValueError(f"an id has 32 bytes, not {len(value)}")
     return value

@@ -79,8 +79,14 @@ class LedgerStatement:
 def trial_balance(
     balances: Balances, pending: Balances | None = None, detail: bool = False
 ) -> list[TrialRow]:
-    """Every account that was ever posted to, by code; details of a control account in one row
-    unless `detail`. Raises Halt for an account that the chart does not know."""
+    """Return every account that was ever posted to, by code.
+
+    Args:
+        detail: Whether each detail of a control account has a row of its own.
+
+    Raises:
+        Halt: The chart does not know an account.
+    """
     pending = pending or {}
     groups: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
     for account, asset in sorted({*balances, *pending}):
@@ -114,7 +120,7 @@ def _trial_row(row: LedgerAccount, shown: str, count: int, balance: int, pending
 
 
 def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
-    """{asset: (debits, credits, pending)}: debits equal credits, and pending comes to zero."""
+    """Return {asset: (debits, credits, pending)}; debits equal credits, and pending is zero."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in rows:
         for place, amount in enumerate((row.debit_minor, row.credit_minor, row.pending_minor)):
@@ -129,8 +135,8 @@ def statement(
     first: int | None,
     last: int | None,
 ) -> LedgerStatement:
-    """The statement of one ledger account, or of a control account (its pattern) with all its
-    details. first, last: times, inclusive; None: from the beginning, to the end."""
+    """Return the statement of one ledger account, or of a control account (its pattern) with all
+    its details. first, last: times, inclusive; None: from the beginning, to the end."""
     whole = row.pattern == account
     mine = [m for m in movements if (row.holds(m.account) if whole else m.account == account)]
     opening = sum(m.amount_minor for m in mine if first is not None and m.at < first)
@@ -161,7 +167,7 @@ def _between(at: int, first: int | None, last: int | None) -> bool:
 def general_ledger(
     movements: Iterable[LedgerMovement], first: int | None, last: int | None, detail: bool = False
 ) -> list[LedgerStatement]:
-    """The statement of every account that was posted to up to `last`, by code."""
+    """Return the statement of every account that was posted to up to `last`, by code."""
     by_account: dict[tuple[int, str], list[LedgerMovement]] = defaultdict(list)
     for move in movements:
         if last is None or move.at <= last:
@@ -211,7 +217,7 @@ CHART_COLUMNS = ("code", "account", "name", "kind", "normal", "asset", "meaning"
 
 
 def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
-    """Rows of TRIAL_COLUMNS."""
+    """Return rows of TRIAL_COLUMNS."""
     return [
         (
             r.code,
@@ -232,8 +238,8 @@ def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
 
 
 def statement_table(found: Iterable[LedgerStatement]) -> list[tuple]:
-    """Rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends with
-    one of kind "closing", which have no number."""
+    """Return rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends
+    with one of kind "closing", which have no number."""
     table = []
     for one in found:
         table.append(_edge(one, "opening", one.opening_minor))
@@ -277,7 +283,7 @@ def _edge(one: LedgerStatement, kind: str, balance: int) -> tuple:
 
 
 def balance_table(balances: Balances) -> list[tuple]:
-    """Rows of BALANCE_COLUMNS, by asset and account."""
+    """Return rows of BALANCE_COLUMNS, by asset and account."""
     return [
         (account, asset, amount, decimal_text(amount, asset))
         for (account, asset), amount in sorted(balances.items(), key=lambda i: i[0][::-1])
@@ -285,12 +291,12 @@ def balance_table(balances: Balances) -> list[tuple]:
 
 
 def chart_table() -> list[tuple]:
-    """Rows of CHART_COLUMNS."""
+    """Return rows of CHART_COLUMNS."""
     return [(r.code, r.pattern, r.name, r.kind, r.normal, r.asset, r.meaning) for r in CHART]
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """RFC 4180: a header, CRLF after each record, quotes where a field needs them."""
+    """Return CSV as in RFC 4180: a header, CRLF after each record, quotes where needed."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
     writer.writerow(columns)
@@ -298,12 +304,13 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return written.getvalue()
 
 
-def told(record: Any) -> dict[str, Any]:
-    """A report's record for JSON; amounts as text, since other readers have no big integers."""
+def json_view(record: Any) -> dict[str, Any]:
+    """Return the JSON view of a report's record; amounts are text, for readers without big
+    integers."""
     found = {}
     for field in fields(record):
         value = getattr(record, field.name)
         if field.name == "lines":
-            value = [told(line) for line in value]
+            value = [json_view(line) for line in value]
         found[field.name] = str(value) if field.name.endswith("_minor") else value
     return found

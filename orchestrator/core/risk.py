@@ -1,6 +1,6 @@
-"""What a compromise puts at risk: settled payments of what the device signed at or after a time.
+"""What a compromise puts at risk: settled payments with records of the device from some time on.
 
-Pure. What can still be done about each depends only on how far its money has gone.
+Pure. What can still be done about each depends only on where its money is.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Remedy(StrEnum):
     FREEZE = "freeze"  # its dispute window is open: a dispute holds the money
     FROZEN = "frozen"  # disputed: the payee concedes, the payer retracts, or the committee rules
     REFUNDED = "refunded"  # back in the agreement's escrow
-    WINDOW_OVER = "window_over"  # the payee's, and no order to the bank holds it yet
-    AT_BANK = "at_bank"  # in the bank's hands: ask the payee, or recall it (camt.056)
-    OWED_BACK = "owed_back"  # a credit: it took nothing from the payer
+    WINDOW_OVER = "window_over"  # it belongs to the payee, but no order to the bank holds it yet
+    AT_BANK = "at_bank"  # the bank has it: ask the payee, or recall it (camt.056)
+    OWED_BACK = "owed_back"  # a debt of the payee: it took nothing from the payer
 
 
 # nothing left to lose, or nothing that could still be lost
@@ -31,10 +31,11 @@ _IN_BLOCK = (Stage.SETTLED, Stage.POSTED, Stage.DISPUTED, Stage.REFUNDED, *_AT_B
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A payment that rests on a device's records, as the store has it.
+    """A payment that rests on a device's records, from the store.
 
-    amount_micro: micro-euro, below zero for a credit. release_at: Unix seconds, the end of its
-    dispute window. observed_at_ms: the times of that device's records in it, cited ones too.
+    amount_micro: micro-euro, below zero for a debt of the payee. release_at: Unix seconds, the end
+    of its dispute window. observed_at_ms: the times of that device's records in it, including cited
+    ones.
     """
 
     payment_id: str
@@ -47,8 +48,11 @@ class Exposed:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """One payment at risk. events: how many of its records are from the doubtful time on;
-    first_observed_at: Unix seconds of the first of them."""
+    """One payment at risk.
+
+    events: how many of its records are from the doubtful time or later. first_observed_at: Unix
+    seconds of the first of them.
+    """
 
     payment_id: str
     agreement_id: str
@@ -61,47 +65,52 @@ class Risk:
 
     @property
     def is_open(self) -> bool:
-        """Whether money may still be lost by it."""
+        """Return whether money may still be lost by it."""
         return self.remedy not in SETTLED_RISKS
 
 
 def at_risk(exposed: Iterable[Exposed], since: int, now: int) -> list[Risk]:
-    """The settled ones of a device's payments that hold a record from `since` on, oldest first.
+    """Return the settled payments that hold a record from `since` or later, oldest first.
 
-    since, now: Unix seconds. A payment that no block holds is not at risk: oracles and contract
-    refuse the device's records from `since` on.
+    A payment that no block holds is not at risk: oracles and contract refuse the device's records
+    from `since` on.
+
+    Args:
+        exposed: The payments that rest on the device's records.
+        since: Unix seconds.
+        now: Unix seconds.
     """
-    found = []
-    for each in exposed:
-        doubtful = [at for at in each.observed_at_ms if at // 1000 >= since]
-        if doubtful and each.stage in _IN_BLOCK:
-            found.append(
+    risks = []
+    for payment in exposed:
+        doubtful = [at for at in payment.observed_at_ms if at // 1000 >= since]
+        if doubtful and payment.stage in _IN_BLOCK:
+            risks.append(
                 Risk(
-                    each.payment_id,
-                    each.agreement_id,
-                    each.stage,
-                    each.amount_micro,
-                    each.release_at,
+                    payment.payment_id,
+                    payment.agreement_id,
+                    payment.stage,
+                    payment.amount_micro,
+                    payment.release_at,
                     len(doubtful),
                     min(doubtful) // 1000,
-                    _remedy(each, now),
+                    _remedy(payment, now),
                 )
             )
-    return sorted(found, key=lambda risk: (risk.first_observed_at, risk.payment_id))
+    return sorted(risks, key=lambda risk: (risk.first_observed_at, risk.payment_id))
 
 
 def open_micro(risks: Iterable[Risk]) -> int:
-    """What may still be lost, in micro-euro."""
+    """Return what may still be lost, in micro-euro."""
     return sum(risk.amount_micro for risk in risks if risk.is_open)
 
 
-def _remedy(each: Exposed, now: int) -> Remedy:
-    if each.stage is Stage.REFUNDED:
+def _remedy(payment: Exposed, now: int) -> Remedy:
+    if payment.stage is Stage.REFUNDED:
         return Remedy.REFUNDED
-    if each.stage is Stage.DISPUTED:
+    if payment.stage is Stage.DISPUTED:
         return Remedy.FROZEN
-    if each.amount_micro <= 0:
+    if payment.amount_micro <= 0:
         return Remedy.OWED_BACK
-    if each.stage in _AT_BANK:
+    if payment.stage in _AT_BANK:
         return Remedy.AT_BANK
-    return Remedy.FREEZE if now < each.release_at else Remedy.WINDOW_OVER
+    return Remedy.FREEZE if now < payment.release_at else Remedy.WINDOW_OVER

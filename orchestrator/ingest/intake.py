@@ -23,8 +23,10 @@ from orchestrator.edges.store import (
     add_new,
     add_values,
     agreements,
+    citations,
+    conflicts,
     evidence,
-    links,
+    rejections,
 )
 from orchestrator.ingest.screening import Screening, hexed, place_columns
 
@@ -96,10 +98,10 @@ class Intake:
             rows.number(session)
             add_values(session, evidence.EvidenceRow, rows.evidence)
             add_values(session, evidence.EventRow, rows.events)
-            add_values(session, evidence.RejectionRow, rows.rejections)
-            add_values(session, links.NameRow, further.names)
-            add_values(session, links.CitationRow, further.citations)
-            add_values(session, links.ConflictRow, rows.conflicts)
+            add_values(session, rejections.RejectionRow, rows.rejections)
+            add_values(session, citations.NameRow, further.names)
+            add_values(session, citations.CitationRow, further.citations)
+            add_values(session, conflicts.ConflictRow, rows.conflicts)
         return outcomes
 
     def put_aside(self, message: Message, error: str) -> None:
@@ -108,7 +110,7 @@ class Intake:
             add_new(
                 session,
                 [
-                    evidence.RejectionRow(
+                    rejections.RejectionRow(
                         received_at=int(self._now()),
                         source=message.source,
                         device=message.device,
@@ -169,7 +171,7 @@ class _Rows:
         """Number the rejections if there are conflicts: a conflict names its refused record."""
         if not self.conflicts:
             return
-        first = links.next_rejection(session)
+        first = rejections.next_number(session)
         for index, row in enumerate(self.rejections):
             row["id"] = first + index
         for row in self.conflicts:

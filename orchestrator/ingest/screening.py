@@ -17,7 +17,7 @@ from oracles.places import LONGEST_TRIP_MS, Sighting, clash, sighting
 from oracles.routing import Route
 from oracles.rules import EventVerdict
 from oracles.types import ClaimReason
-from orchestrator.edges.store import Session, links
+from orchestrator.edges.store import Session, citations, evidence
 
 _place = msgspec.json.Decoder(Place)
 # device id -> place -> sightings there, each with its event id
@@ -38,8 +38,8 @@ class Screening:
 
     def __init__(self, session: Session, events: Sequence[Event]) -> None:
         cited = {name for event in events for name in event.cites}
-        self._bearers: dict[tuple[str, str], list[links.Bearer]] = (
-            links.bearers(session, sorted(cited)) if cited else {}
+        self._bearers: dict[tuple[str, str], list[citations.Bearer]] = (
+            citations.bearers(session, sorted(cited)) if cited else {}
         )
         self._sightings = _sightings(session, events)
         self.names: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ def _sightings(session: Session, events: Iterable[Event]) -> _Sightings:
     own_places = {(hexed(event.device_id), _json(current.place)) for event, current in placed}
     first = min(current.from_ms for _, current in placed) - LONGEST_TRIP_MS
     last = max(current.to_ms for _, current in placed) + LONGEST_TRIP_MS
-    rows = links.sighted_elsewhere(session, own_places, first, last)
+    rows = evidence.sighted_elsewhere(session, own_places, first, last)
     for device, event_id, place, from_ms, to_ms in rows:
         stored = Sighting(_place.decode(place), from_ms, to_ms)
         _add(sightings, bytes.fromhex(device[2:]), stored, event_id)

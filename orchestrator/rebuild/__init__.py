@@ -1,4 +1,4 @@
-"""Recomputes all that the store says of money from raw material, and compares, byte for byte.
+"""Recompute all that the store says about money from raw material, and compare byte for byte.
 
 Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of
 the devices' records; signed mandates and approvals. Nothing is written.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.store import Session, Store, agreements, blocks, ledger, raw
+from orchestrator.edges.store import Session, Store, agreements, all_rows, blocks, ledger
 from orchestrator.operations.agreements import mandate_of
 from orchestrator.products import deployed, products
 from orchestrator.rebuild import decided, journal
@@ -28,7 +28,7 @@ __all__ = ["Difference", "Progress", "Rebuilt", "rebuild"]
 class Rebuilt:
     """Both sides as canonical lines (entries, then balances), and every difference by name.
 
-    final: the newest final block; up to it all is rebuilt. read: what was read anew, and how much.
+    final: the newest final block; up to it all is rebuilt. read: what was read, and how much.
     """
 
     final: int
@@ -60,8 +60,13 @@ class Rebuilt:
 def rebuild(
     store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
 ) -> Rebuilt:
-    """Raises Retry where the node is silent or has not the blocks (any more). It reads one
-    snapshot of the store, so the rail may go on meanwhile."""
+    """Rebuild the journal from raw material and compare it with the stored one.
+
+    It reads one snapshot of the store, so the orchestrator may go on meanwhile.
+
+    Raises:
+        Retry: The node is silent or does not have the blocks.
+    """
     findings = Differences(progress)
     registry = Registry(chain, deployed(chain.deployment.addresses))
     registry.refresh()
@@ -98,10 +103,10 @@ def rebuild(
 
 
 def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, int]]:
-    """reference -> (agreement, expiry) of every mandate whose content has the id that it is kept
-    under: the payer signed that id."""
+    """Return {reference: (agreement, expiry)} of every mandate whose content has the id it is
+    stored under: the payer signed that id."""
     found = {}
-    for row in raw.rows(session, agreements.AgreementRow):
+    for row in all_rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
             findings.add(

@@ -9,20 +9,14 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_posting import (
-    BankEffect,
-    CreditBooked,
-    PayoutMoved,
-    entries_for,
-    in_order,
-    line_ids,
-)
-from orchestrator.core.reconcile import StatementLine, distinct
+from orchestrator.core.bank_books import BankEffect, CreditBooked, PayoutMoved
+from orchestrator.core.bank_posting import decide
+from orchestrator.core.reconcile import StatementLine
 from orchestrator.core.reconcile.lines import keys
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.order_files import read_orders
 from orchestrator.edges.bank.types import BankStatement, StatusReport
-from orchestrator.edges.store import Session, raw, transfers
+from orchestrator.edges.store import Session, all_rows, bank_files, fundings, payouts
 from orchestrator.edges.store.tables import BankLineRow
 from orchestrator.rebuild.contexts import RawBank, RawCredit, RawPayout
 from orchestrator.rebuild.findings import Differences
@@ -40,7 +34,7 @@ class Lines:
                 self._like[key].append(line)
 
     def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
-        """The lines that a chain of shared keys connects with these."""
+        """Return the lines that a chain of shared keys connects with these."""
         found: dict[tuple[bytes, str], StatementLine] = {}
         known: set[str] = set()
         wanted = {key for line in new for key in keys(line) if key}
@@ -63,8 +57,8 @@ class Files:
     by_place: dict[tuple[str, str], StatementLine] = field(default_factory=dict)
     statements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def fold(self, row: transfers.BankFileRow) -> None:
-        """Posts what a file posts, through the rules of core/bank_books."""
+    def fold(self, row: bank_files.BankFileRow) -> None:
+        """Post what a file posts, through the rules of core/bank_posting."""
         if (digest := sha256(row.body).hexdigest()) != row.file_hash:
             self.findings.add(
                 "bank file",
@@ -89,7 +83,8 @@ class Files:
         self.findings.count("bank files", 1)
 
     def _refuse(self, report: StatusReport) -> None:
-        """A status of what the bank has booked, or refused before, says nothing new."""
+        """Record what a status report rejects, except what the bank has booked or rejected
+        before."""
         bank, message = self.bank, report.original_message_id
         asked = {reference for reference, order in bank.sent.items() if order.message == message}
         asked -= bank.moved | bank.refused
@@ -110,14 +105,12 @@ class Files:
         lines = [line for each in statements for line in each.lines]
         self.by_place |= {(digest, line.path): line for line in lines}
         self.lines.add(lines)
-        for booked in in_order(distinct(self.lines.like(lines))):
-            posted = entries_for(booked, self.bank)
-            if booked.line.currency == "EUR":
-                for one in line_ids(booked):
-                    self.bank.booked.setdefault(one, booked.line)
-            self.bank.journal.post(posted.entries)
-            for effect in posted.effects:
-                self._apply(effect)
+        plan = decide(self.bank.known(self.lines.like(lines)))
+        for line_id, line in plan.bookings:
+            self.bank.booked.setdefault(line_id, line)
+        self.bank.journal.post(plan.entries)
+        for effect in plan.effects:
+            self._apply(effect)
         self.findings.count("bank lines", len(lines))
 
     def _apply(self, effect: BankEffect) -> None:
@@ -131,27 +124,27 @@ class Files:
 
 
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
-    """Lines, statements, bookings, credits and payouts as stored, against what was read anew."""
+    """Compare stored lines, statements, bookings, credits and payouts with what the files say."""
     bank, seen = files.bank, set()
-    for row in raw.rows(session, BankLineRow):
+    for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)
         seen.add(place)
         line = files.by_place.get(place)
         if line is None:
             findings.add("bank line", " ".join(place), "is stored, and its file does not hold it")
-        elif transfers.read_line(row.body) != line or row.end_to_end_id != line.end_to_end_id:
+        elif bank_files.read_line(row.body) != line or row.end_to_end_id != line.end_to_end_id:
             findings.add("bank line", " ".join(place), "is not what its file says", row.body, line)
     for place in files.by_place.keys() - seen:
         findings.add("bank line", " ".join(place), "is not stored, though its file holds it")
     findings.rows(
         "statement",
-        raw.rows(session, transfers.BankStatementRow),
+        all_rows(session, bank_files.BankStatementRow),
         files.statements,
         lambda row: (row.account, row.statement),
     )
     findings.rows(
         "booking",
-        raw.rows(session, transfers.BookingRow),
+        all_rows(session, bank_files.BookingRow),
         {
             one: {"file_hash": line.source.hex(), "path": line.path}
             for one, line in bank.booked.items()
@@ -160,7 +153,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "credit",
-        raw.rows(session, transfers.FundingRow),
+        all_rows(session, fundings.FundingRow),
         {
             credit: {"cents": one.cents, "agreement_id": one.agreement}
             for credit, one in bank.credit_rows.items()
@@ -169,7 +162,7 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
     )
     findings.rows(
         "payout",
-        raw.rows(session, transfers.PayoutRow),
+        all_rows(session, payouts.PayoutRow),
         {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
         lambda row: row.payout_id,
     )
@@ -190,14 +183,14 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
 
 
 def _check_orders(bank: RawBank, findings: Differences) -> None:
-    """What order files told the bank to pay, against what was burned for it on chain."""
+    """Compare what order files had the bank pay with what was burned for it on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:
             findings.add(
                 "order",
                 reference,
-                "the bank was told another amount than was redeemed",
+                "the order has another amount than was redeemed",
                 order.cents,
                 payout.cents,
             )

@@ -1,4 +1,4 @@
-"""Every settled claim anew: derived from its evidence, priced again, and held against the chain.
+"""Every settled claim: derived from its evidence again, priced again, and compared with the chain.
 
 The chain's call data says what was claimed, its logs what was paid; the payments in the store have
 to say the same.
@@ -16,7 +16,7 @@ from oracles.rules import derive_claim
 from oracles.types import Agreement, Agreements, Claim
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, raw
+from orchestrator.edges.store import Session, all_rows
 from orchestrator.edges.store.debts import DebtRow
 from orchestrator.edges.store.payments import PaymentRow
 from orchestrator.products import Product
@@ -40,8 +40,8 @@ def check_claims(
     products: Mapping[str, Product],
     findings: Differences,
 ) -> None:
-    """Payments, claims and prices of everything that final settlements applied."""
-    rows = {row.payment_id: row for row in raw.rows(session, PaymentRow)}
+    """Check payments, claims and prices of everything that final settlements applied."""
+    rows = {row.payment_id: row for row in all_rows(session, PaymentRow)}
     by_agreement: dict[bytes, list[Applied]] = defaultdict(list)
     for applied in history.applied():
         by_agreement[applied.claim.agreement].append(applied)
@@ -66,7 +66,7 @@ def check_claims(
                     owed[name] = _owed(applied, payee)
             reach = max(reach or 0, applied.claim.last_counter)
     _check_unsettled(rows.values(), settled, history, findings)
-    findings.rows("debt", raw.rows(session, DebtRow), owed, lambda row: row.payment_id)
+    findings.rows("debt", all_rows(session, DebtRow), owed, lambda row: row.payment_id)
     findings.count("claims", len(settled))
 
 
@@ -79,9 +79,10 @@ def _check_claim(
     archive: Archive,
     findings: Differences,
 ) -> None:
-    """The claim that the stored evidence makes, by the product's rules, against the chain's.
+    """Compare the claim that the stored evidence makes, by the product's rules, with the chain's.
 
-    reach: the highest counter of the claims before it; None where there is none.
+    Args:
+        reach: The highest counter of the claims before it; None if there is none.
     """
     run = sorted(archive.of_payment.get(name, []), key=lambda event: event.counter)
     if not run:
@@ -133,8 +134,8 @@ def _derived(
 def _check_prices(
     agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Differences
 ) -> None:
-    """The amounts of an agreement's claims, one after the other, where the product can price them
-    here (`open`, `price`, `advance`: the contract's own rules, word for word)."""
+    """Check the amounts of an agreement's claims in order, where the product can price them here
+    (`open`, `price`, `advance`: the contract's own rules, word for word)."""
     if not hasattr(product, "price"):
         return
     state, reach = product.open(agreement.terms), agreement.first_counter
@@ -174,7 +175,7 @@ def _check_row(row: PaymentRow, applied: Applied, payee: str, findings: Differen
 
 
 def _owed(applied: Applied, payee: str) -> dict[str, Any]:
-    """What the store must know of a claim that came to less than nothing."""
+    """Check what the store must know about a claim below zero."""
     amount = -applied.outcome.amount_micro
     return {"agreement_id": hexed(applied.claim.agreement), "payee": payee, "amount_micro": amount}
 
@@ -182,7 +183,7 @@ def _owed(applied: Applied, payee: str) -> dict[str, Any]:
 def _check_unsettled(
     rows: Sequence[PaymentRow], settled: set[str], history: ChainHistory, findings: Differences
 ) -> None:
-    """Payments that are told to be booked, and are in no final settlement."""
+    """Report payments that are stored as settled, and are in no final settlement."""
     elsewhere = {tx for (tx, _), claims in history.claims.items() if not claims}
     for row in rows:
         booked = row.stage in _ON_CHAIN and row.settlement_tx not in elsewhere

@@ -7,14 +7,22 @@ its store. That both come to the same entries is what a rebuild is for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import OpenPayout, UnmintedCredit, open_payout
+from orchestrator.core.bank_books import (
+    KnownBank,
+    KnownCredit,
+    KnownMandate,
+    KnownPayout,
+    OpenPayout,
+    open_payout,
+    questions,
+)
 from orchestrator.core.ledger import Entry, entry_id
-from orchestrator.core.reconcile import StatementLine
+from orchestrator.core.reconcile import StatementLine, distinct
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
 from orchestrator.edges.chain.client import DecodedLog
@@ -31,19 +39,19 @@ class RebuiltJournal:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     reclaimed: set[str] = field(default_factory=set)  # accounts whose escrow was given back
-    _about: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    about: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
 
     def post(self, items: Iterable[Entry]) -> None:
         for item in items:
             if item.entry_id not in self.entries:
                 self.entries[item.entry_id] = item
-                self._about[item.ref.split("/")[0]].append(item)
+                self.about[item.ref.split("/")[0]].append(item)
                 if item.kind == "reclaimed":
                     self.reclaimed |= {posting.account for posting in item.postings}
 
     def under(self, ref: str) -> list[Entry]:
-        """Entries whose reference is this id, or begins with it and a slash."""
-        return self._about.get(ref, [])
+        """Return entries whose reference is this id, or begins with it and a slash."""
+        return self.about.get(ref, [])
 
 
 class RawChain:
@@ -125,42 +133,58 @@ class RawBank:
     credit_rows: dict[str, RawCredit] = field(default_factory=dict)
 
     def order(self, payout: RawPayout) -> None:
-        """A payout is to go out under the references of its attempt; earlier ones are void."""
+        """Order a payout under the references of its attempt; earlier ones are void."""
         self.by_reference.pop(payout.end_to_end_id, None)
         identity = attempted(bytes.fromhex(payout.payout_id[2:]), payout.attempt)
         payout.end_to_end_id = end_to_end_id(identity)
         self.payouts[payout.payout_id] = self.by_reference[payout.end_to_end_id] = payout
 
-    def is_booked(self, ids: Sequence[str]) -> bool:
-        return any(one in self.booked for one in ids)
+    def known(self, lines: Sequence[StatementLine]) -> KnownBank:
+        """Return what the posting of bookings depends on. lines: those that may report them."""
+        bookings = distinct(lines)
+        asked = questions(bookings)
+        return KnownBank(
+            bookings,
+            self.booked.keys(),
+            {
+                reference: _known(self.by_reference[reference])
+                for reference in asked.end_to_end_ids & self.by_reference.keys()
+            },
+            {batch: self._batch(batch) for batch in asked.batches},
+            {
+                reference: self._mandate(reference)
+                for reference in asked.references & self.mandates.keys()
+            },
+            {cents: self._credits(cents) for cents in asked.amounts},
+            self.journal.about,
+        )
 
-    def payout(self, end_to_end_id: str) -> OpenPayout | None:
-        found = self.by_reference.get(end_to_end_id)
-        return self.opened(found) if found else None
-
-    def batch(self, batch: str) -> list[OpenPayout]:
-        found = [
+    def _batch(self, batch: str) -> list[KnownPayout]:
+        rows = [
             payout
             for reference, payout in self.by_reference.items()
             if reference in self.sent
             and self.sent[reference].batch == batch
             and reference not in self.refused
         ]
-        return [self.opened(row) for row in sorted(found, key=lambda row: row.payout_id)]
+        return [_known(row) for row in sorted(rows, key=lambda row: row.payout_id)]
 
-    def agreement(self, reference: str, at: int) -> str | None:
-        agreement, expiry = self.mandates.get(reference, ("", 0))
-        is_over = ledger.escrow(agreement) in self.journal.reclaimed
-        return None if expiry <= at or is_over else agreement
+    def _mandate(self, reference: str) -> KnownMandate:
+        agreement, expiry = self.mandates[reference]
+        is_reclaimed = ledger.escrow(agreement) in self.journal.reclaimed
+        return KnownMandate(agreement, expiry, is_reclaimed)
 
-    def credits(self, cents: int) -> Iterator[UnmintedCredit]:
-        for credit in sorted(c for c, row in self.credit_rows.items() if row.cents == cents):
-            entries = self.journal.under(credit)
-            totals = ledger.balances(p for entry in entries for p in entry.postings)
-            waits = next((a for a in _WAITS if totals.get((a, ledger.EUR)) == -cents), "")
-            line = self.booked.get(credit)
-            if waits and line:
-                yield UnmintedCredit(credit, waits, line.reference, line.counterparty_iban)
+    def _credits(self, cents: int) -> list[KnownCredit]:
+        return [
+            KnownCredit(credit_id, line.reference, line.counterparty_iban)
+            for credit_id in sorted(c for c, row in self.credit_rows.items() if row.cents == cents)
+            if (line := self.booked.get(credit_id))
+        ]
 
     def opened(self, row: RawPayout) -> OpenPayout:
+        """Return a payout as its entries describe it."""
         return open_payout(row.payout_id, row.account, self.journal.under(row.payout_id))
+
+
+def _known(row: RawPayout) -> KnownPayout:
+    return KnownPayout(row.payout_id, row.account)

@@ -9,23 +9,23 @@ from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
 from orchestrator.core.identity import payout_account
 from orchestrator.core.ledger import Entry
-from orchestrator.edges.store import Session, approvals, raw
+from orchestrator.edges.store import Session, all_rows, approvals
 from orchestrator.errors import Halt
 from orchestrator.rebuild.contexts import RawBank, RawPayout
 from orchestrator.rebuild.findings import Differences
 
 
 def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
-    """Posts what an approval posts, and moves what it moves; most kinds post nothing."""
-    said, rule = approvals.said(row), _RULES.get(row.kind)
+    """Post what an approval posts, and move what it moves; most kinds post nothing."""
+    said, rule = approvals.content_of(row), _RULES.get(row.kind)
     entries = rule(row, said, bank) if rule else []
     source = f"approval:{row.approval_id}"
     bank.journal.post(item.dated(row.executed_at or 0, source) for item in entries)
 
 
 def check(session: Session, chain_id: int, findings: Differences) -> None:
-    """Both signatures of every approval that was approved, over all of its content."""
-    for row in raw.rows(session, approvals.ApprovalRow):
+    """Check both signatures of every approved approval, over all of its content."""
+    for row in all_rows(session, approvals.ApprovalRow):
         if row.approved_at is None:
             continue
         try:
@@ -36,7 +36,7 @@ def check(session: Session, chain_id: int, findings: Differences) -> None:
 
 
 def _order_again(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
-    """What came back is in transit again; what was refused never left it."""
+    """Order a payout again: what came back is in transit again; what was rejected never left it."""
     payout = bank.by_reference.get(said.subject)
     if payout is None:
         return []
@@ -57,7 +57,8 @@ def _allocate(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list
 
 
 def _send_back(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
-    """A payout of its own, that no tokens were burned for: its id is the credit's."""
+    """Make a payout for a credit that is sent back: no tokens were burned, its id is the
+    credit's."""
     credit = bank.credit_rows.get(said.subject)
     if credit is None:
         return []

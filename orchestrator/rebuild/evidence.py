@@ -1,4 +1,4 @@
-"""Every stored record anew: its hash, what it decodes to, who signed it, and the row made of it."""
+"""Every stored record again: its hash, its content, who signed it, and the row made of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from device_adapters.types import DeviceKey, Event, Rejected
 from oracles.citations import resolve
 from oracles.rules import content_id
 from oracles.types import KeyRing
-from orchestrator.edges.store import Session, links, raw
+from orchestrator.edges.store import Session, all_rows, citations, count_rows
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.evidence import EventRow as EventRow
 from orchestrator.edges.store.evidence import EvidenceRow as EvidenceRow
@@ -24,7 +24,7 @@ _REPORT_EVERY = 200
 
 @dataclass
 class Archive:
-    """The events as their own bytes tell them. by_id: 0x-hex event id -> event; of_payment: what
+    """The events, decoded from their own bytes. by_id: 0x-hex event id -> event; of_payment: what
     the store says is claimed by a payment; cites: citing event -> cited events, by citation."""
 
     by_id: dict[str, Event] = field(default_factory=dict)
@@ -33,17 +33,20 @@ class Archive:
     cites: dict[str, list[str]] = field(default_factory=dict)
 
     def cited_by(self, run: list[Event]) -> dict[str, Event]:
-        """id -> event for what a run cites, by the store's choice among several bearers."""
+        """Return id -> event for what a run cites, by the store's choice among several bearers."""
         ids = [one for event in run for one in self.cites.get("0x" + event.event_id.hex(), ())]
         return resolve(run, [self.by_id[one] for one in ids if one in self.by_id])
 
 
 def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Archive:
-    """All evidence and events. A record whose bytes are not what they are named by is left out of
-    the archive, so that no claim can be derived from it."""
+    """Return all evidence and events.
+
+    A record whose bytes do not have the hash they are stored under is left out, so that no claim
+    can be derived from it.
+    """
     decoded = _decode_all(session, findings)
-    archive, total = Archive(), raw.count(session, EventRow)
-    for done, row in enumerate(raw.rows(session, EventRow, EventRow.counter), 1):
+    archive, total = Archive(), count_rows(session, EventRow)
+    for done, row in enumerate(all_rows(session, EventRow, EventRow.counter), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("events", done, total)
         event = decoded.get(row.evidence_hash)
@@ -56,8 +59,11 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
             archive.at_counter[row.agreement_id, event.counter] = event
         if row.payment_id is not None:
             archive.of_payment.setdefault(row.payment_id, []).append(event)
-    for row in raw.rows(
-        session, links.CitationRow, links.CitationRow.event_id, links.CitationRow.position
+    for row in all_rows(
+        session,
+        citations.CitationRow,
+        citations.CitationRow.event_id,
+        citations.CitationRow.position,
     ):
         archive.cites.setdefault(row.event_id, []).append(row.cited_event_id)
     findings.count("events", len(archive.by_id))
@@ -66,8 +72,8 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
 
 def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
     found: dict[str, Event] = {}
-    total, known = raw.count(session, EvidenceRow), protocols()
-    for done, row in enumerate(raw.rows(session, EvidenceRow), 1):
+    total, known = count_rows(session, EvidenceRow), protocols()
+    for done, row in enumerate(all_rows(session, EvidenceRow), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("evidence", done, total)
         digest = sha256(row.body).hexdigest()
@@ -89,8 +95,11 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
 
 
 def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:
-    """The stored row against the record; and the signature, where the key of its time is known
-    (of a key revoked back in time nothing can be said here: `proofrail device risk` does)."""
+    """Compare the stored row with the record, and check the signature where the key of its time is
+    known.
+
+    Nothing can be said of a key that was revoked back in time: `proofrail device risk` does.
+    """
     name = f"{event.device}, counter {event.counter} ({row.event_id})"
     findings.compare("event", name, row, _columns(event))
     key = keys.key_at(event.device_id, event.observed_at_ms // 1000)

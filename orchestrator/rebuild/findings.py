@@ -34,7 +34,7 @@ class Differences:
 
     progress: Progress = lambda what, done, of: None
     differences: list[Difference] = field(default_factory=list)
-    read: dict[str, int] = field(default_factory=dict)  # what was read anew, and how much of it
+    read: dict[str, int] = field(default_factory=dict)  # what was read, and how much of it
 
     def add(
         self,
@@ -47,7 +47,7 @@ class Differences:
         self.differences.append(Difference(place, str(name), what, str(stored), str(rebuilt)))
 
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
-        """Every column of a stored row that is not what was recomputed for it."""
+        """Report every column of a stored row that is not what was recomputed for it."""
         for column, value in wanted.items():
             found = getattr(row, column)
             if found != value:
@@ -60,7 +60,8 @@ class Differences:
         wanted: Mapping[Any, Mapping[str, Any]],
         key: Callable[[Any], Any],
     ) -> None:
-        """A whole table: each row against what its key should hold, none too many or too few."""
+        """Compare a whole table: each row with what its key should hold, none too many or too
+        few."""
         seen = set()
         for row in stored:
             name = key(row)

@@ -1,4 +1,4 @@
-"""The chain's own history up to the newest final block, read anew from the node.
+"""The chain's own history up to the newest final block, read from the node.
 
 Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data.
 The store's copies are then held against it.
@@ -15,7 +15,7 @@ from oracles.merkle import root
 from oracles.types import Claim
 from orchestrator.core.outcome import ClaimOutcome, leaves_of, unpack
 from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
-from orchestrator.edges.store import Session, batches, blocks, raw
+from orchestrator.edges.store import Session, all_rows, batches, blocks
 from orchestrator.errors import Retry
 from orchestrator.rebuild.findings import Differences
 
@@ -47,11 +47,11 @@ class ChainHistory:
     claims: dict[Place, list[Claim]] = field(default_factory=dict)
 
     def named(self, *names: str) -> list[DecodedLog]:
-        """All logs with these names, in chain order."""
+        """Return all logs with these names, in chain order."""
         return [log for b in self.blocks for log in self.logs[b.hash] if log.name in names]
 
     def applied(self) -> list[Applied]:
-        """Every claim that a settlement did not refuse, in chain order."""
+        """Return every claim that a settlement did not refuse, in chain order."""
         return [
             Applied(claim, outcome, log)
             for log in self.named("Settled")
@@ -65,8 +65,11 @@ class ChainHistory:
 
 
 def read_history(chain: Chain, session: Session, final: int, findings: Differences) -> ChainHistory:
-    """Everything from the deployment's block to the newest final one. Raises Retry where the node
-    is silent, or has not these blocks (any more)."""
+    """Return everything from the deployment's block to the newest final one.
+
+    Raises:
+        Retry: The node is silent, or does not have these blocks (any more).
+    """
     found, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
         numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
@@ -94,8 +97,10 @@ def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
 
 
 def _proven(session: Session, log: DecodedLog) -> list[Claim]:
-    """The claims of a settlement through another contract, whose call data proves nothing: those
-    of the stored batch that hashes to the root in its log; none where no batch does."""
+    """Return the claims of a settlement through another contract, whose call data proves nothing.
+
+    They are those of the stored batch that hashes to the root in its log; none where no batch does.
+    """
     outcomes = unpack(bytes.fromhex(log.args["outcomes"][2:]))
     wanted = bytes.fromhex(log.args["root"][2:])
     for batch in batches.of_size(session, log.args["product"], len(outcomes)):
@@ -121,9 +126,9 @@ def _raw(text: str) -> bytes:
 
 
 def check_copies(session: Session, history: ChainHistory, findings: Differences) -> None:
-    """The store's blocks and logs against the node's, up to the newest final block."""
+    """Compare the store's blocks and logs with the node's, up to the newest final block."""
     final = history.blocks[-1].number if history.blocks else 0
-    stored = [row for row in raw.rows(session, blocks.BlockRow) if row.number <= final]
+    stored = [row for row in all_rows(session, blocks.BlockRow) if row.number <= final]
     if len(stored) == len(history.blocks) and stored and not _same_chain(stored, history.blocks):
         raise Retry(
             "the node's blocks are not those that were final here: it is another chain, or "
@@ -152,7 +157,7 @@ def _same_chain(stored: Sequence[blocks.BlockRow], seen: Sequence[SeenBlock]) ->
 
 
 def _logs(session: Session, final: int) -> list[blocks.ChainLogRow]:
-    return [row for row in raw.rows(session, blocks.ChainLogRow) if row.block_number <= final]
+    return [row for row in all_rows(session, blocks.ChainLogRow) if row.block_number <= final]
 
 
 def _wanted(logs: Mapping[str, Sequence[DecodedLog]]) -> dict[tuple[str, int], dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The journal anew: every source in its turn through the posting rules, then hash-chained again."""
+"""The rebuilt journal: each source in turn goes through the posting rules, then is hash-chained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import GENESIS, Entry, chain_hash
 from orchestrator.edges.chain.client import SeenBlock
-from orchestrator.edges.store import Session, approvals, raw, transfers
+from orchestrator.edges.store import Session, all_rows, approvals, bank_files
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import Product
 from orchestrator.rebuild import decided
@@ -55,7 +55,7 @@ def stored_journal(session: Session) -> list[Numbered]:
 
 
 def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
-    """Entries in their order, numbered from 1 and hash-chained from GENESIS."""
+    """Return entries in their order, numbered from 1 and hash-chained from GENESIS."""
     previous = GENESIS
     for number, item in enumerate(entries, 1):
         previous = chain_hash(previous, item)
@@ -63,7 +63,7 @@ def chained(entries: Iterable[Entry]) -> Iterator[Numbered]:
 
 
 def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
-    """One line of canonical JSON per account, by asset and account."""
+    """Return one line of canonical JSON per account, by asset and account."""
     return [
         json.dumps(
             {"account": account, "amount_minor": amount, "asset": asset},
@@ -75,7 +75,7 @@ def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def digest(lines: Iterable[str]) -> str:
-    """SHA-256 of the lines, each ended by a line feed."""
+    """Return SHA-256 of the lines, each ended by a line feed."""
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
@@ -92,22 +92,26 @@ class Fold:
         findings: Differences,
     ) -> None:
         self.journal = RebuiltJournal()
-        accounts = frozenset(row.account for row in transfers.statements(session))
+        accounts = frozenset(row.account for row in bank_files.statements(session))
         self.files = Files(RawBank(self.journal, mandates), findings, accounts)
         self._chain = RawChain(rail, history, products, self.journal)
         self._session, self._history, self._findings = session, history, findings
         self._blocks = {f"block:{block.hash}": block for block in history.blocks}
         self._files = {
-            f"file:{row.file_hash}": row.at for row in raw.rows(session, transfers.BankFileRow)
+            f"file:{row.file_hash}": row.at for row in all_rows(session, bank_files.BankFileRow)
         }
         self._approvals = {
             f"approval:{row.approval_id}": row
-            for row in raw.rows(session, approvals.ApprovalRow, approvals.ApprovalRow.executed_at)
+            for row in all_rows(session, approvals.ApprovalRow, approvals.ApprovalRow.executed_at)
             if row.executed_at is not None
         }
 
     def run(self, journal: Iterable[str]) -> None:
-        """journal: the sources of the stored entries, in their order."""
+        """Fold all sources.
+
+        Args:
+            journal: The sources of the stored entries, in their order.
+        """
         taken = list(journal)
         order = in_order(taken, list(self._blocks), self._office(set(taken)))
         for done, source in enumerate(order, 1):
@@ -125,11 +129,16 @@ class Fold:
                 )
             self._findings.progress("sources", done, len(order))
 
-    def _office(self, told: set[str]) -> list[str]:
-        """Files in the order in which they were stored; an approval without an entry (an order that
-        goes out again) right before the first file that was stored after it."""
+    def _office(self, with_entries: set[str]) -> list[str]:
+        """Return files in the order in which they were stored, with approvals that have no entry.
+
+        Such an approval (an order that goes out again) comes right before the first file that was
+        stored after it.
+        """
         silent = [
-            (row.executed_at, name) for name, row in self._approvals.items() if name not in told
+            (row.executed_at, name)
+            for name, row in self._approvals.items()
+            if name not in with_entries
         ]
         found: list[str] = []
         for source, at in self._files.items():
@@ -156,14 +165,14 @@ class Fold:
                 )
 
     def _file(self, source: str) -> None:
-        row = transfers.file(self._session, source.removeprefix("file:"))
+        row = bank_files.get(self._session, source.removeprefix("file:"))
         if row is not None:
             self.files.fold(row)
             self._session.expunge(row)
 
 
 def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """Names every entry that is missing, too many, or another one than its source makes."""
+    """Report every entry that is missing, too many, or not what its source makes."""
     mine = {one.entry.entry_id: one for one in rebuilt}
     theirs = {one.entry.entry_id: one for one in stored}
     before = len(findings.differences)
@@ -197,15 +206,15 @@ def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Differences) -
         if theirs != mine:
             findings.add("ledger entry", name, part, theirs, mine)
     if stored.entry.postings != rebuilt.entry.postings:
-        findings.add("ledger entry", name, "postings", _told(stored.entry), _told(rebuilt.entry))
+        findings.add("ledger entry", name, "postings", _text(stored.entry), _text(rebuilt.entry))
 
 
-def _told(entry: Entry) -> str:
+def _text(entry: Entry) -> str:
     return ", ".join(f"{p.account} {p.amount_minor} {p.asset}" for p in entry.postings)
 
 
 def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """The same entries: then only their order, numbers and hashes can differ; the first says it."""
+    """Report the first entry of which only order, number or hash differs."""
     for theirs, mine in zip(stored, rebuilt, strict=True):
         if theirs.text == mine.text:
             continue

@@ -1,7 +1,7 @@
 """The order in which recorded inputs are folded: as the journal took them, and none left out. Pure.
 
 Blocks follow each other by number, bank files by when they were stored; how the two interleave,
-and when an approval was carried out, only the journal tells. What has no entry there (most blocks,
+and when an approval was carried out, only the journal shows. What has no entry there (most blocks,
 repeated statements) comes right behind its predecessor: nothing else depends on where it stands.
 """
 
@@ -11,8 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 def in_order(journal: Iterable[str], *tracks: Sequence[str]) -> list[str]:
-    """All sources, each once. journal: the sources of its entries, in its order; tracks: sources
-    that follow each other. One that the journal takes too early takes its predecessors along."""
+    """Return all sources, each once.
+
+    Args:
+        journal: The sources of its entries, in its order.
+        tracks: Sources that follow each other; one that the journal takes too early takes its
+            predecessors along.
+    """
     taken = list(dict.fromkeys(journal))
     queues = [_Queue(track, set(taken)) for track in tracks]
     found = [source for queue in queues for source in queue.silent()]
@@ -25,19 +30,19 @@ def in_order(journal: Iterable[str], *tracks: Sequence[str]) -> list[str]:
 class _Queue:
     """One track, read once from its beginning to its end. places: source -> its index."""
 
-    def __init__(self, track: Sequence[str], told: set[str]) -> None:
-        self._track, self._told, self._next = track, told, 0
+    def __init__(self, track: Sequence[str], with_entries: set[str]) -> None:
+        self._track, self._with_entries, self._next = track, with_entries, 0
         self.places = {source: index for index, source in enumerate(track)}
 
     def upto(self, source: str) -> Iterator[str]:
-        """What was not read yet up to a source, and then what is silent behind it."""
+        """Return what was not read yet up to a source, and then what is silent behind it."""
         yield from self._read(self.places[source] + 1)
         yield from self.silent()
 
     def silent(self) -> Iterator[str]:
-        """The next sources, as long as the journal has no entry of them."""
+        """Return the next sources, as long as the journal has no entry of them."""
         end = self._next
-        while end < len(self._track) and self._track[end] not in self._told:
+        while end < len(self._track) and self._track[end] not in self._with_entries:
             end += 1
         yield from self._read(end)
 

@@ -1,4 +1,8 @@
-"""The worker's steps, one file per stretch of a payment's life, each on bounded batches."""
+"""The worker's steps: one file for each section of a payment's life, each on bounded batches.
+
+Every step file declares a Protocol that names the few attributes its functions use.
+`StepContext` satisfies all of them.
+"""
 
 from __future__ import annotations
 
@@ -28,26 +32,40 @@ class Committee:
     min_domains: int
 
 
+@dataclass(slots=True)
+class WorkerMemory:
+    """What one worker remembers between its turns.
+
+    It is empty when the worker starts, and nothing depends on it for correctness: a step that
+    finds nothing here only works a little longer.
+    """
+
+    # product name -> the most claims that fit one settlement, where a settlement was too large
+    claims_that_fit: dict[str, int] = field(default_factory=dict)
+    last_payout: str = ""  # the payout that was looked at last and could not leave
+    last_credit: str = ""  # the credit that was looked at last for minting
+    break_causes: tuple[int, ...] | None = None  # what the newest reconciliation stood on
+
+
 @dataclass(frozen=True)
 class StepContext:
-    """Everything a step may touch: the doors, the rules and a clock."""
+    """Everything that any step may touch; `orchestrator.assembly` builds it."""
 
     settings: Settings
     store: Store
     chain: Chain
     registry: Registry
-    sender: Sender  # pays for settle and release; its key moves nobody's money
-    gateway: Sender  # the bank gateway's key: mints against booked credits
+    sender: Sender  # pays for settle and release; its key can move no money
+    gateway: Sender  # the bank gateway's key: mints tokens for booked credits
+    warden: Sender  # may suspend devices and dispute their payments, nothing else
     oracles: list[OracleClient]
     committee: Committee
-    rules: Mapping[str, Product]  # product name -> rules, of every product that is deployed
+    rules: Mapping[str, Product]  # product name -> rules, for every product that is deployed
     bank: Channel
     safeguarding: Mapping[str, Any]  # the rail's own bank account: name, iban, bic, address
     now: Callable[[], int]  # Unix seconds
     log: Any
-    warden: Sender  # may suspend devices and dispute for them, nothing else
-    # product name -> the most claims that fit one settlement, where that was found out
-    fits: dict[str, int] = field(default_factory=dict)
+    memory: WorkerMemory = field(default_factory=WorkerMemory)
 
     @property
     def senders(self) -> tuple[Sender, ...]:
@@ -57,5 +75,5 @@ class StepContext:
 
 @lru_cache(maxsize=100_000)
 def event_of(protocol: str, body: bytes) -> Event:
-    """Stored evidence, read again: the bytes are the truth, and decoding them is cheap."""
+    """Return the event of a stored record: the bytes are the truth, and decoding is cheap."""
     return protocols()[protocol].decode(body)

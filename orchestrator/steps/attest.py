@@ -1,14 +1,15 @@
-"""From claims to a quorum: asks the oracles for whole batches, and narrows down what they refuse.
+"""From claims to a quorum: asks the oracles for whole batches, then narrows down what they refuse.
 
 An oracle that is down, late or lying costs nothing but its own signature. A claim that a quorum can
-no longer sign is rejected by the oracles' reason and never holds up its neighbours.
+no longer sign is rejected with the oracles' reason, and never blocks its neighbours.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from device_adapters.types import Message
 from oracles.attest import batch_digest
@@ -16,24 +17,47 @@ from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
+from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.oracles import OracleClient, ask_all, lacking
-from orchestrator.edges.store import agreements, batches, evidence, links, payments
+from orchestrator.edges.store import (
+    Store,
+    agreements,
+    batches,
+    citations,
+    evidence,
+    payments,
+)
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, WorkerMemory
 from orchestrator.steps.collect import anchor_of
 from orchestrator.steps.equivocation import equivocators
 
-# refusals that time or evidence may cure; every other one is the oracle's last word
+# refusals that time or evidence may cure; every other one is final
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
 _PATIENCE_S = (1, 2, 5, 15, 60)
-_EVIDENCE_BYTES = 4 * 1024 * 1024  # sent along at once: an oracle's request has its limit
+_EVIDENCE_BYTES = 4 * 1024 * 1024  # in one request: oracles limit its size
+
+
+class AttestContext(Protocol):
+    """What attest needs of the rail."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    oracles: Sequence[OracleClient]
+    committee: Committee
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
+
 
 _Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One question to all oracles and what came of it."""
+    """One question to all oracles, and the result."""
 
     batch: Batch
     digest: bytes
@@ -42,79 +66,84 @@ class _Round:
     signed: dict[str, Attestation]  # oracle name -> its valid attestation
 
 
-def attest(rail: StepContext) -> int:
-    """Brings due claims to the oracles; returns how many reached their quorum."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.ATTEST, now, rail.settings.batch_claims)
+def attest(context: AttestContext) -> int:
+    """Ask the oracles to sign due claims; return how many reached their quorum."""
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.ATTEST, now, context.settings.batch_claims)
     products = sorted({agreement.product for _, agreement in due})
     return sum(
-        _attest(rail, product, rows)
+        _attest(context, product, rows)
         for product in products
         for rows in _fitting(
-            [item for item in due if item[1].product == product], rail.fits.get(product, len(due))
+            [item for item in due if item[1].product == product],
+            context.memory.claims_that_fit.get(product, len(due)),
         )
     )
 
 
 def _fitting(rows: list[_Row], size: int) -> list[list[_Row]]:
-    """As many batches as it takes for each to fit one settlement."""
+    """Split rows into as many batches as are needed for each to fit one settlement."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _attest(rail: StepContext, product: str, rows: list[_Row]) -> int:
+def _attest(context: AttestContext, product: str, rows: list[_Row]) -> int:
     rows = sorted(rows, key=lambda item: item[0].agreement_id)
-    asked = _ask(rail, product, rows)
-    if isinstance(asked.result, Reached):
-        _keep(rail, rows, asked)
+    round_ = _ask(context, product, rows)
+    if isinstance(round_.result, Reached):
+        _keep(context, rows, round_)
         return len(rows)
-    refused = {r.index for a in asked.answers if isinstance(a, OracleAnswer) for r in a.refusals}
-    unsigned = asked.result.required_domains
-    lame = {n for n, (_, of) in enumerate(rows) if of.required_domain in unsigned} - refused
-    if len(rows) == 1 or not (refused or 0 < len(lame) < len(rows)):
-        _give_up(rail, rows, asked)
+    refused = {r.index for a in round_.answers if isinstance(a, OracleAnswer) for r in a.refusals}
+    unsigned = round_.result.required_domains
+    blocked = {
+        index for index, (_, agreement) in enumerate(rows) if agreement.required_domain in unsigned
+    } - refused
+    if len(rows) == 1 or not (refused or 0 < len(blocked) < len(rows)):
+        _give_up(context, rows, round_)
         return 0
-    if lame:  # the only domain that may sign for them is away: their neighbours go on
-        _give_up(rail, [rows[index] for index in sorted(lame)], asked)
-    clean = [row for index, row in enumerate(rows) if index not in refused | lame]
-    kept = _attest(rail, product, clean) if clean else 0
-    return kept + sum(_attest(rail, product, [rows[index]]) for index in sorted(refused))
+    if blocked:  # the only domain that may sign for them is down: their neighbours go on
+        _give_up(context, [rows[index] for index in sorted(blocked)], round_)
+    clean = [row for index, row in enumerate(rows) if index not in refused | blocked]
+    signed = _attest(context, product, clean) if clean else 0
+    return signed + sum(_attest(context, product, [rows[index]]) for index in sorted(refused))
 
 
-def _ask(rail: StepContext, product: str, rows: list[_Row]) -> _Round:
-    """Asks all; only who lacks evidence, and is needed, is asked again with it."""
+def _ask(context: AttestContext, product: str, rows: list[_Row]) -> _Round:
+    """Ask all oracles; ask again, with the evidence, only those that lack it and are needed."""
     request = Request(product, tuple(claim_of_row(row) for row, _ in rows))
-    answers = ask_all(rail.oracles, [request] * len(rail.oracles))
-    asked = _counted(rail, rows, request, answers)
-    wanting = [n for n, answer in enumerate(answers) if lacking(answer)]
-    if isinstance(asked.result, Reached) or not wanting:
-        return asked
-    again = [
+    answers = ask_all(context.oracles, [request] * len(context.oracles))
+    round_ = _counted(context, rows, request, answers)
+    lacking_evidence = [index for index, answer in enumerate(answers) if lacking(answer)]
+    if isinstance(round_.result, Reached) or not lacking_evidence:
+        return round_
+    requests = [
         replace(
             request,
-            evidence=_evidence_of(rail, [rows[index] for index in sorted(lacking(answers[n]))]),
+            evidence=_evidence_of(
+                context, [rows[claim] for claim in sorted(lacking(answers[index]))]
+            ),
         )
-        for n in wanting
+        for index in lacking_evidence
     ]
-    answered = ask_all([rail.oracles[n] for n in wanting], again)
-    for n, answer in zip(wanting, answered, strict=True):
-        answers[n] = answer
-    return _counted(rail, rows, request, answers)
+    second_answers = ask_all([context.oracles[index] for index in lacking_evidence], requests)
+    for index, answer in zip(lacking_evidence, second_answers, strict=True):
+        answers[index] = answer
+    return _counted(context, rows, request, answers)
 
 
 def _counted(
-    rail: StepContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
+    context: AttestContext, rows: list[_Row], request: Request, answers: list[OracleAnswer | Retry]
 ) -> _Round:
-    deployment = rail.chain.deployment
+    deployment = context.chain.deployment
     batch = Batch(deployment.addresses["PaymentRail"], rows[0][1].product_address, request.claims)
     digest = batch_digest(batch, deployment.chain_id, deployment.addresses["OracleCommittee"])
     signed = {
-        door.name: attestation
-        for door, answer in zip(rail.oracles, answers, strict=True)
-        if isinstance(answer, OracleAnswer) and (attestation := door.attestation(answer, digest))
+        oracle.name: attestation
+        for oracle, answer in zip(context.oracles, answers, strict=True)
+        if isinstance(answer, OracleAnswer) and (attestation := oracle.attestation(answer, digest))
     }
-    committee = rail.committee
-    untrusted = equivocators(rail, batch, digest, signed.values())
+    committee = context.committee
+    untrusted = equivocators(context, batch, digest, signed.values())
     result = reached(
         signed.values(),
         {member: domain for member, domain in committee.members.items() if member not in untrusted},
@@ -126,7 +155,7 @@ def _counted(
 
 
 def claim_of_row(row: payments.PaymentRow) -> Claim:
-    """The claim as it was derived and stored."""
+    """Return the claim as it was derived and stored."""
     return Claim(
         bytes.fromhex(row.agreement_id[2:]),
         row.sequence,
@@ -137,22 +166,27 @@ def claim_of_row(row: payments.PaymentRow) -> Claim:
     )
 
 
-def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]:
-    """The records behind claims, with the last record before each and what they cite, for oracles
-    that lack them.
+def _evidence_of(context: AttestContext, rows: Sequence[_Row]) -> tuple[Message, ...]:
+    """Return the records behind claims, for oracles that lack them.
 
-    What is too much for one request is left out: its claims are refused, and then asked alone.
+    They include the last record before each claim and what the claim cites. What exceeds the size
+    of one request is left out: its claims are refused, and then asked alone.
     """
     messages: list[Message] = []
-    with rail.store.read() as session:
+    with context.store.read() as session:
         ids = [row.payment_id for row, _ in rows]
-        found, cited = evidence.of_payments(session, ids), links.cited_by(session, ids)
+        records_by_payment, cited = (
+            evidence.of_payments(session, ids),
+            citations.cited_by(session, ids),
+        )
         for row, _ in rows:
             if sum(len(message.body) for message in messages) > _EVIDENCE_BYTES:
                 break
             anchor = anchor_of(session, row)
             records = [anchor] if anchor else []
-            records += [(body, protocol) for _, body, protocol in found[row.payment_id]]
+            records += [
+                (body, protocol) for _, body, protocol in records_by_payment[row.payment_id]
+            ]
             records += cited[row.payment_id]
             messages += [
                 Message(protocol, "", body, source="http")
@@ -161,27 +195,31 @@ def _evidence_of(rail: StepContext, rows: Sequence[_Row]) -> tuple[Message, ...]
     return tuple(messages)
 
 
-def _keep(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
-    """Stores the quorum's signatures with the new stage, before anything is sent."""
-    now, digest, detail = rail.now(), "0x" + asked.digest.hex(), _detail(rail.oracles, asked)
-    doors = {door.address: door for door in rail.oracles}
-    with rail.store.write() as session:
+def _keep(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
+    """Store the quorum's signatures with the new stage, before anything is sent."""
+    now, digest, detail = (
+        context.now(),
+        "0x" + round_.digest.hex(),
+        _detail(context.oracles, round_),
+    )
+    oracles = {oracle.address: oracle for oracle in context.oracles}
+    with context.store.write() as session:
         payments.set_attestations(
             session,
             digest,
             [
                 payments.AttestationRow(
                     batch_digest=digest,
-                    oracle=a.oracle,
-                    name=doors[a.oracle].name,
-                    domain=doors[a.oracle].domain,
-                    signature="0x" + a.signature.hex(),
+                    oracle=attestation.oracle,
+                    name=oracles[attestation.oracle].name,
+                    domain=oracles[attestation.oracle].domain,
+                    signature="0x" + attestation.signature.hex(),
                 )
-                for a in asked.result.attestations
+                for attestation in round_.result.attestations
             ],
         )
         batches.keep(session, digest, [row.payment_id for row, _ in rows])
-        # the same claims may be attested again, once there are funds: the digest alone is no news
+        # the same claims may be attested again once there are funds: the digest alone is not unique
         key, sets = f"{digest}:{now}", {"batch_digest": digest}
         payments.record_facts(
             session,
@@ -190,44 +228,44 @@ def _keep(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
         )
 
 
-def _give_up(rail: StepContext, rows: list[_Row], asked: _Round) -> None:
-    """Later, or never: never once so many refuse for good that no quorum is left."""
-    now, ids = rail.now(), [row.payment_id for row, _ in rows]
-    final = Counter(
-        reason for answer in asked.answers if (reason := _last_word(answer)) is not None
+def _give_up(context: AttestContext, rows: list[_Row], round_: _Round) -> None:
+    """Postpone the claims, or reject one that too many oracles refuse for good."""
+    now, ids = context.now(), [row.payment_id for row, _ in rows]
+    reasons = Counter(
+        reason for answer in round_.answers if (reason := _last_word(answer)) is not None
     )
-    spare = len(rail.committee.members) - rail.committee.need
-    detail = _detail(rail.oracles, asked)
-    with rail.store.write() as session:
-        if len(rows) == 1 and final.total() > spare:
-            reason, _ = final.most_common(1)[0]
+    spare = len(context.committee.members) - context.committee.need
+    detail = _detail(context.oracles, round_)
+    with context.store.write() as session:
+        if len(rows) == 1 and reasons.total() > spare:
+            reason, _ = reasons.most_common(1)[0]
             fact = Fact.LAPSED if reason == ClaimReason.AGREEMENT_NOT_LIVE else Fact.DOUBTED
-            learned = payments.NewFact(ids[0], fact, "", detail, {"reason": str(reason)})
-            payments.record_facts(session, [learned], now)
+            new_fact = payments.NewFact(ids[0], fact, "", detail, {"reason": str(reason)})
+            payments.record_facts(session, [new_fact], now)
         else:
-            tries = max(row.attempts for row, _ in rows)
-            later = now + _PATIENCE_S[min(tries, len(_PATIENCE_S) - 1)]
-            payments.postpone(session, ids, later, detail)
-    rail.log.warning("no quorum", claims=len(rows), detail=detail)
+            attempts = max(row.attempts for row, _ in rows)
+            due_at = now + _PATIENCE_S[min(attempts, len(_PATIENCE_S) - 1)]
+            payments.postpone(session, ids, due_at, detail)
+    context.log.warning("no quorum", claims=len(rows), detail=detail)
 
 
 def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:
-    """Why this oracle will never sign; its voice counts once, however often it refuses."""
+    """Return why this oracle will never sign. It counts once, however often it refuses."""
     refusals = answer.refusals if isinstance(answer, OracleAnswer) else ()
-    return next((r.reason for r in refusals if r.reason not in _PASSING), None)
+    return next((refusal.reason for refusal in refusals if refusal.reason not in _PASSING), None)
 
 
-def _detail(doors: Sequence[OracleClient], asked: _Round) -> str:
-    """What each oracle did, in a sentence a trace can show."""
-    words = []
-    for door, answer in zip(doors, asked.answers, strict=True):
-        if door.name in asked.signed:
-            words.append(f"{door.name} signed")
+def _detail(oracles: Sequence[OracleClient], round_: _Round) -> str:
+    """Return what each oracle did, as one sentence for the trace."""
+    parts = []
+    for oracle, answer in zip(oracles, round_.answers, strict=True):
+        if oracle.name in round_.signed:
+            parts.append(f"{oracle.name} signed")
         elif isinstance(answer, Retry):
-            words.append(f"{door.name} is down ({answer})")
+            parts.append(f"{oracle.name} is down ({answer})")
         elif answer.signature is not None:
-            words.append(f"{door.name} signed another claim than its evidence bears")
+            parts.append(f"{oracle.name} signed another claim than the one it was asked about")
         else:
             reasons = sorted({str(refusal.reason) for refusal in answer.refusals})
-            words.append(f"{door.name} refused: {', '.join(reasons)}")
-    return "; ".join(words)
+            parts.append(f"{oracle.name} refused: {', '.join(reasons)}")
+    return "; ".join(parts)

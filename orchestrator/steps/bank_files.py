@@ -1,162 +1,128 @@
-"""From the bank to the ledger: takes its files whole, and acts on each booked line once."""
+"""From the bank to the ledger: take the bank's files whole, and post each booked line once.
+
+A statement goes through three calls: `load` what is known about its lines (store), `decide` what
+they do (core, pure), `apply` that (store).
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from typing import Any, Protocol
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_posting import (
-    CreditBooked,
-    CreditReversed,
-    PayoutMoved,
-    entries_for,
-    in_order,
-    line_ids,
-)
-from orchestrator.core.payment import Fact
-from orchestrator.core.reconcile import StatementLine, distinct
+from orchestrator.core.bank_file import MACHINE, Fact, Stage
+from orchestrator.core.bank_posting import decide
+from orchestrator.core.payout import Fact as PayoutFact
+from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.bank import camt
+from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.bank.types import BankReason, StatusReport
-from orchestrator.edges.store import Session, add_new, evidence, ledger, payments
-from orchestrator.edges.store import transfers as store
-from orchestrator.steps import StepContext
-from orchestrator.steps.bank_context import StoreContext
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_new,
+    bank_files,
+    bank_postings,
+    payouts,
+    rejections,
+)
 
 
-def read_bank(rail: StepContext) -> int:
-    """Takes the bank's files; returns how many. A bad one is kept, by its reason, and set aside."""
-    taken = 0
-    for name, body in rail.bank.receive():
-        try:
-            _take_file(rail, name, body)
-        except Rejected as refusal:
-            _keep_rejected(rail, name, body, refusal)
-            rail.bank.reject(name)
+class BankFilesContext(Protocol):
+    """What reading the bank's files needs of the rail."""
+
+    store: Store
+    bank: Channel
+    safeguarding: Mapping[str, Any]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def read_bank(context: BankFilesContext) -> int:
+    """Take the bank's files and return how many; an unreadable one is kept, with its reason."""
+    files = 0
+    for name, body in context.bank.receive():
+        stage = MACHINE.advance(name, Stage.RECEIVED, _take_file(context, name, body))
+        if stage is Stage.TAKEN:
+            context.bank.done(name)
         else:
-            rail.bank.done(name)
-        taken += 1
-    return taken
+            context.bank.reject(name)
+        files += 1
+    return files
 
 
-def _take_file(rail: StepContext, name: str, body: bytes) -> None:
-    now, digest = rail.now(), sha256(body).hexdigest()
-    with rail.store.read() as session:
-        if store.file(session, digest) is not None:
-            return
-        seen = [(row.account, row.statement) for row in store.statements(session)]
-    found = camt.parse(body, accounts={rail.safeguarding["iban"]}, seen=seen)
-    is_report = isinstance(found, StatusReport)
-    if not is_report:
-        _refuse_twins([line for each in found for line in each.lines])
-    with rail.store.write() as session:
-        add_new(
-            session,
-            [
-                store.BankFileRow(
-                    file_hash=digest,
-                    direction="in",
-                    name=name,
-                    kind="pain.002" if is_report else "camt",
-                    body=body,
-                    at=now,
-                )
-            ],
-        )
-        if is_report:
-            _take_statuses(session, found)
-            return
-        for statement in found:
-            store.add_statement(
+def _take_file(context: BankFilesContext, name: str, body: bytes) -> Fact:
+    with context.store.read() as session:
+        if bank_files.get(session, sha256(body).hexdigest()) is not None:
+            return Fact.TAKEN
+        seen = [(row.account, row.statement) for row in bank_files.statements(session)]
+    try:
+        content = camt.parse(body, accounts={context.safeguarding["iban"]}, seen=seen)
+        if not isinstance(content, StatusReport):
+            _refuse_twins([line for statement in content for line in statement.lines])
+    except Rejected as refusal:
+        _keep_rejected(context, name, body, refusal)
+        return Fact.UNREADABLE
+    now = context.now()
+    with context.store.write() as session:
+        if isinstance(content, StatusReport):
+            bank_files.add(session, body, "in", name, "pain.002", now)
+            _take_statuses(session, content)
+            return Fact.TAKEN
+        digest = bank_files.add(session, body, "in", name, "camt", now)
+        for statement in content:
+            bank_files.add_statement(
                 session, statement.account, statement.id, digest, statement.balances
             )
-            store.add_lines(session, statement.lines, digest)
-        post_lines(session, [line for each in found for line in each.lines], now)
+            bank_files.add_lines(session, statement.lines, digest)
+        post_lines(session, [line for statement in content for line in statement.lines], now)
+    return Fact.TAKEN
 
 
-def _refuse_twins(lines: list[StatementLine]) -> None:
-    """An archive may hold two files of one name: of two lines at one path, one would be lost."""
+def _refuse_twins(lines: Sequence[StatementLine]) -> None:
+    """Refuse an archive with two files of one name: of two lines at one path, one would be lost."""
     twice = [path for path, n in Counter(line.path for line in lines).items() if n > 1]
     if twice:
         raise Rejected(BankReason.ARCHIVE_MALFORMED, f"two lines at {twice[0]:.200}")
 
 
-def post_lines(session: Session, lines: list[StatementLine], now: int) -> None:
-    """Acts on what new lines tell, against all earlier lines that may tell the same; those that
-    share nothing with them were acted on before, and nothing here could change that."""
-    found = in_order(distinct(store.lines_like(session, lines)))
-    ids = [identity for booked in found for identity in line_ids(booked)]
-    context = StoreContext(session, store.booked_among(session, ids))
-    posted = []
-    for booked in found:
-        posted.append(entries_for(booked, context))
-        context.note(booked.line, posted[-1])
-    ledger.post(session, [entry for each in posted for entry in each.entries], now)
-    store.add_bookings(
-        session,
-        [
-            (identity, booked.line)
-            for booked in found
-            if booked.line.currency == "EUR"
-            for identity in line_ids(booked)
-        ],
+def post_lines(session: Session, lines: Sequence[StatementLine], now: int) -> None:
+    """Post new lines, which are stored already.
+
+    Args:
+        now: Unix seconds.
+    """
+    known = bank_postings.load(session, lines)
+    plan = decide(known)
+    bank_postings.apply(session, plan, now)
+
+
+def _keep_rejected(context: BankFilesContext, name: str, body: bytes, refusal: Rejected) -> None:
+    rejection = rejections.RejectionRow(
+        received_at=context.now(),
+        source="bank",
+        device=name,
+        protocol="iso20022",
+        reason=str(refusal.reason),
+        detail=refusal.detail,
+        body=body,
     )
-    effects = [effect for each in posted for effect in each.effects]
-    store.add_fundings(session, [each for each in effects if isinstance(each, CreditBooked)])
-    for effect in effects:
-        if isinstance(effect, PayoutMoved):
-            _move_payout(session, effect, now)
-        elif isinstance(effect, CreditReversed):
-            store.take_back(session, effect.credit_id)
-
-
-def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
-    store.mark_payouts(
-        session,
-        [effect.payout_id],
-        stage=effect.stage,
-        line_id=effect.line_id,
-        reason=effect.reason or None,
-    )
-    if effect.stage == "booked":
-        payments.record_facts(
-            session,
-            [
-                payments.NewFact(p, Fact.BOOKED, effect.line_id)
-                for p in payments.of_payout(session, effect.payout_id)
-            ],
-            now,
-        )
-
-
-def _keep_rejected(rail: StepContext, name: str, body: bytes, refusal: Rejected) -> None:
-    with rail.store.write() as session:
-        add_new(
-            session,
-            [
-                evidence.RejectionRow(
-                    received_at=rail.now(),
-                    source="bank",
-                    device=name,
-                    protocol="iso20022",
-                    reason=str(refusal.reason),
-                    detail=refusal.detail,
-                    body=body,
-                )
-            ],
-        )
-    rail.log.warning("bank file rejected", name=name, reason=refusal.reason)
+    with context.store.write() as session:
+        add_new(session, [rejection])
+    context.log.warning("bank file rejected", name=name, reason=refusal.reason)
 
 
 def _take_statuses(session: Session, report: StatusReport) -> None:
-    """A status may stand for a whole message: the orders of the file it speaks of are asked for."""
-    sent = {
-        row.end_to_end_id: row.payout_id
-        for row in store.payouts_of_message(session, report.original_message_id)
-        if row.stage in ("sent", "accepted")
-    }
-    refused = report.refused(sent)
-    for reference, payout in sent.items():
-        reason = refused.get(reference)
-        stage = "accepted" if reason is None else "rejected"
-        store.mark_payouts(session, [payout], stage=stage, reason=reason)
+    """Record what a status report says; it may stand for a whole message, so the orders of the
+    file that it names are looked up."""
+    rows = payouts.of_message(session, report.original_message_id)
+    payout_ids = {row.end_to_end_id: row.payout_id for row in rows}
+    refused = report.refused(payout_ids)
+    by_reason: dict[str | None, list[str]] = defaultdict(list)
+    for reference, payout_id in payout_ids.items():
+        by_reason[refused.get(reference)].append(payout_id)
+    for reason, ids in by_reason.items():
+        fact = PayoutFact.ACCEPTED if reason is None else PayoutFact.REJECTED
+        payouts.advance(session, ids, fact, reason=reason)

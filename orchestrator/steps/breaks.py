@@ -1,99 +1,123 @@
-"""Keeps the register of breaks: notes what a reconciliation names, with its age and its owner.
+"""The register of breaks: record what a reconciliation finds, with its age and its owner.
 
-A break ends in one of three ways: a later record explains it, it is found no more, or two officers
-sign a resolution. A resolution covers the amounts: should they change, the break is open again.
+A break ends in one of three ways: a later record explains it, it is not found any more, or two
+officers sign a resolution. A resolution covers the amounts: if they change, it is open again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol
 
-from orchestrator import approvals
+from orchestrator.approvals import verify
 from orchestrator.core.approval import Approval
 from orchestrator.core.reconcile import Break, Reconciliation
 from orchestrator.core.reconcile.register import break_ids, covers, facts
-from orchestrator.edges.store import Session, Store, blocks
-from orchestrator.edges.store import approvals as decided
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.store import Session, Store, approvals, blocks
 from orchestrator.edges.store import breaks as register
-from orchestrator.steps import StepContext
+from orchestrator.steps import WorkerMemory
 from orchestrator.steps.reconcile import reconcile_store
 
 OPEN, RESOLVED, CLOSED = "open", "resolved", "closed"
 _GONE = "found no more"
-_DONE: WeakKeyDictionary[Store, tuple[int, ...]] = WeakKeyDictionary()
+
+
+class BreaksContext(Protocol):
+    """What registering breaks needs of the rail."""
+
+    store: Store
+    chain: Chain  # only its id, which the resolutions are signed for
+    safeguarding: Mapping[str, Any]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A break as it stands. since: Unix seconds when it was first seen; resolved_by: the approval
-    that covers it as it is, "" for none."""
+    """A break as it stands.
+
+    Attributes:
+        state: "open", "resolved" or "closed".
+        since: When it was first seen, Unix seconds.
+        resolved_by: The approval that covers it as it is; "" for none.
+    """
 
     break_id: str
     found: Break
-    state: str  # open | resolved | closed
+    state: str
     since: int
     resolved_by: str = ""
 
 
-def register_breaks(rail: StepContext) -> int:
-    """Reconciles after each bank file, rewind and resolution; returns how many breaks are new or
+def register_breaks(context: BreaksContext) -> int:
+    """Reconcile after each bank file, rewind and resolution; return how many breaks are new or
     gone."""
-    with rail.store.read() as session:
+    with context.store.read() as session:
         causes = (*register.causes(session), blocks.newest_final(session) > 0)
-        if _DONE.get(rail.store) == causes:
+        if context.memory.break_causes == causes:
             return 0
-        found = reconcile_store(session, rail.safeguarding["iban"], rail.now())
-        stands = standing(session, rail.chain.deployment.chain_id, found, rail.now())
-    changed = _note(rail, stands)
-    _DONE[rail.store] = causes
+        result = reconcile_store(session, context.safeguarding["iban"], context.now())
+        standings = standing(session, context.chain.deployment.chain_id, result, context.now())
+    changed = _record(context, standings)
+    context.memory.break_causes = causes
     return changed
 
 
-def _note(rail: StepContext, stands: list[Standing]) -> int:
-    now = rail.now()
-    with rail.store.write() as session:
-        known = {row.break_id for row in register.listed(session)}
-        for each in stands:
-            told = asdict(each.found) | {"resolved_by": each.resolved_by or None}
-            register.note(session, each.break_id, told, now)
-            if each.break_id not in known and each.state == OPEN:
-                rail.log.warning(
-                    "break", kind=each.found.kind, ids=each.found.ids, owner=each.found.owner
+def _record(context: BreaksContext, standings: list[Standing]) -> int:
+    now = context.now()
+    with context.store.write() as session:
+        registered = {row.break_id for row in register.listed(session)}
+        for item in standings:
+            body = asdict(item.found) | {"resolved_by": item.resolved_by or None}
+            register.note(session, item.break_id, body, now)
+            if item.break_id not in registered and item.state == OPEN:
+                context.log.warning(
+                    "break", kind=item.found.kind, ids=item.found.ids, owner=item.found.owner
                 )
-        gone = register.leave(session, {each.break_id for each in stands}, _GONE)
+        gone = register.leave(session, {item.break_id for item in standings}, _GONE)
         for row in register.resolutions(session):
             if row.executed_at is None:
-                decided.mark_executed(session, row.approval_id, now)
-    return len({each.break_id for each in stands} - known) + gone
+                approvals.mark_executed(session, row.approval_id, now)
+    return len({item.break_id for item in standings} - registered) + gone
 
 
 def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -> list[Standing]:
-    """Every break of a reconciliation, the oldest first. Raises Halt where a stored resolution
-    does not hold."""
+    """Return every break of a reconciliation, the oldest first.
+
+    Raises:
+        Halt: A stored resolution does not hold.
+    """
     since = {row.break_id: row.first_seen for row in register.listed(session)}
     signed = _signed(session, chain_id)
-    stands = []
+    standings = []
     for break_id, item in break_ids((*found.breaks, *found.closed)).items():
-        approval = signed.get(break_id)
-        is_resolved = approval is not None and covers(dict(approval[1]), item)
+        resolution = signed.get(break_id)
+        is_resolved = resolution is not None and covers(dict(resolution[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN
         first = since.get(break_id) or item.since or now
-        stands.append(Standing(break_id, item, state, first, approval[0] if is_resolved else ""))
-    return sorted(stands, key=lambda each: (each.since, each.found.kind, each.break_id))
+        standings.append(
+            Standing(break_id, item, state, first, resolution[0] if is_resolved else "")
+        )
+    return sorted(standings, key=lambda s: (s.since, s.found.kind, s.break_id))
 
 
 def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """{break id: (approval id, detail)}: the newest resolution of each, its signatures checked."""
-    found = {}
+    """Return {break id: (approval id, detail)}: the newest resolution of each, verified."""
+    signed = {}
     for row in register.resolutions(session):
-        approvals.verify(session, chain_id, row)
-        found[row.subject] = (row.approval_id, decided.said(row).detail)
-    return found
+        verify(session, chain_id, row)
+        signed[row.subject] = (row.approval_id, approvals.content_of(row).detail)
+    return signed
 
 
-def to_resolve(stands: Standing, note: str, now: int) -> Approval:
-    """The approval that a break, just as it is, is dealt with; note: how. now: Unix seconds."""
-    return Approval(register.RESOLVE, stands.break_id, facts(stands.found) | {"note": note}, now)
+def to_resolve(item: Standing, note: str, now: int) -> Approval:
+    """Return the approval that a break, just as it is, is dealt with.
+
+    Args:
+        note: How it was dealt with.
+        now: Unix seconds.
+    """
+    return Approval(register.RESOLVE, item.break_id, facts(item.found) | {"note": note}, now)

@@ -1,39 +1,59 @@
-"""What the rules of core/chain_books ask, answered from the store's copies of the chain's logs."""
+"""Answers what the posting rules of core/chain_posting ask, from the store's copies of the logs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from oracles.types import Claim
 from orchestrator.core.chain_posting import entries_of_block
 from orchestrator.core.ledger import Entry, entry_id
 from orchestrator.core.outcome import NOBODY
-from orchestrator.edges.chain.client import DecodedLog, SeenBlock
+from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
 from orchestrator.edges.chain.stored import log_of
-from orchestrator.edges.store import Session, agreements, blocks, ledger
+from orchestrator.edges.store import Session, Store, agreements, blocks, ledger
 from orchestrator.products import deployed
-from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import claims_of
+
+
+class PostingContext(Protocol):
+    """What posting blocks needs of the rail."""
+
+    store: Store
+    chain: Chain
+    log: Any
+
 
 Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log index)
 
 
-def read_claims(rail: StepContext, logs: Iterable[DecodedLog]) -> Claims:
-    """The claims of every settlement among these logs. It asks the node: never call it within a
-    write. Raises Retry if the node is silent."""
-    return {(log.tx_hash, log.index): claims_of(rail, log) for log in logs if log.name == "Settled"}
+def read_claims(context: PostingContext, logs: Iterable[DecodedLog]) -> Claims:
+    """Return the claims of every settlement among these logs.
+
+    It asks the node: never call it within a write.
+
+    Raises:
+        Retry: the node does not answer.
+    """
+    return {
+        (log.tx_hash, log.index): claims_of(context, log) for log in logs if log.name == "Settled"
+    }
 
 
 class StoredChain:
-    """core.chain_books.Context within one session; the logs asked about must be stored."""
+    """core.chain_posting.Context within one session; the logs asked about must be stored."""
 
-    def __init__(self, rail: StepContext, session: Session, claims: Claims) -> None:
-        addresses = rail.chain.deployment.addresses
+    def __init__(self, context: PostingContext, session: Session, claims: Claims) -> None:
+        addresses = context.chain.deployment.addresses
         self.rail = addresses["PaymentRail"]
         self._session, self._claims = session, claims
         self._rules = {address.lower(): rules for address, rules in deployed(addresses).values()}
-        ids = {"0x" + claim.agreement.hex() for found in claims.values() for claim in found}
+        ids = {
+            "0x" + claim.agreement.hex()
+            for claims_of_log in claims.values()
+            for claim in claims_of_log
+        }
         self._terms = {
             row.agreement_id: (row.product_address, row.payee)
             for row in agreements.by_ids(session, ids).values()
@@ -53,9 +73,9 @@ class StoredChain:
         return rules.payee(facts) if rules else None
 
     def _opened(self, agreement: str) -> tuple[str, str]:
-        """(product, payee) of an agreement that was not opened through this rail."""
-        found = blocks.logs_about(self._session, ("AgreementOpened",), agreement)
-        args = log_of(found[0]).args if found else {"product": "", "payee": ""}
+        """Return (product, payee) of an agreement that was not opened through this rail."""
+        rows = blocks.logs_about(self._session, ("AgreementOpened",), agreement)
+        args = log_of(rows[0]).args if rows else {"product": "", "payee": ""}
         return args["product"], args["payee"]
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
@@ -69,19 +89,19 @@ class StoredChain:
 
 
 def by_block(
-    rail: StepContext,
+    context: PostingContext,
     session: Session,
     seen: Sequence[blocks.BlockRow | SeenBlock],
     logs: Iterable[DecodedLog],
     claims: Claims,
 ) -> Iterator[tuple[blocks.BlockRow | SeenBlock, list[DecodedLog], list[Entry]]]:
-    """(block, its logs, the entries that follow from them), block by block.
+    """Yield (block, its logs, the entries that follow from them), block by block.
 
-    The entries of a block are for the caller to keep before it asks for the next one's.
+    The caller stores the entries of a block before it takes the next one.
     """
-    context, of_block = StoredChain(rail, session, claims), defaultdict(list)
+    stored, logs_by_block = StoredChain(context, session, claims), defaultdict(list)
     for log in logs:
-        of_block[log.block_hash].append(log)
+        logs_by_block[log.block_hash].append(log)
     for block in seen:
-        found = of_block[block.hash]
-        yield block, found, entries_of_block(block.hash, block.timestamp, found, context)
+        block_logs = logs_by_block[block.hash]
+        yield block, block_logs, entries_of_block(block.hash, block.timestamp, block_logs, stored)

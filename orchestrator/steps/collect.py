@@ -1,8 +1,9 @@
-"""From events to claims: finds each agreement's next run, names its holes, derives its claim."""
+"""From events to claims: finds the next run of each agreement and derives its claim."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from device_adapters.types import Event
 from oracles.attest import claim_hash
@@ -11,46 +12,68 @@ from oracles.rules import Hole, Runs, derive_claim, late_run, runs
 from oracles.types import Agreement, Claim, ProductRules
 from orchestrator.core.identity import payment_id
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage
-from orchestrator.edges.store import Session, add_new, agreements, evidence, links, payments
-from orchestrator.steps import StepContext, event_of
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_new,
+    agreements,
+    citations,
+    evidence,
+    payments,
+)
+from orchestrator.products import Product
+from orchestrator.settings import Settings
+from orchestrator.steps import event_of
 
 IN_FLIGHT = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
 MAX_EVENTS_PER_CLAIM = 2_000
 
 
-def collect(rail: StepContext) -> int:
-    """Starts a payment for every agreement whose next run is complete; returns how many.
+class CollectContext(Protocol):
+    """What collect and verify need of the rail."""
 
-    One payment per agreement is on its way to the chain at a time: what arrives meanwhile makes
-    the next run longer, so load makes claims larger and not more numerous.
+    settings: Settings
+    store: Store
+    registry: Registry
+    rules: Mapping[str, Product]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def collect(context: CollectContext) -> int:
+    """Start a payment for every agreement whose next run is complete; return how many.
+
+    One payment per agreement is on its way to the chain at a time. What arrives meanwhile makes the
+    next run longer, so that load makes claims larger and not more numerous.
     """
-    now, started = rail.now(), 0
-    with rail.store.read() as session:
+    now, started = context.now(), 0
+    with context.store.read() as session:
         busy = payments.busy_agreements(session, IN_FLIGHT + STOPPING)
         waiting = evidence.agreements_with_unclaimed(session)
     for agreement in waiting:
         if agreement in busy:
             continue
-        with rail.store.write() as session:
-            started += _start(rail, session, agreement, now)
+        with context.store.write() as session:
+            started += _start(context, session, agreement, now)
     return started
 
 
-def _start(rail: StepContext, session: Session, agreement: str, now: int) -> int:
+def _start(context: CollectContext, session: Session, agreement: str, now: int) -> int:
     row = agreements.get(session, agreement)
-    if row is None or row.stage != "live":
+    if row is None or row.stage != agreements.Stage.LIVE:
         return 0
-    found = _late(rail, session, row, now)
-    if not found.run:
-        found = _next(rail, session, row, now)
-    if not found.run:
+    result = _late(context, session, row, now)
+    if not result.run:
+        result = _next(context, session, row, now)
+    if not result.run:
         return 0
-    first, last = found.run[0].counter, found.run[-1].counter
+    first, last = result.run[0].counter, result.run[-1].counter
     row.sequence, row.last_counter = row.sequence + 1, max(row.last_counter, last)
-    payment = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
+    identity = "0x" + payment_id(bytes.fromhex(agreement[2:]), row.sequence).hex()
     session.add(
         payments.PaymentRow(
-            payment_id=payment,
+            payment_id=identity,
             agreement_id=agreement,
             sequence=row.sequence,
             stage=Stage.RECEIVED,
@@ -60,14 +83,18 @@ def _start(rail: StepContext, session: Session, agreement: str, now: int) -> int
             created_at=now,
         )
     )
-    evidence.claim_events(session, agreement, first, last, payment)
+    evidence.claim_events(session, agreement, first, last, identity)
     return 1
 
 
-def _next(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
-    """The run behind the last claim, over holes that were waited for long enough."""
-    found = _runs(rail, session, row)
-    if not found.run and (lost := _overdue(rail, session, row.agreement_id, found.holes, now)):
+def _next(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
+) -> Runs:
+    """Return the run behind the last claim, across holes that were waited for long enough."""
+    result = _runs(context, session, row)
+    if not result.run and (
+        overdue := _overdue(context, session, row.agreement_id, result.holes, now)
+    ):
         add_new(
             session,
             [
@@ -77,41 +104,47 @@ def _next(rail: StepContext, session: Session, row: agreements.AgreementRow, now
                     last_counter=hole.last,
                     declared_at=now,
                 )
-                for hole in lost
+                for hole in overdue
             ],
         )
-        found = _runs(rail, session, row)
-    _drop(rail, session, row, found)
-    return found
+        result = _runs(context, session, row)
+    _drop(context, session, row, result)
+    return result
 
 
-def _late(rail: StepContext, session: Session, row: agreements.AgreementRow, now: int) -> Runs:
-    """A run of what came after claims had passed it, where the product takes such runs.
+def _late(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, now: int
+) -> Runs:
+    """Return a run of records that came after claims had passed them.
 
-    Where counters have no gap, what is late is judged once nothing late has come for as long as
-    one waits for a hole: its neighbours may still be on their way.
+    Only some products take such runs. Where counters have no gap, late records are judged once no
+    new one has come for as long as a hole is waited for: their neighbours may be on their way.
     """
-    terms, upto = rail.rules[row.product], row.last_counter
-    if not terms.LATE:
+    rules, last_counter = context.rules[row.product], row.last_counter
+    if not rules.LATE:
         return Runs()
-    since = evidence.late_since(session, row.agreement_id, upto)
-    waited = not terms.GAPLESS or now - (since or 0) >= rail.settings.hole_patience_s
-    if since is None or not waited:
+    arrived_at = evidence.late_since(session, row.agreement_id, last_counter)
+    waited = not rules.GAPLESS or now - (arrived_at or 0) >= context.settings.hole_patience_s
+    if arrived_at is None or not waited:
         return Runs()
-    events = _events(evidence.late(session, row.agreement_id, upto, MAX_EVENTS_PER_CLAIM))
+    events = _events(evidence.late(session, row.agreement_id, last_counter, MAX_EVENTS_PER_CLAIM))
     ranges = agreements.claimed_ranges(session, row.agreement_id, events[0].counter - 1)
-    ranges.append((upto, upto))
-    cited = resolve(events, _events(links.cited_by_events(session, [e.event_id for e in events])))
-    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    found = late_run(agreement, terms, events, ranges, cited)
-    _drop(rail, session, row, found)
-    return found
+    ranges.append((last_counter, last_counter))
+    cited = resolve(
+        events, _events(citations.cited_by_events(session, [e.event_id for e in events]))
+    )
+    agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    result = late_run(agreement, rules, events, ranges, cited)
+    _drop(context, session, row, result)
+    return result
 
 
-def _drop(rail: StepContext, session: Session, row: agreements.AgreementRow, found: Runs) -> None:
-    for verdict in found.dropped:
+def _drop(
+    context: CollectContext, session: Session, row: agreements.AgreementRow, result: Runs
+) -> None:
+    for verdict in result.dropped:
         evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.reason))
-        rail.log.info(
+        context.log.info(
             "event dropped",
             device=row.device,
             counter=verdict.event.counter,
@@ -125,48 +158,53 @@ def _events(records: Sequence[evidence.Record]) -> list[Event]:
 
 
 def _overdue(
-    rail: StepContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
+    context: CollectContext, session: Session, agreement: str, holes: Sequence[Hole], now: int
 ) -> list[Hole]:
-    """Holes waited for long enough: since what follows them arrived, however much came later."""
-    patience = rail.settings.hole_patience_s
+    """Return the holes that were waited for long enough.
+
+    The wait starts when what follows a hole arrived, however much came after that.
+    """
+    patience = context.settings.hole_patience_s
     return [
         hole
         for hole in holes
-        if (since := evidence.waiting_since(session, agreement, hole.last)) is not None
-        and now - since >= patience
+        if (arrived_at := evidence.waiting_since(session, agreement, hole.last)) is not None
+        and now - arrived_at >= patience
     ]
 
 
-def _runs(rail: StepContext, session: Session, row: agreements.AgreementRow) -> Runs:
-    agreement = rail.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
-    return runs_behind(session, row, agreement, rail.rules[row.product])
+def _runs(context: CollectContext, session: Session, row: agreements.AgreementRow) -> Runs:
+    agreement = context.registry.agreement(bytes.fromhex(row.agreement_id[2:]))
+    return runs_behind(session, row, agreement, context.rules[row.product])
 
 
 def runs_behind(
-    session: Session, row: agreements.AgreementRow, agreement: Agreement | None, terms: ProductRules
+    session: Session, row: agreements.AgreementRow, agreement: Agreement | None, rules: ProductRules
 ) -> Runs:
-    """What can be claimed of the stored events behind an agreement's last claim."""
+    """Return what can be claimed of the stored events behind an agreement's last claim."""
     stored = evidence.unclaimed(session, row.agreement_id, row.last_counter, MAX_EVENTS_PER_CLAIM)
     anchor = evidence.at_counter(session, row.agreement_id, row.last_counter)
     dropped = evidence.dropped_counters(session, row.agreement_id, row.last_counter)
-    lost = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
+    gone = [(c, c) for c in dropped] + evidence.holes_of(session, row.agreement_id)
     return runs(
         agreement,
-        terms,
+        rules,
         row.last_counter,
         event_of(anchor[1], anchor[0]) if anchor else None,
         _events(stored),
-        lost,
+        gone,
     )
 
 
-def verify(rail: StepContext) -> int:
-    """Derives the claims of new payments from the stored evidence; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.VERIFY, now, rail.settings.batch_claims)
-        claims = [(row, of, claim_of(rail, session, row, of)) for row, of in due]
-    learned = [
+def verify(context: CollectContext) -> int:
+    """Derive the claims of new payments from the stored evidence; return how many."""
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.VERIFY, now, context.settings.batch_claims)
+        claims = [
+            (row, agreement, claim_of(context, session, row, agreement)) for row, agreement in due
+        ]
+    facts = [
         payments.NewFact(
             row.payment_id,
             Fact.DERIVED,
@@ -175,22 +213,22 @@ def verify(rail: StepContext) -> int:
                 "evidence_root": "0x" + claim.evidence.hex(),
                 "facts": "0x" + claim.facts.hex(),
                 "claim_hash": "0x" + claim_hash(claim).hex(),
-                "payee": rail.rules[of.product].payee(claim.facts) or of.payee,
+                "payee": context.rules[agreement.product].payee(claim.facts) or agreement.payee,
             },
         )
-        for row, of, claim in claims
+        for row, agreement, claim in claims
     ]
-    with rail.store.write() as session:
-        return payments.record_facts(session, learned, now)
+    with context.store.write() as session:
+        return payments.record_facts(session, facts, now)
 
 
 def claim_of(
-    rail: StepContext,
+    context: CollectContext,
     session: Session,
     row: payments.PaymentRow,
     agreement: agreements.AgreementRow,
 ) -> Claim:
-    """The claim of a payment, derived anew from its evidence, its anchor and what it cites."""
+    """Return the claim of a payment, derived from its evidence, its anchor and its citations."""
     run = _events(evidence.records_of(session, row.payment_id))
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     late = reach is not None and row.first_counter <= reach
@@ -198,19 +236,21 @@ def claim_of(
         None if late or reach is None else evidence.at_counter(session, row.agreement_id, reach)
     )
     return derive_claim(
-        rail.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
-        rail.rules[agreement.product],
+        context.registry.agreement(bytes.fromhex(row.agreement_id[2:])),
+        context.rules[agreement.product],
         row.sequence,
         event_of(anchor[1], anchor[0]) if anchor else None,
         run,
-        resolve(run, _events(links.cited_by(session, [row.payment_id])[row.payment_id])),
+        resolve(run, _events(citations.cited_by(session, [row.payment_id])[row.payment_id])),
         late,
     )
 
 
 def anchor_of(session: Session, row: payments.PaymentRow) -> evidence.Record | None:
-    """The record of the last event claimed before this payment; None for the first payment, and
-    for a late one: it stands by itself."""
+    """Return the record of the last event that was claimed before this payment.
+
+    None for the first payment, and for a late one, which stands by itself.
+    """
     reach = agreements.reach(session, row.agreement_id, row.sequence)
     if reach is None or row.first_counter <= reach:
         return None

@@ -1,64 +1,83 @@
 """Freezes what a stolen key was paid for: the warden disputes payments whose window is still open.
 
-Only payments of agreements with the compromised device itself: the contract lets the warden touch
-no others. What cites its records, or has left its window, `proofrail device risk` lists.
+Only payments of agreements with the compromised device itself: the contract lets the warden dispute
+no others. `proofrail device risk` lists payments that cite its records or have left their window.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from oracles.merkle import path, root
 from orchestrator.core.outcome import ClaimOutcome, outcome_leaf
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.chain.client import Call, Chain
-from orchestrator.edges.chain.sender import ChainCall
-from orchestrator.edges.store import Session, agreements, blocks, exposure, payments, sends
+from orchestrator.edges.chain.sender import ChainCall, Sender
+from orchestrator.edges.store import Session, Store, agreements, blocks, exposure, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
 from orchestrator.steps.outcomes import settlement_leaves
 
 PURPOSE = "dispute"
 
 
-def dispute_compromised(rail: StepContext) -> int:
-    """Disputes what is at risk of every device that is declared compromised; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
+class DisputeContext(Protocol):
+    """What dispute_compromised needs of the rail."""
+
+    store: Store
+    chain: Chain
+    warden: Sender
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def dispute_compromised(context: DisputeContext) -> int:
+    """Dispute what is at risk of every compromised device; return how many."""
+    now = context.now()
+    with context.store.read() as session:
         due = [
-            errand
-            for device, since in exposure.compromised(session).items()
-            for errand in dispute_errands(session, rail.chain, device, since, now)
-            if sends.by_ref(session, PURPOSE, errand.ref) is None
+            call
+            for device, since in agreements.compromised(session).items()
+            for call in dispute_calls(session, context.chain, device, since, now)
+            if sends.by_ref(session, PURPOSE, call.ref) is None
         ]
-    sent = sum(_dispute(rail, errand, now) for errand in due)
+    sent = sum(_dispute(context, call, now) for call in due)
     if sent:
-        rail.warden.broadcast()
+        context.warden.broadcast()
     return sent
 
 
-def _dispute(rail: StepContext, errand: ChainCall, now: int) -> int:
+def _dispute(context: DisputeContext, call: ChainCall, now: int) -> int:
     try:
-        quote = rail.warden.quote(errand.call)
-    except Retry as delay:  # by its name: too late, or the payer was faster
-        rail.log.warning("dispute waits", payment=errand.ref, reason=str(delay))
+        quote = context.warden.quote(call.call)
+    except Retry as error:  # the error says which: too late, or the payer was faster
+        context.log.warning("dispute waits", payment=call.ref, reason=str(error))
         return 0
-    with rail.store.write() as session:
-        rail.warden.prepare(session, errand.purpose, errand.ref, quote, now)
+    with context.store.write() as session:
+        context.warden.prepare(session, call.purpose, call.ref, quote, now)
     return 1
 
 
-def dispute_errands(
+def dispute_calls(
     session: Session, chain: Chain, device: str, since: int, now: int
 ) -> list[ChainCall]:
-    """The warden's calls that freeze what a device (id, 0x-hex) has at risk since then.
+    """Return the warden's calls that freeze what a device has at risk.
 
-    Each under the payment's id, so that whoever sends them, and however often, sends each once.
+    Each has the payment's id as its reference, so that it is sent once by whichever process calls
+    this, and however often.
+
+    Args:
+        session: A session of the store.
+        chain: The node's client.
+        device: The device's id, 0x-hex.
+        since: When its key was stolen, in Unix seconds.
+        now: Unix seconds.
     """
-    open_ones = exposure.open_windows(session, device, now)
-    if not open_ones:
+    open_payments = exposure.open_windows(session, device, now)
+    if not open_payments:
         return []
-    risks = at_risk(exposure.exposed(session, device, open_ones), since, now)
+    risks = at_risk(exposure.exposed(session, device, open_payments), since, now)
     ids = [risk.payment_id for risk in risks if risk.remedy is Remedy.FREEZE]
     rows = payments.by_ids(session, ids)
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
@@ -72,8 +91,10 @@ def dispute_errands(
 def dispute_call(
     session: Session, chain: Chain, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> Call | None:
-    """PaymentRail.dispute of a settled payment, with its outcome's Merkle proof; None where the
-    settlement's outcomes are not known here."""
+    """Return PaymentRail.dispute of a settled payment, with its outcome's Merkle proof.
+
+    None where the settlement's outcomes cannot be read.
+    """
     log = blocks.log_of(session, row.settlement_tx or "", "Settled")
     leaves = settlement_leaves(chain, session, log) if log else []
     payee = payments.payee_of(row, agreement)

@@ -1,4 +1,4 @@
-"""From final blocks to the ledger: posts each block once, orders payouts, archives the proofs.
+"""From final blocks to the ledger: posts each block once, records payouts, stores the proofs.
 
 Nothing here runs before a block is N deep, so no bank file can leave on a block that may vanish.
 """
@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from orchestrator.core.chain_posting import by_rail, released_rest
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.identity import CURVES
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.chain.client import DecodedLog
+from orchestrator.edges.chain.client import Chain, DecodedLog
 from orchestrator.edges.chain.proof import block_proofs
 from orchestrator.edges.chain.stored import log_of
 from orchestrator.edges.store import (
     Session,
+    Store,
     add_new,
     agreements,
     blocks,
     debts,
     equivocations,
+    fundings,
     ledger,
     payments,
+    payouts,
     pending,
-    transfers,
 )
-from orchestrator.steps import StepContext
+from orchestrator.settings import Settings
 from orchestrator.steps.chain_context import by_block, read_claims
 
-# logs an auditor may need proven; everything else is only booked
+# logs that an auditor may need proven; everything else is only posted
 _PROVEN = (
     "Settled",
     "Minted",
@@ -48,51 +52,65 @@ _PROVEN = (
     "MemberBarred",
 )
 _APPLIED = (Stage.SETTLED, Stage.DISPUTED)
-_Effect = Callable[[StepContext, Session, DecodedLog, int], None]
 
 
-def finalise(rail: StepContext) -> int:
-    """Posts what blocks that became final say, and what follows; returns how many blocks."""
-    with rail.store.read() as session:
+class FinaliseContext(Protocol):
+    """What finalise and reconsider need of the rail."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+_Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
+
+
+def finalise(context: FinaliseContext) -> int:
+    """Post what newly final blocks say, and what follows from it; return how many blocks."""
+    with context.store.read() as session:
         newest = blocks.newest(session)
-        depth = rail.settings.finality_blocks
-        due = blocks.not_final(session, newest.number - depth) if newest else []
-        logs = [log_of(row) for row in blocks.logs_in(session, [block.number for block in due])]
-    if not due:
+        depth = context.settings.finality_blocks
+        due_blocks = blocks.not_final(session, newest.number - depth) if newest else []
+        logs = [
+            log_of(row) for row in blocks.logs_in(session, [block.number for block in due_blocks])
+        ]
+    if not due_blocks:
         return 0
-    proofs, claims = _prove(rail, logs), read_claims(rail, logs)
-    with rail.store.write() as session:
-        # derived anew: what was noted when the block was first seen is no authority
-        for block, found, entries in by_block(rail, session, due, logs, claims):
+    proofs, claims = _prove(context, logs), read_claims(context, logs)
+    with context.store.write() as session:
+        # derived again: what was noted when the block was first seen does not count
+        for block, block_logs, entries in by_block(context, session, due_blocks, logs, claims):
             ledger.post(session, entries, block.timestamp, f"block:{block.hash}")
-            for log in found:
-                if log.name in _EFFECTS:
-                    _EFFECTS[log.name](rail, session, log, block.timestamp)
-        pending.mark_posted(session, [block.hash for block in due])
+            for log in block_logs:
+                if log.name in _HANDLERS:
+                    _HANDLERS[log.name](context, session, log, block.timestamp)
+        pending.mark_posted(session, [block.hash for block in due_blocks])
         add_new(session, proofs)
-        blocks.mark_final(session, [block.number for block in due])
-    return len(due)
+        blocks.mark_final(session, [block.number for block in due_blocks])
+    return len(due_blocks)
 
 
-def _prove(rail: StepContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
-    wanted: dict[str, list[str]] = {}
+def _prove(context: FinaliseContext, logs: list[DecodedLog]) -> list[blocks.ProofRow]:
+    transactions: dict[str, list[str]] = {}
     for log in logs:
         if log.name in _PROVEN:
-            hashes = wanted.setdefault(log.block_hash, [])
+            hashes = transactions.setdefault(log.block_hash, [])
             if log.tx_hash not in hashes:
                 hashes.append(log.tx_hash)
     return [
         blocks.ProofRow(tx_hash=tx_hash, body=json.dumps(proof))
-        for block_hash, hashes in wanted.items()
-        for tx_hash, proof in block_proofs(rail.chain.url, block_hash, hashes).items()
+        for block_hash, hashes in transactions.items()
+        for tx_hash, proof in block_proofs(context.chain.url, block_hash, hashes).items()
     ]
 
 
-# --- one function per log; `at` is its block's time; facts are dated now
+# --- one function per log; `at` is the time of its block; facts get the current time
 
 
-def _settled(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    # claims that it refused stay in it too, at whatever stage they wait or ended
+def _settled(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    # the batch also holds claims that it refused, at other stages
     rows = [row for row in payments.of_settlement(session, log.tx_hash) if row.stage in _APPLIED]
     parties = agreements.by_ids(session, {row.agreement_id for row in rows})
     debts.note(
@@ -119,52 +137,52 @@ def _settled(rail: StepContext, session: Session, log: DecodedLog, at: int) -> N
             )
             for row in rows
         ],
-        rail.now(),
+        context.now(),
     )
 
 
-def _minted(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    transfers.mark_funding(session, log.args["credit"], "minted", log.tx_hash)
+def _minted(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    fundings.advance(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
 
 
-def _escrow_funded(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     _try_waiting(session, log.args["agreement"], log, at)
 
 
 def _try_waiting(session: Session, agreement: str, log: DecodedLog, at: int) -> None:
-    """Money came into an escrow: claims that were short try again, an ended one gives it back."""
-    row = agreements.get(session, agreement)
-    if row is not None and row.stage == "closed":
-        agreements.mark(session, agreement, "refund_due")
+    """Record that an escrow has money: short claims try again, an ended agreement refunds it."""
+    agreements.record_fact(session, agreement, agreements.Fact.FUNDED, at)
     waiting = payments.of_agreement(session, agreement, Stage.WAITING_FOR_FUNDS)
     key = f"{log.block_hash}:{log.index}"
-    payments.record_facts(session, [payments.NewFact(p, Fact.FUNDED, key) for p in waiting], at)
+    payments.record_facts(
+        session, [payments.NewFact(payment, Fact.FUNDED, key) for payment in waiting], at
+    )
 
 
-def _released(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    gone = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
-    around = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
-    if log.args["amount"] and not released_rest(log, around):
+def _released(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    released = payments.release(session, log.args["payee"], log.args["releaseTimes"], log.tx_hash)
+    logs = [log_of(row) for row in blocks.logs_in_transaction(session, log.tx_hash)]
+    if log.args["amount"] and not released_rest(log, logs):
         # all of it paid debts: no payout will ever hold it
-        set_off = [payments.NewFact(p, Fact.SET_OFF, log.tx_hash) for p in gone]
-        payments.record_facts(session, set_off, rail.now())
+        set_off = [payments.NewFact(payment, Fact.SET_OFF, log.tx_hash) for payment in released]
+        payments.record_facts(session, set_off, context.now())
 
 
-def _debt_paid(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _debt_paid(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     agreement, ref = log.args["agreement"], f"{log.tx_hash}:{log.index}"
     paid = debts.pay(session, agreement, log.args["payee"], log.args["amount"])
     payments.record_facts(
-        session, [payments.NewFact(p, Fact.SET_OFF, ref) for p in paid], rail.now()
+        session, [payments.NewFact(payment, Fact.SET_OFF, ref) for payment in paid], context.now()
     )
     _try_waiting(session, agreement, log, at)
 
 
-def _redeemed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _redeemed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     payout, payee = log.args["order"], log.args["beneficiary"]
     add_new(
         session,
         [
-            transfers.PayoutRow(
+            payouts.PayoutRow(
                 payout_id=payout,
                 payee=payee,
                 account=log.args["account"],
@@ -176,62 +194,62 @@ def _redeemed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> 
         ],
     )
     # anyone may redeem tokens of their own, also within one transaction with our release
-    if by_rail(log, rail.chain.deployment.addresses["PaymentRail"]):
+    if by_rail(log, context.chain.deployment.addresses["PaymentRail"]):
         payments.record_facts(
             session,
             [  # a redemption takes all that was released before
-                payments.NewFact(p, Fact.REDEEMED, payout, sets={"payout_id": payout})
-                for p in payments.released(session, payee)
+                payments.NewFact(payment, Fact.REDEEMED, payout, sets={"payout_id": payout})
+                for payment in payments.released(session, payee)
             ],
-            rail.now(),
+            context.now(),
         )
 
 
-def _reclaimed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    agreements.mark(session, log.args["agreement"], "closed")
+def _reclaimed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    agreements.record_fact(session, log.args["agreement"], agreements.Fact.RECLAIMED, at)
 
 
-def _opened(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
-    agreements.mark(session, log.args["agreement"], "live", at)
+def _opened(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
+    agreements.record_fact(session, log.args["agreement"], agreements.Fact.OPENED, at)
 
 
-def _closed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _closed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.get(session, log.args["agreement"])
-    if row is not None:  # until then it runs on; its expiry stays as signed
+    if row is not None:  # it stays live until then; its expiry stays as signed
         row.closes_at = log.args["expiry"]
 
 
-def _disputed(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _disputed(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     disputed = payments.NewFact(log.args["payment"], Fact.DISPUTED, log.block_hash)
-    payments.record_facts(session, [disputed], rail.now())
+    payments.record_facts(session, [disputed], context.now())
 
 
-def _dispute_ended(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _dispute_ended(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     payment, key = log.args["payment"], log.block_hash
     agreement = agreements.of_payment(session, payment)
     if agreement is None:
         return
     if log.args["refunded"]:
-        told = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
-    else:  # withdrawable at once, but the contract takes no release time that is still to come
+        new_fact = payments.NewFact(payment, Fact.REFUNDED, key, due_at=at)
+    else:  # withdrawable at once, but the contract accepts no release time in the future
         row = payments.by_ids(session, [payment])[0]
         due_at, sets = max(at, row.release_at + 1), {"release_tx": log.tx_hash}
-        told = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
-    payments.record_facts(session, [told], rail.now())
-    if log.args["refunded"]:  # money in escrow again, though no EscrowFunded says so
+        new_fact = payments.NewFact(payment, Fact.UPHELD, key, "", sets, due_at)
+    payments.record_facts(session, [new_fact], context.now())
+    if log.args["refunded"]:  # money is in escrow again, without a log EscrowFunded
         _try_waiting(session, agreement.agreement_id, log, at)
 
 
-def _device(status: str) -> _Effect:
-    def mark(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _device(status: str) -> _Handler:
+    def mark(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
         row = agreements.device(session, log.args["device"])
-        if row is not None and row.compromised_since is None:  # nothing revives a stolen key
+        if row is not None and row.compromised_since is None:  # a stolen key stays stolen
             row.status = status
 
     return mark
 
 
-def _rotated(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _rotated(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.device(session, log.args["device"])
     if row is not None:
         row.curve = next(curve for curve, code in CURVES.items() if code == log.args["curve"])
@@ -239,18 +257,18 @@ def _rotated(rail: StepContext, session: Session, log: DecodedLog, at: int) -> N
         row.expires_at = log.args["expiresAt"]
 
 
-def _compromised(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _compromised(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     row = agreements.device(session, log.args["device"])
     if row is not None:  # an earlier date may follow, a later one never
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
-def _barred(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+def _barred(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
     member, agreement = log.args["member"], log.args["agreement"]
     equivocations.mark_barred(session, member, agreement, log.args["sequence"], at)
 
 
-_EFFECTS: dict[str, _Effect] = {
+_HANDLERS: dict[str, _Handler] = {
     "Settled": _settled,
     "Minted": _minted,
     "EscrowFunded": _escrow_funded,
@@ -271,11 +289,13 @@ _EFFECTS: dict[str, _Effect] = {
 }
 
 
-def reconsider(rail: StepContext) -> int:
-    """Payments refused for their cap are tried again when a new period may have begun."""
-    now = rail.now()
-    with rail.store.write() as session:
+def reconsider(context: FinaliseContext) -> int:
+    """Try payments again that the cap refused, when a new period may have begun."""
+    now = context.now()
+    with context.store.write() as session:
         waiting = payments.overdue(session, Stage.WAITING_FOR_FUNDS, now)
         return payments.record_facts(
-            session, [payments.NewFact(p, Fact.FUNDED, f"time:{now}") for p in waiting], now
+            session,
+            [payments.NewFact(payment, Fact.FUNDED, f"time:{now}") for payment in waiting],
+            now,
         )

@@ -1,45 +1,68 @@
-"""From blocks to facts: follows the chain by parent hash and notes what each block would book.
+"""From blocks to facts: follows the chain by parent hash and notes what each block would post.
 
-What a block says is a fact at once (a payment is settled), and its entries are pending; they are
-posted, and orders go to the bank, only N blocks later. A rewind below N blocks voids them and is
-undone by itself; a deeper one halts.
+What a block says is a fact at once (a payment is settled), but its entries are pending: they are
+posted, and orders go to the bank, only N blocks later. A rewind of fewer than N blocks voids the
+entries of those blocks and needs no person; a deeper one is a Halt.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from orchestrator.core.funding import Fact as FundingFact
 from orchestrator.core.payment import Fact, NextStep
-from orchestrator.edges.chain.client import DecodedLog, SeenBlock
-from orchestrator.edges.chain.sender import displaced, settle_up
-from orchestrator.edges.store import Session, add_all, blocks, payments, pending, sends, transfers
+from orchestrator.edges.chain.client import Chain, DecodedLog, SeenBlock
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender, displaced, settle_up
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_all,
+    blocks,
+    fundings,
+    payments,
+    pending,
+    sends,
+)
 from orchestrator.errors import Halt, Retry
-from orchestrator.steps import StepContext
 from orchestrator.steps.chain_context import by_block, read_claims
 from orchestrator.steps.outcomes import settled_facts
 
 _BLOCKS_AT_ONCE = 100
 
 
-def follow(rail: StepContext) -> int:
-    """Reads new blocks and applies what they say; returns how many blocks were new."""
-    with rail.store.read() as session:
+class FollowContext(Protocol):
+    """What follow needs of the rail."""
+
+    store: Store
+    chain: Chain
+    registry: Registry
+    senders: tuple[Sender, ...]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+def follow(context: FollowContext) -> int:
+    """Read new blocks and apply what they say; return how many blocks were new."""
+    with context.store.read() as session:
         last = blocks.newest(session)
-    head = rail.chain.head()
+    head = context.chain.head()
     if last is None:
-        start = rail.chain.deployment.block_number
-    elif head < last.number or rail.chain.blocks([last.number])[0].hash != last.hash:
-        return _rewind(rail, last.number, head)
+        start = context.chain.deployment.block_number
+    elif head < last.number or context.chain.blocks([last.number])[0].hash != last.hash:
+        return _rewind(context, last.number, head)
     else:
         start = last.number + 1
     numbers = range(start, min(head, start + _BLOCKS_AT_ONCE - 1) + 1)
     if not numbers:
         return 0
-    seen = rail.chain.blocks(numbers)
+    seen = context.chain.blocks(numbers)
     _check_linked(last, seen)
-    logs = rail.chain.logs_of([block.hash for block in seen])
-    _apply(rail, seen, logs)
-    rail.registry.refresh()
+    logs = context.chain.logs_of([block.hash for block in seen])
+    _apply(context, seen, logs)
+    context.registry.refresh()
     return len(seen)
 
 
@@ -47,18 +70,18 @@ def _check_linked(last: blocks.BlockRow | None, seen: list[SeenBlock]) -> None:
     parents = [last.hash if last else seen[0].parent, *(block.hash for block in seen)]
     for parent, block in zip(parents, seen, strict=False):
         if block.parent != parent:
-            raise Retry(f"block {block.number} does not follow {parent}: the chain rewinds")
+            raise Retry(f"block {block.number} does not follow {parent}: the chain is rewinding")
 
 
-def _apply(rail: StepContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
-    now, claims = rail.now(), read_claims(rail, logs)
-    learned = [
+def _apply(context: FollowContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> None:
+    now, claims = context.now(), read_claims(context, logs)
+    facts = [
         fact
         for log in logs
         if log.name == "Settled"
-        for fact in settled_facts(rail, log, claims[log.tx_hash, log.index])
+        for fact in settled_facts(context, log, claims[log.tx_hash, log.index], now)
     ]
-    with rail.store.write() as session:
+    with context.store.write() as session:
         add_all(
             session,
             [
@@ -82,91 +105,98 @@ def _apply(rail: StepContext, seen: list[SeenBlock], logs: list[DecodedLog]) -> 
                 for log in logs
             ],
         )
-        for block, _, entries in by_block(rail, session, seen, logs, claims):
+        for block, _, entries in by_block(context, session, seen, logs, claims):
             pending.note(session, block.hash, block.number, entries)
-        payments.record_facts(session, learned, now)
-    _end_sends(rail)
+        payments.record_facts(session, facts, now)
+    _end_sends(context)
 
 
-def _end_sends(rail: StepContext) -> None:
-    """Learns what became of our own sends; a failed settlement is tried again from its batch."""
-    mine = {s.account.address for s in rail.senders}
-    with rail.store.read() as session:
-        chain_id = rail.chain.deployment.chain_id
-        open_sends = [row for a in mine for row in sends.unmined(session, chain_id, a)]
-    ended = settle_up(rail.store, rail.chain, [row.tx_hash for row in open_sends])
+def _end_sends(context: FollowContext) -> None:
+    """Record what became of our own sends; a failed settlement is sent again from its batch."""
+    addresses = {sender.account.address for sender in context.senders}
+    with context.store.read() as session:
+        chain_id = context.chain.deployment.chain_id
+        open_sends = [
+            row for address in addresses for row in sends.unmined(session, chain_id, address)
+        ]
+    ended = settle_up(context.store, context.chain, [row.tx_hash for row in open_sends])
     failed = [row for row in open_sends if ended.get(row.tx_hash) is False]
     if len(ended) < len(open_sends):
-        failed += _displaced(rail)
+        failed += _displaced(context)
     for row in failed:
-        rail.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
+        context.log.warning("chain send failed", purpose=row.purpose, ref=row.ref, tx=row.tx_hash)
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
-        with rail.store.write() as session:
+        with context.store.write() as session:
             if row.purpose == "mint":
-                transfers.mint_again(session, row.ref)
+                fundings.advance(session, row.ref, FundingFact.MINT_FAILED)
             if row.purpose == "settle":
-                ids = [p.payment_id for p, _ in payments.of_batch(session, row.ref)]
+                ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":
                 ids = payments.idle_posted(session, row.ref.split(":")[0])
             else:
                 ids = []
-            payments.revive(session, ids, next_step, rail.now() + 1)
+            payments.revive(session, ids, next_step, context.now() + 1)
     if len(ended) < len(open_sends):  # a broadcast may have been lost: the same bytes again
-        for sender in rail.senders:
+        for sender in context.senders:
             sender.broadcast()
 
 
-def _displaced(rail: StepContext) -> list[sends.ChainSendRow]:
-    with rail.store.read() as session:
+def _displaced(context: FollowContext) -> list[sends.ChainSendRow]:
+    with context.store.read() as session:
         final = blocks.newest_final(session)
     if not final:
         return []
-    return [row for sender in rail.senders for row in displaced(sender, final)]
+    return [row for sender in context.senders for row in displaced(sender, final)]
 
 
-def _rewind(rail: StepContext, number: int, head: int) -> int:
-    """Finds the last block both sides know, and undoes what came after it."""
-    now, common = rail.now(), min(number, head)
-    with rail.store.read() as session:
+def _rewind(context: FollowContext, number: int, head: int) -> int:
+    """Find the last block that store and node share, and undo what came after it."""
+    now, common = context.now(), min(number, head)
+    with context.store.read() as session:
         final = blocks.newest_final(session)
         while common > final:
             stored = blocks.at(session, common)
-            if stored and rail.chain.blocks([common])[0].hash == stored.hash:
+            if stored and context.chain.blocks([common])[0].hash == stored.hash:
                 break
             common -= 1
     if common <= final and final:
-        known = min(final, head)
-        with rail.store.read() as session:
-            stored = blocks.at(session, known)
-        if stored and rail.chain.blocks([known])[0].hash != stored.hash:
+        checked = min(final, head)
+        with context.store.read() as session:
+            stored = blocks.at(session, checked)
+        if stored and context.chain.blocks([checked])[0].hash != stored.hash:
             raise Halt(
-                f"the chain was rewound below block {final}, which was final: nothing was changed "
-                "and nothing will be paid. Compare the node with another one before going on."
+                f"The chain was rewound below block {final}, which was final. Nothing was changed, "
+                "and nothing will be paid, since payments may rest on blocks that are gone. Next: "
+                "compare this node with another one; point the rail at a node that has the block."
             )
         if head < final:
             raise Retry(
-                f"the node is at block {head}, behind the final block {final}: it catches "
-                "up, or another node is to be asked"
+                f"the node is at block {head}, behind the final block {final}: wait until it "
+                "has caught up, or use another node"
             )
-    with rail.store.write() as session:
+    with context.store.write() as session:
         orphaned = blocks.forget_from(session, common + 1)
         voided = pending.void_from(session, common + 1)
-        sends.unmine(session, common + 1)
-        learned = [
+        sends.record_orphaned(session, common + 1)
+        facts = [
             fact for log in orphaned if log.name == "Settled" for fact in _orphaned(session, log)
         ]
-        payments.record_facts(session, learned, now)
-    rail.log.warning("chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided)
-    rail.registry.forget()
-    for sender in rail.senders:
+        payments.record_facts(session, facts, now)
+    context.log.warning(
+        "chain rewound", to=common, orphaned_logs=len(orphaned), voided_entries=voided
+    )
+    context.registry.forget()
+    for sender in context.senders:
         sender.broadcast()
     return 1
 
 
 def _orphaned(session: Session, log: blocks.ChainLogRow) -> list[payments.NewFact]:
     ids = [row.payment_id for row in payments.of_settlement(session, log.tx_hash)]
-    before = payments.orphanings(session, ids, log.block_hash)
+    times = payments.orphanings(session, ids, log.block_hash)
     return [
-        payments.NewFact(i, Fact.ORPHANED, payments.sighting(log.block_hash, before.get(i, 0)))
-        for i in ids
+        payments.NewFact(
+            payment, Fact.ORPHANED, payments.sighting(log.block_hash, times.get(payment, 0))
+        )
+        for payment in ids
     ]

@@ -1,41 +1,54 @@
-"""From the bank to the chain: mints tokens for booked credits, each once."""
+"""From the bank to the chain: mint tokens into escrow for booked credits of known agreements."""
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from orchestrator.core import ledger
-from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import Store
-from orchestrator.edges.store import transfers as store
+from orchestrator.core.funding import Fact, Stage
+from orchestrator.edges.chain.client import Call, Chain
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Store, fundings
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.steps import WorkerMemory
 
 _AT_ONCE = 200
-_LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the credit that was looked at last
 
 
-def mint(rail: StepContext) -> int:
-    """Mints tokens into escrow for booked credits with a known reference; returns how many.
+class MintContext(Protocol):
+    """What minting needs of the rail."""
 
-    Those that the contract does not take yet are passed by in turn: they hold up no other."""
-    now, sent = rail.now(), 0
-    with rail.store.read() as session:
-        due = store.fundings_at(session, "booked", _AT_ONCE, _LAST.get(rail.store, ""))
+    store: Store
+    chain: Chain
+    gateway: Sender  # the key that mints
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
+
+
+def mint(context: MintContext) -> int:
+    """Mint tokens into escrow for booked credits of known agreements; return how many.
+
+    A credit that the contract does not take yet holds up no other: the next turn begins behind it.
+    """
+    now, sent = context.now(), 0
+    with context.store.read() as session:
+        due = fundings.at_stage(session, Stage.BOOKED, _AT_ONCE, context.memory.last_credit)
     for row in due:
-        _LAST[rail.store] = row.credit_id
+        context.memory.last_credit = row.credit_id
         amount = row.cents * ledger.MICRO_PER_CENT
-        rail_address = rail.chain.deployment.addresses["PaymentRail"]
+        rail_address = context.chain.deployment.addresses["PaymentRail"]
         arguments = (row.credit_id, rail_address, row.agreement_id, amount)
         try:
-            quote = rail.gateway.quote(Call("EuroToken", "mintToEscrow", arguments))
+            quote = context.gateway.quote(Call("EuroToken", "mintToEscrow", arguments))
         except Retry as delay:
-            rail.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
+            context.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
             continue
-        with rail.store.write() as session:
-            rail.gateway.prepare(session, "mint", row.credit_id, quote, now)
-            store.mark_funding(session, row.credit_id, "minting")
+        with context.store.write() as session:
+            context.gateway.prepare(session, "mint", row.credit_id, quote, now)
+            fundings.advance(session, row.credit_id, Fact.MINT_SIGNED)
         sent += 1
     if sent:
-        rail.gateway.broadcast()
+        context.gateway.broadcast()
     return sent

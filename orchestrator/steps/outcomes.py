@@ -1,10 +1,11 @@
-"""Reads a settlement's outcome, claim by claim, from its log and its call data."""
+"""Reads the outcome of a settlement, claim by claim, from its log and its call data."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from oracles.merkle import root
 from oracles.types import Claim
@@ -12,8 +13,7 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import ClaimOutcome, leaf_of, leaves_of, release_time, unpack
 from orchestrator.core.payment import Fact, Stage
 from orchestrator.edges.chain.client import Chain, DecodedLog
-from orchestrator.edges.store import Session, agreements, batches, blocks, payments
-from orchestrator.steps import StepContext
+from orchestrator.edges.store import Session, Store, agreements, batches, blocks, payments
 
 # IPaymentRail.Refusal, in its order; 100 + n is the product's own refusal n
 REFUSALS = (
@@ -35,9 +35,17 @@ _CAP_RETRY_S = 3_600
 _NEVER = 1 << 40
 
 
+class OutcomesContext(Protocol):
+    """What reading settlements needs of the rail."""
+
+    store: Store
+    chain: Chain
+    log: Any
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentOutcome:
-    """What the contract did with one claim; amount in micro-euro, below zero for a credit."""
+    """What the contract did with one claim; amount in micro-euro, below zero for a debt."""
 
     payment_id: str
     agreement_id: str
@@ -46,7 +54,7 @@ class PaymentOutcome:
 
 
 def read_outcomes(claims: Sequence[dict], packed: str) -> list[PaymentOutcome]:
-    """Pairs the claims of a settlement's call data with the packed outcomes of its log."""
+    """Pair the claims of a settlement's call data with the packed outcomes of its log."""
     return [
         PaymentOutcome(
             "0x" + payment_id(claim["agreement"], claim["sequence"]).hex(),
@@ -59,9 +67,9 @@ def read_outcomes(claims: Sequence[dict], packed: str) -> list[PaymentOutcome]:
 
 
 def settled_amounts(packed: str) -> list[int]:
-    """What a Settled log moved, claim by claim, in micro-euro; it needs no claims for that.
+    """Return what a Settled log moved, claim by claim, in micro-euro; it needs no claims for that.
 
-    Below zero: what it made a payee owe, without moving it.
+    An amount below zero moved nothing: its payee owes it.
     """
     return [outcome.amount_micro for outcome in _unpacked(packed)]
 
@@ -75,46 +83,53 @@ def _unpacked(packed: str) -> list[ClaimOutcome]:
 
 
 def settled_facts(
-    rail: StepContext, log: DecodedLog, claims: Sequence[Claim]
+    context: OutcomesContext, log: DecodedLog, claims: Sequence[Claim], now: int
 ) -> list[payments.NewFact]:
-    """The facts that a Settled log of these claims tells of our payments; anyone may have sent the
-    settlement."""
+    """Return the facts about our payments in a Settled log; anyone may have sent the settlement.
+
+    Args:
+        log: the Settled log.
+        claims: its claims, in its order.
+        now: Unix seconds.
+    """
     outcomes = read_outcomes(
         [{"agreement": claim.agreement, "sequence": claim.sequence} for claim in claims],
         log.args["outcomes"],
     )
-    done = _settled_elsewhere(rail, outcomes)
-    with rail.store.read() as session:
-        again = payments.orphanings(session, [o.payment_id for o in outcomes], log.block_hash)
+    settled = _settled_elsewhere(context, outcomes)
+    with context.store.read() as session:
+        times = payments.orphanings(
+            session, [outcome.payment_id for outcome in outcomes], log.block_hash
+        )
         windows = {
             agreement: row.window_s
             for agreement, row in agreements.by_ids(
-                session, {o.agreement_id for o in outcomes}
+                session, {outcome.agreement_id for outcome in outcomes}
             ).items()
         }
     return [
         _fact(
             log,
-            o,
-            payments.sighting(log.block_hash, again.get(o.payment_id, 0)),
-            windows.get(o.agreement_id, 0),
-            rail.now(),
+            outcome,
+            payments.sighting(log.block_hash, times.get(outcome.payment_id, 0)),
+            windows.get(outcome.agreement_id, 0),
+            now,
         )
-        for o in outcomes
-        if o.payment_id not in done
+        for outcome in outcomes
+        if outcome.payment_id not in settled
     ]
 
 
-def claims_of(rail: StepContext, log: DecodedLog) -> list[Claim]:
-    """The claims that a Settled log speaks of, in its order; [] where none of ours moved."""
-    function, arguments = rail.chain.call_input(log.tx_hash, "PaymentRail")
+def claims_of(context: OutcomesContext, log: DecodedLog) -> list[Claim]:
+    """Return a Settled log's claims, in its order; [] where none of our payments moved."""
+    function, arguments = context.chain.call_input(log.tx_hash, "PaymentRail")
     if function == "settle":
         return _called(arguments)
-    with rail.store.read() as session:
+    with context.store.read() as session:
         batch = _batch_of(session, log.args)
     if batch is None:
-        rail.log.warning("settlement of no batch of ours", tx=log.tx_hash)
-        return []  # what it moved is then a break: reconcile compares every Settled log
+        context.log.warning("settlement of an unknown batch", tx=log.tx_hash)
+        return []  # reconcile compares every Settled log: what it moved becomes a break
     return [
         Claim(
             bytes.fromhex(row.agreement_id[2:]),
@@ -133,7 +148,10 @@ def _called(arguments: dict) -> list[Claim]:
 
 
 def settlement_leaves(chain: Chain, session: Session, log: blocks.ChainLogRow) -> list[bytes]:
-    """The leaves under a stored Settled log's root, in its order; [] where they cannot be told."""
+    """Return the leaves under a stored Settled log's root, in order.
+
+    The list is empty where they cannot be read.
+    """
     args = json.loads(log.args)
     function, arguments = chain.call_input(log.tx_hash, "PaymentRail")
     if function != "settle":
@@ -153,8 +171,11 @@ _Batch = list[tuple[payments.PaymentRow, agreements.AgreementRow]]
 
 
 def _batch_of(session: Session, args: dict) -> _Batch | None:
-    """Of a settlement through another contract, whose call data proves nothing, the log's root
-    tells which of our batches it was; None: none, or it settled nothing that lasts."""
+    """Return which of our batches a settlement through another contract was, by the log's root.
+
+    The call data of another contract proves nothing. None: it is none of our batches, or the
+    settlement applied no claim.
+    """
     outcomes = _unpacked(args["outcomes"])
     if all(outcome.refusal for outcome in outcomes):
         return None
@@ -166,7 +187,7 @@ def _batch_of(session: Session, args: dict) -> _Batch | None:
 
 
 def _leaves(batch: _Batch, args: dict) -> list[bytes]:
-    """The settlement's leaves, had these claims had these outcomes."""
+    """Return the settlement's leaves as they would be if these claims had these outcomes."""
     return [
         leaf_of(
             bytes.fromhex(row.payment_id[2:]),
@@ -183,22 +204,22 @@ def _party(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> tupl
     return payments.payee_of(row, agreement), agreement.window_s
 
 
-def _settled_elsewhere(rail: StepContext, outcomes: list[PaymentOutcome]) -> set[str]:
-    """Payments refused for their sequence because the chain has settled it: no refusal of them.
+def _settled_elsewhere(context: OutcomesContext, outcomes: list[PaymentOutcome]) -> set[str]:
+    """Return payments that were refused for their sequence since the chain has settled it already.
 
-    Some Settled log did it; until that one is read, they wait for it.
+    That is no refusal of them: another Settled log applied them, and they wait until it is read.
     """
-    late = [o.payment_id for o in outcomes if o.refusal == "sequence_unexpected"]
-    with rail.store.read() as session:
+    ids = [outcome.payment_id for outcome in outcomes if outcome.refusal == "sequence_unexpected"]
+    with context.store.read() as session:
         rows = [
             row
-            for row in payments.by_ids(session, late)
+            for row in payments.by_ids(session, ids)
             if row.stage in (Stage.ATTESTED, Stage.WAITING_FOR_FUNDS)
         ]
     return {
         row.payment_id
         for row in rows
-        if rail.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
+        if context.chain.view("PaymentRail", "agreementState", row.agreement_id)[0] >= row.sequence
     }
 
 

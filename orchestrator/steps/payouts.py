@@ -1,66 +1,98 @@
-"""From the ledger to the bank: orders payouts, each once, and hands their files over.
+"""From the ledger to the bank: order payouts, each once, and send their files.
 
-A file is stored with its payouts' new stage in one commit, and handing it over can be repeated: a
-crash in between sends the same bytes again and nothing twice.
+A file is stored in the same commit as the new stage of its payouts, and sending it can be repeated:
+after a crash in between the same bytes are sent again, and nothing is ordered twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol
 
 from device_adapters.types import Rejected
+from orchestrator.core import bank_file
+from orchestrator.core.chart import euro_text
+from orchestrator.core.payout import MACHINE, Fact, Stage
 from orchestrator.core.references import attempted, uetr
 from orchestrator.edges.bank import pain
 from orchestrator.edges.bank.calendar import execution_day
+from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
-from orchestrator.edges.store import Session, Store, add_new, agreements, orders
-from orchestrator.edges.store import approvals as decided
-from orchestrator.edges.store import transfers as store
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.store import Session, Store, agreements, approvals, bank_files, payouts
 from orchestrator.settings import Settings
-from orchestrator.steps import StepContext
-from orchestrator.steps.payout_approvals import order_again, ordered, released
+from orchestrator.steps import WorkerMemory
+from orchestrator.steps.payout_approvals import approved, order_again, ordered_cents
 
 _FILES_A_TURN = 10
-_LAST: WeakKeyDictionary[Store, str] = WeakKeyDictionary()  # the last one that could not leave
+
+
+class PayoutsContext(Protocol):
+    """What ordering payouts needs of the rail."""
+
+    settings: Settings
+    store: Store
+    chain: Chain  # only its id, which the approvals are signed for
+    bank: Channel
+    safeguarding: Mapping[str, Any]
+    now: Callable[[], int]  # Unix seconds
+    memory: WorkerMemory
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPayout:
+    """Why a payout cannot leave now, and the stage it is left at."""
+
+    stage: Stage
+    reason: str
 
 
 @dataclass
 class DraftFile:
-    """A file that would be sent now. waits: payout id -> the stage and reason it is left with."""
+    """A file that would be sent now.
+
+    Attributes:
+        approvals: Ids of the approvals that some of the orders need.
+        waits: What does not leave, by payout id.
+        last: The payout that was looked at last and cannot leave.
+        due_on: The day on which the bank is asked to execute it, ISO 8601.
+    """
 
     orders: list[PaymentOrder] = field(default_factory=list)
-    approvals: list[str] = field(default_factory=list)  # that let some of the orders out
-    waits: dict[str, dict[str, str]] = field(default_factory=dict)
-    last: str = ""  # the last payout that was looked at in vain
+    approvals: list[str] = field(default_factory=list)
+    waits: dict[str, WaitingPayout] = field(default_factory=dict)
+    last: str = ""
     message: str = ""
     batch: str = ""
-    due_on: str = ""  # the day the bank is asked to execute it
+    due_on: str = ""
     body: bytes = b""
 
 
-def order_payouts(rail: StepContext) -> int:
-    """Orders what is due, in files of bounded size; returns how many were handed over."""
-    chain_id = rail.chain.deployment.chain_id
+def order_payouts(context: PayoutsContext) -> int:
+    """Order what is due, in files of bounded size; return how many files were sent."""
+    chain_id = context.chain.deployment.chain_id
     for _ in range(_FILES_A_TURN):
-        now = rail.now()
-        with rail.store.write() as session:
+        now = context.now()
+        with context.store.write() as session:
             order_again(session, chain_id, now)
             draft = draft_file(
-                session, rail.settings, rail.safeguarding, chain_id, now, _LAST.get(rail.store, "")
+                session,
+                context.settings,
+                context.safeguarding,
+                chain_id,
+                now,
+                context.memory.last_payout,
             )
-            _LAST[rail.store] = draft.last
-            for payout, values in draft.waits.items():
-                store.mark_payouts(session, [payout], **values)
+            context.memory.last_payout = draft.last
+            for payout_id, waiting in draft.waits.items():
+                _let_wait(session, payout_id, waiting)
             if draft.orders:
                 _store_file(session, draft, now)
         if not draft.orders:
             break
-    return hand_over(rail)
+    return send_files(context)
 
 
 def draft_file(
@@ -71,67 +103,89 @@ def draft_file(
     now: int,
     after: str = "",
 ) -> DraftFile:
-    """The next file, of the payouts that are due; it changes nothing. now: Unix seconds. after: of
-    those that wait, the one to go on behind."""
-    draft, room = DraftFile(last=after), settings.file_cents
-    let_out = {row.payout_id: (row, identity) for identity, row in released(session, chain_id)}
-    due = [row for row, _ in let_out.values()] + orders.due(
-        session, settings.payouts_per_file, after
-    )
+    """Return the next file, of the payouts that are due; nothing is changed.
+
+    Args:
+        now: Unix seconds.
+        after: Of the payouts that wait, those behind this id come first.
+    """
+    draft, rest_cents = DraftFile(last=after), settings.file_cents
+    by_payout = {row.payout_id: (row, signed) for signed, row in approved(session, chain_id)}
+    due = [row for row, _ in by_payout.values()]
+    due += payouts.due(session, settings.payouts_per_file, after)
     for row in due:
         if len(draft.orders) == settings.payouts_per_file:
             break
         try:
-            order = _order(session, settings, row, row.payout_id in let_out)
+            order = _order(session, settings, row, row.payout_id in by_payout)
         except Rejected as refusal:
             draft.last = row.payout_id
             if row.reason != str(refusal):
-                stage = "held" if refusal.reason is BankReason.FOUR_EYES else row.stage
-                draft.waits[row.payout_id] = {"stage": stage, "reason": str(refusal)}
+                draft.waits[row.payout_id] = _waiting(row, refusal)
             continue
-        if order.amount_cents <= room:
-            room -= order.amount_cents
+        if order.amount_cents <= rest_cents:
+            rest_cents -= order.amount_cents
             draft.orders.append(order)
-            draft.approvals += [let_out[row.payout_id][1]] if row.payout_id in let_out else []
+            if row.payout_id in by_payout:
+                draft.approvals.append(by_payout[row.payout_id][1])
     if draft.orders:
         _write(draft, settings, safeguarding, now)
     return draft
 
 
+def _waiting(row: payouts.PayoutRow, refusal: Rejected) -> WaitingPayout:
+    stage = Stage(row.stage)
+    if refusal.reason is BankReason.FOUR_EYES:
+        stage = MACHINE.advance(row.payout_id, stage, Fact.ABOVE_LIMIT)
+    return WaitingPayout(stage, str(refusal))
+
+
+def _let_wait(session: Session, payout_id: str, waiting: WaitingPayout) -> None:
+    if waiting.stage is Stage.WAITING_FOR_APPROVAL:
+        payouts.advance(session, [payout_id], Fact.ABOVE_LIMIT)
+    payouts.set_reason(session, payout_id, waiting.reason)
+
+
 def _order(
-    session: Session, settings: Settings, row: orders.PayoutRow, is_released: bool
+    session: Session, settings: Settings, row: payouts.PayoutRow, is_approved: bool
 ) -> PaymentOrder:
-    """What to tell the bank; Rejected with why it waits, until somebody mends that. What is ordered
-    again, or sent back without tokens burned for it, two officers looked at before."""
+    """Return the order for the bank.
+
+    An order that goes out again, or sends a credit back, needs no further approval: two officers
+    have signed it already.
+
+    Raises:
+        Rejected: With the reason why it waits until a person acts.
+    """
     if row.cents > settings.file_cents:
         raise Rejected(
             BankReason.FILE_LIMIT,
-            f"more than PROOFRAIL_FILE_CENTS, the most one file may sum to ({settings.file_cents})",
+            f"its amount is above {euro_text(settings.file_cents)}, the most that one file may sum "
+            "to. Next: raise PROOFRAIL_FILE_CENTS",
         )
-    four_eyes = is_released or row.attempt or not row.tx_hash
-    if row.cents > settings.four_eyes_cents and not four_eyes:
+    needs_approval = not (is_approved or row.attempt or not row.tx_hash)
+    if needs_approval and row.cents > settings.four_eyes_cents:
         raise Rejected(
             BankReason.FOUR_EYES,
-            f"above {settings.four_eyes_cents} cents two officers let it "
-            f"out: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
+            f"waiting for approval: amounts above {euro_text(settings.four_eyes_cents)} need two "
+            f"officers. Next: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
         )
     party = agreements.party_at(session, row.payee, row.account)
     if party is None:
         raise Rejected(
             BankReason.ACCOUNT_UNKNOWN,
-            "no party has the account that this payout was redeemed "
-            "for; name it with `proofrail party add`, under a name of its own if the payee has "
-            "changed its bank",
+            "no party has the account that this payout was redeemed for. Next: name it with "
+            "`proofrail party add`, under a new name if the payee has changed its bank",
         )
-    identity = bytes.fromhex(row.payout_id[2:])
+    payout_id = bytes.fromhex(row.payout_id[2:])
     order = PaymentOrder(
-        payout_id=identity,
+        payout_id=payout_id,
         end_to_end_id=row.end_to_end_id,
-        uetr=uetr(attempted(identity, row.attempt)),
+        uetr=uetr(attempted(payout_id, row.attempt)),
         name=party.name,
         iban=party.iban,
         bic=party.bic or "",
-        amount_cents=ordered(session, row),
+        amount_cents=ordered_cents(session, row),
         address=Address(party.street, party.building, party.post_code, party.town, party.country),
     )
     pain.check(order)
@@ -151,39 +205,26 @@ def _write(draft: DraftFile, settings: Settings, safeguarding: Mapping[str, Any]
 
 
 def _store_file(session: Session, draft: DraftFile, now: int) -> None:
-    digest = sha256(draft.body).hexdigest()
-    add_new(
+    name = bank_files.order_file_name(draft.message)
+    digest = bank_files.add(session, draft.body, "out", name, "pain.001", now)
+    payouts.advance(
         session,
-        [
-            store.BankFileRow(
-                file_hash=digest,
-                direction="out",
-                name=store.order_file(draft.message),
-                kind="pain.001",
-                body=draft.body,
-                at=now,
-            )
-        ],
-    )
-    ids = ["0x" + order.payout_id.hex() for order in draft.orders]
-    store.mark_payouts(
-        session,
-        ids,
-        stage="sent",
+        ["0x" + order.payout_id.hex() for order in draft.orders],
+        Fact.SENT,
         file_hash=digest,
         reason=None,
         batch=draft.batch,
         due_on=draft.due_on,
     )
-    for identity in draft.approvals:
-        decided.mark_executed(session, identity, now)
+    for approval_id in draft.approvals:
+        approvals.mark_executed(session, approval_id, now)
 
 
-def hand_over(rail: StepContext) -> int:
-    """Sends the bank the files that it has not answered; returns how many were new."""
-    placed = 0
-    with rail.store.read() as session:
-        for digest, name in store.unanswered_files(session):
-            if not rail.bank.placed(name):
-                placed += rail.bank.send(name, store.file(session, digest).body)
-    return placed
+def send_files(context: PayoutsContext) -> int:
+    """Send the bank the files that it has not answered; return how many were new to it."""
+    sent = 0
+    with context.store.read() as session:
+        for digest, name in bank_files.unanswered(session):
+            if bank_file.order_stage(name, context.bank.placed(name)) is bank_file.Stage.WRITTEN:
+                sent += context.bank.send(name, bank_files.get(session, digest).body)
+    return sent

@@ -1,98 +1,121 @@
-"""A device with a clone falls silent: the warden suspends it, and who can be shown the proof is.
+"""Suspends a device with a clone, and proves the conflict on chain if a contract takes the proof.
 
-One key that signed two contents under one counter, or that was in two places at once, is in two
-hands; which of them is honest nobody can tell from the records.
+If one key signed two contents under one counter, or was in two places at once, two parties have it;
+the records do not show which of them is honest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import groupby
+from typing import Any, Protocol
 
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
+from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import agreements, evidence, links
+from orchestrator.edges.store import Store, agreements, evidence
+from orchestrator.edges.store import conflicts as store_conflicts
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext, event_of
+from orchestrator.products import Product
+from orchestrator.steps import event_of
 
 SUSPEND, PROVE = "quarantine", "prove_conflict"
 _AT_ONCE = 100
 _SILENT = (ClaimReason.DEVICE_SUSPENDED, ClaimReason.DEVICE_RETIRED, ClaimReason.DEVICE_COMPROMISED)
-# (whose key, purpose, reference, what it costs)
+
+
+class QuarantineContext(Protocol):
+    """What quarantine needs of the rail."""
+
+    store: Store
+    registry: Registry
+    sender: Sender
+    warden: Sender
+    rules: Mapping[str, Product]
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+
+
+# (key, purpose, reference, quote)
 _Due = tuple[Sender, str, str, Quote]
 
 
-def quarantine(rail: StepContext) -> int:
-    """Suspends devices against which something new was found, once each; returns how many.
+def quarantine(context: QuarantineContext) -> int:
+    """Suspend devices against which a new conflict was found, once each; return how many.
 
-    A device that was suspended, retired or declared compromised meanwhile needs no call of ours.
-    A registrar who resumes it is heard: only a conflict that was not known then counts anew.
+    A device that is already suspended, retired or compromised needs no call. If a registrar resumes
+    it, only a conflict that was not known before suspends it again.
     """
-    with rail.store.read() as session:
-        found = links.unreported(session, _AT_ONCE)
-    found.sort(key=lambda item: item[0].device_id)
-    by_device = groupby(found, key=lambda item: item[0].device_id)
-    done = sum(_silence(rail, device, list(items)) for device, items in by_device)
+    with context.store.read() as session:
+        conflicts = store_conflicts.unreported(session, _AT_ONCE)
+    conflicts.sort(key=lambda item: item[0].device_id)
+    by_device = groupby(conflicts, key=lambda item: item[0].device_id)
+    done = sum(_silence(context, device, list(items)) for device, items in by_device)
     if done:
-        rail.warden.broadcast()
-        rail.sender.broadcast()
+        context.warden.broadcast()
+        context.sender.broadcast()
     return done
 
 
-def _silence(rail: StepContext, device: str, found: list[links.Unreported]) -> int:
-    now, first = rail.now(), found[0][0]
+def _silence(
+    context: QuarantineContext, device: str, conflicts: list[store_conflicts.Unreported]
+) -> int:
+    now, first = context.now(), conflicts[0][0]
     try:
-        due = _suspension(rail, device, first) + _proofs(rail, found)
-    except Retry as delay:
-        rail.log.warning("quarantine waits", device=device, reason=str(delay))
+        due = _suspension(context, device, first) + _proofs(context, conflicts)
+    except Retry as error:
+        context.log.warning("quarantine waits", device=device, reason=str(error))
         return 0
-    with rail.store.write() as session:
+    with context.store.write() as session:
         sent = {
             purpose: sender.prepare(session, purpose, ref, quote, now)
             for sender, purpose, ref, quote in due
         }
-        links.report(session, device, sent.get(SUSPEND, ""))
+        store_conflicts.mark_reported(session, device, sent.get(SUSPEND, ""))
         if SUSPEND in sent:
             agreements.mark_device(session, device, "suspended")
-    rail.log.warning(
+    context.log.warning(
         "device quarantined",
         device=device,
         reason=first.reason,
-        found=len(found),
+        found=len(conflicts),
         tx=sent.get(SUSPEND, ""),
     )
     return 1
 
 
-def _suspension(rail: StepContext, device: str, first: links.ConflictRow) -> list[_Due]:
-    if rail.registry.key_at(bytes.fromhex(device[2:]), rail.now()) in _SILENT:
+def _suspension(
+    context: QuarantineContext, device: str, first: store_conflicts.ConflictRow
+) -> list[_Due]:
+    if context.registry.key_at(bytes.fromhex(device[2:]), context.now()) in _SILENT:
         return []
-    quote = rail.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
-    return [(rail.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
+    quote = context.warden.quote(Call("DeviceRegistry", "suspend", (device,)))
+    return [(context.warden, SUSPEND, f"{first.event_id}:{first.content_hash}", quote)]
 
 
-def _proofs(rail: StepContext, found: list[links.Unreported]) -> list[_Due]:
-    """The first proof that a product's contract takes now; one is enough for each device."""
-    for conflict, body, protocol, other, other_protocol in found:
+def _proofs(context: QuarantineContext, conflicts: list[store_conflicts.Unreported]) -> list[_Due]:
+    """Return the first proof that a product's contract takes now; one is enough for a device."""
+    for conflict, body, protocol, other, other_protocol in conflicts:
         if conflict.reason != ClaimReason.COUNTER_REPLAYED:
             continue
-        with rail.store.read() as session:
+        with context.store.read() as session:
             event = evidence.event(session, conflict.event_id)
             agreement = agreements.get(session, event.agreement_id)
-        product = rail.rules[agreement.product]
-        told = product.proof_of_conflict(
+        product = context.rules[agreement.product]
+        proof = product.proof_of_conflict(
             bytes.fromhex(agreement.agreement_id[2:]),
             event_of(protocol, body),
             event_of(other_protocol, other),
         )
-        if told is None:
+        if proof is None:
             continue
         try:
-            quote = rail.sender.quote(Call(product.CONTRACT, *told))
+            quote = context.sender.quote(Call(product.CONTRACT, *proof))
         except Retry as refusal:
             if "would revert" not in str(refusal):
                 raise
-            rail.log.info("no proof is taken", of=conflict.event_id, reason=str(refusal))
+            context.log.info("no proof is taken", conflict=conflict.event_id, reason=str(refusal))
             continue
-        return [(rail.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
+        return [(context.sender, PROVE, f"{conflict.event_id}:{conflict.content_hash}", quote)]
     return []

@@ -1,4 +1,4 @@
-"""Compares devices, chain, ledger and bank from their own records; on demand, changing nothing."""
+"""Compares devices, chain, ledger and bank from their own records; it changes nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from orchestrator.core import ledger
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.core.reconcile import (
     AtRisk,
     BankFacts,
@@ -26,21 +27,33 @@ from orchestrator.core.reconcile import (
 )
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.core.risk import at_risk
-from orchestrator.edges.store import Session, agreements, blocks, breaks, debts, exposure, payments
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    bank_files,
+    blocks,
+    breaks,
+    debts,
+    exposure,
+    payments,
+    payouts,
+)
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as store
 from orchestrator.steps.outcomes import settled_amounts
 from orchestrator.steps.record_facts import device_facts
 
 
 def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:
-    """All sides of one rail at its newest final block. account: the safeguarding IBAN.
+    """Compare all sides of one rail at its newest final block.
 
-    now: Unix seconds, which tells whose dispute window is open; left out: the newest block's.
+    Args:
+        session: A session of the store.
+        account: The IBAN of the safeguarding account.
+        now: Unix seconds, which decide whose dispute window is open; None: the newest block's time.
     """
     newest = blocks.newest(session)
     at = now if now is not None else newest.timestamp if newest else 0
-    lines = store.lines(session)
+    lines = bank_files.all_lines(session)
     return reconcile(
         _chain(session),
         _ledger(session, at),
@@ -67,14 +80,20 @@ def _chain(session: Session) -> ChainFacts:
         for name, args, at in logs
         if name == "Redeemed"
     ]
-    supply = sum(m.amount_micro for m in mints) - sum(r.amount_micro for r in redemptions)
+    supply = sum(mint.amount_micro for mint in mints) - sum(
+        redemption.amount_micro for redemption in redemptions
+    )
     amounts = [
         (_raw(log.tx_hash), settled_amounts(json.loads(log.args)["outcomes"]))
         for log in blocks.logs_named(session, ("Settled",))
         if log.block_number <= final
     ]
-    charges = [SettlementMoves(tx, sum(a for a in found if a > 0)) for tx, found in amounts]
-    debt_recorded = [SettlementMoves(tx, -sum(a for a in found if a < 0)) for tx, found in amounts]
+    charges = [
+        SettlementMoves(tx, sum(amount for amount in moved if amount > 0)) for tx, moved in amounts
+    ]
+    debt_recorded = [
+        SettlementMoves(tx, -sum(amount for amount in moved if amount < 0)) for tx, moved in amounts
+    ]
     owed = sum(credit.amount_micro for credit in debt_recorded) - _paid_back(session, final)
     return ChainFacts(supply, redemptions, mints, charges, debt_recorded, owed)
 
@@ -100,7 +119,7 @@ def _ledger(session: Session, now: int) -> Ledger:
         _settlements(session, "settled"),
         _settlements(session, "debt_recorded"),
         _sum_of(balances, ledger.receivable("")),
-        _open_credits(session),
+        _open_debts(session),
         _pending(balances),
         _at_risk(session, now),
         balances.get(ledger.SAFEGUARDING, 0),
@@ -114,9 +133,9 @@ def _refs(session: Session, kind: str) -> frozenset[bytes]:
 
 
 def _payouts(session: Session) -> list[LedgerPayout]:
-    """What was redeemed on chain, and credits that two officers had sent back."""
+    """Return what was redeemed on chain, and credits that two officers had sent back."""
     ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
-    rows = {row.payout_id: row for row in store.all_payouts(session)}
+    rows = {row.payout_id: row for row in payouts.all_payouts(session)}
     entries = [
         entry
         for kind in ("redeemed", "sent_back")
@@ -138,10 +157,10 @@ def _payouts(session: Session) -> list[LedgerPayout]:
     ]
 
 
-def _earlier(row: store.PayoutRow) -> tuple[str, ...]:
-    """The EndToEndIds of the orders before this one, oldest first."""
+def _earlier(row: payouts.PayoutRow) -> tuple[str, ...]:
+    """Return the EndToEndIds of the orders before this one, oldest first."""
     payout = _raw(row.payout_id)
-    return tuple(end_to_end_id(attempted(payout, n)) for n in range(row.attempt))
+    return tuple(end_to_end_id(attempted(payout, attempt)) for attempt in range(row.attempt))
 
 
 def _sum_of(balances: Mapping[str, int], start: str) -> int:
@@ -157,7 +176,7 @@ def _pending(balances: Mapping[str, int]) -> dict[str, int]:
     }
 
 
-def _open_credits(session: Session) -> list[OpenDebt]:
+def _open_debts(session: Session) -> list[OpenDebt]:
     return [
         OpenDebt(
             _raw(row.payment_id),
@@ -170,16 +189,16 @@ def _open_credits(session: Session) -> list[OpenDebt]:
 
 
 def _at_risk(session: Session, now: int) -> list[AtRisk]:
-    """A payment that rests on two stolen keys is at risk once."""
-    found = {
+    """Return payments at risk, each once, also where it rests on two stolen keys."""
+    risks = {
         risk.payment_id: AtRisk(
             _raw(risk.payment_id), risk.amount_micro, risk.remedy, risk.first_observed_at
         )
-        for device, since in exposure.compromised(session).items()
+        for device, since in agreements.compromised(session).items()
         for risk in at_risk(exposure.exposed(session, device), since, now)
         if risk.is_open
     }
-    return list(found.values())
+    return list(risks.values())
 
 
 def _settlements(session: Session, kind: str) -> list[SettlementMoves]:
@@ -205,20 +224,20 @@ def _bank(session: Session, account: str, lines: Sequence[StatementLine]) -> Ban
             source=_raw(row.file_hash),
             received_at=received.get(row.file_hash, 0),
         )
-        for row in store.statements(session)
+        for row in bank_files.statements(session)
         if row.day is not None
     ]
     return BankFacts(account, lines, balances, _rejections(session, lines))
 
 
 def _rejections(session: Session, lines: Sequence[StatementLine]) -> list[PayoutRejection]:
-    """What the bank refused; of orders that were given again, those that no line speaks of were."""
+    """Return what the bank refused, and earlier orders of payouts that no line mentions."""
     booked = {line.end_to_end_id for line in lines}
-    rows = store.all_payouts(session)
+    rows = payouts.all_payouts(session)
     return [
         PayoutRejection(row.end_to_end_id, row.reason or "")
         for row in rows
-        if row.stage == "rejected"
+        if row.stage == PayoutStage.REJECTED
     ] + [PayoutRejection(name, "") for row in rows for name in _earlier(row) if name not in booked]
 
 

@@ -1,7 +1,7 @@
-"""Gathers what reconciliation compares of devices and settlements: raw records, raw call data.
+"""Loads what reconciliation compares of devices and settlements: raw records and raw call data.
 
 A settlement is read from its archived proof, whose bytes the node gave and the header's roots
-vouch for; a record is its stored bytes. Neither asks what the payment table thinks of them.
+prove; a record is its stored bytes. Neither depends on what the payment table says about them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from orchestrator.core.identity import payment_id
 from orchestrator.core.outcome import unpack
 from orchestrator.core.payment import STOPPING, Stage
 from orchestrator.core.reconcile import Devices, Orphan, SettledClaim, Stranger, Waiters
-from orchestrator.edges.store import Session, agreements, blocks, claimed, payments
+from orchestrator.edges.store import Session, agreements, blocks, payments, pending
+from orchestrator.edges.store import runs as store_runs
 from orchestrator.edges.store.pending import PendingEntryRow
 from orchestrator.products import products
 from orchestrator.steps.collect import IN_FLIGHT, runs_behind
 
-_GRACE_S = 3_600  # the worker needs a few turns; a silent hour is no accident
+_GRACE_S = 3_600  # the worker needs a few turns; after an hour something is wrong
 _MOVED = (
     Stage.SETTLED,
     Stage.POSTED,
@@ -35,21 +36,26 @@ _MOVED = (
     Stage.REFUNDED,
 )
 _AGREEMENT_WAITS = {
-    "signed": "agreement_not_open",
-    "closed": "agreement_closed",
-    "refund_due": "agreement_closed",
+    agreements.Stage.SIGNED: "agreement_not_open",
+    agreements.Stage.CLOSED: "agreement_closed",
+    agreements.Stage.REFUND_DUE: "agreement_closed",
 }
 
 
 def device_facts(session: Session, now: int) -> Devices:
-    """Everything at the newest final block. now: Unix seconds."""
+    """Return everything at the newest final block.
+
+    Args:
+        session: A session of the store.
+        now: Unix seconds.
+    """
     claims, strangers = _settled(session, blocks.newest_final(session))
     return Devices(
         _waiting(session, now),
         claims,
         strangers,
         _orphans(session),
-        [(_raw(payment), events) for payment, events in claimed.lost(session)],
+        [(_raw(payment), events) for payment, events in store_runs.lost(session)],
     )
 
 
@@ -59,29 +65,38 @@ _Applied = dict[str, tuple[Claim, int]]  # payment id -> its claim and what it m
 def _settled(session: Session, final: int) -> tuple[list[SettledClaim], list[Stranger]]:
     applied: _Applied = {}
     strangers = []
-    for tx_hash, args, proof in claimed.settlements(session, final):
-        moved = [(o.amount_micro, o.refusal) for o in unpack(_raw(args["outcomes"]))]
-        found = _proven(proof, moved) or _stored(session, tx_hash)
-        applied |= found
-        if not found and any(amount for amount, _ in moved):
+    for tx_hash, args, proof in blocks.settlements(session, final):
+        moved = [
+            (outcome.amount_micro, outcome.refusal) for outcome in unpack(_raw(args["outcomes"]))
+        ]
+        claims = _proven(proof, moved) or _stored(session, tx_hash)
+        applied |= claims
+        if not claims and any(amount for amount, _ in moved):
             strangers.append(Stranger(_raw(tx_hash), sum(amount for amount, _ in moved)))
-    known = {row.payment_id for row in payments.by_ids(session, applied)}
+    stored = {row.payment_id for row in payments.by_ids(session, applied)}
     strangers += [
         Stranger(_raw(payment), amount)
         for payment, (_, amount) in applied.items()
-        if payment not in known
+        if payment not in stored
     ]
-    runs = claimed.runs(session, sorted(known))
-    return [_compared(each, *applied[each], runs.get(each)) for each in sorted(known)], strangers
+    runs = store_runs.of_payments(session, sorted(stored))
+    return [
+        _compared(payment, *applied[payment], runs.get(payment)) for payment in sorted(stored)
+    ], strangers
 
 
 def _proven(proof: str | None, moved: Sequence[tuple[int, int]]) -> _Applied:
-    """The applied claims of a settlement by its call data; {} where it went through another
-    contract, whose call data proves nothing, or where its proof is not archived."""
-    told = json.loads(proof or "{}")
+    """Return the applied claims of a settlement by its call data.
+
+    {} where it went through another contract, whose call data proves nothing, or where its proof is
+    not archived.
+    """
+    stored_proof = json.loads(proof or "{}")
     try:
-        root = Header(_raw(told["header"])).transactions_root
-        transaction = proven(root, told["index"], [_raw(node) for node in told["transaction"]])
+        root = Header(_raw(stored_proof["header"])).transactions_root
+        transaction = proven(
+            root, stored_proof["index"], [_raw(node) for node in stored_proof["transaction"]]
+        )
         claims = settle_call(transaction, transaction_call(transaction)[0])[1]
     except (KeyError, Rejected):
         return {}
@@ -93,7 +108,7 @@ def _proven(proof: str | None, moved: Sequence[tuple[int, int]]) -> _Applied:
 
 
 def _stored(session: Session, tx_hash: str) -> _Applied:
-    """The same as the rail took them, by the settlement's root (steps/outcomes.py)."""
+    """Return the same as the rail stored it, by the settlement's root (see steps/outcomes.py)."""
     return {
         row.payment_id: (
             Claim(
@@ -112,7 +127,7 @@ def _stored(session: Session, tx_hash: str) -> _Applied:
 
 
 def _compared(
-    payment: str, claim: Claim, amount: int, run: claimed.PaymentRun | None
+    payment: str, claim: Claim, amount: int, run: store_runs.PaymentRun | None
 ) -> SettledClaim:
     stored = evidence_root([sha256(body).digest() for body in run.bodies]) if run else b""
     return SettledClaim(
@@ -126,34 +141,34 @@ def _compared(
 
 
 def _waiting(session: Session, now: int) -> list[Waiters]:
-    found = claimed.waiting(session)
-    rows = agreements.by_ids(session, [each.agreement for each in found])
+    waiting = store_runs.waiting(session)
+    rows = agreements.by_ids(session, [waits.agreement for waits in waiting])
     busy = payments.busy_agreements(session, IN_FLIGHT)
     stopped = payments.busy_agreements(session, STOPPING)
     return [
         Waiters(
-            _raw(each.agreement),
-            each.events,
-            each.since,
-            _held_by(session, each, rows.get(each.agreement), busy, stopped, now),
+            _raw(waits.agreement),
+            waits.events,
+            waits.since,
+            _held_by(session, waits, rows.get(waits.agreement), busy, stopped, now),
         )
-        for each in found
+        for waits in waiting
     ]
 
 
 def _held_by(
     session: Session,
-    waits: claimed.Waits,
+    waits: store_runs.Waits,
     row: agreements.AgreementRow | None,
     busy: set[str],
     stopped: set[str],
     now: int,
 ) -> str:
-    """Why an agreement's events are in no payment; "": nothing holds them."""
+    """Return why an agreement's events are in no payment; "" if nothing holds them."""
     if row is None:
         return ""
-    if row.stage != "live":
-        return _AGREEMENT_WAITS.get(row.stage, f"agreement_{row.stage}")
+    if row.stage != agreements.Stage.LIVE:
+        return _AGREEMENT_WAITS[agreements.Stage(row.stage)]
     if now >= (row.closes_at or row.expiry):
         return "agreement_ended"
     if row.agreement_id in stopped:
@@ -169,7 +184,7 @@ def _held_by(
 
 
 def _agreement(row: agreements.AgreementRow) -> Agreement:
-    """The agreement as rules see it, from the mandate that is stored."""
+    """Return the agreement as rules see it, from the stored mandate."""
     terms = _raw(row.terms)
     return Agreement(
         _raw(row.agreement_id),
@@ -186,32 +201,35 @@ def _agreement(row: agreements.AgreementRow) -> Agreement:
 
 
 def _orphans(session: Session) -> list[Orphan]:
-    found = claimed.orphaned(session)
+    rows_by_block = pending.voided_by_block(session)
     return [
         Orphan(block, len(rows), _back(session, rows), rows[0].at)
-        for block, rows in sorted(found.items())
+        for block, rows in sorted(rows_by_block.items())
     ]
 
 
 def _back(session: Session, voided: Sequence[PendingEntryRow]) -> int:
-    """How many of a block's entries stand again: the same entry, or one of its kind with its very
-    postings (a release sent anew has another reference)."""
-    later = claimed.standing(session, [row.kind for row in voided], voided[-1].number)
+    """Return how many of a block's voided entries stand again.
+
+    That is the same entry, or another of its kind with equal postings: a release that is sent again
+    has another reference.
+    """
+    later = pending.standing(session, [row.kind for row in voided], voided[-1].number)
     ids = {row.entry_id for row in later}
     alike = Counter((row.kind, row.postings) for row in later)
     alike.subtract(
         (row.kind, row.postings)
         for row in later
-        if row.entry_id in {each.entry_id for each in voided}
+        if row.entry_id in {voided_row.entry_id for voided_row in voided}
     )
-    back = 0
+    count = 0
     for row in voided:
         if row.entry_id in ids:
-            back += 1
+            count += 1
         elif alike[row.kind, row.postings] > 0:
             alike[row.kind, row.postings] -= 1
-            back += 1
-    return back
+            count += 1
+    return count
 
 
 def _raw(text: str) -> bytes:

@@ -1,60 +1,77 @@
-"""From signatures to the chain: puts attested batches into settlements, each sent exactly once."""
+"""From signatures to the chain: sends each attested batch as one settlement, exactly once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
+from typing import Any, Protocol
 
 from orchestrator.core.anchors import suffix
 from orchestrator.core.payment import Fact, NextStep, Stage
 from orchestrator.edges.chain.client import TOO_MUCH_GAS, Call, Quote
-from orchestrator.edges.store import ledger, payments, sends
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.store import Store, ledger, payments, sends
 from orchestrator.errors import Retry
-from orchestrator.steps import StepContext
+from orchestrator.settings import Settings
+from orchestrator.steps import WorkerMemory
 
-_PATIENCE_S = (1, 2, 5, 15, 60)  # between tries of a call that would revert now
-# what the committee says of signatures that no longer carry a batch: its members have changed
+_PATIENCE_S = (1, 2, 5, 15, 60)  # between attempts of a call that would revert now
+# errors of the committee when a batch has lost its quorum: its members have changed
 _STALE = ("NotAMember", "Barred", "QuorumMissing", "DomainsMissing")
-_ANEW_S = 15
+_ATTEST_AGAIN_S = 15
 
 
-def settle(rail: StepContext) -> int:
-    """Signs and stores one settlement per attested batch, then broadcasts; returns how many."""
-    now = rail.now()
-    with rail.store.read() as session:
-        due = payments.due(session, NextStep.SETTLE, now, rail.settings.batch_claims)
+class SettleContext(Protocol):
+    """What settle and release_matured need of the rail."""
+
+    settings: Settings
+    store: Store
+    sender: Sender
+    now: Callable[[], int]  # Unix seconds
+    log: Any
+    memory: WorkerMemory
+
+
+def settle(context: SettleContext) -> int:
+    """Sign and store one settlement per attested batch, then broadcast; return how many."""
+    now = context.now()
+    with context.store.read() as session:
+        due = payments.due(session, NextStep.SETTLE, now, context.settings.batch_claims)
     digests = sorted({row.batch_digest for row, _ in due if row.batch_digest})
     # settled by a stranger and orphaned since: there are no signatures of ours to send
-    _attest_anew(rail, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
-    sent = sum(_settle_batch(rail, digest, now) for digest in digests)
+    _attest_again(context, [row for row, _ in due if not row.batch_digest], "no batch of ours", now)
+    sent = sum(_settle_batch(context, digest, now) for digest in digests)
     if sent:
-        rail.sender.broadcast()
+        context.sender.broadcast()
     return sent
 
 
-def _settle_batch(rail: StepContext, digest: str, now: int) -> int:
-    with rail.store.read() as session:
-        known = sends.open_send(session, "settle", digest)
+def _settle_batch(context: SettleContext, digest: str, now: int) -> int:
+    with context.store.read() as session:
+        open_send = sends.open_send(session, "settle", digest)
         batch = payments.of_batch(session, digest)
         signatures = payments.attestations_of(session, digest)
-    # a stranger may have settled some of it in an older batch: those are not ours to touch
+    # a stranger may have settled some of it in an older batch: those stay as they are
     ids = [row.payment_id for row, _ in batch if row.stage == Stage.ATTESTED]
     try:
-        quote = None if known else _quote(rail, settle_call(batch, signatures))
-    except Retry as delay:
-        rail.log.warning("settlement waits", batch=digest, reason=str(delay))
-        if TOO_MUCH_GAS in str(delay) and len(batch) > 1:
-            # signatures are over the whole batch, so each half is signed anew
-            rail.fits[batch[0][1].product] = len(batch) // 2
-            _attest_anew(rail, [row for row, _ in batch], str(delay), now, wait_s=0)
-        elif any(name in str(delay) for name in _STALE):
-            _attest_anew(rail, [row for row, _ in batch], str(delay), now)
+        quote = None if open_send else _quote(context, settle_call(batch, signatures))
+    except Retry as error:
+        context.log.warning("settlement waits", batch=digest, reason=str(error))
+        if TOO_MUCH_GAS in str(error) and len(batch) > 1:
+            # signatures are over the whole batch, so each half is signed again
+            context.memory.claims_that_fit[batch[0][1].product] = len(batch) // 2
+            _attest_again(context, [row for row, _ in batch], str(error), now, wait_s=0)
+        elif any(name in str(error) for name in _STALE):
+            _attest_again(context, [row for row, _ in batch], str(error), now)
         else:
-            with rail.store.write() as session:
-                payments.postpone(session, ids, _later(now, batch[0][0]), str(delay))
+            with context.store.write() as session:
+                payments.postpone(session, ids, _later(now, batch[0][0]), str(error))
         return 0
-    with rail.store.write() as session:
+    with context.store.write() as session:
         tx_hash = (
-            known.tx_hash if known else rail.sender.prepare(session, "settle", digest, quote, now)
+            open_send.tx_hash
+            if open_send
+            else context.sender.prepare(session, "settle", digest, quote, now)
         )
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "settlement_tx": tx_hash} for i in ids]
@@ -62,25 +79,29 @@ def _settle_batch(rail: StepContext, digest: str, now: int) -> int:
     return 1
 
 
-def _quote(rail: StepContext, call: Call) -> Quote:
-    """A call that carries the journal's head, so that the chain keeps what the books were."""
-    with rail.store.read() as session:
+def _quote(context: SettleContext, call: Call) -> Quote:
+    """Return a quote for a call that carries the journal's newest hash, so the chain keeps it."""
+    with context.store.read() as session:
         head = ledger.head(session)
-    return rail.sender.quote(call, suffix(*head))
+    return context.sender.quote(call, suffix(*head))
 
 
-def _attest_anew(
-    rail: StepContext, rows: list[payments.PaymentRow], why: str, now: int, wait_s: int = _ANEW_S
+def _attest_again(
+    context: SettleContext,
+    rows: list[payments.PaymentRow],
+    reason: str,
+    now: int,
+    wait_s: int = _ATTEST_AGAIN_S,
 ) -> None:
-    learned = [
+    facts = [
         payments.NewFact(
-            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", why, due_at=now + wait_s
+            row.payment_id, Fact.STALE, f"{row.batch_digest}:{now}", reason, due_at=now + wait_s
         )
         for row in rows
         if row.stage == Stage.ATTESTED
     ]
-    with rail.store.write() as session:
-        payments.record_facts(session, learned, now)
+    with context.store.write() as session:
+        payments.record_facts(session, facts, now)
 
 
 def _later(now: int, row: payments.PaymentRow) -> int:
@@ -90,7 +111,7 @@ def _later(now: int, row: payments.PaymentRow) -> int:
 def settle_call(
     batch: list[tuple[payments.PaymentRow, object]], signatures: list[payments.AttestationRow]
 ) -> Call:
-    """PaymentRail.settle for a stored batch, claims in ascending agreement order."""
+    """Return PaymentRail.settle for a stored batch, claims in ascending order of agreements."""
     claims = [
         (
             row.agreement_id,
@@ -106,38 +127,38 @@ def settle_call(
     return Call("PaymentRail", "settle", ((product, claims), [s.signature for s in signatures]))
 
 
-def release_matured(rail: StepContext) -> int:
-    """Releases payments whose dispute window is over, one call per payee; returns how many.
+def release_matured(context: SettleContext) -> int:
+    """Release payments whose dispute window is over, one call per payee; return how many.
 
-    A payment that came to nothing leaves no money pending, so it cannot be released by itself: it
-    goes with the next one of its payee.
+    A payment of zero leaves no money pending, so it cannot be released by itself: it goes with the
+    next one of its payee.
     """
-    now = rail.now()
-    with rail.store.read() as session:
+    now = context.now()
+    with context.store.read() as session:
         waiting = payments.due(session, NextStep.RELEASE, now + _PATIENCE_S[-1], 5_000)
         open_refs = sends.open_refs(session, "release")
     due = sorted(((payments.payee_of(*item), item[0]) for item in waiting), key=lambda i: i[0])
     by_payee = groupby(due, key=lambda item: item[0])
     sent = 0
-    for payee, found in by_payee:
-        rows = [row for _, row in found if row.due_at <= now or _rides_along(row, now)]
+    for payee, items in by_payee:
+        rows = [row for _, row in items if row.due_at <= now or _goes_along(row, now)]
         if not any(row.due_at <= now for row in rows):
             continue
         times = sorted({row.release_at for row in rows})[:200]
         ref = f"{payee}:{times[0]}-{times[-1]}:{len(times)}"
         if ref not in open_refs:
-            sent += _release(rail, payee, times, ref, rows, now)
+            sent += _release(context, payee, times, ref, rows, now)
     if sent:
-        rail.sender.broadcast()
+        context.sender.broadcast()
     return sent
 
 
-def _rides_along(row: payments.PaymentRow, now: int) -> bool:
+def _goes_along(row: payments.PaymentRow, now: int) -> bool:
     return row.amount_micro == 0 and row.release_at < now
 
 
 def _release(
-    rail: StepContext,
+    context: SettleContext,
     payee: str,
     times: list[int],
     ref: str,
@@ -146,13 +167,13 @@ def _release(
 ) -> int:
     ids = [row.payment_id for row in rows if row.release_at in times]
     try:
-        quote = _quote(rail, Call("PaymentRail", "release", (payee, times)))
-    except Retry as delay:  # chain time is a little behind ours, or nothing is left to release
-        with rail.store.write() as session:
-            payments.postpone(session, ids, _later(now, rows[0]), str(delay))
+        quote = _quote(context, Call("PaymentRail", "release", (payee, times)))
+    except Retry as error:  # chain time is a little behind ours, or nothing is left to release
+        with context.store.write() as session:
+            payments.postpone(session, ids, _later(now, rows[0]), str(error))
         return 0
-    with rail.store.write() as session:
-        rail.sender.prepare(session, "release", ref, quote, now)
+    with context.store.write() as session:
+        context.sender.prepare(session, "release", ref, quote, now)
         payments.set_many(
             session, [{"payment_id": i, "next_step": None, "reason": None} for i in ids]
         )

@@ -1,94 +1,109 @@
-"""Credits that name no agreement: what two officers decide about each, done once.
+"""Credits without an agreement: two officers decide about each, and it is done once.
 
-An approval covers the credit and its amount, and the account that the money goes back to: nothing
-else can be done under it. One whose credit waits no more does nothing, and stays open.
+An approval covers the credit, its amount, and the account that the money goes back to: nothing else
+can be done under it. If its credit waits no more, it does nothing, and stays open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from orchestrator import approvals
+from orchestrator.approvals import ready
 from orchestrator.core import ledger
 from orchestrator.core.approval import Approval
+from orchestrator.core.funding import Fact, Stage
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.store import Session, add_all, add_new, agreements
-from orchestrator.edges.store import approvals as decided
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.store import (
+    Session,
+    Store,
+    add_all,
+    add_new,
+    agreements,
+    approvals,
+    fundings,
+    payouts,
+)
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as store
-from orchestrator.steps import StepContext
 
 ALLOCATE, SEND_BACK = "allocate_credit", "send_back_credit"
-WAITING = "suspense"
+WAITING = Stage.SUSPENSE
 
 
-def to_allocate(credit: store.FundingRow, agreement: str, now: int) -> Approval:
-    """Mints a credit into this agreement's escrow. now: Unix seconds."""
+class CreditsContext(Protocol):
+    """What deciding about credits needs of the rail."""
+
+    store: Store
+    chain: Chain  # only its id, which the approvals are signed for
+    now: Callable[[], int]  # Unix seconds
+
+
+def to_allocate(credit: fundings.FundingRow, agreement: str, now: int) -> Approval:
+    """Return the approval to mint a credit into this agreement's escrow. now: Unix seconds."""
     return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
 
 
-def to_send_back(credit: store.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
-    """Pays a credit back. payer: name, iban, and the parts of its address as in
-    `agreements.PartyRow`."""
+def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int) -> Approval:
+    """Return the approval to pay a credit back.
+
+    Args:
+        payer: name, iban, and the parts of the address as in `agreements.PartyRow`.
+        now: Unix seconds.
+    """
     return Approval(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
 
 
-def decide_credits(rail: StepContext) -> int:
-    """Carries out what two officers decided about credits; returns how many."""
-    chain_id, now, done = rail.chain.deployment.chain_id, rail.now(), 0
-    with rail.store.write() as session:
+def decide_credits(context: CreditsContext) -> int:
+    """Carry out what two officers decided about credits; return how many."""
+    chain_id, now, done = context.chain.deployment.chain_id, context.now(), 0
+    with context.store.write() as session:
         for kind, carry_out in _KINDS.items():
-            for identity, said in approvals.ready(session, chain_id, kind):
-                credit = store.funding(session, said.subject)
-                if credit is None or credit.stage != WAITING or not _is_of(said, credit):
+            for approval_id, approval in ready(session, chain_id, kind):
+                credit = fundings.get(session, approval.subject)
+                if credit is None or credit.stage != WAITING or not _is_about(approval, credit):
                     continue
-                entry = carry_out(session, credit, said.detail, now)
-                store_ledger.post(session, [entry], now, f"approval:{identity}")
-                decided.mark_executed(session, identity, now)
+                entry = carry_out(session, credit, approval.detail, now)
+                store_ledger.post(session, [entry], now, f"approval:{approval_id}")
+                approvals.mark_executed(session, approval_id, now)
                 done += 1
     return done
 
 
 def _allocate(
-    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
+    session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
-    store.allocate(session, credit.credit_id, detail["agreement"])
-    return ledger.allocated(credit.credit_id, credit.cents)
+    credit_id, cents = credit.credit_id, credit.cents
+    fundings.advance(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
+    return ledger.allocated(credit_id, cents)
 
 
 def _send_back(
-    session: Session, credit: store.FundingRow, detail: Mapping[str, Any], now: int
+    session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
-    """A payout like any other from here on, but that no tokens were burned for: its id is the
-    credit's. A payer that is no party is known by its bank account alone."""
+    """Make a payout like any other, except that no tokens were burned for it.
+
+    Its id is the credit's. A payer that is no party is known by its bank account alone.
+    """
     account = "0x" + payout_account(detail["iban"]).hex()
-    known = agreements.party_at(session, "", account)
-    payer = known.address if known else f"iban:{detail['iban']}"
-    add_new(
-        session,
-        [
-            agreements.PartyRow(
-                address=payer, account=account, **{name: detail[name] for name in PAYER}
-            )
-        ],
+    party = agreements.party_at(session, "", account)
+    payer = party.address if party else f"iban:{detail['iban']}"
+    new_party = agreements.PartyRow(
+        address=payer, account=account, **{name: detail[name] for name in PAYER}
     )
-    add_all(
-        session,
-        [
-            store.PayoutRow(
-                payout_id=credit.credit_id,
-                payee=payer,
-                account=account,
-                cents=credit.cents,
-                end_to_end_id=end_to_end_id(bytes.fromhex(credit.credit_id[2:])),
-                tx_hash="",
-                ordered_at=now,
-            )
-        ],
+    add_new(session, [new_party])
+    payout = payouts.PayoutRow(
+        payout_id=credit.credit_id,
+        payee=payer,
+        account=account,
+        cents=credit.cents,
+        end_to_end_id=end_to_end_id(bytes.fromhex(credit.credit_id[2:])),
+        tx_hash="",
+        ordered_at=now,
     )
-    store.mark_funding(session, credit.credit_id, "sent_back")
+    add_all(session, [payout])
+    fundings.advance(session, credit.credit_id, Fact.SENT_BACK)
     return ledger.sent_back(credit.credit_id, credit.cents)
 
 
@@ -96,9 +111,9 @@ PAYER = ("name", "iban", "street", "building", "post_code", "town", "country")
 _KINDS: dict[str, Callable[..., ledger.Entry]] = {ALLOCATE: _allocate, SEND_BACK: _send_back}
 
 
-def _covers(credit: store.FundingRow) -> dict[str, Any]:
+def _covers(credit: fundings.FundingRow) -> dict[str, Any]:
     return {"cents": credit.cents}
 
 
-def _is_of(said: Approval, credit: store.FundingRow) -> bool:
-    return _covers(credit).items() <= said.detail.items()
+def _is_about(approval: Approval, credit: fundings.FundingRow) -> bool:
+    return _covers(credit).items() <= approval.detail.items()

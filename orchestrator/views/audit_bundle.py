@@ -15,14 +15,15 @@ from orchestrator.core.ledger import Entry
 from orchestrator.edges.store import (
     Session,
     agreements,
+    bank_files,
     blocks,
+    citations,
     debts,
     evidence,
-    exposure,
     ledger,
     payments,
+    payouts,
 )
-from orchestrator.edges.store import transfers as money
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:  # its module loads web3, and only its plain values are needed here
@@ -84,7 +85,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
     """Return all parts of a payment's bundle; raises Rejected with an ExportReason."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
-    supporting = exposure.supporting_of(session, row.payment_id)
+    supporting = citations.supporting_of(session, row.payment_id)
     addresses = deployment.addresses
     return Parts(
         chain_id=deployment.chain_id,
@@ -245,10 +246,10 @@ def _release(session: Session, row: payments.PaymentRow) -> str:
     return ""
 
 
-def _payout_of(session: Session, row: payments.PaymentRow) -> money.PayoutRow | None:
+def _payout_of(session: Session, row: payments.PaymentRow) -> payouts.PayoutRow | None:
     """Return the payout of a payment if its release can be proven."""
     shown = row.payout_id and _release(session, row)
-    return money.payout(session, row.payout_id) if shown else None
+    return payouts.get(session, row.payout_id) if shown else None
 
 
 def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str, Any]:
@@ -262,26 +263,26 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
         "payout": _proof(session, row.release_tx),
         "redemption": _proof(session, payout.tx_hash) if apart else None,
     }
-    order = money.file(session, payout.file_hash) if payout.file_hash else None
+    order = bank_files.get(session, payout.file_hash) if payout.file_hash else None
     if order is not None:
         parts["bank_file"] = order.body
         parts["bank_line"] = _bank_line(session, payout)
     return parts
 
 
-def _bank_line(session: Session, payout: money.PayoutRow) -> tuple[bytes, str] | None:
+def _bank_line(session: Session, payout: payouts.PayoutRow) -> tuple[bytes, str] | None:
     """Return the bank line that paid it, from a statement (camt.053) if there is one."""
     if payout.stage != "booked":
         return None
     lines = [
         line
-        for line in money.lines_of(session, payout.end_to_end_id)
+        for line in bank_files.lines_of(session, payout.end_to_end_id)
         if line.amount_minor == -payout.cents and not line.is_return
     ]
     if not lines:
         return None
     line = min(lines, key=lambda candidate: (candidate.kind, candidate.source, candidate.path))
-    file = money.file(session, line.source.hex())
+    file = bank_files.get(session, line.source.hex())
     return file.body, line.path
 
 
@@ -301,7 +302,7 @@ def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any])
         upheld = ", without a release because it was disputed" if row.payout_id else ""
         missing.append(f"payout: the payment is '{row.stage}'{upheld}")
     if bundle["bank_file"] is None:
-        payout = money.payout(session, row.payout_id) if row.payout_id else None
+        payout = payouts.get(session, row.payout_id) if row.payout_id else None
         because = f" ({payout.reason})" if payout and payout.reason else ""
         missing.append(f"bank order: no file to the bank contains it{because}")
     if bundle["bank_line"] is None:

@@ -10,7 +10,13 @@ from orchestrator.core import ledger
 from orchestrator.core.payee_account import AccountStatement, Movement, statement
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.bank import chain_statement
-from orchestrator.edges.store import Session, agreements, blocks, journal, payments, transfers
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    blocks,
+    payments,
+    payouts,
+)
 from orchestrator.errors import Halt
 
 
@@ -74,7 +80,7 @@ def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movemen
     parts: dict[int, list[tuple[str, int]]] = {}
     entries = {}
     for account in accounts:
-        for movement in journal.movements(session, account):
+        for movement in ledger.movements(session, account):
             parts.setdefault(movement.number, []).append((account, -movement.amount_minor))
             entries[movement.number] = movement
     for number in sorted(parts):
@@ -99,7 +105,7 @@ def _named(
     names = {movement.address: movement.name for movement in agreements.parties(session)}
     named = []
     for movement in movements:
-        row, payout = rows.get(movement.ref), transfers.payout(session, movement.ref)
+        row, payout = rows.get(movement.ref), payouts.get(session, movement.ref)
         if row is not None:
             agreement = agreements_by_id[row.agreement_id]
             details = {

@@ -16,15 +16,16 @@ from orchestrator.core.payment import Fact
 from orchestrator.edges.store import (
     Session,
     agreements,
+    bank_files,
     blocks,
+    citations,
     debts,
     evidence,
-    exposure,
     payments,
+    payouts,
     sends,
 )
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers as money
 from orchestrator.products import products
 
 
@@ -58,10 +59,10 @@ def life(
     session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> dict[str, Any]:
     """Return the full JSON view of a payment; a part that it has not reached is None."""
-    payout = money.payout(session, row.payout_id) if row.payout_id else None
+    payout = payouts.get(session, row.payout_id) if row.payout_id else None
     facts = payments.facts_of(session, row.payment_id)
     records = evidence.of_payments(session, [row.payment_id])[row.payment_id]
-    supporting = exposure.supporting_of(session, row.payment_id)
+    supporting = citations.supporting_of(session, row.payment_id)
     return {
         **summary(row, agreement),
         "reason": row.reason,
@@ -186,7 +187,7 @@ def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
 
 
 def _ledger(
-    session: Session, row: payments.PaymentRow, payout: money.PayoutRow | None
+    session: Session, row: payments.PaymentRow, payout: payouts.PayoutRow | None
 ) -> list[dict[str, Any]]:
     refs = [row.payment_id]
     moved = [row.release_tx, payout.tx_hash if payout else None]
@@ -209,7 +210,7 @@ def _ledger(
     ]
 
 
-def payout_view(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
+def payout_view(session: Session, row: payouts.PayoutRow | None) -> dict[str, Any] | None:
     """Return the JSON view of a payout, None without one."""
     if row is None:
         return None
@@ -226,17 +227,17 @@ def payout_view(session: Session, row: money.PayoutRow | None) -> dict[str, Any]
     }
 
 
-def _bank_file(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
-    file = money.file(session, row.file_hash) if row and row.file_hash else None
+def _bank_file(session: Session, row: payouts.PayoutRow | None) -> dict[str, Any] | None:
+    file = bank_files.get(session, row.file_hash) if row and row.file_hash else None
     if file is None:
         return None
     return {"name": file.name, "sha256": file.file_hash, "kind": file.kind, "at": file.at}
 
 
-def _lines(session: Session, row: money.PayoutRow | None) -> list[dict[str, Any]]:
+def _lines(session: Session, row: payouts.PayoutRow | None) -> list[dict[str, Any]]:
     lines = []
-    for line in money.lines_of(session, row.end_to_end_id) if row else ():
-        file = money.file(session, line.source.hex())
+    for line in bank_files.lines_of(session, row.end_to_end_id) if row else ():
+        file = bank_files.get(session, line.source.hex())
         lines.append(
             {
                 "kind": line.kind,

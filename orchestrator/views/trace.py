@@ -10,8 +10,15 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.edges.store import Session, agreements, evidence, lookup
-from orchestrator.edges.store import transfers as money
+from orchestrator.edges.store import (
+    Session,
+    agreements,
+    evidence,
+    fundings,
+    lookup,
+    payouts,
+    rejections,
+)
 from orchestrator.views.payment import (
     agreement_view,
     cents,
@@ -86,7 +93,7 @@ def find(session: Session, text: str) -> lookup.FoundId:
 def _among_rejections(session: Session, digest: str) -> str:
     """Search the rejected bytes for a SHA-256; their hashes are not stored, so hash them all."""
     last = 0
-    while len(digest) == 64 and (rows := lookup.rejections_among(session, last, _CHUNK)):
+    while len(digest) == 64 and (rows := rejections.after(session, last, _CHUNK)):
         for row in rows:
             if sha256(row.body).hexdigest() == digest:
                 return (
@@ -108,9 +115,9 @@ def _about(session: Session, match: lookup.FoundId) -> dict[str, Any] | None:
     if match.kind == "evidence":
         return event_view(session, evidence.event_of_evidence(session, match.id))
     if match.kind == "payout":
-        return payout_view(session, money.payout(session, match.id))
+        return payout_view(session, payouts.get(session, match.id))
     if match.kind == "credit":
-        row = money.funding(session, match.id)
+        row = fundings.get(session, match.id)
         amount = cents(row.cents)
         return {"agreement": row.agreement_id, "stage": row.stage, "mint": row.tx_hash, **amount}
     if match.kind == "agreement":

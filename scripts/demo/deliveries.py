@@ -10,7 +10,7 @@ import json
 from datetime import UTC, datetime
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, agreements, blocks, debts, pages
+from orchestrator.edges.store import Session, agreements, blocks, debts, payments
 from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
@@ -189,7 +189,7 @@ class Deliveries:
         return signed
 
     def _payments(self, session: Session, goods: SimulatedConsignment) -> list[money.PaymentRow]:
-        rows = pages.payments(session, None, self.ids[goods], None, 100)
+        rows = payments.page(session, None, self.ids[goods], None, 100)
         return sorted(rows, key=lambda row: row.sequence)
 
     def _refunded(self, session: Session) -> int:

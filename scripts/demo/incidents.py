@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from device_adapters.types import device_id
 from orchestrator.core.risk import Remedy, at_risk
-from orchestrator.edges.store import Session, agreements, exposure, links
+from orchestrator.edges.store import Session, agreements, conflicts, exposure
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import Signed, meter_mandate
 from scripts.devices.fleet import Fleet
@@ -41,7 +41,7 @@ class Incidents:
 
     def notes(self, session: Session) -> list[Note]:
         """Return what happened to both."""
-        clones = {device for device, *_ in links.quarantined(session)}
+        clones = {device for device, *_ in conflicts.quarantined(session)}
         cloned = agreements.device_by_name(session, CLONED)
         risks = self._risks(session)
         amount = euro(sum(risk.amount_micro for risk in risks))

@@ -9,7 +9,7 @@ from hashlib import sha256
 from rich.table import Table
 
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, evidence, payments, tallies
+from orchestrator.edges.store import Session, evidence, payments, rejections
 from scripts.demo import sums
 from scripts.demo.checklist import console
 from scripts.demo.notes import Note, euro
@@ -42,16 +42,16 @@ def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:
 
 
 def _faults(session: Session, run: DemoRun) -> list[Note]:
-    counts = tallies.rejection_counts(session)
-    rejections = [
-        (words, reason, tallies.answered(session, run.faults.get(fault, []), reason))
+    counts = rejections.count_by_reason(session)
+    notes = [
+        (words, reason, rejections.count_answers(session, run.faults.get(fault, []), reason))
         for fault, (words, reason) in EXPECTED.items()
     ]
-    rejections += [
+    notes += [
         ("a device that is not enrolled", "device_unknown", counts.get("device_unknown", 0)),
         ("a device that was retired", "device_retired", counts.get("device_retired", 0)),
     ]
-    return [Note(words, REJECTED, f"{why} ({seen})", bool(seen)) for words, why, seen in rejections]
+    return [Note(words, REJECTED, f"{why} ({seen})", bool(seen)) for words, why, seen in notes]
 
 
 def _survived(session: Session, run: DemoRun) -> list[Note]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from orchestrator.core import funding
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import evidence, payments, transfers
+from orchestrator.edges.store import bank_files, evidence, fundings, payments
 from scripts.demo import incidents
 from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
@@ -120,8 +121,8 @@ class DemoRun:
                     counts = payments.open_counts(session)
                     waiting = evidence.agreements_with_unclaimed(session)
                 early = sum(
-                    counts.get(stage, 0)
-                    for stage in ("received", "verified", "attested", "settled")
+                    counts.get(s, 0)
+                    for s in (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
                 )
                 reached(sum(counts.values()) - early)
                 return early == 0 and not waiting
@@ -155,7 +156,7 @@ class DemoRun:
 
     def _statement_arrived(self) -> bool:
         with self.stack.store.read() as session:
-            return any(row.day is not None for row in transfers.statements(session))
+            return any(row.day is not None for row in bank_files.statements(session))
 
     def funded(self, agreements: int) -> None:
         """Wait until the escrow of every agreement holds what its payer transferred."""
@@ -163,8 +164,11 @@ class DemoRun:
 
             def is_over() -> bool:
                 with self.stack.store.read() as session:
-                    fundings = transfers.all_fundings(session)
-                    minted = [funding for funding in fundings if funding.stage == "minted"]
+                    minted = [
+                        row
+                        for row in fundings.all_fundings(session)
+                        if row.stage == funding.Stage.MINTED
+                    ]
                 reached(len(minted))
                 return len(minted) >= agreements
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from orchestrator.core import ledger
+from orchestrator.core import ledger, payout
 from orchestrator.core.payment import Stage
 from orchestrator.core.receipt import ACCEPTED
 from orchestrator.core.reconcile import Reconciliation
-from orchestrator.edges.store import Session, payments, tallies, transfers
+from orchestrator.edges.store import Session, evidence, fundings, payments
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store import payouts as store_payouts
 from orchestrator.products import products
 from scripts.demo.notes import euro
 from scripts.demo.tally import Sum, by_product, total
@@ -59,10 +60,10 @@ def collect(session: Session, answered: Counter[str]) -> Sums:
         by_group[f"{account.split(':')[0]} {asset}"] -= amount
         by_account[f"{account} {asset}"] += amount
     by_name = by_product(session)
-    count, cents = transfers.count_payouts(session).get("booked", (0, 0))
+    count, cents = store_payouts.count_by_stage(session).get(payout.Stage.BOOKED, (0, 0))
     return Sums(
         answered=answered,
-        events=tallies.event_counts(session),
+        events=evidence.event_counts(session),
         products={name: total(rows) for name, rows in sorted(by_name.items())},
         settled=total(row for rows in by_name.values() for row in rows),
         stages=payments.open_counts(session),
@@ -73,7 +74,7 @@ def collect(session: Session, answered: Counter[str]) -> Sums:
         owed_micro=-by_group[f"receivable {ledger.TEUR}"],
         supply_micro=by_account[f"{ledger.ISSUED} {ledger.TEUR}"],
         bank_cents=by_account[f"{ledger.SAFEGUARDING} {ledger.EUR}"],
-        funded_cents=sum(funding.cents for funding in transfers.all_fundings(session)),
+        funded_cents=sum(funding.cents for funding in fundings.all_fundings(session)),
         payouts=count,
         paid_cents=cents,
         debits=sum(balances.values()),

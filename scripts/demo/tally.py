@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from orchestrator.edges.store import Session, agreements, pages, payments
+from orchestrator.edges.store import Session, agreements, payments
 
 _ALL = 100_000  # more than a demonstration has
 
@@ -21,7 +21,7 @@ class Sum(NamedTuple):
 
 def by_product(session: Session) -> dict[str, list[payments.PaymentRow]]:
     """Return {product: its payments, oldest first}."""
-    rows = pages.payments(session, None, None, None, _ALL)
+    rows = payments.page(session, None, None, None, _ALL)
     agreed = agreements.by_ids(session, {row.agreement_id for row in rows})
     payments_by_product: dict[str, list[payments.PaymentRow]] = {}
     for row in rows:

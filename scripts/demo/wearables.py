@@ -12,7 +12,7 @@ from collections import Counter
 from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import device_id
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import Session, access, tallies
+from orchestrator.edges.store import Session, access, rejections
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import HOUSEHOLD, DemoParty, Signed, sign_mandate, transfer
@@ -124,8 +124,8 @@ class DemoWearables:
         }
         taps = self.taps - len(self._stolen)
         together = max(Counter(row.settlement_tx for row in rows).values(), default=0)
-        lost = tallies.answered(session, self._stolen, "device_suspended")
-        twice = tallies.answered(session, self._twins, "counter_replayed")
+        lost = rejections.count_answers(session, self._stolen, "device_suspended")
+        twice = rejections.count_answers(session, self._twins, "counter_replayed")
         return [
             Note(
                 "offline and online taps",

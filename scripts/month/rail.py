@@ -21,6 +21,7 @@ from oracles.memory import Memory
 from oracles.node import Identity, OracleNode, OracleView
 from oracles.types import Progress
 from oracles.wire import OracleAnswer, Request
+from orchestrator.assembly import RailParts, assemble
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
@@ -34,7 +35,6 @@ from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps
 from orchestrator.products import deployed, products
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import STEPS, Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
@@ -127,27 +127,25 @@ class MonthRail:
             "warden": self._sender(DEVELOPMENT_WARDEN),
         }
         self.office = AgreementOps(senders, lambda: self.now, self.mine)
-        self.start(senders)
+        self.start()
 
-    def start(self, senders: dict[str, Sender]) -> None:
+    def start(self) -> None:
         """Start the rail from what is on disk."""
-        members = {oracle.address: oracle.domain for oracle in self.oracles}
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
-        self.context = StepContext(
-            settings=self.settings,
-            store=self.store,
-            chain=self.chain,
-            registry=self._registry(),
-            sender=senders["sender"],
-            gateway=self._sender(_GATEWAY),
-            warden=senders["warden"],
-            oracles=self.oracles,
-            committee=Committee(members, 3, 2),
-            rules=products(),
-            bank=Folder(self.settings.to_bank, self.settings.from_bank),
-            safeguarding=self.safeguarding,
-            now=lambda: self.now,
-            log=log,
+        keys = {"sender": _SENDER, "gateway": _GATEWAY, "warden": DEVELOPMENT_WARDEN}
+        self.context = assemble(
+            RailParts(
+                settings=self.settings,
+                store=self.store,
+                chain=self.chain,
+                accounts={role: keystore.development_account(n) for role, n in keys.items()},
+                oracles=self.oracles,
+                bank=Folder(self.settings.to_bank, self.settings.from_bank),
+                safeguarding=self.safeguarding,
+                now=lambda: self.now,
+                log=log,
+                registry_depth=2 * FINALITY,
+            )
         )
         self.worker = Worker(self.context)
         self.intake = Intake(self.store, self.context.registry, products(), lambda: self.now)

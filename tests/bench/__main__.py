@@ -16,7 +16,7 @@ from rich.table import Table
 
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.store import agreements, sends, tallies, transfers
+from orchestrator.edges.store import agreements, evidence, fundings, sends
 from scripts.demo import parties
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
@@ -172,7 +172,7 @@ def _rail_round(stack: Stack, fleet: Fleet, names: list[str], each: int, score: 
     made = {name: fleet[name].make_records(each) for name in names}
     pids = stack.pids()
     with stack.store.read() as session:
-        before, gas = tallies.settled_events(session), sends.gas_used(session, "settle")
+        before, gas = evidence.settled_events(session), sends.gas_used(session, "settle")
     begun, cpu = time.monotonic(), cpu_of(pids)
     for name, records in made.items():
         fleet[name].publish(records)
@@ -187,12 +187,12 @@ def _rail_round(stack: Stack, fleet: Fleet, names: list[str], each: int, score: 
 
 def _settled(stack: Stack) -> int:
     with stack.store.read() as session:
-        return tallies.settled_events(session)
+        return evidence.settled_events(session)
 
 
 def _count(stack: Stack, stage: str) -> int:
     with stack.store.read() as session:
-        return sum(row.stage == stage for row in transfers.all_fundings(session))
+        return sum(row.stage == stage for row in fundings.all_fundings(session))
 
 
 def _until(over: Callable[[], bool], patience_s: float = 120) -> None:

@@ -12,7 +12,8 @@ from device_adapters.types import Message
 from oracles.types import Claim, ClaimReason
 from oracles.wire import Request
 from orchestrator.core.payment import NextStep, Stage
-from orchestrator.edges.store import evidence, payments, sends, transfers
+from orchestrator.edges.store import evidence, payments, payouts, sends
+from orchestrator.edges.store import fundings as store_fundings
 from scripts.demo import parties
 from tests.support import invariants
 from tests.support import store_power_cut as power_cut
@@ -30,7 +31,7 @@ MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
     "a settlement is stored": lambda rail: _open(rail, "settle"),
     "a payment is settled": lambda rail: _at(rail, Stage.SETTLED),
     "a release is stored": lambda rail: _open(rail, "release"),
-    "a payout is ordered": lambda rail: _payout(rail, "ordered", "sent"),
+    "a payout is ordered": lambda rail: _payout(rail, "due", "sent"),
     "the bank has answered": lambda rail: any(
         (rail.stack.home / "bank" / "from_bank").glob("*.xml")
     ),
@@ -58,7 +59,7 @@ def _open(rail: WholeRail, purpose: str) -> bool:
 
 def _payout(rail: WholeRail, *stages: str) -> bool:
     with rail.store.read() as session:
-        return any(transfers.payouts_at(session, stage, 1) for stage in stages)
+        return any(payouts.at_stage(session, stage, 1) for stage in stages)
 
 
 def _assert_recovered(rail: WholeRail) -> None:
@@ -144,13 +145,13 @@ def _is_settled(rail: WholeRail, credits: int) -> bool:
 
 def _minting(rail: WholeRail) -> int:
     with rail.store.read() as session:
-        fundings = transfers.all_fundings(session)
+        fundings = store_fundings.all_fundings(session)
     return sum(row.stage in ("minting", "minted") for row in fundings)
 
 
 def _is_reconciled(rail: WholeRail) -> bool:
     with rail.store.read() as session:
-        minted = all(row.stage == "minted" for row in transfers.all_fundings(session))
+        minted = all(row.stage == "minted" for row in store_fundings.all_fundings(session))
         counts = payments.open_counts(session)
         waiting = evidence.agreements_with_unclaimed(session)
     return minted and not waiting and set(counts) == {Stage.RECONCILED}

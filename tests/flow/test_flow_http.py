@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from device_adapters.types import device_id, event_id
 from orchestrator.core.receipt import public_key_of, read_receipt
-from orchestrator.edges.store import evidence, payments
+from orchestrator.edges.store import evidence, payments, rejections
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, counter_of, units_of
 from tests.support import invariants
@@ -107,7 +107,7 @@ def test_record__forged__is_answered_with_a_problem_document_and_kept(rail):
     assert (problem["code"], problem["status"]) == ("signature_forged", 422)
     assert problem["next_step"] and problem["records"][0]["event_id"] is None
     with rail.store.read() as session:
-        kept = evidence.rejections(session, "signature_forged", "cp-0001", 5)
+        kept = rejections.newest(session, "signature_forged", "cp-0001", 5)
     assert forged in [row.body for row in kept]
 
 

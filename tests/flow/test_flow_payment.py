@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import agreements, evidence, payments, transfers
+from orchestrator.edges.store import agreements, bank_files, evidence, payments, payouts
 from scripts.demo import parties
 from tests.support import invariants
 from tests.support.whole_rail import WholeRail
@@ -27,9 +27,9 @@ def day(paid_rail: WholeRail) -> WholeRail:
     return paid_rail
 
 
-def _statements(rail: WholeRail) -> list[transfers.BankStatementRow]:
+def _statements(rail: WholeRail) -> list[bank_files.BankStatementRow]:
     with rail.store.read() as session:
-        return [row for row in transfers.statements(session) if row.day is not None]
+        return [row for row in bank_files.statements(session) if row.day is not None]
 
 
 def _readings(record: bytes) -> list[int]:
@@ -91,7 +91,7 @@ def _ids(rail: WholeRail) -> dict[str, str]:
     """Return one id of each kind that leads to a reconciled payment."""
     with rail.store.read() as session:
         payment = payments.by_ids(session, [payments.newest_reconciled(session)])[0]
-        payout = transfers.payout(session, payment.payout_id)
+        payout = payouts.get(session, payment.payout_id)
         ((event, *_), *_) = evidence.of_payments(session, [payment.payment_id])[payment.payment_id]
         device = agreements.get(session, payment.agreement_id).device
     return {

@@ -11,7 +11,7 @@ from device_adapters.types import Message
 from oracles.types import Claim
 from oracles.wire import Request
 from orchestrator.core.payment import Stage
-from orchestrator.edges.store import evidence, payments, tallies
+from orchestrator.edges.store import evidence, payments, rejections
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
 from tests.support import invariants
@@ -140,14 +140,14 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
 def _counts(rail: WholeRail) -> tuple[int, int]:
     """Return (number of the newest rejection, number of stored events)."""
     with rail.store.read() as session:
-        newest = max((row.id for row in evidence.rejections(session, None, None, 1)), default=0)
-        return newest, tallies.event_counts(session)["stored"]
+        newest = max((row.id for row in rejections.newest(session, None, None, 1)), default=0)
+        return newest, evidence.event_counts(session)["stored"]
 
 
 def _rejected(rail: WholeRail, after: int) -> set[tuple[bytes, str]]:
     """Return (record, reason) of all rejections since."""
     with rail.store.read() as session:
-        rows = evidence.rejections(session, None, None, 5_000)
+        rows = rejections.newest(session, None, None, 5_000)
     return {(row.body, row.reason) for row in rows if row.id > after}
 
 

@@ -7,7 +7,15 @@ import pytest
 from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import DecodedLog
-from orchestrator.edges.store import blocks, ledger, payments, sends, transfers
+from orchestrator.edges.store import (
+    bank_files,
+    blocks,
+    fundings,
+    ledger,
+    payments,
+    sends,
+)
+from orchestrator.edges.store import payouts as store_payouts
 from scripts.demo import parties
 from tests.support import invariants
 from tests.support.whole_rail import WholeRail
@@ -116,7 +124,7 @@ def test_reorganisation__of_a_mint__leaves_the_credit_minted_once(own_rail):
 
 def _fundings(rail: WholeRail) -> set[str]:
     with rail.store.read() as session:
-        return {row.stage for row in transfers.all_fundings(session)}
+        return {row.stage for row in fundings.all_fundings(session)}
 
 
 def test_bank_files__ever_sent__order_only_payouts_on_blocks_that_stayed(own_rail):
@@ -126,7 +134,7 @@ def test_bank_files__ever_sent__order_only_payouts_on_blocks_that_stayed(own_rai
         log.args["order"]: log for log in invariants.chain_logs(rail, "EuroToken", "Redeemed")
     }
     with rail.store.read() as session:
-        payouts = transfers.all_payouts(session)
+        payouts = store_payouts.all_payouts(session)
         final = blocks.newest_final(session)
     assert {row.payout_id for row in payouts} == set(redeemed)
     assert all(redeemed[row.payout_id].tx_hash == row.tx_hash for row in payouts)
@@ -180,7 +188,7 @@ def _money(rail: WholeRail) -> list[object]:
             sends.next_nonce(session, rail.stack.chain.deployment.chain_id, sender.address)
             for sender in senders
         ]
-        payouts = [(row.payout_id, row.stage) for row in transfers.all_payouts(session)]
-        files = [row.file_hash for row in transfers.files(session, "out")]
-        mints = [(row.credit_id, row.stage) for row in transfers.all_fundings(session)]
+        payouts = [(row.payout_id, row.stage) for row in store_payouts.all_payouts(session)]
+        files = [row.file_hash for row in bank_files.all_files(session, "out")]
+        mints = [(row.credit_id, row.stage) for row in fundings.all_fundings(session)]
         return [nonces, payouts, files, mints, ledger.count(session), ledger.balances(session)]

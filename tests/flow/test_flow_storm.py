@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from hashlib import sha256
 
-from orchestrator.edges.store import evidence
+from orchestrator.edges.store import evidence, rejections
 from orchestrator.ingest.intake import INTERNAL_ERROR
 from tests.support import invariants
 from tests.support.whole_rail import WholeRail
@@ -37,9 +37,9 @@ def _bad(chance: random.Random, accepted: list[bytes]) -> bytes:
     return bytes(record).replace(b'"MS":"', b'"MS":"\xff\xfe')
 
 
-def _rejected(rail: WholeRail, after: int) -> list[evidence.RejectionRow]:
+def _rejected(rail: WholeRail, after: int) -> list[rejections.RejectionRow]:
     with rail.store.read() as session:
-        newest = evidence.rejections(session, None, None, 5_000)
+        newest = rejections.newest(session, None, None, 5_000)
     return [row for row in newest if row.id > after]
 
 
@@ -54,7 +54,7 @@ def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
     rail.measure(2)
     accepted = [record for name in rail.funded for record in rail.sent[name][-2:]]
     with rail.store.read() as session:
-        last = max((row.id for row in evidence.rejections(session, None, None, 1)), default=0)
+        last = max((row.id for row in rejections.newest(session, None, None, 1)), default=0)
     sent, good = [], []
     for number in range(STORM):
         name = chance.choice(rail.funded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
-from orchestrator.edges.store import evidence, transfers
+from orchestrator.edges.store import fundings, payouts, rejections
 from scripts.demo import parties
 from tests.flow.conftest import SHORT
 from tests.support import invariants
@@ -68,9 +68,9 @@ def test_bank_files__truncated_or_hostile__are_kept_by_reason_and_stop_nothing(r
     invariants.assert_paid_once(rail)
 
 
-def _kept(rail: WholeRail) -> dict[str, evidence.RejectionRow]:
+def _kept(rail: WholeRail) -> dict[str, rejections.RejectionRow]:
     with rail.store.read() as session:
-        rows = evidence.rejections(session, None, None, 5_000)
+        rows = rejections.newest(session, None, None, 5_000)
     return {row.device: row for row in rows if row.source == "bank"}
 
 
@@ -95,9 +95,9 @@ def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_reported_b
 
 def _suspense(rail: WholeRail) -> list[int]:
     with rail.store.read() as session:
-        return [f.cents for f in transfers.all_fundings(session) if f.stage == "suspense"]
+        return [f.cents for f in fundings.all_fundings(session) if f.stage == "suspense"]
 
 
-def _payouts(rail: WholeRail) -> list[transfers.PayoutRow]:
+def _payouts(rail: WholeRail) -> list[payouts.PayoutRow]:
     with rail.store.read() as session:
-        return list(transfers.all_payouts(session))
+        return list(payouts.all_payouts(session))

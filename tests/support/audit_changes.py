@@ -72,7 +72,7 @@ def lists(value: Any, path: tuple = ()) -> Iterator[tuple[tuple, list]]:
 
 
 def changes(path: tuple, value: Any) -> Iterator[Any]:
-    """Other values of the same form: each byte changed (long ones: some), or numbers beside it."""
+    """Other values of the same form: bytes changed one by one, or neighbouring numbers."""
     if isinstance(value, int):
         yield from (value + 1, value - 1, 0 if value else 2, value + (1 << 40), -value - 1)
     elif path[-1] in FILES:

@@ -73,14 +73,14 @@ def delivered() -> tuple[Parts, bytes]:
             )
         ]
         try:
-            return _tell(AuditRail(node.ready()), *stations)
+            return _build(AuditRail(node.ready()), *stations)
         finally:
             node.stop()
             for station in stations:
                 station.close()
 
 
-def _tell(
+def _build(
     rail: AuditRail, dock: SimulatedTerminal, truck: SimulatedScanner, logger: SimulatedLogger
 ) -> tuple[Parts, bytes]:
     rules = products()[NAME]
@@ -103,11 +103,11 @@ def _tell(
     left, trip = truck.pick_up(GOODS, START + 1_500), logger.report(GOODS, START + 1_600, ["4"])
     stray = truck.pick_up(GOODS, START + 1_700)
     record = dock.receive(GOODS, START + 2_000, 60, [left, trip])
-    run, beside = [epcis.decode(record)], [epcis.decode(left), epcis.decode(trip)]
+    run, supporting = [epcis.decode(record)], [epcis.decode(left), epcis.decode(trip)]
     agreement = Agreement(
         deal.id, "dock-1", device_id("dock-1"), NAME, terms, 0, 0, 0, subject=rules.subject(terms)
     )
-    claim = derive_claim(agreement, rules, 1, None, run, resolve(run, beside))
+    claim = derive_claim(agreement, rules, 1, None, run, resolve(run, supporting))
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
     rail.mine(START + 4_000)

@@ -1,4 +1,4 @@
-"""A local node of the tests' own: a free loopback port, and blocks only when told."""
+"""A local node of the tests' own: a free loopback port, and blocks only on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ANVIL = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 
 
 class AuditNode:
-    """A node of our own on a port that it chose itself, mining only when told."""
+    """A node of our own on a port that it chose itself, mining only on demand."""
 
     def __init__(self, *options: str) -> None:
         self._testnet = Testnet(mining="manual", extra=options)

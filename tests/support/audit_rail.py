@@ -48,11 +48,13 @@ class AuditMeter:
     def record(self, counter: int, *said: Any) -> bytes:
         """A record of one reading (Unix seconds, kWh), or of several as (seconds, kWh, status)."""
         readings = said if isinstance(said[0], tuple) else ((*said, "G"),)
-        told = ",".join(
+        readings = ",".join(
             f'{{"TM":"{_moment(at)}","RV":{kwh},"RI":"1-0:1.8.0","RU":"kWh","ST":"{status}"}}'
             for at, kwh, status in readings
         )
-        payload = f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{told}]}}'
+        payload = (
+            f'{{"FV":"1.4","PG":"F{counter}","MS":"{self.name}","IS":false,"RD":[{readings}]}}'
+        )
         seal = self.key.sign(payload.encode(), ec.ECDSA(hashes.SHA256())).hex()
         return f'OCMF|{payload}|{{"SD":"{seal}"}}'.encode()
 
@@ -245,12 +247,12 @@ class AuditRail:
         product = product or self.product
         batch = Batch(self.rail, product, tuple(claims))
         digest = batch_digest(batch, 31337, self.committee)
-        told = [
+        claim_tuples = [
             (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
             for c in claims
         ]
         kinds = "(address,(bytes32,uint32,uint40,uint40,bytes32,bytes)[])"
-        values = [(product, told), [sign(digest, key) for key in signers]]
+        values = [(product, claim_tuples), [sign(digest, key) for key in signers]]
         return self.send(self.rail, f"settle({kinds},bytes[])", values)
 
     def settled_at(self, tx: str) -> int:

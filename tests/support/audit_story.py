@@ -1,4 +1,4 @@
-"""One payment's whole story, told on a real node, and the parts of the bundles that tell of it."""
+"""One payment's whole story on a real node, and the parts of the bundles about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PRODUCTS = {"metered_energy": energy}
 
 @dataclass
 class AuditStory:
-    """What `tell` leaves behind: the parts of bundles, and what the tests lie with.
+    """What `build_story` returns: the parts of bundles, and what the tests falsify them with.
 
     paid: a paid payment. refused: one refused for want of escrow. unwanted: one refused since no
     signer was of the trust domain that its mandate requires. astray: the paid one, with the books
@@ -57,11 +57,11 @@ class AuditStory:
 
 
 @lru_cache(maxsize=1)
-def told() -> AuditStory:
-    """The story, told once for all tests; the node is stopped again."""
+def story() -> AuditStory:
+    """The story, built once for all tests; the node is stopped again."""
     node = AuditNode("--timestamp", str(START))
     try:
-        return tell(node.ready())
+        return build_story(node.ready())
     finally:
         node.stop()
 
@@ -73,7 +73,7 @@ def failure(bundle: dict, anchors: Anchors | None = None) -> tuple[AuditStage, s
     return failed.stage, failed.detail
 
 
-def tell(node: AuditNode) -> AuditStory:
+def build_story(node: AuditNode) -> AuditStory:
     """Two settlements of a meter whose key is rotated in between, then release and payout.
 
     The second settlement holds three claims; the middle one is ours, the last one is refused for
@@ -97,54 +97,73 @@ def tell(node: AuditNode) -> AuditStory:
     back = _settle_a_credit(rail, estimated)
     of_device = {main.id: [enrolments[0], *life]}
     of_device |= {d.id: [tx] for d, tx in zip(others, enrolments[1:], strict=True)}
-    wanted = [*seats, *opened.values(), *(tx for each in of_device.values() for tx in each)]
-    found = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
+    wanted = [*seats, *opened.values(), *(tx for sent in of_device.values() for tx in sent)]
+    proven = proofs(node.url, [*wanted, settled, released, unwanted, other_release, *small, *back])
 
-    def parts(
-        deal: AuditAgreement, skip: int, settlement: str, sequence: int, upto: int = 4
-    ) -> Parts:
-        """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
-        return Parts(
-            chain_id=31337,
-            rail=rail.rail,
-            registry=rail.registry,
-            committee=rail.committee,
-            committee_proofs=[found[tx] for tx in seats],
-            product="metered_energy",
-            parties={deal.id: (rail.payee, WINDOW) for deal in deals},
-            devices=[(deal.device.id, [found[tx] for tx in of_device[deal.device.id]])],
-            supporting=[],
-            evidence=[("ocmf", record) for record in deal.records[skip:upto]],
-            anchor=("ocmf", deal.records[skip - 1]) if skip else None,
-            mandate=deal.mandate,
-            mandate_signature=deal.signature,
-            opened=found[opened[deal.id]],
-            settlement=found[settlement],
-            agreement=deal.id,
-            sequence=sequence,
-            ledger=[],
-        )
-
+    chapter = _Chapter(rail, proven, seats, opened, of_device, deals)
+    parts = chapter.parts
     unpaid = parts(ours, 1, settled, 2)
-    entry = booked_by(found[settled], _settled(rail, ours, 2, _amount(ours)))
+    entry = booked_by(proven[settled], _settled(rail, ours, 2, _amount(ours)))
     below = parts(first, 3, small[0], 3)
-    tiny = booked_by(found[small[0]], _settled(rail, first, 3, PRICE // 100))
+    tiny = booked_by(proven[small[0]], _settled(rail, first, 3, PRICE // 100))
     credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
-    owed = booked_by(found[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
-    more = booked_by(found[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
+    owed = booked_by(proven[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
+    more = booked_by(proven[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
     return AuditStory(
-        paid=replace(unpaid, **_money(rail, node, entry, found, released, released)),
-        astray=replace(unpaid, **_money(rail, node, entry, found, other_release, other_release)),
-        late=replace(below, **_money(rail, node, tiny, found, small[1], small[2])),
-        foreign=replace(below, **_money(rail, node, tiny, found, small[1], small[3])),
+        paid=replace(unpaid, **_money(rail, node, entry, proven, released, released)),
+        astray=replace(unpaid, **_money(rail, node, entry, proven, other_release, other_release)),
+        late=replace(below, **_money(rail, node, tiny, proven, small[1], small[2])),
+        foreign=replace(below, **_money(rail, node, tiny, proven, small[1], small[3])),
         credit=replace(credit, ledger=chained([owed])),
-        netted=replace(netted, **_money(rail, node, more, found, back[2], back[2], 5 * PRICE)),
+        netted=replace(netted, **_money(rail, node, more, proven, back[2], back[2], 5 * PRICE)),
         refused=parts(last, 0, settled, 1),
         unwanted=parts(first, 2, unwanted, 2, 3),
         meter=main,
         before=before,
         key_at={at: rail.key_at(main, at) for at in range(START, START + 16_000, 250)},
     )
+
+
+@dataclass(frozen=True)
+class _Chapter:
+    """What the bundles of all agreements are made from.
+
+    proven: transaction -> its proof. seats: transactions of the committee. opened: agreement -> the
+    transaction that opened it. of_device: device -> its transactions.
+    """
+
+    rail: AuditRail
+    proven: dict[str, dict]
+    seats: list[str]
+    opened: dict[bytes, str]
+    of_device: dict[bytes, list[str]]
+    deals: list[AuditAgreement]
+
+    def parts(
+        self, deal: AuditAgreement, skip: int, settlement: str, sequence: int, upto: int = 4
+    ) -> Parts:
+        """The bundle of a deal's records from `skip`, before which the anchor is, to `upto`."""
+        device = deal.device.id
+        return Parts(
+            chain_id=31337,
+            rail=self.rail.rail,
+            registry=self.rail.registry,
+            committee=self.rail.committee,
+            committee_proofs=[self.proven[tx] for tx in self.seats],
+            product="metered_energy",
+            parties={deal.id: (self.rail.payee, WINDOW) for deal in self.deals},
+            devices=[(device, [self.proven[tx] for tx in self.of_device[device]])],
+            supporting=[],
+            evidence=[("ocmf", record) for record in deal.records[skip:upto]],
+            anchor=("ocmf", deal.records[skip - 1]) if skip else None,
+            mandate=deal.mandate,
+            mandate_signature=deal.signature,
+            opened=self.proven[self.opened[deal.id]],
+            settlement=self.proven[settlement],
+            agreement=deal.id,
+            sequence=sequence,
+            ledger=[],
+        )
 
 
 def _open_for_business(rail: AuditRail, funded: tuple[AuditAgreement, ...]) -> list[str]:
@@ -228,9 +247,9 @@ def _settle_below_a_cent(rail: AuditRail, first: AuditAgreement) -> tuple[str, s
 
 def _settle_a_credit(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str]:
     """(an estimate corrected downwards, the next settlement, the release of all that matured)"""
-    base, told = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
+    base, registers = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
     sent = []
-    for number, kwh in enumerate(told, 1):
+    for number, kwh in enumerate(registers, 1):
         at = 90_000 + 10_000 * number
         guess = (base, (START + at, kwh, "S"))  # builds on the last actual reading
         said = guess if number == 2 else ((START + at, kwh, "G"),)

@@ -1,6 +1,6 @@
 """A rail's steps on a real store with real records and no chain: oracles and chain are stand-ins.
 
-The oracles here do as they are told, for each claim; tests/flow has real ones.
+Each oracle answers each claim as the test wants; tests/flow has real ones.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import structlog
-
 from device_adapters.types import device_id
 from oracles.attest import address_of, batch_digest, sign
 from oracles.types import Batch, ClaimReason
@@ -20,10 +18,10 @@ from orchestrator.core.payment import Fact
 from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import lookup, payments
 from orchestrator.errors import Retry
-from orchestrator.products import products
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
+from orchestrator.steps import Committee
 from orchestrator.steps.collect import collect, verify
+from tests.support.rail_builder import context_of_stand_ins, file_log
 from tests.support.small_intake import SmallIntake
 
 CHAIN_ID, RAIL, COMMITTEE = 31337, "0x" + "11" * 20, "0x" + "33" * 20
@@ -53,7 +51,7 @@ class StandInOracle(OracleClient):
         devices = {message.body.split(b'"MS":"')[1].split(b'"')[0] for message in request.evidence}
         sent = {device_id("agreement of " + name.decode()) for name in devices}
         refusals = [
-            ClaimRefusal(index, doubt, "told so")
+            ClaimRefusal(index, doubt, "as the test wants")
             for index, claim in enumerate(request.claims)
             if (doubt := self._doubt(claim.agreement, sent)) is not None
             for _ in range(self.repeats)
@@ -90,23 +88,17 @@ class BareRail:
         deployment = SimpleNamespace(
             chain_id=CHAIN_ID, addresses={"PaymentRail": RAIL, "OracleCommittee": COMMITTEE}
         )
-        log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
         members = {oracle.address: oracle.domain for oracle in self.oracles}
-        self.rail = StepContext(
-            settings=Settings(home=home, **settings),
-            store=self.place.store,
+        chosen = Settings(home=home, **settings)
+        self.rail = context_of_stand_ins(
+            chosen,
+            self.place.store,
+            lambda: self.place.clock,
             chain=SimpleNamespace(deployment=deployment),
             registry=self.place.chain,
-            sender=None,
-            gateway=None,
-            warden=None,
             oracles=self.oracles,
             committee=Committee(members, 3, 2),
-            rules=products(),
-            bank=None,
-            safeguarding={},
-            now=lambda: self.place.clock,
-            log=log,
+            log=file_log(chosen),
         )
 
     def close(self) -> None:
@@ -129,7 +121,7 @@ class BareRail:
     def stages(self, *names: str) -> list[str]:
         return [str(self.payment(name).stage) for name in names or self.names]
 
-    def tell(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
+    def record(self, name: str, fact: Fact, key: str = "", **sets: object) -> None:
         learned = payments.NewFact(self.payment(name).payment_id, fact, key, "", sets)
         with self.place.store.write() as session:
             assert payments.record_facts(session, [learned], self.place.clock) == 1

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import (
+from orchestrator.core.bank_books import (
     CreditBooked,
+    KnownBank,
+    KnownCredit,
+    KnownMandate,
+    KnownPayout,
     PayoutMoved,
-    UnmintedCredit,
-    entries_for,
-    in_order,
-    line_ids,
-    open_payout,
 )
+from orchestrator.core.bank_posting import decide
 from orchestrator.core.identity import payout_account
 from orchestrator.core.reconcile import StatementLine, distinct
 
@@ -52,46 +53,38 @@ class DictBooks:
         for payout, cents in self.orders.values():
             self.entries.append(ledger.redeemed(payout, ledger.WALLETS, cents))
 
-    def is_booked(self, ids):
-        return bool(self.booked & set(ids))
-
-    def payout(self, end_to_end_id):
-        if end_to_end_id not in self.orders:
-            return None
-        payout = self.orders[end_to_end_id][0]
-        entries = [entry for entry in self.entries if entry.ref.split("/")[0] == payout]
-        return open_payout(payout, "0x" + payout_account(NORD).hex(), entries)
-
-    def batch(self, batch):
-        return [self.payout(order) for order in self.batches.get(batch, [])]
-
-    def agreement(self, reference, at):
-        return AGREEMENT if reference == "RF18KNOWN" else None
-
-    def credits(self, cents):
+    def known(self, lines: tuple[StatementLine, ...]) -> KnownBank:
+        """Return all there is as the rules take it."""
+        account = "0x" + payout_account(NORD).hex()
+        payouts = {ref: KnownPayout(payout, account) for ref, (payout, _) in self.orders.items()}
+        credits, entries = defaultdict(list), defaultdict(list)
         for credit, line in sorted(self.lines.items()):
-            balances = ledger.balances(
-                posting
-                for entry in self.entries
-                if entry.ref == credit
-                for posting in entry.postings
+            credits[line.amount_minor].append(
+                KnownCredit(credit, line.reference, line.counterparty_iban)
             )
-            for account in (ledger.FUNDING, ledger.UNALLOCATED):
-                if balances.get((account, ledger.EUR)) == -cents:
-                    yield UnmintedCredit(credit, account, line.reference, line.counterparty_iban)
+        for entry in self.entries:
+            entries[entry.ref.split("/")[0]].append(entry)
+        return KnownBank(
+            distinct(lines),
+            self.booked,
+            payouts,
+            {batch: [payouts[ref] for ref in refs] for batch, refs in self.batches.items()},
+            {"RF18KNOWN": KnownMandate(AGREEMENT, 1 << 40)},
+            credits,
+            entries,
+        )
 
     def take(self, *lines: StatementLine):
         """Post the lines of one file as a step does."""
-        for booked in in_order(distinct(lines)):
-            posted = entries_for(booked, self)
-            self.booked.update(line_ids(booked))
-            ids = [entry.entry_id for entry in self.entries]
-            assert not {entry.entry_id for entry in posted.entries} & set(ids)
-            self.entries += posted.entries
-            self.effects += posted.effects
-            for effect in posted.effects:
-                if isinstance(effect, CreditBooked):
-                    self.lines[effect.credit_id] = booked.line
+        plan = decide(self.known(lines))
+        ids = [entry.entry_id for entry in self.entries]
+        assert not {entry.entry_id for entry in plan.entries} & set(ids)
+        assert len({entry.entry_id for entry in plan.entries}) == len(plan.entries)
+        self.booked |= {line_id for line_id, _ in plan.bookings}
+        self.entries += plan.entries
+        self.effects += plan.effects
+        credits = {e.credit_id for e in plan.effects if isinstance(e, CreditBooked)}
+        self.lines |= {line_id: line for line_id, line in plan.bookings if line_id in credits}
         return self
 
     def balances(self) -> dict[str, int]:
@@ -103,7 +96,7 @@ class DictBooks:
         }
 
     def stages(self) -> list[str]:
-        return [effect.stage for effect in self.effects if isinstance(effect, PayoutMoved)]
+        return [effect.fact for effect in self.effects if isinstance(effect, PayoutMoved)]
 
 
 def books(**batches: list[str]) -> DictBooks:

@@ -17,14 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import paramiko
-import structlog
 
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.store import Session, Store
 from orchestrator.settings import Settings
-from orchestrator.steps import StepContext
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from tests.support.bare_rail import CHAIN_ID
+from tests.support.rail_builder import context_of_stand_ins
 
 _POINTS = (
     (Session, "commit"),
@@ -63,23 +62,18 @@ class Countdown:
 def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: int) -> None:
     """Do what a worker's start and turn do for payouts."""
     settings = Settings(home=Path(home), bank_channel=channel)
-    unused: dict[str, Any] = dict.fromkeys(
-        ("registry", "sender", "gateway", "oracles", "committee", "rules", "warden")
-    )
-    rail = StepContext(
-        settings=settings,
-        store=Store(Path(home) / "rail.sqlite3"),
+    rail = context_of_stand_ins(
+        settings,
+        Store(Path(home) / "rail.sqlite3"),
+        lambda: now,
         chain=SimpleNamespace(deployment=SimpleNamespace(chain_id=CHAIN_ID)),
         bank=open_channel(settings),
         safeguarding=safeguarding,
-        now=lambda: now,
-        log=structlog.get_logger(),
-        **unused,
     )
     countdown = Countdown(point)
     for owner, name in _POINTS:
-        countdown.wrap(owner, name)
-    hand_over(rail)
+        countdown.around(owner, name)
+    send_files(rail)
     order_payouts(rail)
 
 

@@ -10,7 +10,8 @@ from orchestrator.core import ledger
 from orchestrator.core.identity import payout_account
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.store import agreements, evidence, transfers
+from orchestrator.edges.store import agreements, bank_files, payouts, rejections
+from orchestrator.edges.store import fundings as store_fundings
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.bank_files import read_bank
 from scripts.run_bank import new_iban
@@ -74,7 +75,7 @@ class RailWithBank:
         identity = sha256(bytes([number])).digest()
         with self.store.write() as session:
             session.add(
-                transfers.PayoutRow(
+                payouts.PayoutRow(
                     payout_id="0x" + identity.hex(),
                     payee=payee,
                     cents=cents,
@@ -93,7 +94,7 @@ class RailWithBank:
 
     def stage(self, payout: str) -> tuple[str, str | None]:
         with self.store.read() as session:
-            row = transfers.payout(session, payout)
+            row = payouts.get(session, payout)
         return row.stage, row.reason
 
     def instruct(self, **instruction: object) -> None:
@@ -120,12 +121,14 @@ class RailWithBank:
 
     def fundings(self) -> list[tuple[str | None, int, str]]:
         with self.store.read() as session:
-            return [(f.agreement_id, f.cents, f.stage) for f in transfers.all_fundings(session)]
+            return [
+                (f.agreement_id, f.cents, f.stage) for f in store_fundings.all_fundings(session)
+            ]
 
-    def outgoing(self) -> list[transfers.BankFileRow]:
+    def outgoing(self) -> list[bank_files.BankFileRow]:
         with self.store.read() as session:
-            return list(transfers.files(session, "out"))
+            return list(bank_files.all_files(session, "out"))
 
     def rejected(self) -> list[str]:
         with self.store.read() as session:
-            return [row.reason for row in evidence.rejections(session, None, None, 9)]
+            return [row.reason for row in rejections.newest(session, None, None, 9)]

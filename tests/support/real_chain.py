@@ -1,6 +1,6 @@
-"""One real chain with the real contracts for the tests of the chain's door, and a node that fails.
+"""One real chain with the real contracts, for the tests of its client, and a node that fails.
 
-As a program: `real_chain.py JSON` sends from another process, and may die on the way.
+As a program: `real_chain.py JSON` sends from another process, which may be killed on the way.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def has_anvil() -> bool:
 
 @dataclass
 class RealChain:
-    """A chain that mines at once; `client` is our door to it."""
+    """A chain that mines at once, with a client of it."""
 
     testnet: Testnet
     deployment: Deployment
@@ -51,7 +51,7 @@ class RealChain:
         return Sender(store, client or self.client, keystore.development_account(index))
 
     def at(self, url: str) -> Chain:
-        """The same contracts through another door, such as a proxy's."""
+        """Return a client of the same contracts at another URL, such as a proxy."""
         return Chain(url, self.deployment, load_artifacts(), timeout_s=2)
 
     def now(self) -> int:
@@ -193,23 +193,23 @@ def main() -> None:
 
     die: "" or where SIGKILL comes: "before" or "after" the first broadcast.
     """
-    told = json.loads(sys.argv[1])
-    chain = Chain(told["url"], Deployment(**told["deployment"]), load_artifacts())
+    given = json.loads(sys.argv[1])
+    chain = Chain(given["url"], Deployment(**given["deployment"]), load_artifacts())
     sender = Sender(
-        Store(Path(told["database"])), chain, keystore.development_account(told["account"])
+        Store(Path(given["database"])), chain, keystore.development_account(given["account"])
     )
     broadcast = chain.broadcast
 
     def deadly(raws):
-        if told["die"] == "after":
+        if given["die"] == "after":
             broadcast(raws)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    if told["die"]:
+    if given["die"]:
         chain.broadcast = deadly
-    for number in told["numbers"]:
-        errand = ChainCall("account", str(number), account_call(number))
-        send_and_wait(sender, [errand], 0, lambda: None)
+    for number in given["numbers"]:
+        call = ChainCall("account", str(number), account_call(number))
+        send_and_wait(sender, [call], 0, lambda: None)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from orchestrator.core import ledger
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import bank_posting, transfers
+from orchestrator.edges.store import fundings
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store import payouts as store_payouts
 from orchestrator.operations.redemption import redeem
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.small_rail import SmallRail
@@ -22,7 +23,7 @@ class RedeemingRail(SmallRail):
 
     def prepare(self) -> None:
         """Pay 5,000.00 EUR in without a reference and mint them into the payer's wallet."""
-        self.tell(
+        self.instruct_bank(
             {
                 "kind": "pay",
                 "from": self.payer_iban,
@@ -34,7 +35,7 @@ class RedeemingRail(SmallRail):
         )
         self.work(1)
         with self.store.read() as session:
-            [credit] = bank_posting.credits_in(session, ["suspense"])
+            [credit] = fundings.in_stages(session, ["suspense"])
         gateway = keystore.load(self.settings.keys, "gateway")
         amount = credit.cents * ledger.MICRO_PER_CENT
         call = Call("EuroToken", "mint", (credit.credit_id, self.payer.address, amount))
@@ -49,7 +50,7 @@ class RedeemingRail(SmallRail):
         self.clock = max(self.clock, int(day.timestamp()) + 8 * 3_600)
 
     def misbehave(self, what: str, **options: object) -> None:
-        self.tell({"kind": "misbehave", "what": what, **options})
+        self.instruct_bank({"kind": "misbehave", "what": what, **options})
 
     def release_matured(self, count: int = 2) -> list[str]:
         """Redeem and order payouts, read the bank's answers, and return the ids of the payouts."""
@@ -69,11 +70,11 @@ class RedeemingRail(SmallRail):
 
     def payouts(self) -> dict[str, str]:
         with self.store.read() as session:
-            return {row.payout_id: row.stage for row in transfers.all_payouts(session)}
+            return {row.payout_id: row.stage for row in store_payouts.all_payouts(session)}
 
     def end_day(self, days: int = 1) -> None:
         for _ in range(days):
-            self.tell({"kind": "close_day"})
+            self.instruct_bank({"kind": "close_day"})
             self.morning()
             self.work(2)
 

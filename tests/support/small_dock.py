@@ -9,23 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from device_adapters.protocols import epcis
 from device_adapters.types import Event, Message, device_id
 from oracles.citations import resolve
 from oracles.rules import derive_claim
 from oracles.types import Agreement, Claim
-from orchestrator.products import products
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.settings import Settings
-from orchestrator.steps import StepContext
 from scripts.devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
+from tests.support.rail_builder import context_of_stand_ins, file_log
 from tests.support.small_intake import SmallIntake
 
 T = 1_777_636_800
@@ -69,20 +66,13 @@ class SmallDock:
         )
         for station in (self.truck, self.van, self.logger, self.dock):
             self.place.chain.keys[device_id(station.name)] = station.public
-        log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
-        doors: dict[str, Any] = dict.fromkeys(
-            ("chain", "sender", "gateway", "warden", "committee", "bank")
-        )
-        self.rail = StepContext(
-            settings=Settings(home=home),
-            store=self.place.store,
+        settings = Settings(home=home)
+        self.rail = context_of_stand_ins(
+            settings,
+            self.place.store,
+            lambda: self.place.clock,
             registry=self.place.chain,
-            oracles=[],
-            rules=products(),
-            safeguarding={},
-            now=lambda: self.place.clock,
-            log=log,
-            **doors,
+            log=file_log(settings),
         )
 
     def close(self) -> None:
@@ -93,7 +83,7 @@ class SmallDock:
     def agree(
         self, goods: SimulatedConsignment = GOODS, device: str = "dock-1", mark: str = ""
     ) -> str:
-        """An agreement about a consignment; `mark` tells several about one apart."""
+        """An agreement about a consignment; `mark` distinguishes several about one."""
         raw = terms_of(goods)
         return self.place.agree(
             device,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from device_adapters.types import STREAM_BIT, DeviceKey, Message, device_id
 from oracles.types import Agreement, ClaimReason
-from orchestrator.edges.store import Store, agreements, evidence
+from orchestrator.edges.store import Store, agreements, rejections
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake, RecordOutcome
 from orchestrator.products import products
@@ -123,7 +123,7 @@ class SmallIntake:
                 session.connection().exec_driver_sql(f"SELECT count(*) FROM {t}").scalar()
                 for t in ("evidence", "event")
             ]
-            kept = evidence.rejections(session, None, None, 10_000)
+            kept = rejections.newest(session, None, None, 10_000)
             return count[0], count[1], [row.reason for row in reversed(kept)]
 
     def events(self, name: str) -> dict[int, tuple[str | None, str | None]]:

@@ -14,27 +14,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from device_adapters.types import STREAM_BIT, Message
 from oracles.attest import batch_digest, recover, sign
 from oracles.types import Attestation, Batch
 from oracles.wire import OracleAnswer, Request
-from orchestrator.edges.bank.channel import Folder
+from orchestrator.assembly import SENDING_ROLES, load_accounts
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain
 from orchestrator.edges.chain.deployment import deploy
-from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, agreements, lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake
 from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
-from orchestrator.products import deployed, products
+from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from orchestrator.settings import Settings
-from orchestrator.steps import Committee, StepContext
 from orchestrator.worker import Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.devices.fleet import Fleet
@@ -42,6 +38,7 @@ from scripts.devices.record import Point
 from scripts.run_bank import new_iban
 from scripts.simulated_bank.bank import SimulatedBank, write_file
 from scripts.testnet import Testnet, anvil_binary
+from tests.support.rail_builder import context_on_chain
 
 START = 1_760_000_000
 WINDOW = 60
@@ -163,7 +160,7 @@ class SmallRail:
         )
         self.office.pay_to_bank(self.payee, self.payee_iban)
         for iban, name in ((self.payer_iban, "Ada Sommer"), (self.payee_iban, "Ladepunkt")):
-            self.tell(
+            self.instruct_bank(
                 {
                     "kind": "open",
                     "iban": iban,
@@ -204,52 +201,42 @@ class SmallRail:
         return self.agreements[name]
 
     def _rail(self) -> None:
-        chain, at = self.chain, self.chain.deployment.addresses
         oracles = [
             WillingOracle(
                 name,
                 domain,
                 bytes(keystore.development_account(5 + n).key),
                 "MeteredEnergy",
-                chain,
+                self.chain,
                 down=name == "bank",
             )
             for n, (name, domain) in enumerate(
                 (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
             )
         ]
-        members = {oracle.address: oracle.domain for oracle in oracles}
         safeguarding = {
             "name": "proofrail",
             "iban": self.iban,
             "bic": "",
             "address": {**_TOWN, "country": "DE"},
         }
-        registry = Registry(chain, deployed(at))
-        self.rail = StepContext(
-            settings=self.settings,
-            store=self.store,
-            chain=chain,
-            registry=registry,
-            sender=Sender(self.store, chain, keystore.load(self.settings.keys, "sender")),
-            gateway=Sender(self.store, chain, keystore.load(self.settings.keys, "gateway")),
-            warden=Sender(self.store, chain, keystore.load(self.settings.keys, "warden")),
+        self.rail = context_on_chain(
+            self.settings,
+            self.store,
+            lambda: self.clock,
+            chain=self.chain,
+            accounts=load_accounts(self.settings, SENDING_ROLES),
             oracles=oracles,
-            committee=Committee(members, 3, 2),
-            rules=products(),
-            bank=Folder(self.settings.to_bank, self.settings.from_bank),
             safeguarding=safeguarding,
-            now=lambda: self.clock,
-            log=structlog.wrap_logger(structlog.PrintLogger((self.home / "log").open("a"))),
         )
         self.worker = Worker(self.rail)
-        self.intake = Intake(self.store, registry, products(), lambda: self.clock)
+        self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.clock)
         town = {"rpc_url": self.testnet.url, "safeguarding": safeguarding}
         write_file(self.home / "rail.json", json.dumps(town).encode())
 
     # --- what the tests do with it
 
-    def tell(self, instruction: dict[str, Any]) -> None:
+    def instruct_bank(self, instruction: dict[str, Any]) -> None:
         """What a customer says to the bank."""
         name = f"{len(list(self.bank.instructions.rglob('*'))):05}"
         write_file(self.bank.instructions / f"{name}.json", json.dumps(instruction).encode())
@@ -258,7 +245,7 @@ class SmallRail:
     def fund(self, name: str, cents: int) -> None:
         with self.store.read() as session:
             reference = agreements.get(session, self.agreements[name]).reference
-        self.tell(
+        self.instruct_bank(
             {
                 "kind": "pay",
                 "from": self.payer_iban,
@@ -282,7 +269,7 @@ class SmallRail:
         assert not self.worker.halted, self.worker.halted
 
     def close_day(self) -> None:
-        self.tell({"kind": "close_day"})
+        self.instruct_bank({"kind": "close_day"})
         self.work(1)
 
     def stages(self) -> dict[str, int]:
@@ -294,7 +281,7 @@ class SmallRail:
             self.rail,
             oracles=[replace(oracle, down=oracle.name in names) for oracle in self.rail.oracles],
         )
-        self.worker.rail = self.rail
+        self.worker.context = self.rail
 
     def unseat(self, name: str) -> None:
         """The steward takes an oracle's seat away."""

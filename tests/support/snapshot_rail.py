@@ -10,18 +10,17 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.edges.chain.reader import Registry
-from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.store import Session, Store, agreements, ledger, transfers
+from orchestrator.assembly import SENDING_ROLES
+from orchestrator.edges.store import Session, Store, agreements, bank_files, ledger
 from orchestrator.ingest.intake import Intake
-from orchestrator.products import deployed, products
+from orchestrator.products import products
 from orchestrator.worker import Worker
 from scripts.devices.fleet import Fleet
 from scripts.month.bank_script import BankScript
+from tests.support.rail_builder import context_on_chain
 from tests.support.small_rail import START, SmallRail
 
 FINALITY = 2
@@ -62,9 +61,7 @@ class SnapshotRail(SmallRail):
                 name: agreements.get(session, identity).reference
                 for name, identity in self.agreements.items()
             }
-        self.accounts = {
-            role: getattr(self.rail, role).account for role in ("sender", "gateway", "warden")
-        }
+        self.accounts = {role: getattr(self.rail, role).account for role in SENDING_ROLES}
         self.fleet.close()
         self.bank.books.db.close()
         self.store.close()
@@ -94,17 +91,18 @@ class SnapshotRail(SmallRail):
     def begin(self) -> None:
         """Start the rail from what is on disk, as its process does."""
         self.store = _UnreliableStore(self)
-        senders = {
-            role: Sender(self.store, self.chain, account) for role, account in self.accounts.items()
-        }
-        registry = Registry(self.chain, deployed(self.chain.deployment.addresses))
-        settings = self.settings.model_copy(update={"finality_blocks": FINALITY})
-        self.rail = replace(
-            self.rail, settings=settings, store=self.store, registry=registry, fits={}, **senders
+        self.rail = context_on_chain(
+            self.settings.model_copy(update={"finality_blocks": FINALITY}),
+            self.store,
+            lambda: self.clock,
+            chain=self.chain,
+            accounts=self.accounts,
+            oracles=self.rail.oracles,
+            safeguarding=self.rail.safeguarding,
         )
         self.worker = Worker(self.rail)
         self.worker.recover()
-        self.intake = Intake(self.store, registry, products(), lambda: self.clock)
+        self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.clock)
 
     def mine(self, seconds: int = 12) -> None:
         self.heights = (*self.heights, self.testnet.rpc("evm_snapshot"))
@@ -143,7 +141,7 @@ class SnapshotRail(SmallRail):
     def ordered(self, session: Session) -> Counter[str]:
         """Return EndToEndId -> number of files to the bank that order it."""
         orders: Counter[str] = Counter()
-        for file in transfers.files(session, "out"):
+        for file in bank_files.all_files(session, "out"):
             parts = file.body.split(b"<EndToEndId>")[1:]
             orders.update(part.split(b"<")[0].decode() for part in parts)
         return orders

@@ -6,7 +6,6 @@ file. All that the worker holds in memory is then dropped, and a new worker star
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,15 +15,14 @@ from typing import Any
 import structlog
 
 from device_adapters.types import Message
+from orchestrator.assembly import SENDING_ROLES, load_accounts, rail_from_home
 from orchestrator.edges.bank.channel import Folder
-from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Session, Store
 from orchestrator.ingest.intake import Intake, RecordOutcome
 from orchestrator.steps import StepContext
 from orchestrator.worker import Step, Worker
-from scripts.run_orchestrator import build_rail
 from tests.support.whole_rail import PATIENCE_S, WholeRail
 
 
@@ -115,8 +113,7 @@ class CutWorker(Worker):
 def fresh(whole: WholeRail, cutter: Cutter) -> CutWorker:
     """Return a worker built from the home alone, as a new process builds it."""
     settings = whole.stack.settings.model_copy(update={"finality_blocks": 2})
-    addresses = json.loads((settings.home / "rail.json").read_text())
-    rail = build_rail(settings, addresses, structlog.get_logger())
+    rail = rail_from_home(settings, structlog.get_logger())
     rail.store.close()
     worker = CutWorker(_with_cuts(rail, whole.stack.artifacts, cutter))
     worker.cutter = cutter
@@ -130,10 +127,8 @@ def _with_cuts(rail: StepContext, artifacts: dict[str, Any], cutter: Cutter) -> 
     for part in (store, chain):
         part.cutter = cutter
     object.__setattr__(bank, "cutter", cutter)  # the channel itself is frozen
-    senders = {
-        name: Sender(store, chain, keystore.load(rail.settings.keys, name))
-        for name in ("sender", "gateway", "warden")
-    }
+    accounts = load_accounts(rail.settings, SENDING_ROLES)
+    senders = {role: Sender(store, chain, account) for role, account in accounts.items()}
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 
 
@@ -152,7 +147,7 @@ def drive(whole: WholeRail, cutter: Cutter, is_over: Callable[[], bool]) -> None
         except StorePowerCut:
             pass
         finally:
-            worker.rail.store.close()
+            worker.context.store.close()
 
 
 def take(

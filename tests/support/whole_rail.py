@@ -16,9 +16,16 @@ from typing import Any
 
 import requests
 
+from orchestrator.assembly import oracle_endpoint
 from orchestrator.core.payment import Stage
 from orchestrator.edges.oracles import OracleClient
-from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
+from orchestrator.edges.store import (
+    access,
+    agreements,
+    evidence,
+    fundings,
+    payments,
+)
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
 from scripts.devices.fleet import Fleet
@@ -121,7 +128,7 @@ class WholeRail:
 
     def _minted(self) -> int:
         with self.store.read() as session:
-            return sum(funding.stage == "minted" for funding in transfers.all_fundings(session))
+            return sum(funding.stage == "minted" for funding in fundings.all_fundings(session))
 
     def stop(self) -> None:
         """End every process by its id; safe to call twice."""
@@ -245,7 +252,7 @@ class WholeRail:
 
     def all_payments(self) -> list[payments.PaymentRow]:
         with self.store.read() as session:
-            return list(pages.payments(session, None, None, None, 10_000))
+            return list(payments.page(session, None, None, None, 10_000))
 
     def reconciliation(self) -> Any:
         with self.store.read() as session:
@@ -267,11 +274,10 @@ class WholeRail:
         )
 
     def oracle(self, name: str) -> OracleClient:
-        """Return the client of a running oracle, as the rail uses it."""
-        addresses = json.loads((self.stack.home / "rail.json").read_text())
-        (entry,) = [oracle for oracle in addresses["oracles"] if oracle["name"] == name]
-        token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleClient(name, entry["address"], entry["domain"], entry["url"], token)
+        """The client of a running oracle, as the rail uses it."""
+        town = json.loads((self.stack.home / "rail.json").read_text())
+        (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
+        return oracle_endpoint(self.stack.settings, at)
 
     def halted(self) -> dict[str, str]:
         """Return {step: reason} of the steps that the worker halted."""

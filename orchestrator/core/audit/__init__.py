@@ -1,4 +1,4 @@
-"""The auditor: what a bundle must hold, and a verifier that needs nothing but the bundle."""
+"""The auditor: the content of a bundle, and a verifier that needs nothing but the bundle."""
 
 from .assemble import Parts, assemble
 from .bundle import VERSION

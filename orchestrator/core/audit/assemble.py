@@ -1,4 +1,4 @@
-"""Puts a bundle together from plain data and proofs; what it gets wrong, `verify` finds."""
+"""Builds a bundle from plain data and proofs; `verify` finds what is wrong in it."""
 
 from __future__ import annotations
 
@@ -19,56 +19,66 @@ from .logs import events
 from .reading import unhex
 from .settlement import settle_call
 
-ProofReason = Mapping[str, Any]  # as edges/chain/proof.py makes them
+Proof = Mapping[str, Any]  # as edges/chain/proof.py makes them
 _RECEIPT = ("block", "header", "index", "receipt")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All that a bundle is made of. Addresses are 0x-hex in any case, ids and signatures bytes.
+    """Everything that a bundle is made of: addresses in 0x-hex, ids and signatures in bytes.
 
-    devices: (device id, proofs of the transactions with its registry logs): the agreement's device,
-    then those of the supporting records, in their order. committee_proofs: of the committee's
-    seating logs. evidence: (protocol, record) in counter order. supporting: those that they cite,
-    in order of first citation. anchor: the record before the run, where the facts start from one.
-    mandate: the struct's fields by their names in the contract (bytes as bytes or 0x-hex). opened,
-    settlement: proofs of those transactions. parties: {agreement: (payee, window in seconds)} for
-    each claim of the settlement's batch. ledger: (entry, hash before it, its hash), in journal
-    order: the payment's `settled` or `debt_recorded` and its payout's `released`, `redeemed`,
-    `payout_booked`. payout: the proof of the release;
-    redemption: that of the redemption where it is a later transaction; order: the payout id.
-    bank_file: the pain.001; bank_line: the statement and the line's path in it.
+    Attributes:
+        devices: (device id, proofs of the transactions with its registry logs): the agreement's
+            device, then those of the supporting records, in their order.
+        committee_proofs: Proofs of the committee's seating logs.
+        evidence: (protocol, record) in counter order.
+        supporting: The records that those cite, in order of first citation.
+        anchor: The record before the run, where the facts start from one.
+        mandate: The struct's fields by their names in the contract (bytes as bytes or 0x-hex).
+        opened: The proof of the transaction that opened the agreement.
+        settlement: The proof of the settlement's transaction.
+        parties: Agreement -> (payee, window in seconds), for each claim of the settlement's batch.
+        ledger: (entry, hash before it, its hash), in journal order: the payment's `settled` or
+            `debt_recorded` and its payout's `released`, `redeemed`, `payout_booked`.
+        payout: The proof of the release.
+        redemption: The proof of the redemption, where it is a later transaction.
+        order: The payout id.
+        bank_file: The pain.001.
+        bank_line: The statement, and the line's path in it.
     """
 
     chain_id: int
     rail: str
     registry: str
     committee: str
-    devices: Sequence[tuple[bytes, Sequence[ProofReason]]]
-    committee_proofs: Sequence[ProofReason]
+    devices: Sequence[tuple[bytes, Sequence[Proof]]]
+    committee_proofs: Sequence[Proof]
     evidence: Sequence[tuple[str, bytes]]
     supporting: Sequence[tuple[str, bytes]]
     anchor: tuple[str, bytes] | None
     product: str
     mandate: Mapping[str, Any]
     mandate_signature: bytes
-    opened: ProofReason
-    settlement: ProofReason
+    opened: Proof
+    settlement: Proof
     agreement: bytes
     sequence: int
     parties: Mapping[bytes, tuple[str, int]]
     ledger: Sequence[tuple[Entry, str, str]] | None = None
     token: str = ""
     order: bytes = b""
-    payout: ProofReason | None = None
-    redemption: ProofReason | None = None
+    payout: Proof | None = None
+    redemption: Proof | None = None
     bank_file: bytes | None = None
     bank_line: tuple[bytes, str] | None = None
 
 
 def assemble(parts: Parts) -> dict[str, Any]:
-    """A sealed bundle, JSON-ready. Raises Rejected if the settlement's proof is not of a `settle`
-    call that holds the claim (agreement, sequence)."""
+    """Return a sealed bundle, JSON-ready.
+
+    Raises:
+        Rejected: The settlement's proof is not of a `settle` call with this claim.
+    """
     _, claims, signatures = settle_call(
         _value(parts.settlement, "transaction"), unhex(parts.rail.lower(), "rail", 20)
     )
@@ -91,7 +101,7 @@ def assemble(parts: Parts) -> dict[str, Any]:
             "anchor": _record(*parts.anchor) if parts.anchor else None,
             "product": parts.product,
             "batch": {
-                "claims": [_told(claim) for claim in claims],
+                "claims": [_claim_fields(claim) for claim in claims],
                 "position": position,
                 "signatures": [_hex(signature) for signature in signatures],
             },
@@ -150,13 +160,17 @@ def _ledger(parts: Parts) -> list[dict[str, Any]] | None:
             "at": entry.at,
             "source": entry.source,
             "postings": [
-                {"account": p.account, "asset": p.asset, "amount_minor": p.amount_minor}
-                for p in entry.postings
+                {
+                    "account": posting.account,
+                    "asset": posting.asset,
+                    "amount_minor": posting.amount_minor,
+                }
+                for posting in entry.postings
             ],
             "previous": previous,
-            "hash": own,
+            "hash": entry_hash,
         }
-        for entry, previous, own in parts.ledger
+        for entry, previous, entry_hash in parts.ledger
     ]
 
 
@@ -174,28 +188,28 @@ def _payout(parts: Parts) -> dict[str, Any] | None:
 def _line(parts: Parts) -> dict[str, str] | None:
     if parts.bank_line is None:
         return None
-    content, where = parts.bank_line
-    return {**_file(content), "path": where}
+    content, path_ = parts.bank_line
+    return {**_file(content), "path": path_}
 
 
-def _value(proof: ProofReason, part: str) -> bytes:
-    """The transaction or the receipt that a proof leads to."""
+def _value(proof: Proof, part: str) -> bytes:
+    """Return the transaction or the receipt that a proof leads to."""
     header = Header(unhex(proof["header"], "header"))
     root = header.transactions_root if part == "transaction" else header.receipts_root
     return proven(root, proof["index"], [unhex(node, part) for node in proof[part]])
 
 
-def _receipts(proofs: Sequence[ProofReason]) -> list[dict[str, Any]]:
-    """Each receipt once, in the order of the chain."""
+def _receipts(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
+    """Return each receipt once, in the order of the chain."""
     distinct = {(proof["block"], proof["index"]): proof for proof in proofs}
 
-    def place(proof: ProofReason) -> tuple[int, int]:
+    def place(proof: Proof) -> tuple[int, int]:
         return Header(unhex(proof["header"], "header")).number, proof["index"]
 
     return [_receipt(proof) for proof in sorted(distinct.values(), key=place)]
 
 
-def _receipt(proof: ProofReason) -> dict[str, Any]:
+def _receipt(proof: Proof) -> dict[str, Any]:
     return {part: proof[part] for part in _RECEIPT}
 
 
@@ -211,7 +225,7 @@ def _file(content: bytes) -> dict[str, str]:
     return {"sha256": _hex(sha256(content).digest()), "content": b64encode(content).decode()}
 
 
-def _told(claim: Claim) -> dict[str, Any]:
+def _claim_fields(claim: Claim) -> dict[str, Any]:
     return {
         "agreement": _hex(claim.agreement),
         "sequence": claim.sequence,

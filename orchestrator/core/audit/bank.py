@@ -1,4 +1,4 @@
-"""Stages bank_file and bank_line: what the bank was told, and what it says it did."""
+"""Stages bank_file and bank_line: the order to the bank, and the bank's statement."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AMOUNT = re.compile(r"\d{1,15}(?:\.\d{1,2})?")
 
 
 def bank_file(case: Case) -> str:
-    """The order to the bank is this file, and it asks once for exactly this payout."""
+    """Check that the order to the bank is this file, and asks once for exactly this payout."""
     order, reference = _ordered(case)
     amounts = _under(order, "Amt", "InstdAmt")
     if [_cents(amount) for amount in amounts] != [case.cents]:
@@ -37,9 +37,9 @@ def bank_file(case: Case) -> str:
 
 
 def bank_line(case: Case) -> str:
-    """The statement is this file, and the line at that path is the payout's booked debit."""
-    told = case.bundle["bank_line"]
-    line = _at(_document(case, told, "the bank statement"), told["path"])
+    """Check that the line at the path is the payout's booked debit in this statement."""
+    part = case.bundle["bank_line"]
+    line = _at(_document(case, part, "the bank statement"), part["path"])
     entry = line if _name(line) == "Ntry" else _ancestor(line, "Ntry")
     _, wanted = _ordered(case)
     if _texts(line, "Refs", "EndToEndId") != [wanted]:
@@ -54,14 +54,16 @@ def bank_line(case: Case) -> str:
     if _texts(entry, "RvslInd") not in ([], ["false"], ["0"]) or _under(line, "RtrInf"):
         raise unproven("the line is a reversal or a return")
     payout_entry(case)
-    return f"{case.cents} cents booked, {told['path']}"
+    return f"{case.cents} cents booked, {part['path']}"
 
 
 def _ordered(case: Case) -> tuple[Any, str]:
-    """The payout's one order in the file to the bank, and its EndToEndId: by the payout id, or,
-    where an earlier order failed, by one of its later attempts."""
+    """Return the payout's one order in the file to the bank, and its EndToEndId.
+
+    The EndToEndId is made from the payout id, or from a later attempt if an earlier order failed.
+    """
     document = _document(case, case.bundle["bank_file"], "the bank order")
-    wanted = [end_to_end_id(attempted(_order(case), n)) for n in range(_MOST_ATTEMPTS)]
+    wanted = [end_to_end_id(attempted(_order(case), attempt)) for attempt in range(_MOST_ATTEMPTS)]
     orders = [
         (order, reference)
         for order in _under(document, "CstmrCdtTrfInitn", "PmtInf", "CdtTrfTxInf")
@@ -73,12 +75,12 @@ def _ordered(case: Case) -> tuple[Any, str]:
     return orders[0]
 
 
-def _document(case: Case, told: dict[str, str], what: str) -> Any:
-    """The root element of a file whose SHA-256 is the stated one; raises Rejected."""
-    content = unbase64(told["content"], what)
-    if sha256(content).hexdigest() != unhex(told["sha256"], f"{what}'s SHA-256", 32).hex():
+def _document(case: Case, part: dict[str, str], what: str) -> Any:
+    """Return the root element of a file whose SHA-256 is the stated one; raise Rejected."""
+    content = unbase64(part["content"], what)
+    if sha256(content).hexdigest() != unhex(part["sha256"], f"{what}'s SHA-256", 32).hex():
         raise unproven(f"{what} does not have the SHA-256 that is stated")
-    case.file(told["sha256"].removeprefix("0x"), what)
+    case.file(part["sha256"].removeprefix("0x"), what)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
         return etree.fromstring(content, parser)
@@ -99,19 +101,19 @@ def _text(element: Any) -> str:
 
 
 def _under(element: Any, *names: str) -> list:
-    """The elements that a row of local names leads to."""
-    found = [element]
+    """Return the elements that a row of local names leads to."""
+    elements = [element]
     for name in names:
-        found = [child for parent in found for child in parent if _name(child) == name]
-    return found
+        elements = [child for parent in elements for child in parent if _name(child) == name]
+    return elements
 
 
 def _texts(element: Any, *names: str) -> list[str]:
-    return [_text(found) for found in _under(element, *names)]
+    return [_text(child) for child in _under(element, *names)]
 
 
 def _cents(amount: Any) -> int:
-    """Cents of an amount element in euro; raises Rejected for others."""
+    """Return the cents of an amount element in euro; raise Rejected for other currencies."""
     if amount.get("Ccy") != "EUR" or not _AMOUNT.fullmatch(_text(amount)):
         raise unproven("an amount is not in euro and cents")
     try:
@@ -121,25 +123,25 @@ def _cents(amount: Any) -> int:
 
 
 def _ancestor(element: Any, name: str) -> Any:
-    for above in element.iterancestors():
-        if _name(above) == name:
-            return above
+    for ancestor in element.iterancestors():
+        if _name(ancestor) == name:
+            return ancestor
     raise unproven(f"the line does not stand within {name}")
 
 
 def _at(document: Any, path: str) -> Any:
-    """The element at a path below the message, such as Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1].
+    """Return the element at a path below the message, such as Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1].
 
-    As edges/bank/xml.py spells them: numbered from 1 where an element may repeat or does.
+    Paths are spelled as in edges/bank/xml.py: numbered from 1 where an element can or does repeat.
     """
-    found = next(document.iterchildren(etree.Element), None)
-    if found is None or not _PATH.fullmatch(path):
+    element = next(document.iterchildren(etree.Element), None)
+    if element is None or not _PATH.fullmatch(path):
         raise unproven("the line's path is not a path of local names")
     for name, number in _STEP.findall(path):
-        children = _under(found, name)
+        children = _under(element, name)
         counted = name in _COUNTED or len(children) > 1
         place = int(number or 1)
         if counted != bool(number) or place > len(children):
             raise unproven(f"the statement has no line at {path}")
-        found = children[place - 1]
-    return found
+        element = children[place - 1]
+    return element

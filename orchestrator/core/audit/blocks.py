@@ -1,4 +1,4 @@
-"""Proves from bytes alone that a transaction or a receipt stands in a block with a given header.
+"""Proves from bytes alone that a transaction or a receipt is in a block with a given header.
 
 A trie proof is the list of nodes from the root down; the key is the RLP of the position in the
 block (Ethereum yellow paper, 4.3). Typed transactions and receipts are EIP-2718 envelopes.
@@ -28,7 +28,7 @@ class ProofReason(StrEnum):
 
 
 def unproven(detail: str) -> Rejected:
-    """Bytes that do not prove what they should; `verify` turns it into a failed step."""
+    """Return a Rejected for bytes that prove nothing; `verify` turns it into a failed step."""
     return Rejected(ProofReason.UNPROVEN, detail)
 
 
@@ -37,7 +37,7 @@ def keccak(data: bytes) -> bytes:
 
 
 def rlp_list(data: bytes, what: str) -> list:
-    """`data` as an RLP list of byte strings and lists; raises Rejected where it is not one."""
+    """Return `data` as an RLP list of byte strings and lists; raise Rejected if it is not one."""
     try:
         items = rlp.decode(data)
     except RLPException as error:
@@ -91,30 +91,33 @@ class ReceiptLog:
 
 
 def proven(root: bytes, index: int, nodes: Sequence[bytes]) -> bytes:
-    """The value at position `index` under `root`; every node must lie on the way, in order.
+    """Return the value at position `index` under `root`; every node must be on the path, in order.
 
-    Raises Rejected. Nodes beside the way would be bytes that nobody checks. Nodes shorter than
-    32 bytes would stand inside their parent; transactions and receipts are always longer.
+    Nodes off the path would be bytes that nothing checks. Nodes shorter than 32 bytes would be
+    embedded in their parent; transactions and receipts are always longer.
+
+    Raises:
+        Rejected: The nodes do not lead from the root to that position.
     """
-    way, expected = _nibbles(rlp.encode(index)), root
+    rest, expected = _nibbles(rlp.encode(index)), root
     for place, node in enumerate(nodes):
         if keccak(node) != expected:
             raise unproven(f"node {place} of the trie proof is not the one its parent names")
         items = rlp_list(node, f"node {place} of the trie proof")
-        if len(items) == 17 and way:
-            expected, way = items[way[0]], way[1:]
+        if len(items) == 17 and rest:
+            expected, rest = items[rest[0]], rest[1:]
             continue
-        path, leaf = _short_node(items, place)
-        if way[: len(path)] != path:
+        step, leaf = _short_node(items, place)
+        if rest[: len(step)] != step:
             break
-        expected, way = items[1], way[len(path) :]
-        if leaf and not way and place == len(nodes) - 1:
+        expected, rest = items[1], rest[len(step) :]
+        if leaf and not rest and place == len(nodes) - 1:
             return expected
     raise unproven("the trie proof does not lead from the block's root to that position")
 
 
 def _short_node(items: list, place: int) -> tuple[list[int], bool]:
-    """(nibbles of the path, whether it is a leaf) of a two-item node (hex-prefix encoding)."""
+    """Return (nibbles of the path, whether it is a leaf) of a two-item node (hex-prefix)."""
     if len(items) != 2 or not all(isinstance(item, bytes) and item for item in items):
         raise unproven(f"node {place} of the trie proof is no node of a trie")
     flag, *path = _nibbles(items[0])
@@ -126,7 +129,7 @@ def _nibbles(data: bytes) -> list[int]:
 
 
 def receipt_logs(receipt: bytes) -> list[ReceiptLog]:
-    """The logs of a consensus receipt, in order; raises Rejected if the transaction failed."""
+    """Return the logs of a consensus receipt, in order, or raise Rejected if it failed."""
     fields = rlp_list(_payload(receipt), "the receipt")
     if len(fields) != 4 or fields[0] != b"\x01":
         raise unproven("the receipt is not that of a successful transaction")
@@ -141,7 +144,7 @@ _CALL_FIELDS = {0: (3, 5), 1: (4, 6), 2: (5, 7), 3: (5, 7), 4: (5, 7)}
 
 
 def transaction_call(transaction: bytes) -> tuple[bytes, bytes]:
-    """(called address, call data) of a consensus transaction of any type; raises Rejected."""
+    """Return (called address, call data) of a transaction of any type, or raise Rejected."""
     kind = 0 if transaction[:1] >= b"\xc0" else int.from_bytes(transaction[:1], "big")
     fields = rlp_list(_payload(transaction), "the transaction")
     if kind not in _CALL_FIELDS:

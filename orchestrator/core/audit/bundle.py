@@ -1,7 +1,7 @@
-"""The format of an audit bundle: its shape, its seal, and nothing that is not checked.
+"""The format of an audit bundle: its shape and its seal, without a field that is not checked.
 
 Bytes are lower-case 0x-hex (records and files: base64), times Unix seconds, amounts integers in
-minor units as their names say. docs/AUDIT.md says of each field which stage checks it against what.
+minor units as their names say. docs/AUDIT.md lists which stage checks each field against what.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ ENTRY = {
 
 
 class Maybe:
-    """A part that may be null: the payment has not come so far."""
+    """A part that may be null: the payment has not reached it."""
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
@@ -64,10 +64,10 @@ class Maybe:
 
 SHAPE: dict[str, Any] = {
     "version": int,
-    # whom the proofs are about: printed as trust roots, since a bundle cannot prove them
+    # what the proofs are about: printed as trust roots, since a bundle cannot prove them
     "chain": {"id": int, "rail": str, "registry": str, "committee": str},
-    # the agreement's device, then those whose records it cites; each with the receipts of the
-    # registry's logs of it, in chain order
+    # the agreement's device, then those whose records it cites; each with the receipts of its
+    # registry logs, in chain order
     "devices": [{"id": str, "history": [RECEIPT]}],
     # the records of the claim, in counter order, exactly as received
     "evidence": [RECORD],
@@ -101,16 +101,16 @@ SHAPE: dict[str, Any] = {
     # SHA-256 of the canonical JSON of everything else
     "digest": str,
 }
-# what a payment reaches one after the other: a part can be there only where the one before is
+# what a payment reaches one after the other: a part needs all parts before it
 LATER_PARTS = ("ledger", "payout", "bank_file", "bank_line")
 
 
 def check_shape(bundle: Any) -> None:
-    """Raises Rejected where a field is missing, unknown or of another type."""
+    """Raise Rejected if a field is missing, unknown or of another type."""
     _check(bundle, SHAPE, "bundle")
     if bundle["version"] not in READS:
-        known = ", ".join(map(str, READS))
-        raise unproven(f"version {bundle['version']} is not known; this verifier reads {known}")
+        versions = ", ".join(map(str, READS))
+        raise unproven(f"version {bundle['version']} is not known; this verifier reads {versions}")
     present = [bundle[part] is not None for part in LATER_PARTS]
     if present != sorted(present, reverse=True):
         raise unproven(f"of {', '.join(LATER_PARTS)} only the last ones may be null")
@@ -132,14 +132,14 @@ def _entry_in_plain_names(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest(bundle: dict[str, Any]) -> str:
-    """0x-hex SHA-256 of the bundle without its digest: sorted keys, no spaces, ASCII."""
+    """Return the 0x-hex SHA-256 of the bundle without its digest: sorted keys, no spaces, ASCII."""
     rest = {key: value for key, value in bundle.items() if key != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "0x" + sha256(text.encode()).hexdigest()
 
 
 def sealed(bundle: dict[str, Any]) -> dict[str, Any]:
-    """The bundle with the digest that belongs to it."""
+    """Return the bundle with its digest."""
     return {**bundle, "digest": digest(bundle)}
 
 

@@ -1,4 +1,4 @@
-"""What the stages of one verification hand to each other, and what they rest on."""
+"""What the stages of one verification pass on to each other, and what they trust."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ History = list[tuple[str, tuple[Any, ...]]]
 
 
 class Rules(ProductRules, Protocol):
-    """What an auditor needs of a product: the oracles' rules, and whom a claim pays."""
+    """What an auditor needs of a product: the oracles' rules, and the payee of a claim."""
 
     def payee(self, facts: bytes) -> str | None:
-        """Who is paid, where the claim says it; None: the mandate's payee."""
+        """Return the payee that the claim names; None: the mandate's payee."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """What the auditor knows from elsewhere; None (or empty): take the bundle's word and print it.
+    """What the auditor knows from elsewhere; where empty, the bundle's value is used and printed.
 
     blocks: hashes of blocks known to be canonical; if any is given, each block of the bundle must
     be among them. Addresses: lower- or mixed-case 0x-hex. files: SHA-256 (hex) of bank files known
@@ -44,7 +44,7 @@ class Anchors:
 
 @dataclass
 class Case:
-    """One bundle under verification; each stage reads what earlier ones found and adds its own."""
+    """One bundle under verification; each stage reads what earlier stages added, and adds more."""
 
     bundle: dict[str, Any]
     anchors: Anchors
@@ -60,7 +60,7 @@ class Case:
     claim: Claim | None = None
     claim_hash: bytes = b""
     payment: str = ""  # payment id, 0x-hex
-    payee: str = ""  # whom the claim names, else the mandate; lower-case 0x-hex
+    payee: str = ""  # named by the claim or else the mandate; lower-case 0x-hex
     signers: list[str] = field(default_factory=list)
     quorum: int = 0
     settlement_tx: str = ""
@@ -68,46 +68,50 @@ class Case:
     account: bytes = b""  # keccak256 of the payee's IBAN, as on chain
 
     def address(self, contract: str) -> bytes:
-        """The 20 bytes of "rail", "registry" or "committee"."""
+        """Return the 20 bytes of "rail", "registry" or "committee"."""
         return unhex(self.bundle["chain"][contract], f"chain.{contract}", 20)
 
     def receipt(self, proof: dict[str, Any], what: str) -> tuple[Header, list[ReceiptLog]]:
-        """The block and the logs that a receipt proof leads to; raises Rejected."""
+        """Return the block and the logs that a receipt proof leads to, or raise Rejected."""
         header = self._header(proof, what)
         nodes = [unhex(node, f"a node of {what}") for node in proof["receipt"]]
         return header, receipt_logs(proven(header.receipts_root, proof["index"], nodes))
 
     def transaction(self, proof: dict[str, Any], what: str) -> bytes:
-        """The consensus bytes that a transaction proof leads to; raises Rejected."""
+        """Return the consensus bytes that a transaction proof leads to, or raise Rejected."""
         header = self._header(proof, what)
         nodes = [unhex(node, f"a node of {what}") for node in proof["transaction"]]
         return proven(header.transactions_root, proof["index"], nodes)
 
     def events_of(self, proof: dict[str, Any], contract: str, what: str) -> list:
-        """(event name, arguments) of one of our contracts in a proven receipt."""
+        """Return (event name, arguments) for one of our contracts in a proven receipt."""
         return logs.events(self.receipt(proof, what)[1], self.address(contract))
 
     def history_of(
         self, proofs: list[dict[str, Any]], contract: str, names: tuple[str, ...], subject: Any
     ) -> History:
-        """The named events of several proven receipts, which must stand in chain order.
+        """Return the named events of several proven receipts, which must be in chain order.
 
-        subject: where not None, only events whose first argument it is. Each receipt must hold one.
+        Args:
+            proofs: The receipts; each must hold an event.
+            contract: "rail", "registry" or "committee".
+            names: The events that count.
+            subject: If not None, only events whose first argument it is.
         """
-        found, before, what = [], (-1, -1), f"the {contract}'s history"
+        history, last_place, what = [], (-1, -1), f"the {contract}'s history"
         for proof in proofs:
             place = (self._header(proof, what).number, proof["index"])
-            if place <= before:
+            if place <= last_place:
                 raise unproven(f"{what} is not in the order of the chain")
-            here = [
+            events = [
                 (name, arguments)
                 for name, arguments in self.events_of(proof, contract, what)
                 if name in names and subject in (None, arguments[0])
             ]
-            if not here:
-                raise unproven(f"{what} has a receipt that says nothing of it")
-            found, before = found + here, place
-        return found
+            if not events:
+                raise unproven(f"{what} has a receipt without an event of it")
+            history, last_place = history + events, place
+        return history
 
     def _header(self, proof: dict[str, Any], what: str) -> Header:
         whole(proof["index"], 32, f"the index of {what}")
@@ -117,14 +121,14 @@ class Case:
             raise unproven(f"{what}: the header does not hash to block {proof['block']}")
         if self.blocks.setdefault(header.number, block) != block:
             raise unproven(f"{what}: two blocks of the bundle have the number {header.number}")
-        known = {item.lower() for item in self.anchors.blocks}
-        if known and block not in known:
+        anchored = {item.lower() for item in self.anchors.blocks}
+        if anchored and block not in anchored:
             raise unproven(f"{what}: block {header.number} ({block}) is not among the anchors")
         return header
 
     def file(self, sha256_hex: str, what: str) -> None:
-        """Notes a bank file, and holds it against the anchors."""
+        """Record a bank file, and compare it with the anchors."""
         self.files.append(sha256_hex)
-        known = {item.lower().removeprefix("0x") for item in self.anchors.files}
-        if known and sha256_hex not in known:
+        anchored = {item.lower().removeprefix("0x") for item in self.anchors.files}
+        if anchored and sha256_hex not in anchored:
             raise unproven(f"{what}: the file {sha256_hex} is not among the anchors")

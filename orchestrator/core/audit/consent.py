@@ -1,4 +1,4 @@
-"""Stages claim, mandate and attestation: what was claimed, who agreed to pay, and who vouched."""
+"""Stages claim, mandate and attestation: claim, payer's consent and oracles' signatures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SIZES = {"address": 20, "bytes32": 32, "bytes": None}
 
 
 def claim(case: Case) -> str:
-    """The claim is what the product's rules derive from exactly these records."""
+    """Check that the product's rules derive the claim from exactly these records."""
     batch = case.bundle["batch"]
     if not 0 <= batch["position"] < len(batch["claims"]):
         raise unproven("the batch has no claim at that position")
@@ -62,7 +62,7 @@ def claim(case: Case) -> str:
 
 
 def mandate(case: Case) -> str:
-    """The payer signed these terms, their hash is the agreement's id, and the rail opened it."""
+    """Check that the payer signed the agreement's terms and that the rail opened it."""
     mandate = case.bundle["mandate"]
     fields = mandate["fields"]
     agreement = mandate_hash(fields)
@@ -92,7 +92,7 @@ def mandate(case: Case) -> str:
 
 
 def attestation(case: Case) -> str:
-    """Enough seated oracles, from enough trust domains, signed exactly this batch."""
+    """Check that enough seated oracles, of enough trust domains, signed exactly this batch."""
     seats = _seats(case)
     batch = case.bundle["batch"]
     chain = case.bundle["chain"]
@@ -112,14 +112,14 @@ def attestation(case: Case) -> str:
     if len(domains) < case.anchors.min_domains:
         raise unproven(f"the signers come from {len(domains)} trust domain(s)")
     required = case.bundle["mandate"]["fields"]["requiredDomain"]
-    refused = case.bundle["settlement"]["refusal"] != 0  # perhaps for just this: it cost nothing
+    refused = case.bundle["settlement"]["refusal"] != 0  # perhaps for this very reason
     if required and required not in domains and not refused:
         raise unproven(f"no signer is of trust domain {required}, which the mandate requires")
     return f"{len(case.signers)} of {len(seats)} oracles from {len(domains)} trust domains"
 
 
 def _compare(case: Case, rules: Rules) -> None:
-    """Holds the claim against its records; the facts only under terms that are the agreement's.
+    """Compare the claim with its records; the facts only under the agreement's own terms.
 
     Other terms are no fault of the claim: stage `mandate` names them, since their hash differs.
     """
@@ -140,16 +140,19 @@ def _compare(case: Case, rules: Rules) -> None:
 
 
 def _derived(case: Case, rules: Rules) -> Claim:
-    """The claim as the rules derive it. A run without an anchor is an agreement's first, or, where
-    the product takes what claims have passed, a late one: the claim must be one of the two."""
+    """Return the claim as the rules derive it.
+
+    A run without an anchor is an agreement's first, or a late one if the product takes those: the
+    claim must be one of the two.
+    """
     agreement = _agreement(case, rules)
     for event in case.events:
         if event.subject_id != agreement.subject:
             raise unproven(f"record {event.counter} is not about what was agreed")
-    found = []
+    claims = []
     for late in (False, True) if rules.LATE and case.anchor is None else (False,):
         try:
-            found.append(
+            claims.append(
                 derive_claim(
                     agreement,
                     rules,
@@ -161,10 +164,10 @@ def _derived(case: Case, rules: Rules) -> Claim:
                 )
             )
         except Rejected as refusal:
-            why = refusal
-    if not found:
-        raise unproven(f"the product derives no claim from these records: {why}")
-    return next((claim for claim in found if claim.facts == case.claim.facts), found[0])
+            reason = refusal
+    if not claims:
+        raise unproven(f"the product derives no claim from these records: {reason}")
+    return next((claim for claim in claims if claim.facts == case.claim.facts), claims[0])
 
 
 def _terms_are_agreed(case: Case) -> bool:
@@ -175,12 +178,12 @@ def _terms_are_agreed(case: Case) -> bool:
 
 
 def read_claims(case: Case) -> list[Claim]:
-    """The claims of the batch, in order; raises Rejected where a field does not fit its type."""
-    return [_claim(told) for told in case.bundle["batch"]["claims"]]
+    """Return the claims of the batch, in order, or raise Rejected if a field is out of range."""
+    return [_claim(fields) for fields in case.bundle["batch"]["claims"]]
 
 
 def mandate_hash(fields: dict[str, Any]) -> bytes:
-    """EIP-712 struct hash of a mandate: the agreement's id."""
+    """Return the EIP-712 struct hash of a mandate: the agreement's id."""
     values = [_value(fields[name], kind, name) for name, kind in _MANDATE_TYPES.items()]
     kinds = ["bytes32" if kind == "bytes" else kind for kind in _MANDATE_TYPES.values()]
     values[-1] = keccak(values[-1])
@@ -204,14 +207,14 @@ def _domain(case: Case, name: str, contract: str) -> bytes:
     return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
 
 
-def _claim(told: dict[str, Any]) -> Claim:
+def _claim(fields: dict[str, Any]) -> Claim:
     return Claim(
-        agreement=unhex(told["agreement"], "claim.agreement", 32),
-        sequence=whole(told["sequence"], 32, "claim.sequence"),
-        first_counter=whole(told["first_counter"], 40, "claim.first_counter"),
-        last_counter=whole(told["last_counter"], 40, "claim.last_counter"),
-        evidence=unhex(told["evidence"], "claim.evidence", 32),
-        facts=unhex(told["facts"], "claim.facts"),
+        agreement=unhex(fields["agreement"], "claim.agreement", 32),
+        sequence=whole(fields["sequence"], 32, "claim.sequence"),
+        first_counter=whole(fields["first_counter"], 40, "claim.first_counter"),
+        last_counter=whole(fields["last_counter"], 40, "claim.last_counter"),
+        evidence=unhex(fields["evidence"], "claim.evidence", 32),
+        facts=unhex(fields["facts"], "claim.facts"),
     )
 
 
@@ -237,10 +240,10 @@ def _batch(case: Case) -> Batch:
 
 
 def _seats(case: Case) -> dict[str, int]:
-    """{member: trust domain} after the proven seating history; also sets the quorum.
+    """Return {member: trust domain} after the proven seating history; also set the quorum.
 
-    Each log carries the number of seats after it, so a log left out in between is noticed; one
-    left out at the end is not, and the settlement's own success on chain speaks for that.
+    Each log carries the number of seats after it, so a missing log in between is noticed. A missing
+    log at the end is not, but then the settlement would not have succeeded on chain.
     """
     seats: dict[str, int] = {}
     barred: set[str] = set()

@@ -1,4 +1,4 @@
-"""Stages device_key, evidence and events: who signed what, under which key, without a gap."""
+"""Stages device_key, evidence and events: which device signed what, and with which key."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LIFE = (*_KEYS, *_STATES, "CompromiseDeclared")
 
 
 def device_key(case: Case) -> str:
-    """Each device's key history is proven, and each record's key was the valid one at its time."""
-    for told in case.bundle["devices"]:
-        device = unhex(told["id"], "a device's id", 32)
+    """Check each device's proven key history, and that each record's key was valid at its time."""
+    for entry in case.bundle["devices"]:
+        device = unhex(entry["id"], "a device's id", 32)
         if device in case.histories:
-            raise unproven(f"the history of device 0x{device.hex()} is told twice")
-        history = case.history_of(told["history"], "registry", _LIFE, device)
+            raise unproven(f"the history of device 0x{device.hex()} is given twice")
+        history = case.history_of(entry["history"], "registry", _LIFE, device)
         if not history or history[0][0] != "DeviceEnrolled":
             raise unproven("the registry's history does not begin with the device's enrolment")
         case.histories[device] = history
@@ -48,24 +48,29 @@ def device_key(case: Case) -> str:
 
 
 def evidence(case: Case) -> str:
-    """Each record is genuine: signed by its device over exactly these bytes."""
-    records, beside = case.bundle["evidence"], case.bundle["supporting"]
+    """Check that each record is genuine: signed by its device over exactly these bytes."""
+    records, supporting = case.bundle["evidence"], case.bundle["supporting"]
     if not records:
         raise unproven("there is no evidence")
-    case.events = [_own(case, record, f"record {n}") for n, record in enumerate(records)]
+    case.events = [_own(case, record, f"record {number}") for number, record in enumerate(records)]
     if case.bundle["anchor"] is not None:
         case.anchor = _own(case, case.bundle["anchor"], "the anchor record")
-    case.supporting = [_genuine(case, r, f"supporting record {n}") for n, r in enumerate(beside)]
+    case.supporting = [
+        _genuine(case, record, f"supporting record {number}")
+        for number, record in enumerate(supporting)
+    ]
     needed = dict.fromkeys([case.device_id, *(event.device_id for event in case.supporting)])
     if list(needed) != list(case.histories):
         raise unproven("the devices are not those that signed the records, in their order")
-    more = f", {len(beside)} that they cite" if beside else ""
+    more = f", {len(supporting)} that they cite" if supporting else ""
     return f"{len(records)} records signed by {case.events[0].device}{more}"
 
 
 def events(case: Case) -> str:
-    """The counters rise, by one where the product says so; the anchor comes before; what is cited
-    is there, and nothing else."""
+    """Check that the counters rise, by one where the product requires it.
+
+    The anchor comes before them, and the supporting records are exactly those that they cite.
+    """
     counters = [event.counter for event in case.events]
     rules = case.products.get(case.bundle["product"])
     gapless = rules is not None and rules.GAPLESS
@@ -95,7 +100,7 @@ def _check_citations(case: Case) -> None:
 
 
 def key_at(history: History, at: int) -> DeviceKey | str:
-    """The key valid at `at` (Unix seconds), or why there is none; as `DeviceRegistry.keyAt`."""
+    """Return the key valid at `at` (Unix seconds), or why there is none, as the registry does."""
     key, barred, ends = None, "not enrolled yet", 0
     for name, arguments in history:
         if name == "CompromiseDeclared" and at >= arguments[1]:
@@ -123,19 +128,19 @@ def _key(arguments: tuple[Any, ...]) -> DeviceKey:
 
 
 def _readable(records: Iterable[dict[str, str]]) -> list[Event]:
-    """The records that can be read; stage `evidence` names those that cannot."""
-    found = []
+    """Return the records that can be read; stage `evidence` names those that cannot."""
+    events = []
     for record in records:
         try:
-            found.append(_read(record, "record"))
+            events.append(_read(record, "record"))
         except Rejected:
             continue
-    return found
+    return events
 
 
 def _read(record: dict[str, str], what: str) -> Event:
     body = unbase64(record["record"], what)
-    # a seal's spelling can change under a valid signature: the name of the record is its hash
+    # a seal can be respelled under a valid signature, so the hash names the record
     if "0x" + sha256(body).hexdigest() != record["sha256"]:
         raise unproven(f"{what} does not have the SHA-256 that names it")
     message = Message(protocol=record["protocol"], device="", body=body, source="file")
@@ -143,12 +148,12 @@ def _read(record: dict[str, str], what: str) -> Event:
     if len(outcomes) != 1 or isinstance(outcomes[0], Rejected):
         raise unproven(f"{what} cannot be read: {outcomes[0] if outcomes else 'empty'}")
     if outcomes[0].evidence != body:
-        raise unproven(f"{what} holds bytes beside the record")
+        raise unproven(f"{what} holds more bytes than the record")
     return outcomes[0]
 
 
 def _own(case: Case, record: dict[str, str], what: str) -> Event:
-    """A genuine record of the agreement's own device."""
+    """Return a genuine record of the agreement's own device."""
     event = _read(record, what)
     if event.device_id != case.device_id:
         raise unproven(f"{what} is of device {event.device}, not of the enrolled one")

@@ -1,4 +1,4 @@
-"""Reads our contracts' events out of proven logs, as contracts/interfaces declares them."""
+"""Reads our contracts' events from proven logs, as contracts/interfaces declares them."""
 
 from __future__ import annotations
 
@@ -41,17 +41,23 @@ TOPICS = {
 
 
 def events(logs: Iterable[ReceiptLog], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:
-    """(event name, arguments) of the known events that `address` (20 bytes) emitted, in order.
+    """Return (event name, arguments) of the known events that `address` emitted, in order.
 
-    Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex. Raises Rejected
-    where a contract speaks one of our events with other data than declared.
+    Arguments: bytes32 as bytes, integers as int, addresses as lower-case 0x-hex.
+
+    Args:
+        logs: The logs of a receipt.
+        address: The contract, 20 bytes.
+
+    Raises:
+        Rejected: An event has other data than declared.
     """
-    found = []
+    decoded = []
     for log in logs:
         name = TOPICS.get(log.topics[0]) if log.topics and log.address == address else None
         if name:
-            found.append((name, _arguments(name, log)))
-    return found
+            decoded.append((name, _arguments(name, log)))
+    return decoded
 
 
 def _arguments(name: str, log: ReceiptLog) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Reads the texts of a bundle strictly: each value has one spelling, so no byte of it is idle."""
+"""Reads the texts of a bundle strictly: each value has one spelling, so every byte counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEX = re.compile(r"0x(?:[0-9a-f]{2})*")
 
 
 def unhex(text: str, what: str, size: int | None = None) -> bytes:
-    """The bytes of lower-case 0x-hex; Rejected where it is none or has not `size` bytes."""
+    """Return the bytes of lower-case 0x-hex; raise Rejected for other text or another size."""
     if not _HEX.fullmatch(text):
         raise unproven(f"{what} is not lower-case 0x-hex")
     data = bytes.fromhex(text[2:])
@@ -22,7 +22,7 @@ def unhex(text: str, what: str, size: int | None = None) -> bytes:
 
 
 def unbase64(text: str, what: str) -> bytes:
-    """The bytes of padded base64 in its one canonical spelling; Rejected where it is none."""
+    """Return the bytes of padded base64 in canonical spelling; raise Rejected for other text."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -33,14 +33,14 @@ def unbase64(text: str, what: str) -> bytes:
 
 
 def signed(number: int, bits: int, what: str) -> int:
-    """`number` if it fits into a signed integer of so many bits, else Rejected."""
+    """Return `number` if it fits into a signed integer of so many bits, or raise Rejected."""
     if not -1 << (bits - 1) <= number < 1 << (bits - 1):
         raise unproven(f"{what} does not fit into {bits} bits with a sign")
     return number
 
 
 def whole(number: int, bits: int, what: str) -> int:
-    """`number` if it fits into an unsigned integer of so many bits, else Rejected."""
+    """Return `number` if it fits into an unsigned integer of so many bits, or raise Rejected."""
     if not 0 <= number < 1 << bits:
         raise unproven(f"{what} does not fit into {bits} bits")
     return number

@@ -1,4 +1,4 @@
-"""Stages settlement, ledger and payout: what the chain decided, and that the books say the same."""
+"""Stages settlement, ledger and payout: what the chain decided, and that the ledger agrees."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ _PAYS_DEBTS = ("Released", "Repaid")
 
 
 def settlement(case: Case) -> str:
-    """The settlement carried exactly this batch, succeeded, and its root holds this outcome."""
-    told, batch = case.bundle["settlement"], case.bundle["batch"]
-    transaction = case.transaction(told, "the settlement")
+    """Check that the settlement carried exactly this batch and that its root holds the outcome."""
+    part, batch = case.bundle["settlement"], case.bundle["batch"]
+    transaction = case.transaction(part, "the settlement")
     case.settlement_tx = "0x" + keccak(transaction).hex()
     if settle_call(transaction, case.address("rail")) != _signed_batch(case):
         raise unproven("the settlement's call is not the batch that the oracles signed")
-    root, product, packed = _settled(case, told)
+    root, product, packed = _settled(case, part)
     if product != case.bundle["mandate"]["fields"]["product"]:
         raise unproven("the settlement is of another product")
-    at = batch["position"] * OUTCOME_BYTES
-    outcome = _outcome(told)
+    start = batch["position"] * OUTCOME_BYTES
+    outcome = _outcome(part)
     if len(packed) != len(batch["claims"]) * OUTCOME_BYTES:
         raise unproven("the settlement has not one outcome for each claim")
-    if packed[at : at + OUTCOME_BYTES] != pack(outcome):
+    if packed[start : start + OUTCOME_BYTES] != pack(outcome):
         raise unproven("the amount or the refusal is not what the settlement says of this claim")
-    path = [unhex(node, "settlement.path", 32) for node in told["path"]]
+    path = [unhex(node, "settlement.path", 32) for node in part["path"]]
     if not climbs(_leaf(case), path, root):
         raise unproven("the outcome does not lead to the settlement's root")
-    return f"{told['amount_micro']} micro-euro, refusal {told['refusal']}, in {case.settlement_tx}"
+    return f"{part['amount_micro']} micro-euro, refusal {part['refusal']}, in {case.settlement_tx}"
 
 
 def ledger(case: Case) -> str:
-    """Entries balance, hash, and say of this payment what the chain says."""
+    """Check that entries balance and hash, and agree with the chain about this payment."""
     entries = case.bundle["ledger"]
-    for told in entries:
-        _check_entry(told)
-    kinds = [told["kind"] for told in entries]
+    for entry in entries:
+        _check_entry(entry)
+    kinds = [entry["kind"] for entry in entries]
     if kinds != [kind for kind in _KINDS if kind in kinds]:
         raise unproven(f"the ledger's entries are others, or in another order: {kinds}")
-    settled = [_entry(told) for told in entries if told["kind"] in ("settled", "debt_recorded")]
+    settled = [_entry(entry) for entry in entries if entry["kind"] in ("settled", "debt_recorded")]
     block, _ = case.receipt(case.bundle["settlement"], "the settlement")
     if not any(_are(settled, wanted, block) for wanted in _expected_settled(case)):
         raise unproven("the ledger does not hold the entry that the settlement's outcome asks for")
@@ -66,32 +66,32 @@ def ledger(case: Case) -> str:
 
 
 def payout(case: Case) -> str:
-    """The money was released to the payee and redeemed against a payout order, as booked."""
-    told, payee = case.bundle["payout"], case.payee
+    """Check that the money was released to the payee and redeemed for a payout, as posted."""
+    part, payee = case.bundle["payout"], case.payee
     if case.bundle["settlement"]["amount_micro"] < 0:
-        raise unproven("a credit is owed to the agreement and never paid out")
-    released, after = _released(case, told, payee)
-    order, case.account, case.cents = _redeemed(case, told, payee, after)
-    block, _ = case.receipt(told, "the release")
-    burned, _ = case.receipt(told["redeemed"] or told, "the redemption")
-    if order != unhex(told["order"], "payout.order", 32):
+        raise unproven("a debt is owed to the agreement and never paid out")
+    released, after = _released(case, part, payee)
+    order, case.account, case.cents = _redeemed(case, part, payee, after)
+    block, _ = case.receipt(part, "the release")
+    burned, _ = case.receipt(part["redeemed"] or part, "the redemption")
+    if order != unhex(part["order"], "payout.order", 32):
         raise unproven("the rail redeemed that money against another payout order")
     if released - case.cents * books.MICRO_PER_CENT >= books.MICRO_PER_CENT:
         raise unproven("the payout order is for less than was released")
     _booked(case, "released", lambda ref: books.released(ref, payee, released), block)
     source = books.withdrawable(payee)
-    _booked(case, "redeemed", lambda _: books.redeemed(told["order"], source, case.cents), burned)
-    return f"{case.cents} cents ordered by {told['order']}"
+    _booked(case, "redeemed", lambda _: books.redeemed(part["order"], source, case.cents), burned)
+    return f"{case.cents} cents ordered by {part['order']}"
 
 
 def payout_entry(case: Case) -> None:
-    """The ledger's entry for the bank's debit of this payout; raises Rejected."""
+    """Check the ledger's entry for the bank's debit of this payout, or raise Rejected."""
     order = case.bundle["payout"]["order"]
     _booked(case, "payout_booked", lambda ref: books.payout_booked(order, case.cents))
 
 
 def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list[bytes]]:
-    """(product, claims, signatures) of a `settle` call on `rail`; raises Rejected for others."""
+    """Return (product, claims, signatures) of a `settle` call on `rail`, or raise Rejected."""
     called, data = transaction_call(transaction)
     if called != rail or data[:4] != SETTLE_SELECTOR:
         raise unproven("the transaction is not a settlement on the rail")
@@ -102,10 +102,10 @@ def settle_call(transaction: bytes, rail: bytes) -> tuple[str, list[Claim], list
     return product, [Claim(*claim) for claim in claims], list(signatures)
 
 
-def _outcome(told: dict[str, Any]) -> ClaimOutcome:
+def _outcome(part: dict[str, Any]) -> ClaimOutcome:
     return ClaimOutcome(
-        signed(told["amount_micro"], 48, "settlement.amount_micro"),
-        whole(told["refusal"], 8, "settlement.refusal"),
+        signed(part["amount_micro"], 48, "settlement.amount_micro"),
+        whole(part["refusal"], 8, "settlement.refusal"),
     )
 
 
@@ -115,65 +115,70 @@ def _signed_batch(case: Case) -> tuple[str, list[Claim], list[bytes]]:
     return case.bundle["mandate"]["fields"]["product"], read_claims(case), signatures
 
 
-def _settled(case: Case, told: dict[str, Any]) -> tuple[bytes, str, bytes]:
-    """(root, product, packed outcomes) of the receipt's one Settled log."""
-    found = [
+def _settled(case: Case, part: dict[str, Any]) -> tuple[bytes, str, bytes]:
+    """Return (root, product, packed outcomes) of the receipt's one Settled log."""
+    logs = [
         arguments
-        for name, arguments in case.events_of(told, "rail", "the settlement")
+        for name, arguments in case.events_of(part, "rail", "the settlement")
         if name == "Settled"
     ]
-    if len(found) != 1:
-        raise unproven(f"the settlement's receipt holds {len(found)} Settled logs")
-    _, root, product, _, packed = found[0]
+    if len(logs) != 1:
+        raise unproven(f"the settlement's receipt holds {len(logs)} Settled logs")
+    _, root, product, _, packed = logs[0]
     return root, product, packed
 
 
 def _leaf(case: Case) -> bytes:
-    told = case.bundle["settlement"]
-    payee = NOBODY if told["refusal"] else case.payee
-    release_at = whole(told["release_at"], 32, "settlement.release_at")
+    part = case.bundle["settlement"]
+    payee = NOBODY if part["refusal"] else case.payee
+    release_at = whole(part["release_at"], 32, "settlement.release_at")
     payment = unhex(case.payment, "the payment id", 32)
-    return outcome_leaf(payment, case.claim_hash, payee, _outcome(told), release_at)
+    return outcome_leaf(payment, case.claim_hash, payee, _outcome(part), release_at)
 
 
-def _check_entry(told: dict[str, Any]) -> None:
-    entry = _entry(told)
+def _check_entry(fields: dict[str, Any]) -> None:
+    entry = _entry(fields)
     try:
         rebuilt = books.entry(
-            entry.kind, entry.ref, [(p.account, p.asset, p.amount_minor) for p in entry.postings]
+            entry.kind,
+            entry.ref,
+            [(posting.account, posting.asset, posting.amount_minor) for posting in entry.postings],
         )
     except Halt as error:
-        raise unproven(f"the ledger's entry {told['kind']} does not balance") from error
+        raise unproven(f"the ledger's entry {fields['kind']} does not balance") from error
     if replace(rebuilt, at=entry.at, source=entry.source) != entry:
-        raise unproven(f"the ledger's entry {told['kind']} has another id")
-    if books.chain_hash(told["previous"], entry) != told["hash"]:
-        raise unproven(f"the ledger's entry {told['kind']} does not have its hash")
+        raise unproven(f"the ledger's entry {fields['kind']} has another id")
+    if books.chain_hash(fields["previous"], entry) != fields["hash"]:
+        raise unproven(f"the ledger's entry {fields['kind']} does not have its hash")
 
 
-def _entry(told: dict[str, Any]) -> books.Entry:
-    postings = tuple(books.Posting(**posting) for posting in told["postings"])
-    at, source = told["at"], told["source"]
-    return books.Entry(told["entry_id"], told["kind"], told["ref"], postings, at, source)
+def _entry(fields: dict[str, Any]) -> books.Entry:
+    postings = tuple(books.Posting(**posting) for posting in fields["postings"])
+    at, source = fields["at"], fields["source"]
+    return books.Entry(fields["entry_id"], fields["kind"], fields["ref"], postings, at, source)
 
 
 def _expected_settled(case: Case) -> list[list[books.Entry]]:
-    """What the ledger may hold: nothing for a refusal, and nothing or nothing posted for zero."""
-    told = case.bundle["settlement"]
-    if told["refusal"]:
+    """Return what the ledger may hold: no entry for a refusal; one or none for zero."""
+    part = case.bundle["settlement"]
+    if part["refusal"]:
         return [[]]
-    amount, parties = told["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
+    amount, parties = part["amount_micro"], ("0x" + case.claim.agreement.hex(), case.payee)
     if amount < 0:
         return [[books.debt_recorded(case.payment, *parties, -amount)]]
     wanted = [books.settled(case.payment, *parties, amount)]
     return [wanted] if amount else [wanted, []]
 
 
-def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[ReceiptLog]]:
-    """(amount left for the payee, logs after it) of the Released log that this payment's release
-    time is part of; its debts were paid first, each with a log before it."""
+def _released(case: Case, payout: dict[str, Any], payee: str) -> tuple[int, list[ReceiptLog]]:
+    """Return (amount left for the payee, logs after it) of this payment's Released log.
+
+    That is the log with this payment's release time. Debts of the payee are paid first, each with a
+    log before it.
+    """
     outcome, rail = case.bundle["settlement"], case.address("rail")
-    logs = case.receipt(told, "the release")[1]
-    found, debts = [], 0
+    logs = case.receipt(payout, "the release")[1]
+    releases, debts = [], 0
     for place, log in enumerate(logs):
         for name, arguments in events([log], rail):
             if name == "CreditPaid" and arguments[1] == payee:
@@ -181,11 +186,11 @@ def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[R
             if name not in _PAYS_DEBTS or arguments[0] != payee:
                 continue
             if name == "Released" and _holds(arguments, outcome):
-                found.append((arguments[1] - debts, logs[place + 1 :]))
+                releases.append((arguments[1] - debts, logs[place + 1 :]))
             debts = 0
-    if len(found) != 1:
+    if len(releases) != 1:
         raise unproven("the rail did not release this payment in that transaction")
-    return found[0]
+    return releases[0]
 
 
 def _holds(released: tuple[Any, ...], outcome: dict[str, Any]) -> bool:
@@ -194,31 +199,37 @@ def _holds(released: tuple[Any, ...], outcome: dict[str, Any]) -> bool:
 
 
 def _redeemed(
-    case: Case, told: dict[str, Any], payee: str, after: list[ReceiptLog]
+    case: Case, payout: dict[str, Any], payee: str, after: list[ReceiptLog]
 ) -> tuple[bytes, bytes, int]:
-    """(order, account, cents) of the redemption that took the money of a release.
+    """Return (order, account, cents) of the redemption that took the money of a release.
 
-    The rail redeems whole cents of all that it released to a payee (PaymentRail.release), so that
-    is the first one after the release: in its own transaction, or, where not a cent had come
-    together, in a later one. `after`: the logs after the release in its own transaction.
+    The rail redeems whole cents of all that it released to a payee (PaymentRail.release), so it is
+    the first one after the release: in the same transaction, or in a later one if the release did
+    not reach a whole cent.
+
+    Args:
+        case: The bundle under verification.
+        payout: The bundle's part "payout".
+        payee: Lower-case 0x-hex.
+        after: The logs after the release in its own transaction.
     """
-    token = unhex(told["token"], "payout.token", 20)
-    if told["redeemed"] is None:
-        found = _redemptions(case, after, token, payee)
+    token = unhex(payout["token"], "payout.token", 20)
+    if payout["redeemed"] is None:
+        redemptions = _redemptions(case, after, token, payee)
     elif _redemptions(case, after, token, payee):
         raise unproven("the release was redeemed in its own transaction, not in a later one")
     else:
-        found = _redemptions(case, _later_logs(case, told), token, payee)
-    if not found:
+        redemptions = _redemptions(case, _later_logs(case, payout), token, payee)
+    if not redemptions:
         raise unproven("the token did not redeem the rail's money for the payee there")
-    order, _, _, account, cents = found[0]
+    order, _, _, account, cents = redemptions[0]
     return order, account, cents
 
 
 def _redemptions(
     case: Case, logs: list[ReceiptLog], token: bytes, payee: str
 ) -> list[tuple[Any, ...]]:
-    """The redemptions by the rail for the payee: anyone may redeem tokens of their own."""
+    """Return the redemptions by the rail for the payee: anyone may redeem tokens of their own."""
     parties = (case.bundle["chain"]["rail"], payee)
     return [
         arguments
@@ -227,34 +238,34 @@ def _redemptions(
     ]
 
 
-def _later_logs(case: Case, told: dict[str, Any]) -> list[ReceiptLog]:
-    """The logs of the redeeming transaction, which must stand after the releasing one."""
-    released, _ = case.receipt(told, "the release")
-    redeemed, logs = case.receipt(told["redeemed"], "the redemption")
-    before = (released.number, told["index"])
-    if (redeemed.number, told["redeemed"]["index"]) <= before:
+def _later_logs(case: Case, payout: dict[str, Any]) -> list[ReceiptLog]:
+    """Return the logs of the redeeming transaction, which must come after the release."""
+    released, _ = case.receipt(payout, "the release")
+    redeemed, logs = case.receipt(payout["redeemed"], "the redemption")
+    before = (released.number, payout["index"])
+    if (redeemed.number, payout["redeemed"]["index"]) <= before:
         raise unproven("the redemption does not come after the release")
     return logs
 
 
 def _booked(case: Case, kind: str, expected: Any, block: Header | None = None) -> None:
-    found = [_entry(told) for told in case.bundle["ledger"] if told["kind"] == kind]
-    if len(found) != 1 or not _are(found, [expected(found[0].ref)], block):
+    entries = [_entry(fields) for fields in case.bundle["ledger"] if fields["kind"] == kind]
+    if len(entries) != 1 or not _are(entries, [expected(entries[0].ref)], block):
         raise unproven(f"the ledger does not hold the entry {kind} that the payout asks for")
 
 
-def _are(found: list[books.Entry], wanted: list[books.Entry], block: Header | None) -> bool:
-    """Whether entries are those that this block asks for, dated by it and naming it as their input.
+def _are(entries: list[books.Entry], wanted: list[books.Entry], block: Header | None) -> bool:
+    """Return whether entries are the wanted ones, dated by the block and with it as their source.
 
-    block None: the bank's side, where one of several files told the line first. Entries from
-    before inputs were told name none.
+    With block None they are from the bank, where any of several files may be the source. Entries of
+    releases before 0.3.0 have no source.
     """
-    if len(found) != len(wanted):
+    if len(entries) != len(wanted):
         return False
-    for one, other in zip(found, wanted, strict=True):
-        at, source = one.at, one.source
+    for entry, expected in zip(entries, wanted, strict=True):
+        at, source = entry.at, entry.source
         if block is not None and source:
             at, source = block.timestamp, f"block:0x{block.hash.hex()}"
-        if one != replace(other, at=at, source=source):
+        if entry != replace(expected, at=at, source=source):
             return False
     return True

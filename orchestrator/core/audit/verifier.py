@@ -1,4 +1,4 @@
-"""Re-checks a bundle from the bundle alone and names the first thing that does not hold."""
+"""Checks a bundle from the bundle alone and names the first thing that does not hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .case import Anchors, Case
 
 
 class AuditStage(StrEnum):
-    """What is checked, in this order; docs/AUDIT.md says what each stage holds against what."""
+    """What is checked, in this order; docs/AUDIT.md says what each stage compares with what."""
 
     FORMAT = "format"
     DEVICE_KEY = "device_key"
@@ -37,7 +37,7 @@ class AuditStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditStep:
-    """One stage's answer: what holds, or what does not."""
+    """One stage's result: what holds, or what does not."""
 
     stage: AuditStage
     ok: bool
@@ -58,7 +58,7 @@ class AuditReport:
 
     @property
     def complete(self) -> bool:
-        """Whether everything holds, up to the line of the bank statement."""
+        """Return whether everything holds, up to the line of the bank statement."""
         return self.ok and any(step.stage is AuditStage.BANK_LINE for step in self.steps)
 
 
@@ -83,8 +83,8 @@ _EXPECTED = {
     AuditStage.ATTESTATION: "committee",
     AuditStage.PAYOUT: "token",
 }
-# Beside Rejected: what libraries raise on bytes that are not what they should be. Anything else
-# is our own bug and must be seen.
+# What libraries raise on malformed bytes, next to Rejected. Anything else is our own bug and must
+# be visible.
 _MALFORMED = (
     DecodingError,
     EncodingError,
@@ -100,9 +100,12 @@ _MALFORMED = (
 def verify(
     bundle: Any, products: Mapping[str, ProductRules], anchors: Anchors | None = None
 ) -> AuditReport:
-    """Checks every stage until one fails; pure, and raises nothing whatever the bundle holds.
+    """Check every stage until one fails; pure, and raises nothing for any content of a bundle.
 
-    products: {name: rules} of the payment products, handed in since they live above this package.
+    Args:
+        bundle: The parsed JSON.
+        products: Name -> rules of the payment products; they are above this package.
+        anchors: What the auditor knows from elsewhere.
     """
     case = Case(bundle, anchors or Anchors(), products)
     steps = [_step(AuditStage.FORMAT, _format, case)]
@@ -112,7 +115,7 @@ def verify(
         if bundle.get(stage.value, ...) is not None:
             steps.append(_step(stage, check, case))
     if steps[-1].ok:
-        # last, so that each change is named by the stage that it harms
+        # last, so that each change is named by the stage that it breaks
         steps.append(_step(AuditStage.FORMAT, lambda _: _seal(bundle), case))
     failed = None if steps[-1].ok else steps[-1]
     shaped = steps[0].ok
@@ -121,7 +124,7 @@ def verify(
 
 def _step(stage: AuditStage, check: Callable[[Case], str], case: Case) -> AuditStep:
     try:
-        _hold_against_anchors(stage, case)
+        _compare_with_anchors(stage, case)
         return AuditStep(stage, True, check(case))
     except Rejected as error:
         return AuditStep(
@@ -143,8 +146,8 @@ def _seal(bundle: dict[str, Any]) -> str:
     return f"digest {bundle['digest']}"
 
 
-def _hold_against_anchors(stage: AuditStage, case: Case) -> None:
-    """The addresses and the chain must be those that the auditor expects, where any are given."""
+def _compare_with_anchors(stage: AuditStage, case: Case) -> None:
+    """Check addresses and chain against those that the auditor expects, if given."""
     name = _EXPECTED.get(stage)
     if name is None:
         return
@@ -158,7 +161,7 @@ def _hold_against_anchors(stage: AuditStage, case: Case) -> None:
 
 
 def _trust(case: Case) -> dict[str, Any]:
-    """What the bundle cannot prove by itself, as plain values; see docs/AUDIT.md."""
+    """Return what the bundle cannot prove by itself, as plain values; see docs/AUDIT.md."""
     payout = case.bundle["payout"]
     return {
         "chain_id": case.bundle["chain"]["id"],

@@ -2,7 +2,7 @@
 
 The supply check is an identity that only independent reads can break: the supply is what was
 minted less what was redeemed, the balance is what the statements say; every line, mint and
-redemption without its counterpart adds a named item, and whatever is left has no name.
+redemption without its counterpart adds a named item, and what is left has no name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NO_DEVICES = Devices()
 def reconcile(
     chain: ChainFacts, ledger: Ledger, bank: BankFacts, devices: Devices = NO_DEVICES
 ) -> Reconciliation:
-    """Every match and every break of all sides; the answer depends on the facts only."""
+    """Return every match and every break of all sides; the answer depends on the facts only."""
     own = {item for item in bank.balances if item.account == bank.account}
     twice = repeated(own, bank.lines)
     found = BreakFindings(coverage(own - set(twice), bank.opening_cents))
@@ -86,8 +86,8 @@ def _name_statements(
 
 
 def _name_lines(found: BreakFindings, booked: Iterable[Booked]) -> None:
-    """Notifications that their day's statement leaves out, and what a gap hides beside those that
-    were notified."""
+    """Report notifications that their day's statement leaves out, and what a gap hides together
+    with those that were notified."""
     hidden = {index: opening - closing for index, (closing, opening) in found.coverage.gaps.items()}
     last = len(found.coverage.statements)
     for item in booked:
@@ -139,8 +139,10 @@ def _match(
 def _split(
     found: BreakFindings, booked: Iterable[Booked], ledger: Ledger
 ) -> tuple[list[Booked], list[Booked], list[Booked]]:
-    """Lines of payouts (debits, and credits that undo one), debits that undo something else, and
-    fundings; the bank's own charges are named at once."""
+    """Split lines into those of payouts, debits that undo something else, and fundings.
+
+    The bank's own charges are reported at once.
+    """
     orders = {name for payout in ledger.payouts for name in (payout.end_to_end_id, *payout.earlier)}
     out: list[Booked] = []
     undoing: list[Booked] = []

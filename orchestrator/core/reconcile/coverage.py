@@ -30,7 +30,8 @@ class Coverage:
         return [each.day for each in self.statements]
 
     def holder(self, day: date) -> int:
-        """The index of the first statement of a day or a later one; their number: none yet."""
+        """Return the index of the first statement of a day or a later one; their number if none is
+        there."""
         return bisect_left(self.days, day)
 
     def answers_for(self, day: date) -> bool:
@@ -40,7 +41,7 @@ class Coverage:
         return at < len(self.statements) and (self.statements[at].day == day or at not in self.gaps)
 
     def place(self, booked: Booked) -> int:
-        """The index of the statement whose closing balance is the first to hold a line."""
+        """Return the index of the statement whose closing balance is the first to hold a line."""
         line = booked.line
         own = [
             at
@@ -52,7 +53,7 @@ class Coverage:
 
 
 def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
-    """The statements of one account in their order; the answer depends on the facts only."""
+    """Return the statements of one account in their order; the answer depends on the facts only."""
     by_day: dict[date, list[StatementBalances]] = defaultdict(list)
     for each in balances:
         by_day[each.day].append(each)
@@ -71,7 +72,7 @@ def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
 
 
 def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
-    """Statements that came after the one of a later day."""
+    """Return statements that came after the one of a later day."""
     timed = [each for each in balances if each.received_at]
     return [
         each
@@ -83,9 +84,11 @@ def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
 def repeated(
     balances: Iterable[StatementBalances], lines: Iterable[StatementLine]
 ) -> list[StatementBalances]:
-    """Statements that say all over again, in another file, what an earlier one said: same day,
-    same balances, lines of the same days and amounts. References may differ: an MT940 beside a
-    camt.053 has fewer."""
+    """Return statements that repeat an earlier one in another file: same day, same balances, lines
+    of the same days and amounts.
+
+    References may differ: an MT940 next to a camt.053 has fewer.
+    """
     content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
     for line in lines:
         if line.kind in CONFIRMING:
@@ -93,14 +96,14 @@ def repeated(
     first: dict[tuple, StatementBalances] = {}
     found = []
     for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
-        told = (
+        repeatable = (
             each.account,
             each.day,
             each.opening_minor,
             each.closing_minor,
             frozenset(content[each.source].items()),
         )
-        before = first.setdefault(told, each)
+        before = first.setdefault(repeatable, each)
         if before is not each and each.source and before.source != each.source:
             found.append(each)
     return found

@@ -9,31 +9,32 @@ from orchestrator.core.reconcile.kinds import BreakKind, Leg
 from orchestrator.core.reconcile.types import AtRisk, OpenDebt
 
 
-def name_debts(
-    found: BreakFindings, credits: Iterable[OpenDebt], pending: Mapping[str, int]
-) -> None:
-    """A credit is paid by its payee's next release, the oldest first: a break is what the money
-    that waits for the payee in the rail does not cover, since that has left for the bank."""
+def name_debts(found: BreakFindings, debts: Iterable[OpenDebt], pending: Mapping[str, int]) -> None:
+    """Report debts that the money waiting for their payee does not cover.
+
+    A debt is paid by its payee's next release, the oldest first: what is not covered has left for
+    the bank.
+    """
     left = dict(pending)
-    for credit in sorted(credits, key=lambda each: (each.noted_at, each.payment_id)):
-        covered = min(credit.open_micro, left.get(credit.payee, 0))
-        left[credit.payee] = left.get(credit.payee, 0) - covered
-        if covered < credit.open_micro:
+    for debt in sorted(debts, key=lambda each: (each.noted_at, each.payment_id)):
+        covered = min(debt.open_micro, left.get(debt.payee, 0))
+        left[debt.payee] = left.get(debt.payee, 0) - covered
+        if covered < debt.open_micro:
             found.broken(
                 Leg.CHAIN,
                 BreakKind.DEBT_UNPAID,
-                [credit.payment_id],
+                [debt.payment_id],
                 [],
-                credit.open_micro,
+                debt.open_micro,
                 covered,
                 "tEUR/6",
-                since=credit.noted_at,
-                detail=f"owed by {credit.payee}",
+                since=debt.noted_at,
+                detail=f"owed by {debt.payee}",
             )
 
 
 def name_risks(found: BreakFindings, risks: Iterable[AtRisk]) -> None:
-    """Each payment on the word of a stolen key whose money is neither frozen nor back."""
+    """Report each payment that rests on a stolen key and whose money is neither frozen nor back."""
     for risk in risks:
         found.broken(
             Leg.DEVICE,

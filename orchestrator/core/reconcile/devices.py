@@ -75,7 +75,7 @@ class Devices:
 
 
 def name_records(found: BreakFindings, devices: Devices) -> None:
-    """Events without a payment and without a reason, claims without their events, strangers."""
+    """Report events without a payment and a reason, claims without their events, and strangers."""
     counts: Counter[str] = Counter()
     for item in devices.waiting:
         counts[item.held_by or "nothing"] += item.events

@@ -40,7 +40,11 @@ class BreakFindings:
         detail: str = "",
         closed: str = "",
     ) -> None:
-        """closed: which later record explains it; "": somebody has to see to it."""
+        """Add a break.
+
+        Args:
+            closed: Which later record explains it; "" if it is open.
+        """
         owner, action = duty(leg, kind)
         self.breaks.append(
             Break(
@@ -68,15 +72,20 @@ class BreakFindings:
         chain: Iterable[tuple[int, int]] = (),
         once: str = "",
     ) -> None:
-        """Money of one thing: booked lines, each with its cents, and (time, micro-euro) of its
-        tokens. name: the break that it is, "" for none; flying: its name while one side lacks."""
+        """Add a flow of money: booked lines, each with its cents, and (time, micro-euro) of its
+        tokens.
+
+        Args:
+            name: The break that it is; "" for none.
+            flying: Its name while one side is missing.
+        """
         bank = sorted((self.coverage.place(booked), cents) for booked, cents in lines)
         self.flows.append(
             Flow(name, flying, ",".join(printed(ids)), tuple(bank), tuple(sorted(chain)), once)
         )
 
     def unexplained(self, leg: Leg, kind: BreakKind, booked: Booked, closed: str = "") -> None:
-        """A booked line that belongs to nothing: a break, and a flow of the whole line."""
+        """Add a booked line that belongs to nothing: a break, and a flow of the whole line."""
         self.broken(leg, kind, booked.ids[:1], [booked], 0, booked.line.amount_minor, closed=closed)
         self.flow(kind, kind, booked.ids[:1], [(booked, booked.line.amount_minor)])
 
@@ -86,5 +95,5 @@ def printed(ids: Iterable[bytes | str]) -> tuple[str, ...]:
 
 
 def places(lines: Iterable[Booked]) -> tuple[str, ...]:
-    """Where the lines stand: file by SHA-256, and the path within it."""
+    """Return where the lines are: the file by its SHA-256, and the path within it."""
     return tuple(sorted(f"{each.line.source.hex()}:{each.line.path}" for each in lines))

@@ -20,9 +20,10 @@ def match_fundings(
     mints: Iterable[Mint],
     ledger: Ledger,
 ) -> list[Booked]:
-    """Judges each credit, with what the bank took back of it; returns the debits that undo none.
+    """Judge each credit, with what the bank took back of it; return the debits that undo none.
 
-    undoing: debits that the bank marks as returns or reversals.
+    Args:
+        undoing: Debits that the bank marks as returns or reversals.
     """
     minted: dict[bytes, list[Mint]] = defaultdict(list)
     for mint in mints:
@@ -70,7 +71,7 @@ def match_fundings(
 
 
 def _minted(found: BreakFindings, credit: Booked, own: list[Mint]) -> None:
-    """One mint of the whole credit, or a break: more than one, or another amount."""
+    """Match one mint of the whole credit, or report a break: more than one, or another amount."""
     cents, micro = credit.line.amount_minor, sum(mint.amount_micro for mint in own)
     if len(own) == 1 and micro == cents * MICRO_PER_CENT:
         found.match(
@@ -92,7 +93,8 @@ def _minted(found: BreakFindings, credit: Booked, own: list[Mint]) -> None:
 
 
 def _reversed(found: BreakFindings, credit: Booked, back: Booked, own: list[Mint]) -> None:
-    """Before its mint nothing is left of it; after it, tokens are there without euros."""
+    """Judge a reversed credit: before its mint nothing is left; after it, tokens lack their
+    euros."""
     closed = "" if own else "taken back before anything was minted for it"
     micro = sum(mint.amount_micro for mint in own)
     found.broken(
@@ -118,8 +120,11 @@ def _reversed(found: BreakFindings, credit: Booked, back: Booked, own: list[Mint
 def _taken_back(
     credits: Iterable[Booked], undoing: Iterable[Booked]
 ) -> tuple[dict[tuple[bytes, ...], Booked], list[Booked]]:
-    """{ids of a credit: the debit that undoes it}, and the debits that undo none: they must say the
-    same amount and the same reference (or name of the order, or account), and come later."""
+    """Return {ids of a credit: the debit that undoes it}, and the debits that undo none.
+
+    Both must have the same amount and the same reference (or name of the order, or account), and
+    the debit comes later.
+    """
     open_ = defaultdict(list)
     for credit in reversed(list(credits)):
         open_[_marks(credit.line)].append(credit)

@@ -1,7 +1,7 @@
 """What the bank's lines make of a payout: matched, still on its way, or which break.
 
 A break that later lines have explained (a booking that was reversed, a return that was ordered
-again and booked) is told as closed, with the reason; it is never forgotten.
+again and booked) is reported as closed, with the reason; it is never forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerP
 @dataclass(frozen=True, slots=True)
 class BreakJudgement:
     """open: what somebody must see to; closed: (what it was, which record explains it); because:
-    what is to be said of the match beside its rule."""
+    what the match says in addition to its rule."""
 
     open: BreakKind | None = None
     closed: tuple[tuple[BreakKind, str], ...] = ()
@@ -34,7 +34,7 @@ def judge(
     rejected: Mapping[str, str],
     coverage: Coverage,
 ) -> BreakJudgement:
-    """The verdict on one group. rejected: reason per EndToEndId."""
+    """Return the verdict on one group. rejected: reason per EndToEndId."""
     cents = sum(payout.amount_cents for payout in payouts)
     refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
     before = tuple(
@@ -86,7 +86,7 @@ def _without_lines(
 
 
 def _split(lines: Sequence[Booked]) -> tuple[Counter[int], Counter[int]]:
-    """What payees got and gave back, in cents, without the charges that the bank took inside."""
+    """Return what payees got and gave back, in cents, without charges inside."""
     debits: Counter[int] = Counter()
     credits: Counter[int] = Counter()
     for each in lines:
@@ -111,7 +111,7 @@ def _open(kept: Counter[int], back: Counter[int], cents: int, rule: str) -> Brea
 def _undone(
     undone: Counter[int], lines: Sequence[Booked], cents: int, reordered: bool
 ) -> list[tuple[BreakKind, str]]:
-    """Bookings that the bank took back: each was a break of its own once."""
+    """Return bookings that the bank took back: each was a break once."""
     reversals = {each.line.amount_minor for each in lines if each.line.is_reversal}
     found = []
     for amount in sorted(undone.elements()):
@@ -127,7 +127,7 @@ def _undone(
 def _explained(
     payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str, kept: Counter[int]
 ) -> list[tuple[BreakKind, str]]:
-    """What was out of the ordinary about a group that is matched to the cent."""
+    """Explain what was unusual about a group that matches to the cent."""
     found = []
     if rule == "batch":
         found.append((BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch"))

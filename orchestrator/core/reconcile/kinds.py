@@ -1,4 +1,4 @@
-"""The names of differences: what each means, who sees to it, and what that person does first."""
+"""The kinds of differences: what each means, who owns it, and what that person does first."""
 
 from __future__ import annotations
 
@@ -134,5 +134,5 @@ _BY_LEG = {
 
 
 def duty(leg: Leg, kind: BreakKind) -> Duty:
-    """Who sees to a break, and how it begins."""
+    """Return who owns a break, and what to do first."""
     return _BY_LEG.get((leg, kind)) or _BY_KIND[kind]

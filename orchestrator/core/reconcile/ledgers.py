@@ -17,8 +17,7 @@ from orchestrator.core.reconcile.types import (
 
 
 def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> None:
-    """Per payout, per bank credit and per settlement, and in what payees owe, the ledger holds
-    what the final blocks say."""
+    """Compare the ledger with the final blocks: per payout, credit and settlement, and in debts."""
     sides = [
         (
             "redeemed",
@@ -35,7 +34,7 @@ def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> N
             _totals((item.credit_id, item.amount_cents * MICRO_PER_CENT) for item in ledger.minted),
         ),
         ("settled", _settled(chain.settlements), _settled(ledger.settlements)),
-        ("debt_recorded", _settled(chain.credits), _settled(ledger.credits)),
+        ("debt_recorded", _settled(chain.debts), _settled(ledger.debts)),
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
     ]
     for what, on_chain, in_ledger in sides:
@@ -54,7 +53,7 @@ def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> N
 
 
 def compare_bank_account(found: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
-    """The ledger's safeguarding account is the sum of the bank's lines, whatever they are for."""
+    """Compare the ledger's safeguarding account with the sum of all the bank's lines."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")
     if ledger.bank_cents is not None and ledger.bank_cents != lines:
         found.broken(
@@ -69,7 +68,7 @@ def compare_bank_account(found: BreakFindings, ledger: Ledger, booked: Iterable[
 
 
 def _settled(settlements: Iterable[SettlementMoves]) -> Mapping[bytes, int]:
-    """Settlements that moved money; one of nothing needs no entry."""
+    """Return settlements that moved money; one of nothing needs no entry."""
     return _totals((item.tx_hash, item.amount_micro) for item in settlements if item.amount_micro)
 
 

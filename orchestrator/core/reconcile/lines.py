@@ -1,6 +1,6 @@
-"""Booked lines: each once, however often and in whatever form the bank reports it.
+"""Booked lines: each once, no matter how often and in which form the bank reports it.
 
-A bank reports a booking intraday (camt.054, camt.052, each of them told again and again with all
+A bank reports a booking intraday (camt.054, camt.052, each of them repeated with all
 of the day so far) and at end of day (camt.053, MT940, some banks both), and leaves out references
 here and there. A file never repeats itself, so equal lines of one file stay two; equal lines
 without a bank's reference in two files are one: taken for two, a credit would be minted twice,
@@ -20,7 +20,7 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
 @dataclass(frozen=True, slots=True)
 class ReportedLine:
-    """A line of one kind of report. files: all that tell it."""
+    """A line of one kind of report. files: all that report it."""
 
     line: StatementLine
     files: frozenset[str]
@@ -40,7 +40,7 @@ _REPORTS = (
 
 
 def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
-    """Each booked line once, in an order that does not depend on the input's."""
+    """Return each booked line once, in an order that does not depend on the input's."""
     ordered = sorted(set(lines), key=_order)
     booked: _Lines = {}
     ids: dict[tuple, tuple[tuple, ...]] = {}
@@ -57,24 +57,27 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
             booked[key] = ReportedLine(booked[key].line, booked[key].files | reported[other].files)
             ids[key] = ids[key] if other in ids[key] else (other, *ids[key])
         taken = set(pairs.values())
-        for key, told in reported.items():  # what no better report repeats stands for itself
+        for key, report in reported.items():  # what no better report repeats stands for itself
             if key not in taken:
-                booked[key], ids[key] = told, (key,)
+                booked[key], ids[key] = report, (key,)
     found = [
         Booked(
-            told.line,
-            tuple(_id(told.line.account, each) for each in ids[key]),
-            told.line.kind in CONFIRMING,
+            report.line,
+            tuple(_id(report.line.account, place) for place in ids[key]),
+            report.line.kind in CONFIRMING,
         )
-        for key, told in booked.items()
+        for key, report in booked.items()
     ]
     return tuple(sorted(found, key=lambda item: _order(item.line)))
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
-    """What lines must share to be reports of one booking, SHA-256 each: the bank's reference (""
-    for none), what they say of their booking date, and of their value date. Lines that no chain of
-    shared keys connects never change what `distinct` says of each other."""
+    """Return what lines must share to report one booking, as three SHA-256 hashes.
+
+    They are the bank's reference ("" for none), the line with its booking date, and the line with
+    its value date. Lines that no chain of shared keys connects never change what `distinct` says of
+    each other.
+    """
     identity = _digest(_by_reference(line)) if line.bank_reference else ""
     return identity, _digest(_by_day(line)), _digest(_by_value(line))
 
@@ -115,7 +118,10 @@ def _content(line: StatementLine) -> tuple:
 
 
 def _referenced(line: StatementLine) -> tuple:
-    """Banks give one reference to all lines of a batch: amount and EndToEndId tell them apart."""
+    """Return the key of a line by its reference.
+
+    Banks give one reference to all lines of a batch: amount and EndToEndId distinguish them.
+    """
     return (
         "bank",
         line.account,
@@ -139,9 +145,11 @@ def _by_value(line: StatementLine) -> tuple:
 
 
 def _essence(line: StatementLine) -> tuple:
-    """What tells it from others but for its day: its reference, which each report has that shows
-    any detail, or all there is."""
-    told = (
+    """Return what distinguishes a line from others, apart from its day.
+
+    That is its reference, which every report with details has, or else everything there is.
+    """
+    details = (
         (line.reference,)
         if line.reference
         else (
@@ -153,12 +161,14 @@ def _essence(line: StatementLine) -> tuple:
             line.text,
         )
     )
-    return (line.account, line.amount_minor, line.currency, line.is_return, *told)
+    return (line.account, line.amount_minor, line.currency, line.is_return, *details)
 
 
 def _numbered(lines: list[StatementLine]) -> _Lines:
-    """Lines of one kind by (identity, how many equal ones of its file came before): by the bank's
-    reference, or else by content, the same line in two files is one line."""
+    """Return lines of one kind by (identity, how many equal ones of its file came before).
+
+    By the bank's reference, or else by content, the same line in two files is one line.
+    """
     found: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
@@ -176,16 +186,18 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
 
 
 def _file(line: StatementLine) -> str:
-    """A member of an archive is a file of its own: its name stands before its path."""
+    """Return the file of a line; each member of an archive is a file of its own."""
     return line.source.hex() + line.path.rpartition("!")[0]
 
 
 def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
-    """Which line of this kind each line of a better report repeats: by identity; by content where
-    one of the two lacks the bank's reference; by content under another reference, since some banks
-    give another one at end of day; then by reference or day where one of them leaves out details,
-    and where the day was put off. A day's statement holds all that was notified of it, and taken
-    for two, a credit would be minted twice."""
+    """Return which line of this kind each line of a better report repeats.
+
+    By identity; by content where one of the two lacks the bank's reference; by content under
+    another reference, since some banks give another one at end of day; then by reference or day
+    where one of them leaves out details, and where the day was put off. A day's statement holds all
+    that was notified of it, and taken for two, a credit would be minted twice.
+    """
     pairs = {key: key for key in notified if key in better}
     if len(pairs) == len(notified):
         return pairs
@@ -224,26 +236,26 @@ def _pair_by(
     pairs: dict[tuple, tuple],
     fits: Callable[[StatementLine, StatementLine], bool],
 ) -> None:
-    """Adds pairs of lines that this key calls alike; two lines of one file are never a pair."""
+    """Add pairs of lines that this key calls alike; two lines of one file are never a pair."""
     taken = set(pairs.values())
     waiting: dict[tuple, list[tuple]] = defaultdict(list)
-    for key, told in notified.items():
+    for key, report in notified.items():
         if key not in taken:
-            waiting[alike(told.line)].append(key)
-    for key, told in better.items():
-        candidates = waiting.get(alike(told.line), ()) if key not in pairs else ()
+            waiting[alike(report.line)].append(key)
+    for key, report in better.items():
+        candidates = waiting.get(alike(report.line), ()) if key not in pairs else ()
         found = next(
             (
                 each
                 for each in candidates
-                if told.files.isdisjoint(notified[each].files)
-                and fits(told.line, notified[each].line)
+                if report.files.isdisjoint(notified[each].files)
+                and fits(report.line, notified[each].line)
             ),
             None,
         )
         if found:
             pairs[key] = found
-            waiting[alike(told.line)].remove(found)
+            waiting[alike(report.line)].remove(found)
 
 
 def _agree(one: StatementLine, other: StatementLine) -> bool:
@@ -260,5 +272,5 @@ _DETAILS = ("currency", "end_to_end_id", "reference", "counterparty_iban", "batc
 
 
 def _id(account: str, key: tuple) -> bytes:
-    """No XML text can hold the separator, so two keys never print alike."""
+    """Return the id of a key. No XML text can hold the separator, so two keys never print alike."""
     return credit_id(account, "\x1f".join(map(str, key)))

@@ -51,9 +51,11 @@ def match_payouts(
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:
-    """Assigns lines to payouts and judges each group; lines left over are breaks.
+    """Assign lines to payouts and judge each group; lines left over are breaks.
 
-    burned: what was redeemed on chain per payout id. rejected: reason per EndToEndId.
+    Args:
+        burned: What was redeemed on chain, by payout id.
+        rejected: The reason by EndToEndId.
     """
     ordered = sorted(payouts, key=lambda payout: payout.payout_id)
     groups: Groups = {}
@@ -78,7 +80,7 @@ def _by_end_to_end_id(groups: Groups, lines: Iterable[Booked]) -> list[Booked]:
 
 
 def _open(groups: Groups, rejected: Mapping[str, str]) -> dict[str, list[LedgerPayout]]:
-    """By batch, the payouts that no line was found for and that the bank did not refuse."""
+    """Return, by batch, the payouts without a line that the bank did not refuse."""
     found: dict[str, list[LedgerPayout]] = defaultdict(list)
     for key, group in groups.items():
         last = group.payouts[0]
@@ -94,7 +96,7 @@ def _gather(groups: Groups, payouts: list[LedgerPayout], lines: list[Booked], ru
 
 
 def _by_batch(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) -> list[Booked]:
-    """Makes one group of the open payouts of a batch that has lines without EndToEndId."""
+    """Make one group of the open payouts of a batch that has lines without EndToEndId."""
     batches: dict[str, list[Booked]] = defaultdict(list)
     for booked in lines:
         if booked.line.batch and not booked.line.end_to_end_id:
@@ -107,7 +109,7 @@ def _by_batch(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) 
 
 
 def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
-    """Where account and amount name one open payout and one line only, they belong together."""
+    """Match a line to a payout where account and amount name only these two."""
     wanted: dict[tuple[str, int], list[Group]] = defaultdict(list)
     for group in {id(group): group for group in groups.values()}.values():
         if not group.lines and group.payouts[0].due_on is not None:
@@ -129,8 +131,7 @@ def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
 
 
 def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) -> list[Booked]:
-    """A debit without any reference that is the sum of one batch's open payouts, and of no other
-    batch's: named together with them."""
+    """Report a debit without reference that is the sum of the open payouts of one batch only."""
     sums: dict[int, list[list[LedgerPayout]]] = defaultdict(list)
     for payouts in _open(groups, rejected).values():
         if len(payouts) > 1 and all(payout.due_on is not None for payout in payouts):
@@ -153,7 +154,7 @@ def _report(
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:
-    """One break at most that is open; beside it those that later lines have explained."""
+    """Return at most one open break, and those that later lines have explained."""
     verdict = judge(group.payouts, group.lines, group.rule, rejected, found.coverage)
     ids, lines = group.ids, group.lines
     moved = [(each, each.line.amount_minor + each.line.charges_minor) for each in lines]
@@ -175,7 +176,7 @@ def _report(
 
 
 def name_charges(found: BreakFindings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
-    """What the bank took for itself: the tokens it was taken from are still there."""
+    """Report what the bank took for itself: the tokens for it are still there."""
     if cents:
         found.broken(Leg.BANK, BreakKind.CHARGES, ids, [booked], 0, cents)
         found.flow(BreakKind.CHARGES, BreakKind.CHARGES, ids, [(booked, -cents)])

@@ -11,8 +11,11 @@ from orchestrator.core.reconcile.results import Break
 
 
 def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
-    """{break id (0x-hex, 32 bytes): break}: the id comes from its kind, its leg and whom it
-    concerns, never from amounts; several alike are told apart by their order."""
+    """Return {break id (0x-hex, 32 bytes): break}.
+
+    The id comes from its kind, its leg and the records it concerns, never from amounts; several
+    equal ones are distinguished by their order.
+    """
     found: dict[str, Break] = {}
     alike: Counter[tuple] = Counter()
     for each in breaks:
@@ -25,7 +28,7 @@ def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
 
 
 def facts(item: Break) -> dict[str, Any]:
-    """All that a resolution depends on: were anything of it to change, the break is open again."""
+    """Return all that a resolution depends on: if any of it changes, the break is open again."""
     return {
         "kind": str(item.kind),
         "leg": str(item.leg),

@@ -22,13 +22,15 @@ _AHEAD = {"credit_not_minted": "minted_before_statement", "payout_in_flight": "b
 
 
 def end_of(day: date) -> int:
-    """Unix seconds at which a day is over, UTC."""
+    """Return Unix seconds at which a day is over, UTC."""
     return ((day - _EPOCH).days + 1) * _DAY_S
 
 
 def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple[InFlight, ...]:
-    """What supply has and balance has not, by name: of the lines up to a statement (its index) and
-    of the blocks before a time."""
+    """Return what only the supply or only the balance has, by name.
+
+    It covers the lines up to a statement (its index) and the blocks before a time.
+    """
     found = []
     for flow in flows:
         booked = [cents for index, cents in flow.bank if index <= statement]
@@ -40,7 +42,7 @@ def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple
 
 
 def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
-    """A break from its first line on; before, or where it is none any more, how it stood then."""
+    """Return the name of a break from its first line on; before, how it stood then."""
     if flow.name and (is_booked or not flow.bank):
         return str(flow.name)
     if micro < 0:
@@ -50,15 +52,15 @@ def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
 
 
 def supply_at(chain: ChainFacts, at: int) -> int:
-    """The tokens that were out by the end of a time: today's, less what was minted since, and
-    with what was redeemed since."""
+    """Return the tokens that were out by the end of a time: today's, less what was minted since,
+    and with what was redeemed since."""
     since = sum(mint.amount_micro for mint in chain.mints if mint.at >= at)
     since -= sum(item.amount_micro for item in chain.redemptions if item.at >= at)
     return chain.supply_micro - since
 
 
 def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tuple[Reserve, ...]:
-    """The proof at each statement, in their order."""
+    """Return the proof at each statement, in their order."""
     found = []
     for index, statement in enumerate(covered.statements):
         at = end_of(statement.day)
@@ -81,7 +83,7 @@ def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tup
 
 
 def unbacked(named: Iterable[InFlight]) -> int:
-    """Tokens that no euro stands for nor is on its way for: breaks that add to the supply."""
+    """Return tokens that no euro covers, now or on its way: breaks that add to the supply."""
     return sum(
         item.amount_micro for item in named if item.name in set(BreakKind) and item.amount_micro > 0
     )

@@ -25,7 +25,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A named difference: whom it concerns, both amounts in minor units of `asset`, what to do.
+    """A difference: which records it concerns, both amounts in minor units of `asset`, what to do.
 
     ids: payout, credit, payment, settlement or block ids (hex), or the bank's id of a statement;
     lines as in Match. since: Unix seconds from when on it is open, where that is known; detail:

@@ -126,7 +126,7 @@ class ChainFacts:
     redemptions: Sequence[Redemption] = ()
     mints: Sequence[Mint] = ()
     settlements: Sequence[SettlementMoves] = ()
-    credits: Sequence[SettlementMoves] = ()
+    debts: Sequence[SettlementMoves] = ()
     owed_micro: int = 0
 
 
@@ -189,7 +189,7 @@ class Ledger:
     minted: Sequence[LedgerFunding] = ()
     references: Mapping[str, bytes] = field(default_factory=dict)
     settlements: Sequence[SettlementMoves] = ()
-    credits: Sequence[SettlementMoves] = ()
+    debts: Sequence[SettlementMoves] = ()
     owed_micro: int = 0
     open_debts: Sequence[OpenDebt] = ()
     pending: Mapping[str, int] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class BankFacts:
     """What the bank says about the safeguarding account since it was opened.
 
     account: its IBAN; lines and balances of other accounts are left out. opening_cents: the
-    balance before the first line, which is nobody's token.
+    balance before the first line, for which there are no tokens.
     """
 
     account: str

@@ -8,7 +8,7 @@ from orchestrator.edges.api.access import Reader
 from orchestrator.edges.api.parts import Parts
 from orchestrator.edges.api.schema import KEYED, OPEN, problems_of
 from orchestrator.edges.api.views import BlockView, Health, StatusView
-from orchestrator.edges.store import blocks, payments, tallies
+from orchestrator.edges.store import blocks, payments, rejections
 
 router = APIRouter(tags=["rail"])
 
@@ -27,7 +27,7 @@ def get_status(parts: Parts, caller: Reader) -> StatusView:
         return StatusView(
             worker=dict(parts.worker()),
             stages=payments.open_counts(session),
-            rejections=tallies.rejection_counts(session),
+            rejections=rejections.count_by_reason(session),
             head=head and BlockView(number=head.number, hash=head.hash),
             final_block=blocks.newest_final(session),
         )

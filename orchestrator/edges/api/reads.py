@@ -30,7 +30,14 @@ from orchestrator.edges.api.views import (
     RejectionView,
 )
 from orchestrator.edges.api.wire import HEX32, Amount
-from orchestrator.edges.store import ledger, pages, payments, tables
+from orchestrator.edges.store import (
+    agreements,
+    evidence,
+    ledger,
+    payments,
+    rejections,
+    tables,
+)
 
 Row = TypeVar("Row")
 _ONE = problems_of(*KEYED, ProblemCode.NOT_FOUND)
@@ -48,7 +55,7 @@ router = APIRouter()
 def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
     """Return an event. A partner sees only events of its own devices; others are not found."""
     with parts.store.read() as session:
-        match = pages.event_with_device(session, event_id)
+        match = evidence.event_with_device(session, event_id)
     if match is None or not caller.sees(match[1]):
         raise _not_found("event", event_id)
     event, device = match
@@ -66,7 +73,7 @@ def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentDetails:
             {"fact": fact.fact, "detail": fact.detail, "at": fact.at}
             for fact in payments.facts_of(session, payment_id)
         ]
-        events = pages.event_ids(session, payment_id)
+        events = evidence.event_ids(session, payment_id)
     return PaymentDetails(**_payment(row), events=events, facts=facts)
 
 
@@ -82,7 +89,7 @@ def list_payments(
     """List payments, optionally of one stage or agreement."""
     with parts.store.read() as session:
         last = _cursor(after, _time_and_id)
-        rows = pages.payments(session, stage, agreement, last, limit + 1)
+        rows = payments.page(session, stage, agreement, last, limit + 1)
     shown = rows[:limit]
     views = [PaymentView(**_payment(row)) for row in shown]
     return Page[PaymentView](
@@ -96,7 +103,7 @@ def list_agreements(
 ) -> Page[AgreementView]:
     """List agreements with their payment terms and progress."""
     with parts.store.read() as session:
-        rows = pages.agreements(session, _cursor(after, str) or "", limit + 1)
+        rows = agreements.page(session, _cursor(after, str) or "", limit + 1)
     views = [
         AgreementView(**_columns(row, AgreementView, cap=_amount(row.cap_micro)))
         for row in rows[:limit]
@@ -110,7 +117,7 @@ def list_devices(
 ) -> Page[DeviceView]:
     """List all enrolled devices, in any status."""
     with parts.store.read() as session:
-        rows = pages.devices(session, _cursor(after, str) or "", limit + 1)
+        rows = agreements.page_of_devices(session, _cursor(after, str) or "", limit + 1)
     views = [DeviceView(**_columns(row, DeviceView)) for row in rows[:limit]]
     return Page[DeviceView](items=views, next=_next(rows, limit, lambda row: row.name))
 
@@ -127,7 +134,7 @@ def list_rejected(
     """List refused input. A partner sees only input of its own devices."""
     before = _cursor(after, _number)
     with parts.store.read() as session:
-        rows = pages.rejections(session, reason, device, caller.scope, before, limit + 1)
+        rows = rejections.page(session, reason, device, caller.scope, before, limit + 1)
     views = [RejectionView(**_rejection(row)) for row in rows[:limit]]
     return Page[RejectionView](items=views, next=_next(rows, limit, lambda row: str(row.id)))
 
@@ -138,7 +145,7 @@ def get_rejected(
 ) -> RejectionDetails:
     """Return a rejection with the original bytes."""
     with parts.store.read() as session:
-        row = pages.rejection(session, number)
+        row = rejections.get(session, number)
     if row is None or not caller.sees(row.device):
         raise _not_found("rejection", str(number))
     return RejectionDetails(**_rejection(row), body_base64=base64.b64encode(row.body).decode())

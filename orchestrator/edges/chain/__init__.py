@@ -1,1 +1,1 @@
-"""The one door to the chain: the only package that speaks to a node or to the compiler."""
+"""The adapter of the chain: the only package that talks to a node or to the compiler."""

@@ -29,21 +29,21 @@ def _signature(abi: dict[str, Any]) -> str:
     def kind(part: dict[str, Any]) -> str:
         if not part["type"].startswith("tuple"):
             return part["type"]
-        inner = ",".join(kind(c) for c in part["components"])
+        inner = ",".join(kind(component) for component in part["components"])
         return f"({inner}){part['type'][5:]}"
 
-    return f"{abi['name']}({','.join(kind(i) for i in abi['inputs'])})"
+    return f"{abi['name']}({','.join(kind(argument) for argument in abi['inputs'])})"
 
 
 def event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """(topic 0, event ABI) of each event."""
+    """Yield (topic 0, event ABI) of each event."""
     for item in abi:
         if item["type"] == "event":
             yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
 
 
 def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
-    """(selector, name) of each custom error, so that a revert can be named."""
+    """Yield (selector, name) of each custom error, so that a revert can be named."""
     for abi in abis:
         for item in abi:
             if item["type"] == "error":
@@ -52,8 +52,8 @@ def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str,
 
 def _typed(raw: dict[str, Any]) -> dict[str, Any]:
     quantities = ("blockNumber", "logIndex", "transactionIndex")
-    typed = {k: int(v, 16) if k in quantities else v for k, v in raw.items()}
-    typed["topics"] = [bytes.fromhex(t[2:]) for t in raw["topics"]]
+    typed = {name: int(value, 16) if name in quantities else value for name, value in raw.items()}
+    typed["topics"] = [bytes.fromhex(topic[2:]) for topic in raw["topics"]]
     typed["data"] = bytes.fromhex(raw["data"][2:])
     return typed
 
@@ -62,18 +62,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [_plain(item) for item in value]
     return value
 
 
 def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
-    """A log as JSON-RPC gives it, decoded by its event's ABI."""
-    found = get_event_data(codec, abi, _typed(raw))
+    """Return a log of JSON-RPC, decoded by its event's ABI."""
+    event = get_event_data(codec, abi, _typed(raw))
     return DecodedLog(
-        name=found["event"],
-        args={name: _plain(value) for name, value in found["args"].items()},
-        tx_hash=found["transactionHash"],
-        block_number=found["blockNumber"],
-        block_hash=found["blockHash"],
-        index=found["logIndex"],
+        name=event["event"],
+        args={name: _plain(value) for name, value in event["args"].items()},
+        tx_hash=event["transactionHash"],
+        block_number=event["blockNumber"],
+        block_hash=event["blockHash"],
+        index=event["logIndex"],
     )

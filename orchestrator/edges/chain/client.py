@@ -1,7 +1,7 @@
-"""The one door to the chain: reads blocks and logs, sends signed bytes, and never guesses.
+"""The client of a node: reads blocks and logs, sends signed bytes, and never guesses.
 
-An RPC error is not a "no": what became of a send is yes, no or unknown, and only the chain's own
-answer (a receipt, a consumed nonce) decides.
+An RPC error does not mean that a send failed: its fate is yes, no or unknown, and only the chain's
+own answer (a receipt, a used nonce) decides.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from orchestrator.errors import Halt, Retry
 GAS_LIMIT = 16_777_216  # EIP-7825
 TOO_MUCH_GAS = "needs more gas than one transaction may use"
 TIP_WEI = 1_000_000_000
-# answers of nodes that may speak of this very transaction: its outcome is open
-_KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
+# refusals that may be about this very transaction: its outcome is open
+_MAYBE_SENT = ("already known", "already imported", "known transaction", "nonce too low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +80,38 @@ class Chain:
             for name, address in deployment.addresses.items()
             for topic, abi in event_topics(artifacts[name].abi)
         }
-        self._errors = dict(error_selectors(a.abi for a in artifacts.values()))
+        self._errors = dict(error_selectors(artifact.abi for artifact in artifacts.values()))
 
     # --- identity
 
     def check_identity(self) -> None:
-        """Raises Halt unless the node's chain id, genesis and code are those of the deployment."""
+        """Raise Halt unless the node's chain id, genesis and code are those of the deployment."""
         chain_id, genesis = self.rpc_many(
             [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
         )
-        found = (int(chain_id, 16), genesis["hash"])
+        actual = (int(chain_id, 16), genesis["hash"])
         wanted = (self.deployment.chain_id, self.deployment.genesis)
-        if found != wanted:
+        if actual != wanted:
             raise Halt(
-                f"{self.url} is another chain: chain id and genesis are {found}, the deployment "
-                f"says {wanted}. Nothing was sent. Point the rail at its own node, or deploy anew."
+                f"{self.url} is another chain: chain id and genesis are {actual}, the deployment "
+                f"has {wanted}. Nothing was sent. Next: point the rail at its own node."
             )
         rail = self.deployment.addresses["PaymentRail"]
         if self.rpc("eth_getCode", [rail, "latest"]) == "0x":
-            raise Halt(f"there is no code at PaymentRail {rail}: the chain was reset; deploy anew.")
+            raise Halt(
+                f"there is no code at PaymentRail {rail}: the node lost its chain or was "
+                "reset. Nothing was sent. Next: point the rail at a node that has its chain; a "
+                "development chain that was reset needs a new home and a new deployment."
+            )
 
     # --- reading
 
     def rpc(self, method: str, params: list[Any]) -> Any:
-        """One JSON-RPC call. Raises Retry on silence, Web3Exception-free."""
+        """Return the result of one JSON-RPC call; raise Retry if the node does not answer it."""
         return self.rpc_many([(method, params)])[0]
 
     def rpc_many(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        """A JSON-RPC batch; raises Retry if the node is silent or any answer is an error."""
+        """Return the results of a JSON-RPC batch; raise Retry if any is missing or an error."""
         answers = self._post(calls)
         for (method, _), answer in zip(calls, answers, strict=True):
             if (refusal := _refusal(answer)) is not None:
@@ -116,14 +120,14 @@ class Chain:
 
     def _post(self, calls: Sequence[tuple[str, list[Any]]]) -> list[dict[str, Any]]:
         body = [
-            {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
-            for i, (method, params) in enumerate(calls)
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            for number, (method, params) in enumerate(calls)
         ]
         try:
             reply = self._session.post(self.url, json=body, timeout=self._timeout_s)
             answers = sorted(reply.json(), key=lambda answer: answer["id"])
             if not all(isinstance(answer, dict) for answer in answers):
-                raise TypeError("an answer is no object")
+                raise TypeError("an answer is not an object")
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             raise Retry(f"the node at {self.url} gave no usable answer: {error}") from error
         if [answer["id"] for answer in answers] != list(range(len(calls))):
@@ -131,27 +135,34 @@ class Chain:
         return answers
 
     def head(self) -> int:
-        """The number of the newest block."""
+        """Return the number of the newest block."""
         return _number(self.rpc("eth_blockNumber", []))
 
     def blocks(self, numbers: Iterable[int]) -> list[SeenBlock]:
-        """Blocks by number, in one round trip; a block that vanished meanwhile raises Retry."""
-        found = self.rpc_many([("eth_getBlockByNumber", [hex(n), False]) for n in numbers])
-        if any(block is None for block in found):
+        """Return blocks by number, in one round trip; raise Retry if one has vanished."""
+        raw_blocks = self.rpc_many(
+            [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        )
+        if any(block is None for block in raw_blocks):
             raise Retry("a block vanished while it was read")
         return [
-            SeenBlock(int(b["number"], 16), b["hash"], b["parentHash"], int(b["timestamp"], 16))
-            for b in found
+            SeenBlock(
+                int(raw["number"], 16), raw["hash"], raw["parentHash"], int(raw["timestamp"], 16)
+            )
+            for raw in raw_blocks
         ]
 
     def logs_of(self, block_hashes: Sequence[str]) -> list[DecodedLog]:
-        """Our contracts' logs of these very blocks (by hash, so a reorganisation cannot mix)."""
+        """Return our contracts' logs of these blocks; by hash, so a reorganisation mixes none."""
         addresses = list(self.deployment.addresses.values())
-        calls = [("eth_getLogs", [{"blockHash": h, "address": addresses}]) for h in block_hashes]
-        return [log for found in self.rpc_many(calls) for log in self._decoded(found)]
+        calls = [
+            ("eth_getLogs", [{"blockHash": block_hash, "address": addresses}])
+            for block_hash in block_hashes
+        ]
+        return [log for raw_logs in self.rpc_many(calls) for log in self._decoded(raw_logs)]
 
     def logs_between(self, contract: str, first: int, last: int) -> list[DecodedLog]:
-        """One contract's logs of a range of blocks, oldest first."""
+        """Return one contract's logs of a range of blocks, oldest first."""
         query = {
             "fromBlock": hex(first),
             "toBlock": hex(last),
@@ -161,7 +172,7 @@ class Chain:
 
     def _decoded(self, raw_logs: list[dict[str, Any]]) -> list[DecodedLog]:
         if not isinstance(raw_logs, list):
-            raise Retry(f"the node gave {raw_logs!r:.60} where logs belong")
+            raise Retry(f"the node gave {raw_logs!r:.60} instead of logs")
         logs = []
         for raw in raw_logs:
             abi = self._events.get((raw["address"].lower(), raw["topics"][0]))
@@ -170,23 +181,28 @@ class Chain:
         return logs
 
     def receipts(self, tx_hashes: Sequence[str]) -> list[dict[str, Any] | None]:
-        """Receipts as the node gives them, None where there is none (yet)."""
-        return self.rpc_many([("eth_getTransactionReceipt", [h]) for h in tx_hashes])
+        """Return receipts in the form of JSON-RPC; None where there is none (yet)."""
+        return self.rpc_many([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in tx_hashes])
 
     def call_input(self, tx_hash: str, contract: str) -> tuple[str, dict[str, Any]]:
-        """The decoded call data of a transaction to one of our contracts: (function, arguments);
-        ("", {}) where it went to another address, whose words would prove nothing."""
-        found = self.rpc("eth_getTransactionByHash", [tx_hash])
-        if found is None:
+        """Return (function, arguments) of a transaction to one of our contracts.
+
+        ("", {}) if it went to another address, whose call data would prove nothing.
+
+        Raises:
+            Retry: The node does not show the transaction.
+        """
+        transaction = self.rpc("eth_getTransactionByHash", [tx_hash])
+        if transaction is None:
             raise Retry(f"the node does not show transaction {tx_hash}")
         ours = self._contracts[contract]
-        if (found["to"] or "").lower() != ours.address.lower():
+        if (transaction["to"] or "").lower() != ours.address.lower():
             return "", {}
-        function, arguments = ours.decode_function_input(found["input"])
+        function, arguments = ours.decode_function_input(transaction["input"])
         return function.fn_name, arguments
 
     def view(self, contract: str, function: str, *args: Any) -> Any:
-        """The result of a view function at the newest block."""
+        """Return the result of a view function at the newest block."""
         try:
             return self._contracts[contract].functions[function](*args).call()
         except (Web3Exception, requests.RequestException, ValueError) as error:
@@ -195,24 +211,29 @@ class Chain:
     def fates(
         self, address: str, tx_hashes: Sequence[str], block: int
     ) -> tuple[int, list[dict[str, Any] | None]]:
-        """(nonces that this address had used at that block, receipts), told by one node at once."""
+        """Return (nonces that this address had used at that block, receipts), from one batch."""
         calls = [("eth_getTransactionCount", [address, hex(block)])]
-        calls += [("eth_getTransactionReceipt", [h]) for h in tx_hashes]
+        calls += [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in tx_hashes]
         used, *receipts = self.rpc_many(calls)
         return _number(used), receipts
 
     def nonce(self, address: str) -> int:
-        """The number of transactions that the chain has from this address."""
+        """Return the number of transactions that the chain has from this address."""
         return _number(self.rpc("eth_getTransactionCount", [address, "latest"]))
 
     # --- sending
 
     def quote(self, sender: str, call: Call, suffix: bytes = b"") -> Quote:
-        """Encodes a call and asks what it costs now, before any nonce is spent on it.
+        """Return an encoded call with its cost now, before a nonce is used; send nothing.
 
-        suffix: bytes behind the arguments, which the contract does not read (core.anchors).
-        Raises Retry with the contract's own error name if the call would revert, and with
-        TOO_MUCH_GAS where no transaction can hold it; sends nothing.
+        Args:
+            sender: The address that would send it.
+            call: The call.
+            suffix: Bytes after the arguments, which the contract does not read (core.anchors).
+
+        Raises:
+            Retry: The call would revert (with the contract's own error name), or no transaction can
+                hold it (with TOO_MUCH_GAS), or the node does not answer.
         """
         contract = self._contracts[call.contract]
         data = contract.encode_abi(call.function, list(call.args)) + suffix.hex()
@@ -244,7 +265,7 @@ class Chain:
         return Quote(contract.address, data, gas, 4 * base + TIP_WEI, TIP_WEI, _number(used))
 
     def sign(self, account: LocalAccount, nonce: int, quote: Quote) -> tuple[str, str]:
-        """(transaction hash, raw bytes), both 0x-hex (EIP-1559); pure."""
+        """Return (transaction hash, raw bytes), both 0x-hex (EIP-1559); pure."""
         signed = account.sign_transaction(
             {
                 "chainId": self.deployment.chain_id,
@@ -261,10 +282,9 @@ class Chain:
         return signed.hash.to_0x_hex(), signed.raw_transaction.to_0x_hex()
 
     def broadcast(self, raws: Sequence[str]) -> list[str]:
-        """Sends signed bytes in one round trip; "sent", "unknown", or the node's refusal.
+        """Send signed bytes in one round trip; return "sent", "unknown" or the refusal for each.
 
-        Only the same bytes may be sent again after "unknown" (reliability: an RPC error is not
-        a no).
+        Only the same bytes may be sent again after "unknown": an RPC error is not a refusal.
         """
         try:
             answers = self._post([("eth_sendRawTransaction", [raw]) for raw in raws])
@@ -273,7 +293,7 @@ class Chain:
         return [_verdict(answer) for answer in answers]
 
     def error_name(self, error: Exception) -> str:
-        """A contract's custom error by name, or the error's own text."""
+        """Return a contract's custom error by name, or the error's own text."""
         if isinstance(error, ContractCustomError | ContractLogicError):
             return self._error_of(getattr(error, "data", None)) or str(error)
         return str(error)
@@ -286,11 +306,11 @@ def _verdict(answer: dict[str, Any]) -> str:
     refusal = _refusal(answer)
     if refusal is None:
         return "sent" if answer.get("result") else "unknown"
-    return "unknown" if any(known in refusal.lower() for known in _KNOWN) else refusal.lower()
+    return "unknown" if any(text in refusal.lower() for text in _MAYBE_SENT) else refusal.lower()
 
 
 def _refusal(answer: dict[str, Any]) -> str | None:
-    """What a node's error says; None where there is none (some nodes send `"error": null`)."""
+    """Return the text of a node's error; None if there is none, or if it is null."""
     error = answer.get("error")
     if error is None:
         return None
@@ -301,4 +321,4 @@ def _number(quantity: Any) -> int:
     try:
         return int(quantity, 16)
     except (TypeError, ValueError) as error:
-        raise Retry(f"the node gave {quantity!r:.60} where a number belongs") from error
+        raise Retry(f"the node gave {quantity!r:.60} instead of a number") from error

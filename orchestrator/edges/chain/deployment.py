@@ -1,4 +1,4 @@
-"""Promises that the contracts are deployed once, whatever is killed when, and how to find them."""
+"""Deploys the contracts exactly once, even if it is killed and run again, and finds them later."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _PUBLIC_KEYS = 40  # of the development mnemonic; as many as our own chains give
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where the contracts are. genesis: 0x hash of block 0, which tells one chain from another.
+    """Where the contracts are.
 
-    blocks: block number of each contract; block_number: the first of them (where logs begin).
-    p256_precompile: what the registry's known-answer test found when it was deployed.
+    genesis: 0x hash of block 0, since several chains may share an id. blocks: block number of each
+    contract; block_number: the first of them (where logs begin). p256_precompile: the result of the
+    registry's known-answer test at its deployment.
     """
 
     chain_id: int
@@ -49,12 +50,12 @@ class Deployment:
         return min(self.blocks.values())
 
     def save(self, path: Path) -> None:
-        """As JSON; `load` reads it, and reads a journal too."""
+        """Write it as JSON; `load` reads that, and a journal too."""
         _write(path, {"deployment": asdict(self)})
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
-        """From a journal or a saved deployment; Halt where there is none or it is unfinished."""
+        """Read a journal or a saved deployment; raise Halt if there is none or it is unfinished."""
         content = _read(path)
         if not content:
             raise Halt(f"no deployment at {path}: run `python -m scripts.deploy` first.")
@@ -79,7 +80,7 @@ class DeploymentStep:
 
 @dataclass
 class DeploymentRun:
-    """A deployment on its way. `journal` is what the file holds, always."""
+    """A deployment in progress. `journal` always equals the content of the file."""
 
     web3: Web3
     artifacts: Mapping[str, Artifact]
@@ -100,12 +101,22 @@ def deploy(
     journal: Path,
     watch: Callable[[str], None] = lambda event: None,
 ) -> Deployment:
-    """Deploys what the plan asks for, or finds it already there and sends nothing.
+    """Deploy what the plan asks for, or find it already there and send nothing.
 
     Signed bytes are on disk before they are broadcast, and only those same bytes are ever sent
-    again: killed anywhere, a second call finishes the first. `watch` hears "signed NAME",
-    "sent NAME" and "done NAME". Raises Halt for another chain's or another plan's journal, for
-    development keys off the development chain and for a reverted step; Retry for a silent node.
+    again: if it is killed, a second call finishes the first.
+
+    Args:
+        url: The node.
+        artifacts: The compiled contracts by name.
+        plan: Who gets which role.
+        journal: The file that records the progress.
+        watch: Called with "signed NAME", "sent NAME" and "done NAME".
+
+    Raises:
+        Halt: The journal is of another chain or plan, development keys are used elsewhere than on
+            the development chain, or a step reverted.
+        Retry: The node does not answer.
     """
     try:
         run = _begin(Web3(Web3.HTTPProvider(url)), artifacts, plan, journal, watch)
@@ -131,12 +142,12 @@ def _begin(
         raise Halt(
             f"{path} belongs to chain {journal['chain_id']} with genesis {journal['genesis']}, "
             f"but the node is chain {chain_id} with genesis {genesis}. Nothing was sent. Point to "
-            "the right node, or move the journal away to deploy anew."
+            "the right node. To deploy a second time on purpose, use another journal."
         )
     if journal["plan"] != fresh["plan"]:
         raise Halt(
             f"{path} was made from other contracts or other roles. Nothing was sent. "
-            "Restore them, or move the journal away to deploy anew."
+            "Restore them. To deploy a second time on purpose, use another journal."
         )
     return DeploymentRun(web3, artifacts, path, journal, watch)
 
@@ -144,17 +155,17 @@ def _begin(
 def _refuse_development_keys(plan: DeploymentPlan, chain_id: int) -> None:
     if chain_id == LOCAL_CHAIN:
         return
-    known = {development_account(index).address for index in range(_PUBLIC_KEYS)}
-    public = sorted(set(plan.addresses()) & known)
+    development = {development_account(index).address for index in range(_PUBLIC_KEYS)}
+    public = sorted(set(plan.addresses()) & development)
     if public:
         raise Halt(
             f"chain {chain_id} is not the development chain {LOCAL_CHAIN}, and the keys of "
-            f"{', '.join(public)} are known to everybody. Nothing was sent. Use own keys."
+            f"{', '.join(public)} are known to everybody. Nothing was sent. Use keys of your own."
         )
 
 
 def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
-    """What a journal is bound to: the code and the roles, so that a resumed run means the same."""
+    """Return what a journal is bound to: code and roles, so that a resumed run means the same."""
     names = ["DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", *plan.products]
     codes = [artifacts[name].bytecode for name in names]
     content = json.dumps([names, codes, plan.addresses(), plan.members, plan.min_domains])
@@ -162,7 +173,7 @@ def _digest(artifacts: Mapping[str, Artifact], plan: DeploymentPlan) -> str:
 
 
 def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentStep]:
-    """The steps in order; each is made only when the addresses that it needs are known."""
+    """Yield the steps in order; each is made only when the addresses that it needs are known."""
     deployer, steward = plan.deployer, plan.steward.address
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
     yield _creation(deployer, "DeviceRegistry", plan.registrar, plan.warden)
@@ -182,7 +193,7 @@ def _creation(deployer: LocalAccount, contract: str, *args: Any) -> DeploymentSt
 
 
 def _take(run: DeploymentRun, step: DeploymentStep) -> None:
-    """Brings one step to its end, from wherever it stopped."""
+    """Finish one step, from wherever it stopped."""
     noted = run.journal["steps"].get(step.name, {})
     if "block" not in noted:
         if "raw" not in noted:
@@ -198,7 +209,8 @@ def _take(run: DeploymentRun, step: DeploymentStep) -> None:
     if not run.web3.eth.get_code(noted["address"]):
         raise Halt(
             f"there is no code at {step.contract} {noted['address']}: the chain was rewound "
-            f"or reset. Move {run.path} away to deploy anew."
+            f"or reset. Nothing was sent for it. Next: check the node; on a chain that was reset "
+            "on purpose, use another journal."
         )
 
 
@@ -228,7 +240,7 @@ def _sign(run: DeploymentRun, step: DeploymentStep) -> tuple[str, str]:
 
 
 def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
-    """Sends the stored bytes (again) and waits; an error answer is not a no, only a receipt is."""
+    """Send the stored bytes (again) and wait; only a receipt decides, never an error answer."""
     noted = run.journal["steps"][step.name]
     refusal = ""
     if _receipt(run.web3, noted["hash"]) is None:
@@ -241,7 +253,8 @@ def _settle(run: DeploymentRun, step: DeploymentStep) -> None:
     if receipt["status"] != 1:
         raise Halt(
             f"deployment step {step.name} reverted in block {receipt['blockNumber']} "
-            f"({noted['hash']}). Move {run.path} away to deploy anew."
+            f"({noted['hash']}). Nothing after it was sent. Next: see its receipt for the reason; "
+            "to deploy again from the beginning, use another journal."
         )
     run.note(step.name, block=receipt["blockNumber"], address=receipt["contractAddress"])
 
@@ -262,14 +275,14 @@ def _wait(web3: Web3, digest: str, refusal: str) -> Any:
 
 def _receipt(web3: Web3, digest: str) -> Any:
     answer = web3.provider.make_request("eth_getTransactionReceipt", [digest])
-    found = answer.get("result")
-    if not found:
+    receipt = answer.get("result")
+    if not receipt:
         return None
-    at = found["contractAddress"]
+    address = receipt["contractAddress"]
     return {
-        "status": int(found["status"], 16),
-        "blockNumber": int(found["blockNumber"], 16),
-        "contractAddress": at and Web3.to_checksum_address(at),
+        "status": int(receipt["status"], 16),
+        "blockNumber": int(receipt["blockNumber"], 16),
+        "contractAddress": address and Web3.to_checksum_address(address),
     }
 
 
@@ -279,14 +292,14 @@ def _finish(run: DeploymentRun, plan: DeploymentPlan) -> Deployment:
             address=run.addresses["DeviceRegistry"], abi=run.artifacts["DeviceRegistry"].abi
         )
         blocks = {name: run.journal["steps"][name]["block"] for name in run.addresses}
-        found = Deployment(
+        deployment = Deployment(
             run.journal["chain_id"],
             run.journal["genesis"],
             run.addresses,
             blocks,
             registry.functions.hasPrecompile().call(),
         )
-        run.journal["deployment"] = asdict(found)
+        run.journal["deployment"] = asdict(deployment)
         _write(run.path, run.journal)
     return Deployment(**run.journal["deployment"])
 

@@ -1,4 +1,4 @@
-"""Keys at rest: encrypted keystores (Web3 Secret Storage v3) with their password in a 0600 file."""
+"""Keys on disk: encrypted keystores (Web3 Secret Storage v3), their password in a 0600 file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from orchestrator.edges.chain.ethereum import Account, LocalAccount
 from orchestrator.errors import Halt
 
-_SCRYPT_N = 2**13  # light on purpose: keys of a local chain, opened at every start
+_SCRYPT_N = 2**13  # low on purpose: keys of a local chain, opened at every start
 # accounts of the mnemonic that every local node ships with; anyone can sign for them
 DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
 LOCAL_CHAIN = 31337
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -30,17 +30,21 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def password(folder: Path) -> str:
-    """The keystore password of a folder, generated at first use; refuses a readable file."""
+    """Return the keystore password of a folder; it is generated at first use.
+
+    Raises:
+        Halt: Others can read the file.
+    """
     path = folder / "password"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24).encode())
     if path.stat().st_mode & 0o077:
-        raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+        raise Halt(f"{path} can be read by others, who could use the keys; run: chmod 600 {path}")
     return path.read_text()
 
 
 def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
-    """The account of a keystore; made (from `key`, else at random) if it is not there yet."""
+    """Return the account of a keystore; create it (from `key`, or at random) if it is missing."""
     path = folder / f"{name}.json"
     if not path.exists():
         account = Account.from_key(key) if key else Account.create()
@@ -51,10 +55,14 @@ def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
 
 
 def load(folder: Path, name: str) -> LocalAccount:
-    """The account of an existing keystore; raises Halt with the next step if there is none."""
+    """Return the account of an existing keystore.
+
+    Raises:
+        Halt: There is no such keystore, or it does not open.
+    """
     path = folder / f"{name}.json"
     if not path.exists():
-        raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` makes it")
+        raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` creates it")
     try:
         return Account.from_key(Account.decrypt(json.loads(path.read_text()), password(folder)))
     except ValueError as error:
@@ -62,23 +70,25 @@ def load(folder: Path, name: str) -> LocalAccount:
 
 
 def address(folder: Path, name: str) -> str | None:
-    """The address that a keystore says it holds (0x-hex), read without its password; None where
-    there is no such keystore."""
+    """Return the address that a keystore names (0x-hex), without its password.
+
+    None if there is no such keystore.
+    """
     try:
         return "0x" + json.loads((folder / f"{name}.json").read_text())["address"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise Halt(f"{folder / name}.json is no keystore: {error}") from error
+        raise Halt(f"{folder / name}.json is not a keystore: {error}") from error
 
 
 def names(folder: Path) -> list[str]:
-    """The names of a folder's keystores."""
+    """Return the names of a folder's keystores."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
 @lru_cache  # deriving one takes nine milliseconds
 def development_account(index: int) -> LocalAccount:
-    """An account of the well-known development mnemonic, rich on a local chain only."""
+    """Return an account of the well-known development mnemonic; it is worthless elsewhere."""
     Account.enable_unaudited_hdwallet_features()
     return Account.from_mnemonic(DEVELOPMENT_MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")

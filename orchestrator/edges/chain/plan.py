@@ -27,12 +27,12 @@ class DeploymentPlan:
     min_domains: int = 2
 
     def addresses(self) -> list[str]:
-        """Every address that gets a role or pays."""
+        """Return every address that gets a role or pays."""
         signers = [self.deployer.address, self.steward.address]
         others = [self.guardian, self.gateway, self.registrar, self.warden]
         return signers + others + [member for member, _ in self.members]
 
 
 def products_under(root: Path) -> tuple[str, ...]:
-    """The payment products of the project at `root`: each file in contracts/products/ is one."""
+    """Return the products of the project at `root`: one for each file in contracts/products/."""
     return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))

@@ -1,7 +1,7 @@
-"""Collects proofs that transactions and their receipts stand in a block, checked before returned.
+"""Builds proofs that transactions and their receipts are in a block, and checks them.
 
-The node's word is not taken: both tries are rebuilt from the block's transactions and receipts,
-and their roots and the header's keccak must be what the block hash commits to.
+The node is not trusted: both tries are rebuilt from the block's transactions and receipts, and
+their roots and the header's keccak must match the block hash.
 """
 
 from __future__ import annotations
@@ -68,34 +68,30 @@ _BYTES = ("to", "input")
 
 
 def receipt_proof(url: str, tx_hash: str) -> dict[str, Any]:
-    """`block_proofs` of one transaction: {"block", "header", "index", "transaction", "receipt"}."""
+    """Return `block_proofs` of one transaction."""
     return block_proofs(url, _block_of(url, tx_hash), [tx_hash])[_plain(tx_hash)]
 
 
-def transaction_proof(url: str, tx_hash: str) -> dict[str, Any]:
-    """{"header", "index", "nodes"}: the transaction alone, without its receipt."""
-    proof = receipt_proof(url, tx_hash)
-    return {"header": proof["header"], "index": proof["index"], "nodes": proof["transaction"]}
-
-
 def proofs(url: str, tx_hashes: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """{transaction hash: proof} for transactions of any blocks; each block is fetched once."""
+    """Return {transaction hash: proof} for any transactions; each block is fetched once."""
     by_block: dict[str, list[str]] = {}
     for tx_hash in dict.fromkeys(map(_plain, tx_hashes)):
         by_block.setdefault(_block_of(url, tx_hash), []).append(tx_hash)
-    found: dict[str, dict[str, Any]] = {}
+    all_proofs: dict[str, dict[str, Any]] = {}
     for block_hash, hashes in by_block.items():
-        found |= block_proofs(url, block_hash, hashes)
-    return found
+        all_proofs |= block_proofs(url, block_hash, hashes)
+    return all_proofs
 
 
 def block_proofs(url: str, block_hash: str, tx_hashes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """{transaction hash: {"block", "header", "index", "transaction", "receipt"}} for one block.
+    """Return {transaction hash: {"block", "header", "index", "transaction", "receipt"}} of a block.
 
     header: RLP of the block header, hex. index: position in the block. transaction, receipt: trie
     nodes from the root down, hex; their leaves hold the consensus bytes.
-    Raises Retry if the node is silent or does not have the block, Halt if what it says does not
-    hash to the block.
+
+    Raises:
+        Retry: The node does not answer or does not have the block.
+        Halt: The node's data does not hash to the block.
     """
     block = _call(url, [("eth_getBlockByHash", [block_hash, True])])[0]
     if block is None:
@@ -109,7 +105,7 @@ def block_proofs(url: str, block_hash: str, tx_hashes: Sequence[str]) -> dict[st
     wanted = [_plain(tx_hash) for tx_hash in tx_hashes]
     missing = [tx_hash for tx_hash in wanted if tx_hash not in places]
     if missing:
-        raise Halt(f"block {block_hash} does not hold {missing[0]}. Look its block up again.")
+        raise Halt(f"block {block_hash} does not hold {missing[0]}. Next: look up its block again.")
     return {
         tx_hash: {
             "block": "0x" + header.hash.hex(),
@@ -128,24 +124,26 @@ def _check(block_hash: str, header: Header, transactions: HexaryTrie, receipts: 
         ("transactions root", header.transactions_root, transactions.root_hash),
         ("receipts root", header.receipts_root, receipts.root_hash),
     )
-    for name, said, computed in pairs:
-        if said != computed:
+    for name, stated, computed in pairs:
+        if stated != computed:
             raise Halt(
-                f"the {name} of block {block_hash} is not what its contents hash to. No proof was "
-                "made; ask another node, or this chain's blocks have other fields than Osaka's."
+                f"the {name} of block {block_hash} is not the hash of its contents. No proof was "
+                "made. Next: ask another node; if it agrees, the chain's blocks are not Osaka's."
             )
 
 
 def header_rlp(block: dict[str, Any]) -> bytes:
-    """The header's RLP from a JSON-RPC block; raises Halt if it has not Osaka's fields."""
+    """Return the header's RLP from a JSON-RPC block; raise Halt if it lacks a field of Osaka."""
     absent = [name for name, _ in _HEADER if name not in block]
     if absent:
         raise Halt(f"the node's block has no {absent[0]}: proofs need a chain at Osaka or later.")
-    return rlp.encode([_integer(block[n]) if whole else _raw(block[n]) for n, whole in _HEADER])
+    return rlp.encode(
+        [_integer(block[name]) if whole else _raw(block[name]) for name, whole in _HEADER]
+    )
 
 
 def encode_receipt(receipt: dict[str, Any]) -> bytes:
-    """Consensus bytes of a JSON-RPC receipt (EIP-2718 envelope)."""
+    """Return the consensus bytes of a JSON-RPC receipt (EIP-2718 envelope)."""
     logs = [
         [_raw(log["address"]), [_raw(topic) for topic in log["topics"]], _raw(log["data"])]
         for log in receipt["logs"]
@@ -155,7 +153,7 @@ def encode_receipt(receipt: dict[str, Any]) -> bytes:
 
 
 def encode_transaction(tx: dict[str, Any]) -> bytes:
-    """Consensus bytes of a JSON-RPC transaction of type 0 to 4; raises Halt for other types."""
+    """Return the consensus bytes of a transaction of type 0 to 4; raise Halt for other types."""
     names = _TRANSACTION.get(int(tx.get("type", "0x0"), 16))
     if names is None:
         raise Halt(f"transaction {tx['hash']} has a type that is not known: {tx['type']}.")
@@ -164,14 +162,20 @@ def encode_transaction(tx: dict[str, Any]) -> bytes:
 
 def _field(name: str, value: Any) -> Any:
     if name == "accessList":
-        return [[_raw(e["address"]), [_raw(k) for k in e["storageKeys"]]] for e in value]
+        return [
+            [_raw(entry["address"]), [_raw(key) for key in entry["storageKeys"]]] for entry in value
+        ]
     if name == "blobVersionedHashes":
         return [_raw(item) for item in value]
     if name == "authorizationList":
         whole = ("nonce", *_SEAL)
         return [
-            [_integer(a["chainId"]), _raw(a["address"]), *(_integer(a[part]) for part in whole)]
-            for a in value
+            [
+                _integer(authorization["chainId"]),
+                _raw(authorization["address"]),
+                *(_integer(authorization[part]) for part in whole),
+            ]
+            for authorization in value
         ]
     return _raw(value) if name in _BYTES else _integer(value)
 
@@ -194,13 +198,13 @@ def _nodes(trie: HexaryTrie, index: int) -> list[str]:
 
 def _receipts(url: str, block: dict[str, Any]) -> list[dict[str, Any]]:
     hashes = [tx["hash"] for tx in block["transactions"]]
-    found: list[dict[str, Any]] = []
+    receipts: list[dict[str, Any]] = []
     for start in range(0, len(hashes), _RECEIPTS_PER_CALL):
         part = hashes[start : start + _RECEIPTS_PER_CALL]
-        found += _call(url, [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in part])
-    if any(receipt is None or receipt["blockHash"] != block["hash"] for receipt in found):
+        receipts += _call(url, [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in part])
+    if any(receipt is None or receipt["blockHash"] != block["hash"] for receipt in receipts):
         raise Retry(f"block {block['hash']} is no longer part of the node's chain")
-    return found
+    return receipts
 
 
 def _block_of(url: str, tx_hash: str) -> str:
@@ -211,7 +215,7 @@ def _block_of(url: str, tx_hash: str) -> str:
 
 
 def _call(url: str, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-    """Results of a JSON-RPC batch, in the order asked."""
+    """Return the results of a JSON-RPC batch, in the order asked."""
     body = [
         {"jsonrpc": "2.0", "id": place, "method": method, "params": params}
         for place, (method, params) in enumerate(calls)

@@ -1,7 +1,4 @@
-"""What the chain says of devices and agreements, rebuilt from its logs by whoever asks.
-
-Oracles and the rail each keep their own copy, read from the chain and from nobody else.
-"""
+"""Rebuilds the state of devices and agreements from the chain's logs."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ from device_adapters.types import Curve, DeviceKey, Rejected
 from oracles.types import Agreement, ClaimReason, ProductRules
 from orchestrator.edges.chain.client import Chain, DecodedLog
 
-_NEWS_S = 0.5  # how often an unknown id may cause a look at the chain
+_NEWS_S = 0.5  # how often an unknown id may cause a refresh
 _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
 
 
 @dataclass
 class DeviceHistory:
-    """A device's keys and states by time (Unix seconds), as the registry's logs tell.
+    """A device's keys and states by time (Unix seconds), from the registry's logs.
 
-    keys: (from when, when it ends or 0, the key). states: (from when, why it may not speak).
+    keys: (from when, when it ends or 0, the key). states: (from when, why it may not sign).
     """
 
     keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
@@ -31,10 +28,10 @@ class DeviceHistory:
     compromised_since: int | None = None
 
     def key_at(self, at_seconds: int) -> DeviceKey | ClaimReason:
-        """The key valid at that time, or why there is none (as IDeviceRegistry.keyAt answers).
+        """Return the key valid at that time, or why there is none (as IDeviceRegistry.keyAt).
 
-        Warning: of a compromised device this still tells the key of the time before; whether
-        anything new of it may be believed is another question (KeyRing.compromised_since).
+        Warning: for a compromised device this still returns the key of the time before. Whether a
+        new record may be trusted is another question (KeyRing.compromised_since).
         """
         index = bisect_right(self.keys, at_seconds, key=lambda entry: entry[0])
         if index == 0:
@@ -42,25 +39,31 @@ class DeviceHistory:
         if self.compromised_since is not None and at_seconds >= self.compromised_since:
             return ClaimReason.DEVICE_COMPROMISED
         state = bisect_right(self.states, at_seconds, key=lambda entry: entry[0])
-        doubt = self.states[state - 1][1] if state else None
+        reason = self.states[state - 1][1] if state else None
         _, ends, key = self.keys[index - 1]
-        return doubt or (ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key)
+        return reason or (ClaimReason.KEY_EXPIRED if ends and at_seconds >= ends else key)
 
 
 class Registry:
-    """Device keys and agreements from the chain's logs, followed incrementally.
+    """Device keys and agreements from the chain's logs, followed incrementally; thread-safe.
 
     The newest blocks may still be reorganised, so the last `depth` blocks are read again at each
-    refresh. Thread-safe.
+    refresh. Oracles and rail each have their own copy.
     """
 
     def __init__(
         self, chain: Chain, products: Mapping[str, tuple[str, ProductRules]], depth: int = 8
     ) -> None:
-        """products: name -> (address of its contract, its rules)."""
+        """Start empty.
+
+        Args:
+            chain: What logs are read from.
+            products: Name -> (address of its contract, its rules).
+            depth: Blocks that are read again at each refresh.
+        """
         self._chain, self._depth = chain, depth
         self._products = {
-            address.lower(): (name, terms) for name, (address, terms) in products.items()
+            address.lower(): (name, rules) for name, (address, rules) in products.items()
         }
         self._lock = threading.Lock()
         self._refreshed_at: float | None = None  # None: nothing was read yet, or it may be undone
@@ -72,7 +75,7 @@ class Registry:
         self._by_subject: dict[bytes, list[bytes]] = {}
 
     def refresh(self) -> None:
-        """Reads what is new. Raises Retry if the node is silent; the old view then stays."""
+        """Read what is new; raise Retry if the node does not answer: the old view then stays."""
         with self._lock:
             head = self._chain.head()
             fresh = [
@@ -110,7 +113,7 @@ class Registry:
 
     def _opened(self, log: DecodedLog) -> Agreement:
         raw = bytes.fromhex(log.args["terms"][2:])
-        product, terms = self._products.get(log.args["product"].lower(), ("", None))
+        product, rules = self._products.get(log.args["product"].lower(), ("", None))
         return Agreement(
             agreement=bytes.fromhex(log.args["agreement"][2:]),
             device="",
@@ -120,18 +123,18 @@ class Registry:
             opened_at=0,
             expires_at=log.args["expiry"],
             first_counter=log.args["firstCounter"],
-            subject=_subject(terms, raw),
+            subject=_subject(rules, raw),
         )
 
     def forget(self) -> None:
-        """The chain was rewound: everything is read again before the next question is answered."""
+        """Read everything again before the next answer, since the chain was rewound."""
         with self._lock:
             self._settled_to, self._deep, self._refreshed_at = 0, [], None
 
-    def _look_again(self, known: bool) -> None:
-        """What is unknown may be news: but strangers must not make us read at their pace."""
+    def _look_again(self, is_known: bool) -> None:
+        """Refresh for an unknown id, but not at the pace that strangers choose."""
         read_at = self._refreshed_at
-        if read_at is None or (not known and time.monotonic() - read_at >= _NEWS_S):
+        if read_at is None or (not is_known and time.monotonic() - read_at >= _NEWS_S):
             self.refresh()
 
     # --- KeyRing
@@ -167,20 +170,23 @@ class Registry:
 
     def _newest_first(self, ids: Sequence[bytes]) -> list[Agreement]:
         agreements = self._agreements
-        return [agreements[one] for one in reversed(ids) if one in agreements]
+        return [agreements[identity] for identity in reversed(ids) if identity in agreements]
 
 
-def _subject(terms: ProductRules | None, raw: bytes) -> bytes:
-    """What the agreement is about. The contract took these terms, so they can be read; were they
-    not, the agreement would be about nothing that any event speaks of."""
+def _subject(rules: ProductRules | None, raw: bytes) -> bytes:
+    """Return what the agreement is about.
+
+    The contract accepted these terms, so they can be read. If not, the agreement is about nothing
+    that any event names.
+    """
     try:
-        return terms.subject(raw) if terms else b""
+        return rules.subject(raw) if rules else b""
     except Rejected:
         return b"unreadable"
 
 
 def _ended(agreement: Agreement, log: DecodedLog) -> Agreement:
-    """Closing brings the expiry forward; taking the escrow back ends the agreement."""
+    """Return the agreement after its end: closing moves the expiry, a reclaim ends it."""
     if log.name == "AgreementClosed":
         return replace(agreement, expires_at=log.args["expiry"])
     return replace(agreement, live=False)

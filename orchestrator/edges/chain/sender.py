@@ -1,4 +1,4 @@
-"""Sends what was decided, exactly once: nonce and signed bytes are stored before the broadcast.
+"""Sends each decided call exactly once: nonce and signed bytes are stored before the broadcast.
 
 Recovery sends the same bytes again; it never signs a second time for the same purpose.
 """
@@ -13,27 +13,35 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 from orchestrator.edges.store import Session, Store, sends
 from orchestrator.errors import Halt, Retry
 
+_DISPLACED = "its nonce was used by another transaction"
+
 
 class Sender:
-    """One key on one chain. `account` signs; the store allocates nonces, so that several
-    processes can share the key without ever using a nonce twice."""
+    """One key on one chain. `account` signs; the store allocates nonces.
+
+    So several processes can share the key without ever using a nonce twice.
+    """
 
     def __init__(self, store: Store, chain: Chain, account: LocalAccount) -> None:
         self.store, self.chain, self.account = store, chain, account
         self._chain_id = chain.deployment.chain_id
 
     def quote(self, call: Call, suffix: bytes = b"") -> Quote:
-        """Raises Retry, by the contract's own error name, if the call would revert now."""
+        """Return the call with its cost.
+
+        Raises:
+            Retry: The call would revert now; the text has the contract's own error name.
+        """
         return self.chain.quote(self.account.address, call, suffix)
 
     def prepare(self, session: Session, purpose: str, ref: str, quote: Quote, now: int) -> str:
-        """Signs and stores a call within the caller's transaction; returns the hash (0x-hex).
+        """Sign and store a call within the caller's transaction; return the hash (0x-hex).
 
         The caller broadcasts after the commit.
         """
-        # whoever else used this key, or if the store was restored: a used nonce is never used again
-        known = sends.next_nonce(session, self._chain_id, self.account.address)
-        nonce = max(known or 0, quote.nonce)
+        # others may have used this key, or the store was restored: never use a nonce again
+        stored_nonce = sends.next_nonce(session, self._chain_id, self.account.address)
+        nonce = max(stored_nonce or 0, quote.nonce)
         tx_hash, raw = self.chain.sign(self.account, nonce, quote)
         sends.add(
             session,
@@ -51,10 +59,10 @@ class Sender:
         return tx_hash
 
     def broadcast(self) -> int:
-        """Sends all stored bytes that no block holds yet, oldest nonce first; returns how many.
+        """Send all stored bytes that no block holds yet, lowest nonce first; return how many.
 
-        A refusal by the node is kept as the send's reason and tried again: only a receipt, or a
-        nonce consumed by another hash, ends a send.
+        A refusal by the node is stored with the send and tried again: only a receipt, or a nonce
+        used by another transaction, ends a send.
         """
         with self.store.read() as session:
             waiting = sends.unmined(session, self._chain_id, self.account.address)
@@ -63,12 +71,12 @@ class Sender:
         verdicts = self.chain.broadcast([row.raw for row in waiting])
         with self.store.write() as session:
             for row, verdict in zip(waiting, verdicts, strict=True):
-                sends.mark_sent(session, row.tx_hash, verdict)
+                sends.record_fact(session, row.tx_hash, sends.Fact.BROADCAST, verdict=verdict)
         return len(waiting)
 
 
 def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str, bool]:
-    """Asks the chain what became of these sends: {hash: succeeded}; open ones are absent."""
+    """Ask the chain for the result of sends: return {hash: succeeded} without the open ones."""
     if not tx_hashes:
         return {}
     ended = {}
@@ -78,7 +86,7 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
             if receipt is None:
                 continue
             ended[tx_hash] = receipt["status"] == "0x1"
-            sends.mark_mined(
+            sends.record_receipt(
                 session,
                 tx_hash,
                 int(receipt["blockNumber"], 16),
@@ -89,23 +97,23 @@ def settle_up(store: Store, chain: Chain, tx_hashes: Sequence[str]) -> dict[str,
 
 
 def displaced(sender: Sender, final_block: int) -> list[sends.ChainSendRow]:
-    """Ends the sends whose nonce another transaction used up in a final block; returns them.
+    """End the sends whose nonce another transaction used in a final block; return them.
 
-    Nothing less is a no: until then only the same bytes may be sent again.
+    Nothing less is certain: until then only the same bytes may be sent again.
     """
     store, chain, address = sender.store, sender.chain, sender.account.address
     with store.read() as session:
         waiting = sends.unmined(session, chain.deployment.chain_id, address)
     used, receipts = chain.fates(address, [row.tx_hash for row in waiting], final_block)
-    gone = [
+    ended = [
         row
         for row, receipt in zip(waiting, receipts, strict=True)
         if receipt is None and row.nonce < used
     ]
     with store.write() as session:
-        for row in gone:
-            sends.mark_displaced(session, row.tx_hash)
-    return gone
+        for row in ended:
+            sends.record_fact(session, row.tx_hash, sends.Fact.DISPLACED, verdict=_DISPLACED)
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,36 +126,51 @@ class ChainCall:
 
 
 def send_and_wait(
-    sender: Sender, errands: Sequence[ChainCall], now: int, wait: Callable[[], None]
+    sender: Sender, calls: Sequence[ChainCall], now: int, wait: Callable[[], None]
 ) -> list[str]:
-    """For commands: stores, sends and waits until all are mined; returns the hashes in order.
+    """Store and send calls, and wait until all are mined; return the hashes in order.
 
-    wait: called between looks; it sleeps, and raises when the caller's patience ends.
-    Raises Halt if a call failed on chain. Running it again with the same refs sends nothing new.
+    For commands. Running it again with the same references sends nothing new.
+
+    Args:
+        sender: The key that sends.
+        calls: What to send.
+        now: Unix seconds.
+        wait: Called between polls; it sleeps, and raises when the caller's patience ends.
+
+    Raises:
+        Halt: A call failed on chain.
     """
-    hashes = _prepared(sender, errands, now)
+    hashes = _prepared(sender, calls, now)
     ended: dict[str, bool] = {}
     while True:
         try:
             sender.broadcast()
-            still = [h for h in hashes if h not in ended]
-            ended |= settle_up(sender.store, sender.chain, still)
+            open_hashes = [tx_hash for tx_hash in hashes if tx_hash not in ended]
+            ended |= settle_up(sender.store, sender.chain, open_hashes)
         except Retry:
             pass
-        failed = [e for e, h in zip(errands, hashes, strict=True) if ended.get(h) is False]
+        failed = [
+            call for call, tx_hash in zip(calls, hashes, strict=True) if ended.get(tx_hash) is False
+        ]
         if failed:
-            raise Halt(f"{failed[0].purpose} of {failed[0].ref} failed on chain; see its receipt")
+            raise Halt(
+                f"{failed[0].purpose} of {failed[0].ref} failed on chain, and is not sent again by "
+                "itself. Next: see its receipt for the reason, then run the command again."
+            )
         if len(ended) == len(set(hashes)):
             return hashes
         wait()
 
 
-def _prepared(sender: Sender, errands: Sequence[ChainCall], now: int) -> list[str]:
+def _prepared(sender: Sender, calls: Sequence[ChainCall], now: int) -> list[str]:
     with sender.store.read() as session:
-        known = [sends.by_ref(session, e.purpose, e.ref) for e in errands]
-    quotes = [None if row else sender.quote(e.call) for row, e in zip(known, errands, strict=True)]
+        stored = [sends.by_ref(session, call.purpose, call.ref) for call in calls]
+    quotes = [
+        None if row else sender.quote(call.call) for row, call in zip(stored, calls, strict=True)
+    ]
     with sender.store.write() as session:
         return [
-            row.tx_hash if row else sender.prepare(session, e.purpose, e.ref, quote, now)
-            for row, quote, e in zip(known, quotes, errands, strict=True)
+            row.tx_hash if row else sender.prepare(session, call.purpose, call.ref, quote, now)
+            for row, quote, call in zip(stored, quotes, calls, strict=True)
         ]

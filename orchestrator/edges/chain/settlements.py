@@ -1,5 +1,6 @@
-"""The claims that settlements applied, read from their call data, for whoever was not asked about
-them: an oracle that was away catches up with what the others attested.
+"""Reads the claims that settlements applied from their call data.
+
+An oracle that was down uses it to catch up with what the others attested.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ _BLOCKS_AT_ONCE = 1_000
 
 
 def settled_claims(chain: Chain, above: int, head: int) -> Iterator[tuple[list[Claim], int]]:
-    """(claims, the block up to which they are all) of the blocks above one, up to the head.
+    """Yield (claims, the last block read) for the blocks above one, up to the head.
 
-    Raises Retry if the node is silent.
-    Warning: a settlement that went through another contract is left out: such call data proves
-    nothing. Whoever needs its claims lacks them.
+    Args:
+        chain: The node's client.
+        above: The last block that was read before.
+        head: The last block to read.
+
+    Raises:
+        Retry: The node does not answer.
+
+    Warning: a settlement through another contract is left out, since such call data proves nothing:
+    its claims are missing.
     """
     first = max(above + 1, chain.deployment.block_number)
     while first <= head:
@@ -37,13 +45,13 @@ def _applied(chain: Chain, tx_hash: str, packed: str) -> list[Claim]:
     outcomes = unpack(bytes.fromhex(packed[2:]))
     return [
         Claim(
-            one["agreement"],
-            one["sequence"],
-            one["firstCounter"],
-            one["lastCounter"],
-            one["evidence"],
-            one["facts"],
+            fields["agreement"],
+            fields["sequence"],
+            fields["firstCounter"],
+            fields["lastCounter"],
+            fields["evidence"],
+            fields["facts"],
         )
-        for one, outcome in zip(arguments["batch"]["claims"], outcomes, strict=True)
+        for fields, outcome in zip(arguments["batch"]["claims"], outcomes, strict=True)
         if not outcome.refusal
     ]

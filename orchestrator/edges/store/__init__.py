@@ -1,4 +1,4 @@
-"""The one door to the database: one writer at a time, whole batches, nothing half done."""
+"""The database: one writer at a time, whole transactions, nothing half done."""
 
 from __future__ import annotations
 
@@ -6,26 +6,47 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, SQLModel, create_engine, text
+from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select, text
 
 from orchestrator.edges.store import tables
 from orchestrator.errors import Retry
 
-__all__ = ["Session", "Store", "add_all", "add_new", "add_values", "tables"]
+__all__ = [
+    "Head",
+    "Session",
+    "Store",
+    "add_all",
+    "add_new",
+    "add_values",
+    "all_rows",
+    "count_rows",
+    "tables",
+]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REVISION = "0005"  # the newest file in migrations/versions; a test compares the two
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")
-# SQLite's codes for a world that is slow: busy, locked, i/o error, disk full, cannot open
+# SQLite's codes for a database that is slow: busy, locked, i/o error, disk full, cannot open
 _SLOW = (5, 6, 10, 13, 14)
+_ROWS_AT_ONCE = 500
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+class Head(NamedTuple):
+    """Where the chain or the journal stood: the number and hash of its newest item; (0, "") at the
+    beginning."""
+
+    number: int
+    hash: str
 
 
 def _connect(path: Path, wait_s: int) -> Engine:
@@ -33,7 +54,7 @@ def _connect(path: Path, wait_s: int) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # BEGIN is sent below
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
@@ -82,7 +103,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction, committed whole or not at all; the only way to change anything.
+        """Open one transaction, committed whole or not at all; the only way to change anything.
 
         Raises Retry where another process holds the database too long, or the disk refuses.
         """
@@ -96,7 +117,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent snapshot; it never waits for the writer."""
+        """Open a consistent snapshot; it never waits for the writer."""
         with _slowness(self.path), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
@@ -119,25 +140,41 @@ def _values(rows: Iterable[SQLModel]) -> list[dict[str, Any]]:
 
 
 def add_new(session: Session, rows: list[SQLModel]) -> None:
-    """Inserts a batch in one statement; rows whose key is already there are left as they are."""
+    """Insert a batch in one statement; rows whose key is already there stay as they are."""
     if rows:
         add_values(session, type(rows[0]), _values(rows))
 
 
 def add_values(session: Session, table: type[SQLModel], values: list[dict[str, Any]]) -> None:
-    """`add_new` where volume flows: rows as plain columns (all with the same ones), since making
-    an object of each costs more than verifying a signature."""
+    """Insert like `add_new`, for many rows: plain columns, the same ones for all of them.
+
+    Making an object of each row costs more than verifying a signature.
+    """
     if values:
         session.exec(insert(table).on_conflict_do_nothing(), params=values)
 
 
 def add_all(session: Session, rows: list[SQLModel]) -> None:
-    """Inserts a batch in one statement; a key that is already there is our own bug."""
+    """Insert a batch in one statement; a key that is already there is our own bug."""
     if rows:
         session.exec(insert(type(rows[0])), params=_values(rows))
 
 
+def count_rows(session: Session, table: type[SQLModel]) -> int:
+    """Return how many rows a table has."""
+    return session.exec(select(func.count()).select_from(table)).one()
+
+
+def all_rows(session: Session, table: type[Row], *order: Any) -> Iterator[Row]:
+    """Yield all rows of a table by these columns, or in the order in which they were stored."""
+    columns = order or (literal_column(f"{table.__tablename__}.rowid"),)
+    query = select(table).order_by(*columns).execution_options(yield_per=_ROWS_AT_ONCE)
+    for row in session.exec(query):
+        yield row
+        session.expunge(row)  # a report over millions of rows keeps none of them
+
+
 def journal_mode(store: Store) -> str:
-    """The journal mode in force ("wal"), for the checks an operator runs."""
+    """Return the journal mode in force ("wal"), for the checks an operator runs."""
     with store.read() as session:
         return session.exec(text("PRAGMA journal_mode")).one()[0]

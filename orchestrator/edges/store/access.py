@@ -25,10 +25,14 @@ class KeyRole(StrEnum):
 
 
 def issue_key(session: Session, name: str, role: str, scope: str = "") -> str:
-    """A new key (256 random bits), shown this once; an older key of that name ends.
+    """Make a new key (256 random bits), which is shown only now; an older key of that name ends.
 
-    scope: how the names of a partner's devices begin, compared exactly ("acme-" holds "acme-1").
-    Raises ValueError for an unknown role, an empty name, or a partner without a scope.
+    Args:
+        scope: How the names of a partner's devices begin, compared exactly ("acme-" holds
+            "acme-1").
+
+    Raises:
+        ValueError: The role is unknown, the name is empty, or a partner has no scope.
     """
     if not name or (KeyRole(role) is KeyRole.PARTNER and not scope):
         raise ValueError("a key needs a name, and a partner's key the scope of its devices")
@@ -40,17 +44,18 @@ def issue_key(session: Session, name: str, role: str, scope: str = "") -> str:
 
 
 def revoke_key(session: Session, name: str) -> bool:
-    """Ends the key of that name; False if there is none."""
+    """End the key of that name; return False if there is none."""
     return session.exec(delete(ApiKeyRow).where(ApiKeyRow.name == name)).rowcount == 1
 
 
 def key_holder(session: Session, key: str) -> ApiKeyRow | None:
-    """The row of a presented key, found by its hash: nothing compares secrets byte by byte."""
+    """Return the row of a presented key, found by its hash: nothing compares secrets byte by
+    byte."""
     return session.get(ApiKeyRow, _hash(key))
 
 
 def keys(session: Session) -> Sequence[ApiKeyRow]:
-    """All keys by name."""
+    """Return all keys by name."""
     return session.exec(select(ApiKeyRow).order_by(ApiKeyRow.name)).all()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, and_, func, or_, select, update
 
+from orchestrator.core.agreement import MACHINE, Fact, Stage
 from orchestrator.edges.store.tables import AgreementRow, DeviceRow, PartyRow, PaymentRow
 
-__all__ = ["AgreementRow", "DeviceRow", "PartyRow"]
+__all__ = ["AgreementRow", "DeviceRow", "Fact", "PartyRow", "Stage", "record_fact"]
 
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
@@ -23,7 +24,8 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
 
 
 def known(session: Session, ids: Sequence[str]) -> set[str]:
-    """Those of these agreements that were opened through this rail; strangers open others."""
+    """Return those of these agreements that were opened through this rail; others open some,
+    too."""
     found: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
@@ -36,7 +38,7 @@ def known(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    """{agreement id: the last device counter that a payment holds}."""
+    """Return {agreement id: the last device counter that a payment holds}."""
     rows = session.exec(
         select(AgreementRow.agreement_id, AgreementRow.last_counter).where(
             AgreementRow.agreement_id.in_(ids)
@@ -46,9 +48,9 @@ def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
 
 
 def reach(session: Session, agreement: str, sequence: int) -> int | None:
-    """The highest counter that the claims before this sequence hold; None where there are none.
+    """Return the highest counter that the claims before this sequence hold; None if there are none.
 
-    Not the last claim's: a late one speaks of counters that were passed long before.
+    That is not always the last claim's: a late claim covers counters that were passed long before.
     """
     return session.exec(
         select(func.max(PaymentRow.last_counter)).where(
@@ -58,7 +60,7 @@ def reach(session: Session, agreement: str, sequence: int) -> int | None:
 
 
 def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[int, int]]:
-    """The counters (inclusive) of an agreement's claims that reach above a counter."""
+    """Return the counters (inclusive) of an agreement's claims that reach above a counter."""
     rows = session.exec(
         select(PaymentRow.first_counter, PaymentRow.last_counter)
         .where(PaymentRow.agreement_id == agreement, PaymentRow.last_counter > above)
@@ -71,13 +73,38 @@ def by_reference(session: Session, reference: str) -> AgreementRow | None:
     return session.exec(select(AgreementRow).where(AgreementRow.reference == reference)).first()
 
 
+def by_references(session: Session, references: Collection[str]) -> Sequence[AgreementRow]:
+    """Return the agreements with these funding references (canonical)."""
+    names, rows = sorted(references), []
+    for start in range(0, len(names), _CHUNK):
+        chosen = AgreementRow.reference.in_(names[start : start + _CHUNK])
+        rows += session.exec(select(AgreementRow).where(chosen))
+    return rows
+
+
 def all_agreements(session: Session) -> Sequence[AgreementRow]:
     return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
-def mark(session: Session, agreement: str, stage: str, opened_at: int | None = None) -> None:
-    values = {"stage": stage} | ({"opened_at": opened_at} if opened_at else {})
-    session.exec(update(AgreementRow).where(AgreementRow.agreement_id == agreement).values(values))
+def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
+    """Move an agreement by a fact; the only function that changes an agreement's stage.
+
+    Args:
+        session: A write session.
+        agreement: Its id, 0x-hex; one that was not signed through this rail is ignored.
+        fact: What a final block says about it.
+        at: That block's time, in Unix seconds.
+
+    Raises:
+        Halt: The fact cannot occur at the agreement's stage.
+    """
+    row = session.get(AgreementRow, agreement)
+    if row is None:
+        return
+    row.stage = MACHINE.advance(agreement, Stage(row.stage), fact)
+    if fact is Fact.OPENED:
+        row.opened_at = at
+    session.add(row)
 
 
 def device(session: Session, device_id: str) -> DeviceRow | None:
@@ -101,7 +128,8 @@ def party(session: Session, address: str) -> PartyRow | None:
 
 
 def party_at(session: Session, address: str, account: str) -> PartyRow | None:
-    """Whose bank account (keccak256 of the IBAN) it is: the payee itself, if it still has it."""
+    """Return the party with a bank account (keccak256 of the IBAN): the payee itself, if it still
+    has it."""
     same = session.exec(select(PartyRow).where(PartyRow.account == account)).all()
     return next((row for row in same if row.address == address), same[0] if same else None)
 
@@ -116,3 +144,49 @@ def of_payment(session: Session, payment: str) -> AgreementRow | None:
         .join(PaymentRow, PaymentRow.agreement_id == AgreementRow.agreement_id)
         .where(PaymentRow.payment_id == payment)
     ).first()
+
+
+def compromised(session: Session) -> dict[str, int]:
+    """Return {device id: since when (Unix seconds)} of the devices that are declared
+    compromised."""
+    rows = session.exec(
+        select(DeviceRow.device_id, DeviceRow.compromised_since).where(
+            DeviceRow.compromised_since.is_not(None)
+        )
+    )
+    return dict(rows.all())
+
+
+def ended(session: Session, now: int) -> list[str]:
+    """Return agreements past their end that may have money in escrow: those that are not reclaimed
+    yet, and those into which money came back since."""
+    past = or_(
+        AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
+    )
+    return list(
+        session.exec(
+            select(AgreementRow.agreement_id).where(
+                or_(
+                    and_(AgreementRow.stage == Stage.LIVE, past),
+                    AgreementRow.stage == Stage.REFUND_DUE,
+                )
+            )
+        )
+    )
+
+
+def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
+    """Return agreements by id, those behind `after`."""
+    return session.exec(
+        select(AgreementRow)
+        .where(AgreementRow.agreement_id > after)
+        .order_by(AgreementRow.agreement_id)
+        .limit(limit)
+    ).all()
+
+
+def page_of_devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
+    """Return devices by name, those behind `after`."""
+    return session.exec(
+        select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
+    ).all()

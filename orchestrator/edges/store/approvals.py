@@ -1,4 +1,4 @@
-"""Officers, and the approvals that two of them signed; each is executed once."""
+"""Officers, and the approvals that two of them sign; each is executed once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, select, update
 
-from orchestrator.core.approval import Approval as Said
+from orchestrator.core.approval import Approval
 from orchestrator.edges.store import add_all, add_new
 from orchestrator.edges.store.tables import ApprovalRow, OfficerRow
 
@@ -15,7 +15,7 @@ __all__ = ["ApprovalRow", "OfficerRow"]
 
 
 def officers(session: Session, at: int | None = None) -> dict[str, str]:
-    """{address: name} of all who may sign now, or could at a time (Unix seconds)."""
+    """Return {address: name} of all who may sign now, or could at a time (Unix seconds)."""
     return {
         row.address: row.name
         for row in all_officers(session)
@@ -39,8 +39,8 @@ def remove_officer(session: Session, address: str, at: int) -> None:
     session.exec(update(OfficerRow).where(OfficerRow.address == address).values(removed_at=at))
 
 
-def add(session: Session, approval: Said, proposer: str, signature: str) -> None:
-    """A proposal; the same one again changes nothing."""
+def add(session: Session, approval: Approval, proposer: str, signature: str) -> None:
+    """Store a proposal; the same one again changes nothing."""
     add_new(
         session,
         [
@@ -61,21 +61,21 @@ def get(session: Session, approval_id: str) -> ApprovalRow | None:
     return session.get(ApprovalRow, approval_id)
 
 
-def said(row: ApprovalRow) -> Said:
-    """The stored approval as it was signed."""
-    return Said(row.kind, row.subject, json.loads(row.detail), row.proposed_at)
+def content_of(row: ApprovalRow) -> Approval:
+    """Return a stored approval as it was signed."""
+    return Approval(row.kind, row.subject, json.loads(row.detail), row.proposed_at)
 
 
 def listed(session: Session, *, only_open: bool = False) -> Sequence[ApprovalRow]:
-    """All approvals, or those that are not executed yet, oldest first."""
-    wanted = select(ApprovalRow).order_by(ApprovalRow.proposed_at, ApprovalRow.approval_id)
+    """Return all approvals, or those that are not executed yet, oldest first."""
+    query = select(ApprovalRow).order_by(ApprovalRow.proposed_at, ApprovalRow.approval_id)
     if only_open:
-        wanted = wanted.where(ApprovalRow.executed_at.is_(None))
-    return session.exec(wanted).all()
+        query = query.where(ApprovalRow.executed_at.is_(None))
+    return session.exec(query).all()
 
 
 def about(session: Session, kind: str, subject: str) -> Sequence[ApprovalRow]:
-    """Approvals of a kind about one subject, oldest first."""
+    """Return the approvals of a kind about one subject, oldest first."""
     return session.exec(
         select(ApprovalRow)
         .where(ApprovalRow.kind == kind, ApprovalRow.subject == subject)
@@ -84,7 +84,7 @@ def about(session: Session, kind: str, subject: str) -> Sequence[ApprovalRow]:
 
 
 def approved(session: Session, kind: str) -> Sequence[ApprovalRow]:
-    """Approved and not executed yet, in the order of their approval."""
+    """Return approved approvals of a kind that are not executed yet, in the order of approval."""
     return session.exec(
         select(ApprovalRow)
         .where(ApprovalRow.kind == kind, ApprovalRow.approved_at.is_not(None))

@@ -13,14 +13,14 @@ __all__ = ["BatchClaimRow"]
 
 
 def keep(session: Session, digest: str, ids: Sequence[str]) -> None:
-    """A payment names its newest batch only; this remembers the older ones too."""
+    """Record the claims of a batch; a payment's own row names its newest batch only."""
     add_new(session, [BatchClaimRow(batch_digest=digest, payment_id=i) for i in ids])
 
 
 def of_size(
     session: Session, product: str, size: int
 ) -> Iterator[list[tuple[PaymentRow, AgreementRow]]]:
-    """The batches of a product (address) with so many claims, each in its order."""
+    """Return the batches of a product (address) with so many claims, each in its order."""
     digests = session.exec(
         select(BatchClaimRow.batch_digest)
         .join(PaymentRow, PaymentRow.payment_id == BatchClaimRow.payment_id)

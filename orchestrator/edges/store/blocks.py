@@ -1,12 +1,19 @@
-"""Blocks and logs seen: what the chain told, by hash, so that a rewind is noticed and undone."""
+"""Blocks and logs as the chain reported them, by hash, so that a rewind is noticed and undone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlmodel import Session, delete, func, select, update
 
-from orchestrator.edges.store.tables import BlockRow, ChainLogRow, ProofRow
+from orchestrator.edges.store import Head
+from orchestrator.edges.store.tables import (
+    BlockRow,
+    ChainLogRow,
+    ProofRow,
+)
 
 __all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
 
@@ -20,7 +27,7 @@ def at(session: Session, number: int) -> BlockRow | None:
 
 
 def not_final(session: Session, up_to: int) -> Sequence[BlockRow]:
-    """Blocks deep enough to be final that were not treated as such yet, oldest first."""
+    """Return blocks deep enough to be final that were not treated as such yet, oldest first."""
     return session.exec(
         select(BlockRow)
         .where(BlockRow.final == False, BlockRow.number <= up_to)  # noqa: E712
@@ -34,7 +41,7 @@ def mark_final(session: Session, numbers: Sequence[int]) -> None:
 
 
 def forget_from(session: Session, first: int) -> list[ChainLogRow]:
-    """Removes blocks and logs from `first` on and returns the logs that were orphaned."""
+    """Remove blocks and logs from `first` on and returns the logs that were orphaned."""
     orphaned = session.exec(select(ChainLogRow).where(ChainLogRow.block_number >= first)).all()
     session.exec(delete(ChainLogRow).where(ChainLogRow.block_number >= first))
     session.exec(delete(BlockRow).where(BlockRow.number >= first))
@@ -42,7 +49,7 @@ def forget_from(session: Session, first: int) -> list[ChainLogRow]:
 
 
 def logs_in(session: Session, numbers: Sequence[int]) -> Sequence[ChainLogRow]:
-    """Logs of these blocks in chain order."""
+    """Return logs of these blocks in chain order."""
     return session.exec(
         select(ChainLogRow)
         .where(ChainLogRow.block_number.in_(numbers))
@@ -51,12 +58,12 @@ def logs_in(session: Session, numbers: Sequence[int]) -> Sequence[ChainLogRow]:
 
 
 def newest_final(session: Session) -> int:
-    """The number of the newest final block, 0 if none."""
+    """Return the number of the newest final block, 0 if none."""
     return session.exec(select(func.max(BlockRow.number)).where(BlockRow.final)).one() or 0
 
 
 def times(session: Session) -> dict[int, int]:
-    """{number: Unix seconds} of every block seen."""
+    """Return {number: Unix seconds} of every block seen."""
     return dict(session.exec(select(BlockRow.number, BlockRow.timestamp)).all())
 
 
@@ -65,7 +72,7 @@ def has_log(session: Session, tx_hash: str, name: str) -> bool:
 
 
 def log_of(session: Session, tx_hash: str, name: str) -> ChainLogRow | None:
-    """The first log of this name in a transaction."""
+    """Return the first log of this name in a transaction."""
     return session.exec(
         select(ChainLogRow)
         .where(ChainLogRow.tx_hash == tx_hash, ChainLogRow.name == name)
@@ -74,7 +81,7 @@ def log_of(session: Session, tx_hash: str, name: str) -> ChainLogRow | None:
 
 
 def logs_named(session: Session, names: Sequence[str]) -> Sequence[ChainLogRow]:
-    """All logs with these names, in chain order."""
+    """Return all logs with these names, in chain order."""
     return session.exec(
         select(ChainLogRow)
         .where(ChainLogRow.name.in_(names))
@@ -83,13 +90,14 @@ def logs_named(session: Session, names: Sequence[str]) -> Sequence[ChainLogRow]:
 
 
 def proof(session: Session, tx_hash: str) -> str | None:
-    """The archived proof of a transaction (JSON), or None while its block is not final."""
+    """Return the archived proof of a transaction (JSON), or None while its block is not final."""
     row = session.get(ProofRow, tx_hash)
     return row.body if row else None
 
 
 def logs_about(session: Session, names: Sequence[str], subject: str) -> Sequence[ChainLogRow]:
-    """Logs with these names that have `subject` (0x-hex) among their arguments, in chain order."""
+    """Return logs with these names that have `subject` (0x-hex) among their arguments, in chain
+    order."""
     return session.exec(
         select(ChainLogRow)
         .where(ChainLogRow.name.in_(names), ChainLogRow.args.contains(f'"{subject}"'))
@@ -98,7 +106,30 @@ def logs_about(session: Session, names: Sequence[str], subject: str) -> Sequence
 
 
 def logs_in_transaction(session: Session, tx_hash: str) -> Sequence[ChainLogRow]:
-    """The logs of one transaction, in order."""
+    """Return the logs of one transaction, in order."""
     return session.exec(
         select(ChainLogRow).where(ChainLogRow.tx_hash == tx_hash).order_by(ChainLogRow.log_index)
     ).all()
+
+
+def final_before(session: Session, at: int) -> Head:
+    """Return the newest final block of an earlier time (Unix seconds)."""
+    row = session.exec(
+        select(BlockRow)
+        .where(BlockRow.final, BlockRow.timestamp < at)
+        .order_by(BlockRow.number.desc())
+    ).first()
+    return Head(row.number, row.hash) if row else Head(0, "")
+
+
+def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+    """Return (transaction hash, arguments of its Settled log, its archived proof as JSON) up to a
+    block, in chain order."""
+    rows = session.exec(
+        select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
+        .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)
+        .where(ChainLogRow.name == "Settled", ChainLogRow.block_number <= up_to)
+        .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
+    )
+    for tx_hash, args, body in rows:
+        yield tx_hash, json.loads(args), body

@@ -1,5 +1,4 @@
-"""The register of breaks: each that a reconciliation ever named, since when, and what became of
-it."""
+"""The register of breaks: each that a reconciliation ever found, since when, and how it ended."""
 
 from __future__ import annotations
 
@@ -16,25 +15,25 @@ __all__ = ["BreakRow"]
 RESOLVE = "resolve_break"
 
 
-def note(session: Session, break_id: str, told: Mapping[str, Any], now: int) -> None:
-    """A break that is seen now. told: all of it, JSON-ready, with `kind`, `ids` and `owner`."""
+def note(session: Session, break_id: str, body: Mapping[str, Any], now: int) -> None:
+    """Record a break that is seen now. body: all of it, JSON-ready, with `kind`, `ids`, `owner`."""
     row = session.get(BreakRow, break_id)
     if row is None:
         row = BreakRow(
             break_id=break_id,
-            kind=told["kind"],
-            ids=json.dumps(told["ids"]),
-            first_seen=told.get("since") or now,
+            kind=body["kind"],
+            ids=json.dumps(body["ids"]),
+            first_seen=body.get("since") or now,
             last_seen=now,
-            owner=told["owner"],
+            owner=body["owner"],
         )
         session.add(row)
-    row.last_seen, row.body, row.closed = now, json.dumps(told), told["closed"]
-    row.resolved_by = told["resolved_by"]
+    row.last_seen, row.body, row.closed = now, json.dumps(body), body["closed"]
+    row.resolved_by = body["resolved_by"]
 
 
 def leave(session: Session, seen: set[str], why: str) -> int:
-    """Marks the open breaks that are not seen any more as closed; returns how many."""
+    """Mark the open breaks that are not seen any more as closed; return how many."""
     gone = [row for row in listed(session) if row.break_id not in seen and not row.closed]
     for row in gone:
         row.closed = why
@@ -42,12 +41,12 @@ def leave(session: Session, seen: set[str], why: str) -> int:
 
 
 def listed(session: Session) -> Sequence[BreakRow]:
-    """All, the oldest first."""
+    """Return all breaks, the oldest first."""
     return session.exec(select(BreakRow).order_by(BreakRow.first_seen, BreakRow.break_id)).all()
 
 
 def resolutions(session: Session) -> Sequence[ApprovalRow]:
-    """Every resolution that two officers signed, in the order of their approval."""
+    """Return every resolution that two officers signed, in the order of their approval."""
     return session.exec(
         select(ApprovalRow)
         .where(ApprovalRow.kind == RESOLVE, ApprovalRow.approved_at.is_not(None))
@@ -56,7 +55,7 @@ def resolutions(session: Session) -> Sequence[ApprovalRow]:
 
 
 def received(session: Session) -> dict[str, int]:
-    """{SHA-256 of a bank's file: when it came, Unix seconds}."""
+    """Return {SHA-256 of a file of the bank: when it came, Unix seconds}."""
     return dict(
         session.exec(
             select(BankFileRow.file_hash, BankFileRow.at).where(BankFileRow.direction == "in")
@@ -65,7 +64,7 @@ def received(session: Session) -> dict[str, int]:
 
 
 def causes(session: Session) -> tuple[int, int, int]:
-    """How many bank files, voided entries and resolutions there are: breaks change with these."""
+    """Count bank files, voided entries and resolutions: breaks change with these."""
     counts = (
         select(func.count()).select_from(BankFileRow).where(BankFileRow.direction == "in"),
         select(func.count()).select_from(PendingEntryRow).where(PendingEntryRow.state == "voided"),

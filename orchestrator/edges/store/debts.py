@@ -1,4 +1,4 @@
-"""What payees owe back to agreements: noted when a credit is final, paid oldest first."""
+"""What payees owe to agreements: recorded when a negative payment is final, paid oldest first."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from orchestrator.edges.store.tables import DebtRow, PaymentRow
 __all__ = ["DebtRow", "all_open", "note", "of_payment", "pay"]
 
 
-def note(session: Session, credits: Sequence[DebtRow]) -> None:
-    """Credits whose settlement is final; one that is there already stays as it is."""
-    add_new(session, credits)
+def note(session: Session, debts: Sequence[DebtRow]) -> None:
+    """Record debts whose settlement is final; one that is there already stays as it is."""
+    add_new(session, debts)
 
 
 def pay(session: Session, agreement: str, payee: str, amount_micro: int) -> list[str]:
-    """Takes what a payee paid back to an agreement off its credits, the oldest first; returns the
-    payments whose credit is paid in full by it. What is paid beyond them is of credits that this
-    store never saw settle: the reconciliation names it, by what chain and ledger say is owed."""
+    """Take what a payee paid back off its debts to an agreement, the oldest first.
+
+    Returns:
+        The payments whose debt is paid in full by it. What is paid beyond them belongs to debts
+        that this store never saw settle: the reconciliation reports it, from what chain and ledger
+        say.
+    """
     rest, done = amount_micro, []
     for row in _open_of(session, agreement, payee):
         part = min(rest, row.amount_micro - row.paid_micro)
@@ -34,7 +38,7 @@ def pay(session: Session, agreement: str, payee: str, amount_micro: int) -> list
 
 
 def _open_of(session: Session, agreement: str, payee: str) -> Sequence[DebtRow]:
-    """In the order in which the chain has queued them: by sequence, within one agreement."""
+    """Return open debts in the order of the chain's queue: by sequence, within one agreement."""
     return session.exec(
         select(DebtRow)
         .join(PaymentRow, PaymentRow.payment_id == DebtRow.payment_id)
@@ -45,7 +49,7 @@ def _open_of(session: Session, agreement: str, payee: str) -> Sequence[DebtRow]:
 
 
 def all_open(session: Session) -> Sequence[DebtRow]:
-    """Credits that are not paid in full, the oldest first."""
+    """Return debts that are not paid in full, the oldest first."""
     return session.exec(
         select(DebtRow)
         .where(DebtRow.paid_micro < DebtRow.amount_micro)

@@ -1,16 +1,23 @@
-"""Evidence, events and rejections: what devices sent, whole, and what became of it."""
+"""Evidence and events: what devices sent, whole, and what became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlmodel import Session, and_, func, select, update
+from sqlmodel import Session, and_, func, select, tuple_, update
 
 from orchestrator.edges.store import tables
-from orchestrator.edges.store.tables import EventRow, EvidenceRow, HoleRow, RejectionRow
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    DeviceRow,
+    EventRow,
+    EvidenceRow,
+    HoleRow,
+    PaymentRow,
+)
 
-__all__ = ["EventRow", "EvidenceRow", "HoleRow", "RejectionRow"]
+__all__ = ["EventRow", "EvidenceRow", "HoleRow"]
 
 STREAM, SUPPORTING = "stream", "supporting"  # an event's role
 Record = tuple[bytes, str]  # evidence bytes, protocol
@@ -18,7 +25,7 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
-    """{event id: content hash} of those of these events that were taken already."""
+    """Return {event id: content hash} of those of these events that were taken already."""
     known: dict[bytes, bytes] = {}
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
@@ -30,29 +37,30 @@ def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, 
 
 
 def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
-    """An agreement's own events above a counter that are in no payment, by counter."""
+    """Return an agreement's own events above a counter that are in no payment, by counter."""
     return _records(session, _open(agreement), EventRow.counter > above, limit=limit)
 
 
 def late(session: Session, agreement: str, upto: int, limit: int) -> list[Record]:
-    """An agreement's own events up to a counter that are in no payment, by counter."""
+    """Return an agreement's own events up to a counter that are in no payment, by counter."""
     return _records(session, _open(agreement), EventRow.counter <= upto, limit=limit)
 
 
 def late_since(session: Session, agreement: str, upto: int) -> int | None:
-    """When the newest of the late events arrived (Unix seconds); None where there are none."""
+    """Return when the newest of the late events arrived (Unix seconds); None where there are
+    none."""
     return session.exec(
         select(func.max(EventRow.received_at)).where(_open(agreement), EventRow.counter <= upto)
     ).one()
 
 
 def records_of(session: Session, payment: str) -> list[Record]:
-    """The records of a payment's events, by counter."""
+    """Return the records of a payment's events, by counter."""
     return _records(session, EventRow.payment_id == payment)
 
 
 def agreements_with_unclaimed(session: Session) -> list[str]:
-    """Agreements with unclaimed events of their own devices, by id."""
+    """Return agreements with unclaimed events of their own devices, by id."""
     return list(
         session.exec(
             select(EventRow.agreement_id)
@@ -64,7 +72,7 @@ def agreements_with_unclaimed(session: Session) -> list[str]:
 
 
 def _open(agreement: str) -> Any:
-    """The condition of an agreement's own events that a claim may still hold."""
+    """Return the condition of an agreement's own events that a claim may still hold."""
     return and_(
         EventRow.agreement_id == agreement,
         EventRow.role == STREAM,
@@ -85,14 +93,14 @@ def _records(session: Session, *conditions: Any, limit: int | None = None) -> li
 
 
 def waiting_since(session: Session, agreement: str, above: int) -> int | None:
-    """When the first of the unclaimed events above a counter arrived (Unix seconds)."""
+    """Return when the first of the unclaimed events above a counter arrived (Unix seconds)."""
     return session.exec(
         select(func.min(EventRow.received_at)).where(_open(agreement), EventRow.counter > above)
     ).one()
 
 
 def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
-    """Counters above `above` that are present but will never be claimed."""
+    """Return counters above `above` that are present but will never be claimed."""
     return list(
         session.exec(
             select(EventRow.counter)
@@ -103,7 +111,7 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
 
 
 def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
-    """The record of the agreement's own event with this counter."""
+    """Return the record of the agreement's own event with this counter."""
     found = _records(
         session,
         EventRow.agreement_id == agreement,
@@ -116,7 +124,7 @@ def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
 def of_payments(
     session: Session, payments: Sequence[str]
 ) -> dict[str, list[tuple[EventRow, bytes, str]]]:
-    """{payment id: [(event, evidence bytes, protocol)] by counter}."""
+    """Return {payment id: [(event, evidence bytes, protocol)] by counter}."""
     rows = session.exec(
         select(EventRow, EvidenceRow.body, EvidenceRow.protocol)
         .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
@@ -130,7 +138,7 @@ def of_payments(
 
 
 def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
-    """Puts the unclaimed events of a run of counters into a payment."""
+    """Put the unclaimed events of a run of counters into a payment."""
     session.exec(
         update(EventRow)
         .where(EventRow.agreement_id == agreement)
@@ -141,26 +149,14 @@ def claim_events(session: Session, agreement: str, first: int, last: int, paymen
 
 
 def drop(session: Session, event_id: str, reason: str) -> None:
-    """An event that no claim will ever hold."""
+    """Record that no claim will ever hold an event."""
     session.exec(update(EventRow).where(EventRow.event_id == event_id).values(reason=reason))
 
 
 def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
-    """Declared holes, both ends inclusive."""
+    """Return declared holes, both ends inclusive."""
     rows = session.exec(select(HoleRow).where(HoleRow.agreement_id == agreement))
     return [(hole.first_counter, hole.last_counter) for hole in rows]
-
-
-def rejections(
-    session: Session, reason: str | None, device: str | None, limit: int
-) -> Sequence[RejectionRow]:
-    """The newest rejections first."""
-    query = select(RejectionRow).order_by(RejectionRow.id.desc()).limit(limit)
-    if reason:
-        query = query.where(RejectionRow.reason == reason)
-    if device:
-        query = query.where(RejectionRow.device == device)
-    return session.exec(query).all()
 
 
 def event(session: Session, event_id: str) -> tables.EventRow | None:
@@ -182,3 +178,86 @@ def event_of_evidence(session: Session, evidence_hash: str) -> tables.EventRow |
 
 def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
     return session.get(EvidenceRow, evidence_hash)
+
+
+def sighted_elsewhere(
+    session: Session, here: Collection[tuple[str, str]], first_ms: int, last_ms: int
+) -> list[Any]:
+    """Return (device id, event id, place, began_ms, observed_at_ms) of these devices, observed in
+    this time at other places.
+
+    Args:
+        here: (device id, place) pairs; nothing is returned for a device that stays where it is.
+    """
+    devices = sorted({device for device, _ in here})
+    found: list[Any] = []
+    for start in range(0, len(devices), _CHUNK):
+        chunk = devices[start : start + _CHUNK]
+        pairs = [pair for pair in here if pair[0] in set(chunk)]
+        found += session.exec(
+            select(
+                EventRow.device_id,
+                EventRow.event_id,
+                EventRow.place,
+                EventRow.began_ms,
+                EventRow.observed_at_ms,
+            )
+            .where(EventRow.place.is_not(None), EventRow.device_id.in_(chunk))
+            .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
+            .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
+        )
+    return found
+
+
+def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:
+    """Return an event and its device's name: the registry's, or the one its agreement gives."""
+    row = session.exec(
+        select(EventRow, func.coalesce(DeviceRow.name, AgreementRow.device, ""))
+        .join(DeviceRow, DeviceRow.device_id == EventRow.device_id, isouter=True)
+        .join(AgreementRow, AgreementRow.agreement_id == EventRow.agreement_id, isouter=True)
+        .where(EventRow.event_id == event_id)
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def event_ids(session: Session, payment: str) -> list[str]:
+    """Return the ids of a payment's events, by counter."""
+    return list(
+        session.exec(
+            select(EventRow.event_id)
+            .where(EventRow.payment_id == payment)
+            .order_by(EventRow.counter)
+        )
+    )
+
+
+def event_counts(session: Session) -> dict[str, int]:
+    """Count events: stored, and of these claimed, dropped by a rule, supporting others, waiting."""
+    claimed = session.exec(select(func.count()).where(EventRow.payment_id.is_not(None))).one()
+    dropped = session.exec(select(func.count()).where(EventRow.reason.is_not(None))).one()
+    stored = session.exec(select(func.count()).select_from(EventRow)).one()
+    supporting, waiting = (
+        session.exec(
+            select(func.count())
+            .where(EventRow.role == role)
+            .where(EventRow.payment_id.is_(None), EventRow.reason.is_(None))
+        ).one()
+        for role in (SUPPORTING, STREAM)
+    )
+    return {
+        "stored": stored,
+        "claimed": claimed,
+        "dropped": dropped,
+        "supporting": supporting,
+        "waiting": waiting,
+    }
+
+
+def settled_events(session: Session) -> int:
+    """Count events in payments that a settlement in a block has applied."""
+    return session.exec(
+        select(func.count())
+        .select_from(EventRow)
+        .join(PaymentRow, PaymentRow.payment_id == EventRow.payment_id)
+        .where(PaymentRow.release_at > 0)
+    ).one()

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session, func, or_, select
 
+from orchestrator.core.chart import LedgerAccount
 from orchestrator.core.ledger import GENESIS, Entry, Posting, chain_hash, escrow
-from orchestrator.edges.store import add_all, pending
-from orchestrator.edges.store.tables import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
+from orchestrator.core.reports import LedgerMovement
+from orchestrator.edges.store import Head, add_all, pending
+from orchestrator.edges.store.tables import (
+    LedgerEntryRow,
+    LedgerPostingRow,
+    PendingEntryRow,
+)
 
 __all__ = ["GENESIS", "LedgerEntryRow", "LedgerPostingRow", "PendingEntryRow"]
 
 _BATCH = 500
+_AT_ONCE = 2_000  # rows that one fetch holds
+_SUBJECTS_AT_ONCE = 100  # SQLite limits the depth of an expression
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
-    """Appends entries that are not there yet, in order; returns how many were new.
+    """Append entries that are not there yet, in order; return how many were new.
 
-    at, source: of those that do not tell their own (ledger.Entry).
+    at, source: of entries that have none of their own (ledger.Entry).
     """
     known = _known(session, [item.entry_id for item in entries])
     fresh = {
@@ -57,7 +66,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
 
 
 def head(session: Session) -> tuple[int, str]:
-    """(number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
+    """Return (number, hash) of the newest entry; (0, GENESIS) of an empty journal."""
     last = session.exec(
         select(LedgerEntryRow).order_by(LedgerEntryRow.number.desc()).limit(1)
     ).first()
@@ -75,8 +84,11 @@ def _known(session: Session, ids: list[str]) -> set[str]:
 
 
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
-    """{(account, asset): balance in minor units}; debit positive. as_of: of the entries dated up to
-    that time (Unix seconds, inclusive); None: of all."""
+    """Return {(account, asset): balance in minor units}; debits are positive.
+
+    Args:
+        as_of: Only entries dated up to that time (Unix seconds, inclusive); None for all.
+    """
     query = select(
         LedgerPostingRow.account, LedgerPostingRow.asset, func.sum(LedgerPostingRow.amount_minor)
     )
@@ -91,13 +103,18 @@ def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str]
     return {(account, asset): total for account, asset, total in rows}
 
 
-def pending_balances(session: Session) -> dict[tuple[str, str], int]:
-    """What the entries of blocks that are not final yet would add to each balance."""
-    return pending.balances(session)
+def pending_balances(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
+    """Return what the entries of blocks that are not final yet would add to each balance.
+
+    Args:
+        until: Only entries dated up to this time (Unix seconds); None for all.
+    """
+    return pending.balances(session, until)
 
 
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
-    """{agreement: tokens held for it, micro-euro} of those of these agreements that have any."""
+    """Return {agreement: tokens held for it, micro-euro} of those of these agreements that have
+    any."""
     accounts, found = [escrow(agreement) for agreement in agreements], {}
     for start in range(0, len(accounts), 500):
         found |= dict(
@@ -113,10 +130,12 @@ def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
 def entries(
     session: Session, *, as_of: int | None = None, with_pending: bool = False
 ) -> Iterator[tuple[LedgerEntryRow | PendingEntryRow, Entry]]:
-    """Every entry with its row, in journal order, read in batches; as_of: as in `balances`.
+    """Yield every entry with its row, in journal order, read in batches.
 
-    with_pending: then those of blocks that are not final yet, in the chain's order; their rows are
-    PendingEntry, whose `number` is none of the journal's.
+    Args:
+        as_of: As in `balances`.
+        with_pending: Whether entries of blocks that are not final yet follow, in the chain's order;
+            their rows are `PendingEntryRow`, whose `number` is none of the journal's.
     """
     query = select(LedgerEntryRow)
     if as_of is not None:
@@ -158,7 +177,7 @@ def _with_postings(
 
 
 def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntryRow, Entry]]:
-    """Stored entries with these references, in journal order, each with its postings."""
+    """Return stored entries with these references, in journal order, each with its postings."""
     rows = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.ref.in_(refs)).order_by(LedgerEntryRow.number)
     ).all()
@@ -166,7 +185,7 @@ def entries_of(session: Session, refs: Sequence[str]) -> list[tuple[LedgerEntryR
 
 
 def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, Entry]]:
-    """Stored entries of one kind, in journal order."""
+    """Return stored entries of one kind, in journal order."""
     rows = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.kind == kind).order_by(LedgerEntryRow.number)
     ).all()
@@ -174,14 +193,19 @@ def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, E
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
-    """A posted entry, or one that is pending."""
+    """Return a balanced entry; zero postings are left out.
+
+    Raises:
+        Halt: It does not balance.
+    """
     rows = session.exec(select(LedgerEntryRow).where(LedgerEntryRow.entry_id == entry_id)).all()
     posted = next((item for _, item in _with_postings(session, rows)), None)
     return posted or pending.entry(session, entry_id)
 
 
 def first_broken_link(session: Session) -> int | None:
-    """The number of the first entry whose hash does not follow from its predecessor, or None."""
+    """Return the number of the first entry whose hash does not follow from its predecessor, or
+    None."""
     previous = GENESIS
     for row, item in entries(session):
         if chain_hash(previous, item) != row.hash:
@@ -191,7 +215,8 @@ def first_broken_link(session: Session) -> int | None:
 
 
 def stray_postings(session: Session) -> int:
-    """How many postings belong to no entry: balances would count them, and no hash covers them."""
+    """Count postings that belong to no entry: balances would include them, and no hash covers
+    them."""
     return session.exec(
         select(func.count())
         .select_from(LedgerPostingRow)
@@ -200,16 +225,102 @@ def stray_postings(session: Session) -> int:
 
 
 def hash_of(session: Session, number: int) -> str | None:
-    """The hash of the entry with this number; None where there is none."""
+    """Return the hash of the entry with this number; None where there is none."""
     row = session.get(LedgerEntryRow, number) if number < 1 << 63 else None  # SQLite's integers
     return row.hash if row else None
 
 
 def hash_before(session: Session, number: int) -> str:
-    """The hash that the entry with this number was chained to."""
+    """Return the hash that the entry with this number was chained to."""
     return hash_of(session, number - 1) or GENESIS
 
 
 def count(session: Session) -> int:
-    """How many entries the journal holds."""
+    """Count the entries of the journal."""
     return session.exec(select(func.count()).select_from(LedgerEntryRow)).one()
+
+
+def entries_about(session: Session, subject_ids: Collection[str]) -> dict[str, list[Entry]]:
+    """Return {id: its entries in journal order}.
+
+    Args:
+        subject_ids: Ids of payouts or credits, 0x-hex; an entry is about an id if its reference is
+            that id, or begins with it and a slash.
+    """
+    ids, entries = sorted(subject_ids), {}
+    for start in range(0, len(ids), _SUBJECTS_AT_ONCE):
+        ranges = [  # "0" follows the slash
+            (LedgerEntryRow.ref >= i) & (LedgerEntryRow.ref < i + "0")
+            for i in ids[start : start + _SUBJECTS_AT_ONCE]
+        ]
+        rows = session.exec(
+            select(LedgerEntryRow).where(or_(*ranges)).order_by(LedgerEntryRow.number)
+        ).all()
+        for row, entry in _with_postings(session, rows):
+            entries.setdefault(row.ref.partition("/")[0], []).append(entry)
+    return entries
+
+
+def reclaimed(session: Session, agreements: Collection[str]) -> set[str]:
+    """Return those of these agreements whose escrow was given back, by the journal."""
+    accounts, given_back = sorted(escrow(agreement) for agreement in agreements), set()
+    for start in range(0, len(accounts), _BATCH):
+        given_back |= set(
+            session.exec(
+                select(LedgerPostingRow.account)
+                .join(LedgerEntryRow, LedgerEntryRow.entry_id == LedgerPostingRow.entry_id)
+                .where(LedgerEntryRow.kind == "reclaimed")
+                .where(LedgerPostingRow.account.in_(accounts[start : start + _BATCH]))
+            )
+        )
+    return {account.removeprefix(escrow("")) for account in given_back}
+
+
+def movements(
+    session: Session,
+    account: str | None = None,
+    row: LedgerAccount | None = None,
+    until: int | None = None,
+) -> Iterator[LedgerMovement]:
+    """Yield postings in journal order: all of them, one account's, or those of a row of the chart.
+
+    Args:
+        until: Only those of entries dated up to this time (Unix seconds).
+    """
+    found = (
+        select(
+            LedgerEntryRow.number,
+            LedgerEntryRow.at,
+            LedgerEntryRow.kind,
+            LedgerEntryRow.ref,
+            LedgerEntryRow.source,
+            LedgerPostingRow.account,
+            LedgerPostingRow.asset,
+            LedgerPostingRow.amount_minor,
+        )
+        .join(LedgerPostingRow, LedgerPostingRow.entry_id == LedgerEntryRow.entry_id)
+        .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
+    )
+    if account is not None:
+        found = found.where(LedgerPostingRow.account == account)
+    if row is not None:
+        found = found.where(_in(row))
+    if until is not None:
+        found = found.where(LedgerEntryRow.at <= until)
+    for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
+        yield LedgerMovement(*values)
+
+
+def _in(row: LedgerAccount) -> Any:
+    if row.has_details:
+        return LedgerPostingRow.account.startswith(row.pattern[:-1], autoescape=True)
+    return LedgerPostingRow.account == row.pattern
+
+
+def entry_before(session: Session, at: int) -> Head:
+    """Return the newest entry dated before a time (Unix seconds), with the journal's hash at it,
+    which covers every entry up to that number."""
+    row = session.exec(
+        select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
+    ).first()
+    return Head(row.number, row.hash) if row else Head(0, "")

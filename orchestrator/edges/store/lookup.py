@@ -1,4 +1,4 @@
-"""Finds what an id names, whatever kind of id it is, by the whole of it or by its beginning."""
+"""Find what an id names, for every kind of id, by the whole id or by its beginning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from orchestrator.edges.store.tables import (
     NameRow,
     PaymentRow,
     PayoutRow,
-    RejectionRow,
 )
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "found_by",
     "newest_payments",
     "payments_of",
-    "rejections_among",
 ]
 
 MIN_PREFIX = 6
@@ -66,7 +64,7 @@ class FoundId(NamedTuple):
 
 
 def found_by(session: Session, text: str, limit: int = 10) -> list[FoundId]:
-    """What `text` names; several only if it is a beginning that several ids share.
+    """Return what `text` names; several only if it is a beginning that several ids share.
 
     Beginnings count from six characters on; a whole id always wins over those that begin with it.
     """
@@ -95,7 +93,7 @@ def _beginning(
 
 
 def _about(found: FoundId) -> Any:
-    """The condition that picks a finding's payments."""
+    """Return the condition that picks a finding's payments."""
     of_agreement = {
         "device": AgreementRow.device_id == found.id,
         "credit": AgreementRow.agreement_id.in_(
@@ -123,7 +121,7 @@ def _about(found: FoundId) -> Any:
 
 
 def _citing(condition: Any) -> Any:
-    """The payments of the events that cite an event."""
+    """Return the payments of the events that cite an event."""
     citing = EventRow.__table__.alias("citing")
     return (
         select(citing.c.payment_id)
@@ -136,7 +134,7 @@ def _citing(condition: Any) -> Any:
 def payments_of(
     session: Session, found: FoundId, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """The newest payments that a finding leads to, with their agreements."""
+    """Return the newest payments that a finding leads to, with their agreements."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -148,7 +146,8 @@ def payments_of(
 
 
 def count_by_stage(session: Session, found: FoundId | None = None) -> dict[str, tuple[int, int]]:
-    """{stage: (payments, micro-euro)} of all payments, or of those that a finding leads to."""
+    """Return {stage: (payments, micro-euro)} of all payments, or of those that a finding leads
+    to."""
     query = select(PaymentRow.stage, func.count(), func.sum(PaymentRow.amount_micro))
     if found is not None:
         query = query.where(_about(found))
@@ -156,17 +155,10 @@ def count_by_stage(session: Session, found: FoundId | None = None) -> dict[str, 
     return {stage: (count, total or 0) for stage, count, total in rows}
 
 
-def rejections_among(session: Session, after: int, limit: int) -> Sequence[RejectionRow]:
-    """Kept rejections by number, for whoever looks for one by the hash of its bytes."""
-    return session.exec(
-        select(RejectionRow).where(RejectionRow.id > after).order_by(RejectionRow.id).limit(limit)
-    ).all()
-
-
 def newest_payments(
     session: Session, stage: str | None, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Payments with their agreements, newest first."""
+    """Return payments with their agreements, newest first."""
     query = (
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, bindparam, delete, func, select, update
+from sqlmodel import Session, bindparam, delete, func, or_, select, update
 
 from orchestrator.core.payment import STOPPING, Fact, NextStep, Stage, advance
 from orchestrator.core.payment import Payment as Life
-from orchestrator.edges.store.tables import AgreementRow, AttestationRow, PaymentFactRow, PaymentRow
+from orchestrator.edges.store.tables import (
+    AgreementRow,
+    AttestationRow,
+    PaymentFactRow,
+    PaymentRow,
+)
 
 __all__ = ["AttestationRow", "NewFact", "PaymentFactRow", "PaymentRow"]
 
@@ -30,9 +35,10 @@ class NewFact:
 
 
 def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
-    """Applies a batch of facts; returns how many changed a payment. Facts seen before are free.
+    """Apply a batch of facts; return how many changed a payment. Known facts change nothing.
 
-    Raises Halt for an impossible pair; the transaction is then the caller's to drop.
+    Raises:
+        Halt: A pair is impossible; the caller drops the transaction.
     """
     if not learned:
         return 0
@@ -58,7 +64,8 @@ def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
 
 
 def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[str, int]:
-    """{payment: how often this very block was orphaned}; one that comes back is news again."""
+    """Return {payment: how often this very block was orphaned}; one that comes back is news
+    again."""
     counts: dict[str, int] = {}
     for start in range(0, len(ids), 500):
         counts |= dict(
@@ -75,7 +82,7 @@ def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[st
 
 
 def sighting(block_hash: str, times_orphaned: int) -> str:
-    """The key of what a block says: another one each time the block comes back."""
+    """Return the key of what a block says: another one each time the block comes back."""
     return f"{block_hash}#{times_orphaned}" if times_orphaned else block_hash
 
 
@@ -101,7 +108,8 @@ def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
 def due(
     session: Session, next_step: NextStep, now: int, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Payments whose next_step is due, oldest agreement sequence first, with their agreements."""
+    """Return payments whose next_step is due, oldest agreement sequence first, with their
+    agreements."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -113,7 +121,7 @@ def due(
 
 
 def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> None:
-    """Another try later, with the reason why this one did not succeed."""
+    """Try again later, and record why this try did not succeed."""
     session.exec(
         update(PaymentRow)
         .where(PaymentRow.payment_id.in_(ids))
@@ -122,7 +130,7 @@ def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> 
 
 
 def set_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Updates columns of many payments in one statement; each row names its `payment_id`."""
+    """Update columns of many payments in one statement; each row names its `payment_id`."""
     if not rows:
         return
     columns = [name for name in rows[0] if name != "payment_id"]
@@ -138,7 +146,7 @@ def set_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def of_batch(session: Session, digest: str) -> list[tuple[PaymentRow, AgreementRow]]:
-    """The payments of a batch in its order: ascending agreement id."""
+    """Return the payments of a batch in its order: ascending agreement id."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -149,21 +157,24 @@ def of_batch(session: Session, digest: str) -> list[tuple[PaymentRow, AgreementR
 
 
 def attestations_of(session: Session, digest: str) -> Sequence[AttestationRow]:
-    """A batch's signatures in ascending signer order, as the chain wants them."""
+    """Return a batch's signatures in ascending signer order, as the chain wants them."""
     rows = session.exec(select(AttestationRow).where(AttestationRow.batch_digest == digest)).all()
     return sorted(rows, key=lambda row: int(row.oracle, 16))
 
 
 def set_attestations(session: Session, digest: str, rows: Sequence[AttestationRow]) -> None:
-    """The quorum that settles a batch; a batch attested anew has only its newest."""
+    """Store the quorum that settles a batch; a batch that is attested again has only its newest."""
     session.exec(delete(AttestationRow).where(AttestationRow.batch_digest == digest))
     session.add_all(rows)
     session.flush()
 
 
 def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> list[str]:
-    """A payee's posted payments of these release times left the pending money; whoever asked for
-    it, nothing is due for them before their payout. Returns them."""
+    """Record that a payee's posted payments of these release times left the pending money, and
+    return them.
+
+    Nothing is due for them before their payout, no matter who asked for the release.
+    """
     gone = []
     for start in range(0, len(times), 500):
         chunk = times[start : start + 500]
@@ -176,17 +187,17 @@ def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) ->
 
 
 def released(session: Session, payee: str) -> list[str]:
-    """A payee's posted payments that were released: what its next payout holds."""
+    """Return a payee's posted payments that were released: what its next payout holds."""
     return [p.payment_id for p in _posted(session, payee, PaymentRow.release_tx.is_not(None))]
 
 
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
-    """Who is paid: whom the claim names, else the agreement's payee."""
+    """Return who is paid: the payee that the claim names, else the agreement's."""
     return row.payee or agreement.payee
 
 
 def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentRow]:
-    """Never a credit: it has no money to go, whatever release time a stranger asks for."""
+    """Return posted payments, but no debts: those have no money to release."""
     named = func.lower(func.coalesce(func.nullif(PaymentRow.payee, ""), AgreementRow.payee))
     return session.exec(
         select(PaymentRow)
@@ -199,12 +210,12 @@ def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentR
 
 
 def idle_posted(session: Session, payee: str) -> list[str]:
-    """A payee's posted payments with no next_step due: their release failed."""
+    """Return a payee's posted payments with no next_step due: their release failed."""
     return [p.payment_id for p in _posted(session, payee, PaymentRow.next_step.is_(None))]
 
 
 def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due_at: int) -> None:
-    """Makes a next step due again whose chain send failed; the stage stays."""
+    """Make a next step due again whose chain send failed; the stage stays."""
     session.exec(
         update(PaymentRow)
         .where(PaymentRow.payment_id.in_(ids))
@@ -214,13 +225,13 @@ def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due
 
 
 def overdue(session: Session, stage: Stage, now: int) -> list[str]:
-    """Payments at a stage without a next step whose time has come."""
+    """Return payments at a stage without a next step whose time has come."""
     chosen = PaymentRow.stage == stage, PaymentRow.due_at <= now
     return list(session.exec(select(PaymentRow.payment_id).where(*chosen)))
 
 
 def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
-    """Ids of an agreement's payments at a stage."""
+    """Return ids of an agreement's payments at a stage."""
     chosen = PaymentRow.agreement_id == agreement, PaymentRow.stage == stage
     return list(session.exec(select(PaymentRow.payment_id).where(*chosen)))
 
@@ -234,20 +245,20 @@ def of_settlement(session: Session, tx_hash: str) -> list[PaymentRow]:
 
 
 def open_counts(session: Session) -> dict[str, int]:
-    """{stage: payments}, for health, status and the demo's totals."""
+    """Return {stage: payments}, for health, status and the demo's totals."""
     return dict(
         session.exec(select(PaymentRow.stage, func.count()).group_by(PaymentRow.stage)).all()
     )
 
 
 def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
-    """Agreements with a payment in one of these stages: their next run has to wait."""
+    """Return agreements with a payment in one of these stages: their next run has to wait."""
     chosen = select(PaymentRow.agreement_id).where(PaymentRow.stage.in_(stages))
     return set(session.exec(chosen.distinct()))
 
 
 def stopping(session: Session) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Payments whose end stopped their agreement, with it."""
+    """Return payments whose end stopped their agreement, with it."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -266,7 +277,7 @@ def facts_of(session: Session, payment: str) -> Sequence[PaymentFactRow]:
 
 
 def before(session: Session, agreement: str, sequence: int) -> PaymentRow | None:
-    """The agreement's payment with the sequence before this one."""
+    """Return the agreement's payment with the sequence before this one."""
     return session.exec(
         select(PaymentRow).where(
             PaymentRow.agreement_id == agreement, PaymentRow.sequence == sequence - 1
@@ -275,7 +286,8 @@ def before(session: Session, agreement: str, sequence: int) -> PaymentRow | None
 
 
 def claimed_before(session: Session, agreement: str, sequence: int) -> int | None:
-    """The highest counter in an agreement's payments before this sequence; None: there are none."""
+    """Return the highest counter in an agreement's payments before this sequence; None: there are
+    none."""
     return session.exec(
         select(func.max(PaymentRow.last_counter)).where(
             PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence
@@ -283,13 +295,8 @@ def claimed_before(session: Session, agreement: str, sequence: int) -> int | Non
     ).one()
 
 
-def total_micro(session: Session) -> int:
-    """What all settled payments came to."""
-    return session.exec(select(func.sum(PaymentRow.amount_micro))).one() or 0
-
-
 def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
-    """(product, encoded facts) of every payment that has an amount."""
+    """Return (product, encoded facts) of every payment that has an amount."""
     rows = session.exec(
         select(AgreementRow.product, PaymentRow.facts)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -299,7 +306,7 @@ def facts_bytes(session: Session) -> list[tuple[str, bytes]]:
 
 
 def count_facts(session: Session, pattern: str) -> int:
-    """Payments with a fact whose detail is like `pattern` (SQL LIKE)."""
+    """Count payments with a fact whose detail is like `pattern` (SQL LIKE)."""
     return session.exec(
         select(func.count(PaymentFactRow.payment_id.distinct())).where(
             PaymentFactRow.detail.like(pattern)
@@ -308,9 +315,33 @@ def count_facts(session: Session, pattern: str) -> int:
 
 
 def newest_reconciled(session: Session) -> str | None:
-    """An example for people: the newest payment that came all the way."""
+    """Return an example for people: the newest payment that went through all stages."""
     return session.exec(
         select(PaymentRow.payment_id)
         .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
         .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
     ).first()
+
+
+def page(
+    session: Session,
+    stage: str | None,
+    agreement: str | None,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Sequence[PaymentRow]:
+    """Return payments, the oldest first.
+
+    Args:
+        after: (created_at, payment id) of the last row of the page before.
+    """
+    query = select(PaymentRow).order_by(PaymentRow.created_at, PaymentRow.payment_id).limit(limit)
+    if stage:
+        query = query.where(PaymentRow.stage == stage)
+    if agreement:
+        query = query.where(PaymentRow.agreement_id == agreement)
+    if after:
+        at, last = after
+        later = (PaymentRow.created_at == at) & (PaymentRow.payment_id > last)
+        query = query.where(or_(PaymentRow.created_at > at, later))
+    return session.exec(query).all()

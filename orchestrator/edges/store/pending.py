@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from sqlmodel import Session, select, update
@@ -10,13 +11,15 @@ from sqlmodel import Session, select, update
 from orchestrator.core.ledger import Entry, Posting
 from orchestrator.core.ledger import balances as sums
 from orchestrator.edges.store import add_all
-from orchestrator.edges.store.tables import PendingEntryRow
+from orchestrator.edges.store.tables import (
+    PendingEntryRow,
+)
 
 __all__ = ["PendingEntryRow"]
 
 
 def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
-    """Notes the entries of a block that was just seen, in their order."""
+    """Note the entries of a block that was just seen, in their order."""
     add_all(
         session,
         [
@@ -35,7 +38,7 @@ def note(session: Session, block_hash: str, block_number: int, found: Sequence[E
 
 
 def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
-    """The blocks are final and the journal has their entries."""
+    """Record that the blocks are final and the journal has their entries."""
     session.exec(
         update(PendingEntryRow)
         .where(PendingEntryRow.block_hash.in_(block_hashes), PendingEntryRow.state == "pending")
@@ -44,7 +47,7 @@ def mark_posted(session: Session, block_hashes: Sequence[str]) -> None:
 
 
 def void_from(session: Session, first: int) -> int:
-    """The blocks from `first` on were reorganised away; returns how many entries that voids."""
+    """Void the entries of blocks from `first` on, which left the chain; return how many."""
     return session.exec(
         update(PendingEntryRow)
         .where(PendingEntryRow.block_number >= first, PendingEntryRow.state == "pending")
@@ -53,7 +56,7 @@ def void_from(session: Session, first: int) -> int:
 
 
 def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingEntryRow, Entry]]:
-    """The entries in a state, in the order in which they were seen."""
+    """Yield the entries in a state, in the order in which they were seen."""
     for row in session.exec(
         select(PendingEntryRow)
         .where(PendingEntryRow.state == state)
@@ -63,7 +66,7 @@ def entries(session: Session, state: str = "pending") -> Iterator[tuple[PendingE
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
-    """The pending entry with this id."""
+    """Return the pending entry with this id."""
     row = session.exec(
         select(PendingEntryRow).where(
             PendingEntryRow.state == "pending", PendingEntryRow.entry_id == entry_id
@@ -72,11 +75,48 @@ def entry(session: Session, entry_id: str) -> Entry | None:
     return _entry(row) if row else None
 
 
-def balances(session: Session) -> dict[tuple[str, str], int]:
-    """{(account, asset): what pending entries would add, minor units}; debit positive."""
-    return sums(posting for _, item in entries(session) for posting in item.postings)
+def balances(session: Session, until: int | None = None) -> dict[tuple[str, str], int]:
+    """Return what pending entries would add to each balance.
+
+    Args:
+        until: Only entries dated up to this time (Unix seconds); None for all.
+
+    Returns:
+        {(account, asset): amount in minor units}; debits are positive.
+    """
+    return sums(
+        posting
+        for row, item in entries(session)
+        if until is None or row.at <= until
+        for posting in item.postings
+    )
 
 
 def _entry(row: PendingEntryRow) -> Entry:
     postings = tuple(Posting(*parts) for parts in json.loads(row.postings))
     return Entry(row.entry_id, row.kind, row.ref, postings, row.at, f"block:{row.block_hash}")
+
+
+def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
+    """Return {block hash: its voided entries} of every block that left the chain."""
+    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
+    for row in session.exec(
+        select(PendingEntryRow)
+        .where(PendingEntryRow.state == "voided")
+        .order_by(PendingEntryRow.number)
+    ):
+        found[row.block_hash].append(row)
+    return found
+
+
+def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
+    """Return entries of these kinds, pending or posted, that were noted after one with that
+    number."""
+    return list(
+        session.exec(
+            select(PendingEntryRow)
+            .where(PendingEntryRow.state != "voided", PendingEntryRow.kind.in_(kinds))
+            .where(PendingEntryRow.number > after)
+            .order_by(PendingEntryRow.number)
+        )
+    )

@@ -17,7 +17,7 @@ def find(session: Session, client: str, key: str) -> IdempotencyRow | None:
 
 
 def reserve(session: Session, client: str, key: str, body_hash: str) -> IdempotencyRow:
-    """The request this key stands for: the one that came first, maybe this one."""
+    """Return the request this key stands for: the one that came first, maybe this one."""
     add_new(
         session,
         [
@@ -34,7 +34,7 @@ def reserve(session: Session, client: str, key: str, body_hash: str) -> Idempote
 
 
 def keep(session: Session, client: str, key: str, status: int, answer: str) -> None:
-    """The answer of a reserved request; one that was kept before stays as it is."""
+    """Store the answer of a reserved request; one that was stored before stays as it is."""
     session.exec(
         update(IdempotencyRow)
         .where(IdempotencyRow.client == client, IdempotencyRow.key == key)

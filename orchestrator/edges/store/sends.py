@@ -1,16 +1,16 @@
-"""Chain sends: signed bytes with their nonces, from `signed` to `mined`."""
+"""Chain sends: signed bytes with their nonces; they move only by `record_fact`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlmodel import Session, func, select, update
+from sqlmodel import Session, func, select
 
+from orchestrator.core.chain_send import MACHINE, OPEN, Fact, Stage
 from orchestrator.edges.store.tables import ChainSendRow
 
-__all__ = ["ChainSendRow", "add", "by_ref", "mark_mined", "mark_sent", "next_nonce", "unmined"]
-
-OPEN = ("signed", "sent")
+__all__ = ["ChainSendRow", "Fact", "Stage", "add", "by_ref", "next_nonce", "record_fact", "unmined"]
 
 
 def add(session: Session, row: ChainSendRow) -> None:
@@ -19,7 +19,7 @@ def add(session: Session, row: ChainSendRow) -> None:
 
 
 def next_nonce(session: Session, chain_id: int, sender: str) -> int | None:
-    """The lowest nonce never used here, or None if this key never sent from this store."""
+    """Return the lowest nonce never used here, or None if this key never sent from this store."""
     highest = session.exec(
         select(func.max(ChainSendRow.nonce)).where(
             ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender
@@ -29,7 +29,7 @@ def next_nonce(session: Session, chain_id: int, sender: str) -> int | None:
 
 
 def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendRow]:
-    """Sends that no block holds, in nonce order."""
+    """Return sends that no block holds, in nonce order."""
     return session.exec(
         select(ChainSendRow)
         .where(ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender)
@@ -40,18 +40,20 @@ def unmined(session: Session, chain_id: int, sender: str) -> Sequence[ChainSendR
 
 
 def by_ref(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
-    """The newest send for a purpose and reference that did not fail."""
+    """Return the newest send for a purpose and reference that did not fail."""
     return session.exec(
         select(ChainSendRow)
         .where(
-            ChainSendRow.purpose == purpose, ChainSendRow.ref == ref, ChainSendRow.stage != "failed"
+            ChainSendRow.purpose == purpose,
+            ChainSendRow.ref == ref,
+            ChainSendRow.stage != Stage.FAILED,
         )
         .order_by(ChainSendRow.nonce.desc())
     ).first()
 
 
 def open_send(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
-    """The newest send for a purpose and reference that no block holds (yet, or any more)."""
+    """Return the newest send for a purpose and reference that no block holds (yet, or any more)."""
     return session.exec(
         select(ChainSendRow)
         .where(
@@ -61,44 +63,41 @@ def open_send(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
     ).first()
 
 
-def mark_sent(session: Session, tx_hash: str, verdict: str) -> None:
-    """After a broadcast; a send that is already mined stays so."""
-    session.exec(
-        update(ChainSendRow)
-        .where(ChainSendRow.tx_hash == tx_hash, ChainSendRow.stage.in_(OPEN))
-        .values(stage="sent", verdict=verdict)
-    )
+def record_fact(session: Session, tx_hash: str, fact: Fact, **values: Any) -> None:
+    """Move a send by a fact; the only function that changes a send's stage.
+
+    Args:
+        session: A write session.
+        tx_hash: The send, 0x-hex; it must be stored.
+        fact: What became known about it.
+        values: Columns that are set along with the move; a fact that changes nothing sets none.
+
+    Raises:
+        Halt: The fact cannot occur at the send's stage.
+    """
+    row = session.get(ChainSendRow, tx_hash)
+    stage = Stage(row.stage)
+    after = MACHINE.advance(tx_hash, stage, fact)
+    if MACHINE.verdict(stage, fact) == "moves":
+        for column, value in {"stage": after, **values}.items():
+            setattr(row, column, value)
+        session.add(row)
 
 
-def mark_mined(session: Session, tx_hash: str, block: int, gas_used: int, succeeded: bool) -> None:
-    """A receipt exists; `failed` still consumed the nonce."""
-    session.exec(
-        update(ChainSendRow)
-        .where(ChainSendRow.tx_hash == tx_hash)
-        .values(stage="mined" if succeeded else "failed", block_number=block, gas_used=gas_used)
-    )
+def record_receipt(session: Session, tx_hash: str, block: int, gas_used: int, status: bool) -> None:
+    """Record that a block holds a send. status: whether it succeeded; its nonce is used anyway."""
+    fact = Fact.SUCCEEDED if status else Fact.REVERTED
+    record_fact(session, tx_hash, fact, block_number=block, gas_used=gas_used)
 
 
-def mark_displaced(session: Session, tx_hash: str) -> None:
-    """Another transaction used its nonce for good: these bytes can never be mined."""
-    session.exec(
-        update(ChainSendRow)
-        .where(ChainSendRow.tx_hash == tx_hash, ChainSendRow.stage.in_(OPEN))
-        .values(stage="failed", verdict="its nonce was used by another transaction")
-    )
-
-
-def unmine(session: Session, first_block: int) -> None:
-    """Blocks from `first_block` on were orphaned: their sends are open again, same bytes."""
-    session.exec(
-        update(ChainSendRow)
-        .where(ChainSendRow.block_number >= first_block)
-        .values(stage="sent", block_number=None)
-    )
+def record_orphaned(session: Session, first_block: int) -> None:
+    """Record that the blocks from `first_block` on are gone: their sends are open again."""
+    for row in session.exec(select(ChainSendRow).where(ChainSendRow.block_number >= first_block)):
+        record_fact(session, row.tx_hash, Fact.ORPHANED, block_number=None)
 
 
 def ending(session: Session, first_block: int, last_block: int) -> Sequence[ChainSendRow]:
-    """Sends mined in a range of blocks."""
+    """Return sends mined in a range of blocks."""
     return session.exec(
         select(ChainSendRow).where(
             ChainSendRow.block_number >= first_block, ChainSendRow.block_number <= last_block
@@ -107,7 +106,7 @@ def ending(session: Session, first_block: int, last_block: int) -> Sequence[Chai
 
 
 def open_refs(session: Session, purpose: str) -> set[str]:
-    """References with a send of this purpose that is still open."""
+    """Return references with a send of this purpose that is still open."""
     found = session.exec(
         select(ChainSendRow.ref).where(
             ChainSendRow.purpose == purpose, ChainSendRow.stage.in_(OPEN)
@@ -121,7 +120,7 @@ def by_hash(session: Session, tx_hash: str) -> ChainSendRow | None:
 
 
 def gas_used(session: Session, purpose: str) -> int:
-    """Gas of all mined sends of a purpose."""
+    """Return gas of all mined sends of a purpose."""
     return (
         session.exec(
             select(func.sum(ChainSendRow.gas_used)).where(ChainSendRow.purpose == purpose)
@@ -131,6 +130,6 @@ def gas_used(session: Session, purpose: str) -> int:
 
 
 def senders_of(session: Session, purposes: Sequence[str]) -> set[str]:
-    """The addresses that ever sent for one of these purposes."""
+    """Return the addresses that ever sent for one of these purposes."""
     chosen = select(ChainSendRow.sender).where(ChainSendRow.purpose.in_(purposes)).distinct()
     return set(session.exec(chosen))

@@ -53,7 +53,7 @@ def officers(run):
 
 
 def pay_in(rail, cents: int, reference: str = "") -> None:
-    rail.tell(
+    rail.instruct_bank(
         {
             "kind": "pay",
             "from": rail.payer_iban,

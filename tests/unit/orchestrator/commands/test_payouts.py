@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from orchestrator import cli
 from orchestrator.edges.chain.deployment import Deployment
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
@@ -59,7 +59,7 @@ def operator(tmp_path):
 def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
     payout = operator.desk.payout(1, 2_000_000)
     order_payouts(operator.desk.rail)
-    [held] = operator.run("payout", "list", "--stage", "held")
+    [held] = operator.run("payout", "list", "--stage", "waiting_for_approval")
     assert held["payout_id"] == payout and held["amount_minor"] == 2_000_000
     assert f"propose-release {payout[:14]}" in held["reason"]  # the next step, word for word
     assert payout[:14] in operator.shown("payout", "list")
@@ -69,7 +69,7 @@ def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
     detail = operator.run("approval", "show", approval)["detail"]
     assert detail["payout"] == payout and detail["cents"] == 2_000_000
     order_payouts(operator.desk.rail)
-    assert operator.stage(payout) == "held"
+    assert operator.stage(payout) == "waiting_for_approval"
     operator.run("approval", "approve", approval, "--as", "Ben")
     order_payouts(operator.desk.rail)
     [sent] = operator.run("payout", "list")
@@ -104,13 +104,13 @@ def test_order_again__rejected__goes_to_the_other_account_once_approved(operator
     assert (row["stage"], row["attempt"], row["payout_id"]) == ("booked", 1, payout)
 
 
-@pytest.mark.parametrize("stage", ["ordered", "sent", "accepted", "booked", "held"])
+@pytest.mark.parametrize("stage", ["due", "sent", "accepted", "booked", "waiting_for_approval"])
 def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
     payout = operator.desk.payout(1)
     with operator.desk.store.write() as session:
-        transfers.mark_payouts(session, [payout], stage=stage)
-    error = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
-    assert "twice" in error["message"] and operator.run("approval", "list") == []
+        payouts.get(session, payout).stage = stage
+    told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
+    assert "twice" in told["message"] and operator.run("approval", "list") == []
 
 
 def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
@@ -122,7 +122,7 @@ def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
     assert tree.findtext(".//{*}MsgId") == preview["message_id"]
     assert tree.findtext(".//{*}CtrlSum") == "12.34"
     assert "12.34 EUR" in operator.shown("payout", "preview")
-    assert operator.desk.outgoing() == [] and operator.stage(large) == "ordered"
+    assert operator.desk.outgoing() == [] and operator.stage(large) == "due"
 
 
 def test_preview__nothing_due__says_so(operator):

@@ -39,7 +39,7 @@ def test_parse__no_call_at_all__is_no_anchor():
     assert parse(bytes(12)) is None  # the right rest, and not the length
 
 
-def test_compare__every_anchor_in_the_journal__holds_and_tells_the_newest():
+def test_compare__every_anchor_in_the_journal__holds_and_names_the_newest():
     found = held([anchor(3), anchor(0), anchor(7)], HEADS)
     assert (found.verdict, found.anchors, found.same_to, found.ends_at) == (
         AnchorVerdict.HOLDS,
@@ -71,7 +71,7 @@ def test_compare__entries_missing__is_cut():
     )
 
 
-def test_compare__a_journal_that_began_anew_after_an_empty_one_was_anchored__holds():
+def test_compare__a_journal_that_began_again_after_an_empty_one_was_anchored__holds():
     assert held([anchor(0)], HEADS).verdict is AnchorVerdict.HOLDS
     assert held([Anchor(0, HEADS[1], 1, "0x")], HEADS).verdict is AnchorVerdict.RECHAINED
 

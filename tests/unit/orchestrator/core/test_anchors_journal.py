@@ -106,7 +106,7 @@ def test_journal__untouched__holds(home):
 
 
 @pytest.mark.parametrize("place", ["first", "anchored"])
-def test_journal__an_amount_changed_and_all_chained_anew__only_the_anchors_see_it(home, place):
+def test_journal__an_amount_changed_and_all_chained_again__only_the_anchors_see_it(home, place):
     newest = max(a.number for a in anchors())
     number = 1 if place == "first" else newest
     attack(
@@ -194,13 +194,13 @@ def run(home: Path, *more: str):
     return CLI.invoke(cli.app, ["--home", str(home), "ledger", "check", *more])
 
 
-def test_ledger_check__untouched__tells_how_far_the_anchors_reach(home):
+def test_ledger_check__untouched__shows_how_far_the_anchors_reach(home):
     found = run(home, "--json")
     assert found.exit_code == 0, found.stdout
-    told = json.loads(found.stdout)
-    assert told["ok"] and told["anchors"]["verdict"] == "holds"
-    assert told["anchors"]["same_to"] == max(a.number for a in anchors())
-    assert "anchors on chain match" in run(home).stdout
+    view = json.loads(found.stdout)
+    assert view["ok"] and view["anchors"]["verdict"] == "holds"
+    assert view["anchors"]["same_to"] == max(a.number for a in anchors())
+    assert "anchors on chain hold" in run(home).stdout
 
 
 def test_ledger_check__cut__exits_1_and_says_where(home):
@@ -229,5 +229,5 @@ def test_ledger_check__without_a_node__says_that_anchors_were_not_compared(home,
     found = run(home, *more)
     assert found.exit_code == 0
     assert "not compared" in found.stdout
-    told = json.loads(run(home, "--json", *more).stdout)
-    assert told["anchors"] is None and told["anchors_not_compared"]
+    view = json.loads(run(home, "--json", *more).stdout)
+    assert view["anchors"] is None and view["anchors_not_compared"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import CreditReversed
+from orchestrator.core.bank_books import CreditReversed
 from tests.support.dict_books import AGREEMENT, LINE, SENT, books
 
 CREDIT = replace(LINE, amount_minor=5_000, end_to_end_id="", reference="RF18KNOWN")
@@ -65,7 +65,7 @@ def test_credit__reversal_of_another_one__leaves_it_alone(change):
 
 
 @pytest.mark.parametrize("change", [{"reason": "AC04"}, {"is_reversal": True}])
-def test_credit__that_undoes_something_of_nobody__is_no_funding_whatever_it_quotes(change):
+def test_credit__that_undoes_no_line_of_ours__is_no_funding_by_any_reference(change):
     found = books().take(replace(CREDIT, **change))
     assert found.balances() == SENT | {ledger.SAFEGUARDING: 5_000, ledger.UNEXPLAINED: -5_000}
     assert found.effects == []
@@ -102,7 +102,7 @@ MADE = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(st.lists(MADE, max_size=6))
 def test_any_lines__in_any_files__balance_and_make_the_bank_account(rows):
-    """The safeguarding account is the sum of the lines, whatever they say, each line once."""
+    """The safeguarding account is the sum of all lines, each line once."""
     lines = [
         replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row) for n, row in enumerate(rows)
     ]

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import PayoutMoved, booked_at
+from orchestrator.core.bank_books import PayoutMoved
+from orchestrator.core.bank_posting import booked_at
 from tests.support.dict_books import DAY, LINE, NORD, ONE, REST, SENT, books
 
 
@@ -19,7 +20,7 @@ def test_payout__whole_debit__is_booked_under_its_own_reference():
     assert found.stages() == ["booked"]
 
 
-def test_entry__of_a_line__tells_its_file_and_the_day_it_was_booked():
+def test_entry__of_a_line__names_its_file_and_the_day_it_was_booked():
     entry = books().take(LINE).entries[-1]
     assert entry.source == "file:" + "07" * 32
     assert entry.at == booked_at(LINE) == 1_795_132_800  # 2026-11-20T00:00:00Z
@@ -49,7 +50,7 @@ def test_payout__booked_twice_and_one_reversed__is_paid_once():
     assert found.balances()[ledger.UNEXPLAINED] == 1_234
     found.take(undone)
     assert found.balances() == {ledger.IN_TRANSIT: REST, ledger.SAFEGUARDING: -1_234}
-    together = books().take(undone, twice, LINE)  # in one file, whatever the references are
+    together = books().take(undone, twice, LINE)  # in one file, with any references
     assert together.balances() == found.balances()
 
 

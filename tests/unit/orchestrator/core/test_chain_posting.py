@@ -60,11 +60,11 @@ def payment(agreement: str = AGREEMENT, sequence: int = 1) -> str:
 
 
 def settle(
-    told: DictContext, claims: list[Claim], *outcomes: tuple[int, int], tx: str = "0xt"
+    context: DictContext, claims: list[Claim], *outcomes: tuple[int, int], tx: str = "0xt"
 ) -> None:
-    told.of[tx] = claims
+    context.of[tx] = claims
     packed = b"".join(pack(ClaimOutcome(*each)) for each in outcomes)
-    told.add("Settled", tx, outcomes="0x" + packed.hex())
+    context.add("Settled", tx, outcomes="0x" + packed.hex())
 
 
 def dated(*found: Entry) -> list[Entry]:
@@ -72,10 +72,10 @@ def dated(*found: Entry) -> list[Entry]:
 
 
 def test_settled__charge_credit_zero_and_refusal__are_booked_by_outcome():
-    told = DictContext()
+    context = DictContext()
     claims = [claim(sequence=n) for n in (1, 2, 3, 4)]
-    settle(told, claims, (70, 0), (-30, 0), (0, 0), (0, 9))
-    assert told.book() == dated(
+    settle(context, claims, (70, 0), (-30, 0), (0, 0), (0, 9))
+    assert context.book() == dated(
         ledger.settled(payment(sequence=1), AGREEMENT, PAYEE, 70),
         ledger.debt_recorded(payment(sequence=2), AGREEMENT, PAYEE, 30),
         ledger.settled(payment(sequence=3), AGREEMENT, PAYEE, 0),
@@ -83,79 +83,79 @@ def test_settled__charge_credit_zero_and_refusal__are_booked_by_outcome():
 
 
 def test_settled__claim_that_names_its_payee__is_booked_to_it():
-    told = DictContext()
-    settle(told, [claim(payee=OTHER)], (70, 0))
-    assert told.book() == dated(ledger.settled(payment(), AGREEMENT, OTHER, 70))
+    context = DictContext()
+    settle(context, [claim(payee=OTHER)], (70, 0))
+    assert context.book() == dated(ledger.settled(payment(), AGREEMENT, OTHER, 70))
 
 
-def test_settled__of_claims_that_nobody_can_tell__books_nothing():
-    told = DictContext()
-    settle(told, [], (70, 0))
-    assert told.book() == []
+def test_settled__of_claims_that_cannot_be_read__books_nothing():
+    context = DictContext()
+    settle(context, [], (70, 0))
+    assert context.book() == []
 
 
 def test_settled__of_a_product_without_rules__leaves_its_neighbours_be():
-    told = DictContext()
-    settle(told, [claim(STRANGE), claim()], (70, 0), (5, 0))
-    assert told.book() == dated(ledger.settled(payment(), AGREEMENT, PAYEE, 5))
+    context = DictContext()
+    settle(context, [claim(STRANGE), claim()], (70, 0), (5, 0))
+    assert context.book() == dated(ledger.settled(payment(), AGREEMENT, PAYEE, 5))
 
 
 def test_settled__with_another_number_of_claims_than_outcomes__is_an_error():
-    told = DictContext()
-    settle(told, [claim()], (70, 0), (5, 0))
+    context = DictContext()
+    settle(context, [claim()], (70, 0), (5, 0))
     with pytest.raises(ValueError, match="zip"):
-        told.book()
+        context.book()
 
 
 def test_minted__into_an_escrow__is_one_entry_for_both_logs():
-    told = DictContext()
-    told.add("Minted", credit=CREDIT, to=RAIL, amount=50_000)
-    told.add("EscrowFunded", agreement=AGREEMENT, amount=50_000)
-    assert told.book() == dated(ledger.minted(CREDIT, ledger.escrow(AGREEMENT), 50_000))
+    context = DictContext()
+    context.add("Minted", credit=CREDIT, to=RAIL, amount=50_000)
+    context.add("EscrowFunded", agreement=AGREEMENT, amount=50_000)
+    assert context.book() == dated(ledger.minted(CREDIT, ledger.escrow(AGREEMENT), 50_000))
 
 
 def test_minted__to_a_wallet_that_funds_in_the_same_transaction__is_two_entries():
-    """The transfer stands between them: only what the token tells at once is a mint into escrow."""
-    told = DictContext()
-    told.add("Minted", credit=CREDIT, to=HOLDER, amount=50_000)
-    told.add("Transfer")
-    told.add("EscrowFunded", agreement=AGREEMENT, amount=20_000)
-    assert told.book() == dated(
+    """A transfer is between them: only adjacent logs are a mint into escrow."""
+    context = DictContext()
+    context.add("Minted", credit=CREDIT, to=HOLDER, amount=50_000)
+    context.add("Transfer")
+    context.add("EscrowFunded", agreement=AGREEMENT, amount=20_000)
+    assert context.book() == dated(
         ledger.minted(CREDIT, ledger.WALLETS, 50_000),
         ledger.funded("0xt:2", AGREEMENT, 20_000),
     )
 
 
 def test_minted__twice_in_one_transaction__each_names_its_own_agreement():
-    told = DictContext()
+    context = DictContext()
     for credit, agreement in ((CREDIT, AGREEMENT), (ORDER, STRANGE)):
-        told.add("Minted", credit=credit, to=RAIL, amount=10_000)
-        told.add("EscrowFunded", agreement=agreement, amount=10_000)
-    assert told.book() == dated(
+        context.add("Minted", credit=credit, to=RAIL, amount=10_000)
+        context.add("EscrowFunded", agreement=agreement, amount=10_000)
+    assert context.book() == dated(
         ledger.minted(CREDIT, ledger.escrow(AGREEMENT), 10_000),
         ledger.minted(ORDER, ledger.escrow(STRANGE), 10_000),
     )
 
 
 def test_escrow_funded__next_to_another_transaction_s_mint__is_a_wallet_s():
-    told = DictContext()
-    told.add("Minted", "0xother", credit=CREDIT, to=HOLDER, amount=10_000)
-    told.add("EscrowFunded", agreement=AGREEMENT, amount=10_000)
-    assert told.book()[1] == dated(ledger.funded("0xt:1", AGREEMENT, 10_000))[0]
+    context = DictContext()
+    context.add("Minted", "0xother", credit=CREDIT, to=HOLDER, amount=10_000)
+    context.add("EscrowFunded", agreement=AGREEMENT, amount=10_000)
+    assert context.book()[1] == dated(ledger.funded("0xt:1", AGREEMENT, 10_000))[0]
 
 
 def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
-    told = DictContext()
-    told.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)  # of an earlier repayment
-    told.add("Repaid", payee=PAYEE, amount=7)
-    told.add("CreditPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of somebody else
-    told.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=30_000)
-    told.add("CreditPaid", agreement=STRANGE, payee=PAYEE, amount=10_000)
-    told.add("Released", payee=PAYEE, amount=60_000, releaseTimes=[1])
-    told.add("Redeemed", order=ORDER, holder=RAIL, beneficiary=PAYEE, account="0x", cents=2)
-    told.add("Repaid", payee=OTHER, amount=1)
+    context = DictContext()
+    context.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)  # of an earlier repayment
+    context.add("Repaid", payee=PAYEE, amount=7)
+    context.add("CreditPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of somebody else
+    context.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=30_000)
+    context.add("CreditPaid", agreement=STRANGE, payee=PAYEE, amount=10_000)
+    context.add("Released", payee=PAYEE, amount=60_000, releaseTimes=[1])
+    context.add("Redeemed", order=ORDER, holder=RAIL, beneficiary=PAYEE, account="0x", cents=2)
+    context.add("Repaid", payee=OTHER, amount=1)
     wallets, pending = ledger.WALLETS, ledger.pending(PAYEE)
-    assert told.book() == dated(
+    assert context.book() == dated(
         ledger.debt_paid("0xt:0", AGREEMENT, PAYEE, wallets, 7),
         ledger.debt_paid("0xt:2", STRANGE, OTHER, wallets, 1),
         ledger.debt_paid("0xt:3", AGREEMENT, PAYEE, pending, 30_000),
@@ -166,16 +166,16 @@ def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
 
 
 def test_redeemed__by_a_holder_of_its_own__comes_from_the_wallets():
-    told = DictContext()
-    told.add("Redeemed", order=ORDER, holder=HOLDER, beneficiary=PAYEE, account="0x", cents=2)
-    assert told.book() == dated(ledger.redeemed(ORDER, ledger.WALLETS, 2))
+    context = DictContext()
+    context.add("Redeemed", order=ORDER, holder=HOLDER, beneficiary=PAYEE, account="0x", cents=2)
+    assert context.book() == dated(ledger.redeemed(ORDER, ledger.WALLETS, 2))
 
 
 def test_reclaimed_and_withdrawn__go_to_the_wallets():
-    told = DictContext()
-    told.add("EscrowReclaimed", agreement=AGREEMENT, payer=HOLDER, amount=4)
-    told.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)
-    assert told.book() == dated(
+    context = DictContext()
+    context.add("EscrowReclaimed", agreement=AGREEMENT, payer=HOLDER, amount=4)
+    context.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)
+    assert context.book() == dated(
         ledger.reclaimed("0xt:0", AGREEMENT, 4), ledger.withdrawn("0xt:1", PAYEE, 3)
     )
 
@@ -183,30 +183,30 @@ def test_reclaimed_and_withdrawn__go_to_the_wallets():
 @pytest.mark.parametrize("when", ["in an earlier block", "in the same block"])
 @pytest.mark.parametrize("refunded", [True, False])
 def test_dispute__and_its_end__move_the_payment_s_money_where_it_came_from_or_to(when, refunded):
-    told = DictContext()
+    context = DictContext()
     settled = ledger.settled(payment(), AGREEMENT, PAYEE, 70)
     if when == "in an earlier block":
-        told.posted[payment()] = settled
+        context.posted[payment()] = settled
     else:
-        settle(told, [claim()], (70, 0), tx="0xs")
-    told.add("PaymentDisputed", payment=payment(), payer=HOLDER, payee=PAYEE, amount=70)
-    told.add("DisputeEnded", payment=payment(), refunded=refunded, amount=70)
+        settle(context, [claim()], (70, 0), tx="0xs")
+    context.add("PaymentDisputed", payment=payment(), payer=HOLDER, payee=PAYEE, amount=70)
+    context.add("DisputeEnded", payment=payment(), refunded=refunded, amount=70)
     account = ledger.escrow(AGREEMENT) if refunded else ledger.withdrawable(PAYEE)
-    assert told.book()[-2:] == dated(
+    assert context.book()[-2:] == dated(
         ledger.disputed(payment(), PAYEE, 70), ledger.dispute_ended(payment(), account, 70)
     )
 
 
-def test_dispute__of_a_payment_that_nobody_can_tell__ends_without_an_entry():
-    told = DictContext()
-    told.add("DisputeEnded", payment=payment(), refunded=True, amount=70)
-    assert told.book() == []
+def test_dispute__of_a_unknown_payment__ends_without_an_entry():
+    context = DictContext()
+    context.add("DisputeEnded", payment=payment(), refunded=True, amount=70)
+    assert context.book() == []
 
 
 def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
-    told = DictContext()
+    context = DictContext()
     for name in ("AgreementOpened", "Repaid", "Transfer", "DeviceEnrolled"):
-        assert entries(told.add(name), told) == []
+        assert entries(context.add(name), context) == []
     assert {
         "Settled",
         "Minted",

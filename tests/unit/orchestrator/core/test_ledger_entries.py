@@ -103,7 +103,7 @@ def test_chain_hash__covers__time_and_input_too(other):
     assert ledger.chain_hash(ledger.GENESIS, one) != ledger.chain_hash(ledger.GENESIS, other)
 
 
-def test_chain_hash__of_an_entry_from_before_inputs_were_told__is_as_it_was():
+def test_chain_hash__of_an_entry_from_before_sources_were_recorded__is_as_it_was():
     """Journals of earlier releases must go on to hold: this is what they computed."""
     old = ledger.funding_booked("c1", 5)
     assert (

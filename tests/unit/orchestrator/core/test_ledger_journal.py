@@ -123,12 +123,12 @@ def test_balances__from_the_store__are_those_of_the_postings(store):
         }
 
 
-def test_post__entries_that_tell_their_own_input__keep_it(store):
+def test_post__entries_that_have_their_own_source__keep_it(store):
     own = ledger.funding_booked("c9", 9).dated(5, "approval:d")
     with store.write() as session:
         store_ledger.post(session, [own, ledger.funding_booked("c8", 8)], 12, "file:g")
-        told = [(row.ref, row.at, row.source) for row, _ in store_ledger.entries(session)][-2:]
-    assert told == [("c9", 5, "approval:d"), ("c8", 12, "file:g")]
+        view = [(row.ref, row.at, row.source) for row, _ in store_ledger.entries(session)][-2:]
+    assert view == [("c9", 5, "approval:d"), ("c8", 12, "file:g")]
     assert broken(store) is None
 
 

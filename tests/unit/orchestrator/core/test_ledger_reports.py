@@ -1,4 +1,4 @@
-"""The ledger's reports: they add up, whatever the journal holds, and their CSV reads back."""
+"""The ledger's reports: they add up for any journal, and their CSV reads back."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_statement__of_a_sub_ledger__holds_all_its_accounts_and_no_other() -> No
     assert [line.account for line in whole.lines] == [escrow("0xa"), escrow("0xb"), escrow("0xa")]
 
 
-def test_trial_balance__pending__stands_beside_what_is_posted() -> None:
+def test_trial_balance__pending__is_next_to_what_is_posted() -> None:
     posted = {(WALLETS, TEUR): -10, ("token:issued", TEUR): 10}
     pending = {(WALLETS, TEUR): 4, (escrow("0xa"), TEUR): -4}
     rows = reports.trial_balance(posted, pending)

@@ -51,7 +51,7 @@ def state(store, payment) -> tuple:
         return row.model_dump(), facts
 
 
-def tell(store, payment, fact, key="", **more) -> int:
+def record(store, payment, fact, key="", **more) -> int:
     with store.write() as session:
         return record_facts(session, [NewFact(payment, fact, key, **more)], 7)
 
@@ -63,14 +63,14 @@ def test_learn__any_prefix_of_what_was_learned_replayed__changes_nothing(store, 
     for fact, key in facts:
         before = state(store, payment)
         try:
-            tell(store, payment, fact, key)
+            record(store, payment, fact, key)
         except Halt:
             assert state(store, payment) == before  # nothing of it was kept
         else:
             learned.append((fact, key))
     after = state(store, payment)
     for fact, key in learned[:length]:
-        assert tell(store, payment, fact, key, detail="again", sets={"amount_micro": 99}) == 0
+        assert record(store, payment, fact, key, detail="again", sets={"amount_micro": 99}) == 0
     assert state(store, payment) == after
 
 
@@ -84,7 +84,7 @@ def test_learn__impossible_fact_in_a_batch__drops_the_whole_batch(store):
 
 def test_learn__fact_stage_effect_and_columns__are_written_together(store):
     payment = new_payment(store)
-    assert tell(store, payment, Fact.DERIVED, detail="d", sets={"facts": "0x01"}, due_at=5) == 1
+    assert record(store, payment, Fact.DERIVED, detail="d", sets={"facts": "0x01"}, due_at=5) == 1
     row, facts = state(store, payment)
     assert (row["stage"], row["next_step"], row["facts"]) == ("verified", "attest", "0x01")
     assert (row["due_at"], row["attempts"], facts) == (5, 0, [("derived", "", "d")])
@@ -92,13 +92,13 @@ def test_learn__fact_stage_effect_and_columns__are_written_together(store):
 
 def test_learn__known_fact__is_kept_and_sets_nothing(store):
     payment = new_payment(store, Stage.SETTLED, None)
-    assert tell(store, payment, Fact.SHORT, "b1", sets={"amount_micro": 5}) == 0
+    assert record(store, payment, Fact.SHORT, "b1", sets={"amount_micro": 5}) == 0
     row, facts = state(store, payment)
     assert row["amount_micro"] == 0 and facts == [("short", "b1", "")]
 
 
 def test_learn__payment_of_somebody_else__is_passed_over(store):
-    assert tell(store, "0xunknown", Fact.SETTLED) == 0
+    assert record(store, "0xunknown", Fact.SETTLED) == 0
 
 
 def test_learn__thousand_payments__are_read_in_chunks(store):
@@ -115,8 +115,8 @@ def test_sighting__a_block_orphaned_and_seen_again__is_news_each_time(store):
             seen = payments.orphanings(session, [payment], "0xaa").get(payment, 0)
         assert seen == round_
         key = payments.sighting("0xaa", seen)
-        assert tell(store, payment, Fact.SETTLED, key) == 1
-        assert tell(store, payment, Fact.SETTLED, key) == 0
+        assert record(store, payment, Fact.SETTLED, key) == 1
+        assert record(store, payment, Fact.SETTLED, key) == 0
         assert state(store, payment)[0]["stage"] == "settled"
-        assert tell(store, payment, Fact.ORPHANED, key) == 1
+        assert record(store, payment, Fact.ORPHANED, key) == 1
         assert state(store, payment)[0]["stage"] == "attested"

@@ -103,7 +103,7 @@ def test_advance__every_pair_of_stage_and_fact__is_as_written_down(stage, fact):
     payment = Payment("0x01", stage, NextStep.VERIFY)
     assert verdict(stage, fact) == wanted
     if wanted == "impossible":
-        with pytest.raises(Halt, match=f"'{fact}' cannot meet the stage '{stage}'"):
+        with pytest.raises(Halt, match=f"'{fact}' cannot occur at the stage '{stage}'"):
             advance(payment, fact)
         return
     moved, due = advance(payment, fact)
@@ -139,7 +139,7 @@ def test_stages__from_received_on__are_all_reached():
 
 
 @pytest.mark.parametrize("fact", STRANGERS)
-def test_strangers__whatever_they_hand_in_and_when__halt_nothing(fact):
+def test_strangers__any_fact_at_any_stage__halt_nothing(fact):
     for stage in Stage:
         assert verdict(stage, Fact(fact)) != "impossible", stage
 

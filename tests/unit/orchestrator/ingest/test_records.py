@@ -10,7 +10,7 @@ import pytest
 
 from device_adapters.types import Message, device_id, event_id
 from oracles.types import ClaimReason
-from orchestrator.edges.store import evidence
+from orchestrator.edges.store import evidence, rejections
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake
 from scripts.devices.device import derived_key
@@ -93,7 +93,7 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
     )
     assert place.answers(device.make_records(1)[0]) == ["accepted"]  # the counter is still free
     with place.store.read() as session:
-        kept = evidence.rejections(session, "signature_forged", "cp-0001", 5)
+        kept = rejections.newest(session, "signature_forged", "cp-0001", 5)
     assert [row.body for row in kept] == [forged]
 
 
@@ -212,7 +212,7 @@ def test_take__chain_is_silent__stores_nothing_and_the_same_batch_is_taken_later
 def test_put_aside__message_our_own_code_failed_on__is_kept_whole(place):
     place.intake.put_aside(Message("ocmf", "cp-0001", b"poison"), "KeyError: 'x'")
     with place.store.read() as session:
-        [row] = evidence.rejections(session, None, None, 5)
+        [row] = rejections.newest(session, None, None, 5)
     assert (row.reason, row.detail, row.body) == ("internal_error", "KeyError: 'x'", b"poison")
 
 

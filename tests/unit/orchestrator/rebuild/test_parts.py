@@ -1,9 +1,12 @@
-"""Rebuild's parts by themselves: prices that differ, references that are void, differences told."""
+"""The parts of a rebuild: prices that differ, references that are void, differences by name."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from oracles.types import Claim
 from orchestrator.core import ledger
+from orchestrator.core.bank_books import BankBooks
 from orchestrator.core.outcome import ClaimOutcome
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
@@ -16,6 +19,7 @@ from orchestrator.rebuild.claims import _check_prices
 from orchestrator.rebuild.contexts import RawBank, RawPayout, RebuiltJournal
 from orchestrator.rebuild.findings import Differences
 from orchestrator.rebuild.history import Applied
+from tests.support.dict_books import LINE
 from tests.support.meter_streams import AGREEMENT, TERMS, agreement
 
 PAYOUT = "0x" + "ab" * 32
@@ -47,11 +51,11 @@ def test_prices__as_the_chain_paid_them__differ_nowhere() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 5, 1_500_000)) == []
 
 
-def test_prices__one_claim_paid_otherwise__is_told_with_both_amounts() -> None:
+def test_prices__one_claim_paid_otherwise__is_reported_with_both_amounts() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 5, 1_500_001)) == ["1500001 1500000"]
 
 
-def test_prices__a_claim_that_the_rules_refuse__is_told_by_the_refusal() -> None:
+def test_prices__a_claim_that_the_rules_refuse__is_reported_by_the_refusal() -> None:
     assert priced(applied(1, 2, 600_000), applied(2, 99, 7)) == ["7 FuseExceeded"]
 
 
@@ -63,31 +67,41 @@ def bank() -> RawBank:
     return made
 
 
+def asked(made: RawBank) -> BankBooks:
+    """Return the books that the posting rules ask, for lines with each reference of these tests."""
+    credits = [replace(LINE, amount_minor=5, reference=f"RF{n}", path=f"{n}") for n in (1, 2, 3)]
+    debits = [
+        replace(LINE, end_to_end_id=reference, batch="B1", path=reference)
+        for reference in (FIRST, SECOND)
+    ]
+    return BankBooks(made.known([*credits, *debits]))
+
+
 def test_payout__ordered_again__is_known_by_its_new_reference_only() -> None:
     made = bank()
     payout = made.payouts[PAYOUT]
-    assert made.payout(FIRST).in_transit == 500
+    assert asked(made).payout(FIRST).in_transit == 500
     payout.attempt = 1
     made.order(payout)
-    assert made.payout(FIRST) is None
-    assert made.payout(SECOND).payout_id == PAYOUT
-    assert made.batch("B1") == []  # what went out under it is void
+    assert asked(made).payout(FIRST) is None
+    assert asked(made).payout(SECOND).payout_id == PAYOUT
+    assert asked(made).batch("B1") == []  # what went out under it is void
 
 
 def test_batch__order_refused_by_a_status__is_not_among_the_open_ones() -> None:
     made = bank()
-    assert [one.payout_id for one in made.batch("B1")] == [PAYOUT]
+    assert [one.payout_id for one in asked(made).batch("B1")] == [PAYOUT]
     rejected = OrderStatus(FIRST, "RJCT", "AC04", "")
     report = StatusReport("S", "M1", "PART", "", (rejected,), b"")
     Files(made, Differences())._refuse(report)
-    assert made.batch("B1") == []
+    assert asked(made).batch("B1") == []
 
 
 def test_batch__status_of_another_message__refuses_nothing() -> None:
     made = bank()
     whole = StatusReport("S", "M2", "RJCT", "AM05", (), b"")
     Files(made, Differences())._refuse(whole)
-    assert len(made.batch("B1")) == 1
+    assert len(asked(made).batch("B1")) == 1
 
 
 def test_batch__refused_after_the_bank_booked_it__says_nothing_new() -> None:
@@ -101,13 +115,13 @@ def test_batch__refused_after_the_bank_booked_it__says_nothing_new() -> None:
 def test_agreement__mandate_over_or_escrow_given_back__funds_nothing() -> None:
     made = RawBank(RebuiltJournal(), {"RF1": ("0xa1", 1_000), "RF2": ("0xa2", 1_000)})
     made.journal.post([ledger.reclaimed("0x01:1", "0xa2", 5)])
-    assert made.agreement("RF1", 999) == "0xa1"
-    assert made.agreement("RF1", 1_000) is None
-    assert made.agreement("RF2", 5) is None
-    assert made.agreement("RF3", 5) is None
+    assert asked(made).agreement("RF1", 999) == "0xa1"
+    assert asked(made).agreement("RF1", 1_000) is None
+    assert asked(made).agreement("RF2", 5) is None
+    assert asked(made).agreement("RF3", 5) is None
 
 
-def test_first_difference__one_side_ends__is_told_as_empty() -> None:
+def test_first_difference__one_side_ends__is_reported_as_empty() -> None:
     found = Rebuilt(1, ["a", "b"], ["a"], [], {})
     assert found.first == (2, "b", "") and not found.same
     assert Rebuilt(1, ["a"], ["a"], [], {}).first is None

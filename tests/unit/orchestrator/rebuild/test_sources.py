@@ -1,4 +1,4 @@
-"""The order of sources: the journal's, where it tells one; each track keeps its own throughout."""
+"""The order of sources: the journal's, where it has one; each track keeps its own throughout."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def test_in_order__any_interleaving__keeps_tracks_and_journal(data, many, more) 
     while left or right:
         track = data.draw(st.sampled_from([t for t in (left, right) if t]))
         whole.append(track.pop(0))
-    told = [source for source in whole if data.draw(st.booleans())]
-    found = in_order(told + told, blocks, files)
+    journal = [source for source in whole if data.draw(st.booleans())]
+    found = in_order(journal + journal, blocks, files)
     assert sorted(found) == sorted(blocks + files)
-    assert [s for s in found if s in told] == told
+    assert [s for s in found if s in journal] == journal
     for track in (blocks, files):
         assert [s for s in found if s in track] == track
 

@@ -11,7 +11,7 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core.approval import Approval
-from orchestrator.edges.store import ledger, raw, transfers
+from orchestrator.edges.store import all_rows, fundings, ledger, payouts
 from orchestrator.rebuild import rebuild
 from orchestrator.steps.payout_approvals import owed, to_order_again
 from orchestrator.steps.unallocated_credits import to_allocate, to_send_back
@@ -23,7 +23,7 @@ ADA, BEN = bytes([1]) * 32, bytes([2]) * 32
 
 
 def pay_in(rail: SmallRail, cents: int, reference: str) -> None:
-    rail.tell(
+    rail.instruct_bank(
         {
             "kind": "pay",
             "from": rail.payer_iban,
@@ -43,7 +43,7 @@ def decide(rail: SmallRail, approval: Approval) -> None:
 
 def rows(rail: SmallRail, table: type) -> list:
     with rail.store.read() as session:
-        return list(raw.rows(session, table))
+        return list(all_rows(session, table))
 
 
 def days(rail: SmallRail, many: int) -> None:
@@ -63,9 +63,7 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     pay_in(made, 700, "RF18539007547034")
     pay_in(made, 300, "")
     made.work(4)
-    waiting = {
-        row.cents: row for row in rows(made, transfers.FundingRow) if row.stage == "suspense"
-    }
+    waiting = {row.cents: row for row in rows(made, fundings.FundingRow) if row.stage == "suspense"}
     decide(made, to_allocate(waiting[700], made.agreements["cp-0002"], made.clock))
     decide(
         made,
@@ -87,11 +85,11 @@ def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     assert made.take(*made.fleet["cp-0001"].session("12.5")) == ["accepted"]
     made.work(12, 20)
     days(made, 2)
-    [payout] = [row for row in rows(made, transfers.PayoutRow) if row.cents != 300]
+    [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "booked", payout
-    made.tell({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
+    made.instruct_bank({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
     days(made, 1)
-    [payout] = [row for row in rows(made, transfers.PayoutRow) if row.cents != 300]
+    [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "returned"
     with made.store.read() as session:
         cents = owed(session, payout)
@@ -109,7 +107,7 @@ def test_rebuild__returns_and_approvals__is_the_same_bytes(rail: SmallRail) -> N
         kinds = {item.kind for _, item in ledger.entries(session)}
     assert kinds >= {"unallocated", "allocated", "sent_back", "payout_returned", "reordered"}
     assert found.read["approvals"] == 3
-    assert {row.stage for row in rows(rail, transfers.PayoutRow)} == {"booked"}
+    assert {row.stage for row in rows(rail, payouts.PayoutRow)} == {"booked"}
 
 
 def test_rebuild__approval_changed_after_it_was_signed__is_named(
@@ -122,9 +120,9 @@ def test_rebuild__approval_changed_after_it_was_signed__is_named(
             "UPDATE approval SET detail = replace(detail, '375', '374') WHERE kind = 'order_again'"
         ),
     )
-    code, told = rebuilt(home)
+    code, view = rebuilt(home)
     assert code == 1
-    assert {one["place"] for one in told["differences"]} >= {"approval", "ledger entry"}
+    assert {one["place"] for one in view["differences"]} >= {"approval", "ledger entry"}
 
 
 def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
@@ -134,9 +132,9 @@ def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
         base.execute("UPDATE ledgerentry SET source = 'approval:0x00' WHERE kind = 'allocated'")
         rechain(base)
 
-    code, told = rebuilt(copied(rail, tmp_path, change))
+    code, view = rebuilt(copied(rail, tmp_path, change))
     assert code == 1
-    assert ("source", "approval:0x00") in {(d["place"], d["name"]) for d in told["differences"]}
+    assert ("source", "approval:0x00") in {(d["place"], d["name"]) for d in view["differences"]}
 
 
 def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_path: Path) -> None:
@@ -148,5 +146,5 @@ def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_pa
             "WHERE direction = 'out'"
         ),
     )
-    code, told = rebuilt(home)
-    assert (code, {one["place"] for one in told["differences"]}) == (1, {"bank file"})
+    code, view = rebuilt(home)
+    assert (code, {one["place"] for one in view["differences"]}) == (1, {"bank file"})

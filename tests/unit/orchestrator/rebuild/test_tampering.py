@@ -25,7 +25,7 @@ OF_A_FILE = "SELECT entry_id FROM ledgerentry WHERE number = 1"
 
 
 def sql(*statements: str, fit: bool = False) -> Change:
-    """Statements that change something; fit: and then all hashes of the journal are made anew."""
+    """Statements that change something; fit: and then all hashes of the journal are made again."""
 
     def change(base: sqlite3.Connection) -> None:
         for statement in statements:
@@ -240,13 +240,13 @@ TAMPERING: dict[str, tuple[Change, str, str]] = {
 
 
 def test_rebuild__nothing_changed__is_the_same_bytes(tmp_path: Path) -> None:
-    code, told = rebuilt(copied(lived(), tmp_path), "-o", str(tmp_path / "sides"))
-    assert (code, told["differences"], told["first_difference"]) == (0, [], None)
-    assert told["same"] and told["stored_sha256"] == told["rebuilt_sha256"]
+    code, view = rebuilt(copied(lived(), tmp_path), "-o", str(tmp_path / "sides"))
+    assert (code, view["differences"], view["first_difference"]) == (0, [], None)
+    assert view["same"] and view["stored_sha256"] == view["rebuilt_sha256"]
     stored, made = (
         (tmp_path / "sides" / f"{side}.jsonl").read_bytes() for side in ("stored", "rebuilt")
     )
-    assert stored == made and sha256(stored).hexdigest() == told["stored_sha256"]
+    assert stored == made and sha256(stored).hexdigest() == view["stored_sha256"]
     lines = [json.loads(line) for line in stored.splitlines()]
     assert {line["kind"] for line in lines if "kind" in line} >= {
         "funding_booked",
@@ -259,27 +259,27 @@ def test_rebuild__nothing_changed__is_the_same_bytes(tmp_path: Path) -> None:
     assert {line["account"]: line["amount_minor"] for line in lines if "account" in line}[
         "token:issued"
     ] == 395_280_000
-    assert told["read"]["claims"] == told["read"]["prices"] == 3
-    assert told["read"]["evidence"] >= 7 and told["read"]["bank lines"] >= 3
+    assert view["read"]["claims"] == view["read"]["prices"] == 3
+    assert view["read"]["evidence"] >= 7 and view["read"]["bank lines"] >= 3
 
 
 @pytest.mark.parametrize("what", TAMPERING)
 def test_rebuild__database_changed__names_the_place(what: str, tmp_path: Path) -> None:
     change, place, said = TAMPERING[what]
-    code, told = rebuilt(copied(lived(), tmp_path, change))
-    assert (code, told["same"]) == (1, False)
-    named = [one for one in told["differences"] if one["place"] == place]
-    assert any(said in one["what"] or said in one["name"] for one in named), told["differences"]
+    code, view = rebuilt(copied(lived(), tmp_path, change))
+    assert (code, view["same"]) == (1, False)
+    named = [one for one in view["differences"] if one["place"] == place]
+    assert any(said in one["what"] or said in one["name"] for one in named), view["differences"]
 
 
-def test_rebuild__posting_changed__tells_both_sides_of_the_first_line(tmp_path: Path) -> None:
-    code, told = rebuilt(copied(lived(), tmp_path, TAMPERING["one posting"][0]))
-    first = told["first_difference"]
+def test_rebuild__posting_changed__shows_both_sides_of_the_first_line(tmp_path: Path) -> None:
+    code, view = rebuilt(copied(lived(), tmp_path, TAMPERING["one posting"][0]))
+    first = view["first_difference"]
     assert (code, first["line"]) == (1, 1)
     sides = [json.loads(first[side])["postings"][0][2] for side in ("stored", "rebuilt")]
     assert sides[0] == sides[1] + 1
-    assert told["stored_sha256"] != told["rebuilt_sha256"]
-    assert {one["place"] for one in told["differences"]} == {"ledger entry", "balance"}
+    assert view["stored_sha256"] != view["rebuilt_sha256"]
+    assert {one["place"] for one in view["differences"]} == {"ledger entry", "balance"}
 
 
 def test_rebuild__database__is_not_written(tmp_path: Path) -> None:
@@ -295,6 +295,6 @@ def _all_of(home: Path) -> list[str]:
 
 
 def test_rebuild__node_away__cannot(tmp_path: Path) -> None:
-    code, told = rebuilt(copied(lived(), tmp_path), "--rpc-url", "http://127.0.0.1:9")
+    code, view = rebuilt(copied(lived(), tmp_path), "--rpc-url", "http://127.0.0.1:9")
     assert code == 2
-    assert "blocks cannot be read" in told["error"]["message"]
+    assert "blocks cannot be read" in view["error"]["message"]

@@ -184,7 +184,7 @@ def test_evidence__needed_for_the_quorum__is_sent_to_who_lacks_it_and_to_nobody_
 
 def test_evidence__of_a_later_claim__has_the_record_before_it(bare):
     attest(bare.rail)
-    bare.tell(A, Fact.SETTLED, "b")
+    bare.record(A, Fact.SETTLED, "b")
     bare.claims(A)
     set_oracle(bare, 1, how="down")
     set_oracle(bare, 4, lacks={agreement_of(A)})
@@ -220,20 +220,20 @@ def test_attest__the_same_claim_again_after_funds_came__is_attested_again(bare):
     assert attest(bare.rail) == 3
     digests = set()
     for block in ("b1", "b2"):
-        bare.tell(A, Fact.SHORT, block)
-        bare.tell(A, Fact.FUNDED, block)
+        bare.record(A, Fact.SHORT, block)
+        bare.record(A, Fact.FUNDED, block)
         bare.place.clock += 1
         assert attest(bare.rail) == 1 and bare.stages(A) == ["attested"]
         digests.add(bare.payment(A).batch_digest)
     assert len(digests) == 1
 
 
-def test_attest__anew_after_a_signer_lost_its_seat__keeps_only_the_newest_quorum(bare):
-    bare.tell(B, Fact.DOUBTED)
-    bare.tell(C, Fact.DOUBTED)
+def test_attest__again_after_a_signer_lost_its_seat__keeps_only_the_newest_quorum(bare):
+    bare.record(B, Fact.DOUBTED)
+    bare.record(C, Fact.DOUBTED)
     assert attest(bare.rail) == 1
     before, digest = quorum_of(bare, A), bare.payment(A).batch_digest
-    bare.tell(A, Fact.STALE, "gone")
+    bare.record(A, Fact.STALE, "gone")
     bare.place.clock += 1
     lost = next(name for name in before if name in ("o1", "o2"))
     set_oracle(bare, int(lost[1]), how="down")
@@ -241,12 +241,12 @@ def test_attest__anew_after_a_signer_lost_its_seat__keeps_only_the_newest_quorum
     assert len(quorum_of(bare, A)) == 3 and lost not in quorum_of(bare, A)
 
 
-# --- the real door, against a server that says what it likes
+# --- the real client, against a server that says what it likes
 
 
 @pytest.fixture
-def door():
-    """(a door to an oracle, what it is to say: a status and a body)."""
+def client():
+    """(a client to an oracle, what it is to say: a status and a body)."""
     says: list[tuple[int, bytes]] = []
 
     class Says(http.server.BaseHTTPRequestHandler):
@@ -296,9 +296,9 @@ def said(signature: str | None, *refusals: dict) -> bytes:
         (200, said("0x11")),
     ],
 )
-def test_door__nonsense__is_as_good_as_silence(door, status, body):
+def test_client__nonsense__is_as_good_as_silence(client, status, body):
     """An index beyond the claims would otherwise be a bug of ours, and stop all money."""
-    one, says = door
+    one, says = client
     says.append((status, body))
     with pytest.raises(Retry, match="oracle o1 answered"):
         one.ask(Request("metered_energy", (CLAIM,)))
@@ -309,8 +309,8 @@ def test_door__closed__is_a_retry():
         OracleClient("o1", "0x", 1, "http://127.0.0.1:9", "t").ask(Request("p", (CLAIM,)))
 
 
-def test_door__signature_of_another_key_or_digest__attests_nothing(door):
-    one, says = door
+def test_client__signature_of_another_key_or_digest__attests_nothing(client):
+    one, says = client
     digest = batch_digest(Batch(RAIL, PRODUCT, (CLAIM,)), 31337, COMMITTEE)
     for key, signed, good in ((1, digest, True), (2, digest, False), (1, bytes(32), False)):
         says.append((200, said("0x" + sign(signed, bytes([key]) * 32).hex())))

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.core.payment import Fact
 from orchestrator.core.references import funding_reference
-from orchestrator.edges.store import agreements, payments, transfers
+from orchestrator.edges.store import agreements, bank_files, payments, payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.simulated_bank import messages
@@ -30,8 +30,8 @@ def test_bank__books_a_payout__once_however_often_it_says_so(desk):
     payout = desk.payout(1, 1_234)
     desk.bare.claims("cp-0001")
     for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
-        desk.bare.tell("cp-0001", fact)
-    desk.bare.tell("cp-0001", Fact.REDEEMED, payout, payout_id=payout)
+        desk.bare.record("cp-0001", fact)
+    desk.bare.record("cp-0001", Fact.REDEEMED, payout, payout_id=payout)
     order_payouts(desk.rail)
     desk.bank.step()
     assert read_bank(desk.rail) == 2  # the status report and the notification
@@ -42,8 +42,8 @@ def test_bank__books_a_payout__once_however_often_it_says_so(desk):
     assert read_bank(desk.rail) == 1
     assert desk.balances() == booked
     with desk.store.read() as session:
-        [statement] = [s for s in transfers.statements(session) if s.day]
-        assert len(transfers.lines(session)) == 2 and statement.closing_minor == 998_766
+        [statement] = [s for s in bank_files.statements(session) if s.day]
+        assert len(bank_files.all_lines(session)) == 2 and statement.closing_minor == 998_766
 
 
 def test_bank__credit_with_a_known_reference__is_funding_once_over_both_reports(desk):
@@ -99,7 +99,7 @@ def test_bank__payout_comes_back__is_still_owed_to_its_payee(desk):
     desk.bank.step()
     read_bank(desk.rail)
     with desk.store.read() as session:
-        reference = transfers.payout(session, payout).end_to_end_id
+        reference = payouts.get(session, payout).end_to_end_id
     desk.instruct(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
     assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.RETURNED: -1_234}
@@ -120,7 +120,7 @@ def test_bank__debit_of_another_amount__is_no_booking_of_the_payout(desk):
 
 
 def test_bank__line_in_another_currency__makes_no_euro(desk):
-    """A dollar is no euro, whatever the file says of our account: nothing is minted for it."""
+    """A dollar is no euro, even if the file names our account: nothing is minted for it."""
     desk.credit(5_000, "")
     [notice] = desk.bank.from_bank.glob("*camt.054*")
     body = notice.read_bytes().replace(b'"EUR"', b'"USD"').replace(b">EUR<", b">USD<")
@@ -155,8 +155,8 @@ def test_payments__of_a_booked_payout__are_reconciled_with_it(desk):
     desk.bare.claims("cp-0001", "cp-0002")
     for name in ("cp-0001", "cp-0002"):
         for fact in (Fact.ATTESTED, Fact.SETTLED, Fact.FINAL):
-            desk.bare.tell(name, fact)
-        desk.bare.tell(name, Fact.REDEEMED, payout, payout_id=payout)
+            desk.bare.record(name, fact)
+        desk.bare.record(name, Fact.REDEEMED, payout, payout_id=payout)
     order_payouts(desk.rail)
     desk.bank.step()
     read_bank(desk.rail)

@@ -1,4 +1,4 @@
-"""Files that tell a credit again and again, as banks send them: it is booked and minted once."""
+"""Files that repeat a credit, as banks send them: it is booked and minted once."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def archive(*members: tuple[str, bytes]) -> bytes:
         "archive without references",
     ],
 )
-def test_credit__told_again_in_another_file__is_booked_and_to_be_minted_once(desk, files):
+def test_credit__repeated_in_another_file__is_booked_and_to_be_minted_once(desk, files):
     for number, body in enumerate(files):
         assert desk.deliver(f"{number}.xml", body) == 1
     assert desk.rejected() == []

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.core.reconcile import Break, BreakKind, Leg, StatementLine
 from orchestrator.core.reconcile.register import break_ids, covers, facts
-from orchestrator.edges.store import add_new, approvals, breaks, transfers
+from orchestrator.edges.store import add_new, approvals, bank_files, breaks
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines
@@ -80,7 +80,7 @@ class BreaksRail(RailCopy):
             add_new(
                 session,
                 [
-                    transfers.BankFileRow(
+                    bank_files.BankFileRow(
                         file_hash=f"{self.lines:064}",
                         direction="in",
                         name="n",
@@ -90,7 +90,7 @@ class BreaksRail(RailCopy):
                     )
                 ],
             )
-            transfers.add_lines(session, [line], FILE.hex())
+            bank_files.add_lines(session, [line], FILE.hex())
             post_lines(session, [line], self.now)
             assert store_ledger.balances(session)[ledger.UNEXPLAINED, ledger.EUR]
 

@@ -36,8 +36,8 @@ def holes(bare) -> list[tuple[int, int]]:
 
 def through(bare, name: str) -> None:
     """The payment went all the way onto the chain."""
-    bare.tell(name, Fact.ATTESTED, "d")
-    bare.tell(name, Fact.SETTLED, "b")
+    bare.record(name, Fact.ATTESTED, "d")
+    bare.record(name, Fact.SETTLED, "b")
 
 
 def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, device):
@@ -69,18 +69,18 @@ def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, devi
 def test_collect__payment_on_its_way__lets_the_next_run_grow(bare, device, fact, stage):
     bare.claims(CP)
     if fact:
-        bare.tell(CP, Fact.ATTESTED, "d")
+        bare.record(CP, Fact.ATTESTED, "d")
     if fact is Fact.SHORT:
-        bare.tell(CP, Fact.SHORT, "b")
+        bare.record(CP, Fact.SHORT, "b")
     assert bare.stages(CP) == [stage]
     for _ in range(3):
         bare.place.take(device.make_records(1)[0])
         assert collect(bare.rail) == 0
     if stage == "waiting_for_funds":
-        bare.tell(CP, Fact.FUNDED, "f")
+        bare.record(CP, Fact.FUNDED, "f")
     if stage != "attested":
-        bare.tell(CP, Fact.ATTESTED, "d2")
-    bare.tell(CP, Fact.SETTLED, "b2")
+        bare.record(CP, Fact.ATTESTED, "d2")
+    bare.record(CP, Fact.SETTLED, "b2")
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
     row = bare.payment(CP)
     assert (row.sequence, row.first_counter, row.last_counter) == (2, 2, 4)
@@ -94,9 +94,9 @@ def test_collect__two_agreements__do_not_wait_for_each_other(bare):
 
 @pytest.mark.parametrize("fact", [Fact.DOUBTED, Fact.LAPSED])
 def test_collect__after_a_payment_that_ended_badly__waits_for_a_person(bare, device, fact):
-    """Its sequence is not used up on chain: whatever followed would only be refused."""
+    """Its sequence is not used up on chain: what followed would only be refused."""
     bare.claims(CP)
-    bare.tell(CP, fact)
+    bare.record(CP, fact)
     bare.place.take(device.make_records(1)[0])
     assert collect(bare.rail) == 0
 
@@ -124,7 +124,7 @@ def test_hole__before_it__is_claimed_at_once_and_behind_it_after_patience(bare, 
 
 
 def test_hole__device_that_never_stops_sending__is_declared_all_the_same(bare, device):
-    """Patience runs from what first followed the hole; news must not begin it anew."""
+    """Patience runs from what first followed the hole; later records must not restart it."""
     records = device.make_records(4)
     for record in records[1:]:
         bare.place.take(record)
@@ -145,7 +145,7 @@ def test_hole__missing_record_comes_in_time__is_no_hole(bare, device):
 
 
 def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(bare, device):
-    """After the patience of a hole again: what is missing beside it may be on its way too."""
+    """After the patience of a hole again: its neighbours may be on their way too."""
     one, two = device.make_records(2)
     bare.place.take(two)
     bare.place.clock += 30
@@ -206,7 +206,7 @@ def test_dropped__implausible_reading__is_named_and_its_neighbours_are_claimed(b
 
 def test_collect__agreement_that_is_not_live_yet__waits(bare, device):
     with bare.place.store.write() as session:
-        agreements.mark(session, bare.place.agree(CP), "signed")
+        agreements.get(session, bare.place.agree(CP)).stage = agreements.Stage.SIGNED
     bare.place.take(device.make_records(1)[0])
     assert collect(bare.rail) == 0
 

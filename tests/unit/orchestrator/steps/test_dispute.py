@@ -12,7 +12,7 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import agreements, blocks, evidence, exposure, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.steps.dispute import dispute_compromised, dispute_errands
+from orchestrator.steps.dispute import dispute_calls, dispute_compromised
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.steps.refund import refund
 from tests.support.open_rail import OpenRail, open_rail
@@ -69,7 +69,7 @@ def disputes(rail: OpenRail, payment: str) -> int:
 
 
 def forgetful(sender: Sender, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on the node says that the call would succeed, whatever was sent to it."""
+    """From now on the node says that the call would succeed, for any call."""
     kept = sender.quote(call)
     monkeypatch.setattr(sender, "quote", lambda _: kept)
 
@@ -82,8 +82,8 @@ def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(r
     gone = rail.payment("stolen")
     since = observed(rail, "stolen")
     paid(rail, "stolen", "honest")
-    frozen, beside = rail.payment("stolen"), rail.payment("honest")
-    assert frozen.settlement_tx == beside.settlement_tx  # so the proof has a sibling
+    frozen, neighbour = rail.payment("stolen"), rail.payment("honest")
+    assert frozen.settlement_tx == neighbour.settlement_tx  # so the proof has a sibling
     declare(rail, "stolen", since)
     rail.work(3)
     assert rail.payment("stolen").stage == "disputed"
@@ -95,7 +95,7 @@ def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(r
     with rail.store.read() as session:
         found = reconcile_store(session, rail.iban, rail.clock).breaks
         device = agreements.device(session, "0x" + device_id("stolen").hex())
-    mine = (gone.payment_id[2:], frozen.payment_id[2:])  # other tests' stolen keys stand beside
+    mine = (gone.payment_id[2:], frozen.payment_id[2:])  # other tests have stolen keys too
     at_bank = [b for b in found if b.kind is BreakKind.KEY_COMPROMISED and b.ids[0] in mine]
     assert [(b.ids, b.found_minor, b.since, b.detail) for b in at_bank] == [
         ((gone.payment_id[2:],), gone.amount_micro, since, "at_bank")
@@ -126,12 +126,12 @@ def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rai
         agreements.device(session, device).compromised_since = since
     payment = rail.payment("asked").payment_id
     with rail.store.read() as session:
-        [errand] = dispute_errands(session, rail.chain, device, since, rail.clock)
-    forgetful(rail.rail.warden, errand.call, monkeypatch)
+        [call] = dispute_calls(session, rail.chain, device, since, rail.clock)
+    forgetful(rail.rail.warden, call.call, monkeypatch)
     assert dispute_compromised(rail.rail) == 1
     assert dispute_compromised(rail.rail) == 0
     with rail.store.read() as session:
-        assert sends.by_ref(session, errand.purpose, errand.ref) is not None
+        assert sends.by_ref(session, call.purpose, call.ref) is not None
     rail.work(3)
     assert (rail.payment("asked").stage, disputes(rail, payment)) == ("disputed", 1)
 

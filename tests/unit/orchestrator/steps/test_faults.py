@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.edges.chain import client
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import agreements, blocks, payments, sends, transfers
+from orchestrator.edges.store import agreements, blocks, fundings, payments, sends
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
 from orchestrator.steps.follow import follow
@@ -32,7 +32,7 @@ def rail():
 
 
 class Wavering:
-    """The real door, but its head lags as a node does that is behind its balancer's others."""
+    """The real client, but its head lags as a node does that is behind its balancer's others."""
 
     def __init__(self, chain, behind: int) -> None:
         self._chain, self._behind = chain, behind
@@ -116,7 +116,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
     identity = rail.join("mint-again")
     with rail.store.write() as session:
         session.add(
-            transfers.FundingRow(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
+            fundings.FundingRow(credit_id=credit, agreement_id=identity, cents=7, stage="minting")
         )
         store_ledger.post(session, [ledger.funding_booked(credit, 7)], 0)
     at = rail.chain.deployment.addresses["PaymentRail"]
@@ -140,11 +140,11 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         assert sends.by_ref(session, "mint", credit) is not None
     rail.work(4)
     with rail.store.read() as session:
-        assert transfers.funding(session, credit).stage == "minted"
+        assert fundings.get(session, credit).stage == "minted"
         assert agreements.get(session, identity) is not None
 
 
-def test_committee__that_changed_before_the_settlement__has_the_batch_attested_anew(rail):
+def test_committee__that_changed_before_the_settlement__has_the_batch_attested_again(rail):
     rail.join("unseated", 5_000)
     rail.charge("unseated", "2")
     lost, quote = [], rail.rail.sender.quote
@@ -160,7 +160,7 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
     rail.rail.sender.quote = quote
     assert rail.payment("unseated").stage == "verified"
     members = {a: d for a, d in rail.rail.committee.members.items() if a != lost[0].oracle}
-    rail.rail = rail.worker.rail = replace(
+    rail.rail = rail.worker.context = replace(
         rail.rail,
         committee=replace(rail.rail.committee, members=members),
         oracles=[oracle for oracle in rail.rail.oracles if oracle.address in members],
@@ -185,4 +185,4 @@ def test_settlement__that_takes_too_much_gas__is_split_until_each_part_fits(rail
         rail.work(1)
     sent = {rail.payment(name).settlement_tx for name in names}
     assert None not in sent and len(sent) > 1
-    assert rail.rail.fits["metered_energy"] < len(names)
+    assert rail.rail.memory.claims_that_fit["metered_energy"] < len(names)

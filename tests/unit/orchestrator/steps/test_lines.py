@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlmodel import select
 
 from orchestrator.core import ledger
 from orchestrator.core.reconcile import distinct
 from orchestrator.core.references import end_to_end_id
-from orchestrator.edges.store import Store, transfers
+from orchestrator.edges.store import Store, bank_files, fundings, payouts
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.edges.store.tables import BankLineRow
 from orchestrator.steps.bank_files import post_lines
 from tests.support.dict_books import LINE
 
@@ -38,7 +40,7 @@ def empty(tmp_path_factory) -> Path:
                 session, [ledger.redeemed(payout, ledger.WALLETS, 500)], 0, "block:0x1"
             )
             session.add(
-                transfers.PayoutRow(
+                payouts.PayoutRow(
                     payout_id=payout,
                     payee="0x",
                     account="0x",
@@ -82,17 +84,17 @@ def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
                 for place, row in enumerate(rows)
             ]
             with store.write() as session:
-                transfers.add_lines(session, lines, source.hex())
-                post_lines(session, transfers.lines(session) if with_all else lines, 0)
+                bank_files.add_lines(session, lines, source.hex())
+                post_lines(session, bank_files.all_lines(session) if with_all else lines, 0)
         with store.read() as session:
-            known = distinct(transfers.lines(session))
+            known = distinct(bank_files.all_lines(session))
             ids = ["0x" + each.hex() for item in known for each in item.ids]
             return (
                 store_ledger.head(session),
                 store_ledger.balances(session),
-                [row.stage for row in transfers.all_payouts(session)],
-                [row.credit_id for row in transfers.all_fundings(session)],
-                transfers.booked_among(session, ids),
+                [row.stage for row in payouts.all_payouts(session)],
+                [row.credit_id for row in fundings.all_fundings(session)],
+                bank_files.booked_among(session, ids),
             )
     finally:
         store.close()
@@ -121,7 +123,7 @@ def test_lines__of_one_file_about_one_payout__know_of_each_other(empty):
     row = {"end_to_end_id": end_to_end_id(PAYOUTS[0]), "amount_minor": -500}
     twice = [row | {"bank_reference": reference} for reference in ("B1", "B2")]
     _, balances, stages, *_ = journal(empty, [twice], with_all=False)
-    assert balances[ledger.UNEXPLAINED, ledger.EUR] == 500 and stages == ["booked", "ordered"]
+    assert balances[ledger.UNEXPLAINED, ledger.EUR] == 500 and stages == ["booked", "due"]
 
 
 def test_lines__stored_without_keys__are_still_known(empty):
@@ -131,12 +133,12 @@ def test_lines__stored_without_keys__are_still_known(empty):
     line = replace(LINE, end_to_end_id="", amount_minor=500, bank_reference="", kind="camt.054")
     again = replace(line, source=b"\1" * 32, bank_reference="B1", kind="camt.053")
     with store.write() as session:
-        transfers.add_lines(session, [line], line.source.hex())
-        for row in session.exec(transfers.select(transfers.BankLineRow)):
+        bank_files.add_lines(session, [line], line.source.hex())
+        for row in session.exec(select(BankLineRow)):
             row.identity = row.content = row.valued = ""
         post_lines(session, [line], 0)
     with store.write() as session:
-        transfers.add_lines(session, [again], again.source.hex())
+        bank_files.add_lines(session, [again], again.source.hex())
         post_lines(session, [again], 0)
         assert store_ledger.balances(session)[ledger.SAFEGUARDING, ledger.EUR] == 500
     store.close()

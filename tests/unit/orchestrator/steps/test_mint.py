@@ -10,9 +10,10 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.bank_posting import CreditBooked
+from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.funding import Fact
 from orchestrator.core.references import end_to_end_id, funding_reference
-from orchestrator.edges.store import agreements, bank_posting, transfers
+from orchestrator.edges.store import agreements, fundings
 from orchestrator.edges.store import approvals as decided
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
@@ -47,9 +48,9 @@ def desk(tmp_path):
     made.bare.close()
 
 
-def credit(desk) -> transfers.FundingRow:
+def credit(desk) -> fundings.FundingRow:
     with desk.store.read() as session:
-        return bank_posting.credits_of(session, 777)[0]
+        return fundings.of_amounts(session, [777])[0]
 
 
 def decide(desk, approval) -> str:
@@ -138,7 +139,7 @@ def test_approval__about_a_credit_that_is_another_now__does_nothing(desk, change
     row = credit(desk)
     decide(desk, to_allocate(row, AGREEMENT, 3))
     with desk.store.write() as session:
-        stored = transfers.funding(session, row.credit_id)
+        stored = fundings.get(session, row.credit_id)
         for name, value in change.items():
             setattr(stored, name, value)
         session.add(stored)
@@ -189,12 +190,14 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     desk.credit(500, funding_reference(agreement_of("cp-0001")))
     read_bank(desk.rail)
     with desk.store.write() as session:
-        [mine] = bank_posting.credits_of(session, 500)
-        transfers.mark_funding(session, mine.credit_id, stage)
+        [mine] = fundings.of_amounts(session, [500])
+        if stage == "minting":
+            fundings.advance(session, mine.credit_id, Fact.MINT_SIGNED)
+        assert fundings.get(session, mine.credit_id).stage == stage
     desk.instruct(kind="close_day")
     read_bank(desk.rail)
     with desk.store.read() as session:
-        assert [each.stage for each in bank_posting.credits_of(session, 500)] == [then]
+        assert [each.stage for each in fundings.of_amounts(session, [500])] == [then]
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 
@@ -203,7 +206,7 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
     monkeypatch.setattr(mint, "_AT_ONCE", 3)
     ids = [f"0x{n:064x}" for n in range(8)]
     with desk.store.write() as session:
-        transfers.add_fundings(session, [CreditBooked(each, AGREEMENT, 1) for each in ids])
+        fundings.add(session, [CreditBooked(each, AGREEMENT, 1) for each in ids])
     asked = []
 
     def quote(call):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import blocks, transfers
+from orchestrator.edges.store import blocks, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.journal_check import check_anchors
@@ -190,11 +190,11 @@ class Money(RuleBasedStateMachine):
     def each_payout_is_ordered_at_most_once(self) -> None:
         with self.rail.store.read() as session:
             ordered = self.rail.ordered(session)
-            payouts = {row.end_to_end_id: row for row in transfers.all_payouts(session)}
+            by_reference = {row.end_to_end_id: row for row in payouts.all_payouts(session)}
             final = blocks.newest_final(session)
         assert not [name for name, times in ordered.items() if times > 1]
-        assert set(ordered) <= set(payouts)
-        hashes = [payouts[name].tx_hash for name in ordered]
+        assert set(ordered) <= set(by_reference)
+        hashes = [by_reference[name].tx_hash for name in ordered]
         receipts = self.rail.chain.receipts(hashes) if hashes else []
         assert all(receipt and int(receipt["blockNumber"], 16) <= final for receipt in receipts)
 
@@ -237,8 +237,8 @@ class _MoneyToTheEnd(Money):
         assert held.get(ledger.UNALLOCATED, 0) == -self.unallocated
         assert self.rail.bank.books.is_balanced()
         with self.rail.store.read() as session:
-            waiting = [row.stage for row in transfers.all_payouts(session)]
-        assert not {"ordered", "sent", "accepted"} & set(waiting) or self.allowed & {"amount"}
+            waiting = [row.stage for row in payouts.all_payouts(session)]
+        assert not {"due", "sent", "accepted"} & set(waiting) or self.allowed & {"amount"}
 
 
 def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:

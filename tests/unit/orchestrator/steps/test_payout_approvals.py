@@ -12,10 +12,11 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
+from orchestrator.core.payout import Fact
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.edges.store import approvals as rows
+from orchestrator.edges.store import bank_files, payouts
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.edges.store import transfers
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_release
@@ -40,7 +41,7 @@ def desk(tmp_path):
 
 def row(desk, payout):
     with desk.store.read() as session:
-        return transfers.payout(session, payout)
+        return payouts.get(session, payout)
 
 
 def decide(desk, approval, approve=True) -> str:
@@ -52,7 +53,7 @@ def decide(desk, approval, approve=True) -> str:
 
 def again(desk, payout, iban=NORD, at=1) -> str:
     with desk.store.read() as session:
-        cents = owed(session, transfers.payout(session, payout))
+        cents = owed(session, payouts.get(session, payout))
     return decide(desk, to_order_again(row(desk, payout), cents, iban, at))
 
 
@@ -83,9 +84,9 @@ def test_release__above_the_limit__waits_for_two_officers_and_leaves_once(desk):
     large, small = desk.payout(1, LIMIT + 1), desk.payout(2, LIMIT)
     assert order_payouts(desk.rail) == 1
     stage, why = desk.stage(large)
-    assert stage == "held" and "four_eyes" in why and desk.stage(small)[0] == "sent"
+    assert stage == "waiting_for_approval" and "four_eyes" in why and desk.stage(small)[0] == "sent"
     identity = decide(desk, to_release(row(desk, large), 1), approve=False)
-    assert order_payouts(desk.rail) == 0 and desk.stage(large)[0] == "held"
+    assert order_payouts(desk.rail) == 0 and desk.stage(large)[0] == "waiting_for_approval"
     approvals.approve(desk.store, CHAIN, identity, KEYS["ben"], 2)
     assert [order_payouts(desk.rail) for _ in range(3)] == [1, 0, 0]
     assert desk.stage(large) == ("sent", None) and executed(desk, identity)
@@ -97,7 +98,7 @@ def test_release__limit_is_a_setting__and_zero_holds_everything(desk):
         desk.rail, settings=desk.rail.settings.model_copy(update={"four_eyes_cents": 0})
     )
     payout = desk.payout(1, 1)
-    assert order_payouts(desk.rail) == 0 and desk.stage(payout)[0] == "held"
+    assert order_payouts(desk.rail) == 0 and desk.stage(payout)[0] == "waiting_for_approval"
 
 
 @pytest.mark.parametrize(("column", "value"), [("cents", 5), ("account", "0x" + "ab" * 32)])
@@ -116,7 +117,7 @@ def test_release__of_another_payout__lets_only_that_one_out(desk):
     order_payouts(desk.rail)
     decide(desk, to_release(row(desk, one), 1))
     order_payouts(desk.rail)
-    assert (desk.stage(one)[0], desk.stage(two)[0]) == ("sent", "held")
+    assert (desk.stage(one)[0], desk.stage(two)[0]) == ("sent", "waiting_for_approval")
 
 
 def test_release__account_not_known__stays_open_until_it_is(desk):
@@ -211,7 +212,7 @@ def test_again__above_the_limit__needs_no_third_look(desk):
     assert order_payouts(desk.rail) == 1 and desk.stage(payout)[0] == "sent"
 
 
-def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_anew(desk):
+def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_again(desk):
     desk.party(PAYEE, "Gone", CLOSED)
     payout = desk.payout(1, iban=CLOSED)
     order_payouts(desk.rail)
@@ -234,7 +235,7 @@ def test_again__amount_is_not_what_is_owed__orders_nothing_and_can_be_signed_ane
     assert order_payouts(desk.rail) == 1 and orders_at_bank(desk) == [(NORD, 1_234)]
 
 
-def told(desk, payout, *parts: int, tag: str) -> None:
+def book_parts(desk, payout, *parts: int, tag: str) -> None:
     """The bank books parts of the payout's order (cents; above zero: they came back)."""
     reference = row(desk, payout).end_to_end_id
     lines = [
@@ -254,29 +255,29 @@ def told(desk, payout, *parts: int, tag: str) -> None:
         for n, cents in enumerate(parts)
     ]
     with desk.store.write() as session:
-        transfers.add_lines(session, lines, sha256(tag.encode()).hexdigest())
+        bank_files.add_lines(session, lines, sha256(tag.encode()).hexdigest())
         post_lines(session, lines, 1)
 
 
 def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_back(desk):
     payout = desk.payout(1, 1_000)
     order_payouts(desk.rail)
-    told(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
+    book_parts(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
     again(desk, payout)
     assert order_payouts(desk.rail) == 1
     orders = [each.body.count(b">6.00</InstdAmt>") for each in desk.outgoing()]
     assert sorted(orders) == [0, 1]
     with desk.store.write() as session:
-        transfers.mark_payouts(session, [payout], stage="rejected")
-        assert owed(session, transfers.payout(session, payout)) == 600
+        payouts.advance(session, [payout], Fact.REJECTED)
+        assert owed(session, payouts.get(session, payout)) == 600
 
 
-def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_anew(desk):
+def test_again__more_came_back_after_the_signatures__waits_halts_nothing_and_is_signed_again(desk):
     payout, other = desk.payout(1, 1_000), None
     order_payouts(desk.rail)
-    told(desk, payout, -1_000, 600, tag="x")
+    book_parts(desk, payout, -1_000, 600, tag="x")
     stale = again(desk, payout)
-    told(desk, payout, 400, tag="y")
+    book_parts(desk, payout, 400, tag="y")
     other = desk.payout(2, 500)
     assert order_payouts(desk.rail) == 1 and desk.stage(other)[0] == "sent"
     assert not executed(desk, stale) and desk.stage(payout)[0] == "returned"

@@ -1,4 +1,4 @@
-"""What is due is ordered at the bank once, whatever comes in between; and no more than that.
+"""What is due is ordered at the bank once, no matter what happens in between, and nothing else.
 
 The bank is the simulated one with its real files; the chain is not needed here.
 """
@@ -14,9 +14,9 @@ from hashlib import sha256
 import pytest
 
 from orchestrator.edges.bank.pain import payment_information_id
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.errors import Retry
-from orchestrator.steps.payouts import hand_over, order_payouts
+from orchestrator.steps.payouts import order_payouts, send_files
 from scripts.run_bank import new_iban
 from tests.support.rail_with_bank import NORD, RailWithBank
 
@@ -38,7 +38,7 @@ def test_order__due_payouts__go_into_one_file_once(desk):
     assert file.body.count(b"<EndToEndId>") == 3 or file.body.count(b"EndToEndId>") == 6
 
 
-def test_order__crash_between_store_and_hand_over__sends_the_stored_bytes(desk):
+def test_order__crash_between_store_and_sending__sends_the_stored_bytes(desk):
     """Even with no new payout: what was stored goes out as soon as the channel takes it."""
     payout = desk.payout(1)
     blocked = desk.home / "a_file"
@@ -46,18 +46,18 @@ def test_order__crash_between_store_and_hand_over__sends_the_stored_bytes(desk):
     with pytest.raises(Retry, match="cannot be written to the bank's outbox"):
         order_payouts(desk.with_folder(blocked / "outbox"))
     assert desk.stage(payout) == ("sent", None) and not list(desk.bank.to_bank.glob("*.xml"))
-    desk.bare.place.clock += 5_000  # written anew, the file would have another time in it
+    desk.bare.place.clock += 5_000  # written again, the file would have another time in it
     assert order_payouts(desk.rail) == 1
     [file] = desk.outgoing()
     assert (desk.bank.to_bank / file.name).read_bytes() == file.body
-    assert hand_over(desk.rail) == 0
+    assert send_files(desk.rail) == 0
 
 
 def test_order__taken_away_by_the_bank__is_not_placed_again(desk):
     desk.payout(1)
     order_payouts(desk.rail)
     desk.bank.step()
-    assert order_payouts(desk.rail) == hand_over(desk.rail) == 0
+    assert order_payouts(desk.rail) == send_files(desk.rail) == 0
     assert not list(desk.bank.to_bank.glob("*.xml"))
 
 
@@ -66,7 +66,7 @@ def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
     elsewhere = new_iban(77)
     waiting, good = desk.payout(1, iban=elsewhere), desk.payout(3)
     assert order_payouts(desk.rail) == 1
-    assert desk.stage(waiting)[0] == "ordered" and "account_unknown" in desk.stage(waiting)[1]
+    assert desk.stage(waiting)[0] == "due" and "account_unknown" in desk.stage(waiting)[1]
     assert desk.stage(good) == ("sent", None)
     assert desk.outgoing()[0].body.count(good[2:].encode()) == 0  # the bank hears no id of ours
     desk.party("0x" + "77" * 20, "Ladepunkt Nord eG", elsewhere)
@@ -80,7 +80,7 @@ def settings(desk, **changed):
 
 def row(desk, payout):
     with desk.store.read() as session:
-        return transfers.payout(session, payout)
+        return payouts.get(session, payout)
 
 
 def sums(desk) -> list[int]:
@@ -107,7 +107,7 @@ def test_order__more_than_a_file_may_sum_to__is_spread_and_never_above(desk):
     too_large = desk.payout(9, 1_001)
     assert order_payouts(desk.rail) >= 2
     assert max(sums(desk)) <= 1_000 and sum(sums(desk)) == 2_000
-    assert desk.stage(too_large)[0] == "ordered" and "file_limit" in desk.stage(too_large)[1]
+    assert desk.stage(too_large)[0] == "due" and "file_limit" in desk.stage(too_large)[1]
 
 
 def test_order__many_that_wait__never_hold_up_those_that_can_leave(desk):
@@ -118,7 +118,7 @@ def test_order__many_that_wait__never_hold_up_those_that_can_leave(desk):
     for _ in range(6):
         order_payouts(desk.rail)
     assert {desk.stage(each) for each in good} == {("sent", None)}
-    assert all(desk.stage(each)[0] == "ordered" and desk.stage(each)[1] for each in waiting)
+    assert all(desk.stage(each)[0] == "due" and desk.stage(each)[1] for each in waiting)
 
 
 @pytest.mark.parametrize(

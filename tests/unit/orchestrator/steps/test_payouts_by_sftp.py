@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.bank.files import write_atomically
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.sftp_server import SftpServer
 from tests.support.small_rail import START, SmallRail, has_anvil
@@ -27,7 +27,7 @@ def rail(tmp_path):
     server.admit(settings.keys / "bank-sftp")
     write_atomically(settings.bank_sftp / "known_hosts", server.known_line())
     made.rail = replace(made.rail, settings=settings, bank=open_channel(settings))
-    made.worker.rail = made.rail
+    made.worker.context = made.rail
     yield made
     made.stop()
     server.end()
@@ -44,7 +44,7 @@ def test_rail__bank_behind_sftp__payment_comes_back_reconciled(rail):
         rail.work(2)
     assert rail.stages() == {"reconciled": 1}
     with rail.store.read() as session:
-        [payout] = transfers.all_payouts(session)
+        [payout] = payouts.all_payouts(session)
         found = reconcile_store(session, rail.iban)
     assert payout.stage == "booked" and payout.due_on == "2025-10-10" and payout.batch
     assert not found.breaks, found.breaks

@@ -1,4 +1,4 @@
-"""A payout is ordered exactly once, wherever the power is cut and whatever the bank did meanwhile.
+"""A payout is ordered exactly once, wherever the power is cut and whichever way the bank moved.
 
 Real processes are killed (SIGKILL) at each commit, fsync, rename and upload, over both channels.
 """
@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.edges.bank.channel import open_channel
 from orchestrator.edges.bank.files import write_atomically
-from orchestrator.edges.store import transfers
+from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from tests.support.rail_with_bank import RailWithBank
 from tests.support.sftp_server import SftpServer
@@ -88,7 +88,7 @@ def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, fo
         desk.bank.step()
     assert said == "done" and point > 12, f"only {point} points were reached"
     with desk.store.read() as session:
-        wanted = [transfers.payout(session, each).end_to_end_id for each in ids]
+        wanted = [payouts.get(session, each).end_to_end_id for each in ids]
     assert sorted(orders(desk)) == sorted(wanted)
     desk.rail = desk.with_channel(
         open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))

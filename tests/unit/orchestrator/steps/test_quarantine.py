@@ -10,7 +10,7 @@ import pytest
 from device_adapters.types import device_id
 from oracles.types import ClaimReason
 from orchestrator.edges.chain.client import Call, Quote
-from orchestrator.edges.store import agreements, links, sends
+from orchestrator.edges.store import agreements, conflicts, sends
 from orchestrator.errors import Retry
 from orchestrator.steps.quarantine import quarantine
 from scripts.devices.record import Point, units_of
@@ -52,10 +52,10 @@ def test_attack__clone__is_suspended_once_and_heard_again_after_the_registrar_sa
     rail.work(3)
     assert suspensions(rail) == 1
     with rail.store.read() as session:
-        [(conflict_device, reason, count, _)] = links.quarantined(session)
+        [(conflict_device, reason, count, _)] = conflicts.quarantined(session)
         assert (conflict_device, reason, count) == (ID, "counter_replayed", 1)
         assert agreements.device(session, ID).status == "suspended"
-        assert links.unreported(session, 9) == []
+        assert conflicts.unreported(session, 9) == []
     now = rail.chain.blocks([rail.chain.head()])[0].timestamp
     assert rail.rail.registry.key_at(device_id(CP), now) is ClaimReason.DEVICE_SUSPENDED
     rail.work(2)
@@ -92,7 +92,7 @@ def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
     assert [tuple(row) for row in rows] == [("",)]
 
 
-# --- whom the proof is shown to
+# --- where the proof is sent
 
 
 class RefusingSender:
@@ -147,7 +147,7 @@ def _rail(
     )
     fields = {name: getattr(dock.rail, name) for name in ("store", "registry", "now", "log")}
     return SimpleNamespace(
-        **fields, sender=sender, warden=warden, terms={"proof_of_delivery": product}
+        **fields, sender=sender, warden=warden, rules={"proof_of_delivery": product}
     )
 
 

@@ -30,7 +30,7 @@ class DeepRail(OpenRail):
     def start(self) -> DeepRail:
         super().start()
         settings = Settings(home=self.home, finality_blocks=FINALITY, hole_patience_s=0)
-        self.rail = self.worker.rail = replace(self.rail, settings=settings)
+        self.rail = self.worker.context = replace(self.rail, settings=settings)
         return self
 
     def see(self) -> None:
@@ -200,20 +200,20 @@ def test_release__of_vanished_blocks__with_its_redemption_is_booked_once(rail):
     rail.until("released", "paid_out", 40)
 
 
-def test_blocks__that_come_back__are_noted_anew(rail, monkeypatch):
+def test_blocks__that_come_back__are_noted_again(rail, monkeypatch):
     """A node that follows another branch for a moment: what was voided stays voided."""
     rail.join("back-again", 5_000)
     tx_hash = rail.settle_now("back-again", 2)
     payment = rail.payment("back-again").payment_id
     with rail.store.read() as session:
         before = blocks.log_of(session, tx_hash, "Settled")
-    told = rail.chain.blocks
+    real_blocks = rail.chain.blocks
     monkeypatch.setattr(
         rail.chain,
         "blocks",
         lambda numbers: [
             replace(block, hash="0x" + "ee" * 32) if block.number >= before.block_number else block
-            for block in told(numbers)
+            for block in real_blocks(numbers)
         ],
     )
     follow(rail.rail)

@@ -12,7 +12,7 @@ from web3 import Web3
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import batches, blocks, payments, transfers
+from orchestrator.edges.store import batches, blocks, payments, payouts
 from orchestrator.steps.attest import attest
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.open_rail import OpenRail, open_rail
@@ -63,7 +63,7 @@ def test_old_batch__handed_in_again_while_its_claim_waits_for_another__halts_not
 
 
 def test_old_batch__settled_by_a_stranger_after_the_oracles_changed_their_mind__is_booked(rail):
-    """The chain decides: what moved there moves in the ledger, whatever we had thought of it."""
+    """The chain decides: what moved there moves in the ledger, against our own verdict."""
     rail.join("doubted")
     rail.charge("doubted", "5")
     rail.until("doubted", "waiting_for_funds")
@@ -198,7 +198,7 @@ def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_
     rail.until("early", "paid_out")
     ids = [rail.payment(name).payout_id for name in ("early", "later")]
     with rail.store.read() as session:
-        cents = [transfers.payout(session, i).cents for i in ids]
+        cents = [payouts.get(session, i).cents for i in ids]
     amounts = [rail.payment(name).amount_micro for name in ("early", "later")]
     assert ids[0] != ids[1] and [a // 10_000 for a in amounts] == cents
 
@@ -230,15 +230,15 @@ def disputed(rail, name: str) -> payments.PaymentRow:
 def test_dispute__upheld_within_its_window__holds_up_no_other_payout(rail):
     """Its release time is still to come: asked for too early, the contract would refuse all."""
     rail.join("upheld", 5_000)
-    rail.join("beside", 5_000)
-    rail.charge("beside", "4")
-    rail.until("beside", "posted")
+    rail.join("neighbour", 5_000)
+    rail.charge("neighbour", "4")
+    rail.until("neighbour", "posted")
     row = disputed(rail, "upheld")
     rail.send(10, Call("PaymentRail", "retract", (row.payment_id,)))
     rail.until("upheld", "posted")
     back = rail.payment("upheld")
     assert (back.attempts, back.due_at) == (0, back.release_at + 1)
-    rail.until("beside", "paid_out")
+    rail.until("neighbour", "paid_out")
     rail.until("upheld", "paid_out")
 
 

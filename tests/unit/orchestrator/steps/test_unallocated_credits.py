@@ -1,4 +1,4 @@
-"""Payments of less than nothing on the real chain: owed, paid back, named while they are not."""
+"""Negative payments on the real chain: owed, paid back, and reported until they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.core import ledger
 from orchestrator.core.audit import verify
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.chain.client import Call
-from orchestrator.edges.store import agreements, blocks, debts, payments, transfers
+from orchestrator.edges.store import agreements, blocks, debts, payments, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.products import products
 from orchestrator.steps.reconcile import reconcile_store
@@ -118,9 +118,9 @@ def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_n
     rail.until("meter-1001", "paid_out")
     with rail.store.read() as session:
         paid = payments.by_ids(session, [row.payment_id])[0]
-        payout = transfers.payout(session, rail.payment("meter-1001").payout_id)
-        told = debts.of_payment(session, row.payment_id)
-    assert (paid.stage, told.paid_micro) == ("reconciled", 900_000)
+        payout = payouts.get(session, rail.payment("meter-1001").payout_id)
+        debt = debts.of_payment(session, row.payment_id)
+    assert (paid.stage, debt.paid_micro) == ("reconciled", 900_000)
     assert 0 <= 600_000 - payout.cents * 10_000 < 20_000  # 1.50 released, 0.90 of it owed
     assert balance(rail, ledger.receivable(row.payee)) == 0
     # debit positive: 1.50 left the escrow, and 0.90 came back
@@ -133,9 +133,9 @@ def test_charge__all_of_which_pays_debts__is_set_off_and_no_payout_holds_it(rail
     charge = read(rail, "meter-1002", "2", "reconciled")
     assert (charge.amount_micro, charge.payout_id) == (600_000, None)
     with rail.store.read() as session:
-        told = debts.of_payment(session, row.payment_id)
+        debt = debts.of_payment(session, row.payment_id)
         facts = [fact.fact for fact in payments.facts_of(session, charge.payment_id)]
-    assert (told.amount_micro, told.paid_micro) == (1_500_000, 600_000)
+    assert (debt.amount_micro, debt.paid_micro) == (1_500_000, 600_000)
     assert facts[-1] == "set_off"
     read(rail, "meter-1002", "5", "paid_out")
     with rail.store.read() as session:
@@ -177,7 +177,7 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
     row = corrected(rail, "meter-1005", 3, 1)
     with rail.store.read() as session:
         found = export(session, row.payment_id, rail.chain.deployment)
-        told = life(session, row, agreements.get(session, row.agreement_id))
+        view = life(session, row, agreements.get(session, row.agreement_id))
     report = verify(found.bundle, products())
     assert report.failed is None
     assert not report.complete
@@ -185,5 +185,5 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
     assert found.missing == (
         "payout: the payee owes 0.600000 EUR to the agreement and has paid 0.000000 EUR of it",
     )
-    assert told["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
-    assert [entry["kind"] for entry in told["ledger"]] == ["debt_recorded"]
+    assert view["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
+    assert [entry["kind"] for entry in view["ledger"]] == ["debt_recorded"]

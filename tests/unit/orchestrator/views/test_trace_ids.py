@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from device_adapters.types import Rejected
-from orchestrator.edges.store import evidence, tables
+from orchestrator.edges.store import rejections, tables
 from orchestrator.views.trace import TraceReason, trace
 from tests.support.small_rail import START, has_anvil, lived
 
@@ -175,7 +175,7 @@ def test_trace__beginning_shorter_than_six__is_not_taken() -> None:
 def test_trace__rejected_evidence__says_why_it_was_rejected() -> None:
     rail = lived()
     with rail.store.read() as session:
-        body = evidence.rejections(session, "signature_forged", None, 1)[0].body
+        body = rejections.newest(session, "signature_forged", None, 1)[0].body
     with pytest.raises(Rejected) as refusal:
         traced(sha256(body).hexdigest())
     assert refusal.value.reason is TraceReason.NOT_FOUND

@@ -8,7 +8,14 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.core.reconcile import BankFacts, ChainFacts, Ledger, reconcile
-from orchestrator.edges.store import Store, agreements, evidence, payments, transfers
+from orchestrator.edges.store import (
+    Store,
+    agreements,
+    evidence,
+    fundings,
+    payments,
+    payouts,
+)
 from orchestrator.edges.store import ledger as store_ledger
 from scripts.demo import ending, report, sums, tally
 from scripts.demo.notes import Note
@@ -33,7 +40,7 @@ def wrong(store, answers: Counter[str] | None = None) -> list[str]:
 def fund(session, cents: int) -> None:
     """Add a booked and minted bank credit."""
     session.add(
-        transfers.FundingRow(
+        fundings.FundingRow(
             credit_id="0x01",
             agreement_id=AGREEMENT,
             cents=cents,
@@ -71,7 +78,7 @@ def pay(
 def release_matured(session, cents: int) -> None:
     """Pay a payee's pending amount out, and have the bank book it."""
     session.add(
-        transfers.PayoutRow(
+        payouts.PayoutRow(
             payout_id="0x0f",
             payee=PAYEE,
             account="0x",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.edges.store import bank_posting, transfers
+from orchestrator.edges.store import fundings
 from tests.support.redeeming_rail import CENTS, RedeemingRail, since
 from tests.support.small_rail import has_anvil
 
@@ -102,13 +102,13 @@ def test_misbehaviour__with_a_whole_rail__keeps_the_books_right_and_reports_the_
     assert rail.cents()[ledger.SAFEGUARDING] == rail.bank.books.balance(rail.iban)
 
 
-def waiting(rail) -> list[transfers.FundingRow]:
+def waiting(rail) -> list[fundings.FundingRow]:
     with rail.store.read() as session:
-        return list(bank_posting.credits_in(session, ["suspense"]))
+        return list(fundings.in_stages(session, ["suspense"]))
 
 
 def pay_in(rail, cents: int, reference: str = "", **fields: object) -> None:
-    rail.tell(
+    rail.instruct_bank(
         {
             "kind": "pay",
             "from": rail.payer_iban,

@@ -25,6 +25,7 @@ _COLUMNS = (
 _VALUES = (
     ("payment", "next_step", "pay_out", "release"),
     ("payout", "stage", "ordered", "due"),
+    ("payout", "stage", "held", "waiting_for_approval"),
     ("chainlog", "name", "CreditPaid", "DebtPaid"),
     ("knownbreak", "kind", "credit_unpaid", "debt_unpaid"),
 )
@@ -100,4 +101,7 @@ def _replace(table: str, column: str, old: str, new: str) -> None:
 
 
 def downgrade() -> None:
-    raise Halt("revision 0004 is not taken back: restore the backup that was made before it")
+    raise Halt(
+        "Revision 0004 is not undone: what was stored is never dropped. "
+        "Next: restore the backup that was made before it."
+    )

@@ -13,14 +13,14 @@ from orchestrator.core.audit import Anchors, AuditStage, assemble, verify
 from orchestrator.core.audit.bundle import sealed
 from tests.support.audit_node import ANVIL
 from tests.support.audit_rail import ORACLES, START
-from tests.support.audit_story import PRODUCTS, failure, told
+from tests.support.audit_story import PRODUCTS, failure, story
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return told().paid
+    return story().paid
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def with_record(bundle: dict, place: int, record: bytes) -> dict:
 
 
 def test_record__of_another_key__is_not_evidence(bundle):
-    stranger = type(told().meter)("HM-0001")
+    stranger = type(story().meter)("HM-0001")
     lie = with_record(bundle, 1, stranger.record(3, START + 30_800, "112.25"))
     assert failure(lie)[0] is AuditStage.EVIDENCE
 
 
 def test_record__signed_again_by_the_device__is_not_the_claimed_one(bundle, parts):
-    """A valid signature, right hash, right facts: only the evidence root tells them apart."""
-    again = told().meter.record(3, START + 20_000 + 3_600 * 3, "112.25")
+    """A valid signature, right hash, right facts: only the evidence root differs."""
+    again = story().meter.record(3, START + 20_000 + 3_600 * 3, "112.25")
     assert again != parts.evidence[1][1]
     stage, detail = failure(with_record(bundle, 1, again))
     assert stage is AuditStage.CLAIM
@@ -53,12 +53,12 @@ def test_record__signed_again_by_the_device__is_not_the_claimed_one(bundle, part
 
 
 def test_record__signed_with_a_rotated_out_key__names_the_device_key(bundle):
-    old = told().before.record(3, START + 20_000 + 3_600 * 3, "112.25")
+    old = story().before.record(3, START + 20_000 + 3_600 * 3, "112.25")
     assert failure(with_record(bundle, 1, old))[0] is AuditStage.DEVICE_KEY
 
 
 def test_record__from_a_time_of_suspension__names_the_device_key(bundle):
-    silent = told().meter.record(3, START + 13_500, "112.25")
+    silent = story().meter.record(3, START + 13_500, "112.25")
     assert failure(with_record(bundle, 1, silent))[0] is AuditStage.DEVICE_KEY
 
 
@@ -88,17 +88,17 @@ def test_history__without_its_enrolment__names_the_device_key(bundle):
 
 
 def test_history__with_another_device_s_receipt__names_the_device_key(bundle):
-    other = assemble(told().refused)["devices"][0]["history"][0]
+    other = assemble(story().refused)["devices"][0]["history"][0]
     history = bundle["devices"][0]["history"]
     key = lambda proof: (proof["block"] != history[0]["block"], proof["index"])  # noqa: E731
     bundle["devices"][0]["history"] = [*sorted([history[0], other], key=key), *history[1:]]
     stage, detail = failure(bundle)
     assert stage is AuditStage.DEVICE_KEY
-    assert "says nothing" in detail
+    assert "without an event of it" in detail
 
 
 def test_mandate__opening_of_another_agreement__names_the_mandate(bundle):
-    bundle["mandate"]["opened"] = assemble(told().refused)["mandate"]["opened"]
+    bundle["mandate"]["opened"] = assemble(story().refused)["mandate"]["opened"]
     assert failure(bundle)[0] is AuditStage.MANDATE
 
 
@@ -111,19 +111,19 @@ def test_committee__a_change_of_seats_left_out__is_noticed_as_a_gap(bundle, miss
 
 
 def test_devices__one_more_than_signed__is_named_by_the_evidence(bundle):
-    bundle["devices"] += assemble(told().credit)["devices"]
+    bundle["devices"] += assemble(story().credit)["devices"]
     stage, detail = failure(bundle)
     assert stage is AuditStage.EVIDENCE
     assert "devices" in detail
 
 
-def test_devices__the_same_one_told_twice__names_the_device_key(bundle):
+def test_devices__the_same_one_given_twice__names_the_device_key(bundle):
     bundle["devices"] *= 2
     assert failure(bundle)[0] is AuditStage.DEVICE_KEY
 
 
 def test_supporting__a_record_that_nothing_cites__is_named_by_the_events(bundle):
-    other = assemble(told().credit)
+    other = assemble(story().credit)
     bundle["devices"] += other["devices"]
     bundle["supporting"] = other["evidence"]
     stage, detail = failure(bundle)
@@ -160,7 +160,7 @@ def test_signatures__genuine_but_not_those_of_the_settlement__name_the_settlemen
 
 
 def test_attestation__required_domain_missing__is_refused_or_names_the_attestation():
-    bundle = assemble(told().unwanted)
+    bundle = assemble(story().unwanted)
     assert bundle["settlement"]["refusal"] == 8
     assert verify(bundle, PRODUCTS).ok
     bundle["settlement"]["refusal"] = 0

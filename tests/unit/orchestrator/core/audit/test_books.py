@@ -15,14 +15,14 @@ from orchestrator.core.ledger import Entry, Posting, chain_hash, entry
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank import camt
 from tests.support.audit_node import ANVIL
-from tests.support.audit_story import PRODUCTS, failure, told
+from tests.support.audit_story import PRODUCTS, failure, story
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return told().paid
+    return story().paid
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def bundle(parts):
 
 def rewritten(bundle: dict, place: int, change) -> dict:
     """An entry changed, balanced, and with its own id and hash right again."""
-    told_entry = bundle["ledger"][place]
-    postings = [(p["account"], p["asset"], p["amount_minor"]) for p in told_entry["postings"]]
-    other = entry(told_entry["kind"], told_entry["ref"], change(postings))
-    told_entry["postings"] = [dataclasses.asdict(posting) for posting in other.postings]
+    fields = bundle["ledger"][place]
+    postings = [(p["account"], p["asset"], p["amount_minor"]) for p in fields["postings"]]
+    other = entry(fields["kind"], fields["ref"], change(postings))
+    fields["postings"] = [dataclasses.asdict(posting) for posting in other.postings]
     return rehashed(bundle, place)
 
 
 def rehashed(bundle: dict, place: int) -> dict:
-    told_entry = bundle["ledger"][place]
-    postings = tuple(Posting(**posting) for posting in told_entry["postings"])
-    rest = {name: told_entry[name] for name in ("entry_id", "kind", "ref", "at", "source")}
-    told_entry["hash"] = chain_hash(told_entry["previous"], Entry(**rest, postings=postings))
+    fields = bundle["ledger"][place]
+    postings = tuple(Posting(**posting) for posting in fields["postings"])
+    rest = {name: fields[name] for name in ("entry_id", "kind", "ref", "at", "source")}
+    fields["hash"] = chain_hash(fields["previous"], Entry(**rest, postings=postings))
     return bundle
 
 
@@ -71,8 +71,8 @@ def test_entry__that_does_not_balance_with_its_hash_right__names_the_ledger(bund
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_entry__of_another_id_with_its_hash_right__names_the_ledger(bundle, place):
-    told_entry = bundle["ledger"][place]
-    told_entry["entry_id"] = "0" * 64
+    fields = bundle["ledger"][place]
+    fields["entry_id"] = "0" * 64
     assert failure(rehashed(bundle, place))[0] is AuditStage.LEDGER
 
 
@@ -87,9 +87,9 @@ def test_entry__of_another_time_or_block_with_its_hash_right__is_not_what_happen
     assert failure(rehashed(bundle, place))[0] is stage
 
 
-def test_entry__from_before_inputs_were_told__names_none_and_holds(bundle):
-    for place, told_entry in enumerate(bundle["ledger"]):
-        told_entry |= {"at": 1, "source": ""}
+def test_entry__of_an_old_release_without_a_source__holds(bundle):
+    for place, fields in enumerate(bundle["ledger"]):
+        fields |= {"at": 1, "source": ""}
         rehashed(bundle, place)
     assert verify(sealed(bundle), PRODUCTS).ok
 
@@ -102,14 +102,14 @@ def test_entry__left_out__is_missed(bundle, place):
 
 
 def test_payout__another_one_to_the_same_payee_with_its_books__names_the_payout():
-    lie = assemble(told().astray)
+    lie = assemble(story().astray)
     stage, detail = failure(lie)
     assert stage is AuditStage.PAYOUT
     assert "did not release this payment" in detail
 
 
 def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_money(parts):
-    late = told().late
+    late = story().late
     lies = {
         "redeemed in its own transaction": dataclasses.replace(
             parts, redemption=late.redemption, order=late.order
@@ -128,13 +128,13 @@ def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_
 
 
 def test_payout__redeemed_by_a_holder_of_its_own_tokens__is_not_this_payment_s():
-    stage, detail = failure(assemble(told().foreign))
+    stage, detail = failure(assemble(story().foreign))
     assert stage is AuditStage.PAYOUT
     assert "did not redeem the rail's money" in detail
 
 
-def test_payout__redeemed_later_within_the_same_transaction__is_told_without_it():
-    late = told().late
+def test_payout__redeemed_later_within_the_same_transaction__is_left_out():
+    late = story().late
     stage, detail = failure(assemble(dataclasses.replace(late, redemption=late.payout)))
     assert stage is AuditStage.PAYOUT
     assert "does not come after" in detail
@@ -187,7 +187,7 @@ def test_bank__other_text_with_its_hash_right__is_not_the_payout(bundle, parts, 
     assert failure(swapped(bundle, parts, part, old, new))[0].value == part
 
 
-def test_bank__the_line_s_path__is_spelt_as_the_bank_door_spells_it(parts, bundle):
+def test_bank__the_line_s_path__is_spelt_as_the_bank_adapter_spells_it(parts, bundle):
     content, path = parts.bank_line
     line = camt.line_at(content, path)
     assert (line.amount_minor, line.end_to_end_id) == (-847, end_to_end_id(parts.order))

@@ -37,7 +37,7 @@ def failure(bundle: dict[str, Any]) -> tuple[AuditStage, str]:
     return failed.stage, failed.detail
 
 
-def told(record: bytes) -> dict[str, str]:
+def in_bundle(record: bytes) -> dict[str, str]:
     return {
         "protocol": "epcis",
         "sha256": "0x" + sha256(record).hexdigest(),
@@ -86,12 +86,12 @@ def test_supporting__device_s_history_left_out__is_no_evidence(bundle):
 
 
 def test_supporting__other_genuine_record_of_the_same_device__is_not_the_cited_one(bundle):
-    bundle["supporting"][0] = told(delivered()[1])
+    bundle["supporting"][0] = in_bundle(delivered()[1])
     assert failure(bundle)[0] is AuditStage.EVENTS
 
 
 def test_supporting__one_more_than_cited__is_named_by_the_events(bundle):
-    bundle["supporting"].append(told(delivered()[1]))
+    bundle["supporting"].append(in_bundle(delivered()[1]))
     stage, detail = failure(bundle)
     assert stage is AuditStage.EVENTS
     assert "cite" in detail

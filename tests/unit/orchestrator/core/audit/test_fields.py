@@ -18,37 +18,37 @@ from tests.support.audit_changes import (
     stage_of,
 )
 from tests.support.audit_node import ANVIL
-from tests.support.audit_story import PRODUCTS, told
+from tests.support.audit_story import PRODUCTS, story
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def bundle() -> dict[str, Any]:
-    return assemble(told().paid)
+    return assemble(story().paid)
 
 
 @pytest.fixture(scope="module")
 def late() -> dict[str, Any]:
     """Of a payment that was redeemed in a later transaction than it was released in."""
-    return assemble(told().late)
+    return assemble(story().late)
 
 
 @pytest.fixture(scope="module")
 def refused() -> dict[str, Any]:
-    return assemble(told().refused)
+    return assemble(story().refused)
 
 
 @pytest.fixture(scope="module")
 def credit() -> dict[str, Any]:
-    """Of a payment of less than nothing."""
-    return assemble(told().credit)
+    """Of a payment below zero, a debt of its payee."""
+    return assemble(story().credit)
 
 
 @pytest.fixture(scope="module")
 def netted() -> dict[str, Any]:
     """Of a payment whose release paid a debt first."""
-    return assemble(told().netted)
+    return assemble(story().netted)
 
 
 def test_bundle__as_assembled__holds_up_to_the_bank_line(bundle):

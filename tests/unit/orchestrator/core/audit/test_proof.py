@@ -120,7 +120,7 @@ def test_proofs__any_byte_of_a_proof_changed__nothing_is_proven(node):
                 blocks.proven(root, found["index"], [*nodes[:place], broken, *nodes[place + 1 :]])
 
 
-@pytest.mark.parametrize("case", ["other index", "node missing", "node beside", "order"])
+@pytest.mark.parametrize("case", ["other index", "node missing", "node off the path", "order"])
 def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
     hashes = [node.send(to="0x" + "66" * 20) for _ in range(17)]
     node.call("evm_mine")
@@ -131,7 +131,7 @@ def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
         index += 1
     elif case == "node missing":
         nodes = nodes[:-1]
-    elif case == "node beside":
+    elif case == "node off the path":
         nodes = [*nodes, rlp.encode([b"\x20", b"nobody reads me"])]
     else:
         nodes = nodes[::-1]

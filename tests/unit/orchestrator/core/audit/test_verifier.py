@@ -20,14 +20,14 @@ from orchestrator.core.audit.logs import EVENTS, TOPICS
 from orchestrator.core.audit.reading import unbase64
 from orchestrator.edges.chain.artifacts import load_artifacts
 from tests.support.audit_node import ANVIL, ROOT
-from tests.support.audit_story import PRODUCTS, told
+from tests.support.audit_story import PRODUCTS, story
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def parts():
-    return told().paid
+    return story().paid
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_key_at__any_time__answers_as_the_registry_on_chain(parts):
     history = _history(bundle)
     answers = {"not enrolled yet": 0, "suspended": 2, "retired": 3, "compromised": 4, "expired": 5}
     seen = set()
-    for at, (status, x, y) in told().key_at.items():
+    for at, (status, x, y) in story().key_at.items():
         key = key_at(history, at)
         if isinstance(key, str):
             assert answers[key] == status, at
@@ -126,7 +126,7 @@ def test_verify__anything_at_all__gives_a_report(value):
 @settings(max_examples=250, deadline=None)
 @given(st.data())
 def test_verify__any_value_anywhere__gives_a_report_that_fails(data):
-    bundle = copy.deepcopy(assemble(told().paid))
+    bundle = copy.deepcopy(assemble(story().paid))
     part, key = bundle, data.draw(st.sampled_from(sorted(bundle)))
     while isinstance(part[key], dict | list) and part[key] and data.draw(st.booleans()):
         part = part[key]

@@ -1,4 +1,4 @@
-"""The bank door and the simulated bank agree with chain and ledger: zero breaks, to the cent."""
+"""The bank adapter and the simulated bank agree with chain and ledger: zero breaks, to the cent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFERENCE = funding_reference(AGREEMENT)
 
 
 class BankRail:
-    """What the orchestrator does around the door, in a few lines."""
+    """What the orchestrator does around the adapter, in a few lines."""
 
     def __init__(self, home, payees: list[str]) -> None:
         accounts = [
@@ -54,7 +54,7 @@ class BankRail:
         ]
         self.batch = pain.payment_information_id(self.payouts)
 
-    def tell(self, name: str, **wish) -> None:
+    def instruct(self, name: str, **wish) -> None:
         (self.home / "instructions" / f"{name}.json").write_text(json.dumps(wish))
         self.fetch()
 
@@ -105,7 +105,7 @@ class BankRail:
 
 def run(tmp_path, payees, batch_booking=True) -> BankRail:
     rail = BankRail(tmp_path, payees)
-    rail.tell("1", kind="pay", **{"from": PAYER}, amount_cents=500_00, reference=REFERENCE)
+    rail.instruct("1", kind="pay", **{"from": PAYER}, amount_cents=500_00, reference=REFERENCE)
     rail.order(batch_booking)
     return rail
 
@@ -117,7 +117,7 @@ def test_rail_and_bank__funding_and_payouts__reconcile_with_zero_breaks(
 ):
     rail = run(tmp_path, [new_iban(10), "FR7630006000011234567890189"], batch_booking)
     if closed:
-        rail.tell("2", kind="close_day")
+        rail.instruct("2", kind="close_day")
         assert len(rail.lines) == 2 * len(distinct(rail.lines)) == 6
     result = rail.reconcile()
     assert result.breaks == () == result.in_flight and result.difference_micro == 0
@@ -126,8 +126,8 @@ def test_rail_and_bank__funding_and_payouts__reconcile_with_zero_breaks(
 
 def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_path):
     rail = run(tmp_path, [CLOSED, new_iban(10), new_iban(11)])
-    rail.tell("2", kind="return", end_to_end_id=rail.payouts[1].end_to_end_id)
-    rail.tell("3", kind="close_day")
+    rail.instruct("2", kind="return", end_to_end_id=rail.payouts[1].end_to_end_id)
+    rail.instruct("3", kind="close_day")
     result = rail.reconcile()
     assert [(each.kind, *each.ids) for each in result.breaks] == [
         (BreakKind.REJECTED, rail.payouts[0].payout_id.hex()),
@@ -138,7 +138,7 @@ def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_pa
 
 def test_rail_and_bank__batch_line_stripped_of_its_ids__still_reconciles(tmp_path):
     rail = run(tmp_path, [new_iban(10), new_iban(11)], batch_booking=False)
-    rail.tell("2", kind="close_day")
+    rail.instruct("2", kind="close_day")
     rail.lines = [replace(each, end_to_end_id="") for each in rail.lines]
     result = rail.reconcile()
     assert result.breaks == () and [each.rule for each in result.matches].count("batch") == 1

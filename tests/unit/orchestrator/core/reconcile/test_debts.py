@@ -63,11 +63,11 @@ def test_owed__other_in_the_ledger_than_on_chain__is_a_break():
 
 def test_credits__of_a_settlement_that_nets_to_nothing__are_compared_apart_from_its_charges():
     """A charge and a credit of the same amount, neither of them in the ledger, are two breaks."""
-    chain = ChainFacts(0, settlements=[SettlementMoves(TX, 7)], credits=[SettlementMoves(TX, 7)])
-    ledger = Ledger(settlements=[SettlementMoves(TX, 7)], credits=[SettlementMoves(TX, 7)])
+    chain = ChainFacts(0, settlements=[SettlementMoves(TX, 7)], debts=[SettlementMoves(TX, 7)])
+    ledger = Ledger(settlements=[SettlementMoves(TX, 7)], debts=[SettlementMoves(TX, 7)])
     assert found(chain, ledger) == {}
     key = (BreakKind.LEDGER_DIFFERS_FROM_CHAIN, (TX.hex(),))
-    assert found(chain, replace(ledger, credits=())) == {key: (7, 0)}
+    assert found(chain, replace(ledger, debts=())) == {key: (7, 0)}
     assert len(reconcile(chain, Ledger(), BankFacts("DE0")).breaks) == 2
 
 

@@ -74,10 +74,10 @@ def test_distinct__notification_sent_twice__is_one_line():
     again = replace(LINE, source=b"\3" * 32)
     for first in ("", "B1"):
         for then in ("", "B1"):
-            told = distinct(
+            lines = distinct(
                 [replace(LINE, bank_reference=first), replace(again, bank_reference=then)]
             )
-            assert len(told) == 1, (first, then)
+            assert len(lines) == 1, (first, then)
 
 
 def test_distinct__equal_lines_in_one_file__are_two_payments():
@@ -165,15 +165,15 @@ def test_distinct__interim_reports_of_all_the_day_so_far__count_each_line_once()
 
 
 def test_distinct__mt940_and_camt053_of_one_day__count_each_line_once():
-    told = bare("camt.053", 1, 1, 2, bank_reference="B1") + bare(
+    lines = bare("camt.053", 1, 1, 2, bank_reference="B1") + bare(
         "MT940", 2, 1, 2, bank_reference="", counterparty_iban=""
     )
-    found = distinct(told)
+    found = distinct(lines)
     assert [len(each.ids) for each in found] == [2, 2] and all(each.confirmed for each in found)
 
 
 def test_distinct__second_equal_credit__counts_when_the_statement_has_both():
-    notified = bare("camt.054", 1, 1) + bare("camt.054", 2, 1)  # one told twice, or two? one
+    notified = bare("camt.054", 1, 1) + bare("camt.054", 2, 1)  # one reported twice, or two? one
     [first] = distinct(notified)
     both = distinct(notified + bare("camt.053", 3, 1, 2))
     assert len(both) == 2 and sum(first.ids[0] in each.ids for each in both) == 1
@@ -209,7 +209,7 @@ def test_distinct__reports_of_an_archive__are_files_of_their_own():
         assert len(distinct(each for each in members if each.bank_reference == ref)) == 1
 
 
-def test_reconcile__a_day_told_as_camt_and_as_mt940__is_one_statement_and_no_gap():
+def test_reconcile__a_day_reported_as_camt_and_as_mt940__is_one_statement_and_no_gap():
     camt = bare("camt.053", 1, 1, bank_reference="B1")
     swift = bare("MT940", 2, 1, reference="RF18X", counterparty_iban="DE9")
     balances = [

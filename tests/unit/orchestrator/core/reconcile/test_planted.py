@@ -26,7 +26,7 @@ def test_reconcile__one_difference_planted__finds_it_and_no_other(name):
     found += [(item.kind, "closed") for item in result.closed]
     assert sorted(found) == sorted(named)
     assert all(item.owner and item.action for item in (*result.breaks, *result.closed))
-    # whatever has a name is no mismatch
+    # what has a name is no mismatch
     assert (result.difference_micro != 0) == ((K.SUPPLY_MISMATCH, "open") in named)
     for seed in range(1, 4):
         assert books.run(seed) == result

@@ -18,8 +18,8 @@ def reorganised(rail: DeepRail) -> tuple[list[Break], list[Break]]:
     with rail.store.read() as session:
         found = reconcile_store(session, rail.iban)
     return tuple(
-        [each for each in told if each.kind is BreakKind.REORGANISED]
-        for told in (found.breaks, found.closed)
+        [each for each in view if each.kind is BreakKind.REORGANISED]
+        for view in (found.breaks, found.closed)
     )
 
 

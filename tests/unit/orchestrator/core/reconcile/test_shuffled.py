@@ -1,4 +1,4 @@
-"""Planted differences are all found, by name, in whatever order and form the facts arrive."""
+"""Planted differences are all found, by name, in any order and form of the facts."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, 
         books.lines += {"053": [], "both": notified, "all": notified + early}[files]
         result, again = books.run(seed), books.run(seed + 1)
     assert result == again
-    for told, explained in ((result.breaks, False), (result.closed, True)):
+    for items, explained in ((result.breaks, False), (result.closed, True)):
         planted = sorted(
             (PLANTS[what][1], books.payouts[index].payout_id.hex())
             for index, what in enumerate(plan)
             if what is not None and PLANTS[what][2] == explained
         )
-        assert sorted((item.kind, *item.ids) for item in told) == planted
+        assert sorted((item.kind, *item.ids) for item in items) == planted
     assert result.difference_micro == 0
     assert all(each.difference_micro == 0 for each in result.reserves)
 
@@ -128,7 +128,7 @@ def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, 
 @settings(deadline=None)
 @given(st.permutations([0, 1, 2, 3]), st.booleans(), st.integers(0, 2**32))
 def test_batch__booked_as_a_sum_or_by_parts_in_any_order__is_one_match(order, named, seed):
-    """named: the line tells the batch; else only its sum does, and a person decides."""
+    """named: the line names the batch; else only its sum does, and a person decides."""
     books = ThreeBooks(payouts=4)
     whole = sum(item.amount_minor for item in books.lines[1:])
     books.payouts = [books.payouts[index] for index in order]

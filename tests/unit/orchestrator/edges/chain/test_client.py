@@ -1,4 +1,4 @@
-"""The door to the chain: which chain it is, what errors are called, and no answer is a no."""
+"""The client of the chain: which chain it is, what errors are called, and no answer is a no."""
 
 from __future__ import annotations
 
@@ -158,17 +158,17 @@ def test_reading__from_a_node_that_fails_in_any_way__is_a_retry_or_right(chain, 
     """A strange answer must not look like a bug of ours: that would stop all that moves money."""
     node = FaultyNode(chain.testnet.url, share=100, seed=1)
     node.KINDS = (kind,)
-    door, account = chain.at(node.url), keystore.development_account(34).address
+    client, account = chain.at(node.url), keystore.development_account(34).address
     start = chain.deployment.block_number
     block, logs = chain.client.blocks([start]), chain.client.logs_between("PaymentRail", 0, 9)
     rail = chain.deployment.addresses["PaymentRail"]
     for ask, right in (
-        (door.head, chain.client.head()),
-        (lambda: door.blocks([start]), block),
-        (lambda: door.nonce(account), 0),
-        (lambda: door.logs_between("PaymentRail", 0, 9), logs),
-        (lambda: door.quote(account, account_call(1)).to, rail),
-        (lambda: door.receipts(["0x" + "00" * 32]), [None]),
+        (client.head, chain.client.head()),
+        (lambda: client.blocks([start]), block),
+        (lambda: client.nonce(account), 0),
+        (lambda: client.logs_between("PaymentRail", 0, 9), logs),
+        (lambda: client.quote(account, account_call(1)).to, rail),
+        (lambda: client.receipts(["0x" + "00" * 32]), [None]),
     ):
         try:
             assert ask() == right

@@ -22,14 +22,14 @@ def test_create__twice__is_the_same_key_encrypted_and_private(tmp_path):
 
 
 def test_load__key_that_is_not_there__says_what_makes_it(tmp_path):
-    with pytest.raises(Halt, match=r"no key .sender. in .* makes it"):
+    with pytest.raises(Halt, match=r"no key .sender. in .* creates it"):
         keystore.load(tmp_path, "sender")
 
 
 def test_load__password_that_others_can_read__is_refused(tmp_path):
     keystore.create(tmp_path, "sender")
     (tmp_path / "password").chmod(0o644)
-    with pytest.raises(Halt, match="can be read by others; run: chmod 600"):
+    with pytest.raises(Halt, match="can be read by others, who could use the keys; run: chmod 600"):
         keystore.load(tmp_path, "sender")
 
 

@@ -58,10 +58,8 @@ class RegistryTown:
 
     def do(self, function: str, *args: object) -> int:
         """A call by the registrar; returns when it took effect."""
-        errand = ChainCall(
-            function, str(next(self.numbers)), Call("DeviceRegistry", function, args)
-        )
-        send_and_wait(self.registrar, [errand], 0, lambda: None)
+        call = ChainCall(function, str(next(self.numbers)), Call("DeviceRegistry", function, args))
+        send_and_wait(self.registrar, [call], 0, lambda: None)
         return self.chain.now()
 
     def rotate(
@@ -108,7 +106,7 @@ def town(tmp_path):
 
 
 class Counting:
-    """The real door, with its looks counted; `silent` makes it fail after the head was told."""
+    """The real client, with its reads counted; `silent` makes it fail after it gave the head."""
 
     def __init__(self, chain) -> None:
         self.chain, self.looks, self.silent = chain, 0, False
@@ -223,8 +221,8 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
 
 
 def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, clock):
-    door = Counting(town.chain.client)
-    registry = Registry(door, {})
+    client = Counting(town.chain.client)
+    registry = Registry(client, {})
     for number in range(500):
         assert (
             registry.key_at(bytes([1]) * 31 + bytes([number % 256]), 0)
@@ -232,38 +230,38 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
         )
         assert registry.agreements_of(bytes(32)) == []
         assert registry.agreements_about(bytes([2]) * 32) == []
-    assert door.looks == 1
+    assert client.looks == 1
     clock[0] += 0.49
     registry.agreement(bytes(32))
-    assert door.looks == 1
+    assert client.looks == 1
     clock[0] += 0.02
     registry.agreement(bytes(32))
     registry.agreement(bytes(32))
-    assert door.looks == 2
+    assert client.looks == 2
 
 
 def test_forget__right_after_a_look__reads_again_before_it_answers(town, clock):
     """A rewind within half a second of the last look must not make a known device unknown."""
     device = town.device("rewound")
     town.office.enrol([town.enrolment(device)])
-    door = Counting(town.chain.client)
-    registry, now = Registry(door, {}), town.chain.now()
+    client = Counting(town.chain.client)
+    registry, now = Registry(client, {}), town.chain.now()
     assert registry.key_at(device_id("rewound"), now) == device.public
     registry.forget()
     assert registry.key_at(device_id("rewound"), now) == device.public
-    assert door.looks == 2
+    assert client.looks == 2
 
 
 def test_silence__in_the_middle_of_a_look__is_a_retry_each_time_and_no_answer(town, clock):
     device = town.device("quiet")
     town.office.enrol([town.enrolment(device)])
-    door = Counting(town.chain.client)
-    door.silent = True
-    registry = Registry(door, {})
+    client = Counting(town.chain.client)
+    client.silent = True
+    registry = Registry(client, {})
     for _ in range(3):
         with pytest.raises(Retry):
             registry.key_at(device_id("quiet"), town.chain.now())
-    door.silent = False
+    client.silent = False
     assert registry.key_at(device_id("quiet"), town.chain.now()) == device.public
 
 

@@ -33,7 +33,7 @@ def store(tmp_path):
 
 
 def other_process(chain, store, account: int, numbers: list[int], die: str = ""):
-    told = {
+    given = {
         "database": str(store.path),
         "url": chain.testnet.url,
         "account": account,
@@ -42,13 +42,13 @@ def other_process(chain, store, account: int, numbers: list[int], die: str = "")
         "numbers": numbers,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.real_chain", json.dumps(told)],
+        [sys.executable, "-m", "tests.support.real_chain", json.dumps(given)],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
     )
 
 
-def errands(numbers) -> list[ChainCall]:
+def calls(numbers) -> list[ChainCall]:
     return [ChainCall("account", str(n), account_call(n)) for n in numbers]
 
 
@@ -71,7 +71,7 @@ def test_sender__killed_around_its_broadcast__the_same_bytes_land_once(chain, st
     with store.read() as session:
         [row] = sends.unmined(session, chain.deployment.chain_id, address)
     assert row.stage == "signed" and len(effects(chain, address)) == (die == "after")
-    assert send_and_wait(sender, errands([1]), 0, lambda: None) == [row.tx_hash]
+    assert send_and_wait(sender, calls([1]), 0, lambda: None) == [row.tx_hash]
     assert effects(chain, address) == [1] and chain.client.nonce(address) == 1
     assert sent(store, row.tx_hash).stage == "mined"
 
@@ -83,7 +83,7 @@ def test_sender__rolled_back_approval__spends_no_nonce_and_sends_nothing(chain, 
         sender.prepare(session, "account", "1", quote, 0)
         raise ZeroDivisionError
     assert sender.broadcast() == 0
-    send_and_wait(sender, errands([2]), 0, lambda: None)
+    send_and_wait(sender, calls([2]), 0, lambda: None)
     assert effects(chain, sender.account.address) == [2]
 
 
@@ -91,7 +91,7 @@ def test_sender__two_processes_with_one_key_and_store__use_each_nonce_once(chain
     other = other_process(chain, store, 23, list(range(100, 112)))
     sender = chain.sender(store, 23)
     for number in range(12):
-        send_and_wait(sender, errands([number]), 0, lambda: None)
+        send_and_wait(sender, calls([number]), 0, lambda: None)
     assert other.wait(300) == 0
     address = sender.account.address
     assert sorted(effects(chain, address)) == [*range(12), *range(100, 112)]
@@ -99,18 +99,18 @@ def test_sender__two_processes_with_one_key_and_store__use_each_nonce_once(chain
 
 
 def test_sender__used_key_on_a_new_store__begins_at_the_chains_nonce(chain, store, tmp_path):
-    send_and_wait(chain.sender(store, 24), errands([1, 2]), 0, lambda: None)
+    send_and_wait(chain.sender(store, 24), calls([1, 2]), 0, lambda: None)
     fresh = Store(tmp_path / "fresh.sqlite3")
     sender = chain.sender(fresh, 24)
-    send_and_wait(sender, errands([3]), 0, lambda: None)
+    send_and_wait(sender, calls([3]), 0, lambda: None)
     assert effects(chain, sender.account.address) == [1, 2, 3]
     fresh.close()
 
 
-def test_send_and_wait__the_same_errand_again__sends_nothing_new(chain, store):
+def test_send_and_wait__the_same_call_again__sends_nothing_new(chain, store):
     sender = chain.sender(store, 25)
-    once = send_and_wait(sender, errands([1, 2]), 0, lambda: None)
-    assert send_and_wait(sender, errands([2, 1]), 0, lambda: None) == once[::-1]
+    once = send_and_wait(sender, calls([1, 2]), 0, lambda: None)
+    assert send_and_wait(sender, calls([2, 1]), 0, lambda: None) == once[::-1]
     assert effects(chain, sender.account.address) == [1, 2]
 
 
@@ -122,7 +122,7 @@ def test_send_and_wait__call_that_would_revert__sends_nothing_and_says_why(chain
     assert chain.client.nonce(sender.account.address) == 0
 
 
-def test_send_and_wait__call_that_fails_on_chain__halts_and_can_be_tried_anew(chain, store):
+def test_send_and_wait__call_that_fails_on_chain__halts_and_can_be_tried_again(chain, store):
     """Two quotes that were both good, one credit: the second one's nonce is spent all the same."""
     gateway = chain.sender(store, 3)
     call = Call("EuroToken", "mint", (b"\2" * 32, gateway.account.address, 10_000))
@@ -146,7 +146,7 @@ def test_sender__half_of_all_calls_fail__each_send_has_one_effect(chain, store):
     for number in numbers:
         while True:
             try:
-                send_and_wait(sender, errands([number]), 0, lambda: None)
+                send_and_wait(sender, calls([number]), 0, lambda: None)
                 break
             except Retry:
                 continue
@@ -170,10 +170,10 @@ def test_settle_up__asked_of_a_silent_node__changes_nothing_and_holds_up_no_writ
 
 def test_unmine__blocks_that_are_orphaned__open_their_sends_with_the_same_bytes(chain, store):
     sender = chain.sender(store, 30)
-    [tx_hash] = send_and_wait(sender, errands([1]), 0, lambda: None)
+    [tx_hash] = send_and_wait(sender, calls([1]), 0, lambda: None)
     row = sent(store, tx_hash)
     with store.write() as session:
-        sends.unmine(session, row.block_number)
+        sends.record_orphaned(session, row.block_number)
         assert sends.open_send(session, "account", "1").raw == row.raw
     assert sender.broadcast() == 1  # the chain holds it: nothing happens
     assert settle_up(store, chain.client, [tx_hash]) == {tx_hash: True}

@@ -1,23 +1,19 @@
-"""What settlements stand on, as it is stored: proven settlements, runs of events, who waits."""
+"""Runs of events: what each payment stands on, and the events that no payment holds yet."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlmodel import Session, func, select
 
 from orchestrator.edges.store.evidence import STREAM
 from orchestrator.edges.store.tables import (
-    ChainLogRow,
     CitationRow,
     EventRow,
     EvidenceRow,
     PaymentRow,
-    PendingEntryRow,
-    ProofRow,
 )
 
 _CHUNK = 500
@@ -41,21 +37,8 @@ class Waits(NamedTuple):
     newest: int  # when the newest arrived
 
 
-def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """(transaction hash, arguments of its Settled log, its archived proof as JSON) up to a block,
-    in chain order."""
-    rows = session.exec(
-        select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
-        .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)
-        .where(ChainLogRow.name == "Settled", ChainLogRow.block_number <= up_to)
-        .order_by(ChainLogRow.block_number, ChainLogRow.log_index)
-    )
-    for tx_hash, args, body in rows:
-        yield tx_hash, json.loads(args), body
-
-
-def runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
-    """What is stored of these payments; one without events is left out."""
+def of_payments(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
+    """Return the runs of these payments; one without events is left out."""
     found: dict[str, PaymentRun] = {}
     for start in range(0, len(payments), _CHUNK):
         found |= _runs(session, payments[start : start + _CHUNK])
@@ -72,7 +55,7 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     )
     for payment, event, counter, body in rows:
         own[payment][event] = (counter, body)
-    beside: dict[str, dict[str, bytes]] = defaultdict(dict)
+    supporting: dict[str, dict[str, bytes]] = defaultdict(dict)
     citing = EventRow.__table__.alias("citing")
     cited = session.exec(
         select(citing.c.payment_id, CitationRow.cited_event_id, EvidenceRow.body)
@@ -85,12 +68,12 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     )
     for payment, event, body in cited:
         if event not in own[payment]:
-            beside[payment].setdefault(event, body)
+            supporting[payment].setdefault(event, body)
     return {
         payment: PaymentRun(
             min(counter for counter, _ in events.values()),
             max(counter for counter, _ in events.values()),
-            [body for _, body in events.values()] + list(beside[payment].values()),
+            [body for _, body in events.values()] + list(supporting[payment].values()),
         )
         for payment, events in own.items()
         if events
@@ -98,7 +81,7 @@ def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
 
 
 def waiting(session: Session) -> list[Waits]:
-    """Per agreement, accepted stream events that are in no payment and were not dropped."""
+    """Return, by agreement, accepted stream events that are in no payment and were not dropped."""
     rows = session.exec(
         select(
             EventRow.agreement_id,
@@ -114,7 +97,7 @@ def waiting(session: Session) -> list[Waits]:
 
 
 def lost(session: Session) -> list[tuple[str, int]]:
-    """Payments that events name and that are not there, with how many events."""
+    """Return payments that events name and that do not exist, with how many events."""
     return [
         tuple(row)
         for row in session.exec(
@@ -124,27 +107,3 @@ def lost(session: Session) -> list[tuple[str, int]]:
             .group_by(EventRow.payment_id)
         )
     ]
-
-
-def orphaned(session: Session) -> dict[str, list[PendingEntryRow]]:
-    """{block hash: its voided entries} of every block that left the chain."""
-    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
-    for row in session.exec(
-        select(PendingEntryRow)
-        .where(PendingEntryRow.state == "voided")
-        .order_by(PendingEntryRow.number)
-    ):
-        found[row.block_hash].append(row)
-    return found
-
-
-def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
-    """Entries of these kinds, pending or posted, that were noted after one with that number."""
-    return list(
-        session.exec(
-            select(PendingEntryRow)
-            .where(PendingEntryRow.state != "voided", PendingEntryRow.kind.in_(kinds))
-            .where(PendingEntryRow.number > after)
-            .order_by(PendingEntryRow.number)
-        )
-    )

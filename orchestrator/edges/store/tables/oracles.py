@@ -1,4 +1,4 @@
-"""The tables of what oracles signed; `tables.py` lists them with all others."""
+"""The tables of what oracles signed."""
 
 from __future__ import annotations
 

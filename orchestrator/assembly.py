@@ -1,0 +1,128 @@
+"""Builds a rail's context from its home folder and `rail.json`, for scripts, commands and tests."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.edges.bank.channel import Channel, open_channel
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.artifacts import load_artifacts
+from orchestrator.edges.chain.client import Chain
+from orchestrator.edges.chain.deployment import Deployment
+from orchestrator.edges.chain.ethereum import LocalAccount
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import Sender
+from orchestrator.edges.oracles import OracleClient
+from orchestrator.edges.store import Store
+from orchestrator.products import deployed
+from orchestrator.settings import Settings
+from orchestrator.steps import Committee, StepContext
+
+SENDING_ROLES = ("sender", "gateway", "warden")  # the keys that a running rail sends with
+
+
+@dataclass(frozen=True)
+class RailParts:
+    """What `assemble` connects.
+
+    Attributes:
+        accounts: role -> its key, at least for `SENDING_ROLES`.
+        oracles: one endpoint for each member of the committee.
+        safeguarding: the rail's own bank account (name, iban, bic, address).
+        now: the clock, in Unix seconds.
+        registry_depth: blocks that the registry reads again after a rewind; None: its default.
+    """
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    accounts: Mapping[str, LocalAccount]
+    oracles: Sequence[OracleClient]
+    bank: Channel
+    safeguarding: Mapping[str, Any]
+    now: Callable[[], int]
+    log: Any
+    registry_depth: int | None = None
+
+
+def assemble(parts: RailParts) -> StepContext:
+    """Connect the parts to the context that the worker's steps need.
+
+    Raises:
+        Retry: the node does not answer; the committee's quorum is read from it.
+    """
+    chain, store = parts.chain, parts.store
+    products = deployed(chain.deployment.addresses)
+    depth = {} if parts.registry_depth is None else {"depth": parts.registry_depth}
+    senders = {role: Sender(store, chain, parts.accounts[role]) for role in SENDING_ROLES}
+    return StepContext(
+        settings=parts.settings,
+        store=store,
+        chain=chain,
+        registry=Registry(chain, products, **depth),
+        oracles=list(parts.oracles),
+        committee=read_committee(chain, parts.oracles),
+        rules={name: product for name, (_, product) in products.items()},
+        bank=parts.bank,
+        safeguarding=parts.safeguarding,
+        now=parts.now,
+        log=parts.log,
+        **senders,
+    )
+
+
+def rail_from_home(settings: Settings, log: Any) -> StepContext:
+    """Build the context of the rail whose home the settings name.
+
+    Raises:
+        Halt: the home holds no deployment, or a key is missing.
+        Retry: the node or the database does not answer.
+    """
+    config = read_config(settings)
+    return assemble(
+        RailParts(
+            settings=settings,
+            store=Store(settings.database),
+            chain=open_chain(config["rpc_url"], Deployment.load(settings.deployment)),
+            accounts=load_accounts(settings, SENDING_ROLES),
+            oracles=[oracle_endpoint(settings, oracle) for oracle in config["oracles"]],
+            bank=open_channel(settings),
+            safeguarding=config["safeguarding"],
+            now=lambda: int(time.time()),
+            log=log,
+        )
+    )
+
+
+def read_config(settings: Settings) -> dict[str, Any]:
+    """Return `rail.json`: where node, broker, oracles and the safeguarding account are."""
+    return json.loads((settings.home / "rail.json").read_text())
+
+
+def open_chain(url: str, deployment: Deployment) -> Chain:
+    """Return the node's client with the contracts' interfaces; nothing is asked of the node."""
+    return Chain(url, deployment, load_artifacts())
+
+
+def load_accounts(settings: Settings, roles: Iterable[str]) -> dict[str, LocalAccount]:
+    """Return the keys of these roles. Raises Halt if the keystore does not hold one of them."""
+    return {role: keystore.load(settings.keys, role) for role in roles}
+
+
+def oracle_endpoint(settings: Settings, oracle: Mapping[str, Any]) -> OracleClient:
+    """Return the endpoint of one entry of `rail.json`'s oracles, with its token from the home."""
+    token = (settings.keys / f"{oracle['name']}.token").read_text()
+    return OracleClient(oracle["name"], oracle["address"], oracle["domain"], oracle["url"], token)
+
+
+def read_committee(chain: Chain, oracles: Iterable[OracleClient]) -> Committee:
+    """Return the committee of these oracles, with the contract's own quorum and domain rule."""
+    return Committee(
+        {oracle.address: oracle.domain for oracle in oracles},
+        chain.view("OracleCommittee", "quorum"),
+        chain.view("OracleCommittee", "minDomains"),
+    )

@@ -1,0 +1,96 @@
+"""Citations and names: how one record refers to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session, literal_column, select
+
+from orchestrator.edges.store.tables import (
+    CitationRow,
+    EventRow,
+    EvidenceRow,
+    NameRow,
+)
+
+__all__ = ["CitationRow", "NameRow"]
+
+_CHUNK = 500
+_citing = EventRow.__table__.alias("citing")
+
+
+# (device id, counter, event id) of an event that bears a name
+Bearer = tuple[str, int, str]
+
+
+def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], list[Bearer]]:
+    """Return {(name, subject id): the events that bear it, the one that was here first foremost} of
+    those of these names that are known."""
+    found: dict[tuple[str, str], list[Bearer]] = {}
+    for start in range(0, len(names), _CHUNK):
+        rows = session.exec(
+            select(
+                NameRow.name,
+                NameRow.subject_id,
+                EventRow.device_id,
+                EventRow.counter,
+                NameRow.event_id,
+            )
+            .join(EventRow, EventRow.event_id == NameRow.event_id)
+            .where(NameRow.name.in_(names[start : start + _CHUNK]))
+            .order_by(literal_column("name.rowid"))
+        )
+        for name, subject, *bearer in rows:
+            found.setdefault((name, subject), []).append(tuple(bearer))
+    return found
+
+
+def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:
+    """Return {payment: (evidence bytes, protocol) of what its events cite, in order of
+    citation}."""
+    found: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
+    for payment, body, protocol in session.exec(_cited(_citing.c.payment_id.in_(payments))):
+        found[payment].append((body, protocol))
+    return found
+
+
+def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    """Return (evidence bytes, protocol) of what these events cite."""
+    found: list[tuple[bytes, str]] = []
+    for start in range(0, len(event_ids), _CHUNK):
+        chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
+        rows = session.exec(_cited(_citing.c.event_id.in_(chunk)))
+        found += [(body, protocol) for _, body, protocol in rows]
+    return found
+
+
+def _cited(condition: Any) -> Any:
+    return (
+        select(_citing.c.payment_id, EvidenceRow.body, EvidenceRow.protocol)
+        .select_from(_citing)
+        .join(CitationRow, CitationRow.event_id == _citing.c.event_id)
+        .join(EventRow, EventRow.event_id == CitationRow.cited_event_id)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+        .where(condition)
+        .order_by(_citing.c.counter, CitationRow.position)
+    )
+
+
+def supporting_of(session: Session, payment: str) -> list[tuple[EventRow, bytes, str]]:
+    """Return (event, evidence bytes, protocol) of what a payment's records cite, in order of first
+    citation, each once and none that is part of the payment itself."""
+    citing = EventRow.__table__.alias("citing")
+    rows = session.exec(
+        select(EventRow, EvidenceRow.body, EvidenceRow.protocol)
+        .join(CitationRow, CitationRow.cited_event_id == EventRow.event_id)
+        .join(citing, citing.c.event_id == CitationRow.event_id)
+        .join(EvidenceRow, EvidenceRow.evidence_hash == EventRow.evidence_hash)
+        .where(citing.c.payment_id == payment)
+        .order_by(citing.c.counter, CitationRow.position)
+    )
+    found: dict[str, tuple[EventRow, bytes, str]] = {}
+    for event, body, protocol in rows:
+        if event.payment_id != payment:
+            found.setdefault(event.event_id, (event, body, protocol))
+    return list(found.values())

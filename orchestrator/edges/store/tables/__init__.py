@@ -1,0 +1,87 @@
+"""The tables of the store: ids are 0x-hex text, amounts are integers in minor units, times Unix."""
+
+from __future__ import annotations
+
+from sqlmodel import SQLModel
+
+from orchestrator.edges.store.tables.access import (
+    ApiKeyRow,
+    ApprovalRow,
+    BreakRow,
+    IdempotencyRow,
+    OfficerRow,
+)
+from orchestrator.edges.store.tables.agreements import AgreementRow, DeviceRow, PartyRow
+from orchestrator.edges.store.tables.bank import (
+    BankFileRow,
+    BankLineRow,
+    BankStatementRow,
+    BookingRow,
+    FundingRow,
+    PayoutRow,
+)
+from orchestrator.edges.store.tables.chain import BlockRow, ChainLogRow, ChainSendRow, ProofRow
+from orchestrator.edges.store.tables.evidence import (
+    CitationRow,
+    ConflictRow,
+    EventRow,
+    EvidenceRow,
+    HoleRow,
+    NameRow,
+    RejectionRow,
+)
+from orchestrator.edges.store.tables.ledger import LedgerEntryRow, LedgerPostingRow, PendingEntryRow
+from orchestrator.edges.store.tables.oracles import (
+    EquivocationRow,
+    OracleSignatureRow,
+    SignedBatchRow,
+    SignedClaimRow,
+)
+from orchestrator.edges.store.tables.payments import (
+    AttestationRow,
+    BatchClaimRow,
+    DebtRow,
+    PaymentFactRow,
+    PaymentRow,
+)
+
+__all__ = [
+    "AgreementRow",
+    "ApiKeyRow",
+    "ApprovalRow",
+    "AttestationRow",
+    "BankFileRow",
+    "BankLineRow",
+    "BankStatementRow",
+    "BatchClaimRow",
+    "BlockRow",
+    "BookingRow",
+    "BreakRow",
+    "ChainLogRow",
+    "ChainSendRow",
+    "CitationRow",
+    "ConflictRow",
+    "DebtRow",
+    "DeviceRow",
+    "EquivocationRow",
+    "EventRow",
+    "EvidenceRow",
+    "FundingRow",
+    "HoleRow",
+    "IdempotencyRow",
+    "LedgerEntryRow",
+    "LedgerPostingRow",
+    "NameRow",
+    "OfficerRow",
+    "OracleSignatureRow",
+    "PartyRow",
+    "PaymentFactRow",
+    "PaymentRow",
+    "PayoutRow",
+    "PendingEntryRow",
+    "ProofRow",
+    "RejectionRow",
+    "SQLModel",
+    "SignedBatchRow",
+    "SignedClaimRow",
+]
