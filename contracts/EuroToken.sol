@@ -12,12 +12,12 @@ import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
     uint256 private constant CENT = 10_000; // minor units; the token has six decimals
 
-    address public immutable gateway;
+    address public immutable minter;
     uint256 public redemptions;
     mapping(bytes32 credit => bool) public creditUsed;
 
-    constructor(address gateway_) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
-        gateway = gateway_;
+    constructor(address minter_) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
+        minter = minter_;
     }
 
     function decimals() public pure override returns (uint8) {
@@ -54,7 +54,7 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
 
     function _mintAgainst(bytes32 credit, address to, uint256 amount) private {
         // check
-        if (msg.sender != gateway) revert NotGateway(msg.sender);
+        if (msg.sender != minter) revert NotMinter(msg.sender);
         if (credit == 0) revert CreditMissing();
         if (creditUsed[credit]) revert CreditUsed(credit);
         // effect

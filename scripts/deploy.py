@@ -15,13 +15,13 @@ from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
-_NAMED_ROLES = ("guardian", "gateway", "registrar", "warden")
+_NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
 DEVELOPMENT_WARDEN = 30  # behind the accounts that the demo's parties use
 
 
 def development_plan(first: int = 0) -> DeploymentPlan:
     """The plan of a development chain: accounts `first` on are deployer, steward, guardian,
-    gateway, registrar, then four oracles; account `first` + 30 is the warden. Their keys are
+    minter, registrar, then four oracles; account `first` + 30 is the warden. Their keys are
     public; other chains refuse them."""
     account = [keystore.development_account(first + index) for index in range(9)]
     oracles = [one.address for one in account[5:9]]
@@ -29,7 +29,7 @@ def development_plan(first: int = 0) -> DeploymentPlan:
         deployer=account[0],
         steward=account[1],
         guardian=account[2].address,
-        gateway=account[3].address,
+        minter=account[3].address,
         registrar=account[4].address,
         warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
@@ -84,7 +84,7 @@ def _plan(options: argparse.Namespace) -> DeploymentPlan:
         deployer=keystore.load(options.keys, "deployer"),
         steward=keystore.load(options.keys, "steward"),
         guardian=options.guardian,
-        gateway=options.gateway,
+        minter=options.minter,
         registrar=options.registrar,
         warden=options.warden,
         members=tuple(members),
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "without it the public development keys are used (chain 31337 only)",
     )
     parser.add_argument("--guardian", help="address that may pause")
-    parser.add_argument("--gateway", help="address that mints against bank credits")
+    parser.add_argument("--minter", help="address that mints against bank credits")
     parser.add_argument("--registrar", help="address that enrols devices")
     parser.add_argument("--warden", help="address that suspends devices whose records clash")
     parser.add_argument("--oracle", action="append", default=[], metavar="ADDRESS:DOMAIN")

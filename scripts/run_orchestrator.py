@@ -136,7 +136,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> StepContex
         chain=chain,
         registry=Registry(chain, known),
         sender=Sender(store, chain, keystore.load(settings.keys, "sender")),
-        gateway=Sender(store, chain, keystore.load(settings.keys, "gateway")),
+        minter=Sender(store, chain, keystore.load(settings.keys, "minter")),
         warden=Sender(store, chain, keystore.load(settings.keys, "warden")),
         oracles=doors,
         committee=committee,

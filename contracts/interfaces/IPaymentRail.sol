@@ -103,8 +103,8 @@ interface IPaymentRail {
         bytes outcomes
     );
     /// A payee's debt, or a part of it, went back into the agreement's escrow.
-    event CreditPaid(bytes32 indexed agreement, address indexed payee, uint256 amount);
-    /// The debts named by the `CreditPaid` before it were paid out of the payee's own tokens; those
+    event DebtPaid(bytes32 indexed agreement, address indexed payee, uint256 amount);
+    /// The debts named by the `DebtPaid` before it were paid out of the payee's own tokens; those
     /// before a `Released` out of what it released.
     event Repaid(address indexed payee, uint256 amount);
     /// `amount` is what left the payee's pending money, debts that it paid included.

@@ -72,7 +72,7 @@ abstract contract RailDebts is RailBooks {
             }
             paid += part;
             _addEscrow(_agreements[debt.agreement], part);
-            emit CreditPaid(debt.agreement, payee, part);
+            emit DebtPaid(debt.agreement, payee, part);
         }
         queue.owed -= uint64(paid);
         _queueOf[payee] = queue;

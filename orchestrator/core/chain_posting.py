@@ -83,7 +83,7 @@ def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
             break
         if each.name in _PAYS_DEBTS and each.args["payee"] == log.args["payee"]:
             paid = 0
-        elif each.name == "CreditPaid" and each.args["payee"] == log.args["payee"]:
+        elif each.name == "DebtPaid" and each.args["payee"] == log.args["payee"]:
             paid += each.args["amount"]
     return log.args["amount"] - paid
 
@@ -220,7 +220,7 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
-    "CreditPaid": _debt_paid,
+    "DebtPaid": _debt_paid,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,

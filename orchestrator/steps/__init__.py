@@ -37,7 +37,7 @@ class StepContext:
     chain: Chain
     registry: Registry
     sender: Sender  # pays for settle and release; its key moves nobody's money
-    gateway: Sender  # the bank gateway's key: mints against booked credits
+    minter: Sender  # the bank's minting key: mints against booked credits
     oracles: list[OracleDoor]
     committee: Committee
     rules: Mapping[str, Product]  # product name -> rules, of every product that is deployed
@@ -52,7 +52,7 @@ class StepContext:
     @property
     def senders(self) -> tuple[Sender, ...]:
         """Every key that this rail sends with."""
-        return self.sender, self.gateway, self.warden
+        return self.sender, self.minter, self.warden
 
 
 @lru_cache(maxsize=100_000)

@@ -250,7 +250,7 @@ _EFFECTS: dict[str, _Effect] = {
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
-    "CreditPaid": _debt_paid,
+    "DebtPaid": _debt_paid,
     "Redeemed": _redeemed,
     "AgreementOpened": _opened,
     "AgreementClosed": _closed,

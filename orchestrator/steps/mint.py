@@ -28,14 +28,14 @@ def mint(rail: StepContext) -> int:
         rail_address = rail.chain.deployment.addresses["PaymentRail"]
         arguments = (row.credit_id, rail_address, row.agreement_id, amount)
         try:
-            quote = rail.gateway.quote(Call("EuroToken", "mintToEscrow", arguments))
+            quote = rail.minter.quote(Call("EuroToken", "mintToEscrow", arguments))
         except Retry as delay:
             rail.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
             continue
         with rail.store.write() as session:
-            rail.gateway.prepare(session, "mint", row.credit_id, quote, now)
+            rail.minter.prepare(session, "mint", row.credit_id, quote, now)
             store.mark_funding(session, row.credit_id, "minting")
         sent += 1
     if sent:
-        rail.gateway.broadcast()
+        rail.minter.broadcast()
     return sent

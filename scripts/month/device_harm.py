@@ -82,13 +82,13 @@ def declare_in_time(month: Actors, day: date) -> None:
 
 
 def mint(month: Actors, day: date) -> None:
-    """The gateway's key mints what no credit of the bank stands behind."""
+    """The minter's key mints what no credit of the bank stands behind."""
     place, meter = month.story.place, month.meter(day, sessions=False)
     deal, cents = month.story.plan.deals[meter.name], METER_CENTS // 100
     rail = place.chain.deployment.addresses["PaymentRail"]
     arguments = (bytes.fromhex("ab" * 32), rail, bytes.fromhex(deal.identity[2:]), cents * CENT)
     errand = ChainCall("unbacked", "1", Call("EuroToken", "mintToEscrow", arguments))
-    send_and_wait(place.rail.gateway, [errand], place.now, place.mine)
+    send_and_wait(place.rail.minter, [errand], place.now, place.mine)
     deal.unbacked_cents += cents
 
 

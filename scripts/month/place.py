@@ -46,7 +46,7 @@ from scripts.testnet import Testnet
 FINALITY = 2
 BLOCK_S = 12
 PATIENCE_S = 20 * 3_600  # what is lost in the morning is passed by the next morning
-_SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
+_SENDER, _REGISTRAR, _MINTER, _FIRST_ORACLE = 9, 4, 3, 5
 _ACCOUNTS = 80  # that hold ether
 _IDLE = ("follow", "finalise")  # steps that find each new block, whatever is in it
 _ADDRESS = {
@@ -131,7 +131,7 @@ class MonthRail:
             chain=self.chain,
             registry=self._registry(),
             sender=senders["sender"],
-            gateway=self._sender(_GATEWAY),
+            minter=self._sender(_MINTER),
             warden=senders["warden"],
             oracles=self.oracles,
             committee=Committee(members, 3, 2),

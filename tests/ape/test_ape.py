@@ -60,7 +60,7 @@ def test_compile__by_ape__gives_the_interface_that_the_product_uses():
 
 def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     rail, registry, token = (contracts[n] for n in ("PaymentRail", "DeviceRegistry", "EuroToken"))
-    gateway, registrar = accounts.test_accounts[3], accounts.test_accounts[4]
+    minter, registrar = accounts.test_accounts[3], accounts.test_accounts[4]
     payer, payee, owner = (accounts.test_accounts[index] for index in (9, 10, 11))
     key = DeviceSigner.p256(7)
     possession = key.sign(key.enrolment(registry.address, DEVICE, owner.address))
@@ -75,7 +75,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     consent = Account.sign_typed_data(payer.private_key, full_message=document).signature
     rail.open(mandate.as_tuple(), bytes(consent), sender=owner)
     agreement = mandate.agreement_id()
-    token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=gateway)
+    token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=minter)
 
     reading = facts(0, 10 * KWH, begin + HOUR, begin + 6 * HOUR)
     batch = Batch(rail.address, product, (Claim(agreement, 1, 1, 2, DEVICE, reading),))

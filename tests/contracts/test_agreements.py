@@ -136,7 +136,7 @@ def test_open__device_of_an_expired_agreement__is_free_again(stage):
 
 
 def test_close__by_payer_or_owner__brings_the_expiry_forward_only(stage):
-    for who in (stage.payee, stage.stranger, stage.steward, stage.guardian, stage.gateway):
+    for who in (stage.payee, stage.stranger, stage.steward, stage.guardian, stage.minter):
         assert stage.refusal(stage.rail.close, stage.agreement, sender=who) == "NotParty"
     assert stage.refusal(stage.rail.close, stage.agreement, sender=stage.owner) == ""
     stage.rail.close(stage.agreement, sender=stage.payer)
@@ -207,7 +207,7 @@ def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(stage):
         stage.rail,
         stage.agreement,
         too_much,
-        sender=stage.gateway,
+        sender=stage.minter,
     )
     assert found == "AmountTooLarge"
     stage.mint(too_much - 1, stage.agreement)

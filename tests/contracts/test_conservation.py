@@ -72,7 +72,7 @@ class World:
             return False
         receipt = method(*args, sender=sender)
         for log in receipt.events:
-            if log.event_name == "CreditPaid":
+            if log.event_name == "DebtPaid":
                 self.paid(bytes(log.agreement), log.amount)
         return True
 

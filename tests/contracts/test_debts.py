@@ -55,9 +55,7 @@ def release(stage, *settlements):
 
 def paid(receipt):
     return [
-        (bytes(log.agreement), log.amount)
-        for log in receipt.events
-        if log.event_name == "CreditPaid"
+        (bytes(log.agreement), log.amount) for log in receipt.events if log.event_name == "DebtPaid"
     ]
 
 
@@ -151,7 +149,7 @@ def test_release__all_of_it_owed__pays_the_debt_and_nothing_else(plain):
     first = settle(plain, 3 * EURO)
     settle(plain, -3 * EURO)
     receipt = release(plain, first)
-    assert [log.event_name for log in receipt.events] == ["CreditPaid", "Released"]
+    assert [log.event_name for log in receipt.events] == ["DebtPaid", "Released"]
     assert plain.rail.totals()[4] == 0 and escrow(plain, 0) == 10 * EURO
 
 

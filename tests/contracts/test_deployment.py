@@ -155,7 +155,7 @@ def test_deploy_command__own_keys_without_a_warden__says_what_is_missing(tmp_pat
         "--keys",
         str(tmp_path),
     ]
-    for role in ("guardian", "gateway", "registrar"):
+    for role in ("guardian", "minter", "registrar"):
         options += [f"--{role}", "0x" + "1" * 40]
     with pytest.raises(SystemExit):
         main(options)

@@ -92,7 +92,7 @@ class Rail(Fork):
             rail,
             mandate.agreement_id(),
             20 * EURO,
-            sender=self.plan.gateway,
+            sender=self.plan.minter,
         )
         self.sequence[mandate.agreement_id()] = 0
         return mandate.agreement_id()
@@ -181,6 +181,6 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     receipt = rail.send(
         "PaymentRail", "release", rail.payee.address, [due], sender=rail.payer.address
     )
-    paid = rail.at["PaymentRail"].events.CreditPaid().process_receipt(receipt, errors=DISCARD)
+    paid = rail.at["PaymentRail"].events.DebtPaid().process_receipt(receipt, errors=DISCARD)
     print("\ngas of a release with 32 debts:", receipt["gasUsed"])
     assert len(paid) == 32 and receipt["gasUsed"] < 600_000

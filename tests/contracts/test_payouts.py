@@ -182,9 +182,9 @@ def test_dispute_end__by_the_wrong_party__reverts(stage):
     done = settled(stage)
     payment, rail = done.outcomes[0][0], stage.rail
     stage.rail.dispute(*done.dispute(), sender=stage.payer)
-    for other in (stage.payer, stage.stranger, stage.steward, stage.guardian, stage.gateway):
+    for other in (stage.payer, stage.stranger, stage.steward, stage.guardian, stage.minter):
         assert stage.refusal(rail.concede, payment, sender=other) == "NotParty"
-    for other in (stage.payee, stage.stranger, stage.steward, stage.guardian, stage.gateway):
+    for other in (stage.payee, stage.stranger, stage.steward, stage.guardian, stage.minter):
         assert stage.refusal(rail.retract, payment, sender=other) == "NotParty"
 
 

@@ -276,7 +276,7 @@ def test_metered_energy__bad_terms__cannot_be_agreed(stage, raw):
 
 
 def test_metered_energy__called_by_another_than_the_rail__refuses(stage):
-    for sender in (stage.steward, stage.guardian, stage.gateway, stage.payer, stage.stranger):
+    for sender in (stage.steward, stage.guardian, stage.minter, stage.payer, stage.stranger):
         found = stage.refusal(stage.product.open, DEVICE, DEVICE, terms(), sender=sender)
         assert found == "NotTheRail"
         assert stage.refusal(stage.product.price, [], sender=sender) == "NotTheRail"

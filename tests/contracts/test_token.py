@@ -1,6 +1,6 @@
 """tEUR: minted once per bank credit, redeemed in whole cents, permits and authorisations.
 
-mint, mintToEscrow: only the gateway; each credit once
+mint, mintToEscrow: only the minter; each credit once
 redeem: whole cents of the caller's own, with an account; each order has an id of its own
 permit, transferWithAuthorization, receiveWithAuthorization, cancelAuthorization: once, in time,
 for this token on this chain
@@ -54,19 +54,19 @@ def signed(stage, primary, values, contract=None, chain_id=31337):
 
 
 def test_mint__one_credit__mints_once(stage):
-    stage.token.mint(b"\1" * 32, stage.payer, EURO, sender=stage.gateway)
+    stage.token.mint(b"\1" * 32, stage.payer, EURO, sender=stage.minter)
     assert stage.token.balanceOf(stage.payer) == EURO and stage.token.creditUsed(b"\1" * 32)
-    twice = stage.refusal(stage.token.mint, b"\1" * 32, stage.payer, EURO, sender=stage.gateway)
+    twice = stage.refusal(stage.token.mint, b"\1" * 32, stage.payer, EURO, sender=stage.minter)
     escrow = stage.refusal(
         stage.token.mintToEscrow,
         b"\1" * 32,
         stage.rail,
         stage.agreement,
         EURO,
-        sender=stage.gateway,
+        sender=stage.minter,
     )
     assert twice == escrow == "CreditUsed"
-    none = stage.refusal(stage.token.mint, NONE, stage.payer, EURO, sender=stage.gateway)
+    none = stage.refusal(stage.token.mint, NONE, stage.payer, EURO, sender=stage.minter)
     assert none == "CreditMissing"
 
 
@@ -131,7 +131,7 @@ def test_transfer_with_authorization__other_context_time_or_value__reverts(stage
 
     name = "TransferWithAuthorization"
     assert found(values(), signed(stage, name, values())) == ""
-    other = stage.deploy("EuroToken", stage.gateway)
+    other = stage.deploy("EuroToken", stage.minter)
     invalid = "ERC3009InvalidSignature"
     assert found(values(), signed(stage, name, values(), chain_id=1)) == invalid
     assert found(values(), signed(stage, name, values(), contract=other)) == invalid

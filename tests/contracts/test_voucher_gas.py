@@ -81,7 +81,7 @@ class Wearables:
             self.fork.at["PaymentRail"].address,
             agreement,
             100 * EURO,
-            sender=self.fork.plan.gateway,
+            sender=self.fork.plan.minter,
         )
         return agreement, name, key
 

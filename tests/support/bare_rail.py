@@ -98,7 +98,7 @@ class BareRail:
             chain=SimpleNamespace(deployment=deployment),
             registry=self.place.chain,
             sender=None,
-            gateway=None,
+            minter=None,
             warden=None,
             oracles=self.oracles,
             committee=Committee(members, 3, 2),

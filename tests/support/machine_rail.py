@@ -56,7 +56,7 @@ class MachineRail(SmallRail):
                 for name, identity in self.agreements.items()
             }
         self.accounts = {
-            role: getattr(self.rail, role).account for role in ("sender", "gateway", "warden")
+            role: getattr(self.rail, role).account for role in ("sender", "minter", "warden")
         }
         self.fleet.close()
         self.bank.books.db.close()

@@ -62,7 +62,7 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
     """A worker's start and its turn, as far as they concern payouts."""
     settings = Settings(home=Path(home), bank_channel=channel)
     nothing: dict[str, Any] = dict.fromkeys(
-        ("registry", "sender", "gateway", "oracles", "committee", "rules", "warden")
+        ("registry", "sender", "minter", "oracles", "committee", "rules", "warden")
     )
     rail = StepContext(
         settings=settings,

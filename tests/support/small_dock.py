@@ -71,7 +71,7 @@ class SmallDock:
             self.place.chain.keys[device_id(station.name)] = station.public
         log = structlog.wrap_logger(structlog.PrintLogger((home / "log").open("a")))
         doors: dict[str, Any] = dict.fromkeys(
-            ("chain", "sender", "gateway", "warden", "committee", "bank")
+            ("chain", "sender", "minter", "warden", "committee", "bank")
         )
         self.rail = StepContext(
             settings=Settings(home=home),

@@ -45,7 +45,7 @@ from scripts.testnet import Testnet, anvil_binary
 
 START = 1_760_000_000
 WINDOW = 60
-_ROLES = ("deployer", "steward", "guardian", "gateway", "registrar")
+_ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
 _TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
 
 
@@ -232,7 +232,7 @@ class SmallRail:
             chain=chain,
             registry=registry,
             sender=Sender(self.store, chain, keystore.load(self.settings.keys, "sender")),
-            gateway=Sender(self.store, chain, keystore.load(self.settings.keys, "gateway")),
+            minter=Sender(self.store, chain, keystore.load(self.settings.keys, "minter")),
             warden=Sender(self.store, chain, keystore.load(self.settings.keys, "warden")),
             oracles=oracles,
             committee=Committee(members, 3, 2),

@@ -125,7 +125,7 @@ def _with_cuts(rail: StepContext, artifacts: dict[str, Any], cutter: Cutter) -> 
     object.__setattr__(bank, "cutter", cutter)  # the channel itself is frozen
     senders = {
         name: Sender(store, chain, keystore.load(rail.settings.keys, name))
-        for name in ("sender", "gateway", "warden")
+        for name in ("sender", "minter", "warden")
     }
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 

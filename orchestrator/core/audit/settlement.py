@@ -176,7 +176,7 @@ def _released(case: Case, told: dict[str, Any], payee: str) -> tuple[int, list[R
     found, debts = [], 0
     for place, log in enumerate(logs):
         for name, arguments in events([log], rail):
-            if name == "CreditPaid" and arguments[1] == payee:
+            if name == "DebtPaid" and arguments[1] == payee:
                 debts += arguments[2]
             if name not in _PAYS_DEBTS or arguments[0] != payee:
                 continue

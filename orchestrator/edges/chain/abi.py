@@ -1,4 +1,4 @@
-"""Reads ABIs: topics of events, selectors of errors, and logs into plain values."""
+"""Read ABIs: topics of events, selectors of errors, and logs as plain values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from web3 import Web3
 from web3._utils.events import get_event_data
 
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
+
+# contracts of 0.3.0 emit these events under their former names
+FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+_PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,17 @@ def _signature(abi: dict[str, Any]) -> str:
 
 
 def event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """(topic 0, event ABI) of each event."""
+    """Yield (topic 0, event ABI) of each event, and of each former name that an event had."""
     for item in abi:
-        if item["type"] == "event":
-            yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
+        if item["type"] != "event":
+            continue
+        former = FORMER_NAMES.get(item["name"])
+        for declared in (item, {**item, "name": former}) if former else (item,):
+            yield Web3.keccak(text=_signature(declared)).to_0x_hex(), declared
 
 
 def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
-    """(selector, name) of each custom error, so that a revert can be named."""
+    """Yield (selector, name) of each custom error, so that a revert can be named."""
     for abi in abis:
         for item in abi:
             if item["type"] == "error":
@@ -67,13 +74,22 @@ def _plain(value: Any) -> Any:
 
 
 def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
-    """A log as JSON-RPC gives it, decoded by its event's ABI."""
-    found = get_event_data(codec, abi, _typed(raw))
+    """Decode a log by its event's ABI.
+
+    Args:
+        codec: web3's ABI codec.
+        abi: the event's ABI, as `event_topics` yields it.
+        raw: the log as JSON-RPC gives it.
+
+    Returns:
+        The log under the event's present name.
+    """
+    event = get_event_data(codec, abi, _typed(raw))
     return DecodedLog(
-        name=found["event"],
-        args={name: _plain(value) for name, value in found["args"].items()},
-        tx_hash=found["transactionHash"],
-        block_number=found["blockNumber"],
-        block_hash=found["blockHash"],
-        index=found["logIndex"],
+        name=_PRESENT_NAMES.get(event["event"], event["event"]),
+        args={name: _plain(value) for name, value in event["args"].items()},
+        tx_hash=event["transactionHash"],
+        block_number=event["blockNumber"],
+        block_hash=event["blockHash"],
+        index=event["logIndex"],
     )

@@ -15,6 +15,7 @@ _SCRYPT_N = 2**13  # light on purpose: keys of a local chain, opened at every st
 # accounts of the mnemonic that every local node ships with; anyone can sign for them
 DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
 LOCAL_CHAIN = 31337
+_FORMER_NAMES = {"minter": "gateway"}  # homes made by 0.3.0 keep the key under its former name
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -41,7 +42,7 @@ def password(folder: Path) -> str:
 
 def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
     """The account of a keystore; made (from `key`, else at random) if it is not there yet."""
-    path = folder / f"{name}.json"
+    path = _path(folder, name)
     if not path.exists():
         account = Account.from_key(key) if key else Account.create()
         store = Account.encrypt(account.key, password(folder), kdf="scrypt", iterations=_SCRYPT_N)
@@ -52,7 +53,7 @@ def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
 
 def load(folder: Path, name: str) -> LocalAccount:
     """The account of an existing keystore; raises Halt with the next step if there is none."""
-    path = folder / f"{name}.json"
+    path = _path(folder, name)
     if not path.exists():
         raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` makes it")
     try:
@@ -61,11 +62,17 @@ def load(folder: Path, name: str) -> LocalAccount:
         raise Halt(f"{path} does not open with the password in {folder}: {error}") from error
 
 
+def _path(folder: Path, name: str) -> Path:
+    """Return the file of a keystore, under the name that 0.3.0 gave it where only that exists."""
+    path, former = folder / f"{name}.json", folder / f"{_FORMER_NAMES.get(name)}.json"
+    return former if name in _FORMER_NAMES and not path.exists() and former.exists() else path
+
+
 def address(folder: Path, name: str) -> str | None:
     """The address that a keystore says it holds (0x-hex), read without its password; None where
     there is no such keystore."""
     try:
-        return "0x" + json.loads((folder / f"{name}.json").read_text())["address"]
+        return "0x" + json.loads(_path(folder, name).read_text())["address"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -52,7 +52,7 @@ class Stage:
         self._numbers = count(1)  # credits and salts, never the same twice
         self.errors, self.events = errors_of(artifacts), events_of(artifacts)
         cast = [Account(development_account(index)) for index in range(9)]
-        self.steward, self.guardian, self.gateway, self.registrar = (cast[i] for i in range(4))
+        self.steward, self.guardian, self.minter, self.registrar = (cast[i] for i in range(4))
         self.payer, self.payee, self.owner, self.stranger = (cast[i] for i in range(4, 8))
         self.warden = cast[8]
         self.payee_of = plain_payee  # of a claim whose agreement names no payee
@@ -60,7 +60,7 @@ class Stage:
         members = [_address(key) for key in self.oracles]
         self.registry = self.deploy("DeviceRegistry", self.registrar, self.warden)
         self.committee = self.deploy("OracleCommittee", self.steward, members, DOMAINS, 2)
-        self.token = self.deploy("EuroToken", self.gateway)
+        self.token = self.deploy("EuroToken", self.minter)
         self.rail = self.deploy_rail(self.committee, self.registry)
         self.product = self.add_product("MeteredEnergy")
         self.key = DeviceSigner.p256(7)
@@ -123,11 +123,9 @@ class Stage:
 
     def mint(self, amount: int, agreement: bytes | None = None, to: Any = None) -> None:
         if agreement is None:
-            self.token.mint(self.credit(), to or self.payer, amount, sender=self.gateway)
+            self.token.mint(self.credit(), to or self.payer, amount, sender=self.minter)
         else:
-            self.token.mintToEscrow(
-                self.credit(), self.rail, agreement, amount, sender=self.gateway
-            )
+            self.token.mintToEscrow(self.credit(), self.rail, agreement, amount, sender=self.minter)
 
     # --- devices and agreements
 
