@@ -10,7 +10,7 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
-    """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
+    """Who has which role. The deployer pays and has no role later; the steward lists the products.
 
     guardian, minter, registrar, warden: addresses. members: (oracle address, trust domain 1 to
     255). products: names of contracts, each created with (rail, registry); see `products_under`.
@@ -27,12 +27,12 @@ class DeploymentPlan:
     min_domains: int = 2
 
     def addresses(self) -> list[str]:
-        """Every address that gets a role or pays."""
+        """Return every address that gets a role or pays."""
         signers = [self.deployer.address, self.steward.address]
         others = [self.guardian, self.minter, self.registrar, self.warden]
         return signers + others + [member for member, _ in self.members]
 
 
 def products_under(root: Path) -> tuple[str, ...]:
-    """The payment products of the project at `root`: each file in contracts/products/ is one."""
+    """Return the payment products of the project at `root`: one a file in contracts/products/."""
     return tuple(sorted(path.stem for path in (root / "contracts" / "products").glob("*.sol")))

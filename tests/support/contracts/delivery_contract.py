@@ -1,5 +1,7 @@
-"""Recipients before a ProofOfDelivery whose rail is a test account, and a second opinion on what is
-owed: computed from the list of standing statements, where the contract keeps sums."""
+"""ProofOfDelivery with a test account as its rail, and recipients that sign statements.
+
+`owed` computes again, from the list of standing statements, what the contract keeps as sums.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ TIMES = ("picked_up_at", "delivered_at", "accepted_at", "signed_at")
 _numbers = count(1)
 
 
-class Yard:
-    """The contract, asked by the account that it takes for its rail."""
+class DeliveryContract:
+    """The contract, called by the account that it takes for its rail."""
 
     def __init__(self, fork: Fork) -> None:
         self.fork = fork
@@ -35,18 +37,18 @@ class Yard:
         self.contract = self.another()
 
     def another(self) -> Any:
-        """One more contract of the same kind, with the same rail and registry."""
+        """Deploy one more contract of the same kind, with the same rail and registry."""
         return self.fork.create("ProofOfDelivery", self.rail, self.registry.address)
 
-    def dock(self, days: int = 30) -> Dock:
-        """A recipient's device, enrolled `days` ago, due times lying halfway."""
+    def recipient(self, days: int = 30) -> RecipientDevice:
+        """Enrol a recipient's device `days` ago; due times lie halfway."""
         number = next(_numbers)
         device = bytes(Web3.keccak(text=f"dock-{number}"))
         key = DeviceSigner.p256(70_000 + number)
         self.fork.enrol(device, key, self.owner)
         enrolled = self.fork.now
         self.fork.chain.mine(1, seconds=days * DAY)
-        return Dock(self, device, key, enrolled + days * DAY // 2)
+        return RecipientDevice(self, device, key, enrolled + days * DAY // 2)
 
     def terms(self, due: int, **changes: Any) -> DeliveryTerms:
         """Terms without conditions: 1,000 euro for 100 units, 20/50/30, 0.5 % an hour late."""
@@ -67,70 +69,87 @@ class Yard:
         return DeliveryTerms(*map(_plain, plain._replace(**changes)))
 
 
-class Dock:
+class RecipientDevice:
     """One recipient's device. Times of `state` count from `due`."""
 
-    def __init__(self, yard: Yard, device: bytes, key: DeviceSigner, due: int) -> None:
-        self.yard, self.device, self.key, self.due = yard, device, key, due
+    def __init__(
+        self, delivery: DeliveryContract, device: bytes, key: DeviceSigner, due: int
+    ) -> None:
+        self.delivery, self.device, self.key, self.due = delivery, device, key, due
 
-    def open(self, terms: DeliveryTerms | None = None, contract: Any = None) -> Consignment:
-        agreed = terms or self.yard.terms(self.due)
+    def open(self, terms: DeliveryTerms | None = None, contract: Any = None) -> DeliveryAgreement:
+        agreed = terms or self.delivery.terms(self.due)
         agreement = bytes(Web3.keccak(text=f"agreement {next(_numbers)}"))
-        target = contract or self.yard.contract
+        target = contract or self.delivery.contract
         raw = product.encode_terms(agreed)
-        self.yard.fork.send(target, "open", agreement, self.device, raw, sender=self.yard.rail)
-        return Consignment(self, agreement, agreed, target)
+        self.delivery.fork.send(
+            target, "open", agreement, self.device, raw, sender=self.delivery.rail
+        )
+        return DeliveryAgreement(self, agreement, agreed, target)
 
     def sign(self, text: str) -> tuple[bytes, bytes, bytes]:
-        """digest, r and s over a document."""
+        """Return digest, r and s over a document."""
         digest = hashlib.sha256(text.encode()).digest()
         return digest, *self.key.sign(digest)
 
 
-class Consignment:
+class DeliveryAgreement:
     """One agreement of a recipient."""
 
-    def __init__(self, dock: Dock, agreement: bytes, terms: DeliveryTerms, contract: Any) -> None:
-        self.dock, self.agreement, self.terms, self.contract = dock, agreement, terms, contract
+    def __init__(
+        self, recipient: RecipientDevice, agreement: bytes, terms: DeliveryTerms, contract: Any
+    ) -> None:
+        self.recipient, self.agreement, self.terms, self.contract = (
+            recipient,
+            agreement,
+            terms,
+            contract,
+        )
 
-    def facts(self, said: Mapping[str, Any], signed: tuple = (), shift: int = 0) -> DeliveryFacts:
-        """Facts as cases.json writes them (what is zero left out), freshly signed if not told."""
-        said = dict(said)
-        name = str(said.pop("statement", "one"))
-        times = {key: said[key] + shift for key in TIMES if key in said}
-        said |= {"signed_at": max(times.values(), default=self.dock.due)} | times
-        digest, r, s = signed or self.dock.sign(f"document {next(_numbers)}")
+    def facts(self, fields: Mapping[str, Any], signed: tuple = (), shift: int = 0) -> DeliveryFacts:
+        """Return facts as cases.json writes them: what is zero is left out.
+
+        Args:
+            fields: the fields of the facts; "statement" is a name of ours.
+            signed: digest, r and s; a fresh signature without it.
+            shift: seconds to add to each time.
+        """
+        fields = dict(fields)
+        name = str(fields.pop("statement", "one"))
+        times = {key: fields[key] + shift for key in TIMES if key in fields}
+        fields |= {"signed_at": max(times.values(), default=self.recipient.due)} | times
+        digest, r, s = signed or self.recipient.sign(f"document {next(_numbers)}")
         statement = hashlib.sha256(name.encode()).digest()
-        return NOTHING._replace(statement=statement, digest=digest, r=r, s=s, **said)
+        return NOTHING._replace(statement=statement, digest=digest, r=r, s=s, **fields)
 
     def ask(self, facts: DeliveryFacts | bytes, limit: int = LIMIT) -> tuple[int, str]:
-        """(amount, name of the refusal) that this claim would get; changes nothing."""
-        (answer,) = self._call(self.dock.yard.fork.ask, facts, limit)
+        """Return (amount, name of the refusal) that this claim would get; change nothing."""
+        (answer,) = self._call(self.recipient.delivery.fork.ask, facts, limit)
         amount, refusal, payee = answer
         assert int(payee, 16) == 0
         return amount, product.REFUSALS.get(refusal, "")
 
     def state(self, facts: DeliveryFacts | bytes, limit: int = LIMIT) -> tuple[int, str]:
-        """The same, and the claim is priced for good."""
+        """Price the claim for good; return the same as `ask`."""
         answer = self.ask(facts, limit)
-        self.gas = self._call(self.dock.yard.fork.send, facts, limit)["gasUsed"]
+        self.gas = self._call(self.recipient.delivery.fork.send, facts, limit)["gasUsed"]
         return answer
 
-    def _call(self, way: Any, facts: DeliveryFacts | bytes, limit: int) -> Any:
+    def _call(self, method: Any, facts: DeliveryFacts | bytes, limit: int) -> Any:
         raw = facts if isinstance(facts, bytes) else product.encode_facts(facts)
-        quote = (self.agreement, self.dock.device, limit, False, raw)
-        return way(self.contract, "price", [quote], sender=self.dock.yard.rail)
+        quote = (self.agreement, self.recipient.device, limit, False, raw)
+        return method(self.contract, "price", [quote], sender=self.recipient.delivery.rail)
 
 
 def owed(terms: DeliveryTerms, standing: Mapping[bytes, DeliveryFacts]) -> int:
-    """What the statements that stand are worth, from scratch: in units x basis points of 1."""
+    """Return what the statements that stand are worth, in token minor units."""
     facts = standing.values()
-    received = min(sum(one.received for one in facts), terms.quantity)
-    accepted = min(sum(one.accepted for one in facts), received)
+    received = min(sum(statement.received for statement in facts), terms.quantity)
+    accepted = min(sum(statement.accepted for statement in facts), received)
     worth = received * terms.delivered_bps + accepted * terms.accepted_bps
-    if any(one.picked_up_at for one in facts):
+    if any(statement.picked_up_at for statement in facts):
         worth += terms.quantity * terms.picked_up_bps
-    late = sum(one.received * _late(terms, one.delivered_at) for one in facts)
+    late = sum(statement.received * _late(terms, statement.delivered_at) for statement in facts)
     worth -= min(late, received * terms.late_max_bps)
     worth -= received * min(_breaches(terms, list(facts)), terms.breach_max_bps)
     return max(worth, 0) * terms.price // (terms.quantity * 10_000)
@@ -142,14 +161,14 @@ def _late(terms: DeliveryTerms, at: int) -> int:
 
 
 def _breaches(terms: DeliveryTerms, facts: list[DeliveryFacts]) -> int:
-    warm = [one for one in facts if one.sensed & 1]
-    shaken = [one for one in facts if one.sensed & 2]
+    warm = [statement for statement in facts if statement.sensed & 1]
+    shaken = [statement for statement in facts if statement.sensed & 2]
     thermal = [
         not warm,
-        any(one.min_centi_c < terms.min_centi_c for one in warm),
-        any(one.max_centi_c > terms.max_centi_c for one in warm),
+        any(statement.min_centi_c < terms.min_centi_c for statement in warm),
+        any(statement.max_centi_c > terms.max_centi_c for statement in warm),
     ]
-    shock = not shaken or any(one.max_milli_g > terms.shock_milli_g for one in shaken)
+    shock = not shaken or any(statement.max_milli_g > terms.shock_milli_g for statement in shaken)
     return sum(thermal) * terms.breach_bps + shock * terms.shock_bps
 
 
