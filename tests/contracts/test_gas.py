@@ -27,7 +27,7 @@ from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
-from scripts.testnet import TX_GAS_LIMIT, Testnet
+from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
@@ -82,7 +82,7 @@ class GasRail(Fork):
             terms(),
         )
         rail = self.at["PaymentRail"].address
-        document = mandate.typed_data(self.web3.eth.chain_id, rail)
+        document = mandate.typed_data(CHAIN_ID, rail)
         consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
         self.post("PaymentRail", "open", mandate.as_tuple(), consent, sender=self.payer.address)
         self.post(
@@ -105,7 +105,7 @@ class GasRail(Fork):
         name = "MeteredEnergy" if amount is None else "PlainProduct"
         claims = tuple(self.claim(agreement, amount) for agreement in agreements)
         batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
-        digest = batch_digest(batch, self.web3.eth.chain_id, self.at["OracleCommittee"].address)
+        digest = batch_digest(batch, CHAIN_ID, self.at["OracleCommittee"].address)
         signatures = [sign(digest, key) for key in self.keys[:3]]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
