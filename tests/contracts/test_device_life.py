@@ -229,7 +229,7 @@ LIVES, STEPS = 5, 14
 def test_active_at__any_history_and_time__is_what_key_at_says(contracts):
     seen = set()
     for seed in range(LIVES):
-        life = History(contracts, random.Random(seed), number=seed)
+        life = DeviceLife(contracts, random.Random(seed), number=seed)
         for step in range(STEPS):
             life.step(near_the_end=step > STEPS - 4)
             contracts.wait(life.dice.randrange(1, 3 * DAY))
@@ -241,8 +241,8 @@ def test_active_at__any_history_and_time__is_what_key_at_says(contracts):
     assert seen == set(range(6)), "lives in which too little happened prove little"
 
 
-class History:
-    """A device led through a random life; what must be true of it is worked out from a list."""
+class DeviceLife:
+    """A device with a random life; its expected statuses are computed from plain lists."""
 
     def __init__(self, contracts, dice: random.Random, number: int) -> None:
         self.contracts, self.dice = contracts, dice
@@ -280,10 +280,10 @@ class History:
         return True
 
     def _change(self, method, status: int) -> bool:
-        settlement = self.send(method, self.device)
-        if settlement:
+        taken = self.send(method, self.device)
+        if taken:
             self.changes.append((self.contracts.now, status))
-        return settlement
+        return taken
 
     def suspend(self) -> bool:
         return self._change(self.contracts.registry.suspend, SUSPENDED)
