@@ -5,7 +5,7 @@ HOME_DIR ?= .proofrail
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-header --no-annotate
 
-.PHONY: demo test month bench artifacts lint lock setup setup-dev setup-tools stop clean
+.PHONY: demo test month bench artifacts docs lint lock setup setup-dev setup-tools stop clean
 
 demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) $(if $(KEEP),--keep)
@@ -21,6 +21,9 @@ bench: setup-dev     ## this rail against the loop one writes first, interleaved
 
 artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that ship with the package
 	@$(RUN) -m scripts.compile_contracts
+
+docs: setup-dev      ## the documentation as a site in site/; it works without a network
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
 
 lint: setup-dev      ## style: linter and formatter
 	@.venv/bin/ruff check .
@@ -46,4 +49,4 @@ lock: setup-dev      ## renews the hash-locked requirements from the .in files
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
 
 clean:
-	rm -rf .venv .venv-tools node_modules .build .proofrail .pytest_cache .hypothesis
+	rm -rf .venv .venv-tools node_modules site .build .proofrail .pytest_cache .hypothesis

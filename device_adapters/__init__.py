@@ -1,1 +1,1 @@
-"""Bytes in, events out: reads what devices sign, and knows nothing of money or chains."""
+"""Bytes in, events out: reads the records that devices sign, without any money or chain."""

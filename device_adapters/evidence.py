@@ -1,8 +1,8 @@
 """Checks a file of evidence of any protocol, offline: genuine, billable, settleable, and why.
 
 Exit codes: 0 every record is genuine; 1 one is not, or no key is known for it; 2 the file cannot
-be read (not there, of no protocol known here, a broken container, or not one whole record). How a
-protocol takes part: `verdicts.py`.
+be read (missing, of no supported protocol, a broken container, or not one complete record). What a
+protocol implements for it: `verdicts.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from . import protocols as _folder
-from .registry import protocols
-from .types import Reason, Rejected
-from .verdicts import RecordCheck, Report, Unproven, refused
+from device_adapters import protocols as protocol_package
+from device_adapters.registry import protocols
+from device_adapters.types import Reason, Rejected
+from device_adapters.verdicts import RecordCheck, Report, Unproven, as_finding
 
 __all__ = ["MAX_FILE_BYTES", "RecordCheck", "Report", "Unproven", "check_file"]
 
@@ -26,16 +26,21 @@ _UTF16_DECLARED = re.compile(r"encoding\s*=\s*[\"']utf-16(le|be)?[\"']", re.IGNO
 
 
 def check_file(source: Path | str | bytes, key: str | bytes | None = None) -> Report:
-    """Checks a file (a path, or its bytes) with `key`, else with the keys it brings along.
+    """Check every record of a file; no content of file or key makes it raise.
 
-    Never raises for what a file or key may hold; see the module for the exit codes.
+    Args:
+        source: the path of the file, or its bytes.
+        key: the public key in any form of `keys.load_public_key`; None: the keys in the file.
+
+    Returns:
+        A report with the exit code described above.
     """
     name = "<bytes>" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         report = _check(_text_of(data), key)
     except Rejected as refusal:
-        report = Report(error=refused(refusal))
+        report = Report(error=as_finding(refusal))
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         report = Report(error=(Reason.FILE_UNREADABLE, str(error)))
     report.file = name
@@ -46,18 +51,18 @@ def _check(data: bytes, key: str | bytes | None) -> Report:
     for protocol in _checkers():
         if protocol.recognise(data):
             return protocol.check(data, key)
-    known = ", ".join(protocol.__name__.rpartition(".")[2] for protocol in _checkers())
-    raise Rejected(Reason.MALFORMED, f"no evidence of a protocol known here ({known}) is in it")
+    names = ", ".join(protocol.__name__.rpartition(".")[2] for protocol in _checkers())
+    raise Rejected(Reason.MALFORMED, f"it has no evidence of a supported protocol ({names})")
 
 
 def _checkers() -> list[ModuleType]:
-    """The protocol files that take part, by name."""
-    files = [import_module(f"{_folder.__name__}.{name}") for name in protocols()]
-    return [file for file in files if hasattr(file, "recognise") and hasattr(file, "check")]
+    """Return the protocol modules that can check a file, by name."""
+    modules = [import_module(f"{protocol_package.__name__}.{name}") for name in protocols()]
+    return [m for m in modules if hasattr(m, "recognise") and hasattr(m, "check")]
 
 
 def _text_of(data: bytes) -> bytes:
-    """The file in UTF-8, with nothing else changed; Rejected where it is empty or too large."""
+    """Return the file in UTF-8, otherwise unchanged; Rejected where it is empty or too large."""
     if len(data) > MAX_FILE_BYTES:
         raise Rejected(Reason.TOO_LARGE, f"a file of more than {MAX_FILE_BYTES} bytes")
     text = _in_utf8(data)
@@ -67,7 +72,7 @@ def _text_of(data: bytes) -> bytes:
 
 
 def _in_utf8(data: bytes) -> bytes:
-    """UTF-16, as some editors save it, becomes UTF-8 (also in what an XML file says of itself)."""
+    """Return UTF-16, as some editors save it, as UTF-8 without its XML encoding declaration."""
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.removeprefix(codecs.BOM_UTF8)
     try:

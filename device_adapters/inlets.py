@@ -1,4 +1,4 @@
-"""Lets messages in, by MQTT, HTTP or file, as one type; acknowledges only what was committed."""
+"""Inlets for messages by MQTT, HTTP or file, as one type; acknowledged only after the commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["DeviceLink", "Inlet", "message_of_request", "message_of_topic", "rep
 
 _IN_FLIGHT = 20  # paho with 1,000 in flight is half as fast
 _KEEP_ALIVE_S = 30
-_HELD_MESSAGES = 2_000  # received and not yet taken; beyond it the broker has to wait
+_HELD_MESSAGES = 2_000  # received, not yet consumed; beyond it the broker has to wait
 _QUEUED_OUT = 50_000
 _CLOSE_S = 5.0
 _connections = itertools.count(1)
@@ -48,7 +48,7 @@ class _Link:
         manual_ack: bool,
     ) -> None:
         self._topics, self._receive, self._address = list(topics), receive, (host, port)
-        self.generation = 0  # another for each connection: acknowledgements never cross over
+        self.generation = 0  # one per connection, so an acknowledgement never reaches another one
         self._granted, self.closed = threading.Event(), threading.Event()
         self._refusal = ""
         self._last_out: MQTTMessageInfo | None = None
@@ -63,7 +63,7 @@ class _Link:
         self._client.max_inflight_messages_set(_IN_FLIGHT)
         self._client.max_queued_messages_set(_QUEUED_OUT)
         self._client.reconnect_delay_set(min_delay=0.2, max_delay=10)
-        self._client.suppress_exceptions = True  # belt and braces: see _on_message
+        self._client.suppress_exceptions = True  # a second guard: see _on_message
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -75,7 +75,7 @@ class _Link:
         self.generation = next(_connections)
         self._refusal = str(reason) if reason.is_failure else ""
         if self._refusal:
-            _log.warning("the broker at %s refuses: %s", self._address, reason)
+            _log.warning("the broker at %s refused the connection: %s", self._address, reason)
         elif self._topics:
             client.subscribe([(topic, 1) for topic in self._topics])
         else:
@@ -87,42 +87,42 @@ class _Link:
     def _on_subscribe(self, _c: Client, _u: Any, _m: int, reasons: list[Any], _p: Any) -> None:
         if any(reason.is_failure for reason in reasons):
             self._refusal = "a subscription was not granted"
-            _log.error("not granted: %s", self._topics)
+            _log.error("the broker refused a subscription to: %s", self._topics)
         else:
             self._granted.set()
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
-        """An exception here would end the network thread while it still looks connected."""
+        """Receive a message; an exception here would end the network thread unnoticed."""
         try:
             self._receive(self.generation, message)
         except Exception:
-            _log.exception("a message could not be taken")
+            _log.exception("a message could not be received")
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Waits until connected and subscribed; False when that did not happen in time."""
+        """Wait until connected and subscribed; return False after `timeout_s` seconds."""
         return self._granted.wait(timeout_s)
 
     @property
     def refusal(self) -> str:
-        """What the broker last refused ("" if nothing)."""
+        """Return the broker's last refusal, or ""."""
         return self._refusal
 
     def healthy(self) -> bool:
-        """Thread alive, connected, and every subscription granted on this connection."""
+        """Return whether the thread is alive, connected, and every subscription is granted."""
         return self._alive() and self._client.is_connected() and self._granted.is_set()
 
     def _alive(self) -> bool:
-        thread = self._client._thread  # paho does not tell, and is_connected() lies about it
+        thread = self._client._thread  # paho has no public state, and is_connected() can be wrong
         return thread is not None and thread.is_alive()
 
     def revive(self) -> None:
-        """Starts the network thread again, should it ever have died."""
+        """Start the network thread again if it died."""
         if not self.closed.is_set() and not self._alive():
-            _log.error("the network thread had died: starting it again")
+            _log.error("the network thread died; starting it again")
             self._client.loop_start()
 
     def publish(self, topic: str, body: bytes, retain: bool = False, qos: int = 1) -> bool:
-        """Queues one message; False when the queue out is full."""
+        """Queue one message; return False when the outgoing queue is full."""
         info = self._client.publish(topic, body, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             return False
@@ -130,11 +130,12 @@ class _Link:
         return True
 
     def ack(self, generation: int, number: int) -> None:
-        """Acknowledges, unless the connection is another by now: then it will be sent again."""
+        """Acknowledge a message, unless the connection changed: the broker then sends it again."""
         if generation == self.generation:
             self._client.ack(number, 1)
 
     def close(self) -> None:
+        """Wait shortly for the last message to leave, then end connection and thread."""
         self.closed.set()
         if self._last_out is not None and self.healthy():
             with contextlib.suppress(RuntimeError, ValueError):
@@ -144,9 +145,10 @@ class _Link:
 
 
 class Inlet:
-    """Evidence by MQTT, in batches, acknowledged by hand; and the way out for receipts.
+    """The rail's MQTT connection: evidence in batches with manual acknowledgement, and receipts.
 
-    topics: filters to subscribe to, QoS 1, in a persistent session.
+    Args:
+        topics: filters to subscribe to, QoS 1, in a persistent session.
     """
 
     def __init__(
@@ -159,16 +161,16 @@ class Inlet:
         topics: Sequence[str] = (EVIDENCE_FILTER,),
     ) -> None:
         self._held: queue.Queue[Message] = queue.Queue(_HELD_MESSAGES)
-        self._waiting_since: float | None = None  # since when the consumer takes nothing
+        self._waiting_since: float | None = None  # the consumer takes nothing since then
         self._closing = threading.Event()
         self._link = _Link(
             host, port, username, password, client_id, topics, self._take, manual_ack=True
         )
 
     def batches(self, max_messages: int = 500, max_wait_s: float = 0.2) -> Iterator[list[Message]]:
-        """Lists of 1 to `max_messages`, in order of arrival, until `close()`.
+        """Yield lists of 1 to `max_messages`, in order of arrival, until `close()`.
 
-        A batch is handed over when it is full, or `max_wait_s` after it was asked for.
+        A batch is complete when it is full, or `max_wait_s` after the consumer asked for it.
         """
         while not self._closing.is_set():
             batch = self._gather(max_messages, max_wait_s)
@@ -178,39 +180,39 @@ class Inlet:
                 self._link.revive()
 
     def ack(self, messages: Iterable[Message]) -> None:
-        """Tells the broker that these are committed; one it resent meanwhile comes once more."""
+        """Acknowledge committed messages; one that the broker resent meanwhile comes once more."""
         for message in messages:
             if message.token is not None:
                 self._link.ack(*message.token)
 
     def publish_many(self, items: Iterable[tuple[str, bytes]]) -> int:
-        """Queues messages (QoS 1) and says how many were taken; it does not wait for the broker.
+        """Queue (topic, body) messages (QoS 1) and return how many were queued, without waiting.
 
-        What is lost on the way is a receipt, and a device that lacks one sends again.
+        A lost message is a lost receipt: the device sends its record again.
         """
         return sum(self._link.publish(topic, body) for topic, body in items)
 
     def healthy(self) -> bool:
-        """Thread alive, connected, subscribed, and the consumer taking what arrives."""
+        """Return whether the link is healthy and the consumer takes what arrives."""
         since = self._waiting_since
         return self._link.healthy() and (since is None or time.monotonic() - since < _CLOSE_S)
 
     def wait_ready(self, timeout_s: float = 10) -> bool:
-        """Waits until connected and subscribed."""
+        """Wait until connected and subscribed; return False after `timeout_s` seconds."""
         return self._link.wait_ready(timeout_s)
 
     @property
     def refusal(self) -> str:
-        """What the broker last refused ("" if nothing): a wrong password, a topic."""
+        """Return the broker's last refusal (a wrong password, a topic), or ""."""
         return self._link.refusal
 
     def close(self) -> None:
-        """Ends the connection; what was not acknowledged is delivered to the next one."""
+        """End the connection; unacknowledged messages are delivered to the next one."""
         self._closing.set()
         self._link.close()
 
     def _take(self, generation: int, received: MQTTMessage) -> None:
-        """On the network thread: only into the queue. A full queue makes the broker wait."""
+        """Queue a message, on the network thread. A full queue makes the broker wait."""
         message = message_of_topic(received, token=(generation, received.mid))
         while not self._closing.is_set():
             with contextlib.suppress(queue.Full):
@@ -230,7 +232,7 @@ class Inlet:
 
 
 class DeviceLink:
-    """The device's side: publishes to its own topic, receives its receipts."""
+    """A device's MQTT connection: publishes to its own topic, gets its receipts."""
 
     def __init__(self, host: str, port: int, name: str, password: str) -> None:
         self.name = name
@@ -247,44 +249,46 @@ class DeviceLink:
         )
 
     def publish(self, body: bytes, protocol: str = "ocmf") -> bool:
-        """One message of one or more records to its own topic, QoS 1; False: queue out is full."""
+        """Publish a message of one or more records (QoS 1); return False when the queue is full."""
         return self._link.publish(evidence_topic(self.name, protocol), body)
 
     def publish_raw(self, topic: str, body: bytes, retain: bool = False, qos: int = 0) -> None:
-        """Any topic, any flag: what a broken or hostile device does.
+        """Publish to any topic with any flag, as a broken or hostile device does.
 
-        Warning: mosquitto ends the connection over a retained message; at QoS 1 it would be sent
-        again, and refused again, for ever.
+        Warning: mosquitto ends the connection on a retained message; at QoS 1 it would be sent
+        and refused again forever.
         """
         self._link.publish(topic, body, retain, qos)
 
     def receipts(self, timeout_s: float = 0.0) -> list[bytes]:
-        """All receipts that arrived; waits up to `timeout_s` for the first one."""
-        found: list[bytes] = []
+        """Return all receipts that arrived; wait up to `timeout_s` seconds for the first one."""
+        receipts: list[bytes] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._receipts.get(block=timeout_s > 0, timeout=timeout_s or None))
+            receipts.append(self._receipts.get(block=timeout_s > 0, timeout=timeout_s or None))
             while True:
-                found.append(self._receipts.get_nowait())
-        return found
+                receipts.append(self._receipts.get_nowait())
+        return receipts
 
     def wait_ready(self, timeout_s: float = 10) -> bool:
-        """Waits until connected and subscribed; False where the broker refuses or is away."""
+        """Wait until connected and subscribed; return False if the broker refuses or is down."""
         return self._link.wait_ready(timeout_s)
 
     @property
     def refusal(self) -> str:
-        """What the broker last refused ("" if nothing)."""
+        """Return the broker's last refusal, or ""."""
         return self._link.refusal
 
     def healthy(self) -> bool:
+        """Return whether the link is connected and subscribed."""
         return self._link.healthy()
 
     def close(self) -> None:
+        """End the connection."""
         self._link.close()
 
 
 def message_of_topic(received: MQTTMessage, token: Any = None) -> Message:
-    """An MQTT message as ours; a topic that is not ours gives protocol "" (unknown_topic)."""
+    """Return an MQTT message as a `Message`; protocol "" for a topic that is not for evidence."""
     try:
         device, protocol = owner_of(received.topic)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Reads a device's public key in every form vendors print it, and says whether a signature is its.
+"""Reads a device's public key in every form that vendors print, and verifies signatures.
 
 Sources: RFC 5480 (SubjectPublicKeyInfo), SEC 1 section 2.3.3 (points), SEC 2 (curves).
 """
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from .types import Curve, DeviceKey, Reason, Rejected, Signed
+from device_adapters.types import Curve, DeviceKey, Reason, Rejected, Signed
 
 MAX_KEY_BYTES = 8 * 1024
 _MAX_WRAPPINGS = 3  # such as base64 of "oca:base16:asn1:<hex>", as charge points send over OCPP
@@ -42,7 +42,7 @@ _CURVES: dict[Curve, ec.EllipticCurve] = {
     Curve.BRAINPOOLP256R1: ec.BrainpoolP256R1(),
     Curve.BRAINPOOLP384R1: ec.BrainpoolP384R1(),
 }
-# bytes of one coordinate; the first curve of a size is the one assumed without a hint
+# bytes of one coordinate; without a hint the first curve of a size is assumed
 _SIZES = {
     Curve.SECP256R1: 32,
     Curve.SECP256K1: 32,
@@ -80,34 +80,43 @@ class PublicKey(DeviceKey):
 
     @classmethod
     def from_device_key(cls, key: DeviceKey) -> PublicKey:
+        """Return the same key with its encodings."""
         return cls(key.curve, key.x, key.y)
 
     def as_device_key(self) -> DeviceKey:
+        """Return the key without its encodings."""
         return DeviceKey(self.curve, self.x, self.y)
 
     @property
     def point(self) -> bytes:
+        """Return the uncompressed point, 04||x||y."""
         size = _SIZES[self.curve]
         return b"\x04" + self.x.to_bytes(size, "big") + self.y.to_bytes(size, "big")
 
     @property
     def der(self) -> bytes:
+        """Return the DER SubjectPublicKeyInfo (RFC 5480)."""
         if self.curve is Curve.SECP192K1:
             return _SPKI192K1 + self.point
         return _loaded(self).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the DER SubjectPublicKeyInfo, in hex."""
+        """Return SHA-256 of the DER SubjectPublicKeyInfo, in hex."""
         return sha256(self.der).hexdigest()
 
 
 def load_public_key(value: str | bytes, curve: Curve | None = None) -> PublicKey:
-    """The key in `value`: PEM, or hex or base64 of a DER SubjectPublicKeyInfo or of a point.
+    """Return the key in `value`.
 
-    Line breaks, spaces and colons are tolerated. `curve` is a hint, such as the curve a record
-    declares; a bare point that fits several curves is taken on the hinted one, else secp256r1.
-    Rejected: KEY_MALFORMED, KEY_NOT_PUBLIC, KEY_CURVE_UNKNOWN, KEY_OFF_CURVE.
+    Args:
+        value: PEM, or hex or base64 of a DER SubjectPublicKeyInfo or of a point. Line breaks,
+            spaces and colons are accepted.
+        curve: a hint, such as the curve that a record declares. A bare point that fits several
+            curves is read on the hinted one, else on secp256r1.
+
+    Raises:
+        Rejected: KEY_MALFORMED, KEY_NOT_PUBLIC, KEY_CURVE_UNKNOWN or KEY_OFF_CURVE.
     """
     data = value.encode("utf-8", "replace") if isinstance(value, str) else value
     if len(data) > MAX_KEY_BYTES:
@@ -116,16 +125,16 @@ def load_public_key(value: str | bytes, curve: Curve | None = None) -> PublicKey
 
 
 def genuine(signed: Signed, key: DeviceKey) -> bool:
-    """Whether `key` made this signature over exactly this content; never raises.
+    """Return whether `key` made this signature over exactly this content; never raises.
 
-    High s is as genuine as low s: the chain wants low s, the device's evidence keeps its own.
+    High s is as genuine as low s: the chain needs low s, the evidence keeps the device's own.
     """
     if signed.curve != key.curve or signed.digest not in _DIGESTS:
         return False
     if key.curve is Curve.SECP192K1:
         return _genuine_192k1(signed, key)
     content = signed.content
-    if signed.digest == "keccak256":  # OpenSSL lacks it, so it is given the digest itself
+    if signed.digest == "keccak256":  # OpenSSL lacks it, so it gets the digest itself
         content = sha3.keccak_256(content).digest()
     try:
         _loaded(key).verify(signed.signature_der, content, _DIGESTS[signed.digest])
@@ -135,17 +144,18 @@ def genuine(signed: Signed, key: DeviceKey) -> bool:
 
 
 def normalise_low_s(r: int, s: int, curve: Curve) -> tuple[int, int]:
-    """The twin of (r, s) that the chain accepts: s at most half the order (EIP-2 rule)."""
+    """Return the form of (r, s) that the chain accepts: s at most half the order (EIP-2)."""
     order = ORDERS[curve]
     return (r, order - s) if is_high_s(s, curve) else (r, s)
 
 
 def is_high_s(s: int, curve: Curve) -> bool:
+    """Return whether s is above half the order of the curve."""
     return s > ORDERS[curve] // 2
 
 
 def raw_to_der(raw: bytes) -> bytes:
-    """The DER form of a raw r||s signature (two numbers of equal length)."""
+    """Return the DER form of a raw r||s signature (two numbers of equal length)."""
     half = len(raw) // 2
     return encode_dss_signature(
         int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
@@ -153,7 +163,7 @@ def raw_to_der(raw: bytes) -> bytes:
 
 
 def read_der(der: bytes) -> tuple[int, int]:
-    """(r, s) of a DER signature; Rejected SIGNATURE_MALFORMED when it is none."""
+    """Return (r, s) of a DER signature; Rejected (SIGNATURE_MALFORMED) where it is not one."""
     try:
         return decode_dss_signature(der)
     except ValueError:
@@ -173,7 +183,7 @@ def _loaded(key: DeviceKey) -> ec.EllipticCurvePublicKey:
 
 
 def _genuine_192k1(signed: Signed, key: DeviceKey) -> bool:
-    from pyocmf.crypto.fallback import verify_signature  # half a second: only where needed
+    from pyocmf.crypto.fallback import verify_signature  # takes half a second to import
     from pyocmf.enums.crypto import HashAlgorithm
     from pyocmf.exceptions import PyOCMFError
 
@@ -187,7 +197,7 @@ def _genuine_192k1(signed: Signed, key: DeviceKey) -> bool:
 
 
 def _parse(data: bytes, hint: Curve | None, wrappings: int) -> PublicKey:
-    """Binary if it looks binary, else text; text is unwrapped at most `wrappings` times."""
+    """Parse binary data, or text that is unwrapped at most `wrappings` times."""
     if not data.strip():
         raise Rejected(Reason.KEY_MALFORMED, "the key is empty")
     if data[:1] == b"\x30" and (key := _from_der(data)) is not None:
@@ -208,7 +218,7 @@ def _parse(data: bytes, hint: Curve | None, wrappings: int) -> PublicKey:
 
 
 def _unwrapped(text: bytes) -> Iterator[bytes]:
-    """What the text stands for: hex first (every hex text is base64 too), then base64."""
+    """Yield the decoded text: hex first (every hex text is base64 too), then base64."""
     if text[:4].lower() == b"oca:":
         text = text.rsplit(b":", 1)[1]
     compact = b"".join(text.replace(b":", b" ").split())
@@ -222,7 +232,7 @@ def _unwrapped(text: bytes) -> Iterator[bytes]:
 
 def _from_pem(text: bytes) -> PublicKey:
     if b"PRIVATE KEY" in text:
-        raise Rejected(Reason.KEY_NOT_PUBLIC, "this is a private key; only public keys are wanted")
+        raise Rejected(Reason.KEY_NOT_PUBLIC, "this is a private key. Give the public key instead")
     try:
         return _from_loaded(load_pem_public_key(text))
     except ValueError:
@@ -241,39 +251,39 @@ def _from_der(data: bytes) -> PublicKey | None:
     except ValueError:
         return None
     except UnsupportedAlgorithm:
-        raise Rejected(Reason.KEY_CURVE_UNKNOWN, "no curve or key type known here") from None
+        raise Rejected(Reason.KEY_CURVE_UNKNOWN, "the curve or key type is not supported") from None
 
 
 def _from_loaded(key: object) -> PublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise Rejected(Reason.KEY_CURVE_UNKNOWN, "not an elliptic curve key")
     numbers = key.public_numbers()
-    for curve, known in _CURVES.items():
-        if known.name == key.curve.name:
+    for curve, implementation in _CURVES.items():
+        if implementation.name == key.curve.name:
             return PublicKey(curve, numbers.x, numbers.y)
-    raise Rejected(Reason.KEY_CURVE_UNKNOWN, f"OCMF has no curve {key.curve.name}")
+    raise Rejected(Reason.KEY_CURVE_UNKNOWN, f"the curve {key.curve.name} is not supported")
 
 
 def _from_point(data: bytes, hint: Curve | None) -> PublicKey | None:
-    """A bare point (04||x||y, 02 or 03||x, or x||y): on the hinted curve, else the first it fits.
+    """Return a bare point (04||x||y, 02 or 03||x, x||y) on the hinted or the first fitting curve.
 
     An uncompressed point lies on one curve only, so trying several cannot mistake it.
     """
     head, size = data[:1], len(data)
     if head == b"\x04" and size % 2 == 1:
-        wanted, encoded = size // 2, data
+        coordinate, encoded = size // 2, data
     elif head in (b"\x02", b"\x03") and size - 1 in _SIZES.values():
-        wanted, encoded = size - 1, data
+        coordinate, encoded = size - 1, data
     elif size in (64, 96, 132) or (size == 48 and not data.isascii()):
-        wanted, encoded = size // 2, b"\x04" + data
+        coordinate, encoded = size // 2, b"\x04" + data
     else:
         return None
-    fitting = [curve for curve, length in _SIZES.items() if length == wanted]
+    fitting = [curve for curve, length in _SIZES.items() if length == coordinate]
     for curve in sorted(fitting, key=lambda curve: curve is not hint):
         if (key := _on_curve(curve, encoded)) is not None:
             return key
     if fitting and not data.isascii():
-        raise Rejected(Reason.KEY_OFF_CURVE, f"the point is on no curve of {8 * wanted} bits")
+        raise Rejected(Reason.KEY_OFF_CURVE, f"the point is on no curve of {8 * coordinate} bits")
     return None
 
 

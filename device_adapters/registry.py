@@ -1,6 +1,6 @@
-"""Finds the protocol files and reads messages: events or named rejections, and nothing else.
+"""Finds the protocols and reads messages into events or rejections.
 
-This is the one path of MQTT, HTTP and file replay.
+MQTT, HTTP and file replay all use this one path.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from . import protocols as _folder
-from .types import (
+from device_adapters import protocols as protocol_package
+from device_adapters.types import (
     MAX_MESSAGE_BYTES,
     MAX_RECORD_BYTES,
     MAX_RECORDS_PER_MESSAGE,
@@ -28,11 +28,11 @@ MAX_AHEAD_MS = 24 * 60 * 60 * 1000  # no time zone mistake reaches farther
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One file in `protocols/`.
+    """One file or folder in `protocols/`.
 
-    inlet: the MQTT topic, + standing for the device's name. split: body -> records.
-    decode: record -> event, pure, raises only Rejected. examples: (what, record, expected event
-    fields or the reason of its rejection).
+    inlet: the MQTT topic, with + for the device's name. split: body -> records. decode: record ->
+    event, pure, raises only Rejected. examples: (title, record, expected fields of the event or
+    the reason of its rejection).
     """
 
     name: str
@@ -43,22 +43,27 @@ class Protocol:
 
 
 def load(name: str) -> Protocol:
-    """The protocol file of that name (also the blueprint, for the test that keeps it alive)."""
-    file = import_module(f"{_folder.__name__}.{name}")
-    return Protocol(name, file.INLET, file.split, file.decode, tuple(file.EXAMPLES))
+    """Return the protocol of that name; also the blueprint, which a test runs."""
+    module = import_module(f"{protocol_package.__name__}.{name}")
+    return Protocol(name, module.INLET, module.split, module.decode, tuple(module.EXAMPLES))
 
 
 @cache
 def protocols() -> dict[str, Protocol]:
-    """Every file in `protocols/` whose name does not begin with an underscore, by its name."""
-    names = (module.name for module in iter_modules(_folder.__path__))
+    """Return every protocol whose name does not begin with an underscore, by its name."""
+    names = (module.name for module in iter_modules(protocol_package.__path__))
     return {name: load(name) for name in sorted(names) if not name.startswith("_")}
 
 
 def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
-    """Each record of a message as its event or its rejection (with the raw bytes), in order.
+    """Read each record of a message, in order; no bytes make it raise.
 
-    Never raises, whatever the bytes. With `now_ms`, records from the far future are rejected.
+    Args:
+        now_ms: Unix milliseconds; records observed more than a day later are rejected. None: no
+            such check.
+
+    Returns:
+        For each record its event, or its rejection with the raw bytes.
     """
     refusal = _refuse_message(message)
     if refusal is not None:
@@ -68,29 +73,31 @@ def read(message: Message, now_ms: int | None = None) -> list[Event | Rejected]:
     if isinstance(records, Rejected):
         return [records]
     if len(records) > MAX_RECORDS_PER_MESSAGE:
-        detail = f"{len(records)} records, at most {MAX_RECORDS_PER_MESSAGE} are taken at once"
+        detail = f"{len(records)} records, at most {MAX_RECORDS_PER_MESSAGE} fit one message"
         return [Rejected(Reason.TOO_MANY_RECORDS, detail, message.body)]
     return [_read_record(protocol, message, record, now_ms) for record in records]
 
 
 def from_the_future(event: Event, now_ms: int) -> Rejected | None:
-    """The rejection of an event observed more than a day ahead of `now_ms`; None if it is not."""
+    """Return the rejection of an event observed more than a day after `now_ms`, or None."""
     ahead = event.observed_at_ms - now_ms
     if ahead <= MAX_AHEAD_MS:
         return None
-    return Rejected(Reason.TIME_IN_FUTURE, f"{ahead} ms ahead of our time", event.evidence)
+    return Rejected(Reason.TIME_IN_FUTURE, f"{ahead} ms ahead of this clock", event.evidence)
 
 
 def _refuse_message(message: Message) -> Rejected | None:
     body = message.body
     if message.protocol == "" and message.source == "mqtt":
-        return Rejected(Reason.UNKNOWN_TOPIC, "the topic is no device's for evidence", body)
+        return Rejected(
+            Reason.UNKNOWN_TOPIC, "the topic is not an evidence topic of a device", body
+        )
     if message.protocol not in protocols():
         return Rejected(Reason.UNKNOWN_PROTOCOL, f"no protocol {message.protocol[:60]!r}", body)
     if message.retained:
         return Rejected(Reason.RETAINED, "a retained message is a replay by the broker", body)
     if len(body) > MAX_MESSAGE_BYTES:
-        detail = f"{len(body)} bytes, at most {MAX_MESSAGE_BYTES} are taken at once"
+        detail = f"{len(body)} bytes, a message has at most {MAX_MESSAGE_BYTES}"
         return Rejected(Reason.TOO_LARGE, detail, body)
     return None
 
@@ -115,14 +122,14 @@ def _read_record(
 
 
 def _guarded(step: Callable[[bytes], Any], data: bytes) -> Any:
-    """A decoder's result, or its failure as a value: one bad record stops no neighbour.
+    """Return a decoder's result, or its failure as a value, so that other records are still read.
 
-    Decoders promise to raise only Rejected, and tests hold them to it; should one break its word,
-    the record is kept and named all the same.
+    Decoders raise only Rejected, and tests check that; after any other error the record is kept
+    and rejected as malformed.
     """
     try:
         return step(data)
     except Rejected as refusal:
         return Rejected(refusal.reason, refusal.detail, data)
-    except Exception as surprise:
-        return Rejected(Reason.MALFORMED, f"the decoder failed: {type(surprise).__name__}", data)
+    except Exception as error:
+        return Rejected(Reason.MALFORMED, f"the decoder failed: {type(error).__name__}", data)

@@ -1,4 +1,4 @@
-"""The file and HTTP inlets: a file or a request becomes messages, as MQTT would bring them."""
+"""Turns an HTTP request or a file into messages, as MQTT would bring them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from device_adapters.types import MAX_MESSAGE_BYTES, MAX_RECORDS_PER_MESSAGE, Me
 
 
 def message_of_request(protocol: str, body: bytes, device: str = "") -> Message:
-    """An HTTP body as a message; `device` only where the caller's key vouches for one."""
+    """Return an HTTP body as a message; `device` only where the caller's key is for one device."""
     return Message(protocol, device, body, source="http")
 
 
 def replay_file(path: Path | str, protocol: str, device: str = "") -> Iterator[list[Message]]:
-    """A file as batches of messages: whole if it fits one message, else cut between records.
+    """Yield a file as batches of messages, cut between records where it exceeds one message.
 
-    Records are lines, or, in a file that begins with RS (0x1E), what each RS begins (RFC 7464). One
-    longer than a message may be is cut one byte beyond the limit, so that it is named too_large and
-    stops nothing behind it. Raises OSError.
+    Records are lines or, in a file that begins with RS (0x1E), the parts that begin with RS (RFC
+    7464). A record above the size limit is cut one byte beyond it, so that it is rejected as
+    too_large and the records after it are still read.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as handle:
         bodies = _bodies(handle)
@@ -36,21 +39,21 @@ def _bodies(handle: Any) -> Iterator[bytes]:
         return
     handle.seek(0)
     pieces = _framed(handle) if whole.startswith(RECORD_SEPARATOR) else _lines(handle)
-    held: list[bytes] = []
+    body: list[bytes] = []
     size = 0
     for piece in pieces:
-        full = size + len(piece) > MAX_MESSAGE_BYTES or len(held) == MAX_RECORDS_PER_MESSAGE
-        if held and full:
-            yield b"".join(held)
-            held, size = [], 0
-        held.append(piece)
+        full = size + len(piece) > MAX_MESSAGE_BYTES or len(body) == MAX_RECORDS_PER_MESSAGE
+        if body and full:
+            yield b"".join(body)
+            body, size = [], 0
+        body.append(piece)
         size += len(piece)
-    if held:
-        yield b"".join(held)
+    if body:
+        yield b"".join(body)
 
 
 def _lines(handle: Any) -> Iterator[bytes]:
-    """Lines with their line feeds; the rest of an overlong one is read and left out."""
+    """Yield lines with their line feeds; the rest of an overlong line is skipped."""
     while line := handle.readline(MAX_MESSAGE_BYTES + 1):
         yield line
         while len(line) > MAX_MESSAGE_BYTES and not line.endswith(b"\n"):
@@ -58,7 +61,7 @@ def _lines(handle: Any) -> Iterator[bytes]:
 
 
 def _framed(handle: Any) -> Iterator[bytes]:
-    """Records with the separator before them; the rest of an overlong one is left out."""
+    """Yield records with the separator before them; the rest of an overlong one is skipped."""
     rest = handle.read(1)[1:]  # the first separator
     while chunk := handle.read(MAX_MESSAGE_BYTES):
         *whole, rest = (rest + chunk).split(RECORD_SEPARATOR)

@@ -1,4 +1,4 @@
-"""The two topics of a device, in one place. Rule: docs/ARCHITECTURE.md, Wire."""
+"""The two MQTT topics of a device: evidence and receipts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ EVIDENCE_FILTER = "proofrail/+/evidence/+"
 
 
 def evidence_topic(device: str, protocol: str) -> str:
-    """Where a device publishes."""
+    """Return the topic that a device publishes evidence to."""
     return f"proofrail/{device}/evidence/{protocol}"
 
 
 def receipts_topic(device: str) -> str:
-    """Where a device is answered."""
+    """Return the topic that a device gets its receipts from."""
     return f"proofrail/{device}/receipts"
 
 
 def owner_of(topic: str) -> tuple[str, str]:
-    """(device, protocol) of an evidence topic; ("", "") of any other, also a nameless one."""
+    """Return (device, protocol) of an evidence topic, or ("", "") for any other topic."""
     levels = topic.split("/")
     if len(levels) != 4 or levels[::2] != ["proofrail", "evidence"] or not all(levels):
         return "", ""

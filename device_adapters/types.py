@@ -1,4 +1,4 @@
-"""The nouns of the device side: messages, evidence, events, keys and the reasons to reject."""
+"""The types of the device side: messages, events, keys and the reasons for a rejection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import sha3
 
-MAX_MESSAGE_BYTES = 256 * 1024  # one inlet message; a record of its own stays far below
+MAX_MESSAGE_BYTES = 256 * 1024  # of one inlet message; records are far smaller
 MAX_RECORD_BYTES = 64 * 1024  # an EPCIS document with a day of sensor reports fits
 MAX_RECORDS_PER_MESSAGE = 1_000
-STREAM_BIT = 39  # counters are uint40 on chain: the top bit tells fiscal from transaction records
+STREAM_BIT = 39  # counters are uint40 on chain; the top bit marks fiscal records
 
 
 class Reason(StrEnum):
-    """Why a record was not taken. Stable codes: they stand in receipts, the API and the store."""
+    """Why a record was rejected. Stable codes: receipts, the API and the store contain them."""
 
     # the bytes
     TOO_LARGE = "too_large"
@@ -42,10 +42,10 @@ class Reason(StrEnum):
     SIGNATURE_ALGORITHM_UNKNOWN = "signature_algorithm_unknown"
     TOO_PRECISE = "too_precise"  # finer than a milliwatt-hour: rounding would change the record
     SIGNATURE_MISSING = "signature_missing"
-    CODE_MALFORMED = "code_malformed"  # an identifier breaks its rules, such as a check digit
-    VOCABULARY_UNKNOWN = "vocabulary_unknown"  # a word that its standard vocabulary does not have
+    CODE_MALFORMED = "code_malformed"  # an identifier with an error, such as a wrong check digit
+    VOCABULARY_UNKNOWN = "vocabulary_unknown"  # a word that is not in its standard vocabulary
     EVENT_MISSING = "event_missing"
-    SUBJECT_MISSING = "subject_missing"  # it names nothing that an agreement could be about
+    SUBJECT_MISSING = "subject_missing"  # it names no subject of an agreement
     SUBJECT_AMBIGUOUS = "subject_ambiguous"
     # a key
     KEY_MALFORMED = "key_malformed"
@@ -61,7 +61,7 @@ class Reason(StrEnum):
 
 
 class Rejected(Exception):
-    """The one error a decoder raises: a named reason, a sentence, and the bytes it speaks of."""
+    """The only error that a decoder raises: a reason, a sentence, and the rejected bytes."""
 
     def __init__(self, reason: StrEnum, detail: str, raw: bytes = b"") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -70,11 +70,11 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What an inlet hands over, whichever inlet it is.
+    """One message of any inlet.
 
-    `device` is the name the inlet vouches for (the topic owner); "" where it vouches for none
-    (HTTP, files). `scope` is how device names must begin, where the sender may speak for several.
-    `protocol` is the name of a file in `protocols/`.
+    device: the name that the inlet authenticated (the topic's owner); "" for none (HTTP, files).
+    scope: how device names must begin, where the sender may send for several devices.
+    protocol: the name of a file or folder in `protocols/`.
     """
 
     protocol: str
@@ -100,7 +100,7 @@ class Curve(StrEnum):
 
     @property
     def settles(self) -> bool:
-        """Whether a contract can check it (EIP-7951 precompile, or ecrecover)."""
+        """Return whether a contract can check it (EIP-7951 precompile, or ecrecover)."""
         return self in (Curve.SECP256R1, Curve.SECP256K1)
 
 
@@ -116,7 +116,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a device says it was: a name, or degrees times 10^7 (WGS 84), or both."""
+    """Where a device reports to be: a name, or degrees times 10^7 (WGS 84), or both."""
 
     name: str = ""
     latitude_e7: int | None = None
@@ -125,15 +125,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Event:
-    """What an adapter read out of one piece of evidence.
+    """One record, decoded.
 
     device: the device's own name (for OCMF the serial of the signing meter or gateway).
     counter: uint40; the device's own number (bit 39 set: OCMF's fiscal stream).
     observed_at_ms: Unix milliseconds, UTC, of the record's last reading.
-    kind: what the facts are, such as "meter.reading".
+    kind: the type of the facts, such as "meter.reading".
     facts: JSON-ready integers, strings and lists only; never a float.
     evidence: the record exactly as received; `evidence_hash` (SHA-256) is its name.
-    subject: what it speaks of where that is not the device itself (a consignment), canonical text.
+    subject: what the record is about, if not the device itself (a consignment), canonical text.
     names: ids under which other records may cite it (EPCIS Event Hash IDs). cites: such ids.
     """
 
@@ -153,19 +153,22 @@ class Event:
 
     @cached_property
     def subject_id(self) -> bytes:
-        """keccak256 of the subject in UTF-8, as terms on chain name it; b"" where there is none."""
+        """Return keccak256 of the subject in UTF-8, as in terms on chain; b"" for no subject."""
         return subject_id(self.subject) if self.subject else b""
 
     @cached_property
     def evidence_hash(self) -> bytes:
+        """Return SHA-256 of the evidence (32 bytes)."""
         return sha256(self.evidence).digest()
 
     @cached_property
     def device_id(self) -> bytes:
+        """Return the device's id on chain (32 bytes)."""
         return device_id(self.device)
 
     @cached_property
     def event_id(self) -> bytes:
+        """Return the replay key (32 bytes)."""
         return event_id(self.device_id, self.counter)
 
 
@@ -179,15 +182,15 @@ class DeviceKey:
 
 
 def device_id(name: str) -> bytes:
-    """keccak256 of the device's name in UTF-8: its id on chain (32 bytes)."""
+    """Return keccak256 of the device's name in UTF-8: its id on chain (32 bytes)."""
     return sha3.keccak_256(name.encode()).digest()
 
 
 def subject_id(subject: str) -> bytes:
-    """keccak256 of a subject in UTF-8: how an agreement's terms name what it is about."""
+    """Return keccak256 of a subject in UTF-8: the id in an agreement's terms (32 bytes)."""
     return sha3.keccak_256(subject.encode()).digest()
 
 
 def event_id(device: bytes, counter: int) -> bytes:
-    """keccak256(device_id, counter): the replay key, never the signature (which has a twin)."""
+    """Return keccak256(device_id, counter), the replay key; a signature has a twin."""
     return sha3.keccak_256(device + counter.to_bytes(32, "big")).digest()

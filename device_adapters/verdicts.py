@@ -1,16 +1,15 @@
-"""What an offline check says of a file and of each record in it, whatever the protocol.
+"""The result of an offline check of a file, for each record and any protocol.
 
-A protocol file (`protocols/<name>.py`) that takes part in `proofrail evidence check` offers two
-functions, and touches nothing else:
+A protocol (`protocols/<name>`) that takes part in `proofrail evidence check` has two functions:
 
     recognise(data: bytes) -> bool
-        Whether a file is this protocol's; quick, never raises, and a broken file of it still is.
+        Return whether a file is this protocol's, even if it is broken; quick, never raises.
     check(data: bytes, key: str | bytes | None) -> Report
-        Judges every record in the file (`data` is UTF-8 where it is text; `key` the one given on
-        the command line). Raises Rejected where nothing can be read: that is exit code 2.
+        Check every record in the file (`data` is UTF-8 where it is text; `key` is the one from the
+        command line). Raises Rejected where nothing can be read: that is exit code 2.
 
-`evidence.py` asks the protocols in order of their names; the first that recognises it, checks it.
-A protocol's own fields go into `RecordCheck.told` (JSON) and `tables` (for people).
+`evidence.py` asks the protocols in order of their names; the first that recognises a file checks
+it. A protocol's own fields go into `RecordCheck.protocol_json` and `tables` (for people).
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from .keys import PublicKey, genuine, load_public_key
-from .types import Event, Rejected, Signed
+from device_adapters.keys import PublicKey, genuine, load_public_key
+from device_adapters.types import Event, Rejected, Signed
 
 Finding = tuple[StrEnum, str]  # a stable code and a sentence
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, columns (> means right), rows
@@ -30,19 +29,19 @@ UNREADABLE = 2  # the exit code of a file that could not be read
 
 
 class Unproven(StrEnum):
-    """Why a readable record is not shown to be genuine. Stable codes, beside `Reason`'s."""
+    """Why a readable record is not shown to be genuine. Stable codes, in addition to `Reason`."""
 
-    NO_KEY = "no_key"  # neither given, nor in the container, nor behind the record
-    KEY_CURVE_MISMATCH = "key_curve_mismatch"  # the key lies on another curve than declared
+    NO_KEY = "no_key"  # not given, not in the container, not after the record
+    KEY_CURVE_MISMATCH = "key_curve_mismatch"  # the key is on another curve than declared
     SIGNATURE_FORGED = "signature_forged"  # the key did not make this signature over this content
-    NOT_GENUINE = "not_genuine"  # stands under billable and settleable
-    NOT_BILLABLE = "not_billable"  # stands under settleable
+    NOT_GENUINE = "not_genuine"  # a reason for not billable and not settleable
+    NOT_BILLABLE = "not_billable"  # a reason for not settleable
     CURVE_NOT_SETTLED = "curve_not_settled"  # genuine, but no contract can check this curve
 
 
 @dataclass
 class RecordCheck:
-    """What was found out about one record. An empty list of reasons is a yes."""
+    """The result for one record. An empty list of reasons means yes."""
 
     index: int
     record: bytes
@@ -57,42 +56,46 @@ class RecordCheck:
 
     @property
     def device(self) -> str | None:
-        """The device's name, as far as it can be read."""
+        """Return the device's name, or None if it cannot be read."""
         return self.event.device if self.event else None
 
     @property
     def counter(self) -> int | None:
-        """The device's own number of the record, as far as it can be read."""
+        """Return the device's own number of the record, or None if it cannot be read."""
         return self.event.counter if self.event else None
 
-    def told(self) -> dict[str, Any]:
-        """The members of the record's JSON that are its protocol's own."""
+    def protocol_json(self) -> dict[str, Any]:
+        """Return the members of the record's JSON that only its protocol has."""
         return {"evidence_sha256": sha256(self.record).hexdigest()}
 
     def tables(self) -> list[Table]:
-        """What people see besides the single fields."""
+        """Return the tables that people see in addition to the single fields."""
         return []
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-ready: the three verdicts with their reasons, the key, and `told`."""
+        """Return the JSON view: three verdicts with reasons, the key, the protocol's members."""
         return {
             "index": self.index,
             "genuine": not self.genuine_reasons,
-            "genuine_reasons": listed(self.genuine_reasons),
+            "genuine_reasons": findings_json(self.genuine_reasons),
             "billable": not self.billable_reasons,
-            "billable_reasons": listed(self.billable_reasons),
+            "billable_reasons": findings_json(self.billable_reasons),
             "settleable": not self.settleable_reasons,
-            "settleable_reasons": listed(self.settleable_reasons),
-            "warnings": listed(self.warnings),
+            "settleable_reasons": findings_json(self.settleable_reasons),
+            "warnings": findings_json(self.warnings),
             "key": self._key_json(),
             "device": self.device,
             "counter": self.counter,
-        } | self.told()
+        } | self.protocol_json()
 
     def prove(self, signed: Signed, sources: Mapping[str, str | bytes | None]) -> None:
-        """Notes whether the first key among `sources` (source -> text) made this signature.
+        """Check the signature with the first key there is, and note why it is not genuine.
 
-        Raises Rejected where that key cannot be read.
+        Args:
+            sources: text of the key by its source, in order of preference; empty: none there.
+
+        Raises:
+            Rejected: the key cannot be read.
         """
         self.key_source = next((name for name, text in sources.items() if text), "")
         if not self.key_source:
@@ -100,14 +103,14 @@ class RecordCheck:
             return
         self.key = load_public_key(sources[self.key_source], signed.curve)
         if self.key.curve is not signed.curve:
-            detail = f"the record declares {signed.curve}, the key lies on {self.key.curve}"
+            detail = f"the record declares {signed.curve}, the key is on {self.key.curve}"
             self.genuine_reasons.append((Unproven.KEY_CURVE_MISMATCH, detail))
         elif not genuine(signed, self.key):
             detail = "this key did not make this signature over this content"
             self.genuine_reasons.append((Unproven.SIGNATURE_FORGED, detail))
 
     def conclude(self) -> None:
-        """What is not genuine is not billable, and what is not billable does not settle."""
+        """Add that a record is not billable if not genuine, and not settleable if not billable."""
         if self.genuine_reasons:
             self.billable_reasons.append((Unproven.NOT_GENUINE, "the record is not genuine"))
         if self.billable_reasons:
@@ -122,9 +125,9 @@ class RecordCheck:
 
 @dataclass
 class Report:
-    """The outcome for one file; `error` is set, and `records` may be empty, on exit code 2.
+    """The result for one file; on exit code 2 `error` is set, and `records` may be empty.
 
-    transactions: what a protocol judges across records, JSON-ready.
+    transactions: a protocol's verdicts over several records, JSON-ready.
     """
 
     file: str = ""
@@ -134,40 +137,42 @@ class Report:
 
     @property
     def exit_code(self) -> int:
+        """Return 0, 1 or 2 (see `evidence`)."""
         if self.error is not None:
             return UNREADABLE
         return int(any(record.genuine_reasons for record in self.records))
 
     @property
     def summary(self) -> dict[str, int]:
+        """Return how many records got each verdict."""
         records = self.records
-        good = sum(not record.genuine_reasons for record in records)
+        genuine_count = sum(not record.genuine_reasons for record in records)
         return {
             "records": len(records),
-            "genuine": good,
-            "not_genuine": len(records) - good,
+            "genuine": genuine_count,
+            "not_genuine": len(records) - genuine_count,
             "unreadable": sum(record.unreadable for record in records),
             "billable": sum(not record.billable_reasons for record in records),
             "settleable": sum(not record.settleable_reasons for record in records),
         }
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-ready: every number of a payload is the string that it was written as."""
+        """Return the JSON view; numbers of a payload are strings exactly as written."""
         return {
             "file": self.file,
             "exit_code": self.exit_code,
-            "error": listed([self.error])[0] if self.error else None,
+            "error": findings_json([self.error])[0] if self.error else None,
             "summary": self.summary,
             "records": [record.as_json() for record in self.records],
             "transactions": self.transactions,
         }
 
 
-def refused(refusal: Rejected) -> Finding:
-    """A decoder's refusal as a finding."""
+def as_finding(refusal: Rejected) -> Finding:
+    """Return a decoder's rejection as a finding."""
     return refusal.reason, refusal.detail
 
 
-def listed(findings: list[Finding]) -> list[dict[str, str]]:
-    """Findings as JSON has them."""
+def findings_json(findings: list[Finding]) -> list[dict[str, str]]:
+    """Return the JSON view of findings."""
     return [{"code": code.value, "detail": detail} for code, detail in findings]

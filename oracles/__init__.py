@@ -1,1 +1,4 @@
-"""Events in, attestations out: pure, except `node.py`, which is one running oracle."""
+"""Oracles: verify device events, derive claims from them, and sign the claims.
+
+Pure functions, except `memory.py` (SQLite), `node.py` (one running oracle) and `server.py` (HTTP).
+"""

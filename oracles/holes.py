@@ -1,4 +1,4 @@
-"""Counters that are missing from a stream, and what is left of them once some are declared lost."""
+"""Missing counters of a stream, and what remains of them after some are declared lost."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from device_adapters.types import Event
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Missing counters, both inclusive."""
+    """A range of missing counters, both ends inclusive."""
 
     first: int
     last: int
 
 
 def gaps(last_claimed: int, events: Sequence[Event]) -> list[Hole]:
-    """What is missing between the last claimed counter and the last of these sorted events."""
-    found, expected = [], last_claimed + 1
+    """Return the counters missing from the last claimed one to the last of these sorted events."""
+    missing, expected = [], last_claimed + 1
     for event in events:
         if event.counter > expected:
-            found.append(Hole(expected, event.counter - 1))
+            missing.append(Hole(expected, event.counter - 1))
         expected = event.counter + 1
-    return found
+    return missing
 
 
-def without(gaps: Iterable[Hole], lost: Sequence[tuple[int, int]]) -> list[Hole]:
-    """The parts of the gaps that no range of `lost` (sorted) covers."""
+def subtract(gaps: Iterable[Hole], lost: Sequence[tuple[int, int]]) -> list[Hole]:
+    """Return the parts of the gaps that no range of `lost` (inclusive, sorted) covers."""
     holes = []
     for gap in gaps:
         first = gap.first

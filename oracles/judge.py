@@ -1,8 +1,7 @@
-"""Whether one oracle vouches for a claim: it derives the same run by the same rules itself.
+"""Decides whether one oracle attests a claim: it derives the same run by the same rules itself.
 
-What an oracle holds may differ from what the rail holds. A claim stands if its own events are
-admissible one after the other from its anchor, and complete; whatever was skipped shows in its
-counters.
+An oracle may hold other records than the rail. It accepts a claim whose own events are admissible
+one after the other from its anchor, and complete. Skipped events show in the claim's counters.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from dataclasses import dataclass, field
 from device_adapters.types import Event
 from oracles.memory import Memory
 
-from . import rules
 from .citations import cited_events, cited_ids, resolve, unresolved
+from .rules import EVERYTHING, Runs, derive_claim, late_run, runs
 from .types import Agreement, Agreements, Claim, ClaimReason, KeyRing, ProductRules, Progress
 from .wire import Request
 
@@ -25,10 +24,11 @@ Reason = tuple[ClaimReason, str]
 
 @dataclass(frozen=True, slots=True)
 class OracleView:
-    """What this oracle reads from the chain itself, and the products it knows.
+    """What this oracle reads from the chain itself, and the products that it knows.
 
     products: name -> (address of its contract, its rules). progress: how far the chain has settled
-    an agreement. Whatever these raise (a silent node) comes out of the node's methods.
+    an agreement. now: Unix seconds. What these raise (a silent node) passes through the methods of
+    OracleNode.
     """
 
     keys: KeyRing
@@ -40,184 +40,196 @@ class OracleView:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the claims of one request. sent: event_id -> genuine event that came with it; its
-    bytes, and its choice where several events bear a cited id, count before those in the book."""
+    """Judges the claims of one request.
 
-    world: OracleView
-    book: Memory
+    sent: event_id -> genuine event that came with the request. Its bytes are used before the stored
+    ones, and so is its choice where several events bear a cited id.
+    """
+
+    view: OracleView
+    memory: Memory
     request: Request
     sent: Mapping[bytes, Event]
 
     def judge(self, claim: Claim) -> Reason | None:
-        """None where the claim stands, else why not."""
-        before = self.book.attested(claim.agreement, claim.sequence)
-        if before is not None:
-            return None if before == claim else attested_otherwise(self.book, claim)
-        agreement = self.world.agreements.agreement(claim.agreement)
+        """Return None to attest the claim, else the reason why not."""
+        attested = self.memory.attested(claim.agreement, claim.sequence)
+        if attested is not None:
+            return None if attested == claim else attested_otherwise(self.memory, claim)
+        agreement = self.view.agreements.agreement(claim.agreement)
         if agreement is None:
-            return ClaimReason.NO_AGREEMENT, "the chain knows no such agreement"
+            return ClaimReason.NO_AGREEMENT, "there is no such agreement on chain"
         if agreement.product != self.request.product:
             return ClaimReason.PRODUCT_UNKNOWN, f"the agreement is about {agreement.product!r}"
         if not agreement.live:
             return ClaimReason.AGREEMENT_NOT_LIVE, f"ended at {agreement.expires_at}"
-        if taken := self._claimed_elsewhere(agreement, claim):
-            return taken
-        verdict: Reason | None = (
+        if reason := self._claimed_elsewhere(agreement, claim):
+            return reason
+        reason = (
             ClaimReason.SEQUENCE_UNEXPECTED,
-            "neither the chain nor my book knows the claim before it",
+            "neither the chain nor this oracle has the claim before it",
         )
-        stated = self.request.anchors.get(claim.agreement)
+        stated_anchor = self.request.anchors.get(claim.agreement)
         for anchor in self._anchors(agreement, claim.sequence):
-            if stated is not None and stated != anchor:
-                verdict = ClaimReason.SEQUENCE_UNEXPECTED, f"mine ends at counter {anchor}"
+            if stated_anchor is not None and stated_anchor != anchor:
+                reason = (
+                    ClaimReason.SEQUENCE_UNEXPECTED,
+                    f"the claim before it ends at counter {anchor}",
+                )
                 continue
-            verdict = self._rederive(agreement, claim, anchor)
-            if verdict is None:
+            reason = self._rederive(agreement, claim, anchor)
+            if reason is None:
                 break
-        return verdict
+        return reason
 
     def _claimed_elsewhere(self, agreement: Agreement, claim: Claim) -> Reason | None:
-        """A counter has one effect, also where two agreements are about the same subject."""
-        for other in self.world.agreements.agreements_of(agreement.device_id):
+        """A counter is paid once, also where two agreements are about the same subject."""
+        for other in self.view.agreements.agreements_of(agreement.device_id):
             if other.agreement == agreement.agreement or other.subject != agreement.subject:
                 continue
-            if self.book.claimed(other.agreement, claim.first_counter, claim.last_counter):
-                detail = f"counters of it stand in a claim of 0x{other.agreement.hex()}"
+            if self.memory.overlapping(other.agreement, claim.first_counter, claim.last_counter):
+                detail = f"a claim of 0x{other.agreement.hex()} covers some of its counters"
                 return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None
 
     def _anchors(self, agreement: Agreement, sequence: int) -> Iterable[int]:
-        """The last claimed counter: by my own book first, since the chain may still be behind.
+        """Yield the possible last claimed counters: first from memory, since the chain may lag.
 
-        A book that lacks a claim cannot tell it: the highest of its counters may stand in there.
+        Memory that lacks a claim does not count: that claim may hold the highest counter.
         """
         if sequence == 1:
             yield agreement.first_counter
             return
-        whole = self.book.whole(agreement.agreement, sequence - 1)
-        mine = self.book.reach(agreement.agreement, sequence) if whole else None
-        if mine is not None:
-            yield mine
-        progress = self.world.progress(agreement.agreement)
-        known = progress is not None and progress.sequence == sequence - 1
-        if known and mine != progress.last_counter:
+        complete = self.memory.is_complete(agreement.agreement, sequence - 1)
+        own_counter = self.memory.highest_counter(agreement.agreement, sequence)
+        if not complete:
+            own_counter = None
+        if own_counter is not None:
+            yield own_counter
+        progress = self.view.progress(agreement.agreement)
+        settled = progress is not None and progress.sequence == sequence - 1
+        if settled and own_counter != progress.last_counter:
             yield progress.last_counter
 
     def _rederive(self, agreement: Agreement, claim: Claim, anchor: int) -> Reason | None:
-        """The same run by the same rules from my own evidence, or what differs."""
-        _, terms = self.world.products[agreement.product]
+        """Derive the run from this oracle's own evidence; return None if it is the claim's."""
+        _, rules = self.view.products[agreement.product]
         late = claim.first_counter <= anchor
-        if doubt := self._out_of_place(agreement, terms, claim, anchor, late):
-            return doubt
+        if reason := self._out_of_place(agreement, rules, claim, anchor, late):
+            return reason
         first, last, device = claim.first_counter, claim.last_counter, agreement.device_id
-        # a record that came after the rail had declared it lost is too late for both: skipping it
-        # shows in the claim's counters, and a refusal here would stop the agreement for good
-        events = self._bytes_of(self.book.events(device, first, last, MAX_RUN))
-        before = None
+        # A record that came after the rail had declared it lost is too late for both. The claim's
+        # counters show that it was skipped; a refusal here would stop the agreement for good.
+        events = self._bytes_of(self.memory.events(device, first, last, MAX_RUN))
+        anchor_event = None
         if claim.sequence > 1 and not late:
-            before = next(iter(self._bytes_of(self.book.events(device, anchor, anchor))), None)
-            if before is None:
+            stored = self._bytes_of(self.memory.events(device, anchor, anchor))
+            anchor_event = stored[0] if stored else None
+            if anchor_event is None:
                 return ClaimReason.EVIDENCE_MISSING, f"counters {anchor}"
-        if missing := _missing(claim, events, terms.GAPLESS):
+        if missing := _missing(claim, events, rules.GAPLESS):
             return ClaimReason.EVIDENCE_MISSING, missing
         if late:
-            found = rules.late_run(agreement, terms, events, [(anchor, anchor)])
+            derived = late_run(agreement, rules, events, [(anchor, anchor)])
         else:
-            found = rules.runs(agreement, terms, anchor, before, events, rules.EVERYTHING)
-        return _other_run(claim, found) or self._compare(
-            agreement, terms, claim, before, found.run, late
+            derived = runs(agreement, rules, anchor, anchor_event, events, EVERYTHING)
+        return _other_run(claim, derived) or self._compare(
+            agreement, rules, claim, anchor_event, derived.run, late
         )
 
     def _out_of_place(
-        self, agreement: Agreement, terms: ProductRules, claim: Claim, anchor: int, late: bool
+        self, agreement: Agreement, rules: ProductRules, claim: Claim, anchor: int, late: bool
     ) -> Reason | None:
-        """Whether these counters can be a run at all, behind the anchor or (LATE) before it."""
+        """Check that the counters can be a run: after the anchor, or before it if late."""
         first, last = claim.first_counter, claim.last_counter
-        if not agreement.first_counter < first <= last or (late and not terms.LATE):
-            return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"not a run behind counter {anchor}"
-        if terms.GAPLESS and last - first >= MAX_RUN:
+        if not agreement.first_counter < first <= last or (late and not rules.LATE):
+            return (
+                ClaimReason.COUNTERS_NOT_CONTIGUOUS,
+                f"these counters are not a run after counter {anchor}",
+            )
+        if rules.GAPLESS and last - first >= MAX_RUN:
             return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"a run has at most {MAX_RUN} events"
         if not late:
             return None
         if last > anchor:
             return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"a late run ends before counter {anchor}"
-        if not self.book.whole(agreement.agreement, claim.sequence - 1):
-            detail = "my book lacks claims before it: which counters they hold I cannot tell"
+        if not self.memory.is_complete(agreement.agreement, claim.sequence - 1):
+            detail = "this oracle lacks claims before it, and so the counters that they cover"
             return ClaimReason.SEQUENCE_UNEXPECTED, detail
-        if taken := self.book.claimed(agreement.agreement, first, last, claim.sequence):
-            return ClaimReason.ALREADY_ATTESTED_OTHERWISE, f"counters of it stand in claim {taken}"
+        if other := self.memory.overlapping(agreement.agreement, first, last, claim.sequence):
+            detail = f"claim {other} covers some of its counters"
+            return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
         return None
 
     def _compare(
         self,
         agreement: Agreement,
-        terms: ProductRules,
+        rules: ProductRules,
         claim: Claim,
-        before: Event | None,
+        anchor_event: Event | None,
         run: Sequence[Event],
         late: bool,
     ) -> Reason | None:
         cited = self._cited(run)
-        if lacking := unresolved(run, cited):
-            return ClaimReason.EVIDENCE_MISSING, "cited " + ", ".join(lacking[:20])
-        if doubt := self._keys_now([*run, *cited_events(run, cited)]):
-            return doubt
-        mine = rules.derive_claim(agreement, terms, claim.sequence, before, run, cited, late)
-        other_bytes = mine.evidence != claim.evidence
-        # what is cited may be another event that bears the same id: the caller has to show its own
-        if mine.facts != claim.facts and not (cited and other_bytes):
-            return ClaimReason.CLAIM_DIFFERS, f"I derive the facts 0x{mine.facts.hex()}"
-        if other_bytes:
-            return (
-                ClaimReason.EVIDENCE_MISSING,
-                "from other bytes than mine: send the records along",
-            )
+        if missing := unresolved(run, cited):
+            return ClaimReason.EVIDENCE_MISSING, "cited " + ", ".join(missing[:20])
+        if reason := self._keys_now([*run, *cited_events(run, cited)]):
+            return reason
+        own = derive_claim(agreement, rules, claim.sequence, anchor_event, run, cited, late)
+        other_evidence = own.evidence != claim.evidence
+        # The claim may cite another event with the same id: then the caller has to send it.
+        if own.facts != claim.facts and not (cited and other_evidence):
+            return ClaimReason.CLAIM_DIFFERS, f"this oracle derives the facts 0x{own.facts.hex()}"
+        if other_evidence:
+            detail = "the claim is derived from other bytes: send the records with it"
+            return ClaimReason.EVIDENCE_MISSING, detail
         return None
 
     def _cited(self, run: Sequence[Event]) -> dict[str, Event]:
-        """id -> event: the caller's choice where it sent one, else what my book has."""
+        """Return id -> cited event: the one that the caller sent, else the stored one."""
         ids = cited_ids(run)
         if not ids:
             return {}
-        stored = resolve(run, self._bytes_of(self.book.bearing(ids, run[0].subject)))
+        stored = resolve(run, self._bytes_of(self.memory.events_named(ids, run[0].subject)))
         return stored | resolve(run, self.sent.values())
 
     def _bytes_of(self, events: Iterable[Event]) -> list[Event]:
         return [self.sent.get(event.event_id, event) for event in events]
 
     def _keys_now(self, events: Iterable[Event]) -> Reason | None:
-        """What was verified on arrival may be in doubt since: a key can be revoked back in time."""
+        """Check the keys again: one may have been revoked since, from an earlier time on."""
         for event in events:
-            key = self.world.keys.key_at(event.device_id, event.observed_at_ms // 1000)
+            key = self.view.keys.key_at(event.device_id, event.observed_at_ms // 1000)
             if isinstance(key, ClaimReason):
-                return key, f"the key of {event.device} is in doubt by now"
+                return key, f"the key of {event.device} is no longer valid for that time"
         return None
 
 
-def attested_otherwise(book: Memory, claim: Claim) -> Reason:
-    """The refusal of a claim whose sequence this book has attested otherwise."""
-    before = book.attested(claim.agreement, claim.sequence)
-    detail = f"counters {before.first_counter} to {before.last_counter}" if before else ""
+def attested_otherwise(memory: Memory, claim: Claim) -> Reason:
+    """Return the refusal of a claim whose sequence was attested with another claim."""
+    other = memory.attested(claim.agreement, claim.sequence)
+    detail = f"counters {other.first_counter} to {other.last_counter}" if other else ""
     return ClaimReason.ALREADY_ATTESTED_OTHERWISE, detail
 
 
 def _missing(claim: Claim, events: Sequence[Event], gapless: bool) -> str:
-    """The counters that are needed and not here, in words; "" if none."""
-    here = {event.counter for event in events}
+    """Return which counters are needed and not stored, in words; "" if none."""
+    stored = {event.counter for event in events}
     ends = (claim.first_counter, claim.last_counter)
-    wanted = range(ends[0], ends[1] + 1) if gapless else sorted(set(ends))
-    lacking = [counter for counter in wanted if counter not in here]
-    return "counters " + ", ".join(map(str, lacking[:20])) if lacking else ""
+    needed = range(ends[0], ends[1] + 1) if gapless else sorted(set(ends))
+    missing = [counter for counter in needed if counter not in stored]
+    return "counters " + ", ".join(map(str, missing[:20])) if missing else ""
 
 
-def _other_run(claim: Claim, found: rules.Runs) -> Reason | None:
-    """What the rules say where the claim's counters are not the next run."""
-    first, last = (found.run[0].counter, found.run[-1].counter) if found.run else (0, 0)
+def _other_run(claim: Claim, derived: Runs) -> Reason | None:
+    """Return why the claim's counters are not the derived run; None if they are."""
+    run = derived.run
+    first, last = (run[0].counter, run[-1].counter) if run else (0, 0)
     if (first, last) == (claim.first_counter, claim.last_counter):
         return None
-    for verdict in found.dropped:
-        if verdict.doubt and claim.first_counter <= verdict.event.counter <= claim.last_counter:
-            return verdict.doubt, f"counter {verdict.event.counter}: {verdict.detail}"
-    if found.run:
+    for verdict in derived.dropped:
+        if verdict.reason and claim.first_counter <= verdict.event.counter <= claim.last_counter:
+            return verdict.reason, f"counter {verdict.event.counter}: {verdict.detail}"
+    if run:
         return ClaimReason.COUNTERS_NOT_CONTIGUOUS, f"the next run is {first} to {last}"
     return ClaimReason.INCOMPLETE, "these records do not complete a run yet"

@@ -1,7 +1,7 @@
-"""What one oracle remembers: evidence it verified, records it rejected, claims it attested.
+"""The database of one oracle: evidence it verified, records it rejected, claims it attested.
 
-SQLite in WAL with synchronous=FULL: what a method has stored survives a kill and a power cut. One
-connection, one lock, BEGIN IMMEDIATE: a second process on the same file waits its turn.
+SQLite in WAL mode with synchronous=FULL: what a method has stored survives a kill and a power cut.
+One connection, one lock and BEGIN IMMEDIATE: a second process on the same file waits its turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oracles.rows import COLUMNS as _EVENT
 from oracles.rows import event_in, event_out
 from oracles.types import Claim
 
-MAX_REJECTED = 100_000  # the newest are kept: a stranger must not fill the disk
+MAX_REJECTED = 100_000  # the newest are kept: strangers must not fill the disk
 _MAX_REJECTED_BYTES = 16 * 1024
 _CHUNK = 400
 
@@ -60,7 +60,7 @@ INSERT OR IGNORE INTO passed
     SELECT agreement, sequence, first_counter, last_counter FROM attested
     WHERE NOT EXISTS (SELECT 1 FROM passed);
 """
-# what the evidence of an older edition lacks
+# columns that a database of an older version lacks
 _ADDED = (
     "subject TEXT NOT NULL DEFAULT ''",
     "names TEXT NOT NULL DEFAULT '[]'",
@@ -79,22 +79,23 @@ class Memory:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
-        self._whole: dict[bytes, int] = {}  # agreement -> up to which sequence none is missing
+        self._complete_to: dict[bytes, int] = {}  # agreement -> no sequence up to it is missing
         with self._writing() as db:
-            there = {row[1] for row in db.execute("PRAGMA table_info(evidence)")}
+            present = {row[1] for row in db.execute("PRAGMA table_info(evidence)")}
             for column in _ADDED:
-                if column.split()[0] not in there:
+                if column.split()[0] not in present:
                     db.execute(f"ALTER TABLE evidence ADD COLUMN {column}")
 
     def close(self) -> None:
+        """Close the database."""
         with self._lock:
             self._db.close()
 
     # --- evidence
 
     def contents(self, events: Sequence[Event]) -> dict[bytes, bytes]:
-        """event_id -> content_id of what is stored for the devices and counters of these events."""
-        found: dict[bytes, bytes] = {}
+        """Return event_id -> stored content_id, for the devices and counters of these events."""
+        stored: dict[bytes, bytes] = {}
         with self._lock:
             for start in range(0, len(events), _CHUNK):
                 keys = {
@@ -106,8 +107,8 @@ class Memory:
                     f"WHERE (device_id, counter) IN (VALUES {marks})",
                     [part for key in keys for part in key],
                 )
-                found.update((keys[device, counter], content) for device, counter, content in rows)
-        return found
+                stored.update((keys[device, counter], content) for device, counter, content in rows)
+        return stored
 
     def add(
         self,
@@ -115,7 +116,11 @@ class Memory:
         rejected: Iterable[tuple[Message, Rejected]],
         at: int,
     ) -> None:
-        """Stores genuine events and rejections in one commit; a known event stays as it is."""
+        """Store genuine events and rejections in one commit; a stored event stays as it is.
+
+        Args:
+            at: time of receipt, Unix seconds.
+        """
         events = list(events)
         with self._writing() as db:
             db.executemany(
@@ -138,8 +143,11 @@ class Memory:
             )
 
     def events(self, device_id: bytes, first: int, last: int, limit: int = -1) -> list[Event]:
-        """The stored events of a device with these counters (both inclusive), in their order; not
-        more than `limit`, where one is given."""
+        """Return a device's stored events with these counters (both inclusive), in counter order.
+
+        Args:
+            limit: the most events to return; -1 for all.
+        """
         query = (
             f"SELECT {_EVENT} FROM evidence WHERE device_id = ? AND counter BETWEEN ? AND ? "
             "ORDER BY counter LIMIT ?"
@@ -148,9 +156,9 @@ class Memory:
             rows = self._db.execute(query, (device_id, first, last, limit)).fetchall()
         return [event_in(row) for row in rows]
 
-    def bearing(self, names: Sequence[str], subject: str) -> list[Event]:
-        """The stored events about a subject that bear one of these names."""
-        found: list[Event] = []
+    def events_named(self, names: Sequence[str], subject: str) -> list[Event]:
+        """Return the stored events about a subject that bear one of these names."""
+        events: list[Event] = []
         columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
         query = (
             f"SELECT {columns} FROM names n JOIN evidence e "
@@ -159,13 +167,13 @@ class Memory:
         )
         with self._lock:
             for name in names:
-                found += map(event_in, self._db.execute(query, (name, subject)).fetchall())
-        return found
+                events += map(event_in, self._db.execute(query, (name, subject)).fetchall())
+        return events
 
     # --- attested claims
 
     def attested(self, agreement: bytes, sequence: int) -> Claim | None:
-        """The claim attested for that sequence, or None."""
+        """Return the claim that this oracle attested for a sequence, or None."""
         query = (
             "SELECT agreement, sequence, first_counter, last_counter, evidence, facts "
             "FROM attested WHERE agreement = ? AND sequence = ?"
@@ -175,17 +183,22 @@ class Memory:
         return Claim(*row) if row else None
 
     def remember(self, claims: Sequence[Claim], used: Iterable[Event] = ()) -> list[int]:
-        """Stores that these claims are attested, all or none, before anything is signed.
+        """Store that these claims are attested, all or none, before anything is signed.
 
-        Returns the indices of claims whose sequence was attested otherwise; then nothing changed.
-        `used`: events whose bytes differ from the stored ones (twins), kept as evidence too.
+        Args:
+            used: events whose bytes differ from the stored ones (another valid signature over the
+                same content); they are kept as evidence too.
+
+        Returns:
+            Indices of the claims whose sequence was attested with another claim. If there are any,
+            nothing was stored.
         """
         with self._writing() as db:
             others = [
                 index
                 for index, claim in enumerate(claims)
-                if (before := self.attested(claim.agreement, claim.sequence)) is not None
-                and before != claim
+                if (other := self.attested(claim.agreement, claim.sequence)) is not None
+                and other != claim
             ]
             if others:
                 return others
@@ -201,35 +214,35 @@ class Memory:
             )
         return []
 
-    # --- which counters claims have passed, attested here or settled by others
+    # --- which counters claims cover, whether attested here or settled by others
 
-    def learn(self, claims: Iterable[Claim], block: int) -> None:
-        """Notes claims that settlements up to a block applied, whoever attested them."""
+    def record_settled(self, claims: Iterable[Claim], block: int) -> None:
+        """Store claims that settlements up to a block applied, no matter who attested them."""
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?)", map(_range, claims))
             db.execute("INSERT OR REPLACE INTO marks VALUES ('settled', ?)", (block,))
 
-    def learned_to(self) -> int:
-        """The block up to which `learn` was told; 0 if never."""
+    def settled_up_to(self) -> int:
+        """Return the block up to which settlements are recorded; 0 if none are."""
         with self._lock:
             row = self._db.execute("SELECT at FROM marks WHERE name = 'settled'").fetchone()
         return row[0] if row else 0
 
-    def whole(self, agreement: bytes, sequence: int) -> bool:
-        """Whether every claim of the agreement up to this sequence is known."""
+    def is_complete(self, agreement: bytes, sequence: int) -> bool:
+        """Return whether all claims of the agreement up to this sequence are stored."""
         query = "SELECT sequence FROM passed WHERE agreement = ? AND sequence > ? ORDER BY sequence"
         with self._lock:
-            known = self._whole.get(agreement, 0)
-            if known < sequence:
-                for (found,) in self._db.execute(query, (agreement, known)):
-                    if found != known + 1:
+            complete_to = self._complete_to.get(agreement, 0)
+            if complete_to < sequence:
+                for (stored,) in self._db.execute(query, (agreement, complete_to)):
+                    if stored != complete_to + 1:
                         break
-                    known = found
-                self._whole[agreement] = known
-        return known >= sequence
+                    complete_to = stored
+                self._complete_to[agreement] = complete_to
+        return complete_to >= sequence
 
-    def reach(self, agreement: bytes, sequence: int) -> int | None:
-        """The highest counter in the known claims before this sequence; None if there are none."""
+    def highest_counter(self, agreement: bytes, sequence: int) -> int | None:
+        """Return the highest counter of the stored claims before this sequence; None if none."""
         query = (
             "SELECT last_counter FROM passed WHERE agreement = ? AND sequence < ? "
             "ORDER BY last_counter DESC LIMIT 1"
@@ -238,10 +251,16 @@ class Memory:
             row = self._db.execute(query, (agreement, sequence)).fetchone()
         return row[0] if row else None
 
-    def claimed(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
-        """The sequence of a known claim, other than this one, that stands over one of these
-        counters (inclusive); None if there is none."""
-        # no two claims share a counter: only the last one that begins in time can reach in
+    def overlapping(self, agreement: bytes, first: int, last: int, sequence: int = 0) -> int | None:
+        """Return the sequence of a stored claim that covers one of these counters (inclusive).
+
+        Args:
+            sequence: the claim to leave out.
+
+        Returns:
+            None if there is no such claim.
+        """
+        # No two claims share a counter: only the last claim that begins before `last` can overlap.
         query = (
             "SELECT sequence, last_counter FROM passed WHERE agreement = ? "
             "AND first_counter <= ? AND sequence <> ? ORDER BY first_counter DESC LIMIT 1"
@@ -251,7 +270,7 @@ class Memory:
         return row[0] if row and row[1] >= first else None
 
     def counts(self) -> dict[str, int]:
-        """How much of each is stored, and rejections by reason as `rejected.<reason>`."""
+        """Return the number of rows per table, and rejections by reason as `rejected.<reason>`."""
         with self._lock:
             counts = {
                 table: self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

@@ -1,7 +1,7 @@
-"""Merkle trees as docs/ARCHITECTURE.md has them: roots, paths, and whether a path climbs.
+"""Merkle trees: roots, proofs, and their verification (docs/ARCHITECTURE.md).
 
-A parent is keccak256 of its two children in ascending order; an odd node moves up unchanged.
-This is the order-free form that OpenZeppelin's `MerkleProof` checks on chain.
+A parent is keccak256 of its two children in ascending order; a node without a sibling moves up
+unchanged. OpenZeppelin's `MerkleProof` verifies the same form on chain.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ import sha3
 
 
 def keccak(data: bytes) -> bytes:
+    """Return the keccak256 hash (32 bytes)."""
     return sha3.keccak_256(data).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over 32-byte leaves in the given order. ValueError where there are none."""
+    """Return the root over 32-byte leaves in the given order.
+
+    Raises:
+        ValueError: there are no leaves.
+    """
     if not leaves:
         raise ValueError("a tree without leaves has no root")
     level = list(leaves)
@@ -26,19 +31,23 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The siblings from leaf `index` up to the root. IndexError where there is no such leaf."""
+    """Return the proof of leaf `index`: its siblings from the leaf's level up to the root's.
+
+    Raises:
+        IndexError: there is no such leaf.
+    """
     if not 0 <= index < len(leaves):
         raise IndexError(f"no leaf {index} among {len(leaves)}")
     level, siblings = list(leaves), []
     while len(level) > 1:
-        if index ^ 1 < len(level):  # an odd node has no sibling on its level
+        if index ^ 1 < len(level):  # the last of an odd number has no sibling
             siblings.append(level[index ^ 1])
         level, index = _above(level), index // 2
     return siblings
 
 
 def climbs(leaf: bytes, path: Iterable[bytes], root: bytes) -> bool:
-    """Whether `path` leads from the 32-byte leaf to the root."""
+    """Return whether `path` proves that the 32-byte leaf belongs to the root."""
     node = leaf
     for sibling in path:
         node = _parent(node, sibling)
@@ -46,7 +55,7 @@ def climbs(leaf: bytes, path: Iterable[bytes], root: bytes) -> bool:
 
 
 def evidence_root(evidence_hashes: Sequence[bytes]) -> bytes:
-    """The root of a run's evidence: a leaf is keccak256 of a record's SHA-256, in counter order."""
+    """Return the root of a run's evidence: each leaf is keccak256 of a record's SHA-256."""
     return root([keccak(evidence_hash) for evidence_hash in evidence_hashes])
 
 
@@ -55,5 +64,5 @@ def _above(level: list[bytes]) -> list[bytes]:
     return parents + level[-1:] if len(level) % 2 else parents
 
 
-def _parent(one: bytes, other: bytes) -> bytes:
-    return sha3.keccak_256(one + other if one < other else other + one).digest()
+def _parent(left: bytes, right: bytes) -> bytes:
+    return sha3.keccak_256(left + right if left < right else right + left).digest()

@@ -1,7 +1,7 @@
-"""One running oracle: believes only what it verified itself, attests only what it derived itself.
+"""One running oracle: accepts only what it verified and attests only what it derived itself.
 
-It remembers a claim before it signs it, so it never signs two claims for one sequence of an
-agreement, whatever is killed at whatever moment.
+It stores a claim before it signs it. So it never signs two claims for one sequence of an agreement,
+even if it is killed at any moment.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .wire import ClaimRefusal, OracleAnswer, Request
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this oracle is and for which contracts it speaks; addresses are checksummed."""
+    """Name, key and contracts of one oracle; addresses are checksummed."""
 
     name: str
     domain: int
     address: str
-    sign: Callable[[bytes], bytes]  # digest -> 65 bytes; the key itself stays with the caller
+    sign: Callable[[bytes], bytes]  # digest -> 65 bytes; the caller keeps the key
     chain_id: int
     committee: str
     rail: str
@@ -37,7 +37,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a batch of messages: new genuine events, repeated ones, rejected records."""
+    """Result of a batch of messages: new genuine events, repeated ones, rejected records."""
 
     events: tuple[Event, ...]
     repeated: tuple[Event, ...]
@@ -45,80 +45,84 @@ class Taken:
 
 
 class OracleNode:
-    """One oracle with its own book. Thread-safe."""
+    """One oracle with its own memory. Thread-safe."""
 
-    def __init__(self, identity: Identity, world: OracleView, book: Memory) -> None:
-        self.identity, self.world, self.book = identity, world, book
-        self._taking = threading.Lock()  # what is new is decided and stored by one at a time
+    def __init__(self, identity: Identity, view: OracleView, memory: Memory) -> None:
+        self.identity, self.view, self.memory = identity, view, memory
+        self._taking = threading.Lock()  # one thread at a time decides what is new and stores it
 
     def take(self, messages: Sequence[Message]) -> Taken:
-        """Verifies and stores a batch; when this returns, it is committed.
+        """Verify and store a batch of messages; it is committed when this returns.
 
-        Rejected records are kept with their reason; a record that was taken before has no effect.
+        Rejected records are stored with their reason. A record that was stored before has no
+        effect.
         """
-        now = int(self.world.now())
+        now = int(self.view.now())
         events, rejected = _read(messages, now)
-        doubts = verify_events([event for _, event in events], self.world.keys)
+        reasons = verify_events([event for _, event in events], self.view.keys)
         genuine = {}
-        for (message, event), doubt in zip(events, doubts, strict=True):
-            if doubt is None:
+        for (message, event), reason in zip(events, reasons, strict=True):
+            if reason is None:
                 genuine[id(event)] = message, event
             else:
-                rejected.append((message, _as_rejected(event, doubt)))
-        believed = [event for _, event in genuine.values()]
+                rejected.append((message, _as_rejected(event, reason)))
+        accepted = [event for _, event in genuine.values()]
         new, repeated = [], []
         with self._taking:
-            for verdict in rules.repeats(self.book.contents(believed), believed):
-                if verdict.doubt is None:
+            for verdict in rules.repeats(self.memory.contents(accepted), accepted):
+                if verdict.reason is None:
                     new.append(verdict.event)
-                elif verdict.doubt is ClaimReason.DUPLICATE:
+                elif verdict.reason is ClaimReason.DUPLICATE:
                     repeated.append(verdict.event)
                 else:
-                    refusal = _as_rejected(verdict.event, verdict.doubt, verdict.detail)
+                    refusal = _as_rejected(verdict.event, verdict.reason, verdict.detail)
                     rejected.append((genuine[id(verdict.event)][0], refusal))
-            self.book.add(new, rejected, now)
+            self.memory.add(new, rejected, now)
         return Taken(tuple(new), tuple(repeated), tuple(item for _, item in rejected))
 
     def attest(self, request: Request) -> OracleAnswer:
-        """A signature over the whole batch, or every reason why not; see docs/ARCHITECTURE.md."""
-        if request.product not in self.world.products:
+        """Return a signature over the whole batch, or all reasons against it.
+
+        The rules are in docs/ARCHITECTURE.md.
+        """
+        if request.product not in self.view.products:
             return self._refuse([_refused(0, ClaimReason.PRODUCT_UNKNOWN, request.product[:60])])
         if refusal := _unsorted(request.claims):
             return self._refuse([refusal])
         sent = self._sent(request.evidence)
-        judge = Judge(self.world, self.book, request, sent)
-        judged = [judge.judge(claim) for claim in request.claims]
+        judge = Judge(self.view, self.memory, request, sent)
+        reasons = [judge.judge(claim) for claim in request.claims]
         refusals = [
-            ClaimRefusal(index, *verdict)
-            for index, verdict in enumerate(judged)
-            if verdict is not None
+            ClaimRefusal(index, *reason)
+            for index, reason in enumerate(reasons)
+            if reason is not None
         ]
         if refusals:
             return self._refuse(refusals)
-        others = self.book.remember(request.claims, sent.values())
+        others = self.memory.remember(request.claims, sent.values())
         if others:
             return self._refuse([self._attested_otherwise(i, request.claims[i]) for i in others])
-        address, _ = self.world.products[request.product]
+        address, _ = self.view.products[request.product]
         batch = Batch(self.identity.rail, address, request.claims)
         digest = batch_digest(batch, self.identity.chain_id, self.identity.committee)
         return OracleAnswer(self.identity.address, self.identity.sign(digest))
 
     def health(self) -> dict[str, object]:
-        """Who this is and how much it holds."""
-        who = {"name": self.identity.name, "domain": self.identity.domain}
-        return {**who, "oracle": self.identity.address, "counts": self.book.counts()}
+        """Return the oracle's name, trust domain, address and number of stored rows."""
+        identity = {"name": self.identity.name, "domain": self.identity.domain}
+        return {**identity, "oracle": self.identity.address, "counts": self.memory.counts()}
 
     def _sent(self, evidence: Sequence[Message]) -> dict[bytes, Event]:
-        """The genuine ones of the records that were sent along.
+        """Return the genuine events among the records that came with the request.
 
-        Two signatures over one content are the same event, but not the same evidence: the caller's
-        bytes are as good as mine, so its claim may stand on them.
+        Two signatures over one content are the same event but different evidence. The caller's
+        bytes are as good as the stored ones, so its claim may be based on them.
         """
         taken = self.take(evidence) if evidence else Taken((), (), ())
         return {event.event_id: event for event in (*taken.events, *taken.repeated)}
 
     def _attested_otherwise(self, index: int, claim: Claim) -> ClaimRefusal:
-        return ClaimRefusal(index, *attested_otherwise(self.book, claim))
+        return ClaimRefusal(index, *attested_otherwise(self.memory, claim))
 
     def _refuse(self, refusals: Sequence[ClaimRefusal]) -> OracleAnswer:
         return OracleAnswer(self.identity.address, None, tuple(refusals))
@@ -127,7 +131,7 @@ class OracleNode:
 def _read(
     messages: Iterable[Message], now: int
 ) -> tuple[list[tuple[Message, Event]], list[tuple[Message, Rejected]]]:
-    """Every record with the message it came in: as an event, or as its rejection."""
+    """Decode every record, as an event or a rejection, with the message that it came in."""
     events: list[tuple[Message, Event]] = []
     rejected: list[tuple[Message, Rejected]] = []
     for message in messages:
@@ -144,7 +148,7 @@ def _refused(index: int, reason: ClaimReason, detail: str) -> ClaimRefusal:
 
 
 def _unsorted(claims: Sequence[Claim]) -> ClaimRefusal | None:
-    """An empty batch, or the first claim that is not behind its neighbour."""
+    """Return the refusal of an empty or unsorted batch; None if it is in order."""
     if not claims:
         return ClaimRefusal(0, ClaimReason.BATCH_UNSORTED, "a batch has at least one claim")
     for index in range(1, len(claims)):
@@ -155,5 +159,5 @@ def _unsorted(claims: Sequence[Claim]) -> ClaimRefusal | None:
     return None
 
 
-def _as_rejected(event: Event, doubt: ClaimReason, detail: str = "") -> Rejected:
-    return Rejected(doubt, detail or f"{event.device} counter {event.counter}", event.evidence)
+def _as_rejected(event: Event, reason: ClaimReason, detail: str = "") -> Rejected:
+    return Rejected(reason, detail or f"{event.device} counter {event.counter}", event.evidence)

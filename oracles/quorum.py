@@ -1,6 +1,7 @@
-"""Counts signatures and trust domains, and finds oracles that attested two different things.
+"""Counts signatures and trust domains, and finds oracles that signed two different claims.
 
-Pure. The committee on chain counts again by the same rule; this says beforehand what it will say.
+Pure. The OracleCommittee contract counts again by the same rule: the result here predicts its
+answer.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from .types import Attestation, Batch
 
 
 def quorum(members: int) -> int:
-    """How many of `members` must sign: all but f, for n >= 3f+1; 2f+1 where n is just 3f+1.
+    """Return how many of n members must sign: n - f, where f = (n - 1) // 3 may be dishonest.
 
     Any two quorums then share an honest member. OracleCommittee.quorum has the same formula.
+
+    Raises:
+        ValueError: there is no member.
     """
     if members < 1:
         raise ValueError("a committee has at least one member")
@@ -24,18 +28,19 @@ def quorum(members: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Enough: the fewest attestations that satisfy all conditions, in ascending signer order."""
+    """A quorum: the fewest attestations that satisfy all conditions, in ascending signer order."""
 
     attestations: tuple[Attestation, ...]
 
     @property
     def signatures(self) -> tuple[bytes, ...]:
+        """Return the signatures as PaymentRail.settle takes them."""
         return tuple(attestation.signature for attestation in self.attestations)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Not enough yet: how many more signatures and domains, and which domains by name."""
+    """No quorum yet: how many signatures and domains are missing, and which required domains."""
 
     signatures: int
     domains: int
@@ -49,30 +54,33 @@ def reached(
     min_domains: int,
     required_domains: Collection[int] = (),
 ) -> Reached | Missing:
-    """Whether one batch has its quorum.
+    """Decide whether one batch has its quorum.
 
-    attestations: of one and the same digest, each `oracle` being the address recovered from its
-    signature. members: checksummed address -> trust domain of those who may sign now; anybody else
-    is passed over, and so is a second signature of one member. required_domains: what the
-    agreements of the batch ask for (0 asks for nothing).
+    Args:
+        attestations: signatures over one digest; `oracle` is the address recovered from each.
+        members: checksummed address -> trust domain of the members that may sign now. Signatures
+            of others are ignored, and so is a second signature of one member.
+        need: how many signatures are needed.
+        min_domains: from how many trust domains they must come.
+        required_domains: domains that the batch's agreements require (0 requires none).
     """
-    able = {a.oracle: a for a in attestations if a.oracle in members}
+    valid = {a.oracle: a for a in attestations if a.oracle in members}
     required = set(required_domains) - {0}
-    present = {members[oracle] for oracle in able}
+    present = {members[oracle] for oracle in valid}
     missing = Missing(
-        signatures=max(need - len(able), 0),
+        signatures=max(need - len(valid), 0),
         domains=max(min_domains - len(present), 0),
         required_domains=tuple(sorted(required - present)),
     )
     if missing != Missing(0, 0, ()):
         return missing
-    chosen = _fewest(able, members, need, min_domains, required)
-    return Reached(tuple(able[oracle] for oracle in sorted(chosen, key=_number)))
+    chosen = _fewest(valid, members, need, min_domains, required)
+    return Reached(tuple(valid[oracle] for oracle in sorted(chosen, key=_number)))
 
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """An oracle's signature together with the batch it is over: what evidence is made of."""
+    """An oracle's signature together with the batch that it covers."""
 
     batch: Batch
     attestation: Attestation
@@ -90,30 +98,35 @@ class Equivocation:
 
 
 def equivocations(records: Iterable[Attested]) -> list[Equivocation]:
-    """At most one per (oracle, agreement, sequence): the first two that differ, in order given.
+    """Find oracles that signed different claims for one sequence.
 
-    The signatures must have been recovered to `attestation.oracle` by the caller.
+    Args:
+        records: signatures that the caller has verified: each recovers to its
+            `attestation.oracle`.
+
+    Returns:
+        At most one per (oracle, agreement, sequence): the first two that differ, in order given.
     """
-    seen: dict[tuple[str, bytes, int], tuple[bytes, Attested]] = {}
-    found: dict[tuple[str, bytes, int], Equivocation] = {}
+    first_claims: dict[tuple[str, bytes, int], tuple[bytes, Attested]] = {}
+    proofs: dict[tuple[str, bytes, int], Equivocation] = {}
     for record in records:
         for claim in record.batch.claims:
             key = (record.attestation.oracle, claim.agreement, claim.sequence)
-            hashed = claim_hash(claim)
-            before, first = seen.setdefault(key, (hashed, record))
-            if before != hashed:
-                found.setdefault(key, Equivocation(*key, first, record))
-    return list(found.values())
+            claim_id = claim_hash(claim)
+            first_id, first = first_claims.setdefault(key, (claim_id, record))
+            if first_id != claim_id:
+                proofs.setdefault(key, Equivocation(*key, first, record))
+    return list(proofs.values())
 
 
 def _fewest(
-    able: Mapping[str, Attestation],
+    valid: Mapping[str, Attestation],
     members: Mapping[str, int],
     need: int,
     min_domains: int,
     required: set[int],
 ) -> set[str]:
-    """Required domains first, then new domains, then anybody: always the lowest address."""
+    """Choose required domains first, then new domains, then any: the lowest address each time."""
     chosen: set[str] = set()
     domains: set[int] = set()
 
@@ -121,7 +134,7 @@ def _fewest(
         chosen.add(oracle)
         domains.add(members[oracle])
 
-    ordered = sorted(able, key=_number)
+    ordered = sorted(valid, key=_number)
     for oracle in ordered:
         if members[oracle] in required - domains:
             choose(oracle)

@@ -1,7 +1,7 @@
-"""Which agreement an event belongs to, and as what. Pure.
+"""Which agreement an event belongs to, and in which role. Pure.
 
-The rail asks this of what comes in. An oracle need not: it vouches for a claim of the agreement
-that the claim names, if that agreement's own device signed the events about its subject.
+The rail routes the events that arrive. An oracle does not need to: a claim names its agreement, and
+the oracle checks that this agreement's own device signed the events about its subject.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from .types import Agreement, Agreements
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where an event goes.
+    """The agreement that takes an event, if any.
 
-    stream: it comes from the agreement's own device and may be claimed. Otherwise it is
-    *supporting* evidence of somebody else: kept, citable, and never claimed by itself.
+    stream: the event comes from the agreement's own device and may be claimed. Otherwise it is
+    *supporting* evidence of another device: stored and citable, but never claimed by itself.
     """
 
     agreement: Agreement | None = None
@@ -27,26 +27,29 @@ class Route:
 
 
 def candidates(event: Event, chain: Agreements) -> list[Agreement]:
-    """All agreements that the event may belong to, as far as the chain knows: those of its device
-    about its subject (none: the device itself), then those of others about it; the newest first.
+    """Return all agreements on chain that the event may belong to, the newest first.
 
-    Warning: anyone may open an agreement with any device about any subject, as its payer. Whoever
-    routes must leave out those that nobody vouches for, or a stranger's would draw the events off.
+    First those of its own device about its subject (without a subject: about the device itself),
+    then those of other devices about that subject.
+
+    Warning: anyone may open an agreement, as its payer, with any device about any subject. The
+    caller must leave out the agreements that it does not know, or a stranger's agreement would
+    divert the events.
     """
     own = [a for a in chain.agreements_of(event.device_id) if a.subject == event.subject_id]
     about = chain.agreements_about(event.subject_id) if event.subject_id else []
     return own + [a for a in about if a.device_id != event.device_id]
 
 
-def route(event: Event, found: Sequence[Agreement]) -> Route:
-    """The first live one of these candidates with the event's own device; else the first live one
-    with another, which it may only support.
+def route(event: Event, agreements: Sequence[Agreement]) -> Route:
+    """Choose among the candidates: the first live agreement of the event's own device.
 
-    A device's agreement that has ended still takes its events where there is no live one, so that
-    each is answered by why it is not taken. What was routed before stays where it is.
+    Otherwise the first live agreement of another device, which the event can only support. If none
+    is live, an ended agreement of the own device takes the event, so that the answer states why it
+    is not accepted. Events that were routed before stay where they are.
     """
-    own = [a for a in found if a.device_id == event.device_id]
-    others = [a for a in found if a.device_id != event.device_id]
+    own = [a for a in agreements if a.device_id == event.device_id]
+    others = [a for a in agreements if a.device_id != event.device_id]
     if (live := next((a for a in own if a.live), None)) is not None:
         return Route(live)
     if (about := next((a for a in others if a.live), None)) is not None:

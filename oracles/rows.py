@@ -1,4 +1,4 @@
-"""An event as a row of an oracle's book, and back again: nothing of it is lost on the way."""
+"""Converts events to rows of an oracle's memory and back, without loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _place = msgspec.json.Decoder(Place | None)
 
 
 def event_out(event: Event) -> tuple[object, ...]:
-    """Its device id and content id, then its COLUMNS."""
+    """Return the row of an event: device id and content id, then COLUMNS."""
     signed = event.signed
     return (
         event.device_id,
@@ -41,7 +41,7 @@ def event_out(event: Event) -> tuple[object, ...]:
 
 
 def event_in(row: tuple) -> Event:
-    """The event of a row of COLUMNS."""
+    """Return the event that a row of COLUMNS stores."""
     device, counter, at, kind, facts, refusals, protocol, record, *rest = row
     content, signature, curve, digest, subject, names, cites, place = rest
     return Event(

@@ -1,7 +1,7 @@
-"""Bookkeeping of one device's stream: what is admitted, what is dropped and why, what is missing.
+"""Rules for one device's stream: which events are admitted, dropped (and why) or missing.
 
-Pure, and the one place for these rules: the rail builds its proposals with them, each oracle
-derives the same proposals again. So nothing here depends on the order in which records arrived.
+Pure, and the only place for these rules: the rail builds its claims with them, and each oracle
+derives the same claims again. So nothing here depends on the order in which records arrived.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from types import MappingProxyType
 from device_adapters.types import STREAM_BIT, Event, Rejected
 
 from .citations import cited_events
-from .holes import Hole, gaps, without
+from .holes import Hole, gaps, subtract
 from .merkle import evidence_root
 from .routing import Route
 from .types import Agreement, Claim, ClaimReason, ProductRules
 
 NOTHING_CITED: Mapping[str, Event] = MappingProxyType({})
-# doubts about a genuine event of an agreement: it holds its counter, but is never claimed
+# reasons by which an event is stored and keeps its counter, but is never claimed
 KEPT = (ClaimReason.NOT_BILLABLE,)
-EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: never wait for any missing counter
+EVERYTHING = ((0, (1 << 40) - 1),)  # as `lost`: wait for no missing counter
 
 
 @dataclass(frozen=True, slots=True)
 class EventVerdict:
-    """What the rules say of one event: `doubt` None means admitted so far."""
+    """Result for one event: admitted so far if `reason` is None."""
 
     event: Event
-    doubt: ClaimReason | None = None
+    reason: ClaimReason | None = None
     detail: str = ""
 
 
@@ -38,9 +38,9 @@ class EventVerdict:
 class Runs:
     """The state of a stream after its last claim.
 
-    run: the next claimable events (may be empty). waiting: admitted events that cannot be claimed
-    yet, such as an open session. dropped: events that never will be, each with its reason.
-    holes: what is missing below the highest known counter, without what was declared lost.
+    run: the next events to claim (may be empty). waiting: admitted events that cannot be claimed
+    yet, such as an open session. dropped: events that can never be claimed, each with its reason.
+    holes: counters missing below the highest stored one, except those declared lost.
     """
 
     run: tuple[Event, ...] = ()
@@ -50,43 +50,57 @@ class Runs:
 
 
 def content_id(event: Event) -> bytes:
-    """SHA-256 of the signed bytes. Two valid signatures over one content are one event: ECDSA
-    signatures have twins, so a signature never tells two events apart."""
+    """Return the SHA-256 of the signed bytes.
+
+    Two valid signatures over one content are one event: each ECDSA signature has a second valid
+    form, so signatures do not distinguish events.
+    """
     return sha256(event.signed.content).digest()
 
 
-def repeats(known: Mapping[bytes, bytes], new: Iterable[Event]) -> list[EventVerdict]:
-    """Which of the new genuine events were taken before: DUPLICATE, or COUNTER_REPLAYED.
+def repeats(stored: Mapping[bytes, bytes], new: Iterable[Event]) -> list[EventVerdict]:
+    """Find repeated events: DUPLICATE (same content) or COUNTER_REPLAYED (other content).
 
-    known: event_id -> content_id of what was taken before; what stands twice in `new` counts too.
+    Args:
+        stored: event_id -> content_id of the events stored before.
+        new: genuine events; repetitions among them count too.
+
+    Returns:
+        One verdict per new event, in order.
     """
-    seen = dict(known)
+    seen = dict(stored)
     return [_repeated(seen, event) for event in new]
 
 
 def screen(
-    known: Mapping[bytes, bytes],
+    stored: Mapping[bytes, bytes],
     new: Iterable[tuple[Event, Route]],
     claimed_to: Mapping[bytes, int],
-    terms: Mapping[str, ProductRules],
+    rules: Mapping[str, ProductRules],
     further: Callable[[Event, Route], EventVerdict | None] = lambda event, route: None,
 ) -> list[EventVerdict]:
-    """What can be said of new genuine events at once, in order.
+    """Judge new genuine events by what needs no other event of the stream (`runs` does the rest).
 
-    known: event_id -> content_id of what was taken before. claimed_to: agreement -> the last
-    counter that stands in a claim. terms: product -> its rules. further: what else the caller asks
-    of an event that nothing speaks against. What depends on an event's neighbours `runs` says.
+    An event that is not accepted leaves its counter free: it may come again and be accepted then.
 
-    An event that is not taken leaves its counter free: it may come again, and then be welcome.
+    Args:
+        stored: event_id -> content_id of the events stored before.
+        new: genuine events with their routes, in order of arrival.
+        claimed_to: agreement -> last counter in a claim.
+        rules: product -> its rules.
+        further: the caller's own check of an event that has passed all others.
+
+    Returns:
+        One verdict per new event, in order.
     """
-    seen = dict(known)
+    seen = dict(stored)
     verdicts = []
     for event, route in new:
         verdict = _repeated(seen, event)
-        if verdict.doubt is None:
-            verdict = _routed(route, event, claimed_to, terms)
-            verdict = (None if verdict.doubt else further(event, route)) or verdict
-            if verdict.doubt not in (None, *KEPT):
+        if verdict.reason is None:
+            verdict = _routed(route, event, claimed_to, rules)
+            verdict = (None if verdict.reason else further(event, route)) or verdict
+            if verdict.reason not in (None, *KEPT):
                 del seen[event.event_id]
         verdicts.append(verdict)
     return verdicts
@@ -94,103 +108,117 @@ def screen(
 
 def runs(
     agreement: Agreement,
-    terms: ProductRules,
+    rules: ProductRules,
     last_claimed: int,
     anchor: Event | None,
     events: Iterable[Event],
     lost: Iterable[tuple[int, int]] = (),
 ) -> Runs:
-    """The next claimable run, and everything that stands in its way.
+    """Find the next run to claim, and what prevents later ones.
 
-    last_claimed: last counter of the last claim (agreement.first_counter where there is none).
-    anchor: the event of that counter (None where there is no claim yet).
-    events: the genuine events of the device, one per counter, in any order; those at or below
-    `last_claimed`, of the other stream or about another subject are passed over.
-    lost: inclusive ranges of counters not to wait for: declared lost, or dropped before. Where the
-    product is not GAPLESS nothing is waited for: what is missing may be about another subject.
+    The result stays the same if dropped events are left out and their counters are in `lost`.
 
-    The answer is the same with dropped events left out and their counters in `lost`.
+    Args:
+        last_claimed: last counter of the last claim (agreement.first_counter without a claim).
+        anchor: the event with that counter (None without a claim).
+        events: genuine events of the device, one per counter, in any order. Events at or below
+            `last_claimed`, of the other stream or about another subject are ignored.
+        lost: inclusive ranges of counters not to wait for: declared lost, or dropped before. A
+            product that is not GAPLESS waits for none: they may be about another subject.
     """
-    mine = _stream_of(agreement, events, last_claimed)
-    holes = without(gaps(last_claimed, mine), sorted(lost)) if terms.GAPLESS else []
+    own_events = _stream_of(agreement, events, last_claimed)
+    holes = subtract(gaps(last_claimed, own_events), sorted(lost)) if rules.GAPLESS else []
     end = holes[0].first if holes else 1 << 40
-    reach = [event for event in mine if event.counter < end]
-    run, dropped = _walk(agreement, terms, anchor, reach)
-    over = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
-    waiting = tuple(event for event in mine if event.counter not in over)
+    before_hole = [event for event in own_events if event.counter < end]
+    run, dropped = _walk(agreement, rules, anchor, before_hole)
+    decided = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
+    waiting = tuple(event for event in own_events if event.counter not in decided)
     return Runs(tuple(run), waiting, tuple(dropped), tuple(holes))
 
 
 def late_run(
     agreement: Agreement,
-    terms: ProductRules,
+    rules: ProductRules,
     events: Iterable[Event],
     claimed: Iterable[tuple[int, int]],
     cited: Mapping[str, Event] = NOTHING_CITED,
 ) -> Runs:
-    """The next claimable run of events that claims have passed (only where the product is LATE).
+    """Find the next run of events at or below the last claimed counter (only for LATE products).
 
-    claimed: the inclusive ranges of counters of all claims so far, which a late run never touches.
-    It has no anchor: each row of counters stands by itself, without a gap where GAPLESS.
+    A late run has no anchor. A GAPLESS product takes only runs without a gap.
+
+    Args:
+        claimed: inclusive counter ranges of all claims so far; a late run touches none of them.
+        cited: id -> genuine event, for the ids that the events cite.
     """
     ranges = list(claimed)
     top = max((last for _, last in ranges), default=agreement.first_counter)
-    mine = _stream_of(agreement, events, agreement.first_counter)
-    late = [event for event in mine if event.counter <= top]
+    own_events = _stream_of(agreement, events, agreement.first_counter)
+    late = [event for event in own_events if event.counter <= top]
     free = [e for e in late if not any(low <= e.counter <= high for low, high in ranges)]
     dropped = [
-        EventVerdict(event, ClaimReason.TOO_LATE, "a claim stands over this counter")
+        EventVerdict(event, ClaimReason.TOO_LATE, "a claim covers this counter")
         for event in late
         if event not in free
     ]
-    run, more = _walk(agreement, terms, None, free)
+    run, more = _walk(agreement, rules, None, free)
     dropped += more
-    if refusal := _declined(agreement, terms, run, cited):
+    if refusal := _late_refusal(agreement, rules, run, cited):
         dropped += [EventVerdict(event, *refusal) for event in run]
         run = []
-    over = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
-    waiting = tuple(event for event in free if event.counter not in over)
+    decided = {verdict.event.counter for verdict in dropped} | {event.counter for event in run}
+    waiting = tuple(event for event in free if event.counter not in decided)
     return Runs(tuple(run), waiting, tuple(dropped))
 
 
 def derive_claim(
     agreement: Agreement,
-    terms: ProductRules,
+    rules: ProductRules,
     sequence: int,
     anchor: Event | None,
     run: Sequence[Event],
     cited: Mapping[str, Event] = NOTHING_CITED,
     late: bool = False,
 ) -> Claim:
-    """The claim that a run stands for; the run is not empty, and all that it cites is in `cited`.
+    """Derive the claim of a run.
 
-    Its evidence: the run's in counter order, then that of what it cites (citations.cited_events).
+    Its evidence root covers the run in counter order, then the events that it cites
+    (citations.cited_events).
+
+    Args:
+        sequence: the agreement's last sequence plus one.
+        anchor: the last event claimed before the run; None for a first or late run.
+        run: at least one event.
+        cited: id -> genuine event, for every id that the run cites.
+
+    Raises:
+        Rejected: the product refuses to derive facts from this run.
     """
-    behind = [*run, *cited_events(run, cited)]
+    evidence = [*run, *cited_events(run, cited)]
     return Claim(
         agreement=agreement.agreement,
         sequence=sequence,
         first_counter=run[0].counter,
         last_counter=run[-1].counter,
-        evidence=evidence_root([event.evidence_hash for event in behind]),
-        facts=terms.derive(agreement.terms, anchor, run, cited, late),
+        evidence=evidence_root([event.evidence_hash for event in evidence]),
+        facts=rules.derive(agreement.terms, anchor, run, cited, late),
     )
 
 
-def _declined(
-    agreement: Agreement, terms: ProductRules, run: Sequence[Event], cited: Mapping[str, Event]
+def _late_refusal(
+    agreement: Agreement, rules: ProductRules, run: Sequence[Event], cited: Mapping[str, Event]
 ) -> tuple[ClaimReason, str] | None:
-    """Whether the product will not have this late run, such as one that a register has covered."""
+    """Return why the product refuses a late run, for example since a register has covered it."""
     try:
         if run:
-            terms.derive(agreement.terms, None, run, cited, True)
+            rules.derive(agreement.terms, None, run, cited, True)
     except Rejected as refusal:
         return ClaimReason(refusal.reason), refusal.detail
     return None
 
 
 def _stream_of(agreement: Agreement, events: Iterable[Event], above: int) -> list[Event]:
-    """The agreement's own events above a counter, in their order."""
+    """Return the agreement's own events above a counter, in counter order."""
     stream, subject = _stream(agreement.first_counter), agreement.subject
     return sorted(
         (
@@ -204,35 +232,35 @@ def _stream_of(agreement: Agreement, events: Iterable[Event], above: int) -> lis
 
 def _repeated(seen: dict[bytes, bytes], event: Event) -> EventVerdict:
     content = content_id(event)
-    before = seen.setdefault(event.event_id, content)
-    if before is content:
+    first_content = seen.setdefault(event.event_id, content)
+    if first_content is content:  # it was added just now
         return EventVerdict(event)
-    if before == content:
+    if first_content == content:
         return EventVerdict(
-            event, ClaimReason.DUPLICATE, f"counter {event.counter} was taken before"
+            event, ClaimReason.DUPLICATE, f"counter {event.counter} is stored already"
         )
-    detail = f"counter {event.counter} was taken before with other content"
+    detail = f"counter {event.counter} is stored already with other content"
     return EventVerdict(event, ClaimReason.COUNTER_REPLAYED, detail)
 
 
 def _routed(
-    route: Route, event: Event, claimed_to: Mapping[bytes, int], terms: Mapping[str, ProductRules]
+    route: Route, event: Event, claimed_to: Mapping[bytes, int], rules: Mapping[str, ProductRules]
 ) -> EventVerdict:
     agreement = route.agreement
-    if agreement is None or agreement.product not in terms:
-        return EventVerdict(event, ClaimReason.NO_AGREEMENT, "no agreement is about it")
+    if agreement is None or agreement.product not in rules:
+        return EventVerdict(event, ClaimReason.NO_AGREEMENT, "no agreement covers it")
     if not route.stream:
         return _ended(agreement, event) or EventVerdict(event)
-    late = terms[agreement.product].LATE
+    late = rules[agreement.product].LATE
     passed = -1 if late else claimed_to.get(agreement.agreement, -1)
     return _alone(agreement, event, passed)
 
 
 def _alone(agreement: Agreement, event: Event, last_claimed: int = -1) -> EventVerdict:
-    """What the agreement says of one event of its own device, without its neighbours."""
+    """Judge one event of the agreement's own device by itself, without other events."""
     if _stream(event.counter) != _stream(agreement.first_counter):
         return EventVerdict(
-            event, ClaimReason.STREAM_NOT_AGREED, "the agreement is about the other stream"
+            event, ClaimReason.STREAM_NOT_AGREED, "the agreement covers the other stream"
         )
     if event.counter <= agreement.first_counter:
         detail = f"the agreement begins after counter {agreement.first_counter}"
@@ -260,34 +288,34 @@ def _stream(counter: int) -> int:
 
 
 def _walk(
-    agreement: Agreement, terms: ProductRules, anchor: Event | None, events: Sequence[Event]
+    agreement: Agreement, rules: ProductRules, anchor: Event | None, events: Sequence[Event]
 ) -> tuple[list[Event], list[EventVerdict]]:
-    """The first run that is complete, and what was dropped on the way to it.
+    """Return the first complete run, and the events dropped before it.
 
-    A segment is a row of admitted events, without a gap in their counters where GAPLESS. One that
-    ends before it is complete never will be: it is dropped whole, and leaves no trace in what is
-    judged after it.
+    A segment is a sequence of admitted events; for a GAPLESS product their counters have no gap. A
+    segment that ends incomplete can never be completed: all of it is dropped, and it does not
+    influence how later events are judged.
     """
     segment, dropped = [], []
     for event in events:
-        if terms.GAPLESS and segment and event.counter != segment[-1].counter + 1:
-            if length := terms.complete(agreement.terms, anchor, segment):
+        if rules.GAPLESS and segment and event.counter != segment[-1].counter + 1:
+            if length := rules.complete(agreement.terms, anchor, segment):
                 return segment[:length], dropped
             dropped += [
                 EventVerdict(e, ClaimReason.INCOMPLETE, "its end is missing") for e in segment
             ]
             segment = []
-        verdict = _admitted(agreement, terms, segment[-1] if segment else anchor, event)
-        (dropped if verdict.doubt else segment).append(verdict if verdict.doubt else event)
-    length = terms.complete(agreement.terms, anchor, segment) if segment else 0
+        verdict = _admitted(agreement, rules, segment[-1] if segment else anchor, event)
+        (dropped if verdict.reason else segment).append(verdict if verdict.reason else event)
+    length = rules.complete(agreement.terms, anchor, segment) if segment else 0
     return segment[:length], dropped
 
 
 def _admitted(
-    agreement: Agreement, terms: ProductRules, previous: Event | None, event: Event
+    agreement: Agreement, rules: ProductRules, previous: Event | None, event: Event
 ) -> EventVerdict:
     verdict = _alone(agreement, event)
-    if verdict.doubt:
+    if verdict.reason:
         return verdict
-    refusal = terms.admit(agreement.terms, previous, event)
+    refusal = rules.admit(agreement.terms, previous, event)
     return EventVerdict(event, *refusal) if refusal else verdict

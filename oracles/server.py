@@ -1,4 +1,4 @@
-"""The oracle's door: HTTP on loopback, one bearer token, strict JSON, bounded bodies."""
+"""The oracle's HTTP server: loopback only, one bearer token, strict JSON, bounded bodies."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .types import ClaimReason
 from .wire import MAX_BODY_BYTES, read_request, write_answer
 
 _log = logging.getLogger(__name__)
-_IDLE_S = 30  # a silent connection does not hold its thread longer
+_IDLE_S = 30  # after that, a silent connection is closed
 
 
 class OracleServer:
-    """Serves one node on 127.0.0.1; port 0 picks a free one. `port` tells which."""
+    """Serves one oracle on 127.0.0.1. Port 0 picks a free port; `port` is the one in use."""
 
     def __init__(self, node: OracleNode, token: str, port: int = 0) -> None:
         if len(token) < 16:
@@ -33,16 +33,19 @@ class OracleServer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     def start(self) -> None:
+        """Start to serve in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Takes no more requests; those under way have remembered before they answer."""
+        """Stop; a request that is still running has stored its claims before it answers."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 class OracleHandler(BaseHTTPRequestHandler):
+    """Answers GET /health and POST /attest."""
+
     node: OracleNode
     token: bytes
     timeout = _IDLE_S
@@ -67,8 +70,8 @@ class OracleHandler(BaseHTTPRequestHandler):
         return None
 
     def _authorised(self) -> bool:
-        given = self.headers.get("Authorization", "").encode("utf-8", "replace")
-        if compare_digest(given, b"Bearer " + self.token):
+        header = self.headers.get("Authorization", "").encode("utf-8", "replace")
+        if compare_digest(header, b"Bearer " + self.token):
             return True
         self._refuse(HTTPStatus.UNAUTHORIZED, ClaimReason.UNAUTHORISED, "a bearer token is needed")
         return False
@@ -85,7 +88,7 @@ class OracleHandler(BaseHTTPRequestHandler):
         return None
 
     def _guarded(self, answer: Any) -> None:
-        """A failure of ours is no attestation: the caller is told to come again."""
+        """Send the answer; after an internal error, ask the caller to try again (503)."""
         try:
             self._send(HTTPStatus.OK, answer())
         except Rejected as refusal:
@@ -95,7 +98,7 @@ class OracleHandler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", type(error).__name__)
 
     def _refuse(self, status: HTTPStatus, reason: str, detail: str) -> None:
-        self.close_connection = True  # an unread body must not be taken for the next request
+        self.close_connection = True  # or an unread body would be read as the next request
         self._send(status, json.dumps({"reason": reason, "detail": detail}).encode())
 
     def _send(self, status: HTTPStatus, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The nouns of the oracle side: claims, batches, attestations, and what an oracle must be given."""
+"""Types of the oracles: claims, batches, attestations, and the views that an oracle needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from device_adapters.types import DeviceKey, Event
 
 
 class ClaimReason(StrEnum):
-    """Why an oracle (or the rail, by the same rules) does not vouch. Stable codes."""
+    """Why an oracle, or the rail by the same rules, refuses a record or a claim. Stable codes."""
 
     # a record
     DEVICE_UNKNOWN = "device_unknown"
@@ -21,7 +21,7 @@ class ClaimReason(StrEnum):
     SIGNATURE_FORGED = "signature_forged"
     CURVE_NOT_SETTLED = "curve_not_settled"
     COUNTER_REPLAYED = "counter_replayed"  # same counter, other content
-    DUPLICATE = "duplicate"  # same counter, same content: answered again, no effect
+    DUPLICATE = "duplicate"  # same counter, same content: no effect
     NO_AGREEMENT = "no_agreement"
     BEFORE_AGREEMENT = "before_agreement"
     STREAM_NOT_AGREED = "stream_not_agreed"
@@ -30,10 +30,10 @@ class ClaimReason(StrEnum):
     IMPLAUSIBLE_READING = "implausible_reading"
     REGISTER_BACKWARDS = "register_backwards"
     TIME_BACKWARDS = "time_backwards"
-    TOO_LATE = "too_late"  # claims have passed this counter: its hole was declared lost
-    DEVICE_COMPROMISED = "device_compromised"  # declared so: nothing new of it is believed
+    TOO_LATE = "too_late"  # at or below a claimed counter: it was declared lost
+    DEVICE_COMPROMISED = "device_compromised"  # nothing new of this device is accepted
     KEY_EXPIRED = "key_expired"
-    CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send what it cites first, then again
+    CITED_EVENT_UNKNOWN = "cited_event_unknown"  # send the cited event first, then this one again
     FOREIGN_DOMAIN = "foreign_domain"  # signed for another chain or contract
     CLASS_NOT_AGREED = "class_not_agreed"  # a merchant class that the mandate does not name
     ABOVE_TAP_LIMIT = "above_tap_limit"
@@ -54,7 +54,7 @@ class ClaimReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What oracles attest for one agreement: facts derived from a contiguous run of events.
+    """What oracles attest for one agreement: facts derived from a run of events.
 
     agreement, evidence: 32 bytes (evidence is the Merkle root of the run's evidence hashes).
     sequence: uint32, the agreement's last plus one. Counters: uint40, inclusive.
@@ -88,18 +88,18 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What rules need of one agreement; read from the chain, not from the orchestrator."""
+    """What the rules need from an agreement; read from the chain, not from the orchestrator."""
 
     agreement: bytes  # id, 32 bytes
-    device: str  # "" where only the id is known
+    device: str  # "" if only the id is available
     device_id: bytes
-    product: str  # the product's name, as its folder is called
+    product: str  # the product's name, the same as its folder's
     terms: bytes  # the product's own ABI-encoded terms
     opened_at: int  # Unix seconds
     expires_at: int
-    first_counter: int  # counters at or below it are before the agreement
+    first_counter: int  # counters up to it precede the agreement
     live: bool = True
-    subject: bytes = b""  # Terms.subject of its terms: what its events must speak of
+    subject: bytes = b""  # ProductRules.subject of its terms: what its events must be about
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +111,34 @@ class Progress:
 
 
 class ProductRules(Protocol):
-    """What a product knows that an oracle needs: its rules, never its price.
+    """The rules of a product that an oracle needs; prices are not among them.
 
-    A product satisfies it in `orchestrator/products/<name>/product.py`; the script that starts
-    an oracle passes it in, so nothing here imports upward. All are pure functions of what they
-    are given: the rail and every oracle must come to the same run and the same facts.
+    `orchestrator/products/<name>/product.py` implements it, and the script that starts an oracle
+    passes it in, so that this package imports nothing from the orchestrator. All methods are pure:
+    the rail and every oracle must derive the same run and the same facts.
 
-    GAPLESS: whether a missing counter must be waited for, and be declared lost, before the next
-    one counts. LATE: whether counters at or below the last claimed one may still be claimed; such
-    a run has no anchor, and `derive` may refuse it as a whole (Rejected with the Doubt that its
-    events are then dropped by).
+    GAPLESS: a missing counter blocks the following ones until it arrives or is declared lost.
+    LATE: counters at or below the last claimed one may still be claimed. Such a run has no anchor,
+    and `derive` may refuse all of it (Rejected, with the ClaimReason by which its events are
+    dropped).
     """
 
     GAPLESS: bool
     LATE: bool
 
     def subject(self, terms: bytes) -> bytes:
-        """What events must speak of (`Event.subject_id`); b"": all of the device's own."""
+        """Return the subject that events must be about (`Event.subject_id`); b"": any."""
 
     def admit(
         self, terms: bytes, previous: Event | None, event: Event
     ) -> tuple[ClaimReason, str] | None:
-        """Whether `event` may follow `previous` (the last admitted one): None, or why not."""
+        """Return None if `event` may follow `previous` (the last admitted one), else why not."""
 
     def complete(self, terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
-        """How many of the leading events form a run that can be claimed (0: none yet).
+        """Return how many of the leading events form a run to claim (0: none yet).
 
-        The events were admitted one after the other and their counters have no gap (where
-        GAPLESS). The answer must be stable: complete(events[:n]) == n wherever
-        complete(events) == n.
+        The events were admitted one after the other; for a GAPLESS product their counters have no
+        gap. The answer must be stable: complete(events[:n]) == n whenever complete(events) == n.
         """
 
     def derive(
@@ -150,30 +149,36 @@ class ProductRules(Protocol):
         cited: Mapping[str, Event],
         late: bool = False,
     ) -> bytes:
-        """The ABI-encoded facts of a run; `anchor` is the last event claimed before it.
+        """Return the ABI-encoded facts of a run.
 
-        cited: id -> the genuine event that bears it, for every id that the run's events cite.
+        Args:
+            anchor: the last event claimed before the run; None for a first or late run.
+            cited: id -> genuine event, for every id that the run's events cite.
+            late: the run is at or below the last claimed counter.
+
+        Raises:
+            Rejected: the product refuses this run.
         """
 
 
 class KeyRing(Protocol):
-    """The device keys as the registry on chain has them."""
+    """The device keys in the registry on chain."""
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
-        """The key valid at that time, or why there is none."""
+        """Return the key that is valid at that time, or why there is none."""
 
     def compromised_since(self, device_id: bytes) -> int | None:
-        """From when on (Unix seconds) the device's word is worth nothing; None: never declared."""
+        """Return since when (Unix seconds) the key counts as stolen; None: not declared."""
 
 
 class Agreements(Protocol):
-    """The agreements as the chain has them, whoever opened them."""
+    """The agreements on chain, no matter who opened them."""
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
-        """An agreement by its id."""
+        """Return an agreement by its id; None if there is none."""
 
     def agreements_of(self, device_id: bytes) -> Sequence[Agreement]:
-        """All agreements ever opened for a device, the newest first."""
+        """Return all agreements ever opened for a device, the newest first."""
 
     def agreements_about(self, subject_id: bytes) -> Sequence[Agreement]:
-        """All agreements ever opened about a subject, whichever device with, the newest first."""
+        """Return all agreements ever opened about a subject, with any device, the newest first."""

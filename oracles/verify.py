@@ -1,4 +1,4 @@
-"""Says of each event, in batches, whether the device's key of that time signed this content."""
+"""Verifies events in batches: the device's key at the event's time must have signed its content."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from .types import ClaimReason, KeyRing
 
 
 def verify_events(events: Sequence[Event], keyring: KeyRing) -> list[ClaimReason | None]:
-    """One answer per newly arrived event, in order: None where it is genuine, else why it is not
-    believed.
+    """Verify newly arrived events.
 
-    CURVE_NOT_SETTLED comes first, since no registry on chain can hold such a key: the record may be
-    genuine and still can never settle. Then the key's own state, then the signature.
+    The curve comes first: the registry on chain cannot hold keys of other curves, so such a record
+    can never settle even if it is genuine. Then the state of the key, then the signature.
 
-    Once a compromise is declared for a device nothing that arrives is believed any more, whatever
-    time it states: a thief can date back. What was taken before the declaration stays, and is
-    judged by the key of its time. The price: a record of before the compromise that arrives after
-    the declaration is lost, also one that an oracle lacks for an older claim.
+    Once a device is declared compromised, no event that arrives is accepted any more, no matter
+    which time it states: a thief can date back. Events accepted before the declaration stay, and
+    are judged by the key of their time. The price: a record from before the compromise that arrives
+    after the declaration is lost, also one that an oracle lacks for an older claim.
+
+    Returns:
+        One entry per event, in order: None if it is genuine, else the reason why not.
     """
     devices = {event.device_id for event in events}
     stolen = {device for device in devices if keyring.compromised_since(device) is not None}
-    return [_doubt(event, keyring, stolen) for event in events]
+    return [_reason(event, keyring, stolen) for event in events]
 
 
-def _doubt(event: Event, keyring: KeyRing, stolen: set[bytes]) -> ClaimReason | None:
+def _reason(event: Event, keyring: KeyRing, stolen: set[bytes]) -> ClaimReason | None:
     if not event.signed.curve.settles:
         return ClaimReason.CURVE_NOT_SETTLED
     key = keyring.key_at(event.device_id, event.observed_at_ms // 1000)

@@ -1,7 +1,8 @@
-"""What is said to an oracle and what it answers, as JSON; both ends read it here, and strictly.
+"""The JSON messages to and from an oracle; both sides read them here, strictly.
 
-Integers are JSON integers, hashes and bytes hex with 0x, records base64 (they may be any bytes).
-Unknown, missing, doubled or wrongly typed fields are refused as a whole: `Rejected`, MALFORMED.
+Integers are JSON integers, hashes and bytes are hex with 0x, records are base64 (they may be any
+bytes). A message with an unknown, missing, repeated or wrongly typed field is refused: Rejected,
+MALFORMED.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ MAX_CLAIMS = 1_000
 class Request:
     """A batch to attest: one product's claims in strictly ascending agreement order.
 
-    anchors: agreement id -> last counter the caller takes as claimed; optional, only compared.
-    evidence: records the oracle may lack, verified like any others (no device vouched for: "").
+    anchors: agreement id -> last counter that the caller regards as claimed; optional, and only
+    compared. evidence: records that the oracle may lack; it verifies them like all others. Their
+    `device` is "": no broker has authenticated the sender.
     """
 
     product: str
@@ -48,7 +50,7 @@ class ClaimRefusal:
 
 @dataclass(frozen=True, slots=True)
 class OracleAnswer:
-    """A signature over the whole batch, or the refusals that stand in its way; never both."""
+    """A signature over the whole batch, or the refusals that prevent it; never both."""
 
     oracle: str
     signature: bytes | None
@@ -56,10 +58,11 @@ class OracleAnswer:
 
 
 def write_request(request: Request) -> bytes:
+    """Return the JSON of a request."""
     return _dumps(
         {
             "product": request.product,
-            "claims": [_claim_out(claim) for claim in request.claims],
+            "claims": [claim_to_json(claim) for claim in request.claims],
             "anchors": {_hex(key): counter for key, counter in request.anchors.items()},
             "evidence": [_message_out(message) for message in request.evidence],
         }
@@ -67,18 +70,20 @@ def write_request(request: Request) -> bytes:
 
 
 def read_request(body: bytes) -> Request:
+    """Read a request. Raises Rejected (MALFORMED, NOT_UTF8)."""
     fields = _fields(_loads(body), product=str, claims=list, anchors=dict, evidence=list)
     if len(fields["claims"]) > MAX_CLAIMS:
-        raise _bad(f"at most {MAX_CLAIMS} claims are taken at once")
+        raise _bad(f"a request has at most {MAX_CLAIMS} claims")
     return Request(
         product=fields["product"],
-        claims=tuple(_claim_in(item) for item in fields["claims"]),
+        claims=tuple(claim_from_json(item) for item in fields["claims"]),
         anchors={_bytes(key, 32): _uint(counter, 40) for key, counter in fields["anchors"].items()},
         evidence=tuple(_message_in(item) for item in fields["evidence"]),
     )
 
 
 def write_answer(answer: OracleAnswer) -> bytes:
+    """Return the JSON of an answer."""
     return _dumps(
         {
             "oracle": answer.oracle,
@@ -92,6 +97,7 @@ def write_answer(answer: OracleAnswer) -> bytes:
 
 
 def read_answer(body: bytes) -> OracleAnswer:
+    """Read an answer. Raises Rejected (MALFORMED, NOT_UTF8)."""
     fields = _fields(_loads(body), oracle=str, signature=(str, type(None)), refusals=list)
     signature = fields["signature"]
     return OracleAnswer(
@@ -101,7 +107,8 @@ def read_answer(body: bytes) -> OracleAnswer:
     )
 
 
-def _claim_out(claim: Claim) -> dict[str, Any]:
+def claim_to_json(claim: Claim) -> dict[str, Any]:
+    """Return the JSON view of a claim."""
     return {
         "agreement": _hex(claim.agreement),
         "sequence": claim.sequence,
@@ -112,7 +119,8 @@ def _claim_out(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _claim_in(item: Any) -> Claim:
+def claim_from_json(item: Any) -> Claim:
+    """Read the JSON view of a claim. Raises Rejected (MALFORMED)."""
     fields = _fields(
         item,
         agreement=str,
@@ -153,14 +161,14 @@ def _refusal_in(item: Any) -> ClaimRefusal:
             _uint(fields["index"], 16), ClaimReason(fields["reason"]), fields["detail"]
         )
     except ValueError:
-        raise _bad(f"no such reason: {fields['reason'][:60]}") from None
+        raise _bad(f"unknown reason: {fields['reason'][:60]}") from None
 
 
-def _fields(item: Any, **wanted: Any) -> dict[str, Any]:
-    """The object's fields: exactly those wanted, each of its type (a bool is no int)."""
-    if not isinstance(item, dict) or item.keys() != wanted.keys():
-        raise _bad(f"an object with exactly {', '.join(wanted)} is wanted")
-    for name, kind in wanted.items():
+def _fields(item: Any, **types: Any) -> dict[str, Any]:
+    """Check that an object has exactly these fields, each of its type (a bool is no int)."""
+    if not isinstance(item, dict) or item.keys() != types.keys():
+        raise _bad(f"an object with exactly these fields is expected: {', '.join(types)}")
+    for name, kind in types.items():
         if not isinstance(item[name], kind) or isinstance(item[name], bool):
             raise _bad(f"{name} has the wrong type")
     return item
@@ -172,13 +180,13 @@ def _bytes(text: Any, size: int | None = None) -> bytes:
     except ValueError:
         value = None
     if value is None or (size is not None and len(value) != size):
-        raise _bad(f"0x and {'hex' if size is None else f'{size} bytes in hex'} are wanted")
+        raise _bad(f"0x and {'hex' if size is None else f'{size} bytes in hex'} are expected")
     return value
 
 
 def _uint(value: Any, bits: int) -> int:
     if type(value) is not int or not 0 <= value < 1 << bits:
-        raise _bad(f"a uint{bits} is wanted")
+        raise _bad(f"a uint{bits} is expected")
     return value
 
 

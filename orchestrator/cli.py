@@ -1,7 +1,6 @@
-"""The `proofrail` command: exit code 0 fine, 1 the answer is no, 2 it cannot be done.
+"""The `proofrail` command: exit code 0 for success, 1 for "no", 2 for a failure.
 
-What goes wrong is said in one sentence with the next step; a traceback is shown only with
-PROOFRAIL_DEBUG=1.
+An error is one sentence with its next step; a traceback appears only with PROOFRAIL_DEBUG=1.
 """
 
 from __future__ import annotations
@@ -41,33 +40,34 @@ from orchestrator.commands import (
 from orchestrator.commands.home import Home
 from orchestrator.errors import Halt, Retry
 
-# named refusals that are answers; every other one says that the question cannot be answered
+# refusals that mean "no" (exit code 1); all others mean that the command failed (exit code 2)
 _ANSWERS = ("not_found", "payment_unknown", "not_settled")
-_REVERTS = {  # a contract's error: what to do about it
-    "KeyTaken": "This key was enrolled before, here or for another device; make a new one.",
-    "DeviceExists": "A device of this name is enrolled; `proofrail device list` shows it.",
-    "PossessionUnproven": "The proof is not this key's: sign `proofrail device digest` anew.",
+_REVERTS = {  # a contract's error: the next step for the user
+    "KeyTaken": "This key was enrolled before, for this or another device. Make a new key.",
+    "DeviceExists": "A device with this name is enrolled; `proofrail device list` shows it.",
+    "PossessionUnproven": "The proof was not made with this key. Sign the output of `proofrail "
+    "device digest` again.",
     "DeviceInStatus": "`proofrail device list` shows its status.",
     "DeviceNotActive": "`proofrail device list` shows its status.",
-    "DeviceHasAgreement": "A device has one live agreement; `proofrail agreement list` shows it.",
+    "DeviceHasAgreement": "The device has a live agreement; see `proofrail agreement list`.",
     "WindowTooLong": "Choose a shorter --window.",
-    "NotRegistrar": "The key of the role registrar is not the one that the registry was given.",
+    "NotRegistrar": "The local key `registrar` is not the one that the registry was deployed with.",
     "NotInCharge": "Only the registrar and the device's owner may do this.",
-    "RotationUnsigned": "The old proof is not the old key's: sign `proofrail device digest "
-    "--new-key` with it.",
-    "KeyExpiryInvalid": "The endorsement's certificate ends before it begins to count; renew it.",
-    "CompromiseDateInvalid": "Name a time in the past, before the one that is declared already.",
-    "PayeeUnexpected": "Leave --payee out: each claim of this product says who is paid.",
+    "RotationUnsigned": "The old proof was not made with the old key. Sign the output of "
+    "`proofrail device digest --new-key` with the old key.",
+    "KeyExpiryInvalid": "The endorsement's certificate ends before it takes effect. Renew it.",
+    "CompromiseDateInvalid": "Give a time in the past, before the one already declared.",
+    "PayeeUnexpected": "Leave --payee out: each claim of this product names its payee.",
     "PayeeMissing": "Give --payee.",
-    "TermsMalformed": "The product's contract does not take these terms; `proofrail agreement "
-    "terms` says what each means, and where the contract is.",
-    "NotYetDue": "The agreement still runs; `proofrail agreement list` shows until when.",
-    "NothingDue": "Its escrow is empty.",
+    "TermsMalformed": "The product's contract rejects these terms; `proofrail agreement terms` "
+    "explains each term and shows the contract.",
+    "NotYetDue": "The agreement has not ended; `proofrail agreement list` shows its end.",
+    "NothingDue": "The agreement's escrow is empty; there is nothing to refund.",
 }
 
 
 class Guarded(TyperGroup):
-    """Turns what commands raise into one sentence and an exit code."""
+    """A command group that turns each exception into one sentence and an exit code."""
 
     def invoke(self, context: typer.Context) -> Any:
         as_json = "--json" in context.args
@@ -80,7 +80,7 @@ class Guarded(TyperGroup):
             output.complain(str(stop), "halt", as_json)
             code = output.CANNOT
         except Retry as delay:
-            output.complain(_advised(str(delay)), "retry", as_json)
+            output.complain(_with_next_step(str(delay)), "retry", as_json)
             code = output.CANNOT
         except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
             raise
@@ -88,8 +88,9 @@ class Guarded(TyperGroup):
             if _debugging(context):
                 raise
             output.complain(
-                f"This is a bug of ours: {type(bug).__name__}: {bug}. Nothing more was done. Run "
-                "it again with PROOFRAIL_DEBUG=1 and report what it shows.",
+                f"This is a bug in proofrail: {type(bug).__name__}: {bug}. The command stopped "
+                "here. See `proofrail status` before you run it again; with PROOFRAIL_DEBUG=1 it "
+                "prints a traceback to report.",
                 "bug",
                 as_json,
             )
@@ -97,10 +98,10 @@ class Guarded(TyperGroup):
         raise typer.Exit(code)
 
 
-def _advised(sentence: str) -> str:
-    """A delay with its next step, by the contract's own error where there is one."""
+def _with_next_step(sentence: str) -> str:
+    """Add the next step: the one for the contract's error, if the sentence ends with one."""
     _, reverts, name = sentence.rpartition("would revert: ")
-    step = "Nothing was sent; `proofrail status` and `list` commands show how things stand."
+    step = "Nothing was sent; `proofrail status` and the `list` commands show the current state."
     step = _REVERTS.get(name, step) if reverts else "Run the same command again later."
     return f"{sentence.rstrip('.')}. {step}"
 
@@ -119,7 +120,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="A signed device record becomes a line on a bank statement, and anyone can check it.",
+    help="Turn signed device records into bank payments that anyone can check.",
 )
 
 
@@ -128,16 +129,16 @@ def root(
     context: typer.Context,
     home: Annotated[
         Path | None,
-        typer.Option(help="The rail's folder; default: PROOFRAIL_HOME, else .proofrail."),
+        typer.Option(help="The rail's folder. Default: PROOFRAIL_HOME, then .proofrail."),
     ] = None,
 ) -> None:
     context.obj = Home(home)
 
 
-for more in (device_life, device_risk):
-    device.app.add_typer(more.app)  # without a name: their commands are the device's
+for device_commands in (device_life, device_risk):
+    device.app.add_typer(device_commands.app)  # no name: they become commands of `device`
 party.app.add_typer(party_statement.app)
-for noun in (
+for command_group in (
     evidence,
     audit,
     bank,
@@ -151,14 +152,14 @@ for noun in (
     payout,
     breaks,
 ):
-    app.add_typer(noun.app)
+    app.add_typer(command_group.app)
 app.add_typer(approval.officers)
-for verbs in (rejected, trace, payments, reconcile, status, rebuild):
-    verbs.register(app)
+for single_command in (rejected, trace, payments, reconcile, status, rebuild):
+    single_command.register(app)
 
 
 def main() -> None:
-    """The entry point of the installed command."""
+    """Run the command line."""
     app()
 
 

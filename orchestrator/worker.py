@@ -17,6 +17,7 @@ from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.breaks import register_breaks
 from orchestrator.steps.collect import collect, verify
 from orchestrator.steps.dispute import dispute_compromised
+from orchestrator.steps.equivocation import report_equivocations
 from orchestrator.steps.finalise import finalise, reconsider
 from orchestrator.steps.follow import follow
 from orchestrator.steps.mint import mint
@@ -36,6 +37,7 @@ STEPS: tuple[Step, ...] = (
     collect,
     verify,
     attest,
+    report_equivocations,
     settle,
     release_matured,
     order_payouts,

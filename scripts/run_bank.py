@@ -1,4 +1,4 @@
-"""Run the simulated bank as its own process, or tell a running one what to do next.
+"""Run the simulated bank as its own process, or send an instruction to a running one.
 
 python -m scripts.run_bank serve --home .proofrail/bank --config bank.json
 python -m scripts.run_bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from scripts.simulated_bank.bank import SimulatedBank, write_file
-from scripts.simulated_bank.moods import MOODS
+from scripts.simulated_bank.misbehaviour import MISBEHAVIOURS
 from scripts.simulated_bank.orders import new_iban
 from scripts.testnet import die_with_parent
 
@@ -33,7 +33,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class BankClient:
-    """Starts a bank in a folder, tells it what customers do, and stops it.
+    """Start a bank in a folder, send it instructions of customers, and stop it.
 
     Instructions are files, so they also reach a bank that starts later.
     """
@@ -42,9 +42,13 @@ class BankClient:
         self.home, self.process = Path(home), None
 
     def start(self, config: dict[str, Any], timeout_s: int = 20, *, outlive: bool = True) -> None:
-        """Starts the process and returns once it serves; RuntimeError where it does not.
+        """Start the process and return once it serves.
 
-        outlive: it goes on when whoever started it ends, however.
+        Args:
+            outlive: the bank goes on when the process that started it ends.
+
+        Raises:
+            RuntimeError: it did not start in time.
         """
         file, ready = self.home / "config.json", self.home / "ready"
         write_file(file, json.dumps(config, indent=1).encode())
@@ -74,7 +78,7 @@ class BankClient:
             raise RuntimeError(f"the bank did not start; see {self.home / 'bank.log'}")
 
     def stop(self, timeout_s: int = 10) -> int | None:
-        """Ends the process politely; its exit code, or None if none was started."""
+        """End the process and return its exit code, or None if none was started."""
         if self.process is None:
             return None
         if self.process.poll() is None:
@@ -94,11 +98,15 @@ class BankClient:
         text: str = "",
         currency: str = "EUR",
     ) -> dict[str, Any]:
-        """A customer's credit transfer; {"ok": True}, or False with the bank's reason.
+        """Make a customer's credit transfer.
 
-        creditor: IBAN at this bank; "" means the safeguarding account.
+        Args:
+            creditor: IBAN at this bank; "" for the safeguarding account.
+
+        Returns:
+            {"ok": True}, or {"ok": False, "reason": the bank's reason}.
         """
-        return self.tell(
+        return self.instruct(
             {
                 "kind": "pay",
                 "from": debtor,
@@ -110,18 +118,27 @@ class BankClient:
             }
         )
 
-    def misbehave(self, what: str, times: int = 1, target: str = "", **said: Any) -> dict[str, Any]:
-        """Puts the bank in a mood (scripts/simulated_bank/moods.py: MOODS). target: an EndToEndId
-        or batch that it is about; "" for whichever comes first."""
-        return self.tell({"kind": "misbehave", "what": what, "times": times, "for": target, **said})
+    def misbehave(
+        self, what: str, times: int = 1, target: str = "", **options: Any
+    ) -> dict[str, Any]:
+        """Have the bank misbehave.
+
+        Args:
+            what: a key of `simulated_bank.misbehaviour.MISBEHAVIOURS`.
+            target: the EndToEndId or batch that it concerns; "" for the next one.
+            options: of that misbehaviour.
+        """
+        return self.instruct(
+            {"kind": "misbehave", "what": what, "times": times, "for": target, **options}
+        )
 
     def reverse(self, end_to_end_id: str) -> dict[str, Any]:
-        """Takes the last booking of an order back, as one that should not have been."""
-        return self.tell({"kind": "reverse", "end_to_end_id": end_to_end_id})
+        """Reverse the last booking of an order."""
+        return self.instruct({"kind": "reverse", "end_to_end_id": end_to_end_id})
 
     def send_back(self, end_to_end_id: str, reason: str = "AC04") -> dict[str, Any]:
-        """Returns a booked payout, as the payee's bank would."""
-        return self.tell({"kind": "return", "end_to_end_id": end_to_end_id, "reason": reason})
+        """Return a booked payout, as the payee's bank would."""
+        return self.instruct({"kind": "return", "end_to_end_id": end_to_end_id, "reason": reason})
 
     def open_account(
         self,
@@ -132,8 +149,8 @@ class BankClient:
         closed: bool = False,
         kind: str = "customer",
     ) -> dict[str, Any]:
-        """Opens an account; for one that is open already, only sets its closed mark."""
-        return self.tell(
+        """Open an account; for one that exists, only set its closed mark."""
+        return self.instruct(
             {
                 "kind": "open",
                 "iban": iban,
@@ -145,22 +162,28 @@ class BankClient:
         )
 
     def close_day(self) -> dict[str, Any]:
-        """Ends the bank's day: camt.053 for the day, and the next day begins."""
-        return self.tell({"kind": "close_day"})
+        """End the bank's day: it writes the camt.053 and begins the next day."""
+        return self.instruct({"kind": "close_day"})
 
-    def tell(self, instruction: dict[str, Any], timeout_s: int = 20) -> dict[str, Any]:
-        """Hands over one instruction and waits for its result; TimeoutError if none comes."""
+    def instruct(self, instruction: dict[str, Any], timeout_s: int = 20) -> dict[str, Any]:
+        """Send one instruction and return its result.
+
+        Raises:
+            TimeoutError: no bank answers.
+        """
         name = f"{time.time_ns():020d}-{uuid4().hex[:8]}"
         folder = self.home / "instructions"
         write_file(folder / f"{name}.json", json.dumps(instruction).encode())
         result = folder / "done" / f"{name}.result"
         if not _until(result.exists, timeout_s):
-            raise TimeoutError(f"no bank serves {self.home}; the instruction {name} waits there")
+            raise TimeoutError(
+                f"no bank serves {self.home}; the instruction {name} waits there until one starts"
+            )
         return json.loads(result.read_bytes())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 on success, 1 where the bank says no, 2 for a wrong command."""
+    """Run one command; return 0 on success, 1 if the bank refuses, 2 for a wrong command."""
     options = _parser().parse_args(arguments)
     if options.command == "serve":
         return serve(options.home, json.loads(options.config.read_bytes()))
@@ -184,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
             answer = bank.reverse(options.end_to_end_id)
         elif options.command == "misbehave":
             answer = bank.misbehave(
-                options.what, options.times, options.target, **dict(options.said)
+                options.what, options.times, options.target, **dict(options.details)
             )
         else:
             answer = bank.close_day()
@@ -196,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(home: Path, config: dict[str, Any]) -> int:
-    """Polls the folders until SIGTERM or SIGINT, and never leaves an input half done."""
+    """Poll the folders until SIGTERM or SIGINT; every input is processed completely."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -220,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--home", type=Path, default=_HOME, help="the bank's folder (default: %(default)s)"
     )
-    # Also after the command; there it must not undo what stood before it.
+    # --home is accepted after the command too, and must not override one before it.
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--home", type=Path, default=argparse.SUPPRESS, help="the bank's folder")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -244,10 +267,10 @@ def _parser() -> argparse.ArgumentParser:
     pay.add_argument("--reference", default="", help="ISO 11649 (RF...)")
     pay.add_argument("--text", default="", help="unstructured remittance information")
     pay.add_argument("--currency", default="EUR", help="ISO 4217 (default: %(default)s)")
-    _add_moods(commands, shared)
-    undo = commands.add_parser("reverse", parents=[shared], help="take an order's booking back")
+    _add_misbehave(commands, shared)
+    undo = commands.add_parser("reverse", parents=[shared], help="reverse an order's booking")
     undo.add_argument("end_to_end_id")
-    back = commands.add_parser("return", parents=[shared], help="send a booked payout back")
+    back = commands.add_parser("return", parents=[shared], help="return a booked payout")
     back.add_argument("end_to_end_id")
     back.add_argument("--reason", default="AC04", help="ISO return reason (default: %(default)s)")
     commands.add_parser("close-day", parents=[shared], help="write the day's camt.053")
@@ -256,31 +279,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_moods(commands: Any, shared: argparse.ArgumentParser) -> None:
-    told = "\n".join(
-        f"  {what}: {does}" + (f" {usual}" if usual else "")
-        for what, (does, usual) in MOODS.items()
+def _add_misbehave(commands: Any, shared: argparse.ArgumentParser) -> None:
+    descriptions = "\n".join(
+        f"  {what}: {does}" + (f" {defaults}" if defaults else "")
+        for what, (does, defaults) in MISBEHAVIOURS.items()
     )
-    mood = commands.add_parser(
+    parser = commands.add_parser(
         "misbehave",
         parents=[shared],
-        help="have the bank do something wrong next",
-        epilog=f"what:\n{told}",
+        help="have the bank misbehave",
+        epilog=f"what:\n{descriptions}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    mood.add_argument("what", choices=MOODS, metavar="WHAT", help="see below")
-    mood.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
-    mood.add_argument(
+    parser.add_argument("what", choices=MISBEHAVIOURS, metavar="WHAT", help="see below")
+    parser.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
+    parser.add_argument(
         "--for",
         dest="target",
         default="",
         metavar="END_TO_END_ID",
-        help="default: whichever comes first",
+        help="default: the next one",
     )
-    mood.add_argument(
+    parser.add_argument(
         "--say",
-        dest="said",
-        type=_said,
+        dest="details",
+        type=_option,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -288,7 +311,7 @@ def _add_moods(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
 
 
-def _said(text: str) -> tuple[str, str | int]:
+def _option(text: str) -> tuple[str, str | int]:
     name, _, value = text.partition("=")
     return name, int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value
 

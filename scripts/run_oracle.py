@@ -1,8 +1,8 @@
-"""Runs one oracle: own process, own key, own database, own subscription, own view of the chain.
+"""Run one oracle as a process with its own key, database, broker subscription and chain view.
 
     python -m scripts.run_oracle --name north --domain 1 --home DIR --rpc URL --deployment FILE ...
 
-It reads devices and agreements from the chain itself, and evidence from the broker itself.
+It reads devices and agreements directly from the chain, and evidence directly from the broker.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from orchestrator.errors import Halt, Retry
 from orchestrator.products import deployed
 
 BATCH_MESSAGES = 500
-REREAD_BLOCKS = 8  # a rewind that is deeper is none of a chain that anyone settles on
-FOLLOW_SECONDS = 1.0  # how old this oracle's view of the chain may be
+REREAD_BLOCKS = 8  # deeper reorganisations do not happen on a chain that is fit for payments
+FOLLOW_SECONDS = 1.0  # the greatest age of this oracle's view of the chain
 RETRY_SECONDS = 1.0
 START_POLL_S = 0.02
 _log = logging.getLogger("oracle")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 after SIGTERM or SIGINT, 1 if it cannot start (with the next step)."""
+    """Run until SIGTERM or SIGINT. Return the exit code: 0, or 1 if the oracle cannot start."""
     options = _parser().parse_args(arguments)
     while options.start_file and not options.start_file.exists():
         time.sleep(START_POLL_S)
@@ -61,10 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Builds the oracle from its settings and runs it until a signal comes."""
+    """Build the oracle from its options and run it until a signal arrives."""
     stop = threading.Event()
-    for sign_ in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign_, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     chain, registry = _chain(options)
     node = _node(options, chain, registry)
     oracle: Any = node
@@ -78,51 +78,60 @@ def serve(options: argparse.Namespace) -> int:
         _secret(options.broker_password_file),
     )
     loops = [
-        threading.Thread(target=follow, args=(chain, registry, node.book, stop), name="follow"),
+        threading.Thread(target=follow, args=(chain, registry, node.memory, stop), name="follow"),
         threading.Thread(target=take_all, args=(node, inlet, stop), name="take"),
     ]
     for loop in loops:
         loop.start()
     server.start()
-    _say_ready(options, node, server.port, inlet)
+    _write_ready_file(options, node, server.port, inlet)
     stop.wait()
     server.stop()
     inlet.close()
     for loop in loops:
         loop.join()
-    node.book.close()
+    node.memory.close()
     return 0
 
 
 def take_all(node: OracleNode, inlet: Inlet, stop: threading.Event) -> None:
-    """Takes what arrives until `stop`; the broker is told only after the commit."""
+    """Store all messages that arrive until `stop`; acknowledge them only after the commit."""
     for messages in inlet.batches(BATCH_MESSAGES):
         if not _until(stop, lambda batch=messages: _take(node, batch)):
             return
         inlet.ack(messages)
 
 
-def follow(chain: Chain, registry: Registry, book: Memory, stop: threading.Event) -> None:
-    """Keeps the view of the chain fresh: a device that was revoked is known within a second, and
-    so is what others attested while this oracle was away."""
+def follow(chain: Chain, registry: Registry, memory: Memory, stop: threading.Event) -> None:
+    """Read the chain every second until `stop`.
+
+    So a revocation takes effect within a second, and so do claims that others attested while this
+    oracle was down.
+    """
     while not stop.wait(FOLLOW_SECONDS):
         try:
             registry.refresh()
-            catch_up(chain, book)
-        except Retry as silence:
-            _log.warning("the chain is not read: %s", silence)
+            catch_up(chain, memory)
+        except Retry as error:
+            _log.warning("the chain cannot be read, trying again: %s", error)
 
 
-def catch_up(chain: Chain, book: Memory) -> None:
-    """Notes in the book what was settled since, the newest blocks again: they may be undone."""
-    for claims, block in settled_claims(chain, book.learned_to() - REREAD_BLOCKS, chain.head()):
-        book.learn(claims, block)
+def catch_up(chain: Chain, memory: Memory) -> None:
+    """Store the claims settled since the last call; the newest blocks are read again each time.
+
+    Raises:
+        Retry: the node does not answer.
+    """
+    for claims, block in settled_claims(
+        chain, memory.settled_up_to() - REREAD_BLOCKS, chain.head()
+    ):
+        memory.record_settled(claims, block)
 
 
 class Liar:
-    """A development fault: signs the batch with the last word of every claim's facts one higher.
+    """A development fault: signs the batch with the last word of all facts increased by one.
 
-    Warning: only for a local chain; it shows that one oracle's lie moves nothing.
+    Warning: only for a local chain; it shows that one lying oracle moves no money.
     """
 
     def __init__(self, node: OracleNode) -> None:
@@ -131,9 +140,10 @@ class Liar:
         self._node, self.health = node, node.health
 
     def attest(self, request: Request) -> OracleAnswer:
-        if request.product not in self._node.world.products:
+        """Return a valid signature over inflated facts."""
+        if request.product not in self._node.view.products:
             return self._node.attest(request)
-        identity, (address, _) = self._node.identity, self._node.world.products[request.product]
+        identity, (address, _) = self._node.identity, self._node.view.products[request.product]
         claims = tuple(replace(claim, facts=_inflated(claim.facts)) for claim in request.claims)
         batch = Batch(identity.rail, address, claims)
         digest = batch_digest(batch, identity.chain_id, identity.committee)
@@ -141,7 +151,7 @@ class Liar:
 
 
 def _inflated(facts: bytes) -> bytes:
-    """Other facts of whatever product: all facts are ABI words."""
+    """Return other facts; this works for every product, since all facts are ABI words."""
     word = int.from_bytes(facts[-32:], "big") + 1
     return facts[:-32] + (word % (1 << 256)).to_bytes(32, "big")
 
@@ -153,13 +163,13 @@ def _take(node: OracleNode, messages: list[Message]) -> None:
 
 
 def _until(stop: threading.Event, work: Callable[[], None]) -> bool:
-    """Tries until it works, or `stop` (False): what is not stored must not be acknowledged."""
+    """Retry until the work succeeds (True) or `stop` is set (False)."""
     while not stop.is_set():
         try:
             work()
             return True
-        except Retry as silence:
-            _log.warning("not taken yet: %s", silence)
+        except Retry as error:
+            _log.warning("messages are not stored yet, trying again: %s", error)
             stop.wait(RETRY_SECONDS)
     return False
 
@@ -185,23 +195,23 @@ def _node(options: argparse.Namespace, chain: Chain, registry: Registry) -> Orac
         committee=at["OracleCommittee"],
         rail=at["PaymentRail"],
     )
-    world = OracleView(
+    view = OracleView(
         keys=registry,
         agreements=registry,
         progress=partial(_progress, chain),
         products=deployed(at),
     )
-    return OracleNode(identity, world, Memory(options.home / "oracle.sqlite3"))
+    return OracleNode(identity, view, Memory(options.home / "oracle.sqlite3"))
 
 
 def _progress(chain: Chain, agreement: bytes) -> Progress | None:
-    """How far the chain has settled the agreement; None where it knows none."""
+    """Return how far the chain has settled an agreement; None if there is none."""
     sequence, last_counter, *_, status = chain.view("PaymentRail", "agreementState", agreement)
     return Progress(sequence, last_counter) if status else None
 
 
 def _key(keystore: Path, password_file: Path) -> bytes:
-    _secret(keystore)  # the same refusal: a keystore that others can read can be guessed at
+    _secret(keystore)  # refuses a keystore that others can read: they could guess its password
     content = json.loads(keystore.read_text())
     try:
         return bytes(Account.decrypt(content, _secret(password_file)))
@@ -210,7 +220,7 @@ def _key(keystore: Path, password_file: Path) -> bytes:
 
 
 def _secret(path: Path) -> str:
-    """The text of a file that only its owner may read."""
+    """Return the text of a file that only its owner may read."""
     if not path.exists():
         raise Halt(f"there is no file {path}")
     if path.stat().st_mode & 0o077:
@@ -218,10 +228,12 @@ def _secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def _say_ready(options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet) -> None:
-    """Written when it serves and is subscribed, or as good as: it goes on trying by itself."""
+def _write_ready_file(
+    options: argparse.Namespace, node: OracleNode, port: int, inlet: Inlet
+) -> None:
+    """Announce that the oracle serves, if possible after it has subscribed; it keeps trying."""
     if not inlet.wait_ready(10):
-        _log.warning("not subscribed yet: %s", inlet.refusal or "the broker is silent")
+        _log.warning("not subscribed yet: %s", inlet.refusal or "the broker does not answer")
     ready = {"port": port, "address": node.identity.address, "pid": os.getpid()}
     print(f"oracle {options.name} serves http://127.0.0.1:{port}", flush=True)
     write_private(options.ready_file, json.dumps(ready).encode())
@@ -239,14 +251,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker-user", required=True)
     for flag in ("--broker-password-file", "--keystore", "--password-file", "--token-file"):
         parser.add_argument(flag, type=Path, required=True, help="readable by its owner only")
-    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
     parser.add_argument("--start-file", type=Path, help="wait until this file exists")
     parser.add_argument(
         "--lie",
         nargs="?",
         const="inflated_facts",
         choices=["inflated_facts"],
-        help="development chain only: attest more than the evidence bears",
+        help="development chain only: attest more than the evidence supports",
     )
     return parser
 

@@ -34,7 +34,7 @@ from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store
 from orchestrator.errors import Halt, Retry
 from orchestrator.ingest.inlet_loop import InletLoop
@@ -116,7 +116,7 @@ def build_rail(settings: Settings, town: dict[str, Any], log: Any) -> StepContex
     store = Store(settings.database)
     known = deployed(deployment.addresses)
     doors = [
-        OracleDoor(
+        OracleClient(
             o["name"],
             o["address"],
             o["domain"],

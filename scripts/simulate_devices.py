@@ -1,4 +1,4 @@
-"""Simulates a fleet until it is told to stop: signed records out by MQTT, receipts in."""
+"""Simulate a fleet until SIGTERM: it publishes signed records by MQTT and takes receipts."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from scripts.devices.fleet import Fleet
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`python -m scripts.simulate_devices --home DIR --broker-port N --receipt-key PEM ...`.
+    """Run `python -m scripts.simulate_devices --home DIR --broker-port N --receipt-key PEM ...`.
 
-    Prints one JSON line with the totals at its end; 0 where every record was answered, else 1.
+    At its end it prints one JSON line with the totals.
+
+    Returns:
+        0 if every record was answered, else 1.
     """
-    chosen = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     stop = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     fleet = Fleet(
-        chosen.home,
-        chosen.charge_points,
-        chosen.meters,
-        chosen.seed,
-        chosen.start_at,
-        chosen.receipt_key.read_bytes(),
+        options.home,
+        options.charge_points,
+        options.meters,
+        options.seed,
+        options.start_at,
+        options.receipt_key.read_bytes(),
     )
     try:
-        passwords = _issue(chosen.home, fleet) if chosen.issue_passwords else None
-        away = fleet.connect("127.0.0.1", chosen.broker_port, passwords)
+        passwords = _issue(options.home, fleet) if options.issue_passwords else None
+        away = fleet.connect("127.0.0.1", options.broker_port, passwords)
         if not away:
-            _run(fleet, chosen, stop)
-            fleet.until_receipted(chosen.patience)
+            _run(fleet, options, stop)
+            fleet.until_receipted(options.patience)
         totals = fleet.totals()
         print(json.dumps({"away": away, **totals}), flush=True)
         return 1 if away or totals["unreceipted"] else 0
@@ -43,18 +46,18 @@ def main(arguments: list[str] | None = None) -> int:
         fleet.close()
 
 
-def _run(fleet: Fleet, chosen: argparse.Namespace, stop: threading.Event) -> None:
-    """Rounds of one record per device; what is owed from before goes out first."""
+def _run(fleet: Fleet, options: argparse.Namespace, stop: threading.Event) -> None:
+    """Send what earlier runs left unanswered, then publish records round by round."""
     for device in fleet.devices.values():
         device.resend(0)
-    for _ in range(chosen.rounds):
+    for _ in range(options.rounds):
         for device in fleet.devices.values():
-            device.publish(device.make_records(chosen.records))
+            device.publish(device.make_records(options.records))
             device.collect()
-            device.resend(chosen.resend_after)
-        if stop.wait(chosen.pause):
+            device.resend(options.resend_after)
+        if stop.wait(options.pause):
             return
-    for fault in chosen.fault:
+    for fault in options.fault:
         names = list(fleet.devices)
         commit(Fault(fault), fleet[names[0]], other=names[-1])
 
@@ -67,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--broker-port", type=int, required=True)
-    parser.add_argument("--receipt-key", type=Path, required=True, help="the rail's, public, PEM")
+    parser.add_argument(
+        "--receipt-key", type=Path, required=True, help="the rail's public key, PEM"
+    )
     parser.add_argument("--charge-points", type=int, default=3)
     parser.add_argument("--meters", type=int, default=1)
     parser.add_argument("--seed", type=int, help="keys and readings follow from it")
@@ -77,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between rounds")
     parser.add_argument("--resend-after", type=float, default=5.0, help="seconds")
     parser.add_argument("--patience", type=float, default=30.0, help="seconds for last receipts")
-    parser.add_argument("--fault", action="append", default=[], choices=[f.value for f in Fault])
+    parser.add_argument(
+        "--fault", action="append", default=[], choices=[fault.value for fault in Fault]
+    )
     parser.add_argument("--issue-passwords", action="store_true", help="for a broker of this home")
     return parser
 

@@ -1,7 +1,7 @@
-"""Starts a whole rail on this machine, process by process, and stops each by its process id.
+"""Start a whole rail on this machine, process by process, and stop each by its process id.
 
 Chain, broker, four oracles of three trust domains, bank and orchestrator are real processes on free
-loopback ports; everything they keep is under one home folder.
+loopback ports. All their files are under one home folder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
 from scripts.run_bank import BankClient, new_iban
 from scripts.testnet import Testnet, die_with_parent
 
-# name, trust domain: two oracles of one utility, one of a bank, one of an auditor
+# (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
 DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
 _ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
@@ -49,29 +49,42 @@ _MARK = "rail.json"
 
 @dataclass
 class Stack:
-    """One rail's processes. home is emptied by `prepare` if it held a rail of ours before."""
+    """The processes of one rail.
+
+    Attributes:
+        home: the folder; `prepare` empties it if it holds an earlier rail.
+        start_at: Unix seconds of the chain's first block, when devices are installed.
+        keep: whether processes go on when this one ends.
+        ports: oracle -> its HTTP port, which it keeps over restarts.
+    """
 
     home: Path
-    start_at: int  # Unix seconds of the chain's first block: devices were installed then
+    start_at: int
     block_seconds: int = 1
-    keep: bool = False  # processes go on when this one ends
+    keep: bool = False
     embedded_broker: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    ports: dict[str, int] = field(default_factory=dict)  # each oracle keeps its port
+    ports: dict[str, int] = field(default_factory=dict)
     _parties: dict[int, LocalAccount] = field(default_factory=dict)
-    _starting: dict[str, Path] = field(default_factory=dict)  # ready files still waited for
+    _starting: dict[str, Path] = field(
+        default_factory=dict
+    )  # ready files that processes will write
 
     # --- start, in the order of the checklist
 
     def prepare(self) -> None:
-        """An empty home of our own; refuses a folder that holds anything else."""
+        """Make an empty home.
+
+        Raises:
+            Halt: the folder holds something else than a rail.
+        """
         if self.home.exists() and any(self.home.iterdir()):
             if not (self.home / _MARK).exists():
                 raise Halt(f"{self.home} is not empty and holds no rail; choose another home")
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True)
-        self.home.chmod(0o700)  # names, accounts and logs are nobody else's
+        self.home.chmod(0o700)  # it holds names, accounts and logs
         keystore.write_private(self.home / _MARK, b"{}")
         self.settings = Settings(home=self.home)
         self._keys()
@@ -92,11 +105,11 @@ class Stack:
         keystore.write_private(keys / "receipt.pub.pem", Receipts(receipt).public_pem)
 
     def compile(self, watch: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Loads the contracts: shipped, or compiled where their sources changed."""
+        """Load the contracts: as shipped, or compiled if their sources changed."""
         self.artifacts = load_artifacts(watch=watch)
 
     def start_chain(self) -> None:
-        """anvil, with its first block in the past, so that device history is plausible."""
+        """Start anvil with its first block in the past, so that device history is plausible."""
         self.testnet = Testnet(
             mining="auto",
             accounts=40,
@@ -105,7 +118,7 @@ class Stack:
         ).start()
 
     def deploy(self) -> Deployment:
-        """The contracts, by the idempotent deployment with its journal."""
+        """Deploy the contracts; the deployment is idempotent and keeps a journal."""
         deployment = deploy(
             self.testnet.url, self.artifacts, development_plan(), self.settings.deployment
         )
@@ -119,13 +132,13 @@ class Stack:
         return deployment
 
     def start_broker(self) -> None:
-        """mosquitto where it is on PATH, else amqtt."""
+        """Start the broker: mosquitto if it is on PATH, else amqtt."""
         self._spawn_broker()
         password = credentials.issue(self.home, "rail", credentials.CredentialRole.RAIL)
         keystore.write_private(self.settings.keys / "broker.password", password.encode())
 
     def restart_broker(self) -> None:
-        """Starts a stopped broker on its own port, with the passwords it knew."""
+        """Start a stopped broker on its old port, with its old passwords."""
         self._spawn_broker("--port", str(self.broker["port"]))
 
     def _spawn_broker(self, *extra: str) -> None:
@@ -150,8 +163,7 @@ class Stack:
             self.ports[name] = self._wait_ready(name, self._starting.pop(name))["port"]
 
     def prepare_oracle(self, name: str, *extra: object) -> None:
-        """Start the next process of an oracle, which loads its modules and waits for
-        `restart_oracle`; extra: flags such as --lie."""
+        """Start an oracle's next process, which waits for `restart_oracle`."""
         current = self.processes.pop(name, None)
         ready = self._spawn_oracle(name, "--start-file", self._ready(f"start-{name}"), *extra)
         self._starting[name] = ready
@@ -160,8 +172,7 @@ class Stack:
             self.processes[name] = current
 
     def restart_oracle(self, name: str, *extra: object) -> None:
-        """Starts a stopped oracle with its own key, book and port; extra: flags such as --lie, if
-        it was not prepared."""
+        """Start a stopped oracle with its key, memory and port; `extra` are flags such as --lie."""
         ready = self._starting.pop(name, None)
         if ready is None:
             ready = self._spawn_oracle(name, *extra)
@@ -218,7 +229,7 @@ class Stack:
         return ready
 
     def start_bank(self) -> None:
-        """The simulated bank with the rail's safeguarding account."""
+        """Start the simulated bank with the rail's safeguarding account."""
         self.safeguarding = {
             "name": "proofrail safeguarding",
             "iban": new_iban(1),
@@ -253,16 +264,16 @@ class Stack:
         self._starting["orchestrator"] = self.spawn_rail("--start-file", start_file)
 
     def start_rail(self) -> None:
-        """The orchestrator; it finds everything else through rail.json."""
-        self._write_town()
+        """Start the orchestrator; it reads the addresses of all other parts from rail.json."""
+        self._write_addresses()
         if "orchestrator" in self._starting:
             (self.home / "run" / "start.json").touch()
         ready = self._starting.pop("orchestrator", None) or self.spawn_rail()
         self.api_url = self._wait_ready("orchestrator", ready)["api_url"]
-        self._write_town(api_url=self.api_url)
+        self._write_addresses(api_url=self.api_url)
 
     def spawn_rail(self, *extra: object) -> Path:
-        """The orchestrator's process; the file is there once it serves. extra: its flags."""
+        """Start the orchestrator's process; return its ready file, which exists once it serves."""
         ready = self._ready("orchestrator")
         self._start(
             "orchestrator",
@@ -275,7 +286,7 @@ class Stack:
         )
         return ready
 
-    def _write_town(self, **more: Any) -> None:
+    def _write_addresses(self, **fields: Any) -> None:
         oracles = [
             {
                 "name": name,
@@ -285,30 +296,30 @@ class Stack:
             }
             for index, (name, domain) in enumerate(ORACLES)
         ]
-        town = {
+        addresses = {
             "rpc_url": self.testnet.url,
             "broker": self.broker,
             "oracles": oracles,
             "safeguarding": self.safeguarding,
-            **more,
+            **fields,
         }
-        keystore.write_private(self.home / _MARK, json.dumps(town, indent=1).encode())
+        keystore.write_private(self.home / _MARK, json.dumps(addresses, indent=1).encode())
 
-    # --- time and people
+    # --- time and parties
 
     def now(self) -> int:
         return int(time.time())
 
     def party(self, index: int) -> LocalAccount:
-        """A payer's or payee's account, with its keystore under keys/parties."""
-        if index not in self._parties:  # a keystore is slow to open, on purpose
+        """Return a payer's or payee's account; its keystore is under keys/parties."""
+        if index not in self._parties:  # a keystore is slow to open by design
             key = keystore.development_account(_FIRST_PARTY + index).key.hex()
             folder = self.settings.keys / "parties"
             self._parties[index] = keystore.create(folder, f"party-{index}", key)
         return self._parties[index]
 
-    def come_to_the_present(self) -> None:
-        """Ends the installation: the chain's clock jumps to now, and blocks come at their pace."""
+    def move_to_now(self) -> None:
+        """End the installation: set the chain's clock to now and mine at the usual pace."""
         self.testnet.rpc("evm_setNextBlockTimestamp", hex(self.now()))
         self.testnet.rpc("evm_mine")
         self.testnet.rpc("evm_setAutomine", False)
@@ -348,11 +359,11 @@ class Stack:
         return json.loads(ready.read_text())
 
     def issue_devices(self, names: list[str]) -> dict[str, str]:
-        """Fresh broker passwords, one per device, known to nobody else afterwards."""
+        """Issue a new broker password per device; only hashes are kept."""
         return credentials.issue_many(self.home, names, credentials.CredentialRole.DEVICE)
 
     def stop(self, name: str, sign: int = signal.SIGTERM) -> None:
-        """Ends one process and waits for it; SIGKILL for a power cut."""
+        """End one process and wait for it; SIGKILL stands for a power cut."""
         process = self.processes.pop(name, None)
         if process is None or process.poll() is not None:
             return
@@ -364,9 +375,9 @@ class Stack:
             process.wait()
 
     def stop_all(self) -> None:
-        """Ends everything, the orchestrator first, the chain last."""
+        """End everything: the orchestrator first, the chain last."""
         self.stop("orchestrator")
-        for process in self.processes.values():  # at once; each is awaited below
+        for process in self.processes.values():  # all at once; the loop below waits for each
             process.terminate()
         for name in list(self.processes):
             self.stop(name)
@@ -376,5 +387,7 @@ class Stack:
             self.store.close()
 
     def pids(self) -> dict[str, int]:
-        """{process: id}, for whoever stops a kept rail."""
-        return {n: p.pid for n, p in self.processes.items()} | {"chain": self.testnet.pid}
+        """Return {process: id}, to stop a kept rail later."""
+        return {name: process.pid for name, process in self.processes.items()} | {
+            "chain": self.testnet.pid
+        }

@@ -1,4 +1,4 @@
-"""Promises a private local chain (anvil) on a free loopback port that ends with the process."""
+"""A private local chain (anvil) on a free loopback port that ends with the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-MNEMONIC = "test test test test test test test test test test test junk"  # public: worth nothing
+MNEMONIC = "test test test test test test test test test test test junk"  # public test words
 CHAIN_ID = 31337
 TX_GAS_LIMIT = 16_777_216  # EIP-7825
 _LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
@@ -29,15 +29,16 @@ _PDEATHSIG = 1
 class Testnet:
     """One anvil process: `with Testnet() as chain: chain.url`.
 
-    mining: "auto" (a block per transaction), "manual" (`mine()` only) or seconds per block.
-    hardfork: "" for the newest (with the P-256 precompile); "prague" has none.
-    tx_gas_limit: refuse transactions above 16,777,216 gas, as EIP-7825 does.
-    state: a file that keeps the chain across runs; None keeps nothing.
-    outlive: go on when the process that started it ends.
-    accounts: how many of the development keys hold ether (mnemonic `MNEMONIC`).
+    Args:
+        mining: "auto" (a block per transaction), "manual" (`mine()` only) or seconds per block.
+        hardfork: "" for the newest (with the P-256 precompile); "prague" has none.
+        tx_gas_limit: refuse transactions above 16,777,216 gas (EIP-7825).
+        state: a file that keeps the chain across runs; None keeps nothing.
+        accounts: number of development keys that hold ether (mnemonic `MNEMONIC`).
+        outlive: the chain goes on when the process that started it ends.
     """
 
-    __test__ = False  # not a test class, whatever its name
+    __test__ = False  # pytest must not collect it
 
     def __init__(
         self,
@@ -66,10 +67,14 @@ class Testnet:
         self.url = ""
 
     def start(self, timeout: float = 20.0) -> Testnet:
-        """Starts the chain and waits until it answers. Raises RuntimeError with its last words."""
-        own = self._log or Path(tempfile.mkstemp(prefix="anvil-", suffix=".log")[1])
-        offset = own.stat().st_size if own.exists() else 0
-        with own.open("ab") as sink:
+        """Start the chain and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not answer; the text ends with its log.
+        """
+        log = self._log or Path(tempfile.mkstemp(prefix="anvil-", suffix=".log")[1])
+        offset = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as sink:
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -79,7 +84,7 @@ class Testnet:
                 preexec_fn=None if self._outlive else die_with_parent,
             )
         try:
-            self.url = f"http://127.0.0.1:{self._port(own, offset, time.monotonic() + timeout)}"
+            self.url = f"http://127.0.0.1:{self._port(log, offset, time.monotonic() + timeout)}"
             if int(self.rpc("eth_chainId"), 16) != self.chain_id:
                 raise RuntimeError(f"Something else answers at {self.url}.")
             self.rpc("anvil_setLoggingEnabled", self._log is not None)
@@ -88,11 +93,11 @@ class Testnet:
             raise
         finally:
             if self._log is None:
-                own.unlink(missing_ok=True)
+                log.unlink(missing_ok=True)
         return self
 
     def stop(self) -> None:
-        """Ends the chain; with `state` it writes the file first. Safe to call twice."""
+        """End the chain; with `state` it writes the file first. Safe to call twice."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -104,7 +109,7 @@ class Testnet:
             process.wait()
 
     def kill(self) -> None:
-        """Ends the chain as a power cut would."""
+        """End the chain as a power cut does."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -117,7 +122,11 @@ class Testnet:
         return self._process.pid
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call's result. Raises RuntimeError with the node's error."""
+        """Return the result of one JSON-RPC call.
+
+        Raises:
+            RuntimeError: the node answers with an error.
+        """
         call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         request = urllib.request.Request(
             self.url, json.dumps(call).encode(), {"Content-Type": "application/json"}
@@ -129,7 +138,7 @@ class Testnet:
         return body["result"]
 
     def mine(self, blocks: int = 1, seconds: int = 0) -> None:
-        """Mines blocks now, after moving the chain's clock on by `seconds`."""
+        """Mine blocks now, after moving the chain's clock on by `seconds`."""
         if seconds:
             self.rpc("evm_increaseTime", seconds)
         self.rpc("anvil_mine", hex(blocks))
@@ -149,24 +158,24 @@ class Testnet:
         process = self._process
         while process is not None and time.monotonic() < deadline:
             ended = process.poll() is not None
-            said = log.read_bytes()[offset:].decode(errors="replace")
-            found = _LISTENING.search(said)
-            if found and not ended:
-                return found.group(1)
+            output = log.read_bytes()[offset:].decode(errors="replace")
+            match = _LISTENING.search(output)
+            if match and not ended:
+                return match.group(1)
             if ended:
-                raise RuntimeError(f"anvil ended with {process.returncode}: {said[-800:]}")
+                raise RuntimeError(f"anvil ended with {process.returncode}: {output[-800:]}")
             time.sleep(0.01)
         raise RuntimeError("anvil did not start in time.")
 
 
 def anvil_binary(root: Path = ROOT) -> Path:
-    """The real anvil of the npm package, never npm's wrapper (which outlives its kill)."""
+    """Return the anvil binary of the npm package; npm's wrapper would survive its kill."""
     machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "amd64"
     name = f"anvil-{platform.system().lower()}-{machine}"
-    found = root / "node_modules" / "@foundry-rs" / name / "bin" / "anvil"
-    if not found.exists():
-        raise RuntimeError(f"{found} is missing: run `make setup`, or `npm ci`.")
-    return found
+    binary = root / "node_modules" / "@foundry-rs" / name / "bin" / "anvil"
+    if not binary.exists():
+        raise RuntimeError(f"{binary} is missing: run `make setup`, or `npm ci`.")
+    return binary
 
 
 def _mining_options(mining: str | int) -> list[str]:
@@ -176,13 +185,13 @@ def _mining_options(mining: str | int) -> list[str]:
 
 
 def die_with_parent() -> None:
-    """Linux: the kernel ends the child when the thread that started it is gone, however."""
+    """Have the kernel end this process when the thread that started it ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> int:
-    """Runs one chain in the foreground until interrupted."""
+    """Run one chain in the foreground until interrupted."""
     with Testnet() as chain:
         print(f"chain {chain.chain_id} at {chain.url}, pid {chain.pid}; Ctrl-C ends it", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

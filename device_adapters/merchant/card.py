@@ -1,4 +1,4 @@
-"""What a merchant's terminal knows of a wearable: its key and what its payer agreed to."""
+"""Card of a wearable for a merchant's terminal: its key and the terms that its payer agreed to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from device_adapters.types import DeviceKey, Reason, Rejected
 
 @dataclass(frozen=True, slots=True)
 class WearableCard:
-    """The registry's key and the mandate's terms, as they stood at `as_of` (Unix seconds).
+    """The registry's key and the agreement's terms as of `as_of` (Unix seconds).
 
     Amounts in token minor units (6 decimals), times in seconds; per_day and cool_off 0: no such
     limit; classes: ISO 18245 codes, none: any. contract: 0x-prefixed lower-case hex.
-    Warning: a card is as good as where it came from; take it from the rail, over its own channel.
+    Warning: a terminal trusts its cards. Get a card from the rail only, over its own channel.
     """
 
     name: str
@@ -34,13 +34,17 @@ class WearableCard:
     as_of: int
 
     def to_json(self) -> str:
-        """The card to hand to a terminal; the key as hex of its DER SubjectPublicKeyInfo."""
+        """Return the card as JSON; the key as hex of its DER SubjectPublicKeyInfo."""
         row = asdict(self) | {"key": PublicKey.from_device_key(self.key).der.hex()}
         return json.dumps(row, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> WearableCard:
-        """Rejected where the text is no card; a key's own reasons where it holds no good key."""
+        """Return the card in a JSON text.
+
+        Raises:
+            Rejected: the text is not a card, or (with the reasons of a key) its key is not valid.
+        """
         row = decode_json(text)
         names = [field.name for field in fields(cls)]
         if not isinstance(row, dict) or sorted(row) != sorted(names):

@@ -1,36 +1,40 @@
-"""The skeleton of a protocol: copy it to a name without underscore, and it is found.
+"""Template of a protocol: copy it to a name without underscore, and the registry finds it.
 
-A protocol is this one file. It knows bytes and events; nothing of money, chains or databases.
+A protocol is one file, or a folder once it grows. It turns bytes into events, and has nothing to do
+with money, chains or databases.
 """
 
 from __future__ import annotations
 
 from device_adapters.strict_json import decode as decode_json
 from device_adapters.types import Curve, Event, Reason, Rejected, Signed
-from device_adapters.verdicts import RecordCheck, Report, refused
+from device_adapters.verdicts import RecordCheck, Report, as_finding
 
-# The MQTT topic; + stands for the device's own name. The last part is this file's name.
+# The MQTT topic; + stands for the device's own name. The last part is the name of this file.
 INLET = "proofrail/+/evidence/blueprint"
 
 
 def split(body: bytes) -> list[bytes]:
-    """The records in one message. Cut only: judging a record is `decode`'s business."""
+    """Return the records in one message. Only cut here; `decode` checks each record."""
     return [line for line in body.splitlines() if line.strip()]
 
 
 def decode(record: bytes) -> Event:
-    """One record's event. Pure: no clock, no network, no state; raises only Rejected.
+    """Return the event in one record. Pure: no clock, no network, no state.
 
-    Keep the signed bytes exactly as they came: a signature covers bytes, not meaning.
+    Keep the signed bytes exactly as received: a signature covers bytes, not meaning.
+
+    Raises:
+        Rejected: with a `Reason`; never any other error.
     """
     try:
         text = record.decode()
     except UnicodeDecodeError:
         raise Rejected(Reason.NOT_UTF8, "the record is not UTF-8", record) from None
-    # The strict decoder gives exact numbers and names duplicate keys, NaN, bombs and the like.
+    # The strict decoder returns exact numbers; it rejects duplicate keys, NaN and deep nesting.
     fields = decode_json(text)
     if not isinstance(fields, dict):
-        raise Rejected(Reason.WRONG_TYPE, "the record is no object", record)
+        raise Rejected(Reason.WRONG_TYPE, "the record is not an object", record)
     device, counter, at = (fields.get(key) for key in ("device", "counter", "at"))
     if not isinstance(device, str) or not device.isprintable() or not device:
         raise Rejected(Reason.DEVICE_MISSING, "the record names no device", record)
@@ -38,38 +42,39 @@ def decode(record: bytes) -> Event:
     if type(counter) is not int or not 0 <= counter < 2**40:
         raise Rejected(Reason.COUNTER_MISSING, "the record has no counter", record)
     if type(at) is not int or at < 0:
-        raise Rejected(Reason.TIME_MALFORMED, "the time is no number of milliseconds", record)
-    # Facts are JSON-ready integers, strings and lists; never a float. The kind says what they are.
+        raise Rejected(Reason.TIME_MALFORMED, "the time is not a number of milliseconds", record)
+    # Facts are JSON-ready integers, strings and lists; never a float. The kind names their type.
     facts = {"at": at}
     signed = Signed(content=record, signature_der=b"", curve=Curve.SECP256R1)
-    return Event(device, counter, at, "blueprint.beat", facts, record, signed, "blueprint")
+    return Event(device, counter, at, "blueprint.reading", facts, record, signed, "blueprint")
 
 
 def recognise(data: bytes) -> bool:
-    """Whether a file is this protocol's, for `proofrail evidence check`; a broken one still is."""
+    """Return whether a file is this protocol's, for `proofrail evidence check`, even if broken."""
     return b'"device"' in data and b'"counter"' in data
 
 
 def check(data: bytes, key: str | bytes | None) -> Report:
-    """Judges every record in a file; `recognise` and `check` may be left out, together."""
-    return Report(records=[_checked(*each, key) for each in enumerate(split(data))])
+    """Check every record in a file; leave out `recognise` and `check` together, or neither."""
+    records = [_check(index, record, key) for index, record in enumerate(split(data))]
+    return Report(records=records)
 
 
-def _checked(index: int, record: bytes, key: str | bytes | None) -> RecordCheck:
-    found = RecordCheck(index, record)
+def _check(index: int, record: bytes, key: str | bytes | None) -> RecordCheck:
+    result = RecordCheck(index, record)
     try:
-        found.event = decode(record)
-        found.prove(found.event.signed, {"given": key})
+        result.event = decode(record)
+        result.prove(result.event.signed, {"given": key})
     except Rejected as refusal:
-        found.unreadable = found.event is None
-        found.genuine_reasons.append(refused(refusal))
-    found.conclude()
-    return found
+        result.unreadable = result.event is None
+        result.genuine_reasons.append(as_finding(refusal))
+    result.conclude()
+    return result
 
 
-# Every record that this file must read, with the fields expected, or the reason of its rejection.
-# tests/every runs them all, and throws mutations of them and random bytes at `split` and `decode`.
+# Records that this file must read, each with the expected fields or the reason of its rejection.
+# tests/every runs them all, and feeds mutations of them and random bytes to `split` and `decode`.
 EXAMPLES = (
-    ("a beat", b'{"device":"D-1","counter":7,"at":5}', {"device": "D-1", "counter": 7}),
-    ("a beat without counter", b'{"device":"D-1","at":5}', Reason.COUNTER_MISSING),
+    ("a reading", b'{"device":"D-1","counter":7,"at":5}', {"device": "D-1", "counter": 7}),
+    ("a reading without counter", b'{"device":"D-1","at":5}', Reason.COUNTER_MISSING),
 )

@@ -1,18 +1,18 @@
-"""`proofrail agreement`: shows a payer the mandate, signs it with the payer's key and opens it.
+"""`proofrail agreement`: signs a payer's mandate, opens agreements, lists and refunds them.
 
-The product says which terms it has, reads them and tells them; nothing here knows any product.
+The product defines, parses and formats its terms; this file knows no product.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
-from orchestrator.commands.output import Json, plain, table, when
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
+from orchestrator.commands.output import Json, parse_euro, plain, table, when
 from orchestrator.commands.party import keystore_of, party_of
 from orchestrator.errors import Halt
 
@@ -21,65 +21,67 @@ if TYPE_CHECKING:
     from orchestrator.operations.agreements import AgreementOps
 
 app = typer.Typer(
-    name="agreement", help="Open and list agreements.", no_args_is_help=True, rich_markup_mode=None
+    name="agreement",
+    help="Open, list and refund agreements.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _DAY_S = 86_400
-
-
-def micro(text: str, what: str) -> int:
-    """Micro-euro of a decimal text such as 0.30, exactly; refuses what is finer, or zero."""
-    match = _AMOUNT.fullmatch(text.strip())
-    amount = int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0")) if match else 0
-    if not amount:
-        raise Halt(
-            f"{what} {text!r} is no amount in euro such as 0.30: digits, a point, at most "
-            "six decimals, more than zero. Nothing was sent."
-        )
-    return amount
 
 
 @app.command("open")
 def open_(
     context: typer.Context,
     device: Annotated[str, typer.Option(help="The device's name.")],
-    payer: Annotated[str, typer.Option(help="Who pays: name or address.")],
-    cap: Annotated[str, typer.Option(help="Euro per period at most, as in 500.00.")],
+    payer: Annotated[str, typer.Option(help="The payer: name or address.")],
+    cap: Annotated[str, typer.Option(help="The most to pay per period, in euro, as in 500.00.")],
     product: Annotated[str, typer.Option(help="`agreement terms` lists the products.")],
     term: Annotated[
-        list[str] | None, typer.Option(help="name=value, once for each; see `agreement terms`.")
+        list[str] | None, typer.Option(help="name=value, once per term; see `agreement terms`.")
     ] = None,
     payee: Annotated[
-        str | None, typer.Option(help="Who is paid: name or address; none if claims say it.")
+        str | None,
+        typer.Option(
+            help="The payee: name or address. Leave it out if each claim names its payee."
+        ),
     ] = None,
-    period: Annotated[int, typer.Option(min=1, max=65_535, help="Days of the cap.")] = 30,
+    period: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Length of the cap's period, in days.")
+    ] = 30,
     window: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in s.")
+        int, typer.Option(min=0, max=2**32 - 1, help="Dispute window, in seconds.")
     ] = _DAY_S,
-    days: Annotated[int, typer.Option(min=1, max=3_650, help="Until it ends.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until it ends.")] = 365,
     fiscal: Annotated[
-        bool, typer.Option("--fiscal", help="An OCMF meter's F records, not a charger's T ones.")
+        bool,
+        typer.Option("--fiscal", help="Use an OCMF meter's F records, not a charger's T records."),
     ] = False,
-    after: Annotated[int, typer.Option(min=0, help="The last record before it begins.")] = 0,
-    required_domain: Annotated[int, typer.Option(min=0, max=255, help="0: any.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, send nothing.")] = False,
+    after: Annotated[
+        int, typer.Option(min=0, help="Counter of the last record before the agreement begins.")
+    ] = 0,
+    required_domain: Annotated[
+        int, typer.Option(min=0, max=255, help="A trust domain that must sign; 0: any.")
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the result, send nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Sign a payer's mandate and open the agreement on chain."""
-    here = home.of(context)
-    chosen = _product(product)
-    terms = chosen.read_terms(_words(term or []))
-    who, whom = party_of(here, payer), party_of(here, payee) if payee else None
-    account = keystore_of(here, who)
-    office = here.office()
-    _require_payee(office, chosen, whom)
+    """Open an agreement on chain. Signs the mandate with the payer's key."""
+    home = home_of(context)
+    product_rules = _product(product)
+    terms = product_rules.parse_terms(_term_values(term or []))
+    payer_party, payee_party = party_of(home, payer), party_of(home, payee) if payee else None
+    account = keystore_of(home, payer_party)
+    agreements = home.agreement_ops()
+    _require_payee(agreements, product_rules, payee_party)
     mandate = _mandate(
-        here,
+        home,
         device,
-        who.address,
-        whom,
-        chosen,
-        cap=micro(cap, "The cap"),
+        payer_party.address,
+        payee_party,
+        product_rules,
+        cap=parse_euro(cap, "The cap"),
         period_days=period,
         window=window,
         expiry=int(time.time()) + days * _DAY_S,
@@ -87,49 +89,49 @@ def open_(
         required_domain=required_domain,
         terms=terms,
     )
-    told = _told(here, mandate, device, who, whom, chosen, dry_run)
+    view = _mandate_view(home, mandate, device, payer_party, payee_party, product_rules, dry_run)
     if not dry_run:
-        signature = office.sign(mandate, account)
-        office.open([(device, product, mandate, signature)])
-    output.show(told, as_json, lambda console: _opened(console, told))
+        signature = agreements.sign(mandate, account)
+        agreements.open([(device, product, mandate, signature)])
+    output.show(view, as_json, lambda console: _print_opened(console, view))
 
 
 def _product(name: str) -> Any:
     from orchestrator.products import products
 
-    known = products()
-    if name not in known:
-        raise Halt(f"There is no product {name!r}, only {', '.join(known)}. Nothing was sent.")
-    return known[name]
+    all_products = products()
+    if name not in all_products:
+        raise Halt(
+            f"There is no product {name!r}, only {', '.join(all_products)}. Nothing was sent."
+        )
+    return all_products[name]
 
 
-def _words(terms: list[str]) -> dict[str, str]:
-    """{name: value} of the --term options; each name once."""
-    words: dict[str, str] = {}
+def _term_values(terms: list[str]) -> dict[str, str]:
+    """Return {name: value} of the --term options; each name may occur once."""
+    values: dict[str, str] = {}
     for text in terms:
         name, equals, value = text.partition("=")
-        if not equals or name in words:
+        if not equals or name in values:
             what = "is given twice" if equals else "is not name=value"
             raise Halt(f"--term {text!r} {what}. Nothing was sent.")
-        words[name] = value
-    return words
+        values[name] = value
+    return values
 
 
-def _require_payee(office: AgreementOps, product: Any, payee: PartyRow | None) -> None:
-    if office.names_payee(product) == (payee is not None):
+def _require_payee(agreements: AgreementOps, product: Any, payee: PartyRow | None) -> None:
+    if agreements.names_payee(product) == (payee is not None):
         return
     if payee is None:
-        raise Halt(
-            f"Agreements of {product.NAME} name who is paid: give --payee. Nothing was sent."
-        )
+        raise Halt(f"Agreements of {product.NAME} need a payee: give --payee. Nothing was sent.")
     raise Halt(
-        f"Agreements of {product.NAME} name no payee: each claim says who is paid. Leave "
+        f"Agreements of {product.NAME} have no payee: each claim names its payee. Leave "
         "--payee out. Nothing was sent."
     )
 
 
 def _mandate(
-    here: home.Home, device: str, payer: str, payee: PartyRow | None, product: Any, **terms: Any
+    home: Home, device: str, payer: str, payee: PartyRow | None, product: Any, **terms: Any
 ) -> Any:
     import secrets
 
@@ -138,10 +140,10 @@ def _mandate(
     from orchestrator.edges.store import agreements
     from orchestrator.operations.agreements import NOBODY
 
-    with here.store.read() as session:
-        known = agreements.device_by_name(session, device)
-    if known is None or known.status != "active":
-        state = f"is {known.status}" if known else "is not enrolled here"
+    with home.store.read() as session:
+        enrolled = agreements.device_by_name(session, device)
+    if enrolled is None or enrolled.status != "active":
+        state = f"is {enrolled.status}" if enrolled else "is not enrolled"
         raise Halt(
             f"Device {device!r} {state}. `proofrail device list` shows all, `proofrail "
             "device add` enrols one. Nothing was sent."
@@ -150,14 +152,14 @@ def _mandate(
         payer=payer,
         payee=payee.address if payee else NOBODY,
         device=device_id(device),
-        product=here.deployment.addresses[product.CONTRACT],
+        product=home.deployment.addresses[product.CONTRACT],
         salt=secrets.token_bytes(32),
         **terms,
     )
 
 
-def _told(
-    here: home.Home,
+def _mandate_view(
+    home: Home,
     mandate: Any,
     device: str,
     payer: PartyRow,
@@ -178,7 +180,7 @@ def _told(
         else None,
         "product": product.NAME,
         "product_address": mandate.product,
-        "terms": product.tell_terms(mandate.terms),
+        "terms": product.format_terms(mandate.terms),
         "terms_hex": "0x" + mandate.terms.hex(),
         "cap": {"amount": str(mandate.cap), "asset": "tEUR/6"},
         "period_days": mandate.period_days,
@@ -188,34 +190,36 @@ def _told(
         "required_domain": mandate.required_domain,
         "salt": "0x" + mandate.salt.hex(),
         "funding_reference": funding_reference(identity),
-        "pay_to": here.town.get("safeguarding", {}).get("iban"),
+        "pay_to": home.rail_file.get("safeguarding", {}).get("iban"),
     }
 
 
-def _opened(console: Any, told: dict[str, Any]) -> None:
-    payee = told["payee"]
+def _print_opened(console: Any, view: dict[str, Any]) -> None:
+    payee = view["payee"]
     rows = [
-        ("agreement", told["agreement_id"]),
-        ("device", told["device"]),
-        ("payer", f"{told['payer']['name']}  {told['payer']['address']}"),
-        ("payee", f"{payee['name']}  {payee['address']}" if payee else "whom each claim names"),
-        ("product", f"{told['product']}  {told['product_address']}"),
-        *told["terms"].items(),
-        ("at most", f"{output.money(told['cap'])} in {told['period_days']} days"),
-        ("dispute window", f"{told['window_s']} s"),
-        ("ends (UTC)", when(told["expiry"])),
-        ("records after", told["first_counter"]),
-        ("funding reference", told["funding_reference"]),
+        ("agreement", view["agreement_id"]),
+        ("device", view["device"]),
+        ("payer", f"{view['payer']['name']}  {view['payer']['address']}"),
+        ("payee", f"{payee['name']}  {payee['address']}" if payee else "named by each claim"),
+        ("product", f"{view['product']}  {view['product_address']}"),
+        *view["terms"].items(),
+        ("at most", f"{output.money(view['cap'])} in {view['period_days']} days"),
+        ("dispute window", f"{view['window_s']} s"),
+        ("ends (UTC)", when(view["expiry"])),
+        ("records after", view["first_counter"]),
+        ("funding reference", view["funding_reference"]),
     ]
     console.print(table("mandate", ("field", "value"), rows))
-    if not told["sent"]:
-        console.print("nothing was sent (--dry-run); the salt, and so the id, is new each time")
+    if not view["sent"]:
+        console.print(
+            "nothing was sent (--dry-run); the salt, and with it the id, is new each time"
+        )
         return
-    account = told["pay_to"] or "the rail's safeguarding account"
+    account = view["pay_to"] or "the rail's safeguarding account"
     console.print(
         plain(
-            f"open; next: the payer transfers money to {account} with reference "
-            f"{told['funding_reference']}"
+            f"the agreement is open; next: the payer transfers money to {account} with reference "
+            f"{view['funding_reference']}"
         ),
         soft_wrap=True,
     )
@@ -224,52 +228,56 @@ def _opened(console: Any, told: dict[str, Any]) -> None:
 @app.command()
 def terms(
     context: typer.Context,
-    product: Annotated[str | None, typer.Argument(help="A product; none: all of them.")] = None,
+    product: Annotated[str | None, typer.Argument(help="A product; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the terms of a payment product, as `agreement open --term name=value` takes them."""
+    """List the terms of a product. `agreement open` takes them as --term name=value."""
     from orchestrator.products import products
 
     chosen = [_product(product)] if product else list(products().values())
-    here = home.of(context)
-    deployed = here.deployment.addresses if here.settings.deployment.is_file() else {}
-    told = [
+    home = home_of(context)
+    deployed = home.deployment.addresses if home.settings.deployment.is_file() else {}
+    product_views = [
         {
-            "product": one.NAME,
-            "contract": one.CONTRACT,
-            "address": deployed.get(one.CONTRACT),
-            "terms": [{"name": name, "help": text} for name, text in one.TERMS],
+            "product": product_rules.NAME,
+            "contract": product_rules.CONTRACT,
+            "address": deployed.get(product_rules.CONTRACT),
+            "terms": [{"name": name, "help": text} for name, text in product_rules.TERMS],
         }
-        for one in chosen
+        for product_rules in chosen
     ]
-    output.show(told, as_json, lambda console: _listed(console, told))
+    output.show(product_views, as_json, lambda console: _print_terms(console, product_views))
 
 
-def _listed(console: Any, told: list[dict[str, Any]]) -> None:
-    rows = [(p["product"], t["name"], t["help"]) for p in told for t in p["terms"]]
+def _print_terms(console: Any, products: list[dict[str, Any]]) -> None:
+    rows = [(p["product"], t["name"], t["help"]) for p in products for t in p["terms"]]
     console.print(table("terms", ("product", "--term", "value"), rows))
-    for one in told:
-        if one["address"]:
-            console.print(plain(f"{one['contract']} is at {one['address']}"), soft_wrap=True)
+    for product in products:
+        if product["address"]:
+            console.print(
+                plain(f"{product['contract']} is at {product['address']}"), soft_wrap=True
+            )
 
 
 @app.command()
 def refund(
     context: typer.Context,
-    agreement: Annotated[str, typer.Argument(help="The agreement's id, or how it begins.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, send nothing.")] = False,
+    agreement: Annotated[str, typer.Argument(help="The agreement's id, or its beginning.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the result, send nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send what an expired agreement still holds back to its payer; anyone may ask for that."""
-    here = home.of(context)
-    row = _agreement(here, agreement)
+    """Refund an expired agreement. Sends the rest of its escrow back to the payer."""
+    home = home_of(context)
+    row = _agreement(home, agreement)
     if not dry_run and row.expiry >= time.time():
         raise Halt(
-            f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow "
-            "goes back after that. Nothing was sent."
+            f"Agreement {row.agreement_id} runs until {when(row.expiry)} UTC; its escrow can "
+            "be refunded after that. Nothing was sent."
         )
-    amount = here.office().refund(row.agreement_id) if not dry_run else 0
-    told = {
+    amount = home.agreement_ops().refund(row.agreement_id) if not dry_run else 0
+    view = {
         "sent": amount > 0,
         "agreement_id": row.agreement_id,
         "payer": row.payer,
@@ -277,30 +285,32 @@ def refund(
         "amount": {"amount": str(amount), "asset": "tEUR/6"},
     }
     sentence = (
-        f"{output.money(told['amount'])} went back to {row.payer}"
+        f"{output.money(view['amount'])} went back to {row.payer}"
         if amount
         else "nothing is left in its escrow"
     )
     if dry_run:
-        sentence = f"nothing was sent (--dry-run); it is due after {when(row.expiry)} UTC"
-    output.show(told, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
+        sentence = (
+            f"nothing was sent (--dry-run); the refund is possible after {when(row.expiry)} UTC"
+        )
+    output.show(view, as_json, lambda console: console.print(plain(sentence), soft_wrap=True))
 
 
-def _agreement(here: home.Home, text: str) -> AgreementRow:
+def _agreement(home: Home, text: str) -> AgreementRow:
     from orchestrator.edges.store import agreements
 
-    with here.store.read() as session:
-        found = [
+    with home.store.read() as session:
+        matches = [
             row
             for row in agreements.all_agreements(session)
             if row.agreement_id.startswith(text.lower())
         ]
-    if len(text) < 6 or len(found) != 1:
-        what = f"{len(found)} agreements begin with {text!r}"
+    if len(text) < 6 or len(matches) != 1:
+        what = f"{len(matches)} agreements begin with {text!r}"
         if len(text) < 6:
-            what = f"{text!r} is too short: give an agreement's first 6 characters or more"
+            what = f"{text!r} is too short: give at least the first 6 characters of the id"
         raise Halt(f"{what}. `proofrail agreement list` shows all. Nothing was sent.")
-    return found[0]
+    return matches[0]
 
 
 @app.command("list")
@@ -308,9 +318,9 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the agreements."""
     from orchestrator.edges.store import agreements
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        told = [
+        agreement_views = [
             {
                 "agreement_id": a.agreement_id,
                 "device": a.device,
@@ -337,18 +347,18 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
             a["sequence"],
             a["funding_reference"],
         )
-        for a in told
+        for a in agreement_views
     ]
     columns = ("agreement", "device", "payer", "payee", "stage", ">cap", ">payments", "reference")
     output.show(
-        told,
+        agreement_views,
         as_json,
-        lambda console: console.print(table(f"{len(told)} agreements", columns, rows)),
+        lambda console: console.print(table(f"{len(agreement_views)} agreements", columns, rows)),
     )
 
 
 def _payee(address: str, names: dict[str, str]) -> str:
-    """Who is paid, for people: a mandate may leave that to each claim."""
+    """Return the payee's name; a mandate may leave the payee to each claim."""
     from orchestrator.operations.agreements import NOBODY
 
-    return "whom claims name" if address == NOBODY else names.get(address, address)
+    return "named by each claim" if address == NOBODY else names.get(address, address)

@@ -1,4 +1,4 @@
-"""`proofrail api-key`: issues keys for the HTTP API; each is shown once and kept as a hash."""
+"""`proofrail api-key`: issues keys for the HTTP API; each is shown once and stored as a hash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain
 from orchestrator.errors import Halt
 
@@ -23,27 +24,27 @@ def group() -> None:
 @app.command()
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Whose key it is; an older one of that name ends.")],
+    name: Annotated[
+        str, typer.Argument(help="The key's holder; an older key of the same name is revoked.")
+    ],
     role: Annotated[str, typer.Option(help="partner, auditor or operator.")],
-    scope: Annotated[
-        str, typer.Option(help="For a partner: how the names of its devices begin.")
-    ] = "",
+    scope: Annotated[str, typer.Option(help="For a partner: the prefix of its device names.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Issue a key, shown this once."""
+    """Issue a key and show it once."""
     from orchestrator.edges.store import access
 
     try:
-        with home.of(context).store.write() as session:
+        with home_of(context).store.write() as session:
             key = access.issue_key(session, name, role, scope)
     except ValueError as error:
         roles = ", ".join(access.KeyRole)
         raise Halt(
-            f"No key was made: {error}. Roles are {roles}; a partner needs --scope."
+            f"No key was issued: {error}. Roles are {roles}; a partner needs --scope."
         ) from error
-    told = {"name": name, "role": role, "scope": scope, "key": key}
+    view = {"name": name, "role": role, "scope": scope, "key": key}
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
             plain(f"key of {name}, {role} (shown this once): {key}"), soft_wrap=True

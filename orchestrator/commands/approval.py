@@ -1,4 +1,4 @@
-"""`proofrail officer` and `proofrail approval`: who may decide, and what two of them decided."""
+"""`proofrail officer` and `proofrail approval`: four-eyes approvals and who may sign them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain, short, table, when
 from orchestrator.errors import Halt
 
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="approval",
-    help="What two officers must sign.",
+    help="Four-eyes approvals.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 officers = typer.Typer(
     name="officer",
-    help="People who may propose and approve approvals.",
+    help="People who may sign approvals.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-As = Annotated[str, typer.Option("--as", help="The officer who signs, by name.")]
+As = Annotated[str, typer.Option("--as", help="Name of the officer who signs.")]
 _ApprovalId = Annotated[str, typer.Argument(help="The approval's id, or its beginning.")]
 
 
@@ -38,41 +39,42 @@ def add_officer(
     context: typer.Context,
     name: str,
     address: Annotated[
-        str | None, typer.Option(help="Of a key held elsewhere; default: a keystore is made.")
+        str | None,
+        typer.Option(help="Address of a key held elsewhere; default: create a keystore."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--as", help="Who proposes; needed once there are two.")
+        str | None, typer.Option("--as", help="The proposing officer; needed once there are two.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Seat an officer. The first two found the office; from then on it takes an approval."""
+    """Add an officer. The first two need no approval; each later one does."""
     from oracles.attest import checksummed
     from orchestrator import approvals
     from orchestrator.core.approval import Approval
     from orchestrator.edges.chain import keystore
 
-    here = home.of(context)
-    store = here.store  # before a key is made: without a rail none is
+    home = home_of(context)
+    store = home.store  # opened first, so that no key is created without a rail
     if address is None:
-        address = here.sound(keystore.create(_folder(here), _file(name))).address
+        address = home.checked(keystore.create(_folder(home), _file(name))).address
     address = checksummed(bytes.fromhex(address.removeprefix("0x")))
-    told = {"name": name, "address": address, "seated": True, "approval": None}
+    view = {"name": name, "address": address, "seated": True, "approval": None}
     if not approvals.found_officer(store, address, name, int(time.time())):
         if by is None:
             raise Halt(
-                f"There are two officers: seating {name} takes an approval. Name who "
-                "proposes it with --as."
+                f"There are two officers, so adding {name} needs an approval. Give the proposing "
+                "officer with --as."
             )
-        wanted = Approval(approvals.ADD_OFFICER, address, {"name": name}, int(time.time()))
-        told |= {"seated": False, "approval": propose(here, wanted, by)}
+        approval = Approval(approvals.ADD_OFFICER, address, {"name": name}, int(time.time()))
+        view |= {"seated": False, "approval": propose(home, approval, by)}
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
             plain(
                 f"{name} is an officer: {address}"
-                if told["seated"]
-                else _next_step(told["approval"])
+                if view["seated"]
+                else _next_step(view["approval"])
             ),
             soft_wrap=True,
         ),
@@ -81,29 +83,35 @@ def add_officer(
 
 @officers.command("remove")
 def remove_officer(context: typer.Context, name: str, by: As, as_json: Json = False) -> None:
-    """Propose that somebody stops being an officer."""
+    """Propose to remove an officer."""
     from orchestrator import approvals
     from orchestrator.core.approval import Approval
 
-    here = home.of(context)
-    address = _address(here, name)
-    wanted = Approval(approvals.REMOVE_OFFICER, address, {"name": name}, int(time.time()))
-    proposed(propose(here, wanted, by), as_json)
+    home = home_of(context)
+    address = _address(home, name)
+    approval = Approval(approvals.REMOVE_OFFICER, address, {"name": name}, int(time.time()))
+    proposed(propose(home, approval, by), as_json)
 
 
 @officers.command("list")
 def list_officers(context: typer.Context, as_json: Json = False) -> None:
-    """List the officers, also former ones."""
+    """List current and former officers."""
     from orchestrator.edges.store import approvals
 
-    with home.of(context).store.read() as session:
-        told = [row.model_dump() for row in approvals.all_officers(session)]
-    lines = [(t["name"], t["address"], when(t["added_at"]), when(t["removed_at"])) for t in told]
+    with home_of(context).store.read() as session:
+        officer_views = [row.model_dump() for row in approvals.all_officers(session)]
+    lines = [
+        (t["name"], t["address"], when(t["added_at"]), when(t["removed_at"])) for t in officer_views
+    ]
     output.show(
-        told,
+        officer_views,
         as_json,
         lambda console: console.print(
-            table(f"{len(told)} officers", ("name", "address", "since (UTC)", "until (UTC)"), lines)
+            table(
+                f"{len(officer_views)} officers",
+                ("name", "address", "since (UTC)", "until (UTC)"),
+                lines,
+            )
         ),
     )
 
@@ -111,15 +119,17 @@ def list_officers(context: typer.Context, as_json: Json = False) -> None:
 @app.command("list")
 def list_(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are executed.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Include executed ones.")] = False,
     as_json: Json = False,
 ) -> None:
     """List open approvals, oldest first."""
     from orchestrator.edges.store import approvals
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         names = {row.address: row.name for row in approvals.all_officers(session)}
-        told = [_told(row, names) for row in approvals.listed(session, only_open=not every)]
+        approval_views = [
+            _approval_view(row, names) for row in approvals.listed(session, only_open=not every)
+        ]
     lines = [
         (
             short(t["approval_id"], 14),
@@ -130,13 +140,13 @@ def list_(
             t["approved_by"],
             when(t["proposed_at"]),
         )
-        for t in told
+        for t in approval_views
     ]
     columns = ("approval", "kind", "subject", "stage", "proposed by", "approved by", "since (UTC)")
     output.show(
-        told,
+        approval_views,
         as_json,
-        lambda console: console.print(table(f"{len(told)} approvals", columns, lines)),
+        lambda console: console.print(table(f"{len(approval_views)} approvals", columns, lines)),
     )
 
 
@@ -145,7 +155,7 @@ def show(
     context: typer.Context,
     approval: _ApprovalId,
     typed_data: Annotated[
-        bool, typer.Option(help="The EIP-712 document for a wallet to approve.")
+        bool, typer.Option(help="Print the EIP-712 document for a wallet to sign.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -153,20 +163,20 @@ def show(
     from orchestrator.core.approval import APPROVE
     from orchestrator.edges.store import approvals
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _row(session, approval)
-        names = {each.address: each.name for each in approvals.all_officers(session)}
+        names = {officer.address: officer.name for officer in approvals.all_officers(session)}
     if typed_data:
-        document = approvals.said(row).typed_data(APPROVE, here.deployment.chain_id)
+        document = approvals.said(row).typed_data(APPROVE, home.deployment.chain_id)
         output.print_json(document)
         return
-    told = _told(row, names)
+    view = _approval_view(row, names)
     lines = [
         (key, json.dumps(value) if isinstance(value, dict) else value)
-        for key, value in told.items()
+        for key, value in view.items()
     ]
-    output.show(told, as_json, lambda console: console.print(table("", ("", ""), lines)))
+    output.show(view, as_json, lambda console: console.print(table("", ("", ""), lines)))
 
 
 @app.command()
@@ -175,43 +185,53 @@ def approve(
     approval: _ApprovalId,
     by: Annotated[str | None, typer.Option("--as", help="The officer who signs.")] = None,
     signature: Annotated[
-        str | None, typer.Option(help="Made elsewhere over --typed-data; 0x-hex, 65 bytes.")
+        str | None,
+        typer.Option(
+            help="A signature of `approval show --typed-data`, made elsewhere: 65 bytes, 0x-hex."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Approve another officer's proposal; then the rail carries it out."""
+    """Approve another officer's proposal. The rail then executes it."""
     from orchestrator import approvals
 
-    here, now = home.of(context), int(time.time())
+    home, now = home_of(context), int(time.time())
     if (by is None) == (signature is None):
-        raise Halt("Name the officer who signs with --as, or give a --signature made elsewhere.")
-    with here.store.read() as session:
+        raise Halt(
+            "Give the officer who signs with --as, or a --signature made elsewhere, not both."
+        )
+    with home.store.read() as session:
         identity = _row(session, approval).approval_id
-    chain_id = here.deployment.chain_id
+    chain_id = home.deployment.chain_id
     if signature is not None:
-        found = approvals.approve_signed(here.store, chain_id, identity, signature, now)
+        approved = approvals.approve_signed(home.store, chain_id, identity, signature, now)
     else:
-        found = approvals.approve(here.store, chain_id, identity, _key(here, by), now)
-    told = {"approval": identity, "kind": found.kind, "subject": found.subject, "approved": True}
+        approved = approvals.approve(home.store, chain_id, identity, _key(home, by), now)
+    view = {
+        "approval": identity,
+        "kind": approved.kind,
+        "subject": approved.subject,
+        "approved": True,
+    }
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
-            plain(f"{found.kind} of {found.subject} is approved; the rail carries it out"),
+            plain(f"{approved.kind} of {approved.subject} is approved; the rail executes it"),
             soft_wrap=True,
         ),
     )
 
 
-def propose(here: home.Home, approval: Approval, by: str) -> str:
-    """Signs a proposal as an officer of this machine's keystores; returns the approval's id."""
+def propose(home: Home, approval: Approval, by: str) -> str:
+    """Sign a proposal with an officer's local keystore; return the approval's id."""
     from orchestrator import approvals
 
-    return approvals.propose(here.store, here.deployment.chain_id, approval, _key(here, by))
+    return approvals.propose(home.store, home.deployment.chain_id, approval, _key(home, by))
 
 
 def proposed(identity: str, as_json: bool) -> None:
-    """Tells what was proposed, and who must go on."""
+    """Print a proposal's id and its next step."""
     output.show(
         {"approval": identity, "approved": False},
         as_json,
@@ -221,12 +241,12 @@ def proposed(identity: str, as_json: bool) -> None:
 
 def _next_step(identity: str) -> str:
     return (
-        f"proposed as {identity}; another officer approves it: "
+        f"proposed as {identity}; next, another officer approves it: "
         f"proofrail approval approve {identity[:14]} --as NAME"
     )
 
 
-def _told(row: rows.ApprovalRow, names: dict[str, str]) -> dict[str, Any]:
+def _approval_view(row: rows.ApprovalRow, names: dict[str, str]) -> dict[str, Any]:
     stage = "executed" if row.executed_at else "approved" if row.approved_at else "proposed"
     return {
         "approval_id": row.approval_id,
@@ -245,43 +265,43 @@ def _told(row: rows.ApprovalRow, names: dict[str, str]) -> dict[str, Any]:
 def _row(session: Any, start: str) -> rows.ApprovalRow:
     from orchestrator.edges.store import approvals
 
-    found = [row for row in approvals.listed(session) if row.approval_id.startswith(start)]
-    if len(found) != 1:
-        what = "No approval begins" if not found else f"{len(found)} approvals begin"
+    matches = [row for row in approvals.listed(session) if row.approval_id.startswith(start)]
+    if len(matches) != 1:
+        what = "No approval begins" if not matches else f"{len(matches)} approvals begin"
         raise Halt(f"{what} with {start!r}; `proofrail approval list --all` shows all.")
-    return found[0]
+    return matches[0]
 
 
-def _address(here: home.Home, name: str) -> str:
+def _address(home: Home, name: str) -> str:
     from orchestrator.edges.store import approvals
 
-    with here.store.read() as session:
-        known = {named: address for address, named in approvals.officers(session).items()}
-    if name not in known:
+    with home.store.read() as session:
+        addresses = {officer: address for address, officer in approvals.officers(session).items()}
+    if name not in addresses:
         raise Halt(f"No officer is named {name!r}; `proofrail officer list` shows all.")
-    return known[name]
+    return addresses[name]
 
 
-def _key(here: home.Home, name: str) -> bytes:
+def _key(home: Home, name: str) -> bytes:
     from orchestrator.edges.chain import keystore
 
-    address, folder = _address(here, name), _folder(here)
+    address, folder = _address(home, name), _folder(home)
     if _file(name) not in keystore.names(folder):
         raise Halt(
-            f"{name}'s key is not in {folder}: let {name} sign `proofrail approval show "
-            "--typed-data`, and give it with --signature."
+            f"{name}'s key is not in {folder}. Let {name} sign the output of `proofrail "
+            "approval show --typed-data`, and pass the result with --signature."
         )
-    account: LocalAccount = here.sound(keystore.load(folder, _file(name)))
+    account: LocalAccount = home.checked(keystore.load(folder, _file(name)))
     if account.address != address:
         raise Halt(
-            f"The keystore of {name} holds {account.address}, and the officer {name} is "
-            f"{address}. Nothing was signed."
+            f"The keystore of {name} holds {account.address}, but the officer {name} is "
+            f"{address}. Nothing was signed. Use the keystore of {address}."
         )
     return bytes(account.key)
 
 
-def _folder(here: home.Home) -> Any:
-    return here.settings.keys / "officers"
+def _folder(home: Home) -> Any:
+    return home.settings.keys / "officers"
 
 
 def _file(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`proofrail audit`: writes a payment's proof into one file, and checks such a file offline."""
+"""`proofrail audit`: writes a payment's proof to one file, and verifies such a file offline."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain
 from orchestrator.errors import Halt
 
 app = typer.Typer(
     name="audit",
-    help="Export a payment's proof, or verify one offline.",
+    help="Export the proof of a payment, or verify one offline.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -24,38 +25,38 @@ _MAX_BYTES = 64 * 1024 * 1024
 @app.command()
 def export(
     context: typer.Context,
-    identity: Annotated[str, typer.Argument(metavar="ID", help="Anything of one payment.")],
-    target: Annotated[Path, typer.Option("--output", "-o", help="The bundle's file.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Any id of one payment.")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     as_json: Json = False,
 ) -> None:
-    """Write the bundle of a payment, as far as the payment has come; no service is asked."""
+    """Write the audit bundle of a payment. Uses only the database."""
     from orchestrator.core.audit import verify as check
     from orchestrator.products import products
-    from orchestrator.views.audit_bundle import export as gather
+    from orchestrator.views.audit_bundle import export as export_bundle
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         payment = _one_payment(session, identity)
-        found = gather(session, payment, here.deployment)
-    text = json.dumps(found.bundle, indent=1)
+        exported = export_bundle(session, payment, home.deployment)
+    text = json.dumps(exported.bundle, indent=1)
     try:
         target.write_text(text)
     except OSError as error:
         raise Halt(
             f"{target} cannot be written ({error.strerror}). Choose another file."
         ) from error
-    report = check(found.bundle, products())
-    told = {
+    report = check(exported.bundle, products())
+    view = {
         "payment": payment,
         "file": str(target),
         "bytes": len(text),
-        "missing": found.missing,
+        "missing": exported.missing,
         "verified": report.ok,
         "complete": report.complete,
     }
     if report.failed is not None:
-        told["failed"] = {"stage": report.failed.stage, "detail": report.failed.detail}
-    output.show(told, as_json, lambda console: _exported(console, told))
+        view["failed"] = {"stage": report.failed.stage, "detail": report.failed.detail}
+    output.show(view, as_json, lambda console: _exported(console, view))
     raise typer.Exit(0 if report.ok else output.NO)
 
 
@@ -63,50 +64,55 @@ def _one_payment(session: Any, identity: str) -> str:
     from device_adapters.types import Rejected
     from orchestrator.views.trace import TraceReason, trace
 
-    told = trace(session, identity)
-    count = told["totals"]["payments"]
+    result = trace(session, identity)
+    count = result["totals"]["payments"]
     if count == 0:
-        what = f"no payment holds {told['kind']} {told['id']} yet; `proofrail trace` shows why"
+        what = f"no payment contains {result['kind']} {result['id']} yet; see `proofrail trace`"
         raise Rejected(TraceReason.NOT_FOUND, what)
     if count > 1:
         what = (
-            f"{told['kind']} {told['id']} leads to {count} payments; `proofrail trace` lists "
-            "them, take the id of one"
+            f"{result['kind']} {result['id']} belongs to {count} payments; `proofrail trace` lists "
+            "them; give the id of one"
         )
         raise Rejected(TraceReason.AMBIGUOUS, what)
-    return told["payments"][0]["payment_id"]
+    return result["payments"][0]["payment_id"]
 
 
-def _exported(console: Any, told: dict[str, Any]) -> None:
-    console.print(plain(f"payment {told['payment']}"))
-    console.print(plain(f"written to {told['file']} ({told['bytes']} bytes)"))
-    for part in told["missing"]:
-        console.print(plain(f"not in it: {part}", "yellow"))
-    if told["verified"]:
-        console.print(plain(f"next: proofrail audit verify {told['file']}"))
+def _exported(console: Any, view: dict[str, Any]) -> None:
+    console.print(plain(f"payment {view['payment']}"))
+    console.print(plain(f"written to {view['file']} ({view['bytes']} bytes)"))
+    for part in view["missing"]:
+        console.print(plain(f"missing: {part}", "yellow"))
+    if view["verified"]:
+        console.print(plain(f"next: proofrail audit verify {view['file']}"))
     else:
-        failed = told["failed"]
+        failed = view["failed"]
         console.print(
-            plain(f"Warning: it does not verify at {failed['stage']}: {failed['detail']}", "red")
+            plain(f"Warning: verification fails at {failed['stage']}: {failed['detail']}", "red")
         )
 
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="A bundle.")],
+    file: Annotated[Path, typer.Argument(help="The audit bundle.")],
     anchor: Annotated[
         list[str] | None,
-        typer.Option(help="Hash of a block you know to be canonical, for each of the bundle's."),
+        typer.Option(
+            help="Hash of a canonical block that you know; repeat for each block in the bundle."
+        ),
     ] = None,
     bank_file: Annotated[
-        list[str] | None, typer.Option(help="SHA-256 of a bank file you hold, for each.")
+        list[str] | None,
+        typer.Option(help="SHA-256 of a bank file that you have; repeat for each."),
     ] = None,
-    rail: Annotated[str | None, typer.Option(help="The PaymentRail you expect.")] = None,
+    rail: Annotated[
+        str | None, typer.Option(help="Address of the PaymentRail that you expect.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every step from the bundle alone: no database, no chain, no service of ours.
+    """Verify a bundle offline. Uses no database, chain or service.
 
-    Exit code 0: everything in it holds. 1: something does not, and it is named. 2: no bundle.
+    Exit code 0: every step is valid. 1: a step is invalid and is named. 2: not a bundle.
     """
     from orchestrator.core.audit import Anchors
     from orchestrator.core.audit import verify as check
@@ -114,7 +120,7 @@ def verify(
 
     anchors = Anchors(blocks=frozenset(anchor or ()), files=frozenset(bank_file or ()), rail=rail)
     report = check(_read(file), products(), anchors)
-    told = {
+    view = {
         "file": str(file),
         "ok": report.ok,
         "complete": report.complete,
@@ -122,35 +128,39 @@ def verify(
         "failed": report.failed and {"stage": report.failed.stage, "detail": report.failed.detail},
         "trust": report.trust,
     }
-    output.show(told, as_json, lambda console: _checklist(console, told))
+    output.show(view, as_json, lambda console: _checklist(console, view))
     raise typer.Exit(0 if report.ok else output.NO)
 
 
 def _read(file: Path) -> Any:
     try:
         if file.stat().st_size > _MAX_BYTES:
-            raise Halt(f"{file} is larger than any bundle ({_MAX_BYTES} bytes). Check the file.")
+            raise Halt(
+                f"{file} is larger than any bundle ({_MAX_BYTES} bytes). Check the file name."
+            )
         return json.loads(file.read_bytes())
     except OSError as error:
-        raise Halt(f"{file} cannot be read ({error.strerror}). Check its name.") from error
+        raise Halt(f"{file} cannot be read ({error.strerror}). Check the file name.") from error
     except (ValueError, RecursionError) as error:
         raise Halt(f"{file} is not a bundle: it is not JSON ({error}). Export it again.") from error
 
 
-def _checklist(console: Any, told: dict[str, Any]) -> None:
-    for step in told["steps"]:
-        mark = plain("holds ", "green") if step["ok"] else plain("FAILS ", "red")
+def _checklist(console: Any, view: dict[str, Any]) -> None:
+    for step in view["steps"]:
+        mark = plain("valid   ", "green") if step["ok"] else plain("INVALID ", "red")
         console.print(mark + plain(f"{step['stage']:<12} {step['detail']}"), soft_wrap=True)
-    if told["failed"]:
-        failed = told["failed"]
-        console.print(plain(f"It does not hold: {failed['stage']}: {failed['detail']}", "bold red"))
+    if view["failed"]:
+        failed = view["failed"]
+        console.print(plain(f"Invalid: {failed['stage']}: {failed['detail']}", "bold red"))
         return
-    reach = "up to the line of the bank statement" if told["complete"] else "as far as it goes"
-    console.print(plain(f"Everything holds, {reach}.", "bold green"))
-    trust = told["trust"]
-    console.print("It rests on these, which no bundle can prove by itself:")
+    reach = (
+        "up to the line of the bank statement" if view["complete"] else "up to its current stage"
+    )
+    console.print(plain(f"Every step is valid, {reach}.", "bold green"))
+    trust = view["trust"]
+    console.print("This relies on the following, which no bundle can prove by itself:")
     for name in ("chain_id", "rail", "registry", "committee", "token", "product"):
         console.print(plain(f"  {name:<10} {trust[name]}"))
-    known = "known to you" if trust["blocks_anchored"] else "compare with a node, or use --anchor"
+    note = "known to you" if trust["blocks_anchored"] else "compare with a node, or use --anchor"
     for number, block in trust["blocks"].items():
-        console.print(plain(f"  block {number:<6} {block} ({known})"), soft_wrap=True)
+        console.print(plain(f"  block {number:<6} {block} ({note})"), soft_wrap=True)

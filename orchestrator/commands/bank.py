@@ -1,4 +1,4 @@
-"""`proofrail bank`: what a bank's file says, line by line, and what of it cannot be read."""
+"""`proofrail bank`: shows a bank file line by line, with every part that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from orchestrator.commands import output
 from orchestrator.commands.output import Json, plain, table
 from orchestrator.errors import Halt
 
-app = typer.Typer(name="bank", help="Files of banks.", no_args_is_help=True, rich_markup_mode=None)
-_SHOWN = 100  # lines and problems told to people; --json has them all
+app = typer.Typer(name="bank", help="Bank files.", no_args_is_help=True, rich_markup_mode=None)
+_SHOWN = 100  # lines and problems shown in tables; --json has all
 
 
 @app.callback()
 def bank() -> None:
-    """Files of banks."""
+    """Bank files."""
 
 
 @app.command()
@@ -26,33 +26,33 @@ def parse(
     file: Annotated[
         str,
         typer.Argument(
-            help="camt.052, 053, 054 or pain.002 in any version, MT940, MT942, or a ZIP of such; "
+            help="camt.052, 053, 054 or pain.002 in any version, MT940, MT942, or a ZIP of these; "
             "- reads standard input."
         ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Show account, balances and lines of a bank's file, and name what cannot be read.
+    """Show a bank file. Prints account, balances, lines and each problem.
 
-    Nothing is stored or booked. Exit code 0: all of it was read and adds up. 1: some of it was
-    not read, or does not add up; it is named. 2: it is not a bank file.
+    Nothing is stored or booked. Exit code 0: no problems. 1: some of the file cannot be read or
+    its sums do not match; each problem is listed. 2: not a bank file.
     """
     from orchestrator.edges.bank.reading import read
 
     reading = read(_bytes_of(file))
-    told: dict[str, Any] = reading.as_json()
+    view: dict[str, Any] = reading.as_json()
     if not reading.kind:
-        why = "; ".join(f"{each.sentence()} ({each.reason})" for each in reading.problems)
-        told["error"] = {
+        why = "; ".join(f"{problem.sentence()} ({problem.reason})" for problem in reading.problems)
+        view["error"] = {
             "code": str(reading.problems[0].reason),
             "message": (
-                f"{file} is not a file we know: {why}. Use the file as the bank sent it: camt, "
+                f"{file} is not a known bank file: {why}. Use the file as the bank sent it: camt, "
                 "pain.002 or MT940."
             ),
         }
         if not as_json:
-            raise Halt(told["error"]["message"])
-    output.show(told, as_json, lambda console: _render(console, told))
+            raise Halt(view["error"]["message"])
+    output.show(view, as_json, lambda console: _render(console, view))
     raise typer.Exit(output.CANNOT if not reading.kind else output.NO if reading.problems else 0)
 
 
@@ -66,11 +66,11 @@ def _bytes_of(file: str) -> bytes:
             return opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         why = error.strerror or error
-        raise Halt(f"{file} cannot be opened: {why}. Name a file that you may read.") from None
+        raise Halt(f"{file} cannot be opened: {why}. Give a file that you may read.") from None
 
 
-def _render(console: Any, told: dict[str, Any]) -> None:
-    for statement in told["statements"]:
+def _render(console: Any, view: dict[str, Any]) -> None:
+    for statement in view["statements"]:
         page = statement["page"] or {}
         parts = [
             statement["kind"],
@@ -84,18 +84,20 @@ def _render(console: Any, told: dict[str, Any]) -> None:
         if balances:
             console.print(table("balances", ("code", "date", ">amount"), balances))
         _lines(console, statement["lines"])
-    for report in told.get("status_reports", ()):
+    for report in view.get("status_reports", ()):
         rows = [(s["end_to_end_id"], s["code"], s["reason"]) for s in report["statuses"]]
         title = (
-            f"{told['kind']} about {report['original_message_id']}: {report['code'] or '-'} "
+            f"{view['kind']} about {report['original_message_id']}: {report['code'] or '-'} "
             f"{report['reason'] or ''}"
         )
         console.print(table(title, ("EndToEndId", "status", "reason"), rows))
-    for name, found in (("not read, or wrong", told["problems"]), ("noted", told["notes"])):
-        if found:
-            rows = [(p["line"] or "-", p["path"], p["reason"], p["detail"]) for p in found[:_SHOWN]]
+    for name, problems in (("problems", view["problems"]), ("notes", view["notes"])):
+        if problems:
+            rows = [
+                (p["line"] or "-", p["path"], p["reason"], p["detail"]) for p in problems[:_SHOWN]
+            ]
             console.print(table(name, (">line", "path", "reason", "detail"), rows))
-            _say_hidden(console, len(found))
+            _print_hidden_count(console, len(problems))
 
 
 def _lines(console: Any, lines: list[dict[str, Any]]) -> None:
@@ -125,16 +127,15 @@ def _lines(console: Any, lines: list[dict[str, Any]]) -> None:
         "text",
     )
     console.print(table(f"{len(lines)} lines", columns, rows))
-    _say_hidden(console, len(lines))
+    _print_hidden_count(console, len(lines))
 
 
-def _say_hidden(console: Any, count: int) -> None:
+def _print_hidden_count(console: Any, count: int) -> None:
     if count > _SHOWN:
         console.print(f"... and {count - _SHOWN} more; --json shows all of them")
 
 
-def _amount(told: dict[str, Any]) -> str:
-    from orchestrator.edges.bank.money import from_minor
+def _amount(amount: dict[str, Any]) -> str:
+    from orchestrator.edges.bank.money import amount_text
 
-    minor, currency = told["amount_minor"], told["currency"]
-    return f"{'-' if minor < 0 else ''}{from_minor(abs(minor), currency)} {currency}"
+    return amount_text(amount["amount_minor"], amount["currency"])

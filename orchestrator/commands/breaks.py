@@ -1,4 +1,4 @@
-"""`proofrail breaks`: every difference with its age, its owner and its next step; resolving one."""
+"""`proofrail breaks`: lists reconciliation differences, and proposes to resolve one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
 from orchestrator.commands.approval import As, propose, proposed
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, short, table, when
-from orchestrator.commands.reconcile import Account, account_of, amount, stood
+from orchestrator.commands.reconcile import Account, account_of, amount, reconcile_now
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="breaks",
-    help="Named differences: age, owner, next step.",
+    help="Reconciliation differences: age, owner, next step.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -32,81 +33,92 @@ _DAY_S, _HOUR_S = 86_400, 3_600
 def list_(
     context: typer.Context,
     every: Annotated[
-        bool, typer.Option("--all/--open", help="Also those that are resolved or explained.")
+        bool, typer.Option("--all/--open", help="Include resolved and closed ones.")
     ] = False,
     account: Account = None,
     as_json: Json = False,
 ) -> None:
-    """List breaks, the oldest first; without a subcommand."""
+    """List breaks, oldest first (without a subcommand)."""
     if context.invoked_subcommand:
         return
-    here = home.of(context)
+    home = home_of(context)
     now = int(time.time())
-    stands, gone = _found(here, account)
-    told = [_told(each, now) for each in stands if every or each.state == "open"]
-    told += [_was(row) for row in gone] if every else []
-    output.show(told, as_json, lambda console: _listed(console, told))
+    current, former = _breaks_now(home, account)
+    break_views = [
+        _break_view(standing, now) for standing in current if every or standing.state == "open"
+    ]
+    break_views += [_closed_view(row) for row in former] if every else []
+    output.show(break_views, as_json, lambda console: _print_breaks(console, break_views))
 
 
 @app.command()
 def resolve(
     context: typer.Context,
-    identity: Annotated[str, typer.Argument(metavar="BREAK", help="Its id, or the beginning.")],
-    note: Annotated[str, typer.Option(help="What was found, and what was done about it.")],
+    identity: Annotated[
+        str, typer.Argument(metavar="BREAK", help="The break's id, or its beginning.")
+    ],
+    note: Annotated[str, typer.Option(help="What caused it and what was done.")],
     by: As,
     account: Account = None,
     as_json: Json = False,
 ) -> None:
-    """Propose that an open break is dealt with; another officer approves it."""
+    """Propose an open break as resolved. Another officer approves it."""
     from orchestrator.steps.breaks import to_resolve
 
-    here = home.of(context)
-    stands, _ = _found(here, account)
-    found = [each for each in stands if each.state == "open" and each.break_id.startswith(identity)]
-    if len(found) != 1:
-        what = "No open break begins" if not found else f"{len(found)} open breaks begin"
+    home = home_of(context)
+    current, _ = _breaks_now(home, account)
+    matches = [
+        standing
+        for standing in current
+        if standing.state == "open" and standing.break_id.startswith(identity)
+    ]
+    if len(matches) != 1:
+        what = "No open break begins" if not matches else f"{len(matches)} open breaks begin"
         raise Halt(f"{what} with {identity!r}; `proofrail breaks` shows all. Nothing was signed.")
     if not note.strip():
-        raise Halt("Say with --note what was found and done: both officers sign it.")
-    proposed(propose(here, to_resolve(found[0], note, int(time.time())), by), as_json)
+        raise Halt(
+            "Give --note with the cause and what was done; both officers sign it. Nothing was "
+            "signed."
+        )
+    proposed(propose(home, to_resolve(matches[0], note, int(time.time())), by), as_json)
 
 
-def _found(here: home.Home, account: str | None) -> tuple[list[Standing], list[BreakRow]]:
-    """What a reconciliation names now, and what the register knows of former ones."""
+def _breaks_now(home: Home, account: str | None) -> tuple[list[Standing], list[BreakRow]]:
+    """Return the current breaks, and the stored ones that no longer occur."""
     from orchestrator.edges.store import breaks
 
-    with here.store.read() as session:
-        _, stands = stood(here, session, account_of(here, account))
-        seen = {each.break_id for each in stands}
-        gone = [row for row in breaks.listed(session) if row.break_id not in seen]
-    return stands, gone
+    with home.store.read() as session:
+        _, current = reconcile_now(home, session, account_of(home, account))
+        seen = {standing.break_id for standing in current}
+        former = [row for row in breaks.listed(session) if row.break_id not in seen]
+    return current, former
 
 
-def _told(each: Standing, now: int) -> dict[str, Any]:
+def _break_view(standing: Standing, now: int) -> dict[str, Any]:
     return {
-        "break_id": each.break_id,
-        "state": each.state,
-        **asdict(each.found),
-        "since": each.since,
-        "age_s": max(0, now - each.since),
-        "resolved_by": each.resolved_by or None,
+        "break_id": standing.break_id,
+        "state": standing.state,
+        **asdict(standing.found),
+        "since": standing.since,
+        "age_s": max(0, now - standing.since),
+        "resolved_by": standing.resolved_by or None,
     }
 
 
-def _was(row: BreakRow) -> dict[str, Any]:
-    """One that is found no more, as it was seen last."""
+def _closed_view(row: BreakRow) -> dict[str, Any]:
+    """Return the JSON view of a break that no longer occurs, as last seen."""
     return {
         "break_id": row.break_id,
         **json.loads(row.body),
         "state": "closed",
         "since": row.first_seen,
         "age_s": row.last_seen - row.first_seen,
-        "closed": row.closed or "found no more",
+        "closed": row.closed or "no longer found",
         "resolved_by": row.resolved_by,
     }
 
 
-def _listed(console: Any, told: list[dict[str, Any]]) -> None:
+def _print_breaks(console: Any, breaks: list[dict[str, Any]]) -> None:
     rows = [
         (
             short(b["break_id"], 10),
@@ -121,13 +133,13 @@ def _listed(console: Any, told: list[dict[str, Any]]) -> None:
             b["closed"] or b["detail"] or "-",
             b["action"] if b["state"] == "open" else "-",
         )
-        for b in told
+        for b in breaks
     ]
     columns = (
         "id",
         "state",
         "break",
-        "of",
+        "about",
         ">expected",
         ">found",
         "since (UTC)",

@@ -1,4 +1,4 @@
-"""`proofrail device`: enrols devices that somebody vouches for, and shows them."""
+"""`proofrail device`: enrols endorsed devices and lists them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output, possession
+from orchestrator.commands import output, possession
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain, table, when
 from orchestrator.commands.party import address_of
 from orchestrator.errors import Halt
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="device",
-    help="Enrol devices, renew their keys, stop them.",
+    help="Enrol, show, rotate, suspend and retire devices.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 Owner = Annotated[str, typer.Option(help="The owner's address, or a party's name.")]
-Name = Annotated[str, typer.Argument(help="The device's own name: its meter's serial number.")]
+Name = Annotated[
+    str, typer.Argument(help="The device's name, usually the serial number of its meter.")
+]
 Chain = Annotated[
     Path | None,
-    typer.Option("--endorsement", help="PEM chain over the key: its certificate, then issuers."),
+    typer.Option("--endorsement", help="PEM file: the key's certificate, then its issuers."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show it, send nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show the result, send nothing.")]
 
 
 @app.command()
@@ -44,25 +47,27 @@ def digest(
     endorsement: Chain = None,
     as_json: Json = False,
 ) -> None:
-    """Show the SHA-256 digest that a device signs: to enrol, or to change its key."""
-    here = home.of(context)
+    """Show what a device signs. It signs this SHA-256 digest to enrol or to rotate its key."""
+    home = home_of(context)
     if (owner is None) == (new_key is None):
-        raise Halt("A digest is for enrolling (--owner) or for a new key (--new-key).")
+        raise Halt("Give --owner for the digest to enrol, or --new-key for the digest to rotate.")
     if owner is not None:
-        to_sign = _enrolment_digest(here, name, address_of(here, owner))
-        after = f"device add {name} --key FILE --proof SIGNATURE --owner {quote(owner)}"
+        to_sign = _enrolment_digest(home, name, address_of(home, owner))
+        next_command = f"device add {name} --key FILE --proof SIGNATURE --owner {quote(owner)}"
     else:
         key = possession.public_key(new_key)
-        found = possession.endorsement(here, name, key, endorsement)
-        to_sign = rotation_digest(here, name, key, found.expires_at)
-        after = f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
-    told = {"device": name, "sha256": to_sign.hex()}
+        checked = possession.endorsement(home, name, key, endorsement)
+        to_sign = rotation_digest(home, name, key, checked.expires_at)
+        next_command = (
+            f"device rotate {name} --key FILE --old-proof SIGNATURE --new-proof SIGNATURE"
+        )
+    view = {"device": name, "sha256": to_sign.hex()}
     output.show(
-        told,
+        view,
         as_json,
         lambda console: (
-            console.print(told["sha256"]),
-            console.print(plain(f"next: proofrail {after}"), soft_wrap=True),
+            console.print(view["sha256"]),
+            console.print(plain(f"next: proofrail {next_command}"), soft_wrap=True),
         ),
     )
 
@@ -72,35 +77,35 @@ def endorse(
     context: typer.Context,
     name: Name,
     key: Annotated[str, typer.Option(help="Public key: PEM, hex, base64, a file.")],
-    days: Annotated[
-        int, typer.Option(min=0, max=36_500, help="How long it is valid; 0: for ever.")
-    ] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the PEM there.")] = None,
+    days: Annotated[int, typer.Option(min=0, max=36_500, help="Validity in days; 0: no end.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the PEM to this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Have the built-in CA vouch for a device's key (local chain only); print the PEM chain."""
-    from orchestrator.operations.trust import DevelopmentCa, endorsed
+    """Endorse a key with the built-in CA. Prints the PEM chain; local chain only."""
+    from orchestrator.operations.trust import DevelopmentCa, check_endorsement
 
-    here = home.of(context)
-    here.local_only("The built-in CA")
+    home = home_of(context)
+    home.local_only("The built-in CA")
     public, now = possession.public_key(key).as_device_key(), int(time.time())
     ends_at = now + days * 86_400 if days else 0
-    pem = DevelopmentCa.load(here.settings).issue(name, public, ends_at)
-    found = endorsed(here.settings, here.deployment.chain_id, pem, name, public, now)
+    pem = DevelopmentCa.load(home.settings).issue(name, public, ends_at)
+    endorsement = check_endorsement(home.settings, home.deployment.chain_id, pem, name, public, now)
     if out is not None:
         out.write_bytes(pem)
-    told = {
+    view = {
         "device": name,
-        "issuer": found.issuer,
-        "expires_at": found.expires_at,
-        "sha256": found.sha256.hex(),
+        "issuer": endorsement.issuer,
+        "expires_at": endorsement.expires_at,
+        "sha256": endorsement.sha256.hex(),
         "chain": pem.decode(),
     }
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
-            plain(f"written to {out}" if out else told["chain"].rstrip()), soft_wrap=True
+            plain(f"written to {out}" if out else view["chain"].rstrip()), soft_wrap=True
         ),
     )
 
@@ -112,10 +117,10 @@ def add(
     owner: Owner,
     key: Annotated[str | None, typer.Option(help="Public key: PEM, hex, base64, a file.")] = None,
     proof: Annotated[
-        str | None, typer.Option(help="With --key: the signature of `device digest`, hex.")
+        str | None, typer.Option(help="With --key: the device's signature of `device digest`, hex.")
     ] = None,
     private_key: Annotated[
-        Path | None, typer.Option(help="Instead: a PEM to sign with. For simulated devices.")
+        Path | None, typer.Option(help="Instead of --key: a simulated device's private key, PEM.")
     ] = None,
     endorsement: Chain = None,
     new_password: Annotated[
@@ -124,128 +129,137 @@ def add(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Enrol a device on chain and give it a broker password, which is shown this once.
+    """Enrol a device on chain. Its broker password is shown once.
 
-    Without --endorsement the local chain's built-in CA vouches for it.
+    Without --endorsement, the built-in CA endorses it (local chain only).
     """
-    from orchestrator.edges.broker.access import name_is_sound
+    from orchestrator.edges.broker.access import is_valid_name
     from orchestrator.operations.agreements import Enrolment
-    from orchestrator.operations.trust import keep
+    from orchestrator.operations.trust import save_endorsement
 
-    here = home.of(context)
-    if not name_is_sound(name):
+    home = home_of(context)
+    if not is_valid_name(name):
         raise Halt(
-            f"{name!r} cannot be a device's name on the broker: 1 to 64 of A-Z a-z 0-9 . _ "
-            "-, the first one a letter or a digit. Nothing was sent."
+            f"{name!r} is not a valid device name: 1 to 64 characters of A-Z a-z 0-9 . _ -, "
+            "the first a letter or a digit. Nothing was sent."
         )
-    address = address_of(here, owner)
-    public, (r, s) = _possession(here, name, address, key, proof, private_key)
-    found = possession.endorsement(here, name, public, endorsement)
+    address = address_of(home, owner)
+    public, (r, s) = _possession(home, name, address, key, proof, private_key)
+    checked = possession.endorsement(home, name, public, endorsement)
     password = None
     if not dry_run:
-        office = here.office()
-        keep(here.settings, found)
-        office.enrol([Enrolment(name, public.as_device_key(), address, r, s, found)])
-        password = _password(here, name, new_password)
-    told = {
+        devices = home.agreement_ops()
+        save_endorsement(home.settings, checked)
+        devices.enrol([Enrolment(name, public.as_device_key(), address, r, s, checked)])
+        password = _password(home, name, new_password)
+    view = {
         "sent": not dry_run,
         "device": name,
         "owner": address,
         "curve": public.curve,
         "key": public.fingerprint,
-        "endorsed_by": found.issuer,
-        "endorsement": found.sha256.hex(),
-        "expires_at": found.expires_at,
+        "endorsed_by": checked.issuer,
+        "endorsement": checked.sha256.hex(),
+        "expires_at": checked.expires_at,
         "topic": f"proofrail/{name}/evidence/PROTOCOL",
         "username": name,
         "password": password,
-        "broker": here.town.get("broker"),
+        "broker": home.rail_file.get("broker"),
     }
-    output.show(told, as_json, lambda console: _added(console, told))
+    output.show(view, as_json, lambda console: _print_added(console, view))
 
 
-def _password(here: home.Home, name: str, fresh: bool) -> str | None:
+def _password(home: Home, name: str, fresh: bool) -> str | None:
     from orchestrator.edges.broker import credentials
     from orchestrator.edges.broker.access import CredentialRole
 
-    if not fresh and name in credentials.load(here.settings.home):
+    if not fresh and name in credentials.load(home.settings.home):
         return None
-    return credentials.issue(here.settings.home, name, CredentialRole.DEVICE)
+    return credentials.issue(home.settings.home, name, CredentialRole.DEVICE)
 
 
-def _added(console: Any, told: dict[str, Any]) -> None:
-    expiry = f"until {when(told['expires_at'])}" if told["expires_at"] else "without expiry"
-    verb = "is" if told["sent"] else "would be"
+def _print_added(console: Any, view: dict[str, Any]) -> None:
+    expiry = f"until {when(view['expires_at'])}" if view["expires_at"] else "without expiry"
+    verb = "is" if view["sent"] else "would be"
     console.print(
-        plain(f"{told['device']} {verb} enrolled with its {told['curve']} key {told['key']}"),
+        plain(f"{view['device']} {verb} enrolled with its {view['curve']} key {view['key']}"),
         soft_wrap=True,
     )
-    console.print(plain(f"endorsed by {told['endorsed_by']}, {expiry}"), soft_wrap=True)
-    if not told["sent"]:
+    console.print(plain(f"endorsed by {view['endorsed_by']}, {expiry}"), soft_wrap=True)
+    if not view["sent"]:
         console.print("nothing was sent (--dry-run)")
         return
-    console.print(plain(f"it publishes to {told['topic']} as user {told['username']}"))
-    if told["password"]:
-        console.print(plain(f"password (shown this once): {told['password']}"), soft_wrap=True)
+    console.print(plain(f"the device publishes to {view['topic']} as user {view['username']}"))
+    if view["password"]:
+        console.print(plain(f"password (shown this once): {view['password']}"), soft_wrap=True)
     else:
-        console.print("it keeps its password; --new-password replaces it")
-    console.print(plain(f"next: proofrail agreement open --device {told['device']} ..."))
+        console.print("the device keeps its password; --new-password replaces it")
+    console.print(plain(f"next: proofrail agreement open --device {view['device']} ..."))
 
 
-def _enrolment_digest(here: home.Home, name: str, owner: str) -> bytes:
+def _enrolment_digest(home: Home, name: str, owner: str) -> bytes:
     from orchestrator.core.identity import enrolment_digest
 
-    at = here.deployment
-    return enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
+    deployment = home.deployment
+    return enrolment_digest(
+        deployment.chain_id, deployment.addresses["DeviceRegistry"], name, owner
+    )
 
 
-def rotation_digest(here: home.Home, name: str, key: PublicKey, expires_at: int) -> bytes:
-    """The digest that old and new key sign; the chain says how many keys there were."""
+def rotation_digest(home: Home, name: str, key: PublicKey, expires_at: int) -> bytes:
+    """Return the digest that old and new key sign; the key count comes from the chain."""
     from orchestrator.core.identity import device_id, rotation_digest
 
-    count = here.chain.view("DeviceRegistry", "keyCount", device_id(name))
-    at = here.deployment
+    count = home.chain.view("DeviceRegistry", "keyCount", device_id(name))
+    deployment = home.deployment
     return rotation_digest(
-        at.chain_id, at.addresses["DeviceRegistry"], name, key.as_device_key(), expires_at, count
+        deployment.chain_id,
+        deployment.addresses["DeviceRegistry"],
+        name,
+        key.as_device_key(),
+        expires_at,
+        count,
     )
 
 
 def _possession(
-    here: home.Home,
+    home: Home,
     name: str,
     owner: str,
     key: str | None,
     proof: str | None,
     private_key: Path | None,
 ) -> tuple[PublicKey, possession.Proof]:
-    """The public key, and (r, s) over the digest."""
+    """Return the public key, and the proof (r, s) over the enrolment digest."""
     if private_key is not None and key is None:
-        own = possession.private_key(private_key)
-        return possession.public_of(own), possession.sign(own, _enrolment_digest(here, name, owner))
+        device_key = possession.private_key(private_key)
+        return possession.public_of(device_key), possession.sign(
+            device_key, _enrolment_digest(home, name, owner)
+        )
     if key is None or proof is None or private_key is not None:
         raise Halt(
-            "A device proves that it holds its key: give --key and --proof (what it signed over "
+            "A device must prove that it holds its key: give --key and --proof (its signature of "
             "`proofrail device digest`), or --private-key. Nothing was sent."
         )
     return possession.public_key(key), possession.signature(proof)
 
 
-def known(here: home.Home, name: str) -> DeviceRow:
-    """The store's row of an enrolled device."""
+def enrolled_device(home: Home, name: str) -> DeviceRow:
+    """Return the stored row of a device; raises Halt if it is not enrolled."""
     from orchestrator.edges.store import agreements
 
-    with here.store.read() as session:
+    with home.store.read() as session:
         row = agreements.device_by_name(session, name)
     if row is None:
-        raise Halt(f"No device {name!r} is enrolled here. `proofrail device list` shows all.")
+        raise Halt(f"No device {name!r} is enrolled. `proofrail device list` shows all.")
     return row
 
 
-def told_of(here: home.Home, row: DeviceRow) -> dict[str, Any]:
-    """What the rail knows of a device; status and expiry as of now."""
-    from orchestrator.operations.trust import kept
+def device_view(home: Home, row: DeviceRow) -> dict[str, Any]:
+    """Return the JSON view of a device, with its status as of now."""
+    from orchestrator.operations.trust import load_endorsement
 
-    chain = kept(here.settings, row.endorsement)
+    chain = load_endorsement(home.settings, row.endorsement)
     expired = row.status == "active" and 0 < row.expires_at <= time.time()
     return {
         "name": row.name,
@@ -263,27 +277,29 @@ def told_of(here: home.Home, row: DeviceRow) -> dict[str, Any]:
 
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
-    """List the enrolled devices: status, expiry, who vouches, and how many agreements each has."""
+    """List the enrolled devices. Shows status, expiry, endorser and number of agreements."""
     from collections import Counter
 
     from orchestrator.edges.store import agreements
 
-    here = home.of(context)
-    with here.store.read() as session:
-        held = Counter(row.device_id for row in agreements.all_agreements(session))
+    home = home_of(context)
+    with home.store.read() as session:
+        agreement_counts = Counter(row.device_id for row in agreements.all_agreements(session))
         rows = agreements.devices(session)
-    told = [told_of(here, row) | {"agreements": held[row.device_id]} for row in rows]
+    device_views = [
+        device_view(home, row) | {"agreements": agreement_counts[row.device_id]} for row in rows
+    ]
     lines = [
         (
             d["name"],
             d["status"],
             d["agreements"],
             when(d["expires_at"]),
-            d["endorsed_by"] or "nobody",
+            d["endorsed_by"] or "-",
             when(d["enrolled_at"]),
             output.short(d["device_id"]),
         )
-        for d in told
+        for d in device_views
     ]
     columns = (
         "device",
@@ -295,5 +311,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         "id",
     )
     output.show(
-        told, as_json, lambda console: console.print(table(f"{len(told)} devices", columns, lines))
+        device_views,
+        as_json,
+        lambda console: console.print(table(f"{len(device_views)} devices", columns, lines)),
     )

@@ -1,4 +1,4 @@
-"""`proofrail device compromise | risk`: what a stolen key was paid for, and what can be done."""
+"""`proofrail device compromise | risk`: lists payments made on a stolen key, and their remedies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
-from orchestrator.commands.device import DryRun, Name, known
+from orchestrator.commands import output
+from orchestrator.commands.device import DryRun, Name, enrolled_device
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, decimal, plain, table, when
 from orchestrator.errors import Halt
 
@@ -21,108 +22,111 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _TEUR = "tEUR/6"
 _MEANS = {
-    "freeze": "its window is open: a dispute holds the money",
-    "frozen": "disputed: the payee concedes, the payer retracts, or the committee rules",
+    "freeze": "the dispute window is open: a dispute stops the payment",
+    "frozen": "disputed: ends when the payee concedes, the payer retracts or the committee rules",
     "refunded": "back in the agreement's escrow",
-    "window_over": "the payee's; no order to the bank holds it yet",
-    "at_bank": "in the bank's hands: ask the payee, or recall it",
-    "owed_back": "a credit: it took nothing from the payer",
+    "window_over": "the payee owns it; it is in no bank order yet",
+    "at_bank": "ordered from the bank: ask the payee to return it, or recall it",
+    "owed_back": "a negative payment: the payer paid nothing",
 }
 Since = Annotated[
-    str | None, typer.Option(help="From when on: 2026-09-30T12:00:00Z, or Unix seconds.")
+    str | None, typer.Option(help="Start: as in 2026-09-30T12:00:00Z, or Unix seconds.")
 ]
 
 
 def moment(text: str) -> int:
-    """Unix seconds of a time with its zone, or of Unix seconds; nothing is guessed."""
+    """Return the Unix seconds of a time with its zone, or of Unix seconds; raises Halt."""
     if re.fullmatch("[0-9]{1,11}", text):
         return int(text)
     try:
-        found = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        instant = None
+    if instant is None or instant.tzinfo is None:
         raise Halt(
-            f"{text!r} is no time such as 2026-09-30T12:00:00Z (with its zone), nor Unix "
+            f"{text!r} is not a time with a zone, as in 2026-09-30T12:00:00Z, and not Unix "
             "seconds. Nothing was sent."
         )
-    return int(found.timestamp())
+    return int(instant.timestamp())
 
 
 @app.command()
 def risk(context: typer.Context, name: Name, since: Since = None, as_json: Json = False) -> None:
-    """List every settled payment that rests on a device's records from a time on.
+    """List payments at risk. These are all settled ones based on records since a time.
 
-    Default: the time since which it is declared compromised. Exit code 1 if money may be lost.
+    Default: since its declared compromise. Exit code 1 if money may be lost.
     """
-    here = home.of(context)
-    row = known(here, name)
+    home = home_of(context)
+    row = enrolled_device(home, name)
     if since is None and not row.compromised_since:
-        raise Halt(f"No compromise of {name} is declared. Name a time with --since.")
+        raise Halt(f"{name} is not declared compromised. Give a time with --since.")
     start = moment(since) if since else row.compromised_since
-    told = _listed(here, name, row.device_id, start)
-    output.show(told, as_json, lambda console: _render(console, told))
-    raise typer.Exit(output.NO if told["open"]["amount"] != "0" else 0)
+    view = _risk_view(home, name, row.device_id, start)
+    output.show(view, as_json, lambda console: _render(console, view))
+    raise typer.Exit(output.NO if view["open"]["amount"] != "0" else 0)
 
 
 @app.command()
 def compromise(
     context: typer.Context,
     name: Name,
-    since: Annotated[str, typer.Option(help="From when on the key's word is worth nothing.")],
+    since: Annotated[str, typer.Option(help="Since when the key is not to be trusted.")],
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Declare a key stolen since a time: end the device, list what is at risk, freeze what can be.
+    """Declare a key stolen. Revokes it, lists payments at risk and disputes open ones.
 
-    It may be dated further back later, never forward. With --dry-run only the list.
+    The time may be moved back later, never forward. With --dry-run, only list.
     """
     from orchestrator.edges.broker import credentials
 
-    here = home.of(context)
-    row, start = known(here, name), moment(since)
+    home = home_of(context)
+    row, start = enrolled_device(home, name), moment(since)
     if not 0 < start <= time.time():
         raise Halt(
-            f"{since} is not in the past. Nothing was sent. A device that only must be "
-            f"quiet for a while is suspended: `proofrail device suspend {name}`."
+            f"{since} is not in the past. Nothing was sent. To stop a device for a while, use "
+            f"`proofrail device suspend {name}`."
         )
     disputed: dict[str, str] = {}
     if not dry_run:
-        start = here.office().declare_compromised(name, start)
-        credentials.revoke(here.settings.home, name)
-        disputed = _freeze(here, row.device_id, start)
-    told = _listed(here, name, row.device_id, start)
-    told |= {"sent": not dry_run, "disputed": disputed}
-    output.show(told, as_json, lambda console: _declared(console, told))
+        start = home.agreement_ops().declare_compromised(name, start)
+        credentials.revoke(home.settings.home, name)
+        disputed = _freeze(home, row.device_id, start)
+    view = _risk_view(home, name, row.device_id, start)
+    view |= {"sent": not dry_run, "disputed": disputed}
+    output.show(view, as_json, lambda console: _print_declared(console, view))
 
 
-def _freeze(here: home.Home, device: str, since: int) -> dict[str, str]:
-    """The warden's disputes of what is still in its window: payment -> "frozen", or why not."""
+def _freeze(home: Home, device: str, since: int) -> dict[str, str]:
+    """Dispute, as the warden, each payment with an open window: {payment: "frozen" or why not}."""
     from orchestrator.steps.dispute import dispute_errands
 
-    office = here.office()
-    with here.store.read() as session:
-        errands = dispute_errands(session, here.chain, device, since, int(time.time()))
-    if not office.has_warden:
-        return {one.ref: "no warden's key here; the running rail sends it" for one in errands}
-    return {one.ref: "frozen" for one in errands} | office.freeze(errands)
+    agreements = home.agreement_ops()
+    with home.store.read() as session:
+        calls = dispute_errands(session, home.chain, device, since, int(time.time()))
+    if not agreements.has_warden:
+        return {
+            call.ref: "the warden's key is not here; the running rail sends the dispute"
+            for call in calls
+        }
+    return {call.ref: "frozen" for call in calls} | agreements.freeze(calls)
 
 
-def _listed(here: home.Home, name: str, device: str, since: int) -> dict[str, Any]:
+def _risk_view(home: Home, name: str, device: str, since: int) -> dict[str, Any]:
     from orchestrator.core.risk import at_risk, open_micro
     from orchestrator.edges.store import exposure
 
-    with here.store.read() as session:
-        found = at_risk(exposure.exposed(session, device), since, int(time.time()))
+    with home.store.read() as session:
+        risks = at_risk(exposure.exposed(session, device), since, int(time.time()))
     return {
         "device": name,
         "since": since,
-        "payments": [_told(risk) for risk in found],
-        "open": {"amount": str(open_micro(found)), "asset": _TEUR},
+        "payments": [_payment_view(risk) for risk in risks],
+        "open": {"amount": str(open_micro(risks)), "asset": _TEUR},
     }
 
 
-def _told(risk: Risk) -> dict[str, Any]:
+def _payment_view(risk: Risk) -> dict[str, Any]:
     return {
         "payment_id": risk.payment_id,
         "agreement_id": risk.agreement_id,
@@ -136,7 +140,7 @@ def _told(risk: Risk) -> dict[str, Any]:
     }
 
 
-def _render(console: Any, told: dict[str, Any]) -> None:
+def _render(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             output.short(p["payment_id"]),
@@ -147,35 +151,35 @@ def _render(console: Any, told: dict[str, Any]) -> None:
             when(p["release_at"]),
             p["remedy"],
         )
-        for p in told["payments"]
+        for p in view["payments"]
     ]
     columns = (
         "payment",
         "stage",
         ">amount",
         ">events",
-        "first of them (UTC)",
+        "first record (UTC)",
         "window until",
         "remedy",
     )
-    title = f"{len(rows)} payments rest on records of {told['device']} since {when(told['since'])}"
+    title = f"{len(rows)} payments based on records of {view['device']} since {when(view['since'])}"
     console.print(table(title, columns, rows))
-    for remedy, count in Counter(p["remedy"] for p in told["payments"]).items():
+    for remedy, count in Counter(p["remedy"] for p in view["payments"]).items():
         console.print(plain(f"  {remedy} ({count}): {_MEANS[remedy]}"))
-    console.print(plain(f"may still be lost: {decimal(int(told['open']['amount']), _TEUR)}"))
+    console.print(plain(f"may still be lost: {decimal(int(view['open']['amount']), _TEUR)}"))
 
 
-def _declared(console: Any, told: dict[str, Any]) -> None:
-    name = told["device"]
-    if told["sent"]:
+def _print_declared(console: Any, view: dict[str, Any]) -> None:
+    name = view["device"]
+    if view["sent"]:
         console.print(
             plain(
-                f"{name} is declared compromised since {when(told['since'])}; nothing "
-                "new of it is taken"
+                f"{name} is declared compromised since {when(view['since'])}; new records of "
+                "it are refused"
             )
         )
-    _render(console, told)
-    for payment, how in told["disputed"].items():
-        console.print(plain(f"dispute of {output.short(payment)}: {how}"), soft_wrap=True)
-    if not told["sent"]:
+    _render(console, view)
+    for payment, result in view["disputed"].items():
+        console.print(plain(f"dispute of {output.short(payment)}: {result}"), soft_wrap=True)
+    if not view["sent"]:
         console.print("nothing was sent (--dry-run)")

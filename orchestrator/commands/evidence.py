@@ -12,16 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of, text_or_file
 from orchestrator.commands.output import Json, plain, table
 
 app = typer.Typer(
     name="evidence",
-    help="Check records, or hand a file of them to the rail.",
+    help="Check records, or send a file of them to the rail.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_SHOWN = 50  # records told in full; --json has them all
+_SHOWN = 50  # records shown in full; --json has all
 _VERDICTS = ("genuine", "billable", "settleable")
 _FIELDS = (
     ("device", "device"),
@@ -36,46 +37,48 @@ _FIELDS = (
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="Any known protocol; - reads standard input.")],
+    file: Annotated[
+        str, typer.Argument(help="A file in any supported protocol; - reads standard input.")
+    ],
     key: Annotated[
         str | None, typer.Option(help="The device's public key: PEM, hex or base64, or its file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say of each record whether it is genuine, billable and settleable, and why not.
+    """Check each record of a file. Is it genuine, billable, settleable, and why not?
 
-    Exit code 0: all are genuine. 1: one is not, or no key is known. 2: the file cannot be read.
+    Exit code 0: all are genuine. 1: one is not, or its key is missing. 2: unreadable file.
     """
     from device_adapters.evidence import check_file
 
     source = sys.stdin.buffer.read() if file == "-" else Path(file)
-    report = check_file(source, home.text_or_file(key) if key else None)
+    report = check_file(source, text_or_file(key) if key else None)
     report.file = file
-    told = report.as_json()
-    output.show(told, as_json, lambda console: _render(console, told, report.records))
-    raise typer.Exit(told["exit_code"])
+    view = report.as_json()
+    output.show(view, as_json, lambda console: _render(console, view, report.records))
+    raise typer.Exit(view["exit_code"])
 
 
-def _render(console: Any, told: dict[str, Any], records: list[Any]) -> None:
-    for record, found in zip(told["records"][:_SHOWN], records, strict=False):
+def _render(console: Any, view: dict[str, Any], records: list[Any]) -> None:
+    for record, reading in zip(view["records"][:_SHOWN], records, strict=False):
         console.print(_record(record))
-        for title, columns, rows in found.tables():
+        for title, columns, rows in reading.tables():
             console.print(table(title, columns, rows))
-    hidden = len(told["records"]) - _SHOWN
+    hidden = len(view["records"]) - _SHOWN
     if hidden > 0:
         console.print(f"... and {hidden} more records; --json shows all of them")
-    for transaction in told["transactions"]:
+    for transaction in view["transactions"]:
         _transaction(console, transaction)
-    if told["error"]:
-        error = told["error"]
+    if view["error"]:
+        error = view["error"]
         console.print(
             plain(
-                f"{told['file']} cannot be read: {error['detail']} ({error['code']}). "
-                "Hand over the file as the vendor's software wrote it."
+                f"{view['file']} cannot be read: {error['detail']} ({error['code']}). "
+                "Use the file as the vendor's software wrote it."
             )
         )
         return
-    summary = told["summary"]
+    summary = view["summary"]
     console.print(
         f"{summary['records']} records: {summary['genuine']} genuine, "
         f"{summary['not_genuine']} not, {summary['billable']} billable, "
@@ -107,46 +110,53 @@ def _verdict(holds: bool, reasons: list[dict[str, str]]) -> Any:
     return plain("no: " + "; ".join(f"{r['code']} ({r['detail']})" for r in reasons), "red")
 
 
-def _transaction(console: Any, told: dict[str, Any]) -> None:
-    records = ", ".join(str(index + 1) for index in told["records"])
-    reasons = "; ".join(f"{r['code']} ({r['detail']})" for r in told["billable_reasons"])
-    verdict = "billable" if told["billable"] else f"not billable: {reasons}"
-    console.print(plain(f"transaction {told['transaction_id'] or '-'} ({records}): {verdict}"))
+def _transaction(console: Any, transaction: dict[str, Any]) -> None:
+    records = ", ".join(str(index + 1) for index in transaction["records"])
+    reasons = "; ".join(f"{r['code']} ({r['detail']})" for r in transaction["billable_reasons"])
+    verdict = "billable" if transaction["billable"] else f"not billable: {reasons}"
+    console.print(
+        plain(f"transaction {transaction['transaction_id'] or '-'} ({records}): {verdict}")
+    )
 
 
 @app.command()
 def send(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Lines, or RS-framed.")],
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="Records, one per line or RS-framed."),
+    ],
     device: Annotated[
-        str, typer.Option(help="Take only records of this device; default: any.")
+        str, typer.Option(help="Send only records of this device; default: all.")
     ] = "",
-    protocol: Annotated[str, typer.Option(help="The file in device_adapters/protocols.")] = "ocmf",
+    protocol: Annotated[
+        str, typer.Option(help="Name of the protocol, as in device_adapters/protocols.")
+    ] = "ocmf",
     as_json: Json = False,
 ) -> None:
-    """Replay a file through the one path that MQTT and HTTP take. It is safe to repeat.
+    """Send a file to the rail. It takes the same intake as MQTT and HTTP; safe to repeat.
 
-    Exit code 1 if a record was neither taken nor there already.
+    Exit code 1 if a record was neither accepted nor a duplicate.
     """
     from device_adapters.replay import replay_file
     from orchestrator.ingest.intake import Intake
     from orchestrator.products import products
 
-    here = home.of(context)
-    registry, view = _registry(here)
+    home = home_of(context)
+    registry, source = _registry(home)
     if not as_json:
-        output.console(errors=True).print(plain(view), soft_wrap=True)
-    intake = Intake(here.store, registry, products(), time.time)
+        output.console(errors=True).print(plain(source), soft_wrap=True)
+    intake = Intake(home.store, registry, products(), time.time)
     counts: Counter[str] = Counter()
     with _progress(file.stat().st_size, as_json) as advance:
         for messages in replay_file(file, protocol, device):
-            for found in intake.take(messages):
-                counts.update(outcome.outcome for outcome in found)
+            for outcomes in intake.take(messages):
+                counts.update(outcome.outcome for outcome in outcomes)
             advance(sum(len(message.body) for message in messages))
-    told = {"file": str(file), "view": view, "records": counts.total(), "outcomes": dict(counts)}
+    view = {"file": str(file), "view": source, "records": counts.total(), "outcomes": dict(counts)}
     rows = sorted(counts.items(), key=lambda item: -item[1])
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
             table(f"{file.name}: {counts.total()} records", ("outcome", ">records"), rows)
@@ -155,25 +165,27 @@ def send(
     raise typer.Exit(output.NO if set(counts) - {"accepted", "duplicate"} else 0)
 
 
-def _registry(here: home.Home) -> tuple[Any, str]:
-    """Devices and agreements as the chain has them; else as the store last saw them."""
+def _registry(home: Home) -> tuple[Any, str]:
+    """Return the registry and its source: the chain, or the stored logs without a node."""
     from orchestrator.edges.chain.reader import Registry
     from orchestrator.edges.chain.stored import StoredLogs
     from orchestrator.errors import Halt
     from orchestrator.products import deployed
 
-    known = deployed(here.deployment.addresses)
+    products = deployed(home.deployment.addresses)
     try:
-        return Registry(here.chain, known), f"devices and agreements as on chain ({here.rpc_url})"
+        return Registry(
+            home.chain, products
+        ), f"devices and agreements as on chain ({home.rpc_url})"
     except Halt:
-        logs = StoredLogs(here.store)
-        told = "devices and agreements as the store last saw them (block {}): no node answers"
-        return Registry(logs, known), told.format(logs.head())
+        logs = StoredLogs(home.store)
+        source = "devices and agreements as stored up to block {}, because no node answers"
+        return Registry(logs, products), source.format(logs.head())
 
 
 @contextmanager
 def _progress(total: int, silent: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr for people at a terminal; nothing otherwise."""
+    """Show a progress bar on stderr at a terminal; otherwise nothing."""
     if silent or not sys.stderr.isatty():
         yield lambda size: None
         return

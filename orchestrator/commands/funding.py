@@ -1,4 +1,4 @@
-"""`proofrail funding`: money that came in, and the queue of credits that name no agreement."""
+"""`proofrail funding`: incoming payments not matched to an agreement, and what to do with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, short, table
 from orchestrator.errors import Halt
 
@@ -17,31 +18,36 @@ if TYPE_CHECKING:
     from orchestrator.edges.store.transfers import FundingRow
 
 app = typer.Typer(
-    name="funding", help="Money that came in.", no_args_is_help=True, rich_markup_mode=None
+    name="funding",
+    help="Incoming payments not matched to an agreement.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-As = Annotated[str, typer.Option("--as", help="The officer who proposes it, by name.")]
+As = Annotated[str, typer.Option("--as", help="Name of the officer who proposes it.")]
 _Credit = Annotated[str, typer.Argument(help="The credit's id, or its beginning.")]
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="Also those that need nobody.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Include matched and finished ones.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the credits that wait for a person, each with why and what was proposed."""
+    """List the unmatched incoming payments. Each has its reason and any open proposal."""
     from orchestrator.edges.store import bank_posting, transfers
     from orchestrator.steps.unallocated_credits import WAITING
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         rows = (
             transfers.all_fundings(session)
             if every
             else bank_posting.credits_in(session, [WAITING])
         )
-        told = sorted(
-            (_told(session, row) for row in rows),
-            key=lambda each: (each["booking_date"] or "", each["credit"]),
+        credit_views = sorted(
+            (_credit_view(session, row) for row in rows),
+            key=lambda view: (view["booking_date"] or "", view["credit"]),
         )
     lines = [
         (
@@ -55,7 +61,7 @@ def list_(
             t["why"],
             t["approval"],
         )
-        for t in told
+        for t in credit_views
     ]
     columns = (
         "credit",
@@ -69,7 +75,9 @@ def list_(
         "proposed",
     )
     output.show(
-        told, as_json, lambda console: console.print(table(f"{len(told)} credits", columns, lines))
+        credit_views,
+        as_json,
+        lambda console: console.print(table(f"{len(credit_views)} credits", columns, lines)),
     )
 
 
@@ -81,28 +89,28 @@ def allocate(
     by: As,
     as_json: Json = False,
 ) -> None:
-    """Propose that a credit's tokens are minted into an agreement's escrow."""
+    """Propose to fund an agreement with an incoming payment."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.store import agreements
     from orchestrator.steps.unallocated_credits import to_allocate
 
-    here, now = home.of(context), int(time.time())
-    with here.store.read() as session:
+    home, now = home_of(context), int(time.time())
+    with home.store.read() as session:
         row = _waiting(session, credit)
-        found = [
+        matches = [
             a for a in agreements.all_agreements(session) if a.agreement_id.startswith(agreement)
         ]
-    if len(found) != 1:
+    if len(matches) != 1:
         raise Halt(
-            f"{len(found)} agreements begin with {agreement!r}; `proofrail agreement list` "
+            f"{len(matches)} agreements begin with {agreement!r}; `proofrail agreement list` "
             "shows all. Nothing was proposed."
         )
-    if found[0].stage != "live" or found[0].expiry <= now:
+    if matches[0].stage != "live" or matches[0].expiry <= now:
         raise Halt(
-            f"The agreement {found[0].agreement_id} takes no money any more (it is over, or "
-            "not open yet). Name another one, or send the credit back."
+            f"The agreement {matches[0].agreement_id} takes no money: it has ended or is not "
+            "open yet. Choose another one, or send the payment back. Nothing was proposed."
         )
-    proposed(propose(here, to_allocate(row, found[0].agreement_id, now), by), as_json)
+    proposed(propose(home, to_allocate(row, matches[0].agreement_id, now), by), as_json)
 
 
 @app.command("send-back")
@@ -110,26 +118,26 @@ def send_back(
     context: typer.Context,
     credit: _Credit,
     by: As,
-    town: Annotated[str, typer.Option(help="Of the payer; banks refuse orders without one.")],
+    town: Annotated[str, typer.Option(help="The payer's town; banks refuse orders without it.")],
     country: Annotated[str, typer.Option(help="ISO 3166 alpha-2.")] = "DE",
     street: Annotated[str, typer.Option()] = "",
     building: Annotated[str, typer.Option()] = "",
     post_code: Annotated[str, typer.Option()] = "",
     as_json: Json = False,
 ) -> None:
-    """Propose that a credit is paid back to the account it came from."""
+    """Propose to send an incoming payment back."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import to_send_back
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _waiting(session, credit)
         line = bank_posting.line_of(session, row.credit_id)
     if line is None or not (line.counterparty_iban and line.counterparty_name):
         raise Halt(
-            f"The bank named no payer or no account of the credit {row.credit_id}: it can "
-            "go back to nobody. Ask the bank who sent it."
+            f"The bank gave no payer or no account for the credit {row.credit_id}, so it "
+            "cannot be sent back. Ask the bank who sent it. Nothing was proposed."
         )
     payer = {
         "name": line.counterparty_name,
@@ -140,33 +148,33 @@ def send_back(
         "town": town,
         "country": country.upper(),
     }
-    proposed(propose(here, to_send_back(row, payer, int(time.time())), by), as_json)
+    proposed(propose(home, to_send_back(row, payer, int(time.time())), by), as_json)
 
 
 def _waiting(session: Session, start: str) -> FundingRow:
-    """The one credit in suspense whose id begins so."""
+    """Return the waiting credit whose id begins with `start`; raises Halt unless exactly one."""
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import WAITING
 
     waiting = bank_posting.credits_in(session, [WAITING])
-    found = [row for row in waiting if row.credit_id.startswith(start)]
-    if len(found) != 1:
+    matches = [row for row in waiting if row.credit_id.startswith(start)]
+    if len(matches) != 1:
         raise Halt(
-            f"{len(found)} waiting credits begin with {start!r}; `proofrail funding list` "
+            f"{len(matches)} waiting credits begin with {start!r}; `proofrail funding list` "
             "shows all. Nothing was proposed."
         )
-    return found[0]
+    return matches[0]
 
 
-def _told(session: Session, row: FundingRow) -> dict[str, Any]:
+def _credit_view(session: Session, row: FundingRow) -> dict[str, Any]:
     from orchestrator.edges.store import bank_posting
     from orchestrator.steps.unallocated_credits import ALLOCATE, SEND_BACK, WAITING
 
     line = bank_posting.line_of(session, row.credit_id)
-    open_ones = [
-        each.approval_id
+    open_approvals = [
+        approval.approval_id
         for kind in (ALLOCATE, SEND_BACK)
-        for each in _open_approvals(session, kind, row.credit_id)
+        for approval in _open_approvals(session, kind, row.credit_id)
     ]
     return {
         "credit": row.credit_id,
@@ -182,7 +190,7 @@ def _told(session: Session, row: FundingRow) -> dict[str, Any]:
         "reference": line.reference if line else "",
         "text": line.text if line else "",
         "why": _why(session, line) if row.stage == WAITING else "",
-        "approval": open_ones[0] if open_ones else None,
+        "approval": open_approvals[0] if open_approvals else None,
     }
 
 
@@ -197,5 +205,5 @@ def _why(session: Session, line: StatementLine | None) -> str:
 
     if line is None or not line.reference:
         return "no_reference"
-    known = agreements.by_reference(session, line.reference)
-    return "unknown_reference" if known is None else "agreement_over"
+    agreement = agreements.by_reference(session, line.reference)
+    return "unknown_reference" if agreement is None else "agreement_over"

@@ -1,4 +1,4 @@
-"""Finds one rail's home and opens what a command needs of it, or says what is missing there."""
+"""Opens the parts of one rail's home folder that a command needs, or says what is missing."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ PATIENCE_S = 60  # how long a command waits for a block
 
 
 class Home:
-    """The rail at --home, else at PROOFRAIL_HOME; everything is opened at its first use."""
+    """The rail at --home, else at PROOFRAIL_HOME. Each part is opened on first use."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
 
     @cached_property
     def settings(self) -> Settings:
+        """The settings of this home; raises Halt if one cannot be used."""
         from pydantic import ValidationError
 
         from orchestrator.settings import Settings
@@ -41,28 +42,33 @@ class Home:
             first = error.errors()[0]
             name = "_".join(map(str, first["loc"])).upper()
             raise Halt(
-                f"The setting PROOFRAIL_{name} cannot be used: {first['msg']}. Correct or unset it."
+                f"The setting PROOFRAIL_{name} is invalid: {first['msg']}. Correct or unset it."
             ) from error
 
     @cached_property
-    def town(self) -> dict[str, Any]:
-        """rail.json: where the node, the broker and the bank of a running rail are; {} without."""
+    def rail_file(self) -> dict[str, Any]:
+        """The content of rail.json: the addresses of a running rail's node, broker and bank.
+
+        {} if the file is missing.
+        """
         path = self.settings.home / "rail.json"
         try:
             return json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise Halt(f"{path} cannot be read ({error}). Start the rail anew.") from error
+            raise Halt(
+                f"{path} cannot be read ({error}). Start the rail again; it rewrites the file."
+            ) from error
 
     @cached_property
     def store(self) -> Store:
-        """The store, which must be there already: reading commands create nothing."""
+        """The existing store; a command never creates one."""
         path = self.settings.database
         if not path.is_file():
             raise Halt(
                 f"There is no rail at {self.settings.home}: {path.name} is missing. Run `make demo "
-                "KEEP=1`, or name the rail's home with --home or PROOFRAIL_HOME."
+                "KEEP=1`, or give the rail's home with --home or PROOFRAIL_HOME."
             )
         from orchestrator.edges.store import Store
 
@@ -76,25 +82,25 @@ class Home:
 
     @cached_property
     def chain(self) -> Chain:
-        """The node, checked to be this deployment's chain."""
+        """A client of the node, after a check that it serves this deployment's chain."""
         url = self.rpc_url
         if url is None:
             raise Halt(
-                f"No node is known for the rail at {self.settings.home}, and this command writes "
-                "to the chain. Start the rail (`make demo KEEP=1`), or set PROOFRAIL_RPC_URL."
+                f"No node is configured for the rail at {self.settings.home}, and this command "
+                "needs one. Start the rail (`make demo KEEP=1`), or set PROOFRAIL_RPC_URL."
             )
         chain = self.chain_unchecked(url)
         try:
             chain.check_identity()
-        except Retry as silence:
+        except Retry as failure:
             raise Halt(
-                f"The node at {url} does not answer ({silence}). Nothing was sent. Start the rail, "
+                f"The node at {url} does not answer ({failure}). Nothing was sent. Start the rail, "
                 "or set PROOFRAIL_RPC_URL to its node."
-            ) from silence
+            ) from failure
         return chain
 
     def chain_unchecked(self, url: str) -> Chain:
-        """The contracts' door without a question to the node: enough to encode and to sign."""
+        """Return a chain client without asking the node: enough to encode and to sign."""
         from orchestrator.edges.chain.artifacts import load_artifacts
         from orchestrator.edges.chain.client import Chain
 
@@ -102,32 +108,37 @@ class Home:
 
     @property
     def rpc_url(self) -> str | None:
-        """PROOFRAIL_RPC_URL where it is set, else what the running rail noted."""
+        """PROOFRAIL_RPC_URL if set, else the URL in rail.json."""
         if "rpc_url" in self.settings.model_fields_set:
             return self.settings.rpc_url
-        return self.town.get("rpc_url")
+        return self.rail_file.get("rpc_url")
 
-    def office(self) -> AgreementOps:
-        """The operators' office, with the keys of registrar and sender, and the warden's where the
-        rail has it."""
+    def agreement_ops(self) -> AgreementOps:
+        """Return the agreement operations, with the keys of registrar, sender and, if present,
+        warden."""
         from orchestrator.edges.chain import keystore
         from orchestrator.edges.chain.sender import Sender
         from orchestrator.operations.agreements import AgreementOps
 
         warden = ("warden",) if "warden" in keystore.names(self.settings.keys) else ()
         senders = {
-            role: Sender(self.store, self.chain, self.role(role))
+            role: Sender(self.store, self.chain, self.role_account(role))
             for role in ("registrar", "sender", *warden)
         }
         return AgreementOps(senders, lambda: int(time.time()), patience())
 
-    def role(self, name: str) -> LocalAccount:
-        """The account of a role; refuses keys that everybody knows on any chain but the local."""
+    def role_account(self, name: str) -> LocalAccount:
+        """Return the account of a role, checked as in `checked`."""
         from orchestrator.edges.chain import keystore
 
-        return self.sound(keystore.load(self.settings.keys, name))
+        return self.checked(keystore.load(self.settings.keys, name))
 
-    def sound(self, account: LocalAccount) -> LocalAccount:
+    def checked(self, account: LocalAccount) -> LocalAccount:
+        """Return the account; refuse a public development key outside the local chain.
+
+        Raises:
+            Halt: the key is publicly known and the chain is not the local one.
+        """
         from orchestrator.edges.chain.keystore import LOCAL_CHAIN, development_account
 
         chain_id = self.deployment.chain_id
@@ -135,13 +146,13 @@ class Home:
             development_account(index).address for index in range(40)
         }:
             raise Halt(
-                f"The key of {account.address} is known to everybody and chain {chain_id} is not "
-                f"the local chain {LOCAL_CHAIN}. Nothing was sent. Use a key of your own."
+                f"The key of {account.address} is public, and chain {chain_id} is not the local "
+                f"chain {LOCAL_CHAIN}. Nothing was sent. Use your own key."
             )
         return account
 
     def local_only(self, what: str) -> None:
-        """Refuses what is for the local chain alone."""
+        """Raise Halt unless the rail is on the local chain; `what` names the refused action."""
         from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 
         if self.deployment.chain_id != LOCAL_CHAIN:
@@ -152,33 +163,35 @@ class Home:
 
 
 def patience() -> Any:
-    """A `wait` for chain sends: sleeps a moment, and gives up after a minute."""
+    """Return a `wait` function for chain sends: it sleeps briefly and gives up after a minute."""
     deadline = time.monotonic() + PATIENCE_S
 
     def wait() -> None:
         if time.monotonic() > deadline:
             raise Retry(
-                f"No block took the transaction within {PATIENCE_S} s. It is stored and will not "
-                "be signed twice; run the same command again."
+                f"No block included the transaction within {PATIENCE_S} s. It is stored and will "
+                "not be signed twice. Run the same command again."
             )
         time.sleep(0.1)
 
     return wait
 
 
-def of(context: typer.Context) -> Home:
-    """The home that the root command found."""
+def home_of(context: typer.Context) -> Home:
+    """Return the home that the root command opened."""
     return context.obj
 
 
 def text_or_file(value: str) -> bytes:
-    """What a file of that name holds, else the text itself."""
+    """Return the content of the file with that name, or the text itself if there is none."""
     try:
         path = Path(value)
-        if path.is_file() or path.is_fifo():  # a shell hands over a pipe as a file
+        if path.is_file() or path.is_fifo():  # a shell passes a pipe as a file
             return path.read_bytes()
         if path.suffix in (".pem", ".key", ".pub", ".der", ".hex", ".txt"):
-            raise Halt(f"There is no file {value}, and no key is written like that.")
-    except (OSError, ValueError):  # too long, or no path at all: then it is the text
+            raise Halt(
+                f"There is no file {value}. Give the name of an existing file, or the key itself."
+            )
+    except (OSError, ValueError):  # not a usable path: treat it as text
         pass
     return value.encode("utf-8", "surrogateescape")

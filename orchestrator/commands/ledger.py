@@ -1,4 +1,4 @@
-"""`proofrail ledger`: the books as an accountant reads them, as tables, CSV or JSON."""
+"""`proofrail ledger`: accounting reports as tables, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.ledger_check import check
 from orchestrator.commands.output import Json, short, table, when
 from orchestrator.errors import Halt
@@ -27,39 +28,41 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV (RFC 4180) and nothi
 AsOf = Annotated[
     str | None,
     typer.Option(
-        help="Up to this time: a day (its end, UTC) or an instant such as 2026-09-30T12:00:00Z."
+        help="Up to this time: a day (its end, UTC) or an instant, as in 2026-09-30T12:00:00Z."
     ),
 ]
 From = Annotated[str | None, typer.Option("--from", help="From this day or instant on.")]
 To = Annotated[
     str | None, typer.Option("--to", "--as-of", help="Up to this day or instant, inclusive.")
 ]
-Detail = Annotated[bool, typer.Option("--detail", help="Each account of a sub-ledger by itself.")]
+Detail = Annotated[
+    bool, typer.Option("--detail", help="Show each account of a sub-ledger separately.")
+]
 
 
 def moment(text: str | None, end_of_day: bool) -> int | None:
-    """Unix seconds of a day (its first or last second, UTC) or of an instant with its zone."""
+    """Return the Unix seconds of a day (its first or last second, UTC) or of an instant."""
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        start = int(found.replace(tzinfo=UTC).timestamp())
+        instant = None
+    if instant is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        start = int(instant.replace(tzinfo=UTC).timestamp())
         return start + _DAY_S - 1 if end_of_day else start
-    if found is None or found.tzinfo is None:
+    if instant is None or instant.tzinfo is None:
         raise Halt(
-            f"{text!r} is no day such as 2026-09-30, and no instant with its zone such as "
-            "2026-09-30T12:00:00Z."
+            f"{text!r} is neither a day such as 2026-09-30 nor an instant with its zone such as "
+            "2026-09-30T12:00:00Z. Give one of the two."
         )
-    return int(found.timestamp())
+    return int(instant.timestamp())
 
 
 def _period(first: str | None, last: str | None) -> tuple[int | None, int | None]:
     start, end = moment(first, False), moment(last, True)
     if start is not None and end is not None and end < start:
-        raise Halt(f"--to {last} is before --from {first}.")
+        raise Halt(f"--to {last} is before --from {first}. Exchange them.")
     return start, end
 
 
@@ -70,11 +73,11 @@ def _show(
     sheet: tuple[Sequence[str], Iterable[Sequence[Any]]],
     render: Callable[[Any], None],
 ) -> None:
-    """One answer in the form asked for; sheet: the CSV's columns and rows."""
+    """Print as JSON, CSV or table; `sheet` has the columns and rows of the CSV."""
     from orchestrator.core.reports import csv_text
 
     if as_json and as_csv:
-        raise Halt("Ask for --json or for --csv, not for both.")
+        raise Halt("Give --json or --csv, not both.")
     if as_csv:
         typer.echo(csv_text(*sheet), nl=False)
     else:
@@ -83,13 +86,13 @@ def _show(
 
 @app.command("chart")
 def chart(as_json: Json = False, as_csv: Csv = False) -> None:
-    """Show the chart of accounts: codes, names, kinds, and what each account holds."""
+    """Show the chart of accounts. Lists code, name, kind and purpose of each account."""
     from orchestrator.core import reports
 
     columns, rows = reports.CHART_COLUMNS, reports.chart_table()
-    told = [dict(zip(columns, row, strict=True)) for row in rows]
+    accounts = [dict(zip(columns, row, strict=True)) for row in rows]
     _show(
-        told,
+        accounts,
         as_json,
         as_csv,
         (columns, rows),
@@ -101,20 +104,20 @@ def chart(as_json: Json = False, as_csv: Csv = False) -> None:
 def balances(
     context: typer.Context, as_of: AsOf = None, as_json: Json = False, as_csv: Csv = False
 ) -> None:
-    """Show the balance of each account; debits are positive, and each asset sums to zero."""
+    """Show the balance of each account. Debits are positive; each asset sums to zero."""
     from orchestrator.core import reports
     from orchestrator.edges.store import ledger
 
-    with home.of(context).store.read() as session:
-        found = ledger.balances(session, moment(as_of, True))
-    told = [
+    with home_of(context).store.read() as session:
+        balances_by_account = ledger.balances(session, moment(as_of, True))
+    balance_views = [
         {"account": account, "amount": str(amount), "asset": asset}
-        for (account, asset), amount in found.items()
+        for (account, asset), amount in balances_by_account.items()
     ]
-    rows = [(item["account"], output.money(item)) for item in told]
-    sheet = reports.BALANCE_COLUMNS, reports.balance_table(found)
+    rows = [(item["account"], output.money(item)) for item in balance_views]
+    sheet = reports.BALANCE_COLUMNS, reports.balance_table(balances_by_account)
     _show(
-        told,
+        balance_views,
         as_json,
         as_csv,
         sheet,
@@ -134,26 +137,24 @@ def trial_balance(
     as_of: AsOf = None,
     pending: Annotated[
         bool,
-        typer.Option(
-            "--pending", help="Also what entries of blocks that are not final yet would add."
-        ),
+        typer.Option("--pending", help="Include entries of blocks that are not final yet."),
     ] = False,
     detail: Detail = False,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Show debits and credits of every account; exit code 1 if they are not equal."""
+    """Show debits and credits of every account. Exit code 1 if they are not equal."""
     from orchestrator.core import reports
     from orchestrator.edges.store import journal, ledger
 
     until = moment(as_of, True)
-    with home.of(context).store.read() as session:
-        found = ledger.balances(session, until)
-        open_ones = journal.pending(session, until) if pending else {}
-    rows = reports.trial_balance(found, open_ones, detail)
+    with home_of(context).store.read() as session:
+        balances_by_account = ledger.balances(session, until)
+        pending_amounts = journal.pending(session, until) if pending else {}
+    rows = reports.trial_balance(balances_by_account, pending_amounts, detail)
     sums = reports.totals(rows)
     balanced = all(debit == credit and not rest for debit, credit, rest in sums.values())
-    told = {
+    view = {
         "as_of": until,
         "balanced": balanced,
         "rows": [reports.told(row) for row in rows],
@@ -168,7 +169,7 @@ def trial_balance(
     }
     sheet = reports.TRIAL_COLUMNS, reports.trial_table(rows)
     _show(
-        told,
+        view,
         as_json,
         as_csv,
         sheet,
@@ -176,8 +177,8 @@ def trial_balance(
     )
     if not balanced:
         output.complain(
-            "Debits and credits are not equal: the journal was changed by hand. Run "
-            "`proofrail rebuild`, which says where.",
+            "Debits and credits are not equal: the journal was changed outside proofrail. Run "
+            "`proofrail rebuild` to find where.",
             "unbalanced",
             False,
         )
@@ -211,9 +212,7 @@ def _named(row: Any) -> str:
 
 
 def _amount(minor: int, asset: str, always: bool = False) -> str:
-    from orchestrator.core.chart import decimal_text
-
-    return decimal_text(minor, asset) if minor or always else ""
+    return output.number(minor, asset) if minor or always else ""
 
 
 @app.command("statement")
@@ -222,7 +221,7 @@ def statement(
     account: Annotated[
         str,
         typer.Argument(
-            help="An account, a code of the chart, or a sub-ledger such as escrow (all of it)."
+            help="An account, a code of the chart, or a whole sub-ledger such as escrow."
         ),
     ],
     first: From = None,
@@ -230,57 +229,63 @@ def statement(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Show an account's movements with the balance after each: opening + movements = closing."""
+    """Show an account's movements. Each has the balance after it."""
     from orchestrator.core import reports
     from orchestrator.core.chart import find
     from orchestrator.edges.store import journal, ledger
 
     start, end = _period(first, last)
     row = find(account.lower())
-    name = row.pattern if row else account.lower()
-    with home.of(context).store.read() as session:
+    account_name = row.pattern if row else account.lower()
+    with home_of(context).store.read() as session:
         if row is None:
-            row = _row_of(ledger.balances(session), name)
-            moved = list(journal.movements(session, account=name, until=end))
+            row = _row_of(ledger.balances(session), account_name)
+            movements = list(journal.movements(session, account=account_name, until=end))
         else:
-            moved = list(journal.movements(session, row=row, until=end))
-    found = reports.statement(row, name, moved, start, end)
-    told = {"from": start, "to": end, **reports.told(found)}
-    sheet = reports.STATEMENT_COLUMNS, reports.statement_table([found])
-    _show(told, as_json, as_csv, sheet, lambda console: _statement(console, found))
+            movements = list(journal.movements(session, row=row, until=end))
+    account_statement = reports.statement(row, account_name, movements, start, end)
+    view = {"from": start, "to": end, **reports.told(account_statement)}
+    sheet = reports.STATEMENT_COLUMNS, reports.statement_table([account_statement])
+    _show(view, as_json, as_csv, sheet, lambda console: _statement(console, account_statement))
 
 
-def _row_of(known: Iterable[tuple[str, str]], name: str) -> Any:
+def _row_of(balances: Iterable[tuple[str, str]], name: str) -> Any:
     from orchestrator.core.chart import row_of
 
-    for account, asset in known:
+    for account, asset in balances:
         if account == name:
             return row_of(account, asset)
     raise Halt(
-        f"Nothing was ever posted to an account {name!r}. `proofrail ledger balances` lists "
-        "the accounts, `proofrail ledger chart` what they are."
+        f"The account {name!r} has no postings. `proofrail ledger balances` lists the "
+        "accounts, `proofrail ledger chart` explains them."
     )
 
 
-def _statement(console: Any, found: Any) -> None:
-    sub_ledger = found.account.endswith(":*")
-    lines = [("", "", "opening", "", "", "", _amount(found.opening_minor, found.asset, True))]
+def _statement(console: Any, statement: Any) -> None:
+    sub_ledger = statement.account.endswith(":*")
+    lines = [
+        ("", "", "opening", "", "", "", _amount(statement.opening_minor, statement.asset, True))
+    ]
     lines += [
         (
             line.number,
             when(line.at),
             line.kind,
             short(line.account if sub_ledger else line.ref, 24),
-            _amount(line.debit_minor, found.asset),
-            _amount(line.credit_minor, found.asset),
-            _amount(line.balance_minor, found.asset, True),
+            _amount(line.debit_minor, statement.asset),
+            _amount(line.credit_minor, statement.asset),
+            _amount(line.balance_minor, statement.asset, True),
         )
-        for line in found.lines
+        for line in statement.lines
     ]
-    lines.append(("", "", "closing", "", "", "", _amount(found.closing_minor, found.asset, True)))
+    lines.append(
+        ("", "", "closing", "", "", "", _amount(statement.closing_minor, statement.asset, True))
+    )
     about = "account" if sub_ledger else "reference"
     columns = (">entry", "at (UTC)", "kind", about, ">debit", ">credit", ">balance")
-    title = f"{found.code} {found.name}, {found.account}, {found.asset.split('/')[0]}"
+    title = (
+        f"{statement.code} {statement.name}, {statement.account}, {statement.asset.split('/')[0]}"
+    )
     console.print(table(title, columns, lines))
 
 
@@ -293,14 +298,26 @@ def general_ledger(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Show every account's statement, by code: all that the journal holds, account by account."""
+    """Show the statements of all accounts. Ordered by code."""
     from orchestrator.core import reports
     from orchestrator.edges.store import journal
 
     start, end = _period(first, last)
-    with home.of(context).store.read() as session:
-        moved = journal.movements(session, until=end)
-        found = reports.general_ledger(moved, start, end, detail)
-    told = {"from": start, "to": end, "accounts": [reports.told(one) for one in found]}
-    sheet = reports.STATEMENT_COLUMNS, reports.statement_table(found)
-    _show(told, as_json, as_csv, sheet, lambda console: [_statement(console, f) for f in found])
+    with home_of(context).store.read() as session:
+        movements = journal.movements(session, until=end)
+        statements = reports.general_ledger(movements, start, end, detail)
+    view = {
+        "from": start,
+        "to": end,
+        "accounts": [reports.told(statement) for statement in statements],
+    }
+    sheet = reports.STATEMENT_COLUMNS, reports.statement_table(statements)
+    _show(
+        view,
+        as_json,
+        as_csv,
+        sheet,
+        lambda console: [
+            _statement(console, account_statement) for account_statement in statements
+        ],
+    )

@@ -1,4 +1,4 @@
-"""`proofrail ledger check`: whether the journal is still what was written, and in balance."""
+"""`proofrail ledger check`: checks that the journal is unchanged and in balance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, plain
 from orchestrator.errors import Retry
 
@@ -15,114 +16,120 @@ if TYPE_CHECKING:
     from orchestrator.core.anchors import Compared
     from orchestrator.views.journal_check import JournalCheck
 
-_KEEP = "Keep the store as it is, and compare it with the newest copy you have."
+_KEEP = "Do not change the store; compare it with your newest backup."
 
 
 def check(
     context: typer.Context,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no node: compare no anchors.")
+        bool, typer.Option("--offline", help="Use no node; skip the anchors on chain.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Recompute the journal's hash chain and trial balance, and hold it against the anchors that
-    its rail left on chain. Exit code 1 if one of them breaks."""
+    """Check the journal. Covers its hash chain, its balance and its anchors on chain.
+
+    Exit code 1 if one of the checks fails.
+    """
     from orchestrator.views.journal_check import check_journal
 
-    here = home.of(context)
-    found = check_journal(here.store)
+    home = home_of(context)
+    result = check_journal(home.store)
     if offline:
-        found = replace(found, silence="--offline was asked for")
+        result = replace(result, not_compared="--offline was given")
     else:
         try:
-            found = replace(found, anchors=_anchors(here))
-        except Retry as silence:  # what the store says of itself is told all the same
-            found = replace(found, silence=str(silence))
-    output.show(_told(found), as_json, lambda console: _checked(console, found))
-    raise typer.Exit(0 if found.ok else output.NO)
+            result = replace(result, anchors=_anchors(home))
+        except Retry as failure:  # the offline checks are shown anyway
+            result = replace(result, not_compared=str(failure))
+    output.show(_check_view(result), as_json, lambda console: _print_check(console, result))
+    raise typer.Exit(0 if result.ok else output.NO)
 
 
-def _anchors(here: home.Home) -> Compared:
-    url = here.rpc_url
+def _anchors(home: Home) -> Compared:
+    url = home.rpc_url
     if url is None:
-        raise Retry("no node is known; start the rail or set PROOFRAIL_RPC_URL")
+        raise Retry("no node is configured; start the rail or set PROOFRAIL_RPC_URL")
     from orchestrator.edges.chain import keystore
     from orchestrator.views.journal_check import check_anchors
 
-    chain = here.chain_unchecked(url)
+    chain = home.chain_unchecked(url)
     chain.check_identity()
-    own = keystore.address(here.settings.keys, "sender")
-    return check_anchors(here.store, chain, {own} if own else set())
+    sender = keystore.address(home.settings.keys, "sender")
+    return check_anchors(home.store, chain, {sender} if sender else set())
 
 
-def _told(found: JournalCheck) -> dict[str, Any]:
-    told = {
-        "ok": found.ok,
-        "entries": found.entries,
-        "first_broken_entry": found.broken,
-        "stray_postings": found.stray,
-        "sums": {asset: str(total) for asset, total in found.sums.items()},
+def _check_view(result: JournalCheck) -> dict[str, Any]:
+    view = {
+        "ok": result.ok,
+        "entries": result.entries,
+        "first_broken_entry": result.broken,
+        "stray_postings": result.stray,
+        "sums": {asset: str(total) for asset, total in result.sums.items()},
         "anchors": None,
-        "anchors_not_compared": found.silence or None,
+        "anchors_not_compared": result.not_compared or None,
     }
-    if found.anchors is not None:
-        at = found.anchors
-        told["anchors"] = {
-            "verdict": at.verdict.value,
-            "compared": at.anchors,
-            "entry": at.entry,
-            "same_to": at.same_to,
-            "journal_ends_at": at.ends_at,
-            "said_by": at.tx_hash or None,
+    if result.anchors is not None:
+        anchors = result.anchors
+        view["anchors"] = {
+            "verdict": anchors.verdict.value,
+            "compared": anchors.anchors,
+            "entry": anchors.entry,
+            "same_to": anchors.same_to,
+            "journal_ends_at": anchors.ends_at,
+            "said_by": anchors.tx_hash or None,
         }
-    return told
+    return view
 
 
-def _checked(console: Any, found: JournalCheck) -> None:
-    if found.broken is None:
-        console.print(f"the hash chain of {found.entries} entries holds")
+def _print_check(console: Any, result: JournalCheck) -> None:
+    if result.broken is None:
+        console.print(f"the hash chain of {result.entries} entries is valid")
     else:
         console.print(
             plain(
-                f"entry {found.broken} does not follow from the one before it: the "
+                f"entry {result.broken} does not match the hash of the entry before it: the "
                 f"journal was changed from there on. {_KEEP}",
                 "red",
             )
         )
-    if found.stray:
+    if result.stray:
         console.print(
             plain(
-                f"{found.stray} postings belong to no entry: somebody added them to "
-                f"the balances. {_KEEP}",
+                f"{result.stray} postings belong to no entry: they were added outside "
+                f"proofrail. {_KEEP}",
                 "red",
             )
         )
-    for asset, total in found.sums.items():
-        state = f"debits less credits: {total}" if total else "debits equal credits"
+    for asset, total in result.sums.items():
+        state = (
+            f"debits minus credits: {output.decimal(total, asset)}"
+            if total
+            else "debits equal credits"
+        )
         console.print(plain(f"{asset}: {state}", "red" if total else ""))
-    if found.anchors is None:
+    if result.anchors is None:
         console.print(
             plain(
-                f"anchors on chain were not compared ({found.silence}): a journal that "
-                "was chained anew as a whole, or cut at its end, would not be seen.",
+                f"anchors on chain were not compared ({result.not_compared}): a journal that was "
+                "rewritten as a whole, or cut at its end, would not be detected.",
                 "yellow",
             )
         )
     else:
-        _compared(console, found.anchors)
+        _print_anchors(console, result.anchors)
 
 
-def _compared(console: Any, found: Compared) -> None:
+def _print_anchors(console: Any, result: Compared) -> None:
     from orchestrator.core.anchors import AnchorVerdict
 
-    said = f"anchor in {found.tx_hash}"
-    since = f"after entry {found.same_to}, which is as it was"
-    told = {
-        AnchorVerdict.HOLDS: f"{found.anchors} anchors on chain hold, the newest at entry "
-        f"{found.same_to} of {found.ends_at}",
-        AnchorVerdict.RECHAINED: f"re-chained: by the {said}, entry {found.entry} had another "
-        f"hash. The journal was changed {since}. {_KEEP}",
-        AnchorVerdict.CUT: f"cut: the {said} says {found.entry} entries, and the journal ends at "
-        f"entry {found.ends_at}. {_KEEP}",
-    }[found.verdict]
-    console.print(plain(told, "" if found.verdict is AnchorVerdict.HOLDS else "red"))
+    anchor = f"anchor in {result.tx_hash}"
+    since = f"after entry {result.same_to}, which is unchanged"
+    sentence = {
+        AnchorVerdict.HOLDS: f"{result.anchors} anchors on chain match, the newest at entry "
+        f"{result.same_to} of {result.ends_at}",
+        AnchorVerdict.RECHAINED: f"rewritten: the {anchor} has another hash for entry "
+        f"{result.entry}. The journal was changed {since}. {_KEEP}",
+        AnchorVerdict.CUT: f"cut: the {anchor} covers {result.entry} entries, but the journal "
+        f"ends at entry {result.ends_at}. {_KEEP}",
+    }[result.verdict]
+    console.print(plain(sentence, "" if result.verdict is AnchorVerdict.HOLDS else "red"))

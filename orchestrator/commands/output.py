@@ -1,8 +1,9 @@
-"""How commands answer: tables for people, JSON on request, one sentence for what cannot be done."""
+"""Formats the output of all commands: tables for people, JSON on request, errors as a sentence."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,16 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
-NO, CANNOT = 1, 2  # exit codes: the answer is no; it cannot be done
+from orchestrator.errors import Halt
+
+NO, CANNOT = 1, 2  # exit codes: the answer is no; the command failed
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 _PIPED_WIDTH = 160  # whole hashes fit; a terminal has its own width
-_DECIMALS = {"tEUR/6": 6, "EUR/2": 2}
+_EURO = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 
 
 def show(data: Any, as_json: bool, render: Callable[[Any], None]) -> None:
-    """Prints `data` as JSON, or hands it to `render`."""
+    """Print `data` as JSON, or call `render` with a console."""
     if as_json:
         print_json(data)
     else:
@@ -27,12 +30,12 @@ def show(data: Any, as_json: bool, render: Callable[[Any], None]) -> None:
 
 
 def print_json(data: Any) -> None:
-    """ASCII only, so that no text from outside can steer a terminal."""
+    """Print JSON in ASCII only, so that text from outside cannot control the terminal."""
     typer.echo(json.dumps(data, indent=2, default=str))
 
 
 def console(errors: bool = False) -> Any:
-    """A console on the current output; colours and width follow the terminal."""
+    """Return a console on stdout or stderr; colours and width follow the terminal."""
     from rich.console import Console
 
     stream = sys.stderr if errors else sys.stdout
@@ -41,7 +44,7 @@ def console(errors: bool = False) -> Any:
 
 
 def complain(sentence: str, code: str, as_json: bool) -> None:
-    """What happened, why, and the next step: to people on stderr, to programs on stdout."""
+    """Print an error (what happened, why, next step): text on stderr, or JSON on stdout."""
     if as_json:
         print_json({"error": {"code": code, "message": sentence}})
     else:
@@ -49,7 +52,7 @@ def complain(sentence: str, code: str, as_json: bool) -> None:
 
 
 def plain(value: Any, style: str = "") -> Any:
-    """Text as it is: no markup is read in it and its control characters are shown, not obeyed."""
+    """Return literal text: markup is not interpreted and control characters are escaped."""
     from rich.text import Text
 
     text = "" if value is None else str(value)
@@ -58,40 +61,65 @@ def plain(value: Any, style: str = "") -> Any:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    """A table; columns that begin with > are aligned to the right. Long ids wrap, never vanish."""
+    """Return a table. A column that begins with > is aligned right; long ids wrap."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         right = column.startswith(">")
-        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        grid.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(cell if hasattr(cell, "plain") else plain(cell) for cell in row))
-    return made
+        grid.add_row(*(cell if hasattr(cell, "plain") else plain(cell) for cell in row))
+    return grid
 
 
-def money(told: dict[str, Any]) -> str:
-    """{"amount", "asset"} for people: exact, never rounded; "4.650000 tEUR"."""
-    return decimal(int(told["amount"]), told["asset"])
+def money(amount: dict[str, Any]) -> str:
+    """Format {"amount", "asset"} exactly, as in "4.650000 tEUR"."""
+    return decimal(int(amount["amount"]), amount["asset"])
 
 
 def decimal(minor: int, asset: str) -> str:
-    """Minor units of an asset (`tEUR/6`, `EUR/2`) as an exact decimal with its name."""
-    digits = _DECIMALS[asset]
+    """Format minor units of an asset (`tEUR/6`, `EUR/2`) exactly, as in "10,000.00 EUR"."""
+    return f"{number(minor, asset)} {asset.split('/')[0]}"
+
+
+def number(minor: int, asset: str) -> str:
+    """Format minor units of an asset without its name, as in "10,000.00"."""
+    digits = int(asset.rpartition("/")[2])
     whole, rest = divmod(abs(minor), 10**digits)
-    return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}} {asset.split('/')[0]}"
+    return f"{'-' if minor < 0 else ''}{whole:,}.{rest:0{digits}}"
+
+
+def parse_euro(text: str, what: str) -> int:
+    """Return the exact micro-euro of a typed amount.
+
+    Args:
+        text: Euro with at most six decimals and no thousands separator, as in "0.30".
+        what: Name of the amount, for the error text.
+
+    Raises:
+        Halt: the text is no such amount, or it is zero.
+    """
+    match = _EURO.fullmatch(text.strip())
+    amount = int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0")) if match else 0
+    if not amount:
+        raise Halt(
+            f"{what} {text!r} is not an amount in euro such as 0.30: digits, a point, at most "
+            "six decimals, more than zero. Nothing was sent."
+        )
+    return amount
 
 
 def when(seconds: int | None) -> str:
-    """A Unix time in UTC, to the second."""
+    """Format Unix seconds in UTC; "-" for none."""
     if not seconds:
         return "-"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def short(identity: str | None, length: int = 12) -> str:
-    """The beginning of an id, long enough to go on with it."""
+    """Return the beginning of an id, long enough for use in the next command."""
     if not identity:
         return "-"
     return identity if len(identity) <= length + 1 else identity[:length] + "…"

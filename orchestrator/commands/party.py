@@ -1,4 +1,4 @@
-"""`proofrail party`: payers and payees, with their bank accounts."""
+"""`proofrail party`: adds and lists payers and payees, and redeems their tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
-from orchestrator.commands.output import Json, plain, table
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of, patience
+from orchestrator.commands.output import Json, parse_euro, plain, table
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ app = typer.Typer(
     name="party", help="Payers and payees.", no_args_is_help=True, rich_markup_mode=None
 )
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-_GAS_WEI = 10**18  # of the local chain's worthless ether
+_GAS_WEI = 10**18  # ether of the local chain has no value
 
 
 @app.command()
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="As the bank knows the holder of the account.")],
+    name: Annotated[str, typer.Argument(help="The account holder's name, as the bank has it.")],
     role: Annotated[str, typer.Option(help="payer or payee.")],
-    iban: Annotated[str, typer.Option(help="The account money comes from or goes to.")],
+    iban: Annotated[str, typer.Option(help="The account that pays or is paid.")],
     street: Annotated[str, typer.Option()],
     building: Annotated[str, typer.Option()],
     post_code: Annotated[str, typer.Option()],
@@ -38,22 +39,26 @@ def add(
     bic: Annotated[str | None, typer.Option()] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a party with its own keystore (local chain only); a payee is paid to its IBAN."""
+    """Create a party with a keystore. Local chain only; a payee is paid to its IBAN."""
     from orchestrator.edges.bank import accounts
     from orchestrator.edges.store import agreements
 
-    here = home.of(context)
+    home = home_of(context)
     if role not in ("payer", "payee"):
-        raise Halt(f"A party is a payer or a payee, not {role!r}. Nothing was made.")
+        raise Halt(f"A party is a payer or a payee, not {role!r}. Nothing was created.")
     account_number = accounts.iban(iban, "--iban")
     bank = accounts.bic(bic, "--bic") if bic else None
-    here.local_only("A keystore made by this command")
-    office = here.office()  # before anything is made: without a node nothing is
-    account = _account(here, name)
-    if role == "payee":  # on chain first: a payout to an account we name too early has no home
-        here.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
-        office.pay_to_bank(account, account_number)
-    office.know(
+    home.local_only("A keystore created by this command")
+    agreement_ops = (
+        home.agreement_ops()
+    )  # first: it fails without a node, before anything is created
+    account = _account(home, name)
+    if (
+        role == "payee"
+    ):  # on chain before the store, so that no payout names an account unknown there
+        home.chain.rpc("anvil_setBalance", [account.address, hex(_GAS_WEI)])
+        agreement_ops.pay_to_bank(account, account_number)
+    agreement_ops.save_parties(
         [
             agreements.PartyRow(
                 address=account.address,
@@ -68,9 +73,9 @@ def add(
             )
         ]
     )
-    told = {"name": name, "role": role, "address": account.address, "iban": account_number}
+    view = {"name": name, "role": role, "address": account.address, "iban": account_number}
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
             plain(f"{name} is a {role} at {account.address}, bank account {account_number}"),
@@ -79,72 +84,72 @@ def add(
     )
 
 
-def _account(here: home.Home, name: str) -> LocalAccount:
+def _account(home: Home, name: str) -> LocalAccount:
     from orchestrator.edges.chain import keystore
 
-    known = _named(here, name)
-    if known is not None:
-        return keystore_of(here, known)
+    party = _named(home, name)
+    if party is not None:
+        return keystore_of(home, party)
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "party"
-    folder = here.settings.keys / "parties"
+    folder = home.settings.keys / "parties"
     while (folder / f"{file}.json").exists():
         file += "-2"
     return keystore.create(folder, file)
 
 
-def _named(here: home.Home, name: str) -> PartyRow | None:
+def _named(home: Home, name: str) -> PartyRow | None:
     from orchestrator.edges.store import agreements
 
-    with here.store.read() as session:
-        found = [
+    with home.store.read() as session:
+        matches = [
             party
             for party in agreements.parties(session)
             if party.name == name and _ADDRESS.fullmatch(party.address)
         ]
-    if len(found) > 1:
-        raise Halt(f"Several parties are named {name!r}: name the address instead.")
-    return found[0] if found else None
+    if len(matches) > 1:
+        raise Halt(f"Several parties are named {name!r}. Give the address instead.")
+    return matches[0] if matches else None
 
 
-def party_of(here: home.Home, text: str) -> PartyRow:
-    """The party of that name or address."""
+def party_of(home: Home, text: str) -> PartyRow:
+    """Return the party with that name or address; raises Halt if there is none."""
     from orchestrator.edges.store import agreements
 
     if _ADDRESS.fullmatch(text):
-        with here.store.read() as session:
-            every = agreements.parties(session)
-        found = next((p for p in every if p.address.lower() == text.lower()), None)
+        with home.store.read() as session:
+            parties = agreements.parties(session)
+        party = next((p for p in parties if p.address.lower() == text.lower()), None)
     else:
-        found = _named(here, text)
-    if found is None:
+        party = _named(home, text)
+    if party is None:
         raise Halt(
-            f"No party {text!r} is known. `proofrail party list` shows all, `proofrail "
-            "party add` makes one."
+            f"There is no party {text!r}. `proofrail party list` shows all, `proofrail party "
+            "add` creates one."
         )
-    return found
+    return party
 
 
-def address_of(here: home.Home, text: str) -> str:
-    """An address as it is (checksummed), or the address of a party."""
+def address_of(home: Home, text: str) -> str:
+    """Return a checksummed address: the given one, or that of the party with that name."""
     if not _ADDRESS.fullmatch(text):
-        return party_of(here, text).address
+        return party_of(home, text).address
     from oracles.attest import checksummed
 
     return checksummed(bytes.fromhex(text[2:]))
 
 
-def keystore_of(here: home.Home, party: PartyRow) -> LocalAccount:
-    """The account whose keystore under keys/parties has the party's address."""
+def keystore_of(home: Home, party: PartyRow) -> LocalAccount:
+    """Return the party's account from its keystore in keys/parties."""
     from orchestrator.edges.chain import keystore
 
-    folder = here.settings.keys / "parties"
+    folder = home.settings.keys / "parties"
     for file in keystore.names(folder):
         stored = json.loads((folder / f"{file}.json").read_text())
         if stored.get("address", "").lower() == party.address[2:].lower():
-            return here.sound(keystore.load(folder, file))
+            return home.checked(keystore.load(folder, file))
     raise Halt(
-        f"No keystore in {folder} is that of {party.name} ({party.address}). It must sign "
-        "for itself; this command signs only for parties made here."
+        f"No keystore in {folder} belongs to {party.name} ({party.address}). This command "
+        "signs only for parties created here; that party must sign by itself."
     )
 
 
@@ -153,8 +158,8 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the parties."""
     from orchestrator.edges.store import agreements
 
-    with home.of(context).store.read() as session:
-        told: list[dict[str, Any]] = [
+    with home_of(context).store.read() as session:
+        party_views: list[dict[str, Any]] = [
             {
                 "name": p.name,
                 "address": p.address,
@@ -164,12 +169,14 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
             }
             for p in agreements.parties(session)
         ]
-    rows = [tuple(p.values()) for p in told]
+    rows = [tuple(p.values()) for p in party_views]
     output.show(
-        told,
+        party_views,
         as_json,
         lambda console: console.print(
-            table(f"{len(told)} parties", ("name", "address", "IBAN", "town", "country"), rows)
+            table(
+                f"{len(party_views)} parties", ("name", "address", "IBAN", "town", "country"), rows
+            )
         ),
     )
 
@@ -178,43 +185,42 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 def redeem(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The party, by name or address.")],
-    amount: Annotated[str, typer.Option(help="In euro and whole cents, as in 12.50.")],
+    amount: Annotated[str, typer.Option(help="Euro in whole cents, as in 12.50.")],
     as_json: Json = False,
 ) -> None:
-    """Burn tokens of a party's own wallet; the bank pays them to its account."""
-    from orchestrator.commands.agreement import micro
-    from orchestrator.operations.redemption import redeem as burn
+    """Burn tokens from a party's wallet. The bank pays the amount to its account."""
+    from orchestrator.operations.redemption import redeem as redeem_tokens
 
-    here = home.of(context)
-    party = party_of(here, name)
+    home = home_of(context)
+    party = party_of(home, name)
     if not party.iban:
         raise Halt(
-            f"{party.name} has no bank account; `proofrail party add` names one. Nothing "
+            f"{party.name} has no bank account; add one with `proofrail party add`. Nothing "
             "was burned."
         )
-    burned = micro(amount, "--amount")
-    sent = burn(
-        here.store,
-        here.chain,
-        keystore_of(here, party),
+    burned = parse_euro(amount, "--amount")
+    tx_hash = redeem_tokens(
+        home.store,
+        home.chain,
+        keystore_of(home, party),
         party.iban,
         burned,
         int(time.time()),
-        home.patience(),
+        patience(),
     )
-    told = {
+    view = {
         "name": party.name,
         "iban": party.iban,
-        "tx_hash": sent,
+        "tx_hash": tx_hash,
         "amount": {"amount": str(burned), "asset": "tEUR/6"},
     }
     output.show(
-        told,
+        view,
         as_json,
         lambda console: console.print(
             plain(
-                f"{output.money(told['amount'])} burned; once final, the bank is asked to pay "
-                f"{party.iban}: `proofrail payout list`"
+                f"{output.money(view['amount'])} burned; once the block is final, the bank is "
+                f"ordered to pay {party.iban}; see `proofrail payout list`"
             ),
             soft_wrap=True,
         ),

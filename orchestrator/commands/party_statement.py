@@ -1,4 +1,4 @@
-"""`proofrail party statement`: a payee's account on chain as its bank would state it."""
+"""`proofrail party statement`: a payee's account on chain in the form of a bank statement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, plain, table
 from orchestrator.commands.party import party_of
 from orchestrator.errors import Halt
@@ -23,13 +24,13 @@ def statement(
     since: Annotated[
         datetime | None,
         typer.Option(
-            "--from", formats=["%Y-%m-%d"], help="First day, UTC; default: of the first movement."
+            "--from", formats=["%Y-%m-%d"], help="First day, UTC. Default: the first movement's."
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            "--to", formats=["%Y-%m-%d"], help="Last day, UTC; default: of the newest final block."
+            "--to", formats=["%Y-%m-%d"], help="Last day, UTC. Default: the newest final block's."
         ),
     ] = None,
     file: Annotated[
@@ -37,14 +38,14 @@ def statement(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """State what a payee has on chain, pending and withdrawable, in whole cents, as camt.053."""
+    """Show a payee's account on chain. Balance and movements in whole cents, as camt.053."""
     from orchestrator.views.payee_statement import payee_statement
 
-    here = home.of(context)
-    party = party_of(here, name)
-    servicer = here.town.get("safeguarding", {}).get("name", "proofrail")
-    with here.store.read() as session:
-        found = payee_statement(
+    home = home_of(context)
+    party = party_of(home, name)
+    servicer = home.rail_file.get("safeguarding", {}).get("name", "proofrail")
+    with home.store.read() as session:
+        payee_account = payee_statement(
             session,
             party,
             servicer,
@@ -52,26 +53,26 @@ def statement(
             until.date() if until else None,
         )
     if file is not None:
-        _write(file, found.body)
-    told = _told(party, found)
-    output.show(told, as_json, lambda console: _stated(console, told, file))
+        _write(file, payee_account.body)
+    view = _statement_view(party, payee_account)
+    output.show(view, as_json, lambda console: _print_statement(console, view, file))
 
 
 def _write(file: Path, body: bytes) -> None:
     try:
         file.write_bytes(body)
     except OSError as error:
-        raise Halt(f"{file} cannot be written ({error}). Name another file with -o.") from error
+        raise Halt(f"{file} cannot be written ({error}). Give another file with -o.") from error
 
 
-def _told(party: Any, found: Any) -> dict[str, Any]:
-    account = found.account
+def _statement_view(party: Any, statement: Any) -> dict[str, Any]:
+    account = statement.account
     return {
         "name": party.name,
         "address": party.address,
         "from": account.first,
         "to": account.last,
-        "is_over": found.is_over,
+        "is_over": statement.is_over,
         "opening_cents": account.opening_cents,
         "closing_cents": account.closing_cents,
         "available_cents": account.available_cents,
@@ -85,16 +86,16 @@ def _told(party: Any, found: Any) -> dict[str, Any]:
                 "ref": b.movement.ref,
                 "end_to_end_id": b.movement.end_to_end_id,
                 "tx_hash": b.movement.tx_hash,
-                "carried": [each.ref for each in b.carried],
+                "carried": [booking.ref for booking in b.carried],
                 "text": b.movement.text,
             }
             for b in account.bookings
         ],
-        "carried_on": [each.ref for each in account.waiting],
+        "carried_on": [booking.ref for booking in account.waiting],
     }
 
 
-def _stated(console: Any, told: dict[str, Any], file: Path | None) -> None:
+def _print_statement(console: Any, view: dict[str, Any], file: Path | None) -> None:
     rows = [
         (
             e["day"],
@@ -104,21 +105,21 @@ def _stated(console: Any, told: dict[str, Any], file: Path | None) -> None:
             e["end_to_end_id"],
             e["text"],
         )
-        for e in told["entries"]
+        for e in view["entries"]
     ]
-    columns = ("day", "kind", ">booked", ">exactly", "EndToEndId", "for")
-    title = f"{told['name']}, {told['from']} to {told['to']}"
+    columns = ("day", "kind", ">booked", ">exact", "EndToEndId", "for")
+    title = f"{view['name']}, {view['from']} to {view['to']}"
     console.print(table(title, columns, rows))
     console.print(
         plain(
-            f"opening {decimal(told['opening_cents'], 'EUR/2')}, closing "
-            f"{decimal(told['closing_cents'], 'EUR/2')}, of it available "
-            f"{decimal(told['available_cents'], 'EUR/2')}; carried below a cent "
-            f"{decimal(told['remainder_micro'], 'tEUR/6')}"
+            f"opening {decimal(view['opening_cents'], 'EUR/2')}, closing "
+            f"{decimal(view['closing_cents'], 'EUR/2')}, available "
+            f"{decimal(view['available_cents'], 'EUR/2')}; carried forward below one cent "
+            f"{decimal(view['remainder_micro'], 'tEUR/6')}"
         ),
         soft_wrap=True,
     )
     if file is not None:
         console.print(plain(f"written to {file}"), soft_wrap=True)
-    if not told["is_over"]:
-        console.print("The last day is not over: its balance is an interim one.")
+    if not view["is_over"]:
+        console.print("The last day is not over: its closing balance is interim.")

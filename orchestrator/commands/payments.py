@@ -1,4 +1,4 @@
-"""`proofrail payments`: what was paid, and what all of it comes to."""
+"""`proofrail payments`: lists payments, with totals per stage."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, money, short, table, when
 from orchestrator.errors import Halt
 
 
 def register(root: typer.Typer) -> None:
+    """Add the command to the root command."""
     root.command()(payments)
 
 
 def payments(
     context: typer.Context,
-    stage: Annotated[str | None, typer.Option(help="Only those at this stage.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 20,
+    stage: Annotated[str | None, typer.Option(help="Only payments at this stage.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List payments with their stage, and what all of them come to."""
+    """List payments, newest first. Also shows totals per stage."""
     from orchestrator.core.payment import Stage
     from orchestrator.edges.store import lookup
 
     if stage is not None and stage not in list(Stage):
-        raise Halt(f"There is no stage {stage!r}; stages are {', '.join(Stage)}.")
-    with home.of(context).store.read() as session:
+        raise Halt(f"There is no stage {stage!r}. The stages are {', '.join(Stage)}.")
+    with home_of(context).store.read() as session:
         stages = lookup.count_by_stage(session)
         rows = lookup.newest_payments(session, stage, limit)
-        told = {
+        view = {
             "stages": {
                 name: {"payments": count, "amount": str(total), "asset": "tEUR/6"}
                 for name, (count, total) in stages.items()
@@ -49,10 +51,10 @@ def payments(
                 for p, a in rows
             ],
         }
-    output.show(told, as_json, lambda console: _payments(console, told))
+    output.show(view, as_json, lambda console: _print_payments(console, view))
 
 
-def _payments(console: Any, told: dict[str, Any]) -> None:
+def _print_payments(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             short(p["payment_id"], 18),
@@ -63,9 +65,9 @@ def _payments(console: Any, told: dict[str, Any]) -> None:
             when(p["started_at"]),
             p["reason"],
         )
-        for p in told["payments"]
+        for p in view["payments"]
     ]
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)", "reason")
     console.print(table("newest first", columns, rows))
-    totals = [(name, item["payments"], money(item)) for name, item in told["stages"].items()]
-    console.print(table("all, by stage", ("stage", ">payments", ">amount"), totals))
+    totals = [(name, item["payments"], money(item)) for name, item in view["stages"].items()]
+    console.print(table("all payments, by stage", ("stage", ">payments", ">amount"), totals))

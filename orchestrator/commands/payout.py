@@ -1,4 +1,4 @@
-"""`proofrail payout`: money on its way to the bank, what waits, and what two officers let out."""
+"""`proofrail payout`: lists payouts, proposes them for approval, previews the bank file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
 from orchestrator.commands.approval import As
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, plain, short, table
 from orchestrator.errors import Halt
 
@@ -18,41 +19,49 @@ if TYPE_CHECKING:
     from orchestrator.steps.payouts import DraftFile
 
 app = typer.Typer(
-    name="payout", help="Money on its way to the bank.", no_args_is_help=True, rich_markup_mode=None
+    name="payout",
+    help="Payments to payees' bank accounts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-_PayoutId = Annotated[str, typer.Argument(help="Its id or EndToEndId, or the beginning of one.")]
+_PayoutId = Annotated[str, typer.Argument(help="The payout's id or EndToEndId, or its beginning.")]
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
     stage: Annotated[
-        str | None, typer.Option(help="ordered, held, sent, accepted, booked, rejected, returned.")
+        str | None, typer.Option(help="due, held, sent, accepted, booked, rejected, returned.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List payouts, the newest first, each with why it waits."""
+    """List payouts, newest first. A waiting payout has its reason.
+
+    The stage `held` means: waiting for approval, because the amount is above the limit.
+    """
     from orchestrator.edges.store import agreements, orders
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         names = {party.address: party.name for party in agreements.parties(session)}
-        told = [_told(row, names) for row in orders.listed(session, stage, limit)]
+        payout_views = [_payout_view(row, names) for row in orders.listed(session, stage, limit)]
     lines = [
         (
             short(t["payout_id"], 14),
             t["payee"],
             decimal(t["amount_minor"], "EUR/2"),
-            t["stage"],
+            "waiting for approval" if t["stage"] == "held" else t["stage"],
             t["due_on"],
             t["end_to_end_id"],
             t["reason"],
         )
-        for t in told
+        for t in payout_views
     ]
-    columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "why")
+    columns = ("payout", "payee", ">amount", "stage", "due on", "EndToEndId", "reason")
     output.show(
-        told, as_json, lambda console: console.print(table(f"{len(told)} payouts", columns, lines))
+        payout_views,
+        as_json,
+        lambda console: console.print(table(f"{len(payout_views)} payouts", columns, lines)),
     )
 
 
@@ -60,19 +69,19 @@ def list_(
 def propose_release(
     context: typer.Context, payout: _PayoutId, by: As, as_json: Json = False
 ) -> None:
-    """Propose that a payout above the limit leaves; another officer must approve it."""
+    """Propose a payout above the limit. Another officer must approve it."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.steps.payout_approvals import to_release
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _row(session, payout)
     if row.stage != "held":
         raise Halt(
-            f"The payout {row.payout_id} is {row.stage}, not held: nothing is to be "
-            "released. `proofrail payout list --stage held` shows what is."
+            f"The payout {row.payout_id} is {row.stage}, not waiting for approval. Nothing was "
+            "proposed. `proofrail payout list --stage held` shows the waiting ones."
         )
-    proposed(propose(here, to_release(row, int(time.time())), by), as_json)
+    proposed(propose(home, to_release(row, int(time.time())), by), as_json)
 
 
 @app.command("order-again")
@@ -81,49 +90,51 @@ def order_again(
     payout: _PayoutId,
     by: As,
     iban: Annotated[
-        str | None, typer.Option(help="Another account, of a known party; default: the same.")
+        str | None,
+        typer.Option(help="Another account of a stored party; default: the same account."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Propose that what the bank rejected or sent back is ordered once more, as a new order."""
+    """Propose a new order for a failed payout. Failed: the bank rejected or returned it."""
     from orchestrator.commands.approval import propose, proposed
     from orchestrator.edges.bank.accounts import sepa_iban
     from orchestrator.steps.payout_approvals import FAILED, owed, to_order_again
 
-    here = home.of(context)
-    with here.store.read() as session:
+    home = home_of(context)
+    with home.store.read() as session:
         row = _row(session, payout)
         if row.stage not in FAILED:
             raise Halt(
                 f"The payout {row.payout_id} is {row.stage}, neither rejected nor "
-                "returned: a second order might pay it twice. Nothing was proposed."
+                "returned: a second order might pay it twice. Nothing was proposed. "
+                "`proofrail payout list` shows its progress."
             )
         cents = owed(session, row)
-        wanted = sepa_iban(iban, "--iban") if iban else None
-        to = _account(session, row, wanted)
-    proposed(propose(here, to_order_again(row, cents, to, int(time.time())), by), as_json)
+        new_iban = sepa_iban(iban, "--iban") if iban else None
+        target_iban = _account(session, row, new_iban)
+    proposed(propose(home, to_order_again(row, cents, target_iban, int(time.time())), by), as_json)
 
 
 @app.command()
 def preview(context: typer.Context, as_json: Json = False) -> None:
-    """Print the pain.001 that would be sent next; nothing is sent, and nothing is kept."""
+    """Show the next pain.001 file. Nothing is sent or stored."""
     from orchestrator.steps.payouts import draft_file
 
-    here, now = home.of(context), int(time.time())
-    store = here.store
-    if "safeguarding" not in here.town:
+    home, now = home_of(context), int(time.time())
+    store = home.store
+    if "safeguarding" not in home.rail_file:
         raise Halt(
-            f"{here.settings.home / 'rail.json'} names no safeguarding account, and each "
-            "order does. Start the rail first."
+            f"{home.settings.home / 'rail.json'} names no safeguarding account, and each "
+            "order needs one. Start the rail first."
         )
     with store.read() as session:
         draft = draft_file(
-            session, here.settings, here.town["safeguarding"], here.deployment.chain_id, now
+            session, home.settings, home.rail_file["safeguarding"], home.deployment.chain_id, now
         )
-    output.show(_drafted(draft), as_json, lambda console: _print_draft(console, draft))
+    output.show(_draft_view(draft), as_json, lambda console: _print_draft(console, draft))
 
 
-def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
+def _payout_view(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
     return {
         "payout_id": row.payout_id,
         "end_to_end_id": row.end_to_end_id,
@@ -143,17 +154,17 @@ def _told(row: PayoutRow, names: dict[str, str]) -> dict[str, Any]:
 def _row(session: Session, start: str) -> PayoutRow:
     from orchestrator.edges.store import orders
 
-    found = orders.beginning(session, start)
-    if len(found) != 1:
+    matches = orders.beginning(session, start)
+    if len(matches) != 1:
         raise Halt(
-            f"{'Several payouts begin' if found else 'No payout begins'} with {start!r}; "
+            f"{'Several payouts begin' if matches else 'No payout begins'} with {start!r}; "
             "`proofrail payout list` shows all. Nothing was proposed."
         )
-    return found[0]
+    return matches[0]
 
 
 def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
-    """The IBAN it would go to: one that a party is known to have."""
+    """Return the IBAN to pay to; raises Halt unless it belongs to a stored party."""
     from orchestrator.core.identity import payout_account
     from orchestrator.edges.store import agreements
 
@@ -161,13 +172,13 @@ def _account(session: Session, row: PayoutRow, iban: str | None) -> str:
     party = agreements.party_at(session, row.payee, account)
     if party is None or party.iban is None:
         raise Halt(
-            f"No party is known to have the account {iban or row.account}: make one with "
-            "`proofrail party add`, then propose it again. Nothing was proposed."
+            f"No stored party has the account {iban or row.account}. Nothing was proposed. "
+            "Add the party with `proofrail party add`, then propose the order again."
         )
     return party.iban
 
 
-def _drafted(draft: DraftFile) -> dict[str, Any]:
+def _draft_view(draft: DraftFile) -> dict[str, Any]:
     return {
         "message_id": draft.message,
         "batch": draft.batch,

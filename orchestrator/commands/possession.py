@@ -1,4 +1,4 @@
-"""What a person hands over about a key: the key itself, signatures, a PEM to sign with, a chain."""
+"""Reads a device's key, signatures and endorsement from command line options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.commands import home
+from orchestrator.commands.home import Home, text_or_file
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -19,39 +19,42 @@ Proof = tuple[int, int]  # r, s
 
 
 def public_key(text: str) -> PublicKey:
-    """A public key in any form vendors print it, or the file that holds it."""
+    """Return a public key from text in any form that vendors print, or from a file."""
     from device_adapters.keys import load_public_key
 
-    return load_public_key(home.text_or_file(text))
+    return load_public_key(text_or_file(text))
 
 
 def signature(proof: str) -> Proof:
-    """(r, s) of a hex signature, DER or r and s; the text or its file."""
+    """Return (r, s) of a hex signature in DER or raw form, given as text or file."""
     from device_adapters.keys import raw_to_der, read_der
 
-    text = home.text_or_file(proof).decode("ascii", "replace").strip().removeprefix("0x")
+    text = text_or_file(proof).decode("ascii", "replace").strip().removeprefix("0x")
     try:
         data = bytes.fromhex(text)
     except ValueError as error:
-        raise Halt("The proof is not hex. Give the signature as hex, DER or r and s.") from error
+        raise Halt(
+            "The proof is not hex. Give the signature in hex, as DER or as r and s."
+        ) from error
     return read_der(raw_to_der(data) if len(data) == 64 else data)
 
 
 def private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """A simulated device's key; a real one's never leaves it."""
+    """Load a simulated device's private key; the key of a real device never leaves it."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise Halt(f"{path} holds no unencrypted PEM private key. Nothing was sent.") from error
+        raise Halt(f"{path} is not an unencrypted PEM private key. Nothing was sent.") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise Halt(f"{path} is no elliptic curve key; devices sign with secp256r1.")
+        raise Halt(f"{path} is not an elliptic curve key. Give a key of the curve secp256r1.")
     return key
 
 
 def public_of(key: ec.EllipticCurvePrivateKey) -> PublicKey:
+    """Return the public key of a private key."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from device_adapters.keys import load_public_key
@@ -62,7 +65,7 @@ def public_of(key: ec.EllipticCurvePrivateKey) -> PublicKey:
 
 
 def sign(key: ec.EllipticCurvePrivateKey, digest: bytes) -> Proof:
-    """(r, s) over a SHA-256 digest."""
+    """Sign a SHA-256 digest; return (r, s)."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -72,20 +75,25 @@ def sign(key: ec.EllipticCurvePrivateKey, digest: bytes) -> Proof:
     return read_der(key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
 
 
-def endorsement(here: home.Home, name: str, key: Any, chain: Path | None) -> Endorsement:
-    """Who vouches for a device's key: the chain in a file, or on the local chain the built-in CA.
+def endorsement(home: Home, name: str, key: Any, chain: Path | None) -> Endorsement:
+    """Return the endorsement of a device's key, checked against the rail's trusted roots.
 
-    Checked against the rail's trusted roots; Rejected by name, or Halt with the next step.
+    Args:
+        chain: PEM file of the certificates; None: the built-in CA issues one (local chain only).
+
+    Raises:
+        Rejected: the certificates are not valid for this key.
+        Halt: there is no endorsement, or the file cannot be read.
     """
     from orchestrator.edges.chain.keystore import LOCAL_CHAIN
-    from orchestrator.operations.trust import DevelopmentCa, endorsed
+    from orchestrator.operations.trust import DevelopmentCa, check_endorsement
 
-    chain_id, settings = here.deployment.chain_id, here.settings
+    chain_id, settings = home.deployment.chain_id, home.settings
     if chain is None and chain_id != LOCAL_CHAIN:
         raise Halt(
-            f"Nobody vouches for the key of {name}. Nothing was sent. Give the chain of its "
-            f"manufacturer or installer with --endorsement FILE.pem, and its root in "
-            f"{settings.trust}."
+            f"The key of {name} has no endorsement. Nothing was sent. Give the certificates of "
+            f"its manufacturer or installer with --endorsement FILE.pem, and put their root "
+            f"into {settings.trust}."
         )
     device_key = key.as_device_key()
     if chain is None:
@@ -95,4 +103,4 @@ def endorsement(here: home.Home, name: str, key: Any, chain: Path | None) -> End
             pem = chain.read_bytes()
         except OSError as error:
             raise Halt(f"{chain} cannot be read: {error}. Nothing was sent.") from error
-    return endorsed(settings, chain_id, pem, name, device_key, int(time.time()))
+    return check_endorsement(settings, chain_id, pem, name, device_key, int(time.time()))

@@ -1,4 +1,4 @@
-"""`proofrail rebuild`: recomputes the books from raw material, and compares them byte for byte."""
+"""`proofrail rebuild`: recomputes the ledger from its sources and compares it with the database."""
 
 from __future__ import annotations
 
@@ -10,59 +10,63 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, short
 from orchestrator.errors import Halt, Retry
 
-_SHOWN = 20  # differences that a person is shown; JSON has all
+_SHOWN = 20  # differences shown as text; --json has all
 
 
 def register(root: typer.Typer) -> None:
+    """Add the command to the root command."""
     root.command("rebuild")(rebuild)
 
 
 def rebuild(
     context: typer.Context,
     rpc_url: Annotated[
-        str | None, typer.Option(help="The node to read; default: the rail's.")
+        str | None, typer.Option(help="The node to read. Default: the rail's node.")
     ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Keep both sides here, as stored.jsonl and rebuilt.jsonl."
+            "-o", "--output", help="Write both sides to this folder: stored.jsonl, rebuilt.jsonl."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from evidence, blocks and bank files; exit code 1 if the database
-    says anything else. Nothing is written to it."""
+    """Recompute and compare every balance. Sources are evidence, blocks and bank files.
+
+    The database is not changed. Exit code 1 if it differs.
+    """
     from orchestrator.rebuild import rebuild as recompute
 
-    here = home.of(context)
-    store = here.store  # first of all: without one there is nothing to rebuild
-    url = rpc_url or here.rpc_url
+    home = home_of(context)
+    store = home.store  # opened first: without a store there is nothing to rebuild
+    url = rpc_url or home.rpc_url
     if url is None:
-        raise Halt("No node is known. Start the rail, or name its node with --rpc-url.")
-    chain = here.chain_unchecked(url)
+        raise Halt("No node is configured. Start the rail, or give its node with --rpc-url.")
+    chain = home.chain_unchecked(url)
     try:
         with _progress() as progress:
             chain.check_identity()
-            found = recompute(store, chain, progress)
+            result = recompute(store, chain, progress)
     except Retry as delay:
         raise Halt(
-            f"The blocks cannot be read anew: {delay}. Nothing can be said of the books "
-            "without them; name another node with --rpc-url."
+            f"The blocks cannot be read: {delay}. Without them nothing can be recomputed. Give "
+            "another node with --rpc-url."
         ) from delay
     if folder is not None:
-        _keep(folder, found)
-    stored, rebuilt = found.hashes
-    told = {
-        "same": found.same,
-        "final_block": found.final,
-        "read": found.read,
+        _write_sides(folder, result)
+    stored, rebuilt = result.hashes
+    view = {
+        "same": result.same,
+        "final_block": result.final,
+        "read": result.read,
         "stored_sha256": stored,
         "rebuilt_sha256": rebuilt,
-        "first_difference": _first(found),
+        "first_difference": _first_difference(result),
         "differences": [
             {
                 "place": d.place,
@@ -71,44 +75,46 @@ def rebuild(
                 "stored": d.stored,
                 "rebuilt": d.rebuilt,
             }
-            for d in found.differences
+            for d in result.differences
         ],
     }
-    output.show(told, as_json, lambda console: _shown(console, found, told))
-    raise typer.Exit(0 if found.same else output.NO)
+    output.show(view, as_json, lambda console: _print_result(console, result, view))
+    raise typer.Exit(0 if result.same else output.NO)
 
 
-def _first(found: Any) -> dict[str, Any] | None:
-    if found.first is None:
+def _first_difference(result: Any) -> dict[str, Any] | None:
+    if result.first is None:
         return None
-    return dict(zip(("line", "stored", "rebuilt"), found.first, strict=True))
+    return dict(zip(("line", "stored", "rebuilt"), result.first, strict=True))
 
 
-def _keep(folder: Path, found: Any) -> None:
+def _write_sides(folder: Path, result: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("stored", found.stored), ("rebuilt", found.rebuilt)):
-        (folder / f"{name}.jsonl").write_bytes("".join(f"{one}\n" for one in lines).encode())
+    for name, lines in (("stored", result.stored), ("rebuilt", result.rebuilt)):
+        (folder / f"{name}.jsonl").write_bytes("".join(f"{line}\n" for line in lines).encode())
 
 
-def _shown(console: Any, found: Any, told: dict[str, Any]) -> None:
-    read = ", ".join(f"{number} {what}" for what, number in found.read.items())
-    console.print(plain(f"read anew, up to block {found.final}: {read}"))
+def _print_result(console: Any, result: Any, view: dict[str, Any]) -> None:
+    read = ", ".join(f"{number} {what}" for what, number in result.read.items())
+    console.print(plain(f"read up to block {result.final}: {read}"))
     for side in ("stored", "rebuilt"):
-        console.print(plain(f"{side:8} {told[f'{side}_sha256']}"))
-    if found.same:
-        console.print(f"same bytes: {len(found.stored)} entries and balances")
+        console.print(plain(f"{side:8} {view[f'{side}_sha256']}"))
+    if result.same:
+        console.print(f"both sides are equal: {len(result.stored)} entries and balances")
         return
-    for each in found.differences[:_SHOWN]:
-        console.print(plain(f"{each.place} {each.name}: {each.what}", "red"), soft_wrap=True)
-        for side in ("stored", "rebuilt") if each.stored or each.rebuilt else ():
-            text = short(getattr(each, side), 300)
+    for difference in result.differences[:_SHOWN]:
+        console.print(
+            plain(f"{difference.place} {difference.name}: {difference.what}", "red"), soft_wrap=True
+        )
+        for side in ("stored", "rebuilt") if difference.stored or difference.rebuilt else ():
+            text = short(getattr(difference, side), 300)
             console.print(plain(f"    {side:8} {text}"), soft_wrap=True)
-    more = len(found.differences) - _SHOWN
+    more = len(result.differences) - _SHOWN
     console.print(
         plain(
             (f"and {more} more (--json has all). " if more > 0 else "")
-            + f"{len(found.differences)} differences. Keep the database as it is; find out who "
-            "changed it, and compare it with the newest copy you have."
+            + f"{len(result.differences)} differences. Do not change the database; find out "
+            "who changed it, and compare it with your newest backup."
         ),
         soft_wrap=True,
     )
@@ -116,18 +122,18 @@ def _shown(console: Any, found: Any, told: dict[str, Any]) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar on stderr where a person watches; silence otherwise."""
+    """Show progress bars on stderr at a terminal; otherwise nothing."""
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        yield lambda what, done, total: None
         return
     from rich.progress import Progress
 
     with Progress(console=output.console(errors=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: int, of: int) -> None:
+        def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done, total=of)
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
 
         yield show

@@ -1,4 +1,4 @@
-"""`proofrail reconcile` and `reserves`: whether devices, chain, ledger and bank agree."""
+"""`proofrail reconcile` and `reserves`: compares devices, chain, ledger and bank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of
 from orchestrator.commands.output import Json, decimal, plain, short, table, when
 from orchestrator.errors import Halt
 
@@ -17,64 +18,70 @@ if TYPE_CHECKING:
     from orchestrator.steps.breaks import Standing
 
 Account = Annotated[
-    str | None, typer.Option(help="IBAN of the safeguarding account; default: the rail's.")
+    str | None, typer.Option(help="IBAN of the safeguarding account. Default: the rail's.")
 ]
-_COUNTED = ("events", "entries")  # what is counted and is no money
+_COUNTED = ("events", "entries")  # counted items, not money
 
 
 def register(root: typer.Typer) -> None:
+    """Add both commands to the root command."""
     root.command()(reconcile)
     root.command()(reserves)
 
 
-def account_of(here: home.Home, account: str | None) -> str:
-    """The safeguarding IBAN in its canonical form, of a rail that is there."""
-    _ = here.store  # without one there is a plainer reason
-    iban = account or here.town.get("safeguarding", {}).get("iban")
+def account_of(home: Home, account: str | None) -> str:
+    """Return the safeguarding IBAN without spaces, in upper case; raises Halt if unknown."""
+    _ = home.store  # a missing store gives a clearer error
+    iban = account or home.rail_file.get("safeguarding", {}).get("iban")
     if not iban:
-        raise Halt("The rail's bank account is not known: rail.json names none. Give --account.")
+        raise Halt("rail.json names no safeguarding account. Give its IBAN with --account.")
     return "".join(iban.split()).upper()
 
 
-def stood(here: home.Home, session: Session, iban: str) -> tuple[Reconciliation, list[Standing]]:
-    """A reconciliation, and how each of its breaks stands at the newest block's time."""
+def reconcile_now(home: Home, session: Session, iban: str) -> tuple[Reconciliation, list[Standing]]:
+    """Reconcile now; return the result and the state of each break at the newest block."""
     from orchestrator.edges.store import blocks, breaks
     from orchestrator.steps.breaks import standing
     from orchestrator.steps.reconcile import reconcile_store
 
     newest = blocks.newest(session)
-    found = reconcile_store(session, iban)
+    reconciliation = reconcile_store(session, iban)
     signed = breaks.resolutions(session)
-    chain_id = here.deployment.chain_id if signed else 0  # nothing else asks for it
-    return found, standing(session, chain_id, found, newest.timestamp if newest else 0)
+    chain_id = home.deployment.chain_id if signed else 0  # only signatures need the deployment
+    return reconciliation, standing(
+        session, chain_id, reconciliation, newest.timestamp if newest else 0
+    )
 
 
 def reconcile(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
-    """Compare devices, chain, ledger and bank. Exit code 1 if a break is open."""
-    here = home.of(context)
-    iban = account_of(here, account)
-    with here.store.read() as session:
-        found, stands = stood(here, session, iban)
+    """Compare devices, chain, ledger and bank.
+
+    Exit code 1 if a break is open.
+    """
+    home = home_of(context)
+    iban = account_of(home, account)
+    with home.store.read() as session:
+        reconciliation, standings = reconcile_now(home, session, iban)
     by_state: dict[str, list[dict[str, Any]]] = {"open": [], "resolved": [], "closed": []}
-    for each in stands:
-        by_state[each.state].append({"break_id": each.break_id, **asdict(each.found)})
-    told = {
+    for standing in standings:
+        by_state[standing.state].append({"break_id": standing.break_id, **asdict(standing.found)})
+    view = {
         "account": iban,
-        **asdict(found),
+        **asdict(reconciliation),
         "breaks": by_state["open"],
         "resolved": by_state["resolved"],
         "closed": by_state["closed"],
     }
-    output.show(told, as_json, lambda console: _reconciled(console, told))
-    raise typer.Exit(output.NO if told["breaks"] else 0)
+    output.show(view, as_json, lambda console: _print_reconciled(console, view))
+    raise typer.Exit(output.NO if view["breaks"] else 0)
 
 
 def amount(minor: int, asset: str) -> str:
-    """An amount for people; events and entries are counted."""
+    """Format an amount of money, or a count of events or entries."""
     return f"{minor} {asset}" if asset in _COUNTED else decimal(minor, asset)
 
 
-def _reconciled(console: Any, told: dict[str, Any]) -> None:
+def _print_reconciled(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             m["rule"],
@@ -82,17 +89,17 @@ def _reconciled(console: Any, told: dict[str, Any]) -> None:
             decimal(m["amount_cents"], "EUR/2"),
             m["explanation"],
         )
-        for m in told["matches"]
+        for m in view["matches"]
     ]
     console.print(table(f"{len(rows)} matches", ("rule", "ids", ">amount", "because"), rows))
     rows = [
         (i["name"], short(i["id"], 24), decimal(i["amount_micro"], "tEUR/6"))
-        for i in told["in_flight"]
+        for i in view["in_flight"]
     ]
     if rows:
-        console.print(table("in flight, by name", ("item", "id", ">amount"), rows))
-    if told["waiting"]:
-        rows = [(w["reason"], w["events"]) for w in told["waiting"]]
+        console.print(table("in flight", ("item", "id", ">amount"), rows))
+    if view["waiting"]:
+        rows = [(w["reason"], w["events"]) for w in view["waiting"]]
         console.print(table("events in no payment yet", ("because", ">events"), rows))
     rows = [
         (
@@ -106,13 +113,13 @@ def _reconciled(console: Any, told: dict[str, Any]) -> None:
             b["owner"],
             b["action"],
         )
-        for b in told["breaks"]
+        for b in view["breaks"]
     ]
     if rows:
         columns = (
             "id",
             "break",
-            "of",
+            "about",
             ">expected",
             ">found",
             "open",
@@ -121,61 +128,61 @@ def _reconciled(console: Any, told: dict[str, Any]) -> None:
             "next step",
         )
         console.print(table(f"{len(rows)} breaks", columns, rows))
-    supply = decimal(told["supply_micro"], "tEUR/6")
+    supply = decimal(view["supply_micro"], "tEUR/6")
     console.print(
-        f"supply {supply}, bank {decimal(told['balance_cents'], 'EUR/2')}, unexplained "
-        f"{decimal(told['difference_micro'], 'tEUR/6')}, breaks {len(rows)} "
-        f"(resolved {len(told['resolved'])}, explained since {len(told['closed'])}: "
+        f"supply {supply}, bank {decimal(view['balance_cents'], 'EUR/2')}, unexplained "
+        f"{decimal(view['difference_micro'], 'tEUR/6')}, breaks {len(rows)} "
+        f"(resolved {len(view['resolved'])}, closed {len(view['closed'])}: "
         "`proofrail breaks --all`)",
         soft_wrap=True,
     )
 
 
 def reserves(context: typer.Context, account: Account = None, as_json: Json = False) -> None:
-    """Prove at every statement: token supply = booked balance + named items in flight.
+    """Prove the reserves. At each statement: supply = booked balance + items in flight.
 
-    Exit code 1 if anything has no name at any statement, or tokens lack their euros at the newest.
+    Exit code 1 if a statement leaves a difference, or the newest one leaves tokens without euro.
     """
     from orchestrator.edges.store import heads
     from orchestrator.steps.reconcile import reconcile_store
 
-    here = home.of(context)
-    with here.store.read() as session:
-        found = reconcile_store(session, account_of(here, account))
+    home = home_of(context)
+    with home.store.read() as session:
+        reconciliation = reconcile_store(session, account_of(home, account))
         proofs = [
             {
-                **asdict(each),
-                "block": heads.block_before(session, each.at)._asdict(),
-                "journal": heads.entry_before(session, each.at)._asdict(),
+                **asdict(proof),
+                "block": heads.block_before(session, proof.at)._asdict(),
+                "journal": heads.entry_before(session, proof.at)._asdict(),
             }
-            for each in found.reserves
+            for proof in reconciliation.reserves
         ]
-    newest = found.reserves[-1] if found.reserves else None
-    holds = not any(each.difference_micro for each in found.reserves) and (
+    newest = reconciliation.reserves[-1] if reconciliation.reserves else None
+    holds = not any(proof.difference_micro for proof in reconciliation.reserves) and (
         newest is None or newest.unbacked_micro == 0
     )
-    told = {"holds": holds, "statements": proofs}
-    output.show(told, as_json, lambda console: _proven(console, told))
+    view = {"holds": holds, "statements": proofs}
+    output.show(view, as_json, lambda console: _print_reserves(console, view))
     raise typer.Exit(0 if holds else output.NO)
 
 
-def _proven(console: Any, told: dict[str, Any]) -> None:
+def _print_reserves(console: Any, view: dict[str, Any]) -> None:
     rows = []
-    for each in told["statements"]:
+    for proof in view["statements"]:
         items: dict[str, int] = {}
-        for item in each["items"]:
+        for item in proof["items"]:
             items[item["name"]] = items.get(item["name"], 0) + item["amount_micro"]
         named = "\n".join(f"{name} {decimal(total, 'tEUR/6')}" for name, total in items.items())
         rows.append(
             (
-                each["statement"],
-                each["day"],
-                decimal(each["supply_micro"], "tEUR/6"),
-                decimal(each["balance_cents"], "EUR/2"),
+                proof["statement"],
+                proof["day"],
+                decimal(proof["supply_micro"], "tEUR/6"),
+                decimal(proof["balance_cents"], "EUR/2"),
                 named or "-",
-                decimal(each["difference_micro"], "tEUR/6"),
-                each["block"]["number"],
-                f"{each['journal']['number']}: {short(each['journal']['hash'], 16)}",
+                decimal(proof["difference_micro"], "tEUR/6"),
+                proof["block"]["number"],
+                f"{proof['journal']['number']}: {short(proof['journal']['hash'], 16)}",
             )
         )
     columns = (
@@ -190,8 +197,8 @@ def _proven(console: Any, told: dict[str, Any]) -> None:
     )
     console.print(table("supply = balance + named items + difference", columns, rows))
     if not rows:
-        console.print("The bank has sent no statement yet, so there is nothing to prove.")
-    elif not told["holds"]:
+        console.print("The bank has sent no statement yet; there is nothing to prove.")
+    elif not view["holds"]:
         console.print(
-            plain("Not proven: `proofrail reconcile` names each break and its next step.", "red")
+            plain("Not proven: `proofrail reconcile` lists each break with its next step.", "red")
         )

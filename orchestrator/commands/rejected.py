@@ -1,4 +1,4 @@
-"""`proofrail rejected`: bad input, kept with its reason and its bytes."""
+"""`proofrail rejected`: shows refused input with its reason and its bytes."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table
 
 
 def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
     app.command()(rejected)
 
 
 def rejected(
     context: typer.Context,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
-    device: Annotated[str | None, typer.Option(help="Only what came as this device.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 20,
+    device: Annotated[str | None, typer.Option(help="Only input sent as this device.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many.")] = 20,
     body: Annotated[bool, typer.Option("--body", help="Show the bytes, escaped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what was not taken, why, and how often."""
+    """Show refused input, newest first. Also counts it per reason."""
     from orchestrator.edges.store import evidence, tallies
 
-    with home.of(context).store.read() as session:
+    with home_of(context).store.read() as session:
         rows = evidence.rejections(session, reason, device, limit)
         counts = tallies.rejection_counts(session)
-        told = {"counts": counts, "rejections": [_told(row, body) for row in rows]}
-    output.show(told, as_json, lambda console: _render(console, told, body))
+        view = {"counts": counts, "rejections": [_rejection_view(row, body) for row in rows]}
+    output.show(view, as_json, lambda console: _render(console, view, body))
 
 
-def _told(row: Any, body: bool) -> dict[str, Any]:
-    told = {
+def _rejection_view(row: Any, body: bool) -> dict[str, Any]:
+    view = {
         "number": row.id,
         "at": row.received_at,
         "source": row.source,
@@ -44,33 +46,35 @@ def _told(row: Any, body: bool) -> dict[str, Any]:
         "detail": row.detail,
         "bytes": len(row.body),
     }
-    return told | ({"body": b64encode(row.body).decode()} if body else {})
+    return view | ({"body": b64encode(row.body).decode()} if body else {})
 
 
-def _render(console: Any, told: dict[str, Any], body: bool) -> None:
-    counts = sorted(told["counts"].items(), key=lambda item: -item[1])
+def _render(console: Any, view: dict[str, Any], body: bool) -> None:
+    counts = sorted(view["counts"].items(), key=lambda item: -item[1])
     console.print(
         table(
-            "by reason (also of events that a rule dropped later)", ("reason", ">records"), counts
+            "by reason (including events that a rule dropped later)", ("reason", ">records"), counts
         )
     )
     rows = [
         (
-            r["number"],
-            output.when(r["at"]),
-            r["source"],
-            r["device"],
-            r["reason"],
-            r["detail"],
-            r["bytes"],
+            rejection["number"],
+            output.when(rejection["at"]),
+            rejection["source"],
+            rejection["device"],
+            rejection["reason"],
+            rejection["detail"],
+            rejection["bytes"],
         )
-        for r in told["rejections"]
+        for rejection in view["rejections"]
     ]
     columns = (">number", "at (UTC)", "source", "device", "reason", "detail", ">bytes")
     console.print(table("newest first", columns, rows))
     if body:
         from base64 import b64decode
 
-        for r in told["rejections"]:
-            # repr escapes every byte that is not printable ASCII: nothing steers the terminal
-            console.print(plain(f"{r['number']}: {b64decode(r['body'])!r}"), soft_wrap=True)
+        for rejection in view["rejections"]:
+            # repr escapes all but printable ASCII, so input cannot control the terminal
+            console.print(
+                plain(f"{rejection['number']}: {b64decode(rejection['body'])!r}"), soft_wrap=True
+            )

@@ -1,4 +1,4 @@
-"""`proofrail status` and `holes`: how far everything is, what waits, and what never came."""
+"""`proofrail status` and `holes`: shows totals per stage, problems, and missing records."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
+from orchestrator.commands import output
+from orchestrator.commands.home import Home, home_of, text_or_file
 from orchestrator.commands.output import Json, decimal, plain, table, when
 
 
 def register(app: typer.Typer) -> None:
+    """Add both commands to the root command."""
     app.command()(status)
     app.command()(holes)
 
@@ -22,21 +24,22 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show totals per stage. With --api-key also what the running rail says of itself.
+    """Show totals per stage. With --api-key also the state of the running rail.
 
     Exit code 1 if a step of the running rail halted.
     """
-    here = home.of(context)
-    told = _counted(here)
-    told["orchestrator"] = _asked(here.town.get("api_url"), api_key)
-    output.show(told, as_json, lambda console: _render(console, told))
-    raise typer.Exit(output.NO if told["orchestrator"].get("halted") else 0)
+    home = home_of(context)
+    view = _totals(home)
+    view["orchestrator"] = _orchestrator_view(home.rail_file.get("api_url"), api_key)
+    output.show(view, as_json, lambda console: _render(console, view))
+    raise typer.Exit(output.NO if view["orchestrator"].get("halted") else 0)
 
 
-def _counted(here: home.Home) -> dict[str, Any]:
+def _totals(home: Home) -> dict[str, Any]:
     from orchestrator.edges.store import (
         agreements,
         blocks,
+        equivocations,
         evidence,
         links,
         lookup,
@@ -45,10 +48,10 @@ def _counted(here: home.Home) -> dict[str, Any]:
     )
     from orchestrator.edges.store import transfers as bank
 
-    with here.store.read() as session:
+    with home.store.read() as session:
         head = blocks.newest(session)
         return {
-            "home": str(here.settings.home),
+            "home": str(home.settings.home),
             "block": head.number if head else None,
             "final_block": blocks.newest_final(session),
             "events": tallies.event_counts(session),
@@ -72,6 +75,7 @@ def _counted(here: home.Home) -> dict[str, Any]:
                 }
                 for device, reason, count, at in links.quarantined(session)
             ],
+            "equivocating_oracles": [row.model_dump() for row in equivocations.rows(session)],
             "stopped_agreements": [
                 {
                     "device": agreement.device,
@@ -85,95 +89,105 @@ def _counted(here: home.Home) -> dict[str, Any]:
         }
 
 
-def _name(known: Any, device_id: str) -> str:
-    return known.name if known else device_id
+def _name(device: Any, device_id: str) -> str:
+    return device.name if device else device_id
 
 
-def _asked(url: str | None, api_key: str | None) -> dict[str, Any]:
-    """What the running orchestrator says: {"url", "answers", "halted" (with a key)}."""
+def _orchestrator_view(url: str | None, api_key: str | None) -> dict[str, Any]:
+    """Return the running orchestrator's state: {"url", "answers", "halted" (with a key)}."""
     import requests
 
-    told: dict[str, Any] = {"url": url, "answers": False, "halted": None}
+    view: dict[str, Any] = {"url": url, "answers": False, "halted": None}
     if url is None:
-        return told
+        return view
     try:
-        told["answers"] = requests.get(f"{url}/health", timeout=5).status_code == 200
+        view["answers"] = requests.get(f"{url}/health", timeout=5).status_code == 200
         if api_key:
-            key = home.text_or_file(api_key).decode("ascii", "replace").strip()
+            key = text_or_file(api_key).decode("ascii", "replace").strip()
             reply = requests.get(
                 f"{url}/v1/status", headers={"Authorization": f"Bearer {key}"}, timeout=5
             )
-            told["halted"] = reply.json().get("worker", {}).get("halted")
+            view["halted"] = reply.json().get("worker", {}).get("halted")
     except (requests.RequestException, ValueError):
-        told["answers"] = False
-    return told
+        view["answers"] = False
+    return view
 
 
-def _render(console: Any, told: dict[str, Any]) -> None:
-    rows = [(name, count) for name, count in told["events"].items()]
-    rows += [("rejected", sum(told["rejected"].values())), ("holes", told["holes"])]
+def _render(console: Any, view: dict[str, Any]) -> None:
+    rows = [(name, count) for name, count in view["events"].items()]
+    rows += [("rejected", sum(view["rejected"].values())), ("holes", view["holes"])]
     console.print(table("records", ("", ">count"), rows))
     rows = [
-        (stage, item["payments"], output.money(item)) for stage, item in told["payments"].items()
+        (stage, item["payments"], output.money(item)) for stage, item in view["payments"].items()
     ]
     console.print(table("payments", ("stage", ">count", ">amount"), rows))
     rows = [
         (stage, item["payouts"], decimal(int(item["amount"]), "EUR/2"))
-        for stage, item in told["payouts"].items()
+        for stage, item in view["payouts"].items()
     ]
     console.print(table("payouts", ("stage", ">count", ">amount"), rows))
-    for item in told["quarantined_devices"]:
+    for item in view["quarantined_devices"]:
         console.print(
             plain(
-                f"CLONE of {item['device']}: {item['conflicts']} records say {item['reason']} "
+                f"CLONE of {item['device']}: {item['conflicts']} records with {item['reason']} "
                 f"since {when(item['found_at'])}; "
-                f"`proofrail device show {item['device']}` shows it",
+                f"see `proofrail device show {item['device']}`",
                 "bold red",
             )
         )
-    for item in told["stopped_agreements"]:
+    for item in view["equivocating_oracles"]:
+        barred = f"barred at {when(item['barred_at'])}" if item["barred_at"] else "not barred yet"
+        console.print(
+            plain(
+                f"EQUIVOCATION: oracle {item['oracle']} signed two claims for sequence "
+                f"{item['sequence']} of {output.short(item['agreement_id'])}; {barred}",
+                "bold red",
+            )
+        )
+    for item in view["stopped_agreements"]:
         console.print(
             plain(
                 f"STOPPED {item['device']}: its payment {output.short(item['payment_id'])} is "
                 f"{item['stage']} ({item['reason']}); see `proofrail trace "
-                f"{item['payment_id'][:12]}`, close the agreement and open another",
+                f"{item['payment_id'][:12]}`, then close the agreement and open another",
                 "bold red",
             )
         )
-    console.print(f"block {told['block']}, final up to {told['final_block']}")
-    asked = told["orchestrator"]
-    if not asked["answers"]:
+    console.print(f"block {view['block']}, final up to {view['final_block']}")
+    orchestrator = view["orchestrator"]
+    if not orchestrator["answers"]:
         console.print("no orchestrator answers; `make demo KEEP=1` starts one")
-    elif asked["halted"] is None:
+    elif orchestrator["halted"] is None:
         console.print(
             plain(
-                f"the orchestrator answers at {asked['url']}; --api-key shows whether a step halted"
+                f"the orchestrator answers at {orchestrator['url']}; "
+                "--api-key shows whether a step halted"
             )
         )
     else:
-        for step, why in asked["halted"].items():
+        for step, why in orchestrator["halted"].items():
             console.print(plain(f"HALTED {step}: {why}", "bold red"))
-        if not asked["halted"]:
-            console.print(plain(f"the orchestrator at {asked['url']} works; nothing halted"))
+        if not orchestrator["halted"]:
+            console.print(plain(f"the orchestrator at {orchestrator['url']} works; no step halted"))
 
 
 def holes(context: typer.Context, as_json: Json = False) -> None:
-    """List counters that never came: reported, and never waited for again."""
+    """List counters that never arrived. The rail no longer waits for them."""
     from orchestrator.edges.store import agreements, evidence
 
-    with home.of(context).store.read() as session:
-        found = evidence.all_holes(session)
-        known = agreements.by_ids(session, {hole.agreement_id for hole in found})
-        told = [
+    with home_of(context).store.read() as session:
+        hole_rows = evidence.all_holes(session)
+        agreements_by_id = agreements.by_ids(session, {hole.agreement_id for hole in hole_rows})
+        hole_views = [
             {
-                "device": known[h.agreement_id].device,
+                "device": agreements_by_id[h.agreement_id].device,
                 "agreement_id": h.agreement_id,
                 "first_counter": h.first_counter,
                 "last_counter": h.last_counter,
                 "records": h.last_counter - h.first_counter + 1,
                 "declared_at": h.declared_at,
             }
-            for h in found
+            for h in hole_rows
         ]
     rows = [
         (
@@ -184,9 +198,11 @@ def holes(context: typer.Context, as_json: Json = False) -> None:
             h["records"],
             when(h["declared_at"]),
         )
-        for h in told
+        for h in hole_views
     ]
     columns = ("device", "agreement", ">first", ">last", ">records", "declared (UTC)")
     output.show(
-        told, as_json, lambda console: console.print(table(f"{len(told)} holes", columns, rows))
+        hole_views,
+        as_json,
+        lambda console: console.print(table(f"{len(hole_views)} holes", columns, rows)),
     )

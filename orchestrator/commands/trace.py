@@ -1,4 +1,4 @@
-"""`proofrail trace ID`: one payment's life as a tree, several as a list; any id will do."""
+"""`proofrail trace ID`: shows one payment as a tree, or several as a list, for any id."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands import home, output
-from orchestrator.commands.output import Json, decimal, money, plain, short, table, when
+from orchestrator.commands import output
+from orchestrator.commands.home import home_of
+from orchestrator.commands.output import (
+    Json,
+    decimal,
+    money,
+    number,
+    plain,
+    short,
+    table,
+    when,
+)
 
 _RECORDS_SHOWN = 6
 
 
 def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
     app.command()(trace)
 
 
@@ -23,32 +34,32 @@ def trace(
         typer.Argument(
             metavar="ID",
             help="Event, evidence, payment, agreement, settlement, payout, EndToEndId, device, "
-            "batch, credit or funding reference; whole, or from 6 characters on.",
+            "batch, credit or funding reference; complete, or its first 6 or more characters.",
         ),
     ],
-    limit: Annotated[int, typer.Option(min=1, help="Payments in a list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many payments.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Follow a payment from the device's signature to the line on the bank statement."""
+    """Show a payment from device to bank statement. Takes any id."""
     from orchestrator.views.trace import trace as read
 
-    with home.of(context).store.read() as session:
-        told = read(session, identity, limit)
-    output.show(told, as_json, lambda console: render(console, told))
+    with home_of(context).store.read() as session:
+        view = read(session, identity, limit)
+    output.show(view, as_json, lambda console: render(console, view))
 
 
-def render(console: Any, told: dict[str, Any]) -> None:
-    """A trace as `orchestrator.views.trace.trace` gives it, for people."""
-    console.print(plain(f"{told['kind']} {told['id']}", "bold"))
-    if told["life"] is not None:
-        console.print(tree(told["life"]))
+def render(console: Any, view: dict[str, Any]) -> None:
+    """Print a result of `orchestrator.views.trace.trace`."""
+    console.print(plain(f"{view['kind']} {view['id']}", "bold"))
+    if view["life"] is not None:
+        console.print(tree(view["life"]))
         return
-    _about(console, told)
-    _list(console, told)
+    _print_about(console, view)
+    _print_list(console, view)
 
 
-def _about(console: Any, told: dict[str, Any]) -> None:
-    about = told["about"] or {}
+def _print_about(console: Any, view: dict[str, Any]) -> None:
+    about = view["about"] or {}
     rows = [
         (name, when(value) if name.endswith("_at") else value)
         for name, value in about.items()
@@ -58,7 +69,7 @@ def _about(console: Any, told: dict[str, Any]) -> None:
         console.print(table("", ("field", "value"), rows))
 
 
-def _list(console: Any, told: dict[str, Any]) -> None:
+def _print_list(console: Any, view: dict[str, Any]) -> None:
     rows = [
         (
             short(p["payment_id"], 18),
@@ -68,197 +79,206 @@ def _list(console: Any, told: dict[str, Any]) -> None:
             money(p),
             when(p["started_at"]),
         )
-        for p in told["payments"]
+        for p in view["payments"]
     ]
-    totals = told["totals"]
+    totals = view["totals"]
     if not totals["payments"]:
-        console.print("no payment holds it yet")
+        console.print("no payment contains it yet")
         return
     stages = ", ".join(f"{count} {stage}" for stage, count in totals["by_stage"].items())
     columns = ("payment", "device", ">sequence", "stage", ">amount", "started (UTC)")
     console.print(table("", columns, rows))
     console.print(plain(f"{totals['payments']} payments, {money(totals)}: {stages}"))
     if len(rows) < totals["payments"]:
-        console.print(f"shown are the newest {len(rows)}; --limit shows more")
+        console.print(f"only the newest {len(rows)} are shown; --limit shows more")
     console.print(f"next: proofrail trace {rows[0][0].rstrip('…')}")
 
 
-# --- one payment
+# --- the tree of a payment
 
 
 def tree(life: dict[str, Any]) -> Any:
-    """The stations of a payment, device first."""
+    """Return the life of a payment as a tree, from the device to the bank."""
     from rich.tree import Tree
 
-    made = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
+    root = Tree(plain(f"{money(life)}  {life['stage']}  payment {life['payment_id']}", "bold"))
     if life["reason"]:
-        made.add(plain(f"reason: {life['reason']}", "yellow"))
-    for station in (
-        _agreement,
-        _events,
-        _claim,
-        _attestation,
-        _settlement,
-        _credit,
-        _ledger,
-        _payout,
-        _bank,
-        _facts,
+        root.add(plain(f"reason: {life['reason']}", "yellow"))
+    for add_part in (
+        _add_agreement,
+        _add_events,
+        _add_claim,
+        _add_attestation,
+        _add_settlement,
+        _add_debt,
+        _add_ledger,
+        _add_payout,
+        _add_bank,
+        _add_facts,
     ):
-        station(made, life)
-    return made
+        add_part(root, life)
+    return root
 
 
-def _branch(made: Any, at: int | None, title: str) -> Any:
-    return made.add(plain(f"{when(at)}  {title}" if at else title, "cyan"))
+def _add_branch(root: Any, at: int | None, title: str) -> Any:
+    return root.add(plain(f"{when(at)}  {title}" if at else title, "cyan"))
 
 
-def _leaves(branch: Any, *lines: str) -> None:
+def _add_leaves(branch: Any, *lines: str) -> None:
     for line in lines:
         branch.add(plain(line))
 
 
-def _agreement(made: Any, life: dict[str, Any]) -> None:
-    told = life["agreement"]
-    branch = _branch(made, told["opened_at"], f"agreement {told['agreement_id']}")
-    terms = ", ".join(f"{name} {value}" for name, value in told["terms"].items())
-    _leaves(
+def _add_agreement(root: Any, life: dict[str, Any]) -> None:
+    agreement = life["agreement"]
+    branch = _add_branch(root, agreement["opened_at"], f"agreement {agreement['agreement_id']}")
+    terms = ", ".join(f"{name} {value}" for name, value in agreement["terms"].items())
+    _add_leaves(
         branch,
-        f"{_name(told['payer'])} pays {_name(life['payee'])} for {told['product']} ({terms})",
-        f"at most {money(told['cap'])} in {told['period_days']} days; "
-        f"dispute window {told['window_s']} s; funding reference {told['reference']}",
+        f"{_name(agreement['payer'])} pays {_name(life['payee'])} for {agreement['product']} "
+        f"({terms})",
+        f"at most {money(agreement['cap'])} in {agreement['period_days']} days; "
+        f"dispute window {agreement['window_s']} s; funding reference {agreement['reference']}",
     )
 
 
 def _name(party: dict[str, Any] | None) -> str:
-    return (party["name"] or party["address"]) if party else "whom each claim names"
+    return (party["name"] or party["address"]) if party else "the payee named by each claim"
 
 
-def _events(made: Any, life: dict[str, Any]) -> None:
-    _records(made, life["events"], f"device {life['device']} signed {len(life['events'])} records")
-    beside = life["supporting"]
-    devices = ", ".join(dict.fromkeys(event["device"] for event in beside))
-    _records(made, beside, f"they cite {len(beside)} records of {devices}")
+def _add_events(root: Any, life: dict[str, Any]) -> None:
+    _add_records(
+        root, life["events"], f"device {life['device']} signed {len(life['events'])} records"
+    )
+    supporting = life["supporting"]
+    devices = ", ".join(dict.fromkeys(event["device"] for event in supporting))
+    _add_records(root, supporting, f"cited: {len(supporting)} records of {devices}")
 
 
-def _records(made: Any, events: list[dict[str, Any]], title: str) -> None:
+def _add_records(root: Any, events: list[dict[str, Any]], title: str) -> None:
     if not events:
         return
-    branch = _branch(made, events[0]["observed_at"], title)
+    branch = _add_branch(root, events[0]["observed_at"], title)
     half = _RECORDS_SHOWN // 2
     few = len(events) <= _RECORDS_SHOWN
     for event in events if few else events[:half]:
-        _event(branch, event)
+        _add_event(branch, event)
     if not few:
-        _leaves(branch, f"... {len(events) - 2 * half} more; --json shows all of them")
+        _add_leaves(branch, f"... {len(events) - 2 * half} more; --json shows all of them")
         for event in events[-half:]:
-            _event(branch, event)
+            _add_event(branch, event)
 
 
-def _event(branch: Any, event: dict[str, Any]) -> None:
-    number = event["pagination"] or event["counter"]
-    leaf = _branch(branch, event["observed_at"], f"{number}  evidence {event['evidence']}")
+def _add_event(branch: Any, event: dict[str, Any]) -> None:
+    label = event["pagination"] or event["counter"]
+    leaf = _add_branch(branch, event["observed_at"], f"{label}  evidence {event['evidence']}")
     about = f"{event['kind']} about {event['subject']}" if event["subject"] else event["kind"]
-    _leaves(leaf, f"{_register(event) or about}, received {when(event['received_at'])}")
+    _add_leaves(leaf, f"{_register_text(event) or about}, received {when(event['received_at'])}")
 
 
-def _register(event: dict[str, Any]) -> str:
-    """What a meter's record says; "" for records of other kinds."""
+def _register_text(event: dict[str, Any]) -> str:
+    """Format a meter's register values; "" for records of other kinds."""
     readings = event["facts"].get("readings")
     if not readings:
         return ""
-    told = dict.fromkeys(
-        decimal(r["register"], "tEUR/6").split()[0] for r in (readings[0], readings[-1])
-    )
-    return f"register {' to '.join(told)} kWh"
+    values = dict.fromkeys(number(r["register"], "tEUR/6") for r in (readings[0], readings[-1]))
+    return f"register {' to '.join(values)} kWh"
 
 
-def _claim(made: Any, life: dict[str, Any]) -> None:
+def _add_claim(root: Any, life: dict[str, Any]) -> None:
     claim = life["claim"]
     if claim is None:
         return
-    branch = _branch(made, life["started_at"], f"claim {claim['hash']}, number {life['sequence']}")
+    branch = _add_branch(
+        root, life["started_at"], f"claim {claim['hash']}, number {life['sequence']}"
+    )
     facts = ", ".join(f"{name} {value}" for name, value in claim["facts"].items())
-    _leaves(branch, facts, f"evidence root {claim['evidence_root']}")
+    _add_leaves(branch, facts, f"evidence root {claim['evidence_root']}")
 
 
-def _attestation(made: Any, life: dict[str, Any]) -> None:
-    told = life["attestation"]
-    if told is None:
+def _add_attestation(root: Any, life: dict[str, Any]) -> None:
+    attestation = life["attestation"]
+    if attestation is None:
         return
-    signers = told["signatures"]
+    signers = attestation["signatures"]
     domains = len({signer["domain"] for signer in signers})
-    title = f"{len(signers)} oracles of {domains} trust domains signed batch {told['batch']}"
-    branch = _branch(made, told["at"], title)
-    _leaves(branch, *(f"{s['name']}  domain {s['domain']}  {s['oracle']}" for s in signers))
+    title = f"{len(signers)} oracles of {domains} trust domains signed batch {attestation['batch']}"
+    branch = _add_branch(root, attestation["at"], title)
+    _add_leaves(branch, *(f"{s['name']}  domain {s['domain']}  {s['oracle']}" for s in signers))
     used = {f"{signer['name']} signed" for signer in signers}
-    others = [said for said in told["oracles"] if said not in used]
-    _leaves(branch, *(f"beside them: {said}" for said in others))
+    others = [vote for vote in attestation["oracles"] if vote not in used]
+    _add_leaves(branch, *(f"other oracle: {vote}" for vote in others))
 
 
-def _settlement(made: Any, life: dict[str, Any]) -> None:
-    told = life["settlement"]
-    if told is None:
+def _add_settlement(root: Any, life: dict[str, Any]) -> None:
+    settlement = life["settlement"]
+    if settlement is None:
         return
-    depth = "final" if told["final"] else "not final yet"
-    title = f"settlement {told['transaction']}, block {told['block']} ({depth})"
-    branch = _branch(made, told["at"], title)
-    said = f"refused: {told['refusal']}" if told["refusal"] else _moved(told)
-    release = f"; free to go from {when(told['release_at'])}" if told["release_at"] else ""
-    gas = f", {told['gas_used']} gas" if told["gas_used"] else ""
-    _leaves(branch, said + release, f"number {told['number']}, root {told['root']}{gas}")
+    depth = "final" if settlement["final"] else "not final yet"
+    title = f"settlement {settlement['transaction']}, block {settlement['block']} ({depth})"
+    branch = _add_branch(root, settlement["at"], title)
+    outcome = f"refused: {settlement['refusal']}" if settlement["refusal"] else _moved(settlement)
+    release = (
+        f"; can be paid out from {when(settlement['release_at'])}"
+        if settlement["release_at"]
+        else ""
+    )
+    gas = f", {settlement['gas_used']} gas" if settlement["gas_used"] else ""
+    _add_leaves(
+        branch, outcome + release, f"number {settlement['number']}, root {settlement['root']}{gas}"
+    )
 
 
-def _moved(told: dict[str, Any]) -> str:
-    if int(told["amount"]) < 0:
-        return f"{money(told)}: a credit, which the payee owes to the escrow"
-    return f"{money(told)} moved from escrow"
+def _moved(settlement: dict[str, Any]) -> str:
+    if int(settlement["amount"]) < 0:
+        return f"{money(settlement)}: a debt of the payee to the agreement"
+    return f"{money(settlement)} moved from escrow"
 
 
-def _credit(made: Any, life: dict[str, Any]) -> None:
-    told = life["credit"]
-    if told is not None:
-        title = f"credit of {money(told['owed'])}, {money(told['paid'])} of it paid back"
-        _branch(made, told["noted_at"], title)
+def _add_debt(root: Any, life: dict[str, Any]) -> None:
+    debt = life["debt"]
+    if debt is not None:
+        title = f"debt of {money(debt['owed'])}, {money(debt['paid'])} of it paid"
+        _add_branch(root, debt["noted_at"], title)
 
 
-def _ledger(made: Any, life: dict[str, Any]) -> None:
+def _add_ledger(root: Any, life: dict[str, Any]) -> None:
     for entry in life["ledger"]:
-        branch = _branch(made, entry["at"], f"ledger entry {entry['number']}: {entry['kind']}")
+        branch = _add_branch(root, entry["at"], f"ledger entry {entry['number']}: {entry['kind']}")
         for posting in entry["postings"]:
             side = "debit " if int(posting["amount"]) > 0 else "credit"
             amount = decimal(abs(int(posting["amount"])), posting["asset"])
-            _leaves(branch, f"{side} {amount}  {posting['account']}")
+            _add_leaves(branch, f"{side} {amount}  {posting['account']}")
 
 
-def _payout(made: Any, life: dict[str, Any]) -> None:
-    told = life["payout"]
-    if told is None:
+def _add_payout(root: Any, life: dict[str, Any]) -> None:
+    payout = life["payout"]
+    if payout is None:
         return
-    title = f"payout {told['payout_id']}: {money(told)}, {told['stage']}"
-    branch = _branch(made, told["ordered_at"], title)
-    _leaves(
+    title = f"payout {payout['payout_id']}: {money(payout)}, {payout['stage']}"
+    branch = _add_branch(root, payout["ordered_at"], title)
+    _add_leaves(
         branch,
-        f"to {_name(told['payee'])}, with {told['payments']} payments in it; "
-        f"EndToEndId {told['end_to_end_id']}",
+        f"to {_name(payout['payee'])}, with {payout['payments']} payments in it; "
+        f"EndToEndId {payout['end_to_end_id']}",
     )
-    if told["reason"]:
-        _leaves(branch, f"reason: {told['reason']}")
+    if payout["reason"]:
+        _add_leaves(branch, f"reason: {payout['reason']}")
 
 
-def _bank(made: Any, life: dict[str, Any]) -> None:
+def _add_bank(root: Any, life: dict[str, Any]) -> None:
     file = life["bank_file"]
     if file is not None:
-        branch = _branch(made, file["at"], f"order to the bank: {file['name']}")
-        _leaves(branch, f"SHA-256 {file['sha256']}")
+        branch = _add_branch(root, file["at"], f"order to the bank: {file['name']}")
+        _add_leaves(branch, f"SHA-256 {file['sha256']}")
     for line in life["statement_lines"]:
         kind = "return" if line["return"] else "statement line"
         title = f"{kind} of {line['booked_on']}: {money(line)} ({line['kind']})"
-        branch = _branch(made, line["at"], title)
-        _leaves(branch, f"{line['file']}, {line['path']}", f"SHA-256 {line['sha256']}")
+        branch = _add_branch(root, line["at"], title)
+        _add_leaves(branch, f"{line['file']}, {line['path']}", f"SHA-256 {line['sha256']}")
 
 
-def _facts(made: Any, life: dict[str, Any]) -> None:
-    branch = _branch(made, None, "what became known, in order")
+def _add_facts(root: Any, life: dict[str, Any]) -> None:
+    branch = _add_branch(root, None, "facts, in order")
     for fact in life["facts"]:
-        _leaves(branch, f"{when(fact['at'])}  {fact['fact']}  {fact['detail']}".rstrip())
+        _add_leaves(branch, f"{when(fact['at'])}  {fact['fact']}  {fact['detail']}".rstrip())

@@ -1,4 +1,4 @@
-"""The one door to the oracles: asks each for its signature over HTTP, and believes none."""
+"""The adapter to the oracles: asks each for its signature over HTTP, and verifies every answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from orchestrator.errors import Retry
 
 
 @dataclass(frozen=True)
-class OracleDoor:
-    """One oracle's address. token: what it lets us in with (never logged)."""
+class OracleClient:
+    """Access to one oracle. token: the bearer token that it accepts (never logged)."""
 
     name: str
     address: str  # checksummed signing address
@@ -27,7 +27,11 @@ class OracleDoor:
     timeout_s: int = 20
 
     def ask(self, request: Request) -> OracleAnswer:
-        """Its answer. Raises Retry where it is down, slow or speaks nonsense."""
+        """Return the oracle's answer.
+
+        Raises:
+            Retry: the oracle is down or slow, or its answer makes no sense.
+        """
         try:
             reply = requests.post(
                 f"{self.url}/attest",
@@ -40,14 +44,14 @@ class OracleDoor:
             )
             if reply.status_code != 200:
                 raise Retry(f"oracle {self.name} answered {reply.status_code}: {reply.text[:200]}")
-            return _sensible(read_answer(reply.content), len(request.claims))
+            return _consistent(read_answer(reply.content), len(request.claims))
         except requests.RequestException as error:
-            raise Retry(f"oracle {self.name} is not reached: {type(error).__name__}") from error
-        except Rejected as nonsense:
-            raise Retry(f"oracle {self.name} answered nonsense: {nonsense}") from nonsense
+            raise Retry(f"oracle {self.name} cannot be reached: {type(error).__name__}") from error
+        except Rejected as error:
+            raise Retry(f"oracle {self.name} answered in an unusable form: {error}") from error
 
     def attestation(self, answer: OracleAnswer, digest: bytes) -> Attestation | None:
-        """Its signature, if it is one over this very batch by this very oracle."""
+        """Return the oracle's signature if it covers this digest (32 bytes), else None."""
         if answer.signature is None:
             return None
         try:
@@ -57,29 +61,37 @@ class OracleDoor:
         return Attestation(signer, answer.signature) if signer == self.address else None
 
 
-def _sensible(answer: OracleAnswer, claims: int) -> OracleAnswer:
-    """Refusals, of claims that it was asked about, or a signature: anything else is nonsense."""
+def _consistent(answer: OracleAnswer, claims: int) -> OracleAnswer:
+    """Check that an answer is a signature, or refusals of claims that were asked about."""
     if bool(answer.refusals) == (answer.signature is not None):
-        raise Rejected(Reason.MALFORMED, "neither a signature nor refusals, or both")
+        raise Rejected(Reason.MALFORMED, "the answer has neither a signature nor refusals, or both")
     if any(refusal.index >= claims for refusal in answer.refusals):
-        raise Rejected(Reason.MALFORMED, f"it refuses more than the {claims} claims asked about")
+        raise Rejected(
+            Reason.MALFORMED, f"the answer refuses more than the {claims} claims of the request"
+        )
     return answer
 
 
-def ask_all(doors: Sequence[OracleDoor], requests: Sequence[Request]) -> list[OracleAnswer | Retry]:
-    """Each door's answer to its own request, asked at once, in order; Retry for the silent."""
+def ask_all(
+    oracles: Sequence[OracleClient], requests: Sequence[Request]
+) -> list[OracleAnswer | Retry]:
+    """Send each oracle its own request, all at the same time.
 
-    def ask(door: OracleDoor, request: Request) -> OracleAnswer | Retry:
+    Returns:
+        The answers in the order of the oracles; a Retry for each that gave none.
+    """
+
+    def ask(oracle: OracleClient, request: Request) -> OracleAnswer | Retry:
         try:
-            return door.ask(request)
-        except Retry as silence:
-            return silence
+            return oracle.ask(request)
+        except Retry as error:
+            return error
 
-    with ThreadPoolExecutor(max_workers=max(len(doors), 1)) as pool:
-        return list(pool.map(ask, doors, requests))
+    with ThreadPoolExecutor(max_workers=max(len(oracles), 1)) as pool:
+        return list(pool.map(ask, oracles, requests))
 
 
 def lacking(answer: OracleAnswer | Retry) -> set[int]:
-    """Claims for which this oracle lacks the evidence."""
+    """Return the indices of the claims for which this oracle lacks evidence."""
     refusals = answer.refusals if isinstance(answer, OracleAnswer) else ()
     return {refusal.index for refusal in refusals if refusal.reason == ClaimReason.EVIDENCE_MISSING}

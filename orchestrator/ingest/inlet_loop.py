@@ -1,4 +1,4 @@
-"""Feeds an inlet's batches through the intake: commit first, then receipts, then the ack."""
+"""Passes an inlet's batches to the intake: commit first, then receipts, then acknowledgement."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake, RecordOutcome
 
 _PATIENCE_S = 0.5
-_RECORDS_PER_RECEIPT = 250  # some 70 kB: small devices have to read it
+_RECORDS_PER_RECEIPT = 250  # about 70 kB: small devices have to read it
 _T = TypeVar("_T")
 
 
 class InletLoop:
-    """One MQTT inlet of one rail. `taken` counts records; no message ever ends the loop."""
+    """The loop of one MQTT inlet. `taken` counts records; no message can end the loop."""
 
     def __init__(
         self, inlet: Inlet, intake: Intake, receipts: Receipts, now: Callable[[], float], log: Any
@@ -30,7 +30,7 @@ class InletLoop:
         self.taken = 0
 
     def run(self) -> None:
-        """Until `stop`: whatever happens to one batch, the next one is read."""
+        """Process batches until `stop`, also after one has failed."""
         for messages in self._inlet.batches():
             if self._stop.is_set():
                 return
@@ -38,11 +38,12 @@ class InletLoop:
                 self._take(messages)
 
     def stop(self) -> None:
+        """End `run` after the current batch."""
         self._stop.set()
 
     def _take(self, messages: Sequence[Message]) -> None:
         try:
-            outcomes = self._patiently(lambda: self._intake.take(messages))
+            outcomes = self._retried(lambda: self._intake.take(messages))
         except Exception as bug:
             self._log.error("intake failed", messages=len(messages), error=str(bug), exc_info=True)
             self._one_by_one(messages, bug)
@@ -52,12 +53,12 @@ class InletLoop:
         self.taken += sum(map(len, outcomes))
         try:
             self._inlet.publish_many(self._signed(messages, outcomes))
-        except Exception as bug:  # all is stored: a device without a receipt sends again
+        except Exception as bug:  # everything is stored: a device without a receipt sends again
             self._log.error("receipts failed", error=str(bug), exc_info=True)
         self._inlet.ack(messages)
 
-    def _patiently(self, work: Callable[[], _T]) -> _T | None:
-        """What the work gives once chain and store are there; None if told to stop before."""
+    def _retried(self, work: Callable[[], _T]) -> _T | None:
+        """Return the result once chain and store are available; None if `stop` came first."""
         while not self._stop.is_set():
             try:
                 return work()
@@ -67,14 +68,14 @@ class InletLoop:
         return None
 
     def _one_by_one(self, messages: Sequence[Message], bug: Exception) -> None:
-        """A bug of ours must cost no neighbour anything: the message behind it is put aside."""
+        """Put aside the message that causes a bug of ours; the others of its batch go on."""
         if len(messages) > 1:
             for message in messages:
                 self._take([message])
             return
         try:
-            self._patiently(lambda: self._intake.put_aside(messages[0], str(bug)))
-        except Exception as second:  # not acknowledged: the broker keeps what we could not
+            self._retried(lambda: self._intake.put_aside(messages[0], str(bug)))
+        except Exception as second:  # not acknowledged: the broker keeps the message
             self._log.error("message not kept", error=str(second), exc_info=True)
             return
         if not self._stop.is_set():
@@ -83,15 +84,14 @@ class InletLoop:
     def _signed(
         self, messages: Sequence[Message], outcomes: Sequence[Sequence[RecordOutcome]]
     ) -> list[tuple[str, bytes]]:
-        """Receipts by device, each to the topic whose owner the broker vouched for."""
+        """Sign receipts per device, for the topic of the device that the broker authenticated."""
         by_device: dict[str, list[RecordOutcome]] = defaultdict(list)
-        for message, found in zip(messages, outcomes, strict=True):
+        for message, records in zip(messages, outcomes, strict=True):
             if message.device:
-                by_device[message.device] += found
-        at = int(self._now())
+                by_device[message.device] += records
+        at, size = int(self._now()), _RECORDS_PER_RECEIPT
         return [
-            (receipts_topic(device), self._receipts.sign(device, found[start : start + many], at))
-            for many in (_RECORDS_PER_RECEIPT,)
-            for device, found in by_device.items()
-            for start in range(0, len(found), many)
+            (receipts_topic(device), self._receipts.sign(device, records[start : start + size], at))
+            for device, records in by_device.items()
+            for start in range(0, len(records), size)
         ]

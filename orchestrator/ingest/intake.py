@@ -1,7 +1,7 @@
-"""The one path of all inlets: messages in, stored events or named rejections out, then receipts.
+"""Stores incoming messages as events or as rejections with a reason; all inlets use this path.
 
 MQTT, HTTP and file replay all end here. Nothing is answered before the commit, and no message can
-stop its neighbours.
+stop the others of its batch.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from orchestrator.edges.store import (
 )
 from orchestrator.ingest.screening import Screening, hexed, place_columns
 
-# what a device is told for a record that is already safe
+# the outcome of a record that is stored
 ACCEPTED = "accepted"
 INTERNAL_ERROR = "internal_error"  # a bug of ours, never the sender's fault
 _Judged = tuple[EventVerdict, Route]
 
 
 class ChainReader(KeyRing, Agreements, Protocol):
-    """Devices and agreements as the chain has them (edges.chain.reader.Registry)."""
+    """Devices and agreements on chain (edges.chain.reader.Registry implements it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """What one record is answered: an event id, or a named reason (both for a duplicate)."""
+    """The answer to one record: an event id, or a reason (both for a duplicate)."""
 
     device: str
     evidence: str  # SHA-256, hex
@@ -51,7 +51,7 @@ class RecordOutcome:
 
 
 class Intake:
-    """Takes batches of messages into the store.
+    """Stores batches of messages.
 
     chain: devices and agreements. rules: product -> its rules. now: Unix seconds.
     """
@@ -66,17 +66,21 @@ class Intake:
         self._store, self._chain, self._rules, self._now = store, chain, rules, now
 
     def take(self, messages: Sequence[Message]) -> list[list[RecordOutcome]]:
-        """One list of outcomes per message, in order; everything is committed on return.
+        """Store a batch of messages; everything is committed on return.
 
-        Raises Retry if the chain or the database cannot be reached: then nothing was stored and
-        the messages must be handed over again.
+        Returns:
+            One list of outcomes per message, in order.
+
+        Raises:
+            Retry: the chain or the database cannot be reached. Nothing was stored; pass in the
+                same messages again.
         """
         now = self._now()
         records = [(m, read(m, int(now * 1000))) for m in messages]
-        events = [item for _, found in records for item in found if isinstance(item, Event)]
-        doubts = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
-        genuine = [e for e in events if doubts[id(e)] is None]
-        # asked before the write: a slow node must hold up no other writer
+        events = [item for _, items in records for item in items if isinstance(item, Event)]
+        reasons = dict(zip(map(id, events), verify_events(events, self._chain), strict=True))
+        genuine = [e for e in events if reasons[id(e)] is None]
+        # read before the write begins: a slow node must not block other writers
         routes = self._routes(genuine)
         with self._store.write() as session:
             further = Screening(session, genuine)
@@ -84,10 +88,10 @@ class Intake:
             rows = _Rows(int(now), further.clashes)
             outcomes = [
                 [
-                    rows.outcome(message, item, doubts.get(id(item)), verdicts.get(id(item)))
-                    for item in found
+                    rows.outcome(message, item, reasons.get(id(item)), verdicts.get(id(item)))
+                    for item in items
                 ]
-                for message, found in records
+                for message, items in records
             ]
             rows.number(session)
             add_values(session, evidence.EvidenceRow, rows.evidence)
@@ -99,7 +103,7 @@ class Intake:
         return outcomes
 
     def put_aside(self, message: Message, error: str) -> None:
-        """Keeps a message that our own code failed on; it gets no receipt, so it comes again."""
+        """Store a message that made our own code fail; it gets no receipt, so it comes again."""
         with self._store.write() as session:
             add_new(
                 session,
@@ -117,40 +121,41 @@ class Intake:
             )
 
     def _routes(self, events: Sequence[Event]) -> list[Route]:
-        """Each event's agreement and role; asked once per device and subject.
+        """Return each event's agreement and role, computed once per device and subject.
 
-        Anyone may open an agreement that names any device and any subject: only those opened
-        through this rail, which alone it claims for, can draw events.
+        Anyone may open an agreement that names any device and any subject. Only agreements opened
+        through this rail can take events, since the rail claims only for those.
         """
-        asked = {(event.device_id, event.subject_id): event for event in events}
-        found = {key: candidates(event, self._chain) for key, event in asked.items()}
-        ids = sorted({hexed(one.agreement) for several in found.values() for one in several})
+        by_source = {(event.device_id, event.subject_id): event for event in events}
+        options = {key: candidates(event, self._chain) for key, event in by_source.items()}
+        ids = sorted({hexed(row.agreement) for several in options.values() for row in several})
         with self._store.read() as session:
-            ours = agreements.known(session, ids)
+            own_ids = agreements.known(session, ids)
         routes = {
-            key: route(event, [one for one in found[key] if hexed(one.agreement) in ours])
-            for key, event in asked.items()
+            key: route(event, [row for row in options[key] if hexed(row.agreement) in own_ids])
+            for key, event in by_source.items()
         }
         return [routes[event.device_id, event.subject_id] for event in events]
 
     def _screen(
         self, session: Session, events: list[Event], routes: list[Route], further: Screening
     ) -> dict[int, _Judged]:
-        known = evidence.known_contents(session, [event.event_id for event in events])
-        ids = {to.agreement.agreement for to in routes if to.agreement}
-        last = agreements.last_counters(session, [hexed(one) for one in ids])
-        claimed_to = {bytes.fromhex(one[2:]): counter for one, counter in last.items()}
+        stored = evidence.known_contents(session, [event.event_id for event in events])
+        ids = {target.agreement.agreement for target in routes if target.agreement}
+        last = agreements.last_counters(session, [hexed(agreement) for agreement in ids])
+        claimed_to = {bytes.fromhex(key[2:]): counter for key, counter in last.items()}
         routed = list(zip(events, routes, strict=True))
-        verdicts = screen(known, routed, claimed_to, self._rules, further.ask)
+        verdicts = screen(stored, routed, claimed_to, self._rules, further.check)
         return {
-            id(event): (verdict, to) for (event, to), verdict in zip(routed, verdicts, strict=True)
+            id(event): (verdict, target)
+            for (event, target), verdict in zip(routed, verdicts, strict=True)
         }
 
 
 class _Rows:
     """Collects the rows of one batch while its records are judged.
 
-    clashes: id() of an event that was refused for two places -> the event it clashes with.
+    clashes: id() of an event refused for two places -> the event id that it contradicts.
     """
 
     def __init__(self, now: int, clashes: Mapping[int, str]) -> None:
@@ -161,7 +166,7 @@ class _Rows:
         self.conflicts: list[dict[str, Any]] = []
 
     def number(self, session: Session) -> None:
-        """Where two records clash, the refused one is found again by the number it gets here."""
+        """Number the rejections if there are conflicts: a conflict names its refused record."""
         if not self.conflicts:
             return
         first = links.next_rejection(session)
@@ -174,23 +179,30 @@ class _Rows:
         self,
         message: Message,
         item: Event | Rejected,
-        doubt: ClaimReason | None,
+        reason: ClaimReason | None,
         judged: _Judged | None,
     ) -> RecordOutcome:
+        """Collect the rows of one record and return its outcome.
+
+        Args:
+            item: the decoded event, or its rejection.
+            reason: why the event is not genuine; None if it is.
+            judged: verdict and route of a genuine event.
+        """
         if isinstance(item, Rejected):
             return self._reject(message, item.raw, item.reason, item.detail)
-        if doubt is not None:
+        if reason is not None:
             detail = f"device {item.device}, counter {item.counter}"
-            return self._reject(message, item.evidence, doubt, detail, item)
-        verdict, to = judged
-        if verdict.doubt is None or verdict.doubt in KEPT:
-            return self._accept(message, item, verdict, to)
-        if verdict.doubt in (ClaimReason.COUNTER_REPLAYED, ClaimReason.TWO_PLACES):
-            self._conflict(item, verdict.doubt)
-        return self._reject(message, item.evidence, verdict.doubt, verdict.detail, item)
+            return self._reject(message, item.evidence, reason, detail, item)
+        verdict, target = judged
+        if verdict.reason is None or verdict.reason in KEPT:
+            return self._accept(message, item, verdict, target)
+        if verdict.reason in (ClaimReason.COUNTER_REPLAYED, ClaimReason.TWO_PLACES):
+            self._conflict(item, verdict.reason)
+        return self._reject(message, item.evidence, verdict.reason, verdict.detail, item)
 
     def _conflict(self, event: Event, reason: ClaimReason) -> None:
-        """Two genuine records that no honest device signs both: noted once per other content."""
+        """Collect a conflict: two genuine records that no honest device signs both."""
         self.conflicts.append(
             {
                 "event_id": self._clashes.get(id(event)) or hexed(event.event_id),
@@ -203,7 +215,7 @@ class _Rows:
         )
 
     def _accept(
-        self, message: Message, event: Event, verdict: EventVerdict, to: Route
+        self, message: Message, event: Event, verdict: EventVerdict, target: Route
     ) -> RecordOutcome:
         digest = event.evidence_hash.hex()
         self.evidence.append(
@@ -224,13 +236,13 @@ class _Rows:
                 "received_at": self.now,
                 "evidence_hash": digest,
                 "content_hash": content_id(event).hex(),
-                "agreement_id": hexed(to.agreement.agreement),
-                "reason": verdict.doubt,
-                "role": evidence.STREAM if to.stream else evidence.SUPPORTING,
+                "agreement_id": hexed(target.agreement.agreement),
+                "reason": verdict.reason,
+                "role": evidence.STREAM if target.stream else evidence.SUPPORTING,
                 **place_columns(event),
             }
         )
-        outcome = verdict.doubt or ACCEPTED
+        outcome = verdict.reason or ACCEPTED
         return _outcome(event, outcome, verdict.detail)
 
     def _reject(
@@ -254,12 +266,12 @@ class _Rows:
 
 
 def _outcome(event: Event, outcome: str, detail: str) -> RecordOutcome:
-    named = outcome == ACCEPTED or outcome in (ClaimReason.DUPLICATE, *KEPT)
+    stored = outcome == ACCEPTED or outcome in (ClaimReason.DUPLICATE, *KEPT)
     return RecordOutcome(
         event.device,
         event.evidence_hash.hex(),
         event.counter,
         str(outcome),
         detail,
-        hexed(event.event_id) if named else None,
+        hexed(event.event_id) if stored else None,
     )

@@ -1,7 +1,7 @@
-"""What the store knows that speaks for or against a new event: what it cites, where its device was.
+"""Checks new events against stored ones: what they cite, and where their devices were.
 
-Both are read once per batch, before its first event is judged; events of the batch itself count
-from their turn on.
+Both are read once per batch, before its first event is judged. An accepted event of the batch
+counts for the events after it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from oracles.types import ClaimReason
 from orchestrator.edges.store import Session, links
 
 _place = msgspec.json.Decoder(Place)
-# device -> place -> what was seen of it there, with the event that says so
+# device id -> place -> sightings there, each with its event id
 _Sightings = defaultdict[bytes, dict[Place, list[tuple[Sighting, str]]]]
 
 
 def hexed(value: bytes) -> str:
-    """0x-hex, as the store has ids."""
+    """Return bytes as 0x-hex, the form of ids in the store."""
     return "0x" + value.hex()
 
 
 class Screening:
-    """The further questions about the events of one batch (rules.screen asks them in turn).
+    """The store's checks of one batch's events (rules.screen calls `check` for each in turn).
 
-    names, citations, places: column values of what the taken ones add, to be stored with them.
-    clashes: id() of a refused event -> the event that it cannot be true together with.
+    names, citations: rows that the accepted events add. clashes: id() of a refused event -> the
+    event id that it contradicts.
     """
 
     def __init__(self, session: Session, events: Sequence[Event]) -> None:
@@ -46,35 +46,35 @@ class Screening:
         self.citations: list[dict[str, Any]] = []
         self.clashes: dict[int, str] = {}
 
-    def ask(self, event: Event, route: Route) -> EventVerdict | None:
-        """Why an event that nothing else speaks against is not taken; None: it is."""
-        verdict = self._uncited(event) or self._elsewhere(event)
+    def check(self, event: Event, route: Route) -> EventVerdict | None:
+        """Return why an event that passed all other checks is refused; None accepts it."""
+        verdict = self._unknown_citation(event) or self._two_places(event)
         if verdict is None:
-            self._take(event)
+            self._accept(event)
         return verdict
 
-    def _uncited(self, event: Event) -> EventVerdict | None:
+    def _unknown_citation(self, event: Event) -> EventVerdict | None:
         subject = hexed(event.subject_id)
         unknown = [name for name in event.cites if not self._bearers.get((name, subject))]
         if not unknown:
             return None
-        detail = f"nothing known about this subject bears {unknown[0][:120]}: send it first"
+        detail = f"no event about this subject has the id {unknown[0][:120]}: send that event first"
         return EventVerdict(event, ClaimReason.CITED_EVENT_UNKNOWN, detail)
 
-    def _elsewhere(self, event: Event) -> EventVerdict | None:
-        mine = sighting(event)
-        if mine is None:
+    def _two_places(self, event: Event) -> EventVerdict | None:
+        current = sighting(event)
+        if current is None:
             return None
-        for place, seen in self._sightings[event.device_id].items():
-            if place == mine.place:
+        for place, sightings in self._sightings[event.device_id].items():
+            if place == current.place:
                 continue
-            for other, event_id in seen:
-                if why := clash(mine, other):
+            for other, event_id in sightings:
+                if detail := clash(current, other):
                     self.clashes[id(event)] = event_id
-                    return EventVerdict(event, ClaimReason.TWO_PLACES, why)
+                    return EventVerdict(event, ClaimReason.TWO_PLACES, detail)
         return None
 
-    def _take(self, event: Event) -> None:
+    def _accept(self, event: Event) -> None:
         identity, subject = hexed(event.event_id), hexed(event.subject_id)
         cited = self._cited(event, subject)
         self.citations += [
@@ -85,46 +85,47 @@ class Screening:
             bearer = hexed(event.device_id), event.counter, identity
             self._bearers.setdefault((name, subject), []).append(bearer)
             self.names.append({"name": name, "event_id": identity, "subject_id": subject})
-        if (mine := sighting(event)) is not None:
-            _note(self._sightings, event.device_id, mine, identity)
+        if (current := sighting(event)) is not None:
+            _add(self._sightings, event.device_id, current, identity)
 
     def _cited(self, event: Event, subject: str) -> dict[str, str]:
-        """Each cited id's event: the one that was here first, so that a copy displaces nothing;
-        among those so chosen as `oracles.citations.resolve` does, so that everyone else who is
-        given them comes to the same."""
-        known = {name: self._bearers[name, subject] for name in event.cites}
-        chosen = {bearers[0] for bearers in known.values()}
-        return {name: min(chosen.intersection(bearers))[2] for name, bearers in known.items()}
+        """Return cited id -> event id: the event that arrived first, so that a copy replaces none.
+
+        Among these the lowest is taken, as `oracles.citations.resolve` does, so that everyone who
+        gets the chosen events resolves the ids in the same way.
+        """
+        by_name = {name: self._bearers[name, subject] for name in event.cites}
+        chosen = {bearers[0] for bearers in by_name.values()}
+        return {name: min(chosen.intersection(bearers))[2] for name, bearers in by_name.items()}
 
 
 def place_columns(event: Event) -> dict[str, Any]:
-    """`place` and `began_ms` of an event's row."""
-    seen = sighting(event)
-    if seen is None:
+    """Return the columns `place` and `began_ms` of an event's row."""
+    current = sighting(event)
+    if current is None:
         return {"place": None, "began_ms": None}
-    return {"place": _written(seen.place), "began_ms": seen.from_ms}
+    return {"place": _json(current.place), "began_ms": current.from_ms}
 
 
-def _note(known: _Sightings, device: bytes, seen: Sighting, event_id: str) -> None:
-    known[device].setdefault(seen.place, []).append((seen, event_id))
+def _add(sightings: _Sightings, device: bytes, new: Sighting, event_id: str) -> None:
+    sightings[device].setdefault(new.place, []).append((new, event_id))
 
 
 def _sightings(session: Session, events: Iterable[Event]) -> _Sightings:
-    """What is stored of these events' devices at other places, near enough in time to matter."""
-    found: _Sightings = defaultdict(dict)
-    placed = [(event, seen) for event in events if (seen := sighting(event)) is not None]
+    """Load where these events' devices were at other places, near enough in time to matter."""
+    sightings: _Sightings = defaultdict(dict)
+    placed = [(event, current) for event in events if (current := sighting(event)) is not None]
     if not placed:
-        return found
-    here = {(hexed(event.device_id), _written(seen.place)) for event, seen in placed}
-    first = min(seen.from_ms for _, seen in placed) - LONGEST_TRIP_MS
-    last = max(seen.to_ms for _, seen in placed) + LONGEST_TRIP_MS
-    for device, event_id, place, began, ended in links.sighted_elsewhere(
-        session, here, first, last
-    ):
-        seen = Sighting(_place.decode(place), began, ended)
-        _note(found, bytes.fromhex(device[2:]), seen, event_id)
-    return found
+        return sightings
+    own_places = {(hexed(event.device_id), _json(current.place)) for event, current in placed}
+    first = min(current.from_ms for _, current in placed) - LONGEST_TRIP_MS
+    last = max(current.to_ms for _, current in placed) + LONGEST_TRIP_MS
+    rows = links.sighted_elsewhere(session, own_places, first, last)
+    for device, event_id, place, from_ms, to_ms in rows:
+        stored = Sighting(_place.decode(place), from_ms, to_ms)
+        _add(sightings, bytes.fromhex(device[2:]), stored, event_id)
+    return sightings
 
 
-def _written(place: Place) -> str:
+def _json(place: Place) -> str:
     return msgspec.json.encode(place).decode()

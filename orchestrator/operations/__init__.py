@@ -1,1 +1,1 @@
-"""What operators do for the rail on chain: agreements, devices, trust anchors and redemption."""
+"""Operators' actions on chain: agreements, devices, trust anchors and redemption."""

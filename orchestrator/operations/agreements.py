@@ -1,4 +1,4 @@
-"""What operators do: enrol devices, know parties, open agreements; each safe to repeat."""
+"""Operators' actions on agreements and parties; each is safe to repeat."""
 
 from __future__ import annotations
 
@@ -20,36 +20,44 @@ from orchestrator.steps.refund import PURPOSE, times
 
 __all__ = ["NOBODY", "AgreementOps", "Enrolment", "Rotation", "enrolment_digest", "mandate_of"]
 
-_ANY_PAYEE = 4  # contracts/libraries/Traits.sol
+_ANY_PAYEE = 4  # ANY_PAYEE of contracts/libraries/Traits.sol
 _CLOSED = 2  # IPaymentRail.Status
-NOBODY = "0x" + "00" * 20  # the payee of a mandate whose product names one in each claim
+NOBODY = "0x" + "00" * 20  # payee of a mandate whose claims name their payee
 
 
 class AgreementOps(DeviceOps):
-    """Operations on one rail: those of the device desk, parties and agreements."""
+    """Operations on one rail: parties and agreements, and those of DeviceOps."""
 
-    def know(self, parties: Sequence[agreements.PartyRow]) -> None:
-        """Remembers payers and payees with their bank accounts; the newest word counts."""
+    def save_parties(self, parties: Sequence[agreements.PartyRow]) -> None:
+        """Store payers and payees with their bank accounts; new values replace older ones."""
         with self._store.write() as session:
             for party in parties:
                 session.merge(_with_account(party))
 
     def pay_to_bank(self, payee: LocalAccount, iban: str) -> None:
-        """Has the payee put the hash of its IBAN on chain, so that releases go to that account."""
+        """Store the hash of the payee's IBAN on chain, so that releases go to that account."""
         account = payout_account(iban)
         if self._chain.view("PaymentRail", "payoutAccount", payee.address) == account:
             return
         sender = Sender(self._store, self._chain, payee)
-        # interrupted, it is the same errand; after a change to another account, it is a new one
+        # the nonce is the same after an interruption, and new after another change
         ref = f"{payee.address}:{self._chain.nonce(payee.address)}:0x{account.hex()}"
-        errand = ChainCall(
+        chain_call = ChainCall(
             "payout account", ref, Call("PaymentRail", "setPayoutAccount", (account,))
         )
-        send_and_wait(sender, [errand], self._now(), self._wait)
+        send_and_wait(sender, [chain_call], self._now(), self._wait)
 
     def mandate(self, device: str, payer: str, payee: str, product: Any, **terms: Any) -> Mandate:
-        """The mandate to be signed; keyword terms: cap_micro, period_days, window_s, expiry,
-        first_counter, required_domain, terms (the product's, encoded)."""
+        """Return a mandate to sign.
+
+        Args:
+            device: The device's name.
+            payer: Address of the payer.
+            payee: Address of the payee, or NOBODY.
+            product: The product module.
+            terms: cap_micro, window_s, expiry (Unix seconds) and terms (the product's, encoded);
+                optional: period_days, first_counter, required_domain, salt.
+        """
         return Mandate(
             payer=payer,
             payee=payee,
@@ -66,55 +74,67 @@ class AgreementOps(DeviceOps):
         )
 
     def sign(self, mandate: Mandate, payer: LocalAccount) -> bytes:
-        """The payer's EIP-712 signature over the mandate (65 bytes)."""
+        """Return the payer's EIP-712 signature over the mandate (65 bytes)."""
         deployment = self._chain.deployment
         document = mandate.typed_data(deployment.chain_id, deployment.addresses["PaymentRail"])
         return bytes(payer.sign_message(encode_typed_data(full_message=document)).signature)
 
     def open(self, signed: Sequence[tuple[str, str, Mandate, bytes]]) -> list[str]:
-        """Opens agreements on chain: (device name, product name, mandate, signature) each.
+        """Open agreements on chain; the store has them first, so that it knows each log.
 
-        Returns their ids (0x-hex). The store learns of them first, so that no log is a surprise.
+        Args:
+            signed: (device name, product name, mandate, signature) of each agreement.
+
+        Returns:
+            The agreement ids, 0x-hex.
         """
         rows = [_agreement_row(*item) for item in signed]
         with self._store.write() as session:
             add_new(session, rows)
-        errands = [
+        calls = [
             ChainCall(
                 "open", row.agreement_id, Call("PaymentRail", "open", (item[2].as_tuple(), item[3]))
             )
             for row, item in zip(rows, signed, strict=True)
         ]
-        send_and_wait(self._sender, errands, self._now(), self._wait)
+        send_and_wait(self._sender, calls, self._now(), self._wait)
         return [row.agreement_id for row in rows]
 
     def names_payee(self, product: Any) -> bool:
-        """Whether the mandate names who is paid, as it does unless the product's contract asks
-        for `Traits.ANY_PAYEE`: then each claim names its payee."""
+        """Return whether the mandate of a product names the payee.
+
+        It does not if the product's contract has `Traits.ANY_PAYEE`: then each claim names it.
+        """
         return not self._chain.view(product.CONTRACT, "traits") & _ANY_PAYEE
 
     def refund(self, agreement: str) -> int:
-        """Sends what an expired agreement (0x-hex) still has in escrow back to its payer, and ends
-        it; anyone may ask for that. Returns the micro-euro that were there, 0 the second time.
+        """Send the escrow of an expired agreement back to its payer, and close the agreement.
 
-        Raises Retry, by the contract's error name, where it is not due.
+        Args:
+            agreement: Agreement id, 0x-hex.
+
+        Returns:
+            The refunded micro-euro, 0 the second time.
+
+        Raises:
+            Retry: the agreement has not ended, with the name of the contract's error.
         """
-        escrow, ended = self._escrow(agreement)
-        if ended and not escrow:
+        refunded, ended = self._escrow(agreement)
+        if ended and not refunded:
             return 0
-        with self._store.read() as session:  # the worker's own errand, if it was faster
+        with self._store.read() as session:  # the worker's call has the same reference
             ref = f"{agreement}:{times(session, agreement)}"
         call = Call("PaymentRail", "reclaim", (bytes.fromhex(agreement[2:]),))
         self._send(self._sender, ChainCall(PURPOSE, ref, call))
         if self._escrow(agreement) != (0, True):
             raise Retry(
-                "Money came back into the escrow meanwhile, and the rail has not seen the "
-                "refund before it in a final block yet."
+                "Money came back into the escrow meanwhile, and the earlier refund is not in a "
+                "final block yet. Try again later."
             )
-        return escrow
+        return refunded
 
     def _escrow(self, agreement: str) -> tuple[int, bool]:
-        """(micro-euro in escrow, whether the agreement is closed)."""
+        """Return (micro-euro in escrow, whether the agreement is closed)."""
         identity = bytes.fromhex(agreement[2:])
         _, _, escrow, _, _, status = self._chain.view("PaymentRail", "agreementState", identity)
         return escrow, status == _CLOSED
@@ -154,7 +174,7 @@ def _agreement_row(
 
 
 def mandate_of(row: agreements.AgreementRow) -> Mandate:
-    """The signed mandate of a stored agreement, as it was."""
+    """Return the signed mandate of a stored agreement."""
     raw = {k: bytes.fromhex(getattr(row, k)[2:]) for k in ("device_id", "salt", "terms")}
     return Mandate(
         payer=row.payer,

@@ -1,6 +1,6 @@
-"""What happens to devices in the registry: enrolled, given new keys, stopped; each safe to repeat.
+"""Operators' actions on devices: enrol, rotate keys, stop; each is safe to repeat.
 
-The registry on chain is the authority; the store's row is the rail's copy, written after it.
+The registry on chain is the authority; the stored row is a copy, written after it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import add_new, agreements
 from orchestrator.errors import Halt, Retry
 
-# IDeviceRegistry.Status, as the store and people say it
+# names of IDeviceRegistry.Status, by number
 STATUSES = ("unknown", "active", "suspended", "retired", "compromised", "expired")
 Proof = tuple[int, int]  # an ECDSA signature: r, s
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A device to enrol: its name, key, owner (address) and its proof of possession (r, s) over
-    `enrolment_digest`; who vouches for the key. Only the local chain takes a device for which
-    nobody does."""
+    """A device to enrol.
+
+    Attributes:
+        owner: Address of the owner.
+        r: With s, the proof of possession: a signature over `enrolment_digest`.
+        endorsement: The endorsement of the key; only the local chain accepts None.
+    """
 
     name: str
     key: DeviceKey
@@ -40,7 +44,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A device's new key with both signatures over `rotation_digest`, and who vouches for it."""
+    """A device's new key with both signatures over `rotation_digest`, and its endorsement."""
 
     name: str
     key: DeviceKey
@@ -50,8 +54,13 @@ class Rotation:
 
 
 class DeviceOps:
-    """The registry's operators. senders: role -> Sender: registrar, sender, and warden where the
-    rail may suspend."""
+    """Operations on the device registry.
+
+    Args:
+        senders: Role to Sender: registrar, sender and, if the rail may suspend, warden.
+        now: Returns Unix seconds.
+        wait: Called while a transaction waits for its block; may raise Retry.
+    """
 
     def __init__(
         self, senders: Mapping[str, Sender], now: Callable[[], int], wait: Callable[[], None]
@@ -62,19 +71,20 @@ class DeviceOps:
         self._now, self._wait = now, wait
 
     def enrol(self, enrolments: Sequence[Enrolment]) -> None:
-        """Writes devices into the registry on chain, then into the store.
+        """Enrol devices in the registry on chain, then in the store.
 
-        Raises Halt where nobody vouches for the key, or a device has another key already; Retry,
-        by the contract's error name, where a proof of possession does not hold.
+        Raises:
+            Halt: a key has no endorsement, or a device is enrolled with another key.
+            Retry: a proof of possession is wrong, with the name of the contract's error.
         """
-        for one in enrolments:
-            self._require_endorsed(one.name, one.key, one.endorsement)
+        for enrolment in enrolments:
+            self._require_endorsed(enrolment.name, enrolment.key, enrolment.endorsement)
         self._require_same_keys(enrolments)
-        errands = [
+        calls = [
             ChainCall("enrol", e.name, Call("DeviceRegistry", "enrol", _enrol_arguments(e)))
             for e in enrolments
         ]
-        send_and_wait(self._registrar, errands, self._now(), self._wait)
+        send_and_wait(self._registrar, calls, self._now(), self._wait)
         with self._store.write() as session:
             add_new(
                 session,
@@ -91,9 +101,10 @@ class DeviceOps:
             )
 
     def rotate(self, rotation: Rotation) -> None:
-        """Gives a device its new key. What the old one signed until then stands.
+        """Give a device its new key; records signed with the old key until then stay valid.
 
-        Raises Retry, by the contract's error name, where a signature is not of its key.
+        Raises:
+            Retry: a signature is not of its key, with the name of the contract's error.
         """
         name, key = rotation.name, rotation.key
         self._require_endorsed(name, key, rotation.endorsement)
@@ -104,75 +115,82 @@ class DeviceOps:
         self._note(name, **_key_columns(key, rotation.endorsement))
 
     def suspend(self, name: str, by: str = "registrar") -> None:
-        """Silences a device until it is resumed. by: the role whose key says so, registrar or
-        warden."""
+        """Suspend a device until it is resumed; `by` is the signing role, registrar or warden."""
         if self.status(name) != "suspended":
             self._change("suspend", name, self._senders[by])
         self._note(name, status="suspended")
 
     def resume(self, name: str) -> None:
-        """Lets a suspended device speak again; what it signed meanwhile stays refused."""
+        """Resume a suspended device; records signed while suspended stay refused."""
         status = self.status(name)
         if status == "suspended":
             self._change("resume", name, self._registrar)
         elif status not in ("active", "expired"):
             raise Halt(
-                f"{name} is {status}, not suspended. Nothing was sent. A device that was "
-                "ended is enrolled anew under a name and key of its own."
+                f"{name} is {status}, not suspended. Nothing was sent. To use a retired device "
+                "again, enrol it with a new name and key."
             )
         self._note(name, status="active")
 
     def retire(self, name: str) -> None:
-        """Revokes a device on chain: what it signs from now on is refused, for ever."""
+        """Revoke a device on chain for ever; records signed from now on are refused."""
         if self.status(name) != "retired":
             call = Call("DeviceRegistry", "revoke", (device_id(name),))
             self._send(self._registrar, ChainCall("revoke", name, call))
         self._note(name, status="retired")
 
     def declare_compromised(self, name: str, since: int) -> int:
-        """Says that a device's word is worth nothing from `since` (Unix seconds, past) on.
+        """Declare a device compromised since a past time.
 
-        Returns the time that holds: an earlier declaration is never taken back.
+        Args:
+            since: Unix seconds.
+
+        Returns:
+            The time in force: the earlier one, if one was declared before.
         """
-        known = self.compromised_since(name)
-        if known == 0 or since < known:
+        declared = self.compromised_since(name)
+        if declared == 0 or since < declared:
             call = Call("DeviceRegistry", "declareCompromised", (device_id(name), since))
             self._send(self._registrar, ChainCall("compromise", f"{name}:{since}", call))
-            known = since
-        self._note(name, status="compromised", compromised_since=known)
-        return known
+            declared = since
+        self._note(name, status="compromised", compromised_since=declared)
+        return declared
 
     def freeze(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
-        """Sends the warden's disputes (`steps.freeze.dispute_errands`); returns what was not
-        frozen: payment -> why."""
+        """Send the warden's disputes; return {payment: error} of those that were refused."""
         refused = {}
-        for errand in disputes:
+        for dispute in disputes:
             try:
-                self._send(self._senders["warden"], errand)
-            except (Retry, Halt) as why:  # its window ended meanwhile, or the payer was faster
-                refused[errand.ref] = str(why)
+                self._send(self._senders["warden"], dispute)
+            except (
+                Retry,
+                Halt,
+            ) as error:  # the window ended, or the payer was faster
+                refused[dispute.ref] = str(error)
         return refused
 
     @property
     def has_warden(self) -> bool:
+        """Whether the warden's key is available."""
         return "warden" in self._senders
 
-    # --- what the registry says
+    # --- queries of the registry
 
     def status(self, name: str) -> str:
-        """One of STATUSES, now."""
+        """Return the current status, one of STATUSES."""
         return STATUSES[self._newest(name)[0]]
 
     def key_of(self, name: str) -> tuple[int, int]:
-        """The point (x, y) of the newest key; (0, 0) where there is none."""
+        """Return the point (x, y) of the newest key; (0, 0) if there is none."""
         _, _, x, y = self._newest(name)
         return int.from_bytes(x), int.from_bytes(y)
 
     def keys_so_far(self, name: str) -> int:
+        """Return how many keys the device has had."""
         return self._view("keyCount", name)
 
     def compromised_since(self, name: str) -> int:
-        """Unix seconds; 0 where no compromise is declared."""
+        """Return the declared time in Unix seconds; 0 if none is declared."""
         return self._view("compromisedSince", name)
 
     def _newest(self, name: str) -> Any:
@@ -184,39 +202,46 @@ class DeviceOps:
 
     # --- inside
 
-    def _require_endorsed(self, name: str, key: DeviceKey, found: Endorsement | None) -> None:
+    def _require_endorsed(self, name: str, key: DeviceKey, endorsement: Endorsement | None) -> None:
         if key.curve not in CURVES:
             raise Halt(f"device {name}: no contract can check {key.curve}; use secp256r1")
-        if found is None and self._chain.deployment.chain_id != LOCAL_CHAIN:
+        if endorsement is None and self._chain.deployment.chain_id != LOCAL_CHAIN:
             raise Halt(
-                f"Nobody vouches for the key of {name}. Nothing was sent. Give the chain of "
-                "its manufacturer or installer with --endorsement."
+                f"The key of {name} has no endorsement. Nothing was sent. Give the certificates "
+                "of its manufacturer or installer with --endorsement."
             )
         same = DeviceKey(key.curve, key.x, key.y)
-        if found is not None and (found.device, found.key) != (name, same):
+        if endorsement is not None and (endorsement.device, endorsement.key) != (name, same):
             raise Halt(
-                f"The endorsement is for {found.device} with another name or key, not for "
-                f"{name}. Nothing was sent."
+                f"The endorsement is for {endorsement.device} with another name or key, not for "
+                f"{name}. Nothing was sent. Give the endorsement of {name}."
             )
 
     def _require_same_keys(self, enrolments: Sequence[Enrolment]) -> None:
         with self._store.read() as session:
-            known = {row.name: (row.key_x, row.key_y) for row in agreements.devices(session)}
-        for one in enrolments:
-            if known.get(one.name, key := (hex(one.key.x), hex(one.key.y))) != key:
+            enrolled_keys = {
+                row.name: (row.key_x, row.key_y) for row in agreements.devices(session)
+            }
+        for enrolment in enrolments:
+            if (
+                enrolled_keys.get(
+                    enrolment.name, key := (hex(enrolment.key.x), hex(enrolment.key.y))
+                )
+                != key
+            ):
                 raise Halt(
-                    f"{one.name} is enrolled with another key. Nothing was sent. `proofrail "
+                    f"{enrolment.name} is enrolled with another key. Nothing was sent. `proofrail "
                     "device rotate` replaces a key."
                 )
 
     def _change(self, function: str, name: str, sender: Sender) -> None:
-        # interrupted, it is the same errand; after another change, it is a new one
+        # the nonce is the same after an interruption, and new after another change
         ref = f"{name}:{self._chain.nonce(sender.account.address)}"
         call = Call("DeviceRegistry", function, (device_id(name),))
         self._send(sender, ChainCall(function, ref, call))
 
-    def _send(self, sender: Sender, errand: ChainCall) -> None:
-        send_and_wait(sender, [errand], self._now(), self._wait)
+    def _send(self, sender: Sender, call: ChainCall) -> None:
+        send_and_wait(sender, [call], self._now(), self._wait)
 
     def _note(self, name: str, **columns: Any) -> None:
         with self._store.write() as session:
@@ -225,13 +250,13 @@ class DeviceOps:
                 setattr(row, column, value)
 
 
-def _key_columns(key: DeviceKey, found: Endorsement | None) -> dict[str, Any]:
+def _key_columns(key: DeviceKey, endorsement: Endorsement | None) -> dict[str, Any]:
     return {
         "curve": key.curve,
         "key_x": hex(key.x),
         "key_y": hex(key.y),
-        "endorsement": found.sha256.hex() if found else "",
-        "expires_at": found.expires_at if found else 0,
+        "endorsement": endorsement.sha256.hex() if endorsement else "",
+        "expires_at": endorsement.expires_at if endorsement else 0,
     }
 
 
@@ -247,7 +272,7 @@ def _enrol_arguments(e: Enrolment) -> tuple[Any, ...]:
 
 
 def _rotate_arguments(rotation: Rotation) -> tuple[Any, ...]:
-    # the contract takes either twin of the old key's signature; its curve is not known here
+    # the contract accepts both s values of the old key's signature; its curve is unknown here
     return (
         *_key_arguments(rotation.name, rotation.key),
         _expiry(rotation.endorsement),
@@ -268,5 +293,5 @@ def _words(*numbers: int) -> list[bytes]:
     return [number.to_bytes(32, "big") for number in numbers]
 
 
-def _expiry(found: Endorsement | None) -> int:
-    return found.expires_at if found else 0
+def _expiry(endorsement: Endorsement | None) -> int:
+    return endorsement.expires_at if endorsement else 0

@@ -1,12 +1,13 @@
-"""A holder's own tokens become a payout: burned on chain, ordered at the bank once that is final.
+"""Redeems tokens of a wallet: burned on chain, and paid by the bank once that is final.
 
-The rail pays out what it releases by itself; this is for tokens in a wallet (a refund, a
-withdrawal). The bank pays whole cents, so the token burns whole cents only.
+It is for refunded or withdrawn tokens; released payments are paid out without it. The bank pays
+whole cents, so only whole cents are burned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 
 from device_adapters.types import Rejected
@@ -21,7 +22,7 @@ PURPOSE = "redeem"
 
 
 class RedeemReason(StrEnum):
-    """Why tokens were not redeemed. Stable codes."""
+    """Why tokens were not redeemed. The codes are stable."""
 
     NOTHING = "nothing_to_redeem"
     SUB_CENT = "sub_cent"
@@ -37,28 +38,40 @@ def redeem(
     now: int,
     wait: Callable[[], None],
 ) -> str:
-    """Burns a wallet's tokens against a payout to this IBAN; returns the call's hash (0x-hex).
+    """Burn a wallet's tokens for a payout to an IBAN. Safe to repeat after an interruption.
 
-    amount_micro: micro-euro. now: Unix seconds. Raises Rejected with a RedeemReason, and then
-    sends nothing. Interrupted and run again before the call is in a block, it is the same call.
+    Args:
+        amount_micro: Micro-euro, whole cents.
+        now: Unix seconds.
+        wait: Called while the transaction waits for its block.
+
+    Returns:
+        The transaction hash, 0x-hex.
+
+    Raises:
+        Rejected: with a RedeemReason; nothing was sent.
     """
-    held = chain.view("EuroToken", "balanceOf", holder.address)
+    balance = chain.view("EuroToken", "balanceOf", holder.address)
     if amount_micro <= 0:
         raise Rejected(RedeemReason.NOTHING, "the amount must be above zero; nothing was burned")
     if amount_micro % MICRO_PER_CENT:
         raise Rejected(
             RedeemReason.SUB_CENT,
-            f"{amount_micro} micro-euro is no whole number of "
-            "cents, and banks pay no less; nothing was burned",
+            f"{_euro(amount_micro)} EUR is not a whole number of cents, and the bank "
+            "pays whole cents; nothing was burned",
         )
-    if amount_micro > held:
+    if amount_micro > balance:
         raise Rejected(
             RedeemReason.TOO_MUCH,
-            f"the wallet {holder.address} holds {held} micro-euro; nothing was burned",
+            f"the wallet {holder.address} holds {_euro(balance)} EUR; nothing was burned",
         )
     sender = Sender(store, chain, holder)
     account = payout_account(iban)
     ref = f"{holder.address}:{chain.nonce(holder.address)}:{amount_micro}:0x{account.hex()}"
     call = Call("EuroToken", "redeem", (holder.address, account, amount_micro))
-    [sent] = send_and_wait(sender, [ChainCall(PURPOSE, ref, call)], now, wait)
-    return sent
+    [tx_hash] = send_and_wait(sender, [ChainCall(PURPOSE, ref, call)], now, wait)
+    return tx_hash
+
+
+def _euro(micro: int) -> str:
+    return f"{Decimal(micro).scaleb(-6):,.6f}"

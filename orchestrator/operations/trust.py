@@ -1,8 +1,8 @@
-"""Whom this rail trusts to vouch for devices, what was vouched, and a built-in CA for development.
+"""Trusted roots for device endorsements, checked endorsements, and a built-in development CA.
 
-Under the home: `trust/devices/*.pem` are the trusted roots, `endorsements/<sha256>.pem` the checked
-chains (named by the hash that stands in the registry), `keys/device-ca.pem` the key of the built-in
-CA. That CA is for the local chain alone; its root names itself, and other chains refuse it.
+In the home folder: `trust/devices/*.pem` are the trusted roots, `endorsements/<sha256>.pem` the
+checked chains (named by the hash in the registry), `keys/device-ca.pem` the key of the built-in CA.
+That CA is for the local chain only; other chains refuse its root by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAME = x509.Name(
     ]
 )
 _ROOT_YEARS = 20
-_SLACK = timedelta(days=1)  # clocks differ; a certificate is valid a day before it is made
+_SLACK = timedelta(days=1)  # clocks differ, so a certificate is valid from one day earlier
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
 
 
@@ -46,7 +46,7 @@ class DevelopmentCa:
 
     @classmethod
     def make(cls, settings: Settings, now: int) -> DevelopmentCa:
-        """The CA of this home, made at the first call; its key is readable by its owner only."""
+        """Return the CA of this home; the first call creates it, with a private key file."""
         if _key_file(settings).exists():
             return cls.load(settings)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -65,15 +65,15 @@ class DevelopmentCa:
 
     @classmethod
     def load(cls, settings: Settings) -> DevelopmentCa:
-        """Halt where this home has none: then a manufacturer or installer must vouch."""
+        """Return the CA of this home; raises Halt if there is none or its key is not private."""
         path = _key_file(settings)
         if not path.exists():
             raise Halt(
-                f"This rail has no built-in CA ({path} is missing). Give the chain of the "
+                f"This rail has no built-in CA ({path} is missing). Give the certificates of the "
                 "device's manufacturer or installer with --endorsement."
             )
         if path.stat().st_mode & 0o077:
-            raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+            raise Halt(f"Other users can read the private key {path}. Run: chmod 600 {path}")
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), password=None)
             root = x509.load_pem_x509_certificate(_root_file(settings).read_bytes())
@@ -82,10 +82,13 @@ class DevelopmentCa:
         return cls(key, root)
 
     def issue(self, device: str, key: DeviceKey, ends_at: int = 0) -> bytes:
-        """A PEM chain for a device's public key: its certificate, then the root.
+        """Return a PEM chain for a device's public key: its certificate, then the root.
 
-        ends_at: Unix seconds, 0 for a key that is never changed. The same arguments give the same
-        bytes, so that an interrupted enrolment can be repeated.
+        The same arguments give the same bytes, so that an interrupted enrolment can be repeated.
+
+        Args:
+            device: The device's name.
+            ends_at: End of validity in Unix seconds; 0: no end.
         """
         loaded = serialization.load_der_public_key(PublicKey.from_device_key(key).der)
         ends = datetime.fromtimestamp(ends_at, UTC) if ends_at else _NEVER
@@ -101,15 +104,18 @@ class DevelopmentCa:
 
 
 def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
-    """The roots in trust/devices. Halt for an unreadable one, and for a development root on any
-    chain but the local one."""
+    """Return the roots in trust/devices.
+
+    Raises:
+        Halt: a root is unreadable, or a development root is used outside the local chain.
+    """
     roots = []
     for path in sorted(settings.trust.glob("*.pem")):
         try:
             roots += endorsement.read(path.read_bytes())
         except Rejected as error:
             raise Halt(
-                f"{path} holds no trusted roots: {error.detail}. Mend it or move it away."
+                f"{path} has no usable roots: {error.detail}. Correct the file or move it away."
             ) from error
     if chain_id != LOCAL_CHAIN and any(root.subject == _NAME for root in roots):
         raise Halt(
@@ -119,26 +125,26 @@ def trusted_roots(settings: Settings, chain_id: int) -> list[x509.Certificate]:
     return roots
 
 
-def endorsed(
+def check_endorsement(
     settings: Settings, chain_id: int, chain: bytes, device: str, key: DeviceKey, now: int
 ) -> Endorsement:
-    """A PEM chain checked against this home's roots. Raises Rejected with an EndorsementFault."""
+    """Check a PEM chain against this home's roots; raises Rejected with an EndorsementReason."""
     return endorsement.check(chain, trusted_roots(settings, chain_id), device, key, now)
 
 
-def keep(settings: Settings, found: Endorsement) -> None:
-    """Keeps a checked chain, before its hash goes on chain, for whoever asks who vouched."""
-    write_private(kept_file(settings, found.sha256.hex()), found.pem)
+def save_endorsement(settings: Settings, checked: Endorsement) -> None:
+    """Save a checked chain in the home folder, before its hash goes on chain."""
+    write_private(endorsement_file(settings, checked.sha256.hex()), checked.pem)
 
 
-def kept_file(settings: Settings, sha256: str) -> Path:
-    """Where the chain is kept whose device certificate has this SHA-256 (hex)."""
+def endorsement_file(settings: Settings, sha256: str) -> Path:
+    """Return the path of the chain whose device certificate has this SHA-256 (hex)."""
     return settings.endorsements / f"{sha256}.pem"
 
 
-def kept(settings: Settings, sha256: str) -> Sequence[x509.Certificate]:
-    """A kept chain, the device's certificate first; empty where none is kept here."""
-    path = kept_file(settings, sha256)
+def load_endorsement(settings: Settings, sha256: str) -> Sequence[x509.Certificate]:
+    """Return a saved chain, the device's certificate first; empty if there is none."""
+    path = endorsement_file(settings, sha256)
     return endorsement.read(path.read_bytes()) if sha256 and path.is_file() else ()
 
 
@@ -158,7 +164,7 @@ def _certificate(
     signer: ec.EllipticCurvePrivateKey,
     issuer: x509.Certificate | None,
 ) -> x509.Certificate:
-    """A certificate by `issuer`; None makes a root of its own. The profile is RFC 5280, 4.2."""
+    """Return a certificate signed by `issuer`; None: a self-signed root. Profile: RFC 5280, 4.2."""
     is_root = issuer is None
     usage = x509.KeyUsage(
         digital_signature=not is_root,
@@ -191,7 +197,7 @@ def _certificate(
 
 
 def _serial(subject: x509.Name, key: Any, ends: datetime) -> int:
-    """Another serial number for each other content: 152 bits of its hash (RFC 5280, 4.1.2.2)."""
+    """Return a serial number from 152 bits of the content's hash (RFC 5280, 4.1.2.2)."""
     spki = key.public_bytes(Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     content = subject.public_bytes() + spki + ends.isoformat().encode()
     return 1 << 152 | int.from_bytes(sha256(content).digest()[:19])

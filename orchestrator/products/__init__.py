@@ -1,7 +1,7 @@
-"""The payment products, found by a scan: one folder here, one contract of the same name on chain.
+"""The payment products: one folder here, one contract of the same name on chain.
 
-A product module satisfies `Product` below with plain functions. Nothing lists the products by hand:
-a folder with a `product.py` is a product, so a new one touches no other file.
+A product module implements `Product` below with plain functions. No file lists the products:
+a folder with a `product.py` is a product, so a new one changes no other file.
 """
 
 from __future__ import annotations
@@ -18,56 +18,74 @@ from oracles.types import ProductRules
 
 
 class Product(ProductRules, Protocol):
-    """What the rail needs of a product: the oracle's `ProductRules`, and words for people.
+    """What the rail needs from a product: the oracles' `ProductRules`, and text for people.
 
     Amounts are token minor units (6 decimals); facts and terms are ABI-encoded bytes on the wire
-    and immutable records in memory. Malformed bytes raise `Rejected` with Doubt.FACTS_MALFORMED.
+    and immutable records in memory. Malformed bytes raise `Rejected` (ClaimReason.FACTS_MALFORMED).
     """
 
-    NAME: str  # as the folder and the API call it
+    NAME: str  # the name of the folder, also in the API
     CONTRACT: str  # the Solidity contract under contracts/products/
-    REFUSALS: dict[int, str]  # the contract's own refusals by number; 1 is always OverLimit
-    # the terms as a person gives them: (name, help); `agreement open --term name=value`
+    REFUSALS: dict[int, str]  # name of each refusal of the contract; 1 is always OverLimit
+    # (name, help) of each term that `agreement open --term name=value` takes
     TERMS: tuple[tuple[str, str], ...]
 
-    def encode_terms(self, terms: Any) -> bytes: ...
-    def decode_terms(self, raw: bytes) -> Any: ...
-    def encode_facts(self, facts: Any) -> bytes: ...
-    def decode_facts(self, raw: bytes) -> Any: ...
+    def encode_terms(self, terms: Any) -> bytes:
+        """Return the ABI encoding of the terms of an agreement."""
 
-    def read_terms(self, words: Mapping[str, str]) -> bytes:
-        """Terms from what a person typed. Rejected (FACTS_MALFORMED), naming the word, if not."""
+    def decode_terms(self, raw: bytes) -> Any:
+        """Return the terms of an agreement; Rejected where its contract would not accept them."""
 
-    def tell_terms(self, raw: bytes) -> dict[str, str]:
-        """The terms as a person reads them: label -> text with its unit, in order."""
+    def encode_facts(self, facts: Any) -> bytes:
+        """Return the ABI encoding of the facts of a claim."""
 
-    def tell_facts(self, raw: bytes) -> dict[str, str]:
-        """The facts as a person reads them: label -> text with its unit, in order."""
+    def decode_facts(self, raw: bytes) -> Any:
+        """Return the facts of a claim; Rejected where the bytes are not facts of this product."""
+
+    def parse_terms(self, words: Mapping[str, str]) -> bytes:
+        """Return the encoded terms for what a person typed.
+
+        Args:
+            words: text by the name of the term (see TERMS).
+
+        Raises:
+            Rejected: FACTS_MALFORMED; the detail names the term that is wrong.
+        """
+
+    def format_terms(self, raw: bytes) -> dict[str, str]:
+        """Return the terms as text with units, by label, in the order to show them."""
+
+    def format_facts(self, raw: bytes) -> dict[str, str]:
+        """Return the facts as text with units, by label, in the order to show them."""
 
     def payee(self, facts: bytes) -> str | None:
-        """Who is paid, where the claim says it (checksummed address); None: the mandate's payee."""
+        """Return the payee in the claim (checksummed address), or None for the mandate's."""
 
     def proof_of_conflict(
         self, agreement: bytes, first: Event, second: Event
     ) -> tuple[str, tuple] | None:
-        """(function of the product's contract, arguments) by which anyone may prove on chain that a
-        device signed two contents under one counter; None where the contract takes no such proof.
+        """Return the call that proves a conflict on chain, or None if the contract takes no proof.
+
+        A conflict: a device signed two contents under one counter. Anyone may send the call.
+
+        Returns:
+            (function of the product's contract, its arguments).
         """
 
     def case_event(self, record: Mapping[str, Any]) -> Event:
-        """An event of a record in cases.json; its signature is not a real one."""
+        """Return a record of cases.json as an event with a made-up signature."""
 
 
 @cache
 def products() -> MappingProxyType[str, Product]:
-    """Every product by its name."""
+    """Return every product by its name."""
     folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/product.py"))
     modules = [import_module(f"{__name__}.{folder}.product") for folder in folders]
     return MappingProxyType({module.NAME: module for module in modules})
 
 
 def deployed(addresses: Mapping[str, str]) -> dict[str, tuple[str, Product]]:
-    """name -> (address of its contract, the product), for every product that is deployed."""
+    """Return (address of its contract, product) by name, for every product that is deployed."""
     return {
         name: (addresses[product.CONTRACT], product)
         for name, product in products().items()

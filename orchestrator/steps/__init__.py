@@ -13,7 +13,7 @@ from orchestrator.edges.bank.channel import Channel
 from orchestrator.edges.chain.client import Chain
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import Sender
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import Store
 from orchestrator.products import Product
 from orchestrator.settings import Settings
@@ -38,7 +38,7 @@ class StepContext:
     registry: Registry
     sender: Sender  # pays for settle and release; its key moves nobody's money
     minter: Sender  # the bank's minting key: mints against booked credits
-    oracles: list[OracleDoor]
+    oracles: list[OracleClient]
     committee: Committee
     rules: Mapping[str, Product]  # product name -> rules, of every product that is deployed
     bank: Channel

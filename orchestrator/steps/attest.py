@@ -16,11 +16,12 @@ from oracles.quorum import Missing, Reached, reached
 from oracles.types import Attestation, Batch, Claim, ClaimReason
 from oracles.wire import OracleAnswer, Request
 from orchestrator.core.payment import Fact, NextStep
-from orchestrator.edges.oracles import OracleDoor, ask_all, lacking
+from orchestrator.edges.oracles import OracleClient, ask_all, lacking
 from orchestrator.edges.store import agreements, batches, evidence, links, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import StepContext
 from orchestrator.steps.collect import anchor_of
+from orchestrator.steps.equivocation import equivocators
 
 # refusals that time or evidence may cure; every other one is the oracle's last word
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
@@ -113,9 +114,10 @@ def _counted(
         if isinstance(answer, OracleAnswer) and (attestation := door.attestation(answer, digest))
     }
     committee = rail.committee
+    untrusted = equivocators(rail, batch, digest, signed.values())
     result = reached(
         signed.values(),
-        committee.members,
+        {member: domain for member, domain in committee.members.items() if member not in untrusted},
         committee.need,
         committee.min_domains,
         {agreement.required_domain for _, agreement in rows},
@@ -215,7 +217,7 @@ def _last_word(answer: OracleAnswer | Retry) -> ClaimReason | None:
     return next((r.reason for r in refusals if r.reason not in _PASSING), None)
 
 
-def _detail(doors: Sequence[OracleDoor], asked: _Round) -> str:
+def _detail(doors: Sequence[OracleClient], asked: _Round) -> str:
     """What each oracle did, in a sentence a trace can show."""
     words = []
     for door, answer in zip(doors, asked.answers, strict=True):

@@ -110,12 +110,12 @@ def _late(rail: StepContext, session: Session, row: agreements.AgreementRow, now
 
 def _drop(rail: StepContext, session: Session, row: agreements.AgreementRow, found: Runs) -> None:
     for verdict in found.dropped:
-        evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.doubt))
+        evidence.drop(session, "0x" + verdict.event.event_id.hex(), str(verdict.reason))
         rail.log.info(
             "event dropped",
             device=row.device,
             counter=verdict.event.counter,
-            reason=verdict.doubt,
+            reason=verdict.reason,
             detail=verdict.detail,
         )
 

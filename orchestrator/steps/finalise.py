@@ -21,6 +21,7 @@ from orchestrator.edges.store import (
     agreements,
     blocks,
     debts,
+    equivocations,
     ledger,
     payments,
     pending,
@@ -244,6 +245,11 @@ def _compromised(rail: StepContext, session: Session, log: DecodedLog, at: int) 
         row.status, row.compromised_since = "compromised", log.args["since"]
 
 
+def _barred(rail: StepContext, session: Session, log: DecodedLog, at: int) -> None:
+    member, agreement = log.args["member"], log.args["agreement"]
+    equivocations.mark_barred(session, member, agreement, log.args["sequence"], at)
+
+
 _EFFECTS: dict[str, _Effect] = {
     "Settled": _settled,
     "Minted": _minted,
@@ -261,6 +267,7 @@ _EFFECTS: dict[str, _Effect] = {
     "DeviceRevoked": _device("retired"),
     "KeyRotated": _rotated,
     "CompromiseDeclared": _compromised,
+    "MemberBarred": _barred,
 }
 
 

@@ -1,10 +1,11 @@
-"""Gathers one payment's audit bundle from the store and the deployment, and asks nobody else."""
+"""Builds the audit bundle of one payment from the store and the deployment alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -40,25 +41,30 @@ _PAYOUT_ENTRIES = ("redeemed", "payout_booked")
 
 
 class ExportReason(StrEnum):
-    """Why there is no bundle. Stable codes."""
+    """Why there is no bundle. The codes are stable."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
-    NOT_SETTLED = "not_settled"  # no final settlement holds the claim, so nothing can be proven
-    PROOF_MISSING = "proof_missing"  # the store never archived the proof of a transaction
+    NOT_SETTLED = "not_settled"  # no final settlement contains the claim, so nothing can be proven
+    PROOF_MISSING = "proof_missing"  # the proof of a transaction was not archived
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A sealed bundle (JSON-ready) and, in words, what it does not hold yet, in order."""
+    """A sealed bundle (JSON-ready) and the parts that it does not contain yet, as text."""
 
     bundle: dict[str, Any]
     missing: tuple[str, ...]
 
 
 def export(session: Session, payment: str, deployment: Deployment) -> Export:
-    """The bundle of a payment (id, 0x-hex) as far as the payment has come.
+    """Return the bundle of a payment at its current stage.
 
-    Raises Rejected with an ExportFault; Halt where the store contradicts the chain's proofs.
+    Args:
+        payment: Payment id, 0x-hex.
+
+    Raises:
+        Rejected: with an ExportReason.
+        Halt: the store contradicts the proofs of the chain.
     """
     row = next(iter(payments.by_ids(session, [payment])), None)
     if row is None:
@@ -68,23 +74,23 @@ def export(session: Session, payment: str, deployment: Deployment) -> Export:
         bundle = assemble(parts)
     except Rejected as error:
         raise Halt(
-            f"payment {payment}: what the store holds and what the chain proves differ ({error}). "
-            "No bundle was made; run `proofrail trace` on it and compare it with the chain."
+            f"payment {payment}: the store and the chain's proofs differ ({error}). No bundle was "
+            "made. Run `proofrail trace` for it and compare the result with the chain."
         ) from error
     return Export(bundle, _missing(session, row, bundle))
 
 
 def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -> Parts:
-    """Everything that the bundle of a payment is made of. Raises Rejected with an ExportFault."""
+    """Return all parts of a payment's bundle; raises Rejected with an ExportReason."""
     agreement = agreements.get(session, row.agreement_id)
     settlement = _settlement_proof(session, row)
     supporting = exposure.supporting_of(session, row.payment_id)
-    at = deployment.addresses
+    addresses = deployment.addresses
     return Parts(
         chain_id=deployment.chain_id,
-        rail=at["PaymentRail"],
-        registry=at["DeviceRegistry"],
-        committee=at["OracleCommittee"],
+        rail=addresses["PaymentRail"],
+        registry=addresses["DeviceRegistry"],
+        committee=addresses["OracleCommittee"],
         devices=_devices(session, [agreement.device_id, *(e.device_id for e, _, _ in supporting)]),
         committee_proofs=_proofs(session, _seating(session, row.settlement_tx)),
         evidence=_records(session, row),
@@ -99,7 +105,7 @@ def gather(session: Session, row: payments.PaymentRow, deployment: Deployment) -
         sequence=row.sequence,
         parties=_parties(session, row),
         ledger=_ledger(session, row),
-        **_payout(session, row, at["EuroToken"]),
+        **_payout(session, row, addresses["EuroToken"]),
     )
 
 
@@ -111,7 +117,7 @@ def _settlement_proof(session: Session, row: payments.PaymentRow) -> dict[str, A
     if body is None:
         raise Rejected(
             ExportReason.NOT_SETTLED,
-            f"payment {row.payment_id} stands at '{row.stage}' and no final block holds its "
+            f"payment {row.payment_id} is '{row.stage}' and no final block contains its "
             "settlement, so nothing can be proven yet",
         )
     return json.loads(body)
@@ -133,7 +139,7 @@ def _proof(session: Session, tx_hash: str) -> dict[str, Any]:
 
 
 def _seating(session: Session, settlement_tx: str) -> list[blocks.ChainLogRow]:
-    """The committee as it was when it attested: later changes say nothing of this payment."""
+    """Return the committee's logs before the settlement; later changes do not matter here."""
     settled = blocks.log_of(session, settlement_tx, "Settled")
     before = (settled.block_number, settled.log_index)
     logs = blocks.logs_named(session, _SEATING_LOGS)
@@ -152,7 +158,7 @@ def _opened(session: Session, agreement: agreements.AgreementRow) -> dict[str, A
 
 
 def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dict[str, Any]]]]:
-    """Each device once, with the proofs of all that the registry has said of it."""
+    """Return each device once, with the proofs of all its registry logs."""
     return [
         (_raw(device), _proofs(session, blocks.logs_about(session, _DEVICE_LOGS, device)))
         for device in dict.fromkeys(ids)
@@ -160,18 +166,20 @@ def _devices(session: Session, ids: Sequence[str]) -> list[tuple[bytes, list[dic
 
 
 def _records(session: Session, row: payments.PaymentRow) -> list[tuple[str, bytes]]:
-    found = evidence.of_payments(session, [row.payment_id])[row.payment_id]
-    return [(protocol, body) for _, body, protocol in found]
+    records = evidence.of_payments(session, [row.payment_id])[row.payment_id]
+    return [(protocol, body) for _, body, protocol in records]
 
 
 def _anchor(session: Session, row: payments.PaymentRow) -> tuple[str, bytes] | None:
-    """The last record claimed before this payment, from which its facts may start; a run that
-    came late, behind what claims had passed, starts from none."""
+    """Return the last record claimed before this payment, where its facts may start.
+
+    None for late records, whose counters earlier claims have passed.
+    """
     last = payments.claimed_before(session, row.agreement_id, row.sequence)
     if last is None or row.first_counter <= last:
         return None
-    found = evidence.at_counter(session, row.agreement_id, last)
-    return (found[1], found[0]) if found else None
+    record = evidence.at_counter(session, row.agreement_id, last)
+    return (record[1], record[0]) if record else None
 
 
 def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:
@@ -193,38 +201,40 @@ def _mandate(row: agreements.AgreementRow) -> dict[str, Any]:
 
 def _parties(session: Session, row: payments.PaymentRow) -> dict[bytes, tuple[str, int]]:
     batch = payments.of_settlement(session, row.settlement_tx)
-    rows = agreements.by_ids(session, {each.agreement_id for each in batch})
+    rows = agreements.by_ids(session, {payment.agreement_id for payment in batch})
     return {
-        _raw(each.agreement_id): (
-            payments.payee_of(each, rows[each.agreement_id]),
-            rows[each.agreement_id].window_s,
+        _raw(payment.agreement_id): (
+            payments.payee_of(payment, rows[payment.agreement_id]),
+            rows[payment.agreement_id].window_s,
         )
-        for each in batch
+        for payment in batch
     }
 
 
-# --- books and bank
+# --- ledger and bank
 
 
 def _ledger(session: Session, row: payments.PaymentRow) -> list[tuple[Entry, str, str]]:
-    """The payment's own entry and those of its payout, in the journal's order."""
-    # an empty entry says nothing: a bundle holds one only where money moved
+    """Return the entries of the payment and of its payout, in journal order."""
+    # the bundle contains the payment's entry only if money moved
     wanted = [(row.payment_id, ("settled", "debt_recorded"))] if row.amount_micro else []
     payout, release = _payout_of(session, row), _release(session, row)
     if payout is not None:
         wanted += [(payout.payout_id, _PAYOUT_ENTRIES), (release, ())]
     kinds = dict(wanted)
-    found = [
+    entries = [
         (stored.number, entry, ledger.hash_before(session, stored.number), stored.hash)
         for stored, entry in ledger.entries_of(session, list(kinds))
         if entry.kind in (kinds[entry.ref] or ("released",))
     ]
-    return [item[1:] for item in found]
+    return [item[1:] for item in entries]
 
 
 def _release(session: Session, row: payments.PaymentRow) -> str:
-    """The reference of the entry that this payment's release was booked under, "" if none was:
-    money that was disputed and upheld is withdrawable without one."""
+    """Return the reference of the ledger entry of this payment's release.
+
+    "" if there is none: disputed and upheld money is withdrawable without a release.
+    """
     payee = payments.payee_of(row, agreements.get(session, row.agreement_id)).lower()
     for log in blocks.logs_in_transaction(session, row.release_tx or ""):
         args = json.loads(log.args)
@@ -236,7 +246,7 @@ def _release(session: Session, row: payments.PaymentRow) -> str:
 
 
 def _payout_of(session: Session, row: payments.PaymentRow) -> money.PayoutRow | None:
-    """The payout of a payment whose release can be shown."""
+    """Return the payout of a payment if its release can be proven."""
     shown = row.payout_id and _release(session, row)
     return money.payout(session, row.payout_id) if shown else None
 
@@ -245,8 +255,8 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
     payout = _payout_of(session, row)
     if payout is None:
         return {}
-    apart = row.release_tx != payout.tx_hash  # below a cent: redeemed with a later release
-    found: dict[str, Any] = {
+    apart = row.release_tx != payout.tx_hash  # an amount below one cent is redeemed later
+    parts: dict[str, Any] = {
         "token": token,
         "order": _raw(payout.payout_id),
         "payout": _proof(session, row.release_tx),
@@ -254,13 +264,13 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
     }
     order = money.file(session, payout.file_hash) if payout.file_hash else None
     if order is not None:
-        found["bank_file"] = order.body
-        found["bank_line"] = _bank_line(session, payout)
-    return found
+        parts["bank_file"] = order.body
+        parts["bank_line"] = _bank_line(session, payout)
+    return parts
 
 
 def _bank_line(session: Session, payout: money.PayoutRow) -> tuple[bytes, str] | None:
-    """The line that paid it: on the statement (camt.053) if there is one, else as notified."""
+    """Return the bank line that paid it, from a statement (camt.053) if there is one."""
     if payout.stage != "booked":
         return None
     lines = [
@@ -270,12 +280,12 @@ def _bank_line(session: Session, payout: money.PayoutRow) -> tuple[bytes, str] |
     ]
     if not lines:
         return None
-    line = min(lines, key=lambda each: (each.kind, each.source, each.path))
+    line = min(lines, key=lambda candidate: (candidate.kind, candidate.source, candidate.path))
     file = money.file(session, line.source.hex())
     return file.body, line.path
 
 
-# --- what is not there
+# --- missing parts
 
 
 def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any]) -> tuple[str, ...]:
@@ -285,24 +295,26 @@ def _missing(session: Session, row: payments.PaymentRow, bundle: dict[str, Any])
             "no ledger entry, payout or bank line",
         )
     if row.amount_micro < 0:
-        return (_credit(session, row),)
-    found = []
+        return (_debt_text(session, row),)
+    missing = []
     if bundle["payout"] is None:
-        upheld = ", and no release names its money: it was disputed" if row.payout_id else ""
-        found.append(f"payout: the payment stands at '{row.stage}'{upheld}")
+        upheld = ", without a release because it was disputed" if row.payout_id else ""
+        missing.append(f"payout: the payment is '{row.stage}'{upheld}")
     if bundle["bank_file"] is None:
         payout = money.payout(session, row.payout_id) if row.payout_id else None
         because = f" ({payout.reason})" if payout and payout.reason else ""
-        found.append(f"bank order: no file to the bank holds it{because}")
+        missing.append(f"bank order: no file to the bank contains it{because}")
     if bundle["bank_line"] is None:
-        found.append("statement line: the bank has not reported the debit")
-    return tuple(found)
+        missing.append("statement line: the bank has not reported the debit")
+    return tuple(missing)
 
 
-def _credit(session: Session, row: payments.PaymentRow) -> str:
-    credit = debts.of_payment(session, row.payment_id)
-    paid = f"{credit.paid_micro} of {credit.amount_micro} micro-euro" if credit else "nothing"
-    return f"payout: a credit is owed by its payee, who has paid {paid} of it back so far"
+def _debt_text(session: Session, row: payments.PaymentRow) -> str:
+    debt = debts.of_payment(session, row.payment_id)
+    if debt is None:
+        return "payout: the payee owes this amount to the agreement and has paid nothing of it"
+    owed, paid = (f"{Decimal(m).scaleb(-6):,.6f}" for m in (debt.amount_micro, debt.paid_micro))
+    return f"payout: the payee owes {owed} EUR to the agreement and has paid {paid} EUR of it"
 
 
 def _raw(text: str) -> bytes:

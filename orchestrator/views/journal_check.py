@@ -1,4 +1,4 @@
-"""Whether the journal is what was written: its hash chain, its sums, and its anchors on chain."""
+"""Checks the journal's hash chain, its sums, and its anchors on chain."""
 
 from __future__ import annotations
 
@@ -13,30 +13,41 @@ from orchestrator.edges.store import Session, Store, ledger, sends
 if TYPE_CHECKING:  # its module loads web3, which a check without a node does not need
     from orchestrator.edges.chain.client import Chain
 
-ANCHORED = ("settle", "release")  # the sends whose call data carries the journal's head
+ANCHORED = ("settle", "release")  # the sends whose call data contains the hash of the newest entry
 
 
 @dataclass(frozen=True, slots=True)
 class JournalCheck:
-    """entries: how many there are. broken: the first entry that does not follow from the one before
-    it. stray: postings of no entry. sums: debits less credits by asset. anchors: None where no node
-    was asked, and `silence` says why."""
+    """The result of a journal check.
+
+    Attributes:
+        entries: Number of entries.
+        broken: The first entry that does not match the hash of the entry before it.
+        stray: Number of postings without an entry.
+        sums: Debits minus credits by asset, in minor units.
+        anchors: The comparison with the chain; None if it was not made.
+        not_compared: Why it was not made.
+    """
 
     entries: int
     broken: int | None
     stray: int
     sums: dict[str, int]
     anchors: Compared | None = None
-    silence: str = ""
+    not_compared: str = ""
 
     @property
     def ok(self) -> bool:
+        """Whether every check that was made passes."""
         sound = self.broken is None and not self.stray and not any(self.sums.values())
         return sound and (self.anchors is None or self.anchors.verdict is AnchorVerdict.HOLDS)
 
 
 def check_journal(store: Store) -> JournalCheck:
-    """The journal by itself. Whoever may write the whole database can make it consistent."""
+    """Check the journal without the chain.
+
+    Warning: someone who can write the whole database can pass this check.
+    """
     with store.read() as session:
         sums: dict[str, int] = {}
         for (_, asset), amount in ledger.balances(session).items():
@@ -50,18 +61,24 @@ def check_journal(store: Store) -> JournalCheck:
 
 
 def check_anchors(store: Store, chain: Chain, senders: Collection[str]) -> Compared:
-    """The journal against what its rail said of it on chain, up to the node's newest block.
+    """Compare the journal with its anchors on chain, up to the node's newest block.
 
-    senders: addresses of the rail's sending key; those of stored sends are added, for a key that
-    was replaced. Raises Retry if the node is silent.
+    Args:
+        senders: Addresses of the rail's sending key; those of stored sends are added, because
+            the key may have been replaced.
+
+    Raises:
+        Retry: the node does not answer.
     """
     from orchestrator.edges.chain.anchored import read_anchors
 
     with store.read() as session:
-        known = sends.senders_of(session, ANCHORED)
-    # an anchor was the head when it was signed, so it must hold whatever becomes of its block
-    anchors = read_anchors(chain, {*senders, *known}, chain.head())
-    with store.read() as session:  # afterwards: what was anchored meanwhile is in the journal
+        stored_senders = sends.senders_of(session, ANCHORED)
+    # an anchor was the newest hash when signed, so it must match even if its block is dropped
+    anchors = read_anchors(chain, {*senders, *stored_senders}, chain.head())
+    with (
+        store.read() as session
+    ):  # read after the chain, so that the journal has every anchored entry
         return compare(anchors, lambda number: _hash_at(session, number), ledger.head(session)[0])
 
 

@@ -1,4 +1,4 @@
-"""A payee's on-chain account for a period, from the journal, written as its bank would."""
+"""Builds a payee's account statement for a period from the journal, as camt.053."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 @dataclass(frozen=True, slots=True)
 class PayeeStatement:
-    """The statement, its camt.053, and whether its last day is over (by the newest final block)."""
+    """A statement, its camt.053, and whether its last day is over by the newest final block."""
 
     account: AccountStatement
     body: bytes
@@ -30,48 +30,60 @@ def payee_statement(
     first: date | None,
     last: date | None,
 ) -> PayeeStatement:
-    """first, last: both inclusive, UTC; by default from the first movement to the newest final
-    block's day. Raises Halt where that is no period, or lies ahead of the chain."""
+    """Return a payee's statement for a period.
+
+    Args:
+        servicer: Name of the account servicer in the camt.053.
+        first: First day, UTC. Default: the first movement's.
+        last: Last day, inclusive, UTC. Default: the newest final block's.
+
+    Raises:
+        Halt: the period is empty or ends after the newest final block.
+    """
     newest = _newest_day(session)
     movements = _named(session, party, list(_movements(session, party)))
     last = last or newest
     first = first or (movements[0].day if movements else last)
     if first > last:
-        raise Halt(f"{first} is after {last}: no period. Nothing was written.")
+        raise Halt(
+            f"{first} is after {last}. Nothing was written. Give a first day before the last one."
+        )
     if last > newest:
         raise Halt(
-            f"{last} is ahead of the chain: its newest final block is of {newest}. Name a "
-            "day up to that."
+            f"{last} is after the newest final block of the chain, which is of {newest}. Give "
+            "an earlier last day."
         )
-    found = statement(movements, first, last)
-    body = chain_statement.write(found, party.address, party.name, servicer, last < newest)
-    return PayeeStatement(found, body, last < newest)
+    account = statement(movements, first, last)
+    body = chain_statement.write(account, party.address, party.name, servicer, last < newest)
+    return PayeeStatement(account, body, last < newest)
 
 
 def _newest_day(session: Session) -> date:
     block = blocks.at(session, blocks.newest_final(session))
     if block is None:
-        raise Halt("No block of the chain is final yet, so there is nothing to state.")
+        raise Halt("No block of the chain is final yet, so there is no statement. Try again later.")
     return datetime.fromtimestamp(block.timestamp, UTC).date()
 
 
 def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movement]:
-    """What each entry does to the account, in the journal's order; a release only moves money
-    from its pending to its available part."""
+    """Yield the account's movement of each entry, in journal order.
+
+    A release only moves money from the pending to the available part.
+    """
     accounts = (ledger.pending(party.address), ledger.withdrawable(party.address))
     parts: dict[int, list[tuple[str, int]]] = {}
     entries = {}
     for account in accounts:
-        for each in journal.movements(session, account):
-            parts.setdefault(each.number, []).append((account, -each.amount_minor))
-            entries[each.number] = each
+        for movement in journal.movements(session, account):
+            parts.setdefault(movement.number, []).append((account, -movement.amount_minor))
+            entries[movement.number] = movement
     for number in sorted(parts):
-        each = entries[number]
+        movement = entries[number]
         yield Movement(
-            ledger.entry_id(each.kind, each.ref),
-            each.at,
-            each.kind,
-            each.ref,
+            ledger.entry_id(movement.kind, movement.ref),
+            movement.at,
+            movement.kind,
+            movement.ref,
             "",
             sum(amount for _, amount in parts[number]),
             sum(amount for account, amount in parts[number] if account == accounts[1]),
@@ -81,42 +93,42 @@ def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movemen
 def _named(
     session: Session, party: agreements.PartyRow, movements: list[Movement]
 ) -> list[Movement]:
-    """The same movements with their references, and with who is on the other side."""
+    """Return the movements with references and counterparty added."""
     rows = {row.payment_id: row for row in payments.by_ids(session, {m.ref for m in movements})}
-    deals = agreements.by_ids(session, {row.agreement_id for row in rows.values()})
-    names = {each.address: each.name for each in agreements.parties(session)}
-    found = []
-    for each in movements:
-        row, payout = rows.get(each.ref), transfers.payout(session, each.ref)
+    agreements_by_id = agreements.by_ids(session, {row.agreement_id for row in rows.values()})
+    names = {movement.address: movement.name for movement in agreements.parties(session)}
+    named = []
+    for movement in movements:
+        row, payout = rows.get(movement.ref), transfers.payout(session, movement.ref)
         if row is not None:
-            deal = deals[row.agreement_id]
-            more = {
+            agreement = agreements_by_id[row.agreement_id]
+            details = {
                 "tx_hash": row.settlement_tx or "",
-                "name": names.get(deal.payer, ""),
+                "name": names.get(agreement.payer, ""),
                 "end_to_end_id": end_to_end_id(bytes.fromhex(row.payment_id[2:])),
-                "account": deal.payer,
-                "text": f"{deal.product} {deal.device} claim {row.sequence}",
+                "account": agreement.payer,
+                "text": f"{agreement.product} {agreement.device} claim {row.sequence}",
             }
         elif payout is not None:
-            own = party.iban if payout.account == party.account else None
-            more = {
+            iban = party.iban if payout.account == party.account else None
+            details = {
                 "tx_hash": payout.tx_hash,
                 "end_to_end_id": payout.end_to_end_id,
                 "name": party.name,
-                "account": own or "",
+                "account": iban or "",
                 "text": "paid to the bank",
             }
         else:
-            more = {"tx_hash": each.ref.partition(":")[0], "text": each.kind}
-        found.append(
+            details = {"tx_hash": movement.ref.partition(":")[0], "text": movement.kind}
+        named.append(
             Movement(
-                each.entry_id,
-                each.at,
-                each.kind,
-                each.ref,
-                amount_micro=each.amount_micro,
-                available_micro=each.available_micro,
-                **more,
+                movement.entry_id,
+                movement.at,
+                movement.kind,
+                movement.ref,
+                amount_micro=movement.amount_micro,
+                available_micro=movement.available_micro,
+                **details,
             )
         )
-    return found
+    return named

@@ -1,6 +1,6 @@
-"""Tells the life of one payment: device's signature to statement line. It only reads.
+"""Builds the JSON view of one payment, from the device's signature to the statement line.
 
-Amounts are {"amount": minor units as text, "asset"}, times Unix seconds, ids as they are stored.
+Amounts are {"amount": minor units as text, "asset"}, times Unix seconds, ids as stored.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from orchestrator.edges.store import transfers as money
 from orchestrator.products import products
 
 
-def told_event(session: Session, row: evidence.EventRow) -> dict[str, Any]:
-    """An event with what its record says; the bytes are read again, they are the truth."""
-    found = evidence.evidence_of(session, row.evidence_hash)
-    event = protocols()[found.protocol].decode(found.body)
+def event_view(session: Session, row: evidence.EventRow) -> dict[str, Any]:
+    """Return the JSON view of an event, with the facts decoded from its stored bytes."""
+    stored = evidence.evidence_of(session, row.evidence_hash)
+    event = protocols()[stored.protocol].decode(stored.body)
     return {
         "event_id": row.event_id,
         "device": event.device,
         "role": row.role,
-        "protocol": found.protocol,
+        "protocol": stored.protocol,
         "kind": event.kind,
         "subject": event.subject or None,
         "counter": row.counter,
         "pagination": event.facts.get("pagination"),
         "observed_at": row.observed_at_ms // 1000,
         "received_at": row.received_at,
-        "source": found.source,
+        "source": stored.source,
         "evidence": row.evidence_hash,
         "names": list(event.names),
         "cites": list(event.cites),
@@ -55,40 +55,40 @@ def told_event(session: Session, row: evidence.EventRow) -> dict[str, Any]:
 
 
 def life(
-    session: Session, row: payments.PaymentRow, deal: agreements.AgreementRow
+    session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> dict[str, Any]:
-    """Every station of a payment, in the order of the line device -> bank; None: not reached."""
+    """Return the full JSON view of a payment; a part that it has not reached is None."""
     payout = money.payout(session, row.payout_id) if row.payout_id else None
     facts = payments.facts_of(session, row.payment_id)
     records = evidence.of_payments(session, [row.payment_id])[row.payment_id]
     supporting = exposure.supporting_of(session, row.payment_id)
     return {
-        **summary(row, deal),
+        **summary(row, agreement),
         "reason": row.reason,
-        "payee": _payee(session, row, deal),
-        "agreement": told_agreement(session, deal),
-        "events": [told_event(session, event) for event, _, _ in records],
-        "supporting": [told_event(session, event) for event, _, _ in supporting],
-        "claim": _claim(row, deal),
+        "payee": _payee(session, row, agreement),
+        "agreement": agreement_view(session, agreement),
+        "events": [event_view(session, event) for event, _, _ in records],
+        "supporting": [event_view(session, event) for event, _, _ in supporting],
+        "claim": _claim(row, agreement),
         "attestation": _attestation(session, row, facts),
         "settlement": _settlement(session, row),
-        "credit": _credit(session, row),
+        "debt": _debt(session, row),
         "ledger": _ledger(session, row, payout),
-        "payout": told_payout(session, payout),
+        "payout": payout_view(session, payout),
         "bank_file": _bank_file(session, payout),
         "statement_lines": _lines(session, payout),
         "facts": [{"at": fact.at, "fact": fact.fact, "detail": fact.detail} for fact in facts],
     }
 
 
-def summary(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str, Any]:
-    """A payment in a list; its amount is below zero for a credit."""
+def summary(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any]:
+    """Return the JSON view of a payment in a list; a negative amount is a debt of the payee."""
     return {
         "payment_id": row.payment_id,
         "stage": row.stage,
         "sequence": row.sequence,
         "agreement_id": row.agreement_id,
-        "device": deal.device,
+        "device": agreement.device,
         **micro(row.amount_micro),
         "first_counter": row.first_counter,
         "last_counter": row.last_counter,
@@ -98,15 +98,15 @@ def summary(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str
     }
 
 
-def told_agreement(session: Session, row: agreements.AgreementRow) -> dict[str, Any]:
-    """An agreement with its terms in words; no payee where each claim names its own."""
+def agreement_view(session: Session, row: agreements.AgreementRow) -> dict[str, Any]:
+    """Return the JSON view of an agreement; the payee is None if each claim names it."""
     return {
         "agreement_id": row.agreement_id,
         "device": row.device,
         "product": row.product,
         "payer": _party(session, row.payer),
         "payee": _party(session, row.payee),
-        "terms": products()[row.product].tell_terms(bytes.fromhex(row.terms[2:])),
+        "terms": products()[row.product].format_terms(bytes.fromhex(row.terms[2:])),
         "cap": micro(row.cap_micro),
         "period_days": row.period_days,
         "window_s": row.window_s,
@@ -125,30 +125,30 @@ def _party(session: Session, address: str) -> dict[str, Any] | None:
 
 
 def _payee(
-    session: Session, row: payments.PaymentRow, deal: agreements.AgreementRow
+    session: Session, row: payments.PaymentRow, agreement: agreements.AgreementRow
 ) -> dict[str, Any] | None:
-    return _party(session, payments.payee_of(row, deal))
+    return _party(session, payments.payee_of(row, agreement))
 
 
-def _claim(row: payments.PaymentRow, deal: agreements.AgreementRow) -> dict[str, Any] | None:
+def _claim(row: payments.PaymentRow, agreement: agreements.AgreementRow) -> dict[str, Any] | None:
     if not row.facts:
         return None
-    facts = products()[deal.product].tell_facts(bytes.fromhex(row.facts[2:]))
+    facts = products()[agreement.product].format_facts(bytes.fromhex(row.facts[2:]))
     return {"evidence_root": row.evidence_root, "hash": row.claim_hash, "facts": facts}
 
 
 def _attestation(session: Session, row: payments.PaymentRow, facts: Any) -> dict[str, Any] | None:
-    told = [fact for fact in facts if fact.fact == Fact.ATTESTED]
-    if not told or not row.batch_digest:
+    attested = [fact for fact in facts if fact.fact == Fact.ATTESTED]
+    if not attested or not row.batch_digest:
         return None
     return {
         "batch": row.batch_digest,
-        "at": told[-1].at,
+        "at": attested[-1].at,
         "signatures": [
             {"name": a.name, "domain": a.domain, "oracle": a.oracle, "signature": a.signature}
             for a in payments.attestations_of(session, row.batch_digest)
         ],
-        "oracles": told[-1].detail.split("; "),
+        "oracles": attested[-1].detail.split("; "),
     }
 
 
@@ -173,15 +173,15 @@ def _settlement(session: Session, row: payments.PaymentRow) -> dict[str, Any] | 
     }
 
 
-def _credit(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
-    """What its payee owes of a payment of less than nothing, and has paid back of it."""
-    found = debts.of_payment(session, row.payment_id)
-    if found is None:
+def _debt(session: Session, row: payments.PaymentRow) -> dict[str, Any] | None:
+    """Return what the payee owes from a negative payment and has paid of it, else None."""
+    debt = debts.of_payment(session, row.payment_id)
+    if debt is None:
         return None
     return {
-        "noted_at": found.noted_at,
-        "owed": micro(found.amount_micro),
-        "paid": micro(found.paid_micro),
+        "noted_at": debt.noted_at,
+        "owed": micro(debt.amount_micro),
+        "paid": micro(debt.paid_micro),
     }
 
 
@@ -209,8 +209,8 @@ def _ledger(
     ]
 
 
-def told_payout(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
-    """Money on its way to a payee's bank account."""
+def payout_view(session: Session, row: money.PayoutRow | None) -> dict[str, Any] | None:
+    """Return the JSON view of a payout, None without one."""
     if row is None:
         return None
     return {
@@ -234,10 +234,10 @@ def _bank_file(session: Session, row: money.PayoutRow | None) -> dict[str, Any] 
 
 
 def _lines(session: Session, row: money.PayoutRow | None) -> list[dict[str, Any]]:
-    found = []
+    lines = []
     for line in money.lines_of(session, row.end_to_end_id) if row else ():
         file = money.file(session, line.source.hex())
-        found.append(
+        lines.append(
             {
                 "kind": line.kind,
                 "booked_on": line.booking_date.isoformat(),
@@ -249,14 +249,14 @@ def _lines(session: Session, row: money.PayoutRow | None) -> list[dict[str, Any]
                 **cents(line.amount_minor),
             }
         )
-    return sorted(found, key=lambda line: (line["at"], line["kind"], line["path"]))
+    return sorted(lines, key=lambda line: (line["at"], line["kind"], line["path"]))
 
 
 def micro(amount: int) -> dict[str, str]:
-    """Token minor units, as programs read them."""
+    """Return the JSON view of micro-euro tokens."""
     return {"amount": str(amount), "asset": ledger.TEUR}
 
 
 def cents(amount: int) -> dict[str, str]:
-    """Cents, as programs read them."""
+    """Return the JSON view of cents."""
     return {"amount": str(amount), "asset": ledger.EUR}

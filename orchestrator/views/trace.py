@@ -1,6 +1,6 @@
-"""Finds what an id names, and tells the payments it leads to. It only reads.
+"""Finds the object of an id and the payments that belong to it.
 
-What a payment's life looks like: orchestrator/views/payment.py.
+The view of a single payment is in orchestrator/views/payment.py.
 """
 
 from __future__ import annotations
@@ -13,41 +13,49 @@ from device_adapters.types import Rejected
 from orchestrator.edges.store import Session, agreements, evidence, lookup
 from orchestrator.edges.store import transfers as money
 from orchestrator.views.payment import (
+    agreement_view,
     cents,
+    event_view,
     life,
     micro,
+    payout_view,
     summary,
-    told_agreement,
-    told_event,
-    told_payout,
 )
 
-SHOWN = 50  # payments of a list; the totals count all
+SHOWN = 50  # payments in the list; the totals count all
 _CHUNK = 2_000
 
 
 class TraceReason(StrEnum):
-    """Why an id leads nowhere. Stable codes."""
+    """Why an id is refused. The codes are stable."""
 
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
 
 
 def trace(session: Session, text: str, shown: int = SHOWN) -> dict[str, Any]:
-    """What `text` (any id, whole or its beginning) leads to.
+    """Return the JSON view of an id and its payments.
 
-    {"query", "kind", "id", "about", "totals", "payments", "life"}: `life` is told where there is
-    exactly one payment, else it is None. Raises Rejected with a TraceFault.
+    Args:
+        text: Any id, complete or its beginning.
+        shown: The most payments in the list.
+
+    Returns:
+        {"query", "kind", "id", "about", "totals", "payments", "life"}; `life` is the full view if
+        there is exactly one payment, else None.
+
+    Raises:
+        Rejected: with a TraceReason.
     """
-    found = find(session, text)
-    rows = lookup.payments_of(session, found, shown)
-    stages = lookup.count_by_stage(session, found)
+    match = find(session, text)
+    rows = lookup.payments_of(session, match, shown)
+    stages = lookup.count_by_stage(session, match)
     total = sum(count for count, _ in stages.values())
     return {
         "query": text,
-        "kind": found.kind,
-        "id": found.id,
-        "about": _about(session, found),
+        "kind": match.kind,
+        "id": match.id,
+        "about": _about(session, match),
         "totals": {
             "payments": total,
             **micro(sum(total for _, total in stages.values())),
@@ -59,24 +67,24 @@ def trace(session: Session, text: str, shown: int = SHOWN) -> dict[str, Any]:
 
 
 def find(session: Session, text: str) -> lookup.FoundId:
-    """The one thing that `text` names. Raises Rejected with a TraceFault."""
+    """Return the only object that `text` names; raises Rejected with a TraceReason."""
     matches = lookup.found_by(session, text)
     if len(matches) == 1:
         return matches[0]
     if matches:
         listed = ", ".join(f"{kind} {identity}" for kind, identity in matches)
         raise Rejected(TraceReason.AMBIGUOUS, f"{text!r} is the beginning of several ids: {listed}")
-    refused = _among_rejections(session, text.lower().removeprefix("0x"))
-    detail = refused or (
-        f"nothing here is named {text[:80]!r}: no event, evidence, payment, agreement, settlement, "
-        f"payout, EndToEndId, device, batch, credit or reference (whole, or from "
-        f"{lookup.MIN_PREFIX} characters on)"
+    rejection = _among_rejections(session, text.lower().removeprefix("0x"))
+    detail = rejection or (
+        f"nothing has the id {text[:80]!r}: no event, evidence, payment, agreement, settlement, "
+        f"payout, EndToEndId, device, batch, credit or reference (complete, or its first "
+        f"{lookup.MIN_PREFIX} or more characters)"
     )
     raise Rejected(TraceReason.NOT_FOUND, detail)
 
 
 def _among_rejections(session: Session, digest: str) -> str:
-    """Rejected bytes have no row of their own under their hash, so all are hashed: the last try."""
+    """Search the rejected bytes for a SHA-256; their hashes are not stored, so hash them all."""
     last = 0
     while len(digest) == 64 and (rows := lookup.rejections_among(session, last, _CHUNK)):
         for row in rows:
@@ -89,37 +97,39 @@ def _among_rejections(session: Session, digest: str) -> str:
     return ""
 
 
-# --- what was found, beside its payments
+# --- the object itself, without its payments
 
 
-def _about(session: Session, found: lookup.FoundId) -> dict[str, Any] | None:
-    if found.kind == "device":
-        return _device(session, found.id)
-    if found.kind == "event":
-        return told_event(session, evidence.event(session, found.id))
-    if found.kind == "evidence":
-        return told_event(session, evidence.event_of_evidence(session, found.id))
-    if found.kind == "payout":
-        return told_payout(session, money.payout(session, found.id))
-    if found.kind == "credit":
-        row = money.funding(session, found.id)
-        told = cents(row.cents)
-        return {"agreement": row.agreement_id, "stage": row.stage, "mint": row.tx_hash, **told}
-    if found.kind == "agreement":
-        return told_agreement(session, agreements.get(session, found.id))
+def _about(session: Session, match: lookup.FoundId) -> dict[str, Any] | None:
+    if match.kind == "device":
+        return _device(session, match.id)
+    if match.kind == "event":
+        return event_view(session, evidence.event(session, match.id))
+    if match.kind == "evidence":
+        return event_view(session, evidence.event_of_evidence(session, match.id))
+    if match.kind == "payout":
+        return payout_view(session, money.payout(session, match.id))
+    if match.kind == "credit":
+        row = money.funding(session, match.id)
+        amount = cents(row.cents)
+        return {"agreement": row.agreement_id, "stage": row.stage, "mint": row.tx_hash, **amount}
+    if match.kind == "agreement":
+        return agreement_view(session, agreements.get(session, match.id))
     return None
 
 
 def _device(session: Session, device: str) -> dict[str, Any]:
     row = agreements.device(session, device)
-    held = [a for a in agreements.all_agreements(session) if a.device_id == device]
-    name = row.name if row else held[0].device
+    device_agreements = [a for a in agreements.all_agreements(session) if a.device_id == device]
+    name = row.name if row else device_agreements[0].device
     return {
         "name": name,
-        "status": row.status if row else "not enrolled here",
+        "status": row.status if row else "not enrolled",
         "expires_at": (row.expires_at or None) if row else None,
         "endorsement": (row.endorsement or None) if row else None,
         "compromised_since": row.compromised_since if row else None,
-        "agreements": [a.agreement_id for a in held],
-        "holes": [list(h) for a in held for h in evidence.holes_of(session, a.agreement_id)],
+        "agreements": [a.agreement_id for a in device_agreements],
+        "holes": [
+            list(h) for a in device_agreements for h in evidence.holes_of(session, a.agreement_id)
+        ],
     }

@@ -1,1 +1,1 @@
-"""`make demo`: the whole rail on this machine, with every fault of a real fleet."""
+"""`make demo`: a whole rail on this machine, with the faults of a real fleet."""

@@ -1,4 +1,4 @@
-"""A timed checklist on the terminal: each part of the rail with how long its start took."""
+"""A timed checklist on the terminal: each part of the rail and the seconds its start took."""
 
 from __future__ import annotations
 
@@ -10,27 +10,37 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-# a log file is wider than rich assumes of what is no terminal
+# rich assumes 80 columns if the output is no terminal
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def done(name: str, detail: str, seconds: float) -> None:
-    """One finished line."""
+    """Print one finished line."""
     console.print(f"  [green]✓[/] {name:<17} {detail:<48} [dim]{seconds:5.1f} s[/]")
 
 
 def step(name: str, act: Callable[[], str]) -> None:
-    """Runs one part of the start and prints its line; `act` returns the detail."""
-    begun = time.monotonic()
+    """Run one part of the start and print its line.
+
+    Args:
+        act: does the work and returns the detail to print.
+    """
+    started = time.monotonic()
     with console.status(f"{name} ..."):
         detail = act()
-    done(name, detail, time.monotonic() - begun)
+    done(name, detail, time.monotonic() - started)
 
 
 @contextmanager
 def bar(title: str, total: int, brief: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar; the yielded function sets how much of `total` is reached. brief: it goes
-    when it is full."""
+    """Show a progress bar.
+
+    Args:
+        brief: the bar disappears when it is full.
+
+    Yields:
+        A function that sets how much of `total` is reached.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn(f"  {title:<36}"),

@@ -1,4 +1,4 @@
-"""The end of the demonstration: tables, sums, one payment of each product, what to try next."""
+"""Show the end of the demonstration: tables, totals, one payment of each product, next steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ORDER = ("metered_energy", "proof_of_delivery", "wearable_voucher")
 
 
 def conclude(stack: Stack, run: DemoRun) -> list[str]:
-    """Prints it all; returns what did not come out as it must."""
+    """Print the results; return a sentence for every unexpected one."""
     answered = run.fleet.totals() + run.wearables.answers()
     with stack.store.read() as session:
         reconciliation = reconcile_store(session, stack.safeguarding["iban"])
@@ -28,26 +28,26 @@ def conclude(stack: Stack, run: DemoRun) -> list[str]:
         for product, payment in shown.items():
             title = f"One payment of {product}, from signature to statement line"
             console.print(f"\n[bold]{title}[/]\n")
-            # ids are cut to the line here; the commands below show them whole
-            told = tree(trace(session, payment)["life"])
-            console.print(told, no_wrap=True, overflow="ellipsis")
-    _next(stack, shown)
-    lacking = [name for name in _ORDER if name not in shown]
-    return wrong + [f"no payment of {name} came all the way" for name in lacking]
+            # long ids are cut to the line; the commands below show them in full
+            trace_tree = tree(trace(session, payment)["life"])
+            console.print(trace_tree, no_wrap=True, overflow="ellipsis")
+    _print_next_steps(stack, shown)
+    missing = [name for name in _ORDER if name not in shown]
+    return wrong + [f"no payment of {name} is reconciled" for name in missing]
 
 
 def examples(session: Session) -> dict[str, str]:
-    """{product: its largest payment that came all the way}."""
-    rows, found = by_product(session), {}
+    """Return {product: the id of its largest reconciled payment}."""
+    rows, largest = by_product(session), {}
     for name in _ORDER:
-        ended = [row for row in rows.get(name, []) if row.stage == Stage.RECONCILED]
-        if ended:
-            found[name] = max(ended, key=lambda row: row.amount_micro).payment_id
-    return found
+        reconciled = [row for row in rows.get(name, []) if row.stage == Stage.RECONCILED]
+        if reconciled:
+            largest[name] = max(reconciled, key=lambda row: row.amount_micro).payment_id
+    return largest
 
 
-def _next(stack: Stack, shown: dict[str, str]) -> None:
-    """Three commands to try."""
+def _print_next_steps(stack: Stack, shown: dict[str, str]) -> None:
+    """Print three commands to try."""
     command = f"PROOFRAIL_HOME={stack.home} .venv/bin/proofrail"
     console.print("\n[bold]Try next[/]")
     if shown:

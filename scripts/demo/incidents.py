@@ -1,4 +1,4 @@
-"""Two charge points that go wrong: one has a clone, of the other the key was stolen."""
+"""Two charge points with incidents: one has a clone, the key of the other is stolen."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from device_adapters.types import device_id
 from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.store import Session, agreements, exposure, links
 from scripts.demo.notes import Note, euro
-from scripts.demo.town import Signed, meter
+from scripts.demo.parties import Signed, meter_mandate
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 
 CLONED, STOLEN = "cp-cloned", "cp-stolen"
 NAMES = (CLONED, STOLEN)
-_LONG_WINDOW_S = 86_400  # what is paid on the stolen key's word can still be frozen
+_LONG_WINDOW_S = 86_400  # payments signed by the stolen key can still be frozen
 
 
 class Incidents:
-    """The two charge points; they measure on the first day and are silent afterwards."""
+    """The two charge points; they measure on the first day only."""
 
     def __init__(self, stack: Stack, fleet: Fleet) -> None:
         self.stack, self.fleet = stack, fleet
@@ -25,23 +25,22 @@ class Incidents:
         self.since = stack.start_at  # when the key was stolen
 
     def agree(self) -> list[Signed]:
-        """The usual terms, but a long dispute window for the one whose key will be stolen."""
+        """Return the signed mandates; the one whose key is stolen has a long dispute window."""
         windows = {CLONED: {}, STOLEN: {"window_s": _LONG_WINDOW_S}}
-        return [meter(self.stack, self.fleet[name], **windows[name]) for name in NAMES]
+        return [meter_mandate(self.stack, self.fleet[name], **windows[name]) for name in NAMES]
 
     def declare(self) -> None:
-        """The registrar says since when the key is somebody else's; the rail's warden does the
-        rest."""
+        """Report since when the key is stolen; the rail's warden then freezes the payments."""
         self.stack.office.declare_compromised(STOLEN, self.since)
 
-    def over(self, session: Session) -> bool:
-        """Whether the clone is suspended on chain, and what was at risk is frozen."""
-        silent = not self.stack.chain.view("DeviceRegistry", "isActive", device_id(CLONED))
+    def is_over(self, session: Session) -> bool:
+        """Return whether the clone is suspended on chain and the payments at risk are frozen."""
+        suspended = not self.stack.chain.view("DeviceRegistry", "isActive", device_id(CLONED))
         risks = self._risks(session)
-        return silent and bool(risks) and all(r.remedy is Remedy.FROZEN for r in risks)
+        return suspended and bool(risks) and all(risk.remedy is Remedy.FROZEN for risk in risks)
 
     def notes(self, session: Session) -> list[Note]:
-        """What became of the two."""
+        """Return what happened to both."""
         clones = {device for device, *_ in links.quarantined(session)}
         cloned = agreements.device_by_name(session, CLONED)
         risks = self._risks(session)
@@ -50,12 +49,12 @@ class Incidents:
         return [
             Note(
                 "a device with a clone",
-                "silenced",
+                "suspended",
                 f"{CLONED} is {cloned.status} on chain",
                 cloned.device_id in clones and cloned.status == "suspended",
             ),
             Note(
-                "payments on a stolen key's word",
+                "payments signed by a stolen key",
                 "frozen",
                 f"{len(risks)} at risk, {amount}, by the warden",
                 frozen,

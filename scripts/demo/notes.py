@@ -1,4 +1,4 @@
-"""What the demonstration's tables are made of: rows that were seen or not, and exact euro."""
+"""The rows of the demonstration's tables, and exact euro."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 class Note(NamedTuple):
-    """One thing that happened: in words, what it was answered with, by which reason or amount.
+    """One row: what happened, the expected answer, and its reason or amount.
 
-    seen: whether it really was answered so; what was not fails the demonstration.
+    Attributes:
+        seen: whether the answer really came; if not, the demonstration fails.
     """
 
     words: str
@@ -18,6 +19,6 @@ class Note(NamedTuple):
 
 
 def euro(amount_micro: int) -> str:
-    """Micro-euro as euro text, exactly."""
+    """Return micro-euro as exact text in euro."""
     sign, digits = ("-" if amount_micro < 0 else ""), f"{abs(amount_micro):07d}"
     return f"{sign}{digits[:-6]}.{digits[-6:]} €"

@@ -1,4 +1,4 @@
-"""The start of the demonstration: every part of the rail, timed, and who takes part."""
+"""Start the demonstration: every part of the rail, timed, and its parties and devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from orchestrator.edges.chain.artifacts import changed_files
-from scripts.demo import deliveries, incidents, town, wearables
+from scripts.demo import deliveries, incidents, parties, wearables
 from scripts.demo.checklist import bar, done, step
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
@@ -22,13 +22,17 @@ CHARGE_POINTS, METERS = 8, 1
 FUNDED_CENTS = 150_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
 SEED = 7
-PEOPLE = (*town.PEOPLE, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
-PAYEES = (*town.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
+PARTIES = (*parties.PARTIES, deliveries.BUYER, deliveries.CARRIER, *wearables.MERCHANTS)
+PAYEES = (*parties.PAYEES, deliveries.CARRIER, *wearables.MERCHANTS)
 
 
 @dataclass
-class DemoParties:
-    """Who takes part. metering: the devices that measure every day."""
+class DemoParticipants:
+    """The devices of the demonstration, grouped by what they do.
+
+    Attributes:
+        metering: names of the devices that measure every day.
+    """
 
     fleet: Fleet
     metering: list[str]
@@ -38,12 +42,12 @@ class DemoParties:
 
     @property
     def enrolled(self) -> list[str]:
-        """All devices that the registry knows."""
+        """The names of all devices in the registry."""
         return [*(name for name in self.fleet.devices if name != UNKNOWN), *self.wearables.bands]
 
     @property
     def agreements(self) -> int:
-        """How many escrows there are to fill."""
+        """The number of escrows to fill."""
         measuring = len(self.metering) + len((RETIRED, *incidents.NAMES))
         return measuring + len(deliveries.EXPECTED_MICRO) + len(self.wearables.bands)
 
@@ -57,8 +61,8 @@ class DemoParties:
         self.wearables.close()
 
 
-def start(stack: Stack) -> DemoParties:
-    """The checklist: every part of the rail, timed."""
+def start(stack: Stack) -> DemoParticipants:
+    """Start every part of the rail, timed, as a checklist."""
     seconds = json.loads((ROOT / ".venv" / "setup.json").read_text()).get("seconds", 0)
     done("environment", "Python and npm packages, locked by hash", seconds)
     stack.prepare()
@@ -72,8 +76,8 @@ def start(stack: Stack) -> DemoParties:
     )
     step("bank", lambda: (stack.start_bank(), stack.safeguarding["iban"])[1])
     stack.spawn_oracles()  # they start while devices are enrolled
-    cast = gather(stack)
-    step("devices", lambda: _install(stack, cast))
+    participants = make_devices(stack)
+    step("devices", lambda: _install(stack, participants))
     step(
         "four oracles",
         lambda: (
@@ -82,13 +86,13 @@ def start(stack: Stack) -> DemoParties:
         )[1],
     )
     step("orchestrator", lambda: (stack.start_rail(), f"API at {stack.api_url}")[1])
-    cast.wearables.open_shops()
-    return cast
+    participants.wearables.open_tills()
+    return participants
 
 
 def compile_contracts(stack: Stack) -> None:
-    """Load the shipped artifacts; with a bar where the sources changed, since solc takes long."""
-    begun = time.monotonic()
+    """Load the shipped artifacts; show a bar if the sources changed, since solc takes long."""
+    started = time.monotonic()
     changed = changed_files()
     if changed:
         with bar("compiling contracts", len(changed), brief=True) as reached:
@@ -97,11 +101,11 @@ def compile_contracts(stack: Stack) -> None:
     else:
         stack.compile()
         origin = "compiled already, sources unchanged"
-    done("artifacts", f"{len(stack.artifacts)} contracts, {origin}", time.monotonic() - begun)
+    done("artifacts", f"{len(stack.artifacts)} contracts, {origin}", time.monotonic() - started)
 
 
-def gather(stack: Stack) -> DemoParties:
-    """Makes all devices, with their keys and journals under the home."""
+def make_devices(stack: Stack) -> DemoParticipants:
+    """Make all devices, with their keys and journals under the home."""
     fleet = Fleet(
         stack.home,
         CHARGE_POINTS,
@@ -113,7 +117,7 @@ def gather(stack: Stack) -> DemoParties:
     metering = list(fleet.devices)
     fleet.add(RETIRED)
     fleet.add(UNKNOWN)
-    return DemoParties(
+    return DemoParticipants(
         fleet,
         metering,
         Deliveries(stack, fleet, SEED),
@@ -122,24 +126,28 @@ def gather(stack: Stack) -> DemoParties:
     )
 
 
-def _install(stack: Stack, cast: DemoParties) -> str:
-    """A month ago on the chain's clock: people, devices, mandates; then the clock comes to now."""
-    fleet, bands = cast.fleet, cast.wearables.bands
+def _install(stack: Stack, participants: DemoParticipants) -> str:
+    """Register parties, devices and mandates a month ago, then move the chain's clock to now."""
+    fleet, bands = participants.fleet, participants.wearables.bands
     passwords = stack.issue_devices(list(fleet.devices))
-    town.settle_in(stack, PEOPLE, PAYEES)
-    town.enrol(stack, fleet.devices | bands, cast.enrolled)
-    measuring = [*cast.metering, RETIRED, *incidents.NAMES]
-    mandates = [town.meter(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]]
-    mandates += cast.incidents.agree()
+    parties.register_parties(stack, PARTIES, PAYEES)
+    parties.enrol(stack, fleet.devices | bands, participants.enrolled)
+    measuring = [*participants.metering, RETIRED, *incidents.NAMES]
+    mandates = [
+        parties.meter_mandate(stack, fleet[name]) for name in measuring[: -len(incidents.NAMES)]
+    ]
+    mandates += participants.incidents.agree()
     references = iter(
-        town.open_all(stack, [*mandates, *cast.deliveries.agree(), *cast.wearables.agree()])
+        parties.open_all(
+            stack, [*mandates, *participants.deliveries.agree(), *participants.wearables.agree()]
+        )
     )
     stack.office.retire(RETIRED)
-    stack.come_to_the_present()
-    town.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
-    cast.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
-    cast.wearables.fund(list(references))
-    away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
-    if away:
-        raise RuntimeError(f"devices not let in by the broker: {', '.join(away)}")
-    return f"{len(cast.enrolled)} enrolled with own P-256 keys and agreements"
+    stack.move_to_now()
+    parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
+    participants.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))
+    participants.wearables.fund(list(references))
+    refused = fleet.connect(stack.broker["host"], stack.broker["port"], passwords)
+    if refused:
+        raise RuntimeError(f"the broker refused devices: {', '.join(refused)}")
+    return f"{len(participants.enrolled)} enrolled with own P-256 keys and agreements"

@@ -1,4 +1,4 @@
-"""What the demonstration shows at its end: what was sent and its answer, and totals that add up."""
+"""Print the tables of the demonstration: faults and their answers, and totals that agree."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ REJECTED, SURVIVED = "rejected", "survived"
 
 
 def incidents(session: Session, run: DemoRun) -> list[str]:
-    """Three tables: faults, deliveries, wearables; returns what was not answered as it must be."""
+    """Print the tables of faults, deliveries and wearables; return every unexpected answer."""
     faults = [*_faults(session, run), *_survived(session, run), *run.incidents.notes(session)]
-    wrong = answers("What real fleets send, and what became of it", "sent", faults)
+    wrong = answers("What real fleets send, and the result", "sent", faults)
     wrong += answers("Deliveries", "what happened", run.deliveries.notes(session))
     return wrong + answers("Wearables", "what happened", run.wearables.notes(session))
 
 
 def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:
-    """One row for each; returns those that were not seen."""
+    """Print a table with one row per note; return the notes that were not seen."""
     table = Table(title=title, title_justify="left")
     for column, width in ((what, 40), ("answer", 8), ("by the reason", 41)):
         table.add_column(column, min_width=width)
@@ -43,64 +43,65 @@ def answers(title: str, what: str, notes: Sequence[Note]) -> list[str]:
 
 def _faults(session: Session, run: DemoRun) -> list[Note]:
     counts = tallies.rejection_counts(session)
-    found = [
+    rejections = [
         (words, reason, tallies.answered(session, run.faults.get(fault, []), reason))
         for fault, (words, reason) in EXPECTED.items()
     ]
-    found += [
-        ("a device that nobody enrolled", "device_unknown", counts.get("device_unknown", 0)),
+    rejections += [
+        ("a device that is not enrolled", "device_unknown", counts.get("device_unknown", 0)),
         ("a device that was retired", "device_retired", counts.get("device_retired", 0)),
     ]
-    return [Note(words, REJECTED, f"{why} ({seen})", bool(seen)) for words, why, seen in found]
+    return [Note(words, REJECTED, f"{why} ({seen})", bool(seen)) for words, why, seen in rejections]
 
 
 def _survived(session: Session, run: DemoRun) -> list[Note]:
-    """What is not a rejection."""
+    """Return the notes about faults that the rail survives without a rejection."""
     down = payments.count_facts(session, "%bank is down%")
     lied = payments.count_facts(session, "%auditor signed another claim%")
     rows = [
         (
             "a retained record",
-            _not_taken(session, run, Fault.RETAINED),
+            _is_absent(session, run, Fault.RETAINED),
             "retained, or the broker refused it",
         ),
         (
             "a record on another device's topic",
-            _not_taken(session, run, Fault.FOREIGN_TOPIC),
+            _is_absent(session, run, Fault.FOREIGN_TOPIC),
             "the broker refused it",
         ),
         (
-            "a counter that never came",
+            "a missing counter",
             evidence.all_holes(session),
             "reported as a hole, later records paid",
         ),
-        ("records out of order", run.faults.get(Fault.OUT_OF_ORDER), "put in order, paid"),
+        ("records out of order", run.faults.get(Fault.OUT_OF_ORDER), "sorted, paid"),
         ("an oracle that was down", down, f"quorum of the other three, {down} payments"),
         ("an oracle that lied", lied, f"its signature did not count, {lied} payments"),
     ]
     return [Note(words, SURVIVED, why, bool(seen)) for words, seen, why in rows]
 
 
-def _not_taken(session: Session, run: DemoRun, fault: Fault) -> bool:
-    """Whether the fault was sent and its records are nowhere among the evidence."""
+def _is_absent(session: Session, run: DemoRun, fault: Fault) -> bool:
+    """Return whether the fault was sent and none of its records is stored as evidence."""
     records = run.faults.get(fault, [])
     taken = [evidence.stored(session, sha256(record).hexdigest()) for record in records]
     return bool(records) and not any(taken)
 
 
 def totals(session: Session, answered: Counter[str], reconciliation: Reconciliation) -> list[str]:
-    """Totals per stage as a table; returns what does not add up (nothing, in a healthy rail).
+    """Print the totals per stage; return every check that fails (none in a healthy rail).
 
-    answered: the devices' and tills' own count of signed receipts and answers, by outcome.
+    Args:
+        answered: outcome -> number of signed receipts and answers, as devices and tills count.
     """
-    found = sums.of(session, answered)
+    collected = sums.collect(session, answered)
     table = Table(title="Totals per stage", title_justify="left")
     for column in ("stage", "count", "amount", "adds up with"):
         table.add_column(column, justify="left" if column in ("stage", "adds up with") else "right")
-    for row in sums.rows(found):
+    for row in sums.rows(collected):
         table.add_row(*row)
     console.print(table)
-    checks = sums.checks(found, reconciliation)
+    checks = sums.checks(collected, reconciliation)
     for text, holds in checks:
         console.print(f"  {'[green]✓[/]' if holds else '[red]✗[/]'} {text}")
     return [text for text, holds in checks if not holds]

@@ -1,4 +1,4 @@
-"""What happens in the demonstration: three products day by day, a real fleet's faults, the bank."""
+"""The scenario of the demonstration: three products day by day, faults of a fleet, the bank."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _ENDED = (
 )
 PATIENCE_S = 90
 
-# fault -> (what it is in words, the reason it must be answered with)
+# fault -> (description, reason of the answer)
 EXPECTED: dict[Fault, tuple[str, str]] = {
     Fault.DUPLICATE: ("the same record sent twice", "duplicate"),
     Fault.REPLAY: ("an old counter with other content", "counter_replayed"),
     Fault.FORGED_SIGNATURE: ("a record signed by another key", "signature_forged"),
-    Fault.OTHER_DEVICE: ("another device's record on the own topic", "device_not_of_topic"),
+    Fault.OTHER_DEVICE: ("another device's record on the sender's topic", "device_not_of_topic"),
     Fault.HIGH_S_TWIN: ("a record under its signature's twin", "duplicate"),
     Fault.TRUNCATED: ("half a record", "truncated"),
     Fault.IMPLAUSIBLE_READING: ("more energy than the fuse lets through", "implausible_reading"),
@@ -43,9 +43,11 @@ EXPECTED: dict[Fault, tuple[str, str]] = {
 
 @dataclass
 class DemoRun:
-    """One demonstration under way.
+    """A demonstration in progress.
 
-    enrolled: the metering devices that measure every day. faults: fault -> the records sent for it.
+    Attributes:
+        enrolled: names of the metering devices that measure every day.
+        faults: fault -> the records sent for it.
     """
 
     stack: Stack
@@ -55,34 +57,37 @@ class DemoRun:
     wearables: DemoWearables
     incidents: Incidents
     faults: dict[Fault, list[bytes]] = field(default_factory=dict)
-    _clerk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _errands: list[Future[None]] = field(default_factory=list)
+    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _background: list[Future[None]] = field(default_factory=list)
 
-    def beside(self, act: Callable[[], None]) -> None:
-        """Starts what an office does on chain, or a process, while everything else goes on; the
-        next wait for funding, settlements or payouts waits for it too."""
-        self._errands.append(self._clerk.submit(act))
+    def in_background(self, act: Callable[[], None]) -> None:
+        """Run `act` in a background thread; the next wait also waits for its end.
+
+        Waits are those for funding, settlements and payouts.
+        """
+        self._background.append(self._executor.submit(act))
 
     def day(self, number: int, records: int, title: str) -> None:
-        """Every device measures and publishes, carriers and docks scan, wearables pay; the day
-        ends when all have receipts."""
+        """Let devices measure, docks scan and wearables pay until all have receipts."""
         names = [*self.enrolled, *(incidents.NAMES if number == 1 else ())]
-        made = [(self.fleet[name], self.fleet[name].make_records(records)) for name in names]
-        for device, batch in made:
+        batches = [(self.fleet[name], self.fleet[name].make_records(records)) for name in names]
+        for device, batch in batches:
             device.publish(batch)
         self.deliveries.morning(number)
         total = self._owed()
         with bar(title, total) as reached:
             tick = lambda: reached(total - self._owed())  # noqa: E731
             self.until(lambda: self._collect() == 0, "receipts", tick)
-            self.deliveries.evening(number)  # cites what was taken in the morning
+            self.deliveries.evening(number)  # it cites records accepted in the morning
             self.wearables.evening(number)
             self.until(lambda: self._collect() == 0, "receipts of the evening", tick)
 
     def misbehave(self) -> None:
-        """Each fault once, by a charge point of its own where there are enough; the clone's by one
-        that is silenced for it."""
-        points = [n for n in self.enrolled if n.startswith("cp-")]
+        """Commit each fault once, spread over the charge points.
+
+        The replay comes from the cloned charge point, which is suspended for it.
+        """
+        points = [name for name in self.enrolled if name.startswith("cp-")]
         order = [
             *EXPECTED,
             Fault.OUT_OF_ORDER,
@@ -98,86 +103,94 @@ class DemoRun:
                 self.until(lambda: self._collect() == 0, f"receipts after {fault}")
                 reached(number)
 
-    def strangers(self, unknown: str, retired: str) -> None:
-        """A device nobody enrolled and one that was retired publish what they measured."""
+    def publish_refused(self, unknown: str, retired: str) -> None:
+        """Let a device that is not enrolled and a retired one publish a record."""
         for name in (unknown, retired):
             self.fleet[name].publish(self.fleet[name].make_records(1))
-        self.until(lambda: self._collect() == 0, "receipts of strangers")
+        self.until(lambda: self._collect() == 0, "receipts of devices that are not enrolled")
 
     def settled(self, title: str) -> None:
-        """Until every claimable record is in a payment that is at least posted."""
+        """Wait until every claimable record is in a payment that is at least posted."""
         with self.stack.store.read() as session:
-            wanted = sum(payments.open_counts(session).values()) or 1
-        with bar(title, wanted) as reached:
+            expected = sum(payments.open_counts(session).values()) or 1
+        with bar(title, expected) as reached:
 
-            def over() -> bool:
+            def is_over() -> bool:
                 with self.stack.store.read() as session:
                     counts = payments.open_counts(session)
                     waiting = evidence.agreements_with_unclaimed(session)
                 early = sum(
-                    counts.get(s, 0) for s in ("received", "verified", "attested", "settled")
+                    counts.get(stage, 0)
+                    for stage in ("received", "verified", "attested", "settled")
                 )
                 reached(sum(counts.values()) - early)
                 return early == 0 and not waiting
 
-            self.until(over, title)
-            self._await_errands()
+            self.until(is_over, title)
+            self._await_background()
 
     def paid(self) -> None:
-        """Until every payment is on the bank's statement or frozen, debts are paid, what was not
-        earned is refunded; and the bank closed its day."""
+        """Wait until every payment is reconciled or frozen, then close the bank's day.
+
+        Debts must be paid by then, and what was not earned refunded.
+        """
         with bar("paid out and booked by the bank", self._payments()) as reached:
 
-            def over() -> bool:
+            def is_over() -> bool:
                 with self.stack.store.read() as session:
                     counts = payments.open_counts(session)
                 ended = sum(counts.get(stage, 0) for stage in _ENDED)
                 reached(ended)
-                return ended == sum(counts.values()) and self._stories_over()
+                return ended == sum(counts.values()) and self._products_are_over()
 
-            self.until(over, "bank lines")
-            self._await_errands()
+            self.until(is_over, "bank lines")
+            self._await_background()
         self.stack.bank.close_day()
-        self.until(self._day_taken, "the bank's statement of the day")
+        self.until(self._statement_arrived, "the bank's statement of the day")
 
-    def _stories_over(self) -> bool:
+    def _products_are_over(self) -> bool:
         with self.stack.store.read() as session:
-            stories = (self.deliveries, self.wearables, self.incidents)
-            return all(story.over(session) for story in stories)
+            parts = (self.deliveries, self.wearables, self.incidents)
+            return all(part.is_over(session) for part in parts)
 
-    def _day_taken(self) -> bool:
+    def _statement_arrived(self) -> bool:
         with self.stack.store.read() as session:
             return any(row.day is not None for row in transfers.statements(session))
 
     def funded(self, agreements: int) -> None:
-        """Until the escrow of every agreement holds what its payer transferred."""
+        """Wait until the escrow of every agreement holds what its payer transferred."""
         with bar("escrow funded through the bank", agreements) as reached:
 
-            def over() -> bool:
+            def is_over() -> bool:
                 with self.stack.store.read() as session:
-                    minted = [f for f in transfers.all_fundings(session) if f.stage == "minted"]
+                    fundings = transfers.all_fundings(session)
+                    minted = [funding for funding in fundings if funding.stage == "minted"]
                 reached(len(minted))
                 return len(minted) >= agreements
 
-            self.until(over, "funding")
-            self._await_errands()
+            self.until(is_over, "funding")
+            self._await_background()
 
-    def _await_errands(self) -> None:
-        """Raises what went wrong with one of them."""
-        while self._errands:
-            self._errands.pop(0).result(timeout=PATIENCE_S)
+    def _await_background(self) -> None:
+        """Wait for all background work, and raise its first error."""
+        while self._background:
+            self._background.pop(0).result(timeout=PATIENCE_S)
 
     def until(
-        self, over: Callable[[], bool], what: str, tick: Callable[[], None] | None = None
+        self, is_over: Callable[[], bool], what: str, tick: Callable[[], None] | None = None
     ) -> None:
-        """Waits for a condition; raises RuntimeError with what was awaited if it never comes."""
+        """Wait for a condition.
+
+        Raises:
+            RuntimeError: it does not hold after `PATIENCE_S` seconds.
+        """
         deadline = time.monotonic() + PATIENCE_S
-        while not over():
+        while not is_over():
             if tick:
                 tick()
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"waited {PATIENCE_S} s in vain for: {what}. See the logs in "
+                    f"waited {PATIENCE_S} s without success for: {what}. See the logs in "
                     f"{self.stack.home / 'logs'}"
                 )
             time.sleep(0.05)
@@ -195,4 +208,4 @@ class DemoRun:
         return self._owed()
 
     def _owed(self) -> int:
-        return sum(device.owed() for device in self.fleet.devices.values())
+        return sum(device.unreceipted_count() for device in self.fleet.devices.values())

@@ -1,4 +1,4 @@
-"""The sums that must hold at the end of a demonstration: records, payments, tokens, bank money."""
+"""The totals that must agree at the end of a demonstration: records, payments, tokens, money."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ _Row = tuple[str, str, str, str]
 
 
 class Sums(NamedTuple):
-    """Records and events are counted, amounts are micro-euro, of the bank cents.
+    """The totals of a store: numbers of records and events, and amounts.
 
-    events: stored, claimed, dropped, supporting, waiting. products: name -> its payments.
-    held: micro-euro by the first part of the ledger account; owed: open debts of payees.
+    Attributes:
+        answered: outcome -> number of answers that devices and tills got.
+        events: stored, claimed, dropped, supporting, waiting -> number of events.
+        products: name -> its payments.
+        held: first part of the ledger account -> micro-euro.
+        owed_micro: open debts of payees.
     """
 
     answered: Counter[str]
@@ -43,13 +47,17 @@ class Sums(NamedTuple):
     debits: int
 
 
-def of(session: Session, answered: Counter[str]) -> Sums:
-    """Everything that is counted, from the rail's own store; answered: as of `report.totals`."""
+def collect(session: Session, answered: Counter[str]) -> Sums:
+    """Collect all totals from the rail's own store.
+
+    Args:
+        answered: outcome -> number of answers, as counted by devices and tills.
+    """
     balances = store_ledger.balances(session)
-    held, exact = Counter[str](), Counter[str]()
+    by_group, by_account = Counter[str](), Counter[str]()
     for (account, asset), amount in balances.items():
-        held[f"{account.split(':')[0]} {asset}"] -= amount
-        exact[f"{account} {asset}"] += amount
+        by_group[f"{account.split(':')[0]} {asset}"] -= amount
+        by_account[f"{account} {asset}"] += amount
     by_name = by_product(session)
     count, cents = transfers.count_payouts(session).get("booked", (0, 0))
     return Sums(
@@ -59,11 +67,13 @@ def of(session: Session, answered: Counter[str]) -> Sums:
         settled=total(row for rows in by_name.values() for row in rows),
         stages=payments.open_counts(session),
         energy_mwh=_energy(session),
-        held=Counter({key.split()[0]: n for key, n in held.items() if key.endswith(ledger.TEUR)}),
-        owed_micro=-held[f"receivable {ledger.TEUR}"],
-        supply_micro=exact[f"{ledger.ISSUED} {ledger.TEUR}"],
-        bank_cents=exact[f"{ledger.SAFEGUARDING} {ledger.EUR}"],
-        funded_cents=sum(one.cents for one in transfers.all_fundings(session)),
+        held=Counter(
+            {key.split()[0]: n for key, n in by_group.items() if key.endswith(ledger.TEUR)}
+        ),
+        owed_micro=-by_group[f"receivable {ledger.TEUR}"],
+        supply_micro=by_account[f"{ledger.ISSUED} {ledger.TEUR}"],
+        bank_cents=by_account[f"{ledger.SAFEGUARDING} {ledger.EUR}"],
+        funded_cents=sum(funding.cents for funding in transfers.all_fundings(session)),
         payouts=count,
         paid_cents=cents,
         debits=sum(balances.values()),
@@ -71,76 +81,86 @@ def of(session: Session, answered: Counter[str]) -> Sums:
 
 
 def _energy(session: Session) -> int:
-    """mWh in all settled claims of metered energy."""
+    """Return the mWh of all settled claims of metered energy."""
     decode = products()[_ENERGY].decode_facts
-    found = payments.facts_bytes(session)
-    return sum(decode(facts).energy for name, facts in found if name == _ENERGY)
+    claims = payments.facts_bytes(session)
+    return sum(decode(facts).energy for name, facts in claims if name == _ENERGY)
 
 
-def rows(s: Sums) -> list[_Row]:
-    """(stage, count, amount, what it adds up with)."""
-    kwh = f"{s.energy_mwh // 1_000_000}.{s.energy_mwh % 1_000_000:06d} kWh"
+def rows(sums: Sums) -> list[_Row]:
+    """Return (stage, count, amount, what it adds up with) of each row."""
+    kwh = f"{sums.energy_mwh // 1_000_000}.{sums.energy_mwh % 1_000_000:06d} kWh"
     return [
-        ("records answered", f"{_receipts(s)}", "", "accepted + refused"),
-        ("  refused, by a reason", f"{_receipts(s) - s.answered[ACCEPTED]}", "", ""),
-        ("events stored", f"{s.events['stored']}", "", "the next four"),
-        ("  in claims", f"{s.events['claimed']}", kwh, "energy of metering alone"),
-        ("  cited or kept beside", f"{s.events['supporting']}", "", "supporting evidence"),
-        ("  dropped by a rule", f"{s.events['dropped']}", "", "each by its reason"),
-        ("  waiting", f"{s.events['waiting']}", "", ""),
-        *_money_rows(s),
+        ("records answered", f"{_receipts(sums)}", "", "accepted + refused"),
+        ("  refused, by a reason", f"{_receipts(sums) - sums.answered[ACCEPTED]}", "", ""),
+        ("events stored", f"{sums.events['stored']}", "", "the next four"),
+        ("  in claims", f"{sums.events['claimed']}", kwh, "metered energy only"),
+        ("  cited or supporting", f"{sums.events['supporting']}", "", "supporting evidence"),
+        ("  dropped by a rule", f"{sums.events['dropped']}", "", "each by its reason"),
+        ("  waiting", f"{sums.events['waiting']}", "", ""),
+        *_money_rows(sums),
     ]
 
 
-def _money_rows(s: Sums) -> list[_Row]:
-    credits = ("  of these credits", f"{s.settled.credits}", euro(s.settled.credited_micro), "")
+def _money_rows(sums: Sums) -> list[_Row]:
+    debts = ("  of these debts", f"{sums.settled.debts}", euro(sums.settled.debts_micro), "")
     return [
         (
             "payments settled",
-            f"{s.settled.payments}",
-            euro(s.settled.amount_micro),
+            f"{sums.settled.payments}",
+            euro(sums.settled.amount_micro),
             "paid out + kept + frozen",
         ),
         *(
-            (f"  {name}", f"{one.payments}", euro(one.amount_micro), "")
-            for name, one in s.products.items()
+            (f"  {name}", f"{total.payments}", euro(total.amount_micro), "")
+            for name, total in sums.products.items()
         ),
-        credits,
-        ("payouts booked", f"{s.payouts}", euro(s.paid_cents * CENT), ""),
-        ("  below a cent, kept", "", euro(s.held["withdrawable"]), ""),
-        ("frozen by a dispute", f"{s.stages.get(Stage.DISPUTED, 0)}", euro(s.held["frozen"]), ""),
-        ("funded by the bank", "", euro(s.funded_cents * CENT), "settled + escrow + refunded"),
-        ("  still in escrow", "", euro(s.held["escrow"]), ""),
-        ("  refunded at the end", "", euro(s.held["wallets"]), "in the payer's wallet"),
+        debts,
+        ("payouts booked", f"{sums.payouts}", euro(sums.paid_cents * CENT), ""),
+        ("  below a cent, kept", "", euro(sums.held["withdrawable"]), ""),
+        (
+            "frozen by a dispute",
+            f"{sums.stages.get(Stage.DISPUTED, 0)}",
+            euro(sums.held["frozen"]),
+            "",
+        ),
+        ("funded by the bank", "", euro(sums.funded_cents * CENT), "settled + escrow + refunded"),
+        ("  still in escrow", "", euro(sums.held["escrow"]), ""),
+        ("  refunded at the end", "", euro(sums.held["wallets"]), "in the payer's wallet"),
     ]
 
 
-def checks(s: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]:
-    """(sentence, whether it holds)."""
+def checks(sums: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]:
+    """Return (sentence, whether it holds) of each check."""
     kinds = ("claimed", "supporting", "dropped", "waiting")
-    # a credit that is still owed was subtracted from what settled, but from no token yet
-    taken = s.settled.amount_micro + s.owed_micro
-    gone = s.paid_cents * CENT + s.held["withdrawable"] + s.held["pending"] + s.held["frozen"]
-    ended = s.stages.get(Stage.RECONCILED, 0) + s.stages.get(Stage.DISPUTED, 0)
+    # an open debt is subtracted from the settled sum, but no token has moved for it yet
+    paid_micro = sums.settled.amount_micro + sums.owed_micro
+    left_micro = (
+        sums.paid_cents * CENT
+        + sums.held["withdrawable"]
+        + sums.held["pending"]
+        + sums.held["frozen"]
+    )
+    ended = sums.stages.get(Stage.RECONCILED, 0) + sums.stages.get(Stage.DISPUTED, 0)
     return [
-        ("every record a device kept has its signed receipt", s.answered["unreceipted"] == 0),
+        ("every record a device kept has its signed receipt", sums.answered["unreceipted"] == 0),
         (
             "records accepted, as devices and tills count = events stored",
-            s.answered[ACCEPTED] == s.events["stored"],
+            sums.answered[ACCEPTED] == sums.events["stored"],
         ),
         (
             "events stored = claimed + supporting + dropped + waiting",
-            s.events["stored"] == sum(s.events[kind] for kind in kinds),
+            sums.events["stored"] == sum(sums.events[kind] for kind in kinds),
         ),
-        ("settled = paid out + below a cent + frozen", taken == gone),
+        ("settled = paid out + below a cent + frozen", paid_micro == left_micro),
         (
             "funded = settled + still in escrow + refunded",
-            s.funded_cents * CENT == taken + s.held["escrow"] + s.held["wallets"],
+            sums.funded_cents * CENT == paid_micro + sums.held["escrow"] + sums.held["wallets"],
         ),
-        ("every credit is paid back", s.owed_micro == 0),
-        ("token supply = bank balance, to the unit", s.supply_micro == s.bank_cents * CENT),
-        ("all payments reconciled, or frozen", s.settled.payments == ended),
-        ("debits = credits in every asset", s.debits == 0),
+        ("every debt is paid back", sums.owed_micro == 0),
+        ("token supply = bank balance, to the unit", sums.supply_micro == sums.bank_cents * CENT),
+        ("all payments reconciled, or frozen", sums.settled.payments == ended),
+        ("debits = credits in every asset", sums.debits == 0),
         (
             f"reconciliation: {len(reconciliation.matches)} matches, "
             f"{len(reconciliation.breaks)} breaks",
@@ -149,5 +169,5 @@ def checks(s: Sums, reconciliation: Reconciliation) -> list[tuple[str, bool]]:
     ]
 
 
-def _receipts(s: Sums) -> int:
-    return s.answered.total() - s.answered["unreceipted"]
+def _receipts(sums: Sums) -> int:
+    return sums.answered.total() - sums.answered["unreceipted"]

@@ -1,4 +1,4 @@
-"""Sums over payments, product by product."""
+"""Count and add up payments by product."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from typing import NamedTuple
 
 from orchestrator.edges.store import Session, agreements, pages, payments
 
-_ALL = 100_000  # a demonstration has fewer
+_ALL = 100_000  # more than a demonstration has
 
 
 class Sum(NamedTuple):
-    """How many payments, and the micro-euro they come to; of these the credits (below zero)."""
+    """The number and total of payments; `debts` are the negative ones among them."""
 
     payments: int
     amount_micro: int
-    credits: int
-    credited_micro: int
+    debts: int
+    debts_micro: int
 
 
 def by_product(session: Session) -> dict[str, list[payments.PaymentRow]]:
-    """{product: its payments, oldest first}."""
+    """Return {product: its payments, oldest first}."""
     rows = pages.payments(session, None, None, None, _ALL)
-    deals = agreements.by_ids(session, {row.agreement_id for row in rows})
-    found: dict[str, list[payments.PaymentRow]] = {}
+    agreed = agreements.by_ids(session, {row.agreement_id for row in rows})
+    payments_by_product: dict[str, list[payments.PaymentRow]] = {}
     for row in rows:
-        product = deals[row.agreement_id].product if row.agreement_id in deals else ""
-        found.setdefault(product, []).append(row)
-    return found
+        product = agreed[row.agreement_id].product if row.agreement_id in agreed else ""
+        payments_by_product.setdefault(product, []).append(row)
+    return payments_by_product
 
 
-def of_product(session: Session, product: str) -> list[payments.PaymentRow]:
+def payments_of_product(session: Session, product: str) -> list[payments.PaymentRow]:
+    """Return the payments of one product, oldest first."""
     return by_product(session).get(product, [])
 
 
 def total(rows: Iterable[payments.PaymentRow]) -> Sum:
-    """A payment that has not settled yet comes to nothing."""
+    """Return the sum of payments; one that has not settled yet counts as zero."""
     amounts = [row.amount_micro for row in rows]
-    below = [amount for amount in amounts if amount < 0]
-    return Sum(len(amounts), sum(amounts), len(below), sum(below))
+    debts = [amount for amount in amounts if amount < 0]
+    return Sum(len(amounts), sum(amounts), len(debts), sum(debts))

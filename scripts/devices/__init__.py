@@ -1,1 +1,1 @@
-"""Simulated charge points and household meters, each with its own key, journal and credentials."""
+"""Simulated devices, each with its own key, journal and credentials."""

@@ -1,7 +1,7 @@
 """The devices around a consignment: a carrier's scanner, a sensor logger, a recipient's terminal.
 
-Each signs EPCIS 2.0 documents (one event each) as detached JWS. A recipient confirms what others
-saw by citing their records; its own records alone are paid for (products/proof_of_delivery).
+Each signs EPCIS 2.0 documents (one event each) as detached JWS. A recipient confirms the records of
+others by citing them; only its own records are paid for (products/proof_of_delivery).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from device_adapters.protocols import epcis
 from scripts.devices.station import Station
 
-COMPANY = "9521321"  # a GS1 company prefix set aside for examples
+COMPANY = "9521321"  # a GS1 company prefix reserved for examples
 _CONTEXT = [
     "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
     {"proofrail": "urn:proofrail:voc:"},
@@ -27,48 +27,56 @@ _CONTEXT = [
 
 @dataclass(frozen=True, slots=True)
 class SimulatedConsignment:
-    """One logistic unit. serial: the sender's own number; units: how many things are in it."""
+    """One logistic unit. serial: the sender's own number; units: how many items it contains."""
 
     serial: int
     units: int = 1
 
     @property
     def sscc(self) -> str:
-        """The 18 digits of its Serial Shipping Container Code."""
+        """Return the 18 digits of its Serial Shipping Container Code."""
         return _checked(f"0{COMPANY}{self.serial:09d}")
 
     @property
     def subject(self) -> str:
-        """As the terms of an agreement name it."""
+        """Return its name in the terms of an agreement."""
         return f"sscc:{self.sscc}"
 
     @property
     def epc(self) -> str:
+        """Return its GS1 Digital Link URI."""
         return f"https://id.gs1.org/00/{self.sscc}"
 
     @property
     def lot(self) -> str:
-        """The class of the things in it: a GTIN and a lot."""
+        """Return the class of its items: a GTIN and a lot."""
         return f"https://id.gs1.org/01/{_checked(f'0{COMPANY}00001')}/10/L{self.serial}"
 
 
-class Scribe(Station):
-    """A device that signs EPCIS events, at the place `where` (a GLN's 12 digits before its check).
+class EpcisStation(Station):
+    """A device that signs EPCIS events at one place.
 
-    The same folder goes on counting where the last process left off.
+    location: the 12 digits of its GLN before the check digit. The counter in the folder continues
+    after a restart.
     """
 
     PROTOCOL = "epcis"
-    where = f"{COMPANY}00000"
+    location = f"{COMPANY}00000"
 
     @staticmethod
     def counter_of(record: bytes) -> int:
+        """Return the counter in a record (ctr)."""
         return json.loads(_unpadded(record.partition(b".")[0]))["ctr"]
 
     def event(self, goods: SimulatedConsignment, step: str, at: int, **fields: Any) -> bytes:
-        """Signs and journals an ObjectEvent about the consignment; `at`: Unix seconds.
+        """Sign and journal an ObjectEvent about the consignment.
 
-        fields: further members of the event, as EPCIS names them.
+        Args:
+            at: Unix seconds.
+            fields: further members of the event, with their EPCIS names.
+
+        Returns:
+            The record.
         """
         event = {
             "type": "ObjectEvent",
@@ -77,12 +85,12 @@ class Scribe(Station):
             "epcList": [goods.epc],
             "action": "OBSERVE",
             "bizStep": step,
-            "readPoint": {"id": f"https://id.gs1.org/414/{_checked(self.where)}"},
+            "readPoint": {"id": f"https://id.gs1.org/414/{_checked(self.location)}"},
         }
         return self.write({**event, **fields}, at)
 
     def write(self, event: dict[str, Any], at: int) -> bytes:
-        """Signs and journals a document that holds this one event, under the next number."""
+        """Sign and journal a document with this event, under the next number."""
         document = {
             "@context": _CONTEXT,
             "type": "EPCISDocument",
@@ -95,7 +103,7 @@ class Scribe(Station):
         return record
 
     def seal(self, document: bytes, counter: int, name: str = "") -> bytes:
-        """The document behind a detached JWS (RFC 7515, appendix F), under any counter or name."""
+        """Return a document with its detached JWS (RFC 7515, appendix F) for any counter."""
         head = _encoded(
             json.dumps({"alg": "ES256", "kid": name or self.name, "ctr": counter}).encode()
         )
@@ -104,27 +112,27 @@ class Scribe(Station):
         return head + b".." + signature + b"\n" + document
 
     def withdraw(self, record: bytes, at: int, reason: str = "incorrect_data") -> bytes:
-        """The record's event once more, declared erroneous: it keeps its time and its hash."""
+        """Sign the record's event again, declared erroneous: it keeps its time and its hash."""
         declared = {"declarationTime": _iso(at), "reason": reason}
         return self.write({**event_of(record), "errorDeclaration": declared}, at)
 
 
-class SimulatedScanner(Scribe):
-    """A carrier's: what it scans is evidence for others to confirm."""
+class SimulatedScanner(EpcisStation):
+    """A carrier's scanner; others confirm its records."""
 
-    where = f"{COMPANY}00001"
+    location = f"{COMPANY}00001"
 
     def pick_up(self, goods: SimulatedConsignment, at: int) -> bytes:
-        """The consignment leaves with the carrier."""
+        """Record that the consignment leaves with the carrier."""
         return self.event(goods, "departing", at, disposition="in_transit")
 
     def claim_delivered(self, goods: SimulatedConsignment, at: int) -> bytes:
-        """What a carrier would say to be paid without the recipient."""
+        """Record a delivery that the recipient did not confirm, as a dishonest carrier would."""
         return self.event(goods, "receiving", at, disposition="in_progress")
 
 
-class Logger(Scribe):
-    """Measures temperature and shock on the way; one record for the whole trip."""
+class SimulatedLogger(EpcisStation):
+    """A logger of temperature and shock in transit; one record for the whole trip."""
 
     def report(
         self,
@@ -133,14 +141,14 @@ class Logger(Scribe):
         celsius: Sequence[Decimal | str] = (),
         shocks_g: Sequence[Decimal | str] = (),
     ) -> bytes:
-        """The extremes of what was measured until `at`, as sensor elements."""
-        warm, hard = sorted(map(Decimal, celsius)), sorted(map(Decimal, shocks_g))
+        """Record the extremes measured until `at`, as sensor elements."""
+        temperatures, shocks = sorted(map(Decimal, celsius)), sorted(map(Decimal, shocks_g))
         reports = []
-        if warm:
-            extremes = {"minValue": _number(warm[0]), "maxValue": _number(warm[-1])}
+        if temperatures:
+            extremes = {"minValue": _number(temperatures[0]), "maxValue": _number(temperatures[-1])}
             reports.append({"type": "Temperature", "uom": "CEL", **extremes})
-        if hard:
-            reports.append({"type": "Acceleration", "uom": "K40", "maxValue": _number(hard[-1])})
+        if shocks:
+            reports.append({"type": "Acceleration", "uom": "K40", "maxValue": _number(shocks[-1])})
         element = {
             "type": "epcis:SensorElement",
             "sensorMetadata": {"time": _iso(at), "deviceID": f"urn:proofrail:device:{self.name}"},
@@ -149,14 +157,14 @@ class Logger(Scribe):
         return self.event(goods, "transporting", at, sensorElementList=[element])
 
 
-class SimulatedTerminal(Scribe):
-    """A recipient's: each record is a statement, and confirms the records that it names."""
+class SimulatedTerminal(EpcisStation):
+    """A recipient's terminal; its delivery records also confirm the records that they cite."""
 
-    where = f"{COMPANY}00002"
+    location = f"{COMPANY}00002"
 
     def confirm(self, goods: SimulatedConsignment, at: int, seen: Iterable[bytes]) -> bytes:
-        """Confirms others' records (a pick-up, a sensor file) and states nothing of its own."""
-        return self._state(goods, "arriving", at, None, seen)
+        """Confirm records of others (a pick-up, a sensor file) without reporting any units."""
+        return self._report_units(goods, "arriving", at, None, seen)
 
     def receive(
         self,
@@ -165,8 +173,8 @@ class SimulatedTerminal(Scribe):
         units: int | None = None,
         seen: Iterable[bytes] = (),
     ) -> bytes:
-        """Units received; None: the consignment as a whole."""
-        return self._state(goods, "receiving", at, units, seen)
+        """Record units received; None: the whole consignment."""
+        return self._report_units(goods, "receiving", at, units, seen)
 
     def accept(
         self,
@@ -175,10 +183,10 @@ class SimulatedTerminal(Scribe):
         units: int | None = None,
         seen: Iterable[bytes] = (),
     ) -> bytes:
-        """Units accepted; None: the consignment as a whole."""
-        return self._state(goods, "accepting", at, units, seen)
+        """Record units accepted; None: the whole consignment."""
+        return self._report_units(goods, "accepting", at, units, seen)
 
-    def _state(
+    def _report_units(
         self,
         goods: SimulatedConsignment,
         step: str,
@@ -195,22 +203,22 @@ class SimulatedTerminal(Scribe):
 
 
 def event_of(record: bytes) -> dict[str, Any]:
-    """The one event in a record that `Scribe.write` made, as EPCIS names its members."""
+    """Return the event in a record of `EpcisStation.write`, with EPCIS names."""
     document = json.loads(record.partition(b"\n")[2])
     return document["epcisBody"]["eventList"][0]
 
 
 def _number(value: Decimal) -> int | float:
-    """JSON's number; what a logger measures is shown with few digits, and read exactly."""
+    """Return a number for JSON; a logger's values have few digits and are read exactly."""
     return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _checked(digits: str) -> str:
-    """With the check digit of GS1 General Specifications, section 7.9, behind."""
-    weighed = sum(
+    """Return the digits with their check digit (GS1 General Specifications, section 7.9)."""
+    weighted = sum(
         int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits))
     )
-    return f"{digits}{-weighed % 10}"
+    return f"{digits}{-weighted % 10}"
 
 
 def _iso(at: int) -> str:

@@ -15,12 +15,12 @@ from scripts.devices.station import Station, derived_key
 
 __all__ = ["DeviceKind", "SimulatedMeter", "derived_key"]
 
-CHARGING_WATTS = 11_000  # what a session draws, so that its length is plausible
+CHARGING_WATTS = 11_000  # of a session, so that its length is plausible
 QUARTER_HOUR = 900
 
 
 class DeviceKind(StrEnum):
-    """What a device is: its records go to OCMF's stream T or F."""
+    """Type of a device: its records are in OCMF's stream T or F."""
 
     CHARGE_POINT = "charge_point"
     HOUSEHOLD = "household"
@@ -29,7 +29,8 @@ class DeviceKind(StrEnum):
 class SimulatedMeter(Station):
     """A metering device. The same seed gives the same key, readings and signatures.
 
-    start_at: Unix seconds, where the clock of a new device begins.
+    Args:
+        start_at: Unix seconds; the clock of a new device begins here.
     """
 
     PROTOCOL = "ocmf"
@@ -47,11 +48,12 @@ class SimulatedMeter(Station):
     ) -> None:
         super().__init__(folder, name, seed, receipt_key)
         self.kind = kind
-        drawn = self._chance(0).randrange(1, 10**8)
-        self.register = self.left.get("register", drawn)  # 0.1 Wh
-        self.now = self.left.get("now", start_at)
+        first_register = self._random(0).randrange(1, 10**8)
+        self.register = self.saved_state.get("register", first_register)  # 0.1 Wh
+        self.now = self.saved_state.get("now", start_at)
 
     def state(self) -> dict[str, int]:
+        """Return counter, register (0.1 Wh) and clock (Unix seconds)."""
         return {"counter": self.counter, "register": self.register, "now": self.now}
 
     # --- measuring -----------------------------------------------------------------------------
@@ -64,37 +66,43 @@ class SimulatedMeter(Station):
         seconds: int | None = None,
         tag: str = "",
     ) -> list[bytes]:
-        """A charging session: one record with begin and end, or (`split`) one for each.
+        """Sign and journal a charging session.
 
-        seconds: how long it took; by default as long as 11 kW need. The records are journaled.
+        Args:
+            split: one record each for begin and end, instead of one for both.
+            seconds: how long it took; by default as long as 11 kW need.
+            tag: the RFID id in hex; by default a random one.
+
+        Returns:
+            The records.
         """
         return self.keep(self._session(units_of(kwh), split, seconds, tag))
 
     def reading(self, kwh: Decimal | str | int) -> list[bytes]:
-        """A quarter-hour reading, `kwh` after the one before. The record is journaled."""
+        """Sign and journal a quarter-hour reading, `kwh` after the previous one."""
         return self.keep(self._reading(units_of(kwh)))
 
     def make_records(self, n: int) -> list[bytes]:
-        """`n` plausible records (sessions, or readings of a household), pre-signed for volume."""
-        made: list[bytes] = []
-        while len(made) < n:
-            chance = self._chance(self.counter + 1)
+        """Sign and journal `n` plausible records (sessions, or readings of a household)."""
+        records: list[bytes] = []
+        while len(records) < n:
+            random_numbers = self._random(self.counter + 1)
             if self.kind is DeviceKind.HOUSEHOLD:
-                made += self._reading(chance.randrange(100, 10_000))
+                records += self._reading(random_numbers.randrange(100, 10_000))
             else:
-                made += self._session(chance.randrange(10_000, 400_000), False, None, "")
-        return self.keep(made)
+                records += self._session(random_numbers.randrange(10_000, 400_000), False, None, "")
+        return self.keep(records)
 
     def forge(
         self, points: Sequence[Point], counter: int, key: ec.EllipticCurvePrivateKey, name: str = ""
     ) -> bytes:
-        """A record with any content under any key; nothing of the device changes."""
+        """Sign a record with any content under any key, without changing the device."""
         stream = "F" if self.kind is DeviceKind.HOUSEHOLD else "T"
         tag = "" if self.kind is DeviceKind.HOUSEHOLD else self._tag(counter)
         return sign(payload_of(name or self.name, f"{stream}{counter}", points, tag), key)
 
     def pause(self, seconds: int) -> None:
-        """Lets the device's clock run."""
+        """Advance the device's clock."""
         self.now += seconds
 
     # --- inside --------------------------------------------------------------------------------
@@ -104,7 +112,7 @@ class SimulatedMeter(Station):
         self.register += units
         self.now += seconds or units * 360 // CHARGING_WATTS + 60  # 0.1 Wh is 360 watt-seconds
         end = Point("E", self.now, self.register)
-        self.now += self._chance(self.counter).randrange(300, 1_800)
+        self.now += self._random(self.counter).randrange(300, 1_800)
         tag = tag or self._tag(self.counter + 1)
         records = [[begin], [end]] if split else [[begin, end]]
         return [self._sign(points, tag) for points in records]
@@ -120,4 +128,4 @@ class SimulatedMeter(Station):
         return sign(payload_of(self.name, f"{stream}{self.counter}", points, tag), self.key)
 
     def _tag(self, counter: int) -> str:
-        return f"{self._chance(counter).getrandbits(56):014X}"
+        return f"{self._random(counter).getrandbits(56):014X}"

@@ -1,4 +1,4 @@
-"""What real fleets send besides good records: each fault on demand, named by what it is."""
+"""Faults that real fleets send in addition to good records, each on demand."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ ABSURD_KWH = 50_000
 
 
 class Fault(StrEnum):
-    """The faults, and what an honest rail answers (no answer: the broker already refused)."""
+    """The faults, each with the answer of an honest rail (none: the broker already refused)."""
 
-    DUPLICATE = "duplicate"  # the last record once more: duplicate
+    DUPLICATE = "duplicate"  # the last record again: duplicate
     REPLAY = "replay"  # a new message, an old counter, other content: counter_replayed
     OUT_OF_ORDER = "out_of_order"  # two records, the later one first: both accepted
     MISSING_COUNTER = "missing_counter"  # a record is lost before it is sent: the hole is reported
     FORGED_SIGNATURE = "forged_signature"  # signed by another key: signature_forged
-    OTHER_DEVICE = "other_device"  # another device's name on the own topic: device_not_of_topic
-    IMPLAUSIBLE_READING = "implausible_reading"  # more energy than any fuse lets through
+    OTHER_DEVICE = "other_device"  # another device's name on its own topic: device_not_of_topic
+    IMPLAUSIBLE_READING = "implausible_reading"  # more energy than any fuse allows
     REGISTER_BACKWARDS = "register_backwards"  # genuine, but below what was already reported
-    HIGH_S_TWIN = "high_s_twin"  # the last record under its signature's twin: duplicate
+    HIGH_S_TWIN = "high_s_twin"  # the last record with its signature's twin: duplicate
     TRUNCATED = "truncated"  # half a record
     RETAINED = "retained"  # the last record with the retain bit: retained, or refused
-    FOREIGN_TOPIC = "foreign_topic"  # onto another device's topic: refused by the broker
+    FOREIGN_TOPIC = "foreign_topic"  # on another device's topic: refused by the broker
 
 
 def commit(fault: Fault, device: SimulatedMeter, other: str = "") -> list[bytes]:
-    """Sends the fault through the device's link; returns the records that were sent.
+    """Send a fault through the device's link and return the records that were sent.
 
-    `device` has at least one record; `other` is another device's name (for the last two kinds
-    of confusion). Records with numbers of their own are journaled like good ones.
+    Records with numbers of their own are journaled like good ones.
+
+    Args:
+        device: a device with at least one record.
+        other: another device's name, for OTHER_DEVICE and FOREIGN_TOPIC.
     """
     return _ACTS[fault](device, other or f"{device.name}-other")
 
@@ -54,7 +57,7 @@ def _send(device: SimulatedMeter, records: list[bytes]) -> list[bytes]:
 
 
 def _points(device: SimulatedMeter, first: int, last: int, seconds: int = 3_600) -> list[Point]:
-    """A session from one register to another, or just the reading at its end."""
+    """Return a session from one register to another, or only the reading at its end."""
     end = device.now + seconds
     if device.kind is DeviceKind.HOUSEHOLD:
         return [Point("", end, last)]

@@ -1,4 +1,4 @@
-"""A fleet of simulated devices in one process: makes, connects, waits for receipts, sends again."""
+"""A fleet of simulated devices in one process: creation, connection, receipts, resending."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from scripts.devices.station import Station
 
 
 class Fleet:
-    """`charge_points` devices cp-0001... and `meters` devices meter-0001... under home/devices.
+    """Devices cp-0001... and meter-0001... in home/devices.
 
-    seed, start_at: as for `SimulatedMeter`. receipt_key_pem: the rail's public receipt key; without
-    it no receipt is believed, and so every record is kept.
+    Args:
+        charge_points: how many devices cp-...
+        meters: how many devices meter-...
+        seed: see `Station`.
+        start_at: see `SimulatedMeter`.
+        receipt_key_pem: the rail's public receipt key; without it no receipt is trusted, so every
+            record stays unreceipted.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class Fleet:
         return self.devices[name]
 
     def add(self, name: str, kind: DeviceKind = DeviceKind.CHARGE_POINT) -> SimulatedMeter:
-        """One more device; one that nobody enrols is the unknown device."""
+        """Create one more device; one that is never enrolled is the unknown device."""
         device = SimulatedMeter(
             self._home / name, name, kind, self._seed, self._start_at, self._receipt_key
         )
@@ -48,12 +53,12 @@ class Fleet:
         return device
 
     def join(self, station: Station) -> None:
-        """Takes a station of any kind: a scanner, a terminal, a wearable."""
+        """Add a station of any type: a scanner, a terminal, a wearable."""
         station.receipt_key = station.receipt_key or self._receipt_key
         self.devices[station.name] = station
 
-    def believe(self, receipt_key_pem: bytes) -> None:
-        """Gives all devices the rail's public receipt key."""
+    def set_receipt_key(self, receipt_key_pem: bytes) -> None:
+        """Set the rail's public receipt key on all devices."""
         self._receipt_key = public_key_of(receipt_key_pem)
         for device in self.devices.values():
             device.receipt_key = self._receipt_key
@@ -65,9 +70,13 @@ class Fleet:
         passwords: Mapping[str, str] | None = None,
         timeout_s: float = 20,
     ) -> list[str]:
-        """Connects all devices (with kept passwords where none is given); names still away."""
-        given = passwords or {}
-        links = [d.connect(host, port, given.get(name)) for name, d in self.devices.items()]
+        """Connect all devices and return the names that are not ready in time.
+
+        Args:
+            passwords: by device name; a device without one uses its stored password.
+        """
+        by_name = passwords or {}
+        links = [d.connect(host, port, by_name.get(name)) for name, d in self.devices.items()]
         deadline = time.monotonic() + timeout_s
         return [
             link.name
@@ -76,9 +85,9 @@ class Fleet:
         ]
 
     def until_receipted(self, timeout_s: float, resend_after_s: float = 5.0) -> bool:
-        """Collects receipts and sends again until every record is answered; False on time-out."""
+        """Collect receipts and resend until every record is answered; return False on time-out."""
         deadline = time.monotonic() + timeout_s
-        while waiting := [d for d in self.devices.values() if d.link and d.owed()]:
+        while waiting := [d for d in self.devices.values() if d.link and d.unreceipted_count()]:
             if time.monotonic() > deadline:
                 return False
             for device in waiting:
@@ -87,13 +96,14 @@ class Fleet:
         return True
 
     def totals(self) -> Counter[str]:
-        """Records by the rail's first answer, and "unreceipted"."""
+        """Count records by the rail's first answer, and as "unreceipted"."""
         totals = Counter[str]()
         for device in self.devices.values():
             totals.update(device.outcomes.values())
-            totals["unreceipted"] += device.owed()
+            totals["unreceipted"] += device.unreceipted_count()
         return totals
 
     def close(self) -> None:
+        """Close all devices."""
         for device in self.devices.values():
             device.close()

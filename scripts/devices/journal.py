@@ -1,4 +1,4 @@
-"""A device's memory: every signed record until its receipt, and where its counters stand."""
+"""A device's journal: every signed record with its answers, and the state of its counters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ create table if not exists state (name text primary key, value integer not null)
 
 
 def evidence_of(record: bytes) -> bytes:
-    """The name of a record: SHA-256 of its bytes."""
+    """Return the evidence hash of a record: SHA-256 of its bytes."""
     return hashlib.sha256(record).digest()
 
 
 class DeviceJournal:
-    """One SQLite file; what it took is on disk when the call returns."""
+    """One SQLite file; each call has written to disk when it returns."""
 
     def __init__(self, path: Path) -> None:
         self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -32,8 +32,8 @@ class DeviceJournal:
         self._base.executescript(_TABLES)
 
     def add(self, records: Sequence[bytes], state: Mapping[str, int]) -> None:
-        """Records and counters in one transaction, so that no number is ever used twice."""
-        with self._whole():
+        """Store records and counters in one transaction, so that no number is ever used twice."""
+        with self._transaction():
             self._base.executemany(
                 "insert or ignore into records (evidence, body) values (?, ?)",
                 [(evidence_of(record).hex(), record) for record in records],
@@ -43,16 +43,17 @@ class DeviceJournal:
             )
 
     def state(self) -> dict[str, int]:
-        """Counters, register and clock as they were left."""
+        """Return the stored counters, register and clock."""
         return dict(self._base.execute("select name, value from state"))
 
     def answer(self, answers: Iterable[Mapping]) -> int:
-        """Takes the records of a verified receipt; the first answer stands, all are kept.
+        """Store the answers of a verified receipt; the first answer to a record is its outcome.
 
-        Returns how many records were answered for the first time.
+        Returns:
+            How many records were answered for the first time.
         """
         rows = [(a["evidence"], a["outcome"], a["event"]) for a in answers]
-        with self._whole():
+        with self._transaction():
             self._base.executemany(
                 "insert into answers (evidence, outcome) values (?, ?)", [r[:2] for r in rows]
             )
@@ -63,40 +64,41 @@ class DeviceJournal:
             ).rowcount
 
     def forget(self, records: Iterable[bytes]) -> None:
-        """Loses records, as a broken device does."""
-        with self._whole():
+        """Lose records, as a broken device does."""
+        with self._transaction():
             self._base.executemany(
                 "delete from records where evidence = ?",
                 [(evidence_of(record).hex(),) for record in records],
             )
 
     def unanswered(self) -> list[bytes]:
-        """Records without a receipt; their order is not the counters' order."""
+        """Return the records without a receipt, in no particular order."""
         rows = self._base.execute("select body from records where outcome is null")
         return [body for (body,) in rows]
 
-    def owed(self) -> int:
-        """How many records have no receipt."""
+    def unreceipted_count(self) -> int:
+        """Return how many records have no receipt."""
         count = "select count(*) from records where outcome is null"
         return self._base.execute(count).fetchone()[0]
 
     def outcomes(self) -> dict[str, str]:
-        """The first answer to each record, by evidence hash (hex)."""
+        """Return the first answer to each record, by evidence hash (hex)."""
         return dict(
             self._base.execute("select evidence, outcome from records where outcome is not null")
         )
 
     def answers(self, evidence: str) -> list[str]:
-        """Every answer to one record, in order of arrival."""
+        """Return every answer to one record, in order of arrival."""
         rows = self._base.execute(
             "select outcome from answers where evidence = ? order by number", (evidence,)
         )
         return [outcome for (outcome,) in rows]
 
     def close(self) -> None:
+        """Close the file."""
         self._base.close()
 
-    def _whole(self) -> _Transaction:
+    def _transaction(self) -> _Transaction:
         return _Transaction(self._base)
 
 

@@ -20,9 +20,11 @@ from scripts.devices.station import ORDER
 
 __all__ = ["ORDER", "Point", "counter_of", "evidence_of", "payload_of", "sign", "twin", "units_of"]
 
-UNITS_PER_KWH = 10_000  # registers show kWh with four decimals: a unit is 0.1 Wh
+UNITS_PER_KWH = 10_000  # registers have kWh with four decimals: a unit is 0.1 Wh
 _REGISTER = "01-00:B2.08.00*FF"  # total import, OCMF specification
-_SIGNING = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # the same run, the same bytes
+_SIGNING = ec.ECDSA(
+    hashes.SHA256(), deterministic_signing=True
+)  # a repeated run gives the same bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Point:
 
 
 def units_of(kwh: Decimal | str | int) -> int:
-    """kWh in units of 0.1 Wh, exactly. Raises ValueError where four decimals do not hold it."""
+    """Return kWh in units of 0.1 Wh; ValueError for more than four decimals."""
     units = Decimal(kwh) * UNITS_PER_KWH
     if units != units.to_integral_value():
         raise ValueError(f"{kwh} kWh has more than four decimals")
@@ -43,7 +45,12 @@ def units_of(kwh: Decimal | str | int) -> int:
 
 
 def payload_of(name: str, pagination: str, points: Sequence[Point], tag: str = "") -> str:
-    """The OCMF payload. tag: the RFID id in hex; "" where nobody is identified (a household)."""
+    """Return the OCMF payload.
+
+    Args:
+        pagination: PG, such as T41.
+        tag: the RFID id in hex; "" without identification (a household).
+    """
     user = (
         f'"IS":true,"IL":"VERIFIED","IF":["RFID_PLAIN"],"IT":"ISO14443","ID":"{tag}"'
         if tag
@@ -58,21 +65,21 @@ def payload_of(name: str, pagination: str, points: Sequence[Point], tag: str = "
 
 
 def sign(payload: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The record `OCMF|payload|signature`, signature DER in hex; low or high s as it falls."""
+    """Return the record `OCMF|payload|signature`: DER in hex, with low or high s by chance."""
     signature = key.sign(payload.encode(), _SIGNING).hex()
     return f'OCMF|{payload}|{{"SD":"{signature}"}}'.encode()
 
 
 def twin(record: bytes) -> bytes:
-    """The same record under ECDSA's other valid signature, s replaced by n - s."""
-    head, payload, seal = record.split(b"|", 2)
-    r, s = decode_dss_signature(bytes.fromhex(json.loads(seal)["SD"]))
+    """Return the same record with ECDSA's other valid signature, s replaced by n - s."""
+    head, payload, signature = record.split(b"|", 2)
+    r, s = decode_dss_signature(bytes.fromhex(json.loads(signature)["SD"]))
     other = encode_dss_signature(r, ORDER - s).hex()
     return b"|".join((head, payload, b'{"SD":"%s"}' % other.encode()))
 
 
 def counter_of(record: bytes) -> int:
-    """The number in PG, as docs/ARCHITECTURE.md counts: fiscal ones from 2^39."""
+    """Return the counter in PG; fiscal counters begin at 2^39."""
     pagination = json.loads(record.split(b"|", 2)[1])["PG"]
     return int(pagination[1:]) + ((1 << 39) if pagination[0] == "F" else 0)
 

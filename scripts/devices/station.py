@@ -1,8 +1,8 @@
-"""What every simulated device has: a key, a journal and a link, whatever it signs.
+"""Base class of every simulated device: a key, a journal and a link.
 
-`SimulatedMeter`, the consignment's devices and the wearable are stations; each adds what it
-measures and how its record looks. A station signs with `key`, hands its records to `keep`, and
-from then on they are sent again until the rail's receipt answers them.
+`SimulatedMeter`, the consignment's devices and the wearable are stations; each adds its readings
+and the form of its records. A station signs with `key` and stores its records with `keep`; from
+then on they are sent again until a receipt of the rail answers them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ RECORDS_PER_MESSAGE = 50
 
 
 class Station(ABC):
-    """A device in `folder` (made at first use): key.pem, journal.sqlite3, password; all 0600.
+    """A device in a folder (created at first use) with key.pem, journal.sqlite3 and password, 0600.
 
-    seed: the same seed gives the same key and chances; None gives a random key.
-    receipt_key: the rail's, without which no receipt is believed.
-    PROTOCOL: the topic's. JOIN: what stands between records of one message; None: one in each.
+    PROTOCOL: the last part of the topic. JOIN: the bytes between records of one message; None: one
+    record per message.
+
+    Args:
+        seed: the same seed gives the same key and random choices; None gives a random key.
+        receipt_key: the rail's public key; without it no receipt is trusted.
     """
 
     PROTOCOL = ""
@@ -48,32 +51,32 @@ class Station(ABC):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder, self.name = folder, name
         self.receipt_key, self.link = receipt_key, None
-        self.refused_receipts = Counter[str]()  # receipts that were not believed, by reason
+        self.refused_receipts = Counter[str]()  # receipts that were not trusted, by reason
         self._seed = seed
         self.key = _key(folder / "key.pem", name, seed)
         self._journal = DeviceJournal(folder / "journal.sqlite3")
         os.chmod(folder / "journal.sqlite3", 0o600)
-        self.left = self._journal.state()  # counters and clock as the last process left them
-        self.counter = self.left.get("counter", 0)  # the number in the last record
+        self.saved_state = self._journal.state()  # counters and clock as the last process left them
+        self.counter = self.saved_state.get("counter", 0)  # the number in the last record
         self._sent_at: dict[bytes, float] = {}
 
     @staticmethod
     @abstractmethod
     def counter_of(record: bytes) -> int:
-        """The counter that a record of this kind of device carries."""
+        """Return the counter in a record of this type of device."""
 
     def state(self) -> dict[str, int]:
-        """What must survive a restart beside the records; more than the counter: add to it."""
+        """Return the numbers that must survive a restart; subclasses add to the counter."""
         return {"counter": self.counter}
 
     @property
     def public(self) -> DeviceKey:
-        """The public key, as the registry takes it."""
+        """Return the public key for the registry."""
         numbers = self.key.public_key().public_numbers()
         return DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
 
     def sign_digest(self, digest: bytes) -> tuple[int, int]:
-        """(r, low s) over a 32-byte digest: the proof of possession at enrolment, a voucher."""
+        """Sign a 32-byte digest (of an enrolment or a voucher) and return (r, low s)."""
         algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
         r, s = decode_dss_signature(self.key.sign(digest, algorithm))
         return r, min(s, ORDER - s)
@@ -81,36 +84,36 @@ class Station(ABC):
     # --- the journal ---------------------------------------------------------------------------
 
     def keep(self, records: list[bytes], last_counter: int = 0) -> list[bytes]:
-        """Journals records; ones made elsewhere used numbers up to `last_counter`."""
+        """Journal records; `last_counter`: the highest number used by records made elsewhere."""
         self.counter = max(self.counter, last_counter)
         self._journal.add(records, self.state())
         return records
 
     def forget(self, records: Iterable[bytes]) -> None:
-        """Loses records before they were sent."""
+        """Lose records before they were sent."""
         self._journal.forget(records)
 
     def unreceipted(self) -> list[bytes]:
-        """Records without a receipt, by counter."""
+        """Return the records without a receipt, by counter."""
         return sorted(self._journal.unanswered(), key=self.counter_of)
 
-    def owed(self) -> int:
-        """How many records have no receipt yet."""
-        return self._journal.owed()
+    def unreceipted_count(self) -> int:
+        """Return how many records have no receipt yet."""
+        return self._journal.unreceipted_count()
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """The rail's first answer to each record, by evidence hash (hex)."""
+        """Return the rail's first answer to each record, by evidence hash (hex)."""
         return self._journal.outcomes()
 
     def answers(self, record: bytes) -> list[str]:
-        """Every answer to one record, in order of arrival: "accepted", "duplicate", ..."""
+        """Return every answer to one record, in order of arrival: "accepted", "duplicate", ..."""
         return self._journal.answers(evidence_of(record).hex())
 
     # --- sending -------------------------------------------------------------------------------
 
     def connect(self, host: str, port: int, password: str | None = None) -> DeviceLink:
-        """Opens the link; a given password is kept (0600), else the kept one is used."""
+        """Open the link; a given password is stored (0600), else the stored one is used."""
         stored = self.folder / "password"
         if password is not None:
             _write_private(stored, password.encode())
@@ -118,7 +121,7 @@ class Station(ABC):
         return self.link
 
     def publish(self, records: Sequence[bytes], per_message: int = RECORDS_PER_MESSAGE) -> int:
-        """Sends records to the device's own topic, several to a message; returns the messages."""
+        """Send records to the device's own topic; return the number of messages."""
         sent, size = 0, 1 if self.JOIN is None else per_message
         for start in range(0, len(records), size):
             batch = records[start : start + size]
@@ -127,32 +130,35 @@ class Station(ABC):
         return sent
 
     def collect(self, timeout_s: float = 0.0) -> int:
-        """Takes what receipts arrived (waits for the first); how many records they answered.
+        """Read the receipts that arrived and return how many records they answered.
 
         A receipt that is not the rail's, or not for this device, answers nothing.
+
+        Args:
+            timeout_s: how long to wait for the first receipt.
         """
         answered = 0
         for receipt in self.link.receipts(timeout_s):
             try:
-                said = read_receipt(receipt, self.receipt_key)
+                content = read_receipt(receipt, self.receipt_key)
             except Rejected as error:
                 self.refused_receipts[str(error.reason)] += 1
                 continue
-            if said["device"] != self.name:
+            if content["device"] != self.name:
                 self.refused_receipts["other_device"] += 1
                 continue
-            answered += self._journal.answer(said["records"])
+            answered += self._journal.answer(content["records"])
         return answered
 
     def resend(self, after_s: float = 5.0) -> int:
-        """Sends again what was sent `after_s` ago, or before a restart, and has no receipt."""
+        """Resend unreceipted records sent at least `after_s` ago or before a restart."""
         now = time.monotonic()
         due = [r for r in self.unreceipted() if self._age(r, now) >= after_s]
         self.publish(due)
         return len(due)
 
     def close(self) -> None:
-        """Ends link and journal; nothing is lost by it."""
+        """Close link and journal; no record is lost."""
         if self.link is not None:
             self.link.close()
         self._journal.close()
@@ -162,13 +168,16 @@ class Station(ABC):
     def _age(self, record: bytes, now: float) -> float:
         return now - self._sent_at.get(evidence_of(record), float("-inf"))
 
-    def _chance(self, counter: int) -> random.Random:
-        """Chance by seed, name and counter, so that a restart does not change the run."""
+    def _random(self, counter: int) -> random.Random:
+        """Return a random generator by seed, name and counter, so a restart changes nothing."""
         return random.Random(f"{self._seed}/{self.name}/{counter}")
 
 
 def derived_key(name: str, seed: int) -> ec.EllipticCurvePrivateKey:
-    """A development key that follows from the seed. Warning: whoever knows the seed has it."""
+    """Return a development key derived from the seed.
+
+    Warning: anyone who knows the seed has the key.
+    """
     number = int.from_bytes(hashlib.sha512(f"proofrail/{seed}/{name}".encode()).digest(), "big")
     return ec.derive_private_key(number % (ORDER - 1) + 1, ec.SECP256R1())
 
@@ -176,8 +185,8 @@ def derived_key(name: str, seed: int) -> ec.EllipticCurvePrivateKey:
 def _key(path: Path, name: str, seed: int | None) -> ec.EllipticCurvePrivateKey:
     if path.exists():
         return serialization.load_pem_private_key(path.read_bytes(), password=None)
-    chosen = secrets.randbits(256) if seed is None else seed
-    key = derived_key(name, chosen)
+    key_seed = secrets.randbits(256) if seed is None else seed
+    key = derived_key(name, key_seed)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -1,7 +1,7 @@
-"""A simulated wearable: a secure element that signs vouchers and holds its owner's limits itself.
+"""A simulated wearable: a secure element that signs vouchers and enforces its owner's limits.
 
 The counter and the running totals are on disk before a voucher leaves, so no number is ever used
-twice, whatever is switched off when. Vouchers go to a merchant's terminal, which hands them over.
+twice, even after a power failure. Vouchers go to a merchant's terminal, which sends them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from device_adapters.merchant.terminal import DAY, Declined
+from device_adapters.merchant.terminal import DAY, TapReason
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Rejected, device_id
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
@@ -17,9 +17,11 @@ from scripts.devices.station import Station
 
 
 class SimulatedWearable(Station):
-    """A wearable in `folder` (made at first use) that spends under an agreement's terms.
+    """A wearable in `folder` (created at first use) that spends under an agreement's terms.
 
-    cap: token minor units that it ever signs away, over all payees. seed: as of `Station`.
+    Args:
+        seed: see `Station`.
+        cap: token minor units that it signs in all, over all payees.
     """
 
     PROTOCOL = "voucher"
@@ -31,20 +33,22 @@ class SimulatedWearable(Station):
         super().__init__(folder, name, seed)
         self.terms, self.cap = terms, cap
         self.domain = Domain(terms.chain_id, terms.contract.lower())
-        self._memory = {k: v for k, v in self.left.items() if k != "counter"}
+        self._memory = {k: v for k, v in self.saved_state.items() if k != "counter"}
 
     @staticmethod
     def counter_of(record: bytes) -> int:
+        """Return the counter in a voucher's record."""
         return json.loads(record)["message"]["counter"]
 
     def state(self) -> dict[str, int]:
-        """Running totals by payee, the day's sum, and what was spent since it was last online."""
+        """Return counter, totals by payee, the day's sum, and the sum since it was last online."""
         return super().state() | self._memory
 
     def tap(self, payee: str, amount: int, merchant_class: int, now: int) -> bytes:
-        """The record of a voucher that pays `amount` minor units more to `payee`.
+        """Sign a voucher that pays `amount` minor units more to `payee`, and return its record.
 
-        Rejected, with the terminal's own words, where the owner's limits forbid it.
+        Raises:
+            Rejected: the owner's limits forbid it; with the terminal's `TapReason`.
         """
         payee = payee.lower()
         self._check(amount, merchant_class, now)
@@ -57,23 +61,23 @@ class SimulatedWearable(Station):
         return self.sign(self._voucher(payee, merchant_class, now))
 
     def online(self) -> None:
-        """The rail was reached: what was spent offline until now is behind it."""
+        """Reset the offline sums, because the rail was reached."""
         self._memory |= {"offline_taps": 0, "offline_amount": 0}
         self.keep([])
 
     def spend_twice(self, payee: str, amount: int, merchant_class: int, now: int) -> bytes:
-        """What a broken secure element does: the last counter once more, for another voucher."""
+        """Sign another voucher with the last counter, as a broken secure element does."""
         before = self._voucher(payee.lower(), merchant_class, now)
         return self.sign(before._replace(total=before.total + amount, taps=before.taps + 1))
 
     def sign(self, voucher: Voucher, domain: Domain | None = None) -> bytes:
-        """The record of any voucher, for any contract; nothing of the wearable changes."""
-        where = domain or self.domain
-        r, s = self.sign_digest(digest_of(where, voucher))
-        return write_record(self.name, where, voucher, r, s)
+        """Return the record of any voucher, for any contract, without changing the wearable."""
+        target = domain or self.domain
+        r, s = self.sign_digest(digest_of(target, voucher))
+        return write_record(self.name, target, voucher, r, s)
 
     def _voucher(self, payee: str, merchant_class: int, now: int) -> Voucher:
-        total, taps = self._of(f"total:{payee}"), self._of(f"taps:{payee}")
+        total, taps = self._sum(f"total:{payee}"), self._sum(f"taps:{payee}")
         expiry = now + self.terms.max_age
         wearable = device_id(self.name)
         return Voucher(
@@ -83,22 +87,22 @@ class SimulatedWearable(Station):
     def _check(self, amount: int, merchant_class: int, now: int) -> None:
         terms = self.terms
         if terms.classes and merchant_class not in terms.classes:
-            raise Rejected(Declined.CLASS_NOT_AGREED, f"merchant class {merchant_class:04}")
+            raise Rejected(TapReason.CLASS_NOT_AGREED, f"merchant class {merchant_class:04}")
         if not 0 < amount <= terms.per_tap:
-            raise Rejected(Declined.ABOVE_TAP_LIMIT, f"{amount} of {terms.per_tap}")
-        if self._of("last") and now - self._of("last") < terms.cool_off:
-            raise Rejected(Declined.COOL_OFF, f"{terms.cool_off} s must lie between two taps")
-        if self._of("spent") + amount > self.cap:
-            raise Rejected(Declined.ABOVE_CAP, f"{self._of('spent')} of {self.cap} are spent")
-        if terms.per_day and self._of(f"day:{now // DAY}") + amount > terms.per_day:
-            raise Rejected(Declined.ABOVE_DAY_LIMIT, f"{terms.per_day} a day")
-        if self._of("offline_taps") >= terms.offline_taps:
-            raise Rejected(Declined.OFFLINE_TAPS, f"{terms.offline_taps} taps without the rail")
-        if self._of("offline_amount") + amount > terms.offline_amount:
-            raise Rejected(Declined.OFFLINE_AMOUNT, f"{terms.offline_amount} without the rail")
+            raise Rejected(TapReason.ABOVE_TAP_LIMIT, f"{amount} of {terms.per_tap}")
+        if self._sum("last") and now - self._sum("last") < terms.cool_off:
+            raise Rejected(TapReason.COOL_OFF, f"{terms.cool_off} s must lie between two taps")
+        if self._sum("spent") + amount > self.cap:
+            raise Rejected(TapReason.ABOVE_CAP, f"{self._sum('spent')} of {self.cap} are spent")
+        if terms.per_day and self._sum(f"day:{now // DAY}") + amount > terms.per_day:
+            raise Rejected(TapReason.ABOVE_DAY_LIMIT, f"{terms.per_day} a day")
+        if self._sum("offline_taps") >= terms.offline_taps:
+            raise Rejected(TapReason.OFFLINE_TAPS, f"{terms.offline_taps} taps without the rail")
+        if self._sum("offline_amount") + amount > terms.offline_amount:
+            raise Rejected(TapReason.OFFLINE_AMOUNT, f"{terms.offline_amount} without the rail")
 
-    def _of(self, name: str) -> int:
+    def _sum(self, name: str) -> int:
         return self._memory.get(name, 0)
 
     def _add(self, name: str, number: int) -> None:
-        self._memory[name] = self._of(name) + number
+        self._memory[name] = self._sum(name) + number

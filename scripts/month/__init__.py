@@ -1,1 +1,1 @@
-"""A simulated month on a real local chain, with books that were reckoned beforehand."""
+"""A simulated month on a real local chain, compared with books that are planned beforehand."""

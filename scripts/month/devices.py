@@ -1,7 +1,7 @@
-"""The month's devices: real keys and records, but no journal of their own.
+"""The month's devices: real keys and records, but no journal on disk.
 
-A thousand SQLite files would cost more than all else; what they are for (records survive a
-restart) is tested with scripts/devices, whose record formats these use.
+A thousand SQLite files would be slow. That records survive a restart is tested with
+scripts/devices; these devices use the same record formats.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scripts.devices.station import ORDER, derived_key
 MWH_PER_UNIT = 100  # registers count in 0.1 Wh
 
 
-class Thing:
-    """A device with a key that follows from seed and name."""
+class MonthDevice:
+    """A device whose key is derived from seed and name."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name, self.key, self.counter = name, derived_key(name, seed), 0
@@ -32,16 +32,18 @@ class Thing:
         return DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
 
     def sign_digest(self, digest: bytes) -> tuple[int, int]:
-        """(r, low s) over 32 bytes."""
+        """Return the signature (r, low s) of 32 bytes."""
         algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
         r, s = decode_dss_signature(self.key.sign(digest, algorithm))
         return r, min(s, ORDER - s)
 
 
-class MonthMeter(Thing):
+class MonthMeter(MonthDevice):
     """A household meter (stream F, readings) or a charge point (stream T, sessions).
 
-    register: 0.1 Wh.
+    Args:
+        register: what the meter shows, in units of 0.1 Wh.
+        sessions: True for a charge point.
     """
 
     def __init__(self, name: str, seed: int, register: int, *, sessions: bool = False) -> None:
@@ -49,18 +51,18 @@ class MonthMeter(Thing):
         self.register, self.sessions = register, sessions
 
     def reading(self, units: int, at: int) -> bytes:
-        """What the register shows at that time, `units` after it was read before."""
+        """Return the reading at a time, `units` (0.1 Wh) above the last one."""
         self.register += units
         return self.write([Point("", at, self.register)])
 
     def session(self, units: int, at: int, seconds: int) -> bytes:
-        """A charging session that begins at that time."""
+        """Return a charging session of `units` (0.1 Wh) that begins at a time."""
         begin = Point("B", at, self.register)
         self.register += units
         return self.write([begin, Point("E", at + seconds, self.register)])
 
     def exchange(self, units: int, at: int, new_register: int) -> bytes:
-        """The old meter's last reading and, five minutes later, where the new one begins."""
+        """Return the old meter's last reading and, five minutes later, the new one's first."""
         last = Point("", at, self.register + units)
         self.register = new_register
         record = self._payload([last, Point("", at + 300, new_register)])
@@ -68,7 +70,7 @@ class MonthMeter(Thing):
         return sign(f'{head}"ST":"X"{tail}', self.key)
 
     def write(self, points: list[Point], key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
-        """Any record under the next number; another's key makes it a forgery."""
+        """Return a record under the next number; a different `key` makes it a forgery."""
         return sign(self._payload(points), key or self.key)
 
     def _payload(self, points: list[Point]) -> str:
@@ -77,10 +79,12 @@ class MonthMeter(Thing):
         return payload_of(self.name, page, points, "1F2D3A4F5506C7" if self.sessions else "")
 
 
-class Band(Thing):
-    """A wearable: one counter, a running total for each merchant.
+class MonthWearable(MonthDevice):
+    """A wearable: one counter, and a running total for each merchant.
 
-    cap: micro-euro that it ever signs away. life: seconds that a voucher is good for.
+    Args:
+        cap: micro-euro that it signs away in total.
+        life: seconds that a voucher stays valid.
     """
 
     def __init__(self, name: str, seed: int, domain: Domain, cap: int, life: int) -> None:
@@ -89,7 +93,7 @@ class Band(Thing):
         self.totals, self.taps = Counter[str](), Counter[str]()
 
     def tap(self, payee: str, micro: int, merchant_class: int, at: int) -> bytes:
-        """The voucher that pays so much more to a merchant."""
+        """Return the voucher that pays `micro` more to a merchant."""
         self.counter += 1
         self.totals[payee] += micro
         self.taps[payee] += 1

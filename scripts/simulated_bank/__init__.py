@@ -1,1 +1,1 @@
-"""The inside of the simulated bank: it shares no code with the rail's bank door, on purpose."""
+"""The simulated bank. It shares no code with the rail's bank adapter, so that a bug shows."""

@@ -1,7 +1,7 @@
-"""What the bank does: take order files and instructions, book, answer, and close its day.
+"""The simulated bank: take order files and instructions, book, answer, and close the day.
 
-Each input is one transaction: its bookings, the mark that it was taken, and the files that answer
-it. Files are written after the commit and again after a kill, always with the same bytes.
+Each input is one transaction: its bookings, the mark that it was taken, and the answer files.
+Files are written after the commit, and again after a kill with the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.edges.bank.calendar import next_open
 from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
-from scripts.simulated_bank.moods import Moods
+from scripts.simulated_bank.misbehaviour import Misbehaviours
 from scripts.simulated_bank.order_desk import OrderDesk
 from scripts.simulated_bank.orders import IsoReason, valid_iban
 from scripts.simulated_bank.reports import Reports
@@ -26,9 +26,11 @@ from scripts.simulated_bank.reports import Reports
 class SimulatedBank:
     """A bank in a folder: to_bank, from_bank, instructions and books.sqlite3.
 
-    config: {"business_date": "YYYY-MM-DD" or absent, "accounts": [{"iban", "name", "kind":
-    "safeguarding" | "customer", "balance_cents", "closed"}], "misbehaviour": [{"what", "times",
-    "for", ...}]} (moods.py); later starts add what is new.
+    Args:
+        home: the folder.
+        config: {"business_date": "YYYY-MM-DD" or absent, "accounts": [{"iban", "name", "kind":
+            "safeguarding" | "customer", "balance_cents", "closed"}], "misbehaviour": [{"what",
+            "times", "for", ...}]} (misbehaviour.py). A later start adds what is new.
     """
 
     def __init__(self, home: Path, config: dict[str, Any]) -> None:
@@ -37,17 +39,19 @@ class SimulatedBank:
         for folder in (self.to_bank, self.from_bank, self.instructions):
             folder.mkdir(parents=True, exist_ok=True)
         self.books = BankAccounts(home / "books.sqlite3")
-        self.moods = Moods(self.books)
-        self.orders = OrderDesk(self.books, self.moods)
-        self.reports = Reports(self.books, self.moods)
+        self.misbehaviours = Misbehaviours(self.books)
+        self.orders = OrderDesk(self.books, self.misbehaviours)
+        self.reports = Reports(self.books, self.misbehaviours)
         with self.books.transaction():
             self._start_day(config.get("business_date"))
             for account in config.get("accounts", []):
                 self._open(account)
             self.books.open_account(OTHER_BANKS, "Other banks", "clearing", 0, False)
             self.books.open_account(FEES, "The bank's own", "income", 0, False)
-            for number, wish in enumerate(config.get("misbehaviour", [])):
-                self.moods.add(wish, f"{number}:{json.dumps(wish, sort_keys=True)}")
+            for number, instruction in enumerate(config.get("misbehaviour", [])):
+                self.misbehaviours.add(
+                    instruction, f"{number}:{json.dumps(instruction, sort_keys=True)}"
+                )
         self._actions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "pay": self._pay,
             "return": self._return,
@@ -58,8 +62,10 @@ class SimulatedBank:
         }
 
     def _start_day(self, configured: str | None) -> None:
-        """The configured day at first, else the first one that TARGET is open; a day with bookings
-        is never left without its statement, and the calendar never sets the bank back."""
+        """Set the business day: the configured day, else the next day on which TARGET is open.
+
+        A day with bookings stays until its statement is written, and the day never goes back.
+        """
         now = next_open(datetime.now(UTC).date())
         if not self.books.meta("today"):
             day = date.fromisoformat(configured) if configured else now
@@ -70,14 +76,14 @@ class SimulatedBank:
         self.books.set_meta("today", day.isoformat())
 
     def step(self) -> int:
-        """Does everything that waits; returns how many inputs it took."""
+        """Process everything that waits; return the number of inputs taken."""
         self._write_outgoing()
         inputs = 0
         for path in _waiting(self.to_bank, ".xml"):
             self._take(path)
             inputs += 1
         for path in _waiting(self.instructions, ".json"):
-            self._obey(path)
+            self._carry_out(path)
             inputs += 1
         return inputs
 
@@ -86,11 +92,11 @@ class SimulatedBank:
     def _take(self, path: Path) -> None:
         data = path.read_bytes()
         key = (path.name, sha256(data).hexdigest())
-        kept = self.to_bank / "archive" / path.name
+        archived = self.to_bank / "archive" / path.name
         taken = self.books.db.execute("SELECT 1 FROM taken WHERE name = ? AND sha256 = ?", key)
-        # Taken but still here: a kill came between commit and move. In the archive as well: the
-        # customer sent it again, and hears that it is a repetition.
-        if taken.fetchone() is None or kept.exists():
+        # A file that was taken but not archived was left by a kill between commit and move. One
+        # that is archived too was sent again, and is answered as a repetition.
+        if taken.fetchone() is None or archived.exists():
             before = self.books.last_line()
             with self.books.transaction():
                 self.books.db.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", key)
@@ -99,7 +105,7 @@ class SimulatedBank:
                 self._book_due()
                 self._notify(before)
         self._write_outgoing()
-        _move(path, kept)
+        _move(path, archived)
 
     def _book_due(self) -> None:
         self.orders.book_due()
@@ -109,7 +115,7 @@ class SimulatedBank:
 
     # instructions
 
-    def _obey(self, path: Path) -> None:
+    def _carry_out(self, path: Path) -> None:
         name, before = path.name, self.books.last_line()
         row = self.books.db.execute(
             "SELECT result FROM instructions WHERE name = ?", (name,)
@@ -125,28 +131,30 @@ class SimulatedBank:
         _move(path, self.instructions / "done" / name)
 
     def _perform(self, data: bytes) -> dict[str, Any]:
-        """What became of an instruction; a bad one changes nothing and is answered by name."""
+        """Perform an instruction and return its result; a bad one changes nothing."""
         try:
-            wish = json.loads(data)
-            action = self._actions[wish["kind"]]
+            instruction = json.loads(data)
+            action = self._actions[instruction["kind"]]
         except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "reason": "unknown instruction"}
-        self.books.db.execute("SAVEPOINT wish")
+        self.books.db.execute("SAVEPOINT instruction")
         try:
-            answer = action(wish)
+            answer = action(instruction)
         except (LookupError, TypeError, ValueError, OverflowError, sqlite3.Error) as error:
             answer = {"ok": False, "reason": f"instruction malformed: {error!r:.100}"}
         if not answer["ok"]:
-            self.books.db.execute("ROLLBACK TO wish")
-        self.books.db.execute("RELEASE wish")
+            self.books.db.execute("ROLLBACK TO instruction")
+        self.books.db.execute("RELEASE instruction")
         return answer
 
-    def _pay(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """A credit transfer between two accounts of this bank; in another currency than the euro,
-        one from elsewhere."""
-        to = wish.get("to") or self.books.safeguarding()[0]["iban"]
-        debtor, creditor = self.books.account(wish["from"]), self.books.account(to)
-        cents, currency = wish["amount_cents"], _clean(wish.get("currency", "EUR"), 3)
+    def _pay(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        """Book a credit transfer between two accounts of this bank.
+
+        A transfer in a currency other than the euro comes from another bank.
+        """
+        to = instruction.get("to") or self.books.safeguarding()[0]["iban"]
+        debtor, creditor = self.books.account(instruction["from"]), self.books.account(to)
+        cents, currency = instruction["amount_cents"], _clean(instruction.get("currency", "EUR"), 3)
         if debtor is None or creditor is None:
             return {"ok": False, "reason": str(IsoReason.AC01)}
         if type(cents) is not int or cents <= 0:
@@ -160,56 +168,65 @@ class SimulatedBank:
             debtor["name"],
             creditor["name"],
             debtor["iban"],
-            reference=_clean(wish.get("reference", ""), 35),
-            text=_clean(wish.get("text", ""), 140),
-            end_to_end_id=_clean(wish.get("end_to_end_id", ""), 35),
+            reference=_clean(instruction.get("reference", ""), 35),
+            text=_clean(instruction.get("text", ""), 140),
+            end_to_end_id=_clean(instruction.get("end_to_end_id", ""), 35),
             currency=currency,
         )
         entry = self.books.next_entry()
         self.books.book(transfer, entry)
-        if creditor["kind"] == "safeguarding" and (said := self.moods.strike("reverse_credit")):
-            self.books.put_off({"kind": "reverse", "entry": entry}, said["days"])
+        if creditor["kind"] == "safeguarding" and (
+            options := self.misbehaviours.trigger("reverse_credit")
+        ):
+            self.books.put_off({"kind": "reverse", "entry": entry}, options["days"])
         return {"ok": True}
 
-    def _return(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Sends a booked payout back, as the payee's bank would."""
-        reason = _clean(wish.get("reason", "AC04"), 4)
-        if not self.orders.give_back(_clean(wish["end_to_end_id"], 35), reason):
+    def _return(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        """Return a booked payout, as the payee's bank would."""
+        reason = _clean(instruction.get("reason", "AC04"), 4)
+        if not self.orders.return_payout(_clean(instruction["end_to_end_id"], 35), reason):
             return {"ok": False, "reason": str(IsoReason.AM09)}
         return {"ok": True}
 
-    def _reverse(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Takes a booking back that the bank should not have made: of an entry, or the last one of
-        an order."""
+    def _reverse(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        """Reverse a wrong booking: of an entry, or the last one of an order."""
         line = self.books.line(
-            _clean(wish.get("entry", ""), 35), _clean(wish.get("end_to_end_id", ""), 35)
+            _clean(instruction.get("entry", ""), 35),
+            _clean(instruction.get("end_to_end_id", ""), 35),
         )
         if line is None:
             return {"ok": False, "reason": str(IsoReason.AM09)}
         self.books.reverse(line)
         return {"ok": True}
 
-    def _misbehave(self, wish: dict[str, Any]) -> dict[str, Any]:
-        self.moods.add(wish)
+    def _misbehave(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        self.misbehaviours.add(instruction)
         return {"ok": True}
 
-    def _open(self, wish: dict[str, Any]) -> dict[str, Any]:
-        kind, cents = wish.get("kind_of_account", wish.get("kind")), wish.get("balance_cents", 0)
-        if not valid_iban(wish["iban"]) or type(cents) is not int or cents < 0:
-            raise ValueError(f"account {wish['iban']!r:.40} cannot be opened")
+    def _open(self, instruction: dict[str, Any]) -> dict[str, Any]:
+        kind, cents = (
+            instruction.get("kind_of_account", instruction.get("kind")),
+            instruction.get("balance_cents", 0),
+        )
+        if not valid_iban(instruction["iban"]) or type(cents) is not int or cents < 0:
+            raise ValueError(f"account {instruction['iban']!r:.40} cannot be opened")
         kind = kind if kind in ("safeguarding", "customer") else "customer"
         self.books.open_account(
-            wish["iban"], _clean(wish["name"], 70), kind, cents, bool(wish.get("closed", False))
+            instruction["iban"],
+            _clean(instruction["name"], 70),
+            kind,
+            cents,
+            bool(instruction.get("closed", False)),
         )
         return {"ok": True}
 
-    def _close_day(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Writes the day's statements, then does what was put off until the next day."""
+    def _close_day(self, _instruction: dict[str, Any]) -> dict[str, Any]:
+        """Write the day's statements, then carry out what was put off until the next day."""
         day = self.books.today.isoformat()
         self.reports.close(day)
         self.books.next_day()
-        for later in self.books.put_off_until_today():
-            self._actions[later["kind"]](later)
+        for instruction in self.books.put_off_until_today():
+            self._actions[instruction["kind"]](instruction)
         self._book_due()
         return {"ok": True, "closed": day, "today": self.books.today.isoformat()}
 
@@ -225,7 +242,7 @@ class SimulatedBank:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """The file is absent or whole."""
+    """Write a file atomically: it is absent or complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "wb") as file:
@@ -236,7 +253,11 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _clean(text: str, limit: int) -> str:
-    """Text that fits its field and that XML can hold; ValueError otherwise."""
+    """Return a text that fits its field and that XML can hold.
+
+    Raises:
+        ValueError: it does not fit.
+    """
     if not isinstance(text, str) or len(text) > limit or not text.isprintable():
         raise ValueError(f"not a text of at most {limit} printable characters")
     return text

@@ -1,7 +1,6 @@
-"""The bank's own books in SQLite: accounts, double-entry lines, orders, moods, files to deliver.
+"""The bank's own books in SQLite: accounts, double-entry lines, orders, misbehaviours, files.
 
-One writer; whatever belongs together is one transaction, so a kill at any moment leaves either
-all of a message's effects or none.
+There is one writer. All effects of a message are one transaction, so a kill leaves all or none.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ CREATE INDEX IF NOT EXISTS lines_account ON lines (account, booking_date);
 CREATE TABLE IF NOT EXISTS instructions (name TEXT PRIMARY KEY, result TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outgoing (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE,
   body BLOB NOT NULL, delivered INTEGER NOT NULL DEFAULT 0, not_before TEXT NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS moods (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
-  times INTEGER NOT NULL, target TEXT NOT NULL, said TEXT NOT NULL, origin TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS misbehaviours (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
+  times INTEGER NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL, origin TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS put_off (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL,
-  wish TEXT NOT NULL);
+  instruction TEXT NOT NULL);
 """
-_NEWER = {  # columns that books from before moods lack
+_NEWER = {  # columns that older books lack
     "lines": (
         "currency TEXT NOT NULL DEFAULT 'EUR'",
         "charges INTEGER NOT NULL DEFAULT 0",
@@ -55,17 +54,20 @@ _NEWER = {  # columns that books from before moods lack
     ),
     "outgoing": ("not_before TEXT NOT NULL DEFAULT ''",),
 }
-OTHER_BANKS = "OTHER-BANKS"  # where money goes that leaves for accounts this bank does not hold
-FEES = "BANK-FEES"  # what the bank earns
+OTHER_BANKS = "OTHER-BANKS"  # the other side of transfers to and from other banks
+FEES = "BANK-FEES"  # the bank's income
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Money from one account to another; both get a line. reason: why it goes back, if it does.
+    """Money from one account to another; both get a line.
 
-    charges: cents the bank takes from the debtor on top, within its line. code: sub-family of what
-    is no transfer, such as CHRG. shape: the mood in which it is reported, of a batch. reversal: it
-    undoes a booking that should not have been.
+    Attributes:
+        reason: ISO return reason, if the money comes back.
+        charges: cents that the bank takes from the debtor on top, within its line.
+        code: bank transaction sub-family if it is no transfer, such as CHRG.
+        shape: the misbehaviour that decides how a batch is reported.
+        reversal: it undoes a wrong booking.
     """
 
     debtor: str
@@ -73,7 +75,7 @@ class Transfer:
     cents: int
     debtor_name: str = ""
     creditor_name: str = ""
-    outside_iban: str = ""  # the real account, where one side is OTHER_BANKS
+    outside_iban: str = ""  # the real account if one side is OTHER_BANKS
     end_to_end_id: str = ""
     uetr: str = ""
     reference: str = ""
@@ -96,16 +98,28 @@ class BankAccounts:
         self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
+        self._rename_older()
         self.db.executescript(_SCHEMA)
         for table, columns in _NEWER.items():
-            known = {row["name"] for row in self.db.execute(f"PRAGMA table_info({table})")}
+            existing = self._columns(table)
             for column in columns:
-                if column.split()[0] not in known:
+                if column.split()[0] not in existing:
                     self.db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+    def _columns(self, table: str) -> set[str]:
+        return {row["name"] for row in self.db.execute(f"PRAGMA table_info({table})")}
+
+    def _rename_older(self) -> None:
+        """Give tables and columns of version 0.3.0 their present names."""
+        if self._columns("moods"):
+            self.db.execute("ALTER TABLE moods RENAME TO misbehaviours")
+            self.db.execute("ALTER TABLE misbehaviours RENAME COLUMN said TO options")
+        if "wish" in self._columns("put_off"):
+            self.db.execute("ALTER TABLE put_off RENAME COLUMN wish TO instruction")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, on disk when it ends."""
+        """Commit all writes of the block or none; they are on disk when it ends."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -115,7 +129,7 @@ class BankAccounts:
         self.db.execute("COMMIT")
 
     def open_account(self, iban: str, name: str, kind: str, cents: int, closed: bool) -> None:
-        """Opens an account once; an account that exists keeps everything but its closed mark."""
+        """Open an account; for one that exists, only set its closed mark."""
         self.db.execute(
             "INSERT INTO accounts VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (iban) DO UPDATE SET closed = excluded.closed",
@@ -131,7 +145,7 @@ class BankAccounts:
         ).fetchall()
 
     def balance(self, iban: str, before: str = "9999-12-31") -> int:
-        """Euro cents booked on an account before a day (ISO)."""
+        """Return the balance in euro cents before a day (ISO date)."""
         row = self.db.execute(
             "SELECT (SELECT opening_cents FROM accounts WHERE iban = :iban) + "
             "COALESCE((SELECT SUM(cents) FROM lines WHERE account = :iban "
@@ -141,24 +155,30 @@ class BankAccounts:
         return row[0]
 
     def book(self, transfer: Transfer, entry: str) -> None:
-        """Lines that sum to zero, each naming the other side; charges are the bank's own."""
+        """Book lines that sum to zero; each names the other side, and charges go to the bank."""
 
-        def shown(account: str) -> str:
+        def visible_iban(account: str) -> str:
             return {OTHER_BANKS: transfer.outside_iban, FEES: ""}.get(account, account)
 
-        taken = transfer.charges
+        charges = transfer.charges
         sides = [
             (
                 transfer.debtor,
-                -transfer.cents - taken,
+                -transfer.cents - charges,
                 transfer.creditor_name,
-                shown(transfer.creditor),
-                taken,
+                visible_iban(transfer.creditor),
+                charges,
             ),
-            (transfer.creditor, transfer.cents, transfer.debtor_name, shown(transfer.debtor), 0),
+            (
+                transfer.creditor,
+                transfer.cents,
+                transfer.debtor_name,
+                visible_iban(transfer.debtor),
+                0,
+            ),
         ]
-        if taken:
-            sides.append((FEES, taken, transfer.debtor_name, transfer.debtor, 0))
+        if charges:
+            sides.append((FEES, charges, transfer.debtor_name, transfer.debtor, 0))
         self.db.executemany(
             "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
             "reference, text, batch, name, iban, reason, currency, charges, code, shape, reversal) "
@@ -178,17 +198,17 @@ class BankAccounts:
                     iban,
                     transfer.reason,
                     transfer.currency,
-                    charges,
+                    line_charges,
                     transfer.code,
                     transfer.shape,
                     int(transfer.reversal),
                 )
-                for account, cents, name, iban, charges in sides
+                for account, cents, name, iban, line_charges in sides
             ],
         )
 
     def line(self, entry: str, end_to_end_id: str) -> sqlite3.Row | None:
-        """The newest line of a safeguarding account with this entry, or of this order."""
+        """Return the newest line of a safeguarding account with this entry, or of this order."""
         key, value = ("entry", entry) if entry else ("end_to_end_id", end_to_end_id)
         return (
             self.db.execute(
@@ -202,26 +222,26 @@ class BankAccounts:
         )
 
     def reverse(self, line: sqlite3.Row) -> None:
-        """Books the opposite of all lines that were booked with one, as they name each other."""
+        """Book the opposite of all lines that were booked together with this line."""
         pair = self.db.execute(
             "SELECT account, -cents AS cents, end_to_end_id, uetr, reference, text, batch, name, "
             "iban, currency FROM lines WHERE entry = ? AND end_to_end_id = ? ORDER BY id",
             (line["entry"], line["end_to_end_id"]),
         ).fetchall()
         entry = self.next_entry()
-        for each in pair:
+        for booked in pair:
             self.db.execute(
                 "INSERT INTO lines (entry, account, booking_date, cents, end_to_end_id, uetr, "
                 "reference, text, batch, name, iban, currency, reversal) "
                 "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,1)",
-                (entry, each["account"], self.today.isoformat(), *each[1:]),
+                (entry, booked["account"], self.today.isoformat(), *booked[1:]),
             )
 
     def last_line(self) -> int:
         return self.db.execute("SELECT COALESCE(MAX(id), 0) FROM lines").fetchone()[0]
 
     def lines(self, account: str, day: str = "", after: int = 0) -> list[sqlite3.Row]:
-        """Lines of an account, of one day or of all, after a line's number; in booking order."""
+        """Return the lines of an account after a line number, of one day or of all, in order."""
         return self.db.execute(
             "SELECT * FROM lines WHERE account = ? AND id > ? AND (? = '' OR booking_date = ?) "
             "ORDER BY id",
@@ -229,8 +249,12 @@ class BankAccounts:
         ).fetchall()
 
     def deliver(self, kind: str, body: bytes, number: int, days: int = 0) -> None:
-        """Notes a file for the customer's inbox; it is written after the commit, or so many bank
-        days after the one that begins next, and then behind newer ones."""
+        """Queue a file for the customer's inbox; it is written after the commit.
+
+        Args:
+            number: the message number.
+            days: bank days by which it is late; newer files then come before it.
+        """
         due = self.day_after(days + 1).isoformat() if days else ""
         name = f"{due or self.today.isoformat()}-{number:06d}-{kind}"
         self.db.execute(
@@ -238,26 +262,26 @@ class BankAccounts:
             (name + (".sta" if kind == "MT940" else ".xml"), body, due),
         )
 
-    def put_off(self, wish: dict[str, Any], days: int) -> None:
-        """Notes an instruction for a later bank day."""
+    def put_off(self, instruction: dict[str, Any], days: int) -> None:
+        """Put an instruction off for `days` bank days."""
         self.db.execute(
-            "INSERT INTO put_off (day, wish) VALUES (?, ?)",
-            (self.day_after(days).isoformat(), json.dumps(wish)),
+            "INSERT INTO put_off (day, instruction) VALUES (?, ?)",
+            (self.day_after(days).isoformat(), json.dumps(instruction)),
         )
 
     def put_off_until_today(self) -> list[dict[str, Any]]:
-        """The instructions whose day has come, each once."""
+        """Return the instructions that are due, each once."""
         today = (self.today.isoformat(),)
-        rows = self.db.execute("SELECT wish FROM put_off WHERE day <= ? ORDER BY id", today)
-        wishes = [json.loads(row["wish"]) for row in rows.fetchall()]
+        rows = self.db.execute("SELECT instruction FROM put_off WHERE day <= ? ORDER BY id", today)
+        instructions = [json.loads(row["instruction"]) for row in rows.fetchall()]
         self.db.execute("DELETE FROM put_off WHERE day <= ?", today)
-        return wishes
+        return instructions
 
     def next_entry(self) -> str:
         return f"EN{self.next_number():09d}"
 
     def next_number(self) -> int:
-        """The next number for messages and statements."""
+        """Return the next number for messages and statements."""
         number = int(self.meta("number", "0")) + 1
         self.set_meta("number", str(number))
         return number
@@ -283,7 +307,7 @@ class BankAccounts:
         )
 
     def day_after(self, days: int) -> date:
-        """The bank's business day so many days on: none on which TARGET is closed."""
+        """Return the business day `days` bank days after today; TARGET is open on it."""
         day = self.today
         for _ in range(days):
             day = next_open(day + timedelta(days=1))
@@ -293,7 +317,7 @@ class BankAccounts:
         self.set_meta("today", self.day_after(1).isoformat())
 
     def is_balanced(self) -> bool:
-        """Whether all lines of each currency sum to zero, as double entry demands."""
+        """Return whether all lines of each currency sum to zero, as double entry demands."""
         return not self.db.execute(
             "SELECT 1 FROM lines GROUP BY currency HAVING SUM(cents) <> 0"
         ).fetchall()

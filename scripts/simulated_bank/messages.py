@@ -1,4 +1,4 @@
-"""Write what a bank answers: pain.002.001.10, and camt.052, 053 and 054 in version 001.08."""
+"""Write the bank's messages: pain.002.001.10, and camt.052, 053 and 054 in version 001.08."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lxml import etree
 
 @dataclass(frozen=True)
 class OrderAnswer:
-    """What the bank says about one order: ACCP, or RJCT with a reason."""
+    """The status of one order: ACCP, or RJCT with a reason."""
 
     end_to_end_id: str
     reason: str = ""
@@ -24,14 +24,20 @@ def status_report(
     answers: Sequence[tuple[str, Sequence[OrderAnswer]]],
     refusal: str = "",
 ) -> bytes:
-    """pain.002: the group's status, and each order's by batch; refusal refuses the whole file."""
+    """Return a pain.002 with the status of the group and of each order.
+
+    Args:
+        original: the MsgId of the order file.
+        answers: (batch id, answers) of each batch.
+        refusal: the reason if the whole file is refused.
+    """
     root, message = _document("pain.002.001.10", "CstmrPmtStsRpt")
     _header(message, f"PSR{number:09d}")
-    every = [answer for _, batch in answers for answer in batch]
-    refused = [answer for answer in every if answer.reason]
+    all_answers = [answer for _, batch in answers for answer in batch]
+    refused = [answer for answer in all_answers if answer.reason]
     status = (
         "RJCT"
-        if refusal or (refused and len(refused) == len(every))
+        if refusal or (refused and len(refused) == len(all_answers))
         else ("PART" if refused else "ACCP")
     )
     group = _add(message, "OrgnlGrpInfAndSts")
@@ -55,7 +61,7 @@ def status_report(
 def notification(
     number: int, account: str, lines: Sequence[sqlite3.Row], *, as_report: bool = False
 ) -> bytes:
-    """camt.054, or camt.052 as an interim report: lines of one currency as they were booked."""
+    """Return a camt.054 (or a camt.052) about lines of one currency, as they were booked."""
     version, name, element = (
         ("camt.052.001.08", "BkToCstmrAcctRpt", "Rpt")
         if as_report
@@ -80,10 +86,11 @@ def statement(
     name: str = "",
     mark: str = "",
 ) -> bytes:
-    """camt.053: the opening balance, every line of the day, the closing balance.
+    """Return a camt.053: the opening balance, every line of the day, the closing balance.
 
-    name: its id, where not the usual one. mark: what the bank puts before its references, where
-    they are not those that it notified.
+    Args:
+        name: its id, if not `statement_id`.
+        mark: a prefix of its references, if they must differ from those notified.
     """
     root, message = _document("camt.053.001.08", "BkToCstmrStmt")
     _header(message, f"STM{number:09d}")
@@ -102,11 +109,12 @@ def statement(
 
 
 def statement_id(account: str, day: str) -> str:
+    """Return the usual id of a statement."""
     return f"STM-{day}-{account[-8:]}"
 
 
 def entries_of(lines: Iterable[sqlite3.Row]) -> dict[str, list[sqlite3.Row]]:
-    """{entry: its lines}, in booking order."""
+    """Return {entry: its lines}, in booking order."""
     entries: dict[str, list[sqlite3.Row]] = {}
     for line in lines:
         entries.setdefault(line["entry"], []).append(line)
@@ -128,17 +136,17 @@ def _entries(node: etree._Element, lines: Iterable[sqlite3.Row], mark: str = "")
         _code(out, total, first)
         if first["shape"] == "batch_bare":
             continue
-        box = _add(out, "NtryDtls")
+        details_node = _add(out, "NtryDtls")
         if len(details) > 1 or first["shape"] == "batch_sum":
-            batch = _add(box, "Btch")
+            batch = _add(details_node, "Btch")
             _add(batch, "PmtInfId", first["batch"])
             _add(batch, "NbOfTxs", str(len(details)))
         for line in details if first["shape"] != "batch_sum" else ():
-            _detail(box, line, mark)
+            _detail(details_node, line, mark)
 
 
-def _detail(box: etree._Element, line: sqlite3.Row, mark: str) -> None:
-    detail = _add(box, "TxDtls")
+def _detail(node: etree._Element, line: sqlite3.Row, mark: str) -> None:
+    detail = _add(node, "TxDtls")
     refs = _add(detail, "Refs")
     _add(refs, "AcctSvcrRef", f"{mark}BK{line['id']:010d}")
     if line["batch"]:
@@ -205,7 +213,7 @@ def _document(version: str, message: str) -> tuple[etree._Element, etree._Elemen
 
 
 def _add(node: etree._Element, path: str, text: str = "") -> etree._Element:
-    """Adds the element at a path; parents that are there already, last in line, are reused."""
+    """Add the element at a path; the last child is reused as parent if it has the same name."""
     *parents, leaf = path.split("/")
     namespace = etree.QName(node).namespace
     for name in parents:

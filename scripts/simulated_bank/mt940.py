@@ -1,4 +1,4 @@
-"""Write a day's statement as MT940, the way German banks fill field 86 (GVC and ?-subfields)."""
+"""Write a day's statement as MT940, with field 86 as German banks fill it (GVC, ?-subfields)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def statement(
     *,
     mark: str = "",
 ) -> bytes:
-    """One message: the opening balance, one line for each of the day, the closing balance."""
+    """Return one message: the opening balance, the lines of the day, the closing balance."""
     booked = date.fromisoformat(day)
     closing = opening + sum(line["cents"] for line in lines)
     fields = [
@@ -43,7 +43,7 @@ def statement(
 
 def _line(line: sqlite3.Row, cents: int, booked: date, mark: str) -> list[str]:
     side = "D" if cents < 0 else "C"
-    if line["reversal"]:  # RC: a credit is taken back; RD: a debit is
+    if line["reversal"]:  # RC reverses a credit, RD a debit
         side = "RC" if cents < 0 else "RD"
     reference = f"{mark[:4]}BK{line['id']:010d}"
     return [
@@ -54,25 +54,27 @@ def _line(line: sqlite3.Row, cents: int, booked: date, mark: str) -> list[str]:
 
 def _details(line: sqlite3.Row, cents: int) -> str:
     is_sum = line["shape"] in ("batch_sum", "batch_bare")
-    words = []
+    parts = []
     if line["end_to_end_id"] and not line["shape"]:
-        words.append(f"EREF+{line['end_to_end_id']}")
+        parts.append(f"EREF+{line['end_to_end_id']}")
     if line["batch"] and line["shape"] != "batch_bare":
-        words.append(f"KREF+{line['batch']}")
+        parts.append(f"KREF+{line['batch']}")
     if line["reason"]:
-        words.append(f"SVWZ+RETURN {line['reason']}")
+        parts.append(f"SVWZ+RETURN {line['reason']}")
     else:
-        words.append(f"SVWZ+{line['text'] or line['reference']}")
-    found = [f"?00{line['code'] or 'TRANSFER'}"]
+        parts.append(f"SVWZ+{line['text'] or line['reference']}")
+    subfields = [f"?00{line['code'] or 'TRANSFER'}"]
     numbers = count(20)
-    for word in words:
-        found += [f"?{next(numbers)}{word[at : at + _PART]}" for at in range(0, len(word), _PART)]
+    for part in parts:
+        subfields += [
+            f"?{next(numbers)}{part[start : start + _PART]}" for start in range(0, len(part), _PART)
+        ]
     if line["iban"] and not is_sum:
-        found.append(f"?31{line['iban']}")
+        subfields.append(f"?31{line['iban']}")
     if line["name"] and not is_sum:
-        found.append(f"?32{line['name'][:_PART]}")
+        subfields.append(f"?32{line['name'][:_PART]}")
     if line["reason"]:
-        found.append("?34914")
+        subfields.append("?34914")
     code = (
         _CHARGE
         if line["code"]
@@ -80,7 +82,7 @@ def _details(line: sqlite3.Row, cents: int) -> str:
         if line["reason"]
         else (_TRANSFER_IN if cents > 0 else _TRANSFER_OUT)
     )
-    return code + "".join(found)
+    return code + "".join(subfields)
 
 
 def _balance(day: date, cents: int) -> str:

@@ -1,4 +1,4 @@
-"""Where the bank takes orders and books them when their day has come, in whatever mood it is."""
+"""Accept payment orders and book them on their execution date, with planned misbehaviours."""
 
 from __future__ import annotations
 
@@ -9,49 +9,51 @@ from device_adapters.types import Rejected
 from scripts.simulated_bank import messages
 from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
 from scripts.simulated_bank.messages import OrderAnswer
-from scripts.simulated_bank.moods import Moods
+from scripts.simulated_bank.misbehaviour import Misbehaviours
 from scripts.simulated_bank.orders import Initiation, IsoReason, Order, OrderBatch, read_initiation
 
 _COLUMNS = (
     "end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "
     "text, reference, execution_date, state"
 )
-_AS_ONE = ("batch_sum", "batch_bare", "batch_details")
+_SUMMED = ("batch_sum", "batch_bare", "batch_details")
 
 
 class OrderDesk:
-    """Orders of one bank's customers."""
+    """The order desk of one bank."""
 
-    def __init__(self, books: BankAccounts, moods: Moods) -> None:
-        self.books, self.moods = books, moods
+    def __init__(self, books: BankAccounts, misbehaviours: Misbehaviours) -> None:
+        self.books, self.misbehaviours = books, misbehaviours
 
     def answer(self, data: bytes, number: int) -> bytes:
-        """Takes an order file; returns the pain.002 about it."""
+        """Take an order file (pain.001) and return the status report (pain.002) about it."""
         try:
             initiation = read_initiation(data)
-            self._must_be_new(initiation)
+            self._refuse_repetition(initiation)
         except Rejected as refusal:
             return messages.status_report(number, refusal.raw.decode()[:35], [], refusal.reason)
         answers = [(batch.id, self._accept(initiation.id, batch)) for batch in initiation.batches]
         return messages.status_report(number, initiation.id, answers)
 
-    def _must_be_new(self, initiation: Initiation) -> None:
+    def _refuse_repetition(self, initiation: Initiation) -> None:
         raw = initiation.id.encode()
         names = [batch.id for batch in initiation.batches]
-        if said := self.moods.strike("reject_file", initiation.id, *names):
-            raise Rejected(said["reason"], "in a mood", raw)
-        first = self.books.db.execute(
+        if options := self.misbehaviours.trigger("reject_file", initiation.id, *names):
+            raise Rejected(options["reason"], "planned misbehaviour", raw)
+        inserted = self.books.db.execute(
             "INSERT OR IGNORE INTO messages VALUES (?)", (initiation.id,)
         ).rowcount
-        if not first:
+        if not inserted:
             raise Rejected(IsoReason.DU01, "message id", raw)
 
     def _accept(self, msg_id: str, batch: OrderBatch) -> list[OrderAnswer]:
         free, answers = self._free(batch.debtor_iban), []
         for order in batch.orders:
             reason = order.refusal or self._objection(order, free)
-            if reason is None and (said := self.moods.strike("reject_order", order.end_to_end_id)):
-                reason = said["reason"]
+            if reason is None and (
+                options := self.misbehaviours.trigger("reject_order", order.end_to_end_id)
+            ):
+                reason = options["reason"]
             if reason is None and free is not None:
                 free -= order.cents
                 self.books.db.execute(
@@ -75,7 +77,7 @@ class OrderDesk:
         return answers
 
     def _free(self, iban: str) -> int | None:
-        """What waiting orders leave of a safeguarding account; None for any other account."""
+        """Return the cents that waiting orders leave on a safeguarding account; else None."""
         account = self.books.account(iban)
         if account is None or account["kind"] != "safeguarding":
             return None
@@ -88,10 +90,10 @@ class OrderDesk:
     def _objection(self, order: Order, free: int | None) -> IsoReason | None:
         if free is None:
             return IsoReason.AC02
-        known = self.books.db.execute(
+        duplicate = self.books.db.execute(
             "SELECT 1 FROM orders WHERE end_to_end_id = ?", (order.end_to_end_id,)
         ).fetchone()
-        if known:
+        if duplicate:
             return IsoReason.DU04
         creditor = self.books.account(order.iban)
         if creditor is not None and creditor["closed"]:
@@ -99,18 +101,20 @@ class OrderDesk:
         return IsoReason.AM04 if order.cents > free else None
 
     def book_due(self) -> None:
-        """Books every accepted order whose day has come; a batch may share one entry."""
+        """Book every accepted order that is due; a batch may share one entry."""
         rows = self.books.db.execute(
             "SELECT * FROM orders WHERE state = 'waiting' AND execution_date <= ? ORDER BY rowid",
             (self.books.today.isoformat(),),
         ).fetchall()
-        entries: dict[str, tuple[str, str]] = {}  # batch: its entry, and how it is reported
+        entries: dict[str, tuple[str, str]] = {}  # batch: (its entry, how it is reported)
         charges: list[Transfer] = []
         for row in rows:
             if self._is_put_off(row):
                 continue
             if row["batch"] not in entries:
-                shape = self.moods.first(_AS_ONE, row["batch"], row["end_to_end_id"])
+                shape = self.misbehaviours.trigger_first(
+                    _SUMMED, row["batch"], row["end_to_end_id"]
+                )
                 entries[row["batch"]] = (self.books.next_entry(), shape)
             entry, shape = entries[row["batch"]]
             as_one = row["one_booking"] or shape
@@ -124,11 +128,11 @@ class OrderDesk:
             self.books.book(charge, self.books.next_entry())
 
     def _is_put_off(self, row: sqlite3.Row) -> bool:
-        if self.moods.strike("forget", row["end_to_end_id"], row["batch"]) is not None:
+        if self.misbehaviours.trigger("forget", row["end_to_end_id"], row["batch"]) is not None:
             self._set_state(row, "forgotten")
             return True
-        if said := self.moods.strike("delay", row["end_to_end_id"], row["batch"]):
-            day = self.books.day_after(said["days"]).isoformat()
+        if options := self.misbehaviours.trigger("delay", row["end_to_end_id"], row["batch"]):
+            day = self.books.day_after(options["days"]).isoformat()
             self.books.db.execute(
                 "UPDATE orders SET execution_date = ? WHERE end_to_end_id = ?",
                 (day, row["end_to_end_id"]),
@@ -137,11 +141,11 @@ class OrderDesk:
         return False
 
     def _transfers(self, row: sqlite3.Row, shape: str) -> list[Transfer]:
-        """What the bank books for an order: one transfer, but for its moods."""
-        held = self.books.account(row["iban"]) is not None
-        usual = Transfer(
+        """Return the transfers of an order: one, unless a misbehaviour applies."""
+        is_own_account = self.books.account(row["iban"]) is not None
+        transfer = Transfer(
             row["debtor"],
-            row["iban"] if held else OTHER_BANKS,
+            row["iban"] if is_own_account else OTHER_BANKS,
             row["cents"],
             self.books.account(row["debtor"])["name"],
             row["name"],
@@ -153,32 +157,35 @@ class OrderDesk:
             row["batch"],
             shape=shape,
         )
-        strike = self.moods.strike
-        if said := strike("wrong_amount", row["end_to_end_id"]):
-            usual = replace(usual, cents=max(1, usual.cents + said["cents"]))
-        if said := strike("charge_inside", row["end_to_end_id"]):
-            usual = replace(usual, charges=said["cents"])
-        if strike("split", row["end_to_end_id"]) is not None and usual.cents > 1:
-            half = usual.cents >> 1
-            return [replace(usual, cents=half), replace(usual, cents=usual.cents - half, charges=0)]
-        if strike("duplicate", row["end_to_end_id"]) is not None:
-            return [usual, usual]
-        return [usual]
+        trigger = self.misbehaviours.trigger
+        if options := trigger("wrong_amount", row["end_to_end_id"]):
+            transfer = replace(transfer, cents=max(1, transfer.cents + options["cents"]))
+        if options := trigger("charge_inside", row["end_to_end_id"]):
+            transfer = replace(transfer, charges=options["cents"])
+        if trigger("split", row["end_to_end_id"]) is not None and transfer.cents > 1:
+            half = transfer.cents >> 1
+            return [
+                replace(transfer, cents=half),
+                replace(transfer, cents=transfer.cents - half, charges=0),
+            ]
+        if trigger("duplicate", row["end_to_end_id"]) is not None:
+            return [transfer, transfer]
+        return [transfer]
 
     def _afterwards(self, row: sqlite3.Row) -> list[Transfer]:
-        """What an order that was booked brings along: its return on a later day, a charge."""
+        """Plan the return of a booked order, if any; return the charges that follow it."""
         reference = row["end_to_end_id"]
-        if said := self.moods.strike("return_later", reference):
+        if options := self.misbehaviours.trigger("return_later", reference):
             self.books.put_off(
-                {"kind": "return", "end_to_end_id": reference, "reason": said["reason"]},
-                said["days"],
+                {"kind": "return", "end_to_end_id": reference, "reason": options["reason"]},
+                options["days"],
             )
-        if said := self.moods.strike("charge_line", reference):
+        if options := self.misbehaviours.trigger("charge_line", reference):
             return [
                 Transfer(
                     row["debtor"],
                     FEES,
-                    said["cents"],
+                    options["cents"],
                     creditor_name="Charges",
                     text="Charges",
                     code="CHRG",
@@ -191,17 +198,17 @@ class OrderDesk:
             "UPDATE orders SET state = ? WHERE end_to_end_id = ?", (state, row["end_to_end_id"])
         )
 
-    def give_back(self, end_to_end_id: str, reason: str) -> bool:
-        """Sends a booked payout back, as the payee's bank would; False where none is booked."""
+    def return_payout(self, end_to_end_id: str, reason: str) -> bool:
+        """Return a booked payout, as the payee's bank would; False if no such order is booked."""
         row = self.books.db.execute(
             "SELECT * FROM orders WHERE end_to_end_id = ? AND state = 'booked'", (end_to_end_id,)
         ).fetchone()
         if row is None:
             return False
-        held = self.books.account(row["iban"]) is not None
+        is_own_account = self.books.account(row["iban"]) is not None
         self.books.book(
             Transfer(
-                row["iban"] if held else OTHER_BANKS,
+                row["iban"] if is_own_account else OTHER_BANKS,
                 row["debtor"],
                 row["cents"],
                 row["name"],

@@ -1,4 +1,4 @@
-"""Read a pain.001 as a bank would: refuse the file, or each order, by its ISO reason code."""
+"""Read a pain.001 as a bank does: accept or refuse the file and each order, by ISO reason code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AMOUNT = re.compile(r"([0-9]{1,12})\.([0-9]{2})")
 
 
 class IsoReason(StrEnum):
-    """Status reason codes of the ISO 20022 external code sets that this bank uses."""
+    """The status reason codes (ISO 20022 external code sets) that this bank uses."""
 
     FF01 = "FF01"  # file format not valid
     DU01 = "DU01"  # message id used before
@@ -36,7 +36,11 @@ class IsoReason(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """One credit transfer. refusal: why this order alone is not taken; None: take it."""
+    """One credit transfer.
+
+    Attributes:
+        refusal: why this order alone is refused; None if it is well formed.
+    """
 
     end_to_end_id: str
     uetr: str
@@ -50,7 +54,7 @@ class Order:
 
 @dataclass(frozen=True)
 class OrderBatch:
-    """One PmtInf."""
+    """One batch of orders (PmtInf)."""
 
     id: str
     one_booking: bool
@@ -61,28 +65,36 @@ class OrderBatch:
 
 @dataclass(frozen=True)
 class Initiation:
-    """One message."""
+    """One pain.001 message."""
 
     id: str
     batches: tuple[OrderBatch, ...]
 
 
 def valid_iban(iban: str) -> bool:
-    """ISO 13616: the number, rearranged, is 1 modulo 97."""
+    """Return whether the check digits are right (ISO 13616: rearranged, 1 modulo 97)."""
     if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", iban):
         return False
-    return int("".join(str(int(each, 36)) for each in iban[4:] + iban[:4])) % 97 == 1
+    return int("".join(str(int(letter, 36)) for letter in iban[4:] + iban[:4])) % 97 == 1
 
 
 def new_iban(number: int, country: str = "DE", bank_code: str = "90000000") -> str:
-    """A valid German-style IBAN at a bank code that no bank has; `number` is the account's."""
+    """Return a valid German-style IBAN with a bank code that no bank has.
+
+    Args:
+        number: the account number.
+    """
     account = f"{bank_code}{number:010d}"
-    digits = int("".join(str(int(each, 36)) for each in f"{account}{country}00"))
+    digits = int("".join(str(int(letter, 36)) for letter in f"{account}{country}00"))
     return f"{country}{98 - digits % 97:02d}{account}"
 
 
 def read_initiation(data: bytes) -> Initiation:
-    """Raises Rejected with an IsoReason where a whole file is refused; `raw` is then its MsgId."""
+    """Read one pain.001.
+
+    Raises:
+        Rejected: the whole file is refused; `reason` is an IsoReason, `raw` the MsgId.
+    """
     parser = etree.XMLParser(
         resolve_entities=False,
         load_dtd=False,
@@ -101,7 +113,7 @@ def read_initiation(data: bytes) -> Initiation:
     try:
         if not msg_id or len(msg_id) > 35:
             raise Rejected(IsoReason.FF01, "no message id")
-        batches = tuple(_batch(each) for each in message.findall("{*}PmtInf"))
+        batches = tuple(_batch(node) for node in message.findall("{*}PmtInf"))
         _control(message, [order for batch in batches for order in batch.orders], "GrpHdr/")
     except Rejected as refusal:
         raise Rejected(refusal.reason, refusal.detail, msg_id.encode()) from None
@@ -113,7 +125,7 @@ def _batch(node: etree._Element) -> OrderBatch:
         day = date.fromisoformat(_text(node, "ReqdExctnDt/Dt") or _text(node, "ReqdExctnDt"))
     except ValueError:
         raise Rejected(IsoReason.FF01, "execution date") from None
-    orders = tuple(_order(each) for each in node.findall("{*}CdtTrfTxInf"))
+    orders = tuple(_order(child) for child in node.findall("{*}CdtTrfTxInf"))
     batch = OrderBatch(
         _text(node, "PmtInfId"),
         _text(node, "BtchBookg") == "true",
@@ -145,7 +157,7 @@ def _order(node: etree._Element) -> Order:
         (not name, IsoReason.BE22),
         (not (town and country), IsoReason.BE04),
     ]
-    refusal = next((reason for wrong, reason in checks if wrong), None)
+    refusal = next((reason for is_wrong, reason in checks if is_wrong), None)
     return Order(
         end_to_end_id,
         _text(node, "PmtId/UETR"),
@@ -168,4 +180,4 @@ def _control(node: etree._Element, orders: list[Order], at: str) -> None:
 
 
 def _text(node: etree._Element, path: str) -> str:
-    return (node.findtext("/".join(f"{{*}}{each}" for each in path.split("/"))) or "").strip()
+    return (node.findtext("/".join(f"{{*}}{name}" for name in path.split("/"))) or "").strip()

@@ -17,7 +17,7 @@ from rich.table import Table
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements, sends, tallies, transfers
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 from tests.bench.cpu import seconds
@@ -107,11 +107,11 @@ def _start(stack: Stack, devices: int) -> Fleet:
     )
     names = list(fleet.devices)
     passwords = stack.issue_devices(names)
-    town.settle_in(stack)
-    town.enrol(stack, fleet, names)
-    references = town.agree(stack, fleet, names, cap_micro=FUNDED_CENTS * 10_000)
-    stack.come_to_the_present()
-    town.fund(stack, fleet, names, references, FUNDED_CENTS)
+    parties.register_parties(stack)
+    parties.enrol(stack, fleet, names)
+    references = parties.open_metering(stack, fleet, names, cap_micro=FUNDED_CENTS * 10_000)
+    stack.move_to_now()
+    parties.fund(stack, fleet, names, references, FUNDED_CENTS)
     stack.start_oracles()
     stack.start_rail()
     fleet.connect(stack.broker["host"], stack.broker["port"], passwords)

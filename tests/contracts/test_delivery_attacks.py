@@ -60,7 +60,7 @@ def test_recipient_signature_reused__same_agreement__refused(recipient):
     consignment = recipient.open()
     first = _delivered(consignment, received=40)
     assert consignment.state(first)[1] == ""
-    more = _delivered(consignment, received=60, statement="two")
+    more = _delivered(consignment, received=60, event_hash="two")
     again = more._replace(digest=first.digest, r=first.r, s=first.s)
     assert consignment.state(again) == (0, "SignatureUsed")
     assert consignment.state(first) == (0, "SignatureUsed")
@@ -78,7 +78,7 @@ def test_high_s_twin__of_a_used_signature__no_second_effect(recipient):
     consignment = recipient.open()
     digest, *_ = recipient.sign("a document")
     twins = [recipient.key.sign(digest, high=high) for high in (False, True)]
-    statements = [_delivered(consignment, statement=str(n), received=40) for n in range(2)]
+    statements = [_delivered(consignment, event_hash=str(n), received=40) for n in range(2)]
     facts = [
         facts_._replace(digest=digest, r=r, s=s)
         for facts_, (r, s) in zip(statements, twins, strict=True)
@@ -162,7 +162,7 @@ def test_over_delivery__two_genuine_statements__never_more_than_the_price(recipi
     consignment = recipient.open()
     total = sum(
         consignment.state(
-            _delivered(consignment, statement=str(n), accepted=100, accepted_at=recipient.due)
+            _delivered(consignment, event_hash=str(n), accepted=100, accepted_at=recipient.due)
         )[0]
         for n in range(3)
     )

@@ -40,7 +40,7 @@ def recipient(delivery):
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in CASES])
 def test_price__worked_case__amount_or_refusal_as_written(recipient, case):
     shift = recipient.due - CASE_DUE
-    terms = product.decode_terms(product.read_terms(case["terms"]))
+    terms = product.decode_terms(product.parse_terms(case["terms"]))
     terms = terms._replace(due_at=terms.due_at + shift, deadline=terms.deadline + shift)
     consignment = recipient.open(terms)
     total = 0
@@ -73,9 +73,9 @@ def test_price__random_statements_and_withdrawals__charged_is_what_stands(recipi
             amount, refusal = consignment.state(facts)
             assert refusal == ""
             if facts.withdrawn:
-                standing.pop(facts.statement, None)
+                standing.pop(facts.event_hash, None)
             else:
-                standing.setdefault(facts.statement, facts)
+                standing.setdefault(facts.event_hash, facts)
             total += amount
             assert 0 <= total <= price and total == owed(terms, standing)
 
@@ -105,7 +105,7 @@ def _random(consignment, chance, name):
     fixed = random.Random(name)
     received = fixed.randrange(terms.quantity + 1) if fixed.random() < 0.7 else 0
     accepted = fixed.randrange(terms.quantity + 1) if fixed.random() < 0.5 else 0
-    fields = {"statement": name, "received": received, "accepted": accepted}
+    fields = {"event_hash": name, "received": received, "accepted": accepted}
     if received:
         fields["delivered_at"] = due + fixed.choice((-DAY, 0, 1, HOUR, 5 * HOUR + 1, 3 * DAY))
     if accepted:

@@ -70,12 +70,12 @@ class Carriage:
         self._spoken += 1
         digest = hashlib.sha256(str(self._spoken).encode()).digest()
         r, s = key.sign(digest)
-        name = hashlib.sha256(fields.pop("statement", "in").encode()).digest()
+        name = hashlib.sha256(fields.pop("event_hash", "in").encode()).digest()
         plain = {
             "signed_at": self.contracts.now,
             "delivered_at": self.due if "received" in fields else 0,
         }
-        facts = NOTHING._replace(**{**plain, **fields}, statement=name, digest=digest, r=r, s=s)
+        facts = NOTHING._replace(**{**plain, **fields}, event_hash=name, digest=digest, r=r, s=s)
         return Claim(
             agreement,
             sequence,
@@ -164,7 +164,7 @@ def test_withdrawal__after_the_money_left__is_a_debt_that_the_next_delivery_pays
     back = carriage.settle(carriage.claim(carriage.first, 2, received=100, withdrawn=True))
     assert back.amounts == [-20 * EURO] and rail.owed(contracts.payee) == 20 * EURO
     assert carriage.escrow(carriage.first) == 20 * EURO
-    second = carriage.settle(carriage.claim(carriage.second, 1, received=100, statement="two"))
+    second = carriage.settle(carriage.claim(carriage.second, 1, received=100, event_hash="two"))
     contracts.wait(DAY)
     rail.release(contracts.payee, [second.release_at], sender=contracts.stranger)
     assert rail.owed(contracts.payee) == 0 and carriage.escrow(carriage.first) == 40 * EURO

@@ -1,10 +1,9 @@
-"""Every product folder works out its own cases, and the folder and the contract have one name.
+"""Every product passes its own cases, and its folder and contract have one name.
 
 cases.json of a product: {"prices": [...], "runs": [...]}. A run: "terms", "records" (as the
-product's `case_event` takes them), counters declared "lost", and what must come of it: "claims"
+product's `case_event` takes them), counters declared "lost", and the expected result: "claims"
 (counters, facts, amount where the product has a `price`), "dropped", "holes", "waiting". The
-records of "late" come when all that is done. The agreement's device is "device", or the first
-record's.
+records of "late" come after all that. The agreement's device is "device", or the first record's.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ COUNTER = (1 << STREAM_BIT) - 1
 
 
 def _read(name: str) -> dict[str, list[dict[str, Any]]]:
-    """A product's cases.json; a test of its own says where there is none."""
+    """Return a product's cases.json; another test fails where it is missing."""
     path = ROOT / name / "cases.json"
     return json.loads(path.read_text()) if path.exists() else {"prices": [], "runs": []}
 
@@ -45,12 +44,12 @@ def _cases(kind: str) -> list[Any]:
 
 
 def _kind(encode: Any) -> type:
-    """The record that `encode_terms` or `encode_facts` takes."""
+    """Return the type that `encode_terms` or `encode_facts` takes."""
     return next(hint for name, hint in get_type_hints(encode).items() if name != "return")
 
 
 def _value(hint: Any, value: Any) -> Any:
-    """A field as its record wants it: bytes stand in hex, or as the text whose id they are."""
+    """Return a field of its type: bytes are written in hex, or as the text whose id they are."""
     if hint is bytes and isinstance(value, str):
         return bytes.fromhex(value[2:]) if value.startswith("0x") else device_id(value)
     return tuple(value) if isinstance(value, list) else value
@@ -64,10 +63,10 @@ def _record(encode: Any, values: Mapping[str, Any] | list[Any]) -> Any:
 
 
 def _terms(product: Any, case: Mapping[str, Any]) -> bytes:
-    """The terms as a person's words, or as the fields of the product's own record."""
+    """Return the terms, written as a person types them or as fields of the product's record."""
     words = case["terms"]
     if set(words) <= {name for name, _ in product.TERMS}:
-        return product.read_terms(words)
+        return product.parse_terms(words)
     return product.encode_terms(_record(product.encode_terms, words))
 
 
@@ -93,7 +92,7 @@ def test_product__by_its_folder__has_a_contract_and_a_readme(name):
     assert names[0] == "OverLimit"
     listed = source[source.index("function refusalName") :]
     positions = [listed.index(f'"{refusal}"') for refusal in names]
-    assert all(one < other for one, other in pairwise(positions))  # the contract's own order
+    assert all(first < second for first, second in pairwise(positions))  # the contract's order
 
 
 @pytest.mark.parametrize("product", products().values(), ids=products())
@@ -104,19 +103,19 @@ def test_product__its_cases__are_there_and_each_has_a_name_of_its_own(product):
 
 
 @pytest.mark.parametrize("product", products().values(), ids=products())
-def test_terms__of_every_case__are_told_in_words_and_read_back(product):
+def test_terms__of_every_case__are_formatted_and_decoded_again(product):
     for case in _read(product.NAME)["runs"]:
         raw = _terms(product, case)
         assert product.encode_terms(product.decode_terms(raw)) == raw
-        told = product.tell_terms(raw)
-        assert told and all(isinstance(text, str) and text for text in told.values())
+        view = product.format_terms(raw)
+        assert view and all(isinstance(text, str) and text for text in view.values())
 
 
 @pytest.mark.parametrize("product", products().values(), ids=products())
 @pytest.mark.parametrize("words", [{}, {"no such term": "1"}])
-def test_terms__words_that_are_none__are_rejected_by_name(product, words):
+def test_terms__words_that_are_not_terms__are_rejected_by_name(product, words):
     with pytest.raises(Rejected) as refused:
-        product.read_terms(words)
+        product.parse_terms(words)
     assert refused.value.reason == "facts_malformed"
     assert all(word in refused.value.detail for word in words)
 
@@ -140,14 +139,15 @@ def test_price__worked_case__amount_or_refusal_as_written(product, case):
 
 
 class ProductStory:
-    """One agreement and what the rules make of its records, claim after claim."""
+    """One agreement and the claims that the rules derive from its records."""
 
     def __init__(self, product: Any, case: dict[str, Any]) -> None:
         self.product, self.terms = product, _terms(product, case)
-        records = [product.case_event(one) for one in case["records"]]
-        self.late = [product.case_event(one) for one in case.get("late", {}).get("records", ())]
+        records = [product.case_event(record) for record in case["records"]]
+        late = case.get("late", {}).get("records", ())
+        self.late = [product.case_event(record) for record in late]
         self.device = case.get("device", records[0].device)
-        self.events = [one for one in records if one.device == self.device]
+        self.events = [event for event in records if event.device == self.device]
         self.all = [*records, *self.late]
         self.base = 1 << STREAM_BIT if case.get("stream") == "F" else 0
         self.agreement = Agreement(
@@ -166,22 +166,22 @@ class ProductStory:
         self.claimed: set[int] = set()
 
     def next(self, lost: list[tuple[int, int]]) -> rules.Runs:
-        """One more claim, if there is one; and what the rules said."""
+        """Make the next claim, if there is one, and return the answer of the rules."""
         last = self.claims[-1].last_counter if self.claims else self.base
-        anchor = next((one for one in self.events if self.claims and one.counter == last), None)
-        found = rules.runs(self.agreement, self.product, last, anchor, self.events, lost)
-        self._claim(anchor, found.run, late=False)
-        return found
+        anchor = next((e for e in self.events if self.claims and e.counter == last), None)
+        answer = rules.runs(self.agreement, self.product, last, anchor, self.events, lost)
+        self._claim(anchor, answer.run, late=False)
+        return answer
 
     def next_late(self, gone: set[int]) -> rules.Runs:
-        """The same for a run that claims have passed by; `gone`: dropped before."""
+        """Do the same for a run that claims have passed; `gone`: counters dropped before."""
         gone = gone | self.claimed
-        events = [one for one in (*self.events, *self.late) if one.counter not in gone]
+        events = [event for event in (*self.events, *self.late) if event.counter not in gone]
         ranges = [(claim.first_counter, claim.last_counter) for claim in self.claims]
         cited = resolve(events, self.all)
-        found = rules.late_run(self.agreement, self.product, events, ranges, cited)
-        self._claim(None, found.run, late=True)
-        return found
+        answer = rules.late_run(self.agreement, self.product, events, ranges, cited)
+        self._claim(None, answer.run, late=True)
+        return answer
 
     def _claim(self, anchor: Event | None, run: tuple[Event, ...], late: bool) -> None:
         if run:
@@ -193,7 +193,7 @@ class ProductStory:
             self.claimed |= {event.counter for event in run}
 
     def amount(self, claim: Claim, late: bool) -> int:
-        """What is admitted is priced: never refused."""
+        """Return the price of a claim, which is never refused after its records were admitted."""
         amount, refusal = self.product.price(self.state, self.terms, claim.facts, LIMIT, late)
         assert refusal == 0, self.product.REFUSALS[refusal]
         self.state = self.product.advance(self.state, self.terms, claim.facts, late)
@@ -201,11 +201,11 @@ class ProductStory:
 
     def check(self, wanted: list[dict[str, Any]], claims: list[Claim], late: bool = False) -> None:
         counters = [[c.first_counter - self.base, c.last_counter - self.base] for c in claims]
-        assert counters == [one["counters"] for one in wanted]
-        for claim, one in zip(claims, wanted, strict=True):
-            self._check_facts(claim, one["facts"])
+        assert counters == [row["counters"] for row in wanted]
+        for claim, row in zip(claims, wanted, strict=True):
+            self._check_facts(claim, row["facts"])
             if self.state is not None:
-                assert self.amount(claim, late) == one["amount"], one
+                assert self.amount(claim, late) == row["amount"], row
 
     def _check_facts(self, claim: Claim, wanted: Mapping[str, Any] | list[Any]) -> None:
         facts, hints = (
@@ -214,9 +214,11 @@ class ProductStory:
         )
         if isinstance(wanted, list):
             wanted = dict(zip(hints, wanted, strict=True))
-        told = {name: getattr(facts, name) for name in wanted}
-        assert told == {name: _value(hints[name], value) for name, value in wanted.items()}
-        assert all(isinstance(text, str) for text in self.product.tell_facts(claim.facts).values())
+        values = {name: getattr(facts, name) for name in wanted}
+        assert values == {name: _value(hints[name], value) for name, value in wanted.items()}
+        assert all(
+            isinstance(text, str) for text in self.product.format_facts(claim.facts).values()
+        )
 
 
 @pytest.mark.parametrize("product, case", _cases("runs"))
@@ -224,23 +226,23 @@ def test_runs__worked_case__claims_drops_and_holes_as_written(product, case):
     story = ProductStory(product, case)
     lost = [(story.base + first, story.base + last) for first, last in case.get("lost", ())]
     dropped: dict[int, str] = {}
-    while (found := story.next(lost)).run:
-        dropped |= {v.event.counter: v.doubt for v in found.dropped}
-    dropped |= {v.event.counter: v.doubt for v in found.dropped}
+    while (answer := story.next(lost)).run:
+        dropped |= {v.event.counter: v.reason for v in answer.dropped}
+    dropped |= {v.event.counter: v.reason for v in answer.dropped}
     story.check(case.get("claims", []), story.claims)
     assert {str(n & COUNTER): doubt for n, doubt in dropped.items()} == case.get("dropped", {})
-    holes = [[h.first - story.base, h.last - story.base] for h in found.holes]
+    holes = [[h.first - story.base, h.last - story.base] for h in answer.holes]
     assert holes == case.get("holes", [])
-    assert [event.counter - story.base for event in found.waiting] == case.get("waiting", [])
+    assert [event.counter - story.base for event in answer.waiting] == case.get("waiting", [])
     if "late" in case:
         _check_late(story, case["late"], set(dropped))
 
 
 def _check_late(story: ProductStory, late: dict[str, Any], gone: set[int]) -> None:
     before, dropped = len(story.claims), {}
-    while (found := story.next_late(gone)).run:
-        dropped |= {v.event.counter: v.doubt for v in found.dropped}
-    dropped |= {v.event.counter: v.doubt for v in found.dropped}
+    while (answer := story.next_late(gone)).run:
+        dropped |= {v.event.counter: v.reason for v in answer.dropped}
+    dropped |= {v.event.counter: v.reason for v in answer.dropped}
     story.check(late["claims"], story.claims[before:], late=True)
     assert {str(n & COUNTER): doubt for n, doubt in dropped.items()} == late.get("dropped", {})
 
@@ -250,7 +252,7 @@ def _check_late(story: ProductStory, late: dict[str, Any], gone: set[int]) -> No
     "raw",
     [b"", b"\xff" * 160, b"\xff" * 128, b"\xff" * 192, b"\0" * 159, b"\0" * 193, b"\1" * 1024],
 )
-def test_decode__bytes_that_are_no_facts_or_terms__only_the_declared_error(product, raw):
+def test_decode__bytes_that_are_not_facts_or_terms__only_the_declared_error(product, raw):
     for decode in (product.decode_facts, product.decode_terms):
         with pytest.raises(Rejected):
             decode(raw)
@@ -263,6 +265,6 @@ def test_decode__terms_with_any_byte_changed__are_terms_or_rejected(product):
         changed = raw[:at] + bytes([raw[at] ^ 0x81]) + raw[at + 1 :]
         try:
             product.decode_terms(changed)
-            product.tell_terms(changed)
+            product.format_terms(changed)
         except Rejected:
             continue

@@ -1,4 +1,4 @@
-"""Every protocol file reads its own examples, and lets nothing but the declared error out."""
+"""Every protocol reads its own examples and raises only the declared error."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from device_adapters.types import STREAM_BIT, Event, Message, Reason, Rejected
 
 ALL = [*protocols().values(), load("_blueprint")]
 EXAMPLES = [
-    pytest.param(protocol, record, expected, id=f"{protocol.name}: {what}")
+    pytest.param(protocol, record, expected, id=f"{protocol.name}: {title}")
     for protocol in ALL
-    for what, record, expected in protocol.examples
+    for title, record, expected in protocol.examples
 ]
 _QUIET = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
 
 
-def test_protocols__files_without_underscore__are_found_by_the_scan() -> None:
-    within = Path(folder.__path__[0])
-    names = {path.stem for path in [*within.glob("*.py"), *within.glob("*/__init__.py")]}
-    names |= {path.parent.name for path in within.glob("*/__init__.py")}
+def test_protocols__files_without_underscore__are_in_the_registry() -> None:
+    root = Path(folder.__path__[0])
+    names = {path.stem for path in [*root.glob("*.py"), *root.glob("*/__init__.py")]}
+    names |= {path.parent.name for path in root.glob("*/__init__.py")}
     assert set(protocols()) == {name for name in names if not name.startswith("_")}
     assert "ocmf" in protocols()
 
@@ -102,7 +102,7 @@ def _decode_all(protocol: Protocol, body: bytes) -> None:
 
 
 def _assert_sound(event: Event) -> None:
-    """What all behind the decoder rely on: a uint40, a time, JSON facts without floats."""
+    """Assert what the rest of the project needs: a uint40, a time, JSON facts without floats."""
     assert 0 <= event.counter < 2 ** (STREAM_BIT + 1)
     assert event.observed_at_ms >= 0
     assert event.device and event.device_id and event.event_id and event.evidence_hash

@@ -1,6 +1,6 @@
-"""Whole rails for the flow tests: one that stands for all who leave it whole, or one of one's own.
+"""Whole rails for the flow tests: one shared rail, or an own one for tests that break it.
 
-Only one rail runs at a time, and none is left when the tests end, also when they fail.
+Only one rail runs at a time, and none is left when the tests end, even if they fail.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.whole_rail import WholeRail
 
-SHORT = "cp-short"  # an agreement that nobody has funded yet
+SHORT = "cp-short"  # the device of an agreement without any funding
 
 
 @pytest.fixture(scope="session")
 def standing() -> Iterator[list[WholeRail]]:
-    """The shared rail while it stands."""
+    """Hold the shared rail while it runs."""
     rails: list[WholeRail] = []
     yield rails
     _end(rails)
@@ -24,7 +24,7 @@ def standing() -> Iterator[list[WholeRail]]:
 
 @pytest.fixture(scope="module")
 def rail(standing: list[WholeRail], tmp_path_factory: pytest.TempPathFactory) -> WholeRail:
-    """The rail that modules share; one that a failed test left broken is replaced."""
+    """Return the shared rail; it is replaced if a failed test left it broken."""
     if not (standing and standing[0].whole()):
         _end(standing)
         home = tmp_path_factory.mktemp("rail")
@@ -34,12 +34,11 @@ def rail(standing: list[WholeRail], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def paid_rail(rail: WholeRail) -> WholeRail:
-    """The shared rail with payments of every device on the bank's books, also ones that stand on
-    an earlier payment's last record."""
+    """Return the shared rail with at least two reconciled payments of every device."""
     while len(rail.all_payments()) < 2 * len(rail.funded):
         rail.measure(3)
         rail.until_reconciled()
-    rail.until_reconciled()  # also what another module left on its way
+    rail.until_reconciled()  # including payments that another module left open
     return rail
 
 
@@ -47,8 +46,10 @@ def paid_rail(rail: WholeRail) -> WholeRail:
 def own_rail(
     standing: list[WholeRail], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WholeRail]:
-    """A rail that the module may break; it waits far longer for a record than devices take to
-    send it again, also on a machine that has much else to do."""
+    """Return a rail that the module may break.
+
+    It waits far longer for a missing record than devices need to resend it on a busy machine.
+    """
     _end(standing)
     home = tmp_path_factory.mktemp("rail")
     rail = WholeRail(home, finality_blocks=3, hole_patience_s=90).start()
@@ -62,5 +63,5 @@ def _end(rails: list[WholeRail]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that share a rail come first, so that it is started once."""
+    """Run tests with the shared rail first, so that it is started once."""
     items.sort(key=lambda item: "own_rail" in getattr(item, "fixturenames", ()))

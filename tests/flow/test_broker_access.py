@@ -76,8 +76,8 @@ def test_publish__a_device_to_every_topic__only_its_own_evidence_arrives(broker)
         a.publish_raw(topic, b"foreign", qos=1)
     a.publish(b"own")
     for reader in (rail, oracle):
-        found = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
-        assert found == {("a", "ocmf", b"own")}
+        received = {(m.device, m.protocol, m.body) for m in take(reader, b"own")}
+        assert received == {("a", "ocmf", b"own")}
     rail.publish_many([("proofrail/b/receipts", b"to b"), ("proofrail/a/receipts", b"to a")])
     assert set(b.receipts(PATIENCE_S)) == {b"to b"}
     assert set(a.receipts(PATIENCE_S)) == {b"to a"}
@@ -91,7 +91,7 @@ def test_publish__an_oracle_to_any_topic__nothing_arrives(broker):
     oracle.on_publish = lambda _c, _u, number, _r, _p: done.append(number)
     for topic in wanted:
         oracle.publish(topic, b"lie", qos=1)
-    assert until(lambda: len(done) >= len(wanted))  # mosquitto ends the connection at each
+    assert until(lambda: len(done) >= len(wanted))  # mosquitto ends the connection each time
     b.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
@@ -131,7 +131,7 @@ def test_will__on_a_foreign_topic__never_published(broker, topic):
         a.socket().shutdown(socket.SHUT_RDWR)
     a.disconnect()
     a.loop_stop()
-    again = broker.link("a")  # the former connection, if any, has ended before this one is ready
+    again = broker.link("a")  # an earlier connection ends before this one is ready
     again.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
     rail.publish_many([("proofrail/b/receipts", b"true")])
@@ -141,7 +141,7 @@ def test_will__on_a_foreign_topic__never_published(broker, topic):
 def test_retained__on_the_own_evidence_topic__never_replayed(broker):
     rail, a = broker.inlet(), broker.link("a")
     a.publish_raw("proofrail/a/evidence/ocmf", b"kept", retain=True)
-    assert until(a.healthy)  # mosquitto ends the connection of who retains
+    assert until(a.healthy)  # mosquitto disconnects a client that retains
     a.publish(b"own")
     first = take(rail, b"own")
     if broker.kind == "amqtt":
@@ -178,7 +178,7 @@ def test_connect__wrong_password_with_the_rails_client_id__leaves_its_session_al
     assert connected
     a.publish(b"own")
     assert once(take(rail, b"own")) == [b"own"]
-    assert rail._link.generation == connection  # never had to reconnect
+    assert rail._link.generation == connection  # it did not have to reconnect
     b.disconnect()
     b.loop_stop()
 
@@ -228,10 +228,10 @@ def test_credentials__on_disk__hold_no_password_and_only_the_owner_reads_them(tm
     assert path.stat().st_mode & 0o777 == 0o600
     row = json.loads(path.read_text())["a"]
     assert row["role"] == "device"
-    known = credentials.load(tmp_path)
-    assert credentials.verify(known, "a", password) is access.CredentialRole.DEVICE
-    assert credentials.verify(known, "a", password + "x") is None
-    assert credentials.verify(known, None, None) is None
+    stored = credentials.load(tmp_path)
+    assert credentials.verify(stored, "a", password) is access.CredentialRole.DEVICE
+    assert credentials.verify(stored, "a", password + "x") is None
+    assert credentials.verify(stored, None, None) is None
 
 
 def test_rights__wildcards_in_a_published_topic__always_denied():

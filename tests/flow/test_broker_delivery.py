@@ -71,15 +71,15 @@ def test_consumer__that_acknowledged__gets_nothing_twice(broker):
         a.publish(body)
     take(first, *sent)
     first.publish_many([(receipts_topic("a"), b"done")])
-    assert a.receipts(PATIENCE_S)  # so the broker has read the acknowledgements before it
+    assert a.receipts(PATIENCE_S)  # so the broker has read the acknowledgements sent before
     first.close()
-    second = broker.inlet()  # from here on, whatever comes again is on its way before `last`
+    second = broker.inlet()  # what comes again from now on arrives before `last`
     a.publish(b"last")
     assert once(take(second, b"last")) == [b"last"]
 
 
 def test_consumer__slower_than_any_timeout_of_the_broker__keeps_its_claim(tmp_path):
-    """amqtt forgets a message that is not acknowledged within 5 s, or whose reader goes away."""
+    """amqtt drops a message that is not acknowledged within 5 s, or whose reader disconnects."""
     broker = BrokerProcess(tmp_path).start()
     try:
         rail, a = broker.inlet(), broker.link("a")
@@ -88,10 +88,10 @@ def test_consumer__slower_than_any_timeout_of_the_broker__keeps_its_claim(tmp_pa
         rail.close()
         again = broker.inlet()
         assert once(take(again, b"one", ack=False)) == [b"one"]
-        again.ack(held)  # the former connection's acknowledgement must not count for this one
+        again.ack(held)  # an acknowledgement of the earlier connection must not count here
         again.close()
         a.publish(b"two")
-        # nothing is lost; what came while the reader connected may come first, and again
+        # nothing is lost; messages that came during the reconnect may come first, and twice
         assert set(once(take(broker.inlet(), b"one", b"two"))) == {b"one", b"two"}
     finally:
         broker.end()
@@ -103,13 +103,13 @@ def test_messages__while_the_consumer_is_away__arrive_unflagged_and_in_order(bro
     sent = [b"%d" % number for number in range(3_000)]
     for body in sent:
         a.publish(body)
-    found = take(broker.inlet(), *sent)
-    assert once(found) == sent
-    assert not any(m.retained for m in found)
+    messages = take(broker.inlet(), *sent)
+    assert once(messages) == sent
+    assert not any(m.retained for m in messages)
 
 
 class _Fragile(Inlet):
-    """An inlet whose callback fails over one message."""
+    """An inlet whose callback fails on one message."""
 
     def _take(self, generation, received):
         if received.payload == b"poison":

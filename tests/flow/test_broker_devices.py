@@ -1,4 +1,4 @@
-"""Devices keep their records until the rail's own receipt, whatever happens in between."""
+"""Devices keep their records until the rail's own receipt, no matter what happens meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _receipts() -> Receipts:
 
 
 class AcceptingRail:
-    """Answers every record "accepted", a known one "duplicate"; remembers what it saw."""
+    """Answers "accepted" to each new record and "duplicate" to others; stores all in `records`."""
 
     def __init__(self, broker: BrokerProcess, receipts: Receipts) -> None:
         self._receipts, self.records = receipts, []
@@ -79,7 +79,7 @@ def _fleet(broker: BrokerProcess, receipts: Receipts, **named) -> Fleet:
 
 def test_records__without_a_rail_and_across_a_restart__kept_until_the_receipt(broker):
     receipts = _receipts()
-    broker.inlet().close()  # the rail's session exists; the rail is away
+    broker.inlet().close()  # the rail's session exists, but the rail is not connected
     fleet = _fleet(broker, receipts)
     made = {name: d.make_records(3) for name, d in fleet.devices.items()}
     for name, device in fleet.devices.items():
@@ -126,7 +126,9 @@ def test_records__acknowledged_by_a_rail_that_then_lost_them__sent_again(broker)
     forgetful.close()
     rail = AcceptingRail(broker, receipts)
     assert fleet.until_receipted(PATIENCE_S, resend_after_s=0.5)
-    assert set(rail.records) == set(records)  # each may come twice: sent again, then its receipt
+    assert set(rail.records) == set(
+        records
+    )  # a record may come twice: sent again before its receipt arrived
     assert device.outcomes == {evidence_of(record).hex(): "accepted" for record in records}
     fleet.close()
     rail.close()
@@ -161,7 +163,7 @@ def test_faults__each_on_demand__arrive_as_they_are_or_not_at_all(broker):
     fleet = _fleet(broker, receipts, charge_points=2, meters=1)
     for device in (fleet["cp-0001"], fleet["meter-0001"]):
         sent = {fault: commit(fault, device, other="cp-0002") for fault in Fault}
-        assert until(device.link.healthy)  # mosquitto ends the connection over the retained one
+        assert until(device.link.healthy)  # mosquitto disconnects after the retained message
         closing = device.make_records(1)
         device.publish(closing)
         assert until(lambda c=closing: c[0] in rail.records)

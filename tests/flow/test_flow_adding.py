@@ -1,4 +1,4 @@
-"""docs/ADDING.md, carried out: a copy of the project takes a product that nobody listed."""
+"""Follow docs/ADDING.md in a copy of the project: the new product settles and is audited."""
 
 from __future__ import annotations
 
@@ -27,29 +27,33 @@ FOLDERS = (
 )
 FILES = ("pyproject.toml", "ape-config.yaml", "Makefile", "README.md", "package.json")
 _STEP = re.compile(r"^`([\w./]+)`\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS = 1_800  # also where contracts have to be compiled beside other tests
+# what the documentation's own tests read
+DOCUMENTATION = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml")
+SECONDS = 1_800  # enough to compile the contracts while other tests run
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    """The project as it is here, with the page's files in it; returns its folder."""
-    at = tmp_path_factory.mktemp("adding") / "project"
+    """Copy the project, add the page's files, and return the folder."""
+    project = tmp_path_factory.mktemp("adding") / "project"
     for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, at / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in FILES:
-        shutil.copy(ROOT / file, at / file)
+        shutil.copytree(
+            ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in (*FILES, *DOCUMENTATION):
+        shutil.copy(ROOT / file, project / file)
     if (ROOT / ".build").exists():
-        with suppress(shutil.Error):  # what another test is just writing is compiled again
-            shutil.copytree(ROOT / ".build", at / ".build")  # what is compiled already
-    (at / "node_modules").symlink_to(ROOT / "node_modules")
+        with suppress(shutil.Error):  # a file that another test just writes is compiled again
+            shutil.copytree(ROOT / ".build", project / ".build")  # compiled contracts
+    (project / "node_modules").symlink_to(ROOT / "node_modules")
     for path, text in steps():
-        (at / path).parent.mkdir(parents=True, exist_ok=True)
-        (at / path).write_text(text)
-    return at
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    return project
 
 
 def steps() -> list[tuple[str, str]]:
-    """(path, content) of every file that the page asks for, in its order."""
+    """Return (path, content) of every file that the page adds, in its order."""
     return _STEP.findall(PAGE.read_text())
 
 
@@ -100,8 +104,8 @@ def test_page__its_files_in_a_copy__pass_what_every_product_and_protocol_must(co
 
 
 def test_page__its_files_in_a_copy__a_rail_settles_and_the_audit_holds(copy, standing, tmp_path):
-    standing and standing.pop().stop()  # one rail at a time
-    done = run(copy, "-m", "tests.support.laundry", str(tmp_path))
+    standing and standing.pop().stop()  # only one rail runs at a time
+    done = run(copy, "-m", "tests.support.adding_example", str(tmp_path))
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "outcomes": ["accepted", "accepted"],

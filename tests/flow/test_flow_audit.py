@@ -15,7 +15,7 @@ from orchestrator.products import products
 from tests.support.audit_changes import STAGES, changed, leaves, stage_of
 from tests.support.whole_rail import WholeRail
 
-# a meter's bundle has no supporting records: unit/test_audit_delivery changes those
+# the bundle of a meter has no supporting records; the tests of deliveries change those
 TOPS = [
     top for top in dict.fromkeys(start.split(".")[0] for start, _ in STAGES) if top != "supporting"
 ]
@@ -24,7 +24,7 @@ BASE64 = ("record", "content")
 
 @pytest.fixture(scope="module")
 def bundle(paid_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Exported and verified by the command, far from the rail's home."""
+    """Export a bundle and verify it by command, without the rail's home."""
     rail = paid_rail
     with rail.store.read() as session:
         payment = payments.newest_reconciled(session)
@@ -35,14 +35,14 @@ def bundle(paid_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> di
     assert json.loads(exported.stdout)["missing"] == []
     (checked,) = rail.commands(["audit", "verify", str(file), "--json"], home=elsewhere / "none")
     assert checked.returncode == 0, checked.stderr
-    told = json.loads(checked.stdout)
-    assert told["ok"] and told["complete"]
+    result = json.loads(checked.stdout)
+    assert result["ok"] and result["complete"]
     assert not (elsewhere / "none").exists()
     return json.loads(file.read_bytes())
 
 
-def other(path: tuple, value: Any) -> Any:
-    """Another value of the same form: one bit, digit or character in its middle is another."""
+def altered(path: tuple, value: Any) -> Any:
+    """Return a value of the same form with one bit, digit or character changed."""
     if isinstance(value, int):
         return value + 1
     if path[-1] in BASE64:
@@ -57,12 +57,12 @@ def other(path: tuple, value: Any) -> Any:
 
 @pytest.mark.parametrize("top", TOPS)
 def test_bundle__of_a_real_payment_with_any_leaf_changed__fails_at_its_stage(bundle, top):
-    """Sealed again, so that the digest cannot be what catches it."""
+    """The changed bundle is sealed again, so that its digest does not reveal the change."""
     own = bundle["batch"]["position"]
-    found = [(path, value) for path, value in leaves(bundle) if path[0] == top]
-    assert found, f"the bundle has nothing under {top}"
-    for path, value in found:
-        tampered = changed(bundle, path, other(path, value))
+    values = [(path, value) for path, value in leaves(bundle) if path[0] == top]
+    assert values, f"the bundle has nothing under {top}"
+    for path, value in values:
+        tampered = changed(bundle, path, altered(path, value))
         failed = verify(tampered if top == "digest" else sealed(tampered), products()).failed
         assert failed is not None, path
         assert failed.stage is stage_of(path, own), (path, value, failed)

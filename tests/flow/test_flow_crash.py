@@ -1,4 +1,4 @@
-"""Whatever is killed, at whatever moment: nothing acknowledged is lost, nothing happens twice."""
+"""After a kill of any process at any moment nothing acknowledged is lost or done twice."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from oracles.types import Claim, ClaimReason
 from oracles.wire import Request
 from orchestrator.core.payment import NextStep, Stage
 from orchestrator.edges.store import evidence, payments, sends, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support import store_power_cut as power_cut
 from tests.support.whole_rail import WholeRail
 
 SEED = 97
 RANDOM_KILLS = 2
-KILLS = 3  # of each other process
+KILLS = 3  # of each of the other processes
 
-# what the store, or a folder, shows at the moment of the kill
+# moment of the kill: what the store or a folder shows then
 MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
     "a device holds its receipt": lambda rail: _collected(rail) > 0,
     "a payment has begun": lambda rail: _at(rail, Stage.RECEIVED, Stage.VERIFIED),
@@ -38,7 +38,7 @@ MOMENTS: dict[str, Callable[[WholeRail], bool]] = {
 
 SENDING = ("settle", "release_matured", "mint")
 PLACES = ("before a commit", "after a commit", "before a broadcast", "after a broadcast")
-BANK_TOO = ("a payout is ordered", "the bank has answered")
+KILL_BANK_AT = ("a payout is ordered", "the bank has answered")
 
 
 def _collected(rail: WholeRail) -> int:
@@ -61,59 +61,63 @@ def _payout(rail: WholeRail, *stages: str) -> bool:
         return any(transfers.payouts_at(session, stage, 1) for stage in stages)
 
 
-def _whole_again(rail: WholeRail) -> None:
-    """With the faults stopped the backlog drains, and every promise holds."""
+def _assert_recovered(rail: WholeRail) -> None:
+    """Check that the backlog drains and every invariant holds."""
     rail.until_receipted()
     rail.until_reconciled()
     assert rail.halted() == {}
     assert rail.reconciliation().breaks == ()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)
 
 
 def test_orchestrator__killed_at_every_stage_of_a_payment__loses_and_doubles_nothing(own_rail):
     rail = own_rail
-    for moment, seen in MOMENTS.items():
-        rail.until(_flowing(rail, seen), f"the moment when {moment}")
+    for moment, is_reached in MOMENTS.items():
+        rail.until(_publishing_until(rail, is_reached), f"the moment when {moment}")
         rail.kill("orchestrator")
-        rail.publish(1)  # devices know nothing of it
-        if moment in BANK_TOO:
+        rail.publish(1)  # devices do not notice the kill
+        if moment in KILL_BANK_AT:
             rail.kill("simulated bank")
             rail.restart_bank()
         rail.stack.start_rail()
-    _whole_again(rail)
-    print(f"orchestrator killed {len(MOMENTS)} times, each time once {'; '.join(MOMENTS)}")
+    _assert_recovered(rail)
+    print(f"orchestrator killed {len(MOMENTS)} times, each time when {'; '.join(MOMENTS)}")
 
 
-def _flowing(rail: WholeRail, seen: Callable[[WholeRail], bool]) -> Callable[[], bool]:
-    """Whether the moment is there; for one that passed unseen, new records come every 5 s."""
+def _publishing_until(
+    rail: WholeRail, is_reached: Callable[[WholeRail], bool]
+) -> Callable[[], bool]:
+    """Return a check for the moment; it publishes new records every 5 s, if one was missed."""
     published = [float("-inf")]
 
-    def look() -> bool:
+    def check() -> bool:
         if time.monotonic() - published[0] > 5:
             rail.publish(2)
             published[0] = time.monotonic()
-        return seen(rail)
+        return is_reached(rail)
 
-    return look
+    return check
 
 
-def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles_nothing(own_rail):
-    """In this process, so that each point is met for certain: also between store and broadcast."""
+def test_worker__cut_around_every_write_and_send__loses_and_doubles_nothing(own_rail):
+    """The worker runs in this process, so that each point is reached, even before a broadcast."""
     rail, cutter = own_rail, power_cut.Cutter()
     rail.kill("orchestrator")
     credits = _minting(rail)
-    for name in (*rail.funded, "cp-0001", "cp-0002"):  # the next one meets the next points
-        rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references["cp-0001"])
-        made = rail.fleet[name].make_records(2)
-        rail.fleet[name].forget(made)  # handed in by its operator
-        rail.sent[name] += made
-        messages = [Message("ocmf", "", record, source="http") for record in made]
+    for name in (*rail.funded, "cp-0001", "cp-0002"):  # later records reach further points
+        rail.stack.bank.pay(
+            parties.iban(parties.FLEET_OPERATOR), "", 700, rail.references["cp-0001"]
+        )
+        records = rail.fleet[name].make_records(2)
+        rail.fleet[name].forget(records)  # its operator sends them by HTTP
+        rail.sent[name] += records
+        messages = [Message("ocmf", "", record, source="http") for record in records]
         power_cut.take(rail, cutter, messages)
         credits = 1 + credits
-        power_cut.drive(rail, cutter, lambda n=credits: _through(rail, n))
-    power_cut.drive(rail, cutter, lambda: _over(rail))
+        power_cut.drive(rail, cutter, lambda n=credits: _is_settled(rail, n))
+    power_cut.drive(rail, cutter, lambda: _is_reconciled(rail))
     rail.stack.start_rail()
-    _whole_again(rail)
+    _assert_recovered(rail)
     print(f"power cut at {len(cutter.cut)} points: {cutter.cut}")
     assert set(cutter.cut) >= {(step, place) for step in SENDING for place in PLACES}
     assert {step for step, _ in cutter.cut} >= {
@@ -130,8 +134,8 @@ def test_worker__cut_at_every_point_where_something_leaves_it__loses_and_doubles
     }
 
 
-def _through(rail: WholeRail, credits: int) -> bool:
-    """Whether all records are settled, and this many credits on their way into escrow."""
+def _is_settled(rail: WholeRail, credits: int) -> bool:
+    """Return whether all records are settled and this many credits are being minted or minted."""
     with rail.store.read() as session:
         waiting = evidence.agreements_with_unclaimed(session)
     early = _at(rail, Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED)
@@ -144,7 +148,7 @@ def _minting(rail: WholeRail) -> int:
     return sum(row.stage in ("minting", "minted") for row in fundings)
 
 
-def _over(rail: WholeRail) -> bool:
+def _is_reconciled(rail: WholeRail) -> bool:
     with rail.store.read() as session:
         minted = all(row.stage == "minted" for row in transfers.all_fundings(session))
         counts = payments.open_counts(session)
@@ -152,22 +156,22 @@ def _over(rail: WholeRail) -> bool:
     return minted and not waiting and set(counts) == {Stage.RECONCILED}
 
 
-def test_orchestrator__killed_at_random_also_while_it_recovers__loses_and_doubles_nothing(own_rail):
+def test_orchestrator__killed_at_random_even_while_it_recovers__loses_and_doubles_nothing(own_rail):
     rail, chance = own_rail, random.Random(SEED)
     for number in range(RANDOM_KILLS):
         rail.publish(2)
-        if number % 2:  # while it starts: before it says that it is ready
+        if number % 2:  # kill it while it starts, before it is ready
             rail.kill("orchestrator")
             rail.stack.spawn_rail()
         _pass(rail, chance.uniform(0.3, 2.5))
         rail.kill("orchestrator")
         rail.stack.start_rail()
-    _whole_again(rail)
+    _assert_recovered(rail)
     print(f"orchestrator killed {RANDOM_KILLS + RANDOM_KILLS // 2} times at random, seed {SEED}")
 
 
 def _pass(rail: WholeRail, seconds: float) -> None:
-    """Lets a random time pass; devices take their receipts and send again meanwhile."""
+    """Let some time pass; meanwhile devices take receipts and resend."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         rail.receipted()
@@ -182,12 +186,12 @@ def test_broker__killed_while_records_flow__loses_nothing_that_devices_keep(own_
         rail.kill("broker")
         rail.publish(1)
         rail.stack.restart_broker()
-    _whole_again(rail)
+    _assert_recovered(rail)
     print(f"broker killed {KILLS} times")
 
 
-def _book(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
-    """What an oracle remembers to have attested, from its own database."""
+def _attested(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
+    """Return what an oracle has attested, from its own database."""
     path = rail.stack.home / "oracles" / name / "oracle.sqlite3"
     base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
@@ -201,47 +205,51 @@ def _book(rail: WholeRail, name: str) -> dict[tuple[bytes, int], tuple]:
 
 def test_oracle__killed_while_it_attests__never_signs_two_claims_for_one_sequence(own_rail):
     rail, name = own_rail, "utility-a"
-    rail.stack.stop("bank")  # so that the quorum needs the one that is killed
-    known: dict[tuple[bytes, int], tuple] = {}
+    rail.stack.stop("bank")  # so that the quorum needs the killed oracle
+    earlier: dict[tuple[bytes, int], tuple] = {}
     for _ in range(KILLS):
-        size = len(_book(rail, name))
+        size = len(_attested(rail, name))
         rail.publish(2)
-        rail.until(lambda size=size: len(_book(rail, name)) > size, "the oracle remembers a claim")
+        rail.until(
+            lambda size=size: len(_attested(rail, name)) > size, "the oracle remembers a claim"
+        )
         rail.kill(name)
-        book = _book(rail, name)
-        assert {key: book[key] for key in known} == known
-        known = book
+        book = _attested(rail, name)
+        assert {key: book[key] for key in earlier} == earlier
+        earlier = book
         rail.stack.restart_oracle(name)
     rail.until_settled()
     rail.stack.restart_oracle("bank")
-    _whole_again(rail)
-    book = _book(rail, name)
-    assert {key: book[key] for key in known} == known
-    applied = [claim for (claim,) in promises.applied_claims(rail).values()]
+    _assert_recovered(rail)
+    book = _attested(rail, name)
+    assert {key: book[key] for key in earlier} == earlier
+    applied = [claim for (claim,) in invariants.applied_claims(rail).values()]
     settled = {
-        (c["agreement"], c["sequence"]): (
-            c["firstCounter"],
-            c["lastCounter"],
-            c["evidence"],
-            c["facts"],
+        (claim["agreement"], claim["sequence"]): (
+            claim["firstCounter"],
+            claim["lastCounter"],
+            claim["evidence"],
+            claim["facts"],
         )
-        for c in applied
+        for claim in applied
     }
     assert {k: row[2:] for k, row in book.items()} == {k: settled[k] for k in book}
     _assert_refuses_another(rail, name, Claim(*next(iter(book.values()))))
 
 
 def _assert_refuses_another(rail: WholeRail, name: str, claim: Claim) -> None:
-    """Asked for another claim of a sequence that it attested, it gives no signature."""
-    door = rail.oracle(name)
-    assert door.ask(Request("metered_energy", (claim,))).signature is not None
+    """Ask for another claim of a sequence that the oracle attested: it must not sign."""
+    oracle = rail.oracle(name)
+    assert oracle.ask(Request("metered_energy", (claim,))).signature is not None
     other = replace(claim, facts=claim.facts[:-1] + bytes([claim.facts[-1] ^ 1]))
-    answer = door.ask(Request("metered_energy", (other,)))
+    answer = oracle.ask(Request("metered_energy", (other,)))
     assert answer.signature is None
-    assert [r.reason for r in answer.refusals] == [ClaimReason.ALREADY_ATTESTED_OTHERWISE]
+    assert [refusal.reason for refusal in answer.refusals] == [
+        ClaimReason.ALREADY_ATTESTED_OTHERWISE
+    ]
 
 
-def test_rail__after_all_these_kills__has_no_effect_still_due(own_rail):
+def test_rail__after_all_these_kills__has_no_step_due(own_rail):
     with own_rail.store.read() as session:
         due = [payments.due(session, next_step, 1 << 40, 10) for next_step in NextStep]
     assert not any(due)

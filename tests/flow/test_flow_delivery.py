@@ -1,5 +1,7 @@
-"""A consignment on the whole rail: the carrier is paid by what the dock signs, by milestone;
-a withdrawal is a credit; what the carrier says alone moves nothing."""
+"""A consignment on a whole rail: only what the dock signs pays the carrier, by milestone.
+
+A withdrawal records a debt of the carrier; its own reports move no money.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ import pytest
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -26,7 +28,7 @@ from tests.support.whole_rail import WholeRail
 PRICE_CENTS = 100_000
 EURO = 1_000_000
 GOODS, UNTOUCHED = SimulatedConsignment(1, units=100), SimulatedConsignment(2, units=100)
-SHIPPER, CARRIER = town.FLEET_OPERATOR, town.CHARGE_COMPANY
+SHIPPER, CARRIER = parties.FLEET_OPERATOR, parties.CHARGE_COMPANY
 
 
 class Dispatch:
@@ -34,7 +36,11 @@ class Dispatch:
 
     def __init__(self, rail: WholeRail, home: Path) -> None:
         self.rail = rail
-        kinds = {"truck-1": SimulatedScanner, "logger-1": Logger, "dock-1": SimulatedTerminal}
+        kinds = {
+            "truck-1": SimulatedScanner,
+            "logger-1": SimulatedLogger,
+            "dock-1": SimulatedTerminal,
+        }
         self.truck, self.logger, self.dock = (
             kind(home / name, name, None) for name, kind in kinds.items()
         )
@@ -48,7 +54,7 @@ class Dispatch:
                 "--private-key",
                 str(station.folder / "key.pem"),
             )
-        self.now = int(time.time()) + 2  # after the enrolment, whatever the second of its block
+        self.now = int(time.time()) + 2  # after the block of the enrolment
         self.agreements = {goods: self.agree(goods) for goods in (GOODS, UNTOUCHED)}
 
     def agree(self, goods: SimulatedConsignment) -> str:
@@ -66,7 +72,9 @@ class Dispatch:
             "breach": "10",
             "breach_max": "10",
         }
-        said = [word for name, text in terms.items() for word in ("--term", f"{name}={text}")]
+        term_options = [
+            option for name, text in terms.items() for option in ("--term", f"{name}={text}")
+        ]
         opened = self.run(
             "agreement",
             "open",
@@ -82,10 +90,10 @@ class Dispatch:
             "1000.00",
             "--window",
             "1",
-            *said,
+            *term_options,
         )
         paid = self.rail.stack.bank.pay(
-            town.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
+            parties.iban(SHIPPER), "", PRICE_CENTS, opened["funding_reference"]
         )
         assert paid["ok"], paid
         return opened["agreement_id"]
@@ -96,10 +104,10 @@ class Dispatch:
         return json.loads(done.stdout)
 
     def send(self, *records: bytes) -> list[str]:
-        """The rail's answer to each record."""
+        """Send records by HTTP; return the rail's answer to each."""
         body = [{"protocol": "epcis", "record": record.decode()} for record in records]
         answer = self.rail.api("POST", "/v1/evidence", "operator", json={"records": body})
-        return [one["outcome"] for one in answer.json()["records"]]
+        return [row["outcome"] for row in answer.json()["records"]]
 
     def payments(self, goods: SimulatedConsignment) -> list[Any]:
         rows = [
@@ -108,22 +116,22 @@ class Dispatch:
         return sorted(rows, key=lambda row: row.sequence)
 
     def settled(self, goods: SimulatedConsignment, count: int) -> list[int]:
-        """The amounts of the first `count` payments, once they are final."""
+        """Wait until `count` payments are final, and return their amounts."""
         early = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 
-        def done() -> bool:
+        def is_final() -> bool:
             rows = self.payments(goods)
             return len(rows) >= count and not any(row.stage in early for row in rows)
 
-        self.rail.until(done, f"{count} payments of a consignment")
+        self.rail.until(is_final, f"{count} payments of a consignment")
         return [row.amount_micro for row in self.payments(goods)]
 
 
 @pytest.fixture(scope="module")
 def dispatch(own_rail: WholeRail, tmp_path_factory: pytest.TempPathFactory):
-    made = Dispatch(own_rail, tmp_path_factory.mktemp("dispatch"))
-    yield made
-    for station in (made.truck, made.logger, made.dock):
+    dispatch = Dispatch(own_rail, tmp_path_factory.mktemp("dispatch"))
+    yield dispatch
+    for station in (dispatch.truck, dispatch.logger, dispatch.dock):
         station.close()
 
 
@@ -149,19 +157,19 @@ def test_delivery__picked_up_delivered_accepted_and_partly_withdrawn__amounts_an
     assert dispatch.run("audit", "verify", str(bundle))["ok"]
     assert dispatch.send(dock.withdraw(parts[1], now + 20)) == ["accepted"]
     assert dispatch.settled(GOODS, 5) == [*amounts, -320 * EURO]  # 40 of 100: 50 % and 30 %
-    found = [one.kind for one in dispatch.rail.reconciliation().breaks]
-    assert found == [BreakKind.DEBT_UNPAID]  # the money has left for the bank
+    kinds = [item.kind for item in dispatch.rail.reconciliation().breaks]
+    assert kinds == [BreakKind.DEBT_UNPAID]  # the money has left for the bank
 
 
-def test_carrier_only_release__everything_a_carrier_can_say__makes_no_payment(dispatch):
+def test_carrier__everything_it_can_report_alone__makes_no_payment(dispatch):
     truck, dock, now = dispatch.truck, dispatch.dock, dispatch.now
     forged = truck.seal(dock.receive(UNTOUCHED, now + 30).partition(b"\n")[2], 99, name="dock-1")
-    said = [
+    records = [
         truck.pick_up(UNTOUCHED, now),
         truck.claim_delivered(UNTOUCHED, now + 1),
         truck.event(UNTOUCHED, "accepting", now + 2),
     ]
-    assert dispatch.send(*said, forged) == ["accepted"] * 3 + ["signature_forged"]
+    assert dispatch.send(*records, forged) == ["accepted"] * 3 + ["signature_forged"]
     stray = SimulatedConsignment(3)
     assert dispatch.send(truck.pick_up(stray, now)) == ["no_agreement"]
     unknown = dock.confirm(UNTOUCHED, now + 31, [truck.pick_up(UNTOUCHED, now + 5)])

@@ -1,4 +1,4 @@
-"""The rail behind mosquitto, where it is installed; all other flow tests run behind amqtt."""
+"""The rail behind mosquitto, if it is installed; all other flow tests use amqtt."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 from orchestrator.core.payment import Stage
 from orchestrator.edges.broker import mosquitto
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 
-@pytest.mark.skipif(mosquitto.found() is None, reason="mosquitto is not installed")
-def test_records__behind_mosquitto_also_killed__reach_the_bank(tmp_path_factory):
+@pytest.mark.skipif(mosquitto.executable() is None, reason="mosquitto is not installed")
+def test_records__behind_mosquitto_even_if_it_is_killed__reach_the_bank(tmp_path_factory):
     home = tmp_path_factory.mktemp("rail")
     rail = WholeRail(home, embedded_broker=False, hole_patience_s=90)
     try:
@@ -25,6 +25,6 @@ def test_records__behind_mosquitto_also_killed__reach_the_bank(tmp_path_factory)
         rail.until_reconciled()
         assert set(rail.stages()) == {Stage.RECONCILED}
         assert rail.reconciliation().breaks == ()
-        promises.assert_all(rail)
+        invariants.assert_all(rail)
     finally:
         rail.stop()

@@ -13,16 +13,16 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Retry
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 
 def _send(rail: WholeRail, account, function: str, *args: object) -> None:
-    """One call to the rail's contract under a party's or a role's own key."""
-    errand = ChainCall(function, str(time.time_ns()), Call("PaymentRail", function, args))
+    """Send one call to the PaymentRail contract with the key of a party or a role."""
+    call = ChainCall(function, str(time.time_ns()), Call("PaymentRail", function, args))
     sender = Sender(rail.store, rail.stack.chain, account)
-    send_and_wait(sender, [errand], rail.stack.now(), lambda: time.sleep(0.02))
+    send_and_wait(sender, [call], rail.stack.now(), lambda: time.sleep(0.02))
 
 
 def _role(rail: WholeRail, name: str):
@@ -31,7 +31,7 @@ def _role(rail: WholeRail, name: str):
 
 @pytest.fixture
 def paused(rail):
-    """Two charge points whose last payments are settled, not yet paid; then the guardian acts."""
+    """Pause the rail after the last payments are settled and before they are paid."""
     rail.measure(1)
     rail.until_settled()
     _send(rail, _role(rail, "guardian"), "pause")
@@ -42,24 +42,25 @@ def paused(rail):
 
 def test_pause__by_the_guardian__stops_settlement_but_no_payout_and_no_withdrawal(paused):
     rail = paused
-    rail.until_reconciled()  # what was settled before is released, redeemed and booked
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
-    settled = len(promises.chain_logs(rail, "PaymentRail", "Settled"))
+    rail.until_reconciled()  # earlier settlements are released, redeemed and booked
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
+    settled = len(invariants.chain_logs(rail, "PaymentRail", "Settled"))
     rail.measure(1)
     rail.until(
-        lambda: _held(rail) == len(rail.funded), "every new payment held up, by the pause's name"
+        lambda: _waiting(rail) == len(rail.funded),
+        "every new payment waiting for the end of the pause",
     )
     _withdraw_everything(rail)
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
-    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) == settled
-    assert rail.halted() == {}  # a pause is the world's, not a bug of ours
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
+    assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) == settled
+    assert rail.halted() == {}  # a pause is no error of the rail
     _send(rail, _role(rail, "steward"), "unpause")
     rail.until_reconciled()
-    assert len(promises.chain_logs(rail, "PaymentRail", "Settled")) > settled
-    promises.assert_all(rail)
+    assert len(invariants.chain_logs(rail, "PaymentRail", "Settled")) > settled
+    invariants.assert_all(rail)
 
 
-def _held(rail: WholeRail) -> int:
+def _waiting(rail: WholeRail) -> int:
     return sum(
         row.stage == Stage.ATTESTED and "Paused" in (row.reason or "")
         for row in rail.all_payments()
@@ -67,16 +68,16 @@ def _held(rail: WholeRail) -> int:
 
 
 def _withdraw_everything(rail: WholeRail) -> None:
-    """The payee takes out what makes no whole cent, and ledger and chain say so."""
-    payee = rail.stack.party(town.CHARGE_COMPANY.index)
+    """Withdraw the payee's rest below a cent, and check chain and ledger."""
+    payee = rail.stack.party(parties.CHARGE_COMPANY.index)
     chain = rail.stack.chain
     amount = chain.view("PaymentRail", "withdrawable", payee.address)
     assert 0 < amount < ledger.MICRO_PER_CENT
-    had = chain.view("EuroToken", "balanceOf", payee.address)
+    balance = chain.view("EuroToken", "balanceOf", payee.address)
     _send(rail, payee, "withdraw", payee.address, amount)
-    assert chain.view("EuroToken", "balanceOf", payee.address) == had + amount
+    assert chain.view("EuroToken", "balanceOf", payee.address) == balance + amount
     assert chain.view("PaymentRail", "withdrawable", payee.address) == 0
-    rail.until(lambda: _in_wallets(rail) == had + amount, "the withdrawal in the ledger")
+    rail.until(lambda: _in_wallets(rail) == balance + amount, "the withdrawal in the ledger")
 
 
 def _in_wallets(rail: WholeRail) -> int:

@@ -1,4 +1,4 @@
-"""Records become lines of a bank statement, totals add up, any id leads to the payment."""
+"""Records become lines of a bank statement, totals agree, and any id leads to the payment."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from orchestrator.core import ledger
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import agreements, evidence, payments, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
-PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/town.py agrees
+PRICES = {"cp": 489_900, "meter": 312_500}  # micro-euro per kWh, as scripts/demo/parties.py agrees
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +33,16 @@ def _statements(rail: WholeRail) -> list[transfers.BankStatementRow]:
 
 
 def _readings(record: bytes) -> list[int]:
-    """Registers of a record in mWh, read without any of our adapters."""
-    shown = json.loads(record.split(b"|")[1], parse_float=Decimal, parse_int=Decimal)
-    return [int(reading["RV"] * 1_000_000) for reading in shown["RD"]]
+    """Return the registers of a record in mWh, read without the project's adapters."""
+    payload = json.loads(record.split(b"|")[1], parse_float=Decimal, parse_int=Decimal)
+    return [int(reading["RV"] * 1_000_000) for reading in payload["RD"]]
 
 
 def _owed(rail: WholeRail, name: str) -> int:
-    """What a device's records come to by its agreement, in micro-euro."""
+    """Return the value of a device's records by its agreement, in micro-euro."""
     registers = [_readings(record) for record in rail.sent[name]]
     if name.startswith("meter"):
-        energy = registers[-1][-1] - registers[0][-1]  # the first reading is where it begins
+        energy = registers[-1][-1] - registers[0][-1]  # counting begins at the first reading
     else:
         energy = sum(readings[-1] - readings[0] for readings in registers)
     return energy * PRICES[name.split("-")[0]] // 1_000_000
@@ -50,8 +50,8 @@ def _owed(rail: WholeRail, name: str) -> int:
 
 def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
     assert set(day.stages()) == {Stage.RECONCILED}
-    applied = promises.applied_claims(day)
-    found = {
+    applied = invariants.applied_claims(day)
+    settled = {
         day.agreement(name).agreement_id: sum(
             claim["amount"]
             for (claim,) in applied.values()
@@ -59,36 +59,36 @@ def test_records__of_a_whole_day__are_settled_paid_and_booked_to_the_unit(day):
         )
         for name in day.funded
     }
-    assert found == {day.agreement(n).agreement_id: _owed(day, n) for n in day.funded}
+    assert settled == {day.agreement(name).agreement_id: _owed(day, name) for name in day.funded}
     assert {row.payment_id: row.amount_micro for row in day.all_payments()} == {
         payment: claim["amount"] for payment, (claim,) in applied.items()
     }
-    orders = promises.bank_rows(day, "SELECT iban, cents FROM orders")
-    left = sum(log.args["amount"] for log in promises.chain_logs(day, "PaymentRail", "Withdrawn"))
-    for payee in town.PAYEES:
+    orders = invariants.bank_rows(day, "SELECT iban, cents FROM orders")
+    left = sum(log.args["amount"] for log in invariants.chain_logs(day, "PaymentRail", "Withdrawn"))
+    for payee in parties.PAYEES:
         address = day.stack.party(payee.index).address
         rest = day.stack.chain.view("PaymentRail", "withdrawable", address)
-        assert rest < ledger.MICRO_PER_CENT  # only what makes no whole cent
+        assert rest < ledger.MICRO_PER_CENT  # only a rest below a cent
         left += rest
-        paid = sum(row["cents"] for row in orders if row["iban"] == town.iban(payee))
-        (balance,) = promises.bank_rows(
-            day, "SELECT SUM(cents) AS cents FROM lines WHERE account = ?", town.iban(payee)
+        paid = sum(row["cents"] for row in orders if row["iban"] == parties.iban(payee))
+        (balance,) = invariants.bank_rows(
+            day, "SELECT SUM(cents) AS cents FROM lines WHERE account = ?", parties.iban(payee)
         )
         assert paid == balance["cents"] > 0
     total = sum(row["cents"] for row in orders) * ledger.MICRO_PER_CENT + left
-    assert total == sum(found.values())
+    assert total == sum(settled.values())
 
 
 def test_reconciliation__after_the_bank_closed_its_day__has_no_break_and_no_difference(day):
-    found = day.reconciliation()
-    assert found.breaks == ()
-    assert found.difference_micro == 0
-    assert found.supply_micro == found.balance_cents * ledger.MICRO_PER_CENT
-    promises.assert_all(day)
+    reconciliation = day.reconciliation()
+    assert reconciliation.breaks == ()
+    assert reconciliation.difference_micro == 0
+    assert reconciliation.supply_micro == reconciliation.balance_cents * ledger.MICRO_PER_CENT
+    invariants.assert_all(day)
 
 
 def _ids(rail: WholeRail) -> dict[str, str]:
-    """One id of each kind that leads to a payment that came all the way."""
+    """Return one id of each kind that leads to a reconciled payment."""
     with rail.store.read() as session:
         payment = payments.by_ids(session, [payments.newest_reconciled(session)])[0]
         payout = transfers.payout(session, payment.payout_id)
@@ -106,40 +106,43 @@ def _ids(rail: WholeRail) -> dict[str, str]:
 
 def test_trace__by_any_kind_of_id__leads_to_the_payment_and_unknown_ids_to_exit_code_1(day):
     ids = _ids(day)
-    *told, unknown = day.commands(
+    *traces, unknown = day.commands(
         *(["trace", identity, "--json"] for identity in ids.values()),
         ["trace", "0x" + "ab" * 32, "--json"],
     )
-    for (kind, identity), said in zip(ids.items(), told, strict=True):
-        assert said.returncode == 0, (kind, said.stderr)
-        found = json.loads(said.stdout)
-        assert found["kind"] == {"EndToEndId": "payout"}.get(kind, kind)
-        assert ids["payment"] in [row["payment_id"] for row in found["payments"]], identity
-    story = json.loads(told[list(ids).index("payment")].stdout)["life"]
-    assert story["events"] and story["statement_lines"] and story["payout"]
+    for (kind, identity), output in zip(ids.items(), traces, strict=True):
+        assert output.returncode == 0, (kind, output.stderr)
+        trace = json.loads(output.stdout)
+        assert trace["kind"] == {"EndToEndId": "payout"}.get(kind, kind)
+        assert ids["payment"] in [row["payment_id"] for row in trace["payments"]], identity
+    life = json.loads(traces[list(ids).index("payment")].stdout)["life"]
+    assert life["events"] and life["statement_lines"] and life["payout"]
     assert unknown.returncode == 1, unknown.stdout
     assert "not_found" in unknown.stderr + unknown.stdout
 
 
-def test_payment__that_comes_to_nothing__is_released_with_the_next_of_its_payee(day):
-    """It leaves no money pending, so the contract would refuse to release it alone."""
+def test_payment__of_zero__is_released_with_the_next_of_its_payee(day):
+    """It leaves no money pending, so the contract refuses to release it alone."""
     idle = day.fleet["cp-0001"].session(0)
     day.sent["cp-0001"] += idle
     day.fleet["cp-0001"].publish(idle)
     day.until_receipted()
     day.until_settled()
-    # by then its next try is so far away that it cannot meet the other payment by chance
-    day.until(lambda: _of(day, idle[0]).attempts >= 3, "a release of nothing tried in vain")
-    assert "NothingDue" in _of(day, idle[0]).reason
-    assert (_of(day, idle[0]).stage, _of(day, idle[0]).amount_micro) == (Stage.POSTED, 0)
+    # its next try is then so late that it cannot coincide with the other payment
+    day.until(lambda: _payment_of(day, idle[0]).attempts >= 3, "three tries to release nothing")
+    assert "NothingDue" in _payment_of(day, idle[0]).reason
+    assert (_payment_of(day, idle[0]).stage, _payment_of(day, idle[0]).amount_micro) == (
+        Stage.POSTED,
+        0,
+    )
     day.measure(1, ["cp-0002"])
     day.until_reconciled()
-    assert _of(day, idle[0]).stage == Stage.RECONCILED
-    promises.assert_all(day)
+    assert _payment_of(day, idle[0]).stage == Stage.RECONCILED
+    invariants.assert_all(day)
 
 
-def _of(rail: WholeRail, record: bytes) -> payments.PaymentRow:
-    """The payment that holds a record."""
+def _payment_of(rail: WholeRail, record: bytes) -> payments.PaymentRow:
+    """Return the payment that contains a record."""
     with rail.store.read() as session:
         event = evidence.event_of_evidence(session, sha256(record).hexdigest())
         return payments.by_ids(session, [event.payment_id])[0]

@@ -1,4 +1,4 @@
-"""Nothing moves money without a valid signature and a quorum; with a quorum, payments go on."""
+"""No money moves without a valid signature and a quorum; with a quorum, payments go on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, tallies
 from scripts.devices.device import derived_key
 from scripts.devices.record import Point, twin, units_of
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import RETIRED, UNKNOWN, WholeRail
 
 
 @pytest.fixture
 def touched(rail):
-    """Names of the oracles that a test did something to: they come back and tell the truth."""
+    """Collect names of oracles that a test changes; restart them as honest oracles at the end."""
     names: list[str] = []
     yield names
     for name in names:
@@ -29,7 +29,7 @@ def touched(rail):
 
 
 def _details(rail: WholeRail, after: set[str]) -> list[str]:
-    """What each oracle did, for every payment attested since."""
+    """Return what each oracle did, for every payment attested since."""
     with rail.store.read() as session:
         return [
             fact.detail
@@ -42,70 +42,72 @@ def _details(rail: WholeRail, after: set[str]) -> list[str]:
 
 def test_payments__with_one_oracle_down__go_on_under_the_other_three(rail, touched):
     rail.until_settled()
-    known = {row.payment_id for row in rail.all_payments()}
+    earlier = {row.payment_id for row in rail.all_payments()}
     touched.append("bank")
     rail.stack.stop("bank")
     rail.measure(1)
     rail.until_settled()
-    told = _details(rail, known)
-    assert len(told) == len(rail.funded)
-    assert all("bank is down" in said and said.count(" signed") == 3 for said in told), told
+    details = _details(rail, earlier)
+    assert len(details) == len(rail.funded)
+    assert all("bank is down" in detail and detail.count(" signed") == 3 for detail in details), (
+        details
+    )
 
 
 def test_payments__with_one_oracle_lying__go_on_and_its_signature_does_not_count(rail, touched):
     rail.until_settled()
-    known = {row.payment_id for row in rail.all_payments()}
+    earlier = {row.payment_id for row in rail.all_payments()}
     touched.append("auditor")
     rail.stack.stop("auditor")
     rail.stack.restart_oracle("auditor", "--lie")
     rail.measure(1)
     rail.until_settled()
-    told = _details(rail, known)
-    assert len(told) == len(rail.funded)
-    assert all("auditor signed another claim" in said for said in told), told
-    town = json.loads((rail.stack.home / "rail.json").read_text())
-    (liar,) = [o["address"] for o in town["oracles"] if o["name"] == "auditor"]
+    details = _details(rail, earlier)
+    assert len(details) == len(rail.funded)
+    assert all("auditor signed another claim" in detail for detail in details), details
+    addresses = json.loads((rail.stack.home / "rail.json").read_text())
+    (liar,) = [oracle["address"] for oracle in addresses["oracles"] if oracle["name"] == "auditor"]
     with rail.store.read() as session:
         used = [
-            a.oracle
+            attestation.oracle
             for row in rail.all_payments()
-            if row.payment_id not in known
-            for a in payments.attestations_of(session, row.batch_digest)
+            if row.payment_id not in earlier
+            for attestation in payments.attestations_of(session, row.batch_digest)
         ]
     assert used and liar not in used
 
 
-def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_these_return(rail, touched):
+def test_payments__with_two_of_four_oracles_down__wait_and_drain_when_they_return(rail, touched):
     rail.until_settled()
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
-    known = {row.payment_id for row in rail.all_payments()}
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
+    earlier = {row.payment_id for row in rail.all_payments()}
     for name in ("bank", "auditor"):
         touched.append(name)
         rail.stack.stop(name)
     rail.measure(2)
 
-    def asked_in_vain() -> bool:
-        fresh = [row for row in rail.all_payments() if row.payment_id not in known]
+    def asked_twice() -> bool:
+        fresh = [row for row in rail.all_payments() if row.payment_id not in earlier]
         return len(fresh) == len(rail.funded) and all(row.attempts >= 2 for row in fresh)
 
-    rail.until(asked_in_vain, "every new claim asked for twice in vain")
-    fresh = [row for row in rail.all_payments() if row.payment_id not in known]
+    rail.until(asked_twice, "two attempts for every new claim")
+    fresh = [row for row in rail.all_payments() if row.payment_id not in earlier]
     assert {row.stage for row in fresh} == {Stage.VERIFIED}
-    assert not set(promises.applied_claims(rail)) - known
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
+    assert not set(invariants.applied_claims(rail)) - earlier
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
     while touched:
         rail.stack.restart_oracle(touched.pop())
     rail.until_settled()
-    assert all(promises.escrow_now(rail, name) < before[name] for name in rail.funded)
-    promises.assert_one_effect(rail)
+    assert all(invariants.escrow_now(rail, name) < before[name] for name in rail.funded)
+    invariants.assert_one_effect(rail)
 
 
 def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     rail.measure(1)
     rail.until_settled()
     device, last = rail.fleet["cp-0001"], rail.sent["cp-0001"][-1]
-    before = {name: promises.escrow_now(rail, name) for name in rail.funded}
-    newest, events = _seen(rail)
+    before = {name: invariants.escrow_now(rail, name) for name in rail.funded}
+    newest, events = _counts(rail)
     points = [
         Point("B", device.now, device.register),
         Point("E", device.now + 3_600, device.register + units_of(7)),
@@ -118,28 +120,32 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     }
     for record in (*bad.values(), twin(last)):
         device.publish([record])
-    wanted = {(record, reason) for reason, record in bad.items()} | {(twin(last), "duplicate")}
-    for stranger, reason in ((UNKNOWN, "device_unknown"), (RETIRED, "device_retired")):
-        wanted |= {(record, reason) for record in rail.publish(1, [stranger])[stranger]}
-    rail.until(lambda: _rejected(rail, newest) >= wanted, "each answered by its name")
+    expected = {(record, reason) for reason, record in bad.items()} | {(twin(last), "duplicate")}
+    for name, reason in ((UNKNOWN, "device_unearlier"), (RETIRED, "device_retired")):
+        expected |= {(record, reason) for record in rail.publish(1, [name])[name]}
+    rail.until(
+        lambda: _rejected(rail, newest) >= expected, "an answer with the right reason to each"
+    )
     rail.until_receipted()
-    again = {(record, "duplicate") for sent in rail.sent.values() for record in sent}
-    assert _rejected(rail, newest) <= wanted | again  # no other reasons, however often each came
-    assert _seen(rail)[1] == events  # nothing of it is an event, so nothing of it can be claimed
+    repeats = {(record, "duplicate") for sent in rail.sent.values() for record in sent}
+    assert (
+        _rejected(rail, newest) <= expected | repeats
+    )  # no other reasons, however often each was sent
+    assert _counts(rail)[1] == events  # none of them became an event
     rail.until_reconciled()
-    assert {name: promises.escrow_now(rail, name) for name in rail.funded} == before
-    assert promises.escrow_now(rail, RETIRED) == 0
+    assert {name: invariants.escrow_now(rail, name) for name in rail.funded} == before
+    assert invariants.escrow_now(rail, RETIRED) == 0
 
 
-def _seen(rail: WholeRail) -> tuple[int, int]:
-    """(the newest rejection's number, how many events were taken)."""
+def _counts(rail: WholeRail) -> tuple[int, int]:
+    """Return (number of the newest rejection, number of stored events)."""
     with rail.store.read() as session:
         newest = max((row.id for row in evidence.rejections(session, None, None, 1)), default=0)
         return newest, tallies.event_counts(session)["stored"]
 
 
 def _rejected(rail: WholeRail, after: int) -> set[tuple[bytes, str]]:
-    """(record, reason) of what was rejected since."""
+    """Return (record, reason) of all rejections since."""
     with rail.store.read() as session:
         rows = evidence.rejections(session, None, None, 5_000)
     return {(row.body, row.reason) for row in rows if row.id > after}
@@ -147,7 +153,7 @@ def _rejected(rail: WholeRail, after: int) -> set[tuple[bytes, str]]:
 
 @pytest.mark.parametrize("holders", [(), ("utility-a", "bank", "auditor")])
 def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_paid(rail, holders):
-    """Also where oracles hold what the rail never got: too late for it is too late for them."""
+    """It also holds if oracles have the lost record: they give it up as the rail does."""
     device, agreement = rail.fleet["cp-0002"], rail.agreement("cp-0002").agreement_id
     lost, kept = device.make_records(2)
     device.forget([lost])
@@ -159,15 +165,15 @@ def test_hole__of_a_record_that_never_came__is_reported_and_later_records_are_pa
     rail.until_settled()
     with rail.store.read() as session:
         holes = [
-            (h.first_counter, h.last_counter)
-            for h in evidence.all_holes(session)
-            if h.agreement_id == agreement
+            (hole.first_counter, hole.last_counter)
+            for hole in evidence.all_holes(session)
+            if hole.agreement_id == agreement
         ]
         payment = evidence.event_of_evidence(session, sha256(kept).hexdigest()).payment_id
         (row,) = payments.by_ids(session, [payment])
     assert (device.counter - 1, device.counter - 1) in holes
     assert row.amount_micro > 0
-    device.publish([lost])  # found again after all: it is paid late, and once
+    device.publish([lost])  # it arrives late, and is paid once
     rail.sent["cp-0002"].append(lost)
     rail.until(lambda: "accepted" in _answers(rail, lost), "the late record's answer")
     rail.until(lambda: _paid(rail, lost), "the late record's payment")
@@ -185,7 +191,7 @@ def _paid(rail: WholeRail, record: bytes) -> bool:
 
 
 def _with_evidence(agreement: str, record: bytes) -> Request:
-    """A claim that nobody signs, with a record that its reader verifies and keeps."""
+    """Return a claim that no oracle signs, with a record that it verifies and keeps."""
     nothing = Claim(bytes.fromhex(agreement[2:]), 1 << 30, 1, 1, bytes(32), b"")
     return Request("metered_energy", (nothing,), evidence=(Message("ocmf", "", record),))
 

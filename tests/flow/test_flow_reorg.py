@@ -1,4 +1,4 @@
-"""A chain that takes blocks back: undone and settled once again, or, below finality, all stands."""
+"""A chain that drops blocks: the rail undoes and settles again, or halts below finality."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import blocks, ledger, payments, sends, transfers
-from scripts.demo import town
-from tests.support import promises
+from scripts.demo import parties
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 FINALITY = 3
@@ -31,13 +31,13 @@ def _facts(rail: WholeRail, payment: str) -> list[str]:
 
 
 def _mined(rail: WholeRail, purpose: str, contract: str, name: str) -> DecodedLog:
-    """Waits for a send of this purpose, mines it, and returns its log once the rail has seen it."""
+    """Wait for a send of this purpose, mine it, and return its log once the rail has read it."""
     sent = rail.until(lambda: _open_send(rail, purpose), f"a {purpose} to be sent")
     rail.until(lambda: rail.stack.chain.rpc("eth_getTransactionByHash", [sent.tx_hash]), "the pool")
     rail.stack.testnet.mine()
-    rail.until(lambda: _seen(rail, name, sent.tx_hash), "the rail sees the block")
+    rail.until(lambda: _seen(rail, name, sent.tx_hash), "the rail to read the block")
     return next(
-        log for log in promises.chain_logs(rail, contract, name) if log.tx_hash == sent.tx_hash
+        log for log in invariants.chain_logs(rail, contract, name) if log.tx_hash == sent.tx_hash
     )
 
 
@@ -67,25 +67,25 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
         rail.stack.testnet.rpc("anvil_reorg", depth, [])
         rail.until(
             lambda: all("orphaned" in _facts(rail, row.payment_id) for row in rows),
-            "the rail notices that the block is gone",
+            "the rail to notice the dropped block",
         )
     rail.until_receipted()
     rail.until_reconciled()
-    again = _of(rail, log.tx_hash)
-    assert {row.payment_id for row in again} == {row.payment_id for row in rows}
+    settled_again = _of(rail, log.tx_hash)
+    assert {row.payment_id for row in settled_again} == {row.payment_id for row in rows}
     after = _send(rail, log.tx_hash)
     assert (after.raw, after.nonce, after.stage) == (before.raw, before.nonce, "mined")
     with rail.store.read() as session:
         assert blocks.at(session, log.block_number).hash != log.block_hash
         assert blocks.log_of(session, log.tx_hash, "Settled").block_hash != log.block_hash
-        of_batch = [s for s in sends.ending(session, 0, 1 << 40) if s.ref == before.ref]
-    assert [each.tx_hash for each in of_batch] == [log.tx_hash]  # nothing was signed again
-    for row in again:
+        batch_sends = [send for send in sends.ending(session, 0, 1 << 40) if send.ref == before.ref]
+    assert [send.tx_hash for send in batch_sends] == [log.tx_hash]  # no new transaction was signed
+    for row in settled_again:
         facts = _facts(rail, row.payment_id)
         assert facts.count("orphaned") == 1 and facts.count("settled") == 2, facts
     assert rail.halted() == {}
     assert rail.reconciliation().breaks == ()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)
 
 
 def _newest(rail: WholeRail) -> int:
@@ -95,21 +95,23 @@ def _newest(rail: WholeRail) -> int:
 
 def test_reorganisation__of_a_mint__leaves_the_credit_minted_once(own_rail):
     rail, name = own_rail, "cp-0001"
-    had = promises.escrow_now(rail, name)
-    minted = len(promises.chain_logs(rail, "EuroToken", "Minted"))
+    before = invariants.escrow_now(rail, name)
+    minted = len(invariants.chain_logs(rail, "EuroToken", "Minted"))
     with rail.still():
-        paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 700, rail.references[name])
+        paid = rail.stack.bank.pay(
+            parties.iban(parties.FLEET_OPERATOR), "", 700, rail.references[name]
+        )
         assert paid["ok"]
         first = _mined(rail, "mint", "EuroToken", "Minted")
-        assert promises.escrow_now(rail, name) == had + 7_000_000
+        assert invariants.escrow_now(rail, name) == before + 7_000_000
         rail.stack.testnet.rpc("anvil_reorg", 1, [])
-        assert promises.escrow_now(rail, name) == had
+        assert invariants.escrow_now(rail, name) == before
     rail.until(lambda: _fundings(rail) == {"minted"}, "every credit minted for good")
-    assert promises.escrow_now(rail, name) == had + 7_000_000
-    logs = promises.chain_logs(rail, "EuroToken", "Minted")
+    assert invariants.escrow_now(rail, name) == before + 7_000_000
+    logs = invariants.chain_logs(rail, "EuroToken", "Minted")
     assert len(logs) == minted + 1
     assert logs[-1].tx_hash == first.tx_hash and logs[-1].block_hash != first.block_hash
-    promises.assert_books_agree(rail)
+    invariants.assert_books_agree(rail)
 
 
 def _fundings(rail: WholeRail) -> set[str]:
@@ -117,11 +119,11 @@ def _fundings(rail: WholeRail) -> set[str]:
         return {row.stage for row in transfers.all_fundings(session)}
 
 
-def test_bank_files__ever_sent__speak_only_of_payouts_on_blocks_that_stayed(own_rail):
-    """After all these reorganisations; each order was made on a block that was final."""
+def test_bank_files__ever_sent__order_only_payouts_on_blocks_that_stayed(own_rail):
+    """Checked after all these reorganisations: each order follows a final block."""
     rail = own_rail
     redeemed = {
-        log.args["order"]: log for log in promises.chain_logs(rail, "EuroToken", "Redeemed")
+        log.args["order"]: log for log in invariants.chain_logs(rail, "EuroToken", "Redeemed")
     }
     with rail.store.read() as session:
         payouts = transfers.all_payouts(session)
@@ -132,24 +134,26 @@ def test_bank_files__ever_sent__speak_only_of_payouts_on_blocks_that_stayed(own_
 
 
 def test_reorganisation__below_finality__halts_what_moves_money_and_moves_nothing(own_rail):
-    """The last test of this rail: it stands until a person has looked."""
+    """This is the last test of this rail: it stays halted until an operator acts."""
     rail = own_rail
     with rail.still():
-        rail.publish(2, ["cp-0001"])  # of one device: so one settlement, and nobody else's is open
+        rail.publish(2, ["cp-0001"])  # one device makes one settlement, and no other is open
         log = _mined(rail, "settle", "PaymentRail", "Settled")
         rail.stack.testnet.mine(FINALITY)
         rail.until(lambda: _final(rail) == log.block_number, "the settlement's block final")
         rail.stack.testnet.rpc("anvil_reorg", FINALITY + 1, [])
-        why = rail.until(lambda: rail.halted().get("follow"), "the halt")
+        reason = rail.until(lambda: rail.halted().get("follow"), "the halt")
     rail.until_receipted()
-    assert "was final" in why and "nothing will be paid" in why
-    before, held = _money(rail), set(_verified(rail))
-    made = rail.measure(1)  # evidence is still taken, and receipted
-    rail.until(lambda: len(set(_verified(rail)) - held) == len(made), "claims derived as ever")
-    asked = _turns(rail)["attest"]
+    assert "was final" in reason and "nothing will be paid" in reason
+    before, verified = _money(rail), set(_verified(rail))
+    records = rail.measure(1)  # evidence is still accepted and receipted
+    rail.until(
+        lambda: len(set(_verified(rail)) - verified) == len(records), "claims derived as usual"
+    )
+    turns = _turns(rail)["attest"]
     rail.publish(1)
     rail.until_receipted()
-    assert _turns(rail)["attest"] == asked
+    assert _turns(rail)["attest"] == turns
     assert _money(rail) == before
     with rail.store.read() as session:
         assert blocks.at(session, log.block_number).hash == log.block_hash  # nothing was undone
@@ -169,7 +173,7 @@ def _verified(rail: WholeRail) -> list[str]:
 
 
 def _money(rail: WholeRail) -> list[object]:
-    """Everything that would be another if money moved: sends, payouts, files, mints, ledger."""
+    """Return everything that changes if money moves: sends, payouts, files, mints, ledger."""
     senders = [keystore.load(rail.stack.settings.keys, role) for role in ("sender", "minter")]
     with rail.store.read() as session:
         nonces = [

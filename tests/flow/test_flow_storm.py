@@ -1,4 +1,4 @@
-"""Hundreds of bad payloads between good ones: all bad are named and kept, all good are paid."""
+"""Hundreds of bad payloads among good ones: all bad are rejected and kept, all good are paid."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from hashlib import sha256
 
 from orchestrator.edges.store import evidence
 from orchestrator.ingest.intake import INTERNAL_ERROR
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 SEED, STORM, GOOD_EVERY = 20_260, 400, 40
-AROUND = b" \t\r\n\xef\xbb\xbf"  # white space and byte order marks are no part of a record
+AROUND = b" \t\r\n\xef\xbb\xbf"  # white space and byte order marks do not belong to a record
 
 
-def _bad(chance: random.Random, known: list[bytes]) -> bytes:
-    """Junk of one kind or another; mutants are of records that were taken, so none is new."""
-    record = bytearray(chance.choice(known))
+def _bad(chance: random.Random, accepted: list[bytes]) -> bytes:
+    """Return one of eight kinds of junk; mutants are made of accepted records, so none is new."""
+    record = bytearray(chance.choice(accepted))
     at = chance.randrange(len(record))
     kind = chance.randrange(8)
     if kind == 0:
@@ -44,7 +44,7 @@ def _rejected(rail: WholeRail, after: int) -> list[evidence.RejectionRow]:
 
 
 def _missing(rail: WholeRail, after: int, sent: list[bytes]) -> list[bytes]:
-    """What was sent and is not kept among the rejections."""
+    """Return the payloads that are not kept among the rejections."""
     kept = {row.body.strip(AROUND) for row in _rejected(rail, after)}
     return [body for body in sent if body.strip(AROUND) not in kept]
 
@@ -52,16 +52,16 @@ def _missing(rail: WholeRail, after: int, sent: list[bytes]) -> list[bytes]:
 def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
     chance = random.Random(SEED)
     rail.measure(2)
-    known = [record for name in rail.funded for record in rail.sent[name][-2:]]
+    accepted = [record for name in rail.funded for record in rail.sent[name][-2:]]
     with rail.store.read() as session:
         last = max((row.id for row in evidence.rejections(session, None, None, 1)), default=0)
     sent, good = [], []
     for number in range(STORM):
         name = chance.choice(rail.funded)
-        sent.append(_bad(chance, known))
+        sent.append(_bad(chance, accepted))
         rail.fleet[name].link.publish(sent[-1])
         if number % GOOD_EVERY == 0:
-            good += [r for made in rail.publish(1).values() for r in made]
+            good += [record for records in rail.publish(1).values() for record in records]
     rail.until(lambda: not _missing(rail, last, sent), "every bad payload rejected and kept")
     rail.until_receipted()
     rail.until_settled()
@@ -70,8 +70,10 @@ def test_storm__of_junk_and_mutants_between_good_records__stops_nothing(rail):
     print(f"{len(rows)} rejected for {len(reasons)} reasons: {', '.join(sorted(reasons))}")
     assert INTERNAL_ERROR not in reasons and all(reasons) and len(reasons) >= 5
     with rail.store.read() as session:
-        events = [evidence.event_of_evidence(session, sha256(r).hexdigest()) for r in good]
+        events = [
+            evidence.event_of_evidence(session, sha256(record).hexdigest()) for record in good
+        ]
     assert all(event is not None and event.payment_id for event in events)
     assert rail.halted() == {}
     rail.until_reconciled()
-    promises.assert_all(rail)
+    invariants.assert_all(rail)

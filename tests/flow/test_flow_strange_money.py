@@ -1,13 +1,13 @@
-"""Money that fits nothing, files that are no files, and escrow that is too short for a claim."""
+"""Money without a known reference, broken bank files, and escrow too short for a claim."""
 
 from __future__ import annotations
 
 from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence, transfers
-from scripts.demo import town
+from scripts.demo import parties
 from tests.flow.conftest import SHORT
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 STRAY_CENTS = 4_321
@@ -19,22 +19,25 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">
 def test_escrow__too_short_for_a_claim__waits_for_a_credit_and_settles_then(rail):
     rail.measure(2, [SHORT])
     rail.until(lambda: _stage(rail, SHORT) == {Stage.WAITING_FOR_FUNDS}, "waiting for funds")
-    assert promises.escrow_now(rail, SHORT) == 0
-    rail.measure(1)  # neighbours are paid meanwhile
+    assert invariants.escrow_now(rail, SHORT) == 0
+    rail.measure(1)  # other agreements are paid meanwhile
     rail.until_claimed()
     rail.until(
-        lambda: all(_stage(rail, n) <= {Stage.RECONCILED} for n in rail.funded), "neighbours paid"
+        lambda: all(_stage(rail, name) <= {Stage.RECONCILED} for name in rail.funded),
+        "other agreements paid",
     )
     assert _stage(rail, SHORT) == {Stage.WAITING_FOR_FUNDS}
-    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", 50_000, rail.references[SHORT])
+    paid = rail.stack.bank.pay(
+        parties.iban(parties.FLEET_OPERATOR), "", 50_000, rail.references[SHORT]
+    )
     assert paid["ok"]
     rail.until_reconciled()
     assert _stage(rail, SHORT) == {Stage.RECONCILED}
-    (row,) = [r for r in rail.all_payments() if _is_of(rail, r, SHORT)]
+    (row,) = [row for row in rail.all_payments() if _is_of(rail, row, SHORT)]
     assert row.amount_micro > 0
-    assert promises.escrow_now(rail, SHORT) == 500_000_000 - row.amount_micro
-    promises.assert_one_effect(rail)
-    promises.assert_books_agree(rail)
+    assert invariants.escrow_now(rail, SHORT) == 500_000_000 - row.amount_micro
+    invariants.assert_one_effect(rail)
+    invariants.assert_books_agree(rail)
 
 
 def _is_of(rail: WholeRail, row, name: str) -> bool:
@@ -60,9 +63,9 @@ def test_bank_files__truncated_or_hostile__are_kept_by_reason_and_stop_nothing(r
         assert kept[name].reason not in ("", "internal_error"), name
         assert (inbox / "rejected" / name).read_bytes() == body
     rail.measure(1)
-    rail.until_reconciled()  # payouts are ordered and their lines read as ever
+    rail.until_reconciled()  # payouts are ordered and their lines read as usual
     assert rail.halted() == {}
-    promises.assert_paid_once(rail)
+    invariants.assert_paid_once(rail)
 
 
 def _kept(rail: WholeRail) -> dict[str, evidence.RejectionRow]:
@@ -71,21 +74,23 @@ def _kept(rail: WholeRail) -> dict[str, evidence.RejectionRow]:
     return {row.device: row for row in rows if row.source == "bank"}
 
 
-def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_named_break(rail):
+def test_credit__with_an_unknown_reference__goes_to_suspense_and_is_a_reported_break(rail):
     supply = rail.stack.chain.view("EuroToken", "totalSupply")
     assert not rail.reconciliation().breaks
-    paid = rail.stack.bank.pay(town.iban(town.FLEET_OPERATOR), "", STRAY_CENTS, "RF18539007547034")
+    paid = rail.stack.bank.pay(
+        parties.iban(parties.FLEET_OPERATOR), "", STRAY_CENTS, "RF18539007547034"
+    )
     assert paid["ok"]
     rail.until(lambda: _suspense(rail) == [STRAY_CENTS], "the credit in suspense")
-    (found,) = rail.reconciliation().breaks
-    assert (found.kind, found.found_minor) == (BreakKind.UNMATCHED_FUNDING, STRAY_CENTS)
-    assert rail.reconciliation().difference_micro == 0  # it is named, so nothing is unexplained
+    (item,) = rail.reconciliation().breaks
+    assert (item.kind, item.found_minor) == (BreakKind.UNMATCHED_FUNDING, STRAY_CENTS)
+    assert rail.reconciliation().difference_micro == 0  # the break explains it
     rail.measure(1)
     rail.until_reconciled()
     redeemed = sum(row.cents for row in _payouts(rail)) * 10_000
-    minted = sum(log.args["amount"] for log in promises.chain_logs(rail, "EuroToken", "Minted"))
+    minted = sum(log.args["amount"] for log in invariants.chain_logs(rail, "EuroToken", "Minted"))
     assert rail.stack.chain.view("EuroToken", "totalSupply") == minted - redeemed <= supply
-    promises.assert_books_agree(rail)
+    invariants.assert_books_agree(rail)
 
 
 def _suspense(rail: WholeRail) -> list[int]:

@@ -17,18 +17,18 @@ from device_adapters.types import device_id
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
 from orchestrator.products.wearable_voucher import product
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.wearable import SimulatedWearable
 from scripts.terminal import poster, redeem
-from tests.support import promises
+from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 
 EURO = 1_000_000
 CLASS = 5814
-MERCHANTS = (town.CHARGE_COMPANY, town.UTILITY)  # who are paid to a bank account
+MERCHANTS = (parties.CHARGE_COMPANY, parties.UTILITY)  # both are paid to a bank account
 
 
-class Promenade:
+class VoucherShops:
     """Wearables of one owner, and the tills of two merchants with an API key."""
 
     def __init__(self, rail: WholeRail, home: Path) -> None:
@@ -37,17 +37,17 @@ class Promenade:
             key = access.issue_key(session, "tills", "partner", "BAND-")
         self.post = poster(rail.stack.api_url, key)
         self.tills = [
-            Terminal(home / f"till-{one.index}.sqlite3", self.address(one), CLASS)
-            for one in MERCHANTS
+            Terminal(home / f"till-{merchant.index}.sqlite3", self.address(merchant), CLASS)
+            for merchant in MERCHANTS
         ]
 
-    def address(self, one: town.DemoParty) -> str:
-        return self.rail.stack.party(one.index).address
+    def address(self, merchant: parties.DemoParty) -> str:
+        return self.rail.stack.party(merchant.index).address
 
     def band(self, name: str) -> tuple[SimulatedWearable, str]:
-        """A wearable with a funded agreement (its id), known to both tills."""
+        """Return a wearable known to both tills, and the id of its funded agreement."""
         deployment = self.rail.stack.chain.deployment
-        words = {
+        term_texts = {
             "chain": str(deployment.chain_id),
             "contract": deployment.addresses["WearableVoucher"],
             "per_tap": "25",
@@ -57,38 +57,40 @@ class Promenade:
             "offline_amount": "60",
             "max_age": "86400",
         }
-        terms = product.read_terms(words)
+        terms = product.parse_terms(term_texts)
         wearable = SimulatedWearable(
             self.home / name, name, 7, product.decode_terms(terms), 150 * EURO
         )
-        self.tell(
+        self.run(
             "device",
             "add",
             name,
             "--owner",
-            town.HOUSEHOLD.name,
+            parties.HOUSEHOLD.name,
             "--private-key",
             str(self.home / name / "key.pem"),
         )
-        opened = self.tell(
+        opened = self.run(
             "agreement",
             "open",
             "--device",
             name,
             "--payer",
-            town.HOUSEHOLD.name,
+            parties.HOUSEHOLD.name,
             "--product",
             product.NAME,
             "--cap",
             "200.00",
             "--window",
             "1",
-            *(part for word in words.items() for part in ("--term", "=".join(word))),
+            *(part for term in term_texts.items() for part in ("--term", "=".join(term))),
         )
         reference = opened["funding_reference"]
-        assert self.rail.stack.bank.pay(town.iban(town.HOUSEHOLD), "", 15_000, reference)["ok"]
+        assert self.rail.stack.bank.pay(parties.iban(parties.HOUSEHOLD), "", 15_000, reference)[
+            "ok"
+        ]
         for till in self.tills:
-            till.add(product.card_of(name, wearable.public, terms, int(time.time())))
+            till.add(product.make_card(name, wearable.public, terms, int(time.time())))
         self.rail.until(lambda: self.escrow(opened["agreement_id"]), "funding")
         return wearable, opened["agreement_id"]
 
@@ -98,136 +100,136 @@ class Promenade:
         )
         return state[2]
 
-    def tell(self, *arguments: str) -> dict[str, Any]:
+    def run(self, *arguments: str) -> dict[str, Any]:
         (done,) = self.rail.commands([*arguments, "--json"])
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return json.loads(done.stdout)
 
     def tap(self, wearable: SimulatedWearable, merchant: int, euro: int) -> bytes:
-        """A tap at a merchant's till that is offline."""
+        """Tap at a merchant's till that is offline."""
         now, till = int(time.time()), self.tills[merchant]
         record = wearable.tap(till.payee, euro * EURO, CLASS, now)
         till.take(record, euro * EURO, now)
         return record
 
     def redeem(self, merchant: int) -> list[str]:
-        """What the rail answered to what this till had kept."""
+        """Redeem what a till has kept; return the rail's answers."""
         till, before = self.tills[merchant], set(self.tills[merchant].outcomes())
         redeem(till, self.post)
-        return [said for one, said in till.outcomes().items() if one not in before]
+        return [outcome for digest, outcome in till.outcomes().items() if digest not in before]
 
-    def hand_in(self, record: bytes) -> str:
+    def post_record(self, record: bytes) -> str:
         return self.post([record])[0]["outcome"]
 
-    def until_news_are_read(self) -> None:
-        """The rail knows what the chain says now: it has come to be final there."""
+    def until_chain_is_read(self) -> None:
+        """Wait until the rail has read the present head of the chain as final."""
         head = int(self.rail.stack.testnet.rpc("eth_blockNumber"), 16)
 
-        def read() -> bool:
+        def is_read() -> bool:
             with self.rail.store.read() as session:
                 return (blocks.newest_final(session) or 0) >= head
 
-        self.rail.until(read, f"block {head} to be final")
+        self.rail.until(is_read, f"block {head} to be final")
 
-    def of(self, agreement: str) -> list[payments.PaymentRow]:
+    def payments_of(self, agreement: str) -> list[payments.PaymentRow]:
         return [row for row in self.rail.all_payments() if row.agreement_id == agreement]
 
     def paid(self, agreement: str, count: int) -> dict[str, int]:
-        """{payee: micro-euro} once there are `count` payments, all on the bank's books."""
+        """Wait until `count` payments are reconciled; return {payee: micro-euro}."""
 
         def ended() -> bool:
-            rows = self.of(agreement)
+            rows = self.payments_of(agreement)
             return len(rows) == count and all(row.stage == Stage.RECONCILED for row in rows)
 
         self.rail.until(ended, f"{count} payments of {agreement}")
         sums: dict[str, int] = {}
-        for row in self.of(agreement):
+        for row in self.payments_of(agreement):
             sums[row.payee] = sums.get(row.payee, 0) + row.amount_micro
         return sums
 
 
 @pytest.fixture(scope="module")
-def promenade(rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> Promenade:
-    return Promenade(rail, tmp_path_factory.mktemp("promenade"))
+def shops(rail: WholeRail, tmp_path_factory: pytest.TempPathFactory) -> VoucherShops:
+    return VoucherShops(rail, tmp_path_factory.mktemp("shops"))
 
 
-def test_vouchers__redeemed_late_and_in_any_order__each_merchant_gets_its_total(promenade):
-    wearable, agreement = promenade.band("BAND-order")
-    first, second = (promenade.address(one) for one in MERCHANTS)
-    promenade.tap(wearable, 0, 20)
-    promenade.tap(wearable, 0, 5)
-    promenade.tap(wearable, 1, 10)
-    assert promenade.redeem(1) == ["accepted"]  # the last tap comes first
-    assert promenade.paid(agreement, 1) == {second: 10 * EURO}
-    assert promenade.redeem(0) == ["accepted"]  # two taps, one voucher, one claim
-    assert promenade.paid(agreement, 2) == {first: 25 * EURO, second: 10 * EURO}
+def test_vouchers__redeemed_late_and_in_any_order__each_merchant_gets_its_total(shops):
+    wearable, agreement = shops.band("BAND-order")
+    first, second = (shops.address(merchant) for merchant in MERCHANTS)
+    shops.tap(wearable, 0, 20)
+    shops.tap(wearable, 0, 5)
+    shops.tap(wearable, 1, 10)
+    assert shops.redeem(1) == ["accepted"]  # the last tap comes first
+    assert shops.paid(agreement, 1) == {second: 10 * EURO}
+    assert shops.redeem(0) == ["accepted"]  # two taps, one voucher, one claim
+    assert shops.paid(agreement, 2) == {first: 25 * EURO, second: 10 * EURO}
     wearable.online()
-    promenade.tap(wearable, 1, 7)
-    assert promenade.redeem(1) == ["accepted"]
-    assert promenade.paid(agreement, 3) == {first: 25 * EURO, second: 17 * EURO}
-    promises.assert_all(promenade.rail)
+    shops.tap(wearable, 1, 7)
+    assert shops.redeem(1) == ["accepted"]
+    assert shops.paid(agreement, 3) == {first: 25 * EURO, second: 17 * EURO}
+    invariants.assert_all(shops.rail)
 
 
-def test_vouchers__traced_and_audited__the_bundle_holds(promenade, tmp_path):
-    wearable, agreement = promenade.band("BAND-audit")
-    record = promenade.tap(wearable, 0, 12)
-    promenade.redeem(0)
-    promenade.paid(agreement, 1)
-    (payment,) = promenade.of(agreement)
+def test_vouchers__traced_and_audited__the_bundle_holds(shops, tmp_path):
+    wearable, agreement = shops.band("BAND-audit")
+    record = shops.tap(wearable, 0, 12)
+    shops.redeem(0)
+    shops.paid(agreement, 1)
+    (payment,) = shops.payments_of(agreement)
     bundle = tmp_path / "bundle.json"
-    promenade.tell("audit", "export", payment.payment_id, "-o", str(bundle))
-    assert promenade.tell("audit", "verify", str(bundle))["ok"]
-    story = promenade.tell("trace", protocol.decode(record).event_id.hex())
-    assert payment.payment_id in [row["payment_id"] for row in story["payments"]]
+    shops.run("audit", "export", payment.payment_id, "-o", str(bundle))
+    assert shops.run("audit", "verify", str(bundle))["ok"]
+    trace = shops.run("trace", protocol.decode(record).event_id.hex())
+    assert payment.payment_id in [row["payment_id"] for row in trace["payments"]]
 
 
-def test_attack__lost_wearable__what_it_signed_before_pays_and_nothing_after(promenade):
-    wearable, agreement = promenade.band("BAND-lost")
-    promenade.tap(wearable, 0, 20)
-    time.sleep(2)  # a suspension in the same second would hold for the tap too
-    promenade.tell("device", "suspend", "BAND-lost")
-    promenade.until_news_are_read()
-    stolen = wearable.tap(promenade.tills[1].payee, 20 * EURO, CLASS, int(time.time()))
-    assert promenade.hand_in(stolen) == "device_suspended"
-    assert promenade.redeem(0) == ["accepted"]
-    assert promenade.paid(agreement, 1) == {promenade.address(MERCHANTS[0]): 20 * EURO}
+def test_attack__lost_wearable__vouchers_before_the_loss_are_paid_and_none_after(shops):
+    wearable, agreement = shops.band("BAND-lost")
+    shops.tap(wearable, 0, 20)
+    time.sleep(2)  # a suspension in the same second would cover the tap too
+    shops.run("device", "suspend", "BAND-lost")
+    shops.until_chain_is_read()
+    stolen = wearable.tap(shops.tills[1].payee, 20 * EURO, CLASS, int(time.time()))
+    assert shops.post_record(stolen) == "device_suspended"
+    assert shops.redeem(0) == ["accepted"]
+    assert shops.paid(agreement, 1) == {shops.address(MERCHANTS[0]): 20 * EURO}
 
 
-def test_attack__voucher_double_spend__quarantines_the_wearable_and_freezes_it_on_chain(promenade):
-    wearable, agreement = promenade.band("BAND-twice")
-    first = promenade.tap(wearable, 0, 20)
-    payee = promenade.tills[1].payee
+def test_attack__voucher_double_spend__quarantines_the_wearable_and_freezes_it_on_chain(shops):
+    wearable, agreement = shops.band("BAND-twice")
+    first = shops.tap(wearable, 0, 20)
+    payee = shops.tills[1].payee
     second = wearable.spend_twice(payee, 20 * EURO, CLASS, int(time.time()))
-    assert promenade.redeem(0) == ["accepted"]
-    whole = {promenade.address(MERCHANTS[0]): 20 * EURO}
-    assert promenade.paid(agreement, 1) == whole  # it was first: from here on nothing is paid
-    assert promenade.hand_in(second) == "counter_replayed"
-    device, chain = device_id("BAND-twice"), promenade.rail.stack.chain
+    assert shops.redeem(0) == ["accepted"]
+    total = {shops.address(MERCHANTS[0]): 20 * EURO}
+    assert shops.paid(agreement, 1) == total  # the first voucher is paid; no later one is
+    assert shops.post_record(second) == "counter_replayed"
+    device, chain = device_id("BAND-twice"), shops.rail.stack.chain
     counter = protocol.decode(first).counter
-    promenade.rail.until(
+    shops.rail.until(
         lambda: chain.view("WearableVoucher", "frozenFrom", device) == counter, "the proof on chain"
     )
     assert not chain.view("DeviceRegistry", "isActive", device)
-    promenade.until_news_are_read()
+    shops.until_chain_is_read()
     third = wearable.tap(payee, 5 * EURO, CLASS, int(time.time()) + 5)
-    assert promenade.hand_in(third) == "device_suspended"
-    assert promenade.paid(agreement, 1) == whole
+    assert shops.post_record(third) == "device_suspended"
+    assert shops.paid(agreement, 1) == total
 
 
-@pytest.mark.parametrize("which", ["chain", "contract"])
-def test_attack__voucher_replayed_from_another_chain_or_contract__is_never_paid(promenade, which):
-    wearable, agreement = promenade.band(f"BAND-{which}")
+@pytest.mark.parametrize("foreign", ["chain", "contract"])
+def test_attack__voucher_replayed_from_another_chain_or_contract__is_never_paid(shops, foreign):
+    wearable, agreement = shops.band(f"BAND-{foreign}")
     ours, now = wearable.domain, int(time.time())
-    foreign = {
+    domains = {
         "chain": Domain(1, ours.contract),
         "contract": Domain(ours.chain_id, "0x" + "1" * 40),
     }
-    *_, voucher, _, _ = protocol.read(wearable.tap(promenade.tills[0].payee, EURO, CLASS, now))
-    replayed = wearable.sign(voucher, foreign[which])
-    promenade.hand_in(replayed)
-    promenade.tap(wearable, 0, 3)
-    promenade.redeem(0)
-    assert promenade.paid(agreement, 1) == {promenade.address(MERCHANTS[0]): 4 * EURO}
-    with promenade.rail.store.read() as session:
+    *_, voucher, _, _ = protocol.read(wearable.tap(shops.tills[0].payee, EURO, CLASS, now))
+    replayed = wearable.sign(voucher, domains[foreign])
+    shops.post_record(replayed)
+    shops.tap(wearable, 0, 3)
+    shops.redeem(0)
+    assert shops.paid(agreement, 1) == {shops.address(MERCHANTS[0]): 4 * EURO}
+    with shops.rail.store.read() as session:
         stored = evidence.event_of_evidence(session, sha256(replayed).hexdigest())
     assert (stored.reason, stored.payment_id) == ("foreign_domain", None)

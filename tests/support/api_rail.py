@@ -1,7 +1,7 @@
 """A rail behind its API for tests: real store, intake, receipts and signed records.
 
-Only the chain's view (keys of devices, agreements) is a stand-in in memory. Every answer is held
-against the OpenAPI document: a status, media type or shape that is not documented fails the test.
+Only the chain (keys of devices, agreements) is a stand-in in memory. Each answer is checked against
+the OpenAPI document: an undocumented status, media type or shape fails the test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from scripts.devices.device import SimulatedMeter
 from scripts.devices.fleet import Fleet
 from scripts.devices.record import sign
 
-with warnings.catch_warnings():  # it advises another package
+with warnings.catch_warnings():  # it recommends another package
     warnings.simplefilter("ignore")
     from fastapi.testclient import TestClient
 
@@ -41,7 +41,7 @@ DEVICES = ("acme-1", "acme-2", "borg-1", "ACME-3")
 
 
 def agreement_of(device: bytes) -> bytes:
-    """The agreement that the stand-in holds for a device."""
+    """Return the id of the stand-in's agreement for a device."""
     return sha256(device).digest()
 
 
@@ -105,7 +105,7 @@ class ApiRail:
         self.start()
 
     def start(self, receipts: Receipts | None = None, **changed: Any) -> None:
-        """A new process over the same store."""
+        """Start a new process on the same store."""
         intake = Intake(self.store, self.chain, products(), lambda: NOW)
         parts = {
             "store": self.store,
@@ -120,7 +120,7 @@ class ApiRail:
         self.schema = self.app.openapi()
 
     def client(self, name: str = "", key: str | None = None) -> TestClient:
-        """A client with the key of that name; "" has none."""
+        """Return a client with the key of that name; "" has none."""
         key = key or self.keys.get(name)
         client = TestClient(
             self.app,
@@ -134,11 +134,11 @@ class ApiRail:
         return self.fleet[name]
 
     def record(self, name: str = "acme-1") -> bytes:
-        """The device's next record, signed."""
+        """Return the device's next signed record."""
         return self.device(name).make_records(1)[0]
 
     def forged(self, name: str = "acme-1") -> bytes:
-        """A record that names this device, signed by a key that is not its own."""
+        """Return a record of this device that another key signed."""
         stranger = self.fleet.add("stranger")
         record = self.record(name)
         payload = record.split(b"|")[1].decode()
@@ -176,7 +176,7 @@ class ApiRail:
             self.agree(name, agreement_of(device_id(name)))
 
     def agree(self, name: str, identity: bytes) -> None:
-        """The store's row of an agreement with a device, as the office writes it."""
+        """Return the stored row of an agreement with a device."""
         agreement = "0x" + identity.hex()
         with self.store.write() as session:
             add_all(
@@ -231,12 +231,12 @@ class ApiRail:
 
 
 def records_in(response: httpx.Response) -> bool:
-    """A rejected record's code is any reason of the catalogue."""
+    """Return whether a problem has records; then its code is any reason of the catalogue."""
     return "records" in response.json()
 
 
 def shape(schema: dict[str, str]) -> type:
-    """The model a $ref names; `Page_EventView_` is Page[EventView]."""
+    """Return the model of a $ref; `Page_EventView_` is Page[EventView]."""
     name = schema["$ref"].rsplit("/", 1)[1]
     if found := re.fullmatch(r"Page_(\w+)_", name):
         return views.Page[getattr(views, found[1])]

@@ -17,8 +17,8 @@ from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products import products
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -69,7 +69,7 @@ def delivered() -> tuple[Parts, bytes]:
             for kind, name in (
                 (SimulatedTerminal, "dock-1"),
                 (SimulatedScanner, "truck-1"),
-                (Logger, "logger-1"),
+                (SimulatedLogger, "logger-1"),
             )
         ]
         try:
@@ -81,14 +81,14 @@ def delivered() -> tuple[Parts, bytes]:
 
 
 def _tell(
-    rail: AuditRail, dock: SimulatedTerminal, truck: SimulatedScanner, logger: Logger
+    rail: AuditRail, dock: SimulatedTerminal, truck: SimulatedScanner, logger: SimulatedLogger
 ) -> tuple[Parts, bytes]:
     rules = products()[NAME]
     product = rail.deploy(rules.CONTRACT, ["address"] * 2, [rail.rail, rail.registry])
     rail.send(rail.rail, "allowProduct(address,bool)", [product, True])
     enrolments = [rail.enrol(Enrolled(station)) for station in (dock, truck, logger)]
     rail.mine(START + 1_000)
-    terms = rules.read_terms(_TERMS)
+    terms = rules.parse_terms(_TERMS)
     deal = rail.deal(
         Enrolled(dock),
         1,

@@ -17,7 +17,7 @@ from oracles.attest import address_of, batch_digest, sign
 from oracles.types import Batch, ClaimReason
 from oracles.wire import ClaimRefusal, OracleAnswer, Request
 from orchestrator.core.payment import Fact
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import lookup, payments
 from orchestrator.errors import Retry
 from orchestrator.products import products
@@ -32,7 +32,7 @@ DOMAINS = (1, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class StandInOracle(OracleDoor):
+class StandInOracle(OracleClient):
     """Signs what it is asked, but for what `says` has: agreement id -> why it refuses.
 
     how: "" (honest), "down", or "lies" (signs another batch). lacks: agreements whose evidence it

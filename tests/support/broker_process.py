@@ -1,4 +1,4 @@
-"""Starts and ends a real broker process for the flow tests."""
+"""Starts and stops a real broker process for the flow tests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from orchestrator.edges.broker import credentials, mosquitto
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[2]
 BROKERS = ["amqtt", "mosquitto"]
-PATIENCE_S = 120  # for what has to come at last; a test never depends on the pace
+PATIENCE_S = 120  # longest wait; no test depends on the speed
 
 
 class BrokerProcess:
-    """One broker over `home`; names get their passwords through `password`."""
+    """One broker over `home`; `password` issues the passwords of names."""
 
     def __init__(self, home: Path, kind: str = "amqtt") -> None:
-        if kind == "mosquitto" and mosquitto.found() is None:
+        if kind == "mosquitto" and mosquitto.executable() is None:
             pytest.skip("mosquitto is not installed")
         self.home, self.kind, self.port = home, kind, 0
         self._passwords: dict[str, str] = {}
@@ -63,8 +63,8 @@ class BrokerProcess:
         return link
 
     def end(self) -> None:
-        for opened in self._open:
-            opened.close()
+        for connection in self._open:
+            connection.close()
         self._process.terminate()
         self._process.wait(PATIENCE_S)
 
@@ -73,17 +73,17 @@ class BrokerProcess:
         self._process.wait(PATIENCE_S)
 
 
-def until(holds):
-    """Polls, because another process has to get there; what `holds` said last."""
+def until(condition):
+    """Poll until the condition holds or the patience ends; return its last value."""
     deadline = time.monotonic() + PATIENCE_S
-    while not (value := holds()) and time.monotonic() < deadline:
+    while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return value
 
 
 def take(inlet: Inlet, *wanted: bytes, ack: bool = True) -> list[Message]:
-    """Takes (and acknowledges) until every message in `wanted` has come, in whatever order."""
-    found: list[Message] = []
+    """Take (and acknowledge) messages until all of `wanted` have arrived, in any order."""
+    messages: list[Message] = []
     missing = set(wanted)
     watchdog = threading.Timer(PATIENCE_S, inlet.close)
     watchdog.start()
@@ -91,15 +91,15 @@ def take(inlet: Inlet, *wanted: bytes, ack: bool = True) -> list[Message]:
         for batch in inlet.batches(max_wait_s=0.1):
             if ack:
                 inlet.ack(batch)
-            found += batch
+            messages += batch
             missing -= {message.body for message in batch}
             if not missing:
-                return found
+                return messages
     finally:
         watchdog.cancel()
     raise AssertionError(f"{len(missing)} never came, such as {min(missing)!r}")
 
 
 def once(messages: Iterable[Message]) -> list[bytes]:
-    """Bodies in the order of their first arrival: QoS 1 may bring one again."""
+    """Return the bodies in the order of their first arrival: QoS 1 may repeat a message."""
     return list(dict.fromkeys(message.body for message in messages))

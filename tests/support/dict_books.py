@@ -1,4 +1,4 @@
-"""A context for the posting rules of bank lines, in dictionaries, as a rebuild has one."""
+"""A context in dictionaries for the posting rules of bank lines, as a rebuild has one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LINE = StatementLine(
 
 @dataclass
 class DictBooks:
-    """Three payouts are on their way; `take` posts what the rules say."""
+    """Books with three payouts in transit; `take` posts bank lines by the rules."""
 
     orders: dict[str, tuple[str, int]] = field(default_factory=dict)  # EndToEndId: (payout, cents)
     batches: dict[str, list[str]] = field(default_factory=dict)  # PmtInfId: EndToEndIds
@@ -59,24 +59,29 @@ class DictBooks:
         if end_to_end_id not in self.orders:
             return None
         payout = self.orders[end_to_end_id][0]
-        own = [e for e in self.entries if e.ref.split("/")[0] == payout]
-        return open_payout(payout, "0x" + payout_account(NORD).hex(), own)
+        entries = [entry for entry in self.entries if entry.ref.split("/")[0] == payout]
+        return open_payout(payout, "0x" + payout_account(NORD).hex(), entries)
 
     def batch(self, batch):
-        return [self.payout(each) for each in self.batches.get(batch, [])]
+        return [self.payout(order) for order in self.batches.get(batch, [])]
 
     def agreement(self, reference, at):
         return AGREEMENT if reference == "RF18KNOWN" else None
 
     def credits(self, cents):
         for credit, line in sorted(self.lines.items()):
-            own = ledger.balances(p for e in self.entries if e.ref == credit for p in e.postings)
+            balances = ledger.balances(
+                posting
+                for entry in self.entries
+                if entry.ref == credit
+                for posting in entry.postings
+            )
             for account in (ledger.FUNDING, ledger.UNALLOCATED):
-                if own.get((account, ledger.EUR)) == -cents:
+                if balances.get((account, ledger.EUR)) == -cents:
                     yield UnmintedCredit(credit, account, line.reference, line.counterparty_iban)
 
     def take(self, *lines: StatementLine):
-        """Posts the lines of one file as a step does."""
+        """Post the lines of one file as a step does."""
         for booked in in_order(distinct(lines)):
             posted = entries_for(booked, self)
             self.booked.update(line_ids(booked))
@@ -90,15 +95,15 @@ class DictBooks:
         return self
 
     def balances(self) -> dict[str, int]:
-        totals = ledger.balances(p for entry in self.entries for p in entry.postings)
+        totals = ledger.balances(posting for entry in self.entries for posting in entry.postings)
         return {
-            a: cents
-            for (a, asset), cents in totals.items()
-            if asset == ledger.EUR and cents and a != ledger.DEPOSITS
+            account: cents
+            for (account, asset), cents in totals.items()
+            if asset == ledger.EUR and cents and account != ledger.DEPOSITS
         }
 
     def stages(self) -> list[str]:
-        return [each.stage for each in self.effects if isinstance(each, PayoutMoved)]
+        return [effect.stage for effect in self.effects if isinstance(effect, PayoutMoved)]
 
 
 def books(**batches: list[str]) -> DictBooks:

@@ -1,4 +1,4 @@
-"""Meter streams for tests: events made by hand, or real signed OCMF records with their keys."""
+"""Meter streams for tests: events without signatures, or signed OCMF records with their keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOME_DAY = 1_790_000_000
 
 
 def event(counter: int, *readings: tuple, refusals: tuple[str, ...] = ()) -> Event:
-    """An event of device M1: readings are (mark, register in mWh, Unix seconds[, status])."""
+    """Return an event of device M1; readings: (mark, register in mWh, Unix seconds[, status])."""
     facts = {
         "readings": [
             {"mark": mark, "register": register, "at": at * 1000, "status": "".join(status) or "G"}
@@ -40,14 +40,15 @@ def event(counter: int, *readings: tuple, refusals: tuple[str, ...] = ()) -> Eve
 
 
 def session(counter: int, register: int = 0, seconds: int = 0) -> Event:
-    """One record with begin and end: 1 kWh in an hour, an hour after its neighbour by counter."""
+    """Return a session of 1 kWh in an hour, which begins an hour after the one before it."""
     register = register or counter * 1_000_000
     seconds = seconds or SOME_DAY + counter * 7_200
     return event(counter, ("B", register, seconds), ("E", register + 1_000_000, seconds + 3_600))
 
 
 def agreement(device: str = "M1", first_counter: int = 0, **fields) -> Agreement:
-    whole = {
+    """Return an agreement; `fields` replace its defaults."""
+    defaults = {
         "agreement": AGREEMENT,
         "device": device,
         "device_id": device_id(device),
@@ -57,48 +58,49 @@ def agreement(device: str = "M1", first_counter: int = 0, **fields) -> Agreement
         "expires_at": 2**32 - 1,
         "first_counter": first_counter,
     }
-    return Agreement(**whole | fields)
+    return Agreement(**defaults | fields)
 
 
 @lru_cache(maxsize=64)
 def key_of(device: str) -> ec.EllipticCurvePrivateKey:
-    """A device's private key, the same in every process of a test."""
+    """Return a device's private key, the same in every process of a test."""
     return ec.derive_private_key(int.from_bytes(device_id(device)[:31], "big"), ec.SECP256R1())
 
 
 def record(device: str, counter: int, *points: tuple[str, int, int], key=None) -> bytes:
-    """A signed OCMF record; points are (mark, register in 0.1 Wh, Unix seconds)."""
+    """Return a signed OCMF record; points are (mark, register in 0.1 Wh, Unix seconds)."""
     payload = payload_of(device, f"T{counter}", [Point(m, s, r) for m, r, s in points], "12345678")
     return sign(payload, key or key_of(device))
 
 
 def session_record(device: str, counter: int, units: int = 10_000) -> bytes:
-    """A record of one whole session, an hour long; `units` of 0.1 Wh (10,000: one kWh)."""
+    """Return a signed record of a session of one hour; units of 0.1 Wh (10,000: 1 kWh)."""
     at = SOME_DAY + counter * 7_200
     register = counter * 100_000
     return record(device, counter, ("B", register, at), ("E", register + units, at + 3_600))
 
 
 def message(*records: bytes, device: str = "") -> Message:
+    """Return one message with these records."""
     return Message("ocmf", device, b"\n".join(records))
 
 
 @dataclass
 class StreamKeys:
-    """A key ring for tests: the devices' own keys, and doubts about some from a time on."""
+    """A key ring for tests: the devices' own keys, or the reasons why some have none."""
 
     devices: set[str] = field(default_factory=set)
-    doubts: dict[str, ClaimReason] = field(default_factory=dict)
+    reasons: dict[str, ClaimReason] = field(default_factory=dict)
     compromised: dict[str, int] = field(default_factory=dict)
 
-    def compromised_since(self, wanted: bytes) -> int | None:
-        found = (at for name, at in self.compromised.items() if device_id(name) == wanted)
-        return next(found, None)
+    def compromised_since(self, device: bytes) -> int | None:
+        times = (at for name, at in self.compromised.items() if device_id(name) == device)
+        return next(times, None)
 
-    def key_at(self, wanted: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
+    def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         for name in self.devices:
-            if device_id(name) == wanted:
+            if device_id(name) == device:
                 numbers = key_of(name).public_key().public_numbers()
-                found = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
-                return self.doubts.get(name, found)
+                key = DeviceKey(Curve.SECP256R1, numbers.x, numbers.y)
+                return self.reasons.get(name, key)
         return ClaimReason.DEVICE_UNKNOWN

@@ -1,4 +1,4 @@
-"""A rail's home on the one real chain, as an operator finds it: keys, store, trusted roots."""
+"""A rail's home on the shared real chain, as an operator has it: keys, store, trusted roots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAYER, PAYEE = 18, 19  # development accounts with their keystores in keys/parti
 
 
 class OperatorsHome:
-    """`run` gives what a command answers; `told` its JSON, and insists that it went well."""
+    """`run` returns the result of a command; `run_json` its JSON, and requires exit code 0."""
 
     def __init__(self, folder: Path) -> None:
         self.home, self.chain = folder, real_chain()
@@ -57,24 +57,24 @@ class OperatorsHome:
     def run(self, *arguments: object) -> Any:
         return CliRunner().invoke(cli.app, ["--home", str(self.home), *map(str, arguments)])
 
-    def told(self, *arguments: object) -> Any:
-        found = self.run(*arguments, "--json")
-        assert found.exit_code == 0, found.output
-        return json.loads(found.stdout)
+    def run_json(self, *arguments: object) -> Any:
+        result = self.run(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
 
     def refused(self, *arguments: object) -> str:
-        """What a refused command says; and nothing was sent for it."""
+        """Return the error of a refused command; it must have sent nothing."""
         before = self.sent()
-        found = self.run(*arguments)
-        assert found.exit_code == 2, found.output
-        assert "bug of ours" not in found.stderr, found.stderr
+        result = self.run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert "bug in proofrail" not in result.stderr, result.stderr
         assert self.sent() == before
-        return found.stderr
+        return result.stderr
 
     def sent(self) -> int:
-        """How many transactions this home's keys have on the chain."""
+        """Return how many transactions this home's keys have on the chain."""
         accounts = map(keystore.development_account, [*ROLES.values(), PAYER, PAYEE])
-        return sum(self.chain.client.nonce(one.address) for one in accounts)
+        return sum(self.chain.client.nonce(account.address) for account in accounts)
 
     def device(self, name: str) -> SimulatedMeter:
         """A simulated device; its key is in `folder`/key.pem."""
@@ -84,7 +84,7 @@ class OperatorsHome:
         return self.device(name).folder / "key.pem"
 
     def add(self, name: str, *more: object) -> Any:
-        return self.told(
+        return self.run_json(
             "device",
             "add",
             name,

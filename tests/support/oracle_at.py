@@ -1,4 +1,4 @@
-"""One oracle for tests on a folder; as a program, one that dies before it answers."""
+"""One oracle for tests, over a folder; as a program, one that is killed before it answers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ KEY = b"\x11" * 32
 
 
 class Opened(dict[bytes, Agreement]):
-    """Agreements as a chain has them: by id, in the order they were opened."""
+    """Agreements as on a chain: by id, in the order in which they were opened."""
 
     def agreement(self, identity: bytes) -> Agreement | None:
         return self.get(identity)
 
     def agreements_of(self, device: bytes) -> list[Agreement]:
-        return [one for one in reversed(self.values()) if one.device_id == device]
+        return [item for item in reversed(self.values()) if item.device_id == device]
 
     def agreements_about(self, subject: bytes) -> list[Agreement]:
-        return [one for one in reversed(self.values()) if one.subject == subject]
+        return [item for item in reversed(self.values()) if item.subject == subject]
 
 
 def oracle(
@@ -44,7 +44,7 @@ def oracle(
     progress: dict[bytes, Progress] | None = None,
     signer: Callable[[bytes], bytes] | None = None,
 ) -> OracleNode:
-    """A node whose chain knows device M1 and one agreement for it, unless told otherwise."""
+    """Return an oracle whose chain has device M1 and one agreement for it, or the given ones."""
     identity = Identity(
         name="north",
         domain=1,
@@ -54,13 +54,13 @@ def oracle(
         committee=COMMITTEE,
         rail=RAIL,
     )
-    world = OracleView(
+    view = OracleView(
         keys=keys or StreamKeys({"M1"}),
         agreements=Opened(agreements or {AGREEMENT: agreement()}),
         progress=(progress or {}).get,
         products={product.NAME: (PRODUCT, product)},
     )
-    return OracleNode(identity, world, Memory(folder / "oracle.sqlite3"))
+    return OracleNode(identity, view, Memory(folder / "oracle.sqlite3"))
 
 
 def events_of(*records: bytes) -> list[Event]:
@@ -68,9 +68,8 @@ def events_of(*records: bytes) -> list[Event]:
 
 
 def claim_of(*records: bytes, sequence: int = 1, anchor: bytes | None = None) -> Claim:
-    before = events_of(anchor)[0] if anchor else None
-    of = agreement()
-    return rules.derive_claim(of, product, sequence, before, events_of(*records))
+    anchor_event = events_of(anchor)[0] if anchor else None
+    return rules.derive_claim(agreement(), product, sequence, anchor_event, events_of(*records))
 
 
 def ask(node, *claims: Claim, evidence: tuple[Message, ...] = (), anchors=None):
@@ -88,13 +87,13 @@ def recovered(node, answer, *claims: Claim) -> str:
 
 
 def _killed(_digest: bytes) -> bytes:
-    """Stands for the signer: the claims are remembered, nothing was answered yet."""
+    """Stands for the signer: the claims are stored, but nothing was answered yet."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("not reached")
 
 
 def main() -> None:
-    """`oracle_at.py FOLDER kill|answer`: attests the request on stdin, answers on stdout."""
+    """`oracle_at.py FOLDER kill|answer`: attest the request on stdin, answer on stdout."""
     folder, mode = sys.argv[1:]
     node = oracle(Path(folder), signer=_killed if mode == "kill" else None)
     sys.stdout.buffer.write(write_answer(node.attest(read_request(sys.stdin.buffer.read()))))

@@ -1,9 +1,9 @@
-"""Orders payouts in processes of its own, each killed where a power cut matters.
+"""Order payouts in separate processes, each killed at a point where a power cut matters.
 
     python payout_process.py     # a line of JSON in, as `run` takes it; "killed" or "done" out
 
-Points are before and after each commit, fsync, rename and upload. It forks from a process that has
-imported everything, since starting Python anew for each point would take minutes.
+Points are before and after each commit, fsync, rename and upload. Each process is a fork of one
+that has imported everything: to start Python for each point would take minutes.
 """
 
 from __future__ import annotations
@@ -36,32 +36,34 @@ _POINTS = (
 
 
 class Countdown:
-    """Kills this process at its n-th point; 0: at none."""
+    """Kills this process at its n-th point; 0 for never."""
 
     def __init__(self, point: int) -> None:
         self._left = point
 
     def reach(self) -> None:
+        """Count one point, and kill the process at the last one."""
         self._left -= 1
         if self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, owner: Any, name: str) -> None:
+    def wrap(self, owner: Any, name: str) -> None:
+        """Add a point before and after each call of a function."""
         real = getattr(owner, name)
 
-        def cut(*arguments: Any, **named: Any) -> Any:
+        def counted(*arguments: Any, **keywords: Any) -> Any:
             self.reach()
-            found = real(*arguments, **named)
+            result = real(*arguments, **keywords)
             self.reach()
-            return found
+            return result
 
-        setattr(owner, name, cut)
+        setattr(owner, name, counted)
 
 
 def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: int) -> None:
-    """A worker's start and its turn, as far as they concern payouts."""
+    """Do what a worker's start and turn do for payouts."""
     settings = Settings(home=Path(home), bank_channel=channel)
-    nothing: dict[str, Any] = dict.fromkeys(
+    unused: dict[str, Any] = dict.fromkeys(
         ("registry", "sender", "minter", "oracles", "committee", "rules", "warden")
     )
     rail = StepContext(
@@ -72,11 +74,11 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
         safeguarding=safeguarding,
         now=lambda: now,
         log=structlog.get_logger(),
-        **nothing,
+        **unused,
     )
     countdown = Countdown(point)
     for owner, name in _POINTS:
-        countdown.around(owner, name)
+        countdown.wrap(owner, name)
     hand_over(rail)
     order_payouts(rail)
 

@@ -1,4 +1,4 @@
-"""An office on the one real chain with registrar, sender and warden, and devices to bring to it."""
+"""Agreement and device operations on the shared real chain, and simulated devices to enrol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIVE, SUSPENDED, REVOKED, COMPROMISED, EXPIRED = range(1, 6)  # IDeviceRegistr
 
 
 class RegistryOps:
-    """One office; its devices are of `folder`, its owner is nobody in particular."""
+    """Operations with the keys of registrar, sender and warden; the devices live in `folder`."""
 
     def __init__(self, folder) -> None:
         self.chain, self.folder = real_chain(), folder
@@ -32,9 +32,9 @@ class RegistryOps:
                 ("warden", DEVELOPMENT_WARDEN),
             )
         }
-        self.office = AgreementOps(self.senders, self.chain.now, lambda: None)
-        at = self.chain.deployment
-        self.at = (at.chain_id, at.addresses["DeviceRegistry"])
+        self.ops = AgreementOps(self.senders, self.chain.now, lambda: None)
+        deployment = self.chain.deployment
+        self.at = (deployment.chain_id, deployment.addresses["DeviceRegistry"])
 
     def device(self, name: str) -> SimulatedMeter:
         return SimulatedMeter(
@@ -44,40 +44,48 @@ class RegistryOps:
     def enrolled(self, name: str, days: int = 0) -> SimulatedMeter:
         device = self.device(name)
         digest = enrolment_digest(*self.at, name, OWNER)
-        found = self.endorsed(name, device.public, days) if days else None
-        self.office.enrol(
-            [Enrolment(name, device.public, OWNER, *device.sign_digest(digest), endorsement=found)]
+        endorsement = self.endorsed(name, device.public, days) if days else None
+        self.ops.enrol(
+            [
+                Enrolment(
+                    name, device.public, OWNER, *device.sign_digest(digest), endorsement=endorsement
+                )
+            ]
         )
         return device
 
     def endorsed(self, name: str, key: DeviceKey, days: int) -> Endorsement:
-        """Valid until `days` after now on the chain's clock."""
+        """Return an endorsement that is valid for `days` by the chain's clock."""
         ends = endorsing.moment(self.chain.now() + days * DAY)
         leaf = ROOT.issue(endorsing.name(name), key=endorsing.Holder(key), not_after=ends)
         return check(endorsing.pem(leaf), [ROOT.certificate], name, key, endorsing.NOW)
 
     def rotation(
-        self, old: SimulatedMeter, new: SimulatedMeter, found: Endorsement | None = None, **changes
+        self,
+        old: SimulatedMeter,
+        new: SimulatedMeter,
+        endorsement: Endorsement | None = None,
+        **changes,
     ):
-        """What both keys sign; changes: what they sign instead."""
-        said = {
+        """Return a rotation signed by both keys; `changes` replaces fields of what they sign."""
+        signed_fields = {
             "name": old.name,
             "key": new.public,
-            "expires_at": found.expires_at if found else 0,
-            "keys_so_far": self.office.keys_so_far(old.name),
+            "expires_at": endorsement.expires_at if endorsement else 0,
+            "keys_so_far": self.ops.keys_so_far(old.name),
         } | changes
-        digest = rotation_digest(*self.at, **said)
+        digest = rotation_digest(*self.at, **signed_fields)
         return Rotation(
-            old.name, new.public, old.sign_digest(digest), new.sign_digest(digest), found
+            old.name, new.public, old.sign_digest(digest), new.sign_digest(digest), endorsement
         )
 
-    def says(self, name: str, at: int) -> tuple[int, int]:
-        """(status, x of the key) as the contract answers for a time."""
+    def key_at(self, name: str, at: int) -> tuple[int, int]:
+        """Return (status, x of the key) of the contract at a time."""
         status, _, x, _ = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
         return status, int.from_bytes(x)
 
     def between(self) -> int:
-        """A time after everything so far and before everything that follows."""
+        """Return a time after all earlier and before all later transactions."""
         return self.chain.later(10) - 5
 
     def row(self, name: str) -> agreements.DeviceRow:
@@ -85,6 +93,6 @@ class RegistryOps:
             return agreements.device_by_name(session, name)
 
     def sent(self) -> int:
-        """How many transactions the office's keys have on the chain."""
+        """Return how many transactions the keys have on the chain."""
         client = self.chain.client
-        return sum(client.nonce(one.account.address) for one in self.senders.values())
+        return sum(client.nonce(sender.account.address) for sender in self.senders.values())

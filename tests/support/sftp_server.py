@@ -1,7 +1,7 @@
-"""A real SFTP server on a free port of this machine, by another implementation than our client.
+"""A real SFTP server on a free loopback port; it is not the implementation of our client.
 
-It can be told to misbehave: break a connection in the middle of an upload, run out of disk, know
-no OpenSSH extension, refuse to be read.
+It misbehaves on demand: it breaks a connection during an upload, runs out of disk, lacks the
+OpenSSH extensions, or refuses to be read.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ USER, PASSWORD = "rail", "correct horse"
 
 @dataclass
 class Faults:
-    """What the server does wrong from now on."""
+    """The faults of the server from now on."""
 
-    cut_after: int | None = None  # bytes of an upload, then the connection ends
+    cut_after: int | None = None  # bytes of an upload before the connection ends
     disk_full: bool = False
     no_posix_rename: bool = False
     unreadable: set[bytes] = field(default_factory=set)
-    lists: list[bytes] = field(default_factory=list)  # names of files that no folder can hold
-    renames: list[bytes] = field(default_factory=list)  # what was renamed, for tests to look at
+    lists: list[bytes] = field(default_factory=list)  # impossible file names that it lists
+    renames: list[bytes] = field(default_factory=list)  # new names of renamed files
 
 
 class _Server(asyncssh.SFTPServer):
@@ -47,16 +47,16 @@ class _Server(asyncssh.SFTPServer):
         if limit is not None and self._written + len(data) > limit:
             super().write(file_obj, offset, data[: max(0, limit - self._written)])
             self._connection.abort()
-            raise asyncssh.SFTPConnectionLost("cut")
+            raise asyncssh.SFTPConnectionLost("connection cut")
         self._written += len(data)
         return super().write(file_obj, offset, data)
 
     async def scandir(self, path: bytes) -> Any:
         async for name in super().scandir(path):
             yield name
-        for lie in self._faults.lists:
+        for name in self._faults.lists:
             attrs = asyncssh.SFTPAttrs(permissions=0o100644, size=1, mtime=1, atime=1)
-            yield asyncssh.SFTPName(lie, attrs=attrs)
+            yield asyncssh.SFTPName(name, attrs=attrs)
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> Any:
         if self._faults.no_posix_rename:
@@ -65,7 +65,7 @@ class _Server(asyncssh.SFTPServer):
         return super().posix_rename(oldpath, newpath)
 
 
-class _Doorman(asyncssh.SSHServer):
+class _Authentication(asyncssh.SSHServer):
     def __init__(self, keys: list[asyncssh.SSHKey]) -> None:
         self._keys = keys
 
@@ -83,7 +83,7 @@ class _Doorman(asyncssh.SSHServer):
 
 
 class SftpServer:
-    """Serves `root` to USER, by PASSWORD or by the key that `admit` was given, until `stop`."""
+    """Serves `root` to USER, by PASSWORD or by a key of `admit`, until `stop`."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.faults, self.port = root, Faults(), 0
@@ -95,12 +95,12 @@ class SftpServer:
         self._listener: Any = None
 
     def start(self) -> SftpServer:
-        """On a free port at first, later on the same one."""
+        """Start on a free port at first, later on the same one."""
         self._run(self._listen())
         return self
 
     def admit(self, key: Path) -> None:
-        """Makes a client's key pair at `key`, and lets it in."""
+        """Write a client's key pair to `key`, and admit it."""
         pair = asyncssh.generate_private_key("ssh-ed25519")
         key.parent.mkdir(parents=True, exist_ok=True)
         key.touch(0o600)
@@ -108,7 +108,7 @@ class SftpServer:
         self._keys.append(pair.convert_to_public())
 
     def known_line(self) -> bytes:
-        """The server's line in known_hosts."""
+        """Return the server's line for known_hosts."""
         name = f"[127.0.0.1]:{self.port} ".encode()
         return name + self.host_key.export_public_key()
 
@@ -116,7 +116,7 @@ class SftpServer:
         return f"sftp://{USER}@127.0.0.1:{self.port}{outbox}?in={inbox}&poll=0"
 
     def stop(self) -> None:
-        """Ends every connection; `start` serves again."""
+        """End every connection; `start` serves again."""
         self._run(self._close())
 
     def end(self) -> None:
@@ -130,7 +130,7 @@ class SftpServer:
             self.port,
             server_host_keys=[self.host_key],
             allow_scp=False,
-            server_factory=lambda: _Doorman(self._keys),
+            server_factory=lambda: _Authentication(self._keys),
             sftp_factory=lambda chan: _Server(chan, self.root, self.faults),
         )
         self.port = self._listener.get_port()

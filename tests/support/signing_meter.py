@@ -1,4 +1,4 @@
-"""A meter for tests: signs OCMF payloads with a fresh key on any curve, in any vendor's manner."""
+"""A meter for tests: signs OCMF payloads with a new key on any curve, in the form of any vendor."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAYLOAD: dict[str, Any] = {
 
 
 def payload(*readings: dict[str, Any], **fields: Any) -> str:
-    """A payload as JSON: the usual one with some fields replaced; None takes a field away."""
+    """Return a payload as JSON with some fields replaced; None removes a field."""
     merged = PAYLOAD | fields
     if readings:
         merged["RD"] = [READING | changes for changes in readings]
@@ -63,6 +63,8 @@ def payload(*readings: dict[str, Any], **fields: Any) -> str:
 
 
 class SigningMeter:
+    """A meter with a new key on `curve`."""
+
     def __init__(self, curve: Curve = Curve.SECP256R1) -> None:
         self.curve = curve
         if curve is Curve.SECP192K1:
@@ -75,14 +77,14 @@ class SigningMeter:
             self.key = PublicKey(curve, numbers.x, numbers.y)
 
     def sign(self, content: str, digest: str = "SHA256") -> bytes:
-        """A DER signature over the text."""
+        """Return a DER signature over the text."""
         if self.curve is Curve.SECP192K1:
             name = getattr(hashlib, digest.lower())
             return self._own.sign(content.encode(), hashfunc=name, sigencode=sigencode_der)
         return self._private.sign(content.encode(), ec.ECDSA(getattr(hashes, digest)()))
 
     def record(self, content: str | None = None, encoding: str = "", **seal: Any) -> bytes:
-        """OCMF|payload|signature; `seal` overrides fields of the signature section."""
+        """Return OCMF|payload|signature; `seal` replaces fields of the signature section."""
         content = payload() if content is None else content
         der = self.sign(content)
         data = base64.b64encode(der).decode() if encoding == "base64" else der.hex()
@@ -95,6 +97,6 @@ class SigningMeter:
 
 
 def raw_of(der: bytes, size: int = 32) -> str:
-    """The r||s form of a DER signature, in hex."""
+    """Return the r||s form of a DER signature, in hex."""
     r, s = read_der(der)
     return (r.to_bytes(size, "big") + s.to_bytes(size, "big")).hex()

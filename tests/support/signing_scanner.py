@@ -1,4 +1,4 @@
-"""A scanner for tests: signs EPCIS documents as detached JWS, well formed or not."""
+"""A scanner for tests: signs EPCIS documents as detached JWS, valid or not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SSCC = "urn:epc:id:sscc:4012345.0111111111"
 
 
 def event(**fields: Any) -> dict[str, Any]:
-    """An object event about one pallet; a field given as None is left out."""
-    whole = {
+    """Return an object event about one pallet; None removes a field."""
+    values = {
         "@context": CONTEXT,
         "type": "ObjectEvent",
         "eventTime": "2026-03-02T07:30:00Z",
@@ -30,11 +30,11 @@ def event(**fields: Any) -> dict[str, Any]:
         "epcList": [SSCC],
         **fields,
     }
-    return {name: value for name, value in whole.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def document(*events: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """An EPCISDocument of these events."""
+    """Return an EPCISDocument of these events."""
     return {
         "@context": CONTEXT,
         "type": "EPCISDocument",
@@ -46,7 +46,7 @@ def document(*events: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 class SigningScanner:
-    """A device with a P-256 key and a rising counter."""
+    """A device with a P-256 key and an increasing counter."""
 
     def __init__(self, name: str = "scanner-1") -> None:
         self.name, self._key = name, ec.generate_private_key(ec.SECP256R1())
@@ -55,7 +55,7 @@ class SigningScanner:
         self._counter = itertools.count(1)
 
     def jws(self, body: bytes, encoded: bool = True, **header: Any) -> str:
-        """The detached JWS over these bytes."""
+        """Return the detached JWS over these bytes."""
         fields = {"alg": "ES256", "kid": self.name, "ctr": next(self._counter)}
         if not encoded:
             fields |= {"b64": False, "crit": ["b64"]}
@@ -65,13 +65,13 @@ class SigningScanner:
         return (head + b".." + _b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).decode()
 
     def record(self, content: dict[str, Any] | None = None, **header: Any) -> bytes:
-        """The signed record of a document."""
+        """Return the signed record of a document."""
         body = json.dumps(content or event()).encode()
         return self.jws(body, **header).encode() + b"\n" + body
 
 
 def framed(*records: bytes) -> bytes:
-    """Several records in one message (RFC 7464)."""
+    """Join several records into one message (RFC 7464)."""
     return b"".join(b"\x1e" + record + b"\n" for record in records)
 
 

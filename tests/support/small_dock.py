@@ -21,8 +21,8 @@ from orchestrator.products.proof_of_delivery import product
 from orchestrator.settings import Settings
 from orchestrator.steps import StepContext
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -33,13 +33,13 @@ GOODS, OTHER_GOODS = SimulatedConsignment(17, units=100), SimulatedConsignment(1
 _KINDS = (
     (SimulatedScanner, "truck-1"),
     (SimulatedScanner, "van-9"),
-    (Logger, "logger-1"),
+    (SimulatedLogger, "logger-1"),
     (SimulatedTerminal, "dock-1"),
 )
 
 
 def terms_of(goods: SimulatedConsignment) -> bytes:
-    return product.read_terms(
+    return product.parse_terms(
         {
             "consignment": goods.subject,
             "carrier": "truck-1",

@@ -1,6 +1,6 @@
-"""An intake on a real store with real devices; what the chain says of them is a stand-in.
+"""An intake on a real store with real devices and a stand-in for the chain.
 
-The flow tests have the chain's own registry; here a test says what it knows, or that it is silent.
+Here a test sets what the chain returns, or that it does not answer; the flow tests use a real one.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
 
 
 class IntakeChain:
-    """Stands for the registry: keys (or doubts) by device, compromises, agreements as opened."""
+    """Stands for the registry: keys (or reasons) by device, compromises, opened agreements."""
 
     def __init__(self) -> None:
         self.keys: dict[bytes, DeviceKey | ClaimReason] = {}
         self.compromised: dict[bytes, int] = {}
         self.opened: dict[bytes, Agreement] = {}  # by id, oldest first
-        self.silent: set[str] = set()  # "keys", "agreements"
+        self.silent: set[str] = set()  # of "keys", "agreements": what does not answer
 
     def key_at(self, device: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
         if "keys" in self.silent:
@@ -41,17 +41,17 @@ class IntakeChain:
     def agreements_of(self, device: bytes) -> list[Agreement]:
         if "agreements" in self.silent:
             raise Retry("the node is silent")
-        return [one for one in reversed(self.opened.values()) if one.device_id == device]
+        return [item for item in reversed(self.opened.values()) if item.device_id == device]
 
     def agreements_about(self, subject: bytes) -> list[Agreement]:
-        return [one for one in reversed(self.opened.values()) if one.subject == subject]
+        return [item for item in reversed(self.opened.values()) if item.subject == subject]
 
     def agreement(self, identity: bytes) -> Agreement | None:
         return self.opened.get(identity)
 
 
 class SmallIntake:
-    """Devices cp-0001, cp-0002 and meter-0001, enrolled, the first and the last with agreements."""
+    """Enrolled devices cp-0001, cp-0002 and meter-0001; the first and the last have agreements."""
 
     def __init__(self, home: Path) -> None:
         self.clock = START + 100_000
@@ -68,8 +68,8 @@ class SmallIntake:
         self.store.close()
 
     def agree(self, name: str, first_counter: int = 0, **fields: object) -> str:
-        """An agreement on the stand-in chain and, as the office keeps it, in the store."""
-        whole = {
+        """Open an agreement on the stand-in chain and store it; return its id."""
+        defaults = {
             "agreement": device_id("agreement of " + name),
             "device": name,
             "device_id": device_id(name),
@@ -79,27 +79,27 @@ class SmallIntake:
             "expires_at": START + 10**7,
             "first_counter": first_counter,
         }
-        one = Agreement(**whole | fields)
-        self.chain.opened[one.agreement] = one
-        identity = "0x" + one.agreement.hex()
+        opened = Agreement(**defaults | fields)
+        self.chain.opened[opened.agreement] = opened
+        identity = "0x" + opened.agreement.hex()
         with self.store.write() as session:
             session.merge(
                 agreements.AgreementRow(
                     agreement_id=identity,
-                    device_id="0x" + one.device_id.hex(),
+                    device_id="0x" + opened.device_id.hex(),
                     device=name,
-                    product=one.product,
+                    product=opened.product,
                     product_address="0x" + "22" * 20,
                     payer="0x" + "33" * 20,
                     payee="0x" + "44" * 20,
                     cap_micro=10**9,
                     period_days=30,
                     window_s=60,
-                    expiry=one.expires_at,
+                    expiry=opened.expires_at,
                     first_counter=first_counter,
                     required_domain=0,
                     salt="0x",
-                    terms="0x" + one.terms.hex(),
+                    terms="0x" + opened.terms.hex(),
                     signature="0x",
                     reference=identity,
                     stage="live",
@@ -114,10 +114,10 @@ class SmallIntake:
         )
 
     def answers(self, *messages: Message | bytes) -> list[str]:
-        return [one.outcome for found in self.take(*messages) for one in found]
+        return [record.outcome for records in self.take(*messages) for record in records]
 
     def stored(self) -> tuple[int, int, list[str]]:
-        """(evidence rows, events, reasons of rejections in the order they came)."""
+        """Return (evidence rows, events, reasons of rejections in order of arrival)."""
         with self.store.read() as session:
             count = [
                 session.connection().exec_driver_sql(f"SELECT count(*) FROM {t}").scalar()
@@ -127,7 +127,7 @@ class SmallIntake:
             return count[0], count[1], [row.reason for row in reversed(kept)]
 
     def events(self, name: str) -> dict[int, tuple[str | None, str | None]]:
-        """{counter: (payment, reason)} of a device's events."""
+        """Return counter -> (payment id, reason) of a device's events."""
         with self.store.read() as session:
             rows = (
                 session.connection()

@@ -150,7 +150,7 @@ class SmallRail:
             for n, name in ((10, "ada"), (11, "nord"))
         )
         self.payer_iban, self.payee_iban = new_iban(10), new_iban(11)
-        self.office.know(
+        self.office.save_parties(
             [
                 agreements.PartyRow(
                     address=account.address, name=name, iban=iban, country="DE", **_TOWN

@@ -1,7 +1,7 @@
-"""The rail's worker in this process, with a power cut at each point where something leaves it.
+"""The rail's worker in this process, with a power cut around each commit and each send.
 
-A cut is an exception that nothing catches, raised right before or right after a commit, a broadcast
-or a bank file; all that the worker held in memory is then thrown away, and it starts anew.
+A cut is an exception that nothing catches, raised before or after a commit, a broadcast or a bank
+file. All that the worker holds in memory is then dropped, and a new worker starts.
 """
 
 from __future__ import annotations
@@ -29,30 +29,37 @@ from tests.support.whole_rail import PATIENCE_S, WholeRail
 
 
 class StorePowerCut(BaseException):
-    """The end of the process, as far as the code that runs can tell."""
+    """The end of the process; no code of the rail may catch it."""
 
 
 class Cutter:
-    """Cuts once at each point. `cut`: the points that were, as (step, place)."""
+    """Cuts once at each point.
+
+    Attributes:
+        step: the step that runs.
+        cut: the points so far, as (step, place).
+    """
 
     def __init__(self) -> None:
         self.step = ""
         self.cut: list[tuple[str, str]] = []
 
     def at(self, place: str) -> None:
+        """Cut at this point, unless it was cut before."""
         if (self.step, place) not in self.cut:
             self.cut.append((self.step, place))
             raise StorePowerCut(f"{self.step}: {place}")
 
     def around(self, what: str, act: Callable[[], Any]) -> Any:
+        """Run `act` with a point before and after it."""
         self.at(f"before {what}")
-        found = act()
+        result = act()
         self.at(f"after {what}")
-        return found
+        return result
 
 
 class CutStore(Store):
-    """A store that may be cut around each commit."""
+    """A store with a power cut around each commit."""
 
     cutter: Cutter
 
@@ -64,14 +71,14 @@ class CutStore(Store):
             yield session
             session.flush()
             changed = base.total_changes != untouched
-            if changed:  # a commit of nothing is no point
+            if changed:  # an empty commit is no point
                 self.cutter.at("before a commit")
         if changed:
             self.cutter.at("after a commit")
 
 
 class CutChain(Chain):
-    """A chain that may be cut around each broadcast."""
+    """A chain with a power cut around each broadcast."""
 
     cutter: Cutter
 
@@ -80,7 +87,7 @@ class CutChain(Chain):
 
 
 class CutFolder(Folder):
-    """A bank channel that may be cut around each file, in either direction."""
+    """A bank channel with a power cut around each file, in both directions."""
 
     cutter: Cutter
 
@@ -88,11 +95,11 @@ class CutFolder(Folder):
         return self.cutter.around("a file", lambda: super(CutFolder, self).send(name, data))
 
     def done(self, name: str) -> None:
-        self.cutter.around("a file is put away", lambda: super(CutFolder, self).done(name))
+        self.cutter.around("a file is archived", lambda: super(CutFolder, self).done(name))
 
 
 class CutWorker(Worker):
-    """A worker that says in which step it is."""
+    """A worker that reports its step to the cutter."""
 
     cutter: Cutter
 
@@ -106,10 +113,10 @@ class CutWorker(Worker):
 
 
 def fresh(whole: WholeRail, cutter: Cutter) -> CutWorker:
-    """A worker as a new process would build it: from the home alone."""
+    """Return a worker built from the home alone, as a new process builds it."""
     settings = whole.stack.settings.model_copy(update={"finality_blocks": 2})
-    town = json.loads((settings.home / "rail.json").read_text())
-    rail = build_rail(settings, town, structlog.get_logger())
+    addresses = json.loads((settings.home / "rail.json").read_text())
+    rail = build_rail(settings, addresses, structlog.get_logger())
     rail.store.close()
     worker = CutWorker(_with_cuts(rail, whole.stack.artifacts, cutter))
     worker.cutter = cutter
@@ -130,15 +137,15 @@ def _with_cuts(rail: StepContext, artifacts: dict[str, Any], cutter: Cutter) -> 
     return replace(rail, store=store, chain=chain, bank=bank, **senders)
 
 
-def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
-    """Starts worker after worker, each until its power is cut, until `over` holds."""
+def drive(whole: WholeRail, cutter: Cutter, is_over: Callable[[], bool]) -> None:
+    """Start worker after worker, each until its power cut, until `is_over` holds."""
     deadline = time.monotonic() + PATIENCE_S
-    while not over():
+    while not is_over():
         worker = fresh(whole, cutter)
         try:
             worker.recover()
-            while not over():
-                assert time.monotonic() < deadline, f"in vain; stages {whole.stages()}"
+            while not is_over():
+                assert time.monotonic() < deadline, f"not over; stages {whole.stages()}"
                 assert worker.halted == {}
                 if not worker.turn():
                     time.sleep(0.02)
@@ -151,7 +158,7 @@ def drive(whole: WholeRail, cutter: Cutter, over: Callable[[], bool]) -> None:
 def take(
     whole: WholeRail, cutter: Cutter, messages: Sequence[Message]
 ) -> list[list[RecordOutcome]]:
-    """Hands messages to the intake again and again until no cut comes between."""
+    """Send messages to new intakes until no power cut interrupts."""
     while True:
         rail = fresh(whole, cutter).rail
         cutter.step = "intake"

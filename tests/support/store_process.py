@@ -1,4 +1,4 @@
-"""A second process on one store, for tests: writes, waits inside a transaction, or makes the store.
+"""A second process on one store: it writes, waits inside a transaction, or makes the store.
 
 store_process.py DATABASE write COUNT | hold | make
 """
@@ -15,13 +15,13 @@ from orchestrator.edges.store import ledger as store_ledger
 
 
 def main() -> None:
-    path, act, *rest = sys.argv[1:]
+    path, action, *options = sys.argv[1:]
     store = Store(Path(path))
-    if act == "write":
-        for number in range(int(rest[0])):
+    if action == "write":
+        for number in range(int(options[0])):
             with store.write() as session:
-                store_ledger.post(session, [ledger.funding_booked(f"{rest[1]}-{number}", 1)], 1)
-    if act == "hold":
+                store_ledger.post(session, [ledger.funding_booked(f"{options[1]}-{number}", 1)], 1)
+    if action == "hold":
         with store.write() as session:
             add_all(
                 session,

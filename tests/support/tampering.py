@@ -39,7 +39,7 @@ def copied(rail: SmallRail, folder: Path, change: Change | None = None) -> Path:
 def rebuilt(home: Path, *arguments: str) -> tuple[int, Any]:
     """(exit code, what `proofrail rebuild --json` says)."""
     found = CliRunner().invoke(cli.app, ["--home", str(home), "rebuild", "--json", *arguments])
-    assert "bug of ours" not in found.output, found.output
+    assert "bug in proofrail" not in found.output, found.output
     return found.exit_code, json.loads(found.stdout)
 
 

@@ -1,4 +1,4 @@
-"""Three consistent sides to plant differences into: one funding and some payouts, all booked."""
+"""Three consistent sides (chain, ledger, bank) to plant differences into."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def file(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
-def line(cents: int, path: str, **rest) -> StatementLine:
-    facts = dict(
+def line(cents: int, path: str, **facts) -> StatementLine:
+    defaults = dict(
         account=ACCOUNT,
         booking_date=DAY,
         value_date=DAY,
@@ -44,12 +44,12 @@ def line(cents: int, path: str, **rest) -> StatementLine:
         path=path,
         kind="camt.053",
     )
-    return StatementLine(**{**facts, **rest})
+    return StatementLine(**{**defaults, **facts})
 
 
-def intraday(booked: StatementLine, **rest) -> StatementLine:
-    facts = dict(kind="camt.054", source=file("054"), path=booked.path.replace("Stmt", "Ntfctn"))
-    return replace(booked, **{**facts, **rest})
+def intraday(booked: StatementLine, **facts) -> StatementLine:
+    defaults = dict(kind="camt.054", source=file("054"), path=booked.path.replace("Stmt", "Ntfctn"))
+    return replace(booked, **{**defaults, **facts})
 
 
 class ThreeBooks:
@@ -82,9 +82,9 @@ class ThreeBooks:
         self.opening = 0
         self.closing: int | None = None
         self.supply: int | None = None
-        self.copies = 0  # how often the bank sends the statement again, under another id
-        self.received = [0, 0]  # when this day's statement came, and an empty one of the next day
-        self.hidden: int | None = None  # what a day moved of which no statement came
+        self.copies = 0  # how often the bank sends the statement again under another id
+        self.received = [0, 0]  # arrival of this day's statement and of the next day's empty one
+        self.hidden: int | None = None  # sum of a day without a statement
         self.bank_cents: int | None = None
         self.settlements, self.open_debts, self.at_risk = [], [], []
         self.allocated: frozenset[bytes] = frozenset()
@@ -92,7 +92,7 @@ class ThreeBooks:
         self.devices = Devices()
 
     def remint(self) -> None:
-        """Tokens for the funding, under the id that its line has now."""
+        """Mint the funding under the present id of its line."""
         self.mints = [Mint(distinct([self.lines[0]])[0].ids[0], 500_000_000)]
 
     def ids_of(self, booked: StatementLine) -> frozenset[bytes]:
@@ -134,13 +134,13 @@ class ThreeBooks:
         )
 
     def _balances(self) -> tuple[StatementBalances, ...]:
-        """This day's statement, and what else the bank sends."""
-        own = [
+        """Return this day's statement and the others that the bank sends."""
+        amounts = [
             item.amount_minor
             for item in self.lines
             if item.kind == "camt.053" and item.source == file("053")
         ]
-        closing = self.opening + sum(own) if self.closing is None else self.closing
+        closing = self.opening + sum(amounts) if self.closing is None else self.closing
         first = StatementBalances(
             ACCOUNT,
             "S1",
@@ -151,8 +151,8 @@ class ThreeBooks:
             received_at=self.received[0],
         )
         more = [
-            replace(first, statement=f"S1-{n}", source=file("copy"), received_at=1)
-            for n in range(self.copies)
+            replace(first, statement=f"S1-{copy}", source=file("copy"), received_at=1)
+            for copy in range(self.copies)
         ]
         if any(self.received):
             more.append(

@@ -1,4 +1,4 @@
-"""A whole rail for the flow tests: real processes on loopback, a small fleet, people and money."""
+"""A whole rail for the flow tests: real processes on loopback, a small fleet, parties and money."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import Any
 import requests
 
 from orchestrator.core.payment import Stage
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import access, agreements, evidence, pages, payments, transfers
 from orchestrator.steps.reconcile import reconcile_store
-from scripts.demo import town
+from scripts.demo import parties
 from scripts.devices.fleet import Fleet
 from scripts.run_bank import BankClient
 from scripts.stack import Stack
 
 DAY_S = 86_400
-PATIENCE_S = 240  # for what has to come at last; a test never depends on the pace
+PATIENCE_S = 240  # upper limit of every wait; no test depends on the speed
 SEED = 11
 FUNDED_CENTS = 200_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
@@ -35,16 +35,19 @@ EARLY = (Stage.RECEIVED, Stage.VERIFIED, Stage.ATTESTED, Stage.SETTLED)
 COMMAND = Path(sys.executable).with_name("proofrail")
 
 
-class _Patient(Stack):
-    """A stack that leaves its processes all the time they need to start."""
+class _PatientStack(Stack):
+    """A stack that gives its processes more time to start."""
 
     def _wait_ready(self, name: str, ready: Path, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         return super()._wait_ready(name, ready, timeout_s)
 
 
 class WholeRail:
-    """Two charge points and a meter, enrolled, agreed and funded; beside them one device that was
-    retired and one that nobody enrolled. `unfunded`: enrolled and agreed, without any escrow."""
+    """Two charge points and a meter with funded agreements, a retired and an unknown device.
+
+    Attributes:
+        sent: device -> every good record that it sent, in order.
+    """
 
     def __init__(
         self,
@@ -55,20 +58,21 @@ class WholeRail:
         finality_blocks: int = 2,
         hole_patience_s: int = 2,
     ) -> None:
+        """unfunded: names of further devices with an agreement but without escrow."""
         environment = {
             "PROOFRAIL_HOLE_PATIENCE_S": str(hole_patience_s),
             "PROOFRAIL_FINALITY_BLOCKS": str(finality_blocks),
         }
         start_at = int(time.time()) - 60 * DAY_S
-        self.stack = _Patient(
+        self.stack = _PatientStack(
             home, start_at, embedded_broker=embedded_broker, environment=environment
         )
         self._unfunded, self._keys = list(unfunded), {}
         self.fleet: Fleet | None = None
-        self.sent: dict[str, list[bytes]] = defaultdict(list)  # every good record, in order
+        self.sent: dict[str, list[bytes]] = defaultdict(list)
 
     def start(self) -> WholeRail:
-        """Everything up, every agreement live and its escrow filled; or nothing is left running."""
+        """Start everything and fund every agreement; after an error nothing is left running."""
         try:
             self._start()
         except BaseException:
@@ -103,24 +107,24 @@ class WholeRail:
     def _install(self) -> None:
         stack, fleet = self.stack, self.fleet
         passwords = stack.issue_devices(list(fleet.devices))
-        town.settle_in(stack)
-        known = [*self.enrolled, RETIRED]
-        town.enrol(stack, fleet, known)
-        references = town.agree(stack, fleet, known)
-        self.references = dict(zip(known, references, strict=True))
+        parties.register_parties(stack)
+        registered = [*self.enrolled, RETIRED]
+        parties.enrol(stack, fleet, registered)
+        references = parties.open_metering(stack, fleet, registered)
+        self.references = dict(zip(registered, references, strict=True))
         stack.office.retire(RETIRED)
-        stack.come_to_the_present()
+        stack.move_to_now()
         funded = [name for name in self.enrolled if name not in self._unfunded]
-        town.fund(stack, fleet, funded, [self.references[n] for n in funded], FUNDED_CENTS)
-        away = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
-        assert not away, f"not let in by the broker: {away}"
+        parties.fund(stack, fleet, funded, [self.references[name] for name in funded], FUNDED_CENTS)
+        refused = fleet.connect(stack.broker["host"], stack.broker["port"], passwords, PATIENCE_S)
+        assert not refused, f"the broker refused: {refused}"
 
     def _minted(self) -> int:
         with self.store.read() as session:
-            return sum(f.stage == "minted" for f in transfers.all_fundings(session))
+            return sum(funding.stage == "minted" for funding in transfers.all_fundings(session))
 
     def stop(self) -> None:
-        """Ends every process by its id; safe to call twice."""
+        """End every process by its id; safe to call twice."""
         if self.fleet is not None:
             self.fleet.close()
             self.fleet = None
@@ -129,43 +133,48 @@ class WholeRail:
     # --- waiting
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-        """What `holds` says once it is true; an AssertionError that tells the rail's state else."""
+        """Wait until `holds` returns a true value, and return that value.
+
+        Raises:
+            AssertionError: it never does; the text contains the state of the rail.
+        """
         deadline = time.monotonic() + seconds
-        while not (found := holds()):
+        while not (value := holds()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds} s in vain: {what}; {self._state()}")
+                raise AssertionError(f"waited {seconds} s without success: {what}; {self._state()}")
             time.sleep(0.02)
-        return found
+        return value
 
     def _state(self) -> str:
         with self.store.read() as session:
             stages = payments.open_counts(session)
-        alive = {n: p.poll() for n, p in self.stack.processes.items()}
+        exit_codes = {name: process.poll() for name, process in self.stack.processes.items()}
         log = self.stack.home / "logs" / "orchestrator.log"
         last = log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
-        return f"stages {stages}, exit codes {alive}, log ends: {' / '.join(last)[-1500:]}"
+        return f"stages {stages}, exit codes {exit_codes}, log ends: {' / '.join(last)[-1500:]}"
 
     def receipted(self) -> bool:
-        """Collects receipts, sends again what is owed for 2 s; whether nothing is owed."""
+        """Collect receipts, resend what is unanswered for 2 s; return whether all is answered."""
         for device in self.fleet.devices.values():
             if device.link is not None:
                 device.collect()
                 device.resend(2)
-        return not any(device.owed() for device in self.fleet.devices.values())
+        return not any(device.unreceipted_count() for device in self.fleet.devices.values())
 
     def until_receipted(self) -> None:
+        """Wait until every record has its receipt."""
         self.until(self.receipted, "a receipt for every record")
 
     def until_claimed(self) -> None:
-        """Every genuine record is in a payment."""
+        """Wait until every genuine record is in a payment."""
         self.until(lambda: not self._waiting(), "every record in a payment")
 
     def until_settled(self) -> None:
-        """Every genuine record is in a payment, and every payment beyond its settlement."""
+        """Wait until every genuine record is in a payment and every payment is settled."""
         self.until(lambda: not self._waiting() and not self._count(EARLY), "settlement")
 
     def until_reconciled(self) -> None:
-        """Every genuine record is in a payment, and each of them is on a bank line."""
+        """Wait until every genuine record is in a payment and every payment has ended."""
         self.until(
             lambda: not self._waiting() and self._count(ENDED) == self._count(tuple(Stage)),
             "every payment on a bank line",
@@ -183,43 +192,43 @@ class WholeRail:
     # --- acting
 
     def publish(self, records: int = 1, names: Sequence[str] = ()) -> dict[str, list[bytes]]:
-        """Devices measure and publish; {name: records}. Default: all that are enrolled."""
-        made = {}
+        """Have devices measure and publish; return {name: records}. Default: all funded devices."""
+        published = {}
         for name in names or self.funded:
-            # a meter's first reading is where it begins: alone it comes to nothing
+            # counting begins at a meter's first reading: alone it is worth nothing
             first = name.startswith("meter") and not self.sent[name]
-            made[name] = self.fleet[name].make_records(records + first)
-        for name, batch in made.items():
+            published[name] = self.fleet[name].make_records(records + first)
+        for name, batch in published.items():
             self.sent[name] += batch
             self.fleet[name].publish(batch)
-        return made
+        return published
 
     def measure(self, records: int = 1, names: Sequence[str] = ()) -> dict[str, list[bytes]]:
-        """As `publish`, until every record has its receipt."""
-        made = self.publish(records, names)
+        """Publish, and wait until every record has its receipt."""
+        published = self.publish(records, names)
         self.until_receipted()
-        return made
+        return published
 
     def kill(self, name: str) -> None:
-        """A power cut for one process."""
+        """Kill one process, as a power cut does."""
         self.stack.stop(name, signal.SIGKILL)
 
     def restart_bank(self) -> None:
-        """The bank again, over its own books."""
+        """Start the bank again on its own books."""
         self.stack.bank = BankClient(self.stack.home / "bank")
         self.stack.bank.start({"accounts": []}, PATIENCE_S, outlive=False)
         self.stack.processes["simulated bank"] = self.stack.bank.process
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """No block comes but those that are asked for; at the end they come by themselves again."""
+        """Stop automatic mining within the block."""
         self.stack.testnet.rpc("evm_setIntervalMining", 0)
         try:
             yield
         finally:
             self.stack.testnet.rpc("evm_setIntervalMining", self.stack.block_seconds)
 
-    # --- looking
+    # --- reading
 
     @property
     def store(self) -> Any:
@@ -230,7 +239,7 @@ class WholeRail:
         return [name for name in self.enrolled if name not in self._unfunded]
 
     def stages(self) -> dict[str, int]:
-        """{stage: payments}."""
+        """Return {stage: number of payments}."""
         with self.store.read() as session:
             return payments.open_counts(session)
 
@@ -243,53 +252,53 @@ class WholeRail:
             return reconcile_store(session, self.stack.safeguarding["iban"])
 
     def agreement(self, device: str) -> Any:
-        """The store's row of a device's agreement."""
+        """Return the store's row of a device's agreement."""
         with self.store.read() as session:
             return agreements.by_reference(session, self.references[device])
 
-    def api(self, method: str, path: str, role: str = "operator", **more: Any) -> Any:
-        """A request to the running rail's API under a key of that role."""
+    def api(self, method: str, path: str, role: str = "operator", **options: Any) -> Any:
+        """Send a request to the running rail's API with a key of that role."""
         if role not in self._keys:
             with self.store.write() as session:
                 self._keys[role] = access.issue_key(session, role, role, "cp-")
-        headers = {"Authorization": f"Bearer {self._keys[role]}"} | more.pop("headers", {})
+        headers = {"Authorization": f"Bearer {self._keys[role]}"} | options.pop("headers", {})
         return requests.request(
-            method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **more
+            method, self.stack.api_url + path, headers=headers, timeout=PATIENCE_S, **options
         )
 
-    def oracle(self, name: str) -> OracleDoor:
-        """The door of a running oracle, as the rail uses it."""
-        town = json.loads((self.stack.home / "rail.json").read_text())
-        (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
+    def oracle(self, name: str) -> OracleClient:
+        """Return the client of a running oracle, as the rail uses it."""
+        addresses = json.loads((self.stack.home / "rail.json").read_text())
+        (entry,) = [oracle for oracle in addresses["oracles"] if oracle["name"] == name]
         token = (self.stack.settings.keys / f"{name}.token").read_text()
-        return OracleDoor(name, at["address"], at["domain"], at["url"], token)
+        return OracleClient(name, entry["address"], entry["domain"], entry["url"], token)
 
     def halted(self) -> dict[str, str]:
-        """{step: why} of the steps that the worker halted."""
+        """Return {step: reason} of the steps that the worker halted."""
         return self.api("GET", "/v1/status").json()["worker"]["halted"]
 
     def whole(self) -> bool:
-        """Whether every process runs and no step has halted."""
-        up = all(process.poll() is None for process in self.stack.processes.values())
-        return up and len(self.stack.processes) == 7 and not self.halted()
+        """Return whether every process runs and no step has halted."""
+        running = all(process.poll() is None for process in self.stack.processes.values())
+        return running and len(self.stack.processes) == 7 and not self.halted()
 
     def commands(
         self, *arguments: Sequence[str], home: Path | None = None
     ) -> list[subprocess.CompletedProcess[str]]:
-        """Runs `proofrail` once for each list of arguments, all at once."""
+        """Run `proofrail` once per list of arguments, all at the same time."""
         environment = {**os.environ, "PROOFRAIL_HOME": str(home or self.stack.home)}
         started = [
             subprocess.Popen(
-                [COMMAND, *each],
+                [COMMAND, *command],
                 env=environment,
                 text=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
-            for each in arguments
+            for command in arguments
         ]
-        said = [process.communicate(timeout=PATIENCE_S) for process in started]
+        outputs = [process.communicate(timeout=PATIENCE_S) for process in started]
         return [
-            subprocess.CompletedProcess(process.args, process.returncode, *out)
-            for process, out in zip(started, said, strict=True)
+            subprocess.CompletedProcess(process.args, process.returncode, *output)
+            for process, output in zip(started, outputs, strict=True)
         ]

@@ -34,4 +34,4 @@ def band(folder: Path, cap: int = 1_000 * EURO, **terms: Any) -> SimulatedWearab
 def card(wearable: SimulatedWearable, as_of: int = NOW, **terms: Any) -> WearableCard:
     """The card of it; `terms` where the terminal's differ from the secure element's."""
     raw = product.encode_terms(wearable.terms._replace(**terms))
-    return product.card_of(wearable.name, wearable.public, raw, as_of)
+    return product.make_card(wearable.name, wearable.public, raw, as_of)

@@ -2,9 +2,8 @@
 
 Sources: EPCIS 2.0 and CBV 2.0 (ISO/IEC 19987 and 19988), GS1 Tag Data Standard 2.0, GS1 Digital
 Link 1.2, RFC 7515 (JWS). The evidence is the document as sent, with a detached JWS in front of it;
-the signed form and the framing of several records: `_epcis_seal`. The shape of the facts, how the
-subject is found, what `cites`, `names` and `place` are: `_epcis_facts`. What is an error and what
-a warning: `_epcis_notes`.
+the signed form and the framing of several records: `seal`. The facts, the rule for the subject, and
+`cites`, `names` and `place`: `facts`. Errors and warnings: `notes`.
 """
 
 from __future__ import annotations
@@ -22,21 +21,22 @@ INLET = "proofrail/+/evidence/epcis"  # the topic; + stands for the device's own
 
 
 def decode(record: bytes) -> Event:
-    """The event of one signed EPCIS document. Pure.
+    """Return the event of one signed EPCIS document. Pure.
 
     device and counter: kid and ctr of the protected header. observed_at_ms: the last time in it.
-    Rejected: why the seal, the document or its subject cannot be taken, or the first error that
-    `Notes` collects.
+
+    Raises:
+        Rejected: the seal, the document or its subject is not valid, or the first error of `Notes`.
     """
     sealed = open_record(record)
     return event_from(sealed, record, *read(sealed.document))
 
 
 def recognise(data: bytes) -> bool:
-    """Whether a file is EPCIS, signed or not (see `verdicts`)."""
+    """Return whether a file is EPCIS, signed or not (see `verdicts`)."""
     return holds_epcis(data)
 
 
 def check(data: bytes, key: str | bytes | None) -> Report:
-    """Judges every document in a file, signed or not (see `verdicts`)."""
+    """Check every document in a file, signed or not (see `verdicts`)."""
     return check_epcis(data, key)

@@ -1,7 +1,7 @@
-"""Checks a file of EPCIS documents, signed or not: the part of `evidence check` that is EPCIS's.
+"""Checks a file of EPCIS documents, signed or not, for `evidence check`.
 
-An unsigned document is read all the same and is not genuine (signature_missing). What is an error
-(it makes a record not billable) and what a warning: `_epcis_notes`.
+An unsigned document is also read, and is not genuine (signature_missing). Errors, which make a
+record not billable, and warnings: `notes`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from device_adapters.protocols.epcis.times import in_utc
 from device_adapters.registry import from_the_future
 from device_adapters.strict_json import RECORD_SEPARATOR
 from device_adapters.types import MAX_RECORD_BYTES, Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, refused
+from device_adapters.verdicts import RecordCheck, Report, Table, as_finding
 
 _SPACE = b" \t\r\n"
 _MARKS = re.compile(
@@ -34,35 +34,38 @@ _HEADER = re.compile(rb"[A-Za-z0-9_-]{8,}\.\.[A-Za-z0-9_-]*\r?\n")
 
 @dataclass
 class EpcisCheck(RecordCheck):
-    """One document: its seal if it has one, its events, and the notes on them."""
+    """One document: its seal if it is signed, its events, and the notes on them."""
 
     sealed: Sealed | None = None
-    found: list[DecodedEvent] = field(default_factory=list)
+    decoded: list[DecodedEvent] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes)
     subject: str = ""
 
     @property
     def device(self) -> str | None:
+        """Return the device that signed (kid), or None if unsigned."""
         return self.sealed.device if self.sealed else None
 
     @property
     def counter(self) -> int | None:
+        """Return the counter of the record (ctr), or None if unsigned."""
         return self.sealed.counter if self.sealed else None
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
+        """Return the signature, subject, citations and events of the document."""
         return {
             "protocol": "epcis",
-            **super().told(),
+            **super().protocol_json(),
             "signature": self._signature_json(),
             "subject": self.subject or None,
-            "cites": list(cites_of(self.found, Notes())),
+            "cites": list(cites_of(self.decoded, Notes())),
             "events": [self._event_json(number) for number in range(len(self.events))],
         }
 
     def tables(self) -> list[Table]:
-        """The events, the identifiers with their validity, and the sensors' reports."""
-        events = self.told()["events"]
+        """Return the events, the identifiers with their validity, and the sensors' reports."""
+        events = self.protocol_json()["events"]
         rows = [
             (
                 str(n),
@@ -86,15 +89,15 @@ class EpcisCheck(RecordCheck):
             for n, e in enumerate(events, 1)
             for s in e["sensors"]
         ]
-        shown: list[Table] = [
+        tables: list[Table] = [
             ("events", ("", "type", "at (UTC)", "action", "step", "disposition", "", "id"), rows),
             ("identifiers", ("event", "field", "canonical", "wrong"), codes),
             ("sensors", ("event", "type", "reported", "device"), sensors),
         ]
-        return [table for table in shown if table[2]]
+        return [table for table in tables if table[2]]
 
     def _event_json(self, number: int) -> dict[str, Any]:
-        fields = self.found[number].fields
+        fields = self.decoded[number].fields
         codes = [
             {
                 "field": name,
@@ -114,7 +117,9 @@ class EpcisCheck(RecordCheck):
             "event_time": times["eventTime"],
             "event_time_zone_offset": _text(fields.get("eventTimeZoneOffset")),
             "record_time": times["recordTime"],
-            "error_declaration": _declared(declaration) if isinstance(declaration, dict) else None,
+            "error_declaration": _declaration_json(declaration)
+            if isinstance(declaration, dict)
+            else None,
             "identifiers": codes,
         }
 
@@ -132,7 +137,7 @@ class EpcisCheck(RecordCheck):
 
 
 def holds_epcis(data: bytes) -> bool:
-    """Whether a file is meant to be EPCIS: a signed document's first line, or its usual words."""
+    """Return whether a file looks like EPCIS: the first line of a JWS, or the usual words."""
     start = data.lstrip(_SPACE + RECORD_SEPARATOR)
     if _HEADER.match(start):
         return True
@@ -140,7 +145,7 @@ def holds_epcis(data: bytes) -> bool:
 
 
 def check_epcis(data: bytes, given: str | bytes | None) -> Report:
-    """Judges every document; the key is the one given: an EPCIS file brings none along."""
+    """Check every document with the key `given`: an EPCIS file contains no key."""
     records = [_check(index, record, given) for index, record in enumerate(split(data))]
     report = Report(records=records)
     if all(record.unreadable for record in records):
@@ -155,12 +160,12 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
         check.sealed = open_record(record)
         check.prove(check.sealed.signed, {"given": given})
     except Rejected as refusal:
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     try:
-        check.found, check.events, check.notes = read(document)
+        check.decoded, check.events, check.notes = read(document)
     except Rejected as refusal:
         check.unreadable = True
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     else:
         _check_content(check)
     check.conclude()
@@ -168,20 +173,23 @@ def _check(index: int, record: bytes, given: str | bytes | None) -> EpcisCheck:
 
 
 def _check_content(check: EpcisCheck) -> None:
-    """Billable: no error in it, and a consignment. Settleable: what the rail's intake would say."""
+    """Check the content.
+
+    Billable: it has no error and names a subject. Settleable: the rail's intake would accept it.
+    """
     try:
         check.subject = subject_of(check.events)
     except Rejected as refusal:
-        check.billable_reasons.append(refused(refusal))
+        check.billable_reasons.append(as_finding(refusal))
     if check.sealed is not None:
         try:
             check.event = event_from(
-                check.sealed, check.record, check.found, check.events, check.notes
+                check.sealed, check.record, check.decoded, check.events, check.notes
             )
             if late := from_the_future(check.event, int(time.time() * 1000)):
-                check.settleable_reasons.append(refused(late))
+                check.settleable_reasons.append(as_finding(late))
         except Rejected as refusal:
-            check.settleable_reasons.append(refused(refusal))
+            check.settleable_reasons.append(as_finding(refusal))
     if len(check.record) > MAX_RECORD_BYTES:
         detail = f"a record has at most {MAX_RECORD_BYTES} bytes"
         check.settleable_reasons.append((Reason.TOO_LARGE, detail))
@@ -189,7 +197,7 @@ def _check_content(check: EpcisCheck) -> None:
     check.warnings.extend(check.notes.warnings)
 
 
-def _declared(declaration: dict[str, Any]) -> dict[str, Any]:
+def _declaration_json(declaration: dict[str, Any]) -> dict[str, Any]:
     ids = declaration.get("correctiveEventIDs")
     return {
         "declaration_time": _text(declaration.get("declarationTime")),

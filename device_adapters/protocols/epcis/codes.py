@@ -18,9 +18,9 @@ _MAX_CODE = 1_000  # characters; no GS1 key is longer than a tenth of it
 
 @dataclass(frozen=True, slots=True)
 class IdentifierCode:
-    """An identifier: as written, canonical, its GS1 key ("" for no GS1 key), and what is wrong.
+    """An identifier: as written, canonical, its GS1 key ("" for no GS1 key), and its flaw.
 
-    flaw: "" where its rules hold, or where there are none known here (then `key` is "" too).
+    flaw: "" where it is valid, or where no rule is known (then `key` is "" too).
     """
 
     written: str
@@ -30,14 +30,14 @@ class IdentifierCode:
 
     @property
     def sscc(self) -> str:
-        """The 18 digits of a valid SSCC, else ""."""
+        """Return the 18 digits of a valid SSCC, else ""."""
         return self.canonical.rpartition("/")[2] if self.key == "sscc" and not self.flaw else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A GS1 key: application identifier, its fixed digits with the check digit (0: free text of
-    prefix and reference), what may follow them, and its qualifiers, the finest first."""
+    """A GS1 key: application identifier, number of fixed digits with the check digit (0: free text
+    of prefix and reference), pattern of the rest, and qualifiers, the finest first."""
 
     ai: str
     digits: int = 0
@@ -63,7 +63,7 @@ _KEYS = {
     "gsrn": _Key("8018", 18),
 }
 _BY_AI = {key.ai: name for name, key in _KEYS.items()}
-_NAMES = {  # short names of Digital Link 1.1; the alphabetic ones stand in older documents
+_NAMES = {  # short names of Digital Link 1.1; older documents use the alphabetic ones
     **_BY_AI,
     "gtin": "gtin",
     "itip": "itip",
@@ -116,7 +116,7 @@ _ESCAPED = str.maketrans({char: f"%{ord(char):02X}" for char in "!()*+,:"})
 
 @lru_cache(maxsize=65_536)
 def read_code(text: str) -> IdentifierCode:
-    """The identifier in `text`. Pure; never raises: what is wrong stands in `flaw`."""
+    """Return the identifier in `text`. Pure; never raises: an error is in `flaw`."""
     written = text.strip()
     if len(written) > _MAX_CODE:
         return IdentifierCode(written, written, "", f"longer than {_MAX_CODE} characters")
@@ -130,8 +130,8 @@ def read_code(text: str) -> IdentifierCode:
 
 
 def check_digit(digits: str) -> int:
-    """The GS1 check digit that belongs behind these digits."""
-    from biip.checksums import gs1_standard_check_digit  # its tables cost: only where needed
+    """Return the GS1 check digit for these digits."""
+    from biip.checksums import gs1_standard_check_digit  # slow to import
 
     return gs1_standard_check_digit(digits)
 
@@ -140,9 +140,9 @@ def _from_urn(written: str) -> IdentifierCode:
     kind, _, rest = written.removeprefix("urn:epc:").partition(":")
     name, _, value = rest.partition(":")
     scheme = f"{kind}:{name}"
-    if scheme not in _SCHEMES:  # gid, usdod, adi, bic, imovn, raw, tag: no GS1 key in them
-        known = kind in ("id", "class", "idpat", "raw", "tag", "pat") and name and value
-        return IdentifierCode(written, written, "", "" if known else "no EPC URI scheme")
+    if scheme not in _SCHEMES:  # gid, usdod, adi, bic, imovn, raw, tag have no GS1 key
+        supported = kind in ("id", "class", "idpat", "raw", "tag", "pat") and name and value
+        return IdentifierCode(written, written, "", "" if supported else "not an EPC URI scheme")
     key, digits, serial_in = _SCHEMES[scheme]
     prefix, _, rest = value.partition(".")
     if not _PREFIX.fullmatch(prefix):
@@ -150,12 +150,12 @@ def _from_urn(written: str) -> IdentifierCode:
         return IdentifierCode(written, written, key, flaw)
     body = _urn_body(key, prefix, rest, digits, serial_in)
     if body is None:
-        return IdentifierCode(written, written, key, f"{name}: {value[:60]!r} is not of its form")
+        return IdentifierCode(written, written, key, f"{name}: {value[:60]!r} is malformed")
     return IdentifierCode(written, f"{ROOT}/{_KEYS[key].ai}/{body}", key)
 
 
 def _urn_body(key: str, prefix: str, rest: str, digits: int, serial_in: str) -> str | None:
-    """What follows the application identifier in the canonical form; None: not of the form."""
+    """Return the text after the application identifier in canonical form, or None if malformed."""
     if digits == 0:
         return _free_body(prefix, rest, serial_in)
     width = digits - len(prefix)
@@ -214,7 +214,7 @@ def _from_pairs(written: str, name: str, parts: list[str]) -> IdentifierCode:
     unknown = len(parts) % 2 == 0 or set(qualifiers) - {*key.qualifiers, "22"}
     if unknown or not _has_form(key, value):
         return IdentifierCode(
-            written, written, name, f"{name}: {'/'.join(parts)[:60]!r} is not of its form"
+            written, written, name, f"{name}: {'/'.join(parts)[:60]!r} is malformed"
         )
     canonical = f"{ROOT}/{key.ai}/{value}"
     finest = next((ai for ai in key.qualifiers if qualifiers.get(ai)), None)
@@ -230,6 +230,6 @@ def _has_form(key: _Key, value: str) -> bool:
 
 
 def _digit_flaw(name: str, number: str) -> str:
-    """What is wrong with the last digit of a key's number ("" also for keys without one)."""
-    wanted = number and str(check_digit(number[:-1]))
-    return "" if number[-1:] == wanted else f"{name}: the check digit of {number} is {wanted}"
+    """Return the flaw of a key's check digit; "" also for keys without one."""
+    check = number and str(check_digit(number[:-1]))
+    return "" if number[-1:] == check else f"{name}: the check digit of {number} is {check}"

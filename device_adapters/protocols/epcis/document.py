@@ -1,7 +1,7 @@
-"""Takes an EPCIS document apart into its events, each with the namespaces declared around it.
+"""Splits an EPCIS document into its events, each with the namespaces declared around it.
 
-Read are EPCISDocument, EPCISQueryDocument and a bare event (EPCIS 2.0 section 10, JSON-LD). The
-context is looked at for declared prefixes only: nothing is ever loaded.
+It reads EPCISDocument, EPCISQueryDocument and a bare event (EPCIS 2.0 section 10, JSON-LD), and
+uses the context only for declared prefixes: nothing is ever loaded.
 """
 
 from __future__ import annotations
@@ -28,62 +28,63 @@ VOC = "urn:proofrail:voc:"  # the namespace of our own extensions
 
 @dataclass(frozen=True, slots=True)
 class DecodedEvent:
-    """One event as decoded, and the prefixes that its document and it declare."""
+    """One decoded event, with the prefixes that it and its document declare."""
 
     fields: dict[str, Any]
     namespaces: dict[str, str]
 
     @property
     def kind(self) -> Any:
-        """The event's type; drafts of EPCIS 2.0 call it isA."""
+        """Return the event's type; drafts of EPCIS 2.0 call it isA."""
         return self.fields.get("type", self.fields.get("isA"))
 
     def ours(self) -> dict[str, Any]:
-        """The extensions in our namespace, by their local names."""
-        found = {}
+        """Return the extensions in our namespace, by their local names."""
+        extensions = {}
         for key, value in self.fields.items():
             prefix, _, name = key.partition(":")
-            whole = key.removeprefix(VOC)
+            local_name = key.removeprefix(VOC)
             if name and self.namespaces.get(prefix, VOC if prefix == "proofrail" else "") == VOC:
-                found[name] = value
-            elif whole != key:
-                found[whole] = value
-        return found
+                extensions[name] = value
+            elif local_name != key:
+                extensions[local_name] = value
+        return extensions
 
 
 def read_document(data: bytes) -> list[DecodedEvent]:
-    """The events of a document, in order. Pure.
+    """Return the events of a document, in order. Pure.
 
-    Rejected: event_missing, vocabulary_unknown (a type that is none of EPCIS), wrong_type, or why
-    it is no JSON.
+    Raises:
+        Rejected: EVENT_MISSING, VOCABULARY_UNKNOWN (not a type of EPCIS), WRONG_TYPE, or the
+            reason why it is not JSON.
     """
     try:
         root = strict_json.decode(data.decode())
     except UnicodeDecodeError:
         raise Rejected(Reason.NOT_UTF8, "the document is not UTF-8") from None
     if not isinstance(root, dict):
-        raise Rejected(Reason.WRONG_TYPE, "the document is no object")
+        raise Rejected(Reason.WRONG_TYPE, "the document is not an object")
     kind = root.get("type", root.get("isA"))
     if isinstance(kind, str) and kind in _PATHS:
         events = _events(root, _PATHS[kind])
     elif isinstance(kind, str) and kind in TYPES:
         events = [root]
     else:
-        raise Rejected(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is no type of EPCIS 2.0")
-    around = namespaces(root.get("@context"))
-    return [DecodedEvent(event, around | namespaces(event.get("@context"))) for event in events]
+        raise Rejected(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is not a type of EPCIS 2.0")
+    declared = namespaces(root.get("@context"))
+    return [DecodedEvent(event, declared | namespaces(event.get("@context"))) for event in events]
 
 
 def namespaces(context: Any) -> dict[str, str]:
-    """The prefixes that a context declares itself; contexts by reference add none."""
-    found: dict[str, str] = {}
+    """Return the prefixes that a context declares itself; contexts by reference add none."""
+    prefixes: dict[str, str] = {}
     for entry in context if isinstance(context, list) else [context]:
         if isinstance(entry, dict):
             for prefix, meaning in entry.items():
                 uri = meaning.get("@id") if isinstance(meaning, dict) else meaning
                 if isinstance(uri, str) and not prefix.startswith("@"):
-                    found[prefix] = uri
-    return found
+                    prefixes[prefix] = uri
+    return prefixes
 
 
 def _events(root: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -94,7 +95,7 @@ def _events(root: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]
         raise Rejected(Reason.EVENT_MISSING, f"the document has no {'.'.join(path)}")
     events = body.get("eventList", [body["event"]] if "event" in body else [])
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise Rejected(Reason.WRONG_TYPE, "the eventList is no list of events")
+        raise Rejected(Reason.WRONG_TYPE, "the eventList is not a list of events")
     if not events:
         raise Rejected(Reason.EVENT_MISSING, "the document has no event")
     return events

@@ -1,6 +1,6 @@
-"""EPCIS records that must be read, and that must not, written for this project.
+"""Example EPCIS records, each with the expected fields or rejection, written for this project.
 
-All are signed by one key, whose private part was thrown away. Names and numbers are invented.
+All are signed by one key, whose private part was deleted. Names and numbers are invented.
 """
 
 from __future__ import annotations
@@ -146,13 +146,13 @@ ORDERED = join(
 
 
 def _but(record: bytes, old: bytes, new: bytes) -> bytes:
-    """The record with one place changed; reading it does not look at the signature."""
+    """Return the record with one change; decoding does not verify the signature."""
     assert old in record
     return record.replace(old, new, 1)
 
 
 def _headed(header: bytes, document: bytes = b"{}", signature: str = "A" * 86) -> bytes:
-    """A record with this protected header."""
+    """Return a record with this protected header."""
     head = urlsafe_b64encode(header).rstrip(b"=").decode()
     return join(f"{head}..{signature}", document)
 
@@ -198,7 +198,7 @@ EXAMPLES = (
     ("a query document with two events", QUERIED, {"device": "hub-1", "subject": _SSCC}),
     ("a transformation with extensions", EXTENDED, {"counter": 1, "subject": _SSCC}),
     (
-        "a purchase order, for want of an SSCC",
+        "a purchase order, without an SSCC",
         ORDERED,
         {"subject": "po:https://erp.example/po/1", "place": None},
     ),
@@ -220,14 +220,14 @@ EXAMPLES = (
         _headed(_HEADER, signature="A" * 85 + "B"),
         Reason.SIGNATURE_MALFORMED,
     ),
-    ("a header that is no base64url", join("e30=..AAAA", b"{}"), Reason.SIGNATURE_MALFORMED),
+    ("a header that is not base64url", join("e30=..AAAA", b"{}"), Reason.SIGNATURE_MALFORMED),
     (
         "unencoded, and not marked critical",
         _headed(_HEADER[:-1] + b',"b64":false}'),
         Reason.SIGNATURE_MALFORMED,
     ),
     (
-        "something critical that is not known",
+        "an unknown critical parameter",
         _headed(_HEADER[:-1] + b',"crit":["exp"],"exp":1}'),
         Reason.SIGNATURE_MALFORMED,
     ),
@@ -328,7 +328,11 @@ EXAMPLES = (
         _but(RECEIVING, b'"quantity": 40', b'"quantity": "forty"'),
         Reason.WRONG_TYPE,
     ),
-    ("a temperature beyond counting", _but(SENSORS, b"8.25", b"9e17"), Reason.NUMBER_OUT_OF_RANGE),
+    (
+        "a temperature that is too large",
+        _but(SENSORS, b"8.25", b"9e17"),
+        Reason.NUMBER_OUT_OF_RANGE,
+    ),
     ("neither SSCC nor order", _but(ORDERED, b"btt:po", b"btt:inv"), Reason.SUBJECT_MISSING),
     (
         "two orders",

@@ -1,4 +1,4 @@
-"""What an EPCIS record says, as JSON-ready facts, with its subject, its citations and its place.
+"""Facts of an EPCIS record (JSON-ready), with its subject, its citations and its place.
 
 facts = {"events": [EVENT, ...], "from_ms": the first time in it, Unix milliseconds}, events in
 document order. EVENT:
@@ -6,21 +6,21 @@ document order. EVENT:
     "type"          ObjectEvent | AggregationEvent | TransactionEvent | TransformationEvent |
                     AssociationEvent
     "hash"          Event Hash ID: "ni:///sha-256;<hex>?ver=CBV2.0". An errorDeclaration is not
-                    part of it, so a withdrawal bears the hash of what it withdraws.
+                    part of it, so a withdrawal has the hash of the event it withdraws.
     "id"            eventID as written, ""
     "time_ms"       eventTime, Unix milliseconds
     "action"        ADD | OBSERVE | DELETE, "" where the type has none
     "step"          bizStep: the bare CBV word ("departing"), or the URI of another vocabulary; ""
     "disposition"   the same for the disposition
-    "epcs"          canonical identifiers of what it is about: epcList, childEPCs, outputEPCList
+    "epcs"          canonical identifiers of its objects: epcList, childEPCs, outputEPCList
     "parent"        canonical parentID, ""
-    "quantity"      units it speaks of: the sum of its quantity list (elements without unit of
-                    measure), else the number of `epcs` that are no SSCC; null where it tells
+    "quantity"      units it is about: the sum of its quantity list (elements without unit of
+                    measure), else the number of `epcs` that are not SSCCs; null where it has
                     neither
     "transactions"  [[type, id], ...]: type the bare CBV word ("po"), id canonical
     "read_point"    canonical id, ""
     "location"      canonical bizLocation, ""
-    "error"         true where the event carries an errorDeclaration
+    "error"         true where the event has an errorDeclaration
     "declared_ms"   its declarationTime, Unix milliseconds; null
     "sensors"       [{"type": bare word ("Temperature"), "unit", "min", "max", "value", "at_ms",
                     "device", "said"}, ...]: unit "centi_celsius" or "milli_g", with min, max and
@@ -32,7 +32,7 @@ document order. EVENT:
 
 Canonical identifiers are GS1 Digital Link URIs of id.gs1.org with the finest key only
 (https://id.gs1.org/00/<SSCC>, https://id.gs1.org/01/<GTIN>/21/<serial>, https://id.gs1.org/414/
-<GLN>/254/<extension>), whichever form was written; URIs that are no GS1 key stand as written.
+<GLN>/254/<extension>), for every written form; URIs that are not GS1 keys are kept as written.
 
 Subject (one rule): an event's units are the SSCC of its parentID, else the SSCCs among its EPCs.
 If every event of the record has exactly one unit, the same one: "sscc:" + its 18 digits. Else, if
@@ -43,8 +43,7 @@ Event.cites: the values of the extension `confirms` in the namespace urn:proofra
 proofrail needs no declaration), in document order. Event.names: the hashes of its events.
 Event.place: the last readPoint: its canonical id, or degrees where the id is a geo: URI (RFC 5870);
 degrees also where sensor reports with the components latitude and longitude give them.
-Event.observed_at_ms: the last eventTime or declarationTime: when the record can first have been
-signed.
+Event.observed_at_ms: the last eventTime or declarationTime, since the record was signed after it.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ from device_adapters.types import Place, Reason, Rejected
 
 _ACTIONS = ("ADD", "OBSERVE", "DELETE")
 _SSCC = f"{ROOT}/00/"
-# event type -> (lists of what it is about, their quantity list)
+# event type -> (list of its objects, their quantity list)
 _ABOUT = {
     "AggregationEvent": ("childEPCs", "childQuantityList"),
     "AssociationEvent": ("childEPCs", "childQuantityList"),
@@ -76,22 +75,22 @@ _HASH = re.compile(r"ni:///sha-256;[0-9a-f]{64}\?ver=CBV2\.0")
 _MAX_QUANTITY = 2**53
 
 
-def read_events(found: list[DecodedEvent], notes: Notes) -> list[dict[str, Any]]:
-    """The facts of every event; what is wrong with one goes into the notes."""
+def read_events(decoded: list[DecodedEvent], notes: Notes) -> list[dict[str, Any]]:
+    """Return the facts of every event; errors and warnings are added to the notes."""
     events = []
-    for notes.event, each in enumerate(found, 1):
-        events.append(_event(each, notes))
+    for notes.event, event in enumerate(decoded, 1):
+        events.append(_event(event, notes))
     notes.event = 0
     return events
 
 
 def subject_of(events: list[dict[str, Any]]) -> str:
-    """What the record is about, by the one rule above; Rejected where it names none or several."""
+    """Return the subject by the rule above; Rejected where the record names none or several."""
     units = [_units(event) for event in events]
-    if all(len(each) == 1 for each in units) and len(set.union(*units)) == 1:
+    if all(len(sscc) == 1 for sscc in units) and len(set.union(*units)) == 1:
         return "sscc:" + units[0].pop()
     orders = [{id_ for kind, id_ in event["transactions"] if kind == "po"} for event in events]
-    if all(len(each) == 1 for each in orders) and len(set.union(*orders)) == 1:
+    if all(len(ids) == 1 for ids in orders) and len(set.union(*orders)) == 1:
         return "po:" + orders[0].pop()
     if not any(units) and not any(orders):
         raise Rejected(Reason.SUBJECT_MISSING, "no event names an SSCC or a purchase order")
@@ -99,33 +98,35 @@ def subject_of(events: list[dict[str, Any]]) -> str:
     raise Rejected(Reason.SUBJECT_AMBIGUOUS, detail)
 
 
-def cites_of(found: list[DecodedEvent], notes: Notes) -> tuple[str, ...]:
-    """The ids in the extension `confirms` of all events, in document order, each once."""
-    cited = [id_ for each in found for id_ in notes.texts(each.ours(), "confirms")]
+def cites_of(decoded: list[DecodedEvent], notes: Notes) -> tuple[str, ...]:
+    """Return the ids in the extension `confirms` of all events, in document order, each once."""
+    cited = [id_ for event in decoded for id_ in notes.texts(event.ours(), "confirms")]
     return tuple(dict.fromkeys(cited))
 
 
-def place_of(found: list[DecodedEvent], events: list[dict[str, Any]], notes: Notes) -> Place | None:
-    """Where the last event that says so was seen."""
-    for each, event in zip(reversed(found), reversed(events), strict=True):
+def place_of(
+    decoded: list[DecodedEvent], events: list[dict[str, Any]], notes: Notes
+) -> Place | None:
+    """Return the place of the last event that has one, or None."""
+    for source, event in zip(reversed(decoded), reversed(events), strict=True):
         name = event["read_point"]
-        degrees = _geo(name) or read_position(each.fields, notes)
+        degrees = _geo(name) or read_position(source.fields, notes)
         if name or degrees:
             return Place("" if _geo(name) else name, *(degrees or (None, None)))
     return None
 
 
 def times_of(events: list[dict[str, Any]]) -> tuple[int, int]:
-    """The first and the last time that the record speaks of, Unix milliseconds."""
-    told = [event[name] for event in events for name in ("time_ms", "declared_ms")]
-    known = [time for time in told if time is not None]
-    return min(known), max(known)
+    """Return the first and the last time in the record, Unix milliseconds."""
+    optional = [event[name] for event in events for name in ("time_ms", "declared_ms")]
+    times = [time for time in optional if time is not None]
+    return min(times), max(times)
 
 
-def _event(found: DecodedEvent, notes: Notes) -> dict[str, Any]:
-    fields, kind = found.fields, found.kind
+def _event(decoded: DecodedEvent, notes: Notes) -> dict[str, Any]:
+    fields, kind = decoded.fields, decoded.kind
     if not isinstance(kind, str) or kind not in TYPES:
-        notes.error(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is no type of event")
+        notes.error(Reason.VOCABULARY_UNKNOWN, f"{str(kind)[:60]!r} is not a type of event")
         kind = ""
     if "isA" in fields:
         notes.warn(EpcisCautionReason.DRAFT_SYNTAX, "the type is called isA")
@@ -135,7 +136,7 @@ def _event(found: DecodedEvent, notes: Notes) -> dict[str, Any]:
     things, units = _ABOUT.get(kind, ("epcList", "quantityList"))
     epcs = notes.codes(fields, things)
     declared = notes.objects(fields, "errorDeclaration")
-    hash_id = event_hash(fields, found.namespaces)
+    hash_id = event_hash(fields, decoded.namespaces)
     _check_rest(fields, hash_id, notes)
     return {
         "type": kind,
@@ -146,7 +147,7 @@ def _event(found: DecodedEvent, notes: Notes) -> dict[str, Any]:
         "step": notes.word(words.STEPS, fields, "bizStep"),
         "disposition": notes.word(words.DISPOSITIONS, fields, "disposition"),
         "epcs": [code.canonical for code in epcs],
-        "parent": _one(fields, "parentID", notes),
+        "parent": _identifier(fields, "parentID", notes),
         "quantity": _quantity(fields, units, epcs, notes),
         "transactions": _transactions(fields, notes),
         "read_point": _location(fields, "readPoint", notes),
@@ -154,19 +155,19 @@ def _event(found: DecodedEvent, notes: Notes) -> dict[str, Any]:
         "error": bool(declared),
         "declared_ms": notes.time_ms(declared[0], "declarationTime") if declared else None,
         "sensors": read_sensors(fields, at_ms, notes),
-        "ours": {name: notes.texts(found.ours(), name) for name in found.ours()},
+        "ours": {name: notes.texts(decoded.ours(), name) for name in decoded.ours()},
     }
 
 
 def _check_rest(fields: dict[str, Any], hash_id: str, notes: Notes) -> None:
-    """What is judged and not told: inputs, parties, dispositions, the declaration, the id."""
+    """Check the fields that are not facts: inputs, parties, dispositions, declaration, id."""
     notes.codes(fields, _INPUTS[0])
     for element in notes.objects(fields, _INPUTS[1]):
-        _one(element, "epcClass", notes)
+        _identifier(element, "epcClass", notes)
     for name, inner in (("sourceList", "source"), ("destinationList", "destination")):
         for party in notes.objects(fields, name):
             notes.word(words.PARTIES, party, "type")
-            _one(party, inner, notes)
+            _identifier(party, inner, notes)
     for lasting in notes.objects(fields, "persistentDisposition"):
         for name in ("set", "unset"):
             for word in notes.texts(lasting, name):
@@ -181,12 +182,12 @@ def _check_rest(fields: dict[str, Any], hash_id: str, notes: Notes) -> None:
 def _action(kind: str, fields: dict[str, Any], notes: Notes) -> str:
     action = notes.text(fields, "action")
     if action not in _ACTIONS and not (kind == "TransformationEvent" and not action):
-        notes.error(Reason.VOCABULARY_UNKNOWN, f"the action {action[:20]!r} is none of EPCIS")
+        notes.error(Reason.VOCABULARY_UNKNOWN, f"the action {action[:20]!r} is not one of EPCIS")
         return ""
     return action
 
 
-def _one(fields: dict[str, Any], name: str, notes: Notes) -> str:
+def _identifier(fields: dict[str, Any], name: str, notes: Notes) -> str:
     text = notes.text(fields, name)
     return notes.code(name, text).canonical if text else ""
 
@@ -199,8 +200,11 @@ def _location(fields: dict[str, Any], name: str, notes: Notes) -> str:
 
 def _transactions(fields: dict[str, Any], notes: Notes) -> list[list[str]]:
     return [
-        [notes.word(words.TRANSACTIONS, each, "type"), _one(each, "bizTransaction", notes)]
-        for each in notes.objects(fields, "bizTransactionList")
+        [
+            notes.word(words.TRANSACTIONS, entry, "type"),
+            _identifier(entry, "bizTransaction", notes),
+        ]
+        for entry in notes.objects(fields, "bizTransactionList")
     ]
 
 
@@ -208,20 +212,20 @@ def _quantity(
     fields: dict[str, Any], name: str, epcs: list[IdentifierCode], notes: Notes
 ) -> int | None:
     elements = notes.objects(fields, name)
-    total, counted = Fraction(0), False
+    total, has_units = Fraction(0), False
     for element in elements:
-        _one(element, "epcClass", notes)
+        _identifier(element, "epcClass", notes)
         number = element.get("quantity")
         if number is None or notes.text(element, "uom"):
             continue
         if isinstance(number, bool | str | list | dict):
-            notes.error(Reason.WRONG_TYPE, "a quantity is no number")
+            notes.error(Reason.WRONG_TYPE, "a quantity is not a number")
             continue
-        total, counted = total + Fraction(number), True
+        total, has_units = total + Fraction(number), True
     if not elements:
         things = [code for code in epcs if code.key != "sscc"]
         return len(things) or None
-    if not counted or total.denominator != 1:
+    if not has_units or total.denominator != 1:
         return None
     if abs(total) > _MAX_QUANTITY:
         notes.out_of_range(f"a quantity of {total}")
@@ -230,14 +234,14 @@ def _quantity(
 
 
 def _units(event: dict[str, Any]) -> set[str]:
-    """The SSCCs that an event is about: its parent, else those among its EPCs."""
+    """Return the SSCCs that an event is about: its parent, else those among its EPCs."""
     named = [event["parent"]] if event["parent"].startswith(_SSCC) else event["epcs"]
     return {code.removeprefix(_SSCC) for code in named if code.startswith(_SSCC)}
 
 
 def _geo(name: str) -> tuple[int, int] | None:
-    """Degrees x 10^7 of a geo: URI (RFC 5870, WGS 84)."""
-    found = _GEO.fullmatch(name)
-    if found is None:
+    """Return degrees x 10^7 of a geo: URI (RFC 5870, WGS 84), or None."""
+    match = _GEO.fullmatch(name)
+    if match is None:
         return None
-    return degrees_e7(*(round(Fraction(part) * 10**7) for part in found.groups()))
+    return degrees_e7(*(round(Fraction(part) * 10**7) for part in match.groups()))

@@ -2,10 +2,10 @@
 
 The event's fields are put in the standard's order, its values in canonical form, all of it in one
 string ("pre-hash"), whose SHA-256 is the id. Left out are recordTime, eventID and errorDeclaration,
-so a withdrawal has the id of what it withdraws. Where the text leaves room (what stands in the
-order after the sensors, and where extensions within a field go) this follows GS1's published
+so a withdrawal has the id of the event it withdraws. Where the standard leaves a choice (the order
+after the sensors, and the place of extensions within a field) this follows GS1's published
 reference tool; tests compare the two. No context is ever loaded: the standard's own terms are
-built in, and prefixes that a document declares stand for their declared namespaces.
+built in, and prefixes that a document declares are replaced by their namespaces.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _PAIRS = {
     "sourceList": ("source", words.PARTIES),
     "destinationList": ("destination", words.PARTIES),
 }
-# where a bare word stands for a URI: (the field around it, its own name)
+# fields where a bare word means a URI: (the field around it, its own name)
 _WORDS = {
     ("", "bizStep"): words.STEPS,
     ("", "disposition"): words.DISPOSITIONS,
@@ -84,7 +84,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 class FieldNode(NamedTuple):
     """A field: its name (with its namespace in braces), its own text, and its parts.
 
-    `text` is None for a node whose name is its whole string already.
+    text: None for a node whose name is its complete string.
     """
 
     name: str
@@ -93,13 +93,18 @@ class FieldNode(NamedTuple):
 
 
 def event_hash(event: Mapping[str, Any], namespaces: Mapping[str, str]) -> str:
-    """The Event Hash ID of an event (decoded JSON; `namespaces`: prefix -> URI as declared)."""
+    """Return the Event Hash ID of an event.
+
+    Args:
+        event: decoded JSON.
+        namespaces: URI by declared prefix.
+    """
     digest = sha256(pre_hash(event, namespaces).encode()).hexdigest()
     return f"ni:///sha-256;{digest}?ver=CBV2.0"
 
 
 def pre_hash(event: Mapping[str, Any], namespaces: Mapping[str, str]) -> str:
-    """The string that is hashed."""
+    """Return the string that is hashed."""
     parts = _parts("", event, namespaces)
     text, rest = _in_order(parts, _EVENT, top=True)
     kind = event.get("type", event.get("isA", ""))
@@ -110,25 +115,25 @@ def pre_hash(event: Mapping[str, Any], namespaces: Mapping[str, str]) -> str:
 def _parts(
     around: str, fields: Mapping[str, Any], namespaces: Mapping[str, str]
 ) -> list[FieldNode]:
-    found: list[FieldNode] = []
+    nodes: list[FieldNode] = []
     for key, value in fields.items():
         if key in _COMMENTS or value is None:
             continue
         items = value if isinstance(value, list) else [value]
         if key in _PAIRS:
             pairs = [FieldNode(_pair(key, item, namespaces), None, []) for item in items]
-            found.append(FieldNode(key, "", pairs))
+            nodes.append(FieldNode(key, "", pairs))
             continue
         name = _expanded(key, namespaces, "{", "}")
         if key.endswith("List") or key == "childEPCs":
             inner = "epc" if key.endswith(("EPCList", "EPCs")) else name[:-4]
             inner = "quantityElement" if inner.lower().endswith("quantity") else inner
-            found.append(
+            nodes.append(
                 FieldNode(name, "", [_node("", inner, item, namespaces) for item in items])
             )
         else:
-            found.extend(_node(around, name, item, namespaces) for item in items)
-    return found
+            nodes.extend(_node(around, name, item, namespaces) for item in items)
+    return nodes
 
 
 def _node(around: str, name: str, value: Any, namespaces: Mapping[str, str]) -> FieldNode:
@@ -143,20 +148,20 @@ def _node(around: str, name: str, value: Any, namespaces: Mapping[str, str]) -> 
 
 
 def _pair(key: str, item: Any, namespaces: Mapping[str, str]) -> str:
-    """A typed entry of a list, its type first."""
+    """Return a typed entry of a list as a string, its type first."""
     name, vocabulary = _PAIRS[key]
     fields = item if isinstance(item, dict) else {name: item}
-    told = ""
+    type_text = ""
     if "type" in fields:
         kind = words.read_word(vocabulary, _text(fields["type"]))[1]
-        told = f"type={_canonical(_expanded(kind, namespaces))}"
-    return f"{told}{name}={_canonical(_expanded(_text(fields.get(name, '')), namespaces))}"
+        type_text = f"type={_canonical(_expanded(kind, namespaces))}"
+    return f"{type_text}{name}={_canonical(_expanded(_text(fields.get(name, '')), namespaces))}"
 
 
 def _in_order(
     parts: list[FieldNode], order: Order, top: bool = False
 ) -> tuple[str, list[FieldNode]]:
-    """(what the order takes of these fields, as one string; what it leaves)."""
+    """Return (the fields that the order names, as one string; the fields it does not name)."""
     inside = [] if top or len(parts) < 2 else [part for part in parts if "/}" in part.name]
     named: dict[str, list[FieldNode]] = defaultdict(list)
     for part in parts:
@@ -167,7 +172,7 @@ def _in_order(
         texts = []
         for part in named.pop(name, ()):
             within, rest = _in_order(part.parts, nested) if nested else ("", part.parts)
-            own = _told(part)
+            own = _field_text(part)
             if own or within:
                 texts.append(f"{name}{own}{within}")
             if rest:
@@ -177,19 +182,19 @@ def _in_order(
     return text + _sorted(inside), left
 
 
-def _told(part: FieldNode) -> str:
+def _field_text(part: FieldNode) -> str:
     text = (part.text or "").strip()
-    timely = "time" in part.name.lower() and "offset" not in part.name.lower()
-    text = in_utc(text) if timely else _canonical(text)
+    is_time = "time" in part.name.lower() and "offset" not in part.name.lower()
+    text = in_utc(text) if is_time else _canonical(text)
     return f"={text}" if text else ""
 
 
 def _sorted(parts: list[FieldNode]) -> str:
-    """Fields that no order names, by their strings."""
-    return "".join(sorted(map(_whole, parts)))
+    """Return fields that no order names, sorted by their strings."""
+    return "".join(sorted(map(_complete_text, parts)))
 
 
-def _whole(part: FieldNode) -> str:
+def _complete_text(part: FieldNode) -> str:
     if part.text is None:
         return part.name
     text = _canonical(part.text)
@@ -207,7 +212,7 @@ def _canonical(text: str) -> str:
 
 
 def _plain_number(text: str) -> str:
-    """Numbers are doubles in JSON-LD: shortest form, no leading or trailing zeros, no plus."""
+    """Return a number (a double in JSON-LD) in shortest form: no plus, no needless zeros."""
     number = float(text)
     if not math.isfinite(number):
         return text
@@ -215,7 +220,7 @@ def _plain_number(text: str) -> str:
 
 
 def _expanded(text: str, namespaces: Mapping[str, str], before: str = "", after: str = "") -> str:
-    """A prefix that the document declares gives way to its namespace."""
+    """Replace a prefix that the document declares by its namespace."""
     prefix, colon, rest = text.partition(":")
     if colon and prefix in namespaces:
         return f"{before}{namespaces[prefix]}{after}{rest}"

@@ -1,8 +1,8 @@
-"""Collects what is wrong with a document while it is read, so that a check can tell all of it.
+"""Collects the errors of a document while it is read, so that a check can report all of them.
 
-An *error* is against EPCIS 2.0 or CBV 2.0 in what payments build on: times, identifiers, standard
-words, types of fields; a record with one is rejected by the first. A *warning* is for people:
-private vocabularies that look like a mistake, ids that are no URI, an eventID that is not its hash.
+An *error* breaks EPCIS 2.0 or CBV 2.0 in something that payments need: times, identifiers, standard
+words, types of fields; a record is rejected with its first error. A *warning* is for people:
+private words that look like a mistake, ids that are not URIs, an eventID that is not its hash.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from device_adapters.verdicts import Finding
 
 
 class EpcisCautionReason(StrEnum):
-    """What an auditor should know of a document that can be taken all the same. Stable codes."""
+    """What an auditor should know about a document that is accepted. Stable codes."""
 
     NOT_A_URI = "not_a_uri"  # an identifier without scheme
     MEASURE_UNKNOWN = "measure_unknown"  # a measurement type that the GS1 vocabulary lacks
@@ -27,9 +27,10 @@ class EpcisCautionReason(StrEnum):
 
 
 class Notes:
-    """errors, warnings: findings in order. codes: every identifier, with event and field.
+    """Findings of one document: errors and warnings in order, and every identifier in it.
 
-    `event` is the one being read, from 1; 0 stands for the document. `several`: sentences name it.
+    codes_read: (event, field, identifier). event: number of the event being read, from 1; 0: the
+    document. several: whether findings name the event.
     """
 
     def __init__(self, several: bool = False) -> None:
@@ -40,61 +41,65 @@ class Notes:
 
     @property
     def place(self) -> str:
+        """Return the event as the begin of a sentence, or ""."""
         return f"event {self.event}: " if self._several and self.event else ""
 
     def error(self, reason: StrEnum, detail: str) -> None:
+        """Add an error."""
         self.errors.append((reason, self.place + detail))
 
     def warn(self, caution: EpcisCautionReason, detail: str) -> None:
+        """Add a warning."""
         self.warnings.append((caution, self.place + detail))
 
-    def out_of_range(self, what: str) -> None:
-        self.error(Reason.NUMBER_OUT_OF_RANGE, f"{what[:60]} is beyond what is counted here")
+    def out_of_range(self, quantity: str) -> None:
+        """Add the error of a number that is too large."""
+        self.error(Reason.NUMBER_OUT_OF_RANGE, f"{quantity[:60]} is too large")
 
     def text(self, fields: dict[str, Any], name: str) -> str:
-        """A text field, "" where it is not there."""
+        """Return a text field, or "" if it is missing."""
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
-            self.error(Reason.WRONG_TYPE, f"{name} is no text")
+            self.error(Reason.WRONG_TYPE, f"{name} is not a text")
             return ""
         return (value or "").strip()
 
     def items(self, fields: dict[str, Any], name: str) -> list[Any]:
-        """A list field; one value alone counts as a list of one, as in JSON-LD."""
+        """Return a list field; a single value counts as a list of one, as in JSON-LD."""
         value = fields.get(name)
         if value is None:
             return []
         return value if isinstance(value, list) else [value]
 
     def texts(self, fields: dict[str, Any], name: str) -> list[str]:
-        """A list of texts."""
-        found = self.items(fields, name)
-        if all(isinstance(item, str) for item in found):
-            return [item.strip() for item in found]
-        self.error(Reason.WRONG_TYPE, f"{name} is no list of texts")
+        """Return a list of texts."""
+        items = self.items(fields, name)
+        if all(isinstance(item, str) for item in items):
+            return [item.strip() for item in items]
+        self.error(Reason.WRONG_TYPE, f"{name} is not a list of texts")
         return []
 
     def objects(self, fields: dict[str, Any], name: str) -> list[dict[str, Any]]:
-        """A list of objects."""
-        found = self.items(fields, name)
-        if all(isinstance(item, dict) for item in found):
-            return found
-        self.error(Reason.WRONG_TYPE, f"{name} is no list of objects")
+        """Return a list of objects."""
+        items = self.items(fields, name)
+        if all(isinstance(item, dict) for item in items):
+            return items
+        self.error(Reason.WRONG_TYPE, f"{name} is not a list of objects")
         return []
 
     def time_ms(self, fields: dict[str, Any], name: str) -> int:
-        """A time as Unix milliseconds; 0, and an error, where it is none."""
+        """Return a time as Unix milliseconds; add an error and return 0 if it is not valid."""
         try:
-            found = read_time(self.text(fields, name)) // 1_000
+            milliseconds = read_time(self.text(fields, name)) // 1_000
         except Rejected as refusal:
             self.error(refusal.reason, f"{name}: {refusal.detail}")
             return 0
-        if found < 0:
+        if milliseconds < 0:
             self.error(Reason.TIME_MALFORMED, f"{name} is before 1970")
-        return max(found, 0)
+        return max(milliseconds, 0)
 
     def code(self, name: str, text: str) -> IdentifierCode:
-        """An identifier, its rules checked."""
+        """Return an identifier; add an error or a warning if it is not valid."""
         code = read_code(text)
         self.codes_read.append((self.event, name, code))
         if code.flaw and (code.key or text.startswith("urn:epc:")):
@@ -104,20 +109,21 @@ class Notes:
         return code
 
     def codes(self, fields: dict[str, Any], name: str) -> list[IdentifierCode]:
-        """A list of identifiers."""
+        """Return a list of identifiers."""
         return [self.code(name, text) for text in self.texts(fields, name)]
 
     def word(self, vocabulary: Vocabulary, fields: dict[str, Any], name: str) -> str:
-        """A word of a standard vocabulary, told bare; the URI of a private one stays a URI."""
+        """Return a bare word of a standard vocabulary, or the URI of a private one."""
         text = self.text(fields, name)
         if not text:
             return ""
-        word, _, known = read_word(vocabulary, text)
-        if not known:
-            detail = f"{text[:60]!r} is no {vocabulary.name} of CBV 2.0"
+        word, _, is_known = read_word(vocabulary, text)
+        if not is_known:
+            detail = f"{text[:60]!r} is not a {vocabulary.name} of CBV 2.0"
             self.error(Reason.VOCABULARY_UNKNOWN, detail)
         return word
 
     def warn_word(self, vocabulary: Vocabulary, text: str) -> None:
-        detail = f"{text[:60]!r} is no {vocabulary.name} of the GS1 vocabulary"
+        """Add the warning of a word that is not in a GS1 vocabulary."""
+        detail = f"{text[:60]!r} is not a {vocabulary.name} of the GS1 vocabulary"
         self.warn(EpcisCautionReason.MEASURE_UNKNOWN, detail)

@@ -1,4 +1,4 @@
-"""From a document to its event: the steps that `epcis.decode` and the check of a file share."""
+"""From a document to its event: steps shared by `epcis.decode` and the check of a file."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ KIND = "epcis"
 
 
 def read(document: bytes) -> tuple[list[DecodedEvent], list[dict[str, Any]], Notes]:
-    """The events of a document, their facts, and what is to be said of them."""
-    found = read_document(document)
-    notes = Notes(several=len(found) > 1)
-    return found, read_events(found, notes), notes
+    """Return the decoded events of a document, their facts, and the notes on them."""
+    decoded = read_document(document)
+    notes = Notes(several=len(decoded) > 1)
+    return decoded, read_events(decoded, notes), notes
 
 
 def event_from(
     sealed: Sealed,
     record: bytes,
-    found: list[DecodedEvent],
+    decoded: list[DecodedEvent],
     events: list[dict[str, Any]],
     notes: Notes,
 ) -> Event:
-    """The event of a record whose document was read; Rejected as `epcis.decode` says."""
-    cites, place = cites_of(found, notes), place_of(found, events, notes)
+    """Return the event of a record whose document was read; Rejected as in `epcis.decode`."""
+    cites, place = cites_of(decoded, notes), place_of(decoded, events, notes)
     if notes.errors:
         raise Rejected(*notes.errors[0])
     first, last = times_of(events)

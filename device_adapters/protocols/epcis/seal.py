@@ -25,7 +25,7 @@ _ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A record taken apart: who signed (kid), under which number, which document, and the proof."""
+    """The parts of a record: device (kid), counter, document, and signature."""
 
     device: str
     counter: int
@@ -34,32 +34,36 @@ class Sealed:
 
 
 def split(body: bytes) -> list[bytes]:
-    """The records of a message: the whole body, or what each RS begins, less one final LF."""
+    """Return the records of a message: the whole body, or the parts after each RS, less one LF."""
     if not body.startswith(RECORD_SEPARATOR):
         return [body] if body.strip() else []
     return [part.removesuffix(b"\n") for part in body.split(RECORD_SEPARATOR) if part.strip()]
 
 
 def join(jws: str, document: bytes) -> bytes:
-    """A record of a detached JWS and its document."""
+    """Return the record of a detached JWS and its document."""
     return jws.encode("ascii", "replace") + b"\n" + document
 
 
 def is_signed(record: bytes) -> bool:
-    """Whether a signature stands in front at all, whatever it is worth."""
+    """Return whether the record begins with a signature, valid or not."""
     return b".." in record[:_MAX_HEADER].partition(b"\n")[0]
 
 
 def open_record(record: bytes) -> Sealed:
-    """Takes a record apart. Pure.
+    """Return the parts of a record. Pure.
 
-    Rejected: signature_missing, signature_malformed, signature_algorithm_unknown, device_missing,
-    counter_missing, or why the header is no JSON.
+    Raises:
+        Rejected: SIGNATURE_MISSING, SIGNATURE_MALFORMED, SIGNATURE_ALGORITHM_UNKNOWN,
+            DEVICE_MISSING, COUNTER_MISSING, or the reason why the header is not JSON.
     """
     if not is_signed(record):
-        raise Rejected(Reason.SIGNATURE_MISSING, "no detached JWS (header..signature) before it")
+        raise Rejected(
+            Reason.SIGNATURE_MISSING,
+            "the record does not begin with a detached JWS (header..signature)",
+        )
     jws, _, document = record.partition(b"\n")
-    head, payload, signature = _three(jws)
+    head, payload, signature = _jws_parts(jws)
     fields = _header(_decoded(head))
     plain = _is_unencoded(fields)
     raw = _decoded(signature)
@@ -71,10 +75,10 @@ def open_record(record: bytes) -> Sealed:
     return Sealed(_device(fields), _counter(fields), document, signed)
 
 
-def _three(jws: bytes) -> tuple[bytes, bytes, bytes]:
+def _jws_parts(jws: bytes) -> tuple[bytes, bytes, bytes]:
     parts = jws.split(b".")
     if len(parts) != 3 or len(parts[0]) > _MAX_HEADER:
-        raise Rejected(Reason.SIGNATURE_MALFORMED, "the first line is no compact JWS")
+        raise Rejected(Reason.SIGNATURE_MALFORMED, "the first line is not a compact JWS")
     return parts[0], parts[1], parts[2]
 
 
@@ -84,15 +88,15 @@ def _header(text: bytes) -> dict[str, object]:
     except UnicodeDecodeError:
         raise Rejected(Reason.NOT_UTF8, "the protected header is not UTF-8") from None
     if not isinstance(fields, dict):
-        raise Rejected(Reason.WRONG_TYPE, "the protected header is no object")
+        raise Rejected(Reason.WRONG_TYPE, "the protected header is not an object")
     if fields.get("alg") != "ES256":
-        detail = f"alg {str(fields.get('alg'))[:20]!r}, only ES256 is taken"
+        detail = f"alg {str(fields.get('alg'))[:20]!r}, only ES256 is accepted"
         raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, detail)
     return fields
 
 
 def _is_unencoded(fields: dict[str, object]) -> bool:
-    """RFC 7797: b64 must be marked critical; nothing else that is critical is understood here."""
+    """Return whether the payload is unencoded (RFC 7797); only b64 may be a critical parameter."""
     critical, encoded = fields.get("crit", []), fields.get("b64", True)
     fits = critical == (["b64"] if "b64" in fields else []) and isinstance(encoded, bool)
     if not fits or fields.get("crit") == []:
@@ -111,7 +115,7 @@ def _device(fields: dict[str, object]) -> str:
 def _counter(fields: dict[str, object]) -> int:
     counter = fields.get("ctr")
     if type(counter) is not int or not 0 <= counter < 2 ** (STREAM_BIT + 1):
-        raise Rejected(Reason.COUNTER_MISSING, "ctr is no number below 2^40")
+        raise Rejected(Reason.COUNTER_MISSING, "ctr is not a number below 2^40")
     return counter
 
 
@@ -120,11 +124,11 @@ def _encoded(data: bytes) -> bytes:
 
 
 def _decoded(text: bytes) -> bytes:
-    """Strict base64url without padding: one text for one value (RFC 7515, section 2)."""
+    """Decode strict base64url without padding: one text per value (RFC 7515, section 2)."""
     try:
         data = base64.b64decode(text.translate(_ALPHABET) + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         data = b""
     if not data or _encoded(data) != text:
-        raise Rejected(Reason.SIGNATURE_MALFORMED, "not base64url as a JWS has it")
+        raise Rejected(Reason.SIGNATURE_MALFORMED, "not base64url without padding, as in a JWS")
     return data

@@ -1,7 +1,7 @@
 """Reads sensorElementList: temperatures in centi-degrees Celsius, accelerations in milli-g.
 
 Units are UN/ECE Recommendation 20 codes, as EPCIS 2.0 section 7.3.7 asks for; the symbols [g] and
-m/s2 are understood besides. Any other unit is told as it was written.
+m/s2 are also supported. Any other unit is returned as written.
 """
 
 from __future__ import annotations
@@ -25,43 +25,57 @@ _SCALES: dict[str, tuple[str, Fraction, Fraction]] = {
     "MSK": ("milli_g", 1_000 / _G, Fraction(0)),
     "m/s2": ("milli_g", 1_000 / _G, Fraction(0)),
 }
-_SAID = ("value", "minValue", "maxValue", "meanValue", "sDev", "percRank", "percValue")
-_TOLD = ("stringValue", "booleanValue", "hexBinaryValue", "uriValue", "component", "exception")
+_NUMBERS = ("value", "minValue", "maxValue", "meanValue", "sDev", "percRank", "percValue")
+_OTHER_VALUES = (
+    "stringValue",
+    "booleanValue",
+    "hexBinaryValue",
+    "uriValue",
+    "component",
+    "exception",
+)
 _LIMIT = 2**62
 
 
 def read_sensors(event: dict[str, Any], at_ms: int, notes: Notes) -> list[dict[str, Any]]:
-    """The reports of an event, in order; `at_ms` is the event's own time."""
-    found = []
+    """Return the reports of an event, in order.
+
+    Args:
+        at_ms: the event's own time, for reports without one.
+
+    Returns:
+        The members of "sensors" in `facts`.
+    """
+    sensors = []
     for metadata, report in _reports(event, notes):
         kind = notes.text(report, "type")
-        word, _, known = words.read_word(words.MEASURES, kind)
-        if kind and not known:
+        word, _, is_known = words.read_word(words.MEASURES, kind)
+        if kind and not is_known:
             notes.warn_word(words.MEASURES, kind)
         uom = notes.text(report, "uom")
-        scaled = {name: _scaled(report.get(name), uom, notes) for name in _SAID[:3]}
-        found.append(
+        scaled = {name: _scaled(report.get(name), uom, notes) for name in _NUMBERS[:3]}
+        sensors.append(
             {"type": word, "unit": _SCALES[uom][0] if uom in _SCALES else uom}
             | {"min": scaled["minValue"], "max": scaled["maxValue"], "value": scaled["value"]}
             | {"at_ms": _at_ms(metadata, report, at_ms, notes)}
             | {"device": notes.text(report, "deviceID") or notes.text(metadata, "deviceID")}
-            | {"said": _said(report, uom)}
+            | {"said": _as_written(report, uom)}
         )
-    return found
+    return sensors
 
 
 def read_position(event: dict[str, Any], notes: Notes) -> tuple[int, int] | None:
-    """(latitude, longitude) x 10^7 where reports give them as components; None where not both."""
-    found = {}
+    """Return (latitude, longitude) x 10^7 if reports have both components, else None."""
+    degrees = {}
     for _, report in _reports(event, notes):
         word = words.read_word(words.COMPONENTS, notes.text(report, "component"))[0]
         if word in ("latitude", "longitude") and _is_number(report.get("value")):
-            found[word] = round(Fraction(report["value"]) * 10**7)
-    return degrees_e7(found["latitude"], found["longitude"]) if len(found) == 2 else None
+            degrees[word] = round(Fraction(report["value"]) * 10**7)
+    return degrees_e7(degrees["latitude"], degrees["longitude"]) if len(degrees) == 2 else None
 
 
 def degrees_e7(latitude: int, longitude: int) -> tuple[int, int] | None:
-    """The pair if it is a point on Earth (degrees x 10^7), else None."""
+    """Return the pair if it is a point on Earth (degrees x 10^7), else None."""
     on_earth = abs(latitude) <= 90 * 10**7 and abs(longitude) <= 180 * 10**7
     return (latitude, longitude) if on_earth else None
 
@@ -82,10 +96,14 @@ def _at_ms(metadata: dict[str, Any], report: dict[str, Any], at_ms: int, notes: 
     return at_ms
 
 
-def _said(report: dict[str, Any], uom: str) -> dict[str, str]:
-    """What a report says, as it was written: its numbers, its other values, and its unit."""
-    numbers = {name: str(report[name]) for name in _SAID if _is_number(report.get(name))}
-    others = {name: str(report[name]) for name in _TOLD if isinstance(report.get(name), str | bool)}
+def _as_written(report: dict[str, Any], uom: str) -> dict[str, str]:
+    """Return the numbers, other values and unit of a report, exactly as written."""
+    numbers = {name: str(report[name]) for name in _NUMBERS if _is_number(report.get(name))}
+    others = {
+        name: str(report[name])
+        for name in _OTHER_VALUES
+        if isinstance(report.get(name), str | bool)
+    }
     return numbers | others | ({"uom": uom} if uom else {})
 
 

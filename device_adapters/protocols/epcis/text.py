@@ -2,7 +2,7 @@
 
 A word is written bare ("shipping"), as the URN of CBV 1.x ("urn:epcglobal:cbv:bizstep:shipping"),
 or as a URI of the web vocabulary ("https://ref.gs1.org/cbv/BizStep-shipping", also with the prefix
-"cbv:"). A URI of anybody else's is a private vocabulary, which CBV allows: it is taken as it is.
+"cbv:"). Any other URI belongs to a private vocabulary, which CBV allows: it is kept as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _URN = "urn:epcglobal:cbv:"
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """One list of words: `web` and `urn` are what stands before the word in its two URIs."""
+    """One list of words; `web` and `urn` are the text before the word in its two URIs."""
 
     name: str
     web: str
@@ -95,9 +95,10 @@ EXCEPTIONS = _gs1("sensor exception", "ALARM_CONDITION ERROR_CONDITION")
 
 @lru_cache(maxsize=4_096)
 def read_word(vocabulary: Vocabulary, text: str) -> tuple[str, str, bool]:
-    """(word, URI, known). A standard word is told bare; a private URI twice, and as known.
+    """Return (word, URI, known) for a word of a vocabulary.
 
-    Not known: a bare text, or a URI in the standard's own space, that the list does not have.
+    A standard word is returned bare. A private URI is returned as both word and URI, and is known.
+    Not known: a bare text, or a URI in the standard's namespace, that is not in the list.
     """
     text = text.strip()
     full = text.replace("cbv:", CBV, 1) if text.startswith("cbv:") else text

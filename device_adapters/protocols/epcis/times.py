@@ -16,25 +16,26 @@ OFFSET = re.compile(r"[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)", re.ASCII)  # EPCIS 
 
 @lru_cache(maxsize=4_096)
 def read_time(text: str) -> int:
-    """Unix microseconds, rounded to whole milliseconds (half to even, as the Event Hash wants).
+    """Return Unix microseconds, rounded to whole milliseconds (half to even: CBV 2.0, section 8.9).
 
-    Rejected: time_malformed, time_without_zone.
+    Raises:
+        Rejected: TIME_MALFORMED or TIME_WITHOUT_ZONE.
     """
-    found = _FORM.fullmatch(text.strip())
-    if found is None:
-        raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is no date and time")
-    if found[2] is None:
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is not a date and time")
+    if match[2] is None:
         raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time {text[:40]!r} has no zone")
     try:
-        whole = datetime.fromisoformat(text.strip().replace("." + (found[1] or ""), "", 1))
+        whole = datetime.fromisoformat(text.strip().replace("." + (match[1] or ""), "", 1))
     except ValueError:
-        raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is no date and time") from None
-    micro = int((found[1] or "").ljust(6, "0")[:6])
+        raise Rejected(Reason.TIME_MALFORMED, f"{text[:40]!r} is not a date and time") from None
+    micro = int((match[1] or "").ljust(6, "0")[:6])
     return round((whole - _EPOCH) // _MICROSECOND + micro, -3)
 
 
 def in_utc(text: str) -> str:
-    """The same instant with "Z" and milliseconds; what is no instant stays as it is."""
+    """Return the instant with "Z" and milliseconds; any other text is returned unchanged."""
     try:
         moment = _EPOCH + timedelta(microseconds=read_time(text))
     except (Rejected, OverflowError):

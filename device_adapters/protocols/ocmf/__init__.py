@@ -1,7 +1,7 @@
 """Reads OCMF (Open Charge Metering Format) 0.4 to 1.4: one signed record gives one meter reading.
 
-Source: OCMF specification of the SAFE initiative. How a record is read: `record`. Why it may not
-be billed is `BillingReason`, what an auditor should know `OcmfCautionReason`: see `rules`.
+Source: OCMF specification of the SAFE initiative. Decoding: `record`. The reasons why a record may
+not be billed (`BillingReason`) and the warnings for an auditor (`OcmfCautionReason`): `rules`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ INLET = "proofrail/+/evidence/ocmf"  # the topic; + stands for the device's own 
 
 
 def recognise(data: bytes) -> bool:
-    """Whether a file is meant to hold OCMF (see `verdicts`)."""
+    """Return whether a file looks like OCMF (see `verdicts`)."""
     return holds_ocmf(data)
 
 
 def check(data: bytes, key: str | bytes | None) -> Report:
-    """Judges every record in a file of any wrapping (see `verdicts`)."""
+    """Check every record in a file of any wrapping (see `verdicts`)."""
     return check_ocmf(data, key)

@@ -1,4 +1,4 @@
-"""Finds the OCMF records, and the keys beside them, in any file a vendor or an auditor hands over.
+"""Finds the OCMF records, with their keys, in any file of a vendor or an auditor.
 
 Known wrappings: plain records (one, several, pretty-printed, in hex or base64), the XML container
 of the Transparenzsoftware, and JSON as OCPP and vendors nest it (OCPP 1.6 SampledValue, OCPP 2.x
@@ -34,7 +34,7 @@ _MAX_NESTING = 3  # JSON or XML within a string
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as found. `key` is the text of the key beside it, "" when there is none."""
+    """One record of a file. key: the text of the key given with it, or ""."""
 
     record: bytes
     key: str = ""
@@ -43,20 +43,20 @@ class Item:
 
 
 def holds_ocmf(data: bytes) -> bool:
-    """Whether a file is meant to hold OCMF, however broken: a record's beginning, or a wrapping."""
+    """Return whether a file has the beginning of a record or of a wrapping, even if broken."""
     return _MARKS.search(data) is not None
 
 
 def find_records(data: bytes) -> list[Item]:
-    """Every record of a file in UTF-8, in order; Rejected when it is broken or not OCMF at all."""
+    """Return every record of a file in UTF-8, in order; Rejected if it is broken or not OCMF."""
     items = list(_from_text(data.strip(_SPACE), Item(b""), _MAX_NESTING))
     if not items:
-        raise Rejected(Reason.MALFORMED, "no OCMF record is in it")
+        raise Rejected(Reason.MALFORMED, "it has no OCMF record")
     return items
 
 
 def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
-    """Records in a text; `around` carries the key, transaction and context known so far."""
+    """Yield the records in a text; `around` has the key, transaction and context so far."""
     if text.startswith(_STARTS) or text[:10].lower() == _STARTS[1]:
         for record in split(text):
             yield replace(around, record=record)
@@ -64,7 +64,7 @@ def _from_text(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
         yield from _from_xml(text, around, nesting)
     elif nesting and text[:1] in (b"{", b"[", b'"'):
         yield from _from_json(text, around, nesting)
-    elif b"OCMF|" in text:  # something stands before the first record: it is shown, not hidden
+    elif b"OCMF|" in text:  # text before the first record is kept as a broken record
         for record in split(text):
             yield replace(around, record=record)
 
@@ -75,19 +75,19 @@ def _from_json(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
     except UnicodeDecodeError:
         raise Rejected(Reason.NOT_UTF8, "the JSON is not UTF-8") from None
     end = 0
-    while plain[end:].strip():  # one document, or several behind one another
+    while plain[end:].strip():  # one document, or several in a row
         value, end = strict_json.scan(plain, end)
         yield from _walk(value, around, nesting)
 
 
 def _walk(value: Any, around: Item, nesting: int) -> Iterator[Item]:
-    """Any string that holds a record is one; what stands beside it says whose and which."""
+    """Yield each string that is a record, with the key and transaction of its neighbours."""
     if isinstance(value, dict):
         named = {key.lower(): item for key, item in value.items()}
         around = _enriched(around, named)
         for key, item in named.items():
             if key in _DATA and isinstance(item, str) and not _holds_record(item):
-                yield replace(around, record=item.encode())  # shown as a broken record
+                yield replace(around, record=item.encode())  # kept as a broken record
             elif key not in _KEYS:
                 yield from _walk(item, around, nesting)
     elif isinstance(value, list):
@@ -139,12 +139,12 @@ def _from_xml(text: bytes, around: Item, nesting: int) -> Iterator[Item]:
             (value.get("context") or "").strip() or around.context,
         )
         for signed in _signed_texts(parts):
-            found = list(_from_text(signed, item, nesting - 1))
-            yield from found or [replace(item, record=signed)]
+            items = list(_from_text(signed, item, nesting - 1))
+            yield from items or [replace(item, record=signed)]
 
 
 def _signed_texts(parts: Iterable[Element]) -> list[bytes]:
-    """The signed data among the elements; encoded data only where no signed data is."""
+    """Return the signed data among the elements, else the encoded data."""
     for name in _DATA:
         texts = [part.text or "" for part in parts if _name(part) == name]
         if any(text.strip() for text in texts):
@@ -157,5 +157,5 @@ def _key_in(parts: Iterable[Element]) -> str:
 
 
 def _name(element: Element) -> str:
-    """The local name in lower case, whatever the namespace."""
+    """Return the local name in lower case, in any namespace."""
     return element.tag.rsplit("}", 1)[-1].lower() if isinstance(element.tag, str) else ""

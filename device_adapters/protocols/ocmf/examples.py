@@ -1,6 +1,6 @@
-"""Records that the OCMF decoder must read, each with the fields it must find or the reason.
+"""Example OCMF records, each with the expected fields or the reason of its rejection.
 
-The device is a throwaway; `PUBLIC_KEY` is its key (DER, hex), so the records are genuine too.
+The device is invented; `PUBLIC_KEY` is its key (DER, hex), so the records are genuine.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ EXAMPLES: tuple[tuple[str, bytes, dict[str, Any] | Reason], ...] = (
         {"device": "GW-7", "counter": 7, "not_billable": ("meter_status_not_ok",)},
     ),
     ("a record in hex", BEGIN.hex().encode(), {"device": "EV-0001", "counter": 41}),
-    ("nothing", b"", Reason.EMPTY),
-    ("no OCMF", b"hello", Reason.MALFORMED),
-    ("no text", BEGIN.replace(b"day", b"\xff\xff\xff"), Reason.NOT_UTF8),
+    ("an empty record", b"", Reason.EMPTY),
+    ("not OCMF", b"hello", Reason.MALFORMED),
+    ("not UTF-8", BEGIN.replace(b"day", b"\xff\xff\xff"), Reason.NOT_UTF8),
     ("no signature", _CUT, Reason.TRUNCATED),
     ("cut in the payload", BEGIN[:200], Reason.TRUNCATED),
     ("no pagination", BEGIN.replace(b'"PG":"T41",', b""), Reason.COUNTER_MISSING),
     ("a key twice", BEGIN.replace(b'"GV"', b'"GS"'), Reason.DUPLICATE_KEY),
     ("no serial", BEGIN.replace(b'"MS"', b'"XS"').replace(b'"GS"', b'"YS"'), Reason.DEVICE_MISSING),
     ("no zone", BEGIN.replace(b"+0100", b""), Reason.TIME_WITHOUT_ZONE),
-    ("a day that is none", BEGIN.replace(b"2026-03-01", b"2026-02-30"), Reason.TIME_MALFORMED),
+    ("an invalid day", BEGIN.replace(b"2026-03-01", b"2026-02-30"), Reason.TIME_MALFORMED),
     ("another unit", BEGIN.replace(b'"kWh"', b'"sec"'), Reason.UNIT_UNKNOWN),
     ("too fine", BEGIN.replace(b"2935.600", b"2935.6000001"), Reason.TOO_PRECISE),
     ("below zero", BEGIN.replace(b"2935.600", b"-1"), Reason.NUMBER_OUT_OF_RANGE),

@@ -25,7 +25,11 @@ _PAGINATION = re.compile(r"([TF])([0-9]{1,15})")
 
 
 def counter_of(pagination: object) -> int:
-    """The device's counter in a pagination; Rejected COUNTER_MISSING, NUMBER_OUT_OF_RANGE."""
+    """Return the device's counter in a pagination: T<n> gives n, F<n> gives 2^39 + n.
+
+    Raises:
+        Rejected: COUNTER_MISSING or NUMBER_OUT_OF_RANGE.
+    """
     text = pagination.strip() if isinstance(pagination, str) else ""
     match = _PAGINATION.fullmatch(text)
     if match is None:
@@ -37,31 +41,33 @@ def counter_of(pagination: object) -> int:
 
 
 def device_of(payload: dict[str, Any]) -> str:
-    """The signing device's own name: the meter serial, else the gateway serial."""
+    """Return the signing device's name: the meter serial (MS), else the gateway serial (GS)."""
     for key in ("MS", "GS"):
         name = str(payload.get(key, "")).strip() if payload.get(key) is not None else ""
         if name and len(name) <= _MAX_NAME and name.isprintable():
             return name
-    raise Rejected(Reason.DEVICE_MISSING, "neither MS nor GS holds a serial number")
+    raise Rejected(Reason.DEVICE_MISSING, "neither MS nor GS has a serial number")
 
 
 def place_of(meter: object, kind: object, charge_point: object) -> Place | None:
-    """The charge point that a meter belongs to, such as "EVSEID:DE*ABC*E1*1". A gateway that
-    signs for the meters behind it is at many charge points at once: it has no place."""
+    """Return the charge point of a meter, such as "EVSEID:DE*ABC*E1*1", or None.
+
+    A gateway that signs for the meters behind it serves many charge points: it has no place.
+    """
     values = [value.strip() if isinstance(value, str) else "" for value in (kind, charge_point)]
     name = ":".join(values)
-    known = all(values) and str(meter or "").strip()
-    return Place(name) if known and len(name) <= _MAX_NAME and name.isprintable() else None
+    complete = all(values) and str(meter or "").strip()
+    return Place(name) if complete and len(name) <= _MAX_NAME and name.isprintable() else None
 
 
 def read_time(text: object) -> tuple[int, str]:
-    """(Unix milliseconds, clock state); Rejected TIME_MALFORMED, TIME_WITHOUT_ZONE."""
+    """Return (Unix milliseconds, clock state); Rejected (TIME_MALFORMED, TIME_WITHOUT_ZONE)."""
     match = _TIME.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise Rejected(Reason.TIME_MALFORMED, f"the time (TM) is {text!r:.60}")
     day, hours, minutes, seconds, fraction, zone, state = match.groups()
     if zone is None:
-        raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time (TM) names no zone: {text!r:.60}")
+        raise Rejected(Reason.TIME_WITHOUT_ZONE, f"the time (TM) has no zone: {text!r:.60}")
     whole = _midnight(day, zone) + (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
     if whole < 0:
         raise Rejected(Reason.TIME_MALFORMED, f"before 1970: {text!r:.60}")
@@ -70,7 +76,7 @@ def read_time(text: object) -> tuple[int, str]:
 
 @lru_cache(maxsize=1_024)
 def _midnight(day: str, zone: str) -> int:
-    """Unix seconds at the day's begin in that zone; a fleet's records share a few of them."""
+    """Return Unix seconds at the day's begin in that zone; a fleet's records share a few."""
     try:
         return (datetime.fromisoformat(f"{day}T00:00:00{zone}") - _EPOCH) // _SECOND
     except (ValueError, OverflowError):
@@ -78,7 +84,11 @@ def _midnight(day: str, zone: str) -> int:
 
 
 def register_mwh(value: Decimal | int, unit: object) -> int:
-    """Exact milliwatt-hours; Rejected UNIT_UNKNOWN, TOO_PRECISE, NUMBER_OUT_OF_RANGE."""
+    """Return exact milliwatt-hours.
+
+    Raises:
+        Rejected: UNIT_UNKNOWN, TOO_PRECISE or NUMBER_OUT_OF_RANGE.
+    """
     scale = _MILLIWATT_HOURS.get(unit.lower()) if isinstance(unit, str) else None
     if scale is None:
         raise Rejected(Reason.UNIT_UNKNOWN, f"the unit (RU) of a register is {unit!r:.40}")
@@ -92,5 +102,5 @@ def register_mwh(value: Decimal | int, unit: object) -> int:
 
 
 def clock_of(state: str) -> str:
-    """U, I, S or R; whatever the specification does not know is as good as unknown."""
+    """Return U, I, S or R; a state that is not in the specification counts as unknown (U)."""
     return state if state in ("I", "S", "R") else "U"

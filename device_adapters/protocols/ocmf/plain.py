@@ -1,7 +1,7 @@
-"""The short way through plain records: no doubt about anything, or no answer at all.
+"""Fast decoder for plain records: an event without any warning, or no answer at all.
 
-What passes here is billable and within the specification in every field, so nothing is left to
-judge; all else is pyocmf's. A property test holds the answers against pyocmf's.
+A record that passes here is billable and within the specification in every field, so no rule is
+left to apply; pyocmf reads all others. A property test compares the answers with pyocmf's.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ _CLOSING = frozenset("ELRAP")
 
 
 class PlainReading(Struct, forbid_unknown_fields=True):
+    """One reading (RD) of a plain record, with the names of the specification."""
+
     TM: str | UnsetType = UNSET
     TX: Literal["B", "C", "S", "T", "E", "L", "R", "A", "P"] | UnsetType = UNSET
     RV: Raw | UnsetType = UNSET
@@ -65,6 +67,8 @@ class PlainReading(Struct, forbid_unknown_fields=True):
 
 
 class PlainPayload(Struct, forbid_unknown_fields=True):
+    """The payload of a plain record, with the names of the specification."""
+
     PG: str
     IS: bool
     RD: list[PlainReading]
@@ -97,9 +101,9 @@ _PAYLOAD, _SIGNATURE = Decoder(PlainPayload), Decoder(_Signature)
 
 
 def plain(record: bytes) -> Parts | None:
-    """Device, counter, time of the last reading, facts and seal; None: ask pyocmf."""
+    """Return the parts of a plain record, or None if pyocmf must read it."""
     pipe = record.find(b"}|{") + 1
-    # without escapes, nothing can hide in a string, and a key shows as exactly one '":'
+    # without escapes, a string cannot contain a quote, so each key is exactly one '":'
     if record[:6] != b"OCMF|{" or not pipe or b"\\" in record:
         return None
     content = record[5:pipe]
@@ -109,7 +113,7 @@ def plain(record: bytes) -> Parts | None:
             return None
         return _parts(payload, content, signature)
     except (DecodeError, Rejected, KeyError, ValueError, RecursionError):
-        return None  # pyocmf's way names the reason
+        return None  # pyocmf's path gives the reason
 
 
 def _parts(payload: PlainPayload, content: bytes, signature: _Signature) -> Parts | None:
@@ -152,7 +156,7 @@ def _known_identity(payload: PlainPayload) -> bool:
 
 
 def _readings(items: list[PlainReading]) -> list[dict[str, Any]] | None:
-    """Readings of one billable register in one unit; None at any doubt."""
+    """Return the readings of one billable register in one unit, or None for any other record."""
     time = mark = register = unit = status = first = UNSET
     readings = []
     for item in items:
@@ -182,7 +186,7 @@ def _readings(items: list[PlainReading]) -> list[dict[str, Any]] | None:
 
 
 def _milliwatt_hours(token: bytes, decimals: int) -> int:
-    """Exact; ValueError for whatever is not plain digits with few enough decimals."""
+    """Return exact mWh; ValueError unless plain digits with at most `decimals` decimals."""
     whole, _, fraction = token.partition(b".")
     if not whole.isdigit() or len(whole) > 12 or len(fraction) > decimals:
         raise ValueError(token)
@@ -195,7 +199,7 @@ def _regular_time(time: str) -> bool:
 
 
 def _sound_session(readings: list[dict[str, Any]]) -> bool:
-    """Not a whole transaction, or one with one begin, one end and nothing running back."""
+    """Return whether begin and end, if both are there, do not contradict each other."""
     begins = [reading for reading in readings if reading["mark"] == "B"]
     ends = [reading for reading in readings if reading["mark"] in _CLOSING]
     if not begins or not ends:
@@ -210,7 +214,7 @@ def _sound_session(readings: list[dict[str, Any]]) -> bool:
 
 
 def _has_key_twice(payload: PlainPayload, content: bytes) -> bool:
-    """More keys in the text than in what was read (or something that looks like one)."""
+    """Return whether the text has more keys (or texts that look like keys) than the payload."""
     keys = sum(map(_written, payload.RD), _written(payload))
     return content.count(b'":') != keys
 
@@ -222,5 +226,5 @@ def _written(struct: Struct) -> int:
 
 @lru_cache(maxsize=1_024)
 def plain_register(obis: str) -> bool:
-    """A billable register, written without ornament."""
+    """Return whether a register is billable and written in its plain form."""
     return register_rank(obis) > 0 and obis == obis.strip() and not obis.endswith("*")

@@ -1,7 +1,7 @@
-"""From one OCMF record to its event, which `ocmf.decode` and the check of a file share.
+"""From one OCMF record to its event, shared by `ocmf.decode` and the check of a file.
 
-The library pyocmf reads and judges; plain records, the bulk of any fleet, take a shorter way that
-ends in the identical event or, at the first doubt, in pyocmf (a property test compares the two).
+The library pyocmf reads and judges records. Plain records, the bulk of any fleet, take a faster
+path that returns the identical event or falls back to pyocmf (a property test compares the two).
 """
 
 from __future__ import annotations
@@ -34,25 +34,27 @@ _NAMED = (
 
 
 def decode(record: bytes) -> Event:
-    """The meter reading in one record, plain or wrapped in hex or base64. Pure.
+    """Return the meter reading in one record, plain or wrapped in hex or base64. Pure.
 
     Facts: {"readings": [{"at" ms, "mark" TX, "register" mWh, "obis", "clock", "status",
     "flags"}], "format", "meter", "gateway", "pagination", "tariff", "cautions"}; the readings
-    are those of the billable register (none when the event is not billable for want of one).
-    Counter: T<n> gives n, F<n> gives 2^39 + n. Place: the charge point a meter belongs to.
+    are those of the billable register (none where a record has no such register).
+    Counter: T<n> gives n, F<n> gives 2^39 + n. Place: the charge point of the meter.
     A fiscal record of substitute values or of an exchanged meter is left to the product, which
-    may know how to settle it: such readings carry the status S or X and are no bill by law.
-    Rejected: any `Reason` of bytes and records.
+    may settle it: such readings have the status S or X and are by law not billable.
+
+    Raises:
+        Rejected: with any `Reason` of bytes and records.
     """
-    found = plain(record)
-    if found is None:
+    parts = plain(record)
+    if parts is None:
         return through_pyocmf(record)
-    device, counter, at, facts, signed, place = found
+    device, counter, at, facts, signed, place = parts
     return Event(device, counter, at, KIND, facts, record, signed, place=place)
 
 
 def through_pyocmf(record: bytes) -> Event:
-    """The same by way of the strict JSON decoder and pyocmf, for any record."""
+    """Return the event of any record, by the strict JSON decoder and pyocmf."""
     sections = open_record(record)
     seal = read_seal(sections)
     payload = sections.payload
@@ -64,7 +66,7 @@ def through_pyocmf(record: bytes) -> Event:
         facts[name] = _text(payload.get(key))
     facts["cautions"] = cautions
     device, counter = device_of(payload), counter_of(payload.get("PG"))
-    if counter >> STREAM_BIT and {one["status"] for one in readings} <= _SETTLEABLE:
+    if counter >> STREAM_BIT and {reading["status"] for reading in readings} <= _SETTLEABLE:
         refusals = tuple(code for code in refusals if code != BillingReason.METER_STATUS_NOT_OK)
     place = place_of(payload.get("MS"), payload.get("CT"), payload.get("CI"))
     return Event(
@@ -75,15 +77,15 @@ def through_pyocmf(record: bytes) -> Event:
 def judged_readings(
     payload: dict[str, Any],
 ) -> tuple[list[dict[str, Any]], int, tuple[str, ...], list[str]]:
-    """(readings, time of the last, refusals, cautions) as pyocmf reads and judges them."""
+    """Return (readings, Unix ms of the last, billing reasons, warnings) as pyocmf judges them."""
     regular = rules.tolerant(payload)
     times = _times(regular["RD"])
     parsed, deviations = rules.validate(regular)
     errors, cautions = rules.judge(parsed)
-    counted = {id(item) for item in rules.billing_readings(parsed)}
+    billable = {id(item) for item in rules.billing_readings(parsed)}
     readings = []
     for (at, clock), item in zip(times, parsed.RD, strict=True):
-        if id(item) in counted:
+        if id(item) in billable:
             register = register_mwh(item.RV, item.RU)
             readings.append(
                 {"at": at, "mark": str(item.TX or ""), "register": register}

@@ -1,13 +1,13 @@
-"""What pyocmf makes of an OCMF payload: its readings, and why it may not be billed.
+"""Billing rules for an OCMF payload, by pyocmf: its readings, and why it may not be billed.
 
 The rules are those of pyocmf's Eichrecht checks, which follow the Transparenzsoftware: errors
-make a record not billable, warnings are cautions.
+make a record not billable, warnings are cautions for an auditor.
 
 Clock states (OCMF specification, table 19: U unknown or unsynchronised, I informative,
 S synchronised, R relative: a legally exact duration counted from an informative start). Energy is
-billed by its registers, and chargers that record I at the begin and R at the end are the rule
-in the field, so U, I and R are cautions; a product that prices time must refuse them. Only R at
-the begin without R at the end is refused: the two times have no common origin.
+billed by its registers, and most chargers in the field record I at the begin and R at the end, so
+U, I and R are cautions; a product that prices time must refuse them. Only R at the begin without R
+at the end is refused: the two times have no common origin.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class BillingReason(StrEnum):
     """Why a genuine record may not be billed. Stable codes."""
 
     METER_STATUS_NOT_OK = "meter_status_not_ok"  # a billing reading has a status other than G
-    ENERGY_ERROR_FLAG = "energy_error_flag"  # the meter itself says its energy is unusable
+    ENERGY_ERROR_FLAG = "energy_error_flag"  # the meter reports that its energy is unusable
     IDENTIFICATION_LEVEL_INVALID = "identification_level_invalid"  # the user check failed
     NO_BILLING_REGISTER = "no_billing_register"  # no reading of a register that may be billed
     NO_READINGS = "no_readings"  # the record has no readings at all
-    REGISTERS_MIXED = "registers_mixed"  # several billing registers: which one is meant is open
+    REGISTERS_MIXED = "registers_mixed"  # several billing registers: it is unclear which one counts
     BEGIN_MISSING = "begin_missing"  # an end without its begin
     END_MISSING = "end_missing"  # a begin without its end
     SEVERAL_BEGINS = "several_begins"  # a transaction begins once
@@ -66,18 +66,18 @@ class BillingReason(StrEnum):
 
 
 class OcmfCautionReason(StrEnum):
-    """What an auditor should know and what stops no bill. Stable codes."""
+    """What an auditor should know, without effect on billing. Stable codes."""
 
     CLOCK_UNKNOWN = "clock_unknown"  # time status U: unknown or unsynchronised
     CLOCK_INFORMATIVE = "clock_informative"  # time status I
     CLOCK_RELATIVE = "clock_relative"  # time status R: exact duration, informative start
-    TIME_ERROR_FLAG = "time_error_flag"  # the meter says its time is unusable
+    TIME_ERROR_FLAG = "time_error_flag"  # the meter reports that its time is unusable
     CUMULATED_LOSS = "cumulated_loss"  # the cable loss (CL) does not follow its rules
     CHARGING_EXCEPTION = "charging_exception"  # an error occurred during charging (TX X)
-    PAGINATION_NOT_RISING = "pagination_not_rising"  # the end is not paged behind its begin
+    PAGINATION_NOT_RISING = "pagination_not_rising"  # the page of the end is not after its begin
     IDENTIFICATION_DIFFERS = "identification_differs"  # begin and end name different users
-    OUTSIDE_SPECIFICATION = "outside_specification"  # tolerated, as the Transparenzsoftware does
-    SIGNATURE_NOT_DER = "signature_not_der"  # r||s where the specification wants DER
+    OUTSIDE_SPECIFICATION = "outside_specification"  # accepted, as the Transparenzsoftware does
+    SIGNATURE_NOT_DER = "signature_not_der"  # r||s where the specification requires DER
 
 
 CLOCKS = {
@@ -111,20 +111,20 @@ _WARNINGS = {
     IssueCode.PAGINATION_INCONSISTENT: OcmfCautionReason.PAGINATION_NOT_RISING,
     IssueCode.ID_MISMATCH: OcmfCautionReason.IDENTIFICATION_DIFFERS,
 }
-_RECORDING = Lock()  # Python's warning filters belong to the whole process
+_RECORDING = Lock()  # Python's warning filters are global to the process
 Finding = tuple[StrEnum, str]  # a code of this module and a sentence
 
 
 @lru_cache(maxsize=1_024)
 def register_rank(obis: str) -> int:
-    """0: not billable; 1: billable energy; 2: loss-compensated, which takes precedence."""
+    """Return 0: not billable; 1: billable energy; 2: loss-compensated, which has precedence."""
     if not is_law_relevant(obis):
         return 0
     return 2 if is_loss_compensated(obis.split("*")[0]) else 1
 
 
 def validate(payload: dict[str, Any]) -> tuple[Payload, list[Finding]]:
-    """pyocmf's payload with the deviations it tolerated; Rejected WRONG_TYPE when it refuses."""
+    """Return pyocmf's payload and the deviations it accepted; Rejected (WRONG_TYPE) otherwise."""
     with _RECORDING, warnings.catch_warnings(record=True) as deviations:
         warnings.simplefilter("always", SpecWarning)
         try:
@@ -140,7 +140,7 @@ def validate(payload: dict[str, Any]) -> tuple[Payload, list[Finding]]:
 
 
 def tolerant(payload: dict[str, Any]) -> dict[str, Any]:
-    """The payload with the spellings of vendors made regular; nothing here is guessed."""
+    """Return the payload with vendors' spellings made regular, without any guess."""
     regular = {key: value for key, value in payload.items() if value is not None}
     for key in _TEXTS:
         if type(regular.get(key)) is int:
@@ -152,7 +152,7 @@ def tolerant(payload: dict[str, Any]) -> dict[str, Any]:
         del regular["IF"]
     readings = regular.get("RD")
     if not isinstance(readings, list) or not all(isinstance(item, dict) for item in readings):
-        raise Rejected(Reason.READING_MISSING, "the readings (RD) are no list of objects")
+        raise Rejected(Reason.READING_MISSING, "the readings (RD) are not a list of objects")
     regular["RD"] = [_regular_reading(reading) for reading in readings]
     return regular
 
@@ -164,27 +164,27 @@ def _regular_reading(reading: dict[str, Any]) -> dict[str, Any]:
             regular[key] = " ".join(regular[key].split())
     for key in ("RV", "CL"):
         value = regular.get(key)
-        if isinstance(value, str):  # Decimal itself would take "1_0" and digits of any script
+        if isinstance(value, str):  # Decimal would accept "1_0" and digits of any script
             if not _NUMBER.fullmatch(value):
-                raise Rejected(Reason.WRONG_TYPE, f"{key} is no number: {value[:40]!r}")
+                raise Rejected(Reason.WRONG_TYPE, f"{key} is not a number: {value[:40]!r}")
             regular[key] = strict_json.exact_decimal(value.strip())
     return regular
 
 
 def billing_readings(parsed: Payload) -> list[Reading]:
-    """The readings that count: loss-compensated registers, else the other billable ones."""
+    """Return the readings that count: loss-compensated registers, else other billable ones."""
     ranked = [(register_rank(str(item.RI)) if item.RI else 0, item) for item in parsed.RD]
     best = max((rank for rank, _ in ranked), default=0)
     return [item for rank, item in ranked if rank == best and rank and item.RV is not None]
 
 
 def judge(parsed: Payload) -> tuple[list[Finding], list[Finding]]:
-    """Why the record on its own may not be billed, and what to be careful about."""
-    errors, cautions = _sorted_out(check_eichrecht_payload(parsed))
-    counted = billing_readings(parsed)
-    if parsed.RD and not counted:
+    """Return (reasons why the record by itself may not be billed, warnings)."""
+    errors, cautions = _by_severity(check_eichrecht_payload(parsed))
+    billable = billing_readings(parsed)
+    if parsed.RD and not billable:
         errors.append((BillingReason.NO_BILLING_REGISTER, "no reading of a billable register"))
-    registers = sorted({str(item.RI) for item in counted})
+    registers = sorted({str(item.RI) for item in billable})
     if len(registers) > 1:
         errors.append(
             (BillingReason.REGISTERS_MIXED, "billable registers: " + ", ".join(registers))
@@ -199,12 +199,12 @@ def judge(parsed: Payload) -> tuple[list[Finding], list[Finding]]:
 
 
 def judge_pair(begin: Payload, end: Payload) -> tuple[list[Finding], list[Finding]]:
-    """The same for a transaction whose begin and end are two records."""
-    return _sorted_out(check_eichrecht_transaction(begin, end))
+    """Return the same for a transaction whose begin and end are two records."""
+    return _by_severity(check_eichrecht_transaction(begin, end))
 
 
 def once(findings: Iterable[Finding]) -> list[Finding]:
-    """Each code once, with its first sentence."""
+    """Return each code once, with its first sentence."""
     first: dict[StrEnum, str] = {}
     for code, text in findings:
         first.setdefault(code, text)
@@ -216,13 +216,13 @@ def _clock_cautions(readings: Iterable[Reading]) -> list[Finding]:
     return [(CLOCKS[s], f"a reading's time has status {s}") for s in states if s != "S"]
 
 
-def _sorted_out(issues: list[EichrechtIssue]) -> tuple[list[Finding], list[Finding]]:
+def _by_severity(issues: list[EichrechtIssue]) -> tuple[list[Finding], list[Finding]]:
     errors: list[Finding] = []
     cautions: list[Finding] = []
     for issue in issues:
         if issue.severity == IssueSeverity.ERROR:
             errors.append((_ERRORS.get(issue.code, BillingReason.RULE_BROKEN), issue.message))
-        elif issue.code != IssueCode.TIME_SYNC:  # told more exactly by _clock_cautions
+        elif issue.code != IssueCode.TIME_SYNC:  # _clock_cautions is more exact
             code = _WARNINGS.get(issue.code, OcmfCautionReason.OUTSIDE_SPECIFICATION)
             cautions.append((code, issue.message))
     return once(errors), once(cautions)

@@ -1,8 +1,8 @@
-"""Takes an OCMF record apart, exactly as it was signed: payload, signature, appended key.
+"""Splits an OCMF record exactly as it was signed: payload, signature, appended key.
 
-Source: OCMF specification, "Sections" and table 8. The signed content is what stands between
-the first pipe and the pipe behind the payload's closing brace, white space included (the
-Transparenzsoftware hashes the same characters); a pipe inside a string ends nothing.
+Source: OCMF specification, "Sections" and table 8. The signed content is the text between the
+first pipe and the pipe after the payload's closing brace, with its white space (the
+Transparenzsoftware hashes the same characters); a pipe inside a string does not count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from device_adapters.keys import ORDERS, is_high_s, raw_to_der, read_der
 from device_adapters.types import Curve, Reason, Rejected, Signed
 
 HEADER = b"OCMF|"
-_SPACE = b" \t\r\n\xef\xbb\xbf\0"  # with the byte order mark that editors leave behind
+_SPACE = b" \t\r\n\xef\xbb\xbf\0"  # with the byte order mark that editors add
 _WRAPPED = (b"4f434d467c", b"4F434D467C", b"4f434d467C", b"4F434D467c", b"T0NNRn")
 # a record starts a line, plain or wrapped in hex or base64
 _START = re.compile(rb"(?:^|\n)[ \t\r]*(?=OCMF\||4[fF]434[dD]467[cC]|T0NNRn)")
@@ -39,9 +39,9 @@ DEFAULT_ALGORITHM = "ECDSA-secp256r1-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """A record's parts. `content` is the signed text; `key` the appended fourth section or ""."""
+    """The parts of a record. content: the signed text. key: the appended fourth section, or ""."""
 
-    wrapping: str  # plain | hex | base64: how the whole record came
+    wrapping: str  # plain | hex | base64: of the complete record
     content: str
     payload: dict[str, Any]
     signature: dict[str, Any]
@@ -59,11 +59,12 @@ class Seal:
 
     @property
     def high_s(self) -> bool:
+        """Return whether s is above half the order of the curve."""
         return is_high_s(read_der(self.signed.signature_der)[1], self.signed.curve)
 
 
 def split(body: bytes) -> list[bytes]:
-    """The records of a body: one, or several on lines, pretty-printed or run together."""
+    """Return the records of a body: one, or several on lines, pretty-printed or without breaks."""
     body = body.strip(_SPACE)
     if b"\n" not in body and body.count(HEADER) <= 1:
         return [body]
@@ -76,17 +77,17 @@ def split(body: bytes) -> list[bytes]:
     pieces: list[bytes] = []
     for start, end in zip(starts, [*starts[1:], len(body)], strict=True):
         piece = body[start:end].strip(_SPACE)
-        pieces.extend([piece] if _is_single(piece) else _run_together(piece))
+        pieces.extend([piece] if _is_single(piece) else _cut_records(piece))
     return [piece for piece in pieces if piece]
 
 
 def _is_single(piece: bytes) -> bool:
-    """Certainly no more than one record, and nothing behind it."""
+    """Return whether a piece is certainly a single record without text after it."""
     return piece[-1:] == b"}" and piece.count(HEADER) == 1 and b"\n" not in piece
 
 
 def open_record(record: bytes) -> Sections:
-    """The sections of one record, whichever way it is wrapped; Rejected when it is no OCMF."""
+    """Return the sections of one record in any wrapping; Rejected if it is not OCMF."""
     text, wrapping = _as_text(record)
     payload, end = strict_json.scan(text, len(HEADER))
     pipe = _next_pipe(text, end)
@@ -95,22 +96,25 @@ def open_record(record: bytes) -> Sections:
         raise Rejected(Reason.WRONG_TYPE, "payload and signature must be JSON objects")
     tail = text[end_of_signature:].strip()
     if tail and not tail.startswith("|"):
-        raise Rejected(Reason.MALFORMED, "something follows the signature")
+        raise Rejected(Reason.MALFORMED, "text follows the signature")
     return Sections(wrapping, text[len(HEADER) : pipe], payload, signature, tail[1:].strip())
 
 
 def read_seal(sections: Sections) -> Seal:
-    """The signature as DER over the exact content; Rejected by name when it cannot be one.
+    """Return the signature as DER over the exact content.
 
-    Algorithm absent means ECDSA-secp256r1-SHA256, encoding absent means hex (table 8). A raw
-    r||s of exactly the curve's length, as some vendors send, is taken and named.
+    Without an algorithm it is ECDSA-secp256r1-SHA256, without an encoding hex (table 8). A raw
+    r||s of exactly the curve's length, as some vendors send, is accepted and has the form "raw".
+
+    Raises:
+        Rejected: SIGNATURE_MALFORMED or SIGNATURE_ALGORITHM_UNKNOWN.
     """
     fields = sections.signature
     named, data = fields.get("SA"), fields.get("SD")
     if not isinstance(data, str):
-        raise Rejected(Reason.SIGNATURE_MALFORMED, "the signature data (SD) is no string")
+        raise Rejected(Reason.SIGNATURE_MALFORMED, "the signature data (SD) is not a string")
     if not isinstance(named, str | None):
-        raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, "the algorithm (SA) is no string")
+        raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, "the algorithm (SA) is not a string")
     name, curve, digest = _algorithm(named or DEFAULT_ALGORITHM)
     der, encoding, form = _signature_bytes(data, fields.get("SE"), curve)
     signed = Signed(sections.content.encode(), der, curve, digest)
@@ -119,17 +123,17 @@ def read_seal(sections: Sections) -> Seal:
 
 @lru_cache(maxsize=256)
 def _algorithm(named: str) -> tuple[str, Curve, str]:
-    known = ALGORITHMS.get(named.strip().lower())
-    if known is None:
-        raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, f"{named[:60]!r} is not known here")
-    return named.strip(), *known
+    algorithm = ALGORITHMS.get(named.strip().lower())
+    if algorithm is None:
+        raise Rejected(Reason.SIGNATURE_ALGORITHM_UNKNOWN, f"{named[:60]!r} is not supported")
+    return named.strip(), *algorithm
 
 
 def _signature_bytes(data: str, encoding: object, curve: Curve) -> tuple[bytes, str, str]:
-    wanted = encoding.strip().lower() if isinstance(encoding, str) else ""
+    declared = encoding.strip().lower() if isinstance(encoding, str) else ""
     compact = "".join(data.split())
     # a declared encoding is tried first; vendors forget to declare, and declare wrongly
-    for name in ("base64", "hex") if wanted == "base64" else ("hex", "base64"):
+    for name in ("base64", "hex") if declared == "base64" else ("hex", "base64"):
         try:
             raw = (
                 bytes.fromhex(compact)
@@ -140,7 +144,7 @@ def _signature_bytes(data: str, encoding: object, curve: Curve) -> tuple[bytes, 
             continue
         if form := _form(raw, curve):
             return (raw if form == "der" else raw_to_der(raw)), name, form
-    detail = f"{len(compact)} characters are no signature of {curve}"
+    detail = f"{len(compact)} characters are not a signature on {curve}"
     raise Rejected(Reason.SIGNATURE_MALFORMED, detail)
 
 
@@ -155,10 +159,10 @@ def _form(raw: bytes, curve: Curve) -> str:
 
 
 def _as_text(record: bytes) -> tuple[str, str]:
-    """The plain text of a record and how it was wrapped."""
+    """Return the plain text of a record and its wrapping."""
     bare = record.strip(_SPACE)
     if not bare:
-        raise Rejected(Reason.EMPTY, "there is nothing in it")
+        raise Rejected(Reason.EMPTY, "the record is empty")
     wrapping = "plain"
     if not bare.startswith(HEADER):
         bare, wrapping = _unwrap(bare)
@@ -191,8 +195,8 @@ def _next_pipe(text: str, end: int) -> int:
     return pipe
 
 
-def _run_together(piece: bytes) -> list[bytes]:
-    """Cuts a piece behind each record's signature (or appended key); junk stays its own piece."""
+def _cut_records(piece: bytes) -> list[bytes]:
+    """Cut a piece after each record's signature (or appended key); other text stays a piece."""
     if not piece.startswith(HEADER):
         return [line.strip(_SPACE) for line in _lines(piece)]
     text = piece.decode("utf-8", "surrogateescape")
@@ -207,7 +211,7 @@ def _run_together(piece: bytes) -> list[bytes]:
 
 
 def _lines(piece: bytes) -> list[bytes]:
-    """Wrapped records may be broken over lines; anything else is taken line by line."""
+    """Return the lines of a piece; a wrapped record may go over several lines and stays whole."""
     wrapped = piece.startswith(_WRAPPED)
     return [piece] if wrapped else piece.splitlines()
 

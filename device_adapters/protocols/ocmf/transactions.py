@@ -1,7 +1,7 @@
 """Pairs the begin and end records of charging transactions in one file and judges each pair.
 
 As in the Transparenzsoftware, records with one transaction id belong together, one with the context
-Transaction.Begin and one with Transaction.End; where a file names neither, a begin is paired with
+Transaction.Begin and one with Transaction.End; where a file has neither, a begin is paired with
 the next end of the same device.
 """
 
@@ -22,8 +22,8 @@ Entry = tuple[Payload | None, str | None, str | None]  # payload, transaction id
 
 
 @dataclass
-class Judged:
-    """A transaction: the indices of its records, why it may not be billed, and cautions."""
+class TransactionVerdict:
+    """A transaction: indices of its records, reasons why it may not be billed, and warnings."""
 
     transaction_id: str | None
     members: tuple[int, ...]
@@ -31,8 +31,8 @@ class Judged:
     cautions: list[Finding] = field(default_factory=list)
 
 
-def judge_transactions(entries: Sequence[Entry]) -> list[Judged]:
-    """Every transaction of two or more records, in file order."""
+def judge_transactions(entries: Sequence[Entry]) -> list[TransactionVerdict]:
+    """Return the verdict on every transaction of two or more records, in file order."""
     groups: dict[str, list[int]] = {}
     loose: list[int] = []
     for index, (_, transaction_id, _) in enumerate(entries):
@@ -44,30 +44,34 @@ def judge_transactions(entries: Sequence[Entry]) -> list[Judged]:
     return sorted(judged, key=lambda transaction: transaction.members)
 
 
-def _judge_group(entries: Sequence[Entry], name: str, members: list[int]) -> Judged:
-    """One begin and one end, by context, or by the readings where no record names a context."""
+def _judge_group(entries: Sequence[Entry], name: str, members: list[int]) -> TransactionVerdict:
+    """Judge one begin and one end, by context, or by the readings where no record has one."""
     by_context = any(entries[index][2] in (_BEGIN, _END) for index in members)
     roles = [entries[i][2] if by_context else _role(entries[i][0]) for i in members]
     if not by_context and "whole" in roles:
-        return Judged(name, tuple(members))  # each record is a transaction of its own
-    wanted = (_BEGIN, _END)
-    found = [[i for i, role in zip(members, roles, strict=True) if role == w] for w in wanted]
+        return TransactionVerdict(name, tuple(members))  # each record is a transaction of its own
+    by_role = [
+        [i for i, role in zip(members, roles, strict=True) if role == wanted]
+        for wanted in (_BEGIN, _END)
+    ]
     errors: list[Finding] = []
-    for role, matching, missing, several in zip(wanted, found, _MISSING, _SEVERAL, strict=True):
+    for role, matching, missing, several in zip(
+        (_BEGIN, _END), by_role, _MISSING, _SEVERAL, strict=True
+    ):
         if len(matching) != 1:
             detail = f"{len(matching)} records of transaction {name} are its {role}"
             errors.append((several if matching else missing, detail))
     if errors:
-        return Judged(name, tuple(members), errors)
-    judged = _judge(entries, name, (found[0][0], found[1][0]))
-    return Judged(name, tuple(members), judged.errors, judged.cautions)
+        return TransactionVerdict(name, tuple(members), errors)
+    judged = _judge(entries, name, (by_role[0][0], by_role[1][0]))
+    return TransactionVerdict(name, tuple(members), judged.errors, judged.cautions)
 
 
-def _judge(entries: Sequence[Entry], name: str | None, pair: tuple[int, int]) -> Judged:
+def _judge(entries: Sequence[Entry], name: str | None, pair: tuple[int, int]) -> TransactionVerdict:
     begin, end = (entries[index][0] for index in pair)
     if begin is None or end is None:
-        return Judged(name, pair)
-    return Judged(name, pair, *judge_pair(begin, end))
+        return TransactionVerdict(name, pair)
+    return TransactionVerdict(name, pair, *judge_pair(begin, end))
 
 
 def _pairs(entries: Sequence[Entry], loose: list[int]) -> list[tuple[int, int]]:
@@ -87,7 +91,7 @@ def _pairs(entries: Sequence[Entry], loose: list[int]) -> list[tuple[int, int]]:
 
 
 def _role(payload: Payload | None) -> str:
-    """Whether a record's readings begin a transaction, end one, do both ("whole") or neither."""
+    """Return whether a record's readings begin a transaction, end one, both ("whole"), or ""."""
     marks = {str(reading.TX) for reading in payload.RD} if payload else set()
     begins, ends = "B" in marks, not marks.isdisjoint(_CLOSING)
     if begins and ends:

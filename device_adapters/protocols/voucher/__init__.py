@@ -1,11 +1,11 @@
 """Reads vouchers of wearables: EIP-712 typed data, signed on P-256 by the secure element.
 
 A record is compact JSON, `{"device", "domain", "message", "signature"}`: the wearable's name, the
-typed data's domain and message, and the signature r||s in hex. It has one form only, so that one
-voucher is one row of bytes (but for the signature's twin): keys in order, no spaces, lower-case
-hex. Sources: EIP-712; ISO 18245 for the merchant class.
+typed data's domain and message, and the signature r||s in hex. A voucher has one form only (except
+for its signature's twin): keys in order, no spaces, lower-case hex. Sources: EIP-712; ISO 18245 for
+the merchant class.
 
-The domain says which contract on which chain the voucher is for. An adapter does not know ours:
+The domain names the contract and the chain of the voucher. An adapter does not know the right one:
 the product compares it with the terms that the payer signed (`wearable_voucher.admit`).
 """
 
@@ -35,23 +35,26 @@ __all__ = ["EXAMPLES", "INLET", "KIND", "check", "decode", "read", "recognise", 
 INLET = "proofrail/+/evidence/voucher"  # the topic; + stands for the wearable's own name
 KIND = "voucher"
 MAX_NAME = 128
-_CHAIN_BITS = 63  # as JSON numbers go here; EIP-712 would have 256
+_CHAIN_BITS = 63  # the limit of JSON numbers here; EIP-712 allows 256
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _WORD = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{128}")
 
 
 def split(body: bytes) -> list[bytes]:
-    """The records in one message, separated by line feeds."""
+    """Return the records in one message, separated by line feeds."""
     return [line for line in body.splitlines() if line.strip()]
 
 
 def decode(record: bytes) -> Event:
-    """The voucher in one record. Pure.
+    """Return the voucher in one record as an event. Pure.
 
     Facts: {"chain", "contract", "payee", "total", "counter", "taps", "merchant_class", "cap",
     "signed_at", "expiry", "r", "s"}; addresses, r and s as 0x-prefixed lower-case hex. Counter
-    and time are the voucher's own. Rejected: any `Reason` of bytes and records.
+    and time are the voucher's own.
+
+    Raises:
+        Rejected: with any `Reason` of bytes and records.
     """
     name, domain, voucher, r, s = read(record)
     facts = {"chain": domain.chain_id, "contract": domain.contract}
@@ -65,17 +68,17 @@ def decode(record: bytes) -> Event:
 
 
 def recognise(data: bytes) -> bool:
-    """Whether a file holds vouchers, whole or broken."""
+    """Return whether a file has vouchers, complete or broken."""
     return f'"{NAME}"'.encode() in data
 
 
 def check(data: bytes, key: str | bytes | None) -> Report:
-    """Judges every voucher in a file, one to a line."""
+    """Check every voucher in a file, one per line (see `verdicts`)."""
     return check_vouchers(split(data), decode, key)
 
 
 def read(record: bytes) -> tuple[str, Domain, Voucher, int, int]:
-    """(device name, domain, voucher, r, s) of a record; Rejected where it is not sound."""
+    """Return (device name, domain, voucher, r, s) of a record; Rejected where it is not valid."""
     try:
         fields = decode_json(record.decode())
     except UnicodeDecodeError:
@@ -86,16 +89,16 @@ def read(record: bytes) -> tuple[str, Domain, Voucher, int, int]:
     domain = _domain(_field(fields, "domain", dict))
     voucher = _voucher(_field(fields, "message", dict))
     if voucher.wearable != device_id(name):
-        detail = f"the voucher is not of {name[:60]!r}: wearable is not the hash of that name"
+        detail = f"the voucher is not from {name[:60]!r}: wearable is not the hash of that name"
         raise Rejected(Reason.DEVICE_MISSING, detail, record)
     r, s = _signature(_field(fields, "signature", str, Reason.SIGNATURE_MALFORMED))
     if record != write_record(name, domain, voucher, r, s):
-        raise Rejected(Reason.MALFORMED, "not the one form of this voucher's record", record)
+        raise Rejected(Reason.MALFORMED, "not the canonical form of this voucher's record", record)
     return name, domain, voucher, r, s
 
 
 def _domain(fields: dict[str, Any]) -> Domain:
-    """The typed data's domain; its name and version are ours, its chain and contract anyone's."""
+    """Return the domain; name and version must be ours, chain and contract may be any."""
     if (fields.get("name"), fields.get("version")) != (NAME, VERSION):
         raise Rejected(Reason.WRONG_TYPE, f"the domain is not {NAME} {VERSION}")
     chain = _number(fields, "chainId", _CHAIN_BITS)
@@ -110,7 +113,7 @@ def _voucher(fields: dict[str, Any]) -> Voucher:
     if not voucher.counter:
         raise Rejected(Reason.COUNTER_MISSING, "counters begin at 1")
     if not (int(payee, 16) and voucher.total and voucher.taps):
-        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, "payee, total and taps are more than nothing")
+        raise Rejected(Reason.NUMBER_OUT_OF_RANGE, "payee, total and taps must be above zero")
     if not voucher.signed_at:
         raise Rejected(Reason.TIME_MALFORMED, "the voucher has no time")
     return voucher
@@ -122,13 +125,15 @@ def _signature(text: str) -> tuple[int, int]:
     r, s = int(text[2:66], 16), int(text[66:], 16)
     order = ORDERS[Curve.SECP256R1]
     if not (0 < r < order and 0 < s < order):
-        raise Rejected(Reason.SIGNATURE_MALFORMED, "r and s lie between 1 and the order")
+        raise Rejected(
+            Reason.SIGNATURE_MALFORMED, "r and s must be between 1 and the order minus 1"
+        )
     return r, s
 
 
 def _field(fields: Any, name: str, kind: type, reason: Reason = Reason.WRONG_TYPE) -> Any:
     if not isinstance(fields, dict):
-        raise Rejected(Reason.WRONG_TYPE, "the record is no object")
+        raise Rejected(Reason.WRONG_TYPE, "the record is not an object")
     value = fields.get(name)
     if not isinstance(value, kind):
         raise Rejected(reason, f"{name!r} is missing or of another type")
@@ -146,7 +151,7 @@ def _number(fields: dict[str, Any], name: str, bits: int) -> int:
     value = fields.get(name)
     if type(value) is not int:
         reason = Reason.COUNTER_MISSING if name == "counter" else Reason.WRONG_TYPE
-        raise Rejected(reason, f"{name!r} is missing or no integer")
+        raise Rejected(reason, f"{name!r} is missing or not an integer")
     if not 0 <= value < 1 << bits:
         raise Rejected(Reason.NUMBER_OUT_OF_RANGE, f"{name!r} does not fit {bits} bits")
     return value

@@ -1,4 +1,4 @@
-"""Checks a file of vouchers, offline: the part of `evidence check` that is vouchers' own."""
+"""Checks a file of vouchers offline, for `evidence check`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import Any
 from device_adapters import strict_json
 from device_adapters.registry import from_the_future
 from device_adapters.types import Event, Reason, Rejected
-from device_adapters.verdicts import RecordCheck, Report, Table, refused
+from device_adapters.verdicts import RecordCheck, Report, Table, as_finding
 
 
 class VoucherCautionReason(StrEnum):
-    """What a reader of vouchers should know. Stable codes."""
+    """What a reader of vouchers should know; no reason to reject. Stable codes."""
 
-    DOUBLE_SPENT = "double_spent"  # another voucher in this file bears the same counter
-    SUPERSEDED = "superseded"  # a newer voucher to the same payee in this file stands for it
+    DOUBLE_SPENT = "double_spent"  # another voucher in this file has the same counter
+    SUPERSEDED = "superseded"  # this file has a newer voucher to the same payee
 
 
 class VoucherCheck(RecordCheck):
-    """One voucher: its typed data as read, and the three verdicts."""
+    """One voucher: its typed data and the three verdicts."""
 
-    def told(self) -> dict[str, Any]:
+    def protocol_json(self) -> dict[str, Any]:
+        """Return the voucher and the bytes that were signed."""
         facts = self.event.facts if self.event else {}
         digest = self.event.signed.content.hex() if self.event else None
-        return super().told() | {"voucher": facts, "signing_input": digest}
+        return super().protocol_json() | {"voucher": facts, "signing_input": digest}
 
     def tables(self) -> list[Table]:
-        """The voucher in euro; the chain counts millionths."""
+        """Return the voucher with amounts in euro; the chain counts millionths."""
         if not self.event:
             return []
         facts = self.event.facts
@@ -46,14 +47,17 @@ class VoucherCheck(RecordCheck):
 def check_vouchers(
     lines: list[bytes], decode: Callable[[bytes], Event], given: str | bytes | None
 ) -> Report:
-    """Judges the records of a file, each read by `decode` (raises only Rejected).
+    """Check the records of a file.
 
-    Vouchers bring no key along: without `given` none is shown to be genuine.
+    Args:
+        decode: reads one record; raises only Rejected.
+        given: the wearable's key. Vouchers contain none: without it no voucher is genuine.
     """
-    report = Report(records=[_check(*each, decode, given) for each in enumerate(lines)])
+    records = [_check(index, line, decode, given) for index, line in enumerate(lines)]
+    report = Report(records=records)
     if not any(_is_object(line) for line in lines):
         first = report.records[0].genuine_reasons[0] if report.records else None
-        report.error = first or (Reason.EMPTY, "the file holds no record")
+        report.error = first or (Reason.EMPTY, "the file has no record")
     _compare(report.records)
     return report
 
@@ -66,29 +70,29 @@ def _check(
         check.event = decode(record)
         check.prove(check.event.signed, {"given": given})
         if late := from_the_future(check.event, int(time.time() * 1000)):
-            check.settleable_reasons.append(refused(late))
+            check.settleable_reasons.append(as_finding(late))
     except Rejected as refusal:
         check.unreadable = check.event is None
-        check.genuine_reasons.append(refused(refusal))
+        check.genuine_reasons.append(as_finding(refusal))
     check.conclude()
     return check
 
 
 def _compare(records: list[VoucherCheck]) -> None:
-    """What genuine vouchers of one wearable say of each other."""
+    """Add warnings about genuine vouchers of one wearable that contradict or replace others."""
     contents, newest = defaultdict(set), defaultdict(int)
-    good = [(r, r.event) for r in records if r.event and not r.genuine_reasons]
-    for _, event in good:
+    genuine = [(r, r.event) for r in records if r.event and not r.genuine_reasons]
+    for _, event in genuine:
         account = (event.device, event.facts["payee"], event.signed.content[:34])
         contents[event.device, event.counter].add(event.signed.content)
         newest[account] = max(newest[account], event.facts["total"])
-    for record, event in good:
+    for record, event in genuine:
         account = (event.device, event.facts["payee"], event.signed.content[:34])
         if len(contents[event.device, event.counter]) > 1:
             detail = f"counter {event.counter} was signed over different vouchers"
             record.warnings.append((VoucherCautionReason.DOUBLE_SPENT, detail))
         if event.facts["total"] < newest[account]:
-            detail = "a newer voucher to this payee stands for it"
+            detail = "a newer voucher to this payee replaces it"
             record.warnings.append((VoucherCautionReason.SUPERSEDED, detail))
 
 

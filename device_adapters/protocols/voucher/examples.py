@@ -1,4 +1,4 @@
-"""Vouchers of a made-up wearable, signed with a key made for them; the contract is nobody's."""
+"""Example vouchers of an invented wearable, each with the expected fields or rejection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _READ = {"device": "BAND-1", "counter": 7, "kind": "voucher", "observed_at_ms": 
 EXAMPLES = (
     ("a voucher", _GOOD, _READ),
     ("the twin of its signature", _with(_SIGNATURE, _TWIN), _READ),
-    ("another chain: the product's to refuse", _with(b"31337", b"1"), _READ),
+    ("another chain, which only the product refuses", _with(b"31337", b"1"), _READ),
     ("white space", _with(b'"total":', b'"total": '), Reason.MALFORMED),
     ("upper-case hex", _with(b"abab", b"ABAB"), Reason.WRONG_TYPE),
     ("another order", _with(_NUMBERS, b'"counter":7,"total":4200000'), Reason.MALFORMED),
@@ -43,15 +43,15 @@ EXAMPLES = (
     ("no counter", _with(b'"counter":7,', b""), Reason.COUNTER_MISSING),
     ("counter 0", _with(b'"counter":7', b'"counter":0'), Reason.COUNTER_MISSING),
     ("a fraction", _with(b"4200000", b"4200000.5"), Reason.WRONG_TYPE),
-    ("nothing", _with(b"4200000", b"0"), Reason.NUMBER_OUT_OF_RANGE),
+    ("a total of zero", _with(b"4200000", b"0"), Reason.NUMBER_OUT_OF_RANGE),
     ("more than an int48", _with(b"4200000", b"140737488355328"), Reason.NUMBER_OUT_OF_RANGE),
-    ("below nothing", _with(b"4200000", b"-1"), Reason.NUMBER_OUT_OF_RANGE),
+    ("a negative total", _with(b"4200000", b"-1"), Reason.NUMBER_OUT_OF_RANGE),
     ("another domain", _with(b"proofrail-voucher", b"permit"), Reason.WRONG_TYPE),
     ("no time", _with(b"1800000000", b"0"), Reason.TIME_MALFORMED),
     ("half a signature", _with(_SIGNATURE, _SIGNATURE[:66]), Reason.SIGNATURE_MALFORMED),
     ("r of zero", _with(_SIGNATURE[:66], b"0x" + b"0" * 64), Reason.SIGNATURE_MALFORMED),
     ("s beyond the order", _with(_SIGNATURE[66:], b"f" * 64), Reason.SIGNATURE_MALFORMED),
     ("cut off", _GOOD[:-20], Reason.TRUNCATED),
-    ("no object", b"[1]", Reason.WRONG_TYPE),
-    ("no text", b"\xff", Reason.NOT_UTF8),
+    ("not an object", b"[1]", Reason.WRONG_TYPE),
+    ("not UTF-8", b"\xff", Reason.NOT_UTF8),
 )

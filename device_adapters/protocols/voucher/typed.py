@@ -1,6 +1,6 @@
-"""A wearable's voucher as EIP-712 typed data: what is signed, and the one form of its record.
+"""A wearable's voucher as EIP-712 typed data: the signed bytes and the canonical record.
 
-The contract `WearableVoucher` hashes the same words; tests compare the two. Addresses are
+The contract `WearableVoucher` hashes the same fields; tests compare the two. Addresses are
 0x-prefixed lower-case hex here; amounts are token minor units, times Unix seconds.
 """
 
@@ -31,7 +31,7 @@ _DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address
 
 
 class Domain(NamedTuple):
-    """Where a voucher is worth something: one contract on one chain."""
+    """The contract and chain that a voucher is for."""
 
     chain_id: int
     contract: str
@@ -42,7 +42,7 @@ class Voucher(NamedTuple):
 
     wearable: device id, 32 bytes. counter: the wearable's own, rising with each tap anywhere.
     merchant_class: ISO 18245. cap: the most that all payees together may get. expiry: the last
-    second in which it is paid.
+    second in which it can be paid.
     """
 
     wearable: bytes
@@ -57,31 +57,36 @@ class Voucher(NamedTuple):
 
 
 def keccak(data: bytes) -> bytes:
+    """Return the keccak256 hash (32 bytes)."""
     return sha3.keccak_256(data).digest()
 
 
 @lru_cache(maxsize=1024)
 def separator(domain: Domain) -> bytes:
-    """EIP-712's domain separator, 32 bytes."""
+    """Return the domain separator (EIP-712), 32 bytes."""
     hashes = (keccak(_DOMAIN_TYPE), keccak(NAME.encode()), keccak(VERSION.encode()))
-    where = domain.chain_id.to_bytes(32, "big") + _address(domain.contract)
-    return keccak(b"".join(hashes) + where)
+    contract = domain.chain_id.to_bytes(32, "big") + _address(domain.contract)
+    return keccak(b"".join(hashes) + contract)
 
 
 def signing_input(domain: Domain, voucher: Voucher) -> bytes:
-    """The 66 bytes whose keccak256 is signed: 0x1901, domain separator, struct hash."""
+    """Return the 66 bytes whose keccak256 is signed: 0x1901, domain separator, struct hash."""
     numbers = b"".join(number.to_bytes(32, "big") for number in voucher[2:])
     struct = keccak(_TYPE_HASH + voucher.wearable + _address(voucher.payee) + numbers)
     return b"\x19\x01" + separator(domain) + struct
 
 
 def digest_of(domain: Domain, voucher: Voucher) -> bytes:
-    """The EIP-712 digest, 32 bytes: what the secure element puts its signature under."""
+    """Return the EIP-712 digest that the secure element signs (32 bytes)."""
     return keccak(signing_input(domain, voucher))
 
 
 def write_record(name: str, domain: Domain, voucher: Voucher, r: int, s: int) -> bytes:
-    """The record: compact JSON, keys in this order, nothing else. `name`: the wearable's own."""
+    """Return the canonical record: compact JSON with the keys in this order.
+
+    Args:
+        name: the wearable's device name.
+    """
     numbers = dict(zip((name for name, _ in NUMBERS), voucher[2:], strict=True))
     fields: dict[str, Any] = {
         "device": name,

@@ -1,4 +1,4 @@
-"""The HTTP door: evidence in, answers out; the only place that knows FastAPI."""
+"""The HTTP API: takes evidence and answers queries; the only package that uses FastAPI."""
 
 from orchestrator.edges.api.app import create_app
 from orchestrator.edges.api.parts import ApiParts

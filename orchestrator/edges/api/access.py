@@ -1,4 +1,4 @@
-"""Who is calling, and whether the role may: one key, one role, and for partners one scope."""
+"""Authenticates callers by API key and checks their role; a partner also has a scope."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The holder of a key. scope: how the names of a partner's devices begin; None sees all."""
+    """The holder of a key; `scope` is the prefix of a partner's device names, None sees all."""
 
     name: str
     role: KeyRole
     scope: str | None
 
     def sees(self, device: str) -> bool:
-        """Whether this device is the caller's business."""
+        """Return whether the caller may see a device."""
         return self.scope is None or device.startswith(self.scope)
 
 
@@ -39,27 +39,30 @@ def _allow(*roles: KeyRole) -> Callable[..., Caller]:
 
     def check(
         parts: Parts,
-        given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     ) -> Caller:
-        caller = _caller(parts, given)
+        caller = _caller(parts, credentials)
         if caller.role not in roles:
-            raise Rejected(ProblemCode.ROLE_FORBIDDEN, f"{caller.role} may not; one of: {names}")
+            raise Rejected(
+                ProblemCode.ROLE_FORBIDDEN,
+                f"the role {caller.role} may not do this; needed: {names}",
+            )
         return caller
 
     return check
 
 
-def _caller(parts: Parts, given: HTTPAuthorizationCredentials | None) -> Caller:
-    if given is None or not given.credentials:
+def _caller(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+    if credentials is None or not credentials.credentials:
         raise Rejected(ProblemCode.KEY_MISSING, "no `Authorization: Bearer` header")
     with parts.store.read() as session:
-        row = key_holder(session, given.credentials)
+        row = key_holder(session, credentials.credentials)
     if row is None:
-        raise Rejected(ProblemCode.KEY_UNKNOWN, "no key of ours has this value")
+        raise Rejected(ProblemCode.KEY_UNKNOWN, "no key has this value")
     role = KeyRole(row.role)
     if role is not KeyRole.PARTNER:
         return Caller(row.name, role, None)
-    if not row.scope:  # an empty scope would begin every name
+    if not row.scope:  # an empty prefix would match every name
         raise Rejected(ProblemCode.ROLE_FORBIDDEN, "this partner's key has no scope")
     return Caller(row.name, role, row.scope)
 

@@ -1,4 +1,4 @@
-"""Puts the API together from its parts: routes, limits, problem documents, its own description."""
+"""Assembles the API: routes, limits, problem documents and its own documentation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from orchestrator.edges.api.schema import DESCRIPTION, describe
 
 
 def create_app(parts: ApiParts) -> FastAPI:
-    """The app that serves one rail. Routes run in threads, since intake and store are synchronous.
+    """Return the app of one rail. Routes run in threads, because intake and store are synchronous.
 
-    The documentation at /docs is a page of our own, drawn here: it loads nothing from anywhere.
+    The page /docs is self-contained and loads nothing from other servers.
     """
     app = FastAPI(
         title="proofrail",
@@ -25,7 +25,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would be the one answer that is no document
+        redirect_slashes=False,  # a redirect would be the only answer without a document
         generate_unique_id_function=_name,
     )
     app.state.parts, app.state.once = parts, Once(parts.store)

@@ -1,4 +1,4 @@
-"""POST /capture as EPCIS 2.0 names it: a document in, a capture job out; signed like any record."""
+"""POST /capture of EPCIS 2.0: takes a signed document and returns a capture job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestrator.edges.store import replies
 
 PROTOCOL = "epcis"
 _VERSIONS = {"GS1-EPCIS-Version": "2.0.0", "GS1-CBV-Version": "2.0.0"}
-_JOB = "capture {id}"  # a blank stands in no Idempotency-Key, so the two never meet
+_JOB = "capture {id}"  # with a blank, which no Idempotency-Key has
 router = APIRouter(tags=["evidence"])
 _POST = problems_of(
     *KEYED,
@@ -39,7 +39,7 @@ _POST = problems_of(
 )
 _GET = problems_of(*KEYED, ProblemCode.NOT_FOUND)
 _EXAMPLE = {
-    "@context": {"proofrail": "urn:proofrail:voc:"},  # besides the standard one, by its address
+    "@context": {"proofrail": "urn:proofrail:voc:"},  # in addition to the standard context
     "type": "ObjectEvent",
     "action": "OBSERVE",
     "bizStep": "receiving",
@@ -74,51 +74,54 @@ def post_capture(
     request: Request,
     parts: Parts,
     caller: Submitter,
-    given: Annotated[Arrival, Depends(_document)],
+    arrival: Annotated[Arrival, Depends(_document)],
     jws_signature: Annotated[
         str, Header(description="detached JWS (ES256) over the body as sent: header..signature")
     ] = "",
     gs1_epcis_version: Version = None,
     gs1_cbv_version: Version = None,
     gs1_epcis_capture_error_behaviour: Annotated[
-        Literal["rollback", "proceed"], Header(description="noted; the document is one record")
+        Literal["rollback", "proceed"],
+        Header(description="stored; the document is one record either way"),
     ] = "rollback",
     idempotency_key: Annotated[
         str | None, Header(description="1 to 255 visible ASCII characters, such as a UUID")
     ] = None,
 ) -> Response:
-    """Takes one EPCISDocument, EPCISQueryDocument or event, signed by an enrolled device.
+    """Take one EPCISDocument, EPCISQueryDocument or event, signed by an enrolled device.
 
-    The `JWS-Signature` header holds the detached JWS; its protected header names the device (`kid`)
-    and its rising number (`ctr`). One signature covers the whole document, so it is taken or
-    refused as a whole: `rollback` and `proceed` come to the same. It is judged and committed before
-    the answer: 202 with the finished job if the record is safe, else 422 with the reason as the
-    problem's code. Either way `Location` is the job's address.
+    The `JWS-Signature` header is the detached JWS; its protected header has the device (`kid`) and
+    its increasing counter (`ctr`). One signature covers the whole document, so it is accepted or
+    refused as a whole: `rollback` and `proceed` have the same effect. The result is committed
+    before the answer: 202 with the finished job if the record is stored, else 422 with the reason
+    as the problem's code. In both cases `Location` is the address of the job.
     """
-    for asked in (gs1_epcis_version, gs1_cbv_version):
-        if asked and asked.strip() != "2.0" and not asked.strip().startswith("2.0."):
+    for version in (gs1_epcis_version, gs1_cbv_version):
+        if version and version.strip() != "2.0" and not version.strip().startswith("2.0."):
             raise Rejected(
-                ProblemCode.VERSION_UNSUPPORTED, f"version {asked[:20]!r}; 2.0.0 is spoken"
+                ProblemCode.VERSION_UNSUPPORTED, f"version {version[:20]!r}; supported is 2.0.0"
             )
-    jws = jws_signature.strip()
-    body = jws.encode("ascii", "replace") + b"\n" + given.body if jws else given.body
+    signature = jws_signature.strip()
+    body = (
+        signature.encode("ascii", "replace") + b"\n" + arrival.body if signature else arrival.body
+    )
     message = Message(PROTOCOL, "", body, source="http", scope=caller.scope or "")
 
     def act() -> tuple[int, str]:
-        told = answers(parts, parts.intake.take([message]))
-        if not told["records"]:
+        body_json = answers(parts, parts.intake.take([message]))
+        if not body_json["records"]:
             raise Rejected(Reason.EMPTY, "the body is empty")
-        return _finish(parts, caller.name, told, gs1_epcis_capture_error_behaviour)
+        return _finish(parts, caller.name, body_json, gs1_epcis_capture_error_behaviour)
 
-    key, once = given.idempotency_key, request.app.state.once
-    mark = given.fingerprint(f"{PROTOCOL}|{jws}")
+    key, once = arrival.idempotency_key, request.app.state.once
+    mark = arrival.fingerprint(f"{PROTOCOL}|{signature}")
     status, text = act() if key is None else once.answer(caller.name, key, mark, act)
     return _answer(status, text)
 
 
 @router.get(
     "/capture/{capture_id}",
-    summary="The state of a capture job",
+    summary="Get a capture job",
     response_model=CaptureJob,
     responses=_GET,
 )
@@ -127,40 +130,42 @@ def get_capture(
     caller: Submitter,
     capture_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="captureID")],
 ) -> Response:
-    """A job as it ended; each caller sees its own."""
+    """Return a finished capture job; each caller sees only its own."""
     with parts.store.read() as session:
-        known = replies.find(session, caller.name, _JOB.format(id=capture_id))
-    if known is None:
-        raise Rejected(ProblemCode.NOT_FOUND, f"no capture job {capture_id} of yours")
-    return Response(known.answer, 200, _VERSIONS, media_type=JSON)
+        stored = replies.find(session, caller.name, _JOB.format(id=capture_id))
+    if stored is None:
+        raise Rejected(ProblemCode.NOT_FOUND, f"you have no capture job {capture_id}")
+    return Response(stored.answer, 200, _VERSIONS, media_type=JSON)
 
 
-def _finish(parts: ApiParts, client: str, told: dict[str, Any], manner: str) -> tuple[int, str]:
-    """Keeps the finished job; (status, body) of the answer, the job's id in either."""
-    safe = all(record["event_id"] for record in told["records"])
-    errors = [] if safe else [problem_of(told, "/capture")]
+def _finish(
+    parts: ApiParts, client: str, answer: dict[str, Any], error_behaviour: str
+) -> tuple[int, str]:
+    """Store the finished job; return (status, body) of the answer, with the job's id."""
+    is_stored = all(record["event_id"] for record in answer["records"])
+    errors = [] if is_stored else [problem_of(answer, "/capture")]
     at = datetime.fromtimestamp(int(parts.now()), UTC).isoformat().replace("+00:00", "Z")
     job = {
         "captureID": uuid4().hex,
         "createdAt": at,
         "finishedAt": at,
         "running": False,
-        "success": safe,
-        "captureErrorBehaviour": manner,
+        "success": is_stored,
+        "captureErrorBehaviour": error_behaviour,
         "errors": errors,
-        **told,
+        **answer,
     }
     key, text = _JOB.format(id=job["captureID"]), json.dumps(job)
     with parts.store.write() as session:
         replies.reserve(session, client, key, "")
         replies.keep(session, client, key, 200, text)
-    if safe:
+    if is_stored:
         return 202, text
     return errors[0]["status"], json.dumps(errors[0] | {"capture_id": job["captureID"]})
 
 
 def _answer(status: int, text: str) -> Response:
-    """Adds the headers of EPCIS 2.0; a problem's own body does not carry the job's id."""
+    """Return the response with the EPCIS 2.0 headers; a problem's body has no job id."""
     body = json.loads(text)
     job = body["captureID"] if status == 202 else body.pop("capture_id")
     headers = {"Location": f"/capture/{job}", **_VERSIONS}

@@ -1,7 +1,7 @@
-"""Every code the API can answer with: its title, its HTTP status and what to do next.
+"""The catalogue of all API codes: title, HTTP status and next step.
 
-A record's codes are `Reason` (the adapters') and `ClaimReason` (the oracles' and the rail's);
-`ProblemCode` is the API's own. Codes are stable: partners may build on them.
+Codes of records are `Reason` (device adapters) and `ClaimReason` (oracles and rail); `ProblemCode`
+is the API's own. Codes are stable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from oracles.types import ClaimReason
 
 
 class ProblemCode(StrEnum):
-    """What can be wrong with a request, whatever its records say."""
+    """What can be wrong with a request, independent of its records."""
 
     KEY_MISSING = "key_missing"
     KEY_UNKNOWN = "key_unknown"
@@ -48,14 +48,14 @@ class CatalogueEntry:
 
 
 _SMALLER = "Split the message: send fewer records at a time."
-_INTACT = "Send the record exactly as the device signed it, unchanged and whole."
-_MAKER = "Have the maker of the device correct its records; this one cannot be taken."
-_CLOCK = "Set the device's clock; a new record under a new counter will be taken."
+_INTACT = "Send the complete record exactly as the device signed it."
+_MAKER = "Ask the maker of the device to correct its records; this one cannot be accepted."
+_CLOCK = "Set the device's clock, then send a new record with a new counter."
 _KEY = "Give the device's public key as PEM, or hex or base64 of SubjectPublicKeyInfo or point."
 _OPERATOR = "Ask the operator of the rail."
 _NOTHING = "Nothing to do."
 _READING = "Read the meter and compare it with the record; ask the operator to look at the device."
-_ORACLE = "The rail asks the oracles again by itself; ask the operator if it persists."
+_ORACLE = "The rail retries by itself; ask the operator if it persists."
 
 _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TOO_LARGE: ("The record or message is too large", _SMALLER),
@@ -65,7 +65,7 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TRUNCATED: ("The record ends too early", _INTACT),
     Reason.MALFORMED: ("The record does not have its protocol's form", _INTACT),
     Reason.TOO_DEEP: ("The record is nested too deeply", _MAKER),
-    Reason.DUPLICATE_KEY: ("A field stands twice in the record", _MAKER),
+    Reason.DUPLICATE_KEY: ("A field occurs twice in the record", _MAKER),
     Reason.WRONG_TYPE: ("A field of the record has the wrong type", _MAKER),
     Reason.NUMBER_OUT_OF_RANGE: ("A number is out of range", _MAKER),
     Reason.DEVICE_MISSING: ("The record names no device", _MAKER),
@@ -73,11 +73,11 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.TIME_WITHOUT_ZONE: ("A time has no zone", _MAKER),
     Reason.TIME_IN_FUTURE: ("The record is from the future", _CLOCK),
     Reason.TIME_MALFORMED: ("A time cannot be read", _MAKER),
-    Reason.UNIT_UNKNOWN: ("The unit of a reading is not known", _MAKER),
-    Reason.READING_MISSING: ("The record holds no reading", _MAKER),
+    Reason.UNIT_UNKNOWN: ("The unit of a reading is unknown", _MAKER),
+    Reason.READING_MISSING: ("The record has no reading", _MAKER),
     Reason.SIGNATURE_MALFORMED: ("The signature cannot be read", _INTACT),
     Reason.SIGNATURE_ALGORITHM_UNKNOWN: (
-        "The signature algorithm is not known",
+        "The signature algorithm is unknown",
         "Use a device that signs with ECDSA over secp256r1 and SHA-256.",
     ),
     Reason.TOO_PRECISE: ("A reading is finer than a milliwatt-hour", _MAKER),
@@ -86,8 +86,8 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Sign it with the enrolled device's key, as a detached JWS, and send both.",
     ),
     Reason.CODE_MALFORMED: ("An identifier breaks its rules, such as a check digit", _MAKER),
-    Reason.VOCABULARY_UNKNOWN: ("A word is not in its standard vocabulary", _MAKER),
-    Reason.EVENT_MISSING: ("The document holds no event", _MAKER),
+    Reason.VOCABULARY_UNKNOWN: ("A value is not in its standard vocabulary", _MAKER),
+    Reason.EVENT_MISSING: ("The document has no event", _MAKER),
     Reason.SUBJECT_MISSING: (
         "The record names no consignment",
         "Name the SSCC of the logistic unit, or one purchase order (type po), in every event.",
@@ -99,19 +99,19 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     Reason.KEY_MALFORMED: ("The key cannot be read", _KEY),
     Reason.KEY_NOT_PUBLIC: (
         "This is a private key",
-        "Treat that key as compromised, give the device a new one, and hand over the public part.",
+        "Treat that key as compromised, give the device a new one, and send its public key.",
     ),
-    Reason.KEY_OFF_CURVE: ("The key is no point of its curve", _KEY),
-    Reason.KEY_CURVE_UNKNOWN: ("The key's curve is not known", _KEY),
-    Reason.FILE_UNREADABLE: ("The file cannot be read", "Check that it is there and readable."),
+    Reason.KEY_OFF_CURVE: ("The key is not a point of its curve", _KEY),
+    Reason.KEY_CURVE_UNKNOWN: ("The key's curve is unknown", _KEY),
+    Reason.FILE_UNREADABLE: ("The file cannot be read", "Check that it exists and is readable."),
     Reason.UNKNOWN_TOPIC: (
-        "The topic is not one of ours",
+        "The topic is unknown",
         "Publish to proofrail/<device>/evidence/<protocol>.",
     ),
-    Reason.UNKNOWN_PROTOCOL: ("The protocol is not known", "Name a known protocol, such as ocmf."),
+    Reason.UNKNOWN_PROTOCOL: ("The protocol is unknown", "Use a supported protocol, such as ocmf."),
     Reason.DEVICE_NOT_OF_TOPIC: (
-        "The record is another device's than the sender may speak for",
-        "Send it with that device's own credentials, or with a key whose scope holds the device.",
+        "The sender may not send records of this device",
+        "Send it with that device's own credentials, or a key whose scope includes it.",
     ),
     Reason.RETAINED: ("The message was retained by the broker", "Publish without the retain flag."),
     ClaimReason.DEVICE_UNKNOWN: (
@@ -120,16 +120,16 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ),
     ClaimReason.DEVICE_NOT_YET_ENROLLED: (
         "The record is older than the device's enrolment",
-        "Records from before the enrolment are not charged; nothing to send again.",
+        "Records from before the enrolment are not charged. Do not send it again.",
     ),
     ClaimReason.DEVICE_SUSPENDED: (
         "The device is suspended",
-        "What it signs while suspended stays refused; ask the operator to resume it for the rest.",
+        "Records signed while suspended stay refused. Ask the operator to resume the device.",
     ),
     ClaimReason.DEVICE_RETIRED: ("The device is retired", "Enrol the device that replaced it."),
     ClaimReason.SIGNATURE_FORGED: (
         "The device's key did not sign this content",
-        "Compare the enrolled key with the device's own; send the bytes exactly as signed.",
+        "Compare the enrolled key with the device's key, and send the bytes exactly as signed.",
     ),
     ClaimReason.CURVE_NOT_SETTLED: (
         "No contract can check a signature on this curve",
@@ -137,11 +137,11 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ),
     ClaimReason.COUNTER_REPLAYED: (
         "This counter was used before with other content",
-        "Find out why the device used a counter twice; the first record stands.",
+        "Find out why the device used a counter twice; the first record stays valid.",
     ),
-    ClaimReason.DUPLICATE: ("The record was taken before", "Nothing to do: it is safe already."),
+    ClaimReason.DUPLICATE: ("The record was accepted before", "Nothing to do: it is stored."),
     ClaimReason.NO_AGREEMENT: (
-        "No agreement charges for this device",
+        "The device has no agreement",
         "Open one (`proofrail agreement open`), then send the record again.",
     ),
     ClaimReason.BEFORE_AGREEMENT: (
@@ -149,32 +149,32 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
         "Nothing to do: the agreement does not charge for it.",
     ),
     ClaimReason.STREAM_NOT_AGREED: (
-        "The agreement is about the device's other stream of records",
-        "Send the records of the stream that was agreed, or open an agreement for this one.",
+        "The agreement covers the device's other stream of records",
+        "Send the records of the agreed stream, or open an agreement for this one.",
     ),
     ClaimReason.NOT_BILLABLE: (
-        "The record is genuine and may not be billed",
-        "It is kept and never charged; its detail says what the device has to do better.",
+        "The record is genuine but may not be billed",
+        "It is stored and never charged; its detail says what the device must change.",
     ),
     ClaimReason.KIND_NOT_PRICED: ("The product does not charge for records of this kind", _NOTHING),
-    ClaimReason.IMPLAUSIBLE_READING: ("The reading cannot be true", _READING),
+    ClaimReason.IMPLAUSIBLE_READING: ("The reading is implausible", _READING),
     ClaimReason.REGISTER_BACKWARDS: ("The register ran backwards", _READING),
     ClaimReason.TIME_BACKWARDS: ("The time ran backwards", _CLOCK),
     ClaimReason.TOO_LATE: (
         "Later records were charged already",
-        "Nothing to do: its gap was reported as lost. Send records sooner.",
+        "Nothing to do: its gap was reported as a hole. Send records sooner.",
     ),
     ClaimReason.DEVICE_COMPROMISED: (
-        "The device was declared compromised: nothing new of it is believed",
-        "Enrol another device; `proofrail device risk` shows what the stolen key may have cost.",
+        "The device is declared compromised; new records of it are refused",
+        "Enrol another device; `proofrail device risk` shows the payments at risk.",
     ),
     ClaimReason.KEY_EXPIRED: (
         "The device's key had expired at the record's time",
-        "Rotate the key (`proofrail device rotate`); new records will be taken.",
+        "Rotate the key (`proofrail device rotate`), then send new records.",
     ),
     ClaimReason.CITED_EVENT_UNKNOWN: (
         "The record cites an event that the rail does not have",
-        "Have the cited event sent first, then send a new record that cites it.",
+        "Send the cited event first, then a new record that cites it.",
     ),
     ClaimReason.FOREIGN_DOMAIN: (
         "The voucher is signed for another chain or contract",
@@ -182,29 +182,29 @@ _RECORDS: dict[StrEnum, tuple[str, str]] = {
     ),
     ClaimReason.CLASS_NOT_AGREED: ("The mandate does not name this class of merchant", _NOTHING),
     ClaimReason.ABOVE_TAP_LIMIT: (
-        "The voucher asks more for its taps than the mandate allows",
+        "The voucher's amount exceeds the mandate's tap limit",
         _NOTHING,
     ),
     ClaimReason.TWO_PLACES: (
-        "The device was elsewhere at that time: its key is in two hands",
-        "The device is suspended; ask the operator to find out which hand is honest.",
+        "The device was elsewhere at that time: its key is cloned",
+        "The device is suspended; ask the operator to find out which one is genuine.",
     ),
     ClaimReason.EVIDENCE_MISSING: ("An oracle lacks evidence of the claim", _ORACLE),
     ClaimReason.CLAIM_DIFFERS: ("An oracle derives another claim", _OPERATOR),
     ClaimReason.COUNTERS_NOT_CONTIGUOUS: ("Counters of the claim are missing", _ORACLE),
     ClaimReason.INCOMPLETE: (
-        "The record's counterpart never came",
+        "The record's counterpart is missing",
         "Send the record that begins or ends this session, if the device still has it.",
     ),
-    ClaimReason.ALREADY_ATTESTED_OTHERWISE: ("Another claim was attested in its place", _OPERATOR),
+    ClaimReason.ALREADY_ATTESTED_OTHERWISE: ("Another claim was attested instead", _OPERATOR),
     ClaimReason.AGREEMENT_NOT_LIVE: (
         "The agreement is not live",
         "Open a new agreement; records after the end of the old one are not charged.",
     ),
     ClaimReason.SEQUENCE_UNEXPECTED: ("The claim is not the agreement's next one", _ORACLE),
     ClaimReason.BATCH_UNSORTED: ("The claims of the batch are not in order", _OPERATOR),
-    ClaimReason.UNAUTHORISED: ("The oracle does not know the caller", _OPERATOR),
-    ClaimReason.PRODUCT_UNKNOWN: ("The product is not known", _OPERATOR),
+    ClaimReason.UNAUTHORISED: ("The oracle refuses the caller", _OPERATOR),
+    ClaimReason.PRODUCT_UNKNOWN: ("The product is unknown", _OPERATOR),
     ClaimReason.FACTS_MALFORMED: ("The facts of the claim cannot be read", _OPERATOR),
 }
 
@@ -216,8 +216,8 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     ),
     ProblemCode.KEY_UNKNOWN: (
         401,
-        "The API key is not known",
-        "Ask the operator for a key; a replaced one has ended.",
+        "The API key is unknown",
+        "Ask the operator for a key; a replaced one is revoked.",
     ),
     ProblemCode.ROLE_FORBIDDEN: (
         403,
@@ -226,45 +226,45 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     ),
     ProblemCode.NOT_FOUND: (
         404,
-        "There is nothing with this id",
+        "There is no object with this id",
         "Check the id; a partner sees its own devices only.",
     ),
-    ProblemCode.ROUTE_UNKNOWN: (404, "There is no such route", "See /docs for the routes."),
+    ProblemCode.ROUTE_UNKNOWN: (404, "The route is unknown", "See /docs for the routes."),
     ProblemCode.METHOD_NOT_ALLOWED: (
         405,
-        "The route does not know this method",
+        "The route does not support this method",
         "See the `Allow` header, or /docs.",
     ),
     ProblemCode.VERSION_UNSUPPORTED: (
         406,
-        "This version of the standard is not spoken here",
+        "This version of the standard is not supported",
         "Ask for EPCIS and CBV 2.0, or leave out the version headers.",
     ),
     ProblemCode.BODY_TOO_SLOW: (
         408,
         "The body did not arrive in time",
-        "Send it again, in smaller parts if need be.",
+        "Send it again, in smaller parts if necessary.",
     ),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: (
         409,
         "The Idempotency-Key was used for another request",
-        "Use a new key for each new request; repeat a request with its body unchanged.",
+        "Use a new key for each new request; repeat a request only with the same body.",
     ),
     ProblemCode.BODY_TOO_LARGE: (413, "The body is too large", "Send fewer records at a time."),
     ProblemCode.MEDIA_TYPE_UNSUPPORTED: (
         415,
-        "The media type is not taken here",
+        "The media type is not supported",
         "Send a record as text/plain or application/octet-stream, a batch as application/json, an "
         "EPCIS document to /capture as application/json or application/ld+json.",
     ),
     ProblemCode.CONTENT_CODING_UNSUPPORTED: (
         415,
-        "Compressed bodies are not taken",
+        "Compressed bodies are not supported",
         "Send the body without Content-Encoding.",
     ),
     ProblemCode.JSON_UNREADABLE: (
         400,
-        "The body is not acceptable JSON",
+        "The body is not valid JSON",
         "Correct the JSON where `detail` says.",
     ),
     ProblemCode.REQUEST_INVALID: (
@@ -274,28 +274,28 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
     ),
     ProblemCode.AMBIGUOUS: (
         422,
-        "Several things begin with this id",
-        "Give more of the id, or all.",
+        "Several ids begin with this text",
+        "Give more characters of the id.",
     ),
     ProblemCode.CURSOR_UNKNOWN: (
         422,
-        "The cursor is not one of ours",
-        "Pass `next` of the page before, unchanged.",
+        "The cursor is unknown",
+        "Pass `next` of the previous page unchanged.",
     ),
     ProblemCode.IDEMPOTENCY_KEY_MALFORMED: (
         400,
-        "The Idempotency-Key cannot be used",
-        "Send one key of 1 to 255 visible ASCII characters, such as a UUID, once.",
+        "The Idempotency-Key is invalid",
+        "Send exactly one key of 1 to 255 visible ASCII characters, such as a UUID.",
     ),
     ProblemCode.REQUEST_FAILED: (400, "The request cannot be answered", "See `detail` and /docs."),
     ProblemCode.INTERNAL_ERROR: (
         500,
-        "The rail failed",
-        "Send the request again later; the operator's log has the cause.",
+        "Internal error",
+        "Send the same request again later; the cause is in the operator's log.",
     ),
     ProblemCode.TRY_AGAIN_LATER: (
         503,
-        "The rail waits for a part of itself",
+        "The rail is temporarily unavailable",
         "Send the same request again after `Retry-After` seconds; nothing was stored.",
     ),
 }
@@ -309,6 +309,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 
 def entry_of(code: str) -> CatalogueEntry:
-    """The catalogue's line; a code from elsewhere is shown as it is, never hidden."""
-    known = CATALOGUE.get(str(code))
-    return known or CatalogueEntry(str(code).replace("_", " ").capitalize(), _OPERATOR)
+    """Return the entry of a code; an unknown code becomes its own title."""
+    entry = CATALOGUE.get(str(code))
+    return entry or CatalogueEntry(str(code).replace("_", " ").capitalize(), _OPERATOR)

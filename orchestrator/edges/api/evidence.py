@@ -1,4 +1,4 @@
-"""POST /v1/evidence: signed records in; for each an event id or a named reason, and receipts."""
+"""POST /v1/evidence: takes signed records; returns an event id or reason for each, and receipts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PROBLEMS = problems_of(
 
 @router.post(
     "/v1/evidence",
-    summary="Hand in signed records",
+    summary="Send signed records",
     response_model=Answers,
     responses=_PROBLEMS,
     openapi_extra=EVIDENCE_BODY,
@@ -42,53 +42,60 @@ def post_evidence(
     request: Request,
     parts: Parts,
     caller: Submitter,
-    given: Annotated[Arrival, Depends(arrival)],
+    submission: Annotated[Arrival, Depends(arrival)],
     protocol: Annotated[
-        str, Query(max_length=60, description="of a body that is the record itself")
+        str, Query(max_length=60, description="protocol of a body that is one record")
     ] = "ocmf",
     idempotency_key: Annotated[
         str | None, Header(description="1 to 255 visible ASCII characters, such as a UUID")
     ] = None,
 ) -> Response:
-    """Takes one record as the body, exactly as signed, or a JSON batch.
+    """Take one record as the body, exactly as signed, or a JSON batch.
 
-    A body that is one record is answered 200 if the record is safe (accepted, duplicate, or genuine
-    but not billable), else 422 with the reason as the problem's code. Several records are answered
-    200 whatever became of each, one answer per record, in order. Everything is committed before the
-    answer; `receipts` hold the rail's signature over it. With an `Idempotency-Key` the same request
-    is answered with the same bytes for ever, and another request under that key with 409.
+    A single record is answered with 200 if it is stored (accepted, duplicate, or genuine but not
+    billable), else with 422 and the reason as the problem's code. Several records are always
+    answered with 200 and one answer per record, in order. Everything is committed before the
+    answer; `receipts` are the rail's signatures over it. With an `Idempotency-Key` the same request
+    always gets the same bytes, and another request with that key gets 409.
     """
-    messages = messages_of(given, protocol, caller.scope or "")
+    messages = messages_of(submission, protocol, caller.scope or "")
 
     def act() -> tuple[int, str]:
         outcomes = parts.intake.take(messages)
         body = answers(parts, outcomes)
-        alone = given.media != JSON and len(body["records"]) == 1
+        alone = submission.media != JSON and len(body["records"]) == 1
         if alone and body["records"][0]["event_id"] is None:
             body = problem_of(body, request.url.path)
             return body["status"], json.dumps(body)
         return 200, json.dumps(body)
 
-    key, once = given.idempotency_key, request.app.state.once
+    key, once = submission.idempotency_key, request.app.state.once
     status, text = (
-        act() if key is None else once.answer(caller.name, key, given.fingerprint(protocol), act)
+        act()
+        if key is None
+        else once.answer(caller.name, key, submission.fingerprint(protocol), act)
     )
     return Response(text, status, media_type=JSON if status == 200 else MEDIA)
 
 
 def answers(parts: ApiParts, outcomes: Sequence[Sequence[AnsweredRecord]]) -> dict[str, Any]:
-    """The shape `Answers` for what an intake said; receipts are one per device."""
+    """Return `Answers` as JSON for the outcomes of an intake, with one receipt per device."""
     by_device: dict[str, list[AnsweredRecord]] = defaultdict(list)
-    for outcome in (outcome for found in outcomes for outcome in found):
+    for outcome in (outcome for outcomes_of_item in outcomes for outcome in outcomes_of_item):
         by_device[outcome.device].append(outcome)
     at = int(parts.now())
     return {
         "records": [
-            _record(item, outcome) for item, found in enumerate(outcomes) for outcome in found
+            _record(item, outcome)
+            for item, outcomes_of_item in enumerate(outcomes)
+            for outcome in outcomes_of_item
         ],
         "receipts": [
-            {"device": device, "receipt": parts.receipts.sign(device, found, at).decode()}
-            for device, found in by_device.items()
+            {
+                "device": device,
+                "receipt": parts.receipts.sign(device, outcomes_of_item, at).decode(),
+            }
+            for device, outcomes_of_item in by_device.items()
         ],
     }
 
@@ -109,6 +116,6 @@ def _record(item: int, outcome: AnsweredRecord) -> dict[str, Any]:
 
 
 def problem_of(body: dict[str, Any], path: str) -> dict[str, Any]:
-    """The problem document of a single record that was not taken (`Answers` in, document out)."""
+    """Return the problem document of a single refused record, from its `Answers`."""
     record = body["records"][0]
     return document(record["reason"], record["detail"], path, **body)

@@ -1,4 +1,4 @@
-"""Whether the process lives (for anyone), and how the rail is (for those who may read)."""
+"""Liveness of the process (without a key), and the status of the rail (with a key)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ router = APIRouter(tags=["rail"])
 
 @router.get("/health", responses=problems_of(*OPEN), summary="Liveness, without a key")
 async def get_health() -> Health:
-    """Answers as long as the process can; it says nothing about the rail's work."""
+    """Answer while the process runs; this says nothing about the rail's work."""
     return Health(status="ok")
 
 
-@router.get("/v1/status", responses=problems_of(*KEYED), summary="How the rail is")
+@router.get("/v1/status", responses=problems_of(*KEYED), summary="Status of the rail")
 def get_status(parts: Parts, caller: Reader) -> StatusView:
-    """The worker's turns and halted steps, counts by stage and reason, the newest blocks."""
+    """Return the worker's turns and halted steps, counts by stage and reason, and newest blocks."""
     with parts.store.read() as session:
         head = blocks.newest(session)
         return StatusView(

@@ -1,4 +1,4 @@
-"""Bounds every request body in bytes and time before anything parses it, chunked ones too."""
+"""Limits each request body in size and time before it is parsed, also chunked ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ PATIENCE_S = 30.0
 
 
 class BodyLimit:
-    """ASGI middleware. max_bytes: of one body; patience_s: how long a whole body may take.
+    """ASGI middleware that limits request bodies.
 
-    A declared length beyond the limit is refused unread; an undeclared one as soon as it passes.
+    A declared length above the limit is refused unread; others as soon as they exceed it.
+
+    Args:
+        max_bytes: Limit of one body.
+        patience_s: Limit for the time of a complete body.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, patience_s: float = PATIENCE_S) -> None:
@@ -28,7 +32,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         length = Request(scope).headers.get("content-length", "0")
-        # a length that is no number is refused by the server, before anything of ours
+        # the server refuses a length that is not a number before this code runs
         if length.isdigit() and (len(length) > 18 or int(length) > self._max_bytes):
             problem = document(ProblemCode.BODY_TOO_LARGE, _beyond(self._max_bytes), scope["path"])
             await answer(problem)(scope, receive, send)
@@ -38,21 +42,21 @@ class BodyLimit:
 
 
 class _Bounded:
-    """One body on its way in; raises Rejected inside the app, which answers with a problem."""
+    """A body being received; raises Rejected inside the app, which answers with a problem."""
 
     def __init__(self, receive: Receive, max_bytes: int, patience_s: float) -> None:
         self._receive, self._max_bytes, self._left = receive, max_bytes, max_bytes
         self._patience_s, self._deadline, self._whole = patience_s, 0.0, False
 
     async def receive(self) -> Message:
-        if self._whole:  # what follows the body is only news of the connection
+        if self._whole:  # messages after the body concern the connection
             return await self._receive()
         self._deadline = self._deadline or asyncio.get_running_loop().time() + self._patience_s
         try:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            detail = f"not whole after {self._patience_s:g} s"
+            detail = f"incomplete after {self._patience_s:g} s"
             raise Rejected(ProblemCode.BODY_TOO_SLOW, detail) from None
         self._left -= len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
@@ -62,4 +66,4 @@ class _Bounded:
 
 
 def _beyond(limit: int) -> str:
-    return f"at most {limit} bytes are taken"
+    return f"the limit is {limit} bytes"

@@ -1,4 +1,4 @@
-"""Answers each (client, Idempotency-Key) once: the same request gets the same answer, for ever."""
+"""Answers each (client, Idempotency-Key) once: the same request always gets the same answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _STRIPES = 64
 
 
 class Once:
-    """The key is reserved with its request before anything is done, the answer kept after it.
+    """Reserves a key with its request before the work, and stores the answer after it.
 
-    Should we die in between, the same request is taken again: records that were stored are then
-    answered as duplicates, with the same event ids; another request is refused as ever.
+    After a crash in between, the same request runs again: stored records are then answered as
+    duplicates with the same event ids. Another request with the key is refused.
     """
 
     def __init__(self, store: Store) -> None:
@@ -26,21 +26,22 @@ class Once:
     def answer(
         self, client: str, key: str, fingerprint: str, act: Callable[[], tuple[int, str]]
     ) -> tuple[int, str]:
-        """(status, body), from `act` or from its first time.
+        """Return (status, body), from `act` or from the stored answer.
 
-        Raises Rejected (idempotency_key_reused) if the key stands for another request.
+        Raises:
+            Rejected: idempotency_key_reused, if the key belongs to another request.
         """
         with self._locks[hash((client, key)) % _STRIPES]:
             with self._store.read() as session:
-                known = replies.find(session, client, key)
-            if known is None:
+                reply = replies.find(session, client, key)
+            if reply is None:
                 with self._store.write() as session:
-                    known = replies.reserve(session, client, key, fingerprint)
-            if known.body_hash != fingerprint:
-                detail = f"key {key[:60]!r} came with another body before"
+                    reply = replies.reserve(session, client, key, fingerprint)
+            if reply.body_hash != fingerprint:
+                detail = f"the key {key[:60]!r} was used with another body"
                 raise Rejected(ProblemCode.IDEMPOTENCY_KEY_REUSED, detail)
-            if known.status != replies.PENDING:
-                return known.status, known.answer
+            if reply.status != replies.PENDING:
+                return reply.status, reply.answer
             status, body = act()
             with self._store.write() as session:
                 replies.keep(session, client, key, status, body)

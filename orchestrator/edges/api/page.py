@@ -1,4 +1,4 @@
-"""Draws the OpenAPI document as one readable page without scripts and without outside addresses."""
+"""Renders the OpenAPI document as one HTML page without scripts or external addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = Mapping[str, Any]
 
 
 def page(schema: Json) -> str:
-    """HTML of an OpenAPI document: routes, then each with parameters, body and responses."""
+    """Return an OpenAPI document as HTML: routes, parameters, bodies and responses."""
     info = schema["info"]
     operations = list(_operations(schema))
     parts = [
@@ -29,7 +29,7 @@ def page(schema: Json) -> str:
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style>",
         f"<h1>{escape(info['title'])} API, version {escape(info['version'])}</h1>",
         *(f"<p>{escape(text)}</p>" for text in info["description"].split("\n\n")),
-        "<p>This document for machines: <a href=/openapi.json>/openapi.json</a></p>",
+        "<p>This document for programs: <a href=/openapi.json>/openapi.json</a></p>",
         "<h2>Routes</h2>",
         _routes(operations),
         *(_operation(*operation) for operation in operations),
@@ -48,7 +48,7 @@ def _operations(schema: Json) -> Iterator[tuple[str, str, Json]]:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells are HTML already."""
+    """Return an HTML table; cells are HTML already."""
     lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
     if not lines:
         return ""
@@ -58,7 +58,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _routes(operations: list[tuple[str, str, Json]]) -> str:
     return _table(
-        ("Method", "Route", "What for"),
+        ("Method", "Route", "Purpose"),
         (
             (
                 f"<b class={method}>{method.upper()}</b>",
@@ -72,7 +72,7 @@ def _routes(operations: list[tuple[str, str, Json]]) -> str:
 
 def _operation(method: str, path: str, operation: Json) -> str:
     title = f"<b class={method}>{method.upper()}</b> <code>{escape(path)}</code>"
-    key = "needs an API key" if operation.get("security") else "open to anyone"
+    key = "needs an API key" if operation.get("security") else "needs no key"
     return "\n".join(
         (
             f"<h2 id={operation['operationId']}>{title}</h2>",
@@ -148,8 +148,8 @@ def _type(schema: Json) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(f"<code>{escape(str(v))}</code>" for v in schema["enum"])
     bounds = {k: schema[k] for k in ("pattern", "minimum", "maximum", "maxLength") if k in schema}
-    said = "".join(f", {k} <code>{escape(str(v))}</code>" for k, v in bounds.items())
-    return escape(schema.get("type", "anything")) + said
+    limits = "".join(f", {k} <code>{escape(str(v))}</code>" for k, v in bounds.items())
+    return escape(schema.get("type", "anything")) + limits
 
 
 def _shapes(schemas: Json) -> Iterator[str]:

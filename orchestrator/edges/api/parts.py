@@ -1,4 +1,4 @@
-"""What the API is made of, handed in by whoever starts it; nothing here is global."""
+"""The objects that the API uses, passed in by its caller; there is no global state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.settings import Settings
 
 
 class AnsweredRecord(Answered, Protocol):
-    """What one record is answered; `orchestrator.ingest.intake.RecordOutcome` is one."""
+    """The outcome of one record, as in `orchestrator.ingest.intake.RecordOutcome`."""
 
     @property
     def device(self) -> str: ...
@@ -24,17 +24,21 @@ class AnsweredRecord(Answered, Protocol):
 
 
 class Takes(Protocol):
-    """The one path of all inlets; `orchestrator.ingest.intake.Intake` is one."""
+    """The intake that all inlets share, as in `orchestrator.ingest.intake.Intake`."""
 
     def take(self, messages: Sequence[Message]) -> Sequence[Sequence[AnsweredRecord]]: ...
 
 
 @dataclass(frozen=True)
 class ApiParts:
-    """store, intake, receipts: as the MQTT inlet has them. worker: its turns and halted steps.
+    """The objects that the API uses.
 
-    now: Unix seconds. trace: (session, any id) -> what is known of it, or Rejected (not_found,
-    ambiguous); without it there is no route for traces.
+    Attributes:
+        store: The same as the MQTT inlet's, as are intake and receipts.
+        worker: Returns the worker's turns and halted steps.
+        now: Returns Unix seconds.
+        trace: (session, any id) -> its JSON view; raises Rejected (not_found, ambiguous). Without
+            it there is no trace route.
     """
 
     store: Store

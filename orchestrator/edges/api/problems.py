@@ -1,4 +1,4 @@
-"""Every error as one RFC 9457 problem document: a stable code, its cause and the next step."""
+"""Answers each error with an RFC 9457 problem document: stable code, cause and next step."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from orchestrator.errors import Retry
 
 MEDIA = "application/problem+json"
 URN = "urn:proofrail:problem:"
-MAX_ERRORS = 20  # named fields in one document
+MAX_ERRORS = 20  # field errors in one document
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="proofrail"'},
-    408: {"Connection": "close"},  # an unread body must not be taken for the next request
+    408: {"Connection": "close"},  # an unread body must not be read as the next request
     413: {"Connection": "close"},
     503: {"Retry-After": "1"},
 }
@@ -35,7 +35,7 @@ _OF_STATUS = {
 def document(
     code: str, detail: str, instance: str, status: int | None = None, **members: Any
 ) -> dict[str, Any]:
-    """The members of a problem document; `instance` is the path that was asked for."""
+    """Return the members of a problem document; `instance` is the requested path."""
     entry = entry_of(code)
     return {
         "type": URN + str(code),
@@ -49,7 +49,7 @@ def document(
 
 
 def answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document as a response."""
+    """Return a problem document as a response."""
     return Response(
         json.dumps(problem),
         problem["status"],
@@ -59,7 +59,7 @@ def answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None)
 
 
 def install(app: FastAPI) -> None:
-    """Makes the app answer every failure, its own and the framework's, with a document."""
+    """Make the app answer all its own and the framework's errors with a problem document."""
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(Retry, _retry)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -93,6 +93,6 @@ async def _framework(request: Request, error: HTTPException) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    """The cause goes to the log (the server raises it again), not to strangers."""
-    detail = f"{request.method} met an error of ours"
+    """Hide the cause from the caller; the server logs it."""
+    detail = f"{request.method} failed because of a bug in proofrail"
     return answer(document(ProblemCode.INTERNAL_ERROR, detail, request.url.path))

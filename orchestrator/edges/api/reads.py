@@ -1,4 +1,4 @@
-"""The reading routes: events, payments, agreements, devices, rejections, balances and traces."""
+"""Read routes: events, payments, agreements, devices, rejections, balances and traces."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from orchestrator.edges.api.views import (
     DeviceView,
     EventView,
     Page,
-    PaymentStory,
+    PaymentDetails,
     PaymentView,
+    RejectionDetails,
     RejectionView,
-    RejectionWhole,
 )
 from orchestrator.edges.api.wire import HEX32, Amount
 from orchestrator.edges.store import ledger, pages, payments, tables
@@ -39,35 +39,35 @@ MAX_PAGE = 500
 
 Id = Annotated[str, Path(pattern=HEX32, description="0x and 64 lower case hex digits")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="rows on one page")]
-After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+After = Annotated[str | None, Query(max_length=400, description="`next` of the previous page")]
 
 router = APIRouter()
 
 
 @router.get("/v1/events/{event_id}", tags=["evidence"], responses=_ONE, summary="One event")
 def get_event(parts: Parts, caller: Anyone, event_id: Id) -> EventView:
-    """A partner sees the events of its own devices; another's is as if it were not there."""
+    """Return an event. A partner sees only events of its own devices; others are not found."""
     with parts.store.read() as session:
-        found = pages.event_with_device(session, event_id)
-    if found is None or not caller.sees(found[1]):
-        raise _nothing("event", event_id)
-    event, device = found
+        match = pages.event_with_device(session, event_id)
+    if match is None or not caller.sees(match[1]):
+        raise _not_found("event", event_id)
+    event, device = match
     return EventView(**_columns(event, EventView, device=device, evidence=event.evidence_hash))
 
 
 @router.get("/v1/payments/{payment_id}", tags=["money"], responses=_ONE, summary="One payment")
-def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentStory:
-    """A payment with its events and everything that became known of it, in order."""
+def get_payment(parts: Parts, caller: Reader, payment_id: Id) -> PaymentDetails:
+    """Return a payment with its events and facts, in order."""
     with parts.store.read() as session:
         row = session.get(tables.PaymentRow, payment_id)
         if row is None:
-            raise _nothing("payment", payment_id)
+            raise _not_found("payment", payment_id)
         facts = [
             {"fact": fact.fact, "detail": fact.detail, "at": fact.at}
             for fact in payments.facts_of(session, payment_id)
         ]
         events = pages.event_ids(session, payment_id)
-    return PaymentStory(**_payment(row), events=events, facts=facts)
+    return PaymentDetails(**_payment(row), events=events, facts=facts)
 
 
 @router.get("/v1/payments", tags=["money"], responses=_LIST, summary="Payments, oldest first")
@@ -79,7 +79,7 @@ def list_payments(
     limit: Limit = 100,
     after: After = None,
 ) -> Page[PaymentView]:
-    """Payments, of one stage or one agreement if asked for."""
+    """List payments, optionally of one stage or agreement."""
     with parts.store.read() as session:
         last = _cursor(after, _time_and_id)
         rows = pages.payments(session, stage, agreement, last, limit + 1)
@@ -94,7 +94,7 @@ def list_payments(
 def list_agreements(
     parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
 ) -> Page[AgreementView]:
-    """Every agreement with its terms of payment and its progress."""
+    """List agreements with their payment terms and progress."""
     with parts.store.read() as session:
         rows = pages.agreements(session, _cursor(after, str) or "", limit + 1)
     views = [
@@ -108,7 +108,7 @@ def list_agreements(
 def list_devices(
     parts: Parts, caller: Reader, limit: Limit = 100, after: After = None
 ) -> Page[DeviceView]:
-    """Every device that was enrolled, whatever its status."""
+    """List all enrolled devices, in any status."""
     with parts.store.read() as session:
         rows = pages.devices(session, _cursor(after, str) or "", limit + 1)
     views = [DeviceView(**_columns(row, DeviceView)) for row in rows[:limit]]
@@ -124,7 +124,7 @@ def list_rejected(
     limit: Limit = 100,
     after: After = None,
 ) -> Page[RejectionView]:
-    """Input that was not taken. A partner sees that of its own devices, where they are known."""
+    """List refused input. A partner sees only input of its own devices."""
     before = _cursor(after, _number)
     with parts.store.read() as session:
         rows = pages.rejections(session, reason, device, caller.scope, before, limit + 1)
@@ -135,26 +135,26 @@ def list_rejected(
 @router.get("/v1/rejected/{number}", tags=["evidence"], responses=_ONE, summary="One rejection")
 def get_rejected(
     parts: Parts, caller: Anyone, number: Annotated[int, Path(ge=1, lt=2**63)]
-) -> RejectionWhole:
-    """One rejection with the bytes as they came."""
+) -> RejectionDetails:
+    """Return a rejection with the original bytes."""
     with parts.store.read() as session:
         row = pages.rejection(session, number)
     if row is None or not caller.sees(row.device):
-        raise _nothing("rejection", str(number))
-    return RejectionWhole(**_rejection(row), body_base64=base64.b64encode(row.body).decode())
+        raise _not_found("rejection", str(number))
+    return RejectionDetails(**_rejection(row), body_base64=base64.b64encode(row.body).decode())
 
 
 @router.get(
-    "/v1/ledger/balances", tags=["money"], responses=problems_of(*KEYED), summary="Every balance"
+    "/v1/ledger/balances", tags=["money"], responses=problems_of(*KEYED), summary="All balances"
 )
 def get_balances(parts: Parts, caller: Reader) -> BalancesView:
-    """The balance of each ledger account and asset."""
+    """Return the balance of each ledger account and asset."""
     with parts.store.read() as session:
-        found = ledger.balances(session)
+        balances = ledger.balances(session)
     return BalancesView(
         balances=[
             BalanceView(account=account, balance=_amount(total, asset))
-            for (account, asset), total in found.items()
+            for (account, asset), total in balances.items()
         ]
     )
 
@@ -171,17 +171,17 @@ traces = APIRouter()
 def get_trace(
     parts: Parts, caller: Reader, any_id: Annotated[str, Path(max_length=200)]
 ) -> dict[str, Any]:
-    """What is known of an event, payment, settlement, payout, EndToEndId or device, end to end."""
+    """Return an event, payment, settlement, payout, EndToEndId or device with its payments."""
     with parts.store.read() as session:
         return dict(parts.trace(session, any_id))
 
 
-def _nothing(what: str, name: str) -> Rejected:
+def _not_found(what: str, name: str) -> Rejected:
     return Rejected(ProblemCode.NOT_FOUND, f"no {what} {name}")
 
 
 def _columns(row: Any, view: type, **given: Any) -> dict[str, Any]:
-    """The view's fields from the row's columns of the same names, and what is given instead."""
+    """Return the view's fields from the row's columns of the same names, overridden by `given`."""
     names = [name for name in view.model_fields if name not in given]
     return {name: getattr(row, name) for name in names} | given
 
@@ -208,7 +208,7 @@ def _rejection(row: tables.RejectionRow) -> dict[str, Any]:
 
 
 def _next(rows: Sequence[Row], limit: int, place: Callable[[Row], str]) -> str | None:
-    """The cursor behind the last row shown, if there is a row behind it."""
+    """Return the cursor after the last row shown, None if there are no more rows."""
     if len(rows) <= limit:
         return None
     return base64.urlsafe_b64encode(place(rows[limit - 1]).encode()).decode()
@@ -220,12 +220,12 @@ def _cursor(text: str | None, read: Callable[[str], Any]) -> Any:
     try:
         return read(base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode())
     except (ValueError, binascii.Error):
-        raise Rejected(ProblemCode.CURSOR_UNKNOWN, f"{text[:60]!r} is no cursor") from None
+        raise Rejected(ProblemCode.CURSOR_UNKNOWN, f"{text[:60]!r} is not a cursor") from None
 
 
 def _number(text: str) -> int:
     number = int(text)
-    if not 0 <= number < 2**63:  # what the store can compare with
+    if not 0 <= number < 2**63:  # the store's range
         raise ValueError(text)
     return number
 

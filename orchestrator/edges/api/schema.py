@@ -1,4 +1,4 @@
-"""Makes the OpenAPI document whole: every response of every route, problems and examples too."""
+"""Completes the OpenAPI document: all responses of each route, with problems and examples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEYED = (
     ProblemCode.REQUEST_INVALID,
 )
 
-DESCRIPTION = """Signed device records in; events, payments and the ledger out.
+DESCRIPTION = """Takes signed device records; returns events, payments and the ledger.
 
 Every error is a problem document (RFC 9457) whose `code` is stable. Amounts are strings of minor
 units with their asset. Times are Unix seconds unless the name says milliseconds. Listings come in
-pages: pass `next` of one page as `after` of the next. An unknown route is answered 404
-`route_unknown`, a method a route does not know 405 `method_not_allowed`.
+pages: pass `next` of one page as `after` of the next. An unknown route is answered with 404
+`route_unknown`, an unsupported method with 405 `method_not_allowed`.
 """
 
 _SCHEMA = {"$ref": _REF.format(model=EvidenceBatch.__name__)}
@@ -49,11 +49,11 @@ EVIDENCE_BODY = {
 
 
 def problems_of(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can answer with these codes, one example for each."""
-    found: dict[int | str, dict[str, Any]] = {}
+    """Return the `responses` of a route with these codes, with one example for each."""
+    responses: dict[int | str, dict[str, Any]] = {}
     for code in sorted(codes):
         entry = entry_of(code)
-        response = found.setdefault(
+        response = responses.setdefault(
             entry.status,
             {
                 "description": HTTPStatus(entry.status).phrase,
@@ -70,11 +70,11 @@ def problems_of(*codes: str) -> dict[int | str, dict[str, Any]]:
             "summary": entry.title,
             "value": example,
         }
-    return found
+    return responses
 
 
 def describe(app: FastAPI) -> None:
-    """Replaces the app's OpenAPI document by the completed one, built at first use."""
+    """Replace the app's OpenAPI document with the completed one, built on first use."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -83,9 +83,9 @@ def describe(app: FastAPI) -> None:
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             for model in (EvidenceBatch, ProblemDocument):
-                whole = model.model_json_schema(ref_template=_REF, by_alias=True)
-                schemas.update(whole.pop("$defs", {}))
-                schemas[model.__name__] = whole
+                schema = model.model_json_schema(ref_template=_REF, by_alias=True)
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
         return app.openapi_schema
 
     app.openapi = openapi

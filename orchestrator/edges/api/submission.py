@@ -1,4 +1,4 @@
-"""Reads a request body into messages of the one path: a record as it is, or a JSON batch."""
+"""Reads a request body, one record or a JSON batch, as messages for the intake."""
 
 from __future__ import annotations
 
@@ -23,26 +23,31 @@ MAX_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request's body with what its headers say: `media` is "" where they do not say."""
+    """A request's body and headers; `media` is the media type."""
 
     media: str
     body: bytes
     idempotency_key: str | None
 
     def fingerprint(self, protocol: str) -> str:
-        """What makes it the same request when it is sent again."""
+        """Return the hash that identifies a repeated request."""
         return sha256(f"{self.media}|{protocol}|".encode() + self.body).hexdigest()
 
 
 async def arrival(request: Request) -> Arrival:
-    """Records as they are, or a JSON batch; a body of unnamed type counts as a record."""
+    """Read one record or a JSON batch; a body without media type is a record."""
     return await read_arrival(request, (*RAW, JSON), RAW[1])
 
 
 async def read_arrival(request: Request, taken: tuple[str, ...], unnamed: str) -> Arrival:
-    """Reads the body, bounded by the middleware; headers are judged before it is read.
+    """Check the headers, then read the body; the middleware limits it.
 
-    taken: the media types of the route; unnamed: the one that a body without type is.
+    Args:
+        taken: The media types of the route.
+        unnamed: The media type of a body without one.
+
+    Raises:
+        Rejected: an unsupported media type or content coding, or a malformed Idempotency-Key.
     """
     headers = request.headers
     coding = headers.get("content-encoding", "identity").strip().lower()
@@ -54,29 +59,34 @@ async def read_arrival(request: Request, taken: tuple[str, ...], unnamed: str) -
     return Arrival(media, await request.body(), _key(headers.getlist("idempotency-key")))
 
 
-def _key(given: list[str]) -> str | None:
-    """The draft's quoted string, or the bare text that most clients send."""
-    if not given:
+def _key(headers: list[str]) -> str | None:
+    """Return the Idempotency-Key: quoted as in the draft, or bare as most clients send it."""
+    if not headers:
         return None
-    key = given[0].strip()
+    key = headers[0].strip()
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
     visible = all("!" <= char <= "~" for char in key)
-    if len(given) > 1 or not 0 < len(key) <= MAX_KEY or not visible:
+    if len(headers) > 1 or not 0 < len(key) <= MAX_KEY or not visible:
         raise Rejected(ProblemCode.IDEMPOTENCY_KEY_MALFORMED, "not one key of 1 to 255 characters")
     return key
 
 
 def messages_of(arrival: Arrival, protocol: str, scope: str) -> list[Message]:
-    """One message per entry of the request. scope: how the device names must begin.
+    """Return one message per record of the request.
 
-    Raises Rejected (json_unreadable) or RequestValidationError where the JSON is no batch.
+    Args:
+        scope: Required prefix of device names.
+
+    Raises:
+        Rejected: json_unreadable.
+        RequestValidationError: the JSON is not a batch.
     """
     if arrival.media != JSON:
         return [Message(protocol, "", arrival.body, source="http", scope=scope)]
     return [
-        Message(entry.protocol, "", _body(number, entry), source="http", scope=scope)
-        for number, entry in enumerate(_batch(arrival.body).records)
+        Message(record.protocol, "", _body(number, record), source="http", scope=scope)
+        for number, record in enumerate(_batch(arrival.body).records)
     ]
 
 
@@ -91,15 +101,15 @@ def _batch(body: bytes) -> EvidenceBatch:
     try:
         return EvidenceBatch.model_validate(decoded, strict=True)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in found]) from None
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([e | {"loc": ("body", *e["loc"])} for e in problems]) from None
 
 
-def _body(number: int, entry: RecordEntry) -> bytes:
-    if entry.record is not None:
-        return entry.record.encode()
+def _body(number: int, record: RecordEntry) -> bytes:
+    if record.record is not None:
+        return record.record.encode()
     try:
-        return base64.b64decode(entry.record_base64.encode(), validate=True)
+        return base64.b64decode(record.record_base64.encode(), validate=True)
     except (binascii.Error, ValueError):
         place = ("body", "records", number, "record_base64")
         raise RequestValidationError([{"loc": place, "msg": "not base64"}]) from None

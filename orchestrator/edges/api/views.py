@@ -1,4 +1,4 @@
-"""The shapes of what can be read: events, payments, agreements, devices, rejections, status."""
+"""Response models: events, payments, agreements, devices, rejections, balances and status."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Page(BaseModel, Generic[View]):
     """One page of a listing."""
 
     items: list[View]
-    next: str | None = Field(description="pass it as `after` for the next page; null: no more")
+    next: str | None = Field(description="pass it as `after` for the next page; null: last page")
 
 
 class EventView(BaseModel):
-    """An event: what was read out of one piece of evidence."""
+    """An event, decoded from one piece of evidence."""
 
     model_config = example(
         event_id=SOME_ID,
@@ -44,13 +44,13 @@ class EventView(BaseModel):
     received_at: Seconds
     evidence: Sha
     agreement_id: Id
-    role: str = Field(description="stream: it may be claimed; supporting: it may be cited")
-    payment_id: Id | None = Field(description="null until a claim holds it")
-    reason: str | None = Field(description="why no claim will ever hold it")
+    role: str = Field(description="stream: may be claimed; supporting: may be cited")
+    payment_id: Id | None = Field(description="null until a claim contains it")
+    reason: str | None = Field(description="why no claim can contain it")
 
 
 class PaymentView(BaseModel):
-    """The life of one claim so far."""
+    """A payment and its stage."""
 
     model_config = example(
         payment_id=SOME_ID,
@@ -73,8 +73,10 @@ class PaymentView(BaseModel):
     agreement_id: Id
     sequence: int
     stage: Stage
-    amount: Amount = Field(description="0 until it is settled; below zero: a credit to the payer")
-    payee: str = Field(description="who is paid; empty until the claim is derived")
+    amount: Amount = Field(
+        description="0 until settled; negative: a debt of the payee to the agreement"
+    )
+    payee: str = Field(description="address of the payee; empty until the claim is derived")
     first_counter: int
     last_counter: int
     evidence_root: str
@@ -87,14 +89,14 @@ class PaymentView(BaseModel):
 
 
 class FactView(BaseModel):
-    """Something that became known of a payment."""
+    """A fact about a payment."""
 
     fact: str
     detail: str
     at: Seconds
 
 
-class PaymentStory(PaymentView):
+class PaymentDetails(PaymentView):
     """A payment with its events and its facts, in order."""
 
     model_config = example(
@@ -131,12 +133,12 @@ class AgreementView(BaseModel):
     product: str
     payer: str
     payee: str
-    cap: Amount = Field(description="most that one period may charge")
+    cap: Amount = Field(description="the most to pay per period")
     period_days: int
-    window_s: int = Field(description="seconds in which the payer can dispute")
+    window_s: int = Field(description="dispute window in seconds")
     expiry: Seconds
     first_counter: int
-    reference: str = Field(description="ISO 11649, to fund it by bank transfer")
+    reference: str = Field(description="ISO 11649 reference for funding by bank transfer")
     stage: str
     opened_at: Seconds
     sequence: int
@@ -164,12 +166,12 @@ class DeviceView(BaseModel):
     status: str
     enrolled_at: Seconds
     expires_at: Seconds = Field(description="end of its newest key; 0: never")
-    endorsement: str = Field(description="SHA-256 of the certificate that vouches for it, or empty")
+    endorsement: str = Field(description="SHA-256 of its endorsement certificate, or empty")
     compromised_since: Seconds | None
 
 
 class RejectionView(BaseModel):
-    """Input that was not taken, and why."""
+    """Refused input with its reason."""
 
     model_config = example(
         number=3,
@@ -195,8 +197,8 @@ class RejectionView(BaseModel):
     size_bytes: int
 
 
-class RejectionWhole(RejectionView):
-    """A rejection with the bytes as they came."""
+class RejectionDetails(RejectionView):
+    """A rejection with the original bytes."""
 
     model_config = example(
         **RejectionView.model_config["json_schema_extra"]["examples"][0], body_base64="T0NNRg=="
@@ -205,7 +207,7 @@ class RejectionWhole(RejectionView):
 
 
 class BalanceView(BaseModel):
-    """One ledger account; debits are positive, credits negative."""
+    """The balance of a ledger account; debits are positive, credits negative."""
 
     model_config = example(
         account="withdrawable:0x" + "22" * 20,
@@ -216,21 +218,21 @@ class BalanceView(BaseModel):
 
 
 class BalancesView(BaseModel):
-    """Every account of the ledger; per asset they add up to zero."""
+    """All ledger accounts; each asset adds up to zero."""
 
     model_config = example(balances=[BalanceView.model_config["json_schema_extra"]["examples"][0]])
     balances: list[BalanceView]
 
 
 class BlockView(BaseModel):
-    """A block the rail has seen."""
+    """A block that the rail has read."""
 
     number: int
     hash: str
 
 
 class StatusView(BaseModel):
-    """How the rail is: its worker, its payments by stage, its rejections, its chain."""
+    """Status of the rail: worker, payments by stage, rejections, blocks."""
 
     model_config = example(
         worker={"turns": {"collect": 4}, "halted": {}},
@@ -239,7 +241,7 @@ class StatusView(BaseModel):
         head={"number": 9, "hash": SOME_ID},
         final_block=6,
     )
-    worker: dict[str, Any] = Field(description="turns: work found by step; halted: step -> why")
+    worker: dict[str, Any] = Field(description="turns: work done by step; halted: reason by step")
     stages: dict[str, int] = Field(description="payments by stage")
     rejections: dict[str, int] = Field(description="rejections and dropped events by reason")
     head: BlockView | None
@@ -247,7 +249,7 @@ class StatusView(BaseModel):
 
 
 class Health(BaseModel):
-    """That the process answers."""
+    """Liveness of the process."""
 
     model_config = example(status="ok")
     status: str

@@ -1,4 +1,4 @@
-"""The shapes of what goes in and how it is answered: records, receipts, problems, amounts."""
+"""Models of requests and answers: records, receipts, problems and amounts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Seconds = Annotated[int, Field(description="Unix seconds", examples=[1_790_000_0
 
 
 def example(**members: Any) -> ConfigDict:
-    """A closed shape with one example, which tests hold it to."""
+    """Return the configuration of a closed model with one example, which tests check."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [members]})
 
 
 class Amount(BaseModel):
-    """Money: whole minor units of an asset, as text, since many JSON readers round numbers."""
+    """Money in whole minor units of an asset, as text because many JSON readers round numbers."""
 
     model_config = example(amount_minor="123456", asset=TEUR)
     amount_minor: str = Field(pattern=r"^-?[0-9]+$")
@@ -30,7 +30,7 @@ class Amount(BaseModel):
 
 
 class RecordEntry(BaseModel):
-    """One record, exactly as signed: as text, or in base64 where it is no UTF-8 text."""
+    """One record exactly as signed: as text, or in base64 if it is not UTF-8 text."""
 
     model_config = example(protocol="ocmf", record='OCMF|{"FV":"1.0"}|{"SD":"3045"}')
     protocol: str = Field("ocmf", max_length=60)
@@ -45,7 +45,7 @@ class RecordEntry(BaseModel):
 
 
 class EvidenceBatch(BaseModel):
-    """Records in one request; each is judged by itself and stops no other."""
+    """Records of one request; each is processed independently."""
 
     model_config = example(
         records=[{"protocol": "ocmf", "record": 'OCMF|{"FV":"1.0"}|{"SD":"3045"}'}]
@@ -54,7 +54,7 @@ class EvidenceBatch(BaseModel):
 
 
 class RecordAnswer(BaseModel):
-    """What one record is answered. It is safe where there is an event_id, also if not billable."""
+    """The answer for one record. With an event_id it is stored, even if not billable."""
 
     model_config = example(
         item=0,
@@ -67,9 +67,9 @@ class RecordAnswer(BaseModel):
         detail="",
         next_step=None,
     )
-    item: int = Field(description="which entry of the request held it, from 0")
+    item: int = Field(description="index of its entry in the request, from 0")
     evidence: Sha
-    device: str = Field(description='"" where it could not be read')
+    device: str = Field(description='"" if unreadable')
     counter: int | None
     outcome: str = Field(description='"accepted" or the reason, as in the receipt')
     event_id: Id | None
@@ -114,17 +114,17 @@ class ProblemDocument(BaseModel):
     detail: str = Field(description="the cause, in this case")
     code: str
     next_step: str
-    instance: str = Field(description="the path that was asked for")
+    instance: str = Field(description="the requested path")
     errors: list[FieldError] | None = Field(None, description="with request_invalid")
     records: list[RecordAnswer] | None = Field(None, description="with a rejected record")
     receipts: list[ReceiptOf] | None = Field(None, description="with a rejected record")
 
 
 class CaptureJob(BaseModel):
-    """What became of one captured document (EPCIS 2.0, section 12.6: EPCISCaptureJob).
+    """The result of one captured document (EPCIS 2.0, section 12.6: EPCISCaptureJob).
 
-    The document is one signed record, judged before the answer: a job never runs on. `records` and
-    `receipts` are this rail's own members, as for /v1/evidence.
+    The document is one signed record, processed before the answer, so a job is always finished.
+    `records` and `receipts` are proofrail's own members, as for /v1/evidence.
     """
 
     model_config = example(
@@ -144,6 +144,6 @@ class CaptureJob(BaseModel):
     running: bool
     success: bool
     captureErrorBehaviour: str = Field(description="rollback or proceed")
-    errors: list[ProblemDocument] = Field(description="why the document was not taken")
+    errors: list[ProblemDocument] = Field(description="why the document was refused")
     records: list[RecordAnswer]
     receipts: list[ReceiptOf]

@@ -1,1 +1,1 @@
-"""The one door to the bank: ISO 20022 messages and the file channel, nothing else."""
+"""The bank adapter: bank messages (ISO 20022, SWIFT) and the channel for their files."""

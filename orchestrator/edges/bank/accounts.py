@@ -1,7 +1,7 @@
-"""Account numbers in their one canonical form, or a refusal by name.
+"""Checks IBANs and BICs and returns them in canonical form.
 
-schwifty knows each country's structure from the SWIFT registry, where stdnum knew only the check
-digits' sum for many. Whether a bank has that bank code is not asked: lists of banks grow old.
+schwifty checks each country's structure from the SWIFT registry. Bank codes are not looked up,
+because lists of banks become outdated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.edges.bank.types import BankReason
 
 
 def iban(text: str, what: str = "account") -> str:
-    """The IBAN (ISO 13616) without spaces, in capitals; Rejected(iban_invalid) otherwise."""
+    """Return an IBAN (ISO 13616) without spaces, in capitals; raises Rejected(iban_invalid)."""
     try:
         return str(IBAN(text))
     except SchwiftyException as error:
@@ -22,14 +22,14 @@ def iban(text: str, what: str = "account") -> str:
 
 
 def sepa_iban(text: str, what: str = "account") -> str:
-    """As `iban`; Rejected(iban_invalid) too where no SEPA credit transfer reaches the country."""
+    """Return an IBAN as `iban`; raises Rejected(iban_invalid) also outside SEPA."""
     if not IBAN(compact := iban(text, what)).in_sepa_zone:
         raise Rejected(BankReason.IBAN_INVALID, f"{what}: {compact} is outside the SEPA countries")
     return compact
 
 
 def bic(text: str, what: str = "bank") -> str:
-    """The BIC (ISO 9362) in capitals, 8 or 11 characters; Rejected(bic_invalid) otherwise."""
+    """Return a BIC (ISO 9362) of 8 or 11 characters, in capitals; raises Rejected(bic_invalid)."""
     try:
         return str(BIC(text))
     except SchwiftyException as error:

@@ -1,6 +1,7 @@
-"""The days on which euro payments move: TARGET is closed at weekends and on six days a year.
+"""Finds the days on which TARGET settles euro payments.
 
-Rule: ECB, TARGET closing days (1 January, Good Friday, Easter Monday, 1 May, 25 and 26 December).
+Rule: ECB, TARGET closing days: weekends, 1 January, Good Friday, Easter Monday, 1 May, 25 and 26
+December.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ import holidays
 
 
 def is_open(day: date) -> bool:
-    """Whether TARGET settles on this day."""
+    """Return whether TARGET settles on this day."""
     return day.weekday() < 5 and day not in _closing_days(day.year)
 
 
 def next_open(day: date) -> date:
-    """This day, or the first one after it on which TARGET is open."""
+    """Return this day, or the next one on which TARGET is open."""
     while not is_open(day):
         day += timedelta(days=1)
     return day
 
 
 def execution_day(at: datetime, cut_off_hour: int) -> date:
-    """The first day a bank can execute an order that reaches it at this time (UTC).
+    """Return the first day on which a bank can execute an order.
 
-    cut_off_hour: from that full hour (UTC) on, an order counts as of the next day; 24: never.
+    Args:
+        at: When the order reaches the bank, UTC.
+        cut_off_hour: From this full hour (UTC), an order counts as of the next day; 24: never.
     """
     return next_open(at.date() + timedelta(days=at.hour >= cut_off_hour))
 

@@ -1,7 +1,7 @@
-"""What the rail takes from the bank: statements and status reports, or a named refusal.
+"""Turns a bank file into statements or a status report, or refuses it as a whole.
 
-The strict side of `reading`: a file of which anything could not be read, or does not add up, is
-refused whole, and so is one that our books cannot use. Nothing is guessed where money depends.
+The strict side of `reading`: a file with any problem is refused, and so is one that cannot be
+posted. Nothing is guessed where money depends on it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ _TAKEN = ("camt.052", "camt.053", "camt.054", "MT940")
 def parse(
     data: bytes, *, accounts: Collection[str] | None = None, seen: Collection[tuple[str, str]] = ()
 ) -> list[BankStatement] | StatusReport:
-    """Statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
+    """Return the statements of a camt.052, 053, 054 or MT940, or the report of a pain.002.
 
-    accounts: IBANs we hold (None: any). seen: (account, statement id) of statements already taken
-    from other files. Raises Rejected with a BankReason; the caller keeps the bytes.
+    Args:
+        accounts: Our IBANs; None: any.
+        seen: (account, statement id) of statements taken from other files.
+
+    Raises:
+        Rejected: with a BankReason and the bytes of the file.
     """
     reading = read(data)
     try:
@@ -47,9 +51,11 @@ def parse(
 
 
 def line_at(data: bytes, path: str) -> StatementLine | None:
-    """The booked line at a path of a file, for whoever verifies one; Rejected as `parse`."""
+    """Return the booked line at a path of a file, None if missing; raises Rejected as `parse`."""
     reports = parse(data)
-    lines = (line for each in reports for line in each.lines) if isinstance(reports, list) else ()
+    lines = (
+        (line for report in reports for line in report.lines) if isinstance(reports, list) else ()
+    )
     return next((line for line in lines if line.path == path), None)
 
 
@@ -58,31 +64,31 @@ def _refuse_problems(reading: BankReading) -> None:
         first = reading.problems[0]
         raise Rejected(first.reason, first.sentence())
     if len(reading.statuses) > 1 or (reading.statuses and reading.reports):
-        raise Rejected(BankReason.UNKNOWN_MESSAGE, "a pain.002 comes in a file of its own")
+        raise Rejected(BankReason.UNKNOWN_MESSAGE, "a pain.002 must be alone in its file")
 
 
 def _statements(
     reading: BankReading,
     source: bytes,
     accounts: Collection[str] | None,
-    known: set[tuple[str, str]],
+    seen: set[tuple[str, str]],
 ) -> list[BankStatement]:
-    found: list[BankStatement] = []
+    statements: list[BankStatement] = []
     for pages in _paged(reading.reports):
         statement = _statement(pages, source, accounts)
         key = (statement.account, statement.id)
-        if key in known:
+        if key in seen:
             raise Rejected(BankReason.DUPLICATE_STATEMENT, f"{pages[0].path}: {statement.id:.60}")
-        known.add(key)
-        found.append(statement)
-    return found
+        seen.add(key)
+        statements.append(statement)
+    return statements
 
 
 def _paged(reports: Iterable[AccountReport]) -> list[list[AccountReport]]:
-    """Pages of one statement that follow each other in a file are one statement."""
-    found: list[list[AccountReport]] = []
+    """Group consecutive pages of one statement."""
+    statements: list[list[AccountReport]] = []
     for report in reports:
-        last = found[-1][-1] if found else None
+        last = statements[-1][-1] if statements else None
         follows = (
             last
             and report.page
@@ -91,10 +97,10 @@ def _paged(reports: Iterable[AccountReport]) -> list[list[AccountReport]]:
             and (last.account, last.id) == (report.account, report.id)
         )
         if follows:
-            found[-1].append(report)
+            statements[-1].append(report)
         else:
-            found.append([report])
-    return found
+            statements.append([report])
+    return statements
 
 
 def _statement(
@@ -102,11 +108,11 @@ def _statement(
 ) -> BankStatement:
     first = pages[0]
     if first.family not in _TAKEN:
-        raise Rejected(BankReason.UNKNOWN_MESSAGE, f"{first.kind} is read, and not booked")
-    account = _held(first.account, accounts)
+        raise Rejected(BankReason.UNKNOWN_MESSAGE, f"{first.kind} cannot be booked")
+    account = _own_iban(first.account, accounts)
     if accounts is not None and account not in accounts:
         raise Rejected(BankReason.ACCOUNT_UNKNOWN, f"{first.path}: {first.account:.40}")
-    # the first of several pages in a file of its own keeps the statement's id
+    # a first page in its own file keeps the statement's id
     name = first.id if (first.page or 1) == 1 else f"{first.id}/{first.page}"
     balances = _balances(pages, account, name) if first.family in CLOSED else None
     day = balances.day if balances else first.created
@@ -125,8 +131,8 @@ def _statement(
     )
 
 
-def _held(account: str, accounts: Collection[str] | None) -> str:
-    """The IBAN of ours that an MT940 may name by German bank code and account number."""
+def _own_iban(account: str, accounts: Collection[str] | None) -> str:
+    """Return our IBAN if an MT940 gives German bank code and account number instead."""
     bank, slash, number = account.partition("/")
     if not slash or not accounts:
         return account
@@ -161,11 +167,11 @@ def _balances(pages: list[AccountReport], account: str, statement: str) -> State
 def _line(
     line: Line, account: str, report: AccountReport, source: bytes, otherwise: date | None
 ) -> StatementLine:
-    """otherwise: the day of a line that has none of its own."""
+    """Return a line for posting; `otherwise` is the day of a line without a date."""
     booking = line.booking_date or line.value_date or otherwise
     if booking is None:
         raise Rejected(BankReason.MISSING_ELEMENT, f"{line.path}/BookgDt")
-    named, reference = line.references, line.references.reference
+    references, reference = line.references, line.references.reference
     return StatementLine(
         account=account,
         booking_date=booking,
@@ -175,10 +181,10 @@ def _line(
         source=source,
         path=line.path,
         kind=report.family,
-        end_to_end_id=named.end_to_end_id,
-        reference=reference if _is_the_one(named) else "",
-        # an entry's reference names one line only where the entry has one
-        bank_reference="" if line.shares_reference else named.bank_reference,
+        end_to_end_id=references.end_to_end_id,
+        reference=reference if _is_only_reference(references) else "",
+        # an entry's reference identifies a line only if the entry has one line
+        bank_reference="" if line.shares_reference else references.bank_reference,
         batch=_batch(line, report),
         counterparty_name=line.counterparty.name,
         counterparty_iban=account if _IBAN.match(account := line.counterparty.account) else "",
@@ -186,25 +192,25 @@ def _line(
         is_reversal=line.is_reversal,
         text=line.text or _remark(line),
         charges_minor=line.charges_minor if line.charges_included else 0,
-        uetr=named.uetr,
+        uetr=references.uetr,
         code=line.code.iso,
         proprietary_code=line.code.proprietary,
     )
 
 
-def _is_the_one(named: References) -> bool:
-    """Whether the creditor reference is one, and the only one: money is not divided by a guess."""
-    others = any(is_reference(each) for each in named.other_references)
-    return is_reference(named.reference) and not others
+def _is_only_reference(references: References) -> bool:
+    """Return whether there is exactly one creditor reference; money is never split by a guess."""
+    others = any(is_reference(reference) for reference in references.other_references)
+    return is_reference(references.reference) and not others
 
 
 def _batch(line: Line, report: AccountReport) -> str:
-    """In MT940 an order booked as a sum carries the batch's name where a single one has its own."""
-    named = line.references
-    is_sum = report.family == "MT940" and line.amount_minor < 0 and not named.end_to_end_id
-    return named.batch or (named.customer_reference if is_sum else "")
+    """Return the batch id; in MT940 a batch booking has it in place of the order's reference."""
+    references = line.references
+    is_sum = report.family == "MT940" and line.amount_minor < 0 and not references.end_to_end_id
+    return references.batch or (references.customer_reference if is_sum else "")
 
 
 def _remark(line: Line) -> str:
-    """The bank's remark stands for the payer's words only where an entry has no detail."""
+    """Return the bank's remark as text, for entries without details only."""
     return "" if "TxDtls" in line.path else line.info

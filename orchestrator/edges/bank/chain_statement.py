@@ -1,8 +1,7 @@
-"""Write a payee's on-chain account as camt.053.001.08, as its bank would, for any ERP to read.
+"""Writes a payee's on-chain account as camt.053.001.08, for any ERP to import.
 
-Rules: ISO 20022 camt.053.001.08. An address is longer than an account number may be (34), so the
-account is the address's 20 bytes in base32, with the address itself as its proxy. The same account
-and period always give the same bytes.
+An address is longer than the 34 characters of an account number, so the account is the address's 20
+bytes in base32, and its proxy is the address. The same account and period give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,10 +28,14 @@ _EPOCH = date(1970, 1, 1)
 def write(
     statement: AccountStatement, address: str, owner: str, servicer: str, is_over: bool = True
 ) -> bytes:
-    """The statement of one period. address: 0x-hex; owner: the payee; servicer: the rail's name.
+    """Return the statement of one period as XML.
 
-    is_over: whether nothing more can come into the period; if not, its last balance is an interim
-    one (ITBD).
+    Args:
+        address: The payee's address, 0x-hex.
+        owner: The payee's name.
+        servicer: The rail's name.
+        is_over: Whether the period can get no more movements; if not, its last balance is interim
+            (ITBD).
     """
     identity = _identity(address, statement, is_over)
     end = datetime.combine(statement.last + timedelta(days=1), datetime.min.time(), UTC)
@@ -59,15 +62,15 @@ def write(
 
 
 def account_id(address: str) -> str:
-    """What an address is called where an account number has at most 34 characters: base32."""
+    """Return an address as an account number of at most 34 characters (base32)."""
     return b32encode(bytes.fromhex(address[2:])).decode()
 
 
 def _identity(address: str, statement: AccountStatement, is_over: bool) -> str:
-    """An interim statement is another one with each entry that comes to it."""
-    said = f"{address.lower()}|{statement.first}|{statement.last}"
-    said += "" if is_over else f"|{len(statement.bookings)}"
-    return "PA" + b32encode(sha256(said.encode()).digest()[:20]).decode()
+    """Return the statement id; an interim one changes with each new entry."""
+    content = f"{address.lower()}|{statement.first}|{statement.last}"
+    content += "" if is_over else f"|{len(statement.bookings)}"
+    return "PA" + b32encode(sha256(content.encode()).digest()[:20]).decode()
 
 
 def _period(statement: AccountStatement, end: datetime) -> iso.DateTimePeriod1:
@@ -96,7 +99,7 @@ def _account(address: str, owner: str, servicer: str) -> iso.CashAccount39:
 
 
 def _balances(statement: AccountStatement, is_over: bool) -> list[iso.CashBalance8]:
-    """Booked at both ends; available: what is not pending any more, and can be redeemed."""
+    """Return opening and closing balances, and the available one (released, redeemable)."""
     return [
         _balance("OPBD", statement.opening_cents, statement.first),
         _balance("CLBD" if is_over else "ITBD", statement.closing_cents, statement.last),
@@ -114,9 +117,9 @@ def _balance(code: str, cents: int, day: date) -> iso.CashBalance8:
 
 
 def _entry(booking: Booking) -> iso.ReportEntry10:
-    """An entry of whole cents; what was carried to it are details of nothing beside its own."""
+    """Return an entry in whole cents; movements carried into it are details of 0.00 EUR."""
     movement, day = booking.movement, XmlDate.from_date(booking.movement.day)
-    details = [_detail(each, 0, booking.cents) for each in booking.carried]
+    details = [_detail(carried, 0, booking.cents) for carried in booking.carried]
     details.append(_detail(movement, booking.cents, booking.cents))
     return iso.ReportEntry10(
         ntry_ref=_reference(movement.entry_id),
@@ -169,25 +172,25 @@ def _other_side(account: str) -> iso.CashAccount38:
 
 
 def _reference(digest: str) -> str:
-    """At most 35 characters of a hash (hex, 32 bytes): its first 20 bytes, as in an EndToEndId."""
+    """Return a reference of at most 35 characters from the first 20 bytes of a hash (hex)."""
     return end_to_end_id(bytes.fromhex(digest)) if digest else "NONREF"
 
 
 def _remainder(statement: AccountStatement) -> str:
-    waiting = _named(statement.waiting)
+    waiting = _references_text(statement.waiting)
     return (
-        f"Amounts have 6 decimals on chain; {_exact(statement.remainder_micro)} EUR below a "
-        f"cent is kept on the account and carried{waiting}."
+        f"Amounts have 6 decimals on chain; {_exact(statement.remainder_micro)} EUR below one "
+        f"cent stays on the account and is carried forward{waiting}."
     )[:500]
 
 
-def _named(waiting: Iterable[Movement]) -> str:
-    refs = [each.end_to_end_id for each in waiting if each.end_to_end_id]
+def _references_text(waiting: Iterable[Movement]) -> str:
+    refs = [movement.end_to_end_id for movement in waiting if movement.end_to_end_id]
     return f", of {', '.join(refs[:8])}{' and more' if len(refs) > 8 else ''}" if refs else ""
 
 
 def _text(text: str, limit: int) -> str:
-    """At most so many characters, each of which XML can hold."""
+    """Return the text with printable characters only, cut at `limit`."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
 
 

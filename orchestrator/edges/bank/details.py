@@ -1,4 +1,4 @@
-"""What an entry or detail of a camt message says besides its amount: references, parties, texts."""
+"""Reads references, parties, codes, texts, charges and exchanges of camt entries and details."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from orchestrator.edges.bank.facts import BankCode, Counterparty, Exchange, Refe
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import XmlNode
 
-_RETURNS = {"RRTN", "UPDD", "RPCR", "PRDD"}  # ISO bank transaction codes: reversals due to...
+_RETURNS = {"RRTN", "UPDD", "RPCR", "PRDD"}  # ISO bank transaction sub-families of reversals
 _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 
 def references(detail: XmlNode, entry: XmlNode, batch: str) -> References:
-    """Of a detail, or of an entry that has none (then both are the entry)."""
+    """Return the references of a detail, or of an entry without details (passed twice)."""
     text = " ".join(detail.texts("RmtInf/Ustrd"))
     structured = _structured(detail)
     return References(
@@ -45,38 +45,43 @@ def references(detail: XmlNode, entry: XmlNode, batch: str) -> References:
 
 
 def _structured(detail: XmlNode) -> list[str]:
-    """Every structured creditor reference once; those of ISO 11649 come first, canonical."""
-    told = detail.texts("RmtInf/Strd/CdtrRefInf/Ref") + detail.texts(
+    """Return each structured creditor reference once; canonical ISO 11649 ones come first."""
+    references = detail.texts("RmtInf/Strd/CdtrRefInf/Ref") + detail.texts(
         "RmtInf/Strd/CdtrRefInf/CdtrRef"
     )
-    told = [normalise(each) if is_reference(each) else each for each in told]
-    return sorted(dict.fromkeys(told), key=lambda each: not is_reference(each))
+    references = [
+        normalise(reference) if is_reference(reference) else reference for reference in references
+    ]
+    return sorted(dict.fromkeys(references), key=lambda reference: not is_reference(reference))
 
 
 def end_to_end_ids(nodes: list[XmlNode]) -> tuple[str, ...]:
-    """Those of all details of an entry that could not be told apart."""
-    return tuple(found for each in nodes if (found := _given(each, "Refs/EndToEndId")))
+    """Return the EndToEndIds of the details of an entry that could not be split."""
+    return tuple(identity for node in nodes if (identity := _given(node, "Refs/EndToEndId")))
 
 
 def counterparty(
     detail: XmlNode, own: Counterparty, is_credit: bool, *, is_return: bool, is_opposite: bool
 ) -> Counterparty:
-    """The other side: the debtor of a credit, the creditor of a debit; never who has our account.
+    """Return the other party: the debtor of a credit, the creditor of a debit; never ourselves.
 
-    own: holder and number of the account. A return names both as the payment did that it undoes
-    (German annex 3), at some banks the other way round. is_opposite: a deduction from an entry of
-    the other sign may name its party as the entry does.
+    Args:
+        own: Holder and number of our account.
+        is_return: A return lists both parties as the original payment did (German annex 3); some
+            banks swap them.
+        is_opposite: A deduction from an entry of the other sign may list its party as the entry
+            does.
     """
     sides = ("Dbtr", "Cdtr") if is_credit else ("Cdtr", "Dbtr")
     near, far = (_party(detail, side) for side in sides)
     if near.account and near.account == own.account and far.account != own.account:
         return far
     if not is_return:
-        return far if is_opposite and not _is_told(near) else near
+        return far if is_opposite and not _is_given(near) else near
     ours, theirs = _is_own(near, own), _is_own(far, own)
-    if ours == theirs:  # so the names do not tell; an account at one side only does
+    if ours == theirs:  # names do not decide; an account on one side only does
         ours, theirs = bool(far.account), bool(near.account)
-    return near if not _is_told(far) or (theirs and not ours) else far
+    return near if not _is_given(far) or (theirs and not ours) else far
 
 
 def _is_own(party: Counterparty, own: Counterparty) -> bool:
@@ -85,7 +90,7 @@ def _is_own(party: Counterparty, own: Counterparty) -> bool:
     return bool(party.name) and party.name.casefold() == own.name.casefold()
 
 
-def _is_told(party: Counterparty) -> bool:
+def _is_given(party: Counterparty) -> bool:
     return bool(party.name or party.account)
 
 
@@ -112,88 +117,91 @@ def _party(detail: XmlNode, side: str) -> Counterparty:
 
 
 def code(detail: XmlNode, entry: XmlNode) -> BankCode:
-    """The detail's bank transaction code, else the entry's."""
-    found = detail if detail.has("BkTxCd") else entry
+    """Return the detail's bank transaction code, else the entry's."""
+    node = detail if detail.has("BkTxCd") else entry
     return BankCode(
-        found.text("BkTxCd/Domn/Cd"),
-        found.text("BkTxCd/Domn/Fmly/Cd"),
-        found.text("BkTxCd/Domn/Fmly/SubFmlyCd"),
-        found.text("BkTxCd/Prtry/Cd"),
-        found.text("BkTxCd/Prtry/Issr"),
+        node.text("BkTxCd/Domn/Cd"),
+        node.text("BkTxCd/Domn/Fmly/Cd"),
+        node.text("BkTxCd/Domn/Fmly/SubFmlyCd"),
+        node.text("BkTxCd/Prtry/Cd"),
+        node.text("BkTxCd/Prtry/Issr"),
     )
 
 
 def remittance(detail: XmlNode) -> str:
-    """What the payer wrote: unstructured, else what structured remittance adds in words."""
+    """Return the payer's text: unstructured, else the text added to structured remittance."""
     return " ".join(detail.texts("RmtInf/Ustrd") or detail.texts("RmtInf/Strd/AddtlRmtInf"))
 
 
 def return_reason(detail: XmlNode) -> str:
-    """The code; else what the bank says in words, or the code that its words begin with."""
-    told = detail.text(
+    """Return the return code; else the bank's text, or the code at its beginning."""
+    text = detail.text(
         "RtrInf/Rsn/Cd",
         "RtrInf/Rsn/Prtry",
         "RtrInf/RtrRsn/Cd",
         "RtrInf/RtrRsn/Prtry",
         "RtrInf/AddtlInf",
     )
-    coded = re.match(r"[A-Z]{2}[0-9]{2}\b", told)
-    return coded[0] if coded else told
+    coded = re.match(r"[A-Z]{2}[0-9]{2}\b", text)
+    return coded[0] if coded else text
 
 
 def is_return(detail: XmlNode, entry: XmlNode) -> bool:
-    """Whether it undoes a payment, also where the bank gives no reason for it."""
+    """Return whether it reverses a payment, even if the bank gives no reason."""
     return (
         detail.has("RtrInf") or entry.truth("RvslInd") or code(detail, entry).sub_family in _RETURNS
     )
 
 
 def exchange(detail: XmlNode, currency: str) -> Exchange | None:
-    """The amount in another currency, where the bank converted one. Never counted with."""
+    """Return the amount in another currency if the bank converted one; for information only."""
     for path in ("InstdAmt", "TxAmt", "CntrValAmt", "AnncdPstngAmt"):
         place = f"AmtDtls/{path}/Amt"
         if detail.has(place) and detail.attribute(place, "Ccy") != currency:
-            found = detail.money(place, counts=False)
+            money = detail.money(place, counts=False)
             rate = next(
                 (
-                    detail.text(f"AmtDtls/{each}/CcyXchg/XchgRate")
-                    for each in ("TxAmt", "CntrValAmt", "InstdAmt", "AnncdPstngAmt")
-                    if detail.has(f"AmtDtls/{each}/CcyXchg/XchgRate")
+                    detail.text(f"AmtDtls/{element}/CcyXchg/XchgRate")
+                    for element in ("TxAmt", "CntrValAmt", "InstdAmt", "AnncdPstngAmt")
+                    if detail.has(f"AmtDtls/{element}/CcyXchg/XchgRate")
                 ),
                 "",
             )
-            if found:
-                return Exchange(*found, rate)
+            if money:
+                return Exchange(*money, rate)
     return None
 
 
 def charges(node: XmlNode, currency: str) -> tuple[int, bool]:
-    """(what the bank took, less what it gave back; whether it says that the amount includes it).
+    """Return (charges minus refunds in minor units, whether the amount includes them).
 
-    Charges of up to version 2 are flat, later ones have records; one that is booked apart from
-    the line (ChrgInclInd false) is left out.
+    Charges up to version 2 are flat, later ones have records. A charge that is booked separately
+    (ChrgInclInd false) is left out.
     """
     total, included = 0, False
     for group in node.children("Chrgs"):
         for record in list(group.children("Rcrd")) or [group]:
             path = "Amt" if record.has("Amt") else "TtlChrgsAndTaxAmt"
-            apart = record.text("ChrgInclInd") in ("false", "0")
-            found = record.money(path) if record.has(path) and not apart else None
-            if found and found[0] and found[1] != currency:
-                record.note(
+            is_separate = record.text("ChrgInclInd") in ("false", "0")
+            money = record.money(path) if record.has(path) and not is_separate else None
+            if money and money[0] and money[1] != currency:
+                record.add_note(
                     BankReason.CURRENCY_MISMATCH,
-                    f"charges in {found[1]} are not counted: the line is in {currency}",
+                    f"charges in {money[1]} are not counted: the line is in {currency}",
                     path,
                 )
-            elif found:
-                total += -found[0] if record.text("CdtDbtInd") == "CRDT" else found[0]
+            elif money:
+                total += -money[0] if record.text("CdtDbtInd") == "CRDT" else money[0]
                 included = included or record.truth("ChrgInclInd")
     return total, included
 
 
 def creditor_reference(structured: str, text: str, end_to_end_id: str) -> str:
-    """The structured one; else one of ours in the free text or in the EndToEndId, however it is
-    spaced; else the one word of the text that is anyone's ISO 11649 reference."""
+    """Return the creditor reference of a line, "" if there is none or several.
+
+    In this order: the structured one; one of ours in the text or the EndToEndId, with any spacing;
+    the only ISO 11649 reference among the words of the text.
+    """
     if structured and is_reference(structured):
         return normalise(structured)
     ours = find_reference(text) or find_reference(end_to_end_id)
@@ -208,5 +216,5 @@ def creditor_reference(structured: str, text: str, end_to_end_id: str) -> str:
 
 
 def _given(node: XmlNode, path: str) -> str:
-    found = node.text(path)
-    return "" if found.upper() in _NOT_GIVEN else found
+    text = node.text(path)
+    return "" if text.upper() in _NOT_GIVEN else text

@@ -1,4 +1,4 @@
-"""Read the entries of one report into lines: one per detail, or one per entry without any."""
+"""Reads the entries of a report as lines: one per detail, or one per entry without details."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.edges.bank import details
 from orchestrator.edges.bank.facts import BankCode, Counterparty, Line, References
+from orchestrator.edges.bank.money import amount_text
 from orchestrator.edges.bank.types import BankReason
 from orchestrator.edges.bank.xml import XmlNode
 
@@ -17,9 +18,14 @@ _INSTRUCTED = "AmtDtls/InstdAmt/Amt"
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One detail of an entry. amount: with its sign, None where it says none in the entry's
-    currency; charges: what the bank took for it; included: whether the amount has them in it."""
+class _EntryDetail:
+    """One detail of an entry.
+
+    Attributes:
+        amount: Signed minor units; None if it gives none in the entry's currency.
+        charges: The bank's charges for it.
+        included: Whether the amount includes the charges.
+    """
 
     node: XmlNode
     amount: int | None
@@ -28,28 +34,34 @@ class _Part:
 
 
 def signed(node: XmlNode) -> tuple[int, str] | None:
-    """Minor units and currency of an entry or balance, credits positive; None, and named, if it
-    cannot be told."""
+    """Return minor units (credits positive) and currency of an entry or balance.
+
+    None if unreadable; the problem is added to the reading.
+    """
     money, indicator = node.money(), node.text("CdtDbtInd")
     if indicator not in _SIGNS:
         reason = BankReason.VALUE_MALFORMED if indicator else BankReason.MISSING_ELEMENT
-        node.say(reason, f"{indicator!r:.20}" if indicator else "", "CdtDbtInd")
+        node.add_problem(reason, f"{indicator!r:.20}" if indicator else "", "CdtDbtInd")
         return None
     return (_SIGNS[indicator] * money[0], money[1]) if money else None
 
 
 def read_entry(entry: XmlNode, own: Counterparty, currencies: Collection[str]) -> Iterator[Line]:
-    """The lines of one entry of an account; none where its amount cannot be told (it is named).
+    """Yield the lines of one entry; none if its amount is unreadable, which is reported.
 
-    own: the account and its holder. currencies: that it is kept in; none: the file does not say.
+    Args:
+        own: Our account and its holder.
+        currencies: Currencies of the account; empty if the file does not give them.
     """
     money = signed(entry)
     if money is None:
         return
     total, currency = money
     if currencies and currency not in currencies:
-        entry.say(BankReason.CURRENCY_MISMATCH, f"{currency}, not {min(currencies):.20}", "Amt")
-    groups = list(entry.children("NtryDtls")) or [entry]  # version 1 knows no NtryDtls
+        entry.add_problem(
+            BankReason.CURRENCY_MISMATCH, f"{currency}, not {min(currencies):.20}", "Amt"
+        )
+    groups = list(entry.children("NtryDtls")) or [entry]  # version 1 has no NtryDtls
     nodes = [detail for group in groups for detail in group.children("TxDtls")]
     shared = _shared(entry, currency) | {"own": own, "total": total, "batch": _batch(groups)}
     parts = [_part(node, currency, total, len(nodes)) for node in nodes]
@@ -57,14 +69,14 @@ def read_entry(entry: XmlNode, own: Counterparty, currencies: Collection[str]) -
     _check_batches(groups, currency, total, {part.node.path: part for part in parts})
     if not parts or any(part.amount is None for part in parts):
         if len(nodes) > 1:
-            entry.note(BankReason.NOT_SPLIT, f"{len(nodes)} details do not say their amounts")
+            entry.add_note(BankReason.NOT_SPLIT, f"{len(nodes)} details have no amounts")
         count = _count(groups) or len(nodes) or None
         line = _line(entry, entry, total, (taken, included), count, **shared)
         yield replace(
             line, references=replace(line.references, end_to_end_ids=details.end_to_end_ids(nodes))
         )
         return
-    amounts, apart, netted = _split(entry, parts, total, taken)
+    amounts, apart, netted = _split(entry, parts, (total, currency), taken)
     alone = len(parts) == 1
     for part, amount in zip(parts, amounts, strict=True):
         cost = (
@@ -88,7 +100,7 @@ def read_entry(entry: XmlNode, own: Counterparty, currencies: Collection[str]) -
 def _shared(entry: XmlNode, currency: str) -> dict[str, Any]:
     status = entry.text("Sts/Cd", "Sts/Prtry", "Sts")  # a bare code up to version 7
     if not status:
-        entry.say(BankReason.MISSING_ELEMENT, below="Sts")
+        entry.add_problem(BankReason.MISSING_ELEMENT, below="Sts")
     return {
         "currency": currency,
         "status": status,
@@ -99,67 +111,79 @@ def _shared(entry: XmlNode, currency: str) -> dict[str, Any]:
 
 
 def _batch(groups: list[XmlNode]) -> str:
-    return next((found for group in groups if (found := group.text("Btch/PmtInfId"))), "")
+    return next((batch for group in groups if (batch := group.text("Btch/PmtInfId"))), "")
 
 
 def _count(groups: list[XmlNode]) -> int | None:
-    """How many orders the bank says that it booked together."""
+    """Return how many orders the bank booked together, None if not given."""
     return next(
-        (found for group in groups if (found := group.number("Btch/NbOfTxs")) is not None), None
+        (count for group in groups if (count := group.number("Btch/NbOfTxs")) is not None), None
     )
 
 
 def _check_batches(
-    groups: list[XmlNode], currency: str, total: int, parts: dict[str, _Part]
+    groups: list[XmlNode], currency: str, total: int, parts: dict[str, _EntryDetail]
 ) -> None:
-    """Notes a batch total that is neither the entry's amount nor that of the batch's details; some
-    banks repeat the one that was ordered, so it decides nothing."""
+    """Note a batch total that matches neither the entry nor the details of the batch.
+
+    Some banks repeat the ordered total, so a difference is not an error.
+    """
     for group in groups:
         if group.attribute("Btch/TtlAmt", "Ccy") != currency:
             continue
-        told = group.money("Btch/TtlAmt", counts=False)
-        listed = [parts[each.path].amount or 0 for each in group.children("TxDtls")]
-        if told and told[0] not in (abs(total), abs(sum(listed))):
-            group.note(
+        batch_total = group.money("Btch/TtlAmt", counts=False)
+        listed = [parts[detail.path].amount or 0 for detail in group.children("TxDtls")]
+        if batch_total and batch_total[0] not in (abs(total), abs(sum(listed))):
+            group.add_note(
                 BankReason.SUM_MISMATCH,
-                f"the batch says {told[0]}, the entry {abs(total)}",
+                f"the batch total is {amount_text(batch_total[0], currency)}, the entry "
+                f"{amount_text(abs(total), currency)}",
                 "Btch/TtlAmt",
             )
 
 
-def _part(node: XmlNode, currency: str, total: int, count: int) -> _Part:
+def _part(node: XmlNode, currency: str, total: int, count: int) -> _EntryDetail:
     sign = _SIGNS.get(node.text("CdtDbtInd"), 1 if total >= 0 else -1)
     places = _AMOUNTS if count == 1 else (*_AMOUNTS, _INSTRUCTED)
-    place = next((each for each in places if node.attribute(each, "Ccy") == currency), "")
+    place = next(
+        (candidate for candidate in places if node.attribute(candidate, "Ccy") == currency), ""
+    )
     money = node.money(place) if place else None
     if not place and node.has("Amt") and not node.attribute("Amt", "Ccy"):
-        node.money()  # names the missing currency
+        node.money()  # reports the missing currency
     amount = sign * money[0] if money else total if count == 1 else None
     taken, included = details.charges(node, currency)
     if not included and node.attribute(_INSTRUCTED, "Ccy") == currency and taken and money:
         gross = node.money(_INSTRUCTED)
         included = gross is not None and sign * gross[0] - taken == amount
-    return _Part(node, amount, taken, included)
+    return _EntryDetail(node, amount, taken, included)
 
 
 def _split(
-    entry: XmlNode, parts: list[_Part], total: int, taken: int
+    entry: XmlNode, parts: list[_EntryDetail], booked: tuple[int, str], taken: int
 ) -> tuple[list[int], int, bool]:
-    """(amount of each part as booked; charges that the entry adds; whether parts were gross).
+    """Return (booked amount of each part, charges added by the entry, whether parts were gross).
 
-    A bank says the details net or before its charges; the entry's amount decides which.
+    Banks give details net or before charges; the entry's amount (`booked`) decides which.
     """
-    told = [part.amount or 0 for part in parts]
-    net = [amount - part.charges for amount, part in zip(told, parts, strict=True)]
-    if sum(told) == total:
-        return told, 0, False
+    total, currency = booked
+    amounts = [part.amount or 0 for part in parts]
+    net = [amount - part.charges for amount, part in zip(amounts, parts, strict=True)]
+    if sum(amounts) == total:
+        return amounts, 0, False
     if sum(net) == total:
         return net, 0, True
-    if taken and total in (sum(told) - taken, sum(net) - taken):
-        netted = sum(told) - taken != total
-        return ([total], 0, True) if len(parts) == 1 else (net if netted else told, taken, netted)
-    entry.say(BankReason.SUM_MISMATCH, f"details make {sum(told)}, the entry says {total}")
-    return ([total] if len(parts) == 1 else told), 0, False
+    if taken and total in (sum(amounts) - taken, sum(net) - taken):
+        netted = sum(amounts) - taken != total
+        return (
+            ([total], 0, True) if len(parts) == 1 else (net if netted else amounts, taken, netted)
+        )
+    entry.add_problem(
+        BankReason.SUM_MISMATCH,
+        f"the details sum to {amount_text(sum(amounts), currency)}, but the entry is "
+        f"{amount_text(total, currency)}",
+    )
+    return ([total] if len(parts) == 1 else amounts), 0, False
 
 
 def _line(
@@ -202,7 +226,7 @@ def _line(
 
 
 def _charge_line(entry: XmlNode, amount: int, shared: dict[str, Any]) -> Line:
-    """The charges that an entry of several details adds to their sum: a line of their own."""
+    """Return a separate line for charges that an entry adds to the sum of its details."""
     facts = {key: value for key, value in shared.items() if key not in ("own", "total", "batch")}
     return Line(
         amount_minor=amount,

@@ -1,7 +1,7 @@
-"""What a bank's file says, as it says it: reports, balances, lines, and what could not be read.
+"""The content of a bank file: reports, balances, lines, and problems.
 
-Amounts are integers in minor units of their currency, credits positive; a fact that the file does
-not give is "" or None. `Reading.as_json` is what `proofrail bank parse --json` prints.
+Amounts are integers in minor units of their currency, credits positive; a missing fact is "" or
+None. `proofrail bank parse --json` prints `BankReading.as_json`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_PROBLEMS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """One thing of a file that was not read, or does not add up. line: of the file, from 1."""
+    """A part of a file that is unreadable or does not add up; `line` counts from 1."""
 
     line: int | None
     path: str
@@ -25,16 +25,23 @@ class FileProblem:
     detail: str = ""
 
     def sentence(self) -> str:
+        """Return path and detail as one text."""
         return ": ".join(part for part in (self.path, self.detail) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """Every reference of a line. reference: the structured creditor reference (ISO 11649 in its
-    canonical form; another scheme as printed). batch: PmtInfId. entry_reference: NtryRef.
+    """All references of a line.
 
-    end_to_end_ids: of the orders that a line stands for together. other_references: structured
-    ones behind the first. documents: numbers of invoices and the like that it pays."""
+    Attributes:
+        reference: The structured creditor reference (ISO 11649 in canonical form; other schemes as
+            printed).
+        batch: PmtInfId.
+        entry_reference: NtryRef.
+        end_to_end_ids: Those of all orders that were booked as this line.
+        other_references: Further structured creditor references.
+        documents: Numbers of the invoices that it pays.
+    """
 
     end_to_end_id: str = ""
     uetr: str = ""
@@ -56,6 +63,8 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class Counterparty:
+    """The other party of a line."""
+
     name: str = ""
     account: str = ""  # IBAN, or another number as printed
     bic: str = ""
@@ -63,7 +72,7 @@ class Counterparty:
 
 @dataclass(frozen=True, slots=True)
 class BankCode:
-    """Bank transaction code: ISO domain, family and sub-family; proprietary, and who issued it."""
+    """A bank transaction code: ISO domain, family and sub-family; proprietary code and issuer."""
 
     domain: str = ""
     family: str = ""
@@ -73,6 +82,7 @@ class BankCode:
 
     @property
     def iso(self) -> str:
+        """The ISO parts, as in PMNT/RCDT/ESCT."""
         return "/".join(part for part in (self.domain, self.family, self.sub_family) if part)
 
 
@@ -81,7 +91,7 @@ NO_REFERENCES, NOBODY, NO_CODE = References(), Counterparty(), BankCode()
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The amount before conversion. rate: as printed, never used to compute."""
+    """The amount before conversion; `rate` is as printed and for information only."""
 
     amount_minor: int
     currency: str
@@ -92,9 +102,13 @@ class Exchange:
 class Line:
     """One line of a report: an entry, or one detail of it.
 
-    status: BOOK | PDNG | INFO | FUTR. charges_minor: what the bank says it took for it;
-    charges_included: whether that is inside amount_minor. batch_count: how many orders the line
-    stands for, where the bank says so. info: the bank's own remark. path: where it stands.
+    Attributes:
+        status: BOOK, PDNG, INFO or FUTR.
+        charges_minor: The bank's charges.
+        charges_included: Whether amount_minor includes them.
+        batch_count: How many orders were booked as this line, if the bank gives it.
+        info: The bank's remark.
+        path: Its place in the file.
     """
 
     amount_minor: int
@@ -115,16 +129,17 @@ class Line:
     charges_included: bool = False
     exchange: Exchange | None = None
     batch_count: int | None = None
-    shares_reference: bool = False  # its bank reference is the entry's, of several lines
+    shares_reference: bool = False  # its bank reference is shared by all lines of the entry
 
     @property
     def is_booked(self) -> bool:
+        """Whether the line is booked, not announced."""
         return self.status in ("BOOK", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """code: ISO 20022 (OPBD, CLBD, PRCD, ITBD, CLAV, FWAV...) or the bank's own."""
+    """A balance; `code` is of ISO 20022 (OPBD, CLBD, PRCD, ITBD, CLAV, FWAV...) or the bank's."""
 
     code: str
     date: date | None
@@ -138,8 +153,10 @@ class Balance:
 class AccountReport:
     """One statement, report or notification of one account.
 
-    kind: message with its version, such as camt.053.001.08 or MT940. page: from 1 where the
-    statement has several; last_page: None where it does not say.
+    Attributes:
+        kind: Message and version, as in camt.053.001.08 or MT940.
+        page: From 1 if the statement has several pages.
+        last_page: Whether it is the last one; None if not given.
     """
 
     kind: str
@@ -163,39 +180,53 @@ class AccountReport:
 
     @property
     def family(self) -> str:
+        """The message without its version, as in camt.053."""
         return self.kind[:8]
 
     def opening(self, currency: str = "") -> Balance | None:
-        """The booked balance before its first line; of a later page the interim one.
+        """Return the booked balance before the first line; on a later page the interim one.
 
-        currency: of an account in several; "": of the first balance there is."""
-        interim = self._told("ITBD", currency) if self.page else []
+        Args:
+            currency: For an account in several currencies; "": that of the first balance.
+        """
+        interim = self._of_code("ITBD", currency) if self.page else []
         return next(
-            iter([*self._told("OPBD", currency), *self._told("PRCD", currency), *interim]), None
+            iter([*self._of_code("OPBD", currency), *self._of_code("PRCD", currency), *interim]),
+            None,
         )
 
     def closing(self, currency: str = "") -> Balance | None:
-        """The booked balance after its last line; of a page that is not the last the interim."""
-        interim = self._told("ITBD", currency)[::-1] if self.page else []
+        """Return the booked balance after the last line; before the last page the interim one."""
+        interim = self._of_code("ITBD", currency)[::-1] if self.page else []
         if interim and interim[0] is self.opening(currency):
             interim = []
-        return next(iter([*self._told("CLBD", currency), *interim]), None)
+        return next(iter([*self._of_code("CLBD", currency), *interim]), None)
 
     @property
     def currencies(self) -> list[str]:
-        """Those that it opens and closes in; more than one where the account is kept in several."""
-        told = dict.fromkeys(each.currency for each in self.balances)
-        return [each for each in told if self.opening(each) and self.closing(each)]
-
-    def _told(self, code: str, currency: str) -> list[Balance]:
+        """The currencies that have opening and closing balances."""
+        currencies = dict.fromkeys(currency.currency for currency in self.balances)
         return [
-            each for each in self.balances if each.code == code and currency in ("", each.currency)
+            currency for currency in currencies if self.opening(currency) and self.closing(currency)
+        ]
+
+    def _of_code(self, code: str, currency: str) -> list[Balance]:
+        return [
+            balance
+            for balance in self.balances
+            if balance.code == code and currency in ("", balance.currency)
         ]
 
 
 @dataclass(slots=True)
 class BankReading:
-    """A whole file. kind: "" where it is no bank file; notes: said, and nothing was lost."""
+    """The content of a file.
+
+    Attributes:
+        kind: "" if it is not a bank file.
+        problems: What is unreadable or does not add up.
+        notes: Oddities without loss.
+    """
 
     kind: str = ""
     reports: list[AccountReport] = field(default_factory=list)
@@ -203,21 +234,22 @@ class BankReading:
     problems: list[FileProblem] = field(default_factory=list)
     notes: list[FileProblem] = field(default_factory=list)
 
-    def name(self, problem: FileProblem) -> None:
-        """Keeps a problem; of a file that is nothing but problems, the first ones are enough."""
+    def add_problem(self, problem: FileProblem) -> None:
+        """Add a problem, at most MAX_PROBLEMS of them."""
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(problem)
 
     def as_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        """Return the JSON view of the file."""
+        view: dict[str, Any] = {
             "kind": self.kind or None,
-            "statements": [_report(each) for each in self.reports],
-            "problems": [asdict(each) for each in sorted(self.problems, key=_place)],
-            "notes": [asdict(each) for each in self.notes],
+            "statements": [_report(report) for report in self.reports],
+            "problems": [asdict(problem) for problem in sorted(self.problems, key=_place)],
+            "notes": [asdict(note) for note in self.notes],
         }
         if self.statuses:
-            told["status_reports"] = [_status_report(each) for each in self.statuses]
-        return told
+            view["status_reports"] = [_status_report(report) for report in self.statuses]
+        return view
 
 
 def _report(report: AccountReport) -> dict[str, Any]:
@@ -239,9 +271,9 @@ def _report(report: AccountReport) -> dict[str, Any]:
         "page": paged,
         "path": report.path,
         "line": report.line,
-        "balances": [asdict(each) | {"date": _day(each.date)} for each in report.balances],
-        "lines": [_line(each) for each in report.lines],
-        "problems": [asdict(each) for each in report.problems],
+        "balances": [asdict(balance) | {"date": _day(balance.date)} for balance in report.balances],
+        "lines": [_line(line) for line in report.lines],
+        "problems": [asdict(problem) for problem in report.problems],
     }
 
 
@@ -277,13 +309,13 @@ def _status_report(report: StatusReport) -> dict[str, Any]:
         "original_message_id": report.original_message_id,
         "code": report.code or None,
         "reason": report.reason or None,
-        "batches": [asdict(each) for each in report.batches],
-        "statuses": [asdict(each) for each in report.statuses],
+        "batches": [asdict(batch) for batch in report.batches],
+        "statuses": [asdict(status) for status in report.statuses],
     }
 
 
 def _named(facts: Any) -> dict[str, str | None]:
-    return {each.name: getattr(facts, each.name) or None for each in fields(facts)}
+    return {item.name: getattr(facts, item.name) or None for item in fields(facts)}
 
 
 def _place(problem: FileProblem) -> int:

@@ -1,7 +1,7 @@
-"""Write names in the character set every SEPA bank must take, or refuse them by name.
+"""Writes names in the character set that every SEPA bank must accept, or refuses them.
 
-Rule: EPC217-08, the basic Latin set; umlauts in their German two-letter form, since payee names
-are compared with the account holder's.
+Rule: EPC217-08, the basic Latin set. Umlauts take their German two-letter form, because banks
+compare payee names with the account holder's.
 """
 
 from __future__ import annotations
@@ -59,17 +59,22 @@ _ALLOWED = re.compile(r"[A-Za-z0-9/\-?:().,'+ ]*")
 
 
 def latin(text: str, limit: int, what: str) -> str:
-    """`text` in the basic Latin set, at most `limit` characters; raises Rejected otherwise.
+    """Return the text in the basic Latin set.
 
-    A name is never cut short: a shortened payee may be somebody else.
+    Names are never shortened, because a shortened payee may be another person.
+
+    Raises:
+        Rejected: a character has no spelling, or there are more than `limit` characters.
     """
     spelled = unicodedata.normalize("NFC", text).translate(_SPELLED)
     plain = "".join(
-        each for each in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(each)
+        character
+        for character in unicodedata.normalize("NFKD", spelled)
+        if not unicodedata.combining(character)
     )
     result = " ".join(plain.split())
     if not _ALLOWED.fullmatch(result):
-        odd = sorted({each for each in result if not _ALLOWED.fullmatch(each)})
+        odd = sorted({character for character in result if not _ALLOWED.fullmatch(character)})
         raise Rejected(BankReason.NAME_NOT_LATIN, f"{what}: no bank spelling for {odd}")
     if len(result) > limit:
         raise Rejected(BankReason.NAME_TOO_LONG, f"{what}: {len(result)} of {limit} characters")

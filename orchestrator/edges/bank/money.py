@@ -1,4 +1,4 @@
-"""Amounts between bank text and integer minor units, exactly, never through a float."""
+"""Converts amounts between bank text and integer minor units exactly, without floats."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ _DIGITS = {
     4: "CLF UYW",
 }
 EXPONENTS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
-# xs:decimal of a positive amount: "12", "12.5", "12.", ".5" are all written by banks
+# xs:decimal of a positive amount; banks write "12", "12.5", "12." and ".5"
 _AMOUNT = re.compile(r"\+?([0-9]{1,15}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
 
 
 def to_minor(text: str, currency: str, where: str = "") -> int:
-    """Minor units of an unsigned amount; digits beyond the currency's must be zeros.
+    """Return the minor units of an unsigned amount.
 
-    where: said in front of the detail. Rejected: currency_unknown, amount_malformed.
+    Args:
+        text: Digits beyond the currency's minor unit must be zeros.
+        currency: ISO 4217 code.
+        where: Prefix of the error detail.
+
+    Raises:
+        Rejected: currency_unknown, amount_malformed.
     """
     place = f"{where}: " if where else ""
     if currency not in EXPONENTS:
@@ -42,9 +48,18 @@ def to_minor(text: str, currency: str, where: str = "") -> int:
 
 
 def from_minor(amount_minor: int, currency: str = "EUR") -> str:
-    """The ISO 20022 text of an amount that is not negative."""
+    """Return the ISO 20022 text of an amount; raises ValueError if it is negative."""
     if amount_minor < 0:
-        raise ValueError(f"a sign has no place in an amount: {amount_minor}")
+        raise ValueError(f"an amount must not be negative: {amount_minor}")
     exponent = EXPONENTS[currency]
     digits = str(amount_minor).rjust(exponent + 1, "0")
     return f"{digits[:-exponent]}.{digits[-exponent:]}" if exponent else digits
+
+
+def amount_text(amount_minor: int, currency: str = "EUR") -> str:
+    """Return an amount for people, as in "-10,000.00 EUR"; minor units of an unknown currency."""
+    if currency not in EXPONENTS:
+        return f"{amount_minor} {currency}".rstrip()
+    whole, point, fraction = from_minor(abs(amount_minor), currency).partition(".")
+    sign = "-" if amount_minor < 0 else ""
+    return f"{sign}{int(whole):,}{point}{fraction} {currency}"

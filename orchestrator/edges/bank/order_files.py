@@ -1,4 +1,4 @@
-"""Reads back what an order file of ours says: batch, EndToEndId and amount of every order."""
+"""Reads our own order files (pain.001): batch, EndToEndId, amount and IBAN of each order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANY = "{*}"
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """One order of a pain.001. batch: its PmtInfId; cents: of euros; iban: whom it pays."""
+    """One order of a pain.001; `batch` is its PmtInfId, `iban` the account that it pays."""
 
     message: str
     batch: str
@@ -26,7 +26,7 @@ class Ordered:
 
 
 def read_orders(body: bytes) -> list[Ordered]:
-    """All orders of a pain.001 of ours, in its order. Raises Rejected where it is none."""
+    """Return all orders of a pain.001, in file order; raises Rejected if it is not one."""
     try:
         root = etree.fromstring(body, etree.XMLParser(**_PARSER))
     except etree.XMLSyntaxError as error:

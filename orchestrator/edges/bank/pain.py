@@ -1,4 +1,4 @@
-"""Write payouts as one pain.001.001.09; the same payouts always give the same bytes and ids.
+"""Writes payouts as one pain.001.001.09; the same payouts give the same bytes and ids.
 
 Rules: ISO 20022 pain.001.001.09 as SEPA credit transfers use it (EPC132-08): structured addresses,
 a UETR and an EndToEndId per order, NbOfTxs and CtrlSum from integers, basic Latin text.
@@ -21,7 +21,7 @@ from xsdata.models.datatype import XmlDate, XmlDateTime
 from device_adapters.types import Rejected
 from orchestrator.edges.bank import accounts
 from orchestrator.edges.bank.latin import latin
-from orchestrator.edges.bank.money import from_minor
+from orchestrator.edges.bank.money import amount_text, from_minor
 from orchestrator.edges.bank.types import Address, BankReason, Debtor, PaymentOrder
 
 _NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
@@ -30,21 +30,26 @@ _UETR = r"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"
 
 
 def message_id(payouts: Iterable[PaymentOrder]) -> str:
-    """The MsgId (34 characters) of exactly these orders, in any order; one that is ordered again
-    has another EndToEndId, so its message has another id."""
+    """Return the MsgId (34 characters) of a set of orders.
+
+    An order that is repeated has another EndToEndId, so its message has another id.
+    """
     return _digest("PM", payouts)
 
 
 def payment_information_id(payouts: Iterable[PaymentOrder]) -> str:
-    """The PmtInfId (34 characters): what the bank calls the batch on its statement."""
+    """Return the PmtInfId (34 characters), the batch's name on the bank statement."""
     return _digest("PI", payouts)
 
 
 def check(payout: PaymentOrder) -> None:
-    """Raises Rejected where this payout cannot be ordered: screen each, then write the rest."""
+    """Raise Rejected if a payout cannot be ordered, so that the others can be sent without it."""
     what = f"payout {payout.payout_id.hex()}"
     if not 0 < payout.amount_cents <= _MAX_CENTS:
-        raise Rejected(BankReason.AMOUNT_NOT_POSITIVE, f"{what}: {payout.amount_cents} cents")
+        raise Rejected(
+            BankReason.AMOUNT_NOT_POSITIVE,
+            f"{what}: the amount {amount_text(payout.amount_cents)} is out of range",
+        )
     if payout.currency != "EUR":
         raise Rejected(BankReason.CURRENCY_MISMATCH, f"{what}: {payout.currency!r:.20}, not EUR")
     if not fullmatch(r"[A-Z0-9]{1,35}", payout.end_to_end_id) or not fullmatch(_UETR, payout.uetr):
@@ -63,16 +68,22 @@ def write(
     batch_id: str = "",
     batch_booking: bool = True,
 ) -> bytes:
-    """One message of one batch, payouts in ascending id order; Rejected names the payout at fault.
+    """Return a message of one batch, with payouts in ascending id order.
 
-    message_id, created_at and execution_date come from the caller, who stores them first: then a
-    second run writes the same bytes. batch_id: PmtInfId, by default `payment_information_id`.
+    The caller stores message_id, created_at and execution_date first, so that a second run writes
+    the same bytes.
+
+    Args:
+        batch_id: PmtInfId. Default: `payment_information_id`.
+
+    Raises:
+        Rejected: there are no payouts, or the named one cannot be ordered.
     """
     if not payouts:
         raise Rejected(BankReason.NO_PAYOUTS, "a message needs at least one payout")
     ordered = sorted(payouts, key=lambda payout: payout.payout_id)
     if len({p.payout_id for p in ordered} | {p.end_to_end_id for p in ordered}) != 2 * len(ordered):
-        raise Rejected(BankReason.DUPLICATE_PAYOUT, "one payout stands twice in the message")
+        raise Rejected(BankReason.DUPLICATE_PAYOUT, "a payout is twice in the message")
     for payout in ordered:
         check(payout)
     _check_party(debtor, "debtor")

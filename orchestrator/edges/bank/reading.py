@@ -1,7 +1,7 @@
-"""Read any file a bank sends, liberally: all that can be read is told, all else is named.
+"""Reads any bank file leniently: returns everything readable and reports all problems.
 
-camt.052, 053, 054 and pain.002 of any version, bare or inside a bank's own envelope; MT940 and
-MT942; and archives (ZIP) of those. Nothing of a file is obeyed, and its size is bounded.
+Reads camt.052, 053, 054 and pain.002 of any version, with or without a bank's envelope, MT940 and
+MT942, and ZIP archives of these. File sizes are bounded, and nothing in a file is executed.
 """
 
 from __future__ import annotations
@@ -27,36 +27,39 @@ from orchestrator.edges.bank.xml import MAX_TAGS, XmlNode, local, root_of
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_MEMBERS = 1_000
-MAX_DOCUMENTS = 50  # in one file, one behind the other
+MAX_DOCUMENTS = 50  # concatenated in one file
 MAX_DEPTH = 6
 _STATUS = "CstmrPmtStsRpt"
-_OLD = {"pain.002.001.02": _STATUS, "pain.002.001.03": _STATUS}  # named by the message once
-_PAGE = re.compile(r"\s*<!doctype\s+html\b", re.IGNORECASE)  # what a bank's site answers
+_OLD = {
+    "pain.002.001.02": _STATUS,
+    "pain.002.001.03": _STATUS,
+}  # old versions, called by the message's name
+_PAGE = re.compile(r"\s*<!doctype\s+html\b", re.IGNORECASE)  # an error page of a bank's web site
 _DECLARATION = re.compile(r"\ufeff?<\?xml\s[^>]{0,200}\?>")
 _VERSIONED = re.compile(r"V[0-9]{2}$")
 
 
 def read(data: bytes) -> BankReading:
-    """All that the file says. Never raises for what is in it: see the reading's problems."""
+    """Return the content of a file. Never raises for its content: see the reading's problems."""
     reading = BankReading()
     if not data.strip():
-        _say(reading, BankReason.EMPTY, "no bytes")
+        _add_problem(reading, BankReason.EMPTY, "no bytes")
     elif len(data) > MAX_FILE_BYTES:
-        _say(reading, BankReason.TOO_LARGE, f"{len(data)} of {MAX_FILE_BYTES} bytes")
+        _add_problem(reading, BankReason.TOO_LARGE, f"{len(data)} of {MAX_FILE_BYTES} bytes")
     elif data.startswith(b"PK\3\4"):
         _read_archive(data, reading)
     else:
-        _read_one(data, sha256(data).digest(), reading)
-    _name_repeated(reading)
+        _read_file(data, sha256(data).digest(), reading)
+    _report_duplicates(reading)
     return reading
 
 
-def _name_repeated(reading: BankReading) -> None:
+def _report_duplicates(reading: BankReading) -> None:
     seen: set[tuple[str, str, int | None]] = set()
     for report in reading.reports:
         key = (report.account, report.id, report.page)
         if report.id and key in seen:
-            reading.name(
+            reading.add_problem(
                 FileProblem(
                     report.line, report.path, BankReason.DUPLICATE_STATEMENT, report.id[:60]
                 )
@@ -64,31 +67,33 @@ def _name_repeated(reading: BankReading) -> None:
         seen.add(key)
 
 
-def _say(reading: BankReading, reason: BankReason, detail: str, path: str = "") -> None:
+def _add_problem(reading: BankReading, reason: BankReason, detail: str, path: str = "") -> None:
     reading.problems.append(FileProblem(None, path, reason, detail))
 
 
-def _read_one(data: bytes, source: bytes, reading: BankReading) -> None:
+def _read_file(data: bytes, source: bytes, reading: BankReading) -> None:
     text, problem = decode(data)
     if not text.lstrip().startswith("<") and swift.is_swift(text):
-        swift.read_reports(text, reading)  # these files never declare their encoding
+        swift.read_reports(
+            text, reading
+        )  # these files declare no encoding, so a problem with it is ignored
         return
     if problem:
         reading.problems.append(problem)
     is_page = _PAGE.match(text)
     if is_page or not text.lstrip().startswith("<"):
-        told = (
+        detail = (
             "a web page (HTML)"
             if is_page
-            else f"neither XML nor MT940: it begins {text.strip()[:20]!r}"
+            else f"neither XML nor MT940: it begins with {text.strip()[:20]!r}"
         )
-        reading.problems.append(FileProblem(1, "", BankReason.NOT_XML, told))
+        reading.problems.append(FileProblem(1, "", BankReason.NOT_XML, detail))
         return
     roots = [root for part in _parts(text) if (root := root_of(part, reading)) is not None]
     if not roots:
         return
     root = roots[0]
-    messages = [message for each in roots for message in _messages(each)]
+    messages = [message for root_element in roots for message in _messages(root_element)]
     for number, (element, name) in enumerate(messages, 1):
         message = XmlNode(element, f"Document[{number}]" if number > 1 else "", reading)
         if name == _STATUS:
@@ -96,7 +101,7 @@ def _read_one(data: bytes, source: bytes, reading: BankReading) -> None:
             reading.statuses.append(status_report(message, source))
         else:
             read_reports(message, name, reading)
-    if not (messages or reading.problems):  # what is broken is named already
+    if not (messages or reading.problems):  # a broken file is reported already
         inner = next(root.iterchildren("*"), root) if local(root.tag) == "Document" else root
         what = "message" if inner is not root else "root element"
         reading.problems.append(
@@ -107,8 +112,10 @@ def _read_one(data: bytes, source: bytes, reading: BankReading) -> None:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The documents of a file without their declarations; each on the lines where it stands. Some
-    banks write several into one file, one behind the other."""
+    """Yield the documents of a file without XML declarations, at their original lines.
+
+    Some banks concatenate several documents in one file.
+    """
     marks = list(islice(_DECLARATION.finditer(text), MAX_DOCUMENTS))
     if text.count("<") > MAX_TAGS or not marks or text[: marks[0].start()].strip():
         yield text
@@ -119,7 +126,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _messages(element: etree._Element, depth: int = 0) -> Iterator[tuple[etree._Element, str]]:
-    """The messages at or below an element, with their names; banks wrap them a few levels deep."""
+    """Yield the messages at or below an element with their names; banks nest them some levels."""
     name = _message(local(element.tag))
     if name:
         yield element, name
@@ -134,51 +141,53 @@ def _message(name: str) -> str:
 
 
 def _read_archive(data: bytes, reading: BankReading) -> None:
-    """Each file of a ZIP on its own: the paths of its facts begin with its name."""
+    """Read each file of a ZIP; the paths of its facts begin with its name."""
     left = MAX_FILE_BYTES
     try:
         with ZipFile(BytesIO(data)) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir()]
+            members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) > MAX_MEMBERS:
-                _say(reading, BankReason.TOO_LARGE, f"{len(members)} of {MAX_MEMBERS} files")
+                _add_problem(
+                    reading, BankReason.TOO_LARGE, f"{len(members)} of {MAX_MEMBERS} files"
+                )
                 return
             for member in members:
                 with archive.open(member) as opened:
                     body = opened.read(left + 1)
                 if len(body) > left:
-                    _say(reading, BankReason.TOO_LARGE, f"more than {MAX_FILE_BYTES} bytes")
+                    _add_problem(reading, BankReason.TOO_LARGE, f"more than {MAX_FILE_BYTES} bytes")
                     return
                 left -= len(body)
                 _join(reading, _member(body), f"{member.filename!r:.80}".strip("'"))
     except (BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError, zlib.error) as error:
-        _say(reading, BankReason.ARCHIVE_MALFORMED, f"{error!s:.200}")
+        _add_problem(reading, BankReason.ARCHIVE_MALFORMED, f"{error!s:.200}")
 
 
 def _member(body: bytes) -> BankReading:
-    found = BankReading()
+    reading = BankReading()
     if body.strip():
-        _read_one(body, sha256(body).digest(), found)
+        _read_file(body, sha256(body).digest(), reading)
     else:
-        _say(found, BankReason.EMPTY, "no bytes")
-    return found
+        _add_problem(reading, BankReason.EMPTY, "no bytes")
+    return reading
 
 
 def _join(whole: BankReading, part: BankReading, name: str) -> None:
-    """Adds a member's facts, each with the member's name in front of its path."""
+    """Add a member's facts, with its name as prefix of each path."""
 
-    def named(each):
-        return replace(each, path=f"{name}!{each.path}")
+    def with_name(fact):
+        return replace(fact, path=f"{name}!{fact.path}")
 
     whole.kind = whole.kind or part.kind
     whole.statuses += part.statuses
-    whole.problems += map(named, part.problems)
-    whole.notes += map(named, part.notes)
+    whole.problems += map(with_name, part.problems)
+    whole.notes += map(with_name, part.notes)
     for report in part.reports:
         whole.reports.append(
             replace(
-                named(report),
-                lines=tuple(map(named, report.lines)),
-                balances=tuple(map(named, report.balances)),
-                problems=tuple(map(named, report.problems)),
+                with_name(report),
+                lines=tuple(map(with_name, report.lines)),
+                balances=tuple(map(with_name, report.balances)),
+                problems=tuple(map(with_name, report.problems)),
             )
         )

@@ -1,8 +1,8 @@
-"""The channel to the bank as an SFTP server: each file goes once, and none is taken half written.
+"""The SFTP channel to the bank: sends each file once, and takes only complete files.
 
-Reading rights are enough in the bank's outbound folder: what was taken is noted here. Rules:
-draft-ietf-secsh-filexfer-02 (SFTP 3); OpenSSH's posix-rename where the server has it. The server is
-known by its host key beforehand (known_hosts); one it does not hold is never talked to.
+Read access is enough in the bank's outbound folder, because the files taken are noted locally.
+Protocol: draft-ietf-secsh-filexfer-02 (SFTP 3), with OpenSSH's posix-rename if the server has it.
+The server's host key must be in known_hosts; other servers are refused.
 """
 
 from __future__ import annotations
@@ -21,39 +21,47 @@ from urllib.parse import parse_qs, urlsplit
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
-from orchestrator.edges.bank.channel import MAX_FILE_BYTES, file_name, must_equal, write_atomically
+from orchestrator.edges.bank.files import MAX_FILE_BYTES, file_name, must_equal, write_atomically
 from orchestrator.errors import Halt, Retry
 
 _FORM = "sftp://user@host:port/folder-for-orders?in=/folder-of-statements&poll=10"
-_FILES_A_LOOK = 200
-_POLLS_AFTER_A_FAILURE = 6
+_FILES_PER_POLL = 200
+_POLLS_AFTER_FAILURE = 6
 _UNFINISHED = (".part", ".tmp", ".filepart")
-logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what matters is raised
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # errors are raised instead
 
 
 class Sftp:
-    """One bank's server. url: see `_FORM`; poll: seconds between two looks at the inbox.
+    """The channel to one bank's SFTP server.
 
-    key: a private key file in any form of OpenSSH, or `<key>.password` beside it. state: our notes,
-    and known_hosts. A file is taken when two looks in a row found it with the same size and time:
-    a bank may well write it under its final name.
+    A file is taken when two polls in a row show the same size and time, because a bank may write it
+    under its final name.
+
+    Args:
+        url: See `_FORM`; `poll` is the seconds between two polls of the inbox.
+        key: Private key file in any OpenSSH format; or a password in `<key>.password`.
+        state: Folder of our notes and of known_hosts.
     """
 
     def __init__(self, url: str, key: Path, state: Path, timeout_s: int = 20) -> None:
         parts, more = urlsplit(url), parse_qs(urlsplit(url).query)
         if parts.scheme != "sftp" or not parts.username or not parts.hostname or "in" not in more:
-            raise Halt(f"The bank's channel is written as {_FORM}. Nothing was sent.")
+            raise Halt(
+                f"The setting PROOFRAIL_BANK_CHANNEL must have the form {_FORM}. Nothing was sent."
+            )
         if parts.password is not None:
-            raise Halt(f"A password has no place in the bank's channel: put it into {key}.password")
+            raise Halt(
+                f"The bank's channel must not contain a password. Put it into {key}.password."
+            )
         self._host, self._port, self._user = parts.hostname, parts.port or 22, parts.username
         self._outbox, self._inbox = parts.path.rstrip("/"), more["in"][0].rstrip("/")
         self._poll_s = int(more.get("poll", ["10"])[0])
         self._key, self._state, self._timeout_s = key, state, timeout_s
-        self._next_look = self._next_try = 0  # by time.monotonic_ns
-        self._seen: dict[str, list[int]] = {}  # name: size and time at the last look
+        self._next_poll = self._next_try = 0  # by time.monotonic_ns
+        self._seen: dict[str, list[int]] = {}  # name: size and time at the last poll
 
     def send(self, name: str, data: bytes) -> bool:
-        """As `Channel.send`; the bank sees the file when it is whole."""
+        """Send a file as `Channel.send`; the bank sees it when it is complete."""
         noted = self._state / "sent" / file_name(name)
         if noted.exists():
             must_equal(noted.read_bytes(), data, name)
@@ -69,49 +77,55 @@ class Sftp:
         return is_new
 
     def placed(self, name: str) -> bool:
-        """As `Channel.placed`; the server is not asked."""
+        """Return whether a file was sent, as `Channel.placed`; does not ask the server."""
         return (self._state / "sent" / name).exists()
 
     def receive(self) -> list[tuple[str, bytes]]:
-        """As `Channel.receive`; nothing between two looks."""
-        if time.monotonic_ns() < self._next_look:
+        """Return the waiting files as `Channel.receive`; [] between two polls."""
+        if time.monotonic_ns() < self._next_poll:
             return []
-        self._next_look, files = self._after(1), []
+        self._next_poll, files = self._after(1), []
         with self._visit() as server:
-            before, self._seen = self._seen, self._look(server)
+            before, self._seen = self._seen, self._list(server)
             steady = [
                 name
                 for name, shape in sorted(self._seen.items())
                 if before.get(name) == shape and self._note(name) != shape
             ]
-            for name in steady[:_FILES_A_LOOK]:
+            for name in steady[:_FILES_PER_POLL]:
                 if self._seen[name][0] > MAX_FILE_BYTES:
                     self.reject(name)
                     continue
-                with suppress(PermissionError):  # it is taken once it may be read
+                with suppress(PermissionError):  # taken as soon as it is readable
                     data = _read(server, f"{self._inbox}/{name}")
                     if data is not None and len(data) == self._seen[name][0]:
                         files.append((name, data))
         return files
 
     def done(self, name: str) -> None:
-        """As `Channel.done`: noted here, since the bank's folder is the bank's."""
+        """Note a file as taken, as `Channel.done`; the bank's folder is not changed."""
         self._put_note(name, "taken")
 
     def reject(self, name: str) -> None:
-        """As `Channel.reject`."""
+        """Note a file as refused, as `Channel.reject`."""
         self._put_note(name, "rejected")
 
     @contextmanager
     def _visit(self) -> Iterator[paramiko.SFTPClient]:
-        """One connection; Retry where the server or the way to it fails, Halt where it is not the
-        server that we know. One that failed is left alone for a while: waiting for it in vain holds
-        up everything else."""
-        where = f"the bank's SFTP server {self._host}:{self._port}"
+        """Open one connection.
+
+        After a failure no connection is tried for some polls, because waiting for it delays
+        everything else.
+
+        Raises:
+            Retry: the server or the connection fails.
+            Halt: the server's key or our credentials are missing or wrong.
+        """
+        server_name = f"the bank's SFTP server {self._host}:{self._port}"
         if time.monotonic_ns() < self._next_try:
-            raise Retry(f"{where} did not serve, and is asked again a few looks later")
+            raise Retry(f"{server_name} failed; retrying after {_POLLS_AFTER_FAILURE} polls")
         with paramiko.SSHClient() as client:
-            self._trust(client, where)
+            self._trust(client, server_name)
             secrets = self._secrets()
             try:
                 client.connect(
@@ -131,104 +145,107 @@ class Sftp:
                 yield server
             except paramiko.BadHostKeyException as error:
                 raise Halt(
-                    f"{where} shows another key than known_hosts has. Nothing was sent. Ask the "
-                    "bank for its new key's fingerprint before you change known_hosts."
+                    f"{server_name} has another key than known_hosts. Nothing was sent. Ask the "
+                    "bank for the fingerprint of its new key before you change known_hosts."
                 ) from error
             except paramiko.AuthenticationException as error:
-                self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
+                self._next_try = self._after(_POLLS_AFTER_FAILURE)
                 raise Retry(
-                    f"{where} does not let {self._user} in: {error}. Compare {self._key} "
-                    "with what the bank has registered."
+                    f"{server_name} refuses the login of {self._user}: {error}. Compare "
+                    f"{self._key} with the key that the bank has registered."
                 ) from error
             except (paramiko.SSHException, EOFError, OSError, UnicodeError) as error:
-                self._next_try = self._after(_POLLS_AFTER_A_FAILURE)
-                raise Retry(f"{where} does not serve: {error or type(error).__name__}") from error
+                self._next_try = self._after(_POLLS_AFTER_FAILURE)
+                raise Retry(f"{server_name} failed: {error or type(error).__name__}") from error
 
     def _after(self, polls: int) -> int:
         return time.monotonic_ns() + polls * self._poll_s * 10**9
 
-    def _trust(self, client: paramiko.SSHClient, where: str) -> None:
-        known = self._state / "known_hosts"
+    def _trust(self, client: paramiko.SSHClient, server_name: str) -> None:
+        known_hosts = self._state / "known_hosts"
         name = self._host if self._port == 22 else f"[{self._host}]:{self._port}"
-        if known.is_file():
-            client.load_host_keys(str(known))
+        if known_hosts.is_file():
+            client.load_host_keys(str(known_hosts))
         if client.get_host_keys().lookup(name) is None:
             raise Halt(
-                f"{where} is not known: {known} has no line for {name}. Nothing was sent. Write "
-                f"one (`ssh-keyscan -p {self._port} {self._host}`), compared with the bank's "
-                "letter."
+                f"{server_name} is unknown: {known_hosts} has no line for {name}. Nothing "
+                f"was sent. Add its line (`ssh-keyscan -p {self._port} {self._host}`) after you "
+                "compare it with the bank's letter."
             )
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
 
     def _secrets(self) -> dict[str, Any]:
-        """What we show to be let in; Halt where there is none, or others can read it."""
+        """Return the login secret; raises Halt if it is missing, invalid or not private."""
         password = self._key.with_name(f"{self._key.name}.password")
-        path = next((each for each in (self._key, password) if each.is_file()), None)
+        path = next((candidate for candidate in (self._key, password) if candidate.is_file()), None)
         if path is None:
             raise Halt(
-                f"There is neither {self._key} nor {password}: the bank's SFTP server would "
-                "not let us in. Put the private key there, readable by you alone."
+                f"There is neither {self._key} nor {password}, and the bank's SFTP server needs "
+                "one. Put the private key there, readable only by you."
             )
         if path.stat().st_mode & 0o077:
-            raise Halt(f"{path} can be read by others; run: chmod 600 {path}")
+            raise Halt(f"Other users can read the secret {path}. Run: chmod 600 {path}")
         if path == password:
             return {"password": path.read_text().rstrip("\n")}
         try:
             return {"pkey": paramiko.PKey.from_path(path)}
         except (paramiko.SSHException, UnknownKeyType, TypeError, ValueError, OSError) as error:
             raise Halt(
-                f"{path} is no private key without a passphrase: {type(error).__name__}"
+                f"{path} is not a private key without passphrase ({type(error).__name__}). "
+                "Replace it."
             ) from error
 
     def _holds(self, server: paramiko.SFTPClient, place: str, name: str, data: bytes) -> bool:
-        """Whether this file is there; Halt where another one has its name. What may not be read
-        counts as absent: the same bytes then replace it."""
-        found = None
+        """Return whether the server has this file; raises Halt if it has another content.
+
+        An unreadable file counts as absent; the same bytes then replace it.
+        """
+        content = None
         with suppress(PermissionError):
-            found = _read(server, f"{place}/{name}")
-        if found is not None:
-            must_equal(found, data, name)
-        return found is not None
+            content = _read(server, f"{place}/{name}")
+        if content is not None:
+            must_equal(content, data, name)
+        return content is not None
 
     def _upload(self, server: paramiko.SFTPClient, name: str, data: bytes) -> None:
         part, target = f"{self._outbox}/.{name}.part", f"{self._outbox}/{name}"
         with server.open(part, "wb") as file:
             file.write(data)
         if server.stat(part).st_size != len(data):
-            raise OSError(f"{name} did not arrive whole")
+            raise OSError(f"{name} did not arrive completely")
         try:
             server.posix_rename(part, target)
         except OSError:  # a server without OpenSSH's extension; a real failure fails again
             server.rename(part, target)
 
-    def _look(self, server: paramiko.SFTPClient) -> dict[str, list[int]]:
-        """[size, time] of each file that waits, by name."""
+    def _list(self, server: paramiko.SFTPClient) -> dict[str, list[int]]:
+        """Return {name: [size, time]} of the waiting files."""
         return {
-            each.filename: [each.st_size or 0, each.st_mtime or 0]
-            for each in server.listdir_attr(self._inbox)
-            if stat.S_ISREG(each.st_mode or 0)
-            and "/" not in each.filename
-            and not each.filename.startswith(".")
-            and not each.filename.endswith(_UNFINISHED)
+            entry.filename: [entry.st_size or 0, entry.st_mtime or 0]
+            for entry in server.listdir_attr(self._inbox)
+            if stat.S_ISREG(entry.st_mode or 0)
+            and "/" not in entry.filename
+            and not entry.filename.startswith(".")
+            and not entry.filename.endswith(_UNFINISHED)
         }
 
     def _note(self, name: str) -> list[int] | None:
-        """Size and time of the file that was last taken under this name."""
-        path = self._noted(name)
+        """Return [size, time] of the file last taken under this name."""
+        path = self._note_path(name)
         return json.loads(path.read_bytes())["shape"] if path.is_file() else None
 
     def _put_note(self, name: str, what: str) -> None:
         if name in self._seen:
-            told = {"name": name, "what": what, "shape": self._seen[name]}
-            write_atomically(self._noted(name), json.dumps(told).encode())
+            note = {"name": name, "what": what, "shape": self._seen[name]}
+            write_atomically(self._note_path(name), json.dumps(note).encode())
 
-    def _noted(self, name: str) -> Path:
-        """By its name's hash: the name is the bank's, and is no path of ours."""
+    def _note_path(self, name: str) -> Path:
+        """Return the path of a note, named by hash because the bank chooses the file name."""
         return self._state / "taken" / f"{sha256(name.encode()).hexdigest()}.json"
 
 
 def _read(server: paramiko.SFTPClient, path: str) -> bytes | None:
-    """A file of bearable size (a longer one is cut, and so seen); None where there is none."""
+    """Return a file's content, at most MAX_FILE_BYTES + 1 bytes of it; None if missing."""
     try:
         with server.open(path, "rb") as file:
             return file.read(MAX_FILE_BYTES + 1)

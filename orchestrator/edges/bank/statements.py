@@ -1,7 +1,7 @@
-"""The reports of a camt.052, camt.053 or camt.054 message, in any version, as the bank wrote them.
+"""Reads the reports of camt.052, camt.053 and camt.054 messages of any version.
 
-Rules: ISO 20022 bank-to-customer cash management. A statement closes at its opening balance plus
-its booked lines; what does not add up is named, and every line is told all the same.
+Rules: ISO 20022 bank-to-customer cash management. The closing balance must be the opening balance
+plus the booked lines. Arithmetic errors are reported; all lines are returned regardless.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ ELEMENTS = {
     "BkToCstmrStmt": ("camt.053", "Stmt"),
     "BkToCstmrDbtCdtNtfctn": ("camt.054", "Ntfctn"),
 }
-NEWEST = 14  # the newest version seen so far; a later one is read alike, and said
+NEWEST = 14  # the newest known version; later ones are read the same and noted
 _NAMED = re.compile(r"((?:camt|pain)\.[0-9]{3})\.001\.([0-9]{2})(?![0-9])")
 
 
 def kind_of(message: XmlNode, family: str) -> str:
-    """The message with its version, by its namespace; an odd namespace is named."""
-    found = _NAMED.search(message.namespace)
-    if not found or found[1] != family:
-        told = message.namespace or "no namespace"
-        message.say(BankReason.NAMESPACE_UNKNOWN, f"{told!r:.90} on a {family}")
+    """Return the message with its version from its namespace; report an unknown namespace."""
+    match = _NAMED.search(message.namespace)
+    if not match or match[1] != family:
+        namespace = message.namespace or "no namespace"
+        message.add_problem(BankReason.NAMESPACE_UNKNOWN, f"{namespace!r:.90} on a {family}")
         return family
-    if int(found[2]) > NEWEST:
-        message.note(BankReason.VERSION_UNKNOWN, f"{found[0]}; read as version {NEWEST}")
-    return found[0]
+    if int(match[2]) > NEWEST:
+        message.add_note(BankReason.VERSION_UNKNOWN, f"{match[0]}; read as version {NEWEST}")
+    return match[0]
 
 
 def read_reports(message: XmlNode, name: str, reading: BankReading) -> None:
-    """Adds the message's reports to the reading. name: of the message element, unversioned."""
+    """Add a message's reports to the reading; `name` is the element's name without version."""
     family, element = ELEMENTS[name]
     reading.kind = kind = kind_of(message, family)
     created = message.day("GrpHdr/CreDtTm")
     alone = len(list(message.children(element))) == 1
     for number, node in enumerate(message.children(element), 1):
         if number > MAX_REPORTS:
-            node.say(BankReason.TOO_MANY_LINES, f"the first {MAX_REPORTS} are read")
+            node.add_problem(BankReason.TOO_MANY_LINES, f"only the first {MAX_REPORTS} are read")
             break
         before = len(reading.problems)
         report = _report(node, kind, created, _page(message, "GrpHdr/MsgPgntn") if alone else None)
         problems = tuple(reading.problems[before:])
         reading.reports.append(replace(report, problems=problems) if problems else report)
     if not message.has(element):
-        message.say(BankReason.MISSING_ELEMENT, below=element)
+        message.add_problem(BankReason.MISSING_ELEMENT, below=element)
 
 
 def _page(node: XmlNode, path: str) -> tuple[int, bool | None] | None:
-    """(number of the page, whether it is the last); None where there are no several pages."""
+    """Return (page number, whether it is the last); None for a single page."""
     number = node.number(f"{path}/PgNb")
     last = node.truth(f"{path}/LastPgInd") if node.text(f"{path}/LastPgInd") else None
     return None if number is None or (number == 1 and last) else (number, last)
@@ -68,12 +68,12 @@ def _page(node: XmlNode, path: str) -> tuple[int, bool | None] | None:
 def _report(
     node: XmlNode, kind: str, created: date | None, message_page: tuple[int, bool | None] | None
 ) -> AccountReport:
-    """message_page: of a message that is one statement; early versions count only those."""
+    """Return a report; `message_page` is the page of a message of one statement (old versions)."""
     account = normalise(node.text("Acct/Id/IBAN")) or node.text(
         "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id", "Acct/Id/BBAN"
     )
     if not account:
-        node.say(BankReason.MISSING_ELEMENT, below="Acct/Id/IBAN")
+        node.add_problem(BankReason.MISSING_ELEMENT, below="Acct/Id/IBAN")
     balances = tuple(_balances(node))
     currency = _currency(node, balances)
     pages = (
@@ -105,31 +105,33 @@ def _report(
     )
     report = replace(report, lines=tuple(_lines(node, report)))
     for problem in balance_problems(report):
-        node.reading.name(problem)
+        node.reading.add_problem(problem)
     check_summary(node, report)
     return report
 
 
 def _currency(node: XmlNode, balances: tuple[Balance, ...]) -> str:
-    """Optional in all versions: else the balances say it, else the first entry."""
-    told = node.text("Acct/Ccy")
-    if told or balances:
-        return told or balances[0].currency
+    """Return the account's currency (optional), else that of the balances or first entry."""
+    currency = node.text("Acct/Ccy")
+    if currency or balances:
+        return currency or balances[0].currency
     first = next(node.children("Ntry"), None)
     return first.attribute("Amt", "Ccy") if first else ""
 
 
 def _lines(node: XmlNode, report: AccountReport) -> list[Line]:
-    found: list[Line] = []
+    lines: list[Line] = []
     own = Counterparty(report.owner, report.account)
-    told = {report.currency} if node.has("Acct/Ccy") or report.balances else set()
-    currencies = told | set(report.currencies)
+    account_currencies = {report.currency} if node.has("Acct/Ccy") or report.balances else set()
+    currencies = account_currencies | set(report.currencies)
     for number, entry in enumerate(node.children("Ntry"), 1):
-        found.extend(read_entry(entry, own, currencies))
-        if max(number, len(found)) > MAX_LINES:
-            entry.say(BankReason.TOO_MANY_LINES, f"the first {MAX_LINES} lines are read")
-            return found[:MAX_LINES]
-    return found
+        lines.extend(read_entry(entry, own, currencies))
+        if max(number, len(lines)) > MAX_LINES:
+            entry.add_problem(
+                BankReason.TOO_MANY_LINES, f"only the first {MAX_LINES} lines are read"
+            )
+            return lines[:MAX_LINES]
+    return lines
 
 
 def _balances(node: XmlNode) -> Iterator[Balance]:

@@ -1,4 +1,4 @@
-"""A pain.002 in any version becomes a status report: what became of one message of ours."""
+"""Reads a pain.002 of any version as the status report of one of our messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from orchestrator.edges.bank.xml import XmlNode
 
 
 def status_report(message: XmlNode, source: bytes) -> StatusReport:
-    """source: SHA-256 of the file. What is missing is named in the node's problems."""
+    """Return the status report of a message; missing parts are added to the node's problems.
+
+    Args:
+        source: SHA-256 of the file.
+    """
     batches = list(message.children("OrgnlPmtInfAndSts"))
     orders = [
         *message.children("TxInfAndSts"),  # version 2 has no batches
@@ -35,7 +39,7 @@ def status_report(message: XmlNode, source: bytes) -> StatusReport:
         ),
     )
     if not (report.code or report.batches or report.statuses):
-        message.say(BankReason.MISSING_ELEMENT, below="OrgnlGrpInfAndSts/GrpSts")
+        message.add_problem(BankReason.MISSING_ELEMENT, below="OrgnlGrpInfAndSts/GrpSts")
     return report
 
 

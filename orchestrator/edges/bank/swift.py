@@ -1,4 +1,4 @@
-"""MT940 statements and MT942 interim reports, as banks write them: each field on its own.
+"""Reads MT940 statements and MT942 interim reports field by field.
 
 Rules: SWIFT category 9 messages. A field that cannot be read costs no other field, and each problem
 has its line.
@@ -14,9 +14,9 @@ from typing import Any
 
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.facts import AccountReport, Balance, BankReading, FileProblem, Line
-from orchestrator.edges.bank.money import EXPONENTS, to_minor
+from orchestrator.edges.bank.money import EXPONENTS, amount_text, to_minor
 from orchestrator.edges.bank.sums import balance_problems
-from orchestrator.edges.bank.swift_lines import read_day, read_line, read_minor, say
+from orchestrator.edges.bank.swift_lines import add_problem, read_day, read_line, read_minor
 from orchestrator.edges.bank.types import BankReason
 
 MAX_LINES, MAX_REPORTS = 100_000, 10_000
@@ -57,7 +57,7 @@ class _Field:
 
 @dataclass(slots=True)
 class DraftStatement:
-    """One statement being read."""
+    """A statement while it is read."""
 
     line: int
     number: int
@@ -74,31 +74,38 @@ class DraftStatement:
 
 
 def is_swift(text: str) -> bool:
+    """Return whether a text has the fields of an MT940 or MT942."""
     text = _line_ends(text).replace("@@", "\n")
     return all(shape.search(text) for shape in _SHAPE)
 
 
 def _line_ends(text: str) -> str:
-    """Some systems end a line with a carriage return alone."""
+    """Normalise line ends; some systems use carriage returns only."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_reports(text: str, reading: BankReading) -> None:
-    """Adds the statements of a file to the reading."""
+    """Add the statements of a file to the reading."""
     text = _line_ends(text)
-    if text.count("@@:") > text.count("\n:"):  # home banking sends line ends so
+    if text.count("@@:") > text.count("\n:"):  # home banking encodes line ends so
         text = text.replace("@@", "\n")
     drafts: list[DraftStatement] = []
-    for each in _fields(text):
-        starts = each.tag == "20" or (
-            drafts and drafts[-1].is_closed and each.tag[:2] in ("25", "60")
+    for swift_field in _fields(text):
+        starts = swift_field.tag == "20" or (
+            drafts and drafts[-1].is_closed and swift_field.tag[:2] in ("25", "60")
         )
         if (starts or not drafts) and len(drafts) >= MAX_REPORTS:
-            say(reading, each.line, "", BankReason.TOO_MANY_LINES, f"{MAX_REPORTS} statements")
+            add_problem(
+                reading,
+                swift_field.line,
+                "",
+                BankReason.TOO_MANY_LINES,
+                f"{MAX_REPORTS} statements",
+            )
             break
         if starts or not drafts:
-            drafts.append(DraftStatement(each.line, len(drafts) + 1))
-        _take(drafts[-1], each, reading)
+            drafts.append(DraftStatement(swift_field.line, len(drafts) + 1))
+        _take(drafts[-1], swift_field, reading)
     for draft in drafts:
         _finish(draft, reading)
 
@@ -107,11 +114,11 @@ def _fields(text: str) -> Iterator[_Field]:
     current: _Field | None = None
     rows = text.split("\n")
     for number, row in enumerate(rows, 1):
-        found = _FIELD.match(row)
-        if found and not (current and _is_wrapped(current, found[1], rows[number : number + 1])):
+        match = _FIELD.match(row)
+        if match and not (current and _is_wrapped(current, match[1], rows[number : number + 1])):
             if current:
                 yield current
-            current = _Field(found[1], [row[found.end() :]], number)
+            current = _Field(match[1], [row[match.end() :]], number)
         elif current and _END.match(row):
             yield current
             current = None
@@ -122,22 +129,22 @@ def _fields(text: str) -> Iterator[_Field]:
 
 
 def _is_wrapped(current: _Field, tag: str, following: list[str]) -> bool:
-    """Whether what looks like a field is the wrapped text of a :86:, such as the time 16:20:37."""
+    """Return whether a field is in fact wrapped text of a :86:, such as the time 16:20:37."""
     begins = any(row.startswith((":21:", ":25", ":28")) for row in following)
     return current.tag == "86" and tag in _HEADS and not (tag in ("20", "25P", "25") and begins)
 
 
-def _take(draft: DraftStatement, each: _Field, reading: BankReading) -> None:
-    tag, text = each.tag, each.text
+def _take(draft: DraftStatement, swift_field: _Field, reading: BankReading) -> None:
+    tag, text = swift_field.tag, swift_field.text
     if tag in _BALANCES:
         draft.is_closed = draft.is_closed or tag.startswith("62")
-        _take_balance(draft, each, reading)
+        _take_balance(draft, swift_field, reading)
     elif tag == "61":
-        draft.entries.append((each, []))
+        draft.entries.append((swift_field, []))
     elif tag == "86" and draft.entries and not draft.is_closed:
-        draft.entries[-1][1].extend(each.rows)
+        draft.entries[-1][1].extend(swift_field.rows)
     elif tag in ("90C", "90D"):
-        draft.sums.append(each)
+        draft.sums.append(swift_field)
     elif tag == "34F":
         draft.facts["interim"] = True
         draft.currency = draft.currency or text[:3]
@@ -145,24 +152,30 @@ def _take(draft: DraftStatement, each: _Field, reading: BankReading) -> None:
         draft.facts.setdefault(tag[:2], text)
 
 
-def _take_balance(draft: DraftStatement, each: _Field, reading: BankReading) -> None:
-    place = f"{draft.path}/:{each.tag}:"
-    found = _BALANCE.fullmatch(each.text.replace(" ", ""))
-    if not found:
-        say(reading, each.line, place, BankReason.VALUE_MALFORMED, f"{each.text!r:.60}")
+def _take_balance(draft: DraftStatement, swift_field: _Field, reading: BankReading) -> None:
+    place = f"{draft.path}/:{swift_field.tag}:"
+    match = _BALANCE.fullmatch(swift_field.text.replace(" ", ""))
+    if not match:
+        add_problem(
+            reading,
+            swift_field.line,
+            place,
+            BankReason.VALUE_MALFORMED,
+            f"{swift_field.text!r:.60}",
+        )
         return
-    draft.currency = draft.currency or found["currency"]
-    minor = read_minor(found["amount"], found["currency"], each.line, place, reading)
-    day = read_day(found["year"], found["month"], found["day"], each.line, place, reading)
+    draft.currency = draft.currency or match["currency"]
+    minor = read_minor(match["amount"], match["currency"], swift_field.line, place, reading)
+    day = read_day(match["year"], match["month"], match["day"], swift_field.line, place, reading)
     if minor is not None:
         draft.balances.append(
             Balance(
-                _BALANCES[each.tag],
+                _BALANCES[swift_field.tag],
                 day,
-                -minor if found["status"].upper() == "D" else minor,
-                found["currency"].upper(),
+                -minor if match["status"].upper() == "D" else minor,
+                match["currency"].upper(),
                 place,
-                each.line,
+                swift_field.line,
             )
         )
 
@@ -170,12 +183,23 @@ def _take_balance(draft: DraftStatement, each: _Field, reading: BankReading) -> 
 def _finish(draft: DraftStatement, reading: BankReading) -> None:
     before = len(reading.problems)
     lines: list[Line] = []
-    for number, (each, info) in enumerate(draft.entries, 1):
+    for number, (swift_field, info) in enumerate(draft.entries, 1):
         if number > MAX_LINES:
-            say(reading, each.line, draft.path, BankReason.TOO_MANY_LINES, f"{MAX_LINES} are read")
+            add_problem(
+                reading,
+                swift_field.line,
+                draft.path,
+                BankReason.TOO_MANY_LINES,
+                f"{MAX_LINES} are read",
+            )
             break
         line = read_line(
-            each.text, info, draft.currency, each.line, f"{draft.path}/:61:[{number}]", reading
+            swift_field.text,
+            info,
+            draft.currency,
+            swift_field.line,
+            f"{draft.path}/:61:[{number}]",
+            reading,
         )
         if line:
             lines.append(line)
@@ -184,13 +208,15 @@ def _finish(draft: DraftStatement, reading: BankReading) -> None:
     reading.kind = reading.kind or kind
     account, servicer = _account(facts.get("25", ""))
     if not account:
-        say(reading, draft.line, f"{draft.path}/:25:", BankReason.MISSING_ELEMENT, "")
+        add_problem(reading, draft.line, f"{draft.path}/:25:", BankReason.MISSING_ELEMENT, "")
     if kind == "MT940":
         for tag, place in (("60F", 0), ("62F", -1)):
             if not _has_balance(draft, place):
-                say(reading, draft.line, f"{draft.path}/:{tag}:", BankReason.MISSING_ELEMENT, "")
+                add_problem(
+                    reading, draft.line, f"{draft.path}/:{tag}:", BankReason.MISSING_ELEMENT, ""
+                )
     sequence, _, page = facts.get("28", "").partition("/")
-    interim = any(each.code == "ITBD" for each in draft.balances)
+    interim = any(swift_field.code == "ITBD" for swift_field in draft.balances)
     report = AccountReport(
         kind=kind,
         id=_id(facts, draft),
@@ -204,32 +230,38 @@ def _finish(draft: DraftStatement, reading: BankReading) -> None:
         created=_created(facts.get("13", "")),
         legal_sequence=sequence.strip(),
         page=(int(page) if page.isascii() and page.isdigit() else 1) if interim else None,
-        last_page=any(each.code == "CLBD" for each in draft.balances) if interim else None,
+        last_page=any(swift_field.code == "CLBD" for swift_field in draft.balances)
+        if interim
+        else None,
     )
     for problem in (*balance_problems(report), *_sum_problems(draft, report)):
-        reading.name(problem)
+        reading.add_problem(problem)
     problems = tuple(reading.problems[before:])
     reading.reports.append(replace(report, problems=problems) if problems else report)
 
 
 def _has_balance(draft: DraftStatement, place: int) -> bool:
-    """Whether it begins (0) or ends (-1) with a booked balance; the available ones come later."""
-    booked = [each for each in draft.balances if each.code in ("OPBD", "CLBD", "ITBD")]
+    """Return whether the first (0) or last (-1) booked balance is an opening or closing one."""
+    booked = [balance for balance in draft.balances if balance.code in ("OPBD", "CLBD", "ITBD")]
     return bool(booked) and booked[place].path.startswith(f"{draft.path}/:6{'2' if place else '0'}")
 
 
 def _id(facts: dict[str, Any], draft: DraftStatement) -> str:
-    """Statement numbers begin anew each year and references repeat, so the day is part of it."""
-    days = [each.date for each in draft.balances if each.date and each.code in ("CLBD", "ITBD")]
+    """Return the id, with the day: numbers restart each year and references repeat."""
+    days = [
+        balance.date
+        for balance in draft.balances
+        if balance.date and balance.code in ("CLBD", "ITBD")
+    ]
     number = facts.get("28", "").partition("/")[0]
-    pages = any(each.code == "ITBD" for each in draft.balances)  # each has another :20:
+    pages = any(balance.code == "ITBD" for balance in draft.balances)  # each has another :20:
     day = max(days).isoformat() if days else facts.get("13", "")
     parts = ("" if pages else facts.get("20", ""), number, day)
     return "/".join(part for part in parts if part)
 
 
 def _created(text: str) -> date | None:
-    """Of an MT942: :13D: is YYMMDDhhmm and a zone."""
+    """Return the day of an MT942; :13D: is YYMMDDhhmm and a zone."""
     try:
         return date(2000 + int(text[:2]), int(text[2:4]), int(text[4:6]))
     except ValueError:
@@ -237,39 +269,40 @@ def _created(text: str) -> date | None:
 
 
 def _account(text: str) -> tuple[str, str]:
-    """(IBAN, or the account as printed; BIC of the bank where it is told)."""
+    """Return (IBAN or account as printed, BIC of the bank or "")."""
     compact = text.replace(" ", "").replace("\n", "").upper()
     bank, slash, number = compact.rpartition("/")
-    if slash and number.isalpha() and len(number) == 3:  # a currency behind it
+    if slash and number.isalpha() and len(number) == 3:  # a currency follows
         bank, slash, number = bank.rpartition("/")
     servicer = bank if _BIC.fullmatch(bank) else ""
     if number[-3:] in EXPONENTS and number[:-3].isalnum() and number[-4:-3].isdigit():
-        number = number[:-3]  # a currency behind it
+        number = number[:-3]  # a currency follows
     is_whole = servicer or _IBAN.fullmatch(number)
     return (number if is_whole else f"{bank}{slash}{number}"), servicer
 
 
 def _sum_problems(draft: DraftStatement, report: AccountReport) -> list[FileProblem]:
-    """:90D: and :90C: say how many debits and credits there are, and their sums."""
-    found = []
-    for each in draft.sums:
-        match = _SUM.fullmatch(each.text)
+    """Return a problem for each :90D: and :90C: with a wrong count or sum of lines."""
+    problems = []
+    for swift_field in draft.sums:
+        match = _SUM.fullmatch(swift_field.text)
         chosen = [
             abs(line.amount_minor)
             for line in report.lines
-            if (line.amount_minor < 0) == (each.tag == "90D")
+            if (line.amount_minor < 0) == (swift_field.tag == "90D")
         ]
         try:
-            told = match and (int(match[1]), to_minor(match[3].replace(",", "."), match[2]))
+            stated = match and (int(match[1]), to_minor(match[3].replace(",", "."), match[2]))
         except Rejected:
-            told = None
-        if told != (len(chosen), sum(chosen)):
-            found.append(
+            stated = None
+        if stated != (len(chosen), sum(chosen)):
+            problems.append(
                 FileProblem(
-                    each.line,
-                    f"{draft.path}/:{each.tag}:",
+                    swift_field.line,
+                    f"{draft.path}/:{swift_field.tag}:",
                     BankReason.SUM_MISMATCH,
-                    f"{each.text!r:.40}: there are {len(chosen)}, {sum(chosen)}",
+                    f"states {swift_field.text!r:.40}, but there are {len(chosen)}: "
+                    f"{amount_text(sum(chosen), report.currency)}",
                 )
             )
-    return found
+    return problems

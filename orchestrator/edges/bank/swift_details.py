@@ -1,7 +1,7 @@
-"""What a field :86: of MT940 says: German subfields, code words with + or :, or slashed ones.
+"""Reads a field :86: of MT940: German subfields, code words with + or :, or slashed ones.
 
 Rules: German banking industry, DFÜ agreement annex 3 (subfields ?00 to ?63, code words such as
-EREF+); Dutch and Belgian banks write /EREF/ and so on. What has none of these is free text.
+EREF+); Dutch and Belgian banks write /EREF/ and so on. Everything else is free text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.edges.bank.details import creditor_reference
 from orchestrator.edges.bank.facts import NO_REFERENCES, NOBODY, Counterparty, References
 
 _GERMAN = re.compile(r"([0-9]{3})([^0-9A-Za-z\s/])(?=[0-9]{2})")
-_WIDTH, _PURPOSE_WIDTH = 65, 27  # a piece this long was cut, not ended
+_WIDTH, _PURPOSE_WIDTH = 65, 27  # a piece of this length continues in the next one
 _WORD = re.compile(
     r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|PURP|MDAT|SQTP|"
     r"ORCR|ORMR|DDAT|RREF|UETR)(?:\+|:\s?)"
@@ -34,7 +34,7 @@ _NOT_GIVEN = {"NOTPROVIDED", "NONREF"}
 
 @dataclass(frozen=True, slots=True)
 class SwiftDetails:
-    """Everything one :86: says. number: the bank's three-digit kind of booking (GVC)."""
+    """The content of one :86:; `number` is the bank's three-digit booking code (GVC)."""
 
     references: References = NO_REFERENCES
     counterparty: Counterparty = NOBODY
@@ -44,10 +44,14 @@ class SwiftDetails:
     return_reason: str = ""
 
 
-def told_by(rows: list[str], *, is_debit: bool = False) -> SwiftDetails:
-    """rows: the lines of the field. is_debit: whether we were the payer. Never fails: what it does
-    not know is text."""
-    # a blank at the end of a full line is cut off by many banks
+def parse_details(rows: list[str], *, is_debit: bool = False) -> SwiftDetails:
+    """Return the content of a field :86:; unknown parts are text.
+
+    Args:
+        rows: The lines of the field.
+        is_debit: Whether we are the payer.
+    """
+    # many banks cut a blank at the end of a full line
     joined = "".join(row + " " if len(row) == _WIDTH - 1 else row for row in rows).strip()
     german = _GERMAN.match(joined)
     if german:
@@ -58,7 +62,7 @@ def told_by(rows: list[str], *, is_debit: bool = False) -> SwiftDetails:
 
 
 def _german(text: str, number: str, separator: str) -> SwiftDetails:
-    """Subfields behind a separator that the bank chooses, mostly "?"."""
+    """Read subfields; the bank chooses their separator, mostly "?"."""
     fields: dict[str, list[str]] = {}
     for part in re.split(re.escape(separator) + r"(?=[0-9]{2})", text)[1:]:
         fields.setdefault(part[:2], []).append(part[2:])
@@ -68,22 +72,22 @@ def _german(text: str, number: str, separator: str) -> SwiftDetails:
         if "20" <= key <= "29" or "60" <= key <= "63"
         for piece in pieces
     ]
-    found = _purpose(_pieced(purpose, _PURPOSE_WIDTH, words=True))
+    purpose_details = _purpose(_pieced(purpose, _PURPOSE_WIDTH, words=True))
     account = "".join(fields.get("38", []) or fields.get("31", []))  # 38: Polish banks' IBAN
     name = " ".join(_pieced(fields.get("32", []) + fields.get("33", []), _PURPOSE_WIDTH).split())
     extension = "".join(fields.get("34", [])).strip()
-    own = found.counterparty
-    reason = found.return_reason
+    counterparty = purpose_details.counterparty
+    reason = purpose_details.return_reason
     if number in _RETURNS:
-        reason = reason or _iso_reason(found.text) or extension
+        reason = reason or _iso_reason(purpose_details.text) or extension
     return SwiftDetails(
-        found.references,
+        purpose_details.references,
         Counterparty(
-            name or own.name,
-            normalise(account) or own.account,
-            "".join(fields.get("30", [])).strip() or own.bic,
+            name or counterparty.name,
+            normalise(account) or counterparty.account,
+            "".join(fields.get("30", [])).strip() or counterparty.bic,
         ),
-        found.text,
+        purpose_details.text,
         "".join(fields.get("00", [])).strip(),
         number,
         reason,
@@ -91,7 +95,7 @@ def _german(text: str, number: str, separator: str) -> SwiftDetails:
 
 
 def _purpose(text: str) -> SwiftDetails:
-    """Free text, in which code words may name references."""
+    """Read free text with optional code words for references."""
     before, named = _by_word(_WORD, text)
     words = " ".join(f"{before} {named.get('SVWZ', '')}".split())
     return SwiftDetails(
@@ -113,8 +117,8 @@ def _purpose(text: str) -> SwiftDetails:
 
 
 def _slashed(text: str, is_debit: bool) -> SwiftDetails:
-    _, found = _by_word(_SLASH, text)
-    named = {word: value.strip("/") for word, value in found.items()}
+    _, values = _by_word(_SLASH, text)
+    named = {word: value.strip("/") for word, value in values.items()}
     account, bic, name = (*named.get("CNTP", "").split("/"), "", "", "")[:3]
     if not account:
         account, _, bic = named.get("ACCW", "").partition(",")  # account with institution
@@ -145,8 +149,10 @@ def _slashed(text: str, is_debit: bool) -> SwiftDetails:
 
 
 def _by_word(pattern: re.Pattern, text: str) -> tuple[str, dict[str, str]]:
-    """(the text before the first code word, what follows each word; uses of SVWZ are joined, of
-    all others the first counts)."""
+    """Return (text before the first code word, text after each word).
+
+    Repeated SVWZ are joined; of all others the first counts.
+    """
     marks = list(pattern.finditer(text))
     ends = [*(mark.start() for mark in marks), len(text)]
     named: dict[str, str] = {}
@@ -165,9 +171,10 @@ def _references(*, text: str, structured: str = "", **named: str) -> References:
 
 
 def _pieced(pieces: list[str], width: int, *, words: bool = False) -> str:
-    """Pieces joined as they were cut: a full one goes on without a space, a shorter one ended.
+    """Join pieces: no space after one of full width, a space after a shorter one.
 
-    words: a piece after the end of a reference is text of its own, whatever it says.
+    Args:
+        words: Whether a piece after a complete reference is always text.
     """
     joined: list[str] = []
     full = named = False
@@ -184,5 +191,5 @@ def _pieced(pieces: list[str], width: int, *, words: bool = False) -> str:
 
 
 def _iso_reason(text: str) -> str:
-    found = _ISO_REASON.search(text)
-    return found[0] if found else ""
+    match = _ISO_REASON.search(text)
+    return match[0] if match else ""

@@ -1,4 +1,4 @@
-"""One field :61: of MT940 with its :86: becomes a line: dates, amount, references, charges.
+"""Reads one field :61: of MT940 with its :86: as a line: dates, amount, references, charges.
 
 Rules: SWIFT category 9 messages, field 61 (6!n[4!n]2a[1!a]15d1!a3!c16x[//16x]), with what banks
 write in its place: blanks for the entry date, no type, references longer than 16 characters.
@@ -21,7 +21,7 @@ from orchestrator.edges.bank.facts import (
     References,
 )
 from orchestrator.edges.bank.money import to_minor
-from orchestrator.edges.bank.swift_details import SwiftDetails, told_by
+from orchestrator.edges.bank.swift_details import SwiftDetails, parse_details
 from orchestrator.edges.bank.types import BankReason
 
 _LINE = re.compile(
@@ -52,63 +52,70 @@ _NOT_GIVEN = {
 def read_line(
     text: str, info: list[str], currency: str, line: int, path: str, reading: BankReading
 ) -> Line | None:
-    """text: of the field; info: the lines of its :86:. None, and named, if it cannot be read."""
+    """Return the line of a field; None if unreadable, which is reported.
+
+    Args:
+        text: The field's text.
+        info: The lines of its :86:.
+    """
     first, *rest = text.split("\n")
     expected = _EXPECTED.match(first)
-    found = _LINE.fullmatch(_EXPECTED.sub(r"\1\2", first, count=1) if expected else first)
-    if not found:
-        say(reading, line, path, BankReason.VALUE_MALFORMED, f"{text!r:.80}")
+    match = _LINE.fullmatch(_EXPECTED.sub(r"\1\2", first, count=1) if expected else first)
+    if not match:
+        add_problem(reading, line, path, BankReason.VALUE_MALFORMED, f"{text!r:.80}")
         return None
-    minor = read_minor(found["amount"], currency, line, path, reading)
+    minor = read_minor(match["amount"], currency, line, path, reading)
     if minor is None:
         return None
-    mark = found["status"].upper()
-    value = _value_day(found, line, path, reading)
+    mark = match["status"].upper()
+    value = _value_day(match, line, path, reading)
     supplement = " ".join(part.strip() for part in rest)
     charges, exchange = _supplement(supplement, info, currency, line, path, reading)
-    told = told_by(info, is_debit=mark in ("D", "RD"))
+    details = parse_details(info, is_debit=mark in ("D", "RD"))
     return Line(
         amount_minor=-minor if mark in ("D", "RC") else minor,
         currency=currency,
-        booking_date=_entry_day(found, value, line, path, reading) or (None if expected else value),
+        booking_date=_entry_day(match, value, line, path, reading) or (None if expected else value),
         value_date=value,
         status="PDNG" if expected else "BOOK",
         path=path,
         line=line,
         is_reversal=mark in ("RC", "RD"),
-        return_reason=told.return_reason,
-        references=_references(found, told),
-        counterparty=_counterparty(told, supplement),
-        code=_code(found["id"] or "", told),
-        text=told.text,
-        info=told.info or supplement,
+        return_reason=details.return_reason,
+        references=_references(match, details),
+        counterparty=_counterparty(details, supplement),
+        code=_code(match["id"] or "", details),
+        text=details.text,
+        info=details.info or supplement,
         charges_minor=charges,
         charges_included=charges > 0,
         exchange=exchange,
     )
 
 
-def _references(found: re.Match, told: SwiftDetails) -> References:
-    named = told.references
-    customer = named.customer_reference or _given(found["customer_reference"])
+def _references(match: re.Match, details: SwiftDetails) -> References:
+    references = details.references
+    customer = references.customer_reference or _given(match["customer_reference"])
     return replace(
-        named,
+        references,
         customer_reference=customer,
-        bank_reference=_given(found["bank_reference"]) or named.bank_reference,
+        bank_reference=_given(match["bank_reference"]) or references.bank_reference,
     )
 
 
-def _counterparty(told: SwiftDetails, supplement: str) -> Counterparty:
-    """Some banks put the other side's IBAN alone behind the :61:."""
-    other = told.counterparty
+def _counterparty(details: SwiftDetails, supplement: str) -> Counterparty:
+    """Return the other party; some banks put only its IBAN after the :61:."""
+    other = details.counterparty
     alone = not other.account and _IBAN.fullmatch(supplement)
     return replace(other, account=supplement) if alone else other
 
 
-def _code(kind: str, told: SwiftDetails) -> BankCode:
-    """As German camt writes it, "NTRF+166": SWIFT's type and the bank's own number. A charge is
-    said in ISO words too: the rail must know it for one."""
-    parts = [part for part in (kind.strip(), told.number) if part]
+def _code(kind: str, details: SwiftDetails) -> BankCode:
+    """Return the code as in German camt, "NTRF+166": SWIFT's type and the bank's number.
+
+    Charges also get an ISO code, because the rail must recognise them.
+    """
+    parts = [part for part in (kind.strip(), details.number) if part]
     iso = ("ACMT", "MDOP", "CHRG") if kind[1:] in ("CHG", "COM") else ("", "", "")
     return BankCode(*iso, proprietary="+".join(parts), issuer="SWIFT" if parts else "")
 
@@ -116,8 +123,10 @@ def _code(kind: str, told: SwiftDetails) -> BankCode:
 def _supplement(
     text: str, info: list[str], currency: str, line: int, path: str, reading: BankReading
 ) -> tuple[int, Exchange | None]:
-    """Charges in the account's currency, and the original amount: in :61: (subfield 9), or in a
-    :86: of slashed code words."""
+    """Return charges in the account's currency, and the original amount.
+
+    They are in :61: (subfield 9), or in a :86: with slashed code words.
+    """
     charges, exchange = 0, None
     slashed = "".join(row.strip() for row in info)
     if not _SUPPLEMENT.search(text) and slashed.startswith("/"):
@@ -134,10 +143,12 @@ def _supplement(
     return charges, exchange
 
 
-def _value_day(found: re.Match, line: int, path: str, reading: BankReading) -> date | None:
-    """German banks reckon interest in months of 30 days, so 30 February is a value date: it is
-    told as the last day of that February, and noted."""
-    year, month, day = found["year"], found["month"], found["day"]
+def _value_day(match: re.Match, line: int, path: str, reading: BankReading) -> date | None:
+    """Return the value date; 30 February becomes the last day of that month, with a note.
+
+    German banks compute interest in months of 30 days.
+    """
+    year, month, day = match["year"], match["month"], match["day"]
     if month == "02" and day in ("29", "30"):
         last = date(2000 + int(year), 3, 1) - timedelta(days=1)
         if int(day) > last.day:
@@ -151,14 +162,16 @@ def _value_day(found: re.Match, line: int, path: str, reading: BankReading) -> d
 
 
 def _entry_day(
-    found: re.Match, value: date | None, line: int, path: str, reading: BankReading
+    match: re.Match, value: date | None, line: int, path: str, reading: BankReading
 ) -> date | None:
-    """The entry date has no year: it is the one nearest to the value date. Banks write it only
-    where it is another day (field 61, subfield 2)."""
-    month, day = (found["entry_month"] or "").strip(), (found["entry_day"] or "").strip()
+    """Return the entry date with the year nearest to the value date; it has none of its own.
+
+    Banks write it only if it differs from the value date (field 61, subfield 2).
+    """
+    month, day = (match["entry_month"] or "").strip(), (match["entry_day"] or "").strip()
     if not (month and day):
         return None
-    year = value.year if value else 2000 + int(found["year"])
+    year = value.year if value else 2000 + int(match["year"])
     if value and abs(int(month) - value.month) > 6:
         year += 1 if int(month) < value.month else -1
     return read_day(str(year - 2000), month, day, line, path, reading)
@@ -167,27 +180,33 @@ def _entry_day(
 def read_day(
     year: str, month: str, day: str, line: int, path: str, reading: BankReading
 ) -> date | None:
+    """Return the date of two-digit parts; None if impossible, which is reported."""
     try:
         return date(2000 + int(year), int(month), int(day))
     except ValueError:
-        say(reading, line, path, BankReason.DATE_MALFORMED, f"{year}{month}{day}"[:20])
+        add_problem(reading, line, path, BankReason.DATE_MALFORMED, f"{year}{month}{day}"[:20])
         return None
 
 
 def read_minor(
     amount: str, currency: str, line: int, path: str, reading: BankReading
 ) -> int | None:
+    """Return the minor units of an amount; None if malformed, which is reported."""
     try:
         return to_minor(amount.replace(",", ".", 1), currency.upper())
     except Rejected as refusal:
-        say(reading, line, path, BankReason(refusal.reason), f"{amount!r:.30} {currency!r:.10}")
+        add_problem(
+            reading, line, path, BankReason(refusal.reason), f"{amount!r:.30} {currency!r:.10}"
+        )
         return None
 
 
 def _given(text: str | None) -> str:
-    found = (text or "").strip()
-    return "" if found.upper() in _NOT_GIVEN else found
+    value = (text or "").strip()
+    return "" if value.upper() in _NOT_GIVEN else value
 
 
-def say(reading: BankReading, line: int, path: str, reason: BankReason, detail: str) -> None:
-    reading.name(FileProblem(line, path, reason, detail))
+def add_problem(
+    reading: BankReading, line: int, path: str, reason: BankReason, detail: str
+) -> None:
+    reading.add_problem(FileProblem(line, path, reason, detail))

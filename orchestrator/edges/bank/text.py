@@ -1,4 +1,4 @@
-"""The text of a bank file: in the encoding that its mark or its prolog declares, or UTF-8."""
+"""Decodes a bank file: by its byte order mark or XML declaration, else as UTF-8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = (
     (b"\0<", "utf-16-be"),
 )
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-# Fixed-size supersets of ASCII: in none of them can other bytes spell a document type.
+# supersets of ASCII: in none of them can other bytes spell a document type
 _KNOWN = re.compile(
     r"(utf-?8|us-ascii|ascii|iso-?8859-[0-9]{1,2}|latin-?[0-9]|"
     r"(windows-|cp)125[0-8]|utf-?16)",
@@ -25,7 +25,7 @@ _KNOWN = re.compile(
 
 
 def decode(data: bytes) -> tuple[str, FileProblem | None]:
-    """The text, and what is wrong with the encoding: then the text is the bytes as ISO 8859-1."""
+    """Return the text and a problem with its encoding; with one, decoded as ISO 8859-1."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
     declared = _DECLARED.match(data)
     name = encoding or (declared[1].decode() if declared else "utf-8")
@@ -34,7 +34,7 @@ def decode(data: bytes) -> tuple[str, FileProblem | None]:
     if name.lower() == "iso-8859-1" and _is_windows(data):
         name = "cp1252"
     elif declared and not encoding and name.lower().replace("-", "") == "utf16":
-        name = "utf-8"  # a prolog that is read byte by byte says that of the file it came from
+        name = "utf-8"  # the file was converted, and its declaration was not
     try:
         return data.decode(name), None
     except UnicodeDecodeError as error:
@@ -46,7 +46,7 @@ def decode(data: bytes) -> tuple[str, FileProblem | None]:
 
 
 def _is_windows(data: bytes) -> bool:
-    """ISO 8859-1 has no letters at 0x80-0x9F; what declares it and uses them is Windows-1252."""
+    """Return whether bytes declared as ISO 8859-1 use 0x80-0x9F and so are Windows-1252."""
     return not any(byte in data for byte in b"\x81\x8d\x8f\x90\x9d") and any(
         byte in data for byte in range(0x80, 0xA0)
     )

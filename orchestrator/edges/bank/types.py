@@ -1,4 +1,4 @@
-"""The nouns of the bank door: payouts out; statements, status reports and refusals in."""
+"""The types of the bank adapter: payment orders, statements, status reports and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class BankReason(StrEnum):
-    """Why a bank file (or a payout on its way into one) was not taken. Stable codes."""
+    """Why a bank file or a payout was refused. The codes are stable."""
 
     # the bytes
     EMPTY = "empty"
@@ -84,7 +84,7 @@ class Debtor:
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
-    """Money to leave. payout_id: 32 bytes; end_to_end_id and uetr as core.references makes them."""
+    """An order to pay; payout_id has 32 bytes, end_to_end_id and uetr are of core.references."""
 
     payout_id: bytes
     end_to_end_id: str
@@ -102,8 +102,10 @@ class PaymentOrder:
 class BankStatement:
     """One statement (camt.053) or notification (camt.054) of one account.
 
-    lines: booked ones only; pending: announced and not booked, never to be acted on.
-    balances: None in a notification.
+    Attributes:
+        balances: None in a notification.
+        lines: Booked lines only.
+        pending: Lines that are announced but not booked; no code may act on them.
     """
 
     id: str
@@ -116,7 +118,7 @@ class BankStatement:
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
-    """What the bank says about one order. code: ACCP, ACSC, PDNG, RJCT...; reason: ISO code."""
+    """The bank's status of one order; code is ACCP, ACSC, PDNG, RJCT..., reason an ISO code."""
 
     end_to_end_id: str
     code: str
@@ -125,12 +127,13 @@ class OrderStatus:
 
     @property
     def is_rejected(self) -> bool:
+        """Whether the bank refuses the order."""
         return self.code == "RJCT"
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A pain.002 about one message of ours; a group status stands for orders it does not list."""
+    """A pain.002 about one of our messages; its group status covers the orders not listed."""
 
     id: str
     original_message_id: str
@@ -143,17 +146,20 @@ class StatusReport:
     ] = ()  # statuses of whole batches; end_to_end_id is the PmtInfId
 
     def refused(self, ordered: Iterable[str]) -> dict[str, str]:
-        """Reason per EndToEndId refused, of all orders of the message it is about.
+        """Return {EndToEndId: reason} of the refused orders of a message.
 
-        A message of ours has one batch, so a refused batch or group refuses every order it does
-        not list. A repetition (DU01, AM05...) refuses nothing: what was sent first decides.
+        Our messages have one batch, so a refused batch or group refuses every order that it does
+        not list. A duplicate (DU01, AM05...) refuses nothing: the first sending decides.
+
+        Args:
+            ordered: EndToEndIds of all orders of the message.
         """
         listed = {status.end_to_end_id: status for status in self.statuses}
         whole = next(
-            (each.reason for each in self.batches if each.is_rejected),
+            (batch.reason for batch in self.batches if batch.is_rejected),
             self.reason if self.code == "RJCT" else None,
         )
-        found = {key: status.reason for key, status in listed.items() if status.is_rejected}
+        reasons = {key: status.reason for key, status in listed.items() if status.is_rejected}
         if whole is not None:
-            found |= {key: whole for key in ordered if key not in listed}
-        return {key: why for key, why in found.items() if why not in DUPLICATE_REASONS}
+            reasons |= {key: whole for key in ordered if key not in listed}
+        return {key: why for key, why in reasons.items() if why not in DUPLICATE_REASONS}

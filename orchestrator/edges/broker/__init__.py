@@ -1,1 +1,1 @@
-"""The one door to the broker: credentials, topic rights, and the two brokers we can run."""
+"""The MQTT broker: credentials, topic rights, and the two brokers that the project can run."""

@@ -16,12 +16,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from device_adapters.types import Rejected
-from orchestrator.edges.broker.access import CredentialRole, name_is_sound
+from orchestrator.edges.broker.access import CredentialRole, is_valid_name
 
-# Passwords are 256 random bits, so no dictionary reaches them: the hash only has to be one-way,
-# and a fleet that reconnects at once must not wait for it.
+# Passwords are 256 random bits, which no dictionary contains: the hash only has to be one-way, and
+# it must be fast for a fleet that reconnects all at once.
 ITERATIONS = 1_000
-_SALT_BYTES = 12  # what mosquitto's own password format expects
+_SALT_BYTES = 12  # as mosquitto's password format requires
 
 
 class CredentialReason(StrEnum):
@@ -41,54 +41,55 @@ class Credential:
     iterations: int = ITERATIONS
 
     def opens_with(self, password: str) -> bool:
-        """Compares in constant time."""
-        found = _derive(password, bytes.fromhex(self.salt), self.iterations)
-        return hmac.compare_digest(found, bytes.fromhex(self.hash))
+        """Return whether the password is correct, comparing in constant time."""
+        derived = _derive(password, bytes.fromhex(self.salt), self.iterations)
+        return hmac.compare_digest(derived, bytes.fromhex(self.hash))
 
     def mosquitto_line(self, name: str) -> str:
-        """The same hash as a line of mosquitto's password file (format 7)."""
+        """Return the same hash as a line of mosquitto's password file (format 7)."""
         salt, digest = (base64.b64encode(bytes.fromhex(x)).decode() for x in (self.salt, self.hash))
         return f"{name}:$7${self.iterations}${salt}${digest}"
 
 
 def path(home: Path) -> Path:
-    """Where the credentials of this home live."""
+    """Return the path of the credentials file of a home."""
     return Path(home) / "broker" / "credentials.json"
 
 
 def issue(home: Path, username: str, role: CredentialRole | str) -> str:
-    """A fresh password for `username`, returned this once; issuing again replaces the old one.
+    """Issue a new password; it is returned only this once and replaces an older one.
 
-    Raises Rejected (name_malformed; name_taken where the name has another role).
+    Raises:
+        Rejected: NAME_MALFORMED, or NAME_TAKEN if the name has another role.
     """
     return issue_many(home, [username], role)[username]
 
 
 def issue_many(home: Path, usernames: list[str], role: CredentialRole | str) -> dict[str, str]:
-    """Passwords by name, written in one go (a fleet is one write, not thousands)."""
+    """Issue passwords for many names in one write; return them by name. Raises as `issue` does."""
     role = CredentialRole(role)
     issued = {name: secrets.token_urlsafe(32) for name in usernames}
 
-    def add(known: dict[str, Credential]) -> None:
+    def add(credentials: dict[str, Credential]) -> None:
         for name, password in issued.items():
-            _check(known, name, role)
+            _check(credentials, name, role)
             salt = secrets.token_bytes(_SALT_BYTES)
             digest = _derive(password, salt, ITERATIONS)
-            known[name] = Credential(role, salt.hex(), digest.hex())
+            credentials[name] = Credential(role, salt.hex(), digest.hex())
 
     _change(home, add)
     return issued
 
 
 def revoke(home: Path, username: str) -> bool:
-    """Takes the credential away; a running broker ends its connection. False: there was none."""
-    gone: list[Credential | None] = []
-    _change(home, lambda known: gone.append(known.pop(username, None)))
-    return gone[0] is not None
+    """Delete a credential; a running broker then ends its connection. False: there was none."""
+    deleted: list[Credential | None] = []
+    _change(home, lambda credentials: deleted.append(credentials.pop(username, None)))
+    return deleted[0] is not None
 
 
 def load(home: Path) -> dict[str, Credential]:
-    """All credentials by name; none where the file does not exist yet (so nobody may connect)."""
+    """Return all credentials by name; none, so that nobody may connect, if there is no file yet."""
     try:
         rows = json.loads(path(home).read_text())
     except FileNotFoundError:
@@ -100,35 +101,38 @@ def load(home: Path) -> dict[str, Credential]:
 
 
 def verify(
-    known: dict[str, Credential], username: str | None, password: str | None
+    credentials: dict[str, Credential], username: str | None, password: str | None
 ) -> CredentialRole | None:
-    """The role that this name and password open, or None."""
-    held = known.get(username or "")
-    return held.role if held and password and held.opens_with(password) else None
+    """Return the role that this name and password give, or None."""
+    credential = credentials.get(username or "")
+    valid = credential and password and credential.opens_with(password)
+    return credential.role if valid else None
 
 
 def _derive(password: str, salt: bytes, iterations: int) -> bytes:
     return hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
 
 
-def _check(known: dict[str, Credential], name: str, role: CredentialRole) -> None:
-    if not name_is_sound(name):
+def _check(credentials: dict[str, Credential], name: str, role: CredentialRole) -> None:
+    if not is_valid_name(name):
         raise Rejected(CredentialReason.NAME_MALFORMED, f"{name!r} cannot be a topic level")
-    if name in known and known[name].role is not role:
-        raise Rejected(CredentialReason.NAME_TAKEN, f"{name!r} is already a {known[name].role}")
+    if name in credentials and credentials[name].role is not role:
+        raise Rejected(
+            CredentialReason.NAME_TAKEN, f"{name!r} is already a {credentials[name].role}"
+        )
 
 
 def _change(home: Path, edit: Callable[[dict[str, Credential]], None]) -> None:
     with _locked(home):
-        known = load(home)
-        edit(known)
-        rows = {name: asdict(credential) for name, credential in sorted(known.items())}
+        credentials = load(home)
+        edit(credentials)
+        rows = {name: asdict(credential) for name, credential in sorted(credentials.items())}
         replace_private(path(home), json.dumps(rows, indent=1).encode())
 
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Two processes that issue at once must not lose each other's rows."""
+    """Lock the file, so that two processes that change it do not lose each other's rows."""
     folder = path(home).parent
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(folder / ".lock", "w") as handle:
@@ -137,7 +141,7 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def replace_private(target: Path, content: bytes) -> None:
-    """Writes a file readable by its owner only, whole or not at all."""
+    """Write a file that only its owner may read, completely or not at all."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as handle:

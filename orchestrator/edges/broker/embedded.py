@@ -20,7 +20,7 @@ from orchestrator.edges.broker.guard import Guard
 from orchestrator.edges.broker.session import DeliveryHandler, Reader, Writer, outbox, publish_flags
 
 LOOPBACK = "127.0.0.1"
-_CONNECT_SECONDS = 10  # for the first packet; a silent stranger holds no socket longer
+_CONNECT_SECONDS = 10  # for the first packet; then the socket of a silent client is closed
 _WATCH_SECONDS = 0.5
 _SESSION_EXPIRY_SECONDS = 24 * 3600
 _CREDENTIAL = "proofrail.credential"
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class EmbeddedBroker(Broker):
     """amqtt with our own admission, topic rights and delivery.
 
-    Warning: sessions live in memory. A restart forgets them; devices send again what has no
+    Warning: sessions are in memory only, and a restart loses them. Devices send again what has no
     receipt, and subscribers subscribe again.
     """
 
@@ -48,7 +48,7 @@ class EmbeddedBroker(Broker):
 
     @property
     def port(self) -> int:
-        """The port in use (the one chosen, where 0 was asked for)."""
+        """Return the port in use; the chosen one if port 0 was requested."""
         return self._servers["default"].instance.sockets[0].getsockname()[1]
 
     async def start(self) -> None:
@@ -70,21 +70,24 @@ class EmbeddedBroker(Broker):
     async def _initialize_client_session(
         self, reader: Any, writer: Any, remote_address: str, remote_port: int
     ) -> tuple[DeliveryHandler, Session]:
-        """Authenticates before any session is touched: amqtt does it after, so that a wrong
-        password with somebody's client id would end or inherit that session."""
+        """Authenticate before any session is touched.
+
+        amqtt authenticates later: a wrong password with another's client id would end or inherit
+        that session.
+        """
         try:
             connect = DeliveryHandler.init_from_connect(reader, writer, self.plugins_manager)
             handler, session = await asyncio.wait_for(connect, _CONNECT_SECONDS)
-        except Exception as error:  # whatever a stranger's first bytes cause ends here
+        except Exception as error:  # a stranger's first bytes may cause any error
             await writer.close()
             raise MQTTError(f"no CONNECT: {error!r}") from error
-        held = self._guard.admit(session.username, session.password)
-        if held is None:
+        credential = self._guard.admit(session.username, session.password)
+        if credential is None:
             await self._refuse(writer, BAD_USERNAME_PASSWORD, f"{session.username!r}: password")
-        if session.will_flag and not self._may_leave_will(session, held):
+        if session.will_flag and not self._may_leave_will(session, credential):
             await self._refuse(writer, NOT_AUTHORIZED, f"{session.username!r}: will")
         handler.take = self.take
-        session.attributes[_CREDENTIAL] = held
+        session.attributes[_CREDENTIAL] = credential
         return handler, await self._resume(session)
 
     async def _refuse(self, writer: Any, code: int, why: str) -> None:
@@ -93,21 +96,21 @@ class EmbeddedBroker(Broker):
         raise MQTTError(f"refused {why}")
 
     @staticmethod
-    def _may_leave_will(session: Session, held: Credential) -> bool:
-        topic = session.will_topic or ""
-        return not session.will_retain and access.may_publish(session.username, held.role, topic)
+    def _may_leave_will(session: Session, credential: Credential) -> bool:
+        topic, role = session.will_topic or "", credential.role
+        return not session.will_retain and access.may_publish(session.username, role, topic)
 
     async def _resume(self, session: Session) -> Session:
-        """The name is the client id, whatever the client said: nobody can take another's session.
+        """Use the name as client id, so that no client can take another's session.
 
-        A former connection of the same name ends first; a persistent session goes on.
+        An earlier connection of the same name ends first; a persistent session continues.
         """
         name = session.client_id = session.username
         while (former := self._sessions.get(name)) and former[0].transitions.is_connected():
             former[1].abort()
             await former[1].handle_connection_closed()
             await former[1].done.wait()
-            former[0].transitions.disconnect()  # also where its loop ended in another way
+            former[0].transitions.disconnect()  # also if its loop ended for another reason
         keep = former is not None and not (session.clean_session or former[0].clean_session)
         if former is not None and not keep:
             await self._delete_session(name)
@@ -119,8 +122,8 @@ class EmbeddedBroker(Broker):
         return session
 
     def _move_subscriptions(self, former: Session, session: Session) -> None:
-        for takers in self._subscriptions.values():
-            takers[:] = [(session if s is former else s, qos) for s, qos in takers]
+        for subscribers in self._subscriptions.values():
+            subscribers[:] = [(session if s is former else s, qos) for s, qos in subscribers]
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         return _CREDENTIAL in session.attributes
@@ -133,12 +136,12 @@ class EmbeddedBroker(Broker):
             handler.done.set()
 
     async def _watch_credentials(self) -> None:
-        """Ends the connections whose credential was revoked or replaced."""
+        """End the connections whose credential was revoked or replaced."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             self._guard.refresh()
             for name, (session, handler) in list(self._sessions.items()):
-                if session.attributes.get(_CREDENTIAL) != self._guard.known.get(name):
+                if session.attributes.get(_CREDENTIAL) != self._guard.credentials.get(name):
                     session.will_flag = False
                     handler.abort()
                     await self._delete_session(name)
@@ -147,34 +150,35 @@ class EmbeddedBroker(Broker):
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         if action is not Action.SUBSCRIBE:
-            return False  # publishing goes through `take`, which asks for itself
-        held = session.attributes[_CREDENTIAL]
-        return access.may_subscribe(session.username, held.role, topic)
+            return False  # `take` checks publications
+        credential = session.attributes[_CREDENTIAL]
+        return access.may_subscribe(session.username, credential.role, topic)
 
     async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
         topic_filter, qos = subscription
         return await super().add_subscription((topic_filter, min(qos, 1)), session)
 
     def take(self, session: Session, topic: str, body: bytes, qos: int, retain: bool) -> None:
-        """A publication: handed to all subscribers, or dropped where the name may not.
+        """Send a publication to all subscribers, or drop it if the name may not publish there.
 
-        Nothing is retained; the retain bit goes along once, so that the rail can name it.
+        Nothing is retained. The retain bit is sent on once, so that the rail can report it.
         """
-        held = session.attributes[_CREDENTIAL]
-        if not access.may_publish(session.username, held.role, topic):
+        credential = session.attributes[_CREDENTIAL]
+        if not access.may_publish(session.username, credential.role, topic):
             _log.info("%s may not publish to %r", session.username, topic)
             return
         name = topic.encode()
         for topic_filter in (topic, EVIDENCE_FILTER):
             if self._matches(topic, topic_filter):
-                for taker, granted in self._subscriptions.get(topic_filter, ()):
-                    self._hand_over(taker, name, body, publish_flags(min(qos, granted), retain))
+                for subscriber, granted in self._subscriptions.get(topic_filter, ()):
+                    flags = publish_flags(min(qos, granted), retain)
+                    self._deliver(subscriber, name, body, flags)
 
-    def _hand_over(self, taker: Session, topic: bytes, body: bytes, flags: int) -> None:
-        connected = taker.transitions.is_connected()
-        if connected or (flags & 2 and not taker.clean_session):
-            outbox(taker).add(topic, bytes(body), flags)
-        handler = self._get_handler(taker)
+    def _deliver(self, subscriber: Session, topic: bytes, body: bytes, flags: int) -> None:
+        connected = subscriber.transitions.is_connected()
+        if connected or (flags & 2 and not subscriber.clean_session):
+            outbox(subscriber).add(topic, bytes(body), flags)
+        handler = self._get_handler(subscriber)
         if connected and handler is not None:
             handler.pump()
 
@@ -187,22 +191,22 @@ class EmbeddedBroker(Broker):
     async def _broadcast_message(
         self, session: Session | None, topic: str | None, data: Any, force_qos: int | None = None
     ) -> None:
-        """What amqtt itself sends: Wills, under the rights of the one who left them."""
+        """Publish what amqtt itself sends, which are Wills, with the rights of their author."""
         if session is not None and topic:
             self.take(session, topic, bytes(data or b""), force_qos or 0, False)
 
     async def retain_message(self, *_: Any, **__: Any) -> None:
-        """Nothing is ever retained: a retained record would be replayed to each subscriber."""
+        """Retain nothing: a retained record would be sent again to each new subscriber."""
 
 
 def silence() -> None:
-    """amqtt logs each packet and each refusal; only what is broken is worth a line."""
+    """Limit amqtt's log to critical errors; it logs each packet and each refusal."""
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 async def serve(home: Path, port: int, ready: Any, stop: asyncio.Event) -> None:
-    """Runs until `stop` is set; calls `ready(port)` once it listens."""
+    """Run the broker until `stop` is set; call `ready(port)` once it listens."""
     silence()
     broker = EmbeddedBroker(home, port)
     await broker.start()

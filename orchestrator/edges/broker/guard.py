@@ -1,4 +1,4 @@
-"""Holds the credentials a running broker goes by, and notices when the file has changed."""
+"""Holds the credentials of a running broker, and reads the file again when it changes."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ class Guard:
 
     def __init__(self, home: Path) -> None:
         self._home = Path(home)
-        self._seen: tuple[int, int, int] | None = None
-        self.known: dict[str, Credential] = {}
+        self._file_state: tuple[int, int, int] | None = None
+        self.credentials: dict[str, Credential] = {}
         self.refresh()
 
     def refresh(self) -> bool:
-        """Reads the file again where it changed; True if it did.
+        """Read the file again if it has changed; return whether it has.
 
-        An unreadable file changes nothing: neither may it lock a fleet out, nor let anyone in.
+        An unreadable file changes nothing: it must neither lock a fleet out nor let anyone in.
         """
         try:
-            found = credentials.path(self._home).stat()
-            mark = (found.st_mtime_ns, found.st_ino, found.st_size)
+            status = credentials.path(self._home).stat()
+            state = (status.st_mtime_ns, status.st_ino, status.st_size)
         except FileNotFoundError:
-            mark = (0, 0, 0)
-        if mark == self._seen:
+            state = (0, 0, 0)
+        if state == self._file_state:
             return False
         try:
-            self.known = credentials.load(self._home)
+            self.credentials = credentials.load(self._home)
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-            _log.error("the credentials file cannot be read, the former ones stay: %s", error)
-        self._seen = mark
+            _log.error(
+                "the credentials file cannot be read, the former credentials stay valid: %s", error
+            )
+        self._file_state = state
         return True
 
     def admit(self, name: str | None, password: str | None) -> Credential | None:
-        """The credential that this name and password open; reads the file first if it changed."""
+        """Return the credential for this name and password, or None; read a changed file first."""
         self.refresh()
-        return self.known[name] if credentials.verify(self.known, name, password) else None
+        return (
+            self.credentials[name] if credentials.verify(self.credentials, name, password) else None
+        )

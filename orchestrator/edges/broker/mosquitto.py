@@ -1,4 +1,4 @@
-"""Runs mosquitto as a child under the same rights: its files are generated from the credentials."""
+"""Runs mosquitto as a child process with the same rights, generated from the credentials."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from orchestrator.errors import Halt
 _WATCH_SECONDS = 0.5
 _START_SECONDS = 10
 
-# At its defaults mosquitto drops QoS 1 beyond 1,000 queued messages. The username as client id
-# keeps anybody from taking over a session that is not theirs.
+# By default mosquitto drops QoS 1 messages beyond 1,000 queued ones. With the username as client id
+# no client can take over another's session.
 _CONFIG = """\
 listener {port} 127.0.0.1
 user {user}
@@ -50,19 +50,26 @@ _RIGHTS = {
 }
 
 
-def found() -> str | None:
-    """Where mosquitto is; Debian keeps it in a folder that is not on every user's PATH."""
+def executable() -> str | None:
+    """Return the path of mosquitto; Debian's folder for it is not on every user's PATH."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
 
-def acl_text(known: dict[str, Credential]) -> str:
-    """The ACL file. An empty one would mean open to some versions: it starts with a refusal."""
-    rows = [f"user {name}\n" + _RIGHTS[held.role].format(name=name) for name, held in known.items()]
+def acl_text(credentials: dict[str, Credential]) -> str:
+    """Return the ACL file. It denies first: some versions read an empty file as no limits."""
+    rows = [
+        f"user {name}\n" + _RIGHTS[credential.role].format(name=name)
+        for name, credential in credentials.items()
+    ]
     return "topic deny #\n" + "\n".join(rows)
 
 
 async def serve(home: Path, port: int, ready: Any, stop: asyncio.Event) -> None:
-    """Runs until `stop` is set; calls `ready(port)` once it listens. Raises Halt if it ends."""
+    """Run mosquitto until `stop` is set; call `ready(port)` once it listens.
+
+    Raises:
+        Halt: mosquitto does not start, or ends by itself.
+    """
     folder, guard = path(home).parent.resolve(), Guard(home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = port or _free_port()
@@ -72,7 +79,10 @@ async def serve(home: Path, port: int, ready: Any, stop: asyncio.Event) -> None:
     )
     replace_private(folder / "mosquitto.conf", config.encode())
     child = await asyncio.create_subprocess_exec(
-        found() or "mosquitto", "-c", str(folder / "mosquitto.conf"), preexec_fn=_end_with_parent
+        executable() or "mosquitto",
+        "-c",
+        str(folder / "mosquitto.conf"),
+        preexec_fn=_end_with_parent,
     )
     try:
         await _until_it_listens(child, port)
@@ -96,9 +106,9 @@ async def _watch(child: Any, folder: Path, guard: Guard, stop: asyncio.Event) ->
 
 
 def _write_rights(folder: Path, guard: Guard) -> None:
-    lines = [held.mosquitto_line(name) + "\n" for name, held in guard.known.items()]
+    lines = [item.mosquitto_line(name) + "\n" for name, item in guard.credentials.items()]
     replace_private(folder / "passwords", "".join(lines).encode())
-    replace_private(folder / "acl", acl_text(guard.known).encode())
+    replace_private(folder / "acl", acl_text(guard.credentials).encode())
 
 
 async def _until_it_listens(child: Any, port: int) -> None:
@@ -114,7 +124,7 @@ async def _until_it_listens(child: Any, port: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """On Linux the kernel ends mosquitto when we are killed; elsewhere it may stay behind."""
+    """Have Linux end mosquitto when this process is killed; on other systems it may stay."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

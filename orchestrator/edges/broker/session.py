@@ -1,4 +1,4 @@
-"""Delivers to one connected name at least once: what is not acknowledged is kept and sent again."""
+"""Delivers messages at least once: those not acknowledged are kept and sent again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from amqtt.session import Session
 
 from device_adapters.types import MAX_MESSAGE_BYTES, Reason, Rejected
 
-WINDOW = 1_000  # messages on the way to one subscriber that it has not acknowledged
+WINDOW = 1_000  # messages sent to one subscriber and not acknowledged
 MAX_WAITING = 200_000  # messages kept for one subscriber that is away
 MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024
 _PUBLISH, _DUP, _RETAIN = 0x30, 0x08, 0x01
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """What one session still has to get, in order; it outlives the connection."""
+    """The messages that one session has still to receive, in order; it outlives the connection."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[bytes, bytes, int]] = deque()  # topic, body, first-byte flags
@@ -32,14 +32,14 @@ class Outbox:
         self._last = 0
 
     def add(self, topic: bytes, body: bytes, flags: int) -> None:
-        """Takes a message, unless the subscriber has been away for too long already."""
+        """Queue a message, unless the subscriber is too many messages behind."""
         if len(self.waiting) < MAX_WAITING:
             self.waiting.append((topic, body, flags))
         elif len(self.waiting) == MAX_WAITING:
             _log.warning("a subscriber is %d messages behind: dropping", MAX_WAITING)
 
     def due(self) -> list[bytes]:
-        """The packets that may leave now; QoS 1 ones are held until acknowledged."""
+        """Return the packets to send now; QoS 1 messages are kept until acknowledged."""
         packets = []
         while self.waiting and len(self.unacknowledged) < WINDOW:
             topic, body, flags = self.waiting.popleft()
@@ -49,8 +49,8 @@ class Outbox:
             packets.append(encode_publish(topic, body, flags, number))
         return packets
 
-    def again(self) -> list[bytes]:
-        """After a reconnect: everything unacknowledged, marked as sent before (MQTT 4.4)."""
+    def repeated(self) -> list[bytes]:
+        """Return all unacknowledged packets, marked as repeated, after a reconnect (MQTT 4.4)."""
         return [
             encode_publish(topic, body, flags | _DUP, number)
             for number, (topic, body, flags) in self.unacknowledged.items()
@@ -64,10 +64,10 @@ class Outbox:
 
 
 class DeliveryHandler(BrokerProtocolHandler):
-    """amqtt's connection handler with the deliveries replaced.
+    """amqtt's connection handler with its delivery replaced.
 
-    Why: it waits 5 s for a PUBACK, then forgets the message, and forgets it too when the
-    subscriber is killed; both break "acknowledge after the commit".
+    amqtt waits 5 s for a PUBACK and then drops the message; it also drops the message when the
+    subscriber is killed. Both break "acknowledge after the commit".
     """
 
     take: Callable[[Session, str, bytes, int, bool], None]  # set by the broker
@@ -78,12 +78,12 @@ class DeliveryHandler(BrokerProtocolHandler):
 
     async def start(self) -> None:
         await super().start()
-        for packet in outbox(self.session).again():
+        for packet in outbox(self.session).repeated():
             self.writer.write(packet)
         self.pump()
 
     def pump(self) -> None:
-        """Sends what may leave now."""
+        """Send the packets that are due."""
         if self.session is not None and self.writer is not None:
             for packet in outbox(self.session).due():
                 self.writer.write(packet)
@@ -94,7 +94,7 @@ class DeliveryHandler(BrokerProtocolHandler):
             self.pump()
 
     async def handle_publish(self, packet: PublishPacket) -> None:
-        """QoS 0 and 1 go straight through; QoS 2 takes amqtt's own way."""
+        """Publish QoS 0 and 1 directly; leave QoS 2 to amqtt."""
         if packet.qos == 2:
             await super().handle_publish(packet)
         elif self.session is not None:
@@ -104,17 +104,17 @@ class DeliveryHandler(BrokerProtocolHandler):
                 self.writer.write(b"\x40\x02" + number.to_bytes(2, "big"))
 
     def handle_read_timeout(self) -> None:
-        """A silent client is gone (MQTT 3.1.2.10); amqtt would keep it for ever."""
+        """Disconnect a silent client (MQTT 3.1.2.10); amqtt would keep it for ever."""
         self.abort()
 
     def abort(self) -> None:
-        """Ends the connection without waiting for a peer that may not be reading."""
+        """End the connection without waiting for a peer that may not read."""
         if isinstance(self.writer, Writer):
             self.writer.abort()
 
 
 class Reader(StreamReaderAdapter):
-    """Refuses a packet that claims to be larger than any message we take."""
+    """Refuses a packet that is longer than the largest message."""
 
     async def read(self, n: int = -1) -> bytes:
         if n > MAX_PACKET_BYTES:
@@ -123,7 +123,7 @@ class Reader(StreamReaderAdapter):
 
 
 class Writer(StreamWriterAdapter):
-    """A writer that can be cut."""
+    """A writer whose connection can be aborted."""
 
     def abort(self) -> None:
         self.is_closed = True
@@ -131,12 +131,12 @@ class Writer(StreamWriterAdapter):
 
 
 def outbox(session: Session) -> Outbox:
-    """The session's outbox, made at first use."""
+    """Return the session's outbox; the first call creates it."""
     return session.attributes.setdefault("proofrail.outbox", Outbox())
 
 
 def encode_publish(topic: bytes, body: bytes, flags: int, number: int) -> bytes:
-    """A PUBLISH packet (MQTT 3.1.1, 3.3); `number` is written for QoS 1 only."""
+    """Return a PUBLISH packet (MQTT 3.1.1, section 3.3); it has `number` with QoS 1 only."""
     head = len(topic).to_bytes(2, "big") + topic
     if flags & 2:
         head += number.to_bytes(2, "big")
@@ -144,12 +144,12 @@ def encode_publish(topic: bytes, body: bytes, flags: int, number: int) -> bytes:
 
 
 def publish_flags(qos: int, retain: bool) -> int:
-    """The low bits of a PUBLISH packet's first byte."""
+    """Return the low bits of a PUBLISH packet's first byte."""
     return qos << 1 | (_RETAIN if retain else 0)
 
 
 def _length(size: int) -> bytes:
-    """The variable-length integer of MQTT 3.1.1, 2.2.3."""
+    """Encode the remaining length as MQTT 3.1.1 does (section 2.2.3)."""
     out = bytearray()
     while True:
         size, low = size >> 7, size & 0x7F

@@ -20,7 +20,7 @@ from orchestrator.errors import Retry
 __all__ = ["Session", "Store", "add_all", "add_new", "add_values", "tables"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-REVISION = "0004"  # the newest file in migrations/versions; a test compares the two
+REVISION = "0005"  # the newest file in migrations/versions; a test compares the two
 
 # recursive triggers: REPLACE deletes, and must meet the append-only triggers too
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON")

@@ -20,6 +20,12 @@ from orchestrator.edges.store.money_tables import (
     PayoutRow,
     PendingEntryRow,
 )
+from orchestrator.edges.store.oracle_tables import (
+    EquivocationRow,
+    OracleSignatureRow,
+    SignedBatchRow,
+    SignedClaimRow,
+)
 
 __all__ = [
     "AgreementRow",
@@ -38,6 +44,7 @@ __all__ = [
     "ConflictRow",
     "DebtRow",
     "DeviceRow",
+    "EquivocationRow",
     "EventRow",
     "EvidenceRow",
     "FundingRow",
@@ -47,6 +54,7 @@ __all__ = [
     "LedgerPostingRow",
     "NameRow",
     "OfficerRow",
+    "OracleSignatureRow",
     "PartyRow",
     "PaymentFactRow",
     "PaymentRow",
@@ -55,6 +63,8 @@ __all__ = [
     "ProofRow",
     "RejectionRow",
     "SQLModel",
+    "SignedBatchRow",
+    "SignedClaimRow",
 ]
 
 

@@ -1,28 +1,30 @@
-"""The terms and facts of metered energy as ABI words: as many as agreed, each within its type."""
+"""Terms and facts of metered energy as the contract `MeteredEnergy` encodes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 from device_adapters.types import Rejected
 from oracles.types import ClaimReason
+from orchestrator.products.struct_codec import StructCodec
 
 
 class ReadingKind(IntEnum):
-    """What a claim's last reading is, as `MeteredEnergy.ReadingKind` numbers it."""
+    """Kind of a claim's last reading, with the numbers of `MeteredEnergy.ReadingKind`."""
 
     ACTUAL = 0
     ESTIMATED = 1  # a substitute value: charged ahead of the meter, corrected by the next actual
     EXCHANGED = 2  # to_register is where the new meter begins
-    LATE = 3  # a stretch that claims had passed by
+    LATE = 3  # sessions that later claims had already passed
 
 
 class EnergyTerms(NamedTuple):
-    """abi.encode(uint64 pricePerKwh, uint32 fuseWatts, bool continuous, uint64 startRegister,
-    uint64 rolloverAt): token minor units, watts, mWh; a rollover of 0: the register has none."""
+    """Terms of an agreement: token minor units, watts and mWh.
+
+    start_register 0: not known. rollover_at 0: the register never rolls over.
+    """
 
     price_per_kwh: int
     fuse_watts: int
@@ -32,9 +34,10 @@ class EnergyTerms(NamedTuple):
 
 
 class EnergyFacts(NamedTuple):
-    """abi.encode(uint64 fromRegister, uint64 toRegister, int64 energy, uint40 fromTime,
-    uint40 toTime, uint8 kind): registers and energy in mWh, times in Unix seconds. The energy
-    is what is new to the charge: below zero where an estimate was too high."""
+    """Facts of a claim: registers and energy in mWh, times in Unix seconds.
+
+    energy: what is new to the charge; negative where an estimate was too high.
+    """
 
     from_register: int
     to_register: int
@@ -44,62 +47,55 @@ class EnergyFacts(NamedTuple):
     kind: int = ReadingKind.ACTUAL
 
 
-_TERMS_BITS = (64, 32, 1, 64, 64)
-_FACTS_BITS = (64, 64, 64, 40, 40, 8)
-_ENERGY = 2  # the one signed word
+_TERMS = StructCodec(
+    {
+        "price_per_kwh": "uint64",
+        "fuse_watts": "uint32",
+        "continuous": "bool",
+        "start_register": "uint64",
+        "rollover_at": "uint64",
+    }
+)
+_FACTS = StructCodec(
+    {
+        "from_register": "uint64",
+        "to_register": "uint64",
+        "energy": "int64",
+        "from_time": "uint40",
+        "to_time": "uint40",
+        "kind": "uint8",
+    }
+)
+_LAST_KIND = max(ReadingKind)
 
 
 def encode_terms(terms: EnergyTerms) -> bytes:
-    raw = _pack(terms, _TERMS_BITS)
+    """Return the ABI encoding of terms; Rejected (FACTS_MALFORMED) where they are not valid."""
+    raw = _TERMS.encode(terms)
     decode_terms(raw)
     return raw
 
 
 @lru_cache(maxsize=4096)
 def decode_terms(raw: bytes) -> EnergyTerms:
-    price, fuse, continuous, start, rollover = _unpack(raw, _TERMS_BITS)
-    if not fuse:
-        raise Rejected(ClaimReason.FACTS_MALFORMED, "terms without a fuse rating", raw)
-    if rollover and start >= rollover:
-        raise Rejected(ClaimReason.FACTS_MALFORMED, "a start register beyond the rollover", raw)
-    return EnergyTerms(price, fuse, bool(continuous), start, rollover)
+    """Return the terms; Rejected (FACTS_MALFORMED) where the contract would not accept them."""
+    terms = EnergyTerms(*_TERMS.decode(raw))
+    if not terms.fuse_watts:
+        raise Rejected(ClaimReason.FACTS_MALFORMED, "the terms have no fuse rating", raw)
+    if terms.rollover_at and terms.start_register >= terms.rollover_at:
+        detail = "the start register is not below the rollover"
+        raise Rejected(ClaimReason.FACTS_MALFORMED, detail, raw)
+    return terms
 
 
 def encode_facts(facts: EnergyFacts) -> bytes:
-    words = list(facts)
-    if not -(1 << 63) <= facts.energy < 1 << 63:
-        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{facts.energy} mWh is beyond 64 bits")
-    words[_ENERGY] = 0
-    raw = _pack(words, _FACTS_BITS)
-    energy = facts.energy.to_bytes(32, "big", signed=True)
-    return raw[: 32 * _ENERGY] + energy + raw[32 * (_ENERGY + 1) :]
+    """Return the ABI encoding of facts; Rejected (FACTS_MALFORMED) where a value does not fit."""
+    return _FACTS.encode(facts)
 
 
 def decode_facts(raw: bytes) -> EnergyFacts:
-    at = 32 * _ENERGY
-    energy = int.from_bytes(raw[at : at + 32], "big", signed=True)
-    values = list(_unpack(raw[:at] + bytes(32) + raw[at + 32 :], _FACTS_BITS))
-    if not -(1 << 63) <= energy < 1 << 63 or values[-1] not in tuple(ReadingKind):
-        raise Rejected(ClaimReason.FACTS_MALFORMED, "no energy of 64 bits, or no kind", raw)
-    values[_ENERGY] = energy
-    return EnergyFacts(*values)
-
-
-def _pack(values: Sequence[int], bits: Sequence[int]) -> bytes:
-    if any(not 0 <= value < 1 << width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(
-            ClaimReason.FACTS_MALFORMED, f"{tuple(values)} does not fit {tuple(bits)} bits"
-        )
-    return b"".join(int(value).to_bytes(32, "big") for value in values)
-
-
-def _unpack(raw: bytes, bits: Sequence[int]) -> tuple[int, ...]:
-    """ABI words, exactly as many as wanted, each within its type."""
-    if len(raw) != 32 * len(bits):
-        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
-    values = tuple(int.from_bytes(raw[i : i + 32], "big") for i in range(0, len(raw), 32))
-    if any(value >> width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(
-            ClaimReason.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw
-        )
-    return values
+    """Return the facts of a claim; Rejected (FACTS_MALFORMED) where the bytes are not facts."""
+    facts = EnergyFacts(*_FACTS.decode(raw))
+    if facts.kind > _LAST_KIND:
+        raise Rejected(ClaimReason.FACTS_MALFORMED, f"no kind of reading is {facts.kind}", raw)
+    return facts

@@ -1,6 +1,6 @@
-"""The price of a claim, word for word as the contract `MeteredEnergy` answers; for tests of both.
+"""The price of a claim exactly as the contract `MeteredEnergy` computes it, for tests of both.
 
-tests/contracts holds the two against each other on worked cases and on random claims.
+tests/contracts compares the two on worked cases and on random claims.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from orchestrator.products.metered_energy.abi import (
     decode_facts,
     decode_terms,
 )
-from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted, fits_fuse, owed
+from orchestrator.products.metered_energy.register import (
+    GRACE_SECONDS,
+    fits_fuse,
+    price_of,
+    register_rise,
+)
 
-REFUSALS = {  # as MeteredEnergy.refusalName has them
+REFUSALS = {  # as in MeteredEnergy.refusalName
     1: "OverLimit",
     2: "FactsMalformed",
     3: "RegisterBackwards",
@@ -35,17 +40,17 @@ _INT48, _INT80 = 1 << 47, 1 << 79
 
 
 class EnergyState(NamedTuple):
-    """What the contract remembers of an agreement."""
+    """State that the contract keeps for an agreement."""
 
     register: int = 0  # the last actual reading that a claim ended with
     total: int = 0  # mWh charged so far
     time: int = 0  # of that reading
-    ahead: int = 0  # mWh charged beyond the register, or below zero: passed uncharged
+    ahead: int = 0  # mWh charged beyond the register; negative: mWh not charged so far
     claimed: bool = False
 
 
 class _Charge(NamedTuple):
-    """What a claim charges in mWh, and what is charged ahead after it; or a refusal."""
+    """A claim's charge in mWh and the `ahead` after it, or the number of a refusal."""
 
     refusal: int = 0
     energy: int = 0
@@ -53,45 +58,56 @@ class _Charge(NamedTuple):
 
 
 def open(terms: bytes) -> EnergyState:
+    """Return the state of a new agreement."""
     return EnergyState(register=decode_terms(terms).start_register)
 
 
 def price(
     state: EnergyState, terms: bytes, facts: bytes, limit: int, late: bool = False
 ) -> tuple[int, int]:
-    """(amount, refusal) of an active device's claim; `limit` is what cap and escrow leave.
+    """Return the price of a claim of an active device.
 
-    The amount is below zero for a credit. A refused claim changes nothing.
+    Args:
+        limit: what cap and escrow leave, in token minor units.
+        late: whether later claims have passed the claim's counters.
+
+    Returns:
+        (amount, refusal): the amount is negative for a debt of the payee; refusal 0 means priced.
+        A refused claim changes nothing.
     """
-    wanted = decode_terms(terms)
+    energy_terms = decode_terms(terms)
     try:
-        stated = decode_facts(facts)
+        energy_facts = decode_facts(facts)
     except Rejected:
         return 0, _MALFORMED
-    charge = _judge(wanted, state, stated, late)
+    charge = _charge(energy_terms, state, energy_facts, late)
     if charge.refusal:
         return 0, charge.refusal
     total = state.total + charge.energy
     if not 0 <= total < 1 << 64 or not -_INT80 <= charge.ahead < _INT80:
         return 0, _MALFORMED
-    amount = owed(total, wanted.price_per_kwh) - owed(state.total, wanted.price_per_kwh)
-    held = -_INT48 <= amount < _INT48 and amount <= limit
-    return (amount, 0) if held else (0, _OVER_LIMIT)
+    amount = price_of(total, energy_terms.price_per_kwh) - price_of(
+        state.total, energy_terms.price_per_kwh
+    )
+    payable = -_INT48 <= amount < _INT48 and amount <= limit
+    return (amount, 0) if payable else (0, _OVER_LIMIT)
 
 
 def advance(state: EnergyState, terms: bytes, facts: bytes, late: bool = False) -> EnergyState:
-    """The state after a claim that was priced."""
-    stated = decode_facts(facts)
-    charge = _judge(decode_terms(terms), state, stated, late)
+    """Return the state after a claim that was priced."""
+    energy_facts = decode_facts(facts)
+    charge = _charge(decode_terms(terms), state, energy_facts, late)
     total = state.total + charge.energy
-    if stated.kind == ReadingKind.LATE:
+    if energy_facts.kind == ReadingKind.LATE:
         return state._replace(total=total, ahead=charge.ahead)
-    if stated.kind == ReadingKind.ESTIMATED:
-        return EnergyState(stated.from_register, total, stated.from_time, charge.ahead, True)
-    return EnergyState(stated.to_register, total, stated.to_time, charge.ahead, True)
+    if energy_facts.kind == ReadingKind.ESTIMATED:
+        return EnergyState(
+            energy_facts.from_register, total, energy_facts.from_time, charge.ahead, True
+        )
+    return EnergyState(energy_facts.to_register, total, energy_facts.to_time, charge.ahead, True)
 
 
-def _judge(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, late: bool) -> _Charge:
+def _charge(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts, late: bool) -> _Charge:
     if (facts.kind == ReadingKind.LATE) != late:
         return _Charge(_KIND_UNEXPECTED)
     end = terms.rollover_at
@@ -112,7 +128,7 @@ def _continuous(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _
     if _anchored(terms, state) and facts.from_register != state.register:
         below = facts.from_register < state.register
         return _Charge(_BACKWARDS if below else _DISCONTINUOUS)
-    rise = counted(facts.from_register, facts.to_register, terms.rollover_at)
+    rise = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
     if facts.kind == ReadingKind.EXCHANGED:
         rise = facts.energy + state.ahead
     if rise < 0:
@@ -133,29 +149,29 @@ def _sessions(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Ch
         return _Charge(_TIME_BACKWARDS)
     gap = 0
     if _anchored(terms, state):
-        gap = counted(state.register, facts.from_register, terms.rollover_at)
+        gap = register_rise(state.register, facts.from_register, terms.rollover_at)
         around = facts.from_register < state.register
         if gap < 0 or (around and not _fits(terms, gap, state.time, facts.from_time)):
             return _Charge(_BACKWARDS)
-    rise = counted(facts.from_register, facts.to_register, terms.rollover_at)
+    rise = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
     if facts.kind == ReadingKind.EXCHANGED:
         rise = facts.energy
     elif rise < 0:
         return _Charge(_BACKWARDS)
     after = state.ahead - gap - rise + facts.energy
-    return _Charge(_unfair(terms, facts, rise), facts.energy, after)
+    return _Charge(_energy_refusal(terms, facts, rise), facts.energy, after)
 
 
 def _late(terms: EnergyTerms, state: EnergyState, facts: EnergyFacts) -> _Charge:
-    rise = counted(facts.from_register, facts.to_register, terms.rollover_at)
+    rise = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
     if rise < 0:
         return _Charge(_BACKWARDS)
-    room = -state.ahead if state.ahead < 0 and facts.to_time <= state.time else 0
-    charged = min(facts.energy, room)
-    return _Charge(_unfair(terms, facts, rise), charged, state.ahead + charged)
+    uncharged = -state.ahead if state.ahead < 0 and facts.to_time <= state.time else 0
+    charged = min(facts.energy, uncharged)
+    return _Charge(_energy_refusal(terms, facts, rise), charged, state.ahead + charged)
 
 
-def _unfair(terms: EnergyTerms, facts: EnergyFacts, rise: int) -> int:
+def _energy_refusal(terms: EnergyTerms, facts: EnergyFacts, rise: int) -> int:
     if facts.energy < 0:
         return _MALFORMED
     if facts.energy > rise:
@@ -165,7 +181,7 @@ def _unfair(terms: EnergyTerms, facts: EnergyFacts, rise: int) -> int:
 
 
 def _anchored(terms: EnergyTerms, state: EnergyState) -> bool:
-    """A start register of 0 says "not known": the first claim may begin anywhere."""
+    """Return whether the last register is known; a start register of 0 means that it is not."""
     return state.claimed or terms.start_register != 0
 
 

@@ -1,9 +1,9 @@
-"""Metered energy: signed register readings become charged kilowatt-hours, by cumulative rounding.
+"""Metered energy: charges kilowatt-hours by signed register readings, rounded cumulatively.
 
 Registers and energy are mWh, prices token minor units per kWh, times Unix seconds: all integers.
-The contract `MeteredEnergy` decides; `stream` says the same things beforehand, so that a bad
-reading is named and dropped before it stands in a claim; `pricing` repeats the contract's answers
-for tests. Rules: docs/ARCHITECTURE.md, "Metered energy".
+The contract `MeteredEnergy` decides. `stream` applies the same rules beforehand, so that a bad
+reading is dropped with a reason before it is part of a claim; `pricing` repeats the contract's
+answers for tests. Rules: README.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orchestrator.products.metered_energy.pricing import (
     price,
 )
 from orchestrator.products.metered_energy.stream import KIND, admit, complete, derive
-from orchestrator.products.metered_energy.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.metered_energy.text import TERMS, format_facts, format_terms, parse_terms
 
 __all__ = [
     "CONTRACT",
@@ -52,14 +52,14 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
     "open",
+    "parse_terms",
     "payee",
     "price",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "metered_energy"
@@ -69,25 +69,29 @@ LATE = True
 
 
 def subject(terms: bytes) -> bytes:
-    """A meter's records speak of the meter itself."""
+    """Return b"": a meter's records are about the meter itself."""
     return b""
 
 
 def payee(facts: bytes) -> str | None:
-    """The mandate names who is paid."""
+    """Return None: the payee is always the mandate's."""
     return None
 
 
 def proof_of_conflict(
     agreement: bytes, first: Event, second: Event
 ) -> tuple[str, tuple[Any, ...]] | None:
-    """Two contents under one counter: the registry stops the device, the contract has no say."""
+    """Return None: the registry suspends the device, and the contract takes no proof."""
     return None
 
 
 def case_event(record: Mapping[str, Any]) -> Event:
-    """An event of cases.json: {"counter", "readings": [[mark, mWh, Unix seconds, status?]],
-    "stream"? "F" for fiscal, "not_billable"?}; its signature is not a real one."""
+    """Return a record of cases.json as an event with a made-up signature.
+
+    Args:
+        record: {"counter", "readings": [[mark, mWh, Unix seconds, status?]], "stream"? ("F" for
+            fiscal), "not_billable"?}.
+    """
     facts = [
         {"mark": mark, "register": register, "at": at * 1000, "status": "".join(status) or "G"}
         for mark, register, at, *status in record["readings"]

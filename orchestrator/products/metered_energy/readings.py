@@ -1,7 +1,7 @@
-"""What one record says of the register, and which of its readings the next ones are judged by.
+"""Readings of one record, and which of them the next records are compared with.
 
-Actual, estimated and exchanged readings are told apart by the OCMF meter status (specification,
-table of meter states): S is a substitute value, X says that the meter was exchanged.
+The OCMF meter status separates actual, estimated and exchanged readings (specification, table of
+meter states): S is a substitute value, X means that the meter was exchanged.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ class MeterReading(NamedTuple):
 
     @property
     def estimated(self) -> bool:
+        """Return whether it is a substitute value."""
         return self.status == _SUBSTITUTE
 
     @property
     def exchanged(self) -> bool:
+        """Return whether it is the first reading of a new meter."""
         return self.status == _EXCHANGED
 
     @property
     def opens(self) -> bool:
-        """Whether a session is open after it; readings outside sessions carry no letter."""
+        """Return whether a session is open after it; readings outside sessions have no letter."""
         return bool(self.tx) and self.tx not in CLOSES
 
 
 def readings(event: Event) -> list[MeterReading]:
-    """An event's readings in the order of the record; fiscal records know no sessions."""
+    """Return an event's readings in record order; fiscal records have no sessions."""
     fiscal = event.counter >> STREAM_BIT
     return [
         MeterReading(
@@ -55,33 +57,33 @@ def readings(event: Event) -> list[MeterReading]:
 
 
 def last_actual(items: list[MeterReading]) -> MeterReading:
-    """What the next record is judged by: an estimate never is."""
-    return next((one for one in reversed(items) if not one.estimated), items[-1])
+    """Return the reading that the next record is compared with: the last without estimate."""
+    return next((item for item in reversed(items) if not item.estimated), items[-1])
 
 
 def stands_alone(event: Event) -> bool:
-    """Whether the record is a claim of its own: one that ends in an estimate or a new meter."""
+    """Return whether the record ends in an estimate or a new meter: a claim of its own."""
     last = readings(event)[-1]
     return last.estimated or last.exchanged
 
 
-def shape(
+def shape_refusal(
     terms: EnergyTerms, previous: list[MeterReading], items: list[MeterReading]
 ) -> Refusal | None:
-    """Whether estimates and exchanges stand where they can be settled; None: they do.
+    """Return why estimates and exchanges in a record cannot be settled, or None if they can.
 
-    An estimate stands behind the actual reading it builds on, which is the last one of the record
-    before: so it can be corrected by what any later record says, and by nothing else.
+    An estimate follows the actual reading it builds on, which is the last one of the previous
+    record. So any later record can correct it, and nothing else can.
     """
-    special = [one for one in items if one.estimated or one.exchanged]
+    special = [item for item in items if item.estimated or item.exchanged]
     if not special:
         return None
-    if any(one.tx for one in items):
+    if any(item.tx for item in items):
         return ClaimReason.NOT_BILLABLE, "an estimate or an exchanged meter within a session"
     if len(special) > 1 or len(items) > 2 or special[0] is not items[-1]:
         return (
             ClaimReason.INCOMPLETE,
-            "an estimate or a new meter stands last, behind one actual reading",
+            "an estimate or a new meter must come last, after one actual reading",
         )
     if special[0].exchanged:
         if previous and special[0].seconds < previous[-1].seconds:
@@ -92,10 +94,10 @@ def shape(
             ClaimReason.NOT_BILLABLE,
             "a substitute value, and the terms charge for sessions only",
         )
-    return _builds_on(terms, last_actual(previous) if previous else None, items)
+    return _base_refusal(terms, last_actual(previous) if previous else None, items)
 
 
-def _builds_on(
+def _base_refusal(
     terms: EnergyTerms, before: MeterReading | None, items: list[MeterReading]
 ) -> Refusal | None:
     if len(items) == 1:

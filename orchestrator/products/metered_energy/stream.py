@@ -1,7 +1,7 @@
-"""From records to claims: what is admitted, when a run is complete, and what it says.
+"""From records to claims: which readings are admitted, when a run is complete, and its facts.
 
-Stricter than the contract, so that what is admitted here is priced there: the minute of grace
-counts once for each thing that can be claimed by itself, never once per reading.
+Stricter than the contract, so that the contract prices what is admitted here: the minute of grace
+counts once for each run that can be claimed by itself, never once per reading.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from orchestrator.products.metered_energy.readings import (
     Refusal,
     last_actual,
     readings,
-    shape,
+    shape_refusal,
     stands_alone,
 )
-from orchestrator.products.metered_energy.register import GRACE_SECONDS, counted, fits_fuse
+from orchestrator.products.metered_energy.register import GRACE_SECONDS, fits_fuse, register_rise
 
 KIND = "meter.reading"
 
 
 class MeterRun(NamedTuple):
-    """A run so far: its facts, how much the register rose by, whether a session is open."""
+    """A run so far: its facts, the rise of the register (mWh), whether a session is open."""
 
     facts: EnergyFacts
     rise: int
@@ -42,12 +42,12 @@ class MeterRun(NamedTuple):
 
 
 def admit(terms: bytes, previous: Event | None, event: Event) -> Refusal | None:
-    """Whether the event's readings may follow those of the last admitted event."""
+    """Return why the event's readings may not follow the last admitted event's, or None."""
     if event.kind != KIND or not event.facts["readings"]:
         return ClaimReason.KIND_NOT_PRICED, f"{event.kind} without a reading of a billable register"
-    wanted, items = decode_terms(terms), readings(event)
+    energy_terms, items = decode_terms(terms), readings(event)
     earlier = readings(previous) if previous else []
-    if refusal := shape(wanted, earlier, items):
+    if refusal := shape_refusal(energy_terms, earlier, items):
         return refusal
     before = last_actual(earlier) if earlier else None
     in_session = (
@@ -60,27 +60,28 @@ def admit(terms: bytes, previous: Event | None, event: Event) -> Refusal | None:
         if index and before is not None and before.tx in CLOSES:
             return (
                 ClaimReason.NOT_BILLABLE,
-                "a record speaks of one session: nothing follows its end",
+                "a record covers one session: no reading may follow its end",
             )
-        if refusal := _follows(wanted, before, reading, in_session):
+        if refusal := _order_refusal(energy_terms, before, reading, in_session):
             return refusal
-        if refusal := _through_fuse(wanted, before, reading, in_session, index):
+        if refusal := _fuse_refusal(energy_terms, before, reading, in_session, index):
             return refusal
         in_session, before = reading.opens, reading
     return None
 
 
 def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
-    """The longest leading run that ends with no session open and fits the fuse as one claim.
+    """Return the length of the longest leading run that can be one claim; 0: none yet.
 
-    A record that ends in an estimate or a new meter is a run of its own: the contract remembers
-    the last actual reading that a claim ended with, and counts from there.
+    The run ends with no session open and fits the fuse. A record that ends in an estimate or a new
+    meter is a run of its own: the contract remembers the last actual reading that a claim ended
+    with, and counts from there.
     """
-    wanted = decode_terms(terms)
+    energy_terms = decode_terms(terms)
     done = 0
-    for count, run in enumerate(_runs(wanted, anchor, events), start=1):
+    for count, run in enumerate(_runs(energy_terms, anchor, events), start=1):
         alone = stands_alone(events[count - 1])
-        if (alone and count > 1) or not (run.in_session or _fits(wanted, run)):
+        if (alone and count > 1) or not (run.in_session or _fits(energy_terms, run)):
             break
         if not run.in_session:
             done = count
@@ -96,48 +97,51 @@ def derive(
     cited: Mapping[str, Event],
     late: bool = False,
 ) -> bytes:
-    """The ABI-encoded facts of a run that `complete` found; `events` is not empty.
+    """Return the ABI-encoded facts of a run that `complete` returned; `events` is not empty.
 
-    Rejected (TOO_LATE) for a late run that is not of sessions: the register has covered it.
+    Raises:
+        Rejected: TOO_LATE for a late run without sessions, because later claims already cover it.
     """
-    wanted = decode_terms(terms)
-    *_, run = _runs(wanted, anchor, events)
+    energy_terms = decode_terms(terms)
+    *_, run = _runs(energy_terms, anchor, events)
     if not late:
         return encode_facts(run.facts)
-    if wanted.continuous or not all(one.tx for event in events for one in readings(event)):
+    if energy_terms.continuous or not all(
+        reading.tx for event in events for reading in readings(event)
+    ):
         raise Rejected(
-            ClaimReason.TOO_LATE, "claims have passed it, and the register has covered it"
+            ClaimReason.TOO_LATE, "later claims already cover what the register showed here"
         )
     return encode_facts(run.facts._replace(kind=ReadingKind.LATE))
 
 
-def _follows(
+def _order_refusal(
     terms: EnergyTerms, before: MeterReading | None, reading: MeterReading, in_session: bool
 ) -> Refusal | None:
-    """The session, the register and the clock: none of them runs backwards."""
+    """Return how session, register or clock break their order, or None."""
     end = terms.rollover_at or 1 << 64
     if not 0 <= reading.register < end or not 0 < reading.seconds < 1 << 40:
-        return ClaimReason.IMPLAUSIBLE_READING, "beyond what the register or the contract can hold"
+        return ClaimReason.IMPLAUSIBLE_READING, "more than the register or the contract can hold"
     if in_session and not reading.tx:
         return ClaimReason.INCOMPLETE, "a reading without transaction letter within a session"
     if not in_session and reading.tx not in ("", BEGIN):
         return ClaimReason.INCOMPLETE, f"{reading.tx} without the record that began the session"
     floor = before.register if before else terms.start_register
-    if not reading.exchanged and counted(floor, reading.register, terms.rollover_at) < 0:
+    if not reading.exchanged and register_rise(floor, reading.register, terms.rollover_at) < 0:
         return ClaimReason.REGISTER_BACKWARDS, f"{reading.register} mWh after {floor} mWh"
     if before and reading.seconds < before.seconds:
         return ClaimReason.TIME_BACKWARDS, f"{reading.seconds} after {before.seconds}"
     return None
 
 
-def _through_fuse(
+def _fuse_refusal(
     terms: EnergyTerms,
     before: MeterReading | None,
     reading: MeterReading,
     in_session: bool,
     index: int,
 ) -> Refusal | None:
-    """What the register rose by since the last reading, against what the fuse lets through."""
+    """Return why the rise since the last reading is more than the fuse allows, or None."""
     if reading.exchanged:
         return None
     if before:
@@ -146,9 +150,9 @@ def _through_fuse(
         floor, seconds = terms.start_register, 0
     else:
         return None
-    energy = counted(floor, reading.register, terms.rollover_at)
-    # the contract grants the minute once per claim, so here it goes to the one step that begins
-    # what can be claimed: the step to a record, or, where only sessions count, the one after "B"
+    energy = register_rise(floor, reading.register, terms.rollover_at)
+    # the contract grants the minute once per claim, so it is granted here only to the step that
+    # begins a possible claim: the step to a record, or, where only sessions count, the step after B
     opening = before is not None and before.tx == BEGIN and not terms.continuous and index <= 1
     granted = opening if in_session else index == 0 or reading.estimated
     if fits_fuse(energy, seconds + GRACE_SECONDS * granted, terms.fuse_watts):
@@ -161,19 +165,19 @@ def _through_fuse(
 
 
 def _fits(terms: EnergyTerms, run: MeterRun) -> bool:
-    """Whether the contract, which sees only where a run begins and ends, takes it as one claim."""
+    """Return whether the contract, which sees only both ends of a run, takes it as one claim."""
     facts, used = run.facts, run.rise if terms.continuous else run.facts.energy
-    between = counted(facts.from_register, facts.to_register, terms.rollover_at)
+    between = register_rise(facts.from_register, facts.to_register, terms.rollover_at)
     if facts.kind != ReadingKind.EXCHANGED and (
         used > between or (terms.continuous and used != between)
     ):
-        return False  # the register went round more than once
+        return False  # the register rolled over more than once
     seconds = facts.to_time - facts.from_time + GRACE_SECONDS
     return fits_fuse(used, seconds, terms.fuse_watts)
 
 
 def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> Iterator[MeterRun]:
-    """After each event: the run so far."""
+    """Yield the run so far after each event."""
     earlier = readings(anchor) if anchor else []
     before = last_actual(earlier) if earlier else None
     ahead = _step(terms, before, earlier[-1]) if before else 0
@@ -209,7 +213,7 @@ def _runs(terms: EnergyTerms, anchor: Event | None, events: Sequence[Event]) -> 
 def _step(terms: EnergyTerms, before: MeterReading, reading: MeterReading) -> int:
     if reading.exchanged:
         return 0
-    return counted(before.register, reading.register, terms.rollover_at)
+    return register_rise(before.register, reading.register, terms.rollover_at)
 
 
 def _kind(last: MeterReading) -> ReadingKind:
@@ -219,7 +223,7 @@ def _kind(last: MeterReading) -> ReadingKind:
 
 
 def _start(terms: EnergyTerms, before: MeterReading | None, first: MeterReading) -> MeterReading:
-    """Where a run starts: at its anchor, or, where only sessions count, at the session's begin."""
+    """Return the start of a run: its anchor or, where only sessions count, the session's begin."""
     if first.tx and not terms.continuous:
         return first
     if before is None and terms.start_register and (terms.continuous or first.exchanged):

@@ -1,4 +1,4 @@
-"""Terms and facts of metered energy as a person types and reads them: euro, watts, kilowatt-hours.
+"""Text form of metered energy's terms and facts: euro, watts, kilowatt-hours.
 
 Decimal numbers are read and written digit by digit, so nothing is ever rounded.
 """
@@ -21,51 +21,59 @@ from orchestrator.products.metered_energy.abi import (
 
 TERMS = (
     ("price", "euro per kWh, such as 0.30"),
-    ("fuse", "the fuse in watts, such as 22000: no more than it lets through is ever charged"),
+    ("fuse", "the fuse rating in watts, such as 22000: energy above it is never charged"),
     ("continuous", "yes: every step of the register is charged; no (or left out): only sessions"),
     ("start", "the register in kWh where charging begins; left out: at the first record"),
-    ("rollover", "the kWh at which the register begins at zero again; left out: it never does"),
+    ("rollover", "the kWh at which the register begins at zero again; left out: never"),
 )
 _MICRO = 6  # digits: euro to minor units, and kWh to mWh
 _NUMBER = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,6}))?")
 _ANSWERS = {"yes": True, "no": False}
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
-    """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
-    known = [name for name, _ in TERMS]
+def parse_terms(words: Mapping[str, str]) -> bytes:
+    """Return the encoded terms for what a person typed.
+
+    Args:
+        words: text by the name of the term (see TERMS).
+
+    Raises:
+        Rejected: FACTS_MALFORMED; the detail names the term that is wrong.
+    """
+    help_texts = dict(TERMS)
     for name in words:
-        if name not in known:
-            raise _wrong(f"{name} is no term of metered energy: " + ", ".join(known))
+        if name not in help_texts:
+            names = ", ".join(help_texts)
+            raise _malformed(f"{name} is not a term of metered energy. Use: {names}")
     for name in ("price", "fuse"):
         if name not in words:
-            raise _wrong(f"{name} is missing: {dict(TERMS)[name]}")
+            raise _malformed(f"{name} is missing: {help_texts[name]}")
     if not re.fullmatch("[0-9]{1,10}", words["fuse"]):
-        raise _wrong(f"fuse is {words['fuse']!r}, not whole watts")
+        raise _malformed(f"fuse is {words['fuse']!r}, not whole watts")
     continuous = _ANSWERS.get(words.get("continuous", "no"))
     if continuous is None:
-        raise _wrong(f"continuous is {words['continuous']!r}, not yes or no")
+        raise _malformed(f"continuous is {words['continuous']!r}, not yes or no")
     price, start, rollover = (_micro(name, words) for name in ("price", "start", "rollover"))
     return encode_terms(EnergyTerms(price, int(words["fuse"]), continuous, start, rollover))
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
-    """The terms as a person reads them: label -> text with its unit."""
+def format_terms(raw: bytes) -> dict[str, str]:
+    """Return the terms as text with units, by label."""
     terms = decode_terms(raw)
-    told = {
+    view = {
         "price": f"{_plain(terms.price_per_kwh)} EUR/kWh",
         "fuse": f"{terms.fuse_watts} W",
         "continuous": "yes" if terms.continuous else "no",
     }
     if terms.start_register:
-        told["start"] = f"{_plain(terms.start_register)} kWh"
+        view["start"] = f"{_plain(terms.start_register)} kWh"
     if terms.rollover_at:
-        told["rollover"] = f"{_plain(terms.rollover_at)} kWh"
-    return told
+        view["rollover"] = f"{_plain(terms.rollover_at)} kWh"
+    return view
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
-    """The facts as a person reads them: label -> text with its unit."""
+def format_facts(raw: bytes) -> dict[str, str]:
+    """Return the facts as text with units, by label."""
     facts = decode_facts(raw)
     return {
         "register": f"{_plain(facts.from_register)} -> {_plain(facts.to_register)} kWh",
@@ -77,16 +85,16 @@ def tell_facts(raw: bytes) -> dict[str, str]:
 
 
 def _micro(name: str, words: Mapping[str, str]) -> int:
-    """Millionths of the number typed; 0 where the term was left out."""
+    """Return millionths of the number typed; 0 where the term was left out."""
     text = words.get(name, "0")
     match = _NUMBER.fullmatch(text)
     if match is None:
-        raise _wrong(f"{name} is {text!r}, not a number with at most {_MICRO} decimals")
+        raise _malformed(f"{name} is {text!r}, not a number with at most {_MICRO} decimals")
     return int(match[1] + (match[2] or "").ljust(_MICRO, "0"))
 
 
 def _plain(micro: int) -> str:
-    """A number of millionths, written out without trailing zeros."""
+    """Return a number of millionths as a decimal without trailing zeros."""
     whole, rest = divmod(abs(micro), 10**_MICRO)
     decimals = f"{rest:0{_MICRO}}".rstrip("0")
     return ("-" if micro < 0 else "") + (f"{whole}.{decimals}" if decimals else str(whole))
@@ -95,9 +103,9 @@ def _plain(micro: int) -> str:
 def _moment(seconds: int) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # uint40 reaches beyond what a calendar holds
+    except (ValueError, OverflowError, OSError):  # a uint40 can be later than any date
         return f"{seconds} s after 1970"
 
 
-def _wrong(detail: str) -> Rejected:
+def _malformed(detail: str) -> Rejected:
     return Rejected(ClaimReason.FACTS_MALFORMED, detail)

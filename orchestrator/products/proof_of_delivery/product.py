@@ -1,8 +1,8 @@
-"""Proof of delivery: a consignment is paid by milestones, as the recipient's own records state.
+"""Proof of delivery: a consignment is paid by milestones that the recipient's records prove.
 
-The contract `ProofOfDelivery` decides what is owed; `statement` says beforehand what a record
-states, so that one the contract would refuse is named and dropped before it stands in a claim.
-README.md tells the rules to people.
+The contract `ProofOfDelivery` decides what is owed. `delivery_record` reads a record beforehand, so
+that one the contract would refuse is dropped with a reason before it is part of a claim.
+README.md explains the rules.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ from orchestrator.products.proof_of_delivery.abi import (
     encode_facts,
     encode_terms,
 )
-from orchestrator.products.proof_of_delivery.statement import KIND, admit, complete, derive
-from orchestrator.products.proof_of_delivery.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.proof_of_delivery.delivery_record import KIND, admit, complete, derive
+from orchestrator.products.proof_of_delivery.text import (
+    TERMS,
+    format_facts,
+    format_terms,
+    parse_terms,
+)
 
 __all__ = [
     "CONTRACT",
@@ -42,17 +47,17 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
+    "parse_terms",
     "payee",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "proof_of_delivery"
 CONTRACT = "ProofOfDelivery"
-GAPLESS = False  # the recipient's other counters speak of other consignments
+GAPLESS = False  # the recipient's other counters are about other consignments
 LATE = False
 REFUSALS = {  # as ProofOfDelivery.refusalName has them
     1: "OverLimit",
@@ -66,29 +71,30 @@ REFUSALS = {  # as ProofOfDelivery.refusalName has them
 
 
 def subject(terms: bytes) -> bytes:
-    """The consignment that the terms name."""
+    """Return the subject id of the consignment that the terms name (32 bytes)."""
     return decode_terms(terms).consignment
 
 
 def payee(facts: bytes) -> str | None:
-    """The mandate's payee, always."""
+    """Return None: the payee is always the mandate's."""
     return None
 
 
 def proof_of_conflict(
     agreement: bytes, first: Event, second: Event
 ) -> tuple[str, tuple[Any, ...]] | None:
-    """Nothing to send: the registry suspends the device, the contract knows no counters."""
+    """Return None: the registry suspends the device, and the contract keeps no counters."""
     return None
 
 
 def case_event(record: Mapping[str, Any]) -> Event:
-    """A record of cases.json as an event; its signature is made up.
+    """Return a record of cases.json as an event with a made-up signature.
 
-    record: device, counter, events (each a name, step, at in Unix seconds, and what else differs
-    from a plain OBSERVE of the whole consignment), cites (names of such events).
+    Args:
+        record: device, counter, events (name, step, at in Unix seconds, and every other member
+            that differs from a plain OBSERVE of the whole consignment), cites (names of events).
     """
-    events = [_case_epcis(one) for one in record["events"]]
+    events = [_case_epcis(case) for case in record["events"]]
     evidence = json.dumps(record, sort_keys=True).encode()
     raw = sha256(b"r" + evidence).digest() + sha256(b"s" + evidence).digest()
     return Event(
@@ -106,26 +112,26 @@ def case_event(record: Mapping[str, Any]) -> Event:
     )
 
 
-def _case_epcis(one: Mapping[str, Any]) -> dict[str, Any]:
-    """An EPCIS event in the shape of the protocol's facts."""
+def _case_epcis(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an EPCIS event as the protocol's facts have it."""
     blank = {"type": "", "unit": "", "min": None, "max": None, "value": None, "said": {}}
     return {
-        "type": one.get("type", "ObjectEvent"),
-        "hash": _case_hash(one["name"]),
-        "time_ms": one["at"] * 1000,
+        "type": case.get("type", "ObjectEvent"),
+        "hash": _case_hash(case["name"]),
+        "time_ms": case["at"] * 1000,
         "action": "OBSERVE",
-        "step": one.get("step", ""),
+        "step": case.get("step", ""),
         "disposition": "",
         "epcs": [],
         "parent": "",
-        "quantity": one.get("quantity"),
+        "quantity": case.get("quantity"),
         "transactions": [],
         "read_point": "",
         "location": "",
-        "error": one.get("error", False),
-        "sensors": [blank | sensor for sensor in one.get("sensors", ())],
+        "error": case.get("error", False),
+        "sensors": [blank | sensor for sensor in case.get("sensors", ())],
     }
 
 
 def _case_hash(name: str) -> str:
-    return f"ni:///sha-256;{subject_id(name).hex()}?ver=CBV2.0"  # any 32 bytes do
+    return f"ni:///sha-256;{subject_id(name).hex()}?ver=CBV2.0"  # any 32 bytes are valid

@@ -1,4 +1,4 @@
-"""The terms and facts of a delivery in a person's words: euro, percent, degrees, ISO 8601 times."""
+"""Text form of a delivery's terms and facts: euro, percent, degrees Celsius, ISO 8601 times."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from device_adapters.types import Rejected, device_id, subject_id
 from oracles.types import ClaimReason
 from orchestrator.products.proof_of_delivery.abi import (
-    NOBODY,
+    NO_DEVICE,
     SHOCK,
     TEMPERATURE,
     DeliveryTerms,
     decode_facts,
     decode_terms,
     encode_terms,
-    flaw_of,
+    terms_flaw,
 )
 
 TERMS = (
@@ -29,7 +29,7 @@ TERMS = (
     ("quantity", "units in the consignment, such as 100"),
     ("shares", "percent for picked up, delivered and accepted, such as 20/50/30"),
     ("due", "when it is to be delivered, such as 2026-05-01T12:00Z"),
-    ("deadline", "when nothing more is released; the mandate should end later"),
+    ("deadline", "when nothing more is paid; the mandate should end later"),
     ("late", "percent off for each hour begun, and at most, such as 0.5/20 (none: 0/0)"),
     ("celsius", "the coldest and the hottest allowed, such as 2..8, for a sensor"),
     ("breach", "percent off where it was too cold, and again where too hot, such as 10"),
@@ -42,17 +42,24 @@ _ID = re.compile("0x[0-9a-f]{64}")
 _SUBJECT = re.compile(r"sscc:[0-9]{18}|po:.+")
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
-    """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
-    known = dict(TERMS)
-    if strange := [name for name in words if name not in known]:
-        raise _wrong(f"{strange[0]} is no term of a delivery: {', '.join(known)}")
-    if absent := [name for name in _NEEDED if name not in words]:
-        raise _wrong(f"{absent[0]} is missing: {known[absent[0]]}")
+def parse_terms(words: Mapping[str, str]) -> bytes:
+    """Return the encoded terms for what a person typed.
+
+    Args:
+        words: text by the name of the term (see TERMS).
+
+    Raises:
+        Rejected: FACTS_MALFORMED; the detail names the term that is wrong.
+    """
+    help_texts = dict(TERMS)
+    if unknown := [name for name in words if name not in help_texts]:
+        raise _malformed(f"{unknown[0]} is not a term of a delivery. Use: {', '.join(help_texts)}")
+    if missing := [name for name in _NEEDED if name not in words]:
+        raise _malformed(f"{missing[0]} is missing: {help_texts[missing[0]]}")
     terms = DeliveryTerms(
         consignment=_consignment(words["consignment"]),
         carrier=_device(words["carrier"]),
-        sensor=_device(words["sensor"]) if "sensor" in words else NOBODY,
+        sensor=_device(words["sensor"]) if "sensor" in words else NO_DEVICE,
         price=_scaled("price", words["price"], 6),
         quantity=_scaled("quantity", words["quantity"], 0),
         **_several(
@@ -67,16 +74,16 @@ def read_terms(words: Mapping[str, str]) -> bytes:
         shock_bps=_scaled("shock_breach", words.get("shock_breach", "0"), 2),
         breach_max_bps=_scaled("breach_max", words.get("breach_max", "0"), 2),
     )
-    if flaw := flaw_of(terms):
-        raise _wrong(flaw)
+    if flaw := terms_flaw(terms):
+        raise _malformed(flaw)
     return encode_terms(terms)
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
-    """The terms as a person reads them: label -> text with its unit."""
+def format_terms(raw: bytes) -> dict[str, str]:
+    """Return the terms as text with units, by label."""
     terms = decode_terms(raw)
     shares = (terms.picked_up_bps, terms.delivered_bps, terms.accepted_bps)
-    told = {
+    view = {
         "consignment": f"0x{terms.consignment.hex()}",
         "carrier": f"0x{terms.carrier.hex()}",
         "price": f"{_plain(terms.price, 6)} EUR for {terms.quantity} units",
@@ -87,91 +94,93 @@ def tell_terms(raw: bytes) -> dict[str, str]:
     }
     if terms.late_max_bps:
         rate, most = _plain(terms.late_bps_per_hour, 2), _plain(terms.late_max_bps, 2)
-        told["late"] = f"{rate} % an hour, at most {most} %"
-    return told | _told_conditions(terms)
+        view["late"] = f"{rate} % an hour, at most {most} %"
+    return view | _format_conditions(terms)
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
-    """The facts as a person reads them: label -> text with its unit."""
+def format_facts(raw: bytes) -> dict[str, str]:
+    """Return the facts as text with units, by label."""
     facts = decode_facts(raw)
-    told = {"statement": f"0x{facts.statement.hex()}" + " withdrawn" * facts.withdrawn}
+    view = {"event": f"0x{facts.event_hash.hex()}" + " withdrawn" * facts.withdrawn}
     if facts.picked_up_at:
-        told["picked up"] = _moment(facts.picked_up_at)
+        view["picked up"] = _moment(facts.picked_up_at)
     if facts.received:
-        told["received"] = f"{facts.received} units at {_moment(facts.delivered_at)}"
+        view["received"] = f"{facts.received} units at {_moment(facts.delivered_at)}"
     if facts.accepted:
-        told["accepted"] = f"{facts.accepted} units at {_moment(facts.accepted_at)}"
+        view["accepted"] = f"{facts.accepted} units at {_moment(facts.accepted_at)}"
     if facts.sensed & TEMPERATURE:
         low, high = _plain(facts.min_centi_c, 2), _plain(facts.max_centi_c, 2)
-        told["temperature"] = f"{low} to {high} °C"
+        view["temperature"] = f"{low} to {high} °C"
     if facts.sensed & SHOCK:
-        told["shock"] = f"{_plain(facts.max_milli_g, 3)} g"
-    return told | {"signed": _moment(facts.signed_at), "digest": f"0x{facts.digest.hex()}"}
+        view["shock"] = f"{_plain(facts.max_milli_g, 3)} g"
+    return view | {"signed": _moment(facts.signed_at), "digest": f"0x{facts.digest.hex()}"}
 
 
-def _told_conditions(terms: DeliveryTerms) -> dict[str, str]:
-    told = {}
+def _format_conditions(terms: DeliveryTerms) -> dict[str, str]:
+    view = {}
     if terms.breach_bps:
         low, high = _plain(terms.min_centi_c, 2), _plain(terms.max_centi_c, 2)
-        told["temperature"] = f"{low} to {high} °C, else {_plain(terms.breach_bps, 2)} % off"
+        view["temperature"] = f"{low} to {high} °C, else {_plain(terms.breach_bps, 2)} % off"
     if terms.shock_bps:
         bound, off = _plain(terms.shock_milli_g, 3), _plain(terms.shock_bps, 2)
-        told["shock"] = f"at most {bound} g, else {off} % off"
-    if told:
-        told["sensor"] = f"0x{terms.sensor.hex()}"
-        told["breaches"] = f"at most {_plain(terms.breach_max_bps, 2)} % off"
-    return told
+        view["shock"] = f"at most {bound} g, else {off} % off"
+    if view:
+        view["sensor"] = f"0x{terms.sensor.hex()}"
+        view["breaches"] = f"at most {_plain(terms.breach_max_bps, 2)} % off"
+    return view
 
 
-def _wrong(detail: str) -> Rejected:
+def _malformed(detail: str) -> Rejected:
     return Rejected(ClaimReason.FACTS_MALFORMED, detail)
 
 
-def _consignment(said: str) -> bytes:
-    if _ID.fullmatch(said):
-        return bytes.fromhex(said[2:])
-    if not _SUBJECT.fullmatch(said):
-        raise _wrong(f"consignment is {said!r}, not sscc: with 18 digits, po:..., or an id")
-    if said.startswith("sscc:") and not _checks(said[5:]):
-        raise _wrong(f"consignment is {said!r}, whose check digit is wrong: no event can name it")
-    return subject_id(said)
+def _consignment(text: str) -> bytes:
+    if _ID.fullmatch(text):
+        return bytes.fromhex(text[2:])
+    if not _SUBJECT.fullmatch(text):
+        raise _malformed(f"consignment is {text!r}, not sscc: with 18 digits, po:..., or an id")
+    if text.startswith("sscc:") and not _has_check_digit(text[5:]):
+        raise _malformed(f"consignment is {text!r}, which has a wrong check digit")
+    return subject_id(text)
 
 
-def _checks(number: str) -> bool:
-    """Whether the last digit is the check digit (GS1 General Specifications, section 7.9)."""
+def _has_check_digit(number: str) -> bool:
+    """Return whether the last digit is right (GS1 General Specifications, section 7.9)."""
     weighted = (int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(reversed(number)))
     return sum(weighted) % 10 == 0
 
 
-def _device(said: str) -> bytes:
-    return bytes.fromhex(said[2:]) if _ID.fullmatch(said) else device_id(said)
+def _device(text: str) -> bytes:
+    return bytes.fromhex(text[2:]) if _ID.fullmatch(text) else device_id(text)
 
 
-def _several(name: str, said: str, between: str, digits: int, *fields: str) -> dict[str, Any]:
-    parts = said.split(between)
+def _several(name: str, text: str, separator: str, digits: int, *fields: str) -> dict[str, Any]:
+    parts = text.split(separator)
     if len(parts) != len(fields):
-        raise _wrong(f"{name} is {said!r}, not {len(fields)} numbers with {between} between")
+        raise _malformed(
+            f"{name} is {text!r}, not {len(fields)} numbers with {separator} between them"
+        )
     return {field: _scaled(name, part, digits) for field, part in zip(fields, parts, strict=True)}
 
 
-def _scaled(name: str, said: str, digits: int) -> int:
-    """A decimal number times 10^digits, exactly."""
+def _scaled(name: str, text: str, digits: int) -> int:
+    """Return a decimal number times 10^digits; Rejected where that is not a whole number."""
     try:
-        number = Decimal(said.strip()).scaleb(digits)
+        number = Decimal(text.strip()).scaleb(digits)
         if number == number.to_integral_value() and abs(number) < 1 << 47:
             return int(number)
     except ArithmeticError:
         pass
-    raise _wrong(f"{name} is {said!r}, not a number with at most {digits} decimals")
+    raise _malformed(f"{name} is {text!r}, not a number with at most {digits} decimals")
 
 
-def _time(name: str, said: str) -> int:
+def _time(name: str, text: str) -> int:
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _wrong(f"{name} is {said!r}, not a time such as 2026-05-01T12:00Z") from None
+        raise _malformed(f"{name} is {text!r}, not a time such as 2026-05-01T12:00Z") from None
     if moment.tzinfo is None:
-        raise _wrong(f"{name} is {said!r}, a time without its zone (Z, or +02:00)")
+        raise _malformed(f"{name} is {text!r}, a time without its zone (Z, or +02:00)")
     return int(moment.timestamp())
 
 

@@ -1,22 +1,21 @@
-"""The terms and facts of wearable vouchers as ABI words, each within its type."""
+"""Terms and facts of wearable vouchers as the contract `WearableVoucher` encodes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from device_adapters.types import Rejected
 from oracles.attest import checksummed
 from oracles.types import ClaimReason
+from orchestrator.products.struct_codec import StructCodec
 
 
 class VoucherTerms(NamedTuple):
-    """abi.encode(uint256 chainId, address voucherContract, uint40 perTap, uint48 perDay,
-    uint16[4] classes, uint24 coolOff, uint16 offlineTaps, uint40 offlineAmount, uint24 maxAge).
+    """Terms of an agreement: amounts in token minor units (6 decimals), times in seconds.
 
-    Amounts in token minor units (6 decimals), times in seconds. per_day 0: no limit per day.
-    classes: up to four ISO 18245 codes; none: any. contract: checksummed address.
+    contract: checksummed address. per_day 0: no limit per day. classes: up to four ISO 18245
+    codes (`uint16[4]`, zeros last); none: any class.
     """
 
     chain_id: int
@@ -31,10 +30,10 @@ class VoucherTerms(NamedTuple):
 
 
 class VoucherFacts(NamedTuple):
-    """abi.encode(address payee, uint48 total, uint40 counter, uint32 taps, uint16 merchantClass,
-    uint48 cap, uint40 signedAt, uint40 expiry, bytes32 r, bytes32 s): what the wearable signed.
+    """Facts of a claim: the voucher that the wearable signed, with its signature.
 
-    payee: checksummed address. r, s: 0x-prefixed hex of 32 bytes, s low.
+    payee: checksummed address. signed_at, expiry: Unix seconds. r, s: 0x-prefixed hex of 32 bytes,
+    with the low s.
     """
 
     payee: str
@@ -50,61 +49,89 @@ class VoucherFacts(NamedTuple):
 
 
 MAX_CLASSES = 4
-_TERMS_BITS = (255, 160, 40, 48, 16, 16, 16, 16, 24, 16, 40, 24)
-_FACTS_BITS = (160, 47, 40, 32, 16, 48, 40, 40, 256, 256)  # an amount is paid as an int48
+_ADDRESS = "uint160"  # the same word as an address, without a checksum for each decoding
+_TERMS = StructCodec(
+    {
+        "chain_id": "uint256",
+        "contract": _ADDRESS,
+        "per_tap": "uint40",
+        "per_day": "uint48",
+        "class_1": "uint16",
+        "class_2": "uint16",
+        "class_3": "uint16",
+        "class_4": "uint16",
+        "cool_off": "uint24",
+        "offline_taps": "uint16",
+        "offline_amount": "uint40",
+        "max_age": "uint24",
+    }
+)
+_FACTS = StructCodec(
+    {
+        "payee": _ADDRESS,
+        "total": "uint48",
+        "counter": "uint40",
+        "taps": "uint32",
+        "merchant_class": "uint16",
+        "cap": "uint48",
+        "signed_at": "uint40",
+        "expiry": "uint40",
+        "r": "uint256",
+        "s": "uint256",
+    }
+)
+_END_OF_CHAIN_ID = 1 << 255
+_END_OF_TOTAL = 1 << 47  # the contract pays an amount as an int48
 
 
 def encode_terms(terms: VoucherTerms) -> bytes:
+    """Return the ABI encoding of terms; Rejected (FACTS_MALFORMED) where a value does not fit."""
     classes = tuple(terms.classes)
     if len(classes) > MAX_CLASSES:
-        raise Rejected(
-            ClaimReason.FACTS_MALFORMED, f"{len(classes)} merchant classes, at most four"
-        )
+        raise _malformed(f"{len(classes)} merchant classes, at most four")
     slots = classes + (0,) * (MAX_CLASSES - len(classes))
     head = (terms.chain_id, int(terms.contract, 16), terms.per_tap, terms.per_day)
-    return _pack((*head, *slots, *terms[5:]), _TERMS_BITS)
+    _check_bound("chain_id", terms.chain_id, _END_OF_CHAIN_ID)
+    return _TERMS.encode((*head, *slots, *terms[5:]))
 
 
 @lru_cache(maxsize=4096)
 def decode_terms(raw: bytes) -> VoucherTerms:
-    """Rejected (FACTS_MALFORMED) where the contract would not open an agreement on them."""
-    values = _unpack(raw, _TERMS_BITS)
+    """Return the terms; Rejected (FACTS_MALFORMED) where the contract would not accept them."""
+    values = _TERMS.decode(raw)
     contract, classes = _address(values[1]), tuple(filter(None, values[4:8]))
     terms = VoucherTerms(values[0], contract, *values[2:4], classes, *values[8:])
+    _check_bound("chain_id", terms.chain_id, _END_OF_CHAIN_ID, raw)
     bounds = terms.per_tap, terms.offline_taps, terms.offline_amount, terms.max_age
     if not all(bounds):
-        detail = "per_tap, offline_taps, offline_amount and max_age are more than nothing"
-        raise Rejected(ClaimReason.FACTS_MALFORMED, detail, raw)
+        raise _malformed("per_tap, offline_taps, offline_amount and max_age are above zero", raw)
     return terms
 
 
 def encode_facts(facts: VoucherFacts) -> bytes:
-    words = (int(facts.payee, 16), *facts[1:8], int(facts.r, 16), int(facts.s, 16))
-    return _pack(words, _FACTS_BITS)
+    """Return the ABI encoding of facts; Rejected (FACTS_MALFORMED) where a value does not fit."""
+    _check_bound("total", facts.total, _END_OF_TOTAL)
+    return _FACTS.encode(
+        (int(facts.payee, 16), *facts[1:8], int(facts.r, 16), int(facts.s, 16)),
+    )
 
 
 def decode_facts(raw: bytes) -> VoucherFacts:
-    payee, *numbers, r, s = _unpack(raw, _FACTS_BITS)
-    return VoucherFacts(_address(payee), *numbers, f"0x{r:064x}", f"0x{s:064x}")
+    """Return the facts of a claim; Rejected (FACTS_MALFORMED) where the bytes are not facts."""
+    payee, *numbers, r, s = _FACTS.decode(raw)
+    facts = VoucherFacts(_address(payee), *numbers, f"0x{r:064x}", f"0x{s:064x}")
+    _check_bound("total", facts.total, _END_OF_TOTAL, raw)
+    return facts
 
 
 def _address(number: int) -> str:
     return checksummed(number.to_bytes(20, "big"))
 
 
-def _pack(values: Iterable[int], bits: Sequence[int]) -> bytes:
-    numbers = tuple(values)
-    if any(not 0 <= value < 1 << width for value, width in zip(numbers, bits, strict=True)):
-        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{numbers} does not fit {tuple(bits)} bits")
-    return b"".join(value.to_bytes(32, "big") for value in numbers)
+def _check_bound(name: str, value: int, end: int, raw: bytes = b"") -> None:
+    if value >= end:
+        raise _malformed(f"{name} is {value}, not below {end}", raw)
 
 
-def _unpack(raw: bytes, bits: Sequence[int]) -> tuple[int, ...]:
-    if len(raw) != 32 * len(bits):
-        raise Rejected(ClaimReason.FACTS_MALFORMED, f"{len(raw)} bytes, not {32 * len(bits)}", raw)
-    values = tuple(int.from_bytes(raw[i : i + 32], "big") for i in range(0, len(raw), 32))
-    if any(value >> width for value, width in zip(values, bits, strict=True)):
-        raise Rejected(
-            ClaimReason.FACTS_MALFORMED, f"{values} does not fit {tuple(bits)} bits", raw
-        )
-    return values
+def _malformed(detail: str, raw: bytes = b"") -> Rejected:
+    return Rejected(ClaimReason.FACTS_MALFORMED, detail, raw)

@@ -1,4 +1,4 @@
-"""The card that a merchant's terminal keeps of a wearable, made from the registry and the terms."""
+"""Makes the card of a wearable that a merchant's terminal keeps, from registry and terms."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from device_adapters.types import DeviceKey
 from orchestrator.products.wearable_voucher.abi import decode_terms
 
 
-def card_of(name: str, key: DeviceKey, terms: bytes, as_of: int) -> WearableCard:
-    """What a terminal must know of the wearable `name` to take its vouchers offline.
+def make_card(name: str, key: DeviceKey, terms: bytes, as_of: int) -> WearableCard:
+    """Return what a terminal must know about a wearable to accept its vouchers offline.
 
-    key: the registry's, valid at `as_of` (Unix seconds); terms: the agreement's.
+    Args:
+        name: the wearable's device name.
+        key: its key in the registry, valid at `as_of`.
+        terms: the agreement's encoded terms.
+        as_of: Unix seconds of the look-up.
     """
     agreed = decode_terms(terms)
     return WearableCard(

@@ -1,10 +1,10 @@
-"""Wearable vouchers: each voucher is one claim, paid by its difference to what its payee was paid.
+"""Wearable vouchers: each voucher is one claim; it pays its total less what its payee was paid.
 
-The contract `WearableVoucher` checks the signature itself and decides what there is room for.
-Here a voucher is named and dropped that the contract would refuse whatever else was settled: one
-for another chain or contract, for a merchant class or a price that the payer never agreed to.
+The contract `WearableVoucher` checks the signature itself and decides how much it pays.
+This module drops, with a reason, a voucher that the contract would refuse in any case: one for
+another chain or contract, or for a merchant class or a price that the payer never agreed to.
 What depends on other vouchers (a day's limit, the cap, the offline bounds) only the chain can
-know: it pays up to the room, and the agreement goes on.
+know: it pays up to those limits, and the agreement continues.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ from orchestrator.products.wearable_voucher.abi import (
     encode_facts,
     encode_terms,
 )
-from orchestrator.products.wearable_voucher.card import card_of
-from orchestrator.products.wearable_voucher.text import TERMS, read_terms, tell_facts, tell_terms
+from orchestrator.products.wearable_voucher.card import make_card
+from orchestrator.products.wearable_voucher.text import (
+    TERMS,
+    format_facts,
+    format_terms,
+    parse_terms,
+)
 
 __all__ = [
     "CONTRACT",
@@ -37,7 +42,6 @@ __all__ = [
     "VoucherFacts",
     "VoucherTerms",
     "admit",
-    "card_of",
     "case_event",
     "complete",
     "decode_facts",
@@ -45,12 +49,13 @@ __all__ = [
     "derive",
     "encode_facts",
     "encode_terms",
+    "format_facts",
+    "format_terms",
+    "make_card",
+    "parse_terms",
     "payee",
     "proof_of_conflict",
-    "read_terms",
     "subject",
-    "tell_facts",
-    "tell_terms",
 ]
 
 NAME = "wearable_voucher"
@@ -58,7 +63,7 @@ CONTRACT = "WearableVoucher"
 KIND = "voucher"
 GAPLESS = False  # a voucher may sit in an offline terminal while later ones settle
 LATE = True
-REFUSALS = {  # as WearableVoucher.refusalName has them
+REFUSALS = {  # as in WearableVoucher.refusalName
     1: "OverLimit",
     2: "FactsMalformed",
     3: "SignatureInvalid",
@@ -79,18 +84,21 @@ _STRUCT = (
 
 
 def subject(terms: bytes) -> bytes:
-    """b"": an agreement is about all that its wearable signs."""
+    """Return b"": an agreement covers everything that its wearable signs."""
     return b""
 
 
 def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReason, str] | None:
-    """Whether the contract can pay this voucher at all; what came before it makes no difference."""
+    """Return why the contract could never pay this voucher, or None if it can.
+
+    Earlier vouchers make no difference.
+    """
     if event.kind != KIND:
-        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is no voucher"
+        return ClaimReason.KIND_NOT_PRICED, f"{event.kind} is not a voucher"
     agreed, facts = decode_terms(terms), event.facts
-    where = facts["chain"], facts["contract"]
-    if where != (agreed.chain_id, agreed.contract.lower()):
-        return ClaimReason.FOREIGN_DOMAIN, f"signed for {where[1]} on chain {where[0]}"
+    chain_id, contract = _domain(event)
+    if (chain_id, contract) != (agreed.chain_id, agreed.contract.lower()):
+        return ClaimReason.FOREIGN_DOMAIN, f"signed for {contract} on chain {chain_id}"
     if agreed.classes and facts["merchant_class"] not in agreed.classes:
         return ClaimReason.CLASS_NOT_AGREED, f"merchant class {facts['merchant_class']:04}"
     if facts["total"] > agreed.per_tap * facts["taps"]:
@@ -100,7 +108,7 @@ def admit(terms: bytes, previous: Event | None, event: Event) -> tuple[ClaimReas
 
 
 def complete(terms: bytes, anchor: Event | None, events: Sequence[Event]) -> int:
-    """Each voucher is a claim of its own: two of one batch may be two merchants'."""
+    """Return 1: each voucher is a claim of its own, since the next may pay another merchant."""
     return min(len(events), 1)
 
 
@@ -111,7 +119,7 @@ def derive(
     cited: Mapping[str, Event],
     late: bool = False,
 ) -> bytes:
-    """The voucher as it was signed, late or not: the contract keeps account per payee."""
+    """Return the ABI-encoded voucher as signed, late or not: the contract counts per payee."""
     facts = events[-1].facts
     r, s = int(facts["r"], 16), int(facts["s"], 16)
     r, s = normalise_low_s(r, s, Curve.SECP256R1)
@@ -120,38 +128,40 @@ def derive(
 
 
 def payee(facts: bytes) -> str | None:
-    """The voucher says who is paid."""
+    """Return the payee that the voucher names (checksummed address)."""
     return decode_facts(facts).payee
 
 
 def proof_of_conflict(
     agreement: bytes, first: Event, second: Event
 ) -> tuple[str, tuple[Any, ...]] | None:
-    """The call that shows two vouchers of one wearable and counter; freezes it on chain.
+    """Return the call that proves double spending and freezes the wearable on chain.
 
-    None where they prove nothing there: not two vouchers, or not both for the same contract.
+    Returns:
+        (contract function, arguments), or None where the two events prove nothing on chain: not
+        two different vouchers with one counter, or not for the same contract.
     """
     if first.kind != KIND or second.kind != KIND or first.event_id != second.event_id:
         return None
     same_domain = _domain(first) == _domain(second)
     if not same_domain or first.signed.content == second.signed.content:
         return None
-    return "reportDoubleSpend", (*_testimony(first), *_testimony(second))
+    return "reportDoubleSpend", (*_signed_voucher(first), *_signed_voucher(second))
 
 
 def _domain(event: Event) -> tuple[int, str]:
     return event.facts["chain"], event.facts["contract"]
 
 
-def _testimony(event: Event) -> tuple[tuple[Any, ...], bytes]:
+def _signed_voucher(event: Event) -> tuple[tuple[Any, ...], bytes]:
     facts = event.facts
     r, s = bytes.fromhex(facts["r"][2:]), bytes.fromhex(facts["s"][2:])
-    to = decode_facts(derive(b"", None, [event], {})).payee  # checksummed, as callers want it
-    return (event.device_id, to, *(facts[name] for name in _STRUCT[1:])), r + s
+    payee_address = decode_facts(derive(b"", None, [event], {})).payee  # checksummed for web3
+    return (event.device_id, payee_address, *(facts[name] for name in _STRUCT[1:])), r + s
 
 
 def case_event(record: Mapping[str, Any]) -> Event:
-    """An event of a record in cases.json: the facts of `protocols/voucher.py`, unsigned."""
+    """Return a record of cases.json (facts as in `protocols/voucher`) as an unsigned event."""
     evidence = json.dumps(record).encode()
     facts = {"r": f"0x{1:064x}", "s": f"0x{1:064x}"} | dict(record)
     signed = Signed(evidence, b"", Curve.SECP256R1, "keccak256")

@@ -1,4 +1,4 @@
-"""Terms and facts of wearable vouchers as a person types and reads them: euro, taps, seconds."""
+"""Text form of wearable vouchers' terms and facts: euro, taps, seconds."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from orchestrator.products.wearable_voucher.abi import (
 )
 
 TERMS = (
-    ("chain", "the chain's number, such as 31337: vouchers for another chain are worth nothing"),
+    ("chain", "the chain id, such as 31337: a voucher for another chain is not paid"),
     ("contract", "address of the WearableVoucher contract that vouchers are signed for"),
     ("per_tap", "euro, the most that one tap may cost, such as 25"),
     ("per_day", "euro, the most per UTC day at all merchants; left out: no limit"),
     ("classes", "up to four merchant classes (ISO 18245), such as 5814,5411; left out: any"),
     ("cool_off", "seconds between two taps; left out: none"),
-    ("offline_taps", "taps that one voucher may bring at once, such as 5"),
-    ("offline_amount", "euro that one voucher may bring at once, such as 50"),
+    ("offline_taps", "taps that one voucher may add at once, such as 5"),
+    ("offline_amount", "euro that one voucher may add at once, such as 50"),
     ("max_age", "seconds from signing to settlement, such as 259200 (three days)"),
 )
 _NEEDED = ("chain", "contract", "per_tap", "offline_taps", "offline_amount", "max_age")
@@ -33,17 +33,27 @@ _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
-def read_terms(words: Mapping[str, str]) -> bytes:
-    """Terms from what a person typed; Rejected (FACTS_MALFORMED) names the word that is wrong."""
-    known = dict(TERMS)
+def parse_terms(words: Mapping[str, str]) -> bytes:
+    """Return the encoded terms for what a person typed.
+
+    Args:
+        words: text by the name of the term (see TERMS).
+
+    Raises:
+        Rejected: FACTS_MALFORMED; the detail names the term that is wrong.
+    """
+    help_texts = dict(TERMS)
     for name in words:
-        if name not in known:
-            raise _wrong(f"{name} is no term of wearable vouchers: " + ", ".join(known))
+        if name not in help_texts:
+            names = ", ".join(help_texts)
+            raise _malformed(f"{name} is not a term of wearable vouchers. Use: {names}")
     for name in _NEEDED:
         if name not in words:
-            raise _wrong(f"{name} is missing: {known[name]}")
+            raise _malformed(f"{name} is missing: {help_texts[name]}")
     if not _ADDRESS.fullmatch(words["contract"]):
-        raise _wrong(f"contract is {words['contract']!r}, not an address (0x and 40 hex digits)")
+        raise _malformed(
+            f"contract is {words['contract']!r}, not an address (0x and 40 hex digits)"
+        )
     raw = encode_terms(
         VoucherTerms(
             chain_id=_whole("chain", words),
@@ -61,23 +71,23 @@ def read_terms(words: Mapping[str, str]) -> bytes:
     return raw
 
 
-def tell_terms(raw: bytes) -> dict[str, str]:
-    """The terms as a person reads them: label -> text with its unit."""
+def format_terms(raw: bytes) -> dict[str, str]:
+    """Return the terms as text with units, by label."""
     terms = decode_terms(raw)
-    told = {"per tap": _euro(terms.per_tap)}
+    view = {"per tap": _euro(terms.per_tap)}
     if terms.per_day:
-        told["per day"] = _euro(terms.per_day)
-    told["merchant classes"] = ", ".join(f"{code:04}" for code in terms.classes) or "any"
+        view["per day"] = _euro(terms.per_day)
+    view["merchant classes"] = ", ".join(f"{code:04}" for code in terms.classes) or "any"
     if terms.cool_off:
-        told["cool-off"] = f"{terms.cool_off} s"
+        view["cool-off"] = f"{terms.cool_off} s"
     taps, amount = terms.offline_taps, _euro(terms.offline_amount)
-    told["offline"] = f"at most {taps} taps, {amount}, {terms.max_age} s"
-    told["contract"] = f"{terms.contract} on chain {terms.chain_id}"
-    return told
+    view["offline"] = f"at most {taps} taps, {amount}, {terms.max_age} s"
+    view["contract"] = f"{terms.contract} on chain {terms.chain_id}"
+    return view
 
 
-def tell_facts(raw: bytes) -> dict[str, str]:
-    """The facts as a person reads them: label -> text with its unit."""
+def format_facts(raw: bytes) -> dict[str, str]:
+    """Return the facts as text with units, by label."""
     facts = decode_facts(raw)
     return {
         "payee": facts.payee,
@@ -92,21 +102,21 @@ def tell_facts(raw: bytes) -> dict[str, str]:
 def _classes(text: str) -> tuple[int, ...]:
     codes = text.split(",") if text else []
     if len(codes) > MAX_CLASSES or not all(re.fullmatch("[0-9]{4}", code) for code in codes):
-        raise _wrong(f"classes is {text!r}, not up to four codes of four digits, as 5814,5411")
+        raise _malformed(f"classes is {text!r}, not up to four codes of four digits, as 5814,5411")
     return tuple(int(code) for code in codes)
 
 
 def _whole(name: str, words: Mapping[str, str]) -> int:
     text = words.get(name, "0")
     if not re.fullmatch("[0-9]{1,18}", text):
-        raise _wrong(f"{name} is {text!r}, not a whole number")
+        raise _malformed(f"{name} is {text!r}, not a whole number")
     return int(text)
 
 
 def _micro(name: str, words: Mapping[str, str]) -> int:
     match = _AMOUNT.fullmatch(words.get(name, "0"))
     if match is None:
-        raise _wrong(f"{name} is {words[name]!r}, not euro with at most {_MICRO} decimals")
+        raise _malformed(f"{name} is {words[name]!r}, not euro with at most {_MICRO} decimals")
     return int(match[1] + (match[2] or "").ljust(_MICRO, "0"))
 
 
@@ -119,9 +129,9 @@ def _euro(micro: int) -> str:
 def _moment(seconds: int) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # uint40 reaches beyond what a calendar holds
+    except (ValueError, OverflowError, OSError):  # a uint40 can be later than any date
         return f"{seconds} s after 1970"
 
 
-def _wrong(detail: str) -> Rejected:
+def _malformed(detail: str) -> Rejected:
     return Rejected(ClaimReason.FACTS_MALFORMED, detail)

@@ -110,17 +110,17 @@ class DeliveryAgreement:
         """Return facts as cases.json writes them: what is zero is left out.
 
         Args:
-            fields: the fields of the facts; "statement" is a name of ours.
+            fields: the fields of the facts; "event_hash" is a name of ours.
             signed: digest, r and s; a fresh signature without it.
             shift: seconds to add to each time.
         """
         fields = dict(fields)
-        name = str(fields.pop("statement", "one"))
+        name = str(fields.pop("event_hash", "one"))
         times = {key: fields[key] + shift for key in TIMES if key in fields}
         fields |= {"signed_at": max(times.values(), default=self.recipient.due)} | times
         digest, r, s = signed or self.recipient.sign(f"document {next(_numbers)}")
-        statement = hashlib.sha256(name.encode()).digest()
-        return NOTHING._replace(statement=statement, digest=digest, r=r, s=s, **fields)
+        event_hash = hashlib.sha256(name.encode()).digest()
+        return NOTHING._replace(event_hash=event_hash, digest=digest, r=r, s=s, **fields)
 
     def ask(self, facts: DeliveryFacts | bytes, limit: int = LIMIT) -> tuple[int, str]:
         """Return (amount, name of the refusal) that this claim would get; change nothing."""

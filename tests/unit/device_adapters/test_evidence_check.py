@@ -1,4 +1,4 @@
-"""Any file of OCMF evidence is judged: genuine, billable, settleable, each with its reasons."""
+"""Checks of OCMF files: genuine, billable, settleable, each with its reasons."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_check_file__every_curve__is_genuine_but_only_two_settle(curve: Curve) -
         report = check_file(meter.record(), key)
         assert report.exit_code == 0
         assert report.summary["billable"] == 1
-        wanted = [] if curve.settles else ["curve_not_settled"]
-        assert _codes(report, "settleable") == wanted
+        expected = [] if curve.settles else ["curve_not_settled"]
+        assert _codes(report, "settleable") == expected
 
 
-def test_check_file__without_any_key__is_one_and_says_so() -> None:
+def test_check_file__without_any_key__is_one_with_its_reason() -> None:
     report = check_file(RECORD)
     assert report.exit_code == 1
     assert _codes(report, "genuine") == ["no_key"]
@@ -93,13 +93,13 @@ def test_check_file__white_space_added_to_the_payload__is_not_genuine() -> None:
     assert check_file(RECORD + b"\r\n", KEY).exit_code == 0
 
 
-def test_check_file__key_behind_the_record__is_used_and_named() -> None:
+def test_check_file__key_appended_to_the_record__is_used_and_named() -> None:
     report = check_file(RECORD + b"|" + KEY.encode())
     assert report.exit_code == 0
     assert report.as_json()["records"][0]["key"]["source"] == "record"
 
 
-def test_check_file__given_key__goes_before_the_records_own() -> None:
+def test_check_file__given_key__has_precedence_over_the_records_own() -> None:
     forged = SigningMeter()
     report = check_file(forged.record() + b"|" + forged.key.der.hex().encode(), KEY)
     assert report.exit_code == 1
@@ -131,14 +131,16 @@ def test_check_file__nothing_but_broken_records__is_two_and_bills_nothing() -> N
     assert report.as_json()["error"]["code"] == "truncated"
 
 
-def test_check_file__whole_record_whose_json_was_tampered_with__is_one_and_not_genuine() -> None:
+def test_check_file__complete_record_whose_json_was_tampered_with__is_one_and_not_genuine() -> None:
     tampered = RECORD.replace(b'"FV":', b'"FV";', 1)
     report = check_file(tampered, KEY)
     assert tampered != RECORD and report.exit_code == 1 and report.summary["genuine"] == 0
-    assert check_file(RECORD[: len(RECORD) // 2], KEY).exit_code == 2  # half of it is no record
+    assert (
+        check_file(RECORD[: len(RECORD) // 2], KEY).exit_code == 2
+    )  # half a record is not a record
 
 
-def test_check_file__record_the_rail_cannot_take__is_still_genuine() -> None:
+def test_check_file__record_the_rail_cannot_settle__is_still_genuine() -> None:
     no_page = check_file(METER.record(payload(PG=None)), KEY)
     assert no_page.exit_code == 0
     assert no_page.summary["billable"] == 1
@@ -167,7 +169,7 @@ def test_check_file__raw_signature__is_genuine_and_named() -> None:
     assert "signature_not_der" in [warning["code"] for warning in record["warnings"]]
 
 
-def test_check_file__high_s__is_told() -> None:
+def test_check_file__high_s__is_reported() -> None:
     seen = {
         check_file(METER.record(), KEY).as_json()["records"][0]["signature"]["high_s"]
         for _ in range(40)

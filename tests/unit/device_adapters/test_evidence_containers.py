@@ -1,4 +1,4 @@
-"""Records and keys are found in every container that vendors use; broken ones are refused."""
+"""Records and keys are read from every container of vendors; broken ones are refused."""
 
 from __future__ import annotations
 

@@ -31,15 +31,15 @@ def test_check__signed_document_with_its_key__says_yes_three_times():
     assert (record["device"], record["protocol"]) == (SCANNER.name, "epcis")
     assert record["subject"] == "sscc:040123451111111110"
     assert record["key"]["source"] == "given"
-    (told,) = record["events"]
-    assert told["hash"].startswith("ni:///sha-256;") and told["step"] == "receiving"
-    assert told["time_utc"] == "2026-03-02T07:30:00.000Z"
-    assert told["identifiers"][0]["key"] == "sscc" and told["identifiers"][0]["valid"]
+    (shown,) = record["events"]
+    assert shown["hash"].startswith("ni:///sha-256;") and shown["step"] == "receiving"
+    assert shown["time_utc"] == "2026-03-02T07:30:00.000Z"
+    assert shown["identifiers"][0]["key"] == "sscc" and shown["identifiers"][0]["valid"]
     assert json.loads(json.dumps(report.as_json())) == report.as_json()
 
 
 @pytest.mark.parametrize("record", SIGNED)
-def test_check__each_example_without_its_signature__is_read_and_not_genuine(record):
+def test_check__every_example_without_its_signature__is_read_and_not_genuine(record):
     report = check_file(record.partition(b"\n")[2])
     assert report.exit_code == 1
     assert codes(report, "genuine") == ["signature_missing"]
@@ -74,12 +74,12 @@ def test_check__several_errors__are_all_named_and_the_record_stays_genuine():
     assert report.exit_code == 0
     assert codes(report, "billable") == ["code_malformed"] + ["vocabulary_unknown"] * 2
     assert codes(report, "settleable")[0] == "code_malformed"
-    (told,) = report.as_json()["records"][0]["events"]
-    assert [code["valid"] for code in told["identifiers"]] == [False]
-    assert "check digit" in told["identifiers"][0]["detail"]
+    (shown,) = report.as_json()["records"][0]["events"]
+    assert [code["valid"] for code in shown["identifiers"]] == [False]
+    assert "check digit" in shown["identifiers"][0]["detail"]
 
 
-def test_check__doubtful_things__are_warnings_only():
+def test_check__suspicious_fields__are_warnings_only():
     odd = event(
         eventID="ni:///sha-256;" + "0" * 64 + "?ver=CBV2.0",
         readPoint={"id": "gate 7"},
@@ -94,29 +94,29 @@ def test_check__doubtful_things__are_warnings_only():
     }
 
 
-def test_check__error_declaration__is_told():
+def test_check__error_declaration__is_in_the_report():
     declared = {
         "declarationTime": "2026-03-03T00:00:00Z",
         "reason": "did_not_occur",
         "correctiveEventIDs": ["urn:uuid:1"],
     }
     report = check_file(SCANNER.record(event(errorDeclaration=declared)), KEY)
-    (told,) = report.as_json()["records"][0]["events"]
-    assert told["error"] and told["error_declaration"] == {
+    (shown,) = report.as_json()["records"][0]["events"]
+    assert shown["error"] and shown["error_declaration"] == {
         "declaration_time": "2026-03-03T00:00:00Z",
         "reason": "did_not_occur",
         "corrective_event_ids": ["urn:uuid:1"],
     }
 
 
-def test_check__sensor_reports__are_told_as_they_were_written():
+def test_check__sensor_reports__are_in_the_report_as_written():
     reports = [
         {"type": "Temperature", "value": 70, "uom": "FAH"},
         {"type": "example:Code", "hexBinaryValue": "F0A0", "component": "x"},
         {"exception": "ALARM_CONDITION", "booleanValue": True},
     ]
-    told = event(sensorElementList=[{"sensorReport": reports}])
-    (record,) = check_file(SCANNER.record(document(told)), KEY).records
+    measured = event(sensorElementList=[{"sensorReport": reports}])
+    (record,) = check_file(SCANNER.record(document(measured)), KEY).records
     [rows] = [rows for title, _, rows in record.tables() if title == "sensors"]
     assert [row[2] for row in rows] == [
         "value 70, uom FAH",
@@ -160,11 +160,11 @@ def test_check__one_broken_among_good_ones__is_one_and_keeps_the_good():
 def test_command__signed_file__shows_events_and_identifiers(tmp_path):
     path = tmp_path / "captured.epcis"
     path.write_bytes(SCANNER.record())
-    found = CliRunner().invoke(cli.app, ["evidence", "check", str(path), "--key", KEY])
-    assert found.exit_code == 0
-    assert "receiving" in found.stdout
-    assert "https://id.gs1.org/00/040123451111111110" in found.stdout
-    assert "ni:///sha-256;" in found.stdout
+    result = CliRunner().invoke(cli.app, ["evidence", "check", str(path), "--key", KEY])
+    assert result.exit_code == 0
+    assert "receiving" in result.stdout
+    assert "https://id.gs1.org/00/040123451111111110" in result.stdout
+    assert "ni:///sha-256;" in result.stdout
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)

@@ -1,4 +1,4 @@
-"""The three inlets give the same message, and drop nothing they do not understand."""
+"""The three inlets return the same message, and keep what they do not understand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _replayed(tmp_path, content: bytes) -> list[bytes]:
 
 
 def test_inlets__same_record__same_message_but_for_its_source(tmp_path):
-    path = tmp_path / "one"
+    path = tmp_path / "record"
     path.write_bytes(b"x")
     assert message_of_topic(_received(b"proofrail/cp-1/evidence/ocmf"), token=7) == Message(
         "ocmf", "cp-1", b"x", False, "mqtt", 7
@@ -48,7 +48,7 @@ def test_inlets__same_record__same_message_but_for_its_source(tmp_path):
         b"///",
     ],
 )
-def test_topic__that_is_not_ours__kept_without_a_protocol(topic):
+def test_topic__that_is_not_for_evidence__kept_without_a_protocol(topic):
     message = message_of_topic(_received(topic, b"body"))
     assert (message.protocol, message.device, message.body) == ("", "", b"body")
 
@@ -71,7 +71,7 @@ def test_file__with_one_line_beyond_the_limit__named_and_its_neighbours_kept(tmp
     assert (bodies[0], bodies[-1]) == (b"first\n", b"last\n")
 
 
-def test_file__of_framed_records__is_cut_before_separators_whatever_lines_they_hold(tmp_path):
+def test_file__of_framed_records__is_cut_before_separators_not_at_their_lines(tmp_path):
     records = [b"\x1e%06d\n{\n" % number + b"x" * 700 + b"\n}\n" for number in range(1_500)]
     bodies = _replayed(tmp_path, b"".join(records))
     assert len(bodies) > 1

@@ -1,4 +1,4 @@
-"""Public keys are read in every printed form, and every bad one has a named reason."""
+"""Public keys are read in every printed form, and every bad one is rejected with a reason."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_load_public_key__compressed_point_without_hint__is_taken_on_secp256r1()
     assert load_public_key(compressed.hex()) == key
 
 
-def test_load_public_key__point_of_another_curve_than_hinted__is_found_on_its_own() -> None:
+def test_load_public_key__point_of_another_curve_than_hinted__is_read_on_its_own() -> None:
     key = SigningMeter(Curve.SECP256K1).key
     assert load_public_key(key.point.hex(), Curve.SECP256R1) == key
 
@@ -109,7 +109,7 @@ def test_load_public_key__bad_keys__have_named_reasons() -> None:
     assert _reason(p224.public_bytes(*spki).hex()) is Reason.KEY_CURVE_UNKNOWN
 
 
-def test_load_public_key__point_at_infinity_or_zero__is_no_key() -> None:
+def test_load_public_key__point_at_infinity_or_zero__is_not_a_key() -> None:
     for encoded in (b"\x00", b"\x04" + bytes(64), b"\x04" + b"\xff" * 64):
         assert _reason(encoded).startswith("key_")
         assert _reason(encoded.hex()).startswith("key_")
@@ -140,7 +140,7 @@ def test_load_public_key__mutated_keys__only_the_declared_error(data: st.DataObj
 
 
 def test_orders__of_all_curves__are_those_of_another_library() -> None:
-    known = {
+    curves = {
         Curve.SECP256R1: ecdsa.curves.NIST256p,
         Curve.SECP256K1: ecdsa.curves.SECP256k1,
         Curve.SECP192R1: ecdsa.curves.NIST192p,
@@ -150,5 +150,5 @@ def test_orders__of_all_curves__are_those_of_another_library() -> None:
         Curve.BRAINPOOLP256R1: ecdsa.curves.BRAINPOOLP256r1,
         Curve.BRAINPOOLP384R1: ecdsa.curves.BRAINPOOLP384r1,
     }
-    assert {curve: int(other.order) for curve, other in known.items()} == ORDERS
+    assert {curve: int(other.order) for curve, other in curves.items()} == ORDERS
     assert set(CURVES) | {Curve.SECP192K1} == set(Curve)

@@ -1,4 +1,4 @@
-"""A signature is genuine for its key, content and curve, and for nothing else."""
+"""A signature is genuine only for its own key, content and curve."""
 
 from __future__ import annotations
 

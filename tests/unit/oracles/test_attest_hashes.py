@@ -1,4 +1,4 @@
-"""EIP-712 by hand gives the bytes that eth-account gives, and a signature has one form only."""
+"""The hand-written EIP-712 encoding equals eth-account's, and each signature has one valid form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims that cite, claims that come late, and what an oracle needs to vouch for either."""
+"""Claims with citations, late claims, and what an oracle needs to attest either."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _late(*records: bytes, sequence: int):
 
 @pytest.fixture
 def passed(tmp_path):
-    """An oracle whose claims have passed counters 1, 2 and 5, which it holds by now."""
+    """An oracle that stores counters 1, 2 and 5 and has attested claims that skipped them."""
     node = oracle(tmp_path)
     records = {n: session_record("M1", n) for n in range(1, 8)}
     node.take([message(*records.values())])
@@ -52,7 +52,7 @@ def test_late__counters_that_no_claim_holds__are_attested_and_the_stream_goes_on
     node, records = passed
     assert ask(node, _late(records[1], records[2], sequence=3)).signature
     assert ask(node, _late(records[5], sequence=4)).signature
-    after = claim_of(records[7], sequence=5, anchor=records[6])  # behind 6, not behind 5
+    after = claim_of(records[7], sequence=5, anchor=records[6])  # after 6, not after 5
     assert ask(node, after).signature
 
 
@@ -83,26 +83,26 @@ def test_late__oracle_that_was_away_for_a_claim__leaves_it_to_the_others(tmp_pat
     late = _late(records[1], sequence=2)
     assert reasons(ask(node, late)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
     onward = claim_of(records[6], sequence=2, anchor=records[4])
-    assert ask(node, onward).signature  # what goes on from the chain's progress, it can tell
+    assert ask(node, onward).signature  # it follows the chain's progress
     assert reasons(ask(node, _late(records[1], sequence=3))) == [
         (0, ClaimReason.SEQUENCE_UNEXPECTED)
     ]
 
 
-def test_late__oracle_that_was_away__signs_once_the_chain_told_it_what_others_attested(tmp_path):
+def test_late__oracle_that_was_away__signs_once_it_has_read_what_others_attested(tmp_path):
     node = oracle(tmp_path, progress={AGREEMENT: Progress(2, 6)})
     records = {n: session_record("M1", n) for n in range(1, 8)}
     node.take([message(*records.values())])
     first = claim_of(records[3], records[4])
     second = claim_of(records[6], sequence=2, anchor=records[4])
     late = _late(records[1], records[2], sequence=3)
-    node.book.learn([second], 20)
+    node.memory.record_settled([second], 20)
     assert reasons(ask(node, late)) == [(0, ClaimReason.SEQUENCE_UNEXPECTED)]
-    node.book.learn([first], 22)
-    assert node.book.learned_to() == 22
+    node.memory.record_settled([first], 22)
+    assert node.memory.settled_up_to() == 22
     taken = _late(records[2], records[3], sequence=3)
     assert reasons(ask(node, taken)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
-    node.book.learn([late], 30)  # settled by the others meanwhile: it is no other claim
+    node.memory.record_settled([late], 30)  # settled by others meanwhile: the same claim
     assert ask(node, late).signature
 
 
@@ -141,8 +141,8 @@ def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
     database.execute("INSERT INTO attested VALUES (?, 1, x'', 3, 4, x'', x'')", (AGREEMENT,))
     database.commit()
     database.close()
-    book = Memory(path)
-    assert book.reach(AGREEMENT, 2) == 4 and book.whole(AGREEMENT, 1)
+    memory = Memory(path)
+    assert memory.highest_counter(AGREEMENT, 2) == 4 and memory.is_complete(AGREEMENT, 1)
     node = oracle(tmp_path)
     node.take([message(*(session_record("M1", n) for n in (1, 4, 5)))])
     onward = claim_of(session_record("M1", 5), sequence=2, anchor=session_record("M1", 4))
@@ -177,18 +177,18 @@ def _node(dock, folder) -> OracleNode:
         "0x" + "11" * 20,
     )
     chain = dock.place.chain
-    world = OracleView(
+    view = OracleView(
         keys=chain,
         agreements=Opened(chain.opened),
         progress=lambda _: None,
         products={product.NAME: ("0x" + "22" * 20, product)},
         now=lambda: dock.place.clock,
     )
-    return OracleNode(identity, world, Memory(folder / "oracle.sqlite3"))
+    return OracleNode(identity, view, Memory(folder / "oracle.sqlite3"))
 
 
 def _messages(*records: bytes) -> tuple[Message, ...]:
-    return tuple(Message("epcis", "", one) for one in records)
+    return tuple(Message("epcis", "", record) for record in records)
 
 
 def _asked(node, claim, *evidence: bytes):
@@ -196,8 +196,8 @@ def _asked(node, claim, *evidence: bytes):
 
 
 def _claim(dock, sequence: int, record: bytes, *cited: bytes):
-    [one] = dock.place.chain.agreements_of(device_id("dock-1"))
-    return delivery_claim(one, sequence, record, *cited)
+    [agreement] = dock.place.chain.agreements_of(device_id("dock-1"))
+    return delivery_claim(agreement, sequence, record, *cited)
 
 
 def test_cites__in_the_book_or_sent_along__are_part_of_the_claim(dock, node):
@@ -220,10 +220,10 @@ def test_cites__left_out_of_the_claim__is_another_claim(dock, node):
     node.take(_messages(left, got, plain))
     claim = _claim(dock, 1, got, left)
     without = _claim(dock, 1, plain)
-    told = rules.Claim(
+    claim = rules.Claim(
         claim.agreement, 1, claim.first_counter, claim.last_counter, claim.evidence, without.facts
     )
-    assert reasons(_asked(node, told, got, left)) == [(0, ClaimReason.CLAIM_DIFFERS)]
+    assert reasons(_asked(node, claim, got, left)) == [(0, ClaimReason.CLAIM_DIFFERS)]
 
 
 def test_attack__cited_event_forged_and_sent_along__stays_unknown(dock, node):
@@ -235,7 +235,7 @@ def test_attack__cited_event_forged_and_sent_along__stays_unknown(dock, node):
 
 
 def test_attack__copy_of_a_cited_event_by_another_device__stops_no_claim(dock, tmp_path):
-    """Whichever of the two an oracle would have chosen, the caller shows the one it stands on."""
+    """Whichever event an oracle would choose, the caller sends the one that its claim cites."""
     left = dock.truck.pick_up(GOODS, T - 900)
     copy = dock.van.seal(left.partition(b"\n")[2], 1)
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
@@ -253,14 +253,14 @@ def test_attack__copy_of_a_cited_event_by_another_device__stops_no_claim(dock, t
 
 
 def test_attack__carrier_only__a_claim_of_its_counters_is_refused(dock, node):
-    said = dock.truck.claim_delivered(GOODS, T)
-    node.take(_messages(said))
-    claim = _claim(dock, 1, said)
-    assert reasons(_asked(node, claim, said)) == [(0, ClaimReason.EVIDENCE_MISSING)]
+    record = dock.truck.claim_delivered(GOODS, T)
+    node.take(_messages(record))
+    claim = _claim(dock, 1, record)
+    assert reasons(_asked(node, claim, record)) == [(0, ClaimReason.EVIDENCE_MISSING)]
 
 
 def test_gaps__of_a_product_that_has_none__are_not_asked_for(dock, node):
-    """The recipient's other counters speak of other consignments."""
+    """The recipient's other counters are about other consignments."""
     dock.dock.counter = 40
     got = dock.dock.receive(GOODS, T, 60)
     node.take(_messages(got))
@@ -284,13 +284,13 @@ def test_book__an_event_with_names_and_citations__is_the_same_when_read(dock, no
     left = dock.truck.pick_up(GOODS, T - 900)
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
     node.take(_messages(left, got))
-    assert node.book.events(device_id("dock-1"), 1, 1) == [event(got)]
-    assert node.book.bearing(event(left).names, GOODS.subject) == [event(left)]
-    assert node.book.bearing(event(left).names, "sscc:other") == []
+    assert node.memory.events(device_id("dock-1"), 1, 1) == [event(got)]
+    assert node.memory.events_named(event(left).names, GOODS.subject) == [event(left)]
+    assert node.memory.events_named(event(left).names, "sscc:other") == []
 
 
 def test_attest__compromise_declared_after_the_record_was_taken__is_judged_by_its_time(tmp_path):
-    """Nothing new is taken; what was taken before stands where the key was good."""
+    """New records are refused; stored ones stay valid for the time in which the key was good."""
     keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", n) for n in (1, 2)]
     node.take([message(records[0])])

@@ -1,4 +1,4 @@
-"""An oracle never says two things of one claim sequence, whatever is killed at whatever time."""
+"""An oracle never signs two claims of one sequence, even if it is killed at any time."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def test_attest__another_claim_for_an_attested_sequence__is_refused_also_after_a
     short, long = claim_of(records[0]), claim_of(*records)
     assert ask(node, short).signature
     assert reasons(ask(node, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
-    node.book.close()
+    node.memory.close()
     again = oracle(tmp_path)
     assert reasons(ask(again, long)) == [(0, ClaimReason.ALREADY_ATTESTED_OTHERWISE)]
     assert recovered(again, ask(again, short), short) == again.identity.address
 
 
 def test_attest__two_claims_for_one_sequence_at_the_same_moment__one_is_signed(tmp_path):
-    """Both pass the check before either is remembered: the book decides, across nodes too."""
+    """Both pass the check before either is stored: the database decides, across nodes too."""
     records = [session_record("M1", n) for n in (1, 2)]
     claims, barrier = [claim_of(records[0]), claim_of(*records)], threading.Barrier(2, timeout=60)
     answers: dict[int, object] = {}
 
-    # one after the other: a new file can turn to WAL once only
+    # one after the other: a new file is switched to WAL only once
     nodes = [oracle(tmp_path), oracle(tmp_path)]
     nodes[0].take([message(*records)])
 
-    def one(index: int) -> None:
+    def attest(index: int) -> None:
         node = nodes[index]
-        remember = node.book.remember
+        remember = node.memory.remember
 
         def together(*arguments):
             barrier.wait()
             return remember(*arguments)
 
-        node.book.remember = together
+        node.memory.remember = together
         answers[index] = ask(node, claims[index])
 
-    threads = [threading.Thread(target=one, args=(index,)) for index in (0, 1)]
+    threads = [threading.Thread(target=attest, args=(index,)) for index in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -74,7 +74,7 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
     records = [session_record("M1", n) for n in (1, 2)]
     node = oracle(tmp_path)
     node.take([message(*records)])
-    node.book.close()
+    node.memory.close()
     first, other = claim_of(records[0]), claim_of(*records)
     killed = _in_process(tmp_path, "kill", first)
     assert killed.returncode == -signal.SIGKILL and not killed.stdout
@@ -85,11 +85,11 @@ def test_attest__killed_between_remembering_and_answering__says_nothing_else_aft
 
 
 def test_take__returned__is_on_disk_for_another_reader(tmp_path):
-    """Acknowledging comes after this: whoever opens the file now finds the record."""
+    """Acknowledgement comes after this: another reader of the file sees the record."""
     node = oracle(tmp_path)
     node.take([message(session_record("M1", 1))])
     reader = sqlite3.connect(tmp_path / "oracle.sqlite3")
     (facts,) = reader.execute("SELECT facts FROM evidence").fetchone()
     assert len(json.loads(facts)["readings"]) == 2
-    mode = node.book._db.execute("PRAGMA journal_mode").fetchone()[0]
-    assert (mode, node.book._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)
+    mode = node.memory._db.execute("PRAGMA journal_mode").fetchone()[0]
+    assert (mode, node.memory._db.execute("PRAGMA synchronous").fetchone()[0]) == ("wal", 2)

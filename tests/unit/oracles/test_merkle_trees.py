@@ -1,4 +1,4 @@
-"""Merkle trees: every leaf climbs to its root, nothing else does, and parents are sorted pairs."""
+"""Merkle trees: each leaf has a proof, nothing else does, and parents hash sorted pairs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_climbs__a_leaf_that_is_not_in_the_tree__is_refused(leaves, stranger, da
 
 def test_root__three_leaves__promotes_the_odd_one_and_sorts_each_pair():
     a, b, c = (bytes([n]) * 32 for n in (9, 4, 7))
-    pair = keccak(b + a)  # ascending, whatever the order of the leaves
+    pair = keccak(b + a)  # ascending, in any order of the leaves
     assert root([a, b, c]) == keccak(min(pair, c) + max(pair, c))
     assert path([a, b, c], 2) == [pair]
 

@@ -1,4 +1,4 @@
-"""One oracle: believes what it verified, attests what it derived, and never says two things."""
+"""One oracle: accepts what it verified, attests what it derived, and never contradicts itself."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_book__an_event_stored_and_read__is_the_same_event(tmp_path):
     node = oracle(tmp_path)
     events = events_of(session_record("M1", 1), session_record("M1", 2))
     node.take([message(session_record("M1", 2), session_record("M1", 1))])
-    assert node.book.events(events[0].device_id, 1, 2) == events
+    assert node.memory.events(events[0].device_id, 1, 2) == events
 
 
 def test_take__several_threads_with_the_same_records__each_is_new_once(tmp_path):
@@ -78,8 +78,8 @@ def test_take__several_threads_with_the_same_records__each_is_new_once(tmp_path)
     new = []
 
     def take(seed: int) -> None:
-        for one in random.Random(seed).sample(records, len(records)):
-            new.extend(node.take([message(one)]).events)
+        for raw in random.Random(seed).sample(records, len(records)):
+            new.extend(node.take([message(raw)]).events)
 
     threads = [threading.Thread(target=take, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -97,7 +97,7 @@ def test_attest__a_claim_derived_from_own_evidence__is_signed(tmp_path):
     node.take([message(*reversed(records))])
     answer = ask(node, claim := claim_of(*records))
     assert recovered(node, answer, claim) == answer.oracle == node.identity.address
-    assert ask(node, claim) == answer  # asked again: the same words
+    assert ask(node, claim) == answer  # asked again: the same answer
 
 
 def test_attest__evidence_missing__is_taken_along_and_verified_like_any_other(tmp_path):
@@ -151,7 +151,7 @@ def test_attest__one_field_of_a_claim_changed__is_refused_by_name(tmp_path, chan
 def test_attest__record_that_came_after_its_hole_was_declared_lost__does_not_stop_the_rest(
     tmp_path,
 ):
-    """Too late for the rail is too late for the oracles: else the agreement would stand still."""
+    """What is too late for the rail is too late for oracles, or the agreement would be stuck."""
     node, records = oracle(tmp_path), {n: session_record("M1", n) for n in (1, 3)}
     node.take([message(*records.values())])
     first = ask(node, claim_of(records[1]))
@@ -188,7 +188,7 @@ def test_attest__a_device_retired_since__is_refused_though_its_records_were_veri
     keys = StreamKeys({"M1"})
     node, records = oracle(tmp_path, keys), [session_record("M1", 1)]
     node.take([message(*records)])
-    keys.doubts["M1"] = ClaimReason.DEVICE_RETIRED
+    keys.reasons["M1"] = ClaimReason.DEVICE_RETIRED
     assert reasons(ask(node, claim_of(*records))) == [(0, ClaimReason.DEVICE_RETIRED)]
 
 

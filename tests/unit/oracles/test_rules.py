@@ -1,4 +1,4 @@
-"""The rules of a stream: order of arrival changes nothing, nothing is hidden or counted twice."""
+"""The rules of a stream: the order of arrival does not matter, and no event counts twice."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from oracles.types import ClaimReason
 from orchestrator.products.metered_energy import product
 from tests.support.meter_streams import AGREEMENT, agreement, event, session
 
-IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes nothing that claims have passed
+IN_ORDER = SimpleNamespace(LATE=False)  # a product that takes no late events
 
 
-def _screen(new, known=None, last_claimed=-1, to=None, terms=product) -> list[ClaimReason | None]:
+def _screen(new, stored=None, last_claimed=-1, to=None, rules_=product) -> list[ClaimReason | None]:
     to = to or Route(agreement())
     claimed_to = {AGREEMENT: last_claimed}
-    routed = [(one, to) for one in new]
-    verdicts = rules.screen(known or {}, routed, claimed_to, {"metered_energy": terms})
-    return [verdict.doubt for verdict in verdicts]
+    routed = [(item, to) for item in new]
+    verdicts = rules.screen(stored or {}, routed, claimed_to, {"metered_energy": rules_})
+    return [verdict.reason for verdict in verdicts]
 
 
 def _runs(events, last_claimed=0, anchor=None, lost=(), of=None) -> rules.Runs:
@@ -38,9 +38,9 @@ def _counters(events) -> list[int]:
 
 
 def test_screen__same_content_again__is_a_duplicate_also_within_one_batch():
-    known = {session(1).event_id: rules.content_id(session(1))}
-    doubts = _screen([session(1), session(2), session(2)], known)
-    assert doubts == [ClaimReason.DUPLICATE, None, ClaimReason.DUPLICATE]
+    stored = {session(1).event_id: rules.content_id(session(1))}
+    reasons = _screen([session(1), session(2), session(2)], stored)
+    assert reasons == [ClaimReason.DUPLICATE, None, ClaimReason.DUPLICATE]
 
 
 def test_screen__other_signature_over_the_same_content__is_a_duplicate():
@@ -64,10 +64,10 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
     fiscal = session(9 + (1 << STREAM_BIT), seconds=1_000)
     events = [session(2), session(3), session(5), session(6, seconds=2**32), faulty, fiscal]
     to = Route(agreement(first_counter=2))
-    doubts = _screen(events, last_claimed=4, to=to, terms=IN_ORDER)
-    assert doubts[:2] == [ClaimReason.BEFORE_AGREEMENT, ClaimReason.TOO_LATE]
-    assert doubts[2:4] == [None, ClaimReason.AGREEMENT_NOT_LIVE]
-    assert doubts[4:] == [ClaimReason.NOT_BILLABLE, ClaimReason.STREAM_NOT_AGREED]
+    reasons = _screen(events, last_claimed=4, to=to, rules_=IN_ORDER)
+    assert reasons[:2] == [ClaimReason.BEFORE_AGREEMENT, ClaimReason.TOO_LATE]
+    assert reasons[2:4] == [None, ClaimReason.AGREEMENT_NOT_LIVE]
+    assert reasons[4:] == [ClaimReason.NOT_BILLABLE, ClaimReason.STREAM_NOT_AGREED]
     assert _screen([session(3), late], to=to) == [None, ClaimReason.COUNTER_REPLAYED]
     assert _screen([session(3)], last_claimed=4, to=to) == [None]  # the product is LATE
     assert _screen([session(1)], to=Route()) == [ClaimReason.NO_AGREEMENT]
@@ -76,7 +76,7 @@ def test_screen__each_rule_of_the_agreement__has_its_own_name():
 
 
 def test_screen__an_event_that_is_not_taken__leaves_its_counter_free():
-    """Else a record that came again in the same message would be answered as safe, and is not."""
+    """Otherwise a repetition in the same message would be reported as stored although it is not."""
     late = session(3, seconds=2**32)
     assert _screen([late, late, session(3), late]) == [
         ClaimReason.AGREEMENT_NOT_LIVE,
@@ -98,10 +98,10 @@ def test_screen__supporting_event__is_judged_by_the_agreement_s_end_alone():
 
 
 def test_runs__a_hole__is_reported_and_nothing_behind_it_is_claimed():
-    found = _runs([session(1), session(2), session(5), session(9)])
-    assert _counters(found.run) == [1, 2]
-    assert found.holes == (Hole(3, 4), Hole(6, 8))
-    assert _counters(found.waiting) == [5, 9] and not found.dropped
+    result = _runs([session(1), session(2), session(5), session(9)])
+    assert _counters(result.run) == [1, 2]
+    assert result.holes == (Hole(3, 4), Hole(6, 8))
+    assert _counters(result.waiting) == [5, 9] and not result.dropped
 
 
 def test_runs__a_hole_at_the_very_beginning__is_waited_for():
@@ -110,15 +110,15 @@ def test_runs__a_hole_at_the_very_beginning__is_waited_for():
 
 
 def test_runs__a_hole_partly_declared_lost__waits_for_the_rest():
-    found = _runs([session(1), session(6)], lost=[(2, 3), (5, 5)])
-    assert found.holes == (Hole(4, 4),)
+    result = _runs([session(1), session(6)], lost=[(2, 3), (5, 5)])
+    assert result.holes == (Hole(4, 4),)
     assert _counters(_runs([session(6)], 1, session(1), lost=[(2, 5), (3, 4)]).run) == [6]
 
 
 def test_runs__counters_of_the_other_stream__are_no_part_of_it():
     fiscal = event((1 << STREAM_BIT) + 1, ("", 5, 1_000))
-    found = _runs([session(1), fiscal])
-    assert _counters(found.run) == [1] and not found.holes and not found.waiting
+    result = _runs([session(1), fiscal])
+    assert _counters(result.run) == [1] and not result.holes and not result.waiting
     household = agreement(first_counter=1 << STREAM_BIT)
     assert _counters(_runs([session(1), fiscal], 1 << STREAM_BIT, of=household).run) == [
         fiscal.counter
@@ -127,20 +127,20 @@ def test_runs__counters_of_the_other_stream__are_no_part_of_it():
 
 def test_runs__a_reading_above_the_fuse__is_dropped_and_splits_the_run():
     jump = event(2, ("B", 10**9, session(2).observed_at_ms // 1000))
-    found = _runs([session(1), jump, session(3)])
-    assert _counters(found.run) == [1]
-    assert [(v.event.counter, v.doubt) for v in found.dropped] == [
+    result = _runs([session(1), jump, session(3)])
+    assert _counters(result.run) == [1]
+    assert [(v.event.counter, v.reason) for v in result.dropped] == [
         (2, ClaimReason.IMPLAUSIBLE_READING)
     ]
     later = _runs([jump, session(3)], 1, session(1))
     assert _counters(later.run) == [3]
-    assert [(v.event.counter, v.doubt) for v in later.dropped] == [
+    assert [(v.event.counter, v.reason) for v in later.dropped] == [
         (2, ClaimReason.IMPLAUSIBLE_READING)
     ]
 
 
 def _stream(seed: int, length: int) -> list[Event]:
-    """A stream as a bad fleet sends it: split sessions, jumps, faults, lost records."""
+    """Generate the stream of a faulty fleet: split sessions, jumps, faults, lost records."""
     chance = random.Random(seed)
     register, seconds, counter, events = 1_000_000, 1_790_000_000, 0, []
     while counter < length:
@@ -163,18 +163,18 @@ def _stream(seed: int, length: int) -> list[Event]:
 
 
 def _all_claims(events, lost, pass_dropped: bool) -> tuple[list, dict]:
-    """Claims until nothing moves; `pass_dropped` False: what was dropped is not shown again."""
+    """Claim until nothing is left; `pass_dropped` False: leave out events dropped before."""
     claimed, anchor, claims, dropped = 0, None, [], {}
     while True:
         shown = [e for e in events if pass_dropped or e.counter not in dropped]
         gone = [(c, c) for c in dropped]
-        found = _runs(shown, claimed, anchor, [*lost, *gone])
-        dropped |= {v.event.counter: v.doubt for v in found.dropped}
-        if not found.run:
+        result = _runs(shown, claimed, anchor, [*lost, *gone])
+        dropped |= {v.event.counter: v.reason for v in result.dropped}
+        if not result.run:
             return claims, dropped
-        claim = rules.derive_claim(agreement(), product, len(claims) + 1, anchor, found.run)
+        claim = rules.derive_claim(agreement(), product, len(claims) + 1, anchor, result.run)
         claims.append(claim)
-        claimed, anchor = found.run[-1].counter, found.run[-1]
+        claimed, anchor = result.run[-1].counter, result.run[-1]
 
 
 @settings(max_examples=150, deadline=None)
@@ -206,12 +206,12 @@ def test_runs__any_stream__every_claim_is_priced_and_every_event_has_one_end(see
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**9), st.integers(2, 30), st.data())
 def test_runs__seen_only_up_to_its_last_counter__is_the_same_run(seed, length, data):
-    """What an oracle sees of a claim that the rail built with later records at hand."""
+    """An oracle judges a claim that the rail built when it already had later records."""
     events = _stream(seed, length)
-    found = _runs(events, lost=rules.EVERYTHING)
-    if found.run:
-        upto = [e for e in events if e.counter <= found.run[-1].counter]
-        assert _runs(upto, lost=rules.EVERYTHING).run == found.run
+    result = _runs(events, lost=rules.EVERYTHING)
+    if result.run:
+        upto = [e for e in events if e.counter <= result.run[-1].counter]
+        assert _runs(upto, lost=rules.EVERYTHING).run == result.run
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,4 +1,4 @@
-"""The oracle's door: a token, bounded bodies, strict JSON, and an answer to everything."""
+"""The oracle's HTTP server: a token, bounded bodies, strict JSON, an answer to every request."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_attest__the_chain_is_silent__is_no_answer_and_no_crash(tmp_path):
         raise ConnectionError("no node")
 
     node = oracle(tmp_path)
-    node.world.agreements.agreement = silent
+    node.view.agreements.agreement = silent
     server = OracleServer(node, TOKEN)
     server.start()
     claim = claim_of(session_record("M1", 1))

@@ -1,4 +1,4 @@
-"""Verification in batches: the key of the time decides, and each refusal has its own name."""
+"""Verification in batches: the key of the event's time decides, and each refusal has a name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.meter_streams import (
 
 
 def _event(raw: bytes) -> Event:
-    (found,) = registry.read(message(raw))
-    assert isinstance(found, Event)
-    return found
+    (event,) = registry.read(message(raw))
+    assert isinstance(event, Event)
+    return event
 
 
 def test_verify_events__a_mixed_batch__one_answer_each_in_order():
@@ -49,7 +49,7 @@ def test_verify_events__a_curve_no_contract_can_check__is_named_before_the_devic
 
 
 def test_verify_events__a_key_that_was_rotated__counts_by_the_time_of_the_record():
-    """A record of yesterday is judged by yesterday's key, one of today by today's."""
+    """Yesterday's record is judged by yesterday's key, today's record by today's key."""
 
     class Rotated:
         def key_at(self, _device: bytes, at_seconds: int) -> DeviceKey:
@@ -71,13 +71,13 @@ def test_verify_events__the_twin_of_a_signature__is_genuine_too():
 
 
 def test_verify_events__event_back_dated_before_a_compromise__is_not_believed():
-    """The thief holds the key and writes yesterday's date: nothing that arrives now counts."""
+    """A thief has the key and writes yesterday's date: nothing that arrives now is accepted."""
     keys = StreamKeys({"M1", "M2"}, compromised={"M1": SOME_DAY + 10 * 7_200})
     early, late = _event(session_record("M1", 1)), _event(session_record("M1", 20))
     other = _event(session_record("M2", 1))
     assert not isinstance(
         keys.key_at(early.device_id, 0), ClaimReason
-    )  # its key of that time is good
+    )  # its key was valid at that time
     assert verify_events([early, late, other], keys) == [
         ClaimReason.DEVICE_COMPROMISED,
         ClaimReason.DEVICE_COMPROMISED,

@@ -1,4 +1,4 @@
-"""The oracle's wire: what is written is what is read, and only the declared error comes out."""
+"""The oracle's messages: they read back as written, and only the documented error is raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack's home: never somebody else's folder, its keys private, its processes its own."""
+"""The stack's home: never a foreign folder; private keys; only its own processes are stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.core.endorsement import read
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.keystore import LOCAL_CHAIN
 from orchestrator.errors import Halt
-from orchestrator.operations.trust import DevelopmentCa, endorsed, trusted_roots
+from orchestrator.operations.trust import DevelopmentCa, check_endorsement, trusted_roots
 from orchestrator.settings import Settings
 from scripts.stack import ORACLES, Stack
 
@@ -40,27 +40,27 @@ def test_prepare__home_of_an_older_rail__is_emptied(tmp_path):
     assert not (home / "proofrail.sqlite3").exists() and (home / "rail.json").exists()
 
 
-def test_prepare__keys__are_for_their_owner_only_and_no_oracles_among_the_rails(tmp_path):
+def test_prepare__keys__are_private_and_the_rail_holds_no_oracle_key(tmp_path):
     stack = Stack(tmp_path / "home", 0)
     stack.prepare()
     keys = stack.settings.keys
     assert {path.stat().st_mode & 0o077 for path in keys.iterdir() if path.is_file()} == {0}
     held = {keystore.load(keys, name).address for name in keystore.names(keys)}
     oracles = {keystore.development_account(5 + n).address for n in range(len(ORACLES))}
-    assert not held & oracles  # the rail cannot forge an attestation: it has none of their keys
+    assert not held & oracles  # without their keys the rail cannot forge an attestation
 
 
-def test_prepare__built_in_ca__vouches_for_a_device_of_this_home_and_no_other(tmp_path):
+def test_prepare__built_in_ca__endorses_devices_of_this_home_only(tmp_path):
     key = DeviceKey(Curve.SECP256R1, *P256_GENERATOR)
     for name in ("one", "other"):
         Stack(tmp_path / name, 0).prepare()
     one, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
     chain, now = DevelopmentCa.load(one).issue("cp-1", key), int(time.time())
-    assert endorsed(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
+    assert check_endorsement(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
     with pytest.raises(Rejected, match="endorsement_root_unknown"):
-        endorsed(other, LOCAL_CHAIN, chain, "cp-1", key, now)
+        check_endorsement(other, LOCAL_CHAIN, chain, "cp-1", key, now)
     with pytest.raises(Halt, match="trusts a development CA"):
-        endorsed(one, 1, chain, "cp-1", key, now)
+        check_endorsement(one, 1, chain, "cp-1", key, now)
 
 
 def test_development_ca__same_device_and_key__is_the_same_certificate(tmp_path):
@@ -90,25 +90,25 @@ def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_pat
     with pytest.raises(Halt, match="cannot be read"):
         DevelopmentCa.load(settings)
     (settings.trust / "junk.pem").write_bytes(b"junk")
-    with pytest.raises(Halt, match="holds no trusted roots"):
+    with pytest.raises(Halt, match="has no usable roots"):
         trusted_roots(settings, LOCAL_CHAIN)
 
 
 def test_stop__by_process_id__ends_only_what_it_started(tmp_path):
     wait = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
-    mine, other = (subprocess.Popen(wait, stdout=subprocess.PIPE) for _ in range(2))
-    for process in (mine, other):
+    own, other = (subprocess.Popen(wait, stdout=subprocess.PIPE) for _ in range(2))
+    for process in (own, other):
         process.stdout.readline()
-    stack = Stack(tmp_path / "home", 0, processes={"mine": mine})
-    stack.stop("mine")
-    stack.stop("mine")
-    stack.stop("nobody")
-    assert mine.returncode == -signal.SIGTERM and other.poll() is None
+    stack = Stack(tmp_path / "home", 0, processes={"own": own})
+    stack.stop("own")
+    stack.stop("own")
+    stack.stop("unknown")
+    assert own.returncode == -signal.SIGTERM and other.poll() is None
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
 
 
-def test_start__program_that_fails__says_how_its_log_ends(tmp_path):
+def test_start__program_that_fails__reports_the_end_of_its_log(tmp_path):
     stack = Stack(tmp_path / "home", 0)
     stack.prepare()
     ready = stack._ready("broker")

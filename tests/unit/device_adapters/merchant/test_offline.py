@@ -1,10 +1,10 @@
-"""A merchant's terminal offline: what it takes, what it declines and why, what survives.
+"""A merchant's terminal offline: what it accepts, what it declines and why, what survives.
 
 take
-├── given a voucher within all bounds: it should keep it, and drop the one that it stands for
-├── given any other: it should say why, and keep everything as it was
-└── given two vouchers with one counter: it should keep both as the proof, and take no more
-answered: it should give the offline bounds free again
+├── given a voucher within all bounds: it should keep it, and drop the one that it replaces
+├── given any other: it should give the reason, and change nothing
+└── given two vouchers with one counter: it should keep both as proof, and accept no more
+record_answers: it should reset the offline bounds
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import pytest
 
 from device_adapters.merchant.card import WearableCard
-from device_adapters.merchant.terminal import Declined, Terminal
+from device_adapters.merchant.terminal import TapReason, Terminal
 from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import Reason, Rejected
@@ -22,16 +22,16 @@ from tests.unit.device_adapters.protocols.voucher.test_typed import twin_of
 
 @pytest.fixture
 def till(tmp_path):
-    found = Terminal(tmp_path / "till.sqlite3", MERCHANT, 5814)
-    yield found
-    found.close()
+    terminal = Terminal(tmp_path / "till.sqlite3", MERCHANT, 5814)
+    yield terminal
+    terminal.close()
 
 
 def declined(till, record, amount=EURO, now=NOW) -> str:
     before = till.due(), till.account("BAND-1")
     with pytest.raises(Rejected) as caught:
         till.take(record, amount, now)
-    if caught.value.reason is not Declined.DOUBLE_SPENT:
+    if caught.value.reason is not TapReason.DOUBLE_SPENT:
         assert (till.due(), till.account("BAND-1")) == before
     return str(caught.value.reason)
 
@@ -60,7 +60,7 @@ def test_take__taps_of_two_days__keeps_the_newest_of_each(tmp_path, till):
     assert till.due() == [records[1], records[3]]
 
 
-def test_take__after_the_process_ended__goes_on_where_it_was(tmp_path, till):
+def test_take__after_the_process_ended__continues_with_its_state(tmp_path, till):
     wearable = band(tmp_path)
     till.add(card(wearable))
     first = wearable.tap(MERCHANT, EURO, 5814, NOW)
@@ -74,7 +74,7 @@ def test_take__after_the_process_ended__goes_on_where_it_was(tmp_path, till):
     again.close()
 
 
-def test_take__not_this_wearables_word__is_declined(tmp_path, till):
+def test_take__not_signed_by_this_wearable__is_declined(tmp_path, till):
     wearable = band(tmp_path)
     record = wearable.tap(MERCHANT, EURO, 5814, NOW)
     assert declined(till, record) == "wearable_unknown"
@@ -144,7 +144,7 @@ def test_take__expired_too_soon_above_cap_or_day__is_declined(tmp_path, till):
     assert declined(till, soon, now=NOW + 59) == "cool_off"
     assert declined(till, later, now=NOW + 60) == "above_day_limit"
     other_day = wearable.tap(MERCHANT, EURO, 5814, NOW + DAY)
-    till.take(other_day, EURO, NOW + DAY)  # and brings the declined taps' money with it
+    till.take(other_day, EURO, NOW + DAY)  # and includes the amounts of the declined taps
 
 
 def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answered(tmp_path, till):
@@ -155,7 +155,7 @@ def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answe
         till.take(record, EURO, NOW + n)
     third = wearable.tap(MERCHANT, EURO, 5814, NOW + 2)
     assert declined(till, third, now=NOW + 2) == "offline_taps"
-    till.answered([(evidence(taps[1]), "accepted")])
+    till.record_answers([(evidence(taps[1]), "accepted")])
     assert till.due() == [] and till.outcomes() == {evidence(taps[1]): "accepted"}
     till.take(third, EURO, NOW + 2)
     big = wearable.tap(MERCHANT, 11 * EURO, 5814, NOW + 3)
@@ -164,11 +164,11 @@ def test_take__offline_bounds_of_count_amount_and_age__hold_until_the_rail_answe
     till.add(card(wearable, as_of=late, max_age=DAY))
     record = wearable.tap(MERCHANT, EURO, 5814, late)
     assert declined(till, record, now=late) == "offline_age"
-    till.answered([(evidence(third), "duplicate")])
+    till.record_answers([(evidence(third), "duplicate")])
     till.take(record, EURO, late)
 
 
-def test_take__card_older_than_a_loss_may_stay_unknown__is_declined(tmp_path, till):
+def test_take__card_older_than_its_max_age__is_declined(tmp_path, till):
     wearable = band(tmp_path)
     till.add(card(wearable, as_of=NOW - 3 * DAY - 1))
     record = wearable.tap(MERCHANT, EURO, 5814, NOW)
@@ -177,12 +177,12 @@ def test_take__card_older_than_a_loss_may_stay_unknown__is_declined(tmp_path, ti
     till.take(record, EURO, NOW)
 
 
-def test_answered__refused_by_the_rail__frees_nothing(tmp_path, till):
+def test_record_answers__refused_by_the_rail__resets_nothing(tmp_path, till):
     wearable = band(tmp_path)
     till.add(card(wearable, offline_taps=1))
     record = wearable.tap(MERCHANT, EURO, 5814, NOW)
     till.take(record, EURO, NOW)
-    till.answered([(evidence(record), "device_suspended"), ("ab" * 32, "accepted")])
+    till.record_answers([(evidence(record), "device_suspended"), ("ab" * 32, "accepted")])
     assert till.outcomes() == {evidence(record): "device_suspended"}
     second = wearable.tap(MERCHANT, EURO, 5814, NOW + 1)
     assert declined(till, second, now=NOW + 1) == "offline_taps"
@@ -193,7 +193,7 @@ def test_attack__voucher_double_spend__both_are_kept_and_the_wearable_is_blocked
     till.add(card(wearable))
     first = wearable.tap(MERCHANT, EURO, 5814, NOW)
     till.take(first, EURO, NOW)
-    assert declined(till, twin_of(first)) == "counter_not_rising"  # a twin is no second voucher
+    assert declined(till, twin_of(first)) == "counter_not_rising"  # a twin is not a second voucher
     second = wearable.spend_twice(MERCHANT, 2 * EURO, 5814, NOW + 1)
     assert declined(till, second, now=NOW + 1) == "double_spent"
     assert set(till.due()) == {first, second}
@@ -210,8 +210,8 @@ def test_attack__stolen_voucher_shown_again__is_declined(tmp_path, till):
 
 
 def test_card__by_way_of_json__is_the_same(tmp_path):
-    made = card(band(tmp_path))
-    assert WearableCard.from_json(made.to_json()) == made
+    original = card(band(tmp_path))
+    assert WearableCard.from_json(original.to_json()) == original
 
 
 @pytest.mark.parametrize(

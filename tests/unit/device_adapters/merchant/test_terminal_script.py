@@ -1,4 +1,4 @@
-"""The terminal for a person: a card, taps, a decline, and handing over to a rail by HTTP."""
+"""The terminal on the command line: a card, taps, a decline, and sending to a rail by HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.wristband import EURO, MERCHANT, band, card
 
 
 class EvidenceServer(BaseHTTPRequestHandler):
-    """Answers as POST /v1/evidence does; the class keeps what it was sent."""
+    """Answers like POST /v1/evidence; the class keeps the requests."""
 
     outcome, seen = "accepted", []
 
@@ -27,10 +27,10 @@ class EvidenceServer(BaseHTTPRequestHandler):
         type(self).seen.append((self.path, self.headers["Authorization"], body))
         records = [
             {
-                "evidence": protocol.decode(one["record"].encode()).evidence_hash.hex(),
+                "evidence": protocol.decode(row["record"].encode()).evidence_hash.hex(),
                 "outcome": self.outcome,
             }
-            for one in body["records"]
+            for row in body["records"]
         ]
         answer = json.dumps({"records": records}).encode()
         self.send_response(200)
@@ -53,7 +53,7 @@ def rail():
 
 @pytest.fixture
 def till(tmp_path):
-    """The arguments that begin every call, with a card already there, and those of a tap."""
+    """Return the folder of a till that has a card, and the arguments of a tap."""
     wearable = band(tmp_path)
     file = tmp_path / "card.json"
     file.write_text(card(wearable, as_of=int(time.time())).to_json())
@@ -74,7 +74,7 @@ def till(tmp_path):
     ]
 
 
-def test_terminal__taps_offline_then_redeems__the_newest_alone_goes_out(till, rail, capsys):
+def test_terminal__taps_offline_then_redeems__only_the_newest_is_sent(till, rail, capsys):
     folder, wearable = till
     assert main([folder, "tap", "3.50", *wearable]) == 0
     assert main([folder, "tap", "4", *wearable]) == 0
@@ -89,7 +89,7 @@ def test_terminal__taps_offline_then_redeems__the_newest_alone_goes_out(till, ra
     assert len(EvidenceServer.seen) == 1  # nothing is due any more
 
 
-def test_terminal__no_rail_there__nothing_is_lost(till, capsys):
+def test_terminal__no_rail_to_reach__nothing_is_lost(till, capsys):
     folder, wearable = till
     assert main([folder, "tap", "3.50", *wearable]) == 0
     refused = [folder, "redeem", "--url", "http://127.0.0.1:9", "--api-key", "secret"]
@@ -99,19 +99,21 @@ def test_terminal__no_rail_there__nothing_is_lost(till, capsys):
     assert '"total":3500000' in capsys.readouterr().out
 
 
-def test_terminal__refused_for_the_sender__says_so_and_the_voucher_stays_due(till, rail, capsys):
+def test_terminal__refused_because_of_the_sender__shows_the_reason_and_the_voucher_stays_due(
+    till, rail, capsys
+):
     folder, wearable = till
-    hand_over = [folder, "redeem", "--url", rail, "--api-key", "of another scope"]
+    redeem = [folder, "redeem", "--url", rail, "--api-key", "of another scope"]
     assert main([folder, "tap", "3.50", *wearable]) == 0
     EvidenceServer.outcome = "device_not_of_topic"
-    assert main(hand_over) == 1
+    assert main(redeem) == 1
     assert "device_not_of_topic" in capsys.readouterr().out
     EvidenceServer.outcome = "accepted"
-    assert main(hand_over) == 0
+    assert main(redeem) == 0
     assert len(EvidenceServer.seen) == 2 and EvidenceServer.seen[0][2] == EvidenceServer.seen[1][2]
 
 
-def test_terminal__what_a_person_mistypes__is_named_without_a_traceback(till, tmp_path, capsys):
+def test_terminal__a_mistyped_argument__is_named_without_a_traceback(till, tmp_path, capsys):
     folder, wearable = till
     assert main([str(tmp_path / "no till"), "show"]) == 1
     assert main([folder, "card", str(tmp_path / "no card")]) == 1

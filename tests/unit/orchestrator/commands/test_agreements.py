@@ -28,9 +28,9 @@ ENERGY = ("--product", "metered_energy", "--term", "price=0.30", "--term", "fuse
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
-    made = OperatorsHome(tmp_path_factory.mktemp("rail"))
-    yield made
-    made.close()
+    operators_home = OperatorsHome(tmp_path_factory.mktemp("rail"))
+    yield operators_home
+    operators_home.close()
 
 
 def opening(device: str, *more: str) -> tuple[str, ...]:
@@ -55,31 +55,35 @@ def row_of(home: OperatorsHome, identity: str) -> agreements.AgreementRow:
         return agreements.get(session, identity)
 
 
-def test_open__terms_by_name__are_read_and_told_by_the_product(home):
+def test_open__terms_by_name__are_parsed_and_formatted_by_the_product(home):
     home.add("agree-1")
-    told = home.told(*opening("agree-1", "--term", "continuous=yes"))
-    row = row_of(home, told["agreement_id"])
+    view = home.run_json(*opening("agree-1", "--term", "continuous=yes"))
+    row = row_of(home, view["agreement_id"])
     terms = decode_terms(bytes.fromhex(row.terms[2:]))
     assert (terms.price_per_kwh, terms.fuse_watts, terms.continuous) == (300_000, 22_000, True)
-    assert told["terms"] == products()["metered_energy"].tell_terms(bytes.fromhex(row.terms[2:]))
-    assert told["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
-    assert told["terms_hex"] == row.terms
-    [listed] = [one for one in home.told("agreement", "list") if one["device"] == "agree-1"]
+    assert view["terms"] == products()["metered_energy"].format_terms(bytes.fromhex(row.terms[2:]))
+    assert view["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
+    assert view["terms_hex"] == row.terms
+    [listed] = [
+        listed_view
+        for listed_view in home.run_json("agreement", "list")
+        if listed_view["device"] == "agree-1"
+    ]
     assert listed["terms_hex"] == row.terms
 
 
 def test_open__dry_run__shows_the_mandate_and_sends_nothing(home):
     home.add("agree-2")
     before = home.sent()
-    told = home.told(*opening("agree-2", "--dry-run"))
-    assert home.sent() == before and row_of(home, told["agreement_id"]) is None
+    view = home.run_json(*opening("agree-2", "--dry-run"))
+    assert home.sent() == before and row_of(home, view["agreement_id"]) is None
     assert "nothing was sent" in home.run(*opening("agree-2", "--dry-run")).stdout
 
 
 def test_open__fiscal_records_after_one__begin_behind_it(home):
     home.add("agree-3")
     assert (
-        home.told(*opening("agree-3", "--fiscal", "--after", "7", "--dry-run"))["first_counter"]
+        home.run_json(*opening("agree-3", "--fiscal", "--after", "7", "--dry-run"))["first_counter"]
         == (1 << 39) + 7
     )
 
@@ -90,9 +94,9 @@ def test_open__fiscal_records_after_one__begin_behind_it(home):
         (("--term", "price=0.40"), "given twice"),
         (("--term", "colour"), "not name=value"),
         (("--term", "colour=red"), "colour"),
-        (("--cap", "0"), "no amount in euro"),
-        (("--payer", "Nobody"), "No party"),
-        (("--device", "nobody"), "is not enrolled here"),
+        (("--cap", "0"), "not an amount in euro"),
+        (("--payer", "Nobody"), "no party"),
+        (("--device", "nobody"), "is not enrolled"),
         (("--product", "gift"), "metered_energy"),
     ],
 )
@@ -117,45 +121,45 @@ def test_open__payee_missing_where_the_mandate_names_one__is_refused(home):
 def test_require_payee__as_the_products_contract_asks__or_refused(
     home, monkeypatch, any_payee, payee, wanted
 ):
-    office, product = homes.Home(home.home).office(), products()["metered_energy"]
+    agreement_ops, product = homes.Home(home.home).agreement_ops(), products()["metered_energy"]
     monkeypatch.setattr(AgreementOps, "names_payee", lambda _self, _product: not any_payee)
     with pytest.raises(Halt, match=wanted):
-        command._require_payee(office, product, payee and object())
-    command._require_payee(office, product, None if any_payee else object())
+        command._require_payee(agreement_ops, product, payee and object())
+    command._require_payee(agreement_ops, product, None if any_payee else object())
 
 
 @pytest.mark.parametrize("name", sorted(products()))
 def test_names_payee__every_product__is_what_its_contract_says(home, name):
-    office, product = homes.Home(home.home).office(), products()[name]
+    agreement_ops, product = homes.Home(home.home).agreement_ops(), products()[name]
     if product.CONTRACT not in home.chain.deployment.addresses:
         pytest.fail(f"{product.CONTRACT} is not deployed")
     traits = home.chain.client.view(product.CONTRACT, "traits")
-    assert office.names_payee(product) is (traits & 4 == 0)
+    assert agreement_ops.names_payee(product) is (traits & 4 == 0)
 
 
 def test_list__mandate_without_a_payee__says_so(home):
     home.add("agree-6")
-    identity = home.told(*opening("agree-6"))["agreement_id"]
+    identity = home.run_json(*opening("agree-6"))["agreement_id"]
     with home.store.write() as session:
         agreements.get(session, identity).payee = NOBODY
-    listed = {a["agreement_id"]: a for a in home.told("agreement", "list")}
-    assert listed[identity]["payee"] == "whom claims name"
+    listed = {a["agreement_id"]: a for a in home.run_json("agreement", "list")}
+    assert listed[identity]["payee"] == "named by each claim"
 
 
 @pytest.mark.parametrize("name", sorted(products()))
 def test_terms__of_each_product__are_listed_with_help(home, name):
-    [told] = home.told("agreement", "terms", name)
-    assert [(t["name"], t["help"]) for t in told["terms"]] == list(products()[name].TERMS)
+    [view] = home.run_json("agreement", "terms", name)
+    assert [(t["name"], t["help"]) for t in view["terms"]] == list(products()[name].TERMS)
     with pytest.raises(Rejected):
-        products()[name].read_terms({"no such term": "1"})
+        products()[name].parse_terms({"no such term": "1"})
     address = home.chain.deployment.addresses[products()[name].CONTRACT]
-    assert told["address"] == address
+    assert view["address"] == address
     assert f"is at {address}" in home.run("agreement", "terms", name).stdout
 
 
 def test_terms__no_product_named__lists_all(home):
-    told = json.loads(home.run("agreement", "terms", "--json").stdout)
-    assert [one["product"] for one in told] == list(products())
+    view = json.loads(home.run("agreement", "terms", "--json").stdout)
+    assert [listed_view["product"] for listed_view in view] == list(products())
 
 
 def test_refund__before_and_after_the_end__goes_to_the_payer_once(home):
@@ -169,13 +173,13 @@ def test_refund__before_and_after_the_end__goes_to_the_payer_once(home):
     assert "NotYetDue" in home.refused("agreement", "refund", identity)
     home.chain.later(2 * DAY)
     before, sent = home.chain.client.view("EuroToken", "balanceOf", payer), home.sent()
-    assert home.told("agreement", "refund", identity, "--dry-run")["sent"] is False
+    assert home.run_json("agreement", "refund", identity, "--dry-run")["sent"] is False
     assert home.sent() == sent
-    told = home.told("agreement", "refund", identity[:14])
-    assert told["amount"]["amount"] == "5000000"
+    view = home.run_json("agreement", "refund", identity[:14])
+    assert view["amount"]["amount"] == "5000000"
     assert home.chain.client.view("EuroToken", "balanceOf", payer) == before + 5_000_000
     sent = home.sent()
-    again = home.told("agreement", "refund", identity)
+    again = home.run_json("agreement", "refund", identity)
     assert (again["amount"]["amount"], again["sent"]) == ("0", False)
     assert "nothing is left" in home.run("agreement", "refund", identity).stdout
     assert home.sent() == sent
@@ -192,14 +196,14 @@ def test_refund__somebody_else_asked_first__sends_nothing(home):
     with home.store.write() as session:
         agreements.get(session, identity).expiry = int(time.time()) - 1
     sent = home.sent()
-    assert home.told("agreement", "refund", identity)["amount"]["amount"] == "0"
+    assert home.run_json("agreement", "refund", identity)["amount"]["amount"] == "0"
     assert home.sent() == sent
 
 
 def brief(home: OperatorsHome, device: str) -> str:
     """An agreement that ends within two days of the chain's clock, which other tests move on."""
     ahead = max(0, home.chain.now() - int(time.time())) // DAY
-    return home.told(*opening(device, "--days", str(ahead + 1)))["agreement_id"]
+    return home.run_json(*opening(device, "--days", str(ahead + 1)))["agreement_id"]
 
 
 def fund(home: OperatorsHome, identity: str, amount: int) -> None:
@@ -219,4 +223,4 @@ def test_open__for_a_payee_that_is_unknown__is_refused(home):
     home.add("agree-8")
     words = list(opening("agree-8"))
     words[words.index("Nord eG")] = "Nobody at all"
-    assert "No party" in home.refused(*words)
+    assert "no party" in home.refused(*words)

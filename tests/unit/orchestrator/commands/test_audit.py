@@ -40,42 +40,42 @@ def verify(*arguments: str):
 @pytest.fixture(scope="module")
 def bundle(alone: Path) -> Path:
     target = alone / "bundle.json"
-    found = export(alone, lived().payments()["cp-0001 reconciled"], target)
-    assert found.exit_code == 0, found.output
+    result = export(alone, lived().payments()["cp-0001 reconciled"], target)
+    assert result.exit_code == 0, result.output
     return target
 
 
 def test_export__services_stopped__writes_a_bundle_that_verifies(bundle: Path) -> None:
-    found = verify(str(bundle), "--json")
-    told = json.loads(found.stdout)
-    assert found.exit_code == 0
-    assert told["complete"]
-    assert {step["ok"] for step in told["steps"]} == {True}
+    result = verify(str(bundle), "--json")
+    view = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert view["complete"]
+    assert {step["ok"] for step in view["steps"]} == {True}
 
 
 def test_verify__for_people__is_a_checklist_and_names_its_roots(bundle: Path) -> None:
-    found = verify(str(bundle))
-    assert found.exit_code == 0
-    assert found.stdout.count("holds") >= 13
-    assert "Everything holds, up to the line of the bank statement." in found.stdout
-    assert "compare with a node" in found.stdout
+    result = verify(str(bundle))
+    assert result.exit_code == 0
+    assert result.stdout.count("valid") >= 13
+    assert "Every step is valid, up to the line of the bank statement." in result.stdout
+    assert "compare with a node" in result.stdout
 
 
 def test_verify__amount_changed__exits_1_and_names_the_stage(bundle: Path, tmp_path: Path) -> None:
-    told = json.loads(bundle.read_text())
-    told["settlement"]["amount_micro"] += 1
+    view = json.loads(bundle.read_text())
+    view["settlement"]["amount_micro"] += 1
     path = tmp_path / "changed.json"
-    path.write_text(json.dumps(told))
-    found = verify(str(path))
-    assert found.exit_code == 1
-    assert "It does not hold: settlement:" in found.stdout
+    path.write_text(json.dumps(view))
+    result = verify(str(path))
+    assert result.exit_code == 1
+    assert "Invalid: settlement:" in result.stdout
 
 
 def test_verify__anchors__hold_each_block_against_what_the_auditor_knows(bundle: Path) -> None:
     blocks = json.loads(verify(str(bundle), "--json").stdout)["trust"]["blocks"].values()
-    known = [part for block in blocks for part in ("--anchor", block)]
-    assert verify(str(bundle), *known).exit_code == 0
-    assert verify(str(bundle), *known[:-2]).exit_code == 1
+    anchors = [part for block in blocks for part in ("--anchor", block)]
+    assert verify(str(bundle), *anchors).exit_code == 0
+    assert verify(str(bundle), *anchors[:-2]).exit_code == 1
     assert verify(str(bundle), "--anchor", "0x" + "11" * 32).exit_code == 1
 
 
@@ -88,29 +88,29 @@ def test_verify__no_bundle__exits_2_with_a_sentence(tmp_path: Path, content: byt
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)
-    found = verify(str(path))
-    assert found.exit_code == 2
-    assert "bundle" in found.stderr or "cannot be read" in found.stderr
+    result = verify(str(path))
+    assert result.exit_code == 2
+    assert "bundle" in result.stderr or "cannot be read" in result.stderr
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "1", '{"version": 1}'])
 def test_verify__json_of_another_shape__exits_1_at_the_format(tmp_path: Path, content: str) -> None:
     path = tmp_path / "file"
     path.write_text(content)
-    found = verify(str(path), "--json")
-    assert found.exit_code == 1
-    assert json.loads(found.stdout)["failed"]["stage"] == "format"
+    result = verify(str(path), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["failed"]["stage"] == "format"
 
 
 def test_export__paid_but_not_yet_out__says_what_is_missing(alone: Path, tmp_path: Path) -> None:
-    found = export(alone, lived().payments()["cp-0001 posted"], tmp_path / "b.json")
-    assert found.exit_code == 0
-    assert "not in it: payout: the payment stands at 'posted'" in found.stdout
+    result = export(alone, lived().payments()["cp-0001 posted"], tmp_path / "b.json")
+    assert result.exit_code == 0
+    assert "missing: payout: the payment is 'posted'" in result.stdout
     assert verify(str(tmp_path / "b.json")).exit_code == 0
 
 
 def test_export__event_of_one_payment__is_enough(alone: Path, tmp_path: Path) -> None:
-    told = json.loads(
+    view = json.loads(
         CLI.invoke(
             cli.app,
             [
@@ -122,36 +122,36 @@ def test_export__event_of_one_payment__is_enough(alone: Path, tmp_path: Path) ->
             ],
         ).stdout
     )
-    event = told["life"]["events"][0]["event_id"]
-    found = export(alone, event, tmp_path / "b.json", "--json")
-    assert json.loads(found.stdout)["payment"] == told["id"]
+    event = view["life"]["events"][0]["event_id"]
+    result = export(alone, event, tmp_path / "b.json", "--json")
+    assert json.loads(result.stdout)["payment"] == view["id"]
 
 
 @pytest.mark.parametrize(
-    ("which", "code", "said"),
+    ("which", "code", "message"),
     [
         ("cp-0001", 2, "2 payments"),
-        ("nobody-here", 1, "nothing here is named"),
+        ("nobody-here", 1, "nothing has the id"),
     ],
 )
 def test_export__not_exactly_one_payment__is_refused(
-    alone: Path, tmp_path: Path, which: str, code: int, said: str
+    alone: Path, tmp_path: Path, which: str, code: int, message: str
 ) -> None:
-    found = export(alone, which, tmp_path / "b.json")
-    assert found.exit_code == code
-    assert said in found.stderr
+    result = export(alone, which, tmp_path / "b.json")
+    assert result.exit_code == code
+    assert message in result.stderr
     assert not (tmp_path / "b.json").exists()
 
 
 def test_export__not_settled__exits_1_and_writes_nothing(alone: Path, tmp_path: Path) -> None:
-    found = export(alone, lived().payments()["meter-0001 verified"], tmp_path / "b.json")
-    assert found.exit_code == 1
-    assert "not_settled" in found.stderr
+    result = export(alone, lived().payments()["meter-0001 verified"], tmp_path / "b.json")
+    assert result.exit_code == 1
+    assert "not_settled" in result.stderr
     assert not (tmp_path / "b.json").exists()
 
 
 def test_export__folder_that_is_not_there__exits_2(alone: Path, tmp_path: Path) -> None:
     payment = lived().payments()["cp-0001 reconciled"]
-    found = export(alone, payment, tmp_path / "none" / "b.json")
-    assert found.exit_code == 2
-    assert "cannot be written" in found.stderr
+    result = export(alone, payment, tmp_path / "none" / "b.json")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr

@@ -31,21 +31,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
 
 
 def test_add__local_chain_without_a_chain__the_built_in_ca_vouches_and_is_kept(home):
-    told = home.add("cli-1")
-    assert "development device CA" in told["endorsed_by"]
+    view = home.add("cli-1")
+    assert "development device CA" in view["endorsed_by"]
     kept = endorsement.read(
-        (home.settings.endorsements / f"{told['endorsement']}.pem").read_bytes()
+        (home.settings.endorsements / f"{view['endorsement']}.pem").read_bytes()
     )
     assert (
         endorsement.check(
-            b"".join(one.public_bytes(endorsing.Encoding.PEM) for one in kept),
+            b"".join(key.public_bytes(endorsing.Encoding.PEM) for key in kept),
             [kept[-1]],
             "cli-1",
             home.device("cli-1").public,
             int(time.time()),
         ).sha256.hex()
         == home.row("cli-1").endorsement
-        == told["endorsement"]
+        == view["endorsement"]
     )
 
 
@@ -85,9 +85,9 @@ def test_add__chain_of_a_manufacturer__counts_once_its_root_is_trusted(home, tmp
     )
     assert "endorsement_root_unknown" in home.refused(*add)
     (home.settings.trust / "works.pem").write_bytes(endorsing.pem(root))
-    told = home.told(*add)
-    assert told["endorsed_by"] == "CN=Line 1"
-    assert home.row("cli-4").expires_at == told["expires_at"] == int(ends.timestamp())
+    view = home.run_json(*add)
+    assert view["endorsed_by"] == "CN=Line 1"
+    assert home.row("cli-4").expires_at == view["expires_at"] == int(ends.timestamp())
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_add__endorsement_that_does_not_hold__is_refused_by_name(home, tmp_path,
     root = endorsing.root("Other works", days=(-400, 4_000))
     (home.settings.trust / "other.pem").write_bytes(endorsing.pem(root))
     key = endorsing.Holder(home.device("cli-5").public)
-    said = {"subject": endorsing.name("cli-5"), "days": (-400, 4_000)} | change
-    leaf = root.issue(said.pop("subject"), key=key, **said)
+    fields = {"subject": endorsing.name("cli-5"), "days": (-400, 4_000)} | change
+    leaf = root.issue(fields.pop("subject"), key=key, **fields)
     (tmp_path / "chain.pem").write_bytes(endorsing.pem(leaf))
     words = home.refused(
         "device",
@@ -121,18 +121,18 @@ def test_add__endorsement_that_does_not_hold__is_refused_by_name(home, tmp_path,
 def test_endorse__device_key__is_a_chain_that_add_takes(home, tmp_path):
     device, file = home.device("cli-6"), tmp_path / "cli-6.pem"
     point = f"04{device.public.x:064x}{device.public.y:064x}"
-    told = home.told("device", "endorse", "cli-6", "--key", point, "--days", 700, "-o", file)
-    assert file.read_text() == told["chain"]
+    view = home.run_json("device", "endorse", "cli-6", "--key", point, "--days", 700, "-o", file)
+    assert file.read_text() == view["chain"]
     added = home.add("cli-6", "--endorsement", file)
-    assert (added["endorsement"], added["expires_at"]) == (told["sha256"], told["expires_at"])
-    shown = home.told("device", "show", "cli-6")
-    assert (shown["key"], shown["chain"][0]["sha256"]) == (point, told["sha256"])
+    assert (added["endorsement"], added["expires_at"]) == (view["sha256"], view["expires_at"])
+    shown = home.run_json("device", "show", "cli-6")
+    assert (shown["key"], shown["chain"][0]["sha256"]) == (point, view["sha256"])
     assert "cli-6" in home.run("device", "show", "cli-6").stdout
 
 
 def test_show__device_with_a_clone__says_why_it_was_silenced(home):
     home.add("cli-15")
-    assert home.told("device", "show", "cli-15")["clashes"] == []
+    assert home.run_json("device", "show", "cli-15")["clashes"] == []
     with home.store.write() as session:
         session.add(
             tables.ConflictRow(
@@ -144,7 +144,7 @@ def test_show__device_with_a_clone__says_why_it_was_silenced(home):
                 content_hash="",
             )
         )
-    [clash] = home.told("device", "show", "cli-15")["clashes"]
+    [clash] = home.run_json("device", "show", "cli-15")["clashes"]
     assert clash == {"reason": "two_places", "records": 1, "first_found_at": 5}
     assert "two_places" in home.run("device", "show", "cli-15").stdout
 
@@ -157,8 +157,8 @@ def test_list__each_device__shows_status_expiry_and_who_vouches(home):
     home.add("cli-7")
     with home.store.write() as session:
         agreements.device_by_name(session, "cli-7").expires_at = int(time.time()) - 1
-    found = {d["name"]: d for d in home.told("device", "list")}["cli-7"]
-    assert found["status"] == "expired" and "development" in found["endorsed_by"]
+    result = {d["name"]: d for d in home.run_json("device", "list")}["cli-7"]
+    assert result["status"] == "expired" and "development" in result["endorsed_by"]
     assert "expired" in home.run("device", "list").stdout
 
 
@@ -174,14 +174,14 @@ def test_rotate__simulated_device__has_the_new_key_endorsed_and_twice_is_once(ho
         home.key_file("cli-8-new"),
     )
     before = home.sent()
-    assert home.told(*arguments, "--dry-run")["sent"] is False
+    assert home.run_json(*arguments, "--dry-run")["sent"] is False
     assert home.sent() == before
-    told = home.told(*arguments)
+    view = home.run_json(*arguments)
     new = home.device("cli-8-new").public
     assert home.row("cli-8").key_x == hex(new.x)
-    assert home.row("cli-8").endorsement == told["endorsement"]
+    assert home.row("cli-8").endorsement == view["endorsement"]
     before = home.sent()
-    assert home.told(*arguments) == told
+    assert home.run_json(*arguments) == view
     assert home.sent() == before
 
 
@@ -189,13 +189,13 @@ def test_rotate__proofs_made_elsewhere__are_taken_and_the_wrong_way_round_refuse
     home.add("cli-9")
     old, new = home.device("cli-9"), home.device("cli-9-new")
     point = f"04{new.public.x:064x}{new.public.y:064x}"
-    asked = bytes.fromhex(home.told("device", "digest", "cli-9", "--new-key", point)["sha256"])
-    by_old, by_new = ("".join(f"{n:064x}" for n in one.sign_digest(asked)) for one in (old, new))
+    asked = bytes.fromhex(home.run_json("device", "digest", "cli-9", "--new-key", point)["sha256"])
+    by_old, by_new = ("".join(f"{n:064x}" for n in key.sign_digest(asked)) for key in (old, new))
     rotate = ("device", "rotate", "cli-9", "--key", point, "--old-proof")
     words = home.refused(*rotate, by_new, "--new-proof", by_old)
     assert "RotationUnsigned" in words and "old key" in words
     assert "--old-proof" in home.refused("device", "rotate", "cli-9", "--key", point)
-    assert home.told(*rotate, by_old, "--new-proof", by_new)["device"] == "cli-9"
+    assert home.run_json(*rotate, by_old, "--new-proof", by_new)["device"] == "cli-9"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--owner", "Nord eG", "--new-key", "04" * 65)])
@@ -205,11 +205,11 @@ def test_digest__for_nothing_or_for_both__is_refused(home, arguments):
 
 def test_suspend_and_resume__by_the_warden__change_the_registry(home):
     home.add("cli-10")
-    assert home.told("device", "suspend", "cli-10", "--by", "warden")["was"] == "active"
+    assert home.run_json("device", "suspend", "cli-10", "--by", "warden")["was"] == "active"
     view = home.chain.client.view
     assert not view("DeviceRegistry", "isActive", device_id("cli-10"))
     assert "is suspended" in home.refused(*opened("cli-10"))
-    home.told("device", "resume", "cli-10")
+    home.run_json("device", "resume", "cli-10")
     assert view("DeviceRegistry", "isActive", device_id("cli-10"))
     assert "registrar or the warden" in home.refused("device", "suspend", "cli-10", "--by", "me")
 
@@ -238,9 +238,9 @@ def opened(device: str) -> tuple[str, ...]:
 def test_retire__dry_run_then_really__ends_the_device_and_its_password(home):
     home.add("cli-11")
     before = home.sent()
-    assert home.told("device", "retire", "cli-11", "--dry-run")["credential_revoked"] is False
+    assert home.run_json("device", "retire", "cli-11", "--dry-run")["credential_revoked"] is False
     assert home.sent() == before
-    assert home.told("device", "retire", "cli-11")["credential_revoked"] is True
+    assert home.run_json("device", "retire", "cli-11")["credential_revoked"] is True
     assert "is retired" in home.refused("device", "resume", "cli-11")
 
 
@@ -286,14 +286,14 @@ def test_risk__settled_before_and_after__lists_what_is_open_from_then_on(home):
         paid(home, "cli-12", at, stage, 7)
         for at, stage in ((2_000, Stage.POSTED), (2_001, Stage.RECONCILED))
     )
-    found = home.run("device", "risk", "cli-12", "--since", "2000", "--json")
-    told = json.loads(found.stdout)
-    assert found.exit_code == 1  # money may be lost
-    assert [(p["payment_id"], p["remedy"]) for p in told["payments"]] == [
+    result = home.run("device", "risk", "cli-12", "--since", "2000", "--json")
+    view = json.loads(result.stdout)
+    assert result.exit_code == 1  # money may be lost
+    assert [(p["payment_id"], p["remedy"]) for p in view["payments"]] == [
         (open_, "freeze"),
         (gone, "at_bank"),
     ]
-    assert told["open"] == {"amount": "14", "asset": "tEUR/6"}
+    assert view["open"] == {"amount": "14", "asset": "tEUR/6"}
     assert "0.000014 tEUR" in home.run("device", "risk", "cli-12", "--since", "2000").stdout
     assert home.run("device", "risk", "cli-12", "--since", "2002").exit_code == 0
 
@@ -303,16 +303,16 @@ def test_compromise__dated_back__ends_the_device_and_lists_what_was_paid(home):
     since = int(time.time()) - HOUR
     identity = paid(home, "cli-13", since + 1, Stage.RECONCILED, 9)
     before = home.sent()
-    dry = home.told("device", "compromise", "cli-13", "--since", since, "--dry-run")
+    dry = home.run_json("device", "compromise", "cli-13", "--since", since, "--dry-run")
     assert [p["payment_id"] for p in dry["payments"]] == [identity] and not dry["sent"]
     assert home.sent() == before and home.row("cli-13").status == "active"
-    told = home.told("device", "compromise", "cli-13", "--since", since)
-    assert told["payments"] == dry["payments"]
-    view = home.chain.client.view
-    assert view("DeviceRegistry", "compromisedSince", device_id("cli-13")) == since
+    view = home.run_json("device", "compromise", "cli-13", "--since", since)
+    assert view["payments"] == dry["payments"]
+    call_view = home.chain.client.view
+    assert call_view("DeviceRegistry", "compromisedSince", device_id("cli-13")) == since
     assert "cli-13" not in credentials.load(home.home)
     before = home.sent()
-    assert home.told("device", "compromise", "cli-13", "--since", since)["since"] == since
+    assert home.run_json("device", "compromise", "cli-13", "--since", since)["since"] == since
     assert home.sent() == before
     assert home.run("device", "risk", "cli-13").exit_code == 1  # since then, by default
 
@@ -337,5 +337,5 @@ def test_moment__time_with_its_zone__is_unix_seconds(text, wanted):
 
 @pytest.mark.parametrize("text", ["2026-09-21T14:13:20", "2026-09-21", "yesterday", "-5", "1e9"])
 def test_moment__anything_else__is_not_guessed(text):
-    with pytest.raises(Halt, match="is no time"):
+    with pytest.raises(Halt, match="is not a time"):
         moment(text)

@@ -26,11 +26,11 @@ def record(tmp_path: Path) -> Path:
 
 
 def test_check__genuine_under_the_given_key__exits_0(record: Path) -> None:
-    found = check(str(record), "--key", PUBLIC_KEY)
-    assert found.exit_code == 0
-    assert "EV-0001" in found.stdout
-    assert "given: secp256r1" in found.stdout
-    assert "2947.101000" in found.stdout
+    result = check(str(record), "--key", PUBLIC_KEY)
+    assert result.exit_code == 0
+    assert "EV-0001" in result.stdout
+    assert "given: secp256r1" in result.stdout
+    assert "2947.101000" in result.stdout
 
 
 def test_check__key_from_a_file__is_read_from_it(record: Path, tmp_path: Path) -> None:
@@ -39,25 +39,25 @@ def test_check__key_from_a_file__is_read_from_it(record: Path, tmp_path: Path) -
 
 
 def test_check__no_key_known__exits_1_and_names_it(record: Path) -> None:
-    found = check(str(record), "--json")
-    assert found.exit_code == 1
-    [told] = json.loads(found.stdout)["records"]
-    assert [reason["code"] for reason in told["genuine_reasons"]] == ["no_key"]
+    result = check(str(record), "--json")
+    assert result.exit_code == 1
+    [view] = json.loads(result.stdout)["records"]
+    assert [reason["code"] for reason in view["genuine_reasons"]] == ["no_key"]
 
 
 def test_check__one_byte_changed__exits_1(tmp_path: Path) -> None:
     path = tmp_path / "forged"
     path.write_bytes(SESSION.replace(b"2935600", b"2935601"))
-    found = check(str(path), "--key", PUBLIC_KEY)
-    assert found.exit_code == 1
-    assert "signature_forged" in found.stdout
+    result = check(str(path), "--key", PUBLIC_KEY)
+    assert result.exit_code == 1
+    assert "signature_forged" in result.stdout
 
 
 def test_check__standard_input__is_read() -> None:
-    found = check("-", "--key", PUBLIC_KEY, "--json", given=SESSION + b"\n" + BEGIN)
-    told = json.loads(found.stdout)
-    assert found.exit_code == 0
-    assert (told["file"], told["summary"]["genuine"]) == ("-", 2)
+    result = check("-", "--key", PUBLIC_KEY, "--json", given=SESSION + b"\n" + BEGIN)
+    view = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (view["file"], view["summary"]["genuine"]) == ("-", 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00\xff", None])
@@ -67,17 +67,17 @@ def test_check__unreadable_file__exits_2_with_a_sentence(
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)
-    found = check(str(path))
-    assert found.exit_code == 2
-    assert "cannot be read" in found.stdout
-    told = json.loads(check(str(path), "--json").stdout)
-    assert (told["exit_code"], told["records"]) == (2, [])
+    result = check(str(path))
+    assert result.exit_code == 2
+    assert "cannot be read" in result.stdout
+    view = json.loads(check(str(path), "--json").stdout)
+    assert (view["exit_code"], view["records"]) == (2, [])
 
 
 def test_check__escape_sequences_in_a_record__do_not_reach_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(SESSION.replace(b'"GI":"PROOFRAIL TEST"', rb'"GI":"\u001b[31mred"'))
-    found = check(str(path))
-    assert found.exit_code == 1
-    assert "\x1b" not in found.stdout
-    assert "\\x1b[31mred" in found.stdout
+    result = check(str(path))
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    assert "\\x1b[31mred" in result.stdout

@@ -1,4 +1,4 @@
-"""The queue of credits and redemption, from the command line to the bank's books."""
+"""Unmatched incoming payments and redemption, from the command line to the bank's books."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import cli
-from orchestrator.commands import home
+from orchestrator.commands import home, party
 from orchestrator.core import ledger
+from tests.support.redeeming_rail import RedeemingRail
 from tests.support.small_rail import has_anvil
-from tests.support.street_rail import StreetRail
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory):
-    made = StreetRail(tmp_path_factory.mktemp("funding") / "home").start()
+    street = RedeemingRail(tmp_path_factory.mktemp("funding") / "home").start()
     try:
-        made.prepare()
-        made.end_day()
-        yield made
+        street.prepare()
+        street.end_day()
+        yield street
     finally:
-        made.stop()
+        street.stop()
 
 
 @pytest.fixture
 def run(rail, monkeypatch):
-    """What a command answers, on the rail's own clock."""
+    """Run a command on the rail's clock."""
     monkeypatch.setattr(home.time, "time", lambda: rail.clock)
-    monkeypatch.setattr(home, "patience", lambda: rail.mine)
+    for module in (home, party):
+        monkeypatch.setattr(module, "patience", lambda: rail.mine)
     return lambda *words: CliRunner().invoke(cli.app, ["--home", str(rail.home), *words])
 
 
 @pytest.fixture
-def told(run):
+def run_json(run):
     def answer(*words: str):
-        found = run(*words, "--json")
-        assert found.exit_code == 0, found.output
-        return json.loads(found.output)
+        result = run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)
 
     return answer
 
@@ -48,7 +49,7 @@ def told(run):
 @pytest.fixture
 def officers(run):
     for name in ("Eve", "Bob"):
-        assert run("officer", "add", name).exit_code in (0, 2)  # the second test finds them seated
+        assert run("officer", "add", name).exit_code in (0, 2)  # the second test finds them added
 
 
 def pay_in(rail, cents: int, reference: str = "") -> None:
@@ -65,54 +66,76 @@ def pay_in(rail, cents: int, reference: str = "") -> None:
     rail.work(1)
 
 
-def test_funding_list__credits_without_an_agreement__tells_why_they_wait(rail, told, run):
+def test_funding_list__credits_without_an_agreement__shows_why_they_wait(rail, run_json, run):
     pay_in(rail, 1_111)
     pay_in(rail, 1_112, "RF18539007547034")
-    found = {each["amount_minor"]: each for each in told("funding", "list")}
-    assert [found[cents]["why"] for cents in (1_111, 1_112)] == [
+    by_cents = {
+        credit_view["amount_minor"]: credit_view for credit_view in run_json("funding", "list")
+    }
+    assert [by_cents[cents]["why"] for cents in (1_111, 1_112)] == [
         "no_reference",
         "unknown_reference",
     ]
-    one = found[1_111]
-    assert one["payer"] == {"name": "Ada Sommer", "iban": rail.payer_iban}
-    assert (one["text"], one["booking_date"][:4], one["approval"]) == (
+    unreferenced = by_cents[1_111]
+    assert unreferenced["payer"] == {"name": "Ada Sommer", "iban": rail.payer_iban}
+    assert (unreferenced["text"], unreferenced["booking_date"][:4], unreferenced["approval"]) == (
         "for the charger",
         "2025",
         None,
     )
     assert "no_reference" in run("funding", "list").output
-    assert len(told("funding", "list", "--all")) >= len(found)
+    assert len(run_json("funding", "list", "--all")) >= len(by_cents)
 
 
-def test_funding_allocate__two_officers__mints_into_the_escrow(rail, told, run, officers):
+def test_funding_allocate__two_officers__mints_into_the_escrow(rail, run_json, run, officers):
     pay_in(rail, 2_222)
-    [credit] = [each["credit"] for each in told("funding", "list") if each["amount_minor"] == 2_222]
+    [credit] = [
+        credit_view["credit"]
+        for credit_view in run_json("funding", "list")
+        if credit_view["amount_minor"] == 2_222
+    ]
     agreement = rail.agreements["cp-0002"]
     before = rail.chain.view("PaymentRail", "agreementState", bytes.fromhex(agreement[2:]))[2]
-    proposed = told("funding", "allocate", credit[:14], "--agreement", agreement, "--as", "Eve")
-    [row] = [each for each in told("funding", "list") if each["credit"] == credit]
+    proposed = run_json("funding", "allocate", credit[:14], "--agreement", agreement, "--as", "Eve")
+    [row] = [
+        credit_view
+        for credit_view in run_json("funding", "list")
+        if credit_view["credit"] == credit
+    ]
     assert row["approval"] == proposed["approval"]
     rail.clock += 1
     again = run("funding", "allocate", credit, "--agreement", agreement, "--as", "Eve")
     assert again.exit_code == 2 and "open" in again.stderr
     assert run("approval", "approve", proposed["approval"], "--as", "Eve").exit_code == 2
     rail.work(3)
-    assert [e["stage"] for e in told("funding", "list") if e["credit"] == credit] == ["suspense"]
-    assert told("approval", "approve", proposed["approval"], "--as", "Bob")["approved"]
+    assert [
+        credit_view["stage"]
+        for credit_view in run_json("funding", "list")
+        if credit_view["credit"] == credit
+    ] == ["suspense"]
+    assert run_json("approval", "approve", proposed["approval"], "--as", "Bob")["approved"]
     rail.work(4)
     after = rail.chain.view("PaymentRail", "agreementState", bytes.fromhex(agreement[2:]))[2]
     assert after - before == 22_220_000
-    [row] = [e for e in told("funding", "list", "--all") if e["credit"] == credit]
+    [row] = [
+        credit_view
+        for credit_view in run_json("funding", "list", "--all")
+        if credit_view["credit"] == credit
+    ]
     assert (row["stage"], row["agreement"]) == ("minted", agreement)
 
 
-def test_funding_send_back__two_officers__pays_the_payer(rail, told, officers):
+def test_funding_send_back__two_officers__pays_the_payer(rail, run_json, officers):
     rail.morning()
     pay_in(rail, 3_333)
     held = rail.bank.books.balance(rail.payer_iban)
-    [credit] = [e["credit"] for e in told("funding", "list") if e["amount_minor"] == 3_333]
-    proposed = told("funding", "send-back", credit, "--town", "Potsdam", "--as", "Bob")
-    told("approval", "approve", proposed["approval"], "--as", "Eve")
+    [credit] = [
+        credit_view["credit"]
+        for credit_view in run_json("funding", "list")
+        if credit_view["amount_minor"] == 3_333
+    ]
+    proposed = run_json("funding", "send-back", credit, "--town", "Potsdam", "--as", "Bob")
+    run_json("approval", "approve", proposed["approval"], "--as", "Eve")
     rail.work(4)
     assert rail.bank.books.balance(rail.payer_iban) == held + 3_333
     assert rail.payouts()[credit] == "booked"
@@ -129,15 +152,15 @@ def test_funding_send_back__two_officers__pays_the_payer(rail, told, officers):
     ],
 )
 def test_funding__that_names_no_one_credit__is_refused_with_the_next_step(run, officers, words):
-    found = run("funding", *words, "--as", "Eve")
-    assert found.exit_code == 2 and "proofrail funding list" in found.stderr
+    result = run("funding", *words, "--as", "Eve")
+    assert result.exit_code == 2 and "proofrail funding list" in result.stderr
 
 
-def test_party_redeem__of_a_wallet__is_paid_in_whole_cents(rail, told):
+def test_party_redeem__of_a_wallet__is_paid_in_whole_cents(rail, run_json):
     rail.morning()
     held, supply = rail.bank.books.balance(rail.payer_iban), rail.cents()[ledger.DEPOSITS]
-    found = told("party", "redeem", "Ada Sommer", "--amount", "12.50")
-    assert found["amount"] == {"amount": "12500000", "asset": "tEUR/6"}
+    result = run_json("party", "redeem", "Ada Sommer", "--amount", "12.50")
+    assert result["amount"] == {"amount": "12500000", "asset": "tEUR/6"}
     rail.work(3)
     assert rail.bank.books.balance(rail.payer_iban) == held + 1_250
     assert rail.cents()[ledger.DEPOSITS] - supply == 1_250
@@ -149,6 +172,6 @@ def test_party_redeem__of_a_wallet__is_paid_in_whole_cents(rail, told):
 )
 def test_party_redeem__what_cannot_be_paid__is_refused_by_name(rail, run, amount, reason):
     held = rail.chain.view("EuroToken", "balanceOf", rail.payer.address)
-    found = run("party", "redeem", "Ada Sommer", "--amount", amount, "--json")
-    assert found.exit_code == 2 and json.loads(found.output)["error"]["code"] == reason
+    result = run("party", "redeem", "Ada Sommer", "--amount", amount, "--json")
+    assert result.exit_code == 2 and json.loads(result.output)["error"]["code"] == reason
     assert rail.chain.view("EuroToken", "balanceOf", rail.payer.address) == held

@@ -1,4 +1,4 @@
-"""`proofrail payout`: what waits and why, what would be sent, and how two officers let it out."""
+"""`proofrail payout`: waiting payouts, the preview of the bank file, and approvals."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from orchestrator.edges.store import transfers
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import CLOSED, NORD, BankDesk
+from tests.support.rail_with_bank import CLOSED, NORD, RailWithBank
 
 
 class Operator:
     """Commands in the home of a rail whose worker and bank are at hand."""
 
     def __init__(self, home) -> None:
-        self.desk = BankDesk(home)
+        self.desk = RailWithBank(home)
         self.home = home
         (home / "proofrail.sqlite3").symlink_to(self.desk.store.path)
         Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")
-        town = {"safeguarding": self.desk.rail.safeguarding}
-        (self.home / "rail.json").write_text(json.dumps(town))
+        rail_file = {"safeguarding": self.desk.rail.safeguarding}
+        (self.home / "rail.json").write_text(json.dumps(rail_file))
         for name in ("Ada", "Ben"):
             self.run("officer", "add", name)
 
     def run(self, *arguments: str, code: int = 0):
-        found = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
-        assert found.exit_code == code, found.output
-        return json.loads(found.stdout)
+        result = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
 
     def shown(self, *arguments: str) -> str:
-        found = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments])
-        assert found.exit_code == 0, found.output
-        return found.stdout
+        result = CliRunner().invoke(cli.app, ["--home", str(self.home), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     def stage(self, payout: str) -> str:
         return self.desk.stage(payout)[0]
@@ -51,9 +51,9 @@ class Operator:
 
 @pytest.fixture
 def operator(tmp_path):
-    made = Operator(tmp_path)
-    yield made
-    made.desk.bare.close()
+    desk_operator = Operator(tmp_path)
+    yield desk_operator
+    desk_operator.desk.bare.close()
 
 
 def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
@@ -79,8 +79,8 @@ def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
 def test_release__of_what_is_not_held_or_not_known__proposes_nothing(operator):
     payout = operator.desk.payout(1)
     for what in (payout, "0xnothing", ""):
-        told = operator.run("payout", "propose-release", what, "--as", "Ada", code=2)["error"]
-        assert "payout list" in told["message"] or "not held" in told["message"]
+        error = operator.run("payout", "propose-release", what, "--as", "Ada", code=2)["error"]
+        assert "payout list" in error["message"] or "not waiting for approval" in error["message"]
     assert operator.run("approval", "list") == []
 
 
@@ -109,17 +109,17 @@ def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
     payout = operator.desk.payout(1)
     with operator.desk.store.write() as session:
         transfers.mark_payouts(session, [payout], stage=stage)
-    told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
-    assert "twice" in told["message"] and operator.run("approval", "list") == []
+    error = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
+    assert "twice" in error["message"] and operator.run("approval", "list") == []
 
 
 def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
     small, large = operator.desk.payout(1), operator.desk.payout(2, 2_000_000)
-    told = operator.run("payout", "preview")
-    assert [each["payout_id"] for each in told["orders"]] == [small]
-    assert [each["payout_id"] for each in told["waits"]] == [large]
-    tree = etree.fromstring(told["xml"].encode())
-    assert tree.findtext(".//{*}MsgId") == told["message_id"]
+    preview = operator.run("payout", "preview")
+    assert [order["payout_id"] for order in preview["orders"]] == [small]
+    assert [order["payout_id"] for order in preview["waits"]] == [large]
+    tree = etree.fromstring(preview["xml"].encode())
+    assert tree.findtext(".//{*}MsgId") == preview["message_id"]
     assert tree.findtext(".//{*}CtrlSum") == "12.34"
     assert "12.34 EUR" in operator.shown("payout", "preview")
     assert operator.desk.outgoing() == [] and operator.stage(large) == "ordered"

@@ -23,28 +23,28 @@ def run(*arguments: str):
     return CLI.invoke(cli.app, ["--home", str(lived().home), *arguments])
 
 
-def told(*arguments: str, code: int = 0) -> Any:
-    found = run(*arguments, "--json")
-    assert found.exit_code == code, found.output
-    return json.loads(found.stdout)
+def run_json(*arguments: str, code: int = 0) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
 
 
 def test_payments__all__count_by_stage_and_filter() -> None:
-    every = told("payments")
+    every = run_json("payments")
     assert {stage: item["payments"] for stage, item in every["stages"].items()} == {
         "posted": 1,
         "reconciled": 2,
         "verified": 1,
         "waiting_for_funds": 1,
     }
-    [posted] = told("payments", "--stage", "posted")["payments"]
+    [posted] = run_json("payments", "--stage", "posted")["payments"]
     assert (posted["amount"], posted["asset"]) == ("2100000", "tEUR/6")
     assert run("payments", "--stage", "nowhere").exit_code == 2
 
 
 def test_trace__payment__is_a_tree_from_device_to_bank() -> None:
-    found = run("trace", lived().payments()["cp-0001 reconciled"])
-    assert found.exit_code == 0
+    result = run("trace", lived().payments()["cp-0001 reconciled"])
+    assert result.exit_code == 0
     stations = [
         "agreement",
         "device cp-0001 signed",
@@ -57,17 +57,19 @@ def test_trace__payment__is_a_tree_from_device_to_bank() -> None:
         "statement line",
     ]
     places = [
-        found.stdout.index(f"  {word}") if word not in ("oracles of",) else found.stdout.index(word)
+        result.stdout.index(f"  {word}")
+        if word not in ("oracles of",)
+        else result.stdout.index(word)
         for word in stations
     ]
     assert places == sorted(places)
-    assert "bank is down" in found.stdout
+    assert "bank is down" in result.stdout
 
 
 def test_trace__device__is_a_list_with_the_next_step() -> None:
-    found = run("trace", "cp-0001")
-    assert "2 payments, 6.750000 tEUR" in found.stdout
-    assert "next: proofrail trace 0x" in found.stdout
+    result = run("trace", "cp-0001")
+    assert "2 payments, 6.750000 tEUR" in result.stdout
+    assert "next: proofrail trace 0x" in result.stdout
 
 
 @pytest.mark.parametrize(("text", "code"), [("nobody-here", 1), ("cp-000", 2)])
@@ -76,32 +78,32 @@ def test_trace__nothing_or_several__exits_by_kind(text: str, code: int) -> None:
 
 
 def test_rejected__garbage__is_kept_with_its_bytes() -> None:
-    found = told("rejected", "--body", "--reason", "malformed")
-    assert found["counts"]["signature_forged"] == 1
-    [row] = found["rejections"]
+    result = run_json("rejected", "--body", "--reason", "malformed")
+    assert result["counts"]["signature_forged"] == 1
+    [row] = result["rejections"]
     assert b64decode(row["body"]).startswith(b"OCMF|")
 
 
 def test_rejected__escape_sequences__are_escaped() -> None:
     rail = lived()
     rail.take(b"OCMF|\x1b]0;owned\x07|{}")
-    found = run("rejected", "--body")
-    assert "\x1b" not in found.stdout
-    assert "\\x1b]0;owned\\x07" in found.stdout
+    result = run("rejected", "--body")
+    assert "\x1b" not in result.stdout
+    assert "\\x1b]0;owned\\x07" in result.stdout
 
 
 def test_ledger__untouched__checks_out() -> None:
-    found = told("ledger", "check")
-    assert found["ok"]
-    assert found["sums"] == {"EUR/2": "0", "tEUR/6": "0"}
-    balances = {item["account"]: item["amount"] for item in told("ledger", "balances")}
+    result = run_json("ledger", "check")
+    assert result["ok"]
+    assert result["sums"] == {"EUR/2": "0", "tEUR/6": "0"}
+    balances = {item["account"]: item["amount"] for item in run_json("ledger", "balances")}
     assert balances["token:issued"] == "395280000"
 
 
 def test_reconcile__untouched__has_no_breaks() -> None:
-    found = told("reconcile")
-    assert found["breaks"] == []
-    assert found["difference_micro"] == 0
+    result = run_json("reconcile")
+    assert result["breaks"] == []
+    assert result["difference_micro"] == 0
     assert "breaks 0" in run("reconcile").stdout
 
 
@@ -110,21 +112,24 @@ def test_reconcile__another_account__exits_1() -> None:
 
 
 def test_status__orchestrator_not_running__still_counts() -> None:
-    found = told("status")
-    assert found["payments"]["reconciled"]["payments"] == 2
-    assert found["payouts"] == {"booked": {"payouts": 1, "amount": "472", "asset": "EUR/2"}}
-    assert not found["orchestrator"]["answers"]
+    result = run_json("status")
+    assert result["payments"]["reconciled"]["payments"] == 2
+    assert result["payouts"] == {"booked": {"payouts": 1, "amount": "472", "asset": "EUR/2"}}
+    assert not result["orchestrator"]["answers"]
 
 
 def test_holes__none__is_an_empty_list() -> None:
-    assert told("holes") == []
+    assert run_json("holes") == []
 
 
 def test_lists__devices_parties_agreements__show_no_secret() -> None:
-    names = {item["name"] for item in told("device", "list")}
+    names = {item["name"] for item in run_json("device", "list")}
     assert {"cp-0001", "cp-0002", "meter-0001"} <= names
-    assert {item["name"] for item in told("party", "list")} >= {"Ada Sommer", "Ladepunkt Nord eG"}
-    assert {item["stage"] for item in told("agreement", "list")} == {"live"}
+    assert {item["name"] for item in run_json("party", "list")} >= {
+        "Ada Sommer",
+        "Ladepunkt Nord eG",
+    }
+    assert {item["stage"] for item in run_json("agreement", "list")} == {"live"}
 
 
 def test_ledger_check__posting_changed_behind_our_back__exits_1(tmp_path: Path) -> None:
@@ -134,8 +139,8 @@ def test_ledger_check__posting_changed_behind_our_back__exits_1(tmp_path: Path) 
     with closing(sqlite3.connect(copy)) as base, base:
         base.execute("DROP TRIGGER ledgerposting_no_update")
         base.execute("UPDATE ledgerposting SET amount_minor = amount_minor + 1 WHERE id = 1")
-    found = CLI.invoke(cli.app, ["--home", str(tmp_path), "ledger", "check", "--json"])
-    assert found.exit_code == 1
-    told = json.loads(found.stdout)
-    assert told["first_broken_entry"] == 1
-    assert "1" in told["sums"].values()
+    result = CLI.invoke(cli.app, ["--home", str(tmp_path), "ledger", "check", "--json"])
+    assert result.exit_code == 1
+    view = json.loads(result.stdout)
+    assert view["first_broken_entry"] == 1
+    assert "1" in view["sums"].values()

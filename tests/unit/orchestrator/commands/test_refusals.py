@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from orchestrator import cli
 from orchestrator.commands import home, output
-from orchestrator.commands.agreement import micro
+from orchestrator.commands.output import parse_euro
 from orchestrator.errors import Halt, Retry
 
 CLI = CliRunner()
@@ -48,23 +48,23 @@ def test_command__no_rail_here__says_so_and_makes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = CLI.invoke(cli.app, ["--home", str(tmp_path / "none"), *arguments])
-    assert found.exit_code == 2
-    assert "There is no rail at" in found.stderr
-    assert "make demo" in found.stderr
-    assert found.stdout == ""
+    result = CLI.invoke(cli.app, ["--home", str(tmp_path / "none"), *arguments])
+    assert result.exit_code == 2
+    assert "There is no rail at" in result.stderr
+    assert "make demo" in result.stderr
+    assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_command__refused_with_json__is_json_on_stdout(tmp_path: Path) -> None:
-    found = CLI.invoke(cli.app, ["--home", str(tmp_path), "payments", "--json"])
-    assert found.exit_code == 2
-    assert json.loads(found.stdout)["error"]["code"] == "halt"
-    assert found.stderr == ""
+    result = CLI.invoke(cli.app, ["--home", str(tmp_path), "payments", "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "halt"
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize(
-    ("said", "step", "never"),
+    ("message", "step", "never"),
     [
         ("PaymentRail.open would revert: TermsMalformed", "agreement terms", "later"),
         ("PaymentRail.open would revert: Unheard", "Nothing was sent", "later"),
@@ -72,15 +72,15 @@ def test_command__refused_with_json__is_json_on_stdout(tmp_path: Path) -> None:
     ],
 )
 def test_command__contract_or_node_says_no__the_next_step_fits(
-    monkeypatch: pytest.MonkeyPatch, said: str, step: str, never: str
+    monkeypatch: pytest.MonkeyPatch, message: str, step: str, never: str
 ) -> None:
     def refusing(_self: object) -> None:
-        raise Retry(said)
+        raise Retry(message)
 
     monkeypatch.setattr(home.Home, "store", property(refusing))
-    found = CLI.invoke(cli.app, ["payments"])
-    assert found.exit_code == 2
-    assert said in found.stderr and step in found.stderr and never not in found.stderr
+    result = CLI.invoke(cli.app, ["payments"])
+    assert result.exit_code == 2
+    assert message in result.stderr and step in result.stderr and never not in result.stderr
 
 
 def test_command__bug_of_ours__is_a_sentence_unless_debugging(
@@ -90,20 +90,20 @@ def test_command__bug_of_ours__is_a_sentence_unless_debugging(
         raise KeyError("inside")
 
     monkeypatch.setattr(home.Home, "store", property(broken))
-    found = CLI.invoke(cli.app, ["payments"])
-    assert found.exit_code == 2
-    assert "bug of ours" in found.stderr
-    assert "PROOFRAIL_DEBUG=1" in found.stderr
+    result = CLI.invoke(cli.app, ["payments"])
+    assert result.exit_code == 2
+    assert "bug in proofrail" in result.stderr
+    assert "PROOFRAIL_DEBUG=1" in result.stderr
     monkeypatch.setenv("PROOFRAIL_DEBUG", "1")
-    found = CLI.invoke(cli.app, ["payments"])
-    assert isinstance(found.exception, KeyError)
+    result = CLI.invoke(cli.app, ["payments"])
+    assert isinstance(result.exception, KeyError)
 
 
 def test_command__setting_that_cannot_be_used__is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROOFRAIL_FINALITY_BLOCKS", "none")
-    found = CLI.invoke(cli.app, ["payments"])
-    assert found.exit_code == 2
-    assert "PROOFRAIL_FINALITY_BLOCKS" in found.stderr
+    result = CLI.invoke(cli.app, ["payments"])
+    assert result.exit_code == 2
+    assert "PROOFRAIL_FINALITY_BLOCKS" in result.stderr
 
 
 def test_command__home_from_the_environment__is_used(
@@ -124,7 +124,7 @@ def test_plain__control_characters_and_markup__are_shown_not_obeyed() -> None:
         (-472, "EUR/2", "-4.72 EUR"),
         (0, "EUR/2", "0.00 EUR"),
         (-1, "tEUR/6", "-0.000001 tEUR"),
-        (10**17 + 1, "EUR/2", "1000000000000000.01 EUR"),
+        (10**17 + 1, "EUR/2", "1,000,000,000,000,000.01 EUR"),
     ],
 )
 def test_decimal__minor_units__are_exact(minor: int, asset: str, shown: str) -> None:
@@ -141,11 +141,11 @@ def test_decimal__minor_units__are_exact(minor: int, asset: str, shown: str) -> 
         ("999999999.999999", 999_999_999_999_999),
     ],
 )
-def test_micro__decimal_text__is_read_exactly(text: str, amount: int) -> None:
-    assert micro(text, "The price") == amount
+def test_parse_euro__decimal_text__is_read_exactly(text: str, amount: int) -> None:
+    assert parse_euro(text, "The price") == amount
 
 
 @pytest.mark.parametrize("text", ["0", "0.0000001", "-1", "1e3", "1,5", "", ".5", "NaN", "٣", "1."])
-def test_micro__no_such_amount__is_refused(text: str) -> None:
-    with pytest.raises(Halt, match="no amount in euro"):
-        micro(text, "The price")
+def test_parse_euro__no_such_amount__is_refused(text: str) -> None:
+    with pytest.raises(Halt, match="not an amount in euro"):
+        parse_euro(text, "The price")

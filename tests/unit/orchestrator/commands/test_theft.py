@@ -21,18 +21,18 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 @pytest.fixture
 def rail(monkeypatch: pytest.MonkeyPatch) -> OpenRail:
     """Commands see the rail's clock, and wait for blocks that come with each transaction."""
-    made = open_rail()
-    DevelopmentCa.make(made.settings, made.clock)
-    monkeypatch.setattr(time, "time", lambda: made.clock)
-    made.testnet.rpc("evm_setAutomine", True)
-    yield made
-    made.testnet.rpc("evm_setAutomine", False)
+    whole_rail = open_rail()
+    DevelopmentCa.make(whole_rail.settings, whole_rail.clock)
+    monkeypatch.setattr(time, "time", lambda: whole_rail.clock)
+    whole_rail.testnet.rpc("evm_setAutomine", True)
+    yield whole_rail
+    whole_rail.testnet.rpc("evm_setAutomine", False)
 
 
-def told(rail: OpenRail, *arguments: object) -> Any:
-    found = CliRunner().invoke(cli.app, ["--home", str(rail.home), *map(str, arguments), "--json"])
-    assert found.exit_code in (0, 1), found.output
-    return json.loads(found.stdout)
+def run_json(rail: OpenRail, *arguments: object) -> Any:
+    result = CliRunner().invoke(cli.app, ["--home", str(rail.home), *map(str, arguments), "--json"])
+    assert result.exit_code in (0, 1), result.output
+    return json.loads(result.stdout)
 
 
 def held(rail: OpenRail, payment: str) -> int:
@@ -50,20 +50,20 @@ def test_compromise__dated_back__freezes_what_is_in_its_window_and_lists_what_ha
     rail.until("theft-1", "posted")
     caught = rail.payment("theft-1")
 
-    look = told(rail, "device", "compromise", "theft-1", "--since", before, "--dry-run")
+    look = run_json(rail, "device", "compromise", "theft-1", "--since", before, "--dry-run")
     assert {p["payment_id"]: p["remedy"] for p in look["payments"]} == {
         gone: "at_bank",
         caught.payment_id: "freeze",
     }
     assert held(rail, caught.payment_id) == 0
 
-    done = told(rail, "device", "compromise", "theft-1", "--since", before)
+    done = run_json(rail, "device", "compromise", "theft-1", "--since", before)
     assert done["disputed"] == {caught.payment_id: "frozen"}
     assert held(rail, caught.payment_id) == caught.amount_micro > 0
-    again = told(rail, "device", "compromise", "theft-1", "--since", before)
+    again = run_json(rail, "device", "compromise", "theft-1", "--since", before)
     assert again["since"] == before
     rail.until("theft-1", "disputed")
-    after = told(rail, "device", "risk", "theft-1")["payments"]
+    after = run_json(rail, "device", "risk", "theft-1")["payments"]
     assert {p["payment_id"]: p["remedy"] for p in after} == {
         gone: "at_bank",
         caught.payment_id: "frozen",
@@ -90,7 +90,7 @@ def test_rotate__device_in_use__each_key_counts_for_its_time(rail):
         "--new-private-key",
         rail.fleet["next"].folder / "key.pem",
     )
-    assert told(rail, *rotate)["sent"]
+    assert run_json(rail, *rotate)["sent"]
     rail.clock += 60
     rail.work(2)
     device.now = rail.clock

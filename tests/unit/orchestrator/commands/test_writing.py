@@ -53,46 +53,48 @@ OPEN = (
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
-    made = SmallRail(tmp_path_factory.mktemp("rail") / "home").start()
-    made.work(2)
-    made.testnet.rpc("evm_setAutomine", True)  # commands wait for their blocks
-    DevelopmentCa.make(made.settings, int(time.time()))
-    yield made
-    made.stop()
+    small_rail = SmallRail(tmp_path_factory.mktemp("rail") / "home").start()
+    small_rail.work(2)
+    small_rail.testnet.rpc("evm_setAutomine", True)  # commands wait for their blocks
+    DevelopmentCa.make(small_rail.settings, int(time.time()))
+    yield small_rail
+    small_rail.stop()
 
 
 def run(rail: SmallRail, *arguments: str):
     return CLI.invoke(cli.app, ["--home", str(rail.home), *map(str, arguments)])
 
 
-def told(rail: SmallRail, *arguments: str) -> Any:
-    found = run(rail, *arguments, "--json")
-    assert found.exit_code == 0, found.output
-    return json.loads(found.stdout)
+def run_json(rail: SmallRail, *arguments: str) -> Any:
+    result = run(rail, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
 def bea(rail: SmallRail) -> dict[str, Any]:
-    return told(rail, *BEA)
+    return run_json(rail, *BEA)
 
 
 @pytest.fixture(scope="module")
 def enrolled(rail: SmallRail, bea: dict[str, Any]) -> dict[str, Any]:
     device = rail.fleet.add("cp-0009")
     key = device.folder / "key.pem"
-    return told(rail, "device", "add", "cp-0009", "--private-key", key, "--owner", "Bea Winter")
+    return run_json(rail, "device", "add", "cp-0009", "--private-key", key, "--owner", "Bea Winter")
 
 
 def test_party__iban_in_groups_and_small_letters__is_the_account_that_it_means(rail):
     iban = new_iban(78)
     spaced = " ".join(iban[i : i + 4] for i in range(0, len(iban), 4)).lower()
-    one = told(rail, "party", "add", "Cem Herbst", "--role", "payer", "--iban", spaced, *ADDRESS)
-    assert one["iban"] == iban
+    party_view = run_json(
+        rail, "party", "add", "Cem Herbst", "--role", "payer", "--iban", spaced, *ADDRESS
+    )
+    assert party_view["iban"] == iban
     short = run(rail, "party", "add", "Dora", "--role", "payer", "--iban", iban[:-1], *ADDRESS)
     assert (
         short.exit_code == 2
         and "iban_invalid" in short.output
-        and "Dora" not in [party["name"] for party in told(rail, "party", "list")]
+        and "Dora" not in [party["name"] for party in run_json(rail, "party", "list")]
     )
 
 
@@ -106,7 +108,7 @@ def test_party_add__payee__is_paid_to_its_iban_on_chain(
 
 
 def test_party_add__again__is_the_same_party(rail: SmallRail, bea: dict[str, Any]) -> None:
-    assert told(rail, *BEA) == bea
+    assert run_json(rail, *BEA) == bea
 
 
 def test_party_add__keystore__is_readable_by_its_owner_only(
@@ -138,8 +140,8 @@ def test_device_add__again__keeps_the_password_unless_asked(
 ) -> None:
     key = rail.fleet["cp-0009"].folder / "key.pem"
     arguments = ("device", "add", "cp-0009", "--private-key", key, "--owner", "Bea Winter")
-    assert told(rail, *arguments)["password"] is None
-    fresh = told(rail, *arguments, "--new-password")["password"]
+    assert run_json(rail, *arguments)["password"] is None
+    fresh = run_json(rail, *arguments, "--new-password")["password"]
     assert fresh not in (None, enrolled["password"])
 
 
@@ -148,7 +150,7 @@ def test_device_add__public_key_with_proof__is_enrolled(
 ) -> None:
     device = rail.fleet.add("cp-0010")
     owner = bea["address"]
-    asked = told(rail, "device", "digest", "cp-0010", "--owner", owner)["sha256"]
+    asked = run_json(rail, "device", "digest", "cp-0010", "--owner", owner)["sha256"]
     r, s = device.sign_digest(bytes.fromhex(asked))
     proof = (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex()
     (tmp_path / "key").write_text(f"04{device.public.x:064x}{device.public.y:064x}")
@@ -156,7 +158,7 @@ def test_device_add__public_key_with_proof__is_enrolled(
     wrong = run(rail, *arguments, "--proof", proof[:64] + f"{s ^ 1:064x}")
     assert wrong.exit_code == 2
     assert "PossessionUnproven" in wrong.stderr
-    assert told(rail, *arguments, "--proof", proof)["device"] == "cp-0010"
+    assert run_json(rail, *arguments, "--proof", proof)["device"] == "cp-0010"
     assert run(rail, *arguments).exit_code == 2  # a key alone proves nothing
 
 
@@ -164,19 +166,19 @@ def test_device_retire__enrolled__loses_its_password_too(
     rail: SmallRail, bea: dict[str, Any]
 ) -> None:
     key = rail.fleet.add("cp-0011").folder / "key.pem"
-    told(rail, "device", "add", "cp-0011", "--private-key", key, "--owner", "Bea Winter")
-    assert told(rail, "device", "retire", "cp-0011")["credential_revoked"]
+    run_json(rail, "device", "add", "cp-0011", "--private-key", key, "--owner", "Bea Winter")
+    assert run_json(rail, "device", "retire", "cp-0011")["credential_revoked"]
     assert "cp-0011" not in credentials.load(rail.home)
-    found = run(rail, "agreement", "open", "--device", "cp-0011", *OPEN[4:])
-    assert found.exit_code == 2
-    assert "is retired" in found.stderr
+    result = run(rail, "agreement", "open", "--device", "cp-0011", *OPEN[4:])
+    assert result.exit_code == 2
+    assert "is retired" in result.stderr
 
 
 def test_agreement_open__dry_run__shows_the_mandate_and_sends_nothing(
     rail: SmallRail, enrolled: dict[str, Any]
 ) -> None:
     head = rail.chain.head()
-    shown = told(rail, *OPEN, "--dry-run")
+    shown = run_json(rail, *OPEN, "--dry-run")
     assert (shown["terms"]["price"], shown["terms"]["fuse"]) == ("0.3 EUR/kWh", "22000 W")
     assert shown["cap"] == {"amount": "500000000", "asset": "tEUR/6"}
     assert rail.chain.head() == head
@@ -188,7 +190,7 @@ def test_agreement_open__dry_run__shows_the_mandate_and_sends_nothing(
 def test_agreement_open__signed__is_live_and_names_its_reference(
     rail: SmallRail, enrolled: dict[str, Any]
 ) -> None:
-    opened = told(rail, *OPEN)
+    opened = run_json(rail, *OPEN)
     rail.work(3)
     with rail.store.read() as session:
         row = agreements.get(session, opened["agreement_id"])
@@ -211,8 +213,8 @@ def test_agreement_open__wrong__sends_nothing(
     rail: SmallRail, enrolled: dict[str, Any], change: tuple[str, str]
 ) -> None:
     head = rail.chain.head()
-    found = run(rail, *OPEN, *change)
-    assert found.exit_code == 2
+    result = run(rail, *OPEN, *change)
+    assert result.exit_code == 2
     assert rail.chain.head() == head
 
 
@@ -221,9 +223,9 @@ def test_evidence_send__file__goes_the_way_of_all_inlets(rail: SmallRail, tmp_pa
     records = rail.fleet["cp-0001"].session("2")
     file = tmp_path / "records"
     file.write_bytes(b"\n".join([*records, b"OCMF|garbage"]))
-    found = run(rail, "evidence", "send", file, "--json")
-    assert found.exit_code == 1
-    assert json.loads(found.stdout)["outcomes"] == {"accepted": 1, "malformed": 1}
+    result = run(rail, "evidence", "send", file, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["outcomes"] == {"accepted": 1, "malformed": 1}
     again = json.loads(run(rail, "evidence", "send", file, "--json").stdout)
     assert again["outcomes"] == {"duplicate": 1, "malformed": 1}
 
@@ -234,32 +236,32 @@ def test_evidence_send__no_node__uses_what_the_store_saw_and_says_so(
     monkeypatch.setenv("PROOFRAIL_RPC_URL", "http://127.0.0.1:9")
     file = tmp_path / "records"
     file.write_bytes(b"\n".join(rail.fleet["cp-0001"].session("1")))
-    found = run(rail, "evidence", "send", file)
-    assert found.exit_code == 0, found.output
-    assert "no node answers" in found.stderr
+    result = run(rail, "evidence", "send", file)
+    assert result.exit_code == 0, result.output
+    assert "no node answers" in result.stderr
 
 
 def test_write__no_node_known__is_refused_with_the_next_step(
     rail: SmallRail, bea: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(homes.Home, "town", {})
-    found = run(rail, "device", "retire", "cp-0001")
-    assert found.exit_code == 2
-    assert "make demo KEEP=1" in found.stderr
+    monkeypatch.setattr(homes.Home, "rail_file", {})
+    result = run(rail, "device", "retire", "cp-0001")
+    assert result.exit_code == 2
+    assert "make demo KEEP=1" in result.stderr
 
 
 def test_write__well_known_key_on_another_chain__is_refused(rail: SmallRail) -> None:
-    here = homes.Home(rail.home)
-    here.deployment = dataclasses.replace(here.deployment, chain_id=1)
-    with pytest.raises(Halt, match="known to everybody"):
-        here.role("registrar")
+    home = homes.Home(rail.home)
+    home.deployment = dataclasses.replace(home.deployment, chain_id=1)
+    with pytest.raises(Halt, match="is public"):
+        home.role_account("registrar")
     with pytest.raises(Halt, match="local chain"):
-        here.local_only("this")
-    assert here.sound(keystore.Account.create()) is not None
+        home.local_only("this")
+    assert home.checked(keystore.Account.create()) is not None
 
 
 def test_api_key_add__auditor__opens_as_the_store_knows_it(rail: SmallRail) -> None:
-    key = told(rail, "api-key", "add", "someone", "--role", "auditor")["key"]
+    key = run_json(rail, "api-key", "add", "someone", "--role", "auditor")["key"]
     with rail.store.read() as session:
         assert access.key_holder(session, key).role == "auditor"
     assert run(rail, "api-key", "add", "x", "--role", "king").exit_code == 2

@@ -1,4 +1,4 @@
-"""One key in two hands: two contents under one counter, or two places at once."""
+"""A cloned device: two contents under one counter, or two places at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def meter(dock):
 
 
 def fork(device, counter: int, units: int) -> bytes:
-    """The device's own signature over another session under a counter that it has used."""
+    """Sign another session with the device's key, under a counter that it has used."""
     points = [
         Point("B", device.now, device.register),
         Point("E", device.now + 3_600, device.register + units_of(units)),
@@ -50,8 +50,8 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
     dock, meter
 ):
     records = meter.make_records(2)
-    one, two = fork(meter, 2, 7), fork(meter, 2, 8)
-    assert dock.place.answers(joined([*records, b"OCMF|?", one, one])) == [
+    first_fork, second_fork = fork(meter, 2, 7), fork(meter, 2, 8)
+    assert dock.place.answers(joined([*records, b"OCMF|?", first_fork, first_fork])) == [
         "accepted",
         "accepted",
         "malformed",
@@ -59,13 +59,16 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
         "counter_replayed",
     ]
     assert conflicts(dock) == [("counter_replayed", 2)]
-    dock.place.answers(one)
+    dock.place.answers(first_fork)
     assert len(conflicts(dock)) == 1
-    dock.place.answers(two)
+    dock.place.answers(second_fork)
     assert conflicts(dock) == [("counter_replayed", 2), ("counter_replayed", 5)]
     with dock.place.store.read() as session:
-        found = links.unreported(session, 10)
-    assert [(item[1], item[3]) for item in found] == [(records[1], one), (records[1], two)]
+        unreported = links.unreported(session, 10)
+    assert [(item[1], item[3]) for item in unreported] == [
+        (records[1], first_fork),
+        (records[1], second_fork),
+    ]
 
 
 def test_conflict__duplicate_or_forged_record__is_none(dock, meter):
@@ -80,27 +83,27 @@ def test_conflict__duplicate_or_forged_record__is_none(dock, meter):
 
 
 def _at(dock, place: str, at: int) -> bytes:
-    """The terminal's record, read at a place that it names by its coordinates."""
+    """Return a record of the terminal at a place with these coordinates."""
     return dock.dock.event(GOODS, "receiving", at, readPoint={"id": place})
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_attack__clone_in_two_places_at_once__is_refused_and_noted(dock, together):
     dock.agree()
-    here = _at(dock, "geo:52.52,13.405", T - 600)
+    berlin = _at(dock, "geo:52.52,13.405", T - 600)
     there = _at(dock, "geo:-31.9505,115.8605", T)
     if together:
-        assert dock.take(here, there) == ["accepted", "two_places"]
+        assert dock.take(berlin, there) == ["accepted", "two_places"]
     else:
-        assert dock.take(here) == ["accepted"] and dock.take(there) == ["two_places"]
+        assert dock.take(berlin) == ["accepted"] and dock.take(there) == ["two_places"]
     assert dock.rows("SELECT reason FROM conflict") == [("two_places",)]
-    assert dock.take(_at(dock, "geo:52.3906,13.0645", T)) == ["accepted"]  # a lorry's way off
+    assert dock.take(_at(dock, "geo:52.3906,13.0645", T)) == ["accepted"]  # a lorry can drive there
 
 
 def test_two_places__far_apart_but_long_after__is_a_journey(dock):
     dock.agree()
-    here = _at(dock, "geo:52.52,13.405", T - LONGEST_TRIP_MS // 1000)
-    assert dock.take(here) == ["accepted"]
+    berlin = _at(dock, "geo:52.52,13.405", T - LONGEST_TRIP_MS // 1000)
+    assert dock.take(berlin) == ["accepted"]
     assert dock.take(_at(dock, "geo:-31.9505,115.8605", T)) == ["accepted"]
 
 
@@ -126,11 +129,11 @@ def test_clash__coordinates__as_far_as_nobody_travels_in_that_time():
 
 
 def test_clash__names_alone__only_where_the_times_overlap():
-    one, other = Place("DE*ABC*E1"), Place("DE*ABC*E2")
-    assert clash(_seen(one, 0, 100), _seen(other, 99, 200)) != ""
-    assert clash(_seen(one, 0, 100), _seen(other, 100, 200)) == ""
-    assert clash(_seen(one, 0, 100), _seen(one, 50, 200)) == ""
-    assert clash(_seen(one, 0, 100), _seen(Place(), 50, 200)) == ""
+    first, second = Place("DE*ABC*E1"), Place("DE*ABC*E2")
+    assert clash(_seen(first, 0, 100), _seen(second, 99, 200)) != ""
+    assert clash(_seen(first, 0, 100), _seen(second, 100, 200)) == ""
+    assert clash(_seen(first, 0, 100), _seen(first, 50, 200)) == ""
+    assert clash(_seen(first, 0, 100), _seen(Place(), 50, 200)) == ""
 
 
 def test_clash__two_names_of_one_spot__is_none():
@@ -145,8 +148,8 @@ def test_clash__two_names_of_one_spot__is_none():
     st.integers(0, 10**6),
 )
 def test_clash__any_two_sightings__is_the_same_both_ways(latitudes, longitudes, first, last):
-    one, other = (Place("", lat, lon) for lat, lon in zip(latitudes, longitudes, strict=True))
-    a, b = _seen(one, first), _seen(other, last)
+    start, end = (Place("", lat, lon) for lat, lon in zip(latitudes, longitudes, strict=True))
+    a, b = _seen(start, first), _seen(end, last)
     assert bool(clash(a, b)) == bool(clash(b, a))
     assert clash(a, a) == ""
 

@@ -1,4 +1,4 @@
-"""The inlet's loop: commit, then receipts, then the acknowledgement; nothing ever ends it."""
+"""The inlet's loop: commit, then receipts, then acknowledgement; no message ends it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
 
 
 class StandInInlet:
-    """Stands for the MQTT inlet (tests/flow has the real one): hands over what it was given, and
-    writes down what it is told, with how many events were stored by then."""
+    """Stands for the MQTT inlet (tests/flow has the real one).
+
+    calls: (name, items, number of events stored by then) of each call.
+    """
 
     def __init__(self, place: SmallIntake, *batches: list[Message]) -> None:
         self.place, self.waiting = place, list(batches)
-        self.told: list[tuple[str, object, int]] = []
+        self.calls: list[tuple[str, object, int]] = []
 
     def batches(self):
         yield from self.waiting
 
     def _note(self, what: str, items: object) -> None:
-        self.told.append((what, items, self.place.stored()[1]))
+        self.calls.append((what, items, self.place.stored()[1]))
 
     def publish_many(self, items) -> int:
         self._note("receipts", list(items))
-        return len(self.told[-1][1])
+        return len(self.calls[-1][1])
 
     def ack(self, messages) -> None:
         self._note("ack", list(messages))
 
     def names(self) -> list[str]:
-        return [what for what, _, _ in self.told]
+        return [what for what, _, _ in self.calls]
 
     def acked(self) -> list[Message]:
-        return [m for what, items, _ in self.told if what == "ack" for m in items]
+        return [m for what, items, _ in self.calls if what == "ack" for m in items]
 
 
 @pytest.fixture
@@ -71,14 +73,14 @@ def receipts_in(inlet: StandInInlet) -> list[dict]:
     key = public_key_of(Receipts(KEY).public_pem)
     return [
         read_receipt(body, key) | {"topic": topic}
-        for what, items, _ in inlet.told
+        for what, items, _ in inlet.calls
         if what == "receipts"
         for topic, body in items
     ]
 
 
 def poisoned(place, monkeypatch, poison: bytes, error: Exception) -> None:
-    """Our own code fails on one message, wherever it stands in a batch."""
+    """Make our own code fail on one message, at any position of a batch."""
     take = place.intake.take
 
     def fail(messages):
@@ -92,9 +94,9 @@ def poisoned(place, monkeypatch, poison: bytes, error: Exception) -> None:
 def test_loop__a_batch__is_stored_then_answered_then_acknowledged(place):
     batch = [joined(place.fleet["cp-0001"].make_records(2), "cp-0001"), Message("ocmf", "", b"?")]
     inlet, loop = run(place, batch)
-    assert [(what, stored) for what, _, stored in inlet.told] == [("receipts", 2), ("ack", 2)]
+    assert [(what, stored) for what, _, stored in inlet.calls] == [("receipts", 2), ("ack", 2)]
     assert inlet.acked() == batch and loop.taken == 3
-    [receipt] = receipts_in(inlet)  # none for the message that nobody vouched for
+    [receipt] = receipts_in(inlet)  # none for the message without an authenticated sender
     assert receipt["topic"] == "proofrail/cp-0001/receipts" and receipt["device"] == "cp-0001"
     assert [r["outcome"] for r in receipt["records"]] == ["accepted", "accepted"]
 
@@ -105,14 +107,14 @@ def test_loop__commit_does_not_happen__neither_receipt_nor_acknowledgement(place
     asked = []
 
     def slow(messages):
-        asked.append(len(inlet.told))
+        asked.append(len(inlet.calls))
         if len(asked) == 2:
             loop.stop()
         raise Retry("the chain is away")
 
     monkeypatch.setattr(place.intake, "take", slow)
     loop.run()
-    assert asked == [0, 0] and inlet.told == []
+    assert asked == [0, 0] and inlet.calls == []
 
 
 def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch):
@@ -132,16 +134,16 @@ def test_loop__retry_then_success__takes_the_same_batch_once(place, monkeypatch)
 
 def test_loop__poison__is_put_aside_and_its_neighbours_are_taken(place, monkeypatch):
     poisoned(place, monkeypatch, b"poison", KeyError("ours"))
-    one, two, three = place.fleet["cp-0001"].make_records(3)
+    first, second, third = place.fleet["cp-0001"].make_records(3)
     batch = [
-        joined([one], "cp-0001"),
+        joined([first], "cp-0001"),
         Message("ocmf", "cp-0002", b"poison"),
-        joined([two], "cp-0001"),
+        joined([second], "cp-0001"),
     ]
-    inlet, loop = run(place, batch, [joined([three], "cp-0001")])
+    inlet, loop = run(place, batch, [joined([third], "cp-0001")])
     assert place.stored() == (3, 3, ["internal_error"])
     assert [r["device"] for r in receipts_in(inlet)] == ["cp-0001"] * 3  # and none for the poison
-    assert inlet.acked() == [*batch, joined([three], "cp-0001")] and loop.taken == 3
+    assert inlet.acked() == [*batch, joined([third], "cp-0001")] and loop.taken == 3
 
 
 def test_loop__poison_that_cannot_even_be_kept__stays_with_the_broker(place, monkeypatch):
@@ -169,8 +171,8 @@ def test_loop__store_is_away_while_poison_is_put_aside__waits_for_it(place, monk
 
 
 def test_loop__receipt_cannot_be_signed__still_acknowledges_and_goes_on(place, monkeypatch):
-    one, two = place.fleet["cp-0001"].make_records(2)
-    inlet = StandInInlet(place, [joined([one], "cp-0001")], [joined([two], "cp-0001")])
+    first, second = place.fleet["cp-0001"].make_records(2)
+    inlet = StandInInlet(place, [joined([first], "cp-0001")], [joined([second], "cp-0001")])
     loop = loop_of(place, inlet)
     monkeypatch.setattr(loop, "_receipts", None)
     loop.run()
@@ -186,7 +188,7 @@ def test_loop__thousands_of_records_of_one_device__fit_in_readable_receipts(plac
 
 
 def test_loop__two_inlets_at_once__take_each_event_once(place):
-    """The API and the broker share one intake: whoever commits first is the one who accepts."""
+    """The API and the broker share one intake: the first to commit accepts."""
     record = place.fleet["cp-0001"].make_records(1)[0]
     inlets = [StandInInlet(place, *[[joined([record], "cp-0001")]] * 10) for _ in range(2)]
     threads = [threading.Thread(target=loop_of(place, inlet).run) for inlet in inlets]
@@ -195,7 +197,10 @@ def test_loop__two_inlets_at_once__take_each_event_once(place):
     for thread in threads:
         thread.join()
     outcomes = [
-        r["outcome"] for inlet in inlets for one in receipts_in(inlet) for r in one["records"]
+        r["outcome"]
+        for inlet in inlets
+        for receipt in receipts_in(inlet)
+        for r in receipt["records"]
     ]
     assert sorted(outcomes) == ["accepted"] + ["duplicate"] * 19
     assert place.stored()[:2] == (1, 1)
@@ -204,5 +209,5 @@ def test_loop__two_inlets_at_once__take_each_event_once(place):
 def test_receipts__for_the_largest_http_batch__can_be_read_back():
     answers = [ReceiptRecord(f"{n:064x}", n, "accepted", "0x" + "11" * 32) for n in range(1_000)]
     receipt = Receipts(KEY).sign("cp-0001", answers, 7)
-    said = read_receipt(receipt, public_key_of(Receipts(KEY).public_pem))
-    assert len(said["records"]) == 1_000
+    content = read_receipt(receipt, public_key_of(Receipts(KEY).public_pem))
+    assert len(content["records"]) == 1_000

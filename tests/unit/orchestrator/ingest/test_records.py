@@ -1,4 +1,4 @@
-"""The one path of all inlets: every record is answered by name, in order, and stored with it."""
+"""The path of all inlets: every record gets a named answer, in order, and is stored with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def device(place):
 
 
 def other_content(device) -> bytes:
-    """The device's own signature over another session under its last counter."""
+    """Sign another session with the device's key, under its last counter."""
     begin = device.register
     points = [Point("B", device.now, begin), Point("E", device.now + 3_600, begin + units_of(7))]
     return device.forge(points, device.counter, device.key)
@@ -40,20 +40,22 @@ def other_content(device) -> bytes:
 
 def test_take__good_records__are_stored_whole_before_they_are_answered(place, device):
     records = device.make_records(3)
-    [found] = place.take(joined(records, "cp-0001"))
-    assert [(o.outcome, o.counter, o.evidence) for o in found] == [
+    [outcomes] = place.take(joined(records, "cp-0001"))
+    assert [(o.outcome, o.counter, o.evidence) for o in outcomes] == [
         ("accepted", n, sha256(record).hexdigest()) for n, record in enumerate(records, 1)
     ]
-    assert found[0].event_id == "0x" + event_id(device_id("cp-0001"), 1).hex()
+    assert outcomes[0].event_id == "0x" + event_id(device_id("cp-0001"), 1).hex()
     with place.store.read() as session:
-        row = evidence.evidence_of(session, found[2].evidence)
+        row = evidence.evidence_of(session, outcomes[2].evidence)
         assert (row.body, row.source, row.received_at) == (records[2], "mqtt", place.clock)
     assert place.stored() == (3, 3, [])
 
 
 def test_take__duplicates_in_one_batch_and_across__have_one_effect(place, device):
     record = device.make_records(1)[0]
-    first, *again = [o for found in place.take(record, joined([record, record])) for o in found]
+    first, *again = [
+        o for outcomes in place.take(record, joined([record, record])) for o in outcomes
+    ]
     [[later]] = place.take(record)
     assert first.outcome == "accepted"
     assert {o.outcome for o in (*again, later)} == {"duplicate"}
@@ -62,8 +64,8 @@ def test_take__duplicates_in_one_batch_and_across__have_one_effect(place, device
 
 
 def test_take__twin_of_a_signature__is_the_same_event(place, device):
-    one, two = device.make_records(2)
-    assert place.answers(one, twin(one), twin(two), two) == [
+    first, second = device.make_records(2)
+    assert place.answers(first, twin(first), twin(second), second) == [
         "accepted",
         "duplicate",
         "accepted",
@@ -81,9 +83,14 @@ def test_take__counter_used_again_for_other_content__is_a_replay(place, device):
 def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
     stranger = place.fleet.add("cp-0009")
     forged = device.forge([Point("B", START, 1), Point("E", START + 60, 2)], 1, derived_key("x", 1))
-    [[one], [two]] = place.take(forged, stranger.make_records(1)[0])
-    assert (one.outcome, two.outcome) == ("signature_forged", "device_unknown")
-    assert (one.event_id, two.event_id, one.counter, two.device) == (None, None, 1, "cp-0009")
+    [[forgery], [unknown]] = place.take(forged, stranger.make_records(1)[0])
+    assert (forgery.outcome, unknown.outcome) == ("signature_forged", "device_unknown")
+    assert (forgery.event_id, unknown.event_id, forgery.counter, unknown.device) == (
+        None,
+        None,
+        1,
+        "cp-0009",
+    )
     assert place.answers(device.make_records(1)[0]) == ["accepted"]  # the counter is still free
     with place.store.read() as session:
         kept = evidence.rejections(session, "signature_forged", "cp-0001", 5)
@@ -91,17 +98,17 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
 
 
 @pytest.mark.parametrize(
-    "doubt",
+    "reason",
     [
         ClaimReason.DEVICE_RETIRED,
         ClaimReason.DEVICE_SUSPENDED,
         ClaimReason.DEVICE_NOT_YET_ENROLLED,
     ],
 )
-def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, doubt):
-    place.chain.keys[device_id("cp-0001")] = doubt
-    assert place.answers(*device.make_records(2)) == [doubt, doubt]
-    assert place.stored() == (0, 0, [doubt, doubt])
+def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, reason):
+    place.chain.keys[device_id("cp-0001")] = reason
+    assert place.answers(*device.make_records(2)) == [reason, reason]
+    assert place.stored() == (0, 0, [reason, reason])
 
 
 def test_take__no_agreement_or_one_that_ended__is_named(place, device):
@@ -128,8 +135,8 @@ def test_take__counter_that_claims_have_passed__comes_too_late(place, device):
     )
     in_order = {"metered_energy": SimpleNamespace(LATE=False)}
     intake = Intake(place.store, place.chain, in_order, lambda: place.clock)
-    found = [one.outcome for each in intake.take([joined(records)]) for one in each]
-    assert found == ["too_late", "too_late", "accepted"]
+    outcomes = [record.outcome for records in intake.take([joined(records)]) for record in records]
+    assert outcomes == ["too_late", "too_late", "accepted"]
 
 
 def test_take__genuine_but_not_billable__holds_its_counter_and_is_never_claimed(place):
@@ -138,9 +145,9 @@ def test_take__genuine_but_not_billable__holds_its_counter_and_is_never_claimed(
     place.chain.keys[device_id("EV-0001")] = meter.key
     place.clock = 1_800_000_000
     place.agree("EV-0001", expires_at=2_000_000_000)
-    [[one]] = place.take(meter.record(payload({"ST": "T"})))
-    assert (one.outcome, one.detail) == ("not_billable", "meter_status_not_ok")
-    assert one.event_id is not None
+    [[outcome]] = place.take(meter.record(payload({"ST": "T"})))
+    assert (outcome.outcome, outcome.detail) == ("not_billable", "meter_status_not_ok")
+    assert outcome.event_id is not None
     assert place.events("EV-0001") == {41: (None, "not_billable")}
     assert place.stored() == (1, 1, [])
 
@@ -157,9 +164,9 @@ def test_take__genuine_but_not_billable__holds_its_counter_and_is_never_claimed(
     ],
 )
 def test_take__message_that_is_none__is_kept_by_its_reason(place, message, reason):
-    [[one]] = place.take(message)
-    assert (one.outcome, one.event_id, one.counter) == (reason, None, None)
-    assert (one.device, one.evidence) == ("cp-0001", sha256(message.body).hexdigest())
+    [[answer]] = place.take(message)
+    assert (answer.outcome, answer.event_id, answer.counter) == (reason, None, None)
+    assert (answer.device, answer.evidence) == ("cp-0001", sha256(message.body).hexdigest())
     assert place.stored() == (0, 0, [reason])
 
 
@@ -176,11 +183,11 @@ def test_take__clock_a_week_ahead__is_refused_and_minutes_are_not(place, device)
 
 
 def test_take__good_and_bad_mixed__answers_each_in_its_place(place, device):
-    one, two, three = device.make_records(3)
+    first, second, third = device.make_records(3)
     stranger = place.fleet.add("cp-0009").make_records(1)[0]
-    mixed = joined([one, b"OCMF|{|{}", stranger, two])
-    found = place.take(mixed, Message("", "", b"?"), three, one)
-    assert [[o.outcome for o in each] for each in found] == [
+    mixed = joined([first, b"OCMF|{|{}", stranger, second])
+    outcomes = place.take(mixed, Message("", "", b"?"), third, first)
+    assert [[o.outcome for o in group] for group in outcomes] == [
         ["accepted", "malformed", "device_unknown", "accepted"],
         ["unknown_topic"],
         ["accepted"],
@@ -210,17 +217,19 @@ def test_put_aside__message_our_own_code_failed_on__is_kept_whole(place):
 
 
 def test_take__batch_of_many_devices__is_three_statements_of_writing(place, device):
-    """Volume is batched: the number of INSERTs does not depend on the number of records."""
+    """The number of INSERT statements does not depend on the number of records."""
     from sqlalchemy import event
 
-    said, place.clock = [], START + 10**6
+    statements, place.clock = [], START + 10**6
     event.listen(
-        place.store._engine, "before_cursor_execute", lambda *call: said.append(call[2].split()[0])
+        place.store._engine,
+        "before_cursor_execute",
+        lambda *call: statements.append(call[2].split()[0]),
     )
     place.take(
         joined(device.make_records(40)),
         joined(place.fleet["meter-0001"].make_records(40)),
         Message("ocmf", "", b"garbage"),
     )
-    assert said.count("INSERT") == 3
+    assert statements.count("INSERT") == 3
     assert place.stored()[:2] == (80, 80)

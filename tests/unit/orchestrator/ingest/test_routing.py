@@ -1,4 +1,4 @@
-"""Which agreement a record belongs to, and as what; what it may cite; attacks on both."""
+"""Which agreement a record belongs to, in which role, and what it may cite; attacks on both."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_route__one_device_with_two_consignments__serves_an_agreement_for_each(d
     answers = dock.take(dock.dock.receive(OTHER_GOODS, T), dock.dock.receive(GOODS, T, 60))
     assert answers == ["accepted", "accepted"]
     assert roles(dock) == [(second, "stream"), (first, "stream")]
-    # the counters of the one are no holes of the other
+    # the counters of one agreement are not holes of the other
     assert (collect(dock.rail), verify(dock.rail)) == (2, 2)
     claimed = dock.rows("SELECT agreement_id, first_counter, last_counter FROM payment")
     assert sorted(claimed) == sorted([(first, 2, 2), (second, 1, 1)])
@@ -68,7 +68,7 @@ def test_route__two_agreements_about_one_consignment__the_newest_live_one_takes_
 def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
     dock, device, expires_at
 ):
-    """Whoever signs as payer may name our recipient, our consignment and any end on chain."""
+    """Any payer may open an agreement with our recipient, our consignment and any expiry."""
     ours = dock.agree()
     dock.stranger(device, expires_at)
     left = dock.truck.pick_up(GOODS, T - 900)
@@ -78,7 +78,7 @@ def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
 
 
 def test_attack__strangers_agreement_alone__swallows_no_event(dock):
-    """What only a stranger's mandate wants is not taken, so it is free for ours to come."""
+    """An event that fits only a stranger's agreement is refused, so it can come again later."""
     dock.stranger("dock-1", T + 10**8)
     got = dock.dock.receive(GOODS, T, 60)
     assert dock.take(got) == ["no_agreement"]
@@ -143,8 +143,8 @@ def test_attack__cited_event_of_another_consignment__is_not_known_about_this_one
 
 def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
     dock.agree()
-    said = [dock.truck.pick_up(GOODS, T - 900), dock.truck.claim_delivered(GOODS, T)]
-    assert dock.take(*said, dock.logger.report(GOODS, T, ["4"])) == ["accepted"] * 3
+    records = [dock.truck.pick_up(GOODS, T - 900), dock.truck.claim_delivered(GOODS, T)]
+    assert dock.take(*records, dock.logger.report(GOODS, T, ["4"])) == ["accepted"] * 3
     dock.place.clock += 10**6
     assert collect(dock.rail) == 0
     assert dock.rows("SELECT count(*) FROM payment") == [(0,)]
@@ -152,11 +152,11 @@ def test_attack__carrier_only__its_records_alone_never_become_a_claim(dock):
         assert evidence.agreements_with_unclaimed(session) == []
 
 
-def test_attack__carrier_beside_the_recipient__only_the_recipient_s_record_is_claimed(dock):
+def test_attack__carrier_next_to_the_recipient__only_the_recipient_s_record_is_claimed(dock):
     dock.agree()
     dock.dock.counter = 4
-    said = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
-    assert dock.take(*said) == ["accepted"] * 2
+    records = dock.truck.claim_delivered(GOODS, T), dock.dock.receive(GOODS, T, 10)
+    assert dock.take(*records) == ["accepted"] * 2
     assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
     [(first, last, facts)] = dock.rows("SELECT first_counter, last_counter, facts FROM payment")
     assert (first, last) == (5, 5)
@@ -164,7 +164,7 @@ def test_attack__carrier_beside_the_recipient__only_the_recipient_s_record_is_cl
 
 
 def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock):
-    """Anyone enrolled can sign the same event again: its hash names no signer."""
+    """Any enrolled device can sign the same event again: the hash does not cover the signer."""
     dock.agree()
     left = dock.truck.pick_up(GOODS, T - 900)
     copy = dock.van.seal(left.partition(b"\n")[2], 1)
@@ -178,7 +178,7 @@ def test_attack__copy_of_a_cited_event_by_another_device__displaces_nothing(dock
 
 
 def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those_chosen(dock):
-    """The auditor is given what was chosen, and has to come to the same evidence."""
+    """An auditor gets the chosen events and must derive the same evidence."""
     dock.agree()
     lefts = [dock.truck.pick_up(GOODS, T - n) for n in (900, 800)]
     both = _joined(dock.van, *lefts)
@@ -186,14 +186,14 @@ def test_cite__ids_with_bearers_in_common__are_chosen_as_anyone_would_from_those
     assert dock.take(lefts[1], both, lefts[0], got) == ["accepted"] * 4
     run, chosen = [event(got)], dock.rows("SELECT cited_event_id FROM citation ORDER BY position")
     stored = {"0x" + e.event_id.hex(): e for e in map(event, (*lefts, both))}
-    told = resolve(run, [stored[one] for (one,) in chosen])
-    assert [told[name].event_id for name in run[0].cites] == [
-        stored[one].event_id for (one,) in chosen
+    cited = resolve(run, [stored[key] for (key,) in chosen])
+    assert [cited[name].event_id for name in run[0].cites] == [
+        stored[key].event_id for (key,) in chosen
     ]
 
 
 def _joined(station, *records: bytes) -> bytes:
-    """One record of another device that repeats the events of several."""
+    """Return one record of another device that repeats the events of several records."""
     documents = [json.loads(record.partition(b"\n")[2]) for record in records]
     whole = documents[0]
     whole["epcisBody"]["eventList"] = [d["epcisBody"]["eventList"][0] for d in documents]
@@ -213,7 +213,7 @@ def test_attack__high_s_twin_of_a_used_signature__is_the_same_event_and_pays_not
 
 
 def _twin(record: bytes) -> bytes:
-    """The same record under the other signature that is as valid: s becomes n - s."""
+    """Return the same record with the other valid signature: s becomes n - s."""
     head, _, rest = record.partition(b"..")
     raw, _, document = rest.partition(b"\n")
     both = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
@@ -222,10 +222,10 @@ def _twin(record: bytes) -> bytes:
     return head + b".." + other + b"\n" + document
 
 
-def _history(dock, name: str, at: int, doubt: ClaimReason) -> None:
-    """The chain's own view of a device that ended at a time."""
+def _history(dock, name: str, at: int, reason: ClaimReason) -> None:
+    """Set the chain's history of a device that lost its key at a time."""
     station = {"dock-1": dock.dock, "truck-1": dock.truck}[name]
-    history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, doubt)])
+    history = DeviceHistory([(0, 0, station.public)], [(0, None), (at, reason)])
     chain, before = dock.place.chain, dock.place.chain.key_at
     chain.key_at = lambda device, when: (
         history.key_at(when) if device == device_id(name) else before(device, when)
@@ -245,7 +245,7 @@ def test_attack__event_back_dated_before_a_compromise__is_not_taken(dock):
     dock.place.chain.compromised[device_id("dock-1")] = T
     back_dated = dock.dock.receive(GOODS, T - 400, 60)
     assert dock.take(back_dated) == ["device_compromised"]
-    assert dock.place.stored()[1] == 1  # what was taken before stands
+    assert dock.place.stored()[1] == 1  # what was stored before stays
 
 
 def test_accept__where_a_device_was_and_since_when__stands_in_the_row(dock):

@@ -210,7 +210,7 @@ def test_pay_to_bank__repeated__is_one_call_and_another_account_is_another(town)
 @needs_anvil
 def test_know__a_party_with_another_account__has_the_newest_one(town):
     for iban in ("DE1", "DE2"):
-        town.office.know([agreements.PartyRow(address="0x01", name="Nord", iban=iban)])
+        town.office.save_parties([agreements.PartyRow(address="0x01", name="Nord", iban=iban)])
     with town.store.read() as session:
         [row] = agreements.parties(session)
     assert (row.iban, row.account) == ("DE2", "0x" + payout_account("DE2").hex())

@@ -34,7 +34,7 @@ ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
 
 
 @pytest.fixture
-def desk(tmp_path):
+def registry(tmp_path):
     made = RegistryOps(tmp_path)
     yield made
     made.store.close()
@@ -79,100 +79,104 @@ def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
 
 
 @needs_anvil
-def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(desk):
-    device = desk.enrolled("desk-life", days=30)
-    row, now = desk.row("desk-life"), desk.chain.now()
+def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(registry):
+    device = registry.enrolled("desk-life", days=30)
+    row, now = registry.row("desk-life"), registry.chain.now()
     [log] = [
         log
-        for log in desk.chain.logs("DeviceRegistry", "DeviceEnrolled")
+        for log in registry.chain.logs("DeviceRegistry", "DeviceEnrolled")
         if log["device"] == row.device_id
     ]
     assert (log["endorsement"], log["expiresAt"]) == ("0x" + row.endorsement, row.expires_at)
     assert row.expires_at > now
-    assert desk.says("desk-life", now) == (ACTIVE, device.public.x)
-    assert desk.says("desk-life", row.expires_at - 1)[0] == ACTIVE
-    assert desk.says("desk-life", row.expires_at)[0] == EXPIRED
+    assert registry.key_at("desk-life", now) == (ACTIVE, device.public.x)
+    assert registry.key_at("desk-life", row.expires_at - 1)[0] == ACTIVE
+    assert registry.key_at("desk-life", row.expires_at)[0] == EXPIRED
 
 
 @needs_anvil
-def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_is_sent(desk):
-    one, other = desk.device("desk-2"), desk.device("life-2-other")
-    r, s = one.sign_digest(enrolment_digest(*desk.at, "desk-2", OWNER))
-    before = desk.sent()
-    for name, key in (("life-2-other", one.public), ("desk-2", other.public)):
-        found = desk.endorsed(name, key, 30)
+def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_is_sent(registry):
+    device, other = registry.device("desk-2"), registry.device("life-2-other")
+    r, s = device.sign_digest(enrolment_digest(*registry.at, "desk-2", OWNER))
+    before = registry.sent()
+    for name, key in (("life-2-other", device.public), ("desk-2", other.public)):
+        endorsement = registry.endorsed(name, key, 30)
         with pytest.raises(Halt, match="another name or key"):
-            desk.office.enrol([Enrolment("desk-2", one.public, OWNER, r, s, found)])
-    assert desk.sent() == before and desk.row("desk-2") is None
+            registry.ops.enrol([Enrolment("desk-2", device.public, OWNER, r, s, endorsement)])
+    assert registry.sent() == before and registry.row("desk-2") is None
 
 
 @needs_anvil
-def test_enrol__nobody_vouches_on_another_chain__is_halted(desk):
-    device = desk.device("desk-3")
-    client = desk.chain.at(desk.chain.client.url)
-    client.deployment = replace(desk.chain.deployment, chain_id=1)
-    senders = {role: desk.chain.sender(desk.store, 12, client) for role in desk.senders}
-    office = AgreementOps(senders, desk.chain.now, lambda: None)
-    before = desk.sent()
-    with pytest.raises(Halt, match="Nobody vouches"):
+def test_enrol__nobody_vouches_on_another_chain__is_halted(registry):
+    device = registry.device("desk-3")
+    client = registry.chain.at(registry.chain.client.url)
+    client.deployment = replace(registry.chain.deployment, chain_id=1)
+    senders = {role: registry.chain.sender(registry.store, 12, client) for role in registry.senders}
+    office = AgreementOps(senders, registry.chain.now, lambda: None)
+    before = registry.sent()
+    with pytest.raises(Halt, match="has no endorsement"):
         office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
-    with pytest.raises(Halt, match="Nobody vouches"):
+    with pytest.raises(Halt, match="has no endorsement"):
         office.rotate(Rotation("desk-3", device.public, (1, 1), (1, 1)))
-    assert desk.sent() == before
+    assert registry.sent() == before
 
 
 @needs_anvil
-def test_enrol__another_key_under_a_name_that_is_taken__is_halted(desk):
-    desk.enrolled("desk-4")
-    other = desk.device("life-4-other")
-    r, s = other.sign_digest(enrolment_digest(*desk.at, "desk-4", OWNER))
+def test_enrol__another_key_under_a_name_that_is_taken__is_halted(registry):
+    registry.enrolled("desk-4")
+    other = registry.device("life-4-other")
+    r, s = other.sign_digest(enrolment_digest(*registry.at, "desk-4", OWNER))
     with pytest.raises(Halt, match="another key"):
-        desk.office.enrol([Enrolment("desk-4", other.public, OWNER, r, s)])
+        registry.ops.enrol([Enrolment("desk-4", other.public, OWNER, r, s)])
 
 
 @needs_anvil
-def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(desk):
-    old, new = desk.enrolled("desk-5"), desk.device("life-5-new")
-    before = desk.between()
-    found = desk.endorsed("desk-5", new.public, 60)
-    rotation = desk.rotation(old, new, found)
-    desk.office.rotate(rotation)
-    sent = desk.sent()
-    desk.office.rotate(rotation)
-    assert desk.sent() == sent
-    assert desk.says("desk-5", before) == (ACTIVE, old.public.x)
-    assert desk.says("desk-5", desk.chain.now()) == (ACTIVE, new.public.x)
-    row = desk.row("desk-5")
+def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(registry):
+    old, new = registry.enrolled("desk-5"), registry.device("life-5-new")
+    before = registry.between()
+    endorsement = registry.endorsed("desk-5", new.public, 60)
+    rotation = registry.rotation(old, new, endorsement)
+    registry.ops.rotate(rotation)
+    sent = registry.sent()
+    registry.ops.rotate(rotation)
+    assert registry.sent() == sent
+    assert registry.key_at("desk-5", before) == (ACTIVE, old.public.x)
+    assert registry.key_at("desk-5", registry.chain.now()) == (ACTIVE, new.public.x)
+    row = registry.row("desk-5")
     assert (row.key_x, row.endorsement, row.expires_at) == (
         hex(new.public.x),
-        found.sha256.hex(),
-        found.expires_at,
+        endorsement.sha256.hex(),
+        endorsement.expires_at,
     )
 
 
 @needs_anvil
-def test_rotate__back_to_a_key_it_had__is_refused(desk):
-    old, new = desk.enrolled("desk-6"), desk.device("life-6-new")
-    desk.office.rotate(desk.rotation(old, new))
+def test_rotate__back_to_a_key_it_had__is_refused(registry):
+    old, new = registry.enrolled("desk-6"), registry.device("life-6-new")
+    registry.ops.rotate(registry.rotation(old, new))
     new.name = "desk-6"
     with pytest.raises(Retry, match="KeyTaken"):
-        desk.office.rotate(desk.rotation(new, old))
+        registry.ops.rotate(registry.rotation(new, old))
 
 
 @needs_anvil
 @pytest.mark.parametrize("signer", ["stranger", "new"])
-def test_rotate__not_signed_by_the_old_key__is_refused_by_the_contract(desk, signer):
+def test_rotate__not_signed_by_the_old_key__is_refused_by_the_contract(registry, signer):
     name = f"life-7-{signer}"
-    old, new, thief = desk.enrolled(name), desk.device(name + "-new"), desk.device(name + "-thief")
-    forged = desk.rotation(old, new)
+    old, new, thief = (
+        registry.enrolled(name),
+        registry.device(name + "-new"),
+        registry.device(name + "-thief"),
+    )
+    forged = registry.rotation(old, new)
     wrong = {"stranger": thief, "new": new}[signer]
     wrong.name = name
-    forged = replace(forged, by_old=desk.rotation(wrong, new).by_old)
-    before = desk.sent()
+    forged = replace(forged, by_old=registry.rotation(wrong, new).by_old)
+    before = registry.sent()
     with pytest.raises(Retry, match="RotationUnsigned"):
-        desk.office.rotate(forged)
-    assert desk.sent() == before
-    assert desk.row(name).key_x == hex(old.public.x)
+        registry.ops.rotate(forged)
+    assert registry.sent() == before
+    assert registry.row(name).key_x == hex(old.public.x)
 
 
 @needs_anvil
@@ -185,62 +189,65 @@ def test_rotate__not_signed_by_the_old_key__is_refused_by_the_contract(desk, sig
         {"keys_so_far": 2},
     ],
 )
-def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(desk, change):
+def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(registry, change):
     name = "life-8-" + "-".join(map(str, *change.items()))
-    old, new = desk.enrolled(name), desk.device(name + "-new")
+    old, new = registry.enrolled(name), registry.device(name + "-new")
     with pytest.raises(Retry, match="RotationUnsigned"):
-        desk.office.rotate(desk.rotation(old, new, **change))
+        registry.ops.rotate(registry.rotation(old, new, **change))
 
 
 @needs_anvil
-def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(desk):
-    old, new, other = (desk.enrolled("desk-9"), *map(desk.device, ("life-9-new", "life-9-other")))
-    forged = replace(desk.rotation(old, new), by_new=desk.rotation(old, other).by_new)
+def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(registry):
+    old, new, other = (
+        registry.enrolled("desk-9"),
+        *map(registry.device, ("life-9-new", "life-9-other")),
+    )
+    forged = replace(registry.rotation(old, new), by_new=registry.rotation(old, other).by_new)
     with pytest.raises(Retry, match="PossessionUnproven"):
-        desk.office.rotate(forged)
+        registry.ops.rotate(forged)
 
 
 @needs_anvil
-def test_rotate__expired_key__still_names_its_successor_and_the_gap_stays(desk):
-    old, new = desk.enrolled("desk-10", days=1), desk.device("life-10-new")
-    gap = desk.chain.later(2 * DAY) - 5
-    assert desk.office.status("desk-10") == "expired"
-    desk.office.rotate(desk.rotation(old, new))
-    assert desk.office.status("desk-10") == "active"
-    assert desk.says("desk-10", gap) == (EXPIRED, old.public.x)
+def test_rotate__expired_key__still_names_its_successor_and_the_gap_stays(registry):
+    old, new = registry.enrolled("desk-10", days=1), registry.device("life-10-new")
+    gap = registry.chain.later(2 * DAY) - 5
+    assert registry.ops.status("desk-10") == "expired"
+    registry.ops.rotate(registry.rotation(old, new))
+    assert registry.ops.status("desk-10") == "active"
+    assert registry.key_at("desk-10", gap) == (EXPIRED, old.public.x)
 
 
 @needs_anvil
 @pytest.mark.parametrize("end", ["suspend", "retire", "compromise"])
-def test_rotate__device_that_was_stopped__is_refused(desk, end):
+def test_rotate__device_that_was_stopped__is_refused(registry, end):
     name = f"life-11-{end}"
-    old, new = desk.enrolled(name), desk.device(name + "-new")
+    old, new = registry.enrolled(name), registry.device(name + "-new")
     if end == "compromise":
-        desk.office.declare_compromised(name, desk.chain.now())
+        registry.ops.declare_compromised(name, registry.chain.now())
     else:
-        getattr(desk.office, end)(name)
+        getattr(registry.ops, end)(name)
     with pytest.raises(Retry, match="DeviceInStatus"):
-        desk.office.rotate(desk.rotation(old, new))
+        registry.ops.rotate(registry.rotation(old, new))
 
 
 @needs_anvil
 @pytest.mark.parametrize("by", ["registrar", "warden"])
-def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
+def test_suspend__and_resume__hold_for_their_time_only_and_repeat(registry, by):
     name = f"life-12-{by}"
-    desk.enrolled(name)
+    registry.enrolled(name)
     for _ in range(2):  # a device may be suspended again
-        before = desk.between()
-        desk.office.suspend(name, by)
-        sent = desk.sent()
-        desk.office.suspend(name, by)
-        assert desk.sent() == sent
-        assert desk.row(name).status == "suspended"
-        during = desk.between()
-        desk.office.resume(name)
-        sent = desk.sent()
-        desk.office.resume(name)
-        assert desk.sent() == sent
-        assert [desk.says(name, t)[0] for t in (before, during, desk.chain.now())] == [
+        before = registry.between()
+        registry.ops.suspend(name, by)
+        sent = registry.sent()
+        registry.ops.suspend(name, by)
+        assert registry.sent() == sent
+        assert registry.row(name).status == "suspended"
+        during = registry.between()
+        registry.ops.resume(name)
+        sent = registry.sent()
+        registry.ops.resume(name)
+        assert registry.sent() == sent
+        assert [registry.key_at(name, t)[0] for t in (before, during, registry.chain.now())] == [
             ACTIVE,
             SUSPENDED,
             ACTIVE,
@@ -248,59 +255,61 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(desk, by):
 
 
 @needs_anvil
-def test_warden__can_suspend_and_nothing_else(desk):
-    desk.enrolled("desk-13")
+def test_warden__can_suspend_and_nothing_else(registry):
+    registry.enrolled("desk-13")
     thief = AgreementOps(
-        dict.fromkeys(desk.senders, desk.senders["warden"]), desk.chain.now, lambda: None
+        dict.fromkeys(registry.senders, registry.senders["warden"]),
+        registry.chain.now,
+        lambda: None,
     )
     with pytest.raises(Retry, match="NotInCharge"):
         thief.retire("desk-13")
     with pytest.raises(Retry, match="NotInCharge"):
         thief.declare_compromised("desk-13", 1)
-    desk.office.suspend("desk-13")
+    registry.ops.suspend("desk-13")
     with pytest.raises(Retry, match="NotRegistrar"):
         thief.resume("desk-13")
-    assert desk.row("desk-13").status == "suspended"
+    assert registry.row("desk-13").status == "suspended"
 
 
 @needs_anvil
-def test_retire__for_ever__what_came_before_stands_and_nothing_follows(desk):
-    device = desk.enrolled("desk-14")
-    before = desk.between()
-    desk.office.retire("desk-14")
-    assert desk.says("desk-14", before) == (ACTIVE, device.public.x)
-    assert desk.says("desk-14", desk.chain.now())[0] == REVOKED
+def test_retire__for_ever__what_came_before_stands_and_nothing_follows(registry):
+    device = registry.enrolled("desk-14")
+    before = registry.between()
+    registry.ops.retire("desk-14")
+    assert registry.key_at("desk-14", before) == (ACTIVE, device.public.x)
+    assert registry.key_at("desk-14", registry.chain.now())[0] == REVOKED
     with pytest.raises(Halt, match="is retired, not suspended"):
-        desk.office.resume("desk-14")
-    assert desk.row("desk-14").status == "retired"
+        registry.ops.resume("desk-14")
+    assert registry.row("desk-14").status == "retired"
 
 
 @needs_anvil
-def test_declare_compromised__dated_back__reaches_back_and_never_forward(desk):
-    desk.enrolled("desk-15")
-    times = [desk.chain.later(100) for _ in range(3)]
-    assert desk.office.declare_compromised("desk-15", times[1]) == times[1]
-    assert [desk.says("desk-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
-    sent = desk.sent()
-    assert desk.office.declare_compromised("desk-15", times[2]) == times[1]
-    assert desk.sent() == sent
-    assert desk.office.declare_compromised("desk-15", times[0]) == times[0]
-    assert desk.says("desk-15", times[0])[0] == COMPROMISED
-    assert desk.says("desk-15", times[0] - 1)[0] == ACTIVE
-    row = desk.row("desk-15")
+def test_declare_compromised__dated_back__reaches_back_and_never_forward(registry):
+    registry.enrolled("desk-15")
+    times = [registry.chain.later(100) for _ in range(3)]
+    assert registry.ops.declare_compromised("desk-15", times[1]) == times[1]
+    assert [registry.key_at("desk-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
+    sent = registry.sent()
+    assert registry.ops.declare_compromised("desk-15", times[2]) == times[1]
+    assert registry.sent() == sent
+    assert registry.ops.declare_compromised("desk-15", times[0]) == times[0]
+    assert registry.key_at("desk-15", times[0])[0] == COMPROMISED
+    assert registry.key_at("desk-15", times[0] - 1)[0] == ACTIVE
+    row = registry.row("desk-15")
     assert (row.status, row.compromised_since) == ("compromised", times[0])
 
 
 @needs_anvil
-def test_declare_compromised__in_the_future__is_refused_by_the_contract(desk):
-    desk.enrolled("desk-16")
+def test_declare_compromised__in_the_future__is_refused_by_the_contract(registry):
+    registry.enrolled("desk-16")
     with pytest.raises(Retry, match="CompromiseDateInvalid"):
-        desk.office.declare_compromised("desk-16", desk.chain.now() + 1_000)
-    assert desk.row("desk-16").status == "active"
+        registry.ops.declare_compromised("desk-16", registry.chain.now() + 1_000)
+    assert registry.row("desk-16").status == "active"
 
 
 @needs_anvil
-def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other(desk):
+def test_freeze__a_dispute_that_the_contract_refuses__is_returned_and_stops_no_other(registry):
     disputes = [
         ChainCall(
             "dispute",
@@ -319,6 +328,6 @@ def test_freeze__a_dispute_that_the_contract_refuses__is_told_and_stops_no_other
         )
         for n in range(2)
     ]
-    refused = desk.office.freeze(disputes)
+    refused = registry.ops.freeze(disputes)
     assert list(refused) == ["0x00", "0x01"]
     assert all("would revert" in why for why in refused.values())

@@ -1,4 +1,4 @@
-"""What a recipient's records state: worked cases, each guard, and the words for people."""
+"""Delivery records of a recipient: worked cases, each guard, and the text form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oracles import rules
 from oracles.citations import resolve
 from oracles.types import Agreement, ClaimReason
 from orchestrator.products.proof_of_delivery import abi, product
-from orchestrator.products.proof_of_delivery.statement import statement_id
+from orchestrator.products.proof_of_delivery.delivery_record import event_hash_bytes
 
 CASES = json.loads((Path(product.__file__).parent / "cases.json").read_text())
 WORDS = CASES["prices"][0]["terms"]  # with sensor and conditions
@@ -38,11 +38,11 @@ def _agreement(terms: bytes) -> Agreement:
     )
 
 
-def _stated(facts: bytes) -> dict[str, Any]:
-    """The facts without what follows from the signature, and without what is zero."""
-    said = product.decode_facts(facts)._asdict()
-    assert {len(said.pop(name)) for name in ("digest", "r", "s")} == {32}
-    return {name: value for name, value in said.items() if value}
+def _nonzero(facts: bytes) -> dict[str, Any]:
+    """Return the facts without the signature's fields and without zeros."""
+    fields = product.decode_facts(facts)._asdict()
+    assert {len(fields.pop(name)) for name in ("digest", "r", "s")} == {32}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _record(step: str = "receiving", at: int = DUE, **more: Any):
@@ -53,37 +53,37 @@ def _record(step: str = "receiving", at: int = DUE, **more: Any):
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["case"]) for c in CASES["runs"]])
 def test_runs__worked_case__claims_and_drops_as_written(case):
-    terms = product.read_terms(case["terms"])
+    terms = product.parse_terms(case["terms"])
     agreement = _agreement(terms)
-    every = [product.case_event(record) for record in case["records"]]
-    events = [event for event in every if event.device == "dock-1"]
+    all_events = [product.case_event(record) for record in case["records"]]
+    events = [event for event in all_events if event.device == "dock-1"]
     claims, dropped, claimed, anchor = [], {}, 0, None
     for sequence in range(1, 50):
-        found = rules.runs(agreement, product, claimed, anchor, events)
-        dropped |= {str(v.event.counter): v.doubt for v in found.dropped}
-        if not found.run:
+        stream = rules.runs(agreement, product, claimed, anchor, events)
+        dropped |= {str(v.event.counter): v.reason for v in stream.dropped}
+        if not stream.run:
             break
-        cited = resolve(found.run, every)
-        claim = rules.derive_claim(agreement, product, sequence, anchor, found.run, cited)
+        cited = resolve(stream.run, all_events)
+        claim = rules.derive_claim(agreement, product, sequence, anchor, stream.run, cited)
         counters = [claim.first_counter, claim.last_counter]
-        claims.append({"counters": counters, "facts": _stated(claim.facts)})
-        anchor, claimed = found.run[-1], found.run[-1].counter
+        claims.append({"counters": counters, "facts": _nonzero(claim.facts)})
+        anchor, claimed = stream.run[-1], stream.run[-1].counter
     for claim in case["claims"]:
-        name = claim["facts"]["statement"]
-        claim["facts"]["statement"] = subject_id(name)
+        name = claim["facts"]["event_hash"]
+        claim["facts"]["event_hash"] = subject_id(name)
     assert claims == case["claims"]
     assert dropped == case.get("dropped", {})
-    assert found.holes == found.waiting == ()
+    assert stream.holes == stream.waiting == ()
 
 
 def test_derive__signature__is_the_events_own():
     event = _record()
-    terms = product.read_terms(WORDS)
+    terms = product.parse_terms(WORDS)
     facts = product.decode_facts(product.derive(terms, None, [event], {}))
     assert facts.digest == hashlib.sha256(event.signed.content).digest()
     numbers = (int.from_bytes(facts.r, "big"), int.from_bytes(facts.s, "big"))
     assert numbers == read_der(event.signed.signature_der)
-    assert facts.statement == subject_id("in")
+    assert facts.event_hash == subject_id("in")
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_admit__signature_no_contract_can_check__dropped_by_name(signed, doubt):
     event = _record()
     plain = {name: getattr(event.signed, name) for name in Signed.__dataclass_fields__}
     event = replace(event, signed=Signed(**{**plain, **signed}))
-    refusal = product.admit(product.read_terms(WORDS), None, event)
+    refusal = product.admit(product.parse_terms(WORDS), None, event)
     assert refusal is not None and refusal[0] is doubt
 
 
 @pytest.mark.parametrize("at", [0, -5, 1 << 40])
 def test_admit__time_beyond_the_word__dropped(at):
-    refusal = product.admit(product.read_terms(WORDS), None, _record(at=at))
+    refusal = product.admit(product.parse_terms(WORDS), None, _record(at=at))
     assert refusal is not None and refusal[0] is ClaimReason.IMPLAUSIBLE_READING
 
 
-def test_admit__whatever_came_before__same_answer():
-    terms, event = product.read_terms(WORDS), _record()
+def test_admit__any_previous_record__same_answer():
+    terms, event = product.parse_terms(WORDS), _record()
     others = [None, _record("accepting", counter=2), _record(quantity=7, at=DUE + 9, counter=3)]
     assert {product.admit(terms, other, event) for other in others} == {None}
 
@@ -119,7 +119,7 @@ def test_admit__whatever_came_before__same_answer():
 def test_derive__readings_beyond_the_word__are_its_last_value():
     sensor = {"type": "Temperature", "unit": "centi_celsius"}
     shaken = {"type": "Acceleration", "unit": "milli_g", "value": 1 << 60}
-    terms = product.read_terms({**WORDS, "sensor": "dock-1"})
+    terms = product.parse_terms({**WORDS, "sensor": "dock-1"})
     for number in (1 << 40, -(1 << 40)):
         event = _record(sensors=[{**sensor, "value": number}, shaken])
         facts = product.decode_facts(product.derive(terms, None, [event], {}))
@@ -128,22 +128,22 @@ def test_derive__readings_beyond_the_word__are_its_last_value():
         assert facts.max_milli_g == (1 << 32) - 1
 
 
-def test_derive__conditions_nobody_agreed_on__are_not_stated():
+def test_derive__conditions_that_are_not_agreed__are_left_out():
     abi = {name: WORDS[name] for name in WORDS if name not in ("shock", "shock_breach")}
-    terms = product.read_terms({**abi, "sensor": "dock-1"})
+    terms = product.parse_terms({**abi, "sensor": "dock-1"})
     event = _record(sensors=[{"type": "Acceleration", "unit": "milli_g", "value": 9}])
     facts = product.decode_facts(product.derive(terms, None, [event], {}))
     assert (facts.sensed, facts.max_milli_g) == (0, 0)
 
 
-def test_statement__hash_that_is_none__rejected():
-    for said in ("", "ni:///sha-256;ab?ver=CBV2.0", "ni:///sha-256;" + "z" * 64):
+def test_event_hash_bytes__text_of_another_form__rejected():
+    for text in ("", "ni:///sha-256;ab?ver=CBV2.0", "ni:///sha-256;" + "z" * 64):
         with pytest.raises(Rejected):
-            statement_id(said)
+            event_hash_bytes(text)
 
 
 def test_terms__as_typed__are_what_the_contract_holds():
-    terms = product.decode_terms(product.read_terms(WORDS))
+    terms = product.decode_terms(product.parse_terms(WORDS))
     assert terms == product.DeliveryTerms(
         consignment=subject_id("sscc:340123450000000017"),
         carrier=device_id("truck-1"),
@@ -164,13 +164,13 @@ def test_terms__as_typed__are_what_the_contract_holds():
         shock_bps=1_500,
         breach_max_bps=2_500,
     )
-    assert product.encode_terms(terms) == product.read_terms(WORDS)
+    assert product.encode_terms(terms) == product.parse_terms(WORDS)
 
 
 def test_terms__by_their_ids__are_the_same_terms():
     names = {"consignment": subject_id(WORDS["consignment"]), "carrier": device_id("truck-1")}
     typed = {**WORDS, **{name: f"0x{value.hex()}" for name, value in names.items()}}
-    assert product.read_terms(typed) == product.read_terms(WORDS)
+    assert product.parse_terms(typed) == product.parse_terms(WORDS)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_terms__by_their_ids__are_the_same_terms():
         ({"price": "NaN"}, "price is 'NaN'"),
         ({"price": "1e9999999"}, "price is"),
         ({"quantity": "1.5"}, "quantity is '1.5'"),
-        ({"quantity": "-1"}, "-1 is no word"),
+        ({"quantity": "-1"}, "quantity is -1, which does not fit uint32"),
         ({"shares": "20/50"}, "shares is"),
         ({"shares": "20/50/31"}, "not 100 %"),
         ({"due": "2026-05-01T12:00"}, "without its zone"),
@@ -205,17 +205,17 @@ def test_terms__by_their_ids__are_the_same_terms():
 def test_terms__nonsense__refused_and_named(changes, named):
     typed = {**WORDS, **changes}
     with pytest.raises(Rejected) as refusal:
-        product.read_terms({name: said for name, said in typed.items() if said is not None})
+        product.parse_terms({name: text for name, text in typed.items() if text is not None})
     assert refusal.value.reason is ClaimReason.FACTS_MALFORMED and named in refusal.value.detail
 
 
-def test_words__of_terms_and_facts__say_units():
-    told = product.tell_terms(product.read_terms(WORDS))
-    assert told["price"] == "1000 EUR for 100 units"
-    assert told["shares"] == "20 % / 50 % / 30 % (picked up / delivered / accepted)"
-    assert told["late"] == "0.5 % an hour, at most 20 %"
-    assert told["temperature"] == "2 to 8 °C, else 10 % off"
-    assert told["shock"] == "at most 5 g, else 15 % off"
+def test_format__terms_and_facts__have_units():
+    view = product.format_terms(product.parse_terms(WORDS))
+    assert view["price"] == "1000 EUR for 100 units"
+    assert view["shares"] == "20 % / 50 % / 30 % (picked up / delivered / accepted)"
+    assert view["late"] == "0.5 % an hour, at most 20 %"
+    assert view["temperature"] == "2 to 8 °C, else 10 % off"
+    assert view["shock"] == "at most 5 g, else 15 % off"
     facts = UNSIGNED._replace(
         withdrawn=True,
         received=40,
@@ -225,21 +225,21 @@ def test_words__of_terms_and_facts__say_units():
         max_centi_c=812,
         max_milli_g=1_250,
         signed_at=DUE,
-        statement=b"\1" * 32,
+        event_hash=b"\1" * 32,
         digest=b"\2" * 32,
         r=b"\3" * 32,
         s=b"\4" * 32,
     )
-    told = product.tell_facts(product.encode_facts(facts))
-    assert told["statement"] == f"0x{'01' * 32} withdrawn"
-    assert told["received"] == "40 units at 2026-05-01T12:00:00Z"
-    assert (told["temperature"], told["shock"]) == ("-0.5 to 8.12 °C", "1.25 g")
-    assert "accepted" not in told and "picked up" not in told
+    view = product.format_facts(product.encode_facts(facts))
+    assert view["event"] == f"0x{'01' * 32} withdrawn"
+    assert view["received"] == "40 units at 2026-05-01T12:00:00Z"
+    assert (view["temperature"], view["shock"]) == ("-0.5 to 8.12 °C", "1.25 g")
+    assert "accepted" not in view and "picked up" not in view
 
 
 def test_facts__that_contradict_themselves__rejected():
     whole = UNSIGNED._replace(
-        signed_at=1, statement=b"\1" * 32, digest=b"\1" * 32, r=b"\1" * 32, s=b"\1" * 32
+        signed_at=1, event_hash=b"\1" * 32, digest=b"\1" * 32, r=b"\1" * 32, s=b"\1" * 32
     )
     assert product.decode_facts(product.encode_facts(whole)) == whole
     for wrong in (
@@ -256,7 +256,7 @@ def test_facts__that_contradict_themselves__rejected():
             product.encode_facts(whole._replace(**wrong))
 
 
-def test_words__of_each_type__survive_the_wire():
+def test_facts__edge_of_each_type__survive_the_wire():
     edges = UNSIGNED._replace(
         withdrawn=True,
         received=2**32 - 1,
@@ -266,7 +266,7 @@ def test_words__of_each_type__survive_the_wire():
         sensed=abi.TEMPERATURE,
         min_centi_c=-(2**31),
         max_centi_c=2**31 - 1,
-        statement=b"\xff" * 32,
+        event_hash=b"\xff" * 32,
         digest=b"\xff" * 32,
         r=b"\xff" * 32,
         s=b"\0" * 32,

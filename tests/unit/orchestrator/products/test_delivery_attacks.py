@@ -1,6 +1,6 @@
-"""Attacks on a delivery that end before the chain, each by its name: routed elsewhere, not counted.
+"""Attacks on a delivery that fail before the chain: routed elsewhere, or not counted.
 
-What a hostile quorum could still try is in tests/contracts/test_delivery_attacks.py.
+Attacks that a hostile quorum could still try are in tests/contracts/test_delivery_attacks.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from oracles.types import Agreement, ClaimReason
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
@@ -31,7 +31,7 @@ GOODS, OTHER = SimulatedConsignment(17, units=100), SimulatedConsignment(18, uni
 
 
 def _terms(goods: SimulatedConsignment) -> bytes:
-    return product.read_terms(
+    return product.parse_terms(
         {
             "consignment": goods.subject,
             "carrier": "truck-1",
@@ -71,10 +71,10 @@ class DeliveryChain:
         self._keys = {device_id(station.name): station.public for station in stations}
 
     def agreements_of(self, device):
-        return [one for one in self.all if one.device_id == device]
+        return [agreement for agreement in self.all if agreement.device_id == device]
 
     def agreements_about(self, subject):
-        return [one for one in self.all if one.subject == subject]
+        return [agreement for agreement in self.all if agreement.subject == subject]
 
     def key_at(self, device, at_seconds):
         return self._keys[device]
@@ -85,17 +85,17 @@ class DeliveryChain:
 
 @pytest.fixture
 def cast(tmp_path):
-    made = [
+    stations = [
         kind(tmp_path / name, name, 7)
         for kind, name in (
             (SimulatedScanner, "truck-1"),
-            (Logger, "logger-1"),
+            (SimulatedLogger, "logger-1"),
             (SimulatedTerminal, "dock-1"),
             (SimulatedScanner, "truck-2"),
         )
     ]
-    yield made
-    for station in made:
+    yield stations
+    for station in stations:
         station.close()
 
 
@@ -104,7 +104,8 @@ def _screened(chain, records):
     routed = [(event, route(event, candidates(event, chain))) for event in events]
     verdicts = rules.screen({}, routed, {}, {product.NAME: product})
     return [
-        (found.stream, verdict.doubt) for (_, found), verdict in zip(routed, verdicts, strict=True)
+        (target.stream, verdict.reason)
+        for (_, target), verdict in zip(routed, verdicts, strict=True)
     ]
 
 
@@ -114,31 +115,31 @@ def _facts(terms, record, *others):
     return product.decode_facts(product.derive(terms, None, [event], cited))
 
 
-def test_carrier_only_release__its_scan_status_and_gps__are_kept_and_never_claimed(cast):
+def test_carrier_only_payment__its_scan_status_and_gps__are_kept_and_never_claimed(cast):
     truck, *_ = cast
     chain = DeliveryChain(*cast)
-    here = [{"sensorReport": [{"type": "Latitude", "component": "latitude", "value": 52.5}]}]
+    position = [{"sensorReport": [{"type": "Latitude", "component": "latitude", "value": 52.5}]}]
     records = [
         truck.pick_up(GOODS, T),
         truck.claim_delivered(GOODS, T + 1),
         truck.event(GOODS, "accepting", T + 2),
         truck.withdraw(truck.pick_up(GOODS, T), T),
-        truck.event(GOODS, "arriving", T + 3, sensorElementList=here),
+        truck.event(GOODS, "arriving", T + 3, sensorElementList=position),
     ]
     assert _screened(chain, records) == [(False, None)] * 5  # supporting evidence, all of it
 
 
-def test_carrier_only_release__in_the_recipients_name__is_forged(cast):
+def test_carrier_only_payment__in_the_recipients_name__is_forged(cast):
     truck, _, dock, _ = cast
     document = dock.receive(GOODS, T).partition(b"\n")[2]
     forged = epcis.decode(truck.seal(document, 9, name="dock-1"))
     assert verify_events([forged], DeliveryChain(*cast)) == [ClaimReason.SIGNATURE_FORGED]
 
 
-def test_carrier_only_release__its_own_receipt_confirmed_by_the_recipient__counts_no_unit(cast):
+def test_carrier_only_payment__its_own_receipt_confirmed_by_the_recipient__counts_no_unit(cast):
     truck, _, dock, _ = cast
-    said = truck.claim_delivered(GOODS, T)
-    facts = _facts(_terms(GOODS), dock.confirm(GOODS, T, seen=[said]), said)
+    receipt = truck.claim_delivered(GOODS, T)
+    facts = _facts(_terms(GOODS), dock.confirm(GOODS, T, seen=[receipt]), receipt)
     assert (facts.received, facts.accepted, facts.picked_up_at) == (0, 0, 0)
 
 
@@ -150,7 +151,7 @@ def test_pick_up_by_another_carrier__cited_by_the_recipient__counts_for_nothing(
 
 def test_carriers_own_thermometer__cited_by_the_recipient__proves_no_condition(cast):
     truck, logger, dock, _ = cast
-    warm = Logger.report(truck, GOODS, T, ["4"], ["1"])
+    warm = SimulatedLogger.report(truck, GOODS, T, ["4"], ["1"])
     facts = _facts(_terms(GOODS), dock.receive(GOODS, T, seen=[warm]), warm)
     assert (facts.sensed, facts.min_centi_c, facts.max_centi_c) == (0, 0, 0)
     true = logger.report(GOODS, T, ["4"])
@@ -168,14 +169,14 @@ def test_delivery_of_another_consignment__goes_to_its_own_agreement_or_to_none(c
 
 def test_delivery_of_another_consignment__citing_this_ones_pick_up__confirms_nothing(cast):
     truck, _, dock, _ = cast
-    left = truck.pick_up(GOODS, T)
-    record = dock.confirm(OTHER, T, seen=[left])
+    pick_up = truck.pick_up(GOODS, T)
+    record = dock.confirm(OTHER, T, seen=[pick_up])
     event = epcis.decode(record)
-    assert resolve([event], [epcis.decode(left)]) == {}  # so the rail asks for it by name
-    assert _facts(_terms(OTHER), record, left).picked_up_at == 0
+    assert resolve([event], [epcis.decode(pick_up)]) == {}  # so the rail asks for it by name
+    assert _facts(_terms(OTHER), record, pick_up).picked_up_at == 0
 
 
-def test_high_s_twin__of_a_statement__is_the_same_record(cast):
+def test_high_s_twin__of_a_delivery_record__is_the_same_record(cast):
     dock, chain = cast[2], DeliveryChain(*cast)
     record = dock.receive(GOODS, T)
     first = epcis.decode(record)
@@ -189,7 +190,7 @@ def test_high_s_twin__of_a_statement__is_the_same_record(cast):
     assert _facts(_terms(GOODS), twin).digest == _facts(_terms(GOODS), record).digest
 
 
-def test_counter_reused__for_another_statement__is_named(cast):
+def test_counter_reused__for_another_record__is_named(cast):
     dock, chain = cast[2], DeliveryChain(*cast)
     record = dock.receive(GOODS, T, 40)
     fork = dock.seal(dock.receive(GOODS, T, 90).partition(b"\n")[2], dock.counter_of(record))

@@ -1,4 +1,4 @@
-"""Metered energy at its limits: whatever is admitted is priced, and rounding never drifts."""
+"""Metered energy at its limits: everything admitted is priced, and rounding never drifts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ terms = st.builds(
 )
 
 
-def _greedy(chance: random.Random, wanted: EnergyTerms, sessions: bool) -> list[Event]:
-    """A stream that takes what the fuse gives at every step, with and without the grace."""
-    register, seconds, events, in_session = wanted.start_register, SOME_DAY, [], False
+def _greedy(chance: random.Random, energy_terms: EnergyTerms, sessions: bool) -> list[Event]:
+    """Return a stream that takes what the fuse allows at every step, with and without the grace."""
+    register, seconds, events, in_session = energy_terms.start_register, SOME_DAY, [], False
     actual = (register, seconds)
     for counter in range(1, chance.randrange(2, 25)):
         readings = []
@@ -40,25 +40,25 @@ def _greedy(chance: random.Random, wanted: EnergyTerms, sessions: bool) -> list[
             readings.append(("", *actual, "G"))
             later = actual[1] + chance.randrange(0, 600)
             most = 1_000 * (later - actual[1] + chance.choice((0, 60, 61)))
-            readings.append(("", _round(wanted, actual[0] + most), later, "S"))
+            readings.append(("", _round(energy_terms, actual[0] + most), later, "S"))
         for _ in range(chance.choice((1, 1, 2)) if special in ("", "GX") else 0):
             passed = chance.randrange(0, 90)
             seconds += passed
             register += 1_000 * (passed + chance.choice((0, 0, 59, 60, 61)))
             mark = chance.choice("CE" if in_session else "B") if sessions else ""
             in_session = mark in ("B", "C") and sessions
-            readings.append((mark, _round(wanted, register), seconds))
+            readings.append((mark, _round(energy_terms, register), seconds))
         if "X" in special:
             register, seconds = chance.randrange(1_000), seconds + chance.randrange(90)
             readings.append(("", register, seconds, "X"))
         if special != "S":
-            actual = (_round(wanted, register), seconds)
+            actual = (_round(energy_terms, register), seconds)
         events.append(event(counter, *readings))
     return events
 
 
-def _round(wanted: EnergyTerms, register: int) -> int:
-    return register % wanted.rollover_at if wanted.rollover_at else register
+def _round(energy_terms: EnergyTerms, register: int) -> int:
+    return register % energy_terms.rollover_at if energy_terms.rollover_at else register
 
 
 class ExpectedClaim(NamedTuple):
@@ -70,40 +70,40 @@ class ExpectedClaim(NamedTuple):
 
 
 def _settled(raw: bytes, events: list[Event], lost=rules.EVERYTHING):
-    """Every claim of a stream, priced one after the other; what was dropped; what waits."""
-    of, state, claimed, anchor = agreement(terms=raw), product.open(raw), 0, None
+    """Return the priced claims of a stream, what was dropped, and what waits."""
+    deal, state, claimed, anchor = agreement(terms=raw), product.open(raw), 0, None
     claims, dropped = [], {}
     while True:
-        found = rules.runs(of, product, claimed, anchor, events, lost)
-        dropped |= {verdict.event.counter: verdict.doubt for verdict in found.dropped}
-        if not found.run:
-            return claims, dropped, found.waiting
-        claim = rules.derive_claim(of, product, len(claims) + 1, anchor, found.run)
+        stream = rules.runs(deal, product, claimed, anchor, events, lost)
+        dropped |= {verdict.event.counter: verdict.reason for verdict in stream.dropped}
+        if not stream.run:
+            return claims, dropped, stream.waiting
+        claim = rules.derive_claim(deal, product, len(claims) + 1, anchor, stream.run)
         amount, refusal = product.price(state, raw, claim.facts, LIMIT)
         assert not refusal, (product.REFUSALS[refusal], product.decode_facts(claim.facts))
-        state, anchor = product.advance(state, raw, claim.facts), found.run[-1]
+        state, anchor = product.advance(state, raw, claim.facts), stream.run[-1]
         claimed = anchor.counter
         assert state.total >= 0
-        claims.append(ExpectedClaim(found.run, product.decode_facts(claim.facts), amount))
+        claims.append(ExpectedClaim(stream.run, product.decode_facts(claim.facts), amount))
 
 
 @settings(max_examples=600, deadline=None)
 @given(terms, st.integers(0, 10**9), st.booleans())
 def test_admitted__a_stream_at_the_fuse__every_claim_is_priced_and_none_is_stuck(
-    wanted, seed, sessions
+    energy_terms, seed, sessions
 ):
-    raw, chance = product.encode_terms(wanted), random.Random(seed)
-    claims, _, waiting = _settled(raw, _greedy(chance, wanted, sessions))
+    raw, chance = product.encode_terms(energy_terms), random.Random(seed)
+    claims, _, waiting = _settled(raw, _greedy(chance, energy_terms, sessions))
     energy = sum(claim.facts.energy for claim in claims)
-    assert sum(claim.amount for claim in claims) == energy * wanted.price_per_kwh // 1_000_000
-    marks = [one.facts["readings"][-1]["mark"] for one in waiting]
+    assert sum(claim.amount for claim in claims) == energy * energy_terms.price_per_kwh // 1_000_000
+    marks = [event.facts["readings"][-1]["mark"] for event in waiting]
     assert not marks or marks[-1] in ("B", "C"), "only an open session may wait"
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 899), st.booleans()), min_size=1, max_size=40))
-def test_estimates__between_actual_readings__all_come_to_what_the_meter_showed(steps):
-    """Whatever was estimated in between, the sum is the rise between the actual readings."""
+def test_estimates__between_actual_readings__sum_up_to_what_the_meter_showed(steps):
+    """The sum is the rise between the actual readings, regardless of the estimates in between."""
     raw = product.encode_terms(EnergyTerms(300_000, FUSE, True))
     register, at, events = 5_000, SOME_DAY, [event(1, ("", 5_000, SOME_DAY))]
     for counter, (rise, estimated) in enumerate(steps, start=2):
@@ -122,11 +122,11 @@ def test_estimates__between_actual_readings__all_come_to_what_the_meter_showed(s
 def test_complete__two_sessions_that_share_one_grace__become_two_claims():
     """Each fits the fuse by itself; together they would use the contract's minute twice."""
     raw = product.encode_terms(EnergyTerms(300_000, FUSE))
-    one = event(1, ("B", 0, SOME_DAY), ("E", 60_000, SOME_DAY))
-    two = event(2, ("B", 60_000, SOME_DAY), ("E", 120_000, SOME_DAY))
-    assert product.admit(raw, None, one) is None and product.admit(raw, one, two) is None
-    assert product.complete(raw, None, [one, two]) == 1
-    assert product.complete(raw, one, [two]) == 1
+    first = event(1, ("B", 0, SOME_DAY), ("E", 60_000, SOME_DAY))
+    second = event(2, ("B", 60_000, SOME_DAY), ("E", 120_000, SOME_DAY))
+    assert product.admit(raw, None, first) is None and product.admit(raw, first, second) is None
+    assert product.complete(raw, None, [first, second]) == 1
+    assert product.complete(raw, first, [second]) == 1
 
 
 def test_admit__the_grace__is_not_granted_again_within_a_session():
@@ -171,33 +171,33 @@ def test_price__any_split_of_the_same_energy__costs_the_same(pieces, price):
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), min_size=2, max_size=25))
 def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_register_showed(steps):
-    """Each late session is offered twice, as a hostile quorum might: the room holds."""
+    """Each late session is offered twice, as a hostile quorum might: the limit holds."""
     raw = product.encode_terms(EnergyTerms(1_000_000, 2**32 - 1, start_register=1))
     sessions, register = [], 1
     for counter, (energy, lost) in enumerate(steps, start=1):
         at = SOME_DAY + counter * 7_200
-        one = event(counter, ("B", register, at), ("E", register + energy, at + 60))
-        sessions.append((one, lost))
+        session = event(counter, ("B", register, at), ("E", register + energy, at + 60))
+        sessions.append((session, lost))
         register += energy + 1
     state, paid, anchor = product.open(raw), 0, None
-    for one in (one for one, lost in sessions if not lost):
-        facts = product.derive(raw, anchor, [one], {})
+    for session in (session for session, lost in sessions if not lost):
+        facts = product.derive(raw, anchor, [session], {})
         amount, refusal = product.price(state, raw, facts, LIMIT)
         assert not refusal
-        state, anchor, paid = product.advance(state, raw, facts), one, paid + amount
+        state, anchor, paid = product.advance(state, raw, facts), session, paid + amount
     shown = state.register - 1  # a micro-euro for each milliwatt-hour
-    reached = [one for one, lost in sessions if lost and anchor and one.counter < anchor.counter]
+    reached = [s for s, lost in sessions if lost and anchor and s.counter < anchor.counter]
     once = paid + sum(
-        one.facts["readings"][1]["register"] - one.facts["readings"][0]["register"]
-        for one in reached
+        session.facts["readings"][1]["register"] - session.facts["readings"][0]["register"]
+        for session in reached
     )
-    for turn, one in enumerate([*reached, *reached]):
-        facts = product.derive(raw, None, [one], {}, True)
+    for turn, session in enumerate([*reached, *reached]):
+        facts = product.derive(raw, None, [session], {}, True)
         amount, refusal = product.price(state, raw, facts, LIMIT, True)
         assert not refusal and amount >= 0
         state, paid = product.advance(state, raw, facts, True), paid + amount
         if turn + 1 == len(reached):
-            assert paid == once  # every one of them in full, the first time
+            assert paid == once  # every session in full, the first time
     assert paid <= max(shown, 0)
 
 
@@ -217,18 +217,18 @@ def test_late__sessions_lost_and_found_and_sent_again__never_exceed_what_the_reg
         ({"price": "0.30", "fuse": "22000", "colour": "red"}, "colour"),
     ],
 )
-def test_read_terms__a_word_that_is_wrong__is_named(words, wrong):
+def test_parse_terms__a_word_that_is_wrong__is_named(words, wrong):
     with pytest.raises(Rejected) as refused:
-        product.read_terms(words)
+        product.parse_terms(words)
     assert refused.value.reason is ClaimReason.FACTS_MALFORMED and wrong in refused.value.detail
 
 
-def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
+def test_parse_terms__all_words__are_exact_and_formatted_as_they_were_typed():
     words = {"price": "0.300001", "fuse": "22000", "continuous": "yes"}
     words |= {"start": "12.5", "rollover": "1000000"}
-    raw = product.read_terms(words)
+    raw = product.parse_terms(words)
     assert product.decode_terms(raw) == EnergyTerms(300_001, 22_000, True, 12_500_000, 10**12)
-    assert product.tell_terms(raw) == {
+    assert product.format_terms(raw) == {
         "price": "0.300001 EUR/kWh",
         "fuse": "22000 W",
         "continuous": "yes",
@@ -237,9 +237,9 @@ def test_read_terms__all_words__are_exact_and_told_as_they_were_typed():
     }
 
 
-def test_tell_facts__a_credit__shows_its_sign_and_what_the_reading_is():
+def test_format_facts__a_credit__shows_its_sign_and_the_kind_of_reading():
     facts = EnergyFacts(1_250_000, 1_750_000, -1_000_001, 0, SOME_DAY)
-    assert product.tell_facts(product.encode_facts(facts)) == {
+    assert product.format_facts(product.encode_facts(facts)) == {
         "register": "1.25 -> 1.75 kWh",
         "energy": "-1.000001 kWh",
         "from": "1970-01-01T00:00:00Z",

@@ -297,4 +297,4 @@ def _all_of(home: Path) -> list[str]:
 def test_rebuild__node_away__cannot(tmp_path: Path) -> None:
     code, told = rebuilt(copied(lived(), tmp_path), "--rpc-url", "http://127.0.0.1:9")
     assert code == 2
-    assert "cannot be read anew" in told["error"]["message"]
+    assert "blocks cannot be read" in told["error"]["message"]

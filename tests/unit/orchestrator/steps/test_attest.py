@@ -13,7 +13,7 @@ from oracles.attest import address_of, batch_digest, recover, sign
 from oracles.types import Batch, Claim, ClaimReason
 from oracles.wire import Request
 from orchestrator.core.payment import Fact
-from orchestrator.edges.oracles import OracleDoor
+from orchestrator.edges.oracles import OracleClient
 from orchestrator.edges.store import agreements, payments
 from orchestrator.errors import Retry
 from orchestrator.steps import attest as step
@@ -264,7 +264,7 @@ def door():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield OracleDoor("o1", address_of(b"\1" * 32), 1, url, "token", timeout_s=60), says
+    yield OracleClient("o1", address_of(b"\1" * 32), 1, url, "token", timeout_s=60), says
     server.shutdown()
     server.server_close()
 
@@ -305,8 +305,8 @@ def test_door__nonsense__is_as_good_as_silence(door, status, body):
 
 
 def test_door__closed__is_a_retry():
-    with pytest.raises(Retry, match="is not reached"):
-        OracleDoor("o1", "0x", 1, "http://127.0.0.1:9", "t").ask(Request("p", (CLAIM,)))
+    with pytest.raises(Retry, match="cannot be reached"):
+        OracleClient("o1", "0x", 1, "http://127.0.0.1:9", "t").ask(Request("p", (CLAIM,)))
 
 
 def test_door__signature_of_another_key_or_digest__attests_nothing(door):

@@ -15,13 +15,13 @@ from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from scripts.simulated_bank import messages
 from scripts.simulated_bank.bank import write_file
-from tests.support.bank_desk import CLOSED, BankDesk
 from tests.support.bare_rail import agreement_of
+from tests.support.rail_with_bank import CLOSED, RailWithBank
 
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     yield made
     made.bare.close()
 
@@ -38,7 +38,7 @@ def test_bank__books_a_payout__once_however_often_it_says_so(desk):
     assert desk.stage(payout)[0] == "booked" and desk.bare.stages("cp-0001") == ["reconciled"]
     booked = desk.balances()
     assert booked == {ledger.SAFEGUARDING: -1_234, ledger.DEPOSITS: 1_234}
-    desk.tell(kind="close_day")
+    desk.instruct(kind="close_day")
     assert read_bank(desk.rail) == 1
     assert desk.balances() == booked
     with desk.store.read() as session:
@@ -52,7 +52,7 @@ def test_bank__credit_with_a_known_reference__is_funding_once_over_both_reports(
         agreements.get(session, "0x" + identity.hex()).reference = funding_reference(identity)
     desk.credit(5_000, funding_reference(identity))
     read_bank(desk.rail)
-    desk.tell(kind="close_day")
+    desk.instruct(kind="close_day")
     read_bank(desk.rail)
     assert desk.fundings() == [("0x" + identity.hex(), 5_000, "booked")]
     assert desk.balances() == {ledger.SAFEGUARDING: 5_000, ledger.FUNDING: -5_000}
@@ -70,7 +70,7 @@ def test_bank__two_equal_credits__are_two(desk):
     desk.credit(777, "")
     desk.credit(777, "")
     read_bank(desk.rail)
-    desk.tell(kind="close_day")
+    desk.instruct(kind="close_day")
     read_bank(desk.rail)
     assert len(desk.fundings()) == 2 and desk.balances()[ledger.SAFEGUARDING] == 1_554
 
@@ -100,7 +100,7 @@ def test_bank__payout_comes_back__is_still_owed_to_its_payee(desk):
     read_bank(desk.rail)
     with desk.store.read() as session:
         reference = transfers.payout(session, payout).end_to_end_id
-    desk.tell(kind="return", end_to_end_id=reference)
+    desk.instruct(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
     assert desk.balances() == {ledger.DEPOSITS: 1_234, ledger.RETURNED: -1_234}
     assert desk.stage(payout) == ("returned", "AC04") and desk.fundings() == []

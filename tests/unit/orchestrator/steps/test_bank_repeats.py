@@ -12,8 +12,8 @@ from orchestrator.core import ledger
 from orchestrator.core.references import funding_reference
 from orchestrator.edges.store import agreements
 from orchestrator.steps.bank_files import read_bank
-from tests.support.bank_desk import OURS, BankDesk
 from tests.support.bare_rail import agreement_of
+from tests.support.rail_with_bank import OURS, RailWithBank
 
 AGREEMENT = agreement_of("cp-0001")
 ROOTS = {
@@ -25,7 +25,7 @@ ROOTS = {
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     made.bare.claims("cp-0001")
     with made.store.write() as session:
         row = agreements.get(session, "0x" + AGREEMENT.hex())

@@ -15,7 +15,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines
 from orchestrator.steps.breaks import register_breaks
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 FILE = b"\xfe" * 32
@@ -51,13 +51,13 @@ def test_resolution__of_a_break_that_changed_since__no_longer_covers_it(changed)
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
-class BreaksRail(LivedCopy):
+class BreaksRail(RailCopy):
     """A copy of the lived rail with two officers and a line that nobody ordered."""
 
     def __init__(self, home) -> None:
         super().__init__(home)
         for name in ("Ada", "Ben"):
-            self.told("officer", "add", name)
+            self.json_of("officer", "add", name)
         self.opened = self.store()
         self.rail_ = replace(self.rail.rail, store=self.opened, now=lambda: self.now)
         self.now, self.lines = 1_800_000_000, 0
@@ -105,10 +105,10 @@ class BreaksRail(LivedCopy):
             }
 
     def open(self) -> list[str]:
-        return [each["break_id"] for each in self.told("breaks")]
+        return [each["break_id"] for each in self.json_of("breaks")]
 
     def resolve(self, break_id: str) -> str:
-        identity = self.told(
+        identity = self.json_of(
             "breaks",
             "resolve",
             break_id[:12],
@@ -117,7 +117,7 @@ class BreaksRail(LivedCopy):
             "--as",
             "Ada",
         )["approval"]
-        self.told("approval", "approve", identity, "--as", "Ben")
+        self.json_of("approval", "approve", identity, "--as", "Ben")
         return identity
 
 
@@ -139,7 +139,7 @@ def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
     desk.book(-5)
     assert desk.register() == 1
     assert desk.rows()[break_id][1] == desk.now - 86_400
-    [told, _] = desk.told("breaks")
+    [told, _] = desk.json_of("breaks")
     assert (told["owner"], told["state"], told["since"]) == ("bank desk", "open", 1_800_000_000)
     assert told["action"].startswith("Ask the bank")
 
@@ -148,16 +148,16 @@ def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
 def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_listed(desk):
     desk.book(-777)
     desk.register()
-    desk.told("reconcile", code=1)
+    desk.json_of("reconcile", code=1)
     [break_id] = desk.open()
-    identity = desk.told("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["approval"]
-    desk.told("reconcile", code=1)  # one signature resolves nothing
-    assert desk.told("approval", "approve", identity, "--as", "Ada", code=2)
-    desk.told("approval", "approve", identity, "--as", "Ben")
-    found = desk.told("reconcile")
+    identity = desk.json_of("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["approval"]
+    desk.json_of("reconcile", code=1)  # one signature resolves nothing
+    assert desk.json_of("approval", "approve", identity, "--as", "Ada", code=2)
+    desk.json_of("approval", "approve", identity, "--as", "Ben")
+    found = desk.json_of("reconcile")
     assert found["breaks"] == [] and [b["break_id"] for b in found["resolved"]] == [break_id]
     assert desk.open() == []
-    [listed] = desk.told("breaks", "--all")
+    [listed] = desk.json_of("breaks", "--all")
     assert (listed["state"], listed["resolved_by"]) == ("resolved", identity)
     desk.register()
     assert desk.rows()[break_id][3] == identity
@@ -169,7 +169,7 @@ def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_li
 def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(desk):
     """The payout keeps its id, and so does the break; what was signed is another amount."""
     desk.sql("UPDATE bankline SET body = replace(body, '-472', '-473')")
-    [break_id] = [b["break_id"] for b in desk.told("breaks") if b["leg"] == "bank"]
+    [break_id] = [b["break_id"] for b in desk.json_of("breaks") if b["leg"] == "bank"]
     desk.resolve(break_id)
     assert states(desk)[break_id] == ("resolved", 473)
     desk.sql("UPDATE bankline SET body = replace(body, '-473', '-474')")
@@ -177,7 +177,7 @@ def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(desk):
 
 
 def states(desk: BreaksRail) -> dict[str, tuple[str, int]]:
-    return {b["break_id"]: (b["state"], b["found_minor"]) for b in desk.told("breaks", "--all")}
+    return {b["break_id"]: (b["state"], b["found_minor"]) for b in desk.json_of("breaks", "--all")}
 
 
 @needs_anvil
@@ -193,7 +193,7 @@ def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(des
     desk.register()
     closed = {kind: why for kind, _, why, _ in desk.rows().values() if why}
     assert closed["not_confirmed"] == "found no more"
-    assert {b["state"] for b in desk.told("breaks", "--all")} == {"open", "closed"}
+    assert {b["state"] for b in desk.json_of("breaks", "--all")} == {"open", "closed"}
     desk.sql(
         "UPDATE bankline SET body = replace(body, '2030-01-01', '2025-10-09') WHERE path = "
         "'Ntry[1]'"
@@ -210,7 +210,7 @@ def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
     desk.sql("UPDATE approval SET detail = replace(detail, '-777', '-778')")
     with pytest.raises(Halt, match="does not hold"):
         desk.register()
-    assert "does not hold" in desk.told("reconcile", code=2)["error"]["message"]
+    assert "does not hold" in desk.json_of("reconcile", code=2)["error"]["message"]
 
 
 @needs_anvil
@@ -218,6 +218,6 @@ def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
 def test_resolve__of_no_break_or_of_several__signs_nothing(desk, start):
     desk.book(-777)
     desk.book(-5)
-    said = desk.told("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
+    said = desk.json_of("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
     assert "Nothing was signed" in said["error"]["message"]
-    assert desk.told("approval", "list") == []
+    assert desk.json_of("approval", "list") == []

@@ -20,8 +20,8 @@ from orchestrator.steps import mint
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
 from orchestrator.steps.unallocated_credits import decide_credits, to_allocate, to_send_back
-from tests.support.bank_desk import ADA, BankDesk
 from tests.support.bare_rail import CHAIN_ID, agreement_of
+from tests.support.rail_with_bank import ADA, RailWithBank
 
 EVE, BOB = b"\1" * 32, b"\2" * 32
 AGREEMENT = "0x" + agreement_of("cp-0001").hex()
@@ -38,7 +38,7 @@ PAYER = {
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     for name, key in (("Eve", EVE), ("Bob", BOB)):
         assert approvals.found_officer(made.store, address_of(key), name, 1)
     made.credit(777, "")
@@ -106,7 +106,7 @@ def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk)
     order_payouts(desk.rail)
     desk.bank.step()
     reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
-    desk.tell(kind="return", end_to_end_id=reference)
+    desk.instruct(kind="return", end_to_end_id=reference)
     read_bank(desk.rail)
     assert desk.stage(row.credit_id) == ("returned", "AC04")
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.RETURNED: -777}
@@ -185,13 +185,13 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
         row = agreements.get(session, AGREEMENT)
         row.reference = funding_reference(agreement_of("cp-0001"))
         session.add(row)
-    desk.tell(kind="misbehave", what="reverse_credit", days=1)
+    desk.instruct(kind="misbehave", what="reverse_credit", days=1)
     desk.credit(500, funding_reference(agreement_of("cp-0001")))
     read_bank(desk.rail)
     with desk.store.write() as session:
         [mine] = bank_posting.credits_of(session, 500)
         transfers.mark_funding(session, mine.credit_id, stage)
-    desk.tell(kind="close_day")
+    desk.instruct(kind="close_day")
     read_bank(desk.rail)
     with desk.store.read() as session:
         assert [each.stage for each in bank_posting.credits_of(session, 500)] == [then]

@@ -1,7 +1,7 @@
-"""A state machine over chain, ledger and bank: whatever is done in whatever order, the books hold.
+"""A state machine over chain, ledger and bank: the books hold after any actions in any order.
 
-Real contracts on a real chain, the rail's own steps, the simulated bank; after every step the
-invariants are read from each side's own source. The oracles sign what they are asked.
+It uses real contracts on a real chain, the rail's own steps and the simulated bank. After every
+step the invariants are read from each side's own source. The oracles sign what they are asked.
 """
 
 from __future__ import annotations
@@ -22,30 +22,34 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.journal_check import check_anchors
 from scripts.month.days import at
-from tests.support import machine_rail
-from tests.support.machine_rail import FINALITY, MachineRail
+from tests.support import snapshot_rail
 from tests.support.small_rail import WINDOW, has_anvil
+from tests.support.snapshot_rail import FINALITY, SnapshotRail
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 UNKNOWN = "RF18539007547034"
 NAMES = ("cp-0001", "cp-0002", "meter-0001")
-TRICKS = {"twice": "duplicate", "a_cent_more": "amount"}
+MISBOOKINGS = {"book_twice": "duplicate", "book_a_cent_more": "amount"}  # method: break
 
 
 class Money(RuleBasedStateMachine):
-    """`may`: kinds of breaks that what was done can lead to; no other may ever be named."""
+    """Checks the books after any action.
 
-    rail: MachineRail  # of all examples
+    Attributes:
+        allowed: the kinds of breaks that the actions so far can cause; no other may be reported.
+    """
+
+    rail: SnapshotRail  # one for all examples
 
     @initialize()
     def start(self) -> None:
-        self.rail.again()
-        self.strange = 0
-        self.may = {"reorganised"}
+        self.rail.reset()
+        self.unallocated = 0
+        self.allowed = {"reorganised"}
 
     def teardown(self) -> None:
-        if hasattr(self, "may"):
+        if hasattr(self, "allowed"):
             self.rail.end()
 
     # --- what people, devices and the bank do
@@ -57,8 +61,8 @@ class Money(RuleBasedStateMachine):
     @rule(cents=st.integers(1, 5_000))
     def pay_with_an_unknown_reference(self, cents: int) -> None:
         self.rail.bank.standing_orders([(self.rail.payer_iban, cents, UNKNOWN)])
-        self.strange += cents
-        self.may.add("unmatched_funding")
+        self.unallocated += cents
+        self.allowed.add("unmatched_funding")
 
     @rule(name=st.sampled_from(NAMES), watt_hours=st.integers(1, 9_000))
     def measure(self, name: str, watt_hours: int) -> None:
@@ -77,28 +81,28 @@ class Money(RuleBasedStateMachine):
     def bank_closes_its_day(self) -> None:
         self.rail.bank.close_day()
         self.rail.clock = max(self.rail.clock, at(self.rail.bank.books.today, 7))
-        self.may |= {"missing", "timing"}  # of what was ordered and not taken that day
+        self.allowed |= {"missing", "timing"}  # orders that the bank did not take that day
 
-    @rule(trick=st.sampled_from(sorted(TRICKS)))
-    def bank_will_misbook(self, trick: str) -> None:
-        self.rail.bank.tricks[self.rail.payee_iban] = getattr(self.rail.bank, trick)
-        self.may.add(TRICKS[trick])
+    @rule(misbooking=st.sampled_from(sorted(MISBOOKINGS)))
+    def bank_will_misbook(self, misbooking: str) -> None:
+        self.rail.bank.misbookings[self.rail.payee_iban] = getattr(self.rail.bank, misbooking)
+        self.allowed.add(MISBOOKINGS[misbooking])
 
     @rule(closed=st.booleans())
     def payee_closes_its_account(self, closed: bool) -> None:
-        self.rail.bank.shut(self.rail.payee_iban, closed)
-        self.may.add("rejected")
+        self.rail.bank.set_closed(self.rail.payee_iban, closed)
+        self.allowed.add("rejected")
 
     @rule()
     def payout_comes_back(self) -> None:
         for booked in self.booked_orders()[-1:]:  # no precondition: it would ask the chain
-            self.rail.bank.tell({"kind": "return", "end_to_end_id": booked})
-            self.may.add("returned")
+            self.rail.bank.instruct({"kind": "return", "end_to_end_id": booked})
+            self.allowed.add("returned")
 
     @rule(cents=st.integers(1, 500))
     def bank_takes_money_out(self, cents: int) -> None:
-        self.rail.bank.take_out(cents, "Lastschrift")
-        self.may |= {"extra", "amount"}
+        self.rail.bank.debit(cents, "Lastschrift")
+        self.allowed |= {"extra", "amount"}
 
     # --- what the chain and the rail do
 
@@ -128,7 +132,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), commits=st.integers(1, 6), undone=st.booleans())
     def power_goes(self, name: str, commits: int, undone: bool) -> None:
-        """In a turn in which a settlement becomes final."""
+        """Cut the power in a turn in which a settlement becomes final."""
         self.measure(name, 1_000)
         self.mine(1)
         self.rail.turn()
@@ -153,7 +157,7 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_booked_beyond_what_was_owed(self) -> None:
-        """These are liabilities, to payers, payees and the bank: never below nothing."""
+        """Liabilities to payers, payees and the bank are never overdrawn."""
         owed = ("escrow:", "pending:", "withdrawable:", ledger.IN_TRANSIT, ledger.RETURNED)
         held = self.rail.balances().items()
         assert not {name: cents for name, cents in held if name.startswith(owed) and cents > 0}
@@ -165,33 +169,34 @@ class Money(RuleBasedStateMachine):
         held: Counter[str] = Counter()
         for account, amount in self.rail.balances().items():
             held[account.split(":")[0]] -= amount
-        found = self.rail.at_block("PaymentRail", "totals", final)
+        totals = self.rail.at_block("PaymentRail", "totals", final)
         for name, amount in zip(
-            ("escrow", "pending", "withdrawable", "frozen"), found, strict=False
+            ("escrow", "pending", "withdrawable", "frozen"), totals, strict=False
         ):
             assert held[name] == amount, f"{name} at block {final}"
         supply = self.rail.at_block("EuroToken", "totalSupply", final)
         assert self.rail.balances().get(ledger.ISSUED, 0) == supply
 
     @invariant()
-    def supply_has_a_name_and_so_has_every_break(self) -> None:
+    def supply_is_explained_and_every_break_is_expected(self) -> None:
         with self.rail.store.read() as session:
-            found = reconcile_store(session, self.rail.iban, self.rail.clock)
-        assert found.difference_micro == 0
-        named = {str(each.kind) for each in (*found.breaks, *found.closed)}
-        assert named <= self.may, (named - self.may, found.breaks)
+            reconciliation = reconcile_store(session, self.rail.iban, self.rail.clock)
+        assert reconciliation.difference_micro == 0
+        items = (*reconciliation.breaks, *reconciliation.closed)
+        reported = {str(item.kind) for item in items}
+        assert reported <= self.allowed, (reported - self.allowed, reconciliation.breaks)
 
     @invariant()
     def each_payout_is_ordered_at_most_once(self) -> None:
         with self.rail.store.read() as session:
             ordered = self.rail.ordered(session)
-            known = {row.end_to_end_id: row for row in transfers.all_payouts(session)}
+            payouts = {row.end_to_end_id: row for row in transfers.all_payouts(session)}
             final = blocks.newest_final(session)
         assert not [name for name, times in ordered.items() if times > 1]
-        assert set(ordered) <= set(known)
-        hashes = [known[name].tx_hash for name in ordered]
-        seen = self.rail.chain.receipts(hashes) if hashes else []
-        assert all(one and int(one["blockNumber"], 16) <= final for one in seen)
+        assert set(ordered) <= set(payouts)
+        hashes = [payouts[name].tx_hash for name in ordered]
+        receipts = self.rail.chain.receipts(hashes) if hashes else []
+        assert all(receipt and int(receipt["blockNumber"], 16) <= final for receipt in receipts)
 
     @invariant()
     def journal_holds_and_so_do_its_anchors(self) -> None:
@@ -207,17 +212,17 @@ class Money(RuleBasedStateMachine):
         return [row[0] for row in rows]
 
 
-class _Ended(Money):
-    """At the end of each example the world calms down, and nothing may be left on its way."""
+class _MoneyToTheEnd(Money):
+    """After each example everything settles, and no money may be left in transit."""
 
     def teardown(self) -> None:
-        if hasattr(self, "may") and sys.exc_info()[0] is None:
-            self._calm_down()
+        if hasattr(self, "allowed") and sys.exc_info()[0] is None:
+            self._settle_everything()
             self._everything_arrived()
         super().teardown()
 
-    def _calm_down(self) -> None:
-        self.rail.bank.shut(self.rail.payee_iban, False)
+    def _settle_everything(self) -> None:
+        self.rail.bank.set_closed(self.rail.payee_iban, False)
         for _ in range(6):
             self.a_while_passes(2)
         for _ in range(2):
@@ -225,22 +230,22 @@ class _Ended(Money):
             self.a_while_passes(3)
 
     def _everything_arrived(self) -> None:
-        """The rail's bank account is the bank's, and every cent that came in is accounted for."""
+        """The ledger agrees with the bank, and every cent that came in is accounted for."""
         held = self.rail.balances()
         assert held.get(ledger.SAFEGUARDING, 0) == self.rail.bank.books.balance(self.rail.iban)
         assert held.get(ledger.FUNDING, 0) == 0
-        assert held.get(ledger.UNALLOCATED, 0) == -self.strange
+        assert held.get(ledger.UNALLOCATED, 0) == -self.unallocated
         assert self.rail.bank.books.is_balanced()
         with self.rail.store.read() as session:
             waiting = [row.stage for row in transfers.all_payouts(session)]
-        assert not {"ordered", "sent", "accepted"} & set(waiting) or self.may & {"amount"}
+        assert not {"ordered", "sent", "accepted"} & set(waiting) or self.allowed & {"amount"}
 
 
 def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:
     with tempfile.TemporaryDirectory(prefix="machine-") as folder:
-        Money.rail = machine_rail.make(Path(folder))
+        Money.rail = snapshot_rail.make(Path(folder))
         try:
-            _Ended.TestCase.settings = settings(
+            _MoneyToTheEnd.TestCase.settings = settings(
                 max_examples=10,
                 stateful_step_count=20,
                 deadline=None,
@@ -248,6 +253,6 @@ def test_money__anything_in_any_order__the_books_hold_after_each_step() -> None:
                 suppress_health_check=list(HealthCheck),
                 phases=(Phase.generate,),
             )
-            _Ended.TestCase().runTest()
+            _MoneyToTheEnd.TestCase().runTest()
         finally:
             Money.rail.testnet.stop()

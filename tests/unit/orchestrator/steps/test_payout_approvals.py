@@ -21,7 +21,7 @@ from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_release
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import ADA, CLOSED, NORD, OURS, PAYEE, BankDesk
+from tests.support.rail_with_bank import ADA, CLOSED, NORD, OURS, PAYEE, RailWithBank
 
 CHAIN = 31337  # bare_rail's
 KEYS = {"ada": bytes([1]) * 32, "ben": bytes([2]) * 32}
@@ -31,7 +31,7 @@ DAY = date(2025, 10, 9)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     for name, key in KEYS.items():
         approvals.found_officer(made.store, address_of(key), name, 0)
     yield made
@@ -159,7 +159,7 @@ def test_again__returned_by_the_payees_bank__leaves_again_and_the_books_say_so(d
     payout = desk.payout(1)
     order_payouts(desk.rail)
     bank_day(desk)
-    desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+    desk.instruct(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
     read_bank(desk.rail)
     assert desk.stage(payout)[0] == "returned" and desk.balances()[ledger.RETURNED] == -1_234
     identity = again(desk, payout)
@@ -179,7 +179,7 @@ def test_again__twice_returned__is_three_orders_under_three_references(desk):
     for attempt in range(2):
         bank_day(desk)
         seen.add(row(desk, payout).end_to_end_id)
-        desk.tell(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
+        desk.instruct(kind="return", end_to_end_id=row(desk, payout).end_to_end_id)
         read_bank(desk.rail)
         again(desk, payout, at=attempt + 1)
         assert order_payouts(desk.rail) == 1

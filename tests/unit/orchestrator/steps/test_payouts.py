@@ -18,12 +18,12 @@ from orchestrator.edges.store import transfers
 from orchestrator.errors import Retry
 from orchestrator.steps.payouts import hand_over, order_payouts
 from scripts.run_bank import new_iban
-from tests.support.bank_desk import NORD, BankDesk
+from tests.support.rail_with_bank import NORD, RailWithBank
 
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BankDesk(tmp_path)
+    made = RailWithBank(tmp_path)
     yield made
     made.bare.close()
 
@@ -43,7 +43,7 @@ def test_order__crash_between_store_and_hand_over__sends_the_stored_bytes(desk):
     payout = desk.payout(1)
     blocked = desk.home / "a_file"
     blocked.write_bytes(b"")
-    with pytest.raises(Retry, match="outbox does not take"):
+    with pytest.raises(Retry, match="cannot be written to the bank's outbox"):
         order_payouts(desk.with_folder(blocked / "outbox"))
     assert desk.stage(payout) == ("sent", None) and not list(desk.bank.to_bank.glob("*.xml"))
     desk.bare.place.clock += 5_000  # written anew, the file would have another time in it

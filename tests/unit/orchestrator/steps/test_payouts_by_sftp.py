@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.edges.bank.channel import open_channel, write_atomically
+from orchestrator.edges.bank.channel import open_channel
+from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.store import transfers
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.sftp_server import SftpServer

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.edges.bank.channel import open_channel, write_atomically
+from orchestrator.edges.bank.channel import open_channel
+from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.store import transfers
 from orchestrator.steps.bank_files import read_bank
-from tests.support.bank_desk import BankDesk
+from tests.support.rail_with_bank import RailWithBank
 from tests.support.sftp_server import SftpServer
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -47,7 +48,7 @@ def forks():
 @pytest.fixture(params=["folder", "sftp"])
 def place(request, tmp_path):
     """(desk, url of the channel): the bank's own folders, as they are or served by SFTP."""
-    desk, url = BankDesk(tmp_path), ""
+    desk, url = RailWithBank(tmp_path), ""
     server = None
     if request.param == "sftp":
         server = SftpServer(tmp_path / "bank").start()

@@ -183,8 +183,7 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
     assert not report.complete
     assert found.bundle["settlement"]["amount_micro"] == -600_000
     assert found.missing == (
-        "payout: a credit is owed by its payee, who has paid 0 of 600000 micro-euro of it back "
-        "so far",
+        "payout: the payee owes 0.600000 EUR to the agreement and has paid 0.000000 EUR of it",
     )
-    assert told["credit"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
+    assert told["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}
     assert [entry["kind"] for entry in told["ledger"]] == ["debt_recorded"]

@@ -25,11 +25,11 @@ def exported(which: str) -> Export:
 
 @pytest.mark.parametrize("device", ["cp-0001", "meter-0001"])
 def test_export__reconciled__verifies_up_to_the_statement_line(device: str) -> None:
-    found = exported(f"{device} reconciled")
-    report = verify(found.bundle, products())
+    exported_payment = exported(f"{device} reconciled")
+    report = verify(exported_payment.bundle, products())
     assert report.failed is None
     assert report.complete
-    assert found.missing == ()
+    assert exported_payment.missing == ()
 
 
 def test_export__reconciled__holds_exactly_the_entries_of_this_payment() -> None:
@@ -63,16 +63,18 @@ def test_export__released_below_a_cent_and_redeemed_with_the_next__verifies(own_
     with rail.store.read() as session:
         rows = payments.of_agreement(session, rail.agreements["cp-0001"], "reconciled")
         first, second = sorted(payments.by_ids(session, rows), key=lambda row: row.sequence)
-        found = [export(session, p.payment_id, rail.chain.deployment) for p in (first, second)]
+        exports = [export(session, p.payment_id, rail.chain.deployment) for p in (first, second)]
     assert first.payout_id == second.payout_id
     assert first.release_tx != second.release_tx
     assert first.amount_micro == 6_000
-    assert [one.bundle["payout"]["redeemed"] is None for one in found] == [False, True]
-    for one in found:
-        report = verify(one.bundle, products())
+    assert [
+        exported_payment.bundle["payout"]["redeemed"] is None for exported_payment in exports
+    ] == [False, True]
+    for exported_payment in exports:
+        report = verify(exported_payment.bundle, products())
         assert report.failed is None
         assert report.complete
-        kinds = [entry["kind"] for entry in one.bundle["ledger"]]
+        kinds = [entry["kind"] for entry in exported_payment.bundle["ledger"]]
         assert kinds == ["settled", "released", "redeemed", "payout_booked"]
 
 
@@ -84,12 +86,12 @@ def test_export__committee_changed_since__shows_it_as_it_was() -> None:
 
 
 def test_export__not_paid_out_yet__holds_what_exists_and_names_the_rest() -> None:
-    found = exported("cp-0001 posted")
-    report = verify(found.bundle, products())
+    exported_payment = exported("cp-0001 posted")
+    report = verify(exported_payment.bundle, products())
     assert report.ok
     assert not report.complete
     assert report.steps[-2].stage is AuditStage.LEDGER
-    assert [part.split(":")[0] for part in found.missing] == [
+    assert [part.split(":")[0] for part in exported_payment.missing] == [
         "payout",
         "bank order",
         "statement line",
@@ -103,11 +105,11 @@ def test_export__second_payment__starts_from_the_first_ones_last_record() -> Non
 
 
 def test_export__refused_by_the_contract__proves_that_no_money_moved() -> None:
-    found = exported("cp-0002 waiting_for_funds")
-    assert verify(found.bundle, products()).ok
-    assert found.bundle["settlement"]["refusal"] != 0
-    assert found.bundle["ledger"] == []
-    assert "escrow_short" in found.missing[0]
+    exported_payment = exported("cp-0002 waiting_for_funds")
+    assert verify(exported_payment.bundle, products()).ok
+    assert exported_payment.bundle["settlement"]["refusal"] != 0
+    assert exported_payment.bundle["ledger"] == []
+    assert "escrow_short" in exported_payment.missing[0]
 
 
 def test_export__not_settled__is_refused_by_name() -> None:

@@ -36,10 +36,10 @@ def test_export__of_a_late_session__derives_its_facts_as_late_and_verifies():
     with rail.store.read() as session:
         bundle = export(session, late.payment_id, rail.chain.deployment).bundle
         earlier = export(session, on_time.payment_id, rail.chain.deployment).bundle
-        told = life(session, late, agreements.get(session, late.agreement_id))
+        view = life(session, late, agreements.get(session, late.agreement_id))
     assert bundle["anchor"] is None and earlier["anchor"] is not None
     assert verify(bundle, products()).failed is None
-    assert told["claim"]["facts"]["reading"] == "late"
+    assert view["claim"]["facts"]["reading"] == "late"
     early = verify(sealed({**bundle, "anchor": earlier["anchor"]}), products()).failed
     assert early.stage is AuditStage.EVENTS or early.stage is AuditStage.CLAIM
     rail.agree_with_the_chain()

@@ -14,7 +14,7 @@ from lxml import etree
 from orchestrator.core.payee_account import Movement, statement
 from orchestrator.edges.bank import chain_statement
 from orchestrator.edges.bank.reading import read
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 DAY, DAY_S = date(2026, 3, 2), 86_400
@@ -42,12 +42,12 @@ def move(number: int, micro: int, day: int = 0, kind: str = "settled") -> Moveme
 
 def history(amounts: list[tuple[int, int]]) -> list[Movement]:
     """Movements of (days since the one before, micro-euro); nothing goes out that is not there."""
-    found, day, exact = [], 0, 0
+    account, day, exact = [], 0, 0
     for number, (pause, micro) in enumerate(amounts):
         day, micro = day + pause, max(micro, -exact)
         exact += micro
-        found.append(move(number, micro, day, "settled" if micro > 0 else "withdrawn"))
-    return found
+        account.append(move(number, micro, day, "settled" if micro > 0 else "withdrawn"))
+    return account
 
 
 AMOUNTS = st.lists(st.tuples(st.integers(0, 2), st.integers(-30_000, 30_000)), max_size=30)
@@ -56,12 +56,12 @@ AMOUNTS = st.lists(st.tuples(st.integers(0, 2), st.integers(-30_000, 30_000)), m
 @given(AMOUNTS, st.integers(0, 30), st.integers(0, 30))
 def test_statement__of_any_history__adds_up_and_loses_no_cent(amounts, start, length):
     movements, first = history(amounts), DAY + timedelta(days=start)
-    found = statement(movements, first, first + timedelta(days=length))
-    assert found.opening_cents + sum(b.cents for b in found.bookings) == found.closing_cents
-    exact = sum(m.amount_micro for m in movements if m.day <= found.last)
-    assert found.closing_cents * 10_000 + found.remainder_micro == exact
-    assert 0 <= found.remainder_micro < 10_000
-    assert all(b.cents and first <= b.movement.day <= found.last for b in found.bookings)
+    account = statement(movements, first, first + timedelta(days=length))
+    assert account.opening_cents + sum(b.cents for b in account.bookings) == account.closing_cents
+    exact = sum(m.amount_micro for m in movements if m.day <= account.last)
+    assert account.closing_cents * 10_000 + account.remainder_micro == exact
+    assert 0 <= account.remainder_micro < 10_000
+    assert all(b.cents and first <= b.movement.day <= account.last for b in account.bookings)
 
 
 @given(AMOUNTS, st.lists(st.integers(1, 9), min_size=1, max_size=6))
@@ -69,20 +69,20 @@ def test_statements__one_after_the_other__chain_and_name_every_movement_once(amo
     movements, day, closing, named = history(amounts), DAY, 0, []
     for length in [*lengths, 100]:
         last = day + timedelta(days=length - 1)
-        found = statement(movements, day, last)
-        assert found.opening_cents == closing
-        named += [m.entry_id for b in found.bookings for m in (*b.carried, b.movement)]
-        day, closing, waiting = last + timedelta(days=1), found.closing_cents, found.waiting
+        account = statement(movements, day, last)
+        assert account.opening_cents == closing
+        named += [m.entry_id for b in account.bookings for m in (*b.carried, b.movement)]
+        day, closing, waiting = last + timedelta(days=1), account.closing_cents, account.waiting
     named += [m.entry_id for m in waiting]
     assert sorted(named) == sorted(m.entry_id for m in movements if m.amount_micro)
 
 
 def test_payments_below_a_cent__are_booked_with_the_one_that_completes_it():
-    found = statement([move(1, 4_000), move(2, 5_999), move(3, 1), move(4, 9_999)], DAY, DAY)
-    [only] = found.bookings
+    account = statement([move(1, 4_000), move(2, 5_999), move(3, 1), move(4, 9_999)], DAY, DAY)
+    [only] = account.bookings
     assert only.cents == 1 and [m.entry_id[-1] for m in only.carried] == ["1", "2"]
-    assert only.movement.entry_id[-1] == "3" and found.remainder_micro == 9_999
-    assert [m.entry_id[-1] for m in found.waiting] == ["4"]
+    assert only.movement.entry_id[-1] == "3" and account.remainder_micro == 9_999
+    assert [m.entry_id[-1] for m in account.waiting] == ["4"]
 
 
 def written(movements: list[Movement], is_over: bool = True) -> bytes:
@@ -100,15 +100,15 @@ MIXED = [
 
 
 def test_camt053__of_an_account__is_read_back_by_our_own_parser():
-    told = read(written(MIXED)).as_json()
-    assert told["problems"] == []
-    [found] = told["statements"]
-    balances = {b["code"]: b["amount_minor"] for b in found["balances"]}
+    view = read(written(MIXED)).as_json()
+    assert view["problems"] == []
+    [account] = view["statements"]
+    balances = {b["code"]: b["amount_minor"] for b in account["balances"]}
     assert balances == {"OPBD": 0, "CLBD": 1, "CLAV": 0}
-    lines = [(e["amount_minor"], e["references"]["end_to_end_id"]) for e in found["lines"]]
+    lines = [(e["amount_minor"], e["references"]["end_to_end_id"]) for e in account["lines"]]
     assert lines == [(0, "PR1"), (101, "PR2"), (-100, "PR3")]
     assert sum(cents for cents, _ in lines) == balances["CLBD"] - balances["OPBD"]
-    assert {e["booking_date"] for e in found["lines"]} == {"2026-03-02", "2026-03-03"}
+    assert {e["booking_date"] for e in account["lines"]} == {"2026-03-02", "2026-03-03"}
 
 
 def test_camt053__of_the_same_account_and_period__is_the_same_bytes_and_names_no_machine():
@@ -137,23 +137,23 @@ def test_camt053__of_any_account__is_valid_by_the_official_schema(movements):
 def copy(tmp_path):
     if not has_anvil():
         pytest.skip("anvil is not installed")
-    return LivedCopy(tmp_path / "home")
+    return RailCopy(tmp_path / "home")
 
 
 def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):
     file = copy.home / "statement.xml"
-    told = copy.told("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
+    view = copy.json_of("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
     held = -copy.value(
         "SELECT SUM(amount_minor) FROM ledgerposting WHERE account LIKE 'pending:%' "
         "OR account LIKE 'withdrawable:%'"
     )
-    assert told["closing_cents"] * 10_000 + told["remainder_micro"] == held
+    assert view["closing_cents"] * 10_000 + view["remainder_micro"] == held
     booked = copy.value("SELECT end_to_end_id FROM payout")
-    [out] = [each for each in told["entries"] if each["kind"] == "redeemed"]
+    [out] = [entry for entry in view["entries"] if entry["kind"] == "redeemed"]
     assert (out["amount_cents"], out["end_to_end_id"]) == (-472, booked)
-    reading = copy.told("bank", "parse", str(file))
+    reading = copy.json_of("bank", "parse", str(file))
     assert [e["amount_minor"] for e in reading["statements"][0]["lines"]] == [
-        each["amount_cents"] for each in told["entries"]
+        entry["amount_cents"] for entry in view["entries"]
     ]
     if SCHEMA.exists():
         etree.XMLSchema(etree.parse(SCHEMA)).assertValid(etree.parse(file))
@@ -162,11 +162,11 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--from", "2025-10-09", "--to", "2025-10-08"), "no period"),
-        (("--to", "2031-01-01"), "ahead of the chain"),
+        (("--from", "2025-10-09", "--to", "2025-10-08"), "is after"),
+        (("--to", "2031-01-01"), "after the newest final block"),
         (("-o", "/nowhere/at/all.xml"), "cannot be written"),
     ],
 )
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
-    said = copy.told("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
+    said = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
     assert why in said["error"]["message"]

@@ -1,4 +1,4 @@
-"""A trace starts from any id, tells the whole life, and never takes one thing for another."""
+"""A trace starts from any id, shows the whole payment, and never confuses two ids."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reconciled() -> dict[str, Any]:
     return traced(lived().payments()["cp-0001 reconciled"])["life"]
 
 
-def test_trace__payment__tells_every_station_with_its_time() -> None:
+def test_trace__payment__shows_every_part_with_its_time() -> None:
     life = reconciled()
     times = [
         life["agreement"]["opened_at"],
@@ -56,17 +56,17 @@ def test_trace__payment__decodes_the_facts_as_the_product_does() -> None:
     assert life["claim"]["facts"]["energy"] == "15.5 kWh"
     assert life["agreement"]["terms"]["price"] == "0.3 EUR/kWh"
     assert life["payee"]["name"] == "Ladepunkt Nord eG"
-    assert (life["supporting"], life["credit"]) == ([], None)
+    assert (life["supporting"], life["debt"]) == ([], None)
 
 
 def test_trace__payment__names_who_signed_and_what_the_others_did() -> None:
-    told = reconciled()["attestation"]
-    assert {(s["name"], s["domain"]) for s in told["signatures"]} == {
+    view = reconciled()["attestation"]
+    assert {(s["name"], s["domain"]) for s in view["signatures"]} == {
         ("utility-a", 1),
         ("utility-b", 1),
         ("auditor", 3),
     }
-    assert any(said.startswith("bank is down") for said in told["oracles"])
+    assert any(vote.startswith("bank is down") for vote in view["oracles"])
 
 
 def test_trace__payment__shows_the_ledger_from_escrow_to_the_bank() -> None:
@@ -97,9 +97,9 @@ def ids_of_one_payment() -> list[tuple[str, str]]:
 def test_trace__every_kind_of_id__leads_to_the_payment() -> None:
     life = reconciled()
     for kind, text in ids_of_one_payment():
-        told = traced(text)
-        assert told["kind"] == kind, text
-        assert life["payment_id"] in [p["payment_id"] for p in told["payments"]], text
+        view = traced(text)
+        assert view["kind"] == kind, text
+        assert life["payment_id"] in [p["payment_id"] for p in view["payments"]], text
 
 
 def test_trace__device_id_and_credit__lead_there_too() -> None:
@@ -112,21 +112,21 @@ def test_trace__device_id_and_credit__lead_there_too() -> None:
 
 
 def test_trace__several_payments__are_listed_with_totals_and_no_life() -> None:
-    told = traced("cp-0001")
-    assert told["totals"] == {
+    view = traced("cp-0001")
+    assert view["totals"] == {
         "payments": 2,
         "amount": "6750000",
         "asset": "tEUR/6",
         "by_stage": {"posted": 1, "reconciled": 1},
     }
-    assert told["life"] is None
-    assert [p["sequence"] for p in told["payments"]] == [2, 1]
+    assert view["life"] is None
+    assert [p["sequence"] for p in view["payments"]] == [2, 1]
 
 
 def test_trace__limited_list__totals_still_count_all() -> None:
     with lived().store.read() as session:
-        told = trace(session, "cp-0001", shown=1)
-    assert (len(told["payments"]), told["totals"]["payments"]) == (1, 2)
+        view = trace(session, "cp-0001", shown=1)
+    assert (len(view["payments"]), view["totals"]["payments"]) == (1, 2)
 
 
 def test_trace__list_cut_to_one__is_not_taken_for_the_only_payment() -> None:
@@ -182,7 +182,7 @@ def test_trace__rejected_evidence__says_why_it_was_rejected() -> None:
     assert "signature_forged" in refusal.value.detail
 
 
-def test_trace__claim_without_quorum__is_told_as_far_as_it_came() -> None:
+def test_trace__claim_without_quorum__is_shown_as_far_as_it_came() -> None:
     life = traced(lived().payments()["meter-0001 verified"])["life"]
     assert life["claim"] is not None
     assert (life["attestation"], life["settlement"], life["payout"]) == (None, None, None)

@@ -1,4 +1,4 @@
-"""What the demonstration says at its end: exact euro, and every total that does not add up."""
+"""The report of the demonstration: exact euro, and every total that does not add up."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from scripts.demo import ending, report, sums, tally
 from scripts.demo.notes import Note
 
 SOUND = reconcile(ChainFacts(0), Ledger(), BankFacts("DE1"))
-DEAL, PAYEE = "0x" + "aa" * 32, "0x" + "BB" * 20
+AGREEMENT, PAYEE = "0x" + "aa" * 32, "0x" + "BB" * 20
 CENT = ledger.MICRO_PER_CENT
 
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
-    yield made
-    made.close()
+    store = Store(tmp_path / "rail.sqlite3")
+    yield store
+    store.close()
 
 
 def wrong(store, answers: Counter[str] | None = None) -> list[str]:
@@ -31,11 +31,11 @@ def wrong(store, answers: Counter[str] | None = None) -> list[str]:
 
 
 def fund(session, cents: int) -> None:
-    """A booked and minted credit of the bank."""
+    """Add a booked and minted bank credit."""
     session.add(
         transfers.FundingRow(
             credit_id="0x01",
-            agreement_id=DEAL,
+            agreement_id=AGREEMENT,
             cents=cents,
             booked_at=0,
             stage="minted",
@@ -45,17 +45,19 @@ def fund(session, cents: int) -> None:
         session,
         [
             ledger.funding_booked("0x01", cents),
-            ledger.minted("0x01", ledger.escrow(DEAL), cents * CENT),
+            ledger.minted("0x01", ledger.escrow(AGREEMENT), cents * CENT),
         ],
         0,
     )
 
 
-def pay(session, number: int, micro: int, stage: str = "reconciled", deal: str = DEAL) -> None:
+def pay(
+    session, number: int, micro: int, stage: str = "reconciled", agreement: str = AGREEMENT
+) -> None:
     session.add(
         payments.PaymentRow(
             payment_id=f"0x{number:02}",
-            agreement_id=deal,
+            agreement_id=agreement,
             sequence=number,
             stage=stage,
             first_counter=number,
@@ -67,7 +69,7 @@ def pay(session, number: int, micro: int, stage: str = "reconciled", deal: str =
 
 
 def release_matured(session, cents: int) -> None:
-    """What a payee has pending leaves for the bank, which books it."""
+    """Pay a payee's pending amount out, and have the bank book it."""
     session.add(
         transfers.PayoutRow(
             payout_id="0x0f",
@@ -109,13 +111,13 @@ def test_totals__of_a_rail_that_did_nothing__add_up(store):
     assert wrong(store) == []
 
 
-def test_totals__money_at_the_bank_without_tokens__is_named(store):
+def test_totals__money_at_the_bank_without_tokens__is_reported(store):
     with store.write() as session:
         store_ledger.post(session, [ledger.unexplained("line", 5)], 0)
     assert wrong(store) == ["token supply = bank balance, to the unit"]
 
 
-def test_totals__record_without_a_receipt_or_an_event_too_many__is_named(store):
+def test_totals__record_without_a_receipt_or_an_event_too_many__is_reported(store):
     with store.write() as session:
         session.add(
             evidence.EventRow(
@@ -129,14 +131,14 @@ def test_totals__record_without_a_receipt_or_an_event_too_many__is_named(store):
                 agreement_id="0x",
             )
         )
-    said = wrong(store, Counter(accepted=2, unreceipted=1))
-    assert said == [
+    failed = wrong(store, Counter(accepted=2, unreceipted=1))
+    assert failed == [
         "every record a device kept has its signed receipt",
         "records accepted, as devices and tills count = events stored",
     ]
 
 
-def test_totals__payment_that_did_not_come_all_the_way__is_named(store):
+def test_totals__payment_that_did_not_come_all_the_way__is_reported(store):
     with store.write() as session:
         pay(session, 1, 70, "posted")
     assert wrong(store) == [
@@ -146,7 +148,7 @@ def test_totals__payment_that_did_not_come_all_the_way__is_named(store):
     ]
 
 
-def test_totals__credit_that_was_paid_out_of_other_money__add_up(store):
+def test_totals__debt_that_was_paid_out_of_other_money__add_up(store):
     with store.write() as session:
         fund(session, 100)
         pay(session, 1, 60 * CENT)
@@ -154,9 +156,9 @@ def test_totals__credit_that_was_paid_out_of_other_money__add_up(store):
         store_ledger.post(
             session,
             [
-                ledger.settled("0x01", DEAL, PAYEE, 60 * CENT),
-                ledger.debt_recorded("0x02", DEAL, PAYEE, 20 * CENT),
-                ledger.debt_paid("c", DEAL, PAYEE, ledger.pending(PAYEE), 20 * CENT),
+                ledger.settled("0x01", AGREEMENT, PAYEE, 60 * CENT),
+                ledger.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
+                ledger.debt_paid("c", AGREEMENT, PAYEE, ledger.pending(PAYEE), 20 * CENT),
             ],
             0,
         )
@@ -164,7 +166,7 @@ def test_totals__credit_that_was_paid_out_of_other_money__add_up(store):
     assert wrong(store) == []
 
 
-def test_totals__credit_that_nobody_paid_back__is_named_and_the_rest_adds_up(store):
+def test_totals__debt_that_is_not_paid_back__is_reported_and_the_rest_adds_up(store):
     with store.write() as session:
         fund(session, 100)
         pay(session, 1, 60 * CENT)
@@ -172,13 +174,13 @@ def test_totals__credit_that_nobody_paid_back__is_named_and_the_rest_adds_up(sto
         store_ledger.post(
             session,
             [
-                ledger.settled("0x01", DEAL, PAYEE, 60 * CENT),
-                ledger.debt_recorded("0x02", DEAL, PAYEE, 20 * CENT),
+                ledger.settled("0x01", AGREEMENT, PAYEE, 60 * CENT),
+                ledger.debt_recorded("0x02", AGREEMENT, PAYEE, 20 * CENT),
             ],
             0,
         )
         release_matured(session, 60)
-    assert wrong(store) == ["every credit is paid back"]
+    assert wrong(store) == ["every debt is paid back"]
 
 
 def test_totals__frozen_and_refunded_money__add_up_as_what_they_are(store):
@@ -188,15 +190,15 @@ def test_totals__frozen_and_refunded_money__add_up_as_what_they_are(store):
         store_ledger.post(
             session,
             [
-                ledger.settled("0x01", DEAL, PAYEE, 30 * CENT),
+                ledger.settled("0x01", AGREEMENT, PAYEE, 30 * CENT),
                 ledger.disputed("0x01", PAYEE, 30 * CENT),
-                ledger.reclaimed("r", DEAL, 70 * CENT),
+                ledger.reclaimed("r", AGREEMENT, 70 * CENT),
             ],
             0,
         )
-        found = sums.of(session, Counter())
+        collected = sums.collect(session, Counter())
     assert wrong(store) == []
-    assert (found.held["frozen"], found.held["wallets"], found.held["escrow"]) == (
+    assert (collected.held["frozen"], collected.held["wallets"], collected.held["escrow"]) == (
         30 * CENT,
         70 * CENT,
         0,
@@ -206,11 +208,11 @@ def test_totals__frozen_and_refunded_money__add_up_as_what_they_are(store):
 def test_totals__payments_of_two_products__are_summed_each_for_itself(store):
     with store.write() as session:
         for number, product in enumerate(("metered_energy", "proof_of_delivery"), start=1):
-            session.add(deal(f"0x0{number}", product))
-            pay(session, number, number * 100, deal=f"0x0{number}")
-        pay(session, 3, -30, deal="0x02")
-        found = sums.of(session, Counter()).products
-    assert found == {
+            session.add(agreement_row(f"0x0{number}", product))
+            pay(session, number, number * 100, agreement=f"0x0{number}")
+        pay(session, 3, -30, agreement="0x02")
+        products = sums.collect(session, Counter()).products
+    assert products == {
         "metered_energy": tally.Sum(1, 100, 0, 0),
         "proof_of_delivery": tally.Sum(2, 170, 1, -30),
     }
@@ -218,7 +220,7 @@ def test_totals__payments_of_two_products__are_summed_each_for_itself(store):
 
 def test_examples__of_two_products__are_the_largest_that_came_all_the_way(store):
     with store.write() as session:
-        session.add(deal(DEAL, "proof_of_delivery"))
+        session.add(agreement_row(AGREEMENT, "proof_of_delivery"))
         for number, (micro, stage) in enumerate(
             [(5, "reconciled"), (9, "reconciled"), (50, "disputed"), (-7, "reconciled")], start=1
         ):
@@ -226,7 +228,7 @@ def test_examples__of_two_products__are_the_largest_that_came_all_the_way(store)
         assert ending.examples(session) == {"proof_of_delivery": "0x02"}
 
 
-def test_answers__what_was_not_seen__is_told_and_shown(capsys):
+def test_answers__what_was_not_seen__is_returned_and_shown(capsys):
     seen = Note("a clone", "silenced", "suspended", True)
     missed = Note("a thief", "rejected", "device_suspended (0)", False)
     assert report.answers("Faults", "sent", [seen, missed]) == [
@@ -235,7 +237,7 @@ def test_answers__what_was_not_seen__is_told_and_shown(capsys):
     assert "NOT SEEN" in capsys.readouterr().out
 
 
-def deal(identity: str, product: str) -> agreements.AgreementRow:
+def agreement_row(identity: str, product: str) -> agreements.AgreementRow:
     return agreements.AgreementRow(
         agreement_id=identity,
         device_id="0x",

@@ -10,15 +10,15 @@ from oracles.citations import resolve
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
 from scripts.devices.consignment import (
-    Logger,
     SimulatedConsignment,
+    SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
 
 T = 1_777_636_800
 GOODS = SimulatedConsignment(17, units=100)
-TERMS = product.read_terms(
+TERMS = product.parse_terms(
     {
         "consignment": GOODS.subject,
         "carrier": "truck-1",
@@ -50,16 +50,16 @@ class ConsignmentKeys:
 
 @pytest.fixture
 def cast(tmp_path):
-    made = [
+    stations = [
         kind(tmp_path / name, name, 7)
         for kind, name in (
             (SimulatedScanner, "truck-1"),
-            (Logger, "logger-1"),
+            (SimulatedLogger, "logger-1"),
             (SimulatedTerminal, "dock-1"),
         )
     ]
-    yield made
-    for station in made:
+    yield stations
+    for station in stations:
         station.close()
 
 
@@ -72,9 +72,14 @@ def _facts(record: bytes, *others: bytes):
 
 def test_records__of_all_three__are_genuine_and_about_the_consignment(cast):
     truck, logger, dock = cast
-    left = truck.pick_up(GOODS, T - 9_000)
+    pick_up = truck.pick_up(GOODS, T - 9_000)
     trip = logger.report(GOODS, T - 100, ["3.5", "6", "-0.25"], ["1.2", "4"])
-    records = [left, trip, dock.receive(GOODS, T, 60, seen=(left, trip)), dock.accept(GOODS, T)]
+    records = [
+        pick_up,
+        trip,
+        dock.receive(GOODS, T, 60, seen=(pick_up, trip)),
+        dock.accept(GOODS, T),
+    ]
     events = [epcis.decode(record) for record in records]
     assert verify_events(events, ConsignmentKeys(*cast)) == [None] * 4
     assert {event.subject for event in events} == {GOODS.subject}
@@ -84,11 +89,11 @@ def test_records__of_all_three__are_genuine_and_about_the_consignment(cast):
     assert len({event.place for event in events}) == 3
 
 
-def test_statements__of_the_terminal__are_priced_as_meant(cast):
+def test_records__of_the_terminal__have_the_facts_they_report(cast):
     truck, logger, dock = cast
-    left = truck.pick_up(GOODS, T - 9_000)
+    pick_up = truck.pick_up(GOODS, T - 9_000)
     trip = logger.report(GOODS, T - 100, ["3.5", "6", "-0.25"], ["1.2", "4"])
-    part = _facts(dock.receive(GOODS, T, 60, seen=(left, trip)), left, trip)
+    part = _facts(dock.receive(GOODS, T, 60, seen=(pick_up, trip)), pick_up, trip)
     assert (part.received, part.delivered_at, part.picked_up_at) == (60, T, T - 9_000)
     assert (part.sensed, part.min_centi_c, part.max_centi_c, part.max_milli_g) == (
         3,
@@ -98,22 +103,24 @@ def test_statements__of_the_terminal__are_priced_as_meant(cast):
     )
     whole = _facts(dock.accept(GOODS, T + 60))
     assert (whole.accepted, whole.accepted_at, whole.received) == (100, T + 60, 0)
-    seen = _facts(dock.confirm(GOODS, T, seen=[left]), left)
+    seen = _facts(dock.confirm(GOODS, T, seen=[pick_up]), pick_up)
     assert (seen.picked_up_at, seen.received, seen.accepted) == (T - 9_000, 0, 0)
 
 
-def test_withdrawal__of_a_statement__bears_its_name_and_takes_all_of_it_back(cast):
+def test_withdrawal__of_a_delivery_record__has_its_event_hash_and_the_same_facts(cast):
     truck, _, dock = cast
-    left = truck.pick_up(GOODS, T - 9_000)
-    first = dock.receive(GOODS, T, 40, seen=[left])
-    stated, taken = _facts(first, left), _facts(dock.withdraw(first, T + 500), left)
-    assert (stated.withdrawn, taken.withdrawn) == (False, True)
+    pick_up = truck.pick_up(GOODS, T - 9_000)
+    first = dock.receive(GOODS, T, 40, seen=[pick_up])
+    reported, withdrawn = _facts(first, pick_up), _facts(dock.withdraw(first, T + 500), pick_up)
+    assert (reported.withdrawn, withdrawn.withdrawn) == (False, True)
     unsigned = {"withdrawn": False, "signed_at": 0, "digest": b"", "r": b"", "s": b""}
-    assert stated._replace(**unsigned) == taken._replace(**unsigned)
-    assert (stated.signed_at, taken.signed_at) == (T, T + 500)
+    assert reported._replace(**unsigned) == withdrawn._replace(**unsigned)
+    assert (reported.signed_at, withdrawn.signed_at) == (T, T + 500)
 
 
-def test_scribe__restarted__goes_on_counting_and_keeps_what_has_no_receipt(cast, tmp_path):
+def test_epcis_station__restarted__continues_its_counter_and_keeps_unreceipted_records(
+    cast, tmp_path
+):
     truck, *_ = cast
     first = truck.pick_up(GOODS, T)
     truck.close()

@@ -1,4 +1,4 @@
-"""What simulated devices sign is plain OCMF that the adapter reads, and their faults are faults."""
+"""Simulated devices sign OCMF that the adapter reads, and their faults are real faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ START = 1_750_000_000
 
 
 class _Air:
-    """Takes what a device sends."""
+    """A link that keeps the messages of a device."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -47,10 +47,10 @@ class SimulatedKeys:
 
 @pytest.fixture(params=list(DeviceKind))
 def device(request, tmp_path):
-    made = SimulatedMeter(tmp_path / "d", "cp-1", request.param, 7, START)
-    made.link = _Air()
-    yield made
-    made.close()
+    meter = SimulatedMeter(tmp_path / "d", "cp-1", request.param, 7, START)
+    meter.link = _Air()
+    yield meter
+    meter.close()
 
 
 def _verdicts(device: SimulatedMeter, records: list[bytes]) -> list:
@@ -71,7 +71,7 @@ def test_records__made_in_bulk__genuine_billable_and_rising(device):
     assert times == sorted(times)
 
 
-def test_session__in_one_record_or_two__charges_what_was_asked(tmp_path):
+def test_session__in_one_record_or_two__charges_the_given_energy(tmp_path):
     device = SimulatedMeter(tmp_path / "d", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
     for split, marks in ((False, [["B", "E"]]), (True, [["B"], ["E"]])):
         events = [ocmf.decode(r) for r in device.session("12.3456", split=split)]
@@ -82,18 +82,18 @@ def test_session__in_one_record_or_two__charges_what_was_asked(tmp_path):
 
 
 def test_device__same_seed__same_bytes_also_across_a_restart(tmp_path):
-    one = SimulatedMeter(tmp_path / "a", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
-    whole = one.make_records(6)
-    two = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
-    first = two.make_records(3)
-    two.close()
-    two = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
-    assert first + two.make_records(3) == whole
-    assert two.unreceipted() == whole
+    first_meter = SimulatedMeter(tmp_path / "a", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
+    whole = first_meter.make_records(6)
+    second_meter = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
+    first = second_meter.make_records(3)
+    second_meter.close()
+    second_meter = SimulatedMeter(tmp_path / "b", "cp-1", DeviceKind.CHARGE_POINT, 7, START)
+    assert first + second_meter.make_records(3) == whole
+    assert second_meter.unreceipted() == whole
     other = SimulatedMeter(tmp_path / "c", "cp-1", DeviceKind.CHARGE_POINT, 8, START)
     assert other.make_records(1)[0] != whole[0]
-    for made in (one, two, other):
-        made.close()
+    for meter in (first_meter, second_meter, other):
+        meter.close()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_fault__that_is_readable__is_genuine_unless_forged(device, fault, doubts
     assert _verdicts(device, records) == doubts
 
 
-def test_faults__by_their_counters__are_what_they_are_called(device):
+def test_faults__by_their_counters__match_their_names(device):
     old, new = commit(Fault.REPLAY, device)
     assert counter_of(old) == counter_of(new) and old != new
     later, earlier = commit(Fault.OUT_OF_ORDER, device)

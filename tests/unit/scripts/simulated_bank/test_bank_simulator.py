@@ -1,4 +1,4 @@
-"""The simulated bank keeps honest books, answers in valid ISO 20022, and survives being killed."""
+"""The simulated bank keeps correct books, answers in valid ISO 20022, and survives a kill."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class BankCustomer:
         self.channel = Folder(home / "to_bank", home / "from_bank")
         self.files: list[bytes] = []
 
-    def tell(self, **wish) -> dict:
+    def instruct(self, **instruction) -> dict:
         name = f"{len(list((self.home / 'instructions').rglob('*.json'))):06d}"
-        (self.home / "instructions" / f"{name}.json").write_text(json.dumps(wish))
+        (self.home / "instructions" / f"{name}.json").write_text(json.dumps(instruction))
         self.bank.step()
         return json.loads((self.home / "instructions" / "done" / f"{name}.result").read_text())
 
@@ -76,7 +76,7 @@ class BankCustomer:
         self.bank.step()
 
     def fetch(self) -> list:
-        """What arrived since the last time, parsed; validated where the schemas are at hand."""
+        """Return the parsed new files; they are validated if the schemas are available."""
         reports = []
         for name, data in self.channel.receive():
             validate(data)
@@ -108,8 +108,8 @@ def desk(tmp_path):
 
 @pytest.fixture
 def funded(desk):
-    wish = {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 50_000}
-    assert desk.tell(**wish, reference=REFERENCE) == {"ok": True}
+    instruction = {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 50_000}
+    assert desk.instruct(**instruction, reference=REFERENCE) == {"ok": True}
     desk.fetch()
     return desk
 
@@ -118,15 +118,17 @@ def funded(desk):
 @pytest.mark.parametrize("batch_booking", [True, False])
 def test_bank__whole_day__writes_schema_valid_files(funded, batch_booking):
     funded.send("p.xml", order(payout(1), payout(2), batch_booking=batch_booking))
-    funded.tell(kind="return", end_to_end_id=payout(1).end_to_end_id)
-    funded.tell(kind="close_day")
+    funded.instruct(kind="return", end_to_end_id=payout(1).end_to_end_id)
+    funded.instruct(kind="close_day")
     funded.fetch()
     roots = [etree.QName(etree.fromstring(data)).namespace[-15:] for data in funded.files]
     assert {"camt.054.001.08", "camt.053.001.08"} <= set(roots)
 
 
 def test_bank__funding__arrives_with_its_reference(desk):
-    desk.tell(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000, reference=REFERENCE)
+    desk.instruct(
+        kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000, reference=REFERENCE
+    )
     (notice,) = desk.fetch()
     (line,) = notice.lines
     assert (line.amount_minor, line.reference, line.counterparty_iban, line.kind) == (
@@ -148,7 +150,7 @@ def test_bank__payouts__are_accepted_booked_and_on_the_statement(funded, batch_b
         payout(1).end_to_end_id,
         payout(2).end_to_end_id,
     }
-    funded.tell(kind="close_day")
+    funded.instruct(kind="close_day")
     (statement,) = funded.fetch()
     assert (statement.balances.opening_minor, statement.balances.closing_minor) == (0, 48_000)
     entries = {line.path.split("/")[1] for line in statement.lines}
@@ -196,7 +198,7 @@ def test_bank__file_it_cannot_take__refuses_the_whole_file(funded, old, new, rea
         (b"<TwnNm>Berlin</TwnNm>", b"<AdrLine>Berlin</AdrLine>", "BE04"),
     ],
 )
-def test_bank__order_it_cannot_take__names_the_reason(funded, old, new, reason):
+def test_bank__order_it_cannot_take__reports_the_reason(funded, old, new, reason):
     funded.send("p.xml", order(payout(1)).replace(old, new))
     (report,) = funded.fetch()
     assert [(s.code, s.reason) for s in report.statuses] == [("RJCT", reason)]
@@ -223,7 +225,7 @@ def test_bank__order_for_monday__is_booked_on_monday(funded):
     funded.send("p.xml", order(payout(1), day=date(2026, 11, 23)))
     (report,) = funded.fetch()
     assert report.code == "ACCP" and funded.bank.books.balance(SAFE) == 50_000
-    answer = funded.tell(kind="close_day")
+    answer = funded.instruct(kind="close_day")
     assert (answer["closed"], answer["today"]) == ("2026-11-20", "2026-11-23")
     statement, notice = sorted(funded.fetch(), key=lambda item: item.balances is None)
     assert statement.balances.closing_minor == 50_000
@@ -233,8 +235,11 @@ def test_bank__order_for_monday__is_booked_on_monday(funded):
 def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
     funded.send("p.xml", order(payout(1, iban="FR7630006000011234567890189")))
     funded.fetch()
-    wish = {"kind": "return", "end_to_end_id": payout(1).end_to_end_id}
-    assert funded.tell(**wish)["ok"] and funded.tell(**wish) == {"ok": False, "reason": "AM09"}
+    instruction = {"kind": "return", "end_to_end_id": payout(1).end_to_end_id}
+    assert funded.instruct(**instruction)["ok"] and funded.instruct(**instruction) == {
+        "ok": False,
+        "reason": "AM09",
+    }
     (notice,) = funded.fetch()
     (line,) = notice.lines
     assert (line.amount_minor, line.reason, line.is_return) == (1_000, "AC04", True)
@@ -242,7 +247,7 @@ def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "instruction",
     [
         {"kind": "rob"},
         {"kind": "pay"},
@@ -257,8 +262,8 @@ def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
         {"kind": "open", "iban": "DE00", "name": "x"},
     ],
 )
-def test_bank__bad_instruction__is_answered_and_moves_nothing(desk, wish):
-    assert desk.tell(**wish)["ok"] is False
+def test_bank__bad_instruction__is_answered_and_moves_nothing(desk, instruction):
+    assert desk.instruct(**instruction)["ok"] is False
     assert desk.bank.books.last_line() == 0 and desk.fetch() == []
 
 
@@ -268,7 +273,7 @@ def test_bank__instruction_that_fails_half_way__leaves_nothing_behind(desk):
         raise ValueError("half way")
 
     desk.bank._actions["half"] = half
-    assert desk.tell(kind="half")["ok"] is False and desk.bank.books.today == DAY
+    assert desk.instruct(kind="half")["ok"] is False and desk.bank.books.today == DAY
 
 
 def test_bank__orders_that_fit_alone_but_not_together__accepts_what_is_covered(funded):
@@ -290,8 +295,8 @@ def test_bank__killed_between_commit_and_move__repeats_files_not_bookings(funded
     )
     funded.bank = SimulatedBank(funded.home, CONFIG)
     funded.bank.step()
-    again = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
-    assert again == first and len(first) == 2 and funded.bank.books.balance(SAFE) == 49_000
+    rewritten = {path.name: path.read_bytes() for path in funded.channel.inbox.glob("*.xml")}
+    assert rewritten == first and len(first) == 2 and funded.bank.books.balance(SAFE) == 49_000
     assert not list(funded.channel.outbox.glob("*.xml"))
 
 
@@ -330,8 +335,8 @@ def test_bank__own_process__serves_resumes_after_a_kill_and_stops_cleanly(tmp_pa
     lines = [
         line
         for _, data in Folder(tmp_path / "to_bank", tmp_path / "from_bank").receive()
-        for each in camt.parse(data)
-        for line in each.lines
+        for report in camt.parse(data)
+        for line in report.lines
         if line.kind == "camt.053"
     ]
     assert [line.amount_minor for line in lines] == [50_000, 150]

@@ -1,4 +1,4 @@
-"""Our Event Hash IDs are those of GS1's published tool; one event has one id however written."""
+"""Our Event Hash IDs are those of GS1's published tool; an event has one id in every form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SGLN = "urn:epc:id:sgln:4012345.00005.0"
 
 @pytest.fixture(scope="module")
 def reference():
-    """Pre-hash strings as the public tool makes them; it brings the standard contexts along."""
+    """Return pre-hash strings of the public tool, which includes the standard contexts."""
     tool = pytest.importorskip("epcis_event_hash_generator.hash_generator")
     reader = importlib.import_module("epcis_event_hash_generator.json_to_py")
 
@@ -39,12 +39,12 @@ def reference():
 
 
 def ours(content: dict[str, Any]) -> list[str]:
-    found = read_document(json.dumps(content).encode())
-    return [pre_hash(each.fields, each.namespaces) for each in found]
+    decoded = read_document(json.dumps(content).encode())
+    return [pre_hash(event.fields, event.namespaces) for event in decoded]
 
 
 def alone(*events: dict[str, Any], declared: dict[str, str] | None = None) -> dict[str, Any]:
-    bare = [{k: v for k, v in each.items() if k != "@context"} for each in events]
+    bare = [{k: v for k, v in event.items() if k != "@context"} for event in events]
     return document(*bare, **{"@context": [CONTEXT, declared or {}]})
 
 
@@ -149,7 +149,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_pre_hash__each_kind_of_event__is_the_public_tools(reference, name):
+def test_pre_hash__every_type_of_event__is_the_public_tools(reference, name):
     content = alone(CASES[name], declared=ACME)
     assert ours(content) == reference(content)
 
@@ -254,5 +254,5 @@ def test_event_hash__anything_else_changed__changes_it(changed):
 
 
 def test_event_hash__exact_decimals__are_the_doubles_of_json_ld():
-    told = strict_json.decode('{"type":"ObjectEvent","acme:n":[26.20,1E2,-0.0]}')
-    assert pre_hash(told, {}).endswith("acme:n=0acme:n=100acme:n=26.2")
+    event = strict_json.decode('{"type":"ObjectEvent","acme:n":[26.20,1E2,-0.0]}')
+    assert pre_hash(event, {}).endswith("acme:n=0acme:n=100acme:n=26.2")

@@ -1,4 +1,4 @@
-"""What a signed EPCIS document becomes: the seal, the facts, the subject, citations and place."""
+"""Decoding of a signed EPCIS document: seal, facts, subject, citations and place."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def reason(content, **header):
 def test_seal__detached_jws__is_genuine_over_the_exact_bytes(encoded):
     body = b"  " + json.dumps(event(), indent=1).encode() + b"\r\n\n"
     record = SCANNER.jws(body, encoded=encoded).encode() + b"\n" + body
-    found = epcis.decode(record)
-    assert found.device == SCANNER.name and found.evidence == record
-    assert genuine(found.signed, SCANNER.key)
+    record_event = epcis.decode(record)
+    assert record_event.device == SCANNER.name and record_event.evidence == record
+    assert genuine(record_event.signed, SCANNER.key)
     assert not genuine(epcis.decode(record + b" ").signed, SCANNER.key)
 
 
@@ -61,10 +61,10 @@ def test_seal__any_byte_changed__is_never_genuine(place, difference):
     changed = bytearray(RECEIVING)
     changed[place] ^= difference
     try:
-        found = epcis.decode(bytes(changed))
+        record_event = epcis.decode(bytes(changed))
     except Rejected:
         return
-    assert not genuine(found.signed, load_public_key(PUBLIC_KEY))
+    assert not genuine(record_event.signed, load_public_key(PUBLIC_KEY))
 
 
 def test_seal__counter__has_forty_bits():
@@ -82,22 +82,22 @@ def test_split__framed_records__keep_every_byte():
 
 def test_read__framed_message__is_judged_record_by_record():
     bad = SCANNER.record(event(action="LOOK"))
-    found = read(Message("epcis", SCANNER.name, framed(SCANNER.record(), bad, SCANNER.record())))
-    assert [type(each) for each in found] == [Event, Rejected, Event]
-    assert found[1].reason is Reason.VOCABULARY_UNKNOWN and found[1].raw == bad
+    outcomes = read(Message("epcis", SCANNER.name, framed(SCANNER.record(), bad, SCANNER.record())))
+    assert [type(outcome) for outcome in outcomes] == [Event, Rejected, Event]
+    assert outcomes[1].reason is Reason.VOCABULARY_UNKNOWN and outcomes[1].raw == bad
 
 
 def test_read__another_devices_topic__is_refused():
-    (found,) = read(Message("epcis", "scanner-2", SCANNER.record()))
-    assert found.reason is Reason.DEVICE_NOT_OF_TOPIC
+    (result,) = read(Message("epcis", "scanner-2", SCANNER.record()))
+    assert result.reason is Reason.DEVICE_NOT_OF_TOPIC
 
 
 def test_read__document_of_many_sensor_reports__fits_in_a_record():
     reports = [{"type": "Temperature", "value": n, "uom": "CEL"} for n in range(1_000)]
     record = SCANNER.record(event(sensorElementList=[{"sensorReport": reports}]))
     assert MAX_RECORD_BYTES // 2 < len(record) < MAX_RECORD_BYTES
-    (found,) = read(Message("epcis", "", record))
-    assert len(found.facts["events"][0]["sensors"]) == 1_000
+    (result,) = read(Message("epcis", "", record))
+    assert len(result.facts["events"][0]["sensors"]) == 1_000
 
 
 # --- subject, citations, place, time
@@ -138,7 +138,7 @@ def test_read__document_of_many_sensor_reports__fits_in_a_record():
         ),
     ],
 )
-def test_subject__by_the_one_rule__is_the_unit_or_the_order_or_named(events, subject):
+def test_subject__by_its_rule__is_the_unit_or_the_order_or_rejected(events, subject):
     if isinstance(subject, Reason):
         assert reason(document(*events)) is subject
     else:
@@ -174,7 +174,7 @@ def test_cites__not_texts__are_refused():
 
 def test_names__of_a_document__are_its_events_hashes():
     two = event(), event(action="ADD")
-    assert decoded(document(*two)).names == tuple(event_hash(each, {}) for each in two)
+    assert decoded(document(*two)).names == tuple(event_hash(event, {}) for event in two)
 
 
 @pytest.mark.parametrize(
@@ -195,17 +195,17 @@ def test_place__position_among_the_sensors__is_degrees():
         {"type": "Angle", "component": "latitude", "value": 52.5},
         {"type": "Angle", "component": "longitude", "value": -0.1},
     ]
-    found = decoded(event(sensorElementList=[{"sensorReport": reports}]))
-    assert found.place == Place("", 525_000_000, -1_000_000)
+    record_event = decoded(event(sensorElementList=[{"sensorReport": reports}]))
+    assert record_event.place == Place("", 525_000_000, -1_000_000)
     assert decoded(event()).place is None
 
 
 def test_time__of_a_declared_error__is_that_of_the_declaration():
     declared = {"declarationTime": "2026-03-05T00:00:00Z", "reason": "incorrect_data"}
-    found = decoded(event(errorDeclaration=declared))
-    assert found.observed_at_ms == read_time("2026-03-05T00:00:00Z") // 1_000
-    assert found.facts["from_ms"] == read_time("2026-03-02T07:30:00Z") // 1_000
-    assert found.facts["events"][0]["error"] is True
+    record_event = decoded(event(errorDeclaration=declared))
+    assert record_event.observed_at_ms == read_time("2026-03-05T00:00:00Z") // 1_000
+    assert record_event.facts["from_ms"] == read_time("2026-03-02T07:30:00Z") // 1_000
+    assert record_event.facts["events"][0]["error"] is True
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_time__with_zone__is_one_instant_in_milliseconds(text, utc):
         "now",
     ],
 )
-def test_time__that_is_none__is_named(text):
+def test_time__that_is_not_valid__is_rejected(text):
     assert reason(event(eventTime=text)) is Reason.TIME_MALFORMED
 
 
@@ -293,11 +293,11 @@ def test_quantity__units__are_counted_and_measures_are_not(fields, quantity):
 )
 def test_sensor__known_units__are_scaled_and_others_left(value, uom, unit, scaled):
     report = {"type": "Temperature", "value": value, "uom": uom}
-    (found,) = decoded(event(sensorElementList=[{"sensorReport": [report]}])).facts["events"][0][
+    (sensor,) = decoded(event(sensorElementList=[{"sensorReport": [report]}])).facts["events"][0][
         "sensors"
     ]
-    assert (found["unit"], found["value"], found["min"]) == (unit, scaled, None)
-    assert found["said"] == {"value": str(value), "uom": uom}
+    assert (sensor["unit"], sensor["value"], sensor["min"]) == (unit, scaled, None)
+    assert sensor["said"] == {"value": str(value), "uom": uom}
 
 
 # --- identifiers

@@ -1,4 +1,4 @@
-"""Which OCMF records may be billed, and what is only to be told, follows pyocmf's rules."""
+"""Whether an OCMF record may be billed, and its warnings, follow pyocmf's rules."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_not_billable__register__must_be_one_that_bills(register: str, billable:
     assert bool(event.facts["readings"]) == billable
 
 
-def test_readings__other_registers_beside_the_billing_one__are_left_out() -> None:
+def test_readings__other_registers_next_to_the_billing_one__are_left_out() -> None:
     duration = {"RI": "01-00:00.08.06.FF", "RU": "sec", "RV": 19}
     export = {"RI": "1-0:2.8.0", "RV": 4.405}
     event = _event({"RI": "1-0:1.8.0"}, export, duration)
@@ -96,7 +96,7 @@ def test_readings__loss_compensated_register__takes_precedence() -> None:
     assert [reading["register"] for reading in event.facts["readings"]] == [1_000_000]
 
 
-def test_not_billable__two_billing_registers__leave_open_which_is_meant() -> None:
+def test_not_billable__two_billing_registers__are_ambiguous() -> None:
     event = _event({"RI": "01-00:B0.08.00"}, {"RI": "01-00:C0.08.00"})
     assert event.not_billable == ("registers_mixed",)
 
@@ -124,7 +124,7 @@ def test_not_billable__several_begins_or_ends_in_a_session__are_named() -> None:
     assert _event({}, END, END).not_billable == ("several_ends",)
 
 
-def test_cautions__exception_and_deviation__are_told() -> None:
+def test_cautions__exception_and_deviation__are_in_the_facts() -> None:
     event = _event({}, {"TX": "X"}, IF=["RFID_WRONG"])
     assert event.facts["cautions"] == ["charging_exception", "outside_specification"]
     assert event.not_billable == ()
@@ -136,27 +136,27 @@ PLAIN_TX = {"TX": None}
 
 @pytest.mark.parametrize("state", ["S", "X"])
 def test_not_billable__a_fiscal_substitute_or_exchange__is_left_to_the_product(state: str) -> None:
-    """By law it is no bill; whether a product can settle it, its terms say."""
+    """By law it is not billable; the terms of a product decide whether it settles."""
     readings = (PLAIN_TX, PLAIN_TX | LATER | {"ST": state})
     event = _event(*readings, PG="F7")
     assert event.not_billable == ()
-    assert [one["status"] for one in event.facts["readings"]] == ["G", state]
+    assert [reading["status"] for reading in event.facts["readings"]] == ["G", state]
     assert _event(*readings, PG="T7").not_billable == ("meter_status_not_ok",)
 
 
 @pytest.mark.parametrize("state", ["S", "X"])
 def test_check__a_fiscal_substitute_or_exchange__says_not_billable(state: str) -> None:
     record = METER.record(payload(PLAIN_TX | {"ST": state}, PG="F7"))
-    (found,) = ocmf.check(record, None).records
-    assert "meter_status_not_ok" in [code for code, _ in found.billable_reasons]
+    (result,) = ocmf.check(record, None).records
+    assert "meter_status_not_ok" in [code for code, _ in result.billable_reasons]
 
 
-def test_not_billable__a_manipulated_meter_beside_a_substitute__stays_so() -> None:
+def test_not_billable__a_manipulated_meter_with_a_substitute__stays_so() -> None:
     readings = (PLAIN_TX | {"ST": "M"}, PLAIN_TX | LATER | {"ST": "S"})
     assert _event(*readings, PG="F7").not_billable == ("meter_status_not_ok",)
 
 
-def test_place__a_meter_at_a_charge_point__is_there_and_a_gateway_is_nowhere() -> None:
+def test_place__a_meter_at_a_charge_point__has_it_as_place_and_a_gateway_has_none() -> None:
     assert _event(CT="EVSEID", CI="DE*ABC*E1").place == Place("EVSEID:DE*ABC*E1")
     assert _event(CT="EVSEID", CI="DE*ABC*E1", MS=None).place is None
     assert _event().place is None

@@ -1,4 +1,4 @@
-"""Messages fall apart into their records, and every failure is a named value with its bytes."""
+"""Messages are split into their records; every failure is a rejection with its bytes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def _outcomes(body: bytes, device: str = "", **more) -> list[int | str]:
 
 @pytest.mark.parametrize("between", [b"\n", b"\r\n", b"\n\n", b"", b" ", b",\n", b"\n \t"])
 @pytest.mark.parametrize("records", [RECORDS, PRETTY], ids=["on a line", "pretty-printed"])
-def test_split__records_on_lines_or_run_together__are_found_unchanged(
+def test_split__records_on_lines_or_without_breaks__are_split_unchanged(
     records: list[bytes], between: bytes
 ) -> None:
     assert split(between.join(records)) == records
     assert split(b"\xef\xbb\xbf " + between.join(records) + b"\n\0") == records
 
 
-def test_split__records_in_hex_on_lines__are_found_even_when_wrapped() -> None:
+def test_split__records_in_hex_on_lines__are_split_even_when_wrapped() -> None:
     wrapped = [b"\n".join([r.hex().encode()[:64], r.hex().encode()[64:]]) for r in RECORDS]
     assert split(b"\n".join(r.hex().encode() for r in RECORDS)) == [
         r.hex().encode() for r in RECORDS
@@ -48,7 +48,7 @@ def test_split__records_in_hex_on_lines__are_found_even_when_wrapped() -> None:
     assert _outcomes(b"\n".join(wrapped)) == [1, 2, 3]
 
 
-def test_split__records_with_keys_behind_them__keep_their_keys() -> None:
+def test_split__records_with_appended_keys__keep_their_keys() -> None:
     keyed = [record + b"|" + KEY for record in RECORDS]
     assert split(b"\n".join(keyed)) == keyed
     assert split(b"".join(keyed)) == keyed
@@ -61,7 +61,7 @@ def test_split__header_within_a_string__cuts_nothing() -> None:
     assert split(tricky + tricky) == [tricky, tricky]
 
 
-def test_read__bad_records_between_good_ones__stop_no_neighbour() -> None:
+def test_read__bad_records_between_good_ones__do_not_affect_the_others() -> None:
     cut = RECORDS[0][:150]
     body = b"\n".join([b"junk", RECORDS[0], cut, RECORDS[1], b"more junk", RECORDS[2]])
     assert _outcomes(body) == ["malformed", 1, "truncated", 2, "malformed", 3]
@@ -112,7 +112,7 @@ def test_read__far_future__is_named_only_when_a_time_is_given() -> None:
     assert (late.reason, late.raw) == (Reason.TIME_IN_FUTURE, RECORDS[0])
 
 
-def test_read__decoder_that_breaks_its_word__is_still_a_named_value(monkeypatch) -> None:
+def test_read__decoder_that_raises_another_error__gives_a_rejection(monkeypatch) -> None:
     from dataclasses import replace
 
     from device_adapters import registry

@@ -1,4 +1,4 @@
-"""OCMF records of all vendors' manners become exact events."""
+"""OCMF records in every vendor's form become exact events."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_decode__numbers_as_strings_or_with_exponents__are_the_same_register(val
     assert _registers(_genuine(METER.record(content))) == [2_935_600_000]
 
 
-def test_decode__line_breaks_and_spaces_in_the_payload__are_signed_as_they_came() -> None:
+def test_decode__line_breaks_and_spaces_in_the_payload__are_signed_as_received() -> None:
     pretty = "\r\n " + json.dumps(json.loads(payload()), indent=2).replace("\n", "\r\n") + " \n"
     event = _genuine(METER.record(pretty))
     assert event.signed.content == pretty.encode()
@@ -117,13 +117,13 @@ def test_decode__encoding_not_declared_or_declared_wrongly__is_still_read() -> N
     _genuine(METER.record(content, SD=der.hex(), SE="base64"))
 
 
-def test_decode__public_key_as_fourth_section__is_kept_apart() -> None:
+def test_decode__public_key_as_fourth_section__is_separated() -> None:
     record = METER.record() + b"|" + METER.key.der.hex().encode()
     assert _registers(_genuine(record)) == [2_935_600_000]
     assert open_record(record).key == METER.key.der.hex()
 
 
-def test_decode__pipes_and_braces_within_strings__end_nothing() -> None:
+def test_decode__pipes_and_braces_within_strings__are_ignored() -> None:
     for text in ("a|b", "}|{", '}|{"SD":"00"}', "\\", '"', "OCMF|{"):
         event = _genuine(METER.record(payload(TT=text)))
         assert event.facts["tariff"] == text.strip()
@@ -230,5 +230,5 @@ def test_decode__time__is_exact_or_has_a_named_reason(time, expected) -> None:
 
 
 @pytest.mark.parametrize("data", ["", "zz", "30", "00" * 63, "00" * 65, "3003020101", 7, None])
-def test_decode__signature_that_can_be_none__has_a_named_reason(data) -> None:
+def test_decode__signature_that_cannot_be_one__has_a_named_reason(data) -> None:
     assert _reason(METER.record(SD=data)) is Reason.SIGNATURE_MALFORMED

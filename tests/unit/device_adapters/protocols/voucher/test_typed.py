@@ -63,7 +63,7 @@ def test_digest__any_voucher__is_what_a_general_eip712_encoder_finds(voucher, ch
             "chainId": chain,
             "verifyingContract": domain.contract,
         },
-        "message": dict(zip((one["name"] for one in _TYPES), voucher, strict=True)),
+        "message": dict(zip((field["name"] for field in _TYPES), voucher, strict=True)),
     }
     signable = encode_typed_data(full_message=document)
     assert keccak(b"\x19\x01" + signable.header + signable.body) == digest_of(domain, voucher)
@@ -95,13 +95,13 @@ def test_attack__high_s_twin_of_a_voucher__is_the_same_event_to_everyone(tmp_pat
     record = wearable.tap(MERCHANT, 3_000_000, 5814, NOW)
     twin = twin_of(record)
     assert twin != record
-    one, other = protocol.decode(record), protocol.decode(twin)
+    event, other = protocol.decode(record), protocol.decode(twin)
     assert genuine(other.signed, wearable.public)
-    assert content_id(one) == content_id(other) and one.event_id == other.event_id
+    assert content_id(event) == content_id(other) and event.event_id == other.event_id
 
 
 @given(junk=st.sampled_from([b" ", b"\n", b",", b"0", b"}"]), at=st.floats(0, 1))
-def test_record__one_character_too_many__is_not_the_one_form(junk, at):
+def test_record__one_character_too_many__is_not_the_canonical_form(junk, at):
     _, record, _ = protocol.EXAMPLES[0]
     place = int(at * len(record))
     longer = record[:place] + junk + record[place:]
@@ -135,12 +135,12 @@ def records(tmp_path):
     return first, second, twice, key
 
 
-def test_check__vouchers_with_their_key__are_genuine_and_told(records):
+def test_check__vouchers_with_their_key__are_genuine_and_in_the_report(records):
     first, second, twice, key = records
     report = check_file(b"\n".join([first, second]), key)
     assert report.exit_code == 0 and report.summary["settleable"] == 2
-    told = report.as_json()["records"][0]
-    assert told["voucher"]["total"] == 3_000_000 and told["device"] == "BAND-1"
+    record = report.as_json()["records"][0]
+    assert record["voucher"]["total"] == 3_000_000 and record["device"] == "BAND-1"
     codes = [[note["code"] for note in row["warnings"]] for row in report.as_json()["records"]]
     assert codes == [["superseded"], []]
     ((_, columns, rows),) = report.records[1].tables()

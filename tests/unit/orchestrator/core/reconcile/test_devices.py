@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.reconcile import BreakKind, Leg
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
@@ -14,10 +14,10 @@ SETTLED = "SELECT payment_id FROM payment WHERE stage = 'reconciled' ORDER BY pa
 
 @pytest.fixture
 def copy(tmp_path):
-    return LivedCopy(tmp_path / "home")
+    return RailCopy(tmp_path / "home")
 
 
-def device_breaks(copy: LivedCopy) -> list[tuple[BreakKind, tuple[str, ...]]]:
+def device_breaks(copy: RailCopy) -> list[tuple[BreakKind, tuple[str, ...]]]:
     return [(b.kind, b.ids) for b in copy.reconcile().breaks if b.leg is Leg.DEVICE]
 
 

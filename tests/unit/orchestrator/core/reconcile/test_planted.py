@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.reconcile import BreakKind, StatementBalances
-from tests.support.planted import K
-from tests.support.planted_beside import ALL
+from tests.support.planted_breaks import K
+from tests.support.planted_chain_breaks import ALL
 from tests.support.three_books import ACCOUNT, DAY, ThreeBooks
 
 

@@ -20,7 +20,7 @@ from orchestrator.core.reconcile import (
     reconcile,
 )
 from orchestrator.core.reconcile.reserves import end_of
-from tests.support.lived_copy import LivedCopy
+from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 from tests.support.three_books import ACCOUNT, AGREEMENT, DAY, REFERENCE, file, line
 
@@ -147,8 +147,8 @@ def test_reserves__payout_booked_twice_and_reversed_later__were_short_in_between
 
 @pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 def test_reserves__of_a_lived_rail__name_block_and_journal_head_of_each_statement(tmp_path):
-    copy = LivedCopy(tmp_path / "home")
-    found = copy.told("reserves")
+    copy = RailCopy(tmp_path / "home")
+    found = copy.json_of("reserves")
     assert found["holds"] and len(found["statements"]) == 2
     for each in found["statements"]:
         number, digest = each["journal"]["number"], each["journal"]["hash"]
@@ -160,5 +160,5 @@ def test_reserves__of_a_lived_rail__name_block_and_journal_head_of_each_statemen
         "UPDATE bankstatement SET closing_minor = closing_minor - 1 WHERE day = (SELECT "
         "MAX(day) FROM bankstatement)"
     )
-    lied = copy.told("reserves", code=1)
+    lied = copy.json_of("reserves", code=1)
     assert [each["difference_micro"] for each in lied["statements"]] == [0, 10_000]

@@ -1,4 +1,4 @@
-"""POST /capture: a signed document becomes a record like any other, and a job that tells so."""
+"""POST /capture: a signed document becomes a record like any other, and a job that says so."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_capture__signed_document__is_202_with_a_job_and_the_record_is_kept(rail
     assert job["captureErrorBehaviour"] == "rollback"
     assert answer.headers["location"] == f"/capture/{job['captureID']}"
     assert answer.headers["gs1-epcis-version"] == answer.headers["gs1-cbv-version"] == "2.0.0"
-    (found,) = job["records"]
-    assert found["event_id"] == "0x" + event_id(device_id(scanner.name), 1).hex()
+    (record,) = job["records"]
+    assert record["event_id"] == "0x" + event_id(device_id(scanner.name), 1).hex()
     assert [row.body for row in rail.rows(EvidenceRow)] == [jws.encode() + b"\n" + DOCUMENT]
     assert rail.verified(job["receipts"][0])["device"] == scanner.name
 
@@ -67,9 +67,9 @@ def test_capture__job__is_read_by_its_captor_and_by_nobody_else(rail, scanner):
     proceed = {"GS1-EPCIS-Capture-Error-Behaviour": "proceed"}
     answer = capture(rail, scanner.jws(DOCUMENT), **proceed)
     where = answer.headers["location"]
-    told = rail.client("acme").get(where)
-    assert (told.status_code, told.json()) == (200, answer.json())
-    assert told.json()["captureErrorBehaviour"] == "proceed"
+    stored = rail.client("acme").get(where)
+    assert (stored.status_code, stored.json()) == (200, answer.json())
+    assert stored.json()["captureErrorBehaviour"] == "proceed"
     assert rail.client("borg").get(where).json()["code"] == "not_found"
     assert rail.client("acme").get("/capture/" + "0" * 32).status_code == 404
 

@@ -24,23 +24,27 @@ def test_raw_record__genuine__is_answered_with_its_event_id_and_a_receipt(rail):
     record = rail.record()
     answer = rail.client("acme").post("/v1/evidence", content=record, headers=RAW)
     assert answer.status_code == 200
-    (found,) = answer.json()["records"]
-    assert found["event_id"] == "0x" + event_id(device_id("acme-1"), 1).hex()
-    assert found["evidence"] == sha256(record).hexdigest()
-    assert (found["device"], found["counter"], found["outcome"]) == ("acme-1", 1, "accepted")
-    assert found["reason"] is None and found["next_step"] is None
+    (record_answer,) = answer.json()["records"]
+    assert record_answer["event_id"] == "0x" + event_id(device_id("acme-1"), 1).hex()
+    assert record_answer["evidence"] == sha256(record).hexdigest()
+    assert (record_answer["device"], record_answer["counter"], record_answer["outcome"]) == (
+        "acme-1",
+        1,
+        "accepted",
+    )
+    assert record_answer["reason"] is None and record_answer["next_step"] is None
     (receipt,) = answer.json()["receipts"]
-    said = rail.verified(receipt)
-    assert (said["device"], said["at"]) == ("acme-1", NOW)
-    assert said["records"] == [
+    signed = rail.verified(receipt)
+    assert (signed["device"], signed["at"]) == ("acme-1", NOW)
+    assert signed["records"] == [
         {
-            "evidence": found["evidence"],
+            "evidence": record_answer["evidence"],
             "counter": 1,
             "outcome": "accepted",
-            "event": found["event_id"],
+            "event": record_answer["event_id"],
         }
     ]
-    assert [row.event_id for row in rail.rows(EventRow)] == [found["event_id"]]
+    assert [row.event_id for row in rail.rows(EventRow)] == [record_answer["event_id"]]
 
 
 def test_receipt__whenever_it_is_signed__the_record_is_committed(rail):
@@ -63,8 +67,8 @@ def test_raw_body__several_records__are_answered_in_order_and_none_stops_another
     assert answer.status_code == 200
     outcomes = [r["outcome"] for r in answer.json()["records"]]
     assert outcomes == ["accepted", "signature_forged", "accepted"]
-    said = [rail.verified(r) for r in answer.json()["receipts"]]
-    assert [(s["device"], len(s["records"])) for s in said] == [("acme-1", 2), ("borg-1", 1)]
+    signed = [rail.verified(r) for r in answer.json()["receipts"]]
+    assert [(s["device"], len(s["records"])) for s in signed] == [("acme-1", 2), ("borg-1", 1)]
 
 
 def test_raw_record__forged__is_a_problem_named_by_its_reason_and_is_kept(rail):
@@ -86,8 +90,8 @@ def test_raw_record__sent_again__is_a_duplicate_with_the_same_event(rail):
     first = client.post("/v1/evidence", content=record, headers=RAW).json()["records"][0]
     again = client.post("/v1/evidence", content=record, headers=RAW)
     assert again.status_code == 200
-    (found,) = again.json()["records"]
-    assert (found["outcome"], found["event_id"]) == ("duplicate", first["event_id"])
+    (record_answer,) = again.json()["records"]
+    assert (record_answer["outcome"], record_answer["event_id"]) == ("duplicate", first["event_id"])
     assert len(rail.rows(EventRow)) == 1
 
 
@@ -104,11 +108,11 @@ def test_batch__text_base64_and_rubbish__each_entry_is_answered_by_itself(rail):
     }
     answer = rail.client("acme").post("/v1/evidence", json=batch)
     assert answer.status_code == 200
-    found = answer.json()["records"]
-    assert [r["item"] for r in found] == [0, 1, 2, 3, 4]
-    assert [r["outcome"] for r in found[:2]] == ["accepted", "accepted"]
-    assert found[3]["outcome"] == "unknown_protocol"
-    assert all(r["reason"] and r["next_step"] for r in found[2:])
+    record_answer = answer.json()["records"]
+    assert [r["item"] for r in record_answer] == [0, 1, 2, 3, 4]
+    assert [r["outcome"] for r in record_answer[:2]] == ["accepted", "accepted"]
+    assert record_answer[3]["outcome"] == "unknown_protocol"
+    assert all(r["reason"] and r["next_step"] for r in record_answer[2:])
     assert len(rail.rows(EventRow)) == 2 and len(rail.rows(RejectionRow)) == 3
 
 
@@ -165,7 +169,7 @@ def test_partner__posts_for_another_partners_device__is_refused_by_name_and_kept
     assert rail.client("borg").post("/v1/evidence", content=theirs, headers=RAW).status_code == 200
 
 
-def test_evidence__while_the_chain_is_away__is_told_to_come_again_and_nothing_is_stored(rail):
+def test_evidence__while_the_chain_is_away__is_asked_to_come_again_and_nothing_is_stored(rail):
     rail.chain.away, record = True, rail.record()
     client = rail.client("acme")
     answer = client.post("/v1/evidence", content=record, headers=RAW)

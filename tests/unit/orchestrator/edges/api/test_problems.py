@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer is a problem document with a code of the catalogue."""
+"""Each error is answered with a problem document whose code is in the catalogue."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def rail(tmp_path_factory):
 
 def problem(answer, status, code):
     assert (answer.status_code, answer.headers["content-type"]) == (status, MEDIA)
-    found = ProblemDocument.model_validate(answer.json(), strict=True)
-    assert (found.code, found.status) == (code, status)
-    assert found.type == f"urn:proofrail:problem:{code}" and found.next_step and found.detail
-    return found
+    document = ProblemDocument.model_validate(answer.json(), strict=True)
+    assert (document.code, document.status) == (code, status)
+    assert (
+        document.type == f"urn:proofrail:problem:{code}" and document.next_step and document.detail
+    )
+    return document
 
 
 @pytest.mark.parametrize("family", [Reason, ClaimReason, ProblemCode])
@@ -184,14 +186,14 @@ def test_json__that_is_none__is_refused_with_the_place(rail, body):
     ],
 )
 def test_parameters__not_as_documented__name_the_field(rail, path):
-    found = problem(rail.client("auditor").get(path), 422, "request_invalid")
-    assert found.errors and found.errors[0].field.startswith(("query.", "path."))
+    document = problem(rail.client("auditor").get(path), 422, "request_invalid")
+    assert document.errors and document.errors[0].field.startswith(("query.", "path."))
 
 
-def test_failure_of_ours__tells_strangers_nothing_of_it(rail):
+def test_bug__shows_callers_nothing_of_it(rail):
     class Broken:
         def take(self, messages):
-            raise RuntimeError("secret of the house")
+            raise RuntimeError("secret of the server")
 
     rail.start(intake=Broken())
     try:

@@ -112,28 +112,28 @@ def walk(client, path, limit):
 
 def test_event__taken_and_claimed__names_its_payment(rail):
     path = "/v1/events/0x" + event_id(DEVICE, 1).hex()
-    found = rail.client("acme").get(path).json()
-    assert (found["device"], found["counter"], found["payment_id"]) == ("acme-1", 1, payment(1))
-    assert (found["agreement_id"], found["reason"], found["received_at"]) == (A, None, NOW)
+    view = rail.client("acme").get(path).json()
+    assert (view["device"], view["counter"], view["payment_id"]) == ("acme-1", 1, payment(1))
+    assert (view["agreement_id"], view["reason"], view["received_at"]) == (A, None, NOW)
 
 
-def test_payment__settled__tells_its_events_and_facts_in_order(rail):
-    found = rail.client("auditor").get(f"/v1/payments/{payment(1)}").json()
-    assert found["stage"] == "settled"
-    assert found["events"] == ["0x" + event_id(DEVICE, n).hex() for n in (1, 2)]
-    assert [fact["fact"] for fact in found["facts"]] == ["settled"]
+def test_payment__settled__has_its_events_and_facts_in_order(rail):
+    view = rail.client("auditor").get(f"/v1/payments/{payment(1)}").json()
+    assert view["stage"] == "settled"
+    assert view["events"] == ["0x" + event_id(DEVICE, n).hex() for n in (1, 2)]
+    assert [fact["fact"] for fact in view["facts"]] == ["settled"]
 
 
 def test_amount__beyond_what_readers_hold_in_a_number__is_exact_text(rail):
-    found = rail.client("auditor").get(f"/v1/payments/{payment(1)}").json()
-    assert found["amount"] == {"amount_minor": "4611686018427387904", "asset": "tEUR/6"}
+    view = rail.client("auditor").get(f"/v1/payments/{payment(1)}").json()
+    assert view["amount"] == {"amount_minor": "4611686018427387904", "asset": "tEUR/6"}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 def test_payments__walked_in_pages_of_any_size__come_once_each_oldest_first(rail, limit):
-    found = walk(rail.client("auditor"), "/v1/payments", limit)
-    assert sorted(p["payment_id"] for p in found) == sorted(payment(n) for n in range(1, 8))
-    keys = [(p["created_at"], p["payment_id"]) for p in found]
+    view = walk(rail.client("auditor"), "/v1/payments", limit)
+    assert sorted(p["payment_id"] for p in view) == sorted(payment(n) for n in range(1, 8))
+    keys = [(p["created_at"], p["payment_id"]) for p in view]
     assert keys == sorted(keys)
 
 
@@ -157,18 +157,18 @@ def test_cursor__not_of_ours__is_refused(rail, cursor):
 
 
 def test_rejections__walked_in_pages__come_once_each_newest_first(rail):
-    found = walk(rail.client("acme"), "/v1/rejected", 2)
-    numbers = [r["number"] for r in found]
+    view = walk(rail.client("acme"), "/v1/rejected", 2)
+    numbers = [r["number"] for r in view]
     assert len(numbers) == 5 and numbers == sorted(numbers, reverse=True)
-    assert {r["reason"] for r in found} == {"signature_forged"}
-    assert all(r["next_step"] for r in found)
+    assert {r["reason"] for r in view} == {"signature_forged"}
+    assert all(r["next_step"] for r in view)
 
 
 def test_rejection__by_number__holds_the_bytes_as_they_came(rail):
     (row, *_) = rail.rows(tables.RejectionRow)
-    found = rail.client("acme").get(f"/v1/rejected/{row.id}").json()
-    assert base64.b64decode(found["body_base64"]) == row.body
-    assert found["size_bytes"] == len(row.body)
+    view = rail.client("acme").get(f"/v1/rejected/{row.id}").json()
+    assert base64.b64decode(view["body_base64"]) == row.body
+    assert view["size_bytes"] == len(row.body)
 
 
 def test_devices_and_agreements__listed__are_those_of_the_store(rail):
@@ -181,8 +181,8 @@ def test_devices_and_agreements__listed__are_those_of_the_store(rail):
 
 
 def test_balances__all__add_up_to_zero_and_are_text(rail):
-    found = rail.client("auditor").get("/v1/ledger/balances").json()["balances"]
-    by_account = {b["account"]: b["balance"]["amount_minor"] for b in found}
+    view = rail.client("auditor").get("/v1/ledger/balances").json()["balances"]
+    by_account = {b["account"]: b["balance"]["amount_minor"] for b in view}
     assert by_account == {
         f"escrow:{A}": "-5",
         f"pending:{PAYEE}": str(-BIG),
@@ -193,11 +193,11 @@ def test_balances__all__add_up_to_zero_and_are_text(rail):
 
 def test_status__of_a_rail_at_work__counts_by_stage_and_reason(rail):
     rail.worker["halted"] = {"settle": "why"}
-    found = rail.client("auditor").get("/v1/status").json()
-    assert found["worker"] == {"turns": {"collect": 4}, "halted": {"settle": "why"}}
-    assert found["stages"] == {"verified": 6, "settled": 1}
-    assert found["rejections"] == {"signature_forged": 5}
-    assert (found["head"]["number"], found["final_block"]) == (3, 2)
+    view = rail.client("auditor").get("/v1/status").json()
+    assert view["worker"] == {"turns": {"collect": 4}, "halted": {"settle": "why"}}
+    assert view["stages"] == {"verified": 6, "settled": 1}
+    assert view["rejections"] == {"signature_forged": 5}
+    assert (view["head"]["number"], view["final_block"]) == (3, 2)
 
 
 def test_health__without_a_key__answers(rail):
@@ -205,9 +205,9 @@ def test_health__without_a_key__answers(rail):
 
 
 def test_trace__of_an_event__leads_to_its_payment(rail):
-    found = rail.client("auditor").get("/v1/trace/0x" + event_id(DEVICE, 1).hex())
-    assert found.status_code == 200
-    assert payment(1) in found.text
+    view = rail.client("auditor").get("/v1/trace/0x" + event_id(DEVICE, 1).hex())
+    assert view.status_code == 200
+    assert payment(1) in view.text
 
 
 def test_trace__of_nothing_known__is_not_found(rail):

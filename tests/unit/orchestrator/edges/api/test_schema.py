@@ -64,8 +64,8 @@ def test_errors__all__are_problem_documents_with_examples_of_their_status(rail):
         assert media == PROBLEM, place
         assert content["examples"], place
         for code, example in content["examples"].items():
-            found = wire.ProblemDocument.model_validate(example["value"], strict=True)
-            assert (found.code, str(found.status)) == (code, place.split()[-1])
+            document = wire.ProblemDocument.model_validate(example["value"], strict=True)
+            assert (document.code, str(document.status)) == (code, place.split()[-1])
             assert code in CATALOGUE
 
 
@@ -84,12 +84,12 @@ def test_examples__of_every_shape__have_that_shape(rail):
 
 
 def test_examples__of_bodies__have_the_shape_they_name(rail):
-    found = 0
+    count = 0
     for _, media, content in contents(rail.schema):
         if media == "application/json" and "example" in content and "$ref" in content["schema"]:
             shape(content["schema"]).model_validate(content["example"], strict=True)
-            found += 1
-    assert found == 1
+            count += 1
+    assert count == 1
 
 
 def test_references__all__lead_somewhere_and_every_shape_is_used(rail):
@@ -110,7 +110,7 @@ def test_docs__name_no_outside_address_and_run_nothing(rail):
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_docs__tell_every_route_code_and_shape(rail):
+def test_docs__show_every_route_code_and_shape(rail):
     page = rail.client().get("/docs").text
     for place, operation in operations(rail.schema):
         assert f"<h2 id={operation['operationId']}>" in page, place

@@ -42,7 +42,7 @@ def head(rail, *lines):
 
 
 def answer_of(wire):
-    """(status, problem) of an answer after which the server closes, whatever it left unread."""
+    """(status, problem) of an answer after which the server closes, even with unread bytes."""
     raw = b""
     with suppress(ConnectionError):
         while part := wire.recv(65_536):

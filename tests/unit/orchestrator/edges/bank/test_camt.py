@@ -1,4 +1,4 @@
-"""Bank files read exactly, in every version, and whatever is wrong comes out as a named reason."""
+"""Bank files read exactly, in every version, and each error becomes a named reason."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def report(group: str = "<GrpSts>PART</GrpSts>", orders: str = "") -> str:
     )
 
 
-def one(text: str) -> BankStatement:
-    (found,) = camt.parse(text.encode())
-    return found
+def single_statement(text: str) -> BankStatement:
+    (statement_read,) = camt.parse(text.encode())
+    return statement_read
 
 
 def refusal(text: str | bytes, **options) -> Rejected:
@@ -90,8 +90,8 @@ def refusal(text: str | bytes, **options) -> Rejected:
 
 def test_camt__statement__reads_every_field_exactly():
     text = statement()
-    found = one(text)
-    credit, first, second = found.lines
+    statement_read = single_statement(text)
+    credit, first, second = statement_read.lines
     assert (credit.amount_minor, credit.reference, credit.bank_reference, credit.end_to_end_id) == (
         50_000,
         REFERENCE,
@@ -104,13 +104,16 @@ def test_camt__statement__reads_every_field_exactly():
     assert (first.bank_reference, second.bank_reference) == ("T1", "")
     assert {first.batch, second.batch} == {"PI1"} and first.counterparty_iban == OTHER
     assert second.path == "Stmt[1]/Ntry[2]/NtryDtls/TxDtls[2]"
-    assert {line.source for line in found.lines} == {sha256(text.encode()).digest()}
-    assert (found.balances.opening_minor, found.balances.closing_minor) == (100, 47_097)
+    assert {line.source for line in statement_read.lines} == {sha256(text.encode()).digest()}
+    assert (statement_read.balances.opening_minor, statement_read.balances.closing_minor) == (
+        100,
+        47_097,
+    )
 
 
 @pytest.mark.parametrize("version", [f"{number:02d}" for number in range(2, 14)])
 def test_camt__any_version__reads_alike(version):
-    lines = one(statement(version=version)).lines
+    lines = single_statement(statement(version=version)).lines
     assert [line.amount_minor for line in lines] == [50_000, -1_001, -2_002]
 
 
@@ -121,7 +124,10 @@ def test_camt__old_shape_of_parties_and_status__reads_alike():
         .replace("</Pty>", "")
         .replace("<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>")
     )
-    assert one(old).lines[0].counterparty_name == "Payer AG" and len(one(old).lines) == 3
+    assert (
+        single_statement(old).lines[0].counterparty_name == "Payer AG"
+        and len(single_statement(old).lines) == 3
+    )
 
 
 def test_camt__reference_in_free_text__is_found():
@@ -129,18 +135,21 @@ def test_camt__reference_in_free_text__is_found():
         f"<Strd><CdtrRefInf><Ref>{REFERENCE}</Ref></CdtrRefInf></Strd>",
         f"<Ustrd>power {REFERENCE[:7].lower()} {REFERENCE[7:]}</Ustrd>",
     )
-    assert one(text).lines[0].reference == REFERENCE
+    assert single_statement(text).lines[0].reference == REFERENCE
 
 
 def test_camt__pending_entry__is_never_a_booked_line():
-    found = one(notice(CREDIT + PENDING))
-    assert len(found.lines) == len(found.pending) == 1
-    assert one(statement(CREDIT + PENDING, closing="501.00")).balances.closing_minor == 50_100
+    statement_read = single_statement(notice(CREDIT + PENDING))
+    assert len(statement_read.lines) == len(statement_read.pending) == 1
+    assert (
+        single_statement(statement(CREDIT + PENDING, closing="501.00")).balances.closing_minor
+        == 50_100
+    )
 
 
 def test_camt__batch_without_details__is_one_line_of_the_entry():
     bare = BATCH[: BATCH.index("<TxDtls>")] + "</NtryDtls></Ntry>"
-    (line,) = one(notice(bare)).lines
+    (line,) = single_statement(notice(bare)).lines
     assert (line.amount_minor, line.batch, line.bank_reference, line.path) == (
         -3_003,
         "PI1",
@@ -151,19 +160,22 @@ def test_camt__batch_without_details__is_one_line_of_the_entry():
 
 def test_camt__details_without_amounts__is_one_line_of_the_entry():
     text = BATCH.replace('<Amt Ccy="EUR">10.01</Amt>', "")
-    assert [line.amount_minor for line in one(notice(text)).lines] == [-3_003]
+    assert [line.amount_minor for line in single_statement(notice(text)).lines] == [-3_003]
 
 
-def test_camt__return_and_reversal__are_told():
+def test_camt__return_and_reversal__are_reported():
     text = CREDIT.replace("</RmtInf>", "</RmtInf><RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>")
-    assert one(notice(text)).lines[0].reason == "AC04" and one(notice(text)).lines[0].is_return
+    assert (
+        single_statement(notice(text)).lines[0].reason == "AC04"
+        and single_statement(notice(text)).lines[0].is_return
+    )
     text = CREDIT.replace("<Sts>", "<RvslInd>true</RvslInd><Sts>")
-    assert one(notice(text)).lines[0].is_reversal
+    assert single_statement(notice(text)).lines[0].is_reversal
 
 
 def test_line_at__path_of_a_line__is_that_line():
     data = statement().encode()
-    for line in one(statement()).lines:
+    for line in single_statement(statement()).lines:
         assert camt.line_at(data, line.path) == line
     assert camt.line_at(data, "Stmt[1]/Ntry[9]") is None
 
@@ -173,21 +185,21 @@ def test_pain002__orders_and_group__read_with_reasons():
       </OrgnlEndToEndId><TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf>
       </TxInfAndSts><TxInfAndSts><OrgnlEndToEndId>B</OrgnlEndToEndId><TxSts>ACCP</TxSts>
       </TxInfAndSts></OrgnlPmtInfAndSts>"""
-    found = camt.parse(report(orders=orders).encode())
-    assert isinstance(found, StatusReport)
-    assert (found.original_message_id, found.code) == ("PM1", "PART")
-    assert [(s.end_to_end_id, s.is_rejected, s.reason) for s in found.statuses] == [
+    statement_read = camt.parse(report(orders=orders).encode())
+    assert isinstance(statement_read, StatusReport)
+    assert (statement_read.original_message_id, statement_read.code) == ("PM1", "PART")
+    assert [(s.end_to_end_id, s.is_rejected, s.reason) for s in statement_read.statuses] == [
         ("A", True, "AC04"),
         ("B", False, ""),
     ]
-    assert found.statuses[1].path == "OrgnlPmtInfAndSts[1]/TxInfAndSts[2]"
+    assert statement_read.statuses[1].path == "OrgnlPmtInfAndSts[1]/TxInfAndSts[2]"
 
 
 def test_pain002__refused__counts_whole_messages_and_leaves_out_repetitions():
     def refused(group: str, orders: str = "") -> dict[str, str]:
-        found = camt.parse(report(group, orders).encode())
-        assert isinstance(found, StatusReport)
-        return found.refused(["A", "B"])
+        statement_read = camt.parse(report(group, orders).encode())
+        assert isinstance(statement_read, StatusReport)
+        return statement_read.refused(["A", "B"])
 
     why = "<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>"
     order = (
@@ -246,8 +258,8 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "reason", "detail"), BAD)
 def test_camt__bad_file__is_refused_by_name_and_place(text, reason, detail):
-    found = refusal(text)
-    assert found.reason == reason and detail in found.detail
+    statement_read = refusal(text)
+    assert statement_read.reason == reason and detail in statement_read.detail
 
 
 def test_camt__account_or_statement_not_expected__is_refused():
@@ -275,8 +287,8 @@ def test_camt__doctype_in_another_encoding__does_not_slip_through():
 def read_or_refuse(data: bytes) -> None:
     try:
         camt.parse(data)
-    except Rejected as found:
-        assert isinstance(found.reason, BankReason) and found.raw == data
+    except Rejected as statement_read:
+        assert isinstance(statement_read.reason, BankReason) and statement_read.raw == data
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Files go once and arrive once over every channel, whatever call is repeated after a crash."""
+"""Files go once and arrive once over every channel, even if calls repeat after a crash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.edges.bank import channel as channels
 from orchestrator.edges.bank import sftp as sftp_channel
-from orchestrator.edges.bank.channel import Channel, Folder, write_atomically
+from orchestrator.edges.bank.channel import Channel, Folder
+from orchestrator.edges.bank.files import write_atomically
 from orchestrator.edges.bank.sftp import Sftp
 from orchestrator.errors import Halt, Retry
 from tests.support.sftp_server import SftpServer

@@ -29,11 +29,13 @@ def test_rail__file_with_any_fault__is_refused_by_name(name):
     with pytest.raises(Rejected) as caught:
         taken(name)
     assert isinstance(caught.value.reason, BankReason) and caught.value.raw == bytes_of(name)
-    assert str(caught.value.reason) in {each.split()[-1] for each in EXPECTED[name]["problems"]}
+    assert str(caught.value.reason) in {
+        problem.split()[-1] for problem in EXPECTED[name]["problems"]
+    }
 
 
 def test_rail__every_form__gives_lines_of_its_kind():
-    found = {
+    read_statement = {
         name: taken(name)[0].lines[0].kind
         for name in (
             "de_053_02_savings_bank.xml",
@@ -42,7 +44,7 @@ def test_rail__every_form__gives_lines_of_its_kind():
             "de_052_02_interim.xml",
         )
     }
-    assert list(found.values()) == ["camt.053", "camt.054", "MT940", "camt.052"]
+    assert list(read_statement.values()) == ["camt.053", "camt.054", "MT940", "camt.052"]
 
 
 def test_rail__interim_report__books_nothing_that_is_pending_or_information():
@@ -62,21 +64,24 @@ def test_rail__pages_in_one_file__are_one_statement():
         ("any_053_08_pages.xml", 2, (500, 800)),
         ("any_mt940_reversals_and_pages.sta", 3, (10_000, 9_100)),
     ]:
-        (found,) = taken(name)
-        assert len(found.lines) == lines
-        assert (found.balances.opening_minor, found.balances.closing_minor) == sums
+        (read_statement,) = taken(name)
+        assert len(read_statement.lines) == lines
+        assert (
+            read_statement.balances.opening_minor,
+            read_statement.balances.closing_minor,
+        ) == sums
 
 
 def test_rail__later_page_in_a_file_of_its_own__is_a_statement_of_its_own():
     text = bytes_of("any_053_08_pages.xml").decode()
     second = text[: text.index("    <Stmt>")] + text[text.rindex("    <Stmt>") :]
-    (found,) = camt.parse(second.encode(), seen={(ACCOUNT, "S-1")})
-    assert (found.id, found.balances.opening_minor) == ("S-1/2", 600)
+    (read_statement,) = camt.parse(second.encode(), seen={(ACCOUNT, "S-1")})
+    assert (read_statement.id, read_statement.balances.opening_minor) == ("S-1/2", 600)
 
 
 def test_rail__german_bank_code_and_account__are_our_iban():
-    (found,) = taken("de_mt940_structured.sta", accounts={ACCOUNT})
-    assert found.account == ACCOUNT == found.lines[0].account
+    (read_statement,) = taken("de_mt940_structured.sta", accounts={ACCOUNT})
+    assert read_statement.account == ACCOUNT == read_statement.lines[0].account
     with pytest.raises(Rejected, match="account_unknown"):
         taken("de_mt940_structured.sta", accounts={"DE89370400440532013000"})
 
@@ -103,16 +108,16 @@ def test_rail__charges__count_only_where_the_amount_has_them_in_it():
 
 
 def test_rail__reference_of_an_entry_with_several_details__names_none_of_them():
-    found = taken("de_054_02_batch_with_details.xml")[0].lines
-    assert [line.bank_reference for line in found] == ["", "", "OWN-3"]
+    read_statement = taken("de_054_02_batch_with_details.xml")[0].lines
+    assert [line.bank_reference for line in read_statement] == ["", "", "OWN-3"]
 
 
 def test_rail__several_creditor_references_on_one_line__name_no_agreement():
     text = bytes_of("fi_053_08_two_references.xml").decode().replace("camt.053", "camt.054")
     for statement, other in (("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn"), ("Stmt>", "Ntfctn>")):
         text = text.replace(statement, other)
-    (found,) = camt.parse(text.encode())
-    (line,) = found.lines
+    (read_statement,) = camt.parse(text.encode())
+    (line,) = read_statement.lines
     assert (line.reference, line.amount_minor) == ("", 3_000)
 
 
@@ -120,14 +125,17 @@ def test_rail__account_in_two_currencies__is_balanced_in_its_own():
     text = bytes_of("be_053_08_two_currencies.xml").decode()
     dollars = text.replace("</Id></Acct>", "</Id><Ccy>USD</Ccy></Acct>")
     for source, sums in ((text, (100, 600)), (dollars, (1_000, 300))):
-        (found,) = camt.parse(source.encode())
-        assert (found.balances.opening_minor, found.balances.closing_minor) == sums
-        assert [line.currency for line in found.lines] == ["EUR", "USD"]
+        (read_statement,) = camt.parse(source.encode())
+        assert (
+            read_statement.balances.opening_minor,
+            read_statement.balances.closing_minor,
+        ) == sums
+        assert [line.currency for line in read_statement.lines] == ["EUR", "USD"]
 
 
 def test_rail__value_date_of_30_february__costs_no_statement():
-    (found,) = taken("de_mt940_30_february.sta")
-    assert [str(line.value_date) for line in found.lines] == ["2024-02-29"]
+    (read_statement,) = taken("de_mt940_30_february.sta")
+    assert [str(line.value_date) for line in read_statement.lines] == ["2024-02-29"]
 
 
 def test_rail__later_page_that_only_the_message_counts__is_a_statement_of_its_own():
@@ -143,13 +151,13 @@ def test_rail__later_page_that_only_the_message_counts__is_a_statement_of_its_ow
             "<Dt><Dt>2024-03-04</Dt></Dt></Bal>",
         )
     )
-    (found,) = camt.parse(second.encode(), seen={("DE89370400440532013000", "S14")})
-    assert (found.id, found.balances.opening_minor) == ("S14/2", 100)
+    (read_statement,) = camt.parse(second.encode(), seen={("DE89370400440532013000", "S14")})
+    assert (read_statement.id, read_statement.balances.opening_minor) == ("S14/2", 100)
 
 
 def test_rail__two_status_reports_or_one_with_statements__is_refused():
     message = bytes_of("de_002_03_part.xml").decode().partition("?>\n")[2]
-    with pytest.raises(Rejected, match="file of its own"):
+    with pytest.raises(Rejected, match="must be alone in its file"):
         camt.parse(f"<Both>{message}{message}</Both>".encode())
 
 

@@ -1,4 +1,4 @@
-"""Odd entries and odd bytes: whom we dealt with is told, and no line that can be read is lost."""
+"""Odd entries and odd bytes: the other party is found, and no readable line is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def side(name: str, party: str = "", iban: str = "") -> str:
 
 OURS, THEIRS = "DE02120300000000202051", "DE89370400440532013000"
 RETURNED = "<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>"
-SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
+SIDES = {  # debtor and creditor as the bank gives them -> the other party
     "payment by its sign": ("CRDT", side("Dbtr", "Them") + side("Cdtr", "Us Ltd"), ""),
     "payment of a namesake": ("CRDT", side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us Ltd"), ""),
     "return by our account": ("CRDT", side("Dbtr", "X", OURS) + side("Cdtr", "Them"), RETURNED),
@@ -49,8 +49,8 @@ SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
         side("Dbtr", "Them", THEIRS) + side("Cdtr", "Us"),
         RETURNED,
     ),
-    "return, nothing tells": ("DBIT", side("Cdtr", "Us") + side("Dbtr", "Them"), RETURNED),
-    "return, one side told": ("CRDT", side("Dbtr", "Them"), RETURNED),
+    "return, nothing decides": ("DBIT", side("Cdtr", "Us") + side("Dbtr", "Them"), RETURNED),
+    "return, one side given": ("CRDT", side("Dbtr", "Them"), RETURNED),
     "reversal": ("CRDT", side("Dbtr", "Us") + side("Cdtr", "Them"), "<RvslInd>true</RvslInd>"),
     "return by its code alone": (
         "CRDT",
@@ -66,11 +66,11 @@ SIDES = {  # what the bank names of debtor and creditor -> whom we dealt with
 def test_parse__other_side__is_never_ourselves(case):
     sign, parties, extra = SIDES[case]
     inside = extra if extra == RETURNED else ""
-    found = read(
+    reading = read(
         message(entry(sign, f"<RltdPties>{parties}</RltdPties>{inside}", "" if inside else extra))
     )
-    assert not found.problems
-    assert found.reports[0].lines[0].counterparty.name == "Them"
+    assert not reading.problems
+    assert reading.reports[0].lines[0].counterparty.name == "Them"
 
 
 def test_parse__money_that_nothing_is_reckoned_with__is_noted_at_most():
@@ -78,9 +78,11 @@ def test_parse__money_that_nothing_is_reckoned_with__is_noted_at_most():
         '<AmtDtls><InstdAmt><Amt Ccy="XXX">9</Amt></InstdAmt><TxAmt><Amt Ccy="EUR">9.00'
         '</Amt></TxAmt><CntrValAmt><Amt Ccy="USD">9.50</Amt></CntrValAmt></AmtDtls>'
     )
-    found = read(message(entry("CRDT", amounts)))
-    assert not found.problems and [each.reason for each in found.notes] == ["currency_unknown"]
-    assert found.reports[0].lines[0].exchange.currency == "USD"
+    reading = read(message(entry("CRDT", amounts)))
+    assert not reading.problems and [problem.reason for problem in reading.notes] == [
+        "currency_unknown"
+    ]
+    assert reading.reports[0].lines[0].exchange.currency == "USD"
 
 
 def test_parse__entry_in_another_currency__is_named_where_the_account_has_one():
@@ -95,34 +97,36 @@ def test_parse__entry_in_another_currency__is_named_where_the_account_has_one():
 )
 def test_parse__stray_character_in_a_name__costs_no_line(stray, read_as):
     lines = entry("CRDT", f"<RltdPties>{side('Dbtr', stray)}</RltdPties>") + entry("DBIT", "")
-    found = read(message(lines))
-    assert [each.amount_minor for each in found.reports[0].lines] == [900, -900]
-    assert found.reports[0].lines[0].counterparty.name == read_as
-    assert [each.path for each in found.problems] == (
+    reading = read(message(lines))
+    assert [problem.amount_minor for problem in reading.reports[0].lines] == [900, -900]
+    assert reading.reports[0].lines[0].counterparty.name == read_as
+    assert [problem.path for problem in reading.problems] == (
         [] if "amp;" in stray else ["Ntfctn[1]/Ntry[1]/NtryDtls/TxDtls[1]/RltdPties/Dbtr/Pty/Nm"]
     )
 
 
 def test_parse__documents_behind_each_other__keep_their_lines_and_bounds():
-    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
-    found = read((one + one.replace("9.00", "x")).encode())
-    assert [(each.line, each.path) for each in found.problems] == [
+    document = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
+    reading = read((document + document.replace("9.00", "x")).encode())
+    assert [(problem.line, problem.path) for problem in reading.problems] == [
         (4, "Document[2]/Ntfctn[1]/Ntry[1]/Amt"),
         (4, "Document[2]/Ntfctn[1]"),
     ]
-    assert len(read((one * (MAX_DOCUMENTS + 1)).encode()).reports) <= MAX_DOCUMENTS
+    assert len(read((document * (MAX_DOCUMENTS + 1)).encode()).reports) <= MAX_DOCUMENTS
 
 
 def test_parse__documents_behind_each_other__are_bounded_together(monkeypatch):
-    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
+    document = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode() + "\n"
     for module in (reading_module, xml):
-        monkeypatch.setattr(module, "MAX_TAGS", one.count("<") + 1)
-    assert not read(one.encode()).problems
-    found = read((one * 2).encode())
-    assert [each.reason for each in found.problems] == ["too_large"] and not found.reports
+        monkeypatch.setattr(module, "MAX_TAGS", document.count("<") + 1)
+    assert not read(document.encode()).problems
+    reading = read((document * 2).encode())
+    assert [problem.reason for problem in reading.problems] == ["too_large"] and not reading.reports
 
 
 def test_parse__document_behind_another_with_entities__is_refused():
-    one = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode()
+    document = '<?xml version="1.0"?>\n' + message(entry("CRDT", "")).decode()
     bomb = '<?xml version="1.0"?>\n<!DOCTYPE d [<!ENTITY x "y">]><Document>&x;</Document>'
-    assert "dtd_forbidden" in {each.reason for each in read((one + bomb).encode()).problems}
+    assert "dtd_forbidden" in {
+        problem.reason for problem in read((document + bomb).encode()).problems
+    }

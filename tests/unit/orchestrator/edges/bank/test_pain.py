@@ -51,7 +51,7 @@ def schema() -> etree.XMLSchema:
 
 
 def texts(data: bytes, name: str) -> list[str]:
-    return [each.text for each in etree.fromstring(data).iter(f"{{*}}{name}")]
+    return [value.text for value in etree.fromstring(data).iter(f"{{*}}{name}")]
 
 
 def test_pain__payouts__validates_against_the_official_schema():
@@ -62,11 +62,11 @@ def test_pain__payouts__validates_against_the_official_schema():
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 99_999_999_999), min_size=1, max_size=5), st.booleans())
 def test_pain__any_amounts__sums_are_exact_and_valid(cents, batch_booking):
-    payouts = [payout(i, amount_cents=each) for i, each in enumerate(cents)]
+    payouts = [payout(i, amount_cents=value) for i, value in enumerate(cents)]
     data = write(payouts, batch_booking=batch_booking)
     schema().assertValid(etree.fromstring(data))
-    assert {to_minor(each, "EUR", "") for each in texts(data, "CtrlSum")} == {sum(cents)}
-    assert [to_minor(each, "EUR", "") for each in texts(data, "InstdAmt")] == cents
+    assert {to_minor(value, "EUR", "") for value in texts(data, "CtrlSum")} == {sum(cents)}
+    assert [to_minor(value, "EUR", "") for value in texts(data, "InstdAmt")] == cents
     assert set(texts(data, "NbOfTxs")) == {str(len(cents))}
     assert texts(data, "BtchBookg") == [str(batch_booking).lower()]
 
@@ -84,7 +84,7 @@ def test_pain__other_payouts_or_attempt__other_ids():
         pain.message_id([again]),
         pain.payment_information_id([payout(1)]),
     ]
-    assert len(set(ids)) == 4 and {len(each) for each in ids} == {34}
+    assert len(set(ids)) == 4 and {len(value) for value in ids} == {34}
 
 
 def test_pain__account_as_people_write_it__is_written_as_banks_want_it():

@@ -1,4 +1,4 @@
-"""Files as banks write them: every fact is told as the bank means it, every fault by its name."""
+"""Files as banks write them: each fact is read as the bank means it, each fault is named."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ def parse(*arguments: str) -> tuple[int, str]:
 
 
 def bare(facts: object) -> object:
-    """Only what was told: without nulls, empty objects, false flags and places."""
+    """Return only the given facts: without nulls, empty objects, false flags and places."""
     if not isinstance(facts, dict):
         return facts
-    found = {key: bare(value) for key, value in facts.items() if key not in ("path", "line")}
+    bared = {key: bare(value) for key, value in facts.items() if key not in ("path", "line")}
     return {
         key: value
-        for key, value in found.items()
+        for key, value in bared.items()
         if value not in (None, {}, False) and (key, value) != ("charges_minor", 0)
     }
 
 
-def statement(told: dict) -> dict:
-    facts = {key: told[key] for key in ("account", "kind", "currency", "page") if told[key]}
+def statement(view: dict) -> dict:
+    facts = {key: view[key] for key in ("account", "kind", "currency", "page") if view[key]}
     return facts | {
         "balances": [
-            f"{b['code']} {b['date']} {b['amount_minor']} {b['currency']}" for b in told["balances"]
+            f"{b['code']} {b['date']} {b['amount_minor']} {b['currency']}" for b in view["balances"]
         ],
-        "lines": [bare(line) for line in told["lines"]],
+        "lines": [bare(line) for line in view["lines"]],
     }
 
 
-def named(found: list[dict]) -> list[str]:
-    return [f"{each['line']} {each['path']} {each['reason']}" for each in found]
+def named(problems: list[dict]) -> list[str]:
+    return [f"{problem['line']} {problem['path']} {problem['reason']}" for problem in problems]
 
 
 def test_samples__all_of_them__are_expected():
@@ -67,18 +67,18 @@ def test_samples__all_of_them__are_expected():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parse__file_as_a_bank_writes_it__tells_every_fact(name):
+def test_parse__file_as_a_bank_writes_it__gives_every_fact(name):
     expected = dict(EXPECTED[name])
     code, output = parse(str(FILES / name), "--json")
-    told = json.loads(output)
+    view = json.loads(output)
     assert code == expected["exit"]
-    assert [statement(each) for each in told["statements"]] == expected["statements"]
-    assert named(told["problems"]) == expected.get("problems", [])
-    assert named(told["notes"]) == expected.get("notes", [])
+    assert [statement(item) for item in view["statements"]] == expected["statements"]
+    assert named(view["problems"]) == expected.get("problems", [])
+    assert named(view["notes"]) == expected.get("notes", [])
     assert [
-        f"{each['end_to_end_id']} {each['code']} {each['reason']}"
-        for report in told.get("status_reports", ())
-        for each in report["statuses"]
+        f"{item['end_to_end_id']} {item['code']} {item['reason']}"
+        for report in view.get("status_reports", ())
+        for item in report["statuses"]
     ] == expected.get("statuses", [])
 
 
@@ -86,7 +86,7 @@ def test_parse__file_as_a_bank_writes_it__tells_every_fact(name):
 def test_parse__for_people__has_the_same_exit_code_and_names_the_faults(name):
     code, output = parse(str(FILES / name))
     assert code == EXPECTED[name]["exit"]
-    assert all(each.split()[-1] in output for each in EXPECTED[name].get("problems", []))
+    assert all(item.split()[-1] in output for item in EXPECTED[name].get("problems", []))
 
 
 def test_parse__no_such_file__says_so(tmp_path):
@@ -124,7 +124,7 @@ def test_archive__of_several_files__reads_each_and_names_the_bad_one():
         "a.xml!Stmt[1]/Ntry[1]",
         "c.xml!Stmt[1]/Ntry[1]",
     ]
-    assert {each.path: each.reason for each in reading.problems} == {
+    assert {item.path: item.reason for item in reading.problems} == {
         "b.txt!": "not_xml",
         "c.xml!Stmt[1]": "duplicate_statement",
     }
@@ -194,11 +194,11 @@ def test_encoding__utf16_declared_and_since_converted__is_read():
 def test_encoding__not_what_is_declared__is_named_and_lines_are_shown():
     data = bytes_of("any_053_08_latin1.xml").replace(b"ISO-8859-1", b"UTF-8")
     reading = read(data)
-    assert [each.reason for each in reading.problems] == ["not_utf8"]
+    assert [item.reason for item in reading.problems] == ["not_utf8"]
     assert reading.reports[0].lines[0].counterparty.name == "Zoë Ångström"
 
 
-# whatever comes
+# any bytes
 
 
 @cache
@@ -210,8 +210,8 @@ def reads(data: bytes) -> None:
     reading = read(data)
     assert reading.kind or reading.problems
     json.dumps(reading.as_json())
-    for each in (*reading.problems, *reading.notes):
-        assert isinstance(each.reason, BankReason)
+    for item in (*reading.problems, *reading.notes):
+        assert isinstance(item.reason, BankReason)
     try:
         camt.parse(data)
     except Rejected as refusal:

@@ -42,7 +42,7 @@ def made(kind: type, value: object) -> object:
     """Facts as an object of the library's class for one version: the names are those of all
     versions, and a fact is wrapped where a version wraps it."""
     if isinstance(value, list):
-        return [made(kind, each) for each in value]
+        return [made(kind, item) for item in value]
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(value)
     if not dataclasses.is_dataclass(kind):
@@ -56,16 +56,16 @@ def made(kind: type, value: object) -> object:
         value = {"bic": value["bicfi"]}
     hints = typing.get_type_hints(kind)
     given_ = {
-        name: made(inner(hints[name]), each)
-        for name, each in value.items()
-        if name in names and each is not None
+        name: made(inner(hints[name]), item)
+        for name, item in value.items()
+        if name in names and item is not None
     }
     return kind(**given_)
 
 
 def inner(hint: object) -> object:
     """The class behind Optional, Union with None, or list."""
-    arguments = [each for each in typing.get_args(hint) if each is not type(None)]
+    arguments = [item for item in typing.get_args(hint) if item is not type(None)]
     return inner(arguments[0]) if arguments else hint
 
 
@@ -124,10 +124,10 @@ def entry(line: dict, currency: str) -> dict:
     }
 
 
-def written(message: str, version: str, found: list[dict], currency: str) -> bytes:
+def written(message: str, version: str, drawn_lines: list[dict], currency: str) -> bytes:
     module = importlib.import_module(f"pyiso20022.camt.camt_{message}_001_{version}")
     outer, report = REPORTS[message]
-    total = 700 + sum(line["minor"] for line in found)
+    total = 700 + sum(line["minor"] for line in drawn_lines)
     now = XmlDateTime(2026, 11, 20, 22, 0, 0)
     balances = [
         {
@@ -149,7 +149,7 @@ def written(message: str, version: str, found: list[dict], currency: str) -> byt
                         "cre_dt_tm": now,
                         "acct": {"id": {"iban": IBANS[0]}, "ccy": currency},
                         "bal": balances,
-                        "ntry": [entry(line, currency) for line in found],
+                        "ntry": [entry(line, currency) for line in drawn_lines],
                     }
                 ],
             }
@@ -166,9 +166,11 @@ def written(message: str, version: str, found: list[dict], currency: str) -> byt
 
 @pytest.mark.parametrize(("message", "version"), VERSIONS)
 @settings(max_examples=4, deadline=None)
-@given(found=st.lists(lines(), max_size=4), currency=st.sampled_from(sorted(EXPONENTS)))
-def test_camt__written_by_a_library__is_read_back_unchanged(message, version, found, currency):
-    reading = read(written(message, version, found, currency))
+@given(drawn_lines=st.lists(lines(), max_size=4), currency=st.sampled_from(sorted(EXPONENTS)))
+def test_camt__written_by_a_library__is_read_back_unchanged(
+    message, version, drawn_lines, currency
+):
+    reading = read(written(message, version, drawn_lines, currency))
     assert not reading.problems and not reading.notes
     (report,) = reading.reports
     assert (report.kind, report.account, report.currency) == (
@@ -178,36 +180,36 @@ def test_camt__written_by_a_library__is_read_back_unchanged(message, version, fo
     )
     assert [
         (
-            each.amount_minor,
-            each.currency,
-            each.booking_date,
-            each.value_date,
-            each.is_reversal,
-            each.references.end_to_end_id,
-            each.counterparty.name,
-            each.counterparty.account,
-            each.text,
-            each.return_reason,
+            item.amount_minor,
+            item.currency,
+            item.booking_date,
+            item.value_date,
+            item.is_reversal,
+            item.references.end_to_end_id,
+            item.counterparty.name,
+            item.counterparty.account,
+            item.text,
+            item.return_reason,
         )
-        for each in report.lines
+        for item in report.lines
     ] == [
         (
-            each["minor"],
+            item["minor"],
             currency,
-            each["booked"],
-            each["value"],
-            each["reversal"],
-            each["end"],
-            each["name"],
-            each["iban"],
-            each["text"],
-            each["reason"] or "",
+            item["booked"],
+            item["value"],
+            item["reversal"],
+            item["end"],
+            item["name"],
+            item["iban"],
+            item["text"],
+            item["reason"] or "",
         )
-        for each in found
+        for item in drawn_lines
     ]
     if message != "054":
         assert report.opening().amount_minor == 700
-        assert report.closing().amount_minor == 700 + sum(each["minor"] for each in found)
+        assert report.closing().amount_minor == 700 + sum(item["minor"] for item in drawn_lines)
 
 
 def schema(message: str) -> etree.XMLSchema:

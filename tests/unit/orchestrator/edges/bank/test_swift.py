@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.reading import read
-from orchestrator.edges.bank.swift_details import told_by
+from orchestrator.edges.bank.swift_details import parse_details
 
 HEAD = ":20:A\n:25:DE02120300000000202051\n:28C:1\n:60F:C261119EUR0,00\n"
 
@@ -16,9 +16,9 @@ def reading(lines: str, closing: str = "0,00", day: str = "261120"):
 
 
 def line(field: str, **options):
-    found = reading(field, **options).reports[0].lines
-    assert len(found) == 1
-    return found[0]
+    result = reading(field, **options).reports[0].lines
+    assert len(result) == 1
+    return result[0]
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def line(field: str, **options):
     ],
 )
 def test_mt940__every_mark__has_its_sign(field, minor, reversal, status):
-    found = line(f":61:{field}")
-    assert (found.amount_minor, found.is_reversal, found.status) == (minor, reversal, status)
+    result = line(f":61:{field}")
+    assert (result.amount_minor, result.is_reversal, result.status) == (minor, reversal, status)
 
 
 def test_mt940__reversed_credit_impossible_day_and_garbage__are_not_passed_over():
@@ -45,8 +45,8 @@ def test_mt940__reversed_credit_impossible_day_and_garbage__are_not_passed_over(
     text = f"{HEAD}:61:2602300228RC1,00NTRFX//Y\n:62F:C261120EUR5,00abc\n"
     ours = read(text.encode())
     assert ours.reports[0].lines[0].amount_minor == -100
-    assert [(each.line, each.reason) for each in ours.notes] == [(5, "date_malformed")]
-    assert {each.reason for each in ours.problems} == {"value_malformed", "missing_element"}
+    assert [(item.line, item.reason) for item in ours.notes] == [(5, "date_malformed")]
+    assert {item.reason for item in ours.problems} == {"value_malformed", "missing_element"}
 
 
 @pytest.mark.parametrize(
@@ -61,21 +61,21 @@ def test_mt940__reversed_credit_impossible_day_and_garbage__are_not_passed_over(
 def test_mt940__value_date_of_the_30_day_month__is_the_last_of_february_and_noted(
     day, read_as, noted
 ):
-    found = reading(f":61:{day}0228C1,00NTRFX", closing="1,00")
-    assert str(found.reports[0].lines[0].value_date) == read_as
-    assert len(found.notes) == noted and found.problems == []
+    result = reading(f":61:{day}0228C1,00NTRFX", closing="1,00")
+    assert str(result.reports[0].lines[0].value_date) == read_as
+    assert len(result.notes) == noted and result.problems == []
 
 
 def test_mt940__day_that_no_calendar_has__is_named():
-    found = reading(":61:2404310430C1,00NTRFX", closing="1,00")
-    assert [each.reason for each in found.problems] == ["date_malformed"]
-    assert found.reports[0].lines[0].value_date is None
+    result = reading(":61:2404310430C1,00NTRFX", closing="1,00")
+    assert [item.reason for item in result.problems] == ["date_malformed"]
+    assert result.reports[0].lines[0].value_date is None
 
 
 def test_mt940__one_bad_line__costs_no_other():
-    found = reading(":61:nonsense\n:61:2611201120C1,00NTRFX", closing="1,00")
-    assert [each.amount_minor for each in found.reports[0].lines] == [100]
-    (problem,) = found.problems
+    result = reading(":61:nonsense\n:61:2611201120C1,00NTRFX", closing="1,00")
+    assert [item.amount_minor for item in result.reports[0].lines] == [100]
+    (problem,) = result.problems
     assert (problem.line, problem.path) == (5, "Stmt[1]/:61:[1]")
 
 
@@ -89,8 +89,8 @@ def test_mt940__one_bad_line__costs_no_other():
     ],
 )
 def test_mt940__entry_date__is_the_one_nearest_to_the_value_date(field, booked, value):
-    found = line(f":61:{field}C0,00NTRFX")
-    assert str(found.booking_date) == str(booked) and str(found.value_date) == value
+    result = line(f":61:{field}C0,00NTRFX")
+    assert str(result.booking_date) == str(booked) and str(result.value_date) == value
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_mt940__entry_date__is_the_one_nearest_to_the_value_date(field, booked, 
         ("517852257", "517852257"),
     ],
 )
-def test_mt940__account__is_told_without_its_bank_or_currency(account, read_as):
+def test_mt940__account__is_read_without_its_bank_or_currency(account, read_as):
     text = HEAD.replace("DE02120300000000202051", account) + ":62F:C261120EUR0,00\n"
     assert read(text.encode()).reports[0].account == read_as
 
@@ -115,23 +115,25 @@ def test_mt940__sums__are_checked_and_missing_balances_named():
     (wrong,) = reading(":61:261120C1,00NTRFX", closing="2,00").problems
     assert wrong.reason == "sum_mismatch"
     cut = read(f"{HEAD}:61:261120C1,00NTRFX\n".encode())
-    assert [(each.reason, each.path) for each in cut.problems] == [
+    assert [(item.reason, item.path) for item in cut.problems] == [
         ("missing_element", "Stmt[1]/:62F:")
     ]
     totals = reading(":61:261120C1,00NTRFX\n:90D:0EUR0,00\n:90C:1EUR1,01", closing="1,00")
-    assert [each.path for each in totals.problems] == ["Stmt[1]/:90C:"]
+    assert [item.path for item in totals.problems] == ["Stmt[1]/:90C:"]
 
 
 def test_details__german_subfields__join_as_they_were_cut():
-    found = told_by(
+    result = parse_details(
         [
             "166?00GUTSCHRIFT?20EREF+" + "A" * 22 + "?21BBB?22SVWZ+Miete",
             "Mai?23und Juni?30COBADEFF?31DE89370400440532013000?32MAX?33 MUSTER?34000",
         ]
     )
-    assert found.references.end_to_end_id == "A" * 22 + "BBB"
-    assert found.text == "MieteMai und Juni" and found.number == "166" and found.return_reason == ""
-    assert (found.counterparty.name, found.counterparty.bic) == ("MAX MUSTER", "COBADEFF")
+    assert result.references.end_to_end_id == "A" * 22 + "BBB"
+    assert (
+        result.text == "MieteMai und Juni" and result.number == "166" and result.return_reason == ""
+    )
+    assert (result.counterparty.name, result.counterparty.bic) == ("MAX MUSTER", "COBADEFF")
 
 
 @pytest.mark.parametrize(
@@ -143,13 +145,13 @@ def test_details__german_subfields__join_as_they_were_cut():
         (["/RTRN/MS03//EREF/X/REMI/USTD//y/"], "MS03"),
     ],
 )
-def test_details__return__is_told_only_where_the_bank_says_it_is_one(rows, reason):
-    assert told_by(rows).return_reason == reason
+def test_details__return__is_reported_only_where_the_bank_says_it_is_one(rows, reason):
+    assert parse_details(rows).return_reason == reason
 
 
 def test_details__code_words_with_colons__are_read():
-    found = told_by(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
-    assert (found.references.end_to_end_id, found.references.mandate_id, found.text) == (
+    result = parse_details(["EREF: INV-1 MREF: M1 SVWZ: thanks"])
+    assert (result.references.end_to_end_id, result.references.mandate_id, result.text) == (
         "INV-1",
         "M1",
         "thanks",
@@ -157,38 +159,40 @@ def test_details__code_words_with_colons__are_read():
 
 
 def test_details__placeholder__is_no_reference():
-    assert told_by(["166?20EREF+NOTPROVIDED?21SVWZ+x"]).references.end_to_end_id == ""
+    assert parse_details(["166?20EREF+NOTPROVIDED?21SVWZ+x"]).references.end_to_end_id == ""
 
 
 def test_details__words_of_no_form__are_free_text():
-    assert told_by(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith("Payment 5/2026")
-    assert told_by([]).text == ""
+    assert parse_details(["Payment 5/2026 ", "for IBANEZ+ guitars"]).text.startswith(
+        "Payment 5/2026"
+    )
+    assert parse_details([]).text == ""
 
 
 def test_details__text_after_a_short_reference__is_not_part_of_it():
-    found = told_by(
+    result = parse_details(
         ["159?00RETOURE?20EREF+ORDER 5?21MTLG:Konto gesper", "?22rt Rueckueberweisung?34903"]
     )
-    assert found.references.end_to_end_id == "ORDER 5"
-    assert found.text == "MTLG:Konto gesper rt Rueckueberweisung" and found.return_reason == "903"
+    assert result.references.end_to_end_id == "ORDER 5"
+    assert result.text == "MTLG:Konto gesper rt Rueckueberweisung" and result.return_reason == "903"
 
 
 def test_details__blank_cut_off_at_the_end_of_a_line__is_put_back():
     first = "166?20SVWZ+" + "x" * 17 + "?21" + "y" * 27 + "?22zzz"
     assert len(first) == 64
-    assert told_by([first, "word"]).text.endswith("zzz word")
+    assert parse_details([first, "word"]).text.endswith("zzz word")
 
 
 def test_details__iban_in_a_subfield_of_its_own__is_the_account():
-    found = told_by(
+    result = parse_details(
         [" 020?00Card?20INFO?3010600076?310000777777777777", "?38PL08106000760000777777777777"]
     )
-    assert found.counterparty.account == "PL08106000760000777777777777"
+    assert result.counterparty.account == "PL08106000760000777777777777"
 
 
 def test_mt940__time_wrapped_onto_a_line__is_no_field():
-    found = reading(":61:261120C1,00NTRFX\n:86:at T16\n:20:37 o'clock", closing="1,00")
-    assert len(found.reports) == 1 and ":20:37" in found.reports[0].lines[0].text
+    result = reading(":61:261120C1,00NTRFX\n:86:at T16\n:20:37 o'clock", closing="1,00")
+    assert len(result.reports) == 1 and ":20:37" in result.reports[0].lines[0].text
 
 
 def test_mt940__pages_with_a_reference_each__are_one_statement():
@@ -197,5 +201,5 @@ def test_mt940__pages_with_a_reference_each__are_one_statement():
         ":62M:C261120EUR1,00\n-\n:20:A2\n:25:DE02120300000000202051\n:28C:4/2\n"
         ":60M:C261120EUR1,00\n:61:261120C1,00NTRFX\n:62F:C261120EUR2,00\n-\n"
     )
-    (found,) = camt.parse(text.encode())
-    assert (found.balances.opening_minor, found.balances.closing_minor) == (100, 200)
+    (result,) = camt.parse(text.encode())
+    assert (result.balances.opening_minor, result.balances.closing_minor) == (100, 200)

@@ -33,9 +33,11 @@ def test_catch_up__again_and_again__notes_each_claim_once_and_where_it_stands(tm
     rail, book = lived(), Memory(tmp_path / "oracle.sqlite3")
     for _ in range(2):
         catch_up(rail.chain, book)
-        assert book.learned_to() == rail.chain.head()
+        assert book.settled_up_to() == rail.chain.head()
     [claim, *_] = next(settled_claims(rail.chain, 0, rail.chain.head()))[0]
-    assert book.whole(claim.agreement, claim.sequence)
-    assert book.claimed(claim.agreement, claim.first_counter, claim.last_counter) == claim.sequence
+    assert book.is_complete(claim.agreement, claim.sequence)
+    assert (
+        book.overlapping(claim.agreement, claim.first_counter, claim.last_counter) == claim.sequence
+    )
     assert book.attested(claim.agreement, claim.sequence) is None  # known is not vouched for
     book.close()

@@ -1,0 +1,111 @@
+"""Reports an oracle that signed two different claims for one sequence, so that the chain bars it.
+
+The two signatures are the whole proof: anyone may present them to OracleCommittee. An oracle counts
+for no quorum here from the moment that its second signature arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from oracles.attest import batch_digest, claim_hash
+from oracles.quorum import Attested, equivocations
+from oracles.types import Attestation, Batch
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.store import equivocations as evidence
+from orchestrator.errors import Retry
+from orchestrator.steps import StepContext
+
+REPORT = "equivocation"  # purpose of the chain send; its reference is the oracle's address
+_AT_ONCE = 10
+# refusals that no later try can change: the member is barred, was never seated, or did not do it
+_FINAL = ("Barred", "NotAMember", "NotEquivocation")
+
+
+def equivocators(
+    rail: StepContext, batch: Batch, digest: bytes, attestations: Collection[Attestation]
+) -> set[str]:
+    """Store valid signatures over a batch; return the oracles whose signatures count no longer."""
+    if not attestations:
+        with rail.store.read() as session:
+            return evidence.equivocators(session)
+    now, records = rail.now(), [Attested(batch, attestation) for attestation in attestations]
+    with rail.store.write() as session:
+        rivals = evidence.keep(session, digest, records, now)
+        proofs = [
+            (proof, _digest(rail, proof.first), _digest(rail, proof.second))
+            for proof in equivocations([*rivals, *records] if rivals else [])
+        ]
+        evidence.note(session, proofs, now)
+        untrusted = evidence.equivocators(session)
+    for proof, first, second in proofs:
+        rail.log.error(
+            "oracle equivocated",
+            oracle=proof.oracle,
+            agreement="0x" + proof.agreement.hex(),
+            sequence=proof.sequence,
+            batches=[first, second],
+        )
+    return untrusted
+
+
+def _digest(rail: StepContext, record: Attested) -> str:
+    deployment = rail.chain.deployment
+    committee = deployment.addresses["OracleCommittee"]
+    return "0x" + batch_digest(record.batch, deployment.chain_id, committee).hex()
+
+
+def report_equivocations(rail: StepContext) -> int:
+    """Present each proof to the committee's contract once; return how many were dealt with."""
+    with rail.store.read() as session:
+        rows = evidence.unreported(session, _AT_ONCE)
+    count = sum(_report(rail, row) for row in rows)
+    if count:
+        rail.sender.broadcast()
+    return count
+
+
+def _report(rail: StepContext, row: evidence.EquivocationRow) -> int:
+    with rail.store.read() as session:
+        first, second = evidence.proof(session, row)
+    try:
+        quote = rail.sender.quote(report_call(row.agreement_id, row.sequence, first, second))
+    except Retry as delay:
+        refusal = next(
+            (name for name in _FINAL if str(delay).endswith(f"would revert: {name}")), ""
+        )
+        rail.log.warning("equivocation is not reported", oracle=row.oracle, reason=str(delay))
+        if not refusal:
+            return 0
+        with rail.store.write() as session:
+            evidence.mark_reported(session, row.oracle, "", refusal)
+        return 1
+    with rail.store.write() as session:
+        tx_hash = rail.sender.prepare(session, REPORT, row.oracle, quote, rail.now())
+        evidence.mark_reported(session, row.oracle, tx_hash)
+    rail.log.warning("equivocation reported", oracle=row.oracle, tx=tx_hash)
+    return 1
+
+
+def report_call(agreement_id: str, sequence: int, first: Attested, second: Attested) -> Call:
+    """Return the call of OracleCommittee.reportEquivocation for two signed batches of one rail."""
+    slot = bytes.fromhex(agreement_id[2:]), sequence
+    testimonies = [_testimony(record, slot) for record in (first, second)]
+    return Call("OracleCommittee", "reportEquivocation", (first.batch.rail, *testimonies))
+
+
+def _testimony(record: Attested, slot: tuple[bytes, int]) -> tuple[object, ...]:
+    """IOracleCommittee.Testimony: the batch as it was signed, and the claim at `index` of it."""
+    claims = record.batch.claims
+    index = next(n for n, claim in enumerate(claims) if (claim.agreement, claim.sequence) == slot)
+    claim = claims[index]
+    fields = (
+        claim.agreement,
+        claim.sequence,
+        claim.first_counter,
+        claim.last_counter,
+        claim.evidence,
+        claim.facts,
+    )
+    hashes = [claim_hash(item) for item in claims]
+    return record.batch.product, hashes, index, fields, record.attestation.signature

@@ -1,0 +1,109 @@
+"""Settle the example of docs/ADDING.md on a whole rail, in a copy that has its files.
+
+    python -m tests.support.adding_example HOME
+
+It prints the result of two washes as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from orchestrator.edges.chain.keystore import write_private
+from scripts.demo import parties
+from tests.support.whole_rail import WholeRail
+
+CENTS = 10_000
+MACHINE = "W-1"
+
+
+def wash(key: ec.EllipticCurvePrivateKey, counter: int) -> str:
+    """Return one signed record, as the page defines it."""
+    at = int(time.time() * 1000) + 2_000  # after the block of the enrolment
+    line = json.dumps({"device": MACHINE, "counter": counter, "at": at, "uses": 1})
+    r, s = decode_dss_signature(key.sign(line.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{line} {r:064x}{s:064x}"
+
+
+def main(home: Path) -> int:
+    """Run a whole rail in `home` and print the result."""
+    rail = WholeRail(home / "rail").start()
+    try:
+        print(json.dumps(settle_two_washes(rail, home)))
+    finally:
+        rail.stop()
+    return 0
+
+
+def settle_two_washes(rail: WholeRail, home: Path) -> dict:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = home / "machine.pem"
+    write_private(
+        pem,
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+    payer, payee = parties.HOUSEHOLD, parties.UTILITY
+    proofrail(rail, "device", "add", MACHINE, "--owner", payee.name, "--private-key", str(pem))
+    opened = proofrail(
+        rail,
+        "agreement",
+        "open",
+        "--device",
+        MACHINE,
+        "--payer",
+        payer.name,
+        "--payee",
+        payee.name,
+        "--product",
+        "pay_per_use",
+        "--term",
+        "price=2.50",
+        "--cap",
+        "100.00",
+        "--window",
+        "1",
+    )
+    paid = rail.stack.bank.pay(parties.iban(payer), "", CENTS, opened["funding_reference"])
+    assert paid["ok"], paid
+    records = [{"protocol": "tally", "record": wash(key, counter)} for counter in (1, 2)]
+    answer = rail.api("POST", "/v1/evidence", "operator", json={"records": records}).json()
+    rail.until(lambda: _reconciled(rail, opened["agreement_id"]), "a wash on a bank line")
+    (payment,) = _payments(rail, opened["agreement_id"])
+    bundle = home / "bundle.json"
+    proofrail(rail, "audit", "export", payment.payment_id, "-o", str(bundle))
+    return {
+        "outcomes": [record["outcome"] for record in answer["records"]],
+        "amount_micro": payment.amount_micro,
+        "verified": proofrail(rail, "audit", "verify", str(bundle))["ok"],
+        "breaks": [str(item) for item in rail.reconciliation().breaks],
+    }
+
+
+def proofrail(rail: WholeRail, *arguments: str) -> dict:
+    (done,) = rail.commands([*arguments, "--json"])
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def _payments(rail: WholeRail, agreement: str) -> list:
+    return [row for row in rail.all_payments() if row.agreement_id == agreement]
+
+
+def _reconciled(rail: WholeRail, agreement: str) -> bool:
+    rows = _payments(rail, agreement)
+    return bool(rows) and all(row.stage == "reconciled" for row in rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))
