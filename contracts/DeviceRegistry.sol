@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {IDeviceRegistry} from "./interfaces/IDeviceRegistry.sol";
 import {DeviceKeys} from "./libraries/DeviceKeys.sol";
 
-/// @title The registry of IDeviceRegistry, where the prose is.
+/// @title The registry: keys, owners and statuses of devices over time.
+/// @notice IDeviceRegistry documents it.
 contract DeviceRegistry is IDeviceRegistry {
     struct Key {
         bytes32 x;
@@ -34,8 +35,11 @@ contract DeviceRegistry is IDeviceRegistry {
         Change[] changes; // oldest first; None while empty
     }
 
+    /// @inheritdoc IDeviceRegistry
     address public immutable registrar;
+    /// @inheritdoc IDeviceRegistry
     address public immutable warden;
+    /// @inheritdoc IDeviceRegistry
     bool public immutable hasPrecompile;
     mapping(bytes32 device => Device) private _devices;
     mapping(bytes32 keyHash => bool) private _keyTaken;
@@ -46,6 +50,7 @@ contract DeviceRegistry is IDeviceRegistry {
         hasPrecompile = DeviceKeys.precompileAnswers();
     }
 
+    /// @inheritdoc IDeviceRegistry
     function enrol(
         bytes32 device,
         Curve curve,
@@ -58,23 +63,24 @@ contract DeviceRegistry is IDeviceRegistry {
         bytes32 s
     ) external {
         // resolve
-        Device storage one = _devices[device];
+        Device storage device_ = _devices[device];
         bytes32 digest = sha256(
             abi.encode("proofrail/enrol/v1", block.chainid, address(this), device, owner)
         );
         // check
         if (msg.sender != registrar) revert NotRegistrar(msg.sender);
-        if (one.changes.length != 0) revert DeviceExists(device);
+        if (device_.changes.length != 0) revert DeviceExists(device);
         if (owner == address(0)) revert OwnerMissing();
         if (!verify(curve, x, y, digest, r, s)) revert PossessionUnproven(device);
         // effect
-        one.owner = owner;
-        _addKey(one, curve, x, y, expiresAt);
-        _change(one, Status.Active);
+        device_.owner = owner;
+        _addKey(device_, curve, x, y, expiresAt);
+        _change(device_, Status.Active);
         // event
         emit DeviceEnrolled(device, uint8(curve), x, y, owner, endorsement, expiresAt, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function rotate(
         bytes32 device,
         Curve curve,
@@ -87,19 +93,20 @@ contract DeviceRegistry is IDeviceRegistry {
         bytes32 sNew
     ) external {
         // resolve
-        Device storage one = _devices[device];
-        bytes32 digest = _rotation(device, curve, x, y, expiresAt, one.keys.length);
+        Device storage device_ = _devices[device];
+        bytes32 digest = _rotation(device, curve, x, y, expiresAt, device_.keys.length);
         // check
         _requireAlive(device);
-        Key memory old = one.keys[one.keys.length - 1];
+        Key memory old = device_.keys[device_.keys.length - 1];
         if (!verify(old.curve, old.x, old.y, digest, rOld, sOld)) revert RotationUnsigned(device);
         if (!verify(curve, x, y, digest, rNew, sNew)) revert PossessionUnproven(device);
         // effect
-        _addKey(one, curve, x, y, expiresAt);
+        _addKey(device_, curve, x, y, expiresAt);
         // event
         emit KeyRotated(device, uint8(curve), x, y, expiresAt, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function suspend(bytes32 device) external {
         // resolve, check
         if (msg.sender != warden) _requireInCharge(device);
@@ -110,6 +117,7 @@ contract DeviceRegistry is IDeviceRegistry {
         emit DeviceSuspended(device, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function resume(bytes32 device) external {
         // resolve, check
         if (msg.sender != registrar) revert NotRegistrar(msg.sender);
@@ -122,6 +130,7 @@ contract DeviceRegistry is IDeviceRegistry {
         emit DeviceResumed(device, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function revoke(bytes32 device) external {
         // resolve
         Status status = _statusAt(_devices[device], _now());
@@ -136,57 +145,65 @@ contract DeviceRegistry is IDeviceRegistry {
         emit DeviceRevoked(device, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function declareCompromised(bytes32 device, uint40 since) external {
         // resolve
-        Latest storage one = _devices[device].latest;
-        uint40 known = one.compromisedSince;
+        Latest storage latest = _devices[device].latest;
+        uint40 earlier = latest.compromisedSince;
         // check
         _requireInCharge(device);
-        if (since == 0 || since > _now() || (known != 0 && since >= known)) {
+        if (since == 0 || since > _now() || (earlier != 0 && since >= earlier)) {
             revert CompromiseDateInvalid(since);
         }
         // effect
-        one.compromisedSince = since;
+        latest.compromisedSince = since;
         // event
         emit CompromiseDeclared(device, since, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function keyAt(bytes32 device, uint40 time)
         public
         view
         returns (Status status, Curve curve, bytes32 x, bytes32 y)
     {
-        Device storage one = _devices[device];
-        status = activeAt(device, time) ? Status.Active : _statusAt(one, time);
-        (bool found, Key memory key) = _keyOf(one, time);
-        if (found) return (status, key.curve, key.x, key.y);
+        Device storage device_ = _devices[device];
+        status = activeAt(device, time) ? Status.Active : _statusAt(device_, time);
+        (bool exists, Key memory key) = _keyOf(device_, time);
+        if (exists) return (status, key.curve, key.x, key.y);
     }
 
+    /// @inheritdoc IDeviceRegistry
     function activeAt(bytes32 device, uint40 time) public view returns (bool) {
-        Device storage one = _devices[device];
-        Latest memory latest = one.latest;
-        if (time < latest.since) return _statusAt(one, time) == Status.Active;
+        Device storage device_ = _devices[device];
+        Latest memory latest = device_.latest;
+        if (time < latest.since) return _statusAt(device_, time) == Status.Active;
         bool ended = latest.expiresAt != 0 && time >= latest.expiresAt;
         bool stolen = latest.compromisedSince != 0 && time >= latest.compromisedSince;
         return latest.status == Status.Active && !ended && !stolen;
     }
 
+    /// @inheritdoc IDeviceRegistry
     function isActive(bytes32 device) external view returns (bool) {
         return activeAt(device, _now());
     }
 
+    /// @inheritdoc IDeviceRegistry
     function compromisedSince(bytes32 device) external view returns (uint40) {
         return _devices[device].latest.compromisedSince;
     }
 
+    /// @inheritdoc IDeviceRegistry
     function ownerOf(bytes32 device) external view returns (address) {
         return _devices[device].owner;
     }
 
+    /// @inheritdoc IDeviceRegistry
     function keyCount(bytes32 device) external view returns (uint256) {
         return _devices[device].keys.length;
     }
 
+    /// @inheritdoc IDeviceRegistry
     function verify(Curve curve, bytes32 x, bytes32 y, bytes32 digest, bytes32 r, bytes32 s)
         public
         view
@@ -219,47 +236,51 @@ contract DeviceRegistry is IDeviceRegistry {
         );
     }
 
-    function _addKey(Device storage one, Curve curve, bytes32 x, bytes32 y, uint40 expiresAt)
+    function _addKey(Device storage device_, Curve curve, bytes32 x, bytes32 y, uint40 expiresAt)
         private
     {
         if (expiresAt != 0 && expiresAt <= _now()) revert KeyExpiryInvalid(expiresAt);
         bytes32 keyHash = keccak256(abi.encode(curve, x, y));
         if (_keyTaken[keyHash]) revert KeyTaken(x, y);
         _keyTaken[keyHash] = true;
-        one.keys.push(Key({x: x, y: y, curve: curve, since: _now(), expiresAt: expiresAt}));
-        one.latest.since = _now();
-        one.latest.expiresAt = expiresAt;
+        device_.keys.push(Key({x: x, y: y, curve: curve, since: _now(), expiresAt: expiresAt}));
+        device_.latest.since = _now();
+        device_.latest.expiresAt = expiresAt;
     }
 
-    function _change(Device storage one, Status status) private {
-        one.changes.push(Change({since: _now(), status: status}));
-        one.latest.since = _now();
-        one.latest.status = status;
+    function _change(Device storage device_, Status status) private {
+        device_.changes.push(Change({since: _now(), status: status}));
+        device_.latest.since = _now();
+        device_.latest.status = status;
     }
 
-    function _statusAt(Device storage one, uint40 time) private view returns (Status) {
-        uint256 length = one.changes.length;
-        if (length == 0 || time < one.changes[0].since) return Status.None;
-        uint40 compromised = one.latest.compromisedSince;
+    function _statusAt(Device storage device_, uint40 time) private view returns (Status) {
+        uint256 length = device_.changes.length;
+        if (length == 0 || time < device_.changes[0].since) return Status.None;
+        uint40 compromised = device_.latest.compromisedSince;
         if (compromised != 0 && time >= compromised) return Status.Compromised;
         uint256 i = length - 1;
-        while (one.changes[i].since > time) --i;
-        Status status = one.changes[i].status;
+        while (device_.changes[i].since > time) --i;
+        Status status = device_.changes[i].status;
         if (status != Status.Active) return status;
-        (, Key memory key) = _keyOf(one, time);
+        (, Key memory key) = _keyOf(device_, time);
         return key.expiresAt != 0 && time >= key.expiresAt ? Status.Expired : Status.Active;
     }
 
-    /// The newest key that was there at a time.
-    function _keyOf(Device storage one, uint40 time) private view returns (bool, Key memory key) {
-        for (uint256 i = one.keys.length; i > 0; --i) {
-            key = one.keys[i - 1];
+    /// @dev The newest key that was there at a time.
+    function _keyOf(Device storage device_, uint40 time)
+        private
+        view
+        returns (bool, Key memory key)
+    {
+        for (uint256 i = device_.keys.length; i > 0; --i) {
+            key = device_.keys[i - 1];
             if (key.since <= time) return (true, key);
         }
         return (false, Key(0, 0, Curve.P256, 0, 0));
     }
 
-    /// Active, or out of date: whoever holds its key may still say so.
+    /// @dev Active or expired: an expired key may still sign its successor.
     function _requireAlive(bytes32 device) private view {
         Status status = _statusAt(_devices[device], _now());
         if (status == Status.None) revert DeviceUnknown(device);

@@ -8,26 +8,34 @@ import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3
 import {IEuroToken} from "./interfaces/IEuroToken.sol";
 import {IPaymentRail} from "./interfaces/IPaymentRail.sol";
 
-/// @title The token of IEuroToken, where the prose is.
+/// @title The token: who may mint, the bank credits that are used up, and redemptions.
+/// @notice IEuroToken documents it.
 contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
     uint256 private constant CENT = 10_000; // minor units; the token has six decimals
 
-    address public immutable gateway;
+    /// @inheritdoc IEuroToken
+    address public immutable minter;
+    /// @inheritdoc IEuroToken
     uint256 public redemptions;
+    /// @inheritdoc IEuroToken
     mapping(bytes32 credit => bool) public creditUsed;
 
-    constructor(address gateway_) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
-        gateway = gateway_;
+    constructor(address minter_) ERC20("Tokenised euro deposit", "tEUR") ERC20Permit("tEUR") {
+        minter = minter_;
     }
 
+    /// @notice Says how many decimals amounts have.
+    /// @return six: one minor unit is a millionth of a euro
     function decimals() public pure override returns (uint8) {
         return 6;
     }
 
+    /// @inheritdoc IEuroToken
     function mint(bytes32 credit, address to, uint256 amount) external {
         _mintAgainst(credit, to, amount);
     }
 
+    /// @inheritdoc IEuroToken
     function mintToEscrow(bytes32 credit, address rail, bytes32 agreement, uint256 amount)
         external
     {
@@ -37,6 +45,7 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
         IPaymentRail(rail).onMint(agreement, amount);
     }
 
+    /// @inheritdoc IEuroToken
     function redeem(address beneficiary, bytes32 account, uint256 amount)
         external
         returns (bytes32 order)
@@ -54,7 +63,7 @@ contract EuroToken is IEuroToken, ERC20Permit, ERC3009 {
 
     function _mintAgainst(bytes32 credit, address to, uint256 amount) private {
         // check
-        if (msg.sender != gateway) revert NotGateway(msg.sender);
+        if (msg.sender != minter) revert NotMinter(msg.sender);
         if (credit == 0) revert CreditMissing();
         if (creditUsed[credit]) revert CreditUsed(credit);
         // effect

@@ -22,7 +22,7 @@ from orchestrator.products import deployed
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, StepContext
 
-SENDING_ROLES = ("sender", "gateway", "warden")  # the keys that a running rail sends with
+SENDING_ROLES = ("sender", "minter", "warden")  # the keys that a running rail sends with
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Promises the contracts on a chain, once: for `python -m scripts.deploy` and `ape run deploy`."""
+"""Deploy the contracts on a chain, once: `python -m scripts.deploy` and `ape run deploy`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from orchestrator.errors import Halt, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_DOMAINS = (1, 1, 2, 3)  # four oracles of three trust domains
-_NAMED_ROLES = ("guardian", "gateway", "registrar", "warden")
-DEVELOPMENT_WARDEN = 30  # behind the accounts that the demo's parties use
+_NAMED_ROLES = ("guardian", "minter", "registrar", "warden")
+DEVELOPMENT_WARDEN = 30  # after the accounts that the demo's parties use
 
 
 def development_plan(first: int = 0) -> DeploymentPlan:
-    """The plan of a development chain: accounts `first` on are deployer, steward, guardian,
-    gateway, registrar, then four oracles; account `first` + 30 is the warden. Their keys are
-    public; other chains refuse them."""
+    """Return the plan of a development chain, whose keys are public; other chains refuse them.
+
+    Args:
+        first: index of the deployer's account. Then follow steward, guardian, minter, registrar
+            and four oracles; account `first` + 30 is the warden.
+    """
     account = [keystore.development_account(first + index) for index in range(9)]
-    oracles = [one.address for one in account[5:9]]
+    oracles = [oracle.address for oracle in account[5:9]]
     return DeploymentPlan(
         deployer=account[0],
         steward=account[1],
         guardian=account[2].address,
-        gateway=account[3].address,
+        minter=account[3].address,
         registrar=account[4].address,
         warden=keystore.development_account(first + DEVELOPMENT_WARDEN).address,
         members=tuple(zip(oracles, DEVELOPMENT_DOMAINS, strict=True)),
@@ -38,19 +41,23 @@ def development_plan(first: int = 0) -> DeploymentPlan:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 when everything is deployed (or was), 1 with a sentence on what to do next.
+    """Deploy what is missing and print where the contracts are.
 
-    Called by `ape run deploy` without arguments: it then uses the network that Ape connected.
+    Args:
+        argv: the command line; None for `ape run deploy`, which uses the network of Ape.
+
+    Returns:
+        0 when everything is deployed, 1 after a message that says what to do next.
     """
     try:
-        found = under_ape() if argv is None else _from_arguments(argv)
+        deployment = under_ape() if argv is None else _from_arguments(argv)
     except (Halt, Retry) as error:
         print(error, file=sys.stderr)
         return 1
-    for name, address in found.addresses.items():
-        print(f"{name:<16} {address}  block {found.blocks[name]}")
-    check = "precompile" if found.p256_precompile else "Solidity fallback"
-    print(f"chain {found.chain_id}, genesis {found.genesis[:18]}..., P-256 by {check}")
+    for name, address in deployment.addresses.items():
+        print(f"{name:<16} {address}  block {deployment.blocks[name]}")
+    check = "precompile" if deployment.p256_precompile else "Solidity fallback"
+    print(f"chain {deployment.chain_id}, genesis {deployment.genesis[:18]}..., P-256 by {check}")
     return 0
 
 
@@ -84,7 +91,7 @@ def _plan(options: argparse.Namespace) -> DeploymentPlan:
         deployer=keystore.load(options.keys, "deployer"),
         steward=keystore.load(options.keys, "steward"),
         guardian=options.guardian,
-        gateway=options.gateway,
+        minter=options.minter,
         registrar=options.registrar,
         warden=options.warden,
         members=tuple(members),
@@ -96,7 +103,12 @@ def _plan(options: argparse.Namespace) -> DeploymentPlan:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.deploy", description=__doc__)
     parser.add_argument("--rpc", required=True, help="the node's address")
-    parser.add_argument("--journal", required=True, type=Path, help="kept; resumes from it")
+    parser.add_argument(
+        "--journal",
+        required=True,
+        type=Path,
+        help="file of the deployment's steps; a second run resumes from it",
+    )
     parser.add_argument(
         "--keys",
         type=Path,
@@ -104,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "without it the public development keys are used (chain 31337 only)",
     )
     parser.add_argument("--guardian", help="address that may pause")
-    parser.add_argument("--gateway", help="address that mints against bank credits")
+    parser.add_argument("--minter", help="address that mints against bank credits")
     parser.add_argument("--registrar", help="address that enrols devices")
     parser.add_argument("--warden", help="address that suspends devices whose records clash")
     parser.add_argument("--oracle", action="append", default=[], metavar="ADDRESS:DOMAIN")

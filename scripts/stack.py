@@ -42,7 +42,7 @@ from scripts.testnet import Testnet, die_with_parent
 # (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
 DOMAINS = {1: "utility", 2: "bank", 3: "auditor"}
-_ROLES = ("deployer", "steward", "guardian", "gateway", "registrar")
+_ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
 _SENDER_ACCOUNT, _FIRST_PARTY = 9, 10
 _MARK = "rail.json"
 

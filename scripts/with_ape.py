@@ -1,4 +1,4 @@
-"""Promises that Ape works here: it finds our compiler, our chain and a folder of its own.
+"""Run Ape with our compiler, our chain and a state folder of its own.
 
 Ape has an environment of its own (.venv-tools), which is set up at its first use.
 """
@@ -20,7 +20,7 @@ _WITHOUT_CHAIN = {"compile", "plugins", "--version", "--help", "cache"}
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Names compiler and anvil; Ape keeps its own state in .build, not in the home folder."""
+    """Point Ape at compiler and anvil, and keep its state in .build, not in the home folder."""
     environment["SOLCX_BINARY_PATH"] = str(ensure_compiler(ROOT).parent)
     environment["APE_DATA_FOLDER"] = str(ROOT / ".build" / "ape")
     environment["PATH"] = f"{anvil_binary().parent}{os.pathsep}{environment.get('PATH', '')}"
@@ -28,12 +28,12 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 
 
 def chain_for_ape() -> Testnet:
-    """A chain that takes Ape's free transactions; started by us, so that it dies with us."""
+    """Return a chain that takes Ape's free transactions and stops with this process."""
     return Testnet(extra=["--block-base-fee-per-gas", "0", "--gas-price", "0"])
 
 
 def main() -> int:
-    """`python -m scripts.with_ape test tests/ape` is `ape test tests/ape`."""
+    """Run `ape test tests/ape` for `python -m scripts.with_ape test tests/ape`."""
     arguments = sys.argv[1:]
     environment = dict(os.environ)
     prepare(environment)

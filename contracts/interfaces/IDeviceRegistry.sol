@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title Device to key history, owner and status; it answers which key was valid when.
+/// @title Key history, owner and status of each device; it answers which key was valid when.
 /// @notice A device signs SHA-256 digests, as secure elements do:
 ///   enrolment: sha256(abi.encode("proofrail/enrol/v1", chainid, registry, device, owner))
 ///   rotation:  sha256(abi.encode("proofrail/rotate/v1", chainid, registry, device, uint8 curve,
@@ -29,6 +29,15 @@ interface IDeviceRegistry {
         Expired
     }
 
+    /// @notice A device was enrolled.
+    /// @param device keccak256 of the device's name
+    /// @param curve a `Curve`
+    /// @param x of its public key
+    /// @param y of its public key
+    /// @param owner who may stop the device
+    /// @param endorsement hash of what vouches for it
+    /// @param expiresAt the key's end, Unix seconds; 0: never
+    /// @param at time of the enrolment
     event DeviceEnrolled(
         bytes32 indexed device,
         uint8 curve,
@@ -39,29 +48,96 @@ interface IDeviceRegistry {
         uint40 expiresAt,
         uint40 at
     );
+
+    /// @notice A device got its next key.
+    /// @param device keccak256 of the device's name
+    /// @param curve a `Curve`
+    /// @param x of the new public key
+    /// @param y of the new public key
+    /// @param expiresAt the new key's end, Unix seconds; 0: never
+    /// @param at time of the change
     event KeyRotated(
         bytes32 indexed device, uint8 curve, bytes32 x, bytes32 y, uint40 expiresAt, uint40 at
     );
+
+    /// @notice A device was silenced.
+    /// @param device keccak256 of the device's name
+    /// @param at time of the change
     event DeviceSuspended(bytes32 indexed device, uint40 at);
+
+    /// @notice A suspended device may sign again.
+    /// @param device keccak256 of the device's name
+    /// @param at time of the change
     event DeviceResumed(bytes32 indexed device, uint40 at);
+
+    /// @notice A device was ended for ever.
+    /// @param device keccak256 of the device's name
+    /// @param at time of the change
     event DeviceRevoked(bytes32 indexed device, uint40 at);
+
+    /// @notice A device's key was declared stolen.
+    /// @param device keccak256 of the device's name
+    /// @param since from when on its signatures are worth nothing, Unix seconds
+    /// @param at time of the declaration
     event CompromiseDeclared(bytes32 indexed device, uint40 since, uint40 at);
 
+    /// @notice Only the registrar may call.
+    /// @param caller who called
     error NotRegistrar(address caller);
+
+    /// @notice Only the registrar or the device's owner may call.
+    /// @param caller who called
+    /// @param device the device
     error NotInCharge(address caller, bytes32 device);
+
+    /// @notice This device was enrolled before.
+    /// @param device the device
     error DeviceExists(bytes32 device);
+
+    /// @notice No such device was enrolled.
+    /// @param device the device
     error DeviceUnknown(bytes32 device);
+
+    /// @notice The device's status does not allow this.
+    /// @param device the device
+    /// @param status the status it has
     error DeviceInStatus(bytes32 device, Status status);
+
+    /// @notice The owner is zero.
     error OwnerMissing();
+
+    /// @notice This key was enrolled before, perhaps for another device.
+    /// @param x of the public key
+    /// @param y of the public key
     error KeyTaken(bytes32 x, bytes32 y);
+
+    /// @notice The key's end is over already.
+    /// @param expiresAt Unix seconds
     error KeyExpiryInvalid(uint40 expiresAt);
+
+    /// @notice The new key did not sign.
+    /// @param device the device
     error PossessionUnproven(bytes32 device);
+
+    /// @notice The old key did not sign its successor.
+    /// @param device the device
     error RotationUnsigned(bytes32 device);
+
+    /// @notice The date is zero, in the future, or not before the one declared earlier.
+    /// @param since Unix seconds
     error CompromiseDateInvalid(uint40 since);
 
-    /// Enrols a device whose key signed the enrolment digest. Only the registrar; one device per
-    /// key, for ever. `endorsement`: a hash of what vouches for it (a certificate, a type
-    /// approval). `expiresAt`: Unix seconds, the key's end; 0: never.
+    /// @notice Enrols a device whose key signed the enrolment digest. Only the registrar; one
+    /// device per key, for ever.
+    /// @param device keccak256 of the device's name
+    /// @param curve the key's curve
+    /// @param x of the public key
+    /// @param y of the public key
+    /// @param owner who may stop the device
+    /// @param endorsement hash of what vouches for it (a certificate, a type approval)
+    /// @param expiresAt the key's end, Unix seconds; 0: never
+    /// @param r of the key's signature
+    /// @param s of the key's signature
     function enrol(
         bytes32 device,
         Curve curve,
@@ -74,8 +150,17 @@ interface IDeviceRegistry {
         bytes32 s
     ) external;
 
-    /// Replaces an active or expired device's key. Anyone may hand it in: both signatures are the
-    /// authority. `expiresAt`: the new key's end; 0: never.
+    /// @notice Replaces an active or expired device's key. Anyone may call: both signatures are the
+    /// authority.
+    /// @param device keccak256 of the device's name
+    /// @param curve the new key's curve
+    /// @param x of the new public key
+    /// @param y of the new public key
+    /// @param expiresAt the new key's end, Unix seconds; 0: never
+    /// @param rOld of the old key's signature
+    /// @param sOld of the old key's signature
+    /// @param rNew of the new key's signature
+    /// @param sNew of the new key's signature
     function rotate(
         bytes32 device,
         Curve curve,
@@ -88,47 +173,89 @@ interface IDeviceRegistry {
         bytes32 sNew
     ) external;
 
-    /// Silences an active or expired device. The registrar, the device's owner or the warden.
+    /// @notice Silences an active or expired device. Only the registrar, the device's owner or the
+    /// warden.
+    /// @param device keccak256 of the device's name
     function suspend(bytes32 device) external;
 
-    /// Lets a suspended device speak again. Only the registrar.
+    /// @notice Lets a suspended device sign again. Only the registrar.
+    /// @param device keccak256 of the device's name
     function resume(bytes32 device) external;
 
-    /// Ends a device for ever. The registrar or the device's owner.
+    /// @notice Ends a device for ever. Only the registrar or the device's owner.
+    /// @param device keccak256 of the device's name
     function revoke(bytes32 device) external;
 
-    /// Says that the device's word is worth nothing from `since` (in the past) on; ends the device.
-    /// May be dated further back later, never forward. The registrar or the device's owner.
+    /// @notice Declares that the device's signatures are worth nothing from a time on; ends the
+    /// device. May be dated further back later, never forward. Only the registrar or the device's
+    /// owner.
+    /// @param device keccak256 of the device's name
+    /// @param since Unix seconds, not in the future
     function declareCompromised(bytes32 device, uint40 since) external;
 
-    /// The status of a device at a time, and its key then. The key may sign only where Active.
+    /// @notice Reads the status of a device at a time, and its key then. The key may sign only
+    /// where the status is Active.
+    /// @param device keccak256 of the device's name
+    /// @param time Unix seconds
+    /// @return status the status at that time
+    /// @return curve the key's curve
+    /// @return x of the public key; zero where there was none yet
+    /// @return y of the public key
     function keyAt(bytes32 device, uint40 time)
         external
         view
         returns (Status status, Curve curve, bytes32 x, bytes32 y);
 
-    /// Whether `keyAt(device, time)` is Active; one storage slot where nothing changed since.
-    function activeAt(bytes32 device, uint40 time) external view returns (bool);
+    /// @notice Says whether a device might sign at a time.
+    /// @dev The status of `keyAt`, for one storage slot where nothing changed since.
+    /// @param device keccak256 of the device's name
+    /// @param time Unix seconds
+    /// @return active whether its status was Active
+    function activeAt(bytes32 device, uint40 time) external view returns (bool active);
 
-    /// Whether a device may sign now.
-    function isActive(bytes32 device) external view returns (bool);
+    /// @notice Says whether a device may sign now.
+    /// @param device keccak256 of the device's name
+    /// @return active whether its status is Active
+    function isActive(bytes32 device) external view returns (bool active);
 
-    /// From when on the device's word is worth nothing, in Unix seconds; 0: no compromise known.
-    function compromisedSince(bytes32 device) external view returns (uint40);
+    /// @notice Says from when on the device's signatures are worth nothing.
+    /// @param device keccak256 of the device's name
+    /// @return since Unix seconds; 0: no compromise is declared
+    function compromisedSince(bytes32 device) external view returns (uint40 since);
 
-    function ownerOf(bytes32 device) external view returns (address);
-    function keyCount(bytes32 device) external view returns (uint256);
+    /// @notice Says who owns a device.
+    /// @param device keccak256 of the device's name
+    /// @return owner its owner; zero: no such device
+    function ownerOf(bytes32 device) external view returns (address owner);
 
-    /// Who enrols devices, and who may silence one when two of its records contradict each other.
-    function registrar() external view returns (address);
-    function warden() external view returns (address);
+    /// @notice Says how many keys a device has had.
+    /// @param device keccak256 of the device's name
+    /// @return count the number of keys, the present one included
+    function keyCount(bytes32 device) external view returns (uint256 count);
 
-    /// Whether the known-answer test found the EIP-7951 precompile when the registry was deployed.
-    function hasPrecompile() external view returns (bool);
+    /// @notice Says who enrols devices.
+    /// @return account the registrar
+    function registrar() external view returns (address account);
 
-    /// Whether (x, y) signed `digest`. High-s twins count as the signature that they are.
+    /// @notice Says who may silence a device when two of its records contradict each other.
+    /// @return account the warden
+    function warden() external view returns (address account);
+
+    /// @notice Says whether the known-answer test saw the EIP-7951 precompile when the registry was
+    /// deployed.
+    /// @return present whether it is there
+    function hasPrecompile() external view returns (bool present);
+
+    /// @notice Checks a device's signature. High-s twins count as the signature that they are.
+    /// @param curve the key's curve
+    /// @param x of the public key
+    /// @param y of the public key
+    /// @param digest what was signed, SHA-256
+    /// @param r of the signature
+    /// @param s of the signature
+    /// @return valid whether (x, y) signed `digest`
     function verify(Curve curve, bytes32 x, bytes32 y, bytes32 digest, bytes32 r, bytes32 s)
         external
         view
-        returns (bool);
+        returns (bool valid);
 }

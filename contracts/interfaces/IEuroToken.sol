@@ -2,16 +2,24 @@
 pragma solidity 0.8.37;
 
 /// @title A tokenised bank deposit: one tEUR is one euro on the safeguarding account; six decimals.
-/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. Minted by the bank gateway
-/// against
-/// one booked credit each; redeemed by any holder, in whole cents, against a payout order.
-/// Warning: the gateway's word is all that ties supply to the bank; reconciliation compares them.
+/// @notice ERC-20 with ERC-2612 permits and ERC-3009 authorisations. The minter mints against one
+/// booked bank credit each; any holder redeems whole cents against a payout order.
+/// Warning: the minter's word is all that ties supply to the bank; reconciliation compares them.
 /// Warning: a redemption burns before the bank pays; a payout that the bank rejects is minted
-/// again by
-/// the gateway under the return's own credit id.
+/// again by the minter under the return's own credit id.
 interface IEuroToken {
+    /// @notice The minter minted tokens against a bank credit.
+    /// @param credit id of the bank credit
+    /// @param to who got the tokens
+    /// @param amount token minor units
     event Minted(bytes32 indexed credit, address indexed to, uint256 amount);
-    /// `cents` is what the bank owes the beneficiary; `order` is the payout's id from here on.
+
+    /// @notice A holder burned tokens and ordered a payout.
+    /// @param order the payout's id from here on
+    /// @param holder whose tokens were burned
+    /// @param beneficiary who is paid
+    /// @param account hash of the bank account that is paid to
+    /// @param cents what the bank owes the beneficiary, in euro cents
     event Redeemed(
         bytes32 indexed order,
         address indexed holder,
@@ -20,26 +28,57 @@ interface IEuroToken {
         uint256 cents
     );
 
-    error NotGateway(address caller);
+    /// @notice Only the minter may call.
+    /// @param caller who called
+    error NotMinter(address caller);
+
+    /// @notice Tokens were minted against this bank credit before.
+    /// @param credit id of the bank credit
     error CreditUsed(bytes32 credit);
+
+    /// @notice The id of the bank credit is zero.
     error CreditMissing();
+
+    /// @notice The hash of the bank account is zero.
     error AccountMissing();
+
+    /// @notice Only whole cents above zero can be redeemed.
+    /// @param amount token minor units that were asked for
     error NotWholeCents(uint256 amount);
 
-    /// Mints `amount` against the bank credit `credit`. Only the gateway; each credit once.
+    /// @notice Mints against a bank credit. Only the minter; each credit once.
+    /// @param credit id of the bank credit, not zero
+    /// @param to who gets the tokens
+    /// @param amount token minor units
     function mint(bytes32 credit, address to, uint256 amount) external;
 
-    /// The same, straight into an agreement's escrow on `rail`.
+    /// @notice Mints against a bank credit into an agreement's escrow. Only the minter; each credit
+    /// once.
+    /// @param credit id of the bank credit, not zero
+    /// @param rail the rail that holds the agreement; it is called back (`onMint`)
+    /// @param agreement id of the agreement
+    /// @param amount token minor units
     function mintToEscrow(bytes32 credit, address rail, bytes32 agreement, uint256 amount) external;
 
-    /// Burns the caller's tokens and orders a payout to `account` (a hash the bank knows).
+    /// @notice Burns the caller's tokens and orders a payout.
+    /// @param beneficiary who is paid
+    /// @param account hash of a bank account, which the bank knows; not zero
+    /// @param amount token minor units, whole cents
+    /// @return order the payout's id
     function redeem(address beneficiary, bytes32 account, uint256 amount)
         external
         returns (bytes32 order);
 
-    /// Whether a bank credit was minted already.
-    function creditUsed(bytes32 credit) external view returns (bool);
+    /// @notice Says whether tokens were minted against a bank credit.
+    /// @param credit id of the bank credit
+    /// @return used whether the credit is used up
+    function creditUsed(bytes32 credit) external view returns (bool used);
 
-    /// How many payouts were ordered.
-    function redemptions() external view returns (uint256);
+    /// @notice Says how many payouts were ordered.
+    /// @return count the number of redemptions so far
+    function redemptions() external view returns (uint256 count);
+
+    /// @notice Names the key that mints.
+    /// @return account the minter
+    function minter() external view returns (address account);
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title What every payment product is to the rail: it keeps an agreement's terms and prices
+/// @title What every payment product does for the rail: it keeps an agreement's terms and prices
 /// claims.
 /// @notice Oracles attest facts, never amounts; the product alone turns facts into an amount.
 /// Every product is deployed with the same arguments: (address rail, address registry).
 /// Warning: a product may give back at most what it charged on the same agreement; the rail cannot
 /// check that for it.
 interface IProduct {
-    /// One claim as the rail hands it over, already checked for sequence and mandate.
+    /// One claim as the rail asks about it, already checked for sequence and mandate.
     struct Quote {
         bytes32 agreement;
         bytes32 device;
@@ -25,21 +25,37 @@ interface IProduct {
         address payee; // with Traits.ANY_PAYEE who is paid; zero otherwise
     }
 
+    /// @notice Only the rail may call.
+    /// @param caller who called
     error NotTheRail(address caller);
+
+    /// @notice The terms cannot be read, or make no sense.
+    /// @param terms what was to be agreed
     error TermsMalformed(bytes terms);
 
-    function name() external view returns (string memory);
+    /// @notice Names the product.
+    /// @return word a short name in snake_case, the same on every chain
+    function name() external view returns (string memory word);
 
-    function refusalName(uint8 refusal) external view returns (string memory);
+    /// @notice Names one of the product's refusals.
+    /// @param refusal a `Price`'s refusal
+    /// @return word the refusal's name; empty where there is none of that number
+    function refusalName(uint8 refusal) external view returns (string memory word);
 
-    /// What the product asks of the rail: a sum of the constants in libraries/Traits.sol. The rail
-    /// reads it once, when the steward allows the product.
-    function traits() external view returns (uint8);
+    /// @notice Says what the product asks of the rail. The rail reads it once, when the steward
+    /// allows the product.
+    /// @return mask a sum of the constants in libraries/Traits.sol
+    function traits() external view returns (uint8 mask);
 
-    /// Remembers the terms of a new agreement. Only the rail may call.
+    /// @notice Keeps the terms of a new agreement. Only the rail may call.
+    /// @param agreement id of the agreement
+    /// @param device keccak256 of the device's name
+    /// @param terms the product's own terms, ABI-encoded
     function open(bytes32 agreement, bytes32 device, bytes calldata terms) external;
 
-    /// Prices claims and advances their state; a refused quote changes nothing. Only the rail may
-    /// call.
-    function price(Quote[] calldata quotes) external returns (Price[] memory);
+    /// @notice Prices claims and advances their state; a refused quote changes nothing. Only the
+    /// rail may call.
+    /// @param quotes the claims, each of another agreement
+    /// @return prices one answer to each quote, in order
+    function price(Quote[] calldata quotes) external returns (Price[] memory prices);
 }

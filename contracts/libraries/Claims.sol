@@ -22,6 +22,7 @@ library Claims {
         "uint8 requiredDomain,bytes32 salt,bytes terms)"
     );
 
+    /// @dev EIP-712 struct hash of a claim.
     function hash(IPaymentRail.Claim calldata claim) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
@@ -36,6 +37,7 @@ library Claims {
         );
     }
 
+    /// @dev EIP-712 struct hash of a mandate: the agreement id.
     function hash(IPaymentRail.Mandate calldata mandate) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
@@ -56,6 +58,7 @@ library Claims {
         );
     }
 
+    /// @dev EIP-712 struct hash of what oracles sign for a batch.
     function attestation(address rail, address product, bytes32[] calldata claimHashes)
         internal
         pure
@@ -65,14 +68,17 @@ library Claims {
         return keccak256(abi.encode(ATTESTATION_TYPE, rail, product, claims));
     }
 
+    /// @dev EIP-712 struct hash of what oracles sign for a dispute.
     function ruling(address rail, bytes32 id, bool refund) internal pure returns (bytes32) {
         return keccak256(abi.encode(RULING_TYPE, rail, id, refund));
     }
 
+    /// @dev Id of a payment.
     function payment(bytes32 agreement, uint32 sequence) internal pure returns (bytes32) {
         return keccak256(abi.encode(agreement, uint256(sequence)));
     }
 
+    /// @dev Leaf of an outcome in a settlement's Merkle tree, double-hashed.
     function leaf(IPaymentRail.Outcome memory outcome) internal pure returns (bytes32) {
         return keccak256(bytes.concat(keccak256(abi.encode(outcome))));
     }

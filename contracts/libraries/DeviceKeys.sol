@@ -3,11 +3,10 @@ pragma solidity 0.8.37;
 
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 
-/// @title The gate for device signatures: P-256 and secp256k1 over a ready-made digest.
+/// @title Checks of device signatures: P-256 and secp256k1 over a digest made elsewhere.
 /// @notice A chain without the EIP-7951 precompile answers exactly as the precompile answers an
-/// invalid
-/// signature: nothing. So whoever uses this runs `precompileAnswers` once, when it is deployed, and
-/// passes the result on; no single empty answer is ever read as "no precompile".
+/// invalid signature: nothing. So a contract that uses this runs `precompileAnswers` once, when it
+/// is deployed, and passes the result on; no single empty answer is ever read as "no precompile".
 library DeviceKeys {
     address private constant P256_VERIFY = address(0x100);
     uint256 private constant K1_N =
@@ -25,14 +24,14 @@ library DeviceKeys {
     bytes32 private constant KNOWN_Y =
         0x45003f3b97a9d8cee95b816863c5a8b8dd338b0bb0049955704176da1855a0e6;
 
-    /// Whether 0x100 says yes to a good signature and does not say yes to a bad one.
+    /// @dev Whether 0x100 says yes to a good signature and does not say yes to a bad one.
     function precompileAnswers() internal view returns (bool) {
         bytes32 wrong = bytes32(uint256(KNOWN_DIGEST) ^ 1);
         return _native(KNOWN_DIGEST, KNOWN_R, KNOWN_S, KNOWN_X, KNOWN_Y)
             && !_native(wrong, KNOWN_R, KNOWN_S, KNOWN_X, KNOWN_Y);
     }
 
-    /// P-256. Secure elements emit high s half of the time, so s is brought low first.
+    /// @dev P-256. Secure elements emit high s half of the time, so s is brought low first.
     function verifyP256(
         bool native,
         bytes32 digest,
@@ -46,7 +45,7 @@ library DeviceKeys {
         return P256.verifySolidity(digest, r, low, x, y);
     }
 
-    /// secp256k1, through ecrecover. Devices give no recovery bit, so both are tried.
+    /// @dev secp256k1, through ecrecover. Devices give no recovery bit, so both are tried.
     function verifyK1(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y)
         internal
         pure

@@ -6,7 +6,7 @@ import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 /// @title Merkle roots with children in ascending order; an odd node moves up unchanged.
 /// @notice What it builds, OpenZeppelin's `MerkleProof.verify` checks.
 library Merkle {
-    /// The root of `nodes`, which it uses as scratch space. No nodes: zero. One node: itself.
+    /// @dev The root of `nodes`, which it uses as scratch space. No nodes: zero. One node: itself.
     function root(bytes32[] memory nodes) internal pure returns (bytes32) {
         uint256 width = nodes.length;
         if (width == 0) return 0;

@@ -61,18 +61,25 @@ contract MeteredEnergy is IProduct {
         TimeBackwards,
         FuseExceeded,
         KindUnexpected, // late facts of counters that are not, or an estimate of sessions
-        DeviceNotActive // at the time of the last reading, says the registry
+        DeviceNotActive // at the time of the last reading, by the registry
     }
 
-    /// A late stretch was charged only as far as the register had risen without a charge.
+    /// @notice A late stretch was charged only as far as the register had risen without a charge.
+    /// @param agreement id of the agreement
+    /// @param energy what the claim asked for, mWh
+    /// @param charged what was charged, mWh
     event LateEnergyCut(bytes32 indexed agreement, uint64 energy, uint64 charged);
 
     uint256 private constant MWH_PER_KWH = 1_000_000;
     uint256 private constant GRACE_SECONDS = 60; // meters stamp whole minutes
 
+    /// @notice The rail that may call.
     address public immutable rail;
+    /// @notice Which devices were active when.
     IDeviceRegistry public immutable registry;
+    /// @notice The terms of each agreement.
     mapping(bytes32 agreement => Terms) public termsOf;
+    /// @notice How far each agreement is charged.
     mapping(bytes32 agreement => State) public stateOf;
 
     modifier onlyRail() {
@@ -85,14 +92,17 @@ contract MeteredEnergy is IProduct {
         registry = IDeviceRegistry(registry_);
     }
 
+    /// @inheritdoc IProduct
     function name() external pure returns (string memory) {
         return "metered_energy";
     }
 
+    /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
         return Traits.LATE;
     }
 
+    /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
         string[11] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "RegisterBackwards", "RegisterDiscontinuous",
@@ -102,6 +112,7 @@ contract MeteredEnergy is IProduct {
         return refusal < names.length ? names[refusal] : "";
     }
 
+    /// @inheritdoc IProduct
     function open(bytes32 agreement, bytes32, bytes calldata terms) external onlyRail {
         // resolve
         (bool sound, Terms memory agreed) = _terms(terms);
@@ -112,6 +123,7 @@ contract MeteredEnergy is IProduct {
         stateOf[agreement] = State(agreed.startRegister, 0, 0, 0, Stage.Open);
     }
 
+    /// @inheritdoc IProduct
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
         uint256 mark = Scratch.mark();
@@ -163,7 +175,7 @@ contract MeteredEnergy is IProduct {
         return State(facts.toRegister, total, facts.toTime, ahead, Stage.Claimed);
     }
 
-    /// What the claim charges (mWh, below zero for a credit), and what is charged ahead after it.
+    /// @dev What the claim charges (mWh, below zero for a debt), and what is charged ahead after it.
     function _judge(Terms memory terms, State memory state, Facts memory facts)
         private pure returns (Answer, int256 charged, int256 ahead)
     {
@@ -178,7 +190,7 @@ contract MeteredEnergy is IProduct {
         return _judgeSessions(terms, state, facts);
     }
 
-    /// Every step of the register is charged, so the claim begins where the last one ended.
+    /// @dev Every step of the register is charged, so the claim begins where the last one ended.
     function _judgeContinuous(Terms memory terms, State memory state, Facts memory facts)
         private pure returns (Answer, int256, int256)
     {
@@ -199,7 +211,7 @@ contract MeteredEnergy is IProduct {
         return (Answer.Priced, facts.energy, facts.kind == Kind.Estimated ? rise : int256(0));
     }
 
-    /// Only what lies between a begin and an end is charged; the rest passes by uncharged.
+    /// @dev Only what lies between a begin and an end is charged; the rest passes by uncharged.
     function _judgeSessions(Terms memory terms, State memory state, Facts memory facts)
         private pure returns (Answer, int256, int256)
     {
@@ -219,7 +231,7 @@ contract MeteredEnergy is IProduct {
         return (_fair(terms, facts, rise), facts.energy, state.ahead - passed);
     }
 
-    /// Charged as far as the register rose by without a charge: the claims that followed may have
+    /// @dev Charged as far as the register rose by without a charge: the claims that followed may have
     /// used that up, which no oracle can know beforehand, so it cuts and does not refuse.
     function _judgeLate(Terms memory terms, State memory state, Facts memory facts)
         private pure returns (Answer, int256 charged, int256)
@@ -231,7 +243,7 @@ contract MeteredEnergy is IProduct {
         return (_fair(terms, facts, rise), charged, state.ahead + charged);
     }
 
-    /// No more than the register rose by, and no more than the fuse lets through.
+    /// @dev No more than the register rose by, and no more than the fuse lets through.
     function _fair(Terms memory terms, Facts memory facts, int256 rise)
         private pure returns (Answer)
     {
@@ -241,12 +253,12 @@ contract MeteredEnergy is IProduct {
         return Answer.Priced;
     }
 
-    /// A start register of 0 says "not known": the first claim may begin anywhere.
+    /// @dev A start register of 0 says "not known": the first claim may begin anywhere.
     function _anchored(Terms memory terms, State memory state) private pure returns (bool) {
         return state.stage == Stage.Claimed || terms.startRegister != 0;
     }
 
-    /// What the register rose by between two readings, the way round where it began anew.
+    /// @dev What the register rose by between two readings, also where it passed its rollover.
     function _counted(Terms memory terms, uint64 from, uint64 to)
         private pure returns (bool forwards, int256)
     {
@@ -257,7 +269,7 @@ contract MeteredEnergy is IProduct {
         }
     }
 
-    /// One mWh is 3.6 watt-seconds; `rise` is not below zero.
+    /// @dev One mWh is 3.6 watt-seconds; `rise` is not below zero.
     function _fits(Terms memory terms, int256 rise, uint40 from, uint40 to)
         private pure returns (bool)
     {
@@ -267,7 +279,7 @@ contract MeteredEnergy is IProduct {
         }
     }
 
-    /// Rounded down: what is left of a unit is charged once it is whole.
+    /// @dev Rounded down: what is left of a unit is charged once the unit is whole.
     function _owed(uint256 total, Terms memory terms) private pure returns (int256) {
         return int256(total * terms.pricePerKwh / MWH_PER_KWH);
     }
@@ -284,7 +296,7 @@ contract MeteredEnergy is IProduct {
         return (sound, terms);
     }
 
-    /// Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
+    /// @dev Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
     function _facts(bytes calldata raw) private pure returns (bool, Facts memory facts) {
         if (raw.length != 192) return (false, facts);
         uint256[6] memory word = abi.decode(raw, (uint256[6]));

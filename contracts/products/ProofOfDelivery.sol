@@ -7,7 +7,7 @@ import {Traits} from "../libraries/Traits.sol";
 
 /// @title Delivery by milestones: picked up, delivered, accepted, each as the recipient states it.
 /// @notice The agreement's device is the recipient's. Its signed records are statements; each stands
-/// until it is withdrawn, once however often it is made. What is owed follows from those that stand:
+/// until it is withdrawn, and counts once however often it is made. What is owed follows from those that stand:
 ///   price x (pickedUpBps where a pick-up stands + deliveredBps x received / quantity
 ///            + acceptedBps x accepted / quantity - lateness - breaches) / 10,000
 /// rounded down, never below zero. A claim's amount is what is owed after it less what was charged
@@ -15,11 +15,11 @@ import {Traits} from "../libraries/Traits.sol";
 /// Lateness: lateBpsPerHour for each hour begun after dueAt, at most lateMaxBps, of the units that
 /// came so late. Breaches: breachBps for too cold, the same for too hot, shockBps for a shock, at
 /// most breachMaxBps, of the units received; what nobody measured costs as one breach until it is.
-/// Signed after the deadline, a record releases nothing; it may still give back.
+/// A record signed after the deadline pays nothing; it may still give back.
 /// Terms: abi.encode of Terms, facts: abi.encode of Facts. Temperatures are hundredths of a degree
 /// Celsius, shocks thousandths of standard gravity, times Unix seconds, shares basis points.
 /// Every claim brings a signature of the recipient's over a SHA-256 digest that no claim brought
-/// before. Carrier and sensor are heard only through what the recipient confirms.
+/// before. Carrier and sensor count only through what the recipient confirms.
 /// Warning: the contract sees the digest, not the document; that it says what the facts say is the
 /// oracles' word. A hostile quorum needs a fresh signature of the recipient's key, and could lie
 /// about what it stands under; a required domain of the payer's side in the mandate closes that.
@@ -96,8 +96,10 @@ contract ProofOfDelivery is IProduct {
         SignatureInvalid
     }
 
-    /// Signed after the deadline: `amount` more would be owed, and is not released.
-    event ReleaseCut(bytes32 indexed agreement, uint256 amount);
+    /// @notice A record signed after the deadline would have earned more, which is not paid.
+    /// @param agreement id of the agreement
+    /// @param amount what is not paid, token minor units
+    event MilestoneCut(bytes32 indexed agreement, uint256 amount);
 
     uint8 private constant TEMPERATURE = 1;
     uint8 private constant SHOCK = 2;
@@ -107,12 +109,17 @@ contract ProofOfDelivery is IProduct {
     bytes private constant TERMS_BITS = hex"000000302010101028281010ffff10201010";
     bytes private constant FACTS_BITS = hex"01202028282802ffff202800000000";
 
+    /// @notice The rail that may call.
     address public immutable rail;
+    /// @notice Which devices were active when, and with which keys.
     IDeviceRegistry public immutable registry;
+    /// @notice The pricing terms of each agreement.
     mapping(bytes32 agreement => Deal) public dealOf;
+    /// @notice The sums over the statements that stand, of each agreement.
     mapping(bytes32 agreement => State) public stateOf;
+    /// @notice Whether a statement stands.
     mapping(bytes32 agreement => mapping(bytes32 statement => bool)) public stands;
-    /// Digests that no claim may bring, whichever agreement it is about.
+    /// @notice Digests that no claim may bring, whichever agreement it is about.
     mapping(bytes32 digest => bool) public used;
 
     modifier onlyRail() {
@@ -125,14 +132,17 @@ contract ProofOfDelivery is IProduct {
         registry = IDeviceRegistry(registry_);
     }
 
+    /// @inheritdoc IProduct
     function name() external pure returns (string memory) {
         return "proof_of_delivery";
     }
 
+    /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
         return Traits.SHARED;
     }
 
+    /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
         string[8] memory names = [
             "Priced", "OverLimit", "FactsMalformed", "QuantityExceeded", "DeadlinePassed",
@@ -141,6 +151,7 @@ contract ProofOfDelivery is IProduct {
         return refusal < names.length ? names[refusal] : "";
     }
 
+    /// @inheritdoc IProduct
     function open(bytes32 agreement, bytes32 device, bytes calldata terms) external onlyRail {
         // check
         if (!_fits(terms, TERMS_BITS)) revert TermsMalformed(terms);
@@ -154,6 +165,7 @@ contract ProofOfDelivery is IProduct {
         used[sha256(abi.encode("proofrail/enrol/v1", block.chainid, registry, device, owner))] = true;
     }
 
+    /// @inheritdoc IProduct
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
         for (uint256 i; i < quotes.length; ++i) {
@@ -183,11 +195,11 @@ contract ProofOfDelivery is IProduct {
         state.charged = uint48(uint256(int256(uint256(state.charged)) + amount));
         stateOf[quote.agreement] = state;
         // event
-        if (cut != 0) emit ReleaseCut(quote.agreement, cut);
+        if (cut != 0) emit MilestoneCut(quote.agreement, cut);
         return (int48(amount), Answer.Priced);
     }
 
-    /// What can be said without looking at what stands: oracles say the same beforehand.
+    /// @dev What can be decided without looking at what stands: oracles decide the same beforehand.
     function _judge(bytes32 device, Deal memory deal, Facts memory facts) private view returns (Answer) {
         uint32 most = facts.received > facts.accepted ? facts.received : facts.accepted;
         if (most > deal.quantity) return Answer.QuantityExceeded;
@@ -201,26 +213,26 @@ contract ProofOfDelivery is IProduct {
         return genuine ? Answer.Priced : Answer.SignatureInvalid;
     }
 
-    /// Adds a statement to the sums, or takes a withdrawn one out of them again.
+    /// @dev Adds a statement to the sums, or takes a withdrawn one out of them again.
     function _move(State memory state, Deal memory deal, Facts memory facts) private pure {
-        int32 one = facts.withdrawn ? -1 : int32(1);
-        state.received += int64(one) * int64(uint64(facts.received));
-        state.accepted += int64(one) * int64(uint64(facts.accepted));
+        int32 sign = facts.withdrawn ? -1 : int32(1);
+        state.received += int64(sign) * int64(uint64(facts.received));
+        state.accepted += int64(sign) * int64(uint64(facts.accepted));
         int256 late = int256(uint256(facts.received) * _lateBps(deal, facts.deliveredAt));
-        state.lateness += int80(int256(one) * late);
-        if (facts.pickedUpAt != 0) state.pickups += one;
+        state.lateness += int80(int256(sign) * late);
+        if (facts.pickedUpAt != 0) state.pickups += sign;
         if (facts.sensed & TEMPERATURE != 0) {
-            state.thermometers += one;
-            if (facts.minCentiC < deal.minCentiC) state.cold += one;
-            if (facts.maxCentiC > deal.maxCentiC) state.hot += one;
+            state.thermometers += sign;
+            if (facts.minCentiC < deal.minCentiC) state.cold += sign;
+            if (facts.maxCentiC > deal.maxCentiC) state.hot += sign;
         }
         if (facts.sensed & SHOCK != 0) {
-            state.accelerometers += one;
-            if (facts.maxMilliG > deal.shockMilliG) state.shocks += one;
+            state.accelerometers += sign;
+            if (facts.maxMilliG > deal.shockMilliG) state.shocks += sign;
         }
     }
 
-    /// What the standing statements are worth. Nothing is accepted that was not received.
+    /// @dev What the standing statements are worth. Nothing is accepted that was not received.
     function _owed(Deal memory deal, State memory state) private pure returns (uint256) {
         uint256 quantity = deal.quantity;
         uint256 received = _within(state.received, quantity);
@@ -232,7 +244,7 @@ contract ProofOfDelivery is IProduct {
         return deal.price * (earned - lost) / (quantity * BPS);
     }
 
-    /// Every hour begun counts, up to the agreed most.
+    /// @dev Every hour begun counts, up to the agreed most.
     function _lateBps(Deal memory deal, uint40 deliveredAt) private pure returns (uint256) {
         if (deliveredAt <= deal.dueAt) return 0;
         uint256 begun = (uint256(deliveredAt) - deal.dueAt + 1 hours - 1) / 1 hours;
@@ -253,7 +265,7 @@ contract ProofOfDelivery is IProduct {
         return value <= 0 ? 0 : uint256(value) < most ? uint256(value) : most;
     }
 
-    /// Who carries neither receives nor measures; shares make a whole; bounds have a price.
+    /// @dev The carrier neither receives nor measures; shares make a whole; bounds have a price.
     function _sound(Terms memory terms, bytes32 device) private pure returns (bool) {
         Deal memory deal = terms.deal;
         bytes32 carrier = terms.carrier;
@@ -276,7 +288,7 @@ contract ProofOfDelivery is IProduct {
         return (_coherent(facts), facts);
     }
 
-    /// What is counted has a time; what was not sensed is zero.
+    /// @dev What is counted has a time; what was not sensed is zero.
     function _coherent(Facts memory facts) private pure returns (bool) {
         bool counted = (facts.received == 0) == (facts.deliveredAt == 0)
             && (facts.accepted == 0) == (facts.acceptedAt == 0);
@@ -285,7 +297,7 @@ contract ProofOfDelivery is IProduct {
         return counted && thermal && (facts.sensed & SHOCK != 0 || facts.maxMilliG == 0);
     }
 
-    /// Whether each word is within its type: `abi.decode` alone would revert without a name, and a
+    /// @dev Whether each word is within its type: `abi.decode` alone would revert without a name, and a
     /// bad claim must not stop its neighbours.
     function _fits(bytes calldata raw, bytes memory bits) private pure returns (bool) {
         if (raw.length != bits.length * 32) return false;

@@ -4,11 +4,13 @@ pragma solidity 0.8.37;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IDeviceRegistry} from "../interfaces/IDeviceRegistry.sol";
+import {IProduct} from "../interfaces/IProduct.sol";
 import {Traits} from "../libraries/Traits.sol";
 import {IWearableVoucher} from "./voucher/IWearableVoucher.sol";
 import {Vouchers} from "./voucher/Vouchers.sol";
 
-/// @title The product of IWearableVoucher, where the prose is.
+/// @title The product of wearables: what of a voucher is paid now, and double spending.
+/// @notice IWearableVoucher documents it.
 contract WearableVoucher is IWearableVoucher, EIP712 {
     using Vouchers for Vouchers.Voucher;
 
@@ -26,24 +28,30 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     }
 
     /// One voucher on its way through `price`.
-    struct Room {
+    struct VoucherRun {
         State state;
         Account account;
-        uint256 owed; // what it is worth more than was paid
-        uint256 taps; // likewise
+        uint256 owed; // what it is worth beyond what was paid
+        uint256 taps; // beyond those that were paid
         uint256 amount; // what can be paid of it now
-        Cut why;
+        Cut cut; // why it is not paid in full
         bool lost;
     }
 
     uint256 private constant CLOCK_GRACE = 10 minutes; // what a terminal's clock may be ahead
     uint256 private constant DAYS_PER_WORD = 5; // of 48 bits each
 
+    /// @notice The rail that may call.
     address public immutable rail;
+    /// @notice Which devices were active when, and with which keys.
     IDeviceRegistry public immutable registry;
+    /// @notice The terms of each agreement.
     mapping(bytes32 agreement => Vouchers.Terms) public termsOf;
+    /// @notice What was paid on each agreement.
     mapping(bytes32 agreement => State) public stateOf;
+    /// @inheritdoc IWearableVoucher
     mapping(bytes32 agreement => mapping(address payee => Account)) public accountOf;
+    /// @inheritdoc IWearableVoucher
     mapping(bytes32 wearable => uint40) public frozenFrom;
     mapping(bytes32 agreement => mapping(uint256 fiveDays => uint256)) private _spent;
 
@@ -57,14 +65,17 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         registry = IDeviceRegistry(registry_);
     }
 
+    /// @inheritdoc IProduct
     function name() external pure returns (string memory) {
         return "wearable_voucher";
     }
 
+    /// @inheritdoc IProduct
     function traits() external pure returns (uint8) {
         return Traits.LATE | Traits.ANY_PAYEE;
     }
 
+    /// @inheritdoc IProduct
     function refusalName(uint8 refusal) external pure returns (string memory) {
         string[7] memory names = [
             "Priced",
@@ -78,15 +89,18 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         return refusal < names.length ? names[refusal] : "";
     }
 
+    /// @inheritdoc IWearableVoucher
     function digestOf(Vouchers.Voucher memory voucher) public view returns (bytes32) {
         return _hashTypedDataV4(voucher.hash());
     }
 
+    /// @inheritdoc IWearableVoucher
     function spentOn(bytes32 agreement, uint256 day) public view returns (uint256) {
         uint256 word = _spent[agreement][day / DAYS_PER_WORD];
         return word >> (day % DAYS_PER_WORD * 48) & type(uint48).max;
     }
 
+    /// @inheritdoc IProduct
     function open(bytes32 agreement, bytes32, bytes calldata terms) external onlyRail {
         // resolve
         (bool sound, Vouchers.Terms memory agreed) = Vouchers.readTerms(terms);
@@ -97,6 +111,7 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         stateOf[agreement].open = true;
     }
 
+    /// @inheritdoc IProduct
     function price(Quote[] calldata quotes) external onlyRail returns (Price[] memory prices) {
         prices = new Price[](quotes.length);
         for (uint256 i; i < quotes.length; ++i) {
@@ -104,6 +119,7 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         }
     }
 
+    /// @inheritdoc IWearableVoucher
     function reportDoubleSpend(
         Vouchers.Voucher calldata a,
         bytes calldata signatureA,
@@ -112,14 +128,14 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     ) external {
         // resolve
         (bytes32 digestA, bytes32 digestB) = (digestOf(a), digestOf(b));
-        uint40 known = frozenFrom[a.wearable];
+        uint40 earlier = frozenFrom[a.wearable];
         // check
         bool doubled = a.wearable == b.wearable && a.counter == b.counter && digestA != digestB;
         if (!doubled || a.counter == 0) revert NotDoubleSpend();
         _requireSigned(a, digestA, signatureA);
         _requireSigned(b, digestB, signatureB);
         // effect
-        if (known == 0 || a.counter < known) frozenFrom[a.wearable] = a.counter;
+        if (earlier == 0 || a.counter < earlier) frozenFrom[a.wearable] = a.counter;
         // event
         emit DoubleSpendProven(a.wearable, a.counter, digestA, digestB);
     }
@@ -139,19 +155,19 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         }
         (Answer answer, bool active, bool lost) = _signed(voucher, quote.facts);
         if (answer != Answer.Priced) return _refused(answer);
-        Room memory room = _room(quote.agreement, terms, voucher, active, lost);
-        if (room.amount > quote.limit) return _refused(Answer.OverLimit);
+        VoucherRun memory run = _payable(quote.agreement, terms, voucher, active, lost);
+        if (run.amount > quote.limit) return _refused(Answer.OverLimit);
         // effect
-        if (room.amount != 0) _book(quote.agreement, terms, voucher, room);
+        if (run.amount != 0) _book(quote.agreement, terms, voucher, run);
         // event
-        if (room.why != Cut.None) {
-            uint48 unpaid = uint48(room.owed - room.amount);
-            emit VoucherCut(quote.agreement, voucher.payee, voucher.counter, unpaid, room.why);
+        if (run.cut != Cut.None) {
+            uint48 unpaid = uint48(run.owed - run.amount);
+            emit VoucherCut(quote.agreement, voucher.payee, voucher.counter, unpaid, run.cut);
         }
-        return Price(int48(uint48(room.amount)), 0, voucher.payee);
+        return Price(int48(uint48(run.amount)), 0, voucher.payee);
     }
 
-    /// Whether the wearable signed, whether it might at that time, and whether it is lost by now.
+    /// @dev Whether the wearable signed, whether it might at that time, and whether it is lost by now.
     /// A device that was silenced after the quorum looked is no fault of the agreement: it is paid
     /// nothing, and not refused. One that was never enrolled, or is compromised, is refused.
     function _signed(Vouchers.Voucher memory voucher, bytes calldata facts)
@@ -172,35 +188,35 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         return (genuine ? Answer.Priced : Answer.SignatureInvalid, active, lost);
     }
 
-    /// How much of what the voucher is owed can be paid now, and what stands in the way.
-    function _room(
+    /// @dev How much of what the voucher is owed can be paid now, and what cuts it.
+    function _payable(
         bytes32 agreement,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
         bool active,
         bool lost
-    ) private view returns (Room memory room) {
+    ) private view returns (VoucherRun memory run) {
         (State memory state, Account memory account) =
             (stateOf[agreement], accountOf[agreement][voucher.payee]);
-        (room.state, room.account, room.lost) = (state, account, lost);
-        room.owed = _less(voucher.total, account.paid);
-        room.taps = _less(voucher.taps, account.taps);
-        room.why = _stop(terms, state, voucher, active);
-        if (room.owed == 0 || room.taps == 0) room.why = Cut.Superseded;
-        if (room.why != Cut.None) return room;
-        room.amount = room.owed;
-        _narrow(room, _less(voucher.cap, state.paid), Cut.CapSpent);
+        (run.state, run.account, run.lost) = (state, account, lost);
+        run.owed = _less(voucher.total, account.paid);
+        run.taps = _less(voucher.taps, account.taps);
+        run.cut = _stop(terms, state, voucher, active);
+        if (run.owed == 0 || run.taps == 0) run.cut = Cut.Superseded;
+        if (run.cut != Cut.None) return run;
+        run.amount = run.owed;
+        _narrow(run, _less(voucher.cap, state.paid), Cut.CapSpent);
         if (terms.perDay != 0) {
             uint256 spent = spentOn(agreement, voucher.signedAt / 1 days);
-            _narrow(room, _less(terms.perDay, spent), Cut.DaySpent);
+            _narrow(run, _less(terms.perDay, spent), Cut.DaySpent);
         }
         uint256 allowed = _less(terms.offlineAmount, lost ? state.lostPaid : 0);
-        _narrow(room, allowed, Cut.OfflineAmount);
+        _narrow(run, allowed, Cut.OfflineAmount);
         allowed = _less(terms.offlineTaps, lost ? state.lostTaps : 0);
-        _narrow(room, room.owed * allowed / room.taps, Cut.OfflineTaps);
+        _narrow(run, run.owed * allowed / run.taps, Cut.OfflineTaps);
     }
 
-    /// What leaves no room at all.
+    /// @dev What stops the payment altogether.
     function _stop(
         Vouchers.Terms memory terms,
         State memory state,
@@ -219,27 +235,27 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
         return apart < terms.coolOff ? Cut.CoolOff : Cut.None;
     }
 
-    /// Taps count as paid in proportion: rounded down for the payee, whose rest stays bounded, and
+    /// @dev Taps count as paid in proportion: rounded down for the payee, whose rest stays bounded, and
     /// up for a lost wearable's last allowance.
     function _book(
         bytes32 agreement,
         Vouchers.Terms memory terms,
         Vouchers.Voucher memory voucher,
-        Room memory room
+        VoucherRun memory run
     ) private {
-        (State memory state, Account memory account) = (room.state, room.account);
-        uint256 taps = room.taps * room.amount;
-        account.paid += uint48(room.amount);
-        account.taps += uint32(taps / room.owed);
-        state.paid += uint48(room.amount);
+        (State memory state, Account memory account) = (run.state, run.account);
+        uint256 taps = run.taps * run.amount;
+        account.paid += uint48(run.amount);
+        account.taps += uint32(taps / run.owed);
+        state.paid += uint48(run.amount);
         if (voucher.signedAt > state.lastSignedAt) state.lastSignedAt = voucher.signedAt;
-        state.lostPaid = room.lost ? state.lostPaid + uint48(room.amount) : 0;
-        taps = (taps + room.owed - 1) / room.owed;
-        state.lostTaps = room.lost ? state.lostTaps + uint32(taps) : 0;
+        state.lostPaid = run.lost ? state.lostPaid + uint48(run.amount) : 0;
+        taps = (taps + run.owed - 1) / run.owed;
+        state.lostTaps = run.lost ? state.lostTaps + uint32(taps) : 0;
         (stateOf[agreement], accountOf[agreement][voucher.payee]) = (state, account);
         if (terms.perDay == 0) return;
         uint256 day = voucher.signedAt / 1 days;
-        _spent[agreement][day / DAYS_PER_WORD] += room.amount << (day % DAYS_PER_WORD * 48);
+        _spent[agreement][day / DAYS_PER_WORD] += run.amount << (day % DAYS_PER_WORD * 48);
     }
 
     function _requireSigned(
@@ -249,14 +265,14 @@ contract WearableVoucher is IWearableVoucher, EIP712 {
     ) private view {
         (IDeviceRegistry.Status status, IDeviceRegistry.Curve curve, bytes32 x, bytes32 y) =
             registry.keyAt(voucher.wearable, voucher.signedAt);
-        bool known = status != IDeviceRegistry.Status.None && signature.length == 64;
-        if (!known) revert VoucherUnsigned(voucher.counter);
+        bool signable = status != IDeviceRegistry.Status.None && signature.length == 64;
+        if (!signable) revert VoucherUnsigned(voucher.counter);
         (bytes32 r, bytes32 s) = abi.decode(signature, (bytes32, bytes32));
         if (!registry.verify(curve, x, y, digest, r, s)) revert VoucherUnsigned(voucher.counter);
     }
 
-    function _narrow(Room memory room, uint256 amount, Cut why) private pure {
-        if (amount < room.amount) (room.amount, room.why) = (amount, why);
+    function _narrow(VoucherRun memory run, uint256 amount, Cut cut) private pure {
+        if (amount < run.amount) (run.amount, run.cut) = (amount, cut);
     }
 
     function _less(uint256 a, uint256 b) private pure returns (uint256) {

@@ -4,13 +4,16 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
-import {RailBooks} from "./RailBooks.sol";
+import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
+import {RailState} from "./RailState.sol";
 
-/// @title What payees owe to agreements: credits wait in a queue for the payee's next money.
-abstract contract RailDebts is RailBooks {
+/// @title What payees owe to agreements: debts wait in a queue for the payee's next money.
+/// @notice Holds the queues, `repay` and `owed`. Nothing here looks at the pause.
+abstract contract RailDebts is RailState {
     using SafeERC20 for IERC20;
 
-    uint256 public constant MAX_DEBTS = 32; // paid by one call
+    /// @notice The most debts that one call pays.
+    uint256 public constant MAX_DEBTS = 32;
 
     struct Debt {
         bytes32 agreement;
@@ -27,6 +30,7 @@ abstract contract RailDebts is RailBooks {
     mapping(address payee => Queue) private _queueOf;
     mapping(address payee => mapping(uint256 number => Debt)) private _debts;
 
+    /// @inheritdoc IPaymentRail
     function repay(uint256 amount) external nonReentrant {
         // resolve
         uint256 before = token.balanceOf(address(this));
@@ -42,6 +46,7 @@ abstract contract RailDebts is RailBooks {
         if (arrived != paid) revert BalanceShort(arrived, paid);
     }
 
+    /// @inheritdoc IPaymentRail
     function owed(address payee) external view returns (uint256) {
         return _queueOf[payee].owed;
     }
@@ -51,11 +56,11 @@ abstract contract RailDebts is RailBooks {
         _debts[payee][queue.end++] = Debt({agreement: agreement, amount: amount});
         queue.owed += amount;
         _queueOf[payee] = queue;
-        _paid.owed += amount;
+        _paidTotals.owed += amount;
     }
 
-    /// Puts up to `money` into the escrows that the payee owes to, oldest debt first. The caller
-    /// sees to it that the rail holds `paid` tokens that nobody else has a claim on.
+    /// @dev Puts up to `money` into the escrows that the payee owes to, oldest debt first. The
+    /// caller ensures that the rail holds `paid` tokens to which no one else has a claim.
     function _payDebts(address payee, uint256 money) internal returns (uint256 paid) {
         Queue memory queue = _queueOf[payee];
         if (queue.owed == 0) return 0;
@@ -72,10 +77,10 @@ abstract contract RailDebts is RailBooks {
             }
             paid += part;
             _addEscrow(_agreements[debt.agreement], part);
-            emit CreditPaid(debt.agreement, payee, part);
+            emit DebtPaid(debt.agreement, payee, part);
         }
         queue.owed -= uint64(paid);
         _queueOf[payee] = queue;
-        _paid.owed -= uint64(paid);
+        _paidTotals.owed -= uint64(paid);
     }
 }

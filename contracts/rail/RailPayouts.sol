@@ -7,17 +7,19 @@ import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProo
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IEuroToken} from "../interfaces/IEuroToken.sol";
+import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {Claims} from "../libraries/Claims.sol";
 import {RailDebts} from "./RailDebts.sol";
 
-/// @title How settled money leaves: the challenge window, disputes, releases and withdrawals.
-/// @notice Nothing here looks at the pause.
+/// @title How settled money leaves: the dispute window, releases and withdrawals.
+/// @notice Holds what happens to a payment after its settlement. Nothing here looks at the pause.
 abstract contract RailPayouts is RailDebts {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
     uint256 private constant CENT = 10_000; // token minor units
 
+    /// @inheritdoc IPaymentRail
     function setPayoutAccount(bytes32 account) external {
         // effect
         payoutAccount[msg.sender] = account;
@@ -25,6 +27,7 @@ abstract contract RailPayouts is RailDebts {
         emit PayoutAccountSet(msg.sender, account);
     }
 
+    /// @inheritdoc IPaymentRail
     function release(address payee, uint32[] calldata releaseTimes) external nonReentrant {
         // resolve
         bytes32 account = payoutAccount[payee];
@@ -34,11 +37,11 @@ abstract contract RailPayouts is RailDebts {
         // check
         if (matured == 0 && whole == 0) revert NothingDue(payee);
         // effect
-        _books.pending -= matured.toUint64();
+        _totals.pending -= matured.toUint64();
         _addWithdrawable(payee, rest);
         if (whole != 0) {
             _takeWithdrawable(payee, whole);
-            _paid.redeemed += whole.toUint64();
+            _paidTotals.redeemed += whole.toUint64();
         }
         // event
         emit Released(payee, matured, releaseTimes);
@@ -46,6 +49,7 @@ abstract contract RailPayouts is RailDebts {
         if (whole != 0) IEuroToken(address(token)).redeem(payee, account, whole);
     }
 
+    /// @inheritdoc IPaymentRail
     function withdraw(address to, uint256 amount) external nonReentrant {
         // resolve
         uint256 have = withdrawable[msg.sender];
@@ -60,6 +64,7 @@ abstract contract RailPayouts is RailDebts {
         token.safeTransfer(to, amount);
     }
 
+    /// @inheritdoc IPaymentRail
     function dispute(
         bytes32 agreement,
         uint32 sequence,
@@ -68,68 +73,73 @@ abstract contract RailPayouts is RailDebts {
         bytes32[] calldata proof
     ) external nonReentrant {
         // resolve
-        Agreement storage one = _known(agreement);
+        Agreement storage agreement_ = _existing(agreement);
         bytes32 payment = Claims.payment(agreement, sequence);
-        Dispute memory it = frozen[payment];
+        Dispute memory dispute_ = frozen[payment];
         uint48 amount = outcome.amount > 0 ? uint48(outcome.amount) : 0;
         // check
-        if (msg.sender != one.payer && !_wardenMay(one.device)) revert NotParty(msg.sender);
+        if (msg.sender != agreement_.payer && !_wardenMay(agreement_.device)) {
+            revert NotParty(msg.sender);
+        }
         if (settledAt[root] == 0 || !MerkleProof.verify(proof, root, Claims.leaf(outcome))) {
             revert ProofInvalid(root);
         }
-        if (outcome.payment != payment || amount == 0 || it.agreement != 0) {
+        if (outcome.payment != payment || amount == 0 || dispute_.agreement != 0) {
             revert NotDisputable(payment);
         }
         if (block.timestamp >= outcome.releaseAt) revert WindowOver(outcome.releaseAt);
         // effect
         pending[outcome.payee][outcome.releaseAt] -= amount;
-        _books.pending -= amount;
-        _paid.frozen += amount;
+        _totals.pending -= amount;
+        _paidTotals.frozen += amount;
         frozen[payment] = Dispute({agreement: agreement, amount: amount, payee: outcome.payee});
         // event
-        emit PaymentDisputed(payment, one.payer, outcome.payee, amount);
+        emit PaymentDisputed(payment, agreement_.payer, outcome.payee, amount);
     }
 
+    /// @inheritdoc IPaymentRail
     function concede(bytes32 payment) external nonReentrant {
         // resolve, check
-        Agreement storage one = _disputed(payment);
+        Agreement storage agreement_ = _disputed(payment);
         if (msg.sender != frozen[payment].payee) revert NotParty(msg.sender);
         // effect, event
-        _endDispute(payment, one, true);
+        _endDispute(payment, agreement_, true);
     }
 
+    /// @inheritdoc IPaymentRail
     function retract(bytes32 payment) external nonReentrant {
         // resolve, check
-        Agreement storage one = _disputed(payment);
-        if (msg.sender != one.payer) revert NotParty(msg.sender);
+        Agreement storage agreement_ = _disputed(payment);
+        if (msg.sender != agreement_.payer) revert NotParty(msg.sender);
         // effect, event
-        _endDispute(payment, one, false);
+        _endDispute(payment, agreement_, false);
     }
 
+    /// @inheritdoc IPaymentRail
     function rule(bytes32 payment, bool refund, bytes[] calldata signatures)
         external
         nonReentrant
     {
         // resolve, check
-        Agreement storage one = _disputed(payment);
+        Agreement storage agreement_ = _disputed(payment);
         committee.rulingQuorum(payment, refund, signatures);
         // effect, event
-        _endDispute(payment, one, refund);
+        _endDispute(payment, agreement_, refund);
     }
 
     function _disputed(bytes32 payment) private view returns (Agreement storage) {
-        Dispute memory it = frozen[payment];
-        if (it.amount == 0) revert NotDisputed(payment);
-        return _agreements[it.agreement];
+        Dispute memory dispute_ = frozen[payment];
+        if (dispute_.amount == 0) revert NotDisputed(payment);
+        return _agreements[dispute_.agreement];
     }
 
-    function _endDispute(bytes32 payment, Agreement storage one, bool refund) private {
-        Dispute memory it = frozen[payment];
-        uint48 amount = it.amount;
+    function _endDispute(bytes32 payment, Agreement storage agreement_, bool refund) private {
+        Dispute memory dispute_ = frozen[payment];
+        uint48 amount = dispute_.amount;
         frozen[payment].amount = 0; // the agreement stays: a payment is disputed once
-        _paid.frozen -= amount;
-        if (refund) _addEscrow(one, amount);
-        else _addWithdrawable(it.payee, amount);
+        _paidTotals.frozen -= amount;
+        if (refund) _addEscrow(agreement_, amount);
+        else _addWithdrawable(dispute_.payee, amount);
         emit DisputeEnded(payment, refund, amount);
     }
 
@@ -151,7 +161,7 @@ abstract contract RailPayouts is RailDebts {
 
     function _takeWithdrawable(address payee, uint256 amount) private {
         withdrawable[payee] -= amount;
-        _paid.withdrawable -= amount.toUint64();
+        _paidTotals.withdrawable -= amount.toUint64();
     }
 
     function _wholeCents(uint256 amount) private pure returns (uint256) {

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 import {Claims} from "../libraries/Claims.sol";
 import {Merkle} from "../libraries/Merkle.sol";
 import {Scratch} from "../libraries/Scratch.sol";
 import {Traits} from "../libraries/Traits.sol";
-import {RailPayouts} from "./RailPayouts.sol";
+import {RailDebts} from "./RailDebts.sol";
 
-/// @title How a batch of claims becomes pending money, in three passes: screen, price, apply.
-abstract contract RailSettlement is RailPayouts {
+/// @title How a batch of claims becomes pending money, or debts, in three passes: screen, price,
+/// apply.
+/// @notice Holds `settle` and what it needs; nothing here moves a token.
+abstract contract RailSettlement is RailDebts {
     using Claims for Claim;
 
+    /// @notice The most claims that a batch may hold.
     uint256 public constant MAX_CLAIMS = 256;
     uint8 private constant OVER_LIMIT = 1; // IProduct's
     uint8 private constant PRODUCT_REFUSALS = 100;
 
     /// A batch on its way through `settle`.
-    struct Run {
+    struct BatchRun {
         uint8 product;
         uint8 traits;
         uint256 domains;
@@ -27,25 +31,26 @@ abstract contract RailSettlement is RailPayouts {
     }
 
     /// Money of one payee and release time, gathered before it is written.
-    struct Net {
+    struct PayeeNet {
         address payee;
         uint32 releaseAt;
         uint256 amount;
         uint256 total;
     }
 
+    /// @inheritdoc IPaymentRail
     function settle(Batch calldata batch, bytes[] calldata signatures)
         external
         nonReentrant
         returns (bytes32 root)
     {
         // resolve
-        Run memory run;
+        BatchRun memory run;
         uint256 count = batch.claims.length;
         run.product = _products[batch.product].index;
         run.traits = _products[batch.product].traits;
         // check
-        if (_books.paused) revert Paused();
+        if (_totals.paused) revert Paused();
         if (count == 0) revert BatchEmpty();
         if (count > MAX_CLAIMS) revert BatchTooLarge(count, MAX_CLAIMS);
         if (run.product == 0) revert ProductNotAllowed(batch.product);
@@ -58,7 +63,7 @@ abstract contract RailSettlement is RailPayouts {
         bytes memory outcomes;
         (root, outcomes) = _apply(batch.claims, run, prices);
         settledAt[root] = block.timestamp;
-        uint64 number = ++_books.settlements;
+        uint64 number = ++_totals.settlements;
         // event
         emit Settled(number, root, batch.product, uint32(block.timestamp), outcomes);
     }
@@ -72,8 +77,8 @@ abstract contract RailSettlement is RailPayouts {
         }
     }
 
-    /// Refuses what the rail itself can see, and makes quotes of the rest.
-    function _screen(Claim[] calldata claims, Run memory run) private view {
+    /// @dev Refuses what the rail itself can see, and makes quotes of the rest.
+    function _screen(Claim[] calldata claims, BatchRun memory run) private view {
         run.refusals = new uint8[](claims.length);
         IProduct.Quote[] memory quotes = new IProduct.Quote[](claims.length);
         uint256 kept;
@@ -85,9 +90,9 @@ abstract contract RailSettlement is RailPayouts {
                 continue;
             }
             previous = claim.agreement;
-            Agreement storage one = _agreements[claim.agreement];
+            Agreement storage agreement_ = _agreements[claim.agreement];
             uint256 mark = Scratch.mark();
-            (Refusal refusal, uint48 limit, bool late) = _judge(claim, one, run);
+            (Refusal refusal, uint48 limit, bool late) = _judge(claim, agreement_, run);
             Scratch.free(mark);
             if (refusal != Refusal.None) {
                 run.refusals[i] = uint8(refusal);
@@ -95,7 +100,7 @@ abstract contract RailSettlement is RailPayouts {
             }
             IProduct.Quote memory quote = quotes[kept++];
             quote.agreement = claim.agreement;
-            quote.device = one.device;
+            quote.device = agreement_.device;
             quote.limit = limit;
             quote.late = late;
             quote.facts = claim.facts;
@@ -106,60 +111,60 @@ abstract contract RailSettlement is RailPayouts {
         run.quotes = quotes;
     }
 
-    function _judge(Claim calldata claim, Agreement storage one, Run memory run)
+    function _judge(Claim calldata claim, Agreement storage agreement_, BatchRun memory run)
         private
         view
         returns (Refusal refusal, uint48 limit, bool late)
     {
-        Hot memory hot = one.hot;
-        late = claim.firstCounter <= hot.lastCounter;
-        refusal = _refusal(claim, one, hot, run);
+        Live memory live = agreement_.live;
+        late = claim.firstCounter <= live.lastCounter;
+        refusal = _refusal(claim, agreement_, live, run);
         if (refusal != Refusal.None) return (refusal, 0, late);
-        limit = _capRoom(hot, one.terms);
-        if (hot.escrow < limit) limit = hot.escrow;
+        limit = _capLeft(live, agreement_.terms);
+        if (live.escrow < limit) limit = live.escrow;
     }
 
     function _refusal(
         Claim calldata claim,
-        Agreement storage one,
-        Hot memory hot,
-        Run memory run
+        Agreement storage agreement_,
+        Live memory live,
+        BatchRun memory run
     ) private view returns (Refusal) {
-        if (hot.status == Status.None) return Refusal.UnknownAgreement;
-        if (hot.product != run.product) return Refusal.WrongProduct;
-        if (hot.status != Status.Live) return Refusal.NotLive;
-        if (block.timestamp > hot.expiry) return Refusal.Expired;
-        if (claim.sequence != uint256(hot.sequence) + 1) return Refusal.SequenceUnexpected;
+        if (live.status == Status.None) return Refusal.UnknownAgreement;
+        if (live.product != run.product) return Refusal.WrongProduct;
+        if (live.status != Status.Live) return Refusal.NotLive;
+        if (block.timestamp > live.expiry) return Refusal.Expired;
+        if (claim.sequence != uint256(live.sequence) + 1) return Refusal.SequenceUnexpected;
         if (claim.lastCounter < claim.firstCounter) return Refusal.CountersMalformed;
-        if (claim.firstCounter <= hot.lastCounter && !_mayBeLate(claim, one, run)) {
+        if (claim.firstCounter <= live.lastCounter && !_mayBeLate(claim, agreement_, run)) {
             return Refusal.CountersReplayed;
         }
-        uint256 wanted = hot.requiredDomain;
+        uint256 wanted = live.requiredDomain;
         if (wanted != 0 && (run.domains >> wanted) & 1 == 0) return Refusal.DomainMissing;
         return Refusal.None;
     }
 
-    /// Late counters are for the product to judge, but none from before the agreement.
-    function _mayBeLate(Claim calldata claim, Agreement storage one, Run memory run)
+    /// @dev Late counters are for the product to judge, but none from before the agreement.
+    function _mayBeLate(Claim calldata claim, Agreement storage agreement_, BatchRun memory run)
         private
         view
         returns (bool)
     {
-        return run.traits & Traits.LATE != 0 && claim.firstCounter > one.firstCounter;
+        return run.traits & Traits.LATE != 0 && claim.firstCounter > agreement_.firstCounter;
     }
 
-    /// What the period's cap leaves; moves `hot` on to the current period.
-    function _capRoom(Hot memory hot, Terms memory terms) private view returns (uint48) {
+    /// @dev What the period's cap leaves; moves `live` on to the current period.
+    function _capLeft(Live memory live, Terms memory terms) private view returns (uint48) {
         uint256 period = uint256(terms.periodDays) * 1 days;
-        if (period != 0 && block.timestamp >= hot.periodStart + period) {
-            uint256 passed = (block.timestamp - hot.periodStart) / period;
-            hot.periodStart += uint32(passed * period);
-            hot.spent = 0;
+        if (period != 0 && block.timestamp >= live.periodStart + period) {
+            uint256 passed = (block.timestamp - live.periodStart) / period;
+            live.periodStart += uint32(passed * period);
+            live.spent = 0;
         }
-        return terms.cap - hot.spent;
+        return terms.cap - live.spent;
     }
 
-    function _price(address product, Run memory run)
+    function _price(address product, BatchRun memory run)
         private
         returns (IProduct.Price[] memory prices)
     {
@@ -176,13 +181,13 @@ abstract contract RailSettlement is RailPayouts {
         }
     }
 
-    function _apply(Claim[] calldata claims, Run memory run, IProduct.Price[] memory prices)
+    function _apply(Claim[] calldata claims, BatchRun memory run, IProduct.Price[] memory prices)
         private
         returns (bytes32 root, bytes memory packed)
     {
         bytes32[] memory leaves = new bytes32[](claims.length);
-        packed = new bytes(claims.length * 7 + 25); // room for the last whole word
-        Net memory net;
+        packed = new bytes(claims.length * 7 + 25); // the last word is written whole
+        PayeeNet memory net;
         uint256 next;
         uint256 mark = Scratch.mark();
         for (uint256 i; i < claims.length; ++i) {
@@ -203,43 +208,43 @@ abstract contract RailSettlement is RailPayouts {
             mstore(packed, mul(mload(leaves), 7))
         }
         _flush(net);
-        _books.escrow -= uint64(net.total);
-        _books.pending += uint64(net.total);
+        _totals.escrow -= uint64(net.total);
+        _totals.pending += uint64(net.total);
         root = Merkle.root(leaves);
     }
 
-    /// Moves an agreement on by one priced claim: a charge, or a credit.
+    /// @dev Moves an agreement on by one priced claim: a charge, or a debt of the payee.
     function _book(
         Claim calldata claim,
         IProduct.Price memory price,
         Outcome memory outcome,
-        Net memory net
+        PayeeNet memory net
     ) private {
-        Agreement storage one = _agreements[claim.agreement];
-        Hot memory hot = one.hot;
-        Terms memory terms = one.terms;
-        uint48 room = _capRoom(hot, terms);
+        Agreement storage agreement_ = _agreements[claim.agreement];
+        Live memory live = agreement_.live;
+        Terms memory terms = agreement_.terms;
+        uint48 capLeft = _capLeft(live, terms);
         if (price.refusal != 0) {
-            outcome.refusal = _named(price.refusal, room, hot.escrow);
+            outcome.refusal = _refusalCode(price.refusal, capLeft, live.escrow);
             return;
         }
         outcome.payee = terms.payee == address(0) ? price.payee : terms.payee;
         outcome.amount = price.amount;
-        hot.sequence = claim.sequence;
-        if (claim.lastCounter > hot.lastCounter) hot.lastCounter = claim.lastCounter;
+        live.sequence = claim.sequence;
+        if (claim.lastCounter > live.lastCounter) live.lastCounter = claim.lastCounter;
         if (price.amount < 0) {
-            _credit(claim.agreement, hot, outcome);
+            _recordDebt(claim.agreement, live, outcome);
         } else {
             outcome.releaseAt = uint32(block.timestamp) + terms.window;
-            _charge(hot, outcome, net);
+            _charge(live, outcome, net);
         }
-        _storeHot(one.hot, hot);
+        _storeLive(agreement_.live, live);
     }
 
-    function _charge(Hot memory hot, Outcome memory outcome, Net memory net) private {
+    function _charge(Live memory live, Outcome memory outcome, PayeeNet memory net) private {
         uint48 amount = uint48(outcome.amount);
-        hot.escrow -= amount;
-        hot.spent += amount;
+        live.escrow -= amount;
+        live.spent += amount;
         if (net.payee != outcome.payee || net.releaseAt != outcome.releaseAt) {
             _flush(net);
             net.payee = outcome.payee;
@@ -249,19 +254,23 @@ abstract contract RailSettlement is RailPayouts {
         net.total += amount;
     }
 
-    /// No token moves: the payee owes it, and the period's cap has that much more room.
-    function _credit(bytes32 agreement, Hot memory hot, Outcome memory outcome) private {
+    /// @dev No token moves: the payee owes the amount, and the period's cap grows by it again.
+    function _recordDebt(bytes32 agreement, Live memory live, Outcome memory outcome) private {
         uint48 amount = uint48(uint256(-int256(outcome.amount)));
-        hot.spent = hot.spent > amount ? hot.spent - amount : 0;
+        live.spent = live.spent > amount ? live.spent - amount : 0;
         _owe(outcome.payee, agreement, amount);
     }
 
-    function _named(uint8 refusal, uint48 room, uint48 escrow) private pure returns (uint8) {
+    function _refusalCode(uint8 refusal, uint48 capLeft, uint48 escrow)
+        private
+        pure
+        returns (uint8)
+    {
         if (refusal != OVER_LIMIT) return PRODUCT_REFUSALS + refusal;
-        return uint8(room <= escrow ? Refusal.CapExceeded : Refusal.EscrowShort);
+        return uint8(capLeft <= escrow ? Refusal.CapExceeded : Refusal.EscrowShort);
     }
 
-    function _flush(Net memory net) private {
+    function _flush(PayeeNet memory net) private {
         if (net.amount == 0) return;
         pending[net.payee][net.releaseAt] += net.amount;
         net.amount = 0;

@@ -100,7 +100,7 @@ def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
             break
         if other.name in _PAYS_DEBTS and other.args["payee"] == log.args["payee"]:
             paid = 0
-        elif other.name == "CreditPaid" and other.args["payee"] == log.args["payee"]:
+        elif other.name == "DebtPaid" and other.args["payee"] == log.args["payee"]:
             paid += other.args["amount"]
     return log.args["amount"] - paid
 
@@ -239,7 +239,7 @@ _RULES: dict[str, Callable[[PostedLog, ChainContext], list[Entry]]] = {
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
-    "CreditPaid": _debt_paid,
+    "DebtPaid": _debt_paid,
     "Redeemed": _redeemed,
     "Withdrawn": _withdrawn,
     "PaymentDisputed": _disputed,

@@ -56,7 +56,7 @@ class StepContext:
     chain: Chain
     registry: Registry
     sender: Sender  # pays for settle and release; its key can move no money
-    gateway: Sender  # the bank gateway's key: mints tokens for booked credits
+    minter: Sender  # the bank's minting key: mints tokens for booked credits
     warden: Sender  # may suspend devices and dispute their payments, nothing else
     oracles: list[OracleClient]
     committee: Committee
@@ -70,7 +70,7 @@ class StepContext:
     @property
     def senders(self) -> tuple[Sender, ...]:
         """Every key that this rail sends with."""
-        return self.sender, self.gateway, self.warden
+        return self.sender, self.minter, self.warden
 
 
 @lru_cache(maxsize=100_000)

@@ -274,7 +274,7 @@ _HANDLERS: dict[str, _Handler] = {
     "EscrowFunded": _escrow_funded,
     "EscrowReclaimed": _reclaimed,
     "Released": _released,
-    "CreditPaid": _debt_paid,
+    "DebtPaid": _debt_paid,
     "Redeemed": _redeemed,
     "AgreementOpened": _opened,
     "AgreementClosed": _closed,

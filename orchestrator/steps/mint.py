@@ -21,7 +21,7 @@ class MintContext(Protocol):
 
     store: Store
     chain: Chain
-    gateway: Sender  # the key that mints
+    minter: Sender  # the key that mints
     now: Callable[[], int]  # Unix seconds
     log: Any
     memory: WorkerMemory
@@ -41,14 +41,14 @@ def mint(context: MintContext) -> int:
         rail_address = context.chain.deployment.addresses["PaymentRail"]
         arguments = (row.credit_id, rail_address, row.agreement_id, amount)
         try:
-            quote = context.gateway.quote(Call("EuroToken", "mintToEscrow", arguments))
+            quote = context.minter.quote(Call("EuroToken", "mintToEscrow", arguments))
         except Retry as delay:
             context.log.warning("mint waits", credit=row.credit_id, reason=str(delay))
             continue
         with context.store.write() as session:
-            context.gateway.prepare(session, "mint", row.credit_id, quote, now)
+            context.minter.prepare(session, "mint", row.credit_id, quote, now)
             fundings.advance(session, row.credit_id, Fact.MINT_SIGNED)
         sent += 1
     if sent:
-        context.gateway.broadcast()
+        context.minter.broadcast()
     return sent

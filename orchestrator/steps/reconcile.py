@@ -99,7 +99,7 @@ def _chain(session: Session) -> ChainFacts:
 
 
 def _paid_back(session: Session, final: int) -> int:
-    logs = blocks.logs_named(session, ("CreditPaid",))
+    logs = blocks.logs_named(session, ("DebtPaid",))
     return sum(json.loads(log.args)["amount"] for log in logs if log.block_number <= final)
 
 

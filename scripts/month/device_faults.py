@@ -95,7 +95,7 @@ def mint_unbacked(actors: Actors, day: date) -> None:
         cents * CENT,
     )
     call = ChainCall("unbacked", "1", Call("EuroToken", "mintToEscrow", arguments))
-    send_and_wait(rail.context.gateway, [call], rail.now, rail.mine)
+    send_and_wait(rail.context.minter, [call], rail.now, rail.mine)
     agreement.unbacked_cents += cents
 
 

@@ -46,7 +46,7 @@ from scripts.testnet import Testnet
 FINALITY = 2
 BLOCK_S = 12
 PATIENCE_S = 20 * 3_600  # a record lost in the morning is given up by the next morning
-_SENDER, _REGISTRAR, _GATEWAY, _FIRST_ORACLE = 9, 4, 3, 5
+_SENDER, _REGISTRAR, _MINTER, _FIRST_ORACLE = 9, 4, 3, 5
 _ACCOUNTS = 80  # accounts that hold ether
 _IDLE = ("follow", "finalise")  # steps that count each new block as work, even an empty one
 _ADDRESS = {
@@ -132,7 +132,7 @@ class MonthRail:
     def start(self) -> None:
         """Start the rail from what is on disk."""
         log = structlog.wrap_logger(structlog.PrintLogger((self.home / "rail.log").open("a")))
-        keys = {"sender": _SENDER, "gateway": _GATEWAY, "warden": DEVELOPMENT_WARDEN}
+        keys = {"sender": _SENDER, "minter": _MINTER, "warden": DEVELOPMENT_WARDEN}
         self.context = assemble(
             RailParts(
                 settings=self.settings,

@@ -18,14 +18,15 @@ from web3 import Web3
 from oracles.attest import batch_digest, sign
 from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
-from orchestrator.edges.chain.compiler import Artifact, build
+from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
+from orchestrator.edges.chain.solidity import Artifact
 from scripts import deploy
 from scripts.testnet import CHAIN_ID, ROOT
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, PRICE, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import arguments
-from tests.support.contracts.stage import DAY, EURO, HOUR, KWH, PRICE, facts, terms
 
 DEVICE = bytes(Web3.keccak(text="EVSE-1"))
 NAMES = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", "MeteredEnergy")
@@ -33,34 +34,34 @@ NAMES = ("DeviceRegistry", "OracleCommittee", "EuroToken", "PaymentRail", "Meter
 
 @pytest.fixture(scope="module")
 def contracts():
-    """The contracts that `ape run deploy` puts on the chain, as Ape's own objects by name."""
+    """Return the contracts that `ape run deploy` puts on the chain, as objects of Ape."""
     assert deploy.main() == 0
-    found = deploy.under_ape()  # finds what main() deployed
-    artifacts = build(ROOT, deploy.CACHE)
-    return {name: _container(artifacts[name]).at(found.addresses[name]) for name in NAMES}
+    deployment = deploy.under_ape()  # main() deployed it
+    artifacts = load_artifacts()
+    return {name: _container(artifacts[name]).at(deployment.addresses[name]) for name in NAMES}
 
 
-def _container(made: Artifact) -> ContractContainer:
-    code = {"bytecode": made.bytecode}
-    kind = {"contractName": made.name, "abi": made.abi, "deploymentBytecode": code}
+def _container(artifact: Artifact) -> ContractContainer:
+    code = {"bytecode": artifact.bytecode}
+    kind = {"contractName": artifact.name, "abi": artifact.abi, "deploymentBytecode": code}
     return ContractContainer(ContractType.model_validate(kind))
 
 
 def test_compile__by_ape__gives_the_interface_that_the_product_uses():
     """One contract: all of them take Ape a minute and show no more."""
-    made = build(ROOT, deploy.CACHE)["OracleCommittee"]
+    shipped = load_artifacts()["OracleCommittee"]
     (source,) = (ROOT / "contracts").rglob("OracleCommittee.sol")
     compiled = project.load_contracts(source)["OracleCommittee"]
     assert len(compiled.mutable_methods) > 2
-    ours = _container(made).contract_type
+    ours = _container(shipped).contract_type
     assert compiled.selector_identifiers == ours.selector_identifiers
     # the code as well, up to the hash of the metadata, which the product leaves out
-    assert len(compiled.get_deployment_bytecode()) >= len(made.bytecode) // 2 - 2
+    assert len(compiled.get_deployment_bytecode()) >= len(shipped.bytecode) // 2 - 2
 
 
 def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     rail, registry, token = (contracts[n] for n in ("PaymentRail", "DeviceRegistry", "EuroToken"))
-    gateway, registrar = accounts.test_accounts[3], accounts.test_accounts[4]
+    minter, registrar = accounts.test_accounts[3], accounts.test_accounts[4]
     payer, payee, owner = (accounts.test_accounts[index] for index in (9, 10, 11))
     key = DeviceSigner.p256(7)
     possession = key.sign(key.enrolment(registry.address, DEVICE, owner.address))
@@ -75,7 +76,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     consent = Account.sign_typed_data(payer.private_key, full_message=document).signature
     rail.open(mandate.as_tuple(), bytes(consent), sender=owner)
     agreement = mandate.agreement_id()
-    token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=gateway)
+    token.mintToEscrow(bytes(31) + b"\1", rail, agreement, 20 * EURO, sender=minter)
 
     reading = facts(0, 10 * KWH, begin + HOUR, begin + 6 * HOUR)
     batch = Batch(rail.address, product, (Claim(agreement, 1, 1, 2, DEVICE, reading),))

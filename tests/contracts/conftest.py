@@ -1,4 +1,4 @@
-"""Promises each contract test a fresh rail on a real chain.
+"""Give each contract test a fresh rail on a real chain.
 
 Contracts are compiled once and deployed once in a run; modules and tests begin from snapshots.
 """
@@ -11,9 +11,9 @@ import pytest
 
 from orchestrator.edges.chain.compiler import build
 from scripts.testnet import ROOT, Testnet
+from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node
-from tests.support.contracts.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -24,18 +24,18 @@ def artifacts():
 
 @pytest.fixture(scope="session")
 def forks(artifacts, tmp_path_factory):
-    """A function that returns the deployed rail of a hardfork; each is made at its first use."""
-    made: dict[str, Fork] = {}
+    """Return a function that returns the rail of a hardfork, deployed at its first use."""
+    started: dict[str, Fork] = {}
 
     def fork_of(hardfork: str) -> Fork:
-        if hardfork not in made:
+        if hardfork not in started:
             journal = tmp_path_factory.mktemp(hardfork) / "journal.json"
             chain = Testnet(hardfork=hardfork).start()
-            made[hardfork] = Fork(hardfork, chain, artifacts, journal)
-        return made[hardfork]
+            started[hardfork] = Fork(hardfork, chain, artifacts, journal)
+        return started[hardfork]
 
     yield fork_of
-    for fork in made.values():
+    for fork in started.values():
         fork.chain.stop()
 
 
@@ -52,24 +52,24 @@ def fork(request, forks):
 
 
 @pytest.fixture(scope="session")
-def first_stage(artifacts):
+def first_contracts(artifacts):
     """The rail that all modules begin from."""
     with Testnet() as chain:
         node = Node(chain.url)
         node.rpc("anvil_setBlockTimestampInterval", 1)  # else fast blocks share a second
-        yield Stage(artifacts, node)
+        yield ContractRail(artifacts, node)
 
 
 @pytest.fixture(scope="module")
-def deployed(first_stage):
+def deployed(first_contracts):
     """The contracts and accounts of one test module, which may add its own; undone after it."""
-    start = first_stage.node.snapshot()
-    yield copy(first_stage)
-    first_stage.node.restore(start)
+    start = first_contracts.node.snapshot()
+    yield copy(first_contracts)
+    first_contracts.node.restore(start)
 
 
 @pytest.fixture
-def stage(deployed):
+def contracts(deployed):
     """A rail with a funded, live agreement on one enrolled device; undone after the test."""
     start = deployed.node.snapshot()
     deployed.reset()

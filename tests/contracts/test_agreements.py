@@ -17,49 +17,49 @@ from dataclasses import replace
 import pytest
 from web3 import Web3
 
+from tests.support.contracts.contract_rail import DAY, DEVICE, EURO
 from tests.support.contracts.settled import NOBODY
-from tests.support.contracts.stage import DAY, DEVICE, EURO
 
 FRESH = Web3.keccak(text="EVSE-2")
 
 
 @pytest.fixture
-def fresh(stage):
-    stage.enrol(FRESH, stage.key.p256(8))
-    return stage.mandate(device=FRESH)
+def fresh(contracts):
+    contracts.enrol(FRESH, contracts.key.p256(8))
+    return contracts.mandate(device=FRESH)
 
 
-def refusal(stage, mandate, signature=None, rail=None):
-    signature = stage.consent(mandate) if signature is None else signature
-    rail = rail or stage.rail
-    return stage.refusal(rail.open, mandate.as_tuple(), signature, sender=stage.stranger)
+def refusal(contracts, mandate, signature=None, rail=None):
+    signature = contracts.consent(mandate) if signature is None else signature
+    rail = rail or contracts.rail
+    return contracts.refusal(rail.open, mandate.as_tuple(), signature, sender=contracts.stranger)
 
 
-def test_open__with_consent__is_kept_as_agreed(stage, fresh):
-    agreement = stage.open(fresh)
-    assert tuple(stage.rail.agreementState(agreement)) == (0, 10, 0, 0, fresh.expiry, 1)
-    assert tuple(stage.rail.agreementTerms(agreement)) == (
-        stage.payer,
-        stage.payee,
+def test_open__with_consent__is_kept_as_agreed(contracts, fresh):
+    agreement = contracts.open(fresh)
+    assert tuple(contracts.rail.agreementState(agreement)) == (0, 10, 0, 0, fresh.expiry, 1)
+    assert tuple(contracts.rail.agreementTerms(agreement)) == (
+        contracts.payer,
+        contracts.payee,
         FRESH,
-        stage.product.address,
+        contracts.product.address,
         50 * EURO,
         30,
         DAY,
         0,
     )
-    assert stage.rail.agreementOf(FRESH) == agreement
-    assert refusal(stage, fresh) == "AgreementExists"
+    assert contracts.rail.agreementOf(FRESH) == agreement
+    assert refusal(contracts, fresh) == "AgreementExists"
 
 
-def test_open__every_field_changed_after_signing__reverts(stage, fresh):
-    consent = stage.consent(fresh)
-    stage.enrol(b"\4" * 32, stage.key.p256(44))
-    other = stage.deploy("MeteredEnergy", stage.rail, stage.registry)
-    stage.rail.allowProduct(other, True, sender=stage.steward)
+def test_open__every_field_changed_after_signing__reverts(contracts, fresh):
+    consent = contracts.consent(fresh)
+    contracts.enrol(b"\4" * 32, contracts.key.p256(44))
+    other = contracts.deploy("MeteredEnergy", contracts.rail, contracts.registry)
+    contracts.rail.allowProduct(other, True, sender=contracts.steward)
     changes = {
-        "payer": stage.stranger.address,
-        "payee": stage.stranger.address,
+        "payer": contracts.stranger.address,
+        "payee": contracts.stranger.address,
         "device": b"\4" * 32,
         "product": other.address,
         "cap": fresh.cap + 1,
@@ -72,151 +72,170 @@ def test_open__every_field_changed_after_signing__reverts(stage, fresh):
         "terms": fresh.terms[:-1] + b"\1",
     }
     assert set(changes) == set(fresh.__dataclass_fields__)
-    assert refusal(stage, fresh, consent) == ""
+    assert refusal(contracts, fresh, consent) == ""
     for name, value in changes.items():
         changed = replace(fresh, **{name: value})
-        assert refusal(stage, changed, consent) == "MandateSignatureInvalid", name
+        assert refusal(contracts, changed, consent) == "MandateSignatureInvalid", name
 
 
-def test_open__signed_for_another_chain_rail_or_by_another_key__reverts(stage, fresh):
-    rail = stage.deploy_rail(stage.committee, stage.registry)
-    rail.allowProduct(stage.product, True, sender=stage.steward)
+def test_open__signed_for_another_chain_rail_or_by_another_key__reverts(contracts, fresh):
+    rail = contracts.deploy_rail(contracts.committee, contracts.registry)
+    rail.allowProduct(contracts.product, True, sender=contracts.steward)
     invalid = "MandateSignatureInvalid"
-    assert refusal(stage, fresh, stage.consent(fresh, chain_id=1)) == invalid
-    assert refusal(stage, fresh, stage.consent(fresh, rail=rail)) == invalid
-    assert refusal(stage, fresh, stage.consent(fresh), rail=rail) == invalid
-    assert refusal(stage, fresh, stage.consent(fresh, account=stage.payee)) == invalid
-    assert refusal(stage, fresh, b"") == invalid
-    assert refusal(stage, fresh, bytes(65)) == invalid
+    assert refusal(contracts, fresh, contracts.consent(fresh, chain_id=1)) == invalid
+    assert refusal(contracts, fresh, contracts.consent(fresh, rail=rail)) == invalid
+    assert refusal(contracts, fresh, contracts.consent(fresh), rail=rail) == invalid
+    assert refusal(contracts, fresh, contracts.consent(fresh, account=contracts.payee)) == invalid
+    assert refusal(contracts, fresh, b"") == invalid
+    assert refusal(contracts, fresh, bytes(65)) == invalid
 
 
-def test_open__payer_is_a_contract__its_own_word_counts(stage, fresh):
-    wallet = stage.deploy("Wallet", stage.payer)
+def test_open__payer_is_a_contract__its_own_word_counts(contracts, fresh):
+    wallet = contracts.deploy("Wallet", contracts.payer)
     mandate = replace(fresh, payer=wallet.address)
-    assert refusal(stage, mandate) == ""
-    bad = stage.consent(mandate, account=stage.stranger)
-    assert refusal(stage, mandate, bad) == "MandateSignatureInvalid"
+    assert refusal(contracts, mandate) == ""
+    bad = contracts.consent(mandate, account=contracts.stranger)
+    assert refusal(contracts, mandate, bad) == "MandateSignatureInvalid"
 
 
-def test_open__bad_mandates__revert_by_name(stage, fresh):
+def test_open__bad_mandates__revert_by_name(contracts, fresh):
     cases = {
-        "MandateExpired": {"expiry": stage.now - 1},
+        "MandateExpired": {"expiry": contracts.now - 1},
         "WindowTooLong": {"window": 90 * DAY + 1},
         "PayeeMissing": {"payee": NOBODY},
-        "ProductNotAllowed": {"product": stage.token.address},
+        "ProductNotAllowed": {"product": contracts.token.address},
         "DeviceNotActive": {"device": b"\3" * 32},
         "DeviceHasAgreement": {"device": DEVICE},
     }
     for name, changes in cases.items():
-        assert refusal(stage, replace(fresh, **changes)) == name
+        assert refusal(contracts, replace(fresh, **changes)) == name
 
 
-def test_open__device_not_active__reverts(stage, fresh):
-    stage.registry.suspend(FRESH, sender=stage.registrar)
-    assert refusal(stage, fresh) == "DeviceNotActive"
-    stage.registry.resume(FRESH, sender=stage.registrar)
-    assert refusal(stage, fresh) == ""
-    stage.registry.revoke(FRESH, sender=stage.owner)
-    assert refusal(stage, fresh) == "DeviceNotActive"
+def test_open__device_not_active__reverts(contracts, fresh):
+    contracts.registry.suspend(FRESH, sender=contracts.registrar)
+    assert refusal(contracts, fresh) == "DeviceNotActive"
+    contracts.registry.resume(FRESH, sender=contracts.registrar)
+    assert refusal(contracts, fresh) == ""
+    contracts.registry.revoke(FRESH, sender=contracts.owner)
+    assert refusal(contracts, fresh) == "DeviceNotActive"
 
 
-def test_open__product_no_longer_allowed__reverts(stage, fresh):
-    stage.rail.allowProduct(stage.product, False, sender=stage.steward)
-    assert refusal(stage, fresh) == "ProductNotAllowed"
+def test_open__product_no_longer_allowed__reverts(contracts, fresh):
+    contracts.rail.allowProduct(contracts.product, False, sender=contracts.steward)
+    assert refusal(contracts, fresh) == "ProductNotAllowed"
 
 
-def test_open__device_of_an_expired_agreement__is_free_again(stage):
-    stage.wait(91 * DAY)
-    again = stage.mandate()
-    assert stage.rail.agreementOf(DEVICE) == stage.agreement
-    agreement = stage.open(again)
-    assert stage.rail.agreementOf(DEVICE) == agreement
-    stage.rail.reclaim(stage.agreement, sender=stage.payer)
-    assert stage.rail.agreementOf(DEVICE) == agreement  # the old one no longer holds the device
+def test_open__device_of_an_expired_agreement__is_free_again(contracts):
+    contracts.wait(91 * DAY)
+    again = contracts.mandate()
+    assert contracts.rail.agreementOf(DEVICE) == contracts.agreement
+    agreement = contracts.open(again)
+    assert contracts.rail.agreementOf(DEVICE) == agreement
+    contracts.rail.reclaim(contracts.agreement, sender=contracts.payer)
+    assert contracts.rail.agreementOf(DEVICE) == agreement  # the old one no longer holds the device
 
 
-def test_close__by_payer_or_owner__brings_the_expiry_forward_only(stage):
-    for who in (stage.payee, stage.stranger, stage.steward, stage.guardian, stage.gateway):
-        assert stage.refusal(stage.rail.close, stage.agreement, sender=who) == "NotParty"
-    assert stage.refusal(stage.rail.close, stage.agreement, sender=stage.owner) == ""
-    stage.rail.close(stage.agreement, sender=stage.payer)
-    soonest = stage.now + DAY
-    assert stage.rail.agreementState(stage.agreement)[4] == soonest
-    stage.wait(DAY // 2)
-    assert stage.settle(stage.claim()).named == ["None"]
-    stage.rail.close(stage.agreement, sender=stage.payer)
-    assert stage.rail.agreementState(stage.agreement)[4] == soonest
+def test_close__by_payer_or_owner__brings_the_expiry_forward_only(contracts):
+    for who in (
+        contracts.payee,
+        contracts.stranger,
+        contracts.steward,
+        contracts.guardian,
+        contracts.minter,
+    ):
+        assert (
+            contracts.refusal(contracts.rail.close, contracts.agreement, sender=who) == "NotParty"
+        )
+    assert (
+        contracts.refusal(contracts.rail.close, contracts.agreement, sender=contracts.owner) == ""
+    )
+    contracts.rail.close(contracts.agreement, sender=contracts.payer)
+    soonest = contracts.now + DAY
+    assert contracts.rail.agreementState(contracts.agreement)[4] == soonest
+    contracts.wait(DAY // 2)
+    assert contracts.settle(contracts.claim()).named == ["None"]
+    contracts.rail.close(contracts.agreement, sender=contracts.payer)
+    assert contracts.rail.agreementState(contracts.agreement)[4] == soonest
 
 
-def test_reclaim__after_the_expiry__returns_the_escrow_once_to_the_payer(stage):
-    early = stage.refusal(stage.rail.reclaim, stage.agreement, sender=stage.payer)
+def test_reclaim__after_the_expiry__returns_the_escrow_once_to_the_payer(contracts):
+    early = contracts.refusal(contracts.rail.reclaim, contracts.agreement, sender=contracts.payer)
     assert early == "NotYetDue"
-    stage.wait(91 * DAY)
-    stage.rail.reclaim(stage.agreement, sender=stage.stranger)  # nobody's key is needed for it
-    assert stage.token.balanceOf(stage.payer) == 100 * EURO
-    assert stage.token.balanceOf(stage.stranger) == 0
-    assert stage.rail.totals()[0] == 0
-    again = stage.refusal(stage.rail.reclaim, stage.agreement, sender=stage.payer)
+    contracts.wait(91 * DAY)
+    contracts.rail.reclaim(
+        contracts.agreement, sender=contracts.stranger
+    )  # it needs no party's key
+    assert contracts.token.balanceOf(contracts.payer) == 100 * EURO
+    assert contracts.token.balanceOf(contracts.stranger) == 0
+    assert contracts.rail.totals()[0] == 0
+    again = contracts.refusal(contracts.rail.reclaim, contracts.agreement, sender=contracts.payer)
     assert again == "NothingDue"
-    assert stage.refusal(stage.rail.close, stage.agreement, sender=stage.payer) == (
+    assert contracts.refusal(contracts.rail.close, contracts.agreement, sender=contracts.payer) == (
         "AgreementIsNotLive"
     )
 
 
-def test_fund__with_an_allowance__books_what_arrives(stage):
-    stage.mint(9 * EURO)
-    short = stage.refusal(stage.rail.fund, stage.agreement, EURO, sender=stage.payer)
+def test_fund__with_an_allowance__books_what_arrives(contracts):
+    contracts.mint(9 * EURO)
+    short = contracts.refusal(
+        contracts.rail.fund, contracts.agreement, EURO, sender=contracts.payer
+    )
     assert short == "ERC20InsufficientAllowance"
-    stage.token.approve(stage.rail, 9 * EURO, sender=stage.payer)
-    stage.rail.fund(stage.agreement, 9 * EURO, sender=stage.payer)
-    assert stage.rail.agreementState(stage.agreement)[2] == 109 * EURO
-    stage.assert_conserved()
+    contracts.token.approve(contracts.rail, 9 * EURO, sender=contracts.payer)
+    contracts.rail.fund(contracts.agreement, 9 * EURO, sender=contracts.payer)
+    assert contracts.rail.agreementState(contracts.agreement)[2] == 109 * EURO
+    contracts.assert_conserved()
 
 
-def test_fund__too_much_nothing_or_not_live__reverts(stage):
-    def found(agreement, amount):
-        return stage.refusal(stage.rail.fund, agreement, amount, sender=stage.payer)
+def test_fund__too_much_nothing_or_not_live__reverts(contracts):
+    def refusal(agreement, amount):
+        return contracts.refusal(contracts.rail.fund, agreement, amount, sender=contracts.payer)
 
-    assert found(stage.agreement, 0) == "AmountTooLarge"
-    assert found(stage.agreement, 1 << 48) == "AmountTooLarge"
-    assert found(b"\1" * 32, EURO) == "UnknownAgreement"
-    stage.wait(91 * DAY)
-    assert found(stage.agreement, EURO) == "AgreementIsNotLive"
+    assert refusal(contracts.agreement, 0) == "AmountTooLarge"
+    assert refusal(contracts.agreement, 1 << 48) == "AmountTooLarge"
+    assert refusal(b"\1" * 32, EURO) == "UnknownAgreement"
+    contracts.wait(91 * DAY)
+    assert refusal(contracts.agreement, EURO) == "AgreementIsNotLive"
 
 
-def test_fund__token_that_keeps_a_share__reverts(stage):
-    token = stage.deploy("TaxedToken")
-    rail = stage.deploy(
-        "PaymentRail", stage.steward, stage.guardian, token, stage.committee, stage.registry
+def test_fund__token_that_keeps_a_share__reverts(contracts):
+    token = contracts.deploy("TaxedToken")
+    rail = contracts.deploy(
+        "PaymentRail",
+        contracts.steward,
+        contracts.guardian,
+        token,
+        contracts.committee,
+        contracts.registry,
     )
-    product = stage.deploy("MeteredEnergy", rail, stage.registry)
-    rail.allowProduct(product, True, sender=stage.steward)
-    mandate = stage.mandate(product=product.address)
-    rail.open(mandate.as_tuple(), stage.consent(mandate, rail=rail), sender=stage.payer)
-    token.mint(stage.payer, EURO, sender=stage.payer)
-    token.approve(rail, EURO, sender=stage.payer)
-    found = stage.refusal(rail.fund, mandate.agreement_id(), EURO, sender=stage.payer)
-    assert found == "BalanceShort"
+    product = contracts.deploy("MeteredEnergy", rail, contracts.registry)
+    rail.allowProduct(product, True, sender=contracts.steward)
+    mandate = contracts.mandate(product=product.address)
+    rail.open(mandate.as_tuple(), contracts.consent(mandate, rail=rail), sender=contracts.payer)
+    token.mint(contracts.payer, EURO, sender=contracts.payer)
+    token.approve(rail, EURO, sender=contracts.payer)
+    refusal = contracts.refusal(rail.fund, mandate.agreement_id(), EURO, sender=contracts.payer)
+    assert refusal == "BalanceShort"
 
 
-def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(stage):
+def test_on_mint__beyond_the_slot__reverts_and_mints_nothing(contracts):
     too_much = (1 << 48) - 100 * EURO
-    found = stage.refusal(
-        stage.token.mintToEscrow,
+    refusal = contracts.refusal(
+        contracts.token.mintToEscrow,
         b"\1" * 32,
-        stage.rail,
-        stage.agreement,
+        contracts.rail,
+        contracts.agreement,
         too_much,
-        sender=stage.gateway,
+        sender=contracts.minter,
     )
-    assert found == "AmountTooLarge"
-    stage.mint(too_much - 1, stage.agreement)
-    assert stage.rail.agreementState(stage.agreement)[2] == (1 << 48) - 1
+    assert refusal == "AmountTooLarge"
+    contracts.mint(too_much - 1, contracts.agreement)
+    assert contracts.rail.agreementState(contracts.agreement)[2] == (1 << 48) - 1
 
 
-def test_on_mint__agreement_over__is_taken_for_the_payer_to_reclaim(stage):
-    stage.wait(91 * DAY)
-    stage.rail.reclaim(stage.agreement, sender=stage.payer)
-    stage.mint(EURO, stage.agreement)
-    stage.rail.reclaim(stage.agreement, sender=stage.payer)
-    assert stage.token.balanceOf(stage.payer) == 101 * EURO
+def test_on_mint__agreement_over__is_taken_for_the_payer_to_reclaim(contracts):
+    contracts.wait(91 * DAY)
+    contracts.rail.reclaim(contracts.agreement, sender=contracts.payer)
+    contracts.mint(EURO, contracts.agreement)
+    contracts.rail.reclaim(contracts.agreement, sender=contracts.payer)
+    assert contracts.token.balanceOf(contracts.payer) == 101 * EURO

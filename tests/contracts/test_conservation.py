@@ -1,10 +1,10 @@
 """No value appears or vanishes: a random run of everything that moves money, checked at each step.
 
-given any sequence of mint, fund, charges, credits, dispute, end of dispute, release, repay,
+given any sequence of mint, fund, charges, debts, dispute, end of dispute, release, repay,
 withdraw, redeem, close, reclaim, waiting, payout accounts set and unset
 ├── escrow + pending + withdrawable + frozen + wallets + redeemed = minted, and the rail's sums are
 │   its token balance
-└── what is owed = credits settled - credits paid, agreement by agreement the oldest first
+└── what is owed = debts settled - debts paid, agreement by agreement the oldest first
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import random
 
 import pytest
 
+from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO, NONE
 from tests.support.contracts.settled import plain_facts
-from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO, NONE
 
 STEPS = 100
 DECK = [
@@ -42,19 +42,19 @@ DECK = [
 DEEP_EVERY = 10  # steps between checks that read every account
 
 
-class World:
+class RandomRun:
     """A rail under random operations, with what was minted kept apart from the contracts."""
 
-    def __init__(self, stage, seed: int) -> None:
-        self.stage, self.dice = stage, random.Random(seed)
-        self.plain = stage.add_product("PlainProduct", 0)
-        metered = stage.agreements(2, window=DAY, cap=20 * EURO)
-        self.signed = stage.agreements(3, window=DAY, cap=20 * EURO, product=self.plain.address)
-        self.metered = [stage.agreement, *metered]
+    def __init__(self, contracts, seed: int) -> None:
+        self.contracts, self.dice = contracts, random.Random(seed)
+        self.plain = contracts.add_product("PlainProduct", 0)
+        metered = contracts.agreements(2, window=DAY, cap=20 * EURO)
+        self.signed = contracts.agreements(3, window=DAY, cap=20 * EURO, product=self.plain.address)
+        self.metered = [contracts.agreement, *metered]
         self.agreements = self.metered + self.signed
         self.deck: list[str] = []
         self.debts: list[list] = []  # [agreement, amount] of the payee, oldest first
-        self.minted = stage.token.totalSupply()
+        self.minted = contracts.token.totalSupply()
         self.open_payments, self.disputed, self.times = [], [], set()
         self.done: dict[str, int] = {}
 
@@ -64,15 +64,15 @@ class World:
         name = self.deck.pop()
         if getattr(self, name)():
             self.done[name] = self.done.get(name, 0) + 1
-        self.stage.assert_conserved()
+        self.contracts.assert_conserved()
 
     def send(self, method, *args, sender) -> bool:
-        """Sends what would succeed; what would revert changes nothing and is no step."""
-        if self.stage.refusal(method, *args, sender=sender):
+        """Send what would succeed; what would revert changes nothing and is no step."""
+        if self.contracts.refusal(method, *args, sender=sender):
             return False
         receipt = method(*args, sender=sender)
         for log in receipt.events:
-            if log.event_name == "CreditPaid":
+            if log.event_name == "DebtPaid":
                 self.paid(bytes(log.agreement), log.amount)
         return True
 
@@ -83,154 +83,166 @@ class World:
             self.debts.pop(0)
 
     def mint(self) -> bool:
-        amount, stage = self.dice.randrange(1, 9 * EURO), self.stage
+        amount, contracts = self.dice.randrange(1, 9 * EURO), self.contracts
         self.minted += amount
         if self.dice.random() < 0.5:
-            stage.mint(amount, self.dice.choice(self.agreements))
+            contracts.mint(amount, self.dice.choice(self.agreements))
         else:
-            stage.mint(amount)
+            contracts.mint(amount)
         return True
 
     def fund(self) -> bool:
-        stage, amount = self.stage, self.dice.randrange(1, 3 * EURO)
-        stage.token.approve(stage.rail, amount, sender=stage.payer)
+        contracts, amount = self.contracts, self.dice.randrange(1, 3 * EURO)
+        contracts.token.approve(contracts.rail, amount, sender=contracts.payer)
         return self.send(
-            stage.rail.fund, self.dice.choice(self.agreements), amount, sender=stage.payer
+            contracts.rail.fund, self.dice.choice(self.agreements), amount, sender=contracts.payer
         )
 
     def settle(self) -> bool:
-        stage = self.stage
+        contracts = self.contracts
         claims = [
-            stage.claim(agreement, sequence, kwh=self.dice.randrange(0, 9))
+            contracts.claim(agreement, sequence, kwh=self.dice.randrange(0, 9))
             for agreement, sequence in self.some(self.metered)
         ]
-        return self.keep(stage.settle(*claims))
+        return self.keep(contracts.settle(*claims))
 
     def signed_settle(self) -> bool:
-        """Charges and credits in one batch."""
-        stage, dice = self.stage, self.dice
+        """Charges and debts in one batch."""
+        contracts, dice = self.contracts, self.dice
         claims = []
         for agreement, sequence in self.some(self.signed):
             amount = dice.choice([1, 1, -1]) * dice.randrange(0, 4 * EURO)
             row = plain_facts(amount)
-            claims.append(stage.claim(agreement, sequence, facts=row))
-        return self.keep(stage.settle(*claims, product=self.plain))
+            claims.append(contracts.claim(agreement, sequence, facts=row))
+        return self.keep(contracts.settle(*claims, product=self.plain))
 
     def some(self, agreements):
         count = self.dice.randrange(1, len(agreements) + 1)
         for agreement in sorted(self.dice.sample(agreements, count)):
             after = self.dice.choice([1, 1, 1, 2])
-            yield agreement, self.stage.rail.agreementState(agreement)[0] + after
+            yield agreement, self.contracts.rail.agreementState(agreement)[0] + after
 
-    def keep(self, done) -> bool:
-        for index, amount in enumerate(done.amounts):
+    def keep(self, settlement) -> bool:
+        for index, amount in enumerate(settlement.amounts):
             if amount > 0:
-                self.open_payments.append((done, index))
-                self.times.add(done.outcomes[index][5])
+                self.open_payments.append((settlement, index))
+                self.times.add(settlement.outcomes[index][5])
             elif amount < 0:
-                self.debts.append([done.batch.claims[index].agreement, -amount])
-                self.done["credit"] = self.done.get("credit", 0) + 1
-        return any(done.amounts)
+                self.debts.append([settlement.batch.claims[index].agreement, -amount])
+                self.done["debt"] = self.done.get("debt", 0) + 1
+        return any(settlement.amounts)
 
     def dispute(self) -> bool:
         if not self.open_payments:
             return False
-        done, index = self.dice.choice(self.open_payments[-4:])  # older ones are out of time
-        if self.send(self.stage.rail.dispute, *done.dispute(index), sender=self.stage.payer):
-            self.disputed.append(done.outcomes[index][0])
+        settlement, index = self.dice.choice(self.open_payments[-4:])  # older ones are out of time
+        if self.send(
+            self.contracts.rail.dispute, *settlement.dispute(index), sender=self.contracts.payer
+        ):
+            self.disputed.append(settlement.outcomes[index][0])
             return True
         return False
 
     def end_dispute(self) -> bool:
         if not self.disputed:
             return False
-        stage, payment = self.stage, self.dice.choice(self.disputed)
+        contracts, payment = self.contracts, self.dice.choice(self.disputed)
         refund = self.dice.random() < 0.5
         how = self.dice.choice(["concede", "retract", "rule"])
         if how == "rule":
             return self.send(
-                stage.rail.rule,
+                contracts.rail.rule,
                 payment,
                 refund,
-                stage.ruling(payment, refund),
-                sender=stage.stranger,
+                contracts.ruling(payment, refund),
+                sender=contracts.stranger,
             )
-        sender = stage.payee if how == "concede" else stage.payer
-        return self.send(getattr(stage.rail, how), payment, sender=sender)
+        sender = contracts.payee if how == "concede" else contracts.payer
+        return self.send(getattr(contracts.rail, how), payment, sender=sender)
 
     def release(self) -> bool:
-        due = [time for time in self.times if time <= self.stage.now]
-        return self.send(self.stage.rail.release, self.stage.payee, due, sender=self.stage.stranger)
+        due = [time for time in self.times if time <= self.contracts.now]
+        return self.send(
+            self.contracts.rail.release, self.contracts.payee, due, sender=self.contracts.stranger
+        )
 
     def repay(self) -> bool:
-        stage, amount = self.stage, self.dice.randrange(1, 3 * EURO)
+        contracts, amount = self.contracts, self.dice.randrange(1, 3 * EURO)
         self.minted += amount
-        stage.mint(amount, to=stage.payee)
-        stage.token.approve(stage.rail, amount, sender=stage.payee)
-        return self.send(stage.rail.repay, amount, sender=stage.payee)
+        contracts.mint(amount, to=contracts.payee)
+        contracts.token.approve(contracts.rail, amount, sender=contracts.payee)
+        return self.send(contracts.rail.repay, amount, sender=contracts.payee)
 
     def withdraw(self) -> bool:
-        stage = self.stage
-        amount = self.dice.randrange(1, 2 + stage.rail.withdrawable(stage.payee))
-        return self.send(stage.rail.withdraw, stage.payee, amount, sender=stage.payee)
+        contracts = self.contracts
+        amount = self.dice.randrange(1, 2 + contracts.rail.withdrawable(contracts.payee))
+        return self.send(contracts.rail.withdraw, contracts.payee, amount, sender=contracts.payee)
 
     def redeem(self) -> bool:
-        stage, cents = self.stage, self.dice.randrange(1, 300)
-        holder = self.dice.choice([stage.payer, stage.payee])
-        return self.send(stage.token.redeem, stage.payee, ACCOUNT, cents * CENT, sender=holder)
+        contracts, cents = self.contracts, self.dice.randrange(1, 300)
+        holder = self.dice.choice([contracts.payer, contracts.payee])
+        return self.send(
+            contracts.token.redeem, contracts.payee, ACCOUNT, cents * CENT, sender=holder
+        )
 
     def wait(self) -> bool:
-        self.stage.wait(self.dice.randrange(1, DAY))
+        self.contracts.wait(self.dice.randrange(1, DAY))
         return True
 
     def account(self) -> bool:
         account = self.dice.choice([ACCOUNT, NONE])
-        return self.send(self.stage.rail.setPayoutAccount, account, sender=self.stage.payee)
+        return self.send(self.contracts.rail.setPayoutAccount, account, sender=self.contracts.payee)
 
     def reclaim(self) -> bool:
-        rail, agreement = self.stage.rail, self.agreements[-1]
-        self.send(rail.close, agreement, sender=self.stage.payer)
-        return self.send(rail.reclaim, agreement, sender=self.stage.stranger)
+        rail, agreement = self.contracts.rail, self.agreements[-1]
+        self.send(rail.close, agreement, sender=self.contracts.payer)
+        return self.send(rail.reclaim, agreement, sender=self.contracts.stranger)
 
     def check(self) -> None:
-        """The sums again from every account, wallet and payment, and against what was minted."""
-        stage = self.stage
-        wallets = sum(map(stage.token.balanceOf, (stage.payer, stage.payee, stage.stranger)))
-        redeemed = self.minted - stage.token.totalSupply()
-        escrow, pending, withdrawable, frozen, by_rail, owed = stage.rail.totals()
-        assert owed == stage.rail.owed(stage.payee) == sum(amount for _, amount in self.debts)
+        """Compute the sums again from every account, wallet and payment, and compare."""
+        contracts = self.contracts
+        wallets = sum(
+            map(contracts.token.balanceOf, (contracts.payer, contracts.payee, contracts.stranger))
+        )
+        redeemed = self.minted - contracts.token.totalSupply()
+        escrow, pending, withdrawable, frozen, by_rail, owed = contracts.rail.totals()
+        assert (
+            owed == contracts.rail.owed(contracts.payee) == sum(amount for _, amount in self.debts)
+        )
         assert escrow + pending + withdrawable + frozen + wallets + redeemed == self.minted
         assert by_rail <= redeemed and redeemed % CENT == 0
-        assert escrow == sum(stage.rail.agreementState(one)[2] for one in self.agreements)
-        assert pending == sum(stage.rail.pending(stage.payee, time) for time in self.times)
-        assert withdrawable == stage.rail.withdrawable(stage.payee)
-        assert frozen == sum(stage.rail.frozen(payment)[1] for payment in self.disputed)
+        assert escrow == sum(
+            contracts.rail.agreementState(agreement)[2] for agreement in self.agreements
+        )
+        assert pending == sum(contracts.rail.pending(contracts.payee, time) for time in self.times)
+        assert withdrawable == contracts.rail.withdrawable(contracts.payee)
+        assert frozen == sum(contracts.rail.frozen(payment)[1] for payment in self.disputed)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_conservation__random_operations__no_value_appears_or_vanishes(stage, seed):
-    world = World(stage, seed)
+def test_conservation__random_operations__no_value_appears_or_vanishes(contracts, seed):
+    run = RandomRun(contracts, seed)
     for step in range(STEPS):
-        world.step()
+        run.step()
         if step % DEEP_EVERY == 0 or step == STEPS - 1:
-            world.check()
+            run.check()
     idle = {
         "mint",
         "settle",
         "signed_settle",
-        "credit",
+        "debt",
         "dispute",
         "end_dispute",
         "release",
         "repay",
         "reclaim",
         "wait",
-    } - set(world.done)
-    assert not idle, f"a run that never did {idle} proves little: {world.done}"
+    } - set(run.done)
+    assert not idle, f"a run that never did {idle} proves little: {run.done}"
 
 
-def test_conservation__donation__belongs_to_nobody_and_breaks_nothing(stage):
-    stage.mint(EURO, to=stage.rail)
-    escrow, pending, withdrawable, frozen, _, _ = stage.rail.totals()
-    held = stage.token.balanceOf(stage.rail)
+def test_conservation__donation__belongs_to_no_agreement_and_breaks_nothing(contracts):
+    contracts.mint(EURO, to=contracts.rail)
+    escrow, pending, withdrawable, frozen, _, _ = contracts.rail.totals()
+    held = contracts.token.balanceOf(contracts.rail)
     assert escrow + pending + withdrawable + frozen == held - EURO

@@ -3,14 +3,14 @@
 settle
 ├── given an amount below zero
 │   ├── it should move no token and leave a debt of the payee to that agreement
-│   └── it should give the period's cap that much room back, never more than was spent
-└── given charges and credits in one batch: each should be booked as if it came alone
+│   └── it should give that much of the period's cap back, never more than was spent
+└── given charges and debts in one batch: each should be booked as if it came alone
 release
 ├── given debts and matured money: it should pay the debts first, oldest first, and then the payee
 ├── given more debts than money: it should pay a part, and the rest of it by the next release
 └── given 33 debts: it should pay 32 in one call
 repay: by the payee's own tokens, as much as is owed and no more
-dispute: a credit is no payment, there is nothing to freeze
+dispute: a debt is no payment, there is nothing to freeze
 """
 
 from __future__ import annotations
@@ -18,73 +18,71 @@ from __future__ import annotations
 import pytest
 
 from oracles import merkle
+from tests.support.contracts.contract_rail import ACCOUNT, CENT, DAY, EURO
 from tests.support.contracts.settled import arguments, plain_facts
-from tests.support.contracts.stage import ACCOUNT, CENT, DAY, EURO
 
 PERIOD = 30 * DAY
 
 
 @pytest.fixture
-def plain(stage):
+def plain(contracts):
     """A product that answers what the facts say, with three agreements in ascending order."""
-    stage.plain = stage.add_product("PlainProduct", 0)
-    stage.mine = stage.agreements(3, product=stage.plain.address)
-    stage.sequence = dict.fromkeys(stage.mine, 0)
-    return stage
+    contracts.plain = contracts.add_product("PlainProduct", 0)
+    contracts.mine = contracts.agreements(3, product=contracts.plain.address)
+    contracts.sequence = dict.fromkeys(contracts.mine, 0)
+    return contracts
 
 
-def settle(stage, *amounts: int):
+def settle(contracts, *amounts: int):
     """One claim per agreement for the amounts given, in order; None leaves an agreement out."""
     claims = []
-    for agreement, amount in zip(stage.mine, amounts, strict=False):
+    for agreement, amount in zip(contracts.mine, amounts, strict=False):
         if amount is not None:
-            stage.sequence[agreement] += 1
+            contracts.sequence[agreement] += 1
             claims.append(
-                stage.claim(agreement, stage.sequence[agreement], facts=plain_facts(amount))
+                contracts.claim(agreement, contracts.sequence[agreement], facts=plain_facts(amount))
             )
-    done = stage.settle(*claims, product=stage.plain)
-    assert set(done.named) == {"None"}
-    return done
+    settlement = contracts.settle(*claims, product=contracts.plain)
+    assert set(settlement.named) == {"None"}
+    return settlement
 
 
-def release(stage, *settlements):
-    stage.wait(DAY)
-    times = [done.release_at for done in settlements]
-    return stage.rail.release(stage.payee, times, sender=stage.stranger)
+def release(contracts, *settlements):
+    contracts.wait(DAY)
+    times = [settlement.release_at for settlement in settlements]
+    return contracts.rail.release(contracts.payee, times, sender=contracts.stranger)
 
 
 def paid(receipt):
     return [
-        (bytes(log.agreement), log.amount)
-        for log in receipt.events
-        if log.event_name == "CreditPaid"
+        (bytes(log.agreement), log.amount) for log in receipt.events if log.event_name == "DebtPaid"
     ]
 
 
-def escrow(stage, index):
-    return stage.rail.agreementState(stage.mine[index])[2]
+def escrow(contracts, index):
+    return contracts.rail.agreementState(contracts.mine[index])[2]
 
 
-def test_credit__settles__as_a_debt_and_moves_no_token(plain):
+def test_debt__settles__as_a_debt_and_moves_no_token(plain):
     settle(plain, 5 * EURO)
     before = tuple(plain.rail.totals())
-    done = settle(plain, -2 * EURO)
-    assert done.amounts == [-2 * EURO]
-    assert done.outcomes[0][2:] == (plain.payee, -2 * EURO, 0, 0)  # releaseAt is zero
-    assert plain.rail.settledAt(done.root) == plain.now  # the root that Python computes
+    settlement = settle(plain, -2 * EURO)
+    assert settlement.amounts == [-2 * EURO]
+    assert settlement.outcomes[0][2:] == (plain.payee, -2 * EURO, 0, 0)  # releaseAt is zero
+    assert plain.rail.settledAt(settlement.root) == plain.now  # the root that Python computes
     assert tuple(plain.rail.totals()) == (*before[:5], 2 * EURO)
     assert plain.rail.owed(plain.payee) == 2 * EURO
     assert escrow(plain, 0) == 5 * EURO
     plain.assert_conserved()
 
 
-def test_credit__leaf__is_the_one_that_python_computes(plain):
-    done = settle(plain, -1, 7, -(1 << 47))
-    assert done.amounts == [-1, 7, -(1 << 47)]
-    assert done.root == merkle.root(done.leaves)
+def test_debt__leaf__is_the_one_that_python_computes(plain):
+    settlement = settle(plain, -1, 7, -(1 << 47))
+    assert settlement.amounts == [-1, 7, -(1 << 47)]
+    assert settlement.root == merkle.root(settlement.leaves)
 
 
-def test_credit__in_the_period__gives_the_cap_room_back_but_not_below_zero(plain):
+def test_debt__in_the_period__gives_the_cap_back_but_not_below_zero(plain):
     def spent():
         return plain.rail.agreementState(plain.mine[0])[3]
 
@@ -96,7 +94,7 @@ def test_credit__in_the_period__gives_the_cap_room_back_but_not_below_zero(plain
     assert plain.rail.owed(plain.payee) == 11 * EURO
 
 
-def test_credit__on_an_agreement_without_room__settles(plain):
+def test_debt__on_an_agreement_without_escrow__settles(plain):
     settle(plain, 10 * EURO)
     assert escrow(plain, 0) == 0
     settle(plain, -10 * EURO)
@@ -151,7 +149,7 @@ def test_release__all_of_it_owed__pays_the_debt_and_nothing_else(plain):
     first = settle(plain, 3 * EURO)
     settle(plain, -3 * EURO)
     receipt = release(plain, first)
-    assert [log.event_name for log in receipt.events] == ["CreditPaid", "Released"]
+    assert [log.event_name for log in receipt.events] == ["DebtPaid", "Released"]
     assert plain.rail.totals()[4] == 0 and escrow(plain, 0) == 10 * EURO
 
 
@@ -163,9 +161,9 @@ def test_release__money_of_another_payee__pays_no_debt_of_this_one(plain):
         plain.mandate(device=device, product=plain.plain.address, payee=plain.owner.address)
     )
     plain.mint(5 * EURO, other)
-    done = plain.settle(plain.claim(other, facts=plain_facts(EURO)), product=plain.plain)
+    settlement = plain.settle(plain.claim(other, facts=plain_facts(EURO)), product=plain.plain)
     plain.wait(DAY)
-    plain.rail.release(plain.owner, [done.release_at], sender=plain.stranger)
+    plain.rail.release(plain.owner, [settlement.release_at], sender=plain.stranger)
     assert plain.rail.withdrawable(plain.owner) == EURO
     assert plain.rail.owed(plain.payee) == EURO and plain.rail.owed(plain.owner) == 0
 
@@ -234,18 +232,18 @@ def test_debt__agreement_ended__is_paid_into_it_and_reclaimed_by_anyone(plain):
     plain.assert_conserved()
 
 
-def test_dispute__credit__is_nothing_to_freeze(plain):
-    done = settle(plain, -EURO)
-    found = plain.refusal(plain.rail.dispute, *done.dispute(), sender=plain.payer)
-    assert found == "NotDisputable"
+def test_dispute__debt__is_nothing_to_freeze(plain):
+    settlement = settle(plain, -EURO)
+    refusal = plain.refusal(plain.rail.dispute, *settlement.dispute(), sender=plain.payer)
+    assert refusal == "NotDisputable"
 
 
-def test_dispute__charge_shown_as_a_credit_or_the_reverse__is_no_leaf(plain):
-    done = settle(plain, EURO, -EURO)
+def test_dispute__charge_shown_as_a_debt_or_the_reverse__is_no_leaf(plain):
+    settlement = settle(plain, EURO, -EURO)
     for index, amount in ((0, -EURO), (1, EURO)):
-        agreement, sequence, outcome, root, proof = done.dispute(index)
+        agreement, sequence, outcome, root, proof = settlement.dispute(index)
         turned = (*outcome[:3], amount, *outcome[4:])
-        found = plain.refusal(
+        refusal = plain.refusal(
             plain.rail.dispute, agreement, sequence, turned, root, proof, sender=plain.payer
         )
-        assert found == "ProofInvalid"
+        assert refusal == "ProofInvalid"

@@ -1,4 +1,4 @@
-"""A delivery on the whole rail: domains, disputes, credits, the deadline's refund, one dock.
+"""A delivery on the whole rail: domains, disputes, debts, the deadline's refund, one dock.
 
 ProofOfDelivery on the rail
 ├── attested
@@ -20,9 +20,9 @@ from oracles.types import Claim
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.products.proof_of_delivery.abi import DeliveryTerms
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, ORACLE_KEYS
+from tests.support.contracts.delivery_contract import NOTHING
 from tests.support.contracts.device_keys import DeviceSigner
-from tests.support.contracts.dock import NOTHING
-from tests.support.contracts.stage import DAY, EURO, HOUR, ORACLE_KEYS
 
 DOCK = bytes(Web3.keccak(text="dock-1"))
 KEY = DeviceSigner.p256(60_001)
@@ -31,12 +31,12 @@ KEY = DeviceSigner.p256(60_001)
 class Carriage:
     """Two consignments for one dock, 40 euro each, funded, due in a day."""
 
-    def __init__(self, stage) -> None:
-        self.stage = stage
-        self.product = stage.add_product("ProofOfDelivery")
-        stage.enrol(DOCK, KEY)
-        self.due = stage.now + DAY
-        self.one, self.two = (self.open(f"sscc:{n}") for n in "12")
+    def __init__(self, contracts) -> None:
+        self.contracts = contracts
+        self.product = contracts.add_product("ProofOfDelivery")
+        contracts.enrol(DOCK, KEY)
+        self.due = contracts.now + DAY
+        self.first, self.second = (self.open(f"sscc:{n}") for n in "12")
         self._spoken = 0
 
     def open(self, subject: str, **changes) -> bytes:
@@ -52,7 +52,7 @@ class Carriage:
             self.due,
             self.due + 7 * DAY,
         )
-        mandate = self.stage.mandate(
+        mandate = self.contracts.mandate(
             **{
                 "device": DOCK,
                 "product": self.product.address,
@@ -62,17 +62,20 @@ class Carriage:
                 **changes,
             }
         )
-        agreement = self.stage.open(mandate)
-        self.stage.mint(40 * EURO, agreement)
+        agreement = self.contracts.open(mandate)
+        self.contracts.mint(40 * EURO, agreement)
         return agreement
 
-    def claim(self, agreement: bytes, sequence: int, key=KEY, **said) -> Claim:
+    def claim(self, agreement: bytes, sequence: int, key=KEY, **fields) -> Claim:
         self._spoken += 1
         digest = hashlib.sha256(str(self._spoken).encode()).digest()
         r, s = key.sign(digest)
-        name = hashlib.sha256(said.pop("event_hash", "in").encode()).digest()
-        plain = {"signed_at": self.stage.now, "delivered_at": self.due if "received" in said else 0}
-        facts = NOTHING._replace(**{**plain, **said}, event_hash=name, digest=digest, r=r, s=s)
+        name = hashlib.sha256(fields.pop("event_hash", "in").encode()).digest()
+        plain = {
+            "signed_at": self.contracts.now,
+            "delivered_at": self.due if "received" in fields else 0,
+        }
+        facts = NOTHING._replace(**{**plain, **fields}, event_hash=name, digest=digest, r=r, s=s)
         return Claim(
             agreement,
             sequence,
@@ -84,93 +87,99 @@ class Carriage:
 
     def settle(self, *claims, keys=None):
         ordered = sorted(claims, key=lambda claim: claim.agreement)
-        return self.stage.settle(*ordered, keys=keys, product=self.product)
+        return self.contracts.settle(*ordered, keys=keys, product=self.product)
 
     def escrow(self, agreement: bytes) -> int:
-        return self.stage.rail.agreementState(agreement).escrow
+        return self.contracts.rail.agreementState(agreement).escrow
 
 
 @pytest.fixture
-def carriage(stage):
-    return Carriage(stage)
+def carriage(contracts):
+    return Carriage(contracts)
 
 
 def test_dock__with_several_consignments__settles_them_in_one_batch(carriage):
-    done = carriage.settle(
-        carriage.claim(carriage.one, 1, received=100),
-        carriage.claim(carriage.two, 1, received=50, picked_up_at=1),
+    settlement = carriage.settle(
+        carriage.claim(carriage.first, 1, received=100),
+        carriage.claim(carriage.second, 1, received=50, picked_up_at=1),
     )
-    assert sorted(done.amounts) == [18 * EURO, 20 * EURO] and done.refusals == [0, 0]
-    carriage.stage.assert_conserved()
+    assert sorted(settlement.amounts) == [18 * EURO, 20 * EURO] and settlement.refusals == [0, 0]
+    carriage.contracts.assert_conserved()
 
 
-def test_carrier_only_release__with_every_oracle_signing__refused_and_nothing_moves(carriage):
-    claim = carriage.claim(carriage.one, 1, DeviceSigner.p256(60_002), received=100)
-    done = carriage.settle(claim, keys=carriage.stage.oracles)
-    assert done.named == ["product 7"]
+def test_carrier_only_payment__with_every_oracle_signing__refused_and_nothing_moves(carriage):
+    claim = carriage.claim(carriage.first, 1, DeviceSigner.p256(60_002), received=100)
+    settlement = carriage.settle(claim, keys=carriage.contracts.oracles)
+    assert settlement.named == ["product 7"]
     assert product.REFUSALS[7] == "SignatureInvalid"
-    assert carriage.escrow(carriage.one) == 40 * EURO
+    assert carriage.escrow(carriage.first) == 40 * EURO
 
 
-def test_release__oracles_of_one_domain__no_quorum_whatever_the_recipient_signed(carriage):
-    stage = carriage.stage
-    third, spare = ORACLE_KEYS[5], stage.oracles[3]  # stage seats domains 1, 1, 2, 3
-    stage.committee.unseat(Account.from_key(spare).address, sender=stage.steward)
-    stage.committee.seat(Account.from_key(third).address, 1, sender=stage.steward)
-    batch = stage.batch(carriage.claim(carriage.one, 1, received=100), product=carriage.product)
+def test_payment__oracles_of_one_domain__no_quorum_even_if_the_recipient_signed(carriage):
+    contracts = carriage.contracts
+    third, spare = ORACLE_KEYS[5], contracts.oracles[3]  # ContractRail seats domains 1, 1, 2, 3
+    contracts.committee.unseat(Account.from_key(spare).address, sender=contracts.steward)
+    contracts.committee.seat(Account.from_key(third).address, 1, sender=contracts.steward)
+    batch = contracts.batch(
+        carriage.claim(carriage.first, 1, received=100), product=carriage.product
+    )
 
     def answer(*keys):
         ordered = sorted(keys, key=lambda key: int(Account.from_key(key).address, 16))
-        return stage.would_settle(batch, stage.attest(batch, ordered))
+        return contracts.would_settle(batch, contracts.attest(batch, ordered))
 
-    assert answer(*stage.oracles[:2], third) == "DomainsMissing"
-    assert answer(*stage.oracles[1:3], third) == ""
+    assert answer(*contracts.oracles[:2], third) == "DomainsMissing"
+    assert answer(*contracts.oracles[1:3], third) == ""
 
 
-def test_release__without_the_payers_own_domain__refused(carriage):
-    stage = carriage.stage
+def test_payment__without_the_payers_own_domain__refused(carriage):
+    contracts = carriage.contracts
     agreement = carriage.open("sscc:3", required_domain=3)
-    done = carriage.settle(carriage.claim(agreement, 1, received=100), keys=stage.oracles[:3])
-    assert done.named == ["DomainMissing"]
-    done = carriage.settle(carriage.claim(agreement, 1, received=100), keys=stage.oracles)
-    assert done.amounts == [20 * EURO]
+    settlement = carriage.settle(
+        carriage.claim(agreement, 1, received=100), keys=contracts.oracles[:3]
+    )
+    assert settlement.named == ["DomainMissing"]
+    settlement = carriage.settle(carriage.claim(agreement, 1, received=100), keys=contracts.oracles)
+    assert settlement.amounts == [20 * EURO]
 
 
 def test_dispute__inside_the_window__freezes_the_milestone(carriage):
-    stage = carriage.stage
-    done = carriage.settle(carriage.claim(carriage.one, 1, received=100))
-    stage.rail.dispute(*done.dispute(), sender=stage.payer)
-    assert stage.rail.totals()[3] == 20 * EURO
-    stage.wait(2 * DAY)
-    found = stage.refusal(stage.rail.release, stage.payee, [done.release_at], sender=stage.payee)
-    assert found == "NothingDue"
-    stage.assert_conserved()
+    contracts = carriage.contracts
+    settlement = carriage.settle(carriage.claim(carriage.first, 1, received=100))
+    contracts.rail.dispute(*settlement.dispute(), sender=contracts.payer)
+    assert contracts.rail.totals()[3] == 20 * EURO
+    contracts.wait(2 * DAY)
+    refusal = contracts.refusal(
+        contracts.rail.release, contracts.payee, [settlement.release_at], sender=contracts.payee
+    )
+    assert refusal == "NothingDue"
+    contracts.assert_conserved()
 
 
 def test_withdrawal__after_the_money_left__is_a_debt_that_the_next_delivery_pays(carriage):
-    stage, rail = carriage.stage, carriage.stage.rail
-    first = carriage.settle(carriage.claim(carriage.one, 1, received=100))
-    stage.wait(DAY)
-    rail.release(stage.payee, [first.release_at], sender=stage.stranger)
-    back = carriage.settle(carriage.claim(carriage.one, 2, received=100, withdrawn=True))
-    assert back.amounts == [-20 * EURO] and rail.owed(stage.payee) == 20 * EURO
-    assert carriage.escrow(carriage.one) == 20 * EURO
-    second = carriage.settle(carriage.claim(carriage.two, 1, received=100, event_hash="two"))
-    stage.wait(DAY)
-    rail.release(stage.payee, [second.release_at], sender=stage.stranger)
-    assert rail.owed(stage.payee) == 0 and carriage.escrow(carriage.one) == 40 * EURO
-    stage.assert_conserved()
+    contracts, rail = carriage.contracts, carriage.contracts.rail
+    first = carriage.settle(carriage.claim(carriage.first, 1, received=100))
+    contracts.wait(DAY)
+    rail.release(contracts.payee, [first.release_at], sender=contracts.stranger)
+    back = carriage.settle(carriage.claim(carriage.first, 2, received=100, withdrawn=True))
+    assert back.amounts == [-20 * EURO] and rail.owed(contracts.payee) == 20 * EURO
+    assert carriage.escrow(carriage.first) == 20 * EURO
+    second = carriage.settle(carriage.claim(carriage.second, 1, received=100, event_hash="two"))
+    contracts.wait(DAY)
+    rail.release(contracts.payee, [second.release_at], sender=contracts.stranger)
+    assert rail.owed(contracts.payee) == 0 and carriage.escrow(carriage.first) == 40 * EURO
+    contracts.assert_conserved()
 
 
-def test_deadline__passed__nothing_is_released_and_a_stranger_sends_the_rest_back(carriage):
-    stage, rail = carriage.stage, carriage.stage.rail
-    carriage.settle(carriage.claim(carriage.one, 1, picked_up_at=1))
-    stage.wait(8 * DAY + HOUR)
-    late = carriage.claim(carriage.one, 2, received=100, delivered_at=stage.now - 60)
+def test_deadline__passed__nothing_is_paid_and_a_stranger_sends_the_rest_back(carriage):
+    contracts, rail = carriage.contracts, carriage.contracts.rail
+    carriage.settle(carriage.claim(carriage.first, 1, picked_up_at=1))
+    contracts.wait(8 * DAY + HOUR)
+    late = carriage.claim(carriage.first, 2, received=100, delivered_at=contracts.now - 60)
     assert carriage.settle(late).named == ["product 4"]
     assert product.REFUSALS[4] == "DeadlinePassed"
-    stage.wait(4 * DAY)
-    before = stage.token.balanceOf(stage.payer)
-    rail.reclaim(carriage.one, sender=stage.stranger)
-    assert stage.token.balanceOf(stage.payer) - before == 32 * EURO
-    stage.assert_conserved()
+    contracts.wait(4 * DAY)
+    before = contracts.token.balanceOf(contracts.payer)
+    rail.reclaim(carriage.first, sender=contracts.stranger)
+    assert contracts.token.balanceOf(contracts.payer) - before == 32 * EURO
+    contracts.assert_conserved()

@@ -26,21 +26,21 @@ from web3 import Web3
 from device_adapters.types import Rejected
 from orchestrator.products.metered_energy import product as energy
 from orchestrator.products.metered_energy.product import EnergyFacts, EnergyTerms, ReadingKind
+from tests.support.contracts.contract_rail import DAY, DEVICE
 from tests.support.contracts.settled import NOBODY
-from tests.support.contracts.stage import DAY, DEVICE
 
 CASES = json.loads((Path(energy.__file__).parent / "cases.json").read_text())
 LIMIT = 2**47 - 1
 MOST = 2**48 - 1
 
 
-class Desk:
-    """The product with an account of ours as its rail; claims of one agreement in one call."""
+class EnergyContract:
+    """MeteredEnergy with a test account as its rail; claims of one agreement in one call."""
 
-    def __init__(self, stage) -> None:
-        self.stage, self.rail = stage, stage.stranger
-        self.product = stage.deploy("MeteredEnergy", self.rail, stage.registry)
-        self.since = stage.now  # the device is active from its enrolment on
+    def __init__(self, contracts) -> None:
+        self.contracts, self.rail = contracts, contracts.stranger
+        self.product = contracts.deploy("MeteredEnergy", self.rail, contracts.registry)
+        self.since = contracts.now  # the device is active from its enrolment on
         self.opened = 0
 
     def open(self, terms: bytes) -> bytes:
@@ -50,7 +50,7 @@ class Desk:
         return agreement
 
     def answers(self, agreement: bytes, claims: list[tuple], device=DEVICE) -> list[tuple]:
-        """(amount, refusal) of claims (facts, limit, late) one after the other; keeps nothing."""
+        """Return (amount, refusal) of claims (facts, limit, late) in order; keep nothing."""
         quotes = [(agreement, device, limit, late, facts) for facts, limit, late in claims]
         call = {
             "from": self.rail.address,
@@ -58,38 +58,38 @@ class Desk:
             "gas": hex(16_777_216),
             "data": Web3.to_hex(self.product.price.encode_input(quotes)),
         }
-        answer = self.stage.node.answer("eth_call", call, "latest")
+        answer = self.contracts.node.answer("eth_call", call, "latest")
         rows = decode(["(int48,uint8,address)[]"], bytes.fromhex(answer["result"][2:]))[0]
         assert {to_checksum_address(payee) for _, _, payee in rows} <= {NOBODY}
         return [(amount, refusal) for amount, refusal, _ in rows]
 
     def at(self, facts: EnergyFacts) -> bytes:
-        """Facts at a time when the device is active: the cases count from zero."""
-        begin, end = (one + self.since for one in (facts.from_time, facts.to_time))
+        """Encode facts at a time when the device is active: the cases count from zero."""
+        begin, end = (time + self.since for time in (facts.from_time, facts.to_time))
         return energy.encode_facts(facts._replace(from_time=begin, to_time=end))
 
 
 @pytest.fixture(scope="module")
-def desk(deployed):
-    return Desk(deployed)
+def energy_contract(deployed):
+    return EnergyContract(deployed)
 
 
 def _mirrored(terms: bytes, claims: list[tuple]) -> tuple[list[tuple], list[energy.EnergyState]]:
-    """What the Python mirror answers, and the states it went through."""
-    state, told, states = energy.open(terms), [], []
+    """Return what the Python mirror answers, and its states."""
+    state, answers, states = energy.open(terms), [], []
     for facts, limit, late in claims:
         amount, refusal = energy.price(state, terms, facts, limit, late)
-        told.append((amount, refusal))
+        answers.append((amount, refusal))
         if not refusal:
             state = energy.advance(state, terms, facts, late)
         states.append(state)
-    return told, states
+    return answers, states
 
 
 @pytest.mark.parametrize("case", CASES["prices"], ids=lambda case: case["case"])
-def test_price__worked_case__amount_or_refusal_as_written(desk, case):
+def test_price__worked_case__amount_or_refusal_as_written(energy_contract, case):
     terms = energy.encode_terms(EnergyTerms(**case["terms"]))
-    agreement = desk.open(terms)
+    agreement = energy_contract.open(terms)
     rows = list(case.get("claims", ()))
     if series := case.get("series"):
         (register, at), step = series["start"], series["energy"]
@@ -106,22 +106,26 @@ def test_price__worked_case__amount_or_refusal_as_written(desk, case):
             for n in range(series["count"])
         ]
     claims = [
-        (desk.at(EnergyFacts(*row["facts"])), row.get("limit", LIMIT), row.get("late", False))
+        (
+            energy_contract.at(EnergyFacts(*row["facts"])),
+            row.get("limit", LIMIT),
+            row.get("late", False),
+        )
         for row in rows
     ]
-    told = desk.answers(agreement, claims)
-    assert told == _mirrored(terms, claims)[0]
+    answers = energy_contract.answers(agreement, claims)
+    assert answers == _mirrored(terms, claims)[0]
     if "amounts" in case:
-        assert {amount for amount, _ in told} <= set(case["amounts"])
-        assert sum(amount for amount, _ in told) == case["total"]
+        assert {amount for amount, _ in answers} <= set(case["amounts"])
+        assert sum(amount for amount, _ in answers) == case["total"]
         return
-    for row, (amount, refusal) in zip(rows, told, strict=True):
+    for row, (amount, refusal) in zip(rows, answers, strict=True):
         name = energy.REFUSALS.get(refusal, "")
         assert (amount, name) == (row.get("amount", 0), row.get("refusal", "")), row
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_price__random_claims__are_answered_as_the_mirror_does(desk, seed):
+def test_price__random_claims__are_answered_as_the_mirror_does(energy_contract, seed):
     chance = random.Random(seed)
     wanted = EnergyTerms(
         chance.choice((0, 1, 300_000, 2**64 - 1 if seed == 7 else 10**7)),
@@ -131,24 +135,24 @@ def test_price__random_claims__are_answered_as_the_mirror_does(desk, seed):
         chance.choice((0, 0, 10_000_000)),
     )
     terms = energy.encode_terms(wanted)
-    claims = _random_claims(chance, wanted, terms, desk.since)
-    told, states = _mirrored(terms, claims)
-    assert desk.answers(desk.open(terms), claims) == told
+    claims = _random_claims(chance, wanted, terms, energy_contract.since)
+    answers, states = _mirrored(terms, claims)
+    assert energy_contract.answers(energy_contract.open(terms), claims) == answers
     assert all(state.total >= 0 for state in states)
     paid = 0
-    for (amount, _), state in zip(told, states, strict=True):
+    for (amount, _), state in zip(answers, states, strict=True):
         paid += amount
         assert paid == state.total * wanted.price_per_kwh // 1_000_000 >= 0
 
 
-def test_price__random_claims__meet_every_answer_but_the_devices(desk):
+def test_price__random_claims__meet_every_answer_but_the_devices(energy_contract):
     """Otherwise the test above would compare nothing but refusals of one kind."""
     met: set[tuple[int, bool]] = set()
     for seed in range(40):
         chance = random.Random(seed)
         wanted = EnergyTerms(300_000, 22_000, seed % 2 == 0, 0, 10_000_000 * (seed % 3))
         terms = energy.encode_terms(wanted)
-        claims = _random_claims(chance, wanted, terms, desk.since)
+        claims = _random_claims(chance, wanted, terms, energy_contract.since)
         met |= {(refusal, amount < 0) for amount, refusal in _mirrored(terms, claims)[0]}
     assert {refusal for refusal, _ in met} >= {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
     assert (0, True) in met
@@ -204,70 +208,77 @@ def _wrong(chance, facts: EnergyFacts) -> EnergyFacts:
     return facts._replace(**{name: value + change})
 
 
-def test_price__device_not_active_then__is_refused_by_name(desk):
+def test_price__device_not_active_then__is_refused_by_name(energy_contract):
     terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
-    agreement = desk.open(terms)
+    agreement = energy_contract.open(terms)
     early = EnergyFacts(0, 1_000_000, 1_000_000, 1_000, 4_600)
-    rows = [(energy.encode_facts(early), LIMIT, False), (desk.at(early), LIMIT, False)]
-    assert [energy.REFUSALS.get(one[1], "") for one in desk.answers(agreement, rows)] == [
+    rows = [(energy.encode_facts(early), LIMIT, False), (energy_contract.at(early), LIMIT, False)]
+    assert [
+        energy.REFUSALS.get(row[1], "") for row in energy_contract.answers(agreement, rows)
+    ] == [
         "DeviceNotActive",
         "",
     ]
-    (unknown,) = desk.answers(agreement, rows[1:], device=b"\7" * 32)
+    (unknown,) = energy_contract.answers(agreement, rows[1:], device=b"\7" * 32)
     assert energy.REFUSALS[unknown[1]] == "DeviceNotActive"
 
 
-def test_price__key_suspended__claims_up_to_then_are_priced_and_later_ones_refused(desk):
+def test_price__key_suspended__claims_up_to_then_are_priced_and_later_ones_refused(energy_contract):
     """Attack: key used after revocation. The contract itself asks the registry."""
-    stage = desk.stage
+    contracts = energy_contract.contracts
     terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
-    agreement = desk.open(terms)
-    stage.wait(DAY)
-    stage.registry.revoke(DEVICE, sender=stage.registrar)
-    ended = stage.now
+    agreement = energy_contract.open(terms)
+    contracts.wait(DAY)
+    contracts.registry.revoke(DEVICE, sender=contracts.registrar)
+    ended = contracts.now
     before = EnergyFacts(0, 1_000_000, 1_000_000, ended - 3_601, ended - 1)
     after = before._replace(from_time=ended - 3_600, to_time=ended)
-    rows = [(energy.encode_facts(one), LIMIT, False) for one in (after, before)]
-    told = desk.answers(agreement, rows)
-    assert [energy.REFUSALS.get(refusal, "") for _, refusal in told] == ["DeviceNotActive", ""]
+    rows = [(energy.encode_facts(facts), LIMIT, False) for facts in (after, before)]
+    answers = energy_contract.answers(agreement, rows)
+    assert [energy.REFUSALS.get(refusal, "") for _, refusal in answers] == ["DeviceNotActive", ""]
 
 
 @pytest.mark.parametrize("raw", [b"", bytes(128), bytes(192), b"\xff" * 160, bytes(159)], ids=len)
-def test_open__bytes_that_are_no_terms__revert_by_name(desk, raw):
-    stage = desk.stage
-    refusal = stage.refusal(desk.product.open, bytes(32), DEVICE, raw, sender=desk.rail)
+def test_open__bytes_that_are_no_terms__revert_by_name(energy_contract, raw):
+    contracts = energy_contract.contracts
+    refusal = contracts.refusal(
+        energy_contract.product.open, bytes(32), DEVICE, raw, sender=energy_contract.rail
+    )
     assert refusal == "TermsMalformed"
 
 
-def test_open__a_start_beyond_the_rollover__reverts_by_name(desk):
+def test_open__a_start_beyond_the_rollover__reverts_by_name(energy_contract):
     words = [300_000, 22_000, 0, 5_000, 5_000]
     raw = b"".join(word.to_bytes(32, "big") for word in words)
-    refusal = desk.stage.refusal(desk.product.open, bytes(32), DEVICE, raw, sender=desk.rail)
+    refusal = energy_contract.contracts.refusal(
+        energy_contract.product.open, bytes(32), DEVICE, raw, sender=energy_contract.rail
+    )
     assert refusal == "TermsMalformed"
 
 
-def test_product__called_by_a_stranger__reverts_by_name(desk):
-    stage, terms = desk.stage, energy.encode_terms(EnergyTerms(1, 1))
+def test_product__called_by_a_stranger__reverts_by_name(energy_contract):
+    contracts, terms = energy_contract.contracts, energy.encode_terms(EnergyTerms(1, 1))
     for method, args in (
-        (desk.product.open, (bytes(32), DEVICE, terms)),
-        (desk.product.price, ([],)),
+        (energy_contract.product.open, (bytes(32), DEVICE, terms)),
+        (energy_contract.product.price, ([],)),
     ):
-        assert stage.refusal(method, *args, sender=stage.payer) == "NotTheRail"
+        assert contracts.refusal(method, *args, sender=contracts.payer) == "NotTheRail"
 
 
-def test_late__energy_cut__is_told_in_an_event(desk):
+def test_late__energy_cut__is_reported_in_an_event(energy_contract):
     terms = energy.encode_terms(EnergyTerms(300_000, 22_000))
-    agreement = desk.open(terms)
+    agreement = energy_contract.open(terms)
     rows = [
         EnergyFacts(1_000_000, 2_000_000, 1_000_000, 1_000, 4_600),
         EnergyFacts(2_400_000, 3_400_000, 1_000_000, 9_000, 12_600),
         EnergyFacts(2_000_000, 3_000_000, 1_000_000, 5_000, 8_600, ReadingKind.LATE),
     ]
     quotes = [
-        (agreement, DEVICE, LIMIT, one.kind == ReadingKind.LATE, desk.at(one)) for one in rows
+        (agreement, DEVICE, LIMIT, row.kind == ReadingKind.LATE, energy_contract.at(row))
+        for row in rows
     ]
-    receipt = desk.product.price(quotes, sender=desk.rail)
+    receipt = energy_contract.product.price(quotes, sender=energy_contract.rail)
     (cut,) = [log for log in receipt.events if log.event_name == "LateEnergyCut"]
     assert (bytes(cut.agreement), cut.energy, cut.charged) == (agreement, 1_000_000, 400_000)
-    register, total, _, ahead, _ = desk.product.stateOf(agreement)
+    register, total, _, ahead, _ = energy_contract.product.stateOf(agreement)
     assert (register, total, ahead) == (3_400_000, 2_400_000, 0)

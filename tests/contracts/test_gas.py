@@ -3,7 +3,7 @@
 settle
 ├── given 256 claims of distinct agreements (the most a batch may hold)
 │   └── it should stay below 16,777,216 gas (EIP-7825), first claims and later ones
-├── given 128 credits of distinct payees
+├── given 128 debts of distinct payees
 │   └── it should stay below it too
 └── given growing batches
     └── it should cost less per claim
@@ -27,17 +27,17 @@ from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
-from scripts.testnet import TX_GAS_LIMIT, Testnet
+from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
+from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes
 from tests.support.contracts.settled import arguments, plain_facts
-from tests.support.contracts.stage import DAY, EURO, HOUR, KWH, facts, terms
 
 LIMITS = {1: 163_500, 10: 54_500, 100: 43_500}  # gas per claim: measured plus slack
-CREDITS = 128
+DEBTS = 128
 
 
-class Rail(Fork):
+class GasRail(Fork):
     """A deployed rail with funded agreements, `count` of one payee and `lone` of their own."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Rail(Fork):
         self.lone = sorted(self.add(count + index, stranger(index)) for index in range(lone))
 
     def post(self, contract: str, function: str, *args: Any, sender: str) -> None:
-        """Sends and does not wait; `settle` waits for the last, so all are mined by then."""
+        """Send and do not wait; `settle` waits for the last, so all are mined by then."""
         call = self._call(contract, function, args, sender)
         self.last = self.node.rpc("eth_sendTransaction", {**call, "gas": hex(TX_GAS_LIMIT)})
 
@@ -82,7 +82,7 @@ class Rail(Fork):
             terms(),
         )
         rail = self.at["PaymentRail"].address
-        document = mandate.typed_data(self.web3.eth.chain_id, rail)
+        document = mandate.typed_data(CHAIN_ID, rail)
         consent = Account.sign_typed_data(self.payer.key, full_message=document).signature
         self.post("PaymentRail", "open", mandate.as_tuple(), consent, sender=self.payer.address)
         self.post(
@@ -92,18 +92,20 @@ class Rail(Fork):
             rail,
             mandate.agreement_id(),
             20 * EURO,
-            sender=self.plan.gateway,
+            sender=self.plan.minter,
         )
         self.sequence[mandate.agreement_id()] = 0
         return mandate.agreement_id()
 
     def settle(self, agreements: list[bytes], amount: int | None = None) -> int:
-        """The gas of one batch, every claim of which was taken; with `amount` (token minor units)
-        it is the plain product's."""
+        """Settle one batch, every claim of which must be taken; return its gas.
+
+        With `amount` (token minor units) the plain product prices it.
+        """
         name = "MeteredEnergy" if amount is None else "PlainProduct"
-        claims = tuple(self.claim(one, amount) for one in agreements)
+        claims = tuple(self.claim(agreement, amount) for agreement in agreements)
         batch = Batch(self.at["PaymentRail"].address, self.at[name].address, claims)
-        digest = batch_digest(batch, self.web3.eth.chain_id, self.at["OracleCommittee"].address)
+        digest = batch_digest(batch, CHAIN_ID, self.at["OracleCommittee"].address)
         signatures = [sign(digest, key) for key in self.keys[:3]]
         while self.node.rpc("eth_getTransactionReceipt", self.last) is None:
             time.sleep(0.05)
@@ -134,7 +136,7 @@ def stranger(index: int) -> str:
 def rail(artifacts, tmp_path_factory):
     journal = tmp_path_factory.mktemp("gas") / "journal.json"
     with Testnet() as chain:
-        yield Rail(chain, artifacts, journal, 100, 256)
+        yield GasRail(chain, artifacts, journal, 100, 256)
 
 
 def test_settle__batches_of_1_to_100_claims__cost_less_per_claim(rail):
@@ -159,13 +161,13 @@ def plain(rail):
     rail.send(
         "PaymentRail", "allowProduct", product.address, True, sender=rail.plan.steward.address
     )
-    payees = [stranger(1_000 + index) for index in range(CREDITS)]
+    payees = [stranger(1_000 + index) for index in range(DEBTS)]
     return sorted(rail.add(1_000 + i, payee, "PlainProduct") for i, payee in enumerate(payees))
 
 
-def test_settle__credits_of_128_payees__fit(rail, plain):
+def test_settle__debts_of_128_payees__fit(rail, plain):
     first, next_ = rail.settle(plain, -1), rail.settle(plain, -1)
-    print("\ngas of 128 credits of 128 payees:", first, "and again:", next_)
+    print("\ngas of 128 debts of 128 payees:", first, "and again:", next_)
     assert next_ < first < TX_GAS_LIMIT
 
 
@@ -181,6 +183,6 @@ def test_release__32_debts__costs_a_fraction_of_a_settlement(rail, plain):
     receipt = rail.send(
         "PaymentRail", "release", rail.payee.address, [due], sender=rail.payer.address
     )
-    paid = rail.at["PaymentRail"].events.CreditPaid().process_receipt(receipt, errors=DISCARD)
+    paid = rail.at["PaymentRail"].events.DebtPaid().process_receipt(receipt, errors=DISCARD)
     print("\ngas of a release with 32 debts:", receipt["gasUsed"])
     assert len(paid) == 32 and receipt["gasUsed"] < 600_000

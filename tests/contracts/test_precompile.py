@@ -54,7 +54,7 @@ FORGERIES = [
 ]
 
 
-def test_known_answer__tells_whether_the_precompile_is_there(fork):
+def test_known_answer__on_a_hardfork__shows_whether_the_precompile_is_there(fork):
     assert fork.hardfork in HARDFORKS
     assert fork.deployment.p256_precompile is fork.has_precompile
     assert fork.ask("DeviceRegistry", "hasPrecompile") is fork.has_precompile
@@ -66,13 +66,13 @@ def test_known_answer__tells_whether_the_precompile_is_there(fork):
 def test_verify__every_vector__has_its_verdict(fork):
     rows = vectors()
     wrong = [
-        one.name
-        for one in rows
-        if fork.ask("DeviceRegistry", "verify", 0, *one.words()) is not one.good
+        vector.name
+        for vector in rows
+        if fork.ask("DeviceRegistry", "verify", 0, *vector.words()) is not vector.good
     ]
     assert wrong == []
-    assert len({one.name for one in rows}) == len(rows) > 150
-    assert sum(one.good for one in rows) > 50
+    assert len({vector.name for vector in rows}) == len(rows) > 150
+    assert sum(vector.good for vector in rows) > 50
 
 
 def test_verify__secp256k1__does_not_depend_on_the_hardfork(fork):
@@ -85,12 +85,12 @@ def test_verify__secp256k1__does_not_depend_on_the_hardfork(fork):
             assert not fork.ask("DeviceRegistry", "verify", 0, key.x, key.y, digest, *signature)
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
 def test_enrol__possession_proved_so__passes_or_fails_by_name(fork, forgery):
     arguments = fork.enrolment(word(901), DeviceSigner.p256(901), OWNER)
     arguments[-2:] = forgery.of(*arguments[-2:])
-    found = fork.refusal("DeviceRegistry", "enrol", *arguments, sender=fork.plan.registrar)
-    assert found == ("" if forgery.good else "PossessionUnproven")
+    refusal = fork.refusal("DeviceRegistry", "enrol", *arguments, sender=fork.plan.registrar)
+    assert refusal == ("" if forgery.good else "PossessionUnproven")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def device(fork):
     return word(902), key
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
 @pytest.mark.parametrize("which", ["RotationUnsigned", "PossessionUnproven"])
 def test_rotate__signed_so__passes_or_fails_by_name(fork, device, forgery, which):
     name, old = device
@@ -112,7 +112,7 @@ def test_rotate__signed_so__passes_or_fails_by_name(fork, device, forgery, which
         by_old = forgery.of(*by_old)
     else:
         by_new = forgery.of(*by_new)
-    found = fork.refusal(
+    refusal = fork.refusal(
         "DeviceRegistry",
         "rotate",
         name,
@@ -124,7 +124,7 @@ def test_rotate__signed_so__passes_or_fails_by_name(fork, device, forgery, which
         *by_new,
         sender=STRANGER,
     )
-    assert found == ("" if forgery.good else which)
+    assert refusal == ("" if forgery.good else which)
 
 
 def test_key_at__rotated_by_high_s_twins__is_the_new_key(fork):

@@ -16,116 +16,128 @@ from __future__ import annotations
 import pytest
 from web3 import Web3
 
+from tests.support.contracts.contract_rail import DAY, DEVICE, NONE
 from tests.support.contracts.device_keys import K1, P256, DeviceSigner, rotation
 from tests.support.contracts.settled import NOBODY
-from tests.support.contracts.stage import DAY, DEVICE, NONE
 
 NEW = Web3.keccak(text="EVSE-2")
 NEVER, ACTIVE, SUSPENDED, REVOKED, COMPROMISED = range(5)
 
 
-def refusal(stage, *arguments, sender=None):
-    return stage.refusal(stage.registry.enrol, *arguments, sender=sender or stage.registrar)
+def refusal(contracts, *arguments, sender=None):
+    return contracts.refusal(
+        contracts.registry.enrol, *arguments, sender=sender or contracts.registrar
+    )
 
 
-def key_at(stage, time, device=DEVICE):
-    status, curve, x, y = stage.registry.keyAt(device, time)
+def key_at(contracts, time, device=DEVICE):
+    status, curve, x, y = contracts.registry.keyAt(device, time)
     return status, curve, bytes(x), bytes(y)
 
 
 @pytest.mark.parametrize("key", [DeviceSigner.p256(21), DeviceSigner.k1(22)])
 @pytest.mark.parametrize("high", [False, True])
-def test_enrol__proof_of_possession__is_valid_from_now_on(stage, key, high):
-    arguments = stage.enrolment(NEW, key)
-    arguments[-2:] = key.sign(key.enrolment(stage.registry.address, NEW, stage.owner.address), high)
-    stage.registry.enrol(*arguments, sender=stage.registrar)
-    assert key_at(stage, stage.now, NEW) == (ACTIVE, key.curve, key.x, key.y)
-    assert key_at(stage, stage.now - 1, NEW) == (NEVER, 0, NONE, NONE)
-    assert stage.registry.isActive(NEW) and stage.registry.ownerOf(NEW) == stage.owner
+def test_enrol__proof_of_possession__is_valid_from_now_on(contracts, key, high):
+    arguments = contracts.enrolment(NEW, key)
+    arguments[-2:] = key.sign(
+        key.enrolment(contracts.registry.address, NEW, contracts.owner.address), high
+    )
+    contracts.registry.enrol(*arguments, sender=contracts.registrar)
+    assert key_at(contracts, contracts.now, NEW) == (ACTIVE, key.curve, key.x, key.y)
+    assert key_at(contracts, contracts.now - 1, NEW) == (NEVER, 0, NONE, NONE)
+    assert contracts.registry.isActive(NEW) and contracts.registry.ownerOf(NEW) == contracts.owner
 
 
-def test_enrol__signed_for_anything_else__reverts(stage):
+def test_enrol__signed_for_anything_else__reverts(contracts):
     key = DeviceSigner.p256(21)
-    good = stage.enrolment(NEW, key)
-    registry, owner = stage.registry.address, stage.owner.address
-    assert refusal(stage, *good) == ""
+    good = contracts.enrolment(NEW, key)
+    registry, owner = contracts.registry.address, contracts.owner.address
+    assert refusal(contracts, *good) == ""
     wrong = [
         key.enrolment(registry, DEVICE, owner),
-        key.enrolment(registry, NEW, stage.payee.address),
-        key.enrolment(stage.token.address, NEW, owner),
+        key.enrolment(registry, NEW, contracts.payee.address),
+        key.enrolment(contracts.token.address, NEW, owner),
         key.enrolment(registry, NEW, owner, chain_id=1),
     ]
     for digest in wrong:
-        assert refusal(stage, *good[:7], *key.sign(digest)) == "PossessionUnproven"
+        assert refusal(contracts, *good[:7], *key.sign(digest)) == "PossessionUnproven"
     other = DeviceSigner.p256(23).sign(key.enrolment(registry, NEW, owner))
-    assert refusal(stage, *good[:7], *other) == "PossessionUnproven"
-    assert refusal(stage, good[0], K1, *good[2:]) == "PossessionUnproven"
-    assert refusal(stage, *good[:7], NONE, NONE) == "PossessionUnproven"
-    assert refusal(stage, *good[:4], NOBODY, *good[5:]) == "OwnerMissing"
+    assert refusal(contracts, *good[:7], *other) == "PossessionUnproven"
+    assert refusal(contracts, good[0], K1, *good[2:]) == "PossessionUnproven"
+    assert refusal(contracts, *good[:7], NONE, NONE) == "PossessionUnproven"
+    assert refusal(contracts, *good[:4], NOBODY, *good[5:]) == "OwnerMissing"
 
 
-def test_enrol__device_or_key_known__reverts(stage):
-    again = stage.enrolment(DEVICE, DeviceSigner.p256(21))
-    assert refusal(stage, *again) == "DeviceExists"
-    assert refusal(stage, *stage.enrolment(NEW, stage.key)) == "KeyTaken"
+def test_enrol__device_or_key_known__reverts(contracts):
+    again = contracts.enrolment(DEVICE, DeviceSigner.p256(21))
+    assert refusal(contracts, *again) == "DeviceExists"
+    assert refusal(contracts, *contracts.enrolment(NEW, contracts.key)) == "KeyTaken"
 
 
-def rotate_arguments(stage, new, old=None, keys=1):
-    digest = rotation(stage.registry.address, DEVICE, new, keys)
-    return [DEVICE, new.curve, new.x, new.y, 0, *(old or stage.key).sign(digest), *new.sign(digest)]
+def rotate_arguments(contracts, new, old=None, keys=1):
+    digest = rotation(contracts.registry.address, DEVICE, new, keys)
+    return [
+        DEVICE,
+        new.curve,
+        new.x,
+        new.y,
+        0,
+        *(old or contracts.key).sign(digest),
+        *new.sign(digest),
+    ]
 
 
-def test_rotate__signed_by_old_and_new__changes_the_key_from_now_on(stage):
-    new, old = DeviceSigner.k1(31), stage.key
-    stage.wait(DAY)
-    stage.registry.rotate(*rotate_arguments(stage, new), sender=stage.stranger)
-    assert key_at(stage, stage.now) == (ACTIVE, K1, new.x, new.y)
-    assert key_at(stage, stage.now - 1) == (ACTIVE, P256, old.x, old.y)
-    assert stage.registry.keyCount(DEVICE) == 2
+def test_rotate__signed_by_old_and_new__changes_the_key_from_now_on(contracts):
+    new, old = DeviceSigner.k1(31), contracts.key
+    contracts.wait(DAY)
+    contracts.registry.rotate(*rotate_arguments(contracts, new), sender=contracts.stranger)
+    assert key_at(contracts, contracts.now) == (ACTIVE, K1, new.x, new.y)
+    assert key_at(contracts, contracts.now - 1) == (ACTIVE, P256, old.x, old.y)
+    assert contracts.registry.keyCount(DEVICE) == 2
 
 
-def test_rotate__without_both_signatures__reverts(stage):
+def test_rotate__without_both_signatures__reverts(contracts):
     new, thief = DeviceSigner.p256(31), DeviceSigner.p256(32)
-    good = rotate_arguments(stage, new)
+    good = rotate_arguments(contracts, new)
 
-    def found(arguments):
-        return stage.refusal(stage.registry.rotate, *arguments, sender=stage.registrar)
+    def refusal(arguments):
+        return contracts.refusal(contracts.registry.rotate, *arguments, sender=contracts.registrar)
 
-    assert found(good) == ""
-    assert found(rotate_arguments(stage, new, old=thief)) == "RotationUnsigned"
-    assert found([*good[:7], *thief.sign(NONE)]) == "PossessionUnproven"
-    assert found(rotate_arguments(stage, new, keys=2)) == "RotationUnsigned"
-    assert found(rotate_arguments(stage, stage.key)) == "KeyTaken"
-    unknown = rotate_arguments(stage, new)
+    assert refusal(good) == ""
+    assert refusal(rotate_arguments(contracts, new, old=thief)) == "RotationUnsigned"
+    assert refusal([*good[:7], *thief.sign(NONE)]) == "PossessionUnproven"
+    assert refusal(rotate_arguments(contracts, new, keys=2)) == "RotationUnsigned"
+    assert refusal(rotate_arguments(contracts, contracts.key)) == "KeyTaken"
+    unknown = rotate_arguments(contracts, new)
     unknown[0] = NEW
-    assert found(unknown) == "DeviceUnknown"
+    assert refusal(unknown) == "DeviceUnknown"
 
 
-def test_rotate__back_to_an_earlier_key__reverts(stage):
+def test_rotate__back_to_an_earlier_key__reverts(contracts):
     new = DeviceSigner.p256(31)
-    stage.registry.rotate(*rotate_arguments(stage, new), sender=stage.stranger)
-    back = rotate_arguments(stage, stage.key, old=new, keys=2)
-    found = stage.refusal(stage.registry.rotate, *back, sender=stage.stranger)
-    assert found == "KeyTaken"
+    contracts.registry.rotate(*rotate_arguments(contracts, new), sender=contracts.stranger)
+    back = rotate_arguments(contracts, contracts.key, old=new, keys=2)
+    refusal = contracts.refusal(contracts.registry.rotate, *back, sender=contracts.stranger)
+    assert refusal == "KeyTaken"
 
 
-def test_rotate__device_not_active__reverts(stage):
-    good = rotate_arguments(stage, DeviceSigner.p256(31))
-    stage.registry.suspend(DEVICE, sender=stage.owner)
-    found = stage.refusal(stage.registry.rotate, *good, sender=stage.stranger)
-    assert found == "DeviceInStatus"
+def test_rotate__device_not_active__reverts(contracts):
+    good = rotate_arguments(contracts, DeviceSigner.p256(31))
+    contracts.registry.suspend(DEVICE, sender=contracts.owner)
+    refusal = contracts.refusal(contracts.registry.rotate, *good, sender=contracts.stranger)
+    assert refusal == "DeviceInStatus"
 
 
-def test_status__suspended_and_resumed__holds_for_that_time_alone(stage):
-    registry = stage.registry
-    stage.wait(DAY)
-    registry.suspend(DEVICE, sender=stage.owner)
-    from_ = stage.now
+def test_status__suspended_and_resumed__holds_for_that_time_alone(contracts):
+    registry = contracts.registry
+    contracts.wait(DAY)
+    registry.suspend(DEVICE, sender=contracts.owner)
+    from_ = contracts.now
     assert not registry.isActive(DEVICE)
-    stage.wait(DAY)
-    registry.resume(DEVICE, sender=stage.registrar)
-    to = stage.now
-    assert [key_at(stage, t)[0] for t in (from_ - 1, from_, to - 1, to)] == [
+    contracts.wait(DAY)
+    registry.resume(DEVICE, sender=contracts.registrar)
+    to = contracts.now
+    assert [key_at(contracts, t)[0] for t in (from_ - 1, from_, to - 1, to)] == [
         ACTIVE,
         SUSPENDED,
         SUSPENDED,
@@ -133,42 +145,44 @@ def test_status__suspended_and_resumed__holds_for_that_time_alone(stage):
     ]
 
 
-def test_status__revoked__is_final(stage):
-    registry = stage.registry
-    stage.wait(DAY)
-    registry.suspend(DEVICE, sender=stage.registrar)
-    registry.revoke(DEVICE, sender=stage.owner)
-    assert key_at(stage, stage.now)[0] == REVOKED
-    assert key_at(stage, stage.now - DAY // 2)[0] == ACTIVE
+def test_status__revoked__is_final(contracts):
+    registry = contracts.registry
+    contracts.wait(DAY)
+    registry.suspend(DEVICE, sender=contracts.registrar)
+    registry.revoke(DEVICE, sender=contracts.owner)
+    assert key_at(contracts, contracts.now)[0] == REVOKED
+    assert key_at(contracts, contracts.now - DAY // 2)[0] == ACTIVE
     for method in (registry.suspend, registry.resume, registry.revoke):
-        assert stage.refusal(method, DEVICE, sender=stage.registrar) == "DeviceInStatus"
+        assert contracts.refusal(method, DEVICE, sender=contracts.registrar) == "DeviceInStatus"
 
 
-def test_compromise__dated_back__holds_from_then_and_may_only_move_back(stage):
-    registry = stage.registry
-    stage.wait(10 * DAY)
-    since = stage.now - 5 * DAY
+def test_compromise__dated_back__holds_from_then_and_may_only_move_back(contracts):
+    registry = contracts.registry
+    contracts.wait(10 * DAY)
+    since = contracts.now - 5 * DAY
 
-    def found(date):
-        return stage.refusal(registry.declareCompromised, DEVICE, date, sender=stage.registrar)
+    def refusal(date):
+        return contracts.refusal(
+            registry.declareCompromised, DEVICE, date, sender=contracts.registrar
+        )
 
-    assert found(0) == found(stage.now + 60) == "CompromiseDateInvalid"
-    registry.declareCompromised(DEVICE, since, sender=stage.owner)
-    assert [key_at(stage, t)[0] for t in (since - 1, since)] == [ACTIVE, COMPROMISED]
+    assert refusal(0) == refusal(contracts.now + 60) == "CompromiseDateInvalid"
+    registry.declareCompromised(DEVICE, since, sender=contracts.owner)
+    assert [key_at(contracts, t)[0] for t in (since - 1, since)] == [ACTIVE, COMPROMISED]
     assert not registry.isActive(DEVICE)
-    assert found(since) == found(since + 1) == "CompromiseDateInvalid"
-    registry.declareCompromised(DEVICE, since - DAY, sender=stage.registrar)
-    assert key_at(stage, since - 1)[0] == COMPROMISED
-    good = rotate_arguments(stage, DeviceSigner.p256(31))
-    assert stage.refusal(registry.rotate, *good, sender=stage.owner) == "DeviceInStatus"
+    assert refusal(since) == refusal(since + 1) == "CompromiseDateInvalid"
+    registry.declareCompromised(DEVICE, since - DAY, sender=contracts.registrar)
+    assert key_at(contracts, since - 1)[0] == COMPROMISED
+    good = rotate_arguments(contracts, DeviceSigner.p256(31))
+    assert contracts.refusal(registry.rotate, *good, sender=contracts.owner) == "DeviceInStatus"
 
 
-def test_history__logs__rebuild_what_the_registry_answers(stage):
+def test_history__logs__rebuild_what_the_registry_answers(contracts):
     new = DeviceSigner.p256(31)
     for action in ("suspend", "resume"):
-        stage.wait(DAY)
-        getattr(stage.registry, action)(DEVICE, sender=stage.registrar)
-    stage.wait(DAY)
-    receipt = stage.registry.rotate(*rotate_arguments(stage, new), sender=stage.owner)
+        contracts.wait(DAY)
+        getattr(contracts.registry, action)(DEVICE, sender=contracts.registrar)
+    contracts.wait(DAY)
+    receipt = contracts.registry.rotate(*rotate_arguments(contracts, new), sender=contracts.owner)
     (log,) = receipt.events
-    assert (bytes(log.x), bytes(log.y), log.curve, log["at"]) == (new.x, new.y, P256, stage.now)
+    assert (bytes(log.x), bytes(log.y), log.curve, log["at"]) == (new.x, new.y, P256, contracts.now)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.contracts.contract_rail import ACCOUNT, DAY, DEVICE, EURO, _address
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import plain_facts
-from tests.support.contracts.stage import ACCOUNT, DAY, DEVICE, EURO, _address
 
 ROLES = (
     "steward",
     "guardian",
-    "gateway",
+    "minter",
     "registrar",
     "warden",
     "payer",
@@ -27,37 +27,55 @@ ANYONE = set(ROLES)
 FRESH = b"\6" * 32
 
 
-def table(stage):
+def table(contracts):
     """contract, function, arguments, who may, error of those who may not."""
     member = _address(b"\3" * 32)
     key = DeviceSigner.p256(61)
-    rail, token, registry = stage.rail, stage.token, stage.registry
-    enrolment = stage.enrolment(FRESH, key)
+    rail, token, registry = contracts.rail, contracts.token, contracts.registry
+    enrolment = contracts.enrolment(FRESH, key)
     return [
-        (rail, "allowProduct", [stage.product, False], {"steward"}, "NotSteward"),
+        (rail, "allowProduct", [contracts.product, False], {"steward"}, "NotSteward"),
         (rail, "pause", [], {"guardian"}, "NotGuardian"),
         (rail, "unpause", [], {"steward"}, "NotSteward"),
-        (rail, "close", [stage.agreement], {"payer", "owner"}, "NotParty"),
-        (rail, "reclaim", [stage.over], ANYONE, ""),
+        (rail, "close", [contracts.agreement], {"payer", "owner"}, "NotParty"),
+        (rail, "reclaim", [contracts.over], ANYONE, ""),
         (rail, "repay", [1], {"payee"}, "NothingDue"),
-        (rail, "onMint", [stage.agreement, EURO], set(), "NotToken"),
-        (rail, "dispute", stage.open_dispute, {"payer"}, "NotParty"),
-        (rail, "concede", [stage.disputed], {"payee"}, "NotParty"),
-        (rail, "retract", [stage.disputed], {"payer"}, "NotParty"),
-        (rail, "rule", [stage.disputed, True, stage.ruling(stage.disputed, True)], ANYONE, ""),
+        (rail, "onMint", [contracts.agreement, EURO], set(), "NotToken"),
+        (rail, "dispute", contracts.open_dispute, {"payer"}, "NotParty"),
+        (rail, "concede", [contracts.disputed], {"payee"}, "NotParty"),
+        (rail, "retract", [contracts.disputed], {"payer"}, "NotParty"),
+        (
+            rail,
+            "rule",
+            [contracts.disputed, True, contracts.ruling(contracts.disputed, True)],
+            ANYONE,
+            "",
+        ),
         (rail, "setPayoutAccount", [ACCOUNT], ANYONE, ""),
-        (rail, "withdraw", [stage.stranger, 1], {"payee"}, "BalanceShort"),
-        (token, "mint", [b"\1" * 32, stage.payer, 1], {"gateway"}, "NotGateway"),
-        (token, "mintToEscrow", [b"\1" * 32, rail, stage.agreement, 1], {"gateway"}, "NotGateway"),
-        (stage.committee, "seat", [member, 1], {"steward"}, "NotSteward"),
-        (stage.committee, "unseat", [_address(stage.oracles[0])], {"steward"}, "NotSteward"),
+        (rail, "withdraw", [contracts.stranger, 1], {"payee"}, "BalanceShort"),
+        (token, "mint", [b"\1" * 32, contracts.payer, 1], {"minter"}, "NotMinter"),
+        (
+            token,
+            "mintToEscrow",
+            [b"\1" * 32, rail, contracts.agreement, 1],
+            {"minter"},
+            "NotMinter",
+        ),
+        (contracts.committee, "seat", [member, 1], {"steward"}, "NotSteward"),
+        (
+            contracts.committee,
+            "unseat",
+            [_address(contracts.oracles[0])],
+            {"steward"},
+            "NotSteward",
+        ),
         (registry, "enrol", enrolment, {"registrar"}, "NotRegistrar"),
         (registry, "suspend", [DEVICE], {"registrar", "owner", "warden"}, "NotInCharge"),
-        (registry, "resume", [stage.idle], {"registrar"}, "NotRegistrar"),
+        (registry, "resume", [contracts.idle], {"registrar"}, "NotRegistrar"),
         (registry, "revoke", [DEVICE], {"registrar", "owner"}, "NotInCharge"),
         (registry, "declareCompromised", [DEVICE, 5], {"registrar", "owner"}, "NotInCharge"),
-        (stage.product, "open", [FRESH, DEVICE, b""], set(), "NotTheRail"),
-        (stage.product, "price", [[]], set(), "NotTheRail"),
+        (contracts.product, "open", [FRESH, DEVICE, b""], set(), "NotTheRail"),
+        (contracts.product, "price", [[]], set(), "NotTheRail"),
     ]
 
 
@@ -81,44 +99,47 @@ BY_SIGNATURE = {
 }
 
 
-def owe(stage):
+def owe(contracts):
     """The payee owes two cents to an agreement, and lets the rail take them."""
-    plain = stage.add_product("PlainProduct", 0)
-    (mine,) = stage.agreements(1, product=plain.address, window=90 * DAY)
-    stage.settle(stage.claim(mine, facts=plain_facts(-2)), product=plain)
-    stage.mint(2, to=stage.payee)
-    stage.token.approve(stage.rail, 2, sender=stage.payee)
+    plain = contracts.add_product("PlainProduct", 0)
+    (mine,) = contracts.agreements(1, product=plain.address, window=90 * DAY)
+    contracts.settle(contracts.claim(mine, facts=plain_facts(-2)), product=plain)
+    contracts.mint(2, to=contracts.payee)
+    contracts.token.approve(contracts.rail, 2, sender=contracts.payee)
 
 
 @pytest.fixture
-def busy(stage):
+def busy(contracts):
     """A rail on which every function of the table has something to do."""
-    first, second, over = stage.agreements(3, window=30 * DAY)
-    disputed, open_ = stage.settle(stage.claim(first)), stage.settle(stage.claim(second))
-    stage.rail.dispute(*disputed.dispute(), sender=stage.payer)
-    stage.disputed, stage.open_dispute = disputed.outcomes[0][0], open_.dispute()
-    paid = stage.settle(stage.claim())
-    stage.idle = b"\7" * 32
-    stage.enrol(stage.idle, DeviceSigner.p256(62))
-    stage.registry.suspend(stage.idle, sender=stage.registrar)
-    stage.rail.close(over, sender=stage.payer)
-    stage.wait(DAY)
-    stage.rail.release(stage.payee, [paid.release_at], sender=stage.stranger)
-    owe(stage)
-    short = stage.mandate(device=b"\x08" * 32, expiry=stage.now + DAY)
-    stage.enrol(short.device, DeviceSigner.p256(63))
-    stage.over = stage.open(short)
-    stage.wait(2 * DAY)
-    return stage
+    first, second, over = contracts.agreements(3, window=30 * DAY)
+    disputed, open_ = (
+        contracts.settle(contracts.claim(first)),
+        contracts.settle(contracts.claim(second)),
+    )
+    contracts.rail.dispute(*disputed.dispute(), sender=contracts.payer)
+    contracts.disputed, contracts.open_dispute = disputed.outcomes[0][0], open_.dispute()
+    paid = contracts.settle(contracts.claim())
+    contracts.idle = b"\7" * 32
+    contracts.enrol(contracts.idle, DeviceSigner.p256(62))
+    contracts.registry.suspend(contracts.idle, sender=contracts.registrar)
+    contracts.rail.close(over, sender=contracts.payer)
+    contracts.wait(DAY)
+    contracts.rail.release(contracts.payee, [paid.release_at], sender=contracts.stranger)
+    owe(contracts)
+    short = contracts.mandate(device=b"\x08" * 32, expiry=contracts.now + DAY)
+    contracts.enrol(short.device, DeviceSigner.p256(63))
+    contracts.over = contracts.open(short)
+    contracts.wait(2 * DAY)
+    return contracts
 
 
 def test_roles__every_function_and_role__only_the_named_pass(busy):
     wrong = []
     for contract, function, args, allowed, error in table(busy):
         for role in ROLES:
-            found = busy.refusal(getattr(contract, function), *args, sender=getattr(busy, role))
-            if found != ("" if role in allowed else error):
-                wrong.append((function, role, found))
+            refusal = busy.refusal(getattr(contract, function), *args, sender=getattr(busy, role))
+            if refusal != ("" if role in allowed else error):
+                wrong.append((function, role, refusal))
     assert wrong == []
 
 

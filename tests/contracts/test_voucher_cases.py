@@ -4,7 +4,7 @@ price
 ├── given a voucher within all bounds
 │   └── it should pay the difference to what its payee was paid
 ├── given one that meets a bound
-│   └── it should pay up to the room, and say which bound
+│   └── it should pay up to that bound, and name it
 └── given facts that no honest quorum attests
     └── it should refuse by name, and change nothing
 """
@@ -20,7 +20,7 @@ from web3 import Web3
 from device_adapters.protocols.voucher.typed import digest_of
 from orchestrator import products
 from orchestrator.products.wearable_voucher import product
-from tests.support.contracts.wrist import EURO, Answer, Counter
+from tests.support.contracts.voucher_contract import EURO, VoucherAnswer, VoucherContract
 
 CASES = json.loads(
     (Path(products.__file__).parent / "wearable_voucher" / "cases.json").read_text()
@@ -28,14 +28,14 @@ CASES = json.loads(
 
 
 @pytest.fixture(scope="module")
-def till(fork):
-    return Counter(fork)
+def voucher_contract(fork):
+    return VoucherContract(fork)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
-def test_price__worked_case__amount_cut_or_refusal_as_written(till, case):
+def test_price__worked_case__amount_cut_or_refusal_as_written(voucher_contract, case):
     terms = {k: v for k, v in case["terms"].items() if k not in ("chain_id", "contract")}
-    band = till.wearable(**terms)
+    band = voucher_contract.wearable(**terms)
     for claim in case["claims"]:
         rest = {k: claim[k] for k in ("cap", "merchant_class") if k in claim}
         if "expires" in claim:
@@ -43,15 +43,15 @@ def test_price__worked_case__amount_cut_or_refusal_as_written(till, case):
         numbers = claim["total"], claim["taps"], claim["counter"], claim["signed"]
         voucher = band.voucher(claim["to"], *numbers, **rest)
         before = band.paid(claim["to"])
-        said = band.pay(voucher, at=claim["at"], limit=claim.get("limit", 2**48 - 1))
+        answer = band.pay(voucher, at=claim["at"], limit=claim.get("limit", 2**48 - 1))
         wanted = claim["amount"], claim.get("refusal", ""), claim.get("cut", "")
-        assert said[:3] == wanted, claim
+        assert answer[:3] == wanted, claim
         assert band.paid(claim["to"]) - before == claim["amount"]
-        assert not claim["amount"] or said.payee.lower() == voucher.payee
+        assert not claim["amount"] or answer.payee.lower() == voucher.payee
 
 
-def test_terms__malformed_or_for_another_contract__do_not_open(till):
-    good = till.terms()
+def test_terms__malformed_or_for_another_contract__do_not_open(voucher_contract):
+    good = voucher_contract.terms()
     raw = product.encode_terms
     wrong = [
         b"",
@@ -59,7 +59,7 @@ def test_terms__malformed_or_for_another_contract__do_not_open(till):
         raw(good) + b"\0",
         b"\xff" * 384,
         raw(good._replace(chain_id=1)),
-        raw(good._replace(contract=till.owner)),
+        raw(good._replace(contract=voucher_contract.owner)),
         *(
             raw(good._replace(**{name: 0}))
             for name in ("per_tap", "offline_taps", "offline_amount", "max_age")
@@ -67,15 +67,19 @@ def test_terms__malformed_or_for_another_contract__do_not_open(till):
     ]
     for terms in wrong:
         opening = bytes(32), bytes(32), terms
-        error = till.fork.refusal(till.contract, "open", *opening, sender=till.rail)
+        error = voucher_contract.fork.refusal(
+            voucher_contract.contract, "open", *opening, sender=voucher_contract.rail
+        )
         assert error == "TermsMalformed", terms.hex()
     for function, arguments in (("open", (bytes(32), bytes(32), raw(good))), ("price", ([],))):
-        error = till.fork.refusal(till.contract, function, *arguments, sender=till.owner)
+        error = voucher_contract.fork.refusal(
+            voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
+        )
         assert error == "NotTheRail"
 
 
-def test_facts__malformed__are_refused_and_change_nothing(till):
-    band = till.wearable()
+def test_facts__malformed__are_refused_and_change_nothing(voucher_contract):
+    band = voucher_contract.wearable()
     good = band.facts(band.voucher("A", 5 * EURO, 1, 1, 10))
     words = [good[at : at + 32] for at in range(0, 320, 32)]
     wide = [(0, 160), (1, 47), (2, 40), (3, 32), (4, 16), (5, 48), (6, 40), (7, 40)]
@@ -84,25 +88,27 @@ def test_facts__malformed__are_refused_and_change_nothing(till):
         wrong.append(b"".join([*words[:at], (1 << bits).to_bytes(32, "big"), *words[at + 1 :]]))
     for at in range(4):  # payee, total, counter, taps of nothing
         wrong.append(b"".join([*words[:at], bytes(32), *words[at + 1 :]]))
-    till.at(band.base + 20)
+    voucher_contract.at(band.base + 20)
     for facts in wrong:
-        assert band.settle(facts) == Answer(0, "FactsMalformed", "", "0x" + "0" * 40), facts.hex()
+        assert band.settle(facts) == VoucherAnswer(0, "FactsMalformed", "", "0x" + "0" * 40), (
+            facts.hex()
+        )
     assert band.paid("A") == 0
     assert band.settle(good)[:3] == (5 * EURO, "", "")
 
 
-def test_digest__of_the_contract__is_that_of_the_protocol(till):
-    band = till.wearable()
+def test_digest__of_the_contract__is_that_of_the_protocol(voucher_contract):
+    band = voucher_contract.wearable()
     voucher = band.voucher("A", 5 * EURO, 2, 7, 10)
-    digest = till.fork.ask(till.contract, "digestOf", checksummed(voucher))
-    assert bytes(digest) == digest_of(till.domain, voucher)
+    digest = voucher_contract.fork.ask(voucher_contract.contract, "digestOf", checksummed(voucher))
+    assert bytes(digest) == digest_of(voucher_contract.domain, voucher)
 
 
-def test_names__of_refusals_and_traits__are_the_products(till):
+def test_names__of_refusals_and_traits__are_the_products(voucher_contract):
     for number, name in product.REFUSALS.items():
-        assert till.fork.ask(till.contract, "refusalName", number) == name
-    assert till.fork.ask(till.contract, "traits") == 1 | 4
-    assert till.fork.ask(till.contract, "name") == product.NAME
+        assert voucher_contract.fork.ask(voucher_contract.contract, "refusalName", number) == name
+    assert voucher_contract.fork.ask(voucher_contract.contract, "traits") == 1 | 4
+    assert voucher_contract.fork.ask(voucher_contract.contract, "name") == product.NAME
 
 
 def checksummed(voucher):

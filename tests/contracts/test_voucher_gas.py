@@ -31,7 +31,7 @@ SIZES = {"osaka": 100, "prague": 32}  # wearables and merchants all different
 LIMITS = {"osaka": (146_000, 111_000), "prague": (495_000, 460_000)}
 
 
-class Wearables:
+class WearableRail:
     """Funded agreements of many wearables on one fork."""
 
     def __init__(self, fork: Fork, count: int) -> None:
@@ -81,7 +81,7 @@ class Wearables:
             self.fork.at["PaymentRail"].address,
             agreement,
             100 * EURO,
-            sender=self.fork.plan.gateway,
+            sender=self.fork.plan.minter,
         )
         return agreement, name, key
 
@@ -115,7 +115,7 @@ class Wearables:
 
 def test_settle__a_full_batch_of_vouchers__fits_with_and_without_the_precompile(fork):
     size = SIZES[fork.hardfork]
-    rail = Wearables(fork, size)
+    rail = WearableRail(fork, size)
     measured = rail.settle(size), rail.settle(size)
     print(f"\ngas per voucher, {fork.hardfork}, {size} at once, first and later: {measured}")
     for gas, limit in zip(measured, LIMITS[fork.hardfork], strict=True):

@@ -182,7 +182,7 @@ def _verified(rail: WholeRail) -> list[str]:
 
 def _money(rail: WholeRail) -> list[object]:
     """Return everything that changes if money moves: sends, payouts, files, mints, ledger."""
-    senders = [keystore.load(rail.stack.settings.keys, role) for role in ("sender", "gateway")]
+    senders = [keystore.load(rail.stack.settings.keys, role) for role in ("sender", "minter")]
     with rail.store.read() as session:
         nonces = [
             sends.next_nonce(session, rail.stack.chain.deployment.chain_id, sender.address)

@@ -21,7 +21,7 @@ from tests.support.real_chain import has_anvil, real_chain
 
 __all__ = ["OperatorsHome", "has_anvil"]
 
-ROLES = {"gateway": 3, "registrar": 4, "sender": 12, "warden": DEVELOPMENT_WARDEN}
+ROLES = {"minter": 3, "registrar": 4, "sender": 12, "warden": DEVELOPMENT_WARDEN}
 PAYER, PAYEE = 18, 19  # development accounts with their keystores in keys/parties
 
 

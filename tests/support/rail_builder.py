@@ -44,7 +44,7 @@ def context_of_stand_ins(
 ) -> StepContext:
     """A context over a real store; what `parts` does not name is missing (None or empty)."""
     missing: dict[str, Any] = dict.fromkeys(
-        ("chain", "registry", "sender", "gateway", "warden", "committee", "bank")
+        ("chain", "registry", "sender", "minter", "warden", "committee", "bank")
     )
     empty = {"oracles": [], "rules": products(), "safeguarding": {}, "log": structlog.get_logger()}
     return StepContext(settings=settings, store=store, now=now, **missing | empty | parts)

@@ -29,7 +29,7 @@ from orchestrator.edges.store import Store
 from scripts.deploy import development_plan
 from scripts.testnet import Testnet, anvil_binary
 
-GATEWAY, REGISTRAR = 3, 4  # development accounts, as scripts.deploy plans them
+MINTER, REGISTRAR = 3, 4  # development accounts, as scripts.deploy plans them
 
 
 def has_anvil() -> bool:

@@ -36,11 +36,11 @@ class RedeemingRail(SmallRail):
         self.work(1)
         with self.store.read() as session:
             [credit] = fundings.in_stages(session, ["suspense"])
-        gateway = keystore.load(self.settings.keys, "gateway")
+        minter = keystore.load(self.settings.keys, "minter")
         amount = credit.cents * ledger.MICRO_PER_CENT
         call = Call("EuroToken", "mint", (credit.credit_id, self.payer.address, amount))
-        quote = self.chain.quote(gateway.address, call)
-        _, raw = self.chain.sign(gateway, self.chain.nonce(gateway.address), quote)
+        quote = self.chain.quote(minter.address, call)
+        _, raw = self.chain.sign(minter, self.chain.nonce(minter.address), quote)
         assert self.chain.broadcast([raw]) == ["sent"]
         self.work(2)
 

@@ -42,7 +42,7 @@ from tests.support.rail_builder import context_on_chain
 
 START = 1_760_000_000
 WINDOW = 60
-_ROLES = ("deployer", "steward", "guardian", "gateway", "registrar")
+_ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
 _TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
 
 

@@ -15,7 +15,7 @@ import {Vouchers} from "./Vouchers.sol";
 /// Facts: abi.encode(address payee, uint48 total, uint40 counter, uint32 taps, uint16
 /// merchantClass, uint48 cap, uint40 signedAt, uint40 expiry, bytes32 r, bytes32 s).
 /// Refused is only what no honest quorum attests. What depends on what else was settled meanwhile
-/// (see `Cut`) is paid up to the room, perhaps nothing; the rest stays for a later voucher.
+/// (see `Cut`) is paid as far as the bounds allow, perhaps nothing; the rest stays for a later voucher.
 /// A wearable is lost once it is not active now, or was shown to spend twice: then all that still
 /// comes is paid out of one last offline allowance, not one per payee.
 /// Warning: totals are cumulative, so the chain holds `perTap` on average over a payee's taps; the
@@ -51,19 +51,38 @@ interface IWearableVoucher is IProduct {
         OfflineTaps
     }
 
-    /// `unpaid` is what the voucher is still owed.
+    /// @notice A voucher was not paid in full.
+    /// @param agreement id of the agreement
+    /// @param payee who was to be paid
+    /// @param counter the voucher's
+    /// @param unpaid what the voucher is still owed
+    /// @param why what cut it
     event VoucherCut(
         bytes32 indexed agreement, address indexed payee, uint40 counter, uint48 unpaid, Cut why
     );
+
+    /// @notice A wearable was shown to have signed two vouchers with one counter.
+    /// @param wearable keccak256 of its name
+    /// @param counter of both vouchers
+    /// @param a digest of one voucher
+    /// @param b digest of the other
     event DoubleSpendProven(bytes32 indexed wearable, uint40 counter, bytes32 a, bytes32 b);
 
+    /// @notice The two vouchers are not a double spend.
     error NotDoubleSpend();
+
+    /// @notice The wearable did not sign this voucher.
+    /// @param counter the voucher's
     error VoucherUnsigned(uint40 counter);
 
-    /// Two different vouchers with one counter, both signed by the wearable: whoever has them may
-    /// show them. From that counter on nothing is paid any more, and the wearable is lost. What it
+    /// @notice Takes two different vouchers with one counter, both signed by the wearable, from
+    /// anyone. From that counter on nothing is paid any more, and the wearable is lost. What it
     /// signed before stays the merchants', within the last allowance. A signature's twin with the
     /// other s is no second voucher. Shown again, or with a higher counter, it changes nothing.
+    /// @param a one voucher
+    /// @param signatureA 64 bytes (r, s) of the wearable over it
+    /// @param b another voucher
+    /// @param signatureB 64 bytes (r, s) of the wearable over it
     function reportDoubleSpend(
         Vouchers.Voucher calldata a,
         bytes calldata signatureA,
@@ -71,19 +90,29 @@ interface IWearableVoucher is IProduct {
         bytes calldata signatureB
     ) external;
 
-    /// What the wearable signs, as EIP-712 has it, for this chain and this contract.
-    function digestOf(Vouchers.Voucher memory voucher) external view returns (bytes32);
+    /// @notice Computes what the wearable signs: the EIP-712 digest for this chain and contract.
+    /// @param voucher the voucher
+    /// @return digest what is signed
+    function digestOf(Vouchers.Voucher memory voucher) external view returns (bytes32 digest);
 
-    /// The lowest counter that a wearable was shown to have signed twice; 0: none.
-    function frozenFrom(bytes32 wearable) external view returns (uint40);
+    /// @notice Says which counter a wearable was shown to have signed twice.
+    /// @param wearable keccak256 of its name
+    /// @return counter the lowest such counter; 0: none
+    function frozenFrom(bytes32 wearable) external view returns (uint40 counter);
 
-    /// What a payee was paid on an agreement so far, and for how many taps.
+    /// @notice Says what a payee was paid on an agreement so far.
+    /// @param agreement id of the agreement
+    /// @param payee who was paid
+    /// @return paid token minor units
+    /// @return taps for how many taps
     function accountOf(bytes32 agreement, address payee)
         external
         view
         returns (uint48 paid, uint32 taps);
 
-    /// What vouchers signed on a day (Unix seconds / 86,400) were paid on an agreement that has a
-    /// limit per day.
-    function spentOn(bytes32 agreement, uint256 day) external view returns (uint256);
+    /// @notice Says what vouchers signed on a day were paid on an agreement that has a limit per day.
+    /// @param agreement id of the agreement
+    /// @param day Unix seconds / 86,400
+    /// @return amount token minor units
+    function spentOn(bytes32 agreement, uint256 day) external view returns (uint256 amount);
 }

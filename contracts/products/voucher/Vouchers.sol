@@ -21,7 +21,7 @@ library Vouchers {
         uint64 classes; // four ISO 18245 codes of 16 bits, all 0: any class
         uint24 coolOff; // seconds between two taps
         uint16 offlineTaps; // the most that one voucher may bring at once
-        uint40 offlineAmount; // likewise
+        uint40 offlineAmount; // the most that it may bring at once, token minor units
         uint24 maxAge; // seconds from signing to settlement
     }
 
@@ -30,10 +30,12 @@ library Vouchers {
         "uint16 merchantClass,uint48 cap,uint40 signedAt,uint40 expiry)"
     );
 
+    /// @dev EIP-712 struct hash of a voucher.
     function hash(Voucher memory voucher) internal pure returns (bytes32) {
         return keccak256(abi.encode(VOUCHER_TYPE, voucher));
     }
 
+    /// @dev Whether `wanted` is one of the four packed codes; no codes: any class.
     function classAgreed(uint64 classes, uint16 wanted) internal pure returns (bool) {
         if (classes == 0) return true;
         for (uint256 rest = classes; rest != 0; rest >>= 16) {
@@ -42,6 +44,7 @@ library Vouchers {
         return false;
     }
 
+    /// @dev Whether the terms are sound and for this chain and contract, and the terms.
     function readTerms(bytes calldata raw) internal view returns (bool, Terms memory terms) {
         if (raw.length != 384) return (false, terms);
         uint256[12] memory word = abi.decode(raw, (uint256[12]));
@@ -64,7 +67,7 @@ library Vouchers {
         return (sound, terms);
     }
 
-    /// Read word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
+    /// @dev Reads word by word: `abi.decode` into narrow types would revert, and a bad claim must not.
     function readFacts(bytes32 device, bytes calldata raw)
         internal
         pure

@@ -29,15 +29,22 @@ EVENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("bytes32", "address", "uint32", "uint40", "bytes"),
     ),
     "Settled": (("uint256", "bytes32", "address"), ("uint32", "bytes")),
-    "CreditPaid": (("bytes32", "address"), ("uint256",)),
+    "DebtPaid": (("bytes32", "address"), ("uint256",)),
     "Repaid": (("address",), ("uint256",)),
     "Released": (("address",), ("uint256", "uint32[]")),
     "Redeemed": (("bytes32", "address", "address"), ("bytes32", "uint256")),
 }
-TOPICS = {
-    keccak(f"{name}({','.join(indexed + others)})".encode()): name
-    for name, (indexed, others) in EVENTS.items()
-}
+# contracts of 0.3.0 emit these events under their former names
+FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+
+
+def _topic(name: str, declared_as: str) -> bytes:
+    indexed, others = EVENTS[declared_as]
+    return keccak(f"{name}({','.join(indexed + others)})".encode())
+
+
+TOPICS = {_topic(name, name): name for name in EVENTS}
+TOPICS |= {_topic(former, name): name for name, former in FORMER_NAMES.items()}
 
 
 def events(logs: Iterable[ReceiptLog], address: bytes) -> list[tuple[str, tuple[Any, ...]]]:

@@ -181,7 +181,7 @@ def _released(case: Case, payout: dict[str, Any], payee: str) -> tuple[int, list
     releases, debts = [], 0
     for place, log in enumerate(logs):
         for name, arguments in events([log], rail):
-            if name == "CreditPaid" and arguments[1] == payee:
+            if name == "DebtPaid" and arguments[1] == payee:
                 debts += arguments[2]
             if name not in _PAYS_DEBTS or arguments[0] != payee:
                 continue

@@ -1,4 +1,4 @@
-"""Reads ABIs: topics of events, selectors of errors, and logs into plain values."""
+"""Read ABIs: topics of events, selectors of errors, and logs as plain values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from web3 import Web3
 from web3._utils.events import get_event_data
 
 from orchestrator.edges.chain import ethereum  # noqa: F401 - web3 imports eth-account
+
+# contracts of 0.3.0 emit these events under their former names
+FORMER_NAMES = {"DebtPaid": "CreditPaid"}
+_PRESENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,13 @@ def _signature(abi: dict[str, Any]) -> str:
 
 
 def event_topics(abi: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield (topic 0, event ABI) of each event."""
+    """Yield (topic 0, event ABI) of each event, and of each former name that an event had."""
     for item in abi:
-        if item["type"] == "event":
-            yield Web3.keccak(text=_signature(item)).to_0x_hex(), item
+        if item["type"] != "event":
+            continue
+        former = FORMER_NAMES.get(item["name"])
+        for declared in (item, {**item, "name": former}) if former else (item,):
+            yield Web3.keccak(text=_signature(declared)).to_0x_hex(), declared
 
 
 def error_selectors(abis: Iterable[list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
@@ -67,10 +74,19 @@ def _plain(value: Any) -> Any:
 
 
 def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> DecodedLog:
-    """Return a log of JSON-RPC, decoded by its event's ABI."""
+    """Decode a log by its event's ABI.
+
+    Args:
+        codec: web3's ABI codec.
+        abi: the event's ABI, as `event_topics` yields it.
+        raw: the log as JSON-RPC gives it.
+
+    Returns:
+        The log under the event's present name.
+    """
     event = get_event_data(codec, abi, _typed(raw))
     return DecodedLog(
-        name=event["event"],
+        name=_PRESENT_NAMES.get(event["event"], event["event"]),
         args={name: _plain(value) for name, value in event["args"].items()},
         tx_hash=event["transactionHash"],
         block_number=event["blockNumber"],

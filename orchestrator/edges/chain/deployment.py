@@ -178,7 +178,7 @@ def _steps(plan: DeploymentPlan, at: Mapping[str, str]) -> Iterator[DeploymentSt
     members, domains = [m for m, _ in plan.members], [d for _, d in plan.members]
     yield _creation(deployer, "DeviceRegistry", plan.registrar, plan.warden)
     yield _creation(deployer, "OracleCommittee", steward, members, domains, plan.min_domains)
-    yield _creation(deployer, "EuroToken", plan.gateway)
+    yield _creation(deployer, "EuroToken", plan.minter)
     parts = (at["EuroToken"], at["OracleCommittee"], at["DeviceRegistry"])
     yield _creation(deployer, "PaymentRail", steward, plan.guardian, *parts)
     for product in plan.products:

@@ -15,6 +15,7 @@ _SCRYPT_N = 2**13  # low on purpose: keys of a local chain, opened at every star
 # accounts of the mnemonic that every local node ships with; anyone can sign for them
 DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
 LOCAL_CHAIN = 31337
+_FORMER_NAMES = {"minter": "gateway"}  # homes made by 0.3.0 keep the key under its former name
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -45,7 +46,7 @@ def password(folder: Path) -> str:
 
 def create(folder: Path, name: str, key: str | None = None) -> LocalAccount:
     """Return the account of a keystore; create it (from `key`, or at random) if it is missing."""
-    path = folder / f"{name}.json"
+    path = _path(folder, name)
     if not path.exists():
         account = Account.from_key(key) if key else Account.create()
         store = Account.encrypt(account.key, password(folder), kdf="scrypt", iterations=_SCRYPT_N)
@@ -60,7 +61,7 @@ def load(folder: Path, name: str) -> LocalAccount:
     Raises:
         Halt: There is no such keystore, or it does not open.
     """
-    path = folder / f"{name}.json"
+    path = _path(folder, name)
     if not path.exists():
         raise Halt(f"no key {name!r} in {folder}: `proofrail party add` or `make demo` creates it")
     try:
@@ -69,13 +70,19 @@ def load(folder: Path, name: str) -> LocalAccount:
         raise Halt(f"{path} does not open with the password in {folder}: {error}") from error
 
 
+def _path(folder: Path, name: str) -> Path:
+    """Return the file of a keystore, under the name that 0.3.0 gave it where only that exists."""
+    path, former = folder / f"{name}.json", folder / f"{_FORMER_NAMES.get(name)}.json"
+    return former if name in _FORMER_NAMES and not path.exists() and former.exists() else path
+
+
 def address(folder: Path, name: str) -> str | None:
     """Return the address that a keystore names (0x-hex), without its password.
 
     None if there is no such keystore.
     """
     try:
-        return "0x" + json.loads((folder / f"{name}.json").read_text())["address"]
+        return "0x" + json.loads(_path(folder, name).read_text())["address"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -10,16 +10,16 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
-    """Who does what. The deployer pays and has no role afterwards; the steward lists the products.
+    """Who has which role. The deployer pays and has no role later; the steward lists the products.
 
-    guardian, gateway, registrar, warden: addresses. members: (oracle address, trust domain 1 to
+    guardian, minter, registrar, warden: addresses. members: (oracle address, trust domain 1 to
     255). products: names of contracts, each created with (rail, registry); see `products_under`.
     """
 
     deployer: LocalAccount
     steward: LocalAccount
     guardian: str
-    gateway: str
+    minter: str
     registrar: str
     warden: str
     members: tuple[tuple[str, int], ...]
@@ -29,7 +29,7 @@ class DeploymentPlan:
     def addresses(self) -> list[str]:
         """Return every address that gets a role or pays."""
         signers = [self.deployer.address, self.steward.address]
-        others = [self.guardian, self.gateway, self.registrar, self.warden]
+        others = [self.guardian, self.minter, self.registrar, self.warden]
         return signers + others + [member for member, _ in self.members]
 
 

@@ -37,14 +37,14 @@ contract TaxedToken is ERC20("taxed", "TAX") {
     }
 }
 
-/// A product that answers as it is told, or calls back into the rail.
+/// A product that answers as the test sets it, or calls back into the rail.
 contract RogueProduct is IProduct {
     int48 private amount;
     bool private short;
     address private target;
     bytes private payload;
 
-    function tell(int48 amount_, bool short_, address target_, bytes calldata payload_) external {
+    function answerWith(int48 amount_, bool short_, address target_, bytes calldata payload_) external {
         (amount, short, target, payload) = (amount_, short_, target_, payload_);
     }
 
@@ -78,13 +78,13 @@ contract RogueProduct is IProduct {
     }
 }
 
-/// A product whose facts are its answer, abi.encode(int48 amount, address payee); it tells what the
-/// rail told it.
+/// A product whose facts are its answer, abi.encode(int48 amount, address payee); its events repeat
+/// what the rail asked.
 contract PlainProduct is IProduct {
     uint8 public immutable traits;
 
     event Opened(bytes32 indexed agreement, bytes32 device);
-    event Told(bytes32 indexed agreement, bytes32 device, uint48 limit, bool late);
+    event Quoted(bytes32 indexed agreement, bytes32 device, uint48 limit, bool late);
 
     constructor(address, address, uint8 traits_) {
         traits = traits_;
@@ -109,7 +109,7 @@ contract PlainProduct is IProduct {
             (int48 amount, address payee) = abi.decode(quote.facts, (int48, address));
             bool over = amount > int256(uint256(quote.limit));
             prices[i] = over ? Price(0, 1, address(0)) : Price(amount, 0, payee);
-            emit Told(quote.agreement, quote.device, quote.limit, quote.late);
+            emit Quoted(quote.agreement, quote.device, quote.limit, quote.late);
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Device keys as secure elements hold them: sign a SHA-256 digest, s as it falls."""
+"""Device keys as secure elements hold them: sign a SHA-256 digest, with high or low s."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DeviceSigner:
         return word(self.private.public_key().public_numbers().y)
 
     def sign(self, digest: bytes, high: bool | None = None) -> tuple[bytes, bytes]:
-        """(r, s); `high` picks the twin, None leaves s as it falls."""
+        """Return (r, s); `high` picks the twin, None leaves s as it is."""
         algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
         r, s = decode_dss_signature(self.private.sign(digest, algorithm))
         if high is not None and (s > self.order // 2) != high:

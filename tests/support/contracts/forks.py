@@ -1,8 +1,8 @@
-"""A deployed rail on a chain of its own, on a hardfork of one's choice.
+"""A deployed rail on a chain of its own, on a chosen hardfork.
 
 The fixture `fork` (conftest.py) runs a test twice: on "osaka", whose chain has the EIP-7951
-precompile, and on "prague", whose chain answers nothing at 0x100. What a contract says of a
-signature must not depend on it.
+precompile, and on "prague", whose chain answers nothing at 0x100. A contract must accept the same
+signatures on both.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Fork:
         return self.web3.eth.contract(address=address, abi=self.artifacts[name].abi)
 
     def create(self, name: str, *args: Any, sender: str | None = None) -> Contract:
-        """Deploys one more contract (a product with a test account as its rail, say)."""
+        """Deploy one more contract, such as a product with a test account as its rail."""
         made = self.artifacts[name]
         factory = self.web3.eth.contract(abi=made.abi, bytecode=made.bytecode)
         data = factory.constructor(*args).data_in_transaction
@@ -67,7 +67,10 @@ class Fork:
         return self.contract(name, receipt["contractAddress"])
 
     def send(self, contract: str | Contract, function: str, *args: Any, sender: str) -> Any:
-        """The receipt of a call that must succeed; AssertionError with the custom error's name."""
+        """Send a call that must succeed; return its receipt.
+
+        Raises AssertionError with the custom error's name if it reverts.
+        """
         call = self._call(contract, function, args, sender)
         receipt = self._mined(call)
         assert receipt["status"] == 1, self.refusal(contract, function, *args, sender=sender)
@@ -76,7 +79,7 @@ class Fork:
     def ask(
         self, contract: str | Contract, function: str, *args: Any, sender: str | None = None
     ) -> Any:
-        """What a function answers; it is called, never mined."""
+        """Return what a function answers; it is called, never mined."""
         options = {"from": sender} if sender else {}
         method = self._method(contract, function)
         request = {**method.request(*args), **options}
@@ -84,7 +87,7 @@ class Fork:
         return list(answer) if method.has_many_outputs else answer
 
     def refusal(self, contract: str | Contract, function: str, *args: Any, sender: str) -> str:
-        """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
+        """Return the custom error that this call ends in, "" if it would succeed. Send nothing."""
         try:
             self.node.rpc("eth_call", self._call(contract, function, args, sender), "latest")
         except RuntimeError as error:
@@ -95,7 +98,7 @@ class Fork:
         return ""
 
     def enrol(self, device: bytes, key: DeviceSigner, owner: str, expires_at: int = 0) -> None:
-        """A device with proof of possession, by the plan's registrar."""
+        """Enrol a device with proof of possession, as the plan's registrar."""
         self.send(
             "DeviceRegistry",
             "enrol",
@@ -130,7 +133,7 @@ class Fork:
 
 
 def outcomes(log: Any) -> list[tuple[int, int]]:
-    """(amount, refusal) of each claim of a decoded `Settled` log."""
+    """Return (amount, refusal) of each claim of a decoded `Settled` log."""
     packed = bytes(log["args"]["outcomes"])
     return [decode_outcome(packed[at : at + 7]) for at in range(0, len(packed), 7)]
 

@@ -76,9 +76,9 @@ def point_with_x(start: int) -> tuple[int, int]:
 
 def sign(secret: int, digest: int, k: int) -> tuple[int, int]:
     """(r, s) with a chosen k: never do this with a key that matters."""
-    found = times(k, G)
-    assert found is not None
-    r = found[0] % N
+    point = times(k, G)
+    assert point is not None
+    r = point[0] % N
     return r, pow(k, -1, N) * (digest + r * secret) % N
 
 

@@ -1,4 +1,4 @@
-"""What a settlement said: amounts, refusals, outcomes, and the proofs that follow from them."""
+"""What a settlement returned: amounts, refusals, outcomes, and the proofs that follow from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oracles.attest import claim_hash
 from oracles.types import Batch, Claim
 
 if TYPE_CHECKING:
-    from tests.support.contracts.stage import Stage
+    from tests.support.contracts.contract_rail import ContractRail
 
 NOBODY = "0x" + "00" * 20
 REFUSALS = (
@@ -31,10 +31,10 @@ REFUSALS = (
 )
 
 
-class Settlement:
-    """What one settlement said, and the proofs that follow from it."""
+class SettlementResult:
+    """What one settlement returned, and the proofs that follow from it."""
 
-    def __init__(self, stage: Stage, batch: Batch, receipt: Any) -> None:
+    def __init__(self, contracts: ContractRail, batch: Batch, receipt: Any) -> None:
         event = next(log for log in receipt.events if log.event_name == "Settled")
         self.receipt, self.batch, self.gas = receipt, batch, receipt.gas_used
         self.number, self.root = event.settlement, bytes(event.root)
@@ -43,7 +43,7 @@ class Settlement:
         self.amounts = [int.from_bytes(row[:6], "big", signed=True) for row in rows]
         self.refusals = [row[6] for row in rows]
         self.outcomes = [
-            self._outcome(stage, claim, amount, refusal, event.settledAt)
+            self._outcome(contracts, claim, amount, refusal, event.settledAt)
             for claim, amount, refusal in zip(
                 batch.claims, self.amounts, self.refusals, strict=True
             )
@@ -51,12 +51,14 @@ class Settlement:
         self.leaves = [outcome_leaf(outcome) for outcome in self.outcomes]
 
     @staticmethod
-    def _outcome(stage: Stage, claim: Claim, amount: int, refusal: int, at: int) -> tuple:
+    def _outcome(
+        contracts: ContractRail, claim: Claim, amount: int, refusal: int, at: int
+    ) -> tuple:
         payment = payment_id(claim.agreement, claim.sequence)
         if refusal:
             return (payment, claim_hash(claim), NOBODY, 0, refusal, 0)
-        _, payee, _, _, _, _, window, _ = stage.rail.agreementTerms(claim.agreement)
-        payee = stage.payee_of(claim) if payee == NOBODY else payee
+        _, payee, _, _, _, _, window, _ = contracts.rail.agreementTerms(claim.agreement)
+        payee = contracts.payee_of(claim) if payee == NOBODY else payee
         return (payment, claim_hash(claim), payee, amount, 0, at + window if amount >= 0 else 0)
 
     @property
@@ -68,7 +70,7 @@ class Settlement:
         return self.outcomes[0][5]
 
     def dispute(self, index: int = 0) -> list[Any]:
-        """The arguments of `dispute` for one of the claims."""
+        """Return the arguments of `dispute` for one of the claims."""
         claim = self.batch.claims[index]
         return [
             claim.agreement,
@@ -80,7 +82,7 @@ class Settlement:
 
 
 def arguments(batch: Batch) -> tuple[Any, ...]:
-    """A batch as the contract takes it."""
+    """Return a batch as the contract takes it."""
     rows = [
         (c.agreement, c.sequence, c.first_counter, c.last_counter, c.evidence, c.facts)
         for c in batch.claims
@@ -98,7 +100,7 @@ def outcome_leaf(outcome: tuple) -> bytes:
 
 
 def plain_facts(amount: int, payee: Any = NOBODY) -> bytes:
-    """Facts of the test double PlainProduct: the answer itself. amount: signed minor units."""
+    """Return facts of the test double PlainProduct: the answer itself. amount: minor units."""
     return encode(["int48", "address"], [amount, str(payee)])
 
 

@@ -207,11 +207,11 @@ def brief(home: OperatorsHome, device: str) -> str:
 
 
 def fund(home: OperatorsHome, identity: str, amount: int) -> None:
-    """Mints into the escrow, as the gateway does for a booked credit."""
-    gateway = home.chain.sender(home.store, 3)
+    """Mints into the escrow, as the minter does for a booked credit."""
+    minter = home.chain.sender(home.store, 3)
     rail, agreement = home.chain.deployment.addresses["PaymentRail"], bytes.fromhex(identity[2:])
     call = Call("EuroToken", "mintToEscrow", (agreement, rail, agreement, amount))
-    send_and_wait(gateway, [ChainCall("mint", identity, call)], 0, lambda: None)
+    send_and_wait(minter, [ChainCall("mint", identity, call)], 0, lambda: None)
 
 
 def test_refund__no_such_agreement__is_refused(home):

@@ -146,11 +146,11 @@ def test_escrow_funded__next_to_another_transaction_s_mint__is_a_wallet_s():
 
 def test_released__its_debts_were_paid_first__leaves_the_rest_and_redeems():
     context = DictContext()
-    context.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)  # of an earlier repayment
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=7)  # of an earlier repayment
     context.add("Repaid", payee=PAYEE, amount=7)
-    context.add("CreditPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of somebody else
-    context.add("CreditPaid", agreement=AGREEMENT, payee=PAYEE, amount=30_000)
-    context.add("CreditPaid", agreement=STRANGE, payee=PAYEE, amount=10_000)
+    context.add("DebtPaid", agreement=STRANGE, payee=OTHER, amount=1)  # of somebody else
+    context.add("DebtPaid", agreement=AGREEMENT, payee=PAYEE, amount=30_000)
+    context.add("DebtPaid", agreement=STRANGE, payee=PAYEE, amount=10_000)
     context.add("Released", payee=PAYEE, amount=60_000, releaseTimes=[1])
     context.add("Redeemed", order=ORDER, holder=RAIL, beneficiary=PAYEE, account="0x", cents=2)
     context.add("Repaid", payee=OTHER, amount=1)
@@ -213,7 +213,7 @@ def test_logs__that_move_no_money__book_nothing_and_the_others_are_these():
         "EscrowFunded",
         "EscrowReclaimed",
         "Released",
-        "CreditPaid",
+        "DebtPaid",
         "Redeemed",
         "Withdrawn",
         "PaymentDisputed",

@@ -91,7 +91,7 @@ def sign_two_facts(rail: SmallRail) -> str:
 def restarted(rail: SmallRail) -> Worker:
     """A new worker over a new connection to the same database, as after a restart."""
     store = Store(rail.settings.database)
-    keys = ("sender", "gateway", "warden")
+    keys = ("sender", "minter", "warden")
     senders = {
         role: Sender(store, rail.chain, keystore.load(rail.settings.keys, role)) for role in keys
     }

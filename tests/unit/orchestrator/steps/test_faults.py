@@ -120,7 +120,7 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         )
         store_ledger.post(session, [ledger.funding_booked(credit, 7)], 0)
     at = rail.chain.deployment.addresses["PaymentRail"]
-    quote = rail.rail.gateway.quote(
+    quote = rail.rail.minter.quote(
         Call(
             "EuroToken",
             "mintToEscrow",
@@ -133,8 +133,8 @@ def test_mint__that_failed_on_chain__is_due_again(rail):
         )
     )
     with rail.store.write() as session:
-        rail.rail.gateway.prepare(session, "mint", credit, replace(quote, gas=60_000), 0)
-    rail.rail.gateway.broadcast()  # too little gas: it fails, and its nonce is spent
+        rail.rail.minter.prepare(session, "mint", credit, replace(quote, gas=60_000), 0)
+    rail.rail.minter.broadcast()  # too little gas: it fails, and its nonce is spent
     rail.work(1)
     with rail.store.read() as session:
         assert sends.by_ref(session, "mint", credit) is not None

@@ -214,7 +214,7 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
         raise Retry("EuroToken.mintToEscrow would revert: AgreementUnknown")
 
     chain = SimpleNamespace(deployment=SimpleNamespace(addresses={"PaymentRail": "0x1"}))
-    rail = replace(desk.rail, chain=chain, gateway=SimpleNamespace(quote=quote))
+    rail = replace(desk.rail, chain=chain, minter=SimpleNamespace(quote=quote))
     assert [mint.mint(rail) for _ in range(3)] == [0, 0, 0]
     assert set(asked) == set(ids) and len(asked) == 9
 

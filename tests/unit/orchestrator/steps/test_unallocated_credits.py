@@ -23,7 +23,7 @@ from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-STRANGER, PAYEE, GATEWAY = 15, 11, 3
+STRANGER, PAYEE, MINTER = 15, 11, 3
 KWH = 10_000  # units of a simulated register
 MICRO_PER_KWH = 300_000
 
@@ -98,9 +98,9 @@ def breaks(rail: OpenRail, kind: BreakKind) -> dict[str, tuple[int, int]]:
 
 def repay(rail: OpenRail, micro: int, minted: int) -> None:
     """The payee pays its debts out of tokens that it holds."""
-    minted += -minted % 10_000  # the gateway mints whole cents
+    minted += -minted % 10_000  # the minter mints whole cents
     mint = (secrets.token_bytes(32), rail.payee.address, minted)
-    rail.send(GATEWAY, Call("EuroToken", "mint", mint))
+    rail.send(MINTER, Call("EuroToken", "mint", mint))
     at = rail.chain.deployment.addresses
     rail.send(PAYEE, Call("EuroToken", "approve", (at["PaymentRail"], micro)))
     rail.send(PAYEE, Call("PaymentRail", "repay", (micro,)))
@@ -165,7 +165,7 @@ def test_release__of_the_time_zero_by_a_stranger__takes_no_credit_for_money(rail
     rail.work(3)
     with rail.store.read() as session:
         back = payments.by_ids(session, [row.payment_id])[0]
-        [log] = blocks.logs_about(session, ("CreditPaid",), row.agreement_id)
+        [log] = blocks.logs_about(session, ("DebtPaid",), row.agreement_id)
         owed = debts.of_payment(session, row.payment_id)
     assert (back.stage, back.release_tx, back.payout_id) == ("posted", None, None)
     assert (owed.amount_micro, owed.paid_micro) == (1_500_000, 600_000)

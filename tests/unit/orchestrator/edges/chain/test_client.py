@@ -134,7 +134,7 @@ def test_identity__another_real_node__halts(chain):
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotGateway"),
+        (Call("EuroToken", "mint", (b"\1" * 32, "0x" + "11" * 20, 5)), "NotMinter"),
         (Call("PaymentRail", "close", (b"\1" * 32,)), "UnknownAgreement"),
         (Call("PaymentRail", "release", ("0x" + "11" * 20, [])), "NothingDue"),
         (Call("DeviceRegistry", "suspend", (b"\1" * 32,)), "DeviceUnknown"),

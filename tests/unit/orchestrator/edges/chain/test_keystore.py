@@ -26,6 +26,20 @@ def test_load__key_that_is_not_there__says_what_makes_it(tmp_path):
         keystore.load(tmp_path, "sender")
 
 
+def test_load__minter_of_a_home_of_0_3_0__is_the_key_named_gateway(tmp_path):
+    former = keystore.create(tmp_path, "gateway")
+    assert keystore.load(tmp_path, "minter").key == former.key
+    assert keystore.address(tmp_path, "minter") == former.address
+    assert keystore.create(tmp_path, "minter").key == former.key
+    assert keystore.names(tmp_path) == ["gateway"]
+
+
+def test_load__minter_where_both_names_exist__is_the_key_named_minter(tmp_path):
+    former, minter = (keystore.create(tmp_path, "other"), keystore.create(tmp_path, "minter"))
+    (tmp_path / "other.json").rename(tmp_path / "gateway.json")
+    assert keystore.load(tmp_path, "minter").key == minter.key != former.key
+
+
 def test_load__password_that_others_can_read__is_refused(tmp_path):
     keystore.create(tmp_path, "sender")
     (tmp_path / "password").chmod(0o644)

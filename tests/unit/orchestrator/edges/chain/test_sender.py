@@ -117,18 +117,18 @@ def test_send_and_wait__the_same_call_again__sends_nothing_new(chain, store):
 def test_send_and_wait__call_that_would_revert__sends_nothing_and_says_why(chain, store):
     sender = chain.sender(store, 26)
     call = Call("EuroToken", "mint", (b"\1" * 32, sender.account.address, 5))
-    with pytest.raises(Retry, match=r"EuroToken\.mint would revert: NotGateway"):
+    with pytest.raises(Retry, match=r"EuroToken\.mint would revert: NotMinter"):
         send_and_wait(sender, [ChainCall("mint", "x", call)], 0, lambda: None)
     assert chain.client.nonce(sender.account.address) == 0
 
 
 def test_send_and_wait__call_that_fails_on_chain__halts_and_can_be_tried_again(chain, store):
     """Two quotes that were both good, one credit: the second one's nonce is spent all the same."""
-    gateway = chain.sender(store, 3)
-    call = Call("EuroToken", "mint", (b"\2" * 32, gateway.account.address, 10_000))
+    minter = chain.sender(store, 3)
+    call = Call("EuroToken", "mint", (b"\2" * 32, minter.account.address, 10_000))
     with pytest.raises(Halt, match="mint of second failed on chain"):
         send_and_wait(
-            gateway,
+            minter,
             [ChainCall("mint", "first", call), ChainCall("mint", "second", call)],
             0,
             lambda: None,

@@ -11,12 +11,14 @@ import {IOracleCommittee} from "../interfaces/IOracleCommittee.sol";
 import {IPaymentRail} from "../interfaces/IPaymentRail.sol";
 import {IProduct} from "../interfaces/IProduct.sol";
 
-/// @title What the rail remembers: agreements, running sums, roles and the pause.
-abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
+/// @title What the rail stores: agreements, running sums, disputes, roles and the pause.
+/// @notice Holds the storage that every part of the rail shares, the functions that read it, and
+/// those of the steward and the guardian. The queues of debts are in RailDebts.
+abstract contract RailState is IPaymentRail, ReentrancyGuardTransient {
     using SafeCast for uint256;
 
-    /// One slot: all that a settlement changes in an agreement.
-    struct Hot {
+    /// One slot: all that a settlement changes in an agreement while it is live.
+    struct Live {
         uint32 sequence;
         uint40 lastCounter;
         uint48 escrow;
@@ -37,7 +39,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
     }
 
     struct Agreement {
-        Hot hot;
+        Live live;
         Terms terms;
         address payer;
         uint40 firstCounter; // only late claims need to look
@@ -45,7 +47,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
     }
 
     /// One slot, so that a settlement pays for its number, its sums and the pause at once.
-    struct Books {
+    struct Totals {
         uint64 escrow;
         uint64 pending;
         uint64 settlements;
@@ -53,7 +55,7 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
     }
 
     /// The sums that charges do not touch.
-    struct PaidBooks {
+    struct PaidTotals {
         uint64 withdrawable;
         uint64 frozen;
         uint64 redeemed;
@@ -72,22 +74,33 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         address payee;
     }
 
+    /// @notice Who lists products and lets the rail run again.
     address public immutable steward;
+    /// @notice Who may stop `open` and `settle`.
     address public immutable guardian;
+    /// @notice The token that agreements are paid in.
     IERC20 public immutable token;
+    /// @notice Whose quorum attests claims and rules on disputes.
     IOracleCommittee public immutable committee;
+    /// @notice Which devices are active, and who owns them.
     IDeviceRegistry public immutable registry;
 
-    Books internal _books;
-    PaidBooks internal _paid;
+    Totals internal _totals;
+    PaidTotals internal _paidTotals;
     address[] internal _productList;
     mapping(address product => Product) internal _products;
     mapping(bytes32 agreement => Agreement) internal _agreements;
+    /// @inheritdoc IPaymentRail
     mapping(bytes32 device => bytes32 agreement) public agreementOf;
+    /// @inheritdoc IPaymentRail
     mapping(address payee => mapping(uint32 releaseAt => uint256)) public pending;
+    /// @inheritdoc IPaymentRail
     mapping(address payee => uint256) public withdrawable;
+    /// @inheritdoc IPaymentRail
     mapping(address payee => bytes32) public payoutAccount;
+    /// @inheritdoc IPaymentRail
     mapping(bytes32 root => uint256) public settledAt;
+    /// @inheritdoc IPaymentRail
     mapping(bytes32 payment => Dispute) public frozen;
 
     constructor(
@@ -104,35 +117,39 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         registry = IDeviceRegistry(registry_);
     }
 
+    /// @inheritdoc IPaymentRail
     function allowProduct(address product, bool allowed) external {
         // resolve
-        Product storage one = _products[product];
+        Product storage product_ = _products[product];
         // check
         if (msg.sender != steward) revert NotSteward(msg.sender);
         if (product.code.length == 0) revert ProductNotAllowed(product);
         // effect
-        if (one.index == 0) {
+        if (product_.index == 0) {
             _productList.push(product);
-            one.index = _productList.length.toUint8();
-            one.traits = IProduct(product).traits();
+            product_.index = _productList.length.toUint8();
+            product_.traits = IProduct(product).traits();
         }
-        one.allowed = allowed;
+        product_.allowed = allowed;
         // event
         emit ProductAllowed(product, allowed);
     }
 
+    /// @inheritdoc IPaymentRail
     function pause() external {
         if (msg.sender != guardian) revert NotGuardian(msg.sender);
-        _books.paused = true;
+        _totals.paused = true;
         emit PauseSet(true);
     }
 
+    /// @inheritdoc IPaymentRail
     function unpause() external {
         if (msg.sender != steward) revert NotSteward(msg.sender);
-        _books.paused = false;
+        _totals.paused = false;
         emit PauseSet(false);
     }
 
+    /// @inheritdoc IPaymentRail
     function agreementState(bytes32 agreement)
         external
         view
@@ -145,15 +162,16 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
             uint8 status
         )
     {
-        Hot memory hot = _agreements[agreement].hot;
-        sequence = hot.sequence;
-        lastCounter = hot.lastCounter;
-        escrow = hot.escrow;
-        spent = hot.spent;
-        expiry = hot.expiry;
-        status = uint8(hot.status);
+        Live memory live = _agreements[agreement].live;
+        sequence = live.sequence;
+        lastCounter = live.lastCounter;
+        escrow = live.escrow;
+        spent = live.spent;
+        expiry = live.expiry;
+        status = uint8(live.status);
     }
 
+    /// @inheritdoc IPaymentRail
     function agreementTerms(bytes32 agreement)
         external
         view
@@ -168,27 +186,28 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
             uint8 requiredDomain
         )
     {
-        Agreement storage one = _known(agreement);
-        Terms memory terms = one.terms;
-        payer = one.payer;
+        Agreement storage agreement_ = _existing(agreement);
+        Terms memory terms = agreement_.terms;
+        payer = agreement_.payer;
         payee = terms.payee;
-        device = one.device;
-        product = _productList[one.hot.product - 1];
+        device = agreement_.device;
+        product = _productList[agreement_.live.product - 1];
         cap = terms.cap;
         periodDays = terms.periodDays;
         window = terms.window;
-        requiredDomain = one.hot.requiredDomain;
+        requiredDomain = agreement_.live.requiredDomain;
     }
 
+    /// @inheritdoc IPaymentRail
     function totals()
         external
         view
         returns (uint256, uint256, uint256, uint256, uint256, uint256)
     {
-        PaidBooks memory paid = _paid;
+        PaidTotals memory paid = _paidTotals;
         return (
-            _books.escrow,
-            _books.pending,
+            _totals.escrow,
+            _totals.pending,
             paid.withdrawable,
             paid.frozen,
             paid.redeemed,
@@ -196,41 +215,43 @@ abstract contract RailBooks is IPaymentRail, ReentrancyGuardTransient {
         );
     }
 
+    /// @inheritdoc IPaymentRail
     function settlements() external view returns (uint256) {
-        return _books.settlements;
+        return _totals.settlements;
     }
 
+    /// @inheritdoc IPaymentRail
     function paused() external view returns (bool) {
-        return _books.paused;
+        return _totals.paused;
     }
 
-    function _known(bytes32 agreement) internal view returns (Agreement storage one) {
-        one = _agreements[agreement];
-        if (one.hot.status == Status.None) revert UnknownAgreement(agreement);
+    function _existing(bytes32 agreement) internal view returns (Agreement storage agreement_) {
+        agreement_ = _agreements[agreement];
+        if (agreement_.live.status == Status.None) revert UnknownAgreement(agreement);
     }
 
-    /// Writes the hot slot at once; member by member it would be written five times.
-    function _storeHot(Hot storage slot, Hot memory hot) internal {
-        uint256 word = uint256(hot.sequence) | uint256(hot.lastCounter) << 32
-            | uint256(hot.escrow) << 72 | uint256(hot.spent) << 120
-            | uint256(hot.periodStart) << 168 | uint256(hot.expiry) << 200
-            | uint256(hot.product) << 232 | uint256(hot.requiredDomain) << 240
-            | uint256(uint8(hot.status)) << 248;
+    /// @dev Writes the slot at once; member by member it would be written five times.
+    function _storeLive(Live storage slot, Live memory live) internal {
+        uint256 word = uint256(live.sequence) | uint256(live.lastCounter) << 32
+            | uint256(live.escrow) << 72 | uint256(live.spent) << 120
+            | uint256(live.periodStart) << 168 | uint256(live.expiry) << 200
+            | uint256(live.product) << 232 | uint256(live.requiredDomain) << 240
+            | uint256(uint8(live.status)) << 248;
         assembly ("memory-safe") {
             sstore(slot.slot, word)
         }
     }
 
-    /// Puts tokens that the rail already holds into an agreement's escrow.
-    function _addEscrow(Agreement storage one, uint256 amount) internal {
-        uint256 escrow = one.hot.escrow + amount;
+    /// @dev Puts tokens that the rail already holds into an agreement's escrow.
+    function _addEscrow(Agreement storage agreement_, uint256 amount) internal {
+        uint256 escrow = agreement_.live.escrow + amount;
         if (escrow > type(uint48).max) revert AmountTooLarge(amount);
-        one.hot.escrow = uint48(escrow);
-        _books.escrow += uint64(amount);
+        agreement_.live.escrow = uint48(escrow);
+        _totals.escrow += uint64(amount);
     }
 
     function _addWithdrawable(address payee, uint256 amount) internal {
         withdrawable[payee] += amount;
-        _paid.withdrawable += amount.toUint64();
+        _paidTotals.withdrawable += amount.toUint64();
     }
 }

@@ -1,4 +1,4 @@
-"""The cast and the props of contract tests: a deployed rail, its roles, devices and signatures."""
+"""A deployed rail for contract tests: its contracts, roles, devices, agreements and signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.edges.chain.keystore import development_account
 from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
-from tests.support.contracts.settled import Settlement, arguments, plain_payee
+from tests.support.contracts.settled import SettlementResult, arguments, plain_payee
 
 EURO = 1_000_000  # token minor units
 CENT = 10_000
@@ -44,23 +44,23 @@ def facts(start, end, begin, finish, energy=None, kind=0) -> bytes:
     return encode(kinds, [start, end, counted, begin, finish, kind])
 
 
-class Stage:
+class ContractRail:
     """One rail with its roles. Money in minor units, registers in mWh, times in seconds."""
 
     def __init__(self, artifacts: dict[str, Any], node: Node) -> None:
         self.artifacts, self.node = artifacts, node
         self._numbers = count(1)  # credits and salts, never the same twice
         self.errors, self.events = errors_of(artifacts), events_of(artifacts)
-        cast = [Account(development_account(index)) for index in range(9)]
-        self.steward, self.guardian, self.gateway, self.registrar = (cast[i] for i in range(4))
-        self.payer, self.payee, self.owner, self.stranger = (cast[i] for i in range(4, 8))
-        self.warden = cast[8]
+        accounts = [Account(development_account(index)) for index in range(9)]
+        self.steward, self.guardian, self.minter, self.registrar = (accounts[i] for i in range(4))
+        self.payer, self.payee, self.owner, self.stranger = (accounts[i] for i in range(4, 8))
+        self.warden = accounts[8]
         self.payee_of = plain_payee  # of a claim whose agreement names no payee
         self.oracles = sorted(ORACLE_KEYS[:4], key=lambda key: int(_address(key), 16))
         members = [_address(key) for key in self.oracles]
         self.registry = self.deploy("DeviceRegistry", self.registrar, self.warden)
         self.committee = self.deploy("OracleCommittee", self.steward, members, DOMAINS, 2)
-        self.token = self.deploy("EuroToken", self.gateway)
+        self.token = self.deploy("EuroToken", self.minter)
         self.rail = self.deploy_rail(self.committee, self.registry)
         self.product = self.add_product("MeteredEnergy")
         self.key = DeviceSigner.p256(7)
@@ -73,17 +73,17 @@ class Stage:
         self.reset()
 
     def reset(self) -> None:
-        """Begins a test's clock (the fixture undoes what a test did on chain)."""
+        """Start a test's clock (the fixture undoes what a test did on chain)."""
         self._spare = iter(MORE)
         self.now0 = self.node.timestamp("pending")
 
     # --- contracts
 
     def deploy(self, name: str, *args: Any, sender: Any = None) -> OnChain:
-        made = self.artifacts[name]
-        call = {"from": str(sender or self.steward), "data": creation(made, args)}
+        artifact = self.artifacts[name]
+        call = {"from": str(sender or self.steward), "data": creation(artifact, args)}
         address = Web3.to_checksum_address(self.node.mined(call)["contractAddress"])
-        return OnChain(self.node, name, address, made.abi, self.events)
+        return OnChain(self.node, name, address, artifact.abi, self.events)
 
     def deploy_rail(self, committee: Any, registry: Any) -> Any:
         return self.deploy(
@@ -91,13 +91,13 @@ class Stage:
         )
 
     def add_product(self, name: str, *args: Any) -> Any:
-        """Deploys a product, and the steward allows it."""
+        """Deploy a product and allow it as the steward."""
         product = self.deploy(name, self.rail, self.registry, *args)
         self.rail.allowProduct(product, True, sender=self.steward)
         return product
 
     def refusal(self, method: Any, *args: Any, sender: Any) -> str:
-        """The custom error that this call ends in, or "" if it would succeed. Sends nothing."""
+        """Return the custom error that this call ends in, "" if it would succeed. Send nothing."""
         return self.refusal_args(method, *args, sender=sender)[0]
 
     def refusal_args(self, method: Any, *args: Any, sender: Any) -> tuple[str, tuple[Any, ...]]:
@@ -105,9 +105,9 @@ class Stage:
         answer = self.node.answer("eth_call", request, "latest")
         if "error" not in answer:
             return "", ()
-        found = bytes.fromhex(answer["error"].get("data", "0x")[2:])
-        name, types = self.errors.get(found[:4], (answer["error"]["message"], []))
-        return name, decode(types, found[4:])
+        data = bytes.fromhex(answer["error"].get("data", "0x")[2:])
+        name, types = self.errors.get(data[:4], (answer["error"]["message"], []))
+        return name, decode(types, data[4:])
 
     # --- time and money
 
@@ -123,11 +123,9 @@ class Stage:
 
     def mint(self, amount: int, agreement: bytes | None = None, to: Any = None) -> None:
         if agreement is None:
-            self.token.mint(self.credit(), to or self.payer, amount, sender=self.gateway)
+            self.token.mint(self.credit(), to or self.payer, amount, sender=self.minter)
         else:
-            self.token.mintToEscrow(
-                self.credit(), self.rail, agreement, amount, sender=self.gateway
-            )
+            self.token.mintToEscrow(self.credit(), self.rail, agreement, amount, sender=self.minter)
 
     # --- devices and agreements
 
@@ -181,7 +179,7 @@ class Stage:
         return mandate.agreement_id()
 
     def agreements(self, count: int, **changes: Any) -> list[bytes]:
-        """More agreements, each on a device of its own, in ascending order, each funded."""
+        """Open and fund more agreements, each on a device of its own; return them sorted."""
         made = []
         for _ in range(count):
             made.append(self.open(self.mandate(**{"device": next(self._spare), **changes})))
@@ -193,7 +191,7 @@ class Stage:
     def claim(
         self, agreement: bytes | None = None, sequence: int = 1, kwh: int = 10, **changes: Any
     ) -> Claim:
-        """The claim that follows: registers and counters continue from sequence to sequence."""
+        """Return the claim of a sequence; registers and counters continue from claim to claim."""
         begin = self.now0 - 10 * DAY + sequence * DAY // 4
         start, end = (sequence - 1) * kwh * KWH, sequence * kwh * KWH
         plain = Claim(
@@ -224,10 +222,10 @@ class Stage:
 
     def settle(
         self, *claims: Claim, keys: list[bytes] | None = None, product: Any = None
-    ) -> Settlement:
+    ) -> SettlementResult:
         batch = self.batch(*claims, product=product)
         receipt = self.rail.settle(arguments(batch), self.attest(batch, keys), sender=self.stranger)
-        return Settlement(self, batch, receipt)
+        return SettlementResult(self, batch, receipt)
 
     def would_settle(self, batch: Batch, signatures: list[bytes]) -> str:
         return self.refusal(self.rail.settle, arguments(batch), signatures, sender=self.stranger)
@@ -252,7 +250,7 @@ class Stage:
         return [sign(digest, key) for key in (self.oracles[:3] if keys is None else keys)]
 
     def assert_conserved(self) -> None:
-        """No value appears or vanishes: the sums, the balances and the supply say the same."""
+        """Assert that the rail's sums are its token balance: no value appears or vanishes."""
         escrow, pending, withdrawable, frozen, _, _ = self.rail.totals()
         held = self.token.balanceOf(self.rail)
         assert escrow + pending + withdrawable + frozen == held

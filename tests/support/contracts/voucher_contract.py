@@ -1,5 +1,7 @@
-"""Wearables before a WearableVoucher whose rail is a test account: each voucher goes the whole way,
-from the signed record through protocol and product to the contract, at a time of one's choice."""
+"""WearableVoucher with a test account as its rail, and wearables that sign vouchers.
+
+Each voucher passes protocol, product and contract, at the time that the test chooses.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ CUTS = (
 _numbers = count(1)
 
 
-class Answer(NamedTuple):
+class VoucherAnswer(NamedTuple):
     """amount in minor units; the refusal's and the cut's name, "" where there is none."""
 
     amount: int
@@ -48,8 +50,8 @@ class Answer(NamedTuple):
     payee: str = ""
 
 
-class Counter:
-    """The contract, asked by the account that it takes for its rail."""
+class VoucherContract:
+    """The contract, called by the account that it takes for its rail."""
 
     def __init__(self, fork: Fork) -> None:
         self.fork = fork
@@ -59,9 +61,11 @@ class Counter:
         self.contract = fork.create("WearableVoucher", self.rail, self.registry.address)
         self.domain = Domain(CHAIN_ID, self.contract.address.lower())
 
-    def wearable(self, **terms: Any) -> Wearable:
-        """One more wearable, enrolled now, with an agreement of its own; times count from the
-        midnight (UTC) after next."""
+    def wearable(self, **terms: Any) -> WearableAgreement:
+        """Enrol one more wearable, with an agreement of its own.
+
+        Its times count from the midnight (UTC) after next.
+        """
         number = next(_numbers)
         name, key = f"BAND-{number}", DeviceSigner.p256(50_000 + number)
         device = bytes(Web3.keccak(text=name))
@@ -71,7 +75,7 @@ class Counter:
         raw = product.encode_terms(agreed)
         self.fork.send(self.contract, "open", agreement, device, raw, sender=self.rail)
         base = (self.fork.now // DAY + 2) * DAY
-        return Wearable(self, name, key, device, agreement, agreed, base)
+        return WearableAgreement(self, name, key, device, agreement, agreed, base)
 
     def terms(self, **changes: Any) -> VoucherTerms:
         plain = VoucherTerms(
@@ -88,17 +92,17 @@ class Counter:
         return plain._replace(**changes)
 
     def at(self, time: int) -> None:
-        """A block of that time; vouchers before it stay where they are in time."""
+        """Mine a block of that time (Unix seconds), unless the chain is past it."""
         if time > self.fork.now:
             self.fork.chain.rpc("evm_setNextBlockTimestamp", time)
             self.fork.chain.rpc("anvil_mine", "0x1")
 
 
 @dataclass(frozen=True)
-class Wearable:
-    """A key that signs whatever the test wants."""
+class WearableAgreement:
+    """A wearable with its agreement; its key signs what the test wants."""
 
-    counter: Counter
+    contract: VoucherContract
     name: str
     key: DeviceSigner
     device: bytes
@@ -109,7 +113,7 @@ class Wearable:
     def voucher(
         self, to: str, total: int, taps: int, counter: int, signed: int, **changes: Any
     ) -> Voucher:
-        """A voucher to merchant A, B or C, signed `signed` seconds after the base."""
+        """Return a voucher to merchant A, B or C, signed `signed` seconds after the base."""
         at = self.base + signed
         plain = Voucher(
             self.device, MERCHANTS[to], total, counter, taps, 5814, 1_000 * EURO, at, at + 30 * DAY
@@ -124,7 +128,7 @@ class Wearable:
         domain: Domain | None = None,
         key: DeviceSigner | None = None,
     ) -> bytes:
-        where = domain or self.counter.domain
+        where = domain or self.contract.domain
         r, s = (key or self.key).sign(digest_of(where, voucher), high)
         numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
         return write_record(self.name, where, voucher, *numbers)
@@ -133,49 +137,61 @@ class Wearable:
         event = protocol.decode(self.record(voucher, **how))
         return product.derive(product.encode_terms(self.terms), None, [event], {})
 
-    def pay(self, voucher: Voucher, at: int = 0, limit: int = LIMIT, **how: Any) -> Answer:
-        """Settles one voucher `at` seconds after the base (or now): what the contract answers."""
+    def pay(self, voucher: Voucher, at: int = 0, limit: int = LIMIT, **how: Any) -> VoucherAnswer:
+        """Settle one voucher `at` seconds after the base (or now); return the contract's answer."""
         if at:
-            self.counter.at(self.base + at)
+            self.contract.at(self.base + at)
         return self.settle(self.facts(voucher, **how), limit)
 
-    def settle(self, facts: bytes, limit: int = LIMIT) -> Answer:
-        """The answer to facts of any kind; what is paid is what the payee's account rises by."""
-        till = self.counter
+    def settle(self, facts: bytes, limit: int = LIMIT) -> VoucherAnswer:
+        """Settle facts of any kind; return the contract's answer."""
+        voucher_contract = self.contract
         quotes = [(self.agreement, self.device, limit, False, facts)]
-        (said,) = till.fork.ask(till.contract, "price", quotes, sender=till.rail)
-        receipt = till.fork.send(till.contract, "price", quotes, sender=till.rail)
-        logs = till.contract.events.VoucherCut().process_receipt(receipt)
+        (answer,) = voucher_contract.fork.ask(
+            voucher_contract.contract, "price", quotes, sender=voucher_contract.rail
+        )
+        receipt = voucher_contract.fork.send(
+            voucher_contract.contract, "price", quotes, sender=voucher_contract.rail
+        )
+        logs = voucher_contract.contract.events.VoucherCut().process_receipt(receipt)
         cut = CUTS[logs[0]["args"]["why"]] if logs else ""
-        amount, refusal, payee = said
-        return Answer(amount, product.REFUSALS.get(refusal, ""), cut, payee)
+        amount, refusal, payee = answer
+        return VoucherAnswer(amount, product.REFUSALS.get(refusal, ""), cut, payee)
 
     def paid(self, to: str) -> int:
         merchant = Web3.to_checksum_address(MERCHANTS[to])
-        till = self.counter
-        return till.fork.ask(till.contract, "accountOf", self.agreement, merchant)[0]
+        voucher_contract = self.contract
+        return voucher_contract.fork.ask(
+            voucher_contract.contract, "accountOf", self.agreement, merchant
+        )[0]
 
     def report(self, first: Voucher, second: Voucher, **how: Any) -> str:
-        """The custom error of showing the two as double spending, or "" where it was taken."""
+        """Report the two as a double spend; return the custom error, "" where there is none."""
         events = [protocol.decode(self.record(voucher, **how)) for voucher in (first, second)]
-        found = product.proof_of_conflict(self.agreement, *events)
-        if found is None:
+        proof = product.proof_of_conflict(self.agreement, *events)
+        if proof is None:
             return "no proof"
-        return self.call(found[0], *found[1])
+        return self.call(proof[0], *proof[1])
 
     def call(self, function: str, *arguments: Any) -> str:
-        till = self.counter
-        error = till.fork.refusal(till.contract, function, *arguments, sender=till.owner)
+        voucher_contract = self.contract
+        error = voucher_contract.fork.refusal(
+            voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
+        )
         if not error:
-            till.fork.send(till.contract, function, *arguments, sender=till.owner)
+            voucher_contract.fork.send(
+                voucher_contract.contract, function, *arguments, sender=voucher_contract.owner
+            )
         return error
 
     def registry(self, function: str, *arguments: Any) -> None:
-        """The owner's call about this wearable."""
-        till = self.counter
-        till.fork.send("DeviceRegistry", function, self.device, *arguments, sender=till.owner)
+        """Call the registry about this wearable, as its owner."""
+        voucher_contract = self.contract
+        voucher_contract.fork.send(
+            "DeviceRegistry", function, self.device, *arguments, sender=voucher_contract.owner
+        )
 
-    def signed_by(self, key: DeviceSigner) -> Wearable:
+    def signed_by(self, key: DeviceSigner) -> WearableAgreement:
         return replace(self, key=key)
 
 
