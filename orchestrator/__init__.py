@@ -1,1 +1,1 @@
-"""Claims in, money out: the settlement engine, its ledger and its doors to the outside."""
+"""Claims in, money out: the settlement engine, its ledger and its adapters to other systems."""

@@ -101,7 +101,7 @@ def allocate(
             f"{len(matches)} agreements begin with {agreement!r}; `proofrail agreement list` "
             "shows all. Nothing was proposed."
         )
-    if matches[0].stage != "live" or matches[0].expiry <= now:
+    if matches[0].stage != agreements.Stage.LIVE or matches[0].expiry <= now:
         raise Halt(
             f"The agreement {matches[0].agreement_id} takes no money: it has ended or is not "
             "open yet. Choose another one, or send the payment back. Nothing was proposed."

@@ -100,7 +100,7 @@ class Home:
         return chain
 
     def chain_unchecked(self, url: str) -> Chain:
-        """The contracts' door without a question to the node: enough to encode and to sign."""
+        """Return a chain client without asking the node: enough to encode and to sign."""
         from orchestrator.assembly import open_chain
 
         return open_chain(url, self.deployment)

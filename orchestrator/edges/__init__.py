@@ -1,1 +1,1 @@
-"""One door per outside system: store, chain, bank, api."""
+"""One adapter package per outside system: store, chain, bank, api."""

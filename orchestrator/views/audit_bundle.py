@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from device_adapters.types import Rejected
 from orchestrator.core.audit import Parts, assemble
 from orchestrator.core.ledger import Entry
+from orchestrator.core.payout import Stage as PayoutStage
 from orchestrator.edges.store import (
     Session,
     agreements,
@@ -272,7 +273,7 @@ def _payout(session: Session, row: payments.PaymentRow, token: str) -> dict[str,
 
 def _bank_line(session: Session, payout: payouts.PayoutRow) -> tuple[bytes, str] | None:
     """Return the bank line that paid it, from a statement (camt.053) if there is one."""
-    if payout.stage != "booked":
+    if payout.stage != PayoutStage.BOOKED:
         return None
     lines = [
         line

@@ -125,7 +125,7 @@ class Deliveries:
     def is_over(self, session: Session) -> bool:
         """Return whether the third escrow went back and the carrier paid its debt."""
         unconfirmed = agreements.get(session, self.ids[CLAIMED])
-        return unconfirmed.stage == "closed" and not debts.all_open(session)
+        return unconfirmed.stage == agreements.Stage.CLOSED and not debts.all_open(session)
 
     def notes(self, session: Session) -> list[Note]:
         """Return the result of the three deliveries, and whether each is as agreed."""

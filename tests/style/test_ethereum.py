@@ -52,14 +52,14 @@ def raising(folders: tuple[str, ...]) -> list[Path]:
     ]
 
 
-def test_product__whatever_imports_web3__imports_the_safe_module_itself() -> None:
+def test_product__each_file_with_web3__imports_the_safe_module_itself() -> None:
     files = raising(PRODUCT)
     assert len(files) > 3
     safe = NAMES[SAFE]
     assert [path for path in files if path != safe and SAFE not in imports(path)] == []
 
 
-def test_tests__whatever_imports_web3__reaches_the_safe_module() -> None:
+def test_tests__each_file_with_web3__reaches_the_safe_module() -> None:
     files = raising(("tests",))
     assert len(files) > 10
     assert [path for path in files if not reaches_safe(path, {path})] == []

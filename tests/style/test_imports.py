@@ -19,7 +19,7 @@ from tests.style.tree import (
     tree,
 )
 
-# who may import whom; everything may import the standard library and packages
+# the packages that each may import; everything may import the standard library and packages
 BELOW = {
     "device_adapters": {"device_adapters"},
     "oracles": {"oracles", "device_adapters"},

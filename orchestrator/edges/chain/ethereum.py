@@ -3,7 +3,7 @@
 It imports py_ecc, which raises Python's recursion limit from 1,000 to 100,000. A deeply nested
 document then overflows the C stack and kills the interpreter where it would be refused. The limit
 is set back here, right after the import. A module that imports web3 (which imports eth-account)
-imports this module as well; tests/house/test_ethereum.py holds the project to both.
+imports this module as well; tests/style/test_ethereum.py holds the project to both.
 """
 
 from __future__ import annotations

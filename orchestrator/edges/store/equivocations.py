@@ -11,6 +11,7 @@ from oracles.attest import claim_hash
 from oracles.quorum import Attested, Equivocation
 from oracles.types import Attestation, Batch
 from oracles.wire import claim_from_json, claim_to_json
+from orchestrator.core.chain_send import Stage
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.store import add_new
 from orchestrator.edges.store.tables import (
@@ -176,7 +177,7 @@ def unreported(session: Session, limit: int) -> Sequence[EquivocationRow]:
         select(EquivocationRow)
         .join(ChainSendRow, ChainSendRow.tx_hash == EquivocationRow.reported_tx, isouter=True)
         .where(EquivocationRow.barred_at.is_(None))
-        .where(or_(EquivocationRow.reported_tx.is_(None), ChainSendRow.stage == "failed"))
+        .where(or_(EquivocationRow.reported_tx.is_(None), ChainSendRow.stage == Stage.FAILED))
         .order_by(EquivocationRow.found_at, EquivocationRow.oracle)
         .limit(limit)
     ).all()

@@ -109,8 +109,8 @@ def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
     payout = operator.desk.payout(1)
     with operator.desk.store.write() as session:
         payouts.get(session, payout).stage = stage
-    told = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
-    assert "twice" in told["message"] and operator.run("approval", "list") == []
+    view = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
+    assert "twice" in view["message"] and operator.run("approval", "list") == []
 
 
 def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):

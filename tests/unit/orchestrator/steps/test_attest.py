@@ -304,7 +304,7 @@ def test_client__nonsense__is_as_good_as_silence(client, status, body):
         one.ask(Request("metered_energy", (CLAIM,)))
 
 
-def test_door__closed__is_a_retry():
+def test_client__closed__is_a_retry():
     with pytest.raises(Retry, match="cannot be reached"):
         OracleClient("o1", "0x", 1, "http://127.0.0.1:9", "t").ask(Request("p", (CLAIM,)))
 

@@ -139,9 +139,9 @@ def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
     desk.book(-5)
     assert desk.register() == 1
     assert desk.rows()[break_id][1] == desk.now - 86_400
-    [told, _] = desk.json_of("breaks")
-    assert (told["owner"], told["state"], told["since"]) == ("bank desk", "open", 1_800_000_000)
-    assert told["action"].startswith("Ask the bank")
+    [view, _] = desk.json_of("breaks")
+    assert (view["owner"], view["state"], view["since"]) == ("bank desk", "open", 1_800_000_000)
+    assert view["action"].startswith("Ask the bank")
 
 
 @needs_anvil
