@@ -58,7 +58,7 @@ class Rebuilt:
 
 
 def rebuild(
-    store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
+    store: Store, chain: Chain, progress: Progress = lambda part, done, total: None
 ) -> Rebuilt:
     """Rebuild the journal from raw material and compare it with the stored one.
 
@@ -86,7 +86,7 @@ def rebuild(
             _mandates(session, findings),
             findings,
         )
-        fold.run(one.entry.source for one in known)
+        fold.run(row.entry.source for row in known)
         check_rows(session, fold.files, findings)
         stored_balances = ledger.balances(session)
     made = list(journal.chained(fold.journal.entries.values()))
@@ -95,8 +95,8 @@ def rebuild(
     _compare_balances(stored_balances, balances, findings)
     return Rebuilt(
         final,
-        [one.text for one in known] + journal.balance_lines(stored_balances),
-        [one.text for one in made] + journal.balance_lines(balances),
+        [row.text for row in known] + journal.balance_lines(stored_balances),
+        [row.text for row in made] + journal.balance_lines(balances),
         findings.differences,
         findings.read,
     )
@@ -105,7 +105,7 @@ def rebuild(
 def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, int]]:
     """Return {reference: (agreement, expiry)} of every mandate whose content has the id it is
     stored under: the payer signed that id."""
-    found = {}
+    mandates = {}
     for row in all_rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
@@ -119,9 +119,9 @@ def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, i
             continue
         reference = funding_reference(identity)
         findings.compare("agreement", row.agreement_id, row, {"reference": reference})
-        found[reference] = (row.agreement_id, row.expiry)
-    findings.count("mandates", len(found))
-    return found
+        mandates[reference] = (row.agreement_id, row.expiry)
+    findings.count("mandates", len(mandates))
+    return mandates
 
 
 def _compare_balances(

@@ -30,9 +30,9 @@ class Difference:
 
 @dataclass
 class Differences:
-    """Collects differences, and says how far one is."""
+    """The differences that were found, and a callback for the progress."""
 
-    progress: Progress = lambda what, done, of: None
+    progress: Progress = lambda part, done, total: None
     differences: list[Difference] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)  # what was read, and how much of it
 
@@ -49,9 +49,9 @@ class Differences:
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
         """Report every column of a stored row that is not what was recomputed for it."""
         for column, value in wanted.items():
-            found = getattr(row, column)
-            if found != value:
-                self.add(place, name, column, found, value)
+            stored = getattr(row, column)
+            if stored != value:
+                self.add(place, name, column, stored, value)
 
     def rows(
         self,

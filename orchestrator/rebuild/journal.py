@@ -113,7 +113,7 @@ class Fold:
             journal: The sources of the stored entries, in their order.
         """
         taken = list(journal)
-        order = in_order(taken, list(self._blocks), self._office(set(taken)))
+        order = in_order(taken, list(self._blocks), self._files_and_approvals(set(taken)))
         for done, source in enumerate(order, 1):
             if source in self._blocks:
                 self._block(self._blocks[source])
@@ -129,7 +129,7 @@ class Fold:
                 )
             self._findings.progress("sources", done, len(order))
 
-    def _office(self, with_entries: set[str]) -> list[str]:
+    def _files_and_approvals(self, with_entries: set[str]) -> list[str]:
         """Return files in the order in which they were stored, with approvals that have no entry.
 
         Such an approval (an order that goes out again) comes right before the first file that was
@@ -140,12 +140,12 @@ class Fold:
             for name, row in self._approvals.items()
             if name not in with_entries
         ]
-        found: list[str] = []
+        ordered: list[str] = []
         for source, at in self._files.items():
             while silent and silent[0][0] <= at:
-                found.append(silent.pop(0)[1])
-            found.append(source)
-        return found + [name for _, name in silent]
+                ordered.append(silent.pop(0)[1])
+            ordered.append(source)
+        return ordered + [name for _, name in silent]
 
     def _block(self, block: SeenBlock) -> None:
         logs = self._history.logs[block.hash]
@@ -173,27 +173,27 @@ class Fold:
 
 def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
     """Report every entry that is missing, too many, or not what its source makes."""
-    mine = {one.entry.entry_id: one for one in rebuilt}
-    theirs = {one.entry.entry_id: one for one in stored}
+    mine = {row.entry.entry_id: row for row in rebuilt}
+    theirs = {row.entry.entry_id: row for row in stored}
     before = len(findings.differences)
-    for one in stored:
-        twin = mine.get(one.entry.entry_id)
+    for row in stored:
+        twin = mine.get(row.entry.entry_id)
         if twin is None:
             findings.add(
                 "ledger entry",
-                one.number,
-                f"{one.entry.kind} {one.entry.ref} is in the journal, and no source makes it",
-                one.entry.source,
+                row.number,
+                f"{row.entry.kind} {row.entry.ref} is in the journal, and no source makes it",
+                row.entry.source,
             )
         else:
-            _compare_entry(one, twin, findings)
-    for one in rebuilt:
-        if one.entry.entry_id not in theirs:
+            _compare_entry(row, twin, findings)
+    for row in rebuilt:
+        if row.entry.entry_id not in theirs:
             findings.add(
                 "ledger entry",
-                one.entry.source,
+                row.entry.source,
                 "the journal has no entry "
-                f"{one.entry.kind} {one.entry.ref}, and its source makes one",
+                f"{row.entry.kind} {row.entry.ref}, and its source makes one",
             )
     if len(findings.differences) == before:
         _compare_chain(stored, rebuilt, findings)
@@ -228,4 +228,4 @@ def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Di
 
 
 def balances_of(journal: Iterable[Numbered]) -> dict[tuple[str, str], int]:
-    return ledger.balances(p for one in journal for p in one.entry.postings)
+    return ledger.balances(p for row in journal for p in row.entry.postings)

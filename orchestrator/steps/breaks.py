@@ -84,7 +84,9 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
     return len({item.break_id for item in standings} - registered) + gone
 
 
-def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -> list[Standing]:
+def standing(
+    session: Session, chain_id: int, reconciliation: Reconciliation, now: int
+) -> list[Standing]:
     """Return every break of a reconciliation, the oldest first.
 
     Raises:
@@ -93,7 +95,7 @@ def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -
     since = {row.break_id: row.first_seen for row in register.listed(session)}
     signed = _signed(session, chain_id)
     standings = []
-    for break_id, item in break_ids((*found.breaks, *found.closed)).items():
+    for break_id, item in break_ids((*reconciliation.breaks, *reconciliation.closed)).items():
         resolution = signed.get(break_id)
         is_resolved = resolution is not None and covers(dict(resolution[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN

@@ -32,14 +32,14 @@ def chained(entries: list[ledger.Entry]) -> list[tuple[ledger.Entry, str, str]]:
 
 
 def order_file(order: bytes, cents: int) -> bytes:
-    town = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
+    address = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
     other = sha256(order).digest()
     payouts = [
-        PaymentOrder(each, end_to_end_id(each), uetr(each), name, IBAN, town, amount)
+        PaymentOrder(each, end_to_end_id(each), uetr(each), name, IBAN, address, amount)
         for each, name, amount in ((order, "Ladepark Nord", cents), (other, "Ladepark Sued", 999))
     ]
     moment = datetime.fromtimestamp(START, UTC)
-    party = Debtor("Rail Safeguarding", DEBTOR_IBAN, town)
+    party = Debtor("Rail Safeguarding", DEBTOR_IBAN, address)
     return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
 
 

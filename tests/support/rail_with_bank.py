@@ -48,7 +48,7 @@ class RailWithBank:
                 ],
             },
         )
-        self.rail = self.with_folder(home / "bank" / "to_bank")
+        self.context = self.with_folder(home / "bank" / "to_bank")
         self.party(PAYEE, "Nord eG", NORD)
 
     def with_folder(self, outbox):
@@ -109,7 +109,7 @@ class RailWithBank:
 
     def deliver(self, name: str, body: bytes) -> int:
         write_file(self.bank.from_bank / name, body)
-        return read_bank(self.rail)
+        return read_bank(self.context)
 
     def balances(self) -> dict[str, int]:
         with self.store.read() as session:

@@ -60,7 +60,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         for key, report in reported.items():  # what no better report repeats stands for itself
             if key not in taken:
                 booked[key], ids[key] = report, (key,)
-    found = [
+    bookings = [
         Booked(
             report.line,
             tuple(_id(report.line.account, place) for place in ids[key]),
@@ -68,7 +68,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         )
         for key, report in booked.items()
     ]
-    return tuple(sorted(found, key=lambda item: _order(item.line)))
+    return tuple(sorted(bookings, key=lambda item: _order(item.line)))
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
@@ -169,20 +169,20 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
 
     By the bank's reference, or else by content, the same line in two files is one line.
     """
-    found: _Lines = {}
+    numbered: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
         identity = _referenced(line) if line.bank_reference else _content(line)
         file = _file(line)
         key = (*identity, seen[identity, file])
         seen[identity, file] += 1
-        earlier = found.get(key)
-        found[key] = (
+        earlier = numbered.get(key)
+        numbered[key] = (
             ReportedLine(earlier.line, earlier.files | {file})
             if earlier
             else ReportedLine(line, frozenset((file,)))
         )
-    return found
+    return numbered
 
 
 def _file(line: StatementLine) -> str:
@@ -207,8 +207,8 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
             better,
             notified,
             pairs,
-            lambda one, other, renamed=renamed: (
-                renamed == (bool(one.bank_reference) and bool(other.bank_reference))
+            lambda first, second, renamed=renamed: (
+                renamed == (bool(first.bank_reference) and bool(second.bank_reference))
             ),
         )
     _pair_by(
@@ -216,7 +216,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda one, other: one.bank_reference != "" and _agree(one, other),
+        lambda first, second: first.bank_reference != "" and _agree(first, second),
     )
     _pair_by(_by_day, better, notified, pairs, _agree)
     _pair_by(
@@ -224,7 +224,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda one, other: one.booking_date > other.booking_date and _agree(one, other),
+        lambda first, second: first.booking_date > second.booking_date and _agree(first, second),
     )
     return pairs
 
@@ -244,26 +244,26 @@ def _pair_by(
             waiting[alike(report.line)].append(key)
     for key, report in better.items():
         candidates = waiting.get(alike(report.line), ()) if key not in pairs else ()
-        found = next(
+        partner = next(
             (
-                each
-                for each in candidates
-                if report.files.isdisjoint(notified[each].files)
-                and fits(report.line, notified[each].line)
+                candidate
+                for candidate in candidates
+                if report.files.isdisjoint(notified[candidate].files)
+                and fits(report.line, notified[candidate].line)
             ),
             None,
         )
-        if found:
-            pairs[key] = found
-            waiting[alike(report.line)].remove(found)
+        if partner:
+            pairs[key] = partner
+            waiting[alike(report.line)].remove(partner)
 
 
-def _agree(one: StatementLine, other: StatementLine) -> bool:
+def _agree(first: StatementLine, second: StatementLine) -> bool:
     """Whether nothing that both of them say is different; what one leaves out is no difference."""
     return all(
-        getattr(one, name) == getattr(other, name)
-        or not getattr(one, name)
-        or not getattr(other, name)
+        getattr(first, name) == getattr(second, name)
+        or not getattr(first, name)
+        or not getattr(second, name)
         for name in _DETAILS
     )
 

@@ -34,17 +34,17 @@ class NewFact:
     due_at: int = 0
 
 
-def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
+def record_facts(session: Session, facts: Sequence[NewFact], now: int) -> int:
     """Apply a batch of facts; return how many changed a payment. Known facts change nothing.
 
     Raises:
         Halt: A pair is impossible; the caller drops the transaction.
     """
-    if not learned:
+    if not facts:
         return 0
-    rows = {row.payment_id: row for row in _by_ids(session, {item.payment_id for item in learned})}
+    rows = {row.payment_id: row for row in _by_ids(session, {item.payment_id for item in facts})}
     changed = 0
-    for item in learned:
+    for item in facts:
         row = rows.get(item.payment_id)
         if row is None or not _is_new(session, item, now):
             continue
@@ -94,11 +94,11 @@ def _is_new(session: Session, item: NewFact, now: int) -> bool:
 
 
 def _by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
-    wanted, found = list(ids), []
+    wanted, rows = list(ids), []
     for start in range(0, len(wanted), 500):
         chunk = wanted[start : start + 500]
-        found += session.exec(select(PaymentRow).where(PaymentRow.payment_id.in_(chunk))).all()
-    return found
+        rows += session.exec(select(PaymentRow).where(PaymentRow.payment_id.in_(chunk))).all()
+    return rows
 
 
 def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:

@@ -4,103 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from device_adapters.types import Curve, DeviceKey, device_id
+from device_adapters.types import device_id
 from oracles.types import ClaimReason
-from orchestrator.core.identity import rotation_digest
-from orchestrator.core.mandate import Mandate
-from orchestrator.edges.chain import keystore, reader
+from orchestrator.edges.chain import reader
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import ChainCall, send_and_wait
-from orchestrator.edges.store import Store
 from orchestrator.errors import Retry
-from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
-from orchestrator.products import deployed, products
-from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from tests.support.real_chain import REGISTRAR, has_anvil, real_chain
+from tests.support.real_chain import has_anvil
+from tests.support.registry_chain import DAY, STATUSES, RegistryOnChain
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-# the contract's words for a status, in ours (IDeviceRegistry.Status)
-STATUSES = {
-    0: ClaimReason.DEVICE_NOT_YET_ENROLLED,
-    1: None,
-    2: ClaimReason.DEVICE_SUSPENDED,
-    3: ClaimReason.DEVICE_RETIRED,
-    4: ClaimReason.DEVICE_COMPROMISED,
-    5: ClaimReason.KEY_EXPIRED,
-}
-DAY = 86_400
-
-
-class RegistryTown:
-    """Devices, an office and a registry on the one real chain."""
-
-    def __init__(self, folder) -> None:
-        self.chain, self.folder = real_chain(), folder
-        self.store = Store(folder / "rail.sqlite3")
-        self.registrar = self.chain.sender(self.store, REGISTRAR)
-        senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
-        self.office = AgreementOps(senders, self.chain.now, lambda: None)
-        self.known = deployed(self.chain.deployment.addresses)
-        self.registry = Registry(self.chain.client, self.known)
-        self.numbers = iter(range(1, 1_000))
-
-    def device(self, name: str) -> SimulatedMeter:
-        return SimulatedMeter(
-            self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
-        )
-
-    def enrolment(self, device: SimulatedMeter, owner: str = "0x" + "11" * 20) -> Enrolment:
-        at = self.chain.deployment
-        digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
-        return Enrolment(device.name, device.public, owner, *device.sign_digest(digest))
-
-    def do(self, function: str, *args: object) -> int:
-        """A call by the registrar; returns when it took effect."""
-        call = ChainCall(function, str(next(self.numbers)), Call("DeviceRegistry", function, args))
-        send_and_wait(self.registrar, [call], 0, lambda: None)
-        return self.chain.now()
-
-    def rotate(
-        self, name: str, old: SimulatedMeter, new: SimulatedMeter, keys: int, expires_at: int = 0
-    ) -> int:
-        words = [n.to_bytes(32, "big") for n in (new.public.x, new.public.y)]
-        at = self.chain.deployment
-        digest = rotation_digest(
-            at.chain_id, at.addresses["DeviceRegistry"], name, new.public, expires_at, keys
-        )
-        proofs = [
-            n.to_bytes(32, "big") for signer in (old, new) for n in signer.sign_digest(digest)
-        ]
-        return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
-
-    def contract_says(self, name: str, at: int) -> DeviceKey | ClaimReason:
-        status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
-        key = DeviceKey((Curve.SECP256R1, Curve.SECP256K1)[curve], *map(int.from_bytes, (x, y)))
-        return STATUSES[status] or key
-
-    def agree(self, name: str, payer: int, **terms: object) -> tuple[Mandate, bytes]:
-        account = keystore.development_account(payer)
-        mandate = self.office.mandate(
-            name,
-            account.address,
-            "0x" + "22" * 20,
-            products()["metered_energy"],
-            cap_micro=10**9,
-            window_s=60,
-            terms=encode_terms(EnergyTerms(300_000, 22_000)),
-            **{"expiry": self.chain.now() + 10 * DAY} | terms,
-        )
-        [identity] = self.office.open(
-            [(name, "metered_energy", mandate, self.office.sign(mandate, account))]
-        )
-        return mandate, bytes.fromhex(identity[2:])
 
 
 @pytest.fixture
-def town(tmp_path):
-    made = RegistryTown(tmp_path)
+def registry(tmp_path):
+    made = RegistryOnChain(tmp_path)
     yield made
     made.store.close()
 
@@ -129,99 +48,105 @@ def clock(monkeypatch):
     return now
 
 
-def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(town):
-    one, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
-    new, newer = town.device("life-1-new"), town.device("life-1-newer")
-    town.office.enrol([town.enrolment(d) for d in (one, two, three)])
-    moments = [town.chain.now()]
+def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(registry):
+    one, two, three = (
+        registry.device("life-1"),
+        registry.device("life-2"),
+        registry.device("life-3"),
+    )
+    new, newer = registry.device("life-1-new"), registry.device("life-1-newer")
+    registry.agreement_ops.enrol([registry.enrolment(d) for d in (one, two, three)])
+    moments = [registry.chain.now()]
     for act in (
-        lambda: town.do("suspend", device_id("life-1")),
-        lambda: town.do("resume", device_id("life-1")),
-        lambda: town.rotate("life-1", one, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
+        lambda: registry.do("suspend", device_id("life-1")),
+        lambda: registry.do("resume", device_id("life-1")),
+        lambda: registry.rotate(
+            "life-1", one, new, 1, expires_at=registry.chain.now() + DAY + DAY // 2
+        ),
         lambda: None,  # the new key expires
-        lambda: town.rotate("life-1", new, newer, 2),
-        lambda: town.do("suspend", device_id("life-1")),
-        lambda: town.do("revoke", device_id("life-2")),
-        lambda: town.do("declareCompromised", device_id("life-3"), moments[1] + 5),
-        lambda: town.do("declareCompromised", device_id("life-3"), moments[0] + 5),
+        lambda: registry.rotate("life-1", new, newer, 2),
+        lambda: registry.do("suspend", device_id("life-1")),
+        lambda: registry.do("revoke", device_id("life-2")),
+        lambda: registry.do("declareCompromised", device_id("life-3"), moments[1] + 5),
+        lambda: registry.do("declareCompromised", device_id("life-3"), moments[0] + 5),
     ):
-        town.chain.later(DAY)
-        moments.append(act() or town.chain.now())
-    town.registry.refresh()
+        registry.chain.later(DAY)
+        moments.append(act() or registry.chain.now())
+    registry.reader.refresh()
     seen = set()
     for moment in moments:
         for at in (moment - 1, moment, moment + 1, moment + 5, moment + DAY // 2):
             for name in ("life-1", "life-2", "life-3"):
-                wanted = town.contract_says(name, at)
-                assert town.registry.key_at(device_id(name), at) == wanted, (name, at)
+                wanted = registry.contract_says(name, at)
+                assert registry.reader.key_at(device_id(name), at) == wanted, (name, at)
                 seen.add(wanted)
     assert {one.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
-    since = [town.registry.compromised_since(device_id(d.name)) for d in (one, three)]
+    since = [registry.reader.compromised_since(device_id(d.name)) for d in (one, three)]
     assert since == [None, moments[0] + 5]
-    assert town.registry.compromised_since(device_id("nobody")) is None
+    assert registry.reader.compromised_since(device_id("nobody")) is None
 
 
-def test_key_at__changes_within_one_block__stand_in_their_order(town):
-    device, new = town.device("same-block"), town.device("same-block-new")
-    town.office.enrol([town.enrolment(device)])
-    town.chain.testnet.rpc("evm_setAutomine", False)
-    town.chain.testnet.rpc("anvil_setBlockTimestampInterval", 0)
+def test_key_at__changes_within_one_block__stand_in_their_order(registry):
+    device, new = registry.device("same-block"), registry.device("same-block-new")
+    registry.agreement_ops.enrol([registry.enrolment(device)])
+    registry.chain.testnet.rpc("evm_setAutomine", False)
+    registry.chain.testnet.rpc("anvil_setBlockTimestampInterval", 0)
     try:
         quotes = {}
         for function in ("suspend", "revoke"):
             call = Call("DeviceRegistry", function, (device_id(device.name),))
-            quotes[function] = town.registrar.quote(call)
-        with town.store.write() as session:
+            quotes[function] = registry.registrar.quote(call)
+        with registry.store.write() as session:
             for function, quote in quotes.items():
-                town.registrar.prepare(session, function, "block", quote, 0)
-        town.registrar.broadcast()
-        town.chain.testnet.mine()
+                registry.registrar.prepare(session, function, "block", quote, 0)
+        registry.registrar.broadcast()
+        registry.chain.testnet.mine()
     finally:
-        town.chain.testnet.rpc("anvil_removeBlockTimestampInterval")
-        town.chain.testnet.rpc("evm_setAutomine", True)
-    town.registry.refresh()
-    now = town.chain.now()
-    assert town.contract_says(device.name, now) == ClaimReason.DEVICE_RETIRED
-    assert town.registry.key_at(device_id(device.name), now) == ClaimReason.DEVICE_RETIRED
+        registry.chain.testnet.rpc("anvil_removeBlockTimestampInterval")
+        registry.chain.testnet.rpc("evm_setAutomine", True)
+    registry.reader.refresh()
+    now = registry.chain.now()
+    assert registry.contract_says(device.name, now) == ClaimReason.DEVICE_RETIRED
+    assert registry.reader.key_at(device_id(device.name), now) == ClaimReason.DEVICE_RETIRED
     assert new.public != device.public
 
 
-def test_agreement__opened_closed_and_reclaimed__is_followed(town):
-    device = town.device("agreed")
-    town.office.enrol([town.enrolment(device)])
-    mandate, identity = town.agree("agreed", 13, first_counter=7)
-    [found] = town.registry.agreements_of(device_id("agreed"))
-    assert found == town.registry.agreement(identity)
+def test_agreement__opened_closed_and_reclaimed__is_followed(registry):
+    device = registry.device("agreed")
+    registry.agreement_ops.enrol([registry.enrolment(device)])
+    mandate, identity = registry.agree("agreed", 13, first_counter=7)
+    [found] = registry.reader.agreements_of(device_id("agreed"))
+    assert found == registry.reader.agreement(identity)
     assert (found.agreement, found.product, found.terms) == (
         identity,
         "metered_energy",
         mandate.terms,
     )
     assert (found.expires_at, found.first_counter, found.live) == (mandate.expiry, 7, True)
-    payer = town.chain.sender(town.store, 13)
+    payer = registry.chain.sender(registry.store, 13)
     send_and_wait(
         payer, [ChainCall("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
     )
-    town.registry.refresh()
-    closed = town.registry.agreement(identity)
-    assert closed.expires_at == town.chain.now() + 60 and closed.live
-    town.chain.later(61)
+    registry.reader.refresh()
+    closed = registry.reader.agreement(identity)
+    assert closed.expires_at == registry.chain.now() + 60 and closed.live
+    registry.chain.later(61)
     send_and_wait(
         payer,
         [ChainCall("reclaim", "a", Call("PaymentRail", "reclaim", (identity,)))],
         0,
         lambda: None,
     )
-    town.registry.refresh()
-    assert not town.registry.agreement(identity).live
-    _, second = town.agree("agreed", 13)
-    town.registry.refresh()
-    newest_first = [one.agreement for one in town.registry.agreements_of(device_id("agreed"))]
+    registry.reader.refresh()
+    assert not registry.reader.agreement(identity).live
+    _, second = registry.agree("agreed", 13)
+    registry.reader.refresh()
+    newest_first = [one.agreement for one in registry.reader.agreements_of(device_id("agreed"))]
     assert newest_first == [second, identity]
 
 
-def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, clock):
-    client = Counting(town.chain.client)
+def test_strangers__however_many_ask__cause_one_look_in_half_a_second(registry, clock):
+    client = Counting(registry.chain.client)
     registry = Registry(client, {})
     for number in range(500):
         assert (
@@ -240,40 +165,40 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
     assert client.looks == 2
 
 
-def test_forget__right_after_a_look__reads_again_before_it_answers(town, clock):
+def test_forget__right_after_a_look__reads_again_before_it_answers(registry, clock):
     """A rewind within half a second of the last look must not make a known device unknown."""
-    device = town.device("rewound")
-    town.office.enrol([town.enrolment(device)])
-    client = Counting(town.chain.client)
-    registry, now = Registry(client, {}), town.chain.now()
+    device = registry.device("rewound")
+    registry.agreement_ops.enrol([registry.enrolment(device)])
+    client = Counting(registry.chain.client)
+    registry, now = Registry(client, {}), registry.chain.now()
     assert registry.key_at(device_id("rewound"), now) == device.public
     registry.forget()
     assert registry.key_at(device_id("rewound"), now) == device.public
     assert client.looks == 2
 
 
-def test_silence__in_the_middle_of_a_look__is_a_retry_each_time_and_no_answer(town, clock):
-    device = town.device("quiet")
-    town.office.enrol([town.enrolment(device)])
-    client = Counting(town.chain.client)
+def test_silence__in_the_middle_of_a_look__is_a_retry_each_time_and_no_answer(registry, clock):
+    device = registry.device("quiet")
+    registry.agreement_ops.enrol([registry.enrolment(device)])
+    client = Counting(registry.chain.client)
     client.silent = True
     registry = Registry(client, {})
     for _ in range(3):
         with pytest.raises(Retry):
-            registry.key_at(device_id("quiet"), town.chain.now())
+            registry.key_at(device_id("quiet"), registry.chain.now())
     client.silent = False
-    assert registry.key_at(device_id("quiet"), town.chain.now()) == device.public
+    assert registry.key_at(device_id("quiet"), registry.chain.now()) == device.public
 
 
-def test_refresh__in_pieces__comes_to_the_same_as_at_once(town):
+def test_refresh__in_pieces__comes_to_the_same_as_at_once(registry):
     names = [f"piece-{n}" for n in range(3)]
-    step_by_step = Registry(town.chain.client, {}, depth=2)
+    step_by_step = Registry(registry.chain.client, {}, depth=2)
     for name in names:
-        town.office.enrol([town.enrolment(town.device(name))])
+        registry.agreement_ops.enrol([registry.enrolment(registry.device(name))])
         step_by_step.refresh()
-        town.chain.later(1)
+        registry.chain.later(1)
     step_by_step.refresh()
-    at_once = Registry(town.chain.client, {}, depth=2)
+    at_once = Registry(registry.chain.client, {}, depth=2)
     at_once.refresh()
     assert step_by_step.devices == at_once.devices
     assert {device_id(name) for name in names} <= set(at_once.devices)
