@@ -45,8 +45,11 @@ _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|desel
 
 
 def main() -> int:
-    """Exit code 0 only if every part ran at least one test and none failed."""
+    """Exit code 0 only if every part ran at least one test and none failed; 2: no such part."""
     wanted = [name for name in PARTS if any(word in name for word in sys.argv[1:] or [""])]
+    if not wanted:
+        print(f"No part is called {' or '.join(sys.argv[1:])}. Parts: {', '.join(PARTS)}.")
+        return 2
     computing = [name for name in wanted if name != _WAITS]
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
     outputs = [sys.stdout, *(io.StringIO() for _ in lanes[1:])]

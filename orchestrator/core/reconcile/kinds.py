@@ -46,28 +46,28 @@ class Duty(NamedTuple):
     action: str
 
 
-DEVICE_TEAM, BANK_TEAM = "device team", "bank team"
+DEVICE_DESK, BANK_DESK = "device desk", "bank desk"
 TREASURY, ENGINEERING = "treasury", "engineering"
 
 _BY_KIND = {
     BreakKind.MISSING: Duty(
-        BANK_TEAM,
+        BANK_DESK,
         "Ask the bank for the order by its EndToEndId; never order again before it answers.",
     ),
-    BreakKind.EXTRA: Duty(BANK_TEAM, "Ask the bank what it booked; nothing of ours ordered it."),
-    BreakKind.AMOUNT: Duty(BANK_TEAM, "Ask the bank to correct the booking to the ordered amount."),
-    BreakKind.DUPLICATE: Duty(BANK_TEAM, "Ask the bank to reverse all but the first booking."),
-    BreakKind.TIMING: Duty(BANK_TEAM, "Ask the bank why it was late."),
+    BreakKind.EXTRA: Duty(BANK_DESK, "Ask the bank what it booked; nothing of ours ordered it."),
+    BreakKind.AMOUNT: Duty(BANK_DESK, "Ask the bank to correct the booking to the ordered amount."),
+    BreakKind.DUPLICATE: Duty(BANK_DESK, "Ask the bank to reverse all but the first booking."),
+    BreakKind.TIMING: Duty(BANK_DESK, "Ask the bank why it was late."),
     BreakKind.BATCH_BOOKED: Duty(
-        BANK_TEAM,
+        BANK_DESK,
         "Ask the bank for the details of this sum; the only batch that it fits is named.",
     ),
     BreakKind.REJECTED: Duty(
-        BANK_TEAM,
+        BANK_DESK,
         "Correct what the bank names, then propose to order again: `proofrail payout order-again`.",
     ),
     BreakKind.RETURNED: Duty(
-        BANK_TEAM,
+        BANK_DESK,
         "The money is back: ask the payee for an account that "
         "takes it, then `proofrail payout order-again`.",
     ),
@@ -75,7 +75,7 @@ _BY_KIND = {
         TREASURY, "Pay the charge back into the safeguarding account from own funds, or resolve it."
     ),
     BreakKind.KEY_COMPROMISED: Duty(
-        DEVICE_TEAM,
+        DEVICE_DESK,
         "See `proofrail device risk`: freeze it while its "
         "window is open, else claim it back from the payee.",
     ),
@@ -91,19 +91,19 @@ _BY_KIND = {
         ENGINEERING, "Keep the store, trace the settlement, post by hand."
     ),
     BreakKind.UNMATCHED_FUNDING: Duty(
-        BANK_TEAM, "Find its agreement or send it back: `proofrail funding list`."
+        BANK_DESK, "Find its agreement or send it back: `proofrail funding list`."
     ),
     BreakKind.MINT_WITHOUT_CREDIT: Duty(
         TREASURY, "Stop minting and find who minted without a booked credit."
     ),
     BreakKind.NOT_CONFIRMED: Duty(
-        BANK_TEAM, "Ask the bank why its statement leaves out what it notified."
+        BANK_DESK, "Ask the bank why its statement leaves out what it notified."
     ),
     BreakKind.STATEMENT_GAP: Duty(
-        BANK_TEAM, "Ask the bank for the statement between these two balances."
+        BANK_DESK, "Ask the bank for the statement between these two balances."
     ),
     BreakKind.CURRENCY: Duty(
-        BANK_TEAM, "Ask the bank to return the amount; the rail holds euro only."
+        BANK_DESK, "Ask the bank to return the amount; the rail holds euro only."
     ),
     BreakKind.DEBT_UNPAID: Duty(
         TREASURY,
@@ -112,7 +112,7 @@ _BY_KIND = {
 }
 _BY_LEG = {
     (Leg.DEVICE, BreakKind.MISSING): Duty(
-        DEVICE_TEAM,
+        DEVICE_DESK,
         "`proofrail trace` it: the record, or the claim that holds it, is not there.",
     ),
     (Leg.DEVICE, BreakKind.EXTRA): Duty(

@@ -67,10 +67,6 @@ def times(session: Session) -> dict[int, int]:
     return dict(session.exec(select(BlockRow.number, BlockRow.timestamp)).all())
 
 
-def has_log(session: Session, tx_hash: str, name: str) -> bool:
-    return log_of(session, tx_hash, name) is not None
-
-
 def log_of(session: Session, tx_hash: str, name: str) -> ChainLogRow | None:
     """Return the first log of this name in a transaction."""
     return session.exec(

@@ -314,15 +314,6 @@ def count_facts(session: Session, pattern: str) -> int:
     ).one()
 
 
-def newest_reconciled(session: Session) -> str | None:
-    """Return an example for people: the newest payment that went through all stages."""
-    return session.exec(
-        select(PaymentRow.payment_id)
-        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
-        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
-    ).first()
-
-
 def page(
     session: Session,
     stage: str | None,

@@ -96,15 +96,6 @@ def record_orphaned(session: Session, first_block: int) -> None:
         record_fact(session, row.tx_hash, Fact.ORPHANED, block_number=None)
 
 
-def ending(session: Session, first_block: int, last_block: int) -> Sequence[ChainSendRow]:
-    """Return sends mined in a range of blocks."""
-    return session.exec(
-        select(ChainSendRow).where(
-            ChainSendRow.block_number >= first_block, ChainSendRow.block_number <= last_block
-        )
-    ).all()
-
-
 def open_refs(session: Session, purpose: str) -> set[str]:
     """Return references with a send of this purpose that is still open."""
     refs = session.exec(

@@ -328,6 +328,6 @@ def test_freeze__a_dispute_that_the_contract_refuses__is_returned_and_stops_no_o
         )
         for n in range(2)
     ]
-    refused = registry.ops.freeze(disputes)
+    refused = registry.ops.dispute(disputes)
     assert list(refused) == ["0x00", "0x01"]
     assert all("would revert" in why for why in refused.values())

@@ -19,7 +19,7 @@ from tests.support.rail_copy import RailCopy
 from tests.support.small_rail import has_anvil
 
 FILE = b"\xfe" * 32
-BASE = Break(BreakKind.EXTRA, Leg.BANK, ("aa",), ("f:1",), 0, -777, "EUR/2", "bank team", "Ask.")
+BASE = Break(BreakKind.EXTRA, Leg.BANK, ("aa",), ("f:1",), 0, -777, "EUR/2", "bank desk", "Ask.")
 
 
 def test_break_id__of_the_same_difference__depends_on_no_amount_and_no_wording():
@@ -141,7 +141,7 @@ def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(copy):
     assert copy.rows()[break_id][1] == copy.now - 86_400
     [view, _] = copy.json_of("breaks")
     assert (view["owner"], view["state"], view["since"]) == (
-        "bank team",
+        "bank desk",
         "open",
         1_800_000_000,
     )

@@ -43,7 +43,7 @@ def rail(tmp_path):
     for name, key in (("Eve", EVE), ("Bob", BOB)):
         assert approvals.found_officer(made.store, address_of(key), name, 1)
     made.credit(777, "")
-    read_bank(made.rail)
+    read_bank(made.context)
     yield made
     made.bare.close()
 
