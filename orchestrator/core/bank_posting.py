@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import (
-    BankBooks,
+from orchestrator.core.bank_context import (
+    BankContext,
     BankEffect,
     CreditBooked,
     CreditReversed,
@@ -42,10 +42,10 @@ class BankPlan:
 
 def decide(known: KnownBank) -> BankPlan:
     """Return what the bookings at hand post and move; those posted before do nothing."""
-    books, entries, bookings, effects = BankBooks(known), [], [], []
+    context, entries, bookings, effects = BankContext(known), [], [], []
     for booked in in_order(known.bookings):
-        posted = entries_for(booked, books)
-        books.add(booked.line, posted)
+        posted = entries_for(booked, context)
+        context.add(booked.line, posted)
         entries += posted.entries
         effects += posted.effects
         if booked.line.currency == "EUR":
@@ -68,30 +68,30 @@ def booked_at(line: StatementLine) -> int:
     return (line.booking_date - _DAY_ONE).days * _DAY_S
 
 
-def entries_for(booked: Booked, books: BankBooks) -> Posted:
+def entries_for(booked: Booked, context: BankContext) -> Posted:
     """Return what a booking of the safeguarding account posts; nothing if it was posted before.
 
     A line in another currency than the euro posts nothing: reconciliation reports it.
     """
     line, ids = booked.line, line_ids(booked)
-    if line.currency != "EUR" or books.is_posted(ids):
+    if line.currency != "EUR" or context.is_posted(ids):
         return Posted()
-    posted = next(filter(None, (rule(line, ids[0], books) for rule in _RULES)))
+    posted = next(filter(None, (rule(line, ids[0], context) for rule in _RULES)))
     source = f"file:{line.source.hex()}"
     at = booked_at(line)
     return replace(posted, entries=tuple(entry.dated(at, source) for entry in posted.entries))
 
 
-def _charge(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _charge(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Post a line that is only a charge of the bank, or a charge given back."""
     if line.code.rpartition("/")[2] not in CHARGE_CODES:
         return None
     return Posted((ledger.bank_charge(line_id, -line.amount_minor),))
 
 
-def _payout(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _payout(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Post a line with the EndToEndId of a payout: the whole, a part, or what comes back."""
-    payout = books.payout(line.end_to_end_id) if line.end_to_end_id else None
+    payout = context.payout(line.end_to_end_id) if line.end_to_end_id else None
     if payout is None or (line.amount_minor > 0 and not line.is_return):
         return None
     cents = abs(line.amount_minor + line.charges_minor)  # what the payee got, or gave back
@@ -124,13 +124,13 @@ def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int
     )
 
 
-def _batch(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _batch(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Post a line of a batch without EndToEndId: all that is open in the batch, or one payout of
     it by account and amount (of equal payouts to one account, any is the right one)."""
     if line.end_to_end_id or not line.batch or line.amount_minor > 0 or line.is_return:
         return None
     cents = -line.amount_minor - line.charges_minor
-    due = [payout for payout in books.batch(line.batch) if payout.in_transit]
+    due = [payout for payout in context.batch(line.batch) if payout.in_transit]
     if cents != sum(payout.in_transit for payout in due):
         account = "0x" + payout_account(line.counterparty_iban).hex()
         due = [p for p in due if p.in_transit == cents and p.account == account][:1]
@@ -143,7 +143,7 @@ def _batch(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None
     )
 
 
-def _credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Post money in: for the agreement of its reference, or for two officers to decide.
 
     The amount that arrived counts, without charges taken on its way: more must never be minted.
@@ -151,7 +151,7 @@ def _credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | Non
     if line.amount_minor <= 0 or line.is_return:
         return None
     reference = normalise(line.reference)
-    agreement = books.agreement(reference, booked_at(line) - _AHEAD_S) if reference else None
+    agreement = context.agreement(reference, booked_at(line) - _AHEAD_S) if reference else None
     make = ledger.funding_booked if agreement else ledger.unallocated
     return Posted(
         (make(line_id, line.amount_minor),),
@@ -159,23 +159,23 @@ def _credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | Non
     )
 
 
-def _reversed_credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _reversed_credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
     """Post a credit that is taken back before its tokens were minted."""
     if line.amount_minor >= 0 or not line.is_return:
         return None
     same = (normalise(line.reference), line.counterparty_iban)
-    for credit in books.credits(-line.amount_minor):
+    for credit in context.credits(-line.amount_minor):
         if (normalise(credit.reference), credit.iban) == same:
             entry = ledger.credit_reversed(credit.credit_id, credit.account, -line.amount_minor)
             return Posted((entry,), (CreditReversed(credit.credit_id),))
     return None
 
 
-def _unexplained(line: StatementLine, line_id: str, books: BankBooks) -> Posted:
+def _unexplained(line: StatementLine, line_id: str, context: BankContext) -> Posted:
     return Posted((ledger.unexplained(line_id, line.amount_minor),))
 
 
-_RULES: tuple[Callable[[StatementLine, str, BankBooks], Posted | None], ...] = (
+_RULES: tuple[Callable[[StatementLine, str, BankContext], Posted | None], ...] = (
     _charge,
     _payout,
     _batch,

@@ -204,7 +204,7 @@ CHART = (
     LedgerAccount(
         "9000",
         _all_of(ledger.receivable("")),
-        "Credits receivable",
+        "Debts receivable",
         AccountKind.MEMO,
         DEBIT,
         TEUR,
@@ -213,7 +213,7 @@ CHART = (
     LedgerAccount(
         "9100",
         _all_of(ledger.debt_due("")),
-        "Credits due",
+        "Debts due",
         AccountKind.MEMO,
         CREDIT,
         TEUR,

@@ -1,7 +1,7 @@
 """What the posting rules ask, answered from raw material alone: dictionaries, no store.
 
-The rules are core/chain_books and core/bank_books; the live rail answers the same questions from
-its store. That both come to the same entries is what a rebuild is for.
+The rules are core/chain_posting and core/bank_posting; the live rail answers the same questions
+from its store. That both come to the same entries is what a rebuild is for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_context import (
     KnownBank,
     KnownCredit,
     KnownMandate,
@@ -55,7 +55,7 @@ class RebuiltJournal:
 
 
 class RawChain:
-    """core.chain_books.Context over the node's history. products: by address, lower case."""
+    """The context of chain_posting over the node's history. products: by address, lower case."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class RawCredit:
 
 @dataclass
 class RawBank:
-    """core.bank_books.Context. mandates: reference -> (agreement, expiry in Unix seconds).
+    """The context of bank_posting. mandates: reference -> (agreement, expiry in Unix seconds).
 
     payouts: by id, by_reference: by the EndToEndId last ordered under. sent: what order files say.
     moved, refused: EndToEndIds of which the bank booked something, or that it refused before.

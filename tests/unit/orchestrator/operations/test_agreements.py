@@ -86,17 +86,17 @@ def test_ids__of_payment_account_and_credit__are_those_of_the_rules():
 
 @needs_anvil
 def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(registry):
-    device = registry.device("ops-1")
+    device = registry.device("agreed-1")
     wanted = registry.enrolment(device)
     registry.agreement_ops.enrol([wanted])
     before = counted(registry, 4)
     registry.agreement_ops.enrol([wanted])
     assert counted(registry, 4) == before
-    assert registry.contract_says("ops-1", registry.chain.now()) == device.public
+    assert registry.contract_says("agreed-1", registry.chain.now()) == device.public
     with registry.store.read() as session:
-        row = agreements.device_by_name(session, "ops-1")
+        row = agreements.device_by_name(session, "agreed-1")
     assert (row.device_id, row.owner, row.key_x) == (
-        "0x" + device_id("ops-1").hex(),
+        "0x" + device_id("agreed-1").hex(),
         wanted.owner,
         hex(device.public.x),
     )
@@ -105,19 +105,19 @@ def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(registr
 @needs_anvil
 @pytest.mark.parametrize("change", ["owner", "name", "chain", "registry", "key"])
 def test_enrol__proof_of_anything_else__is_refused_by_the_contract(registry, change):
-    device, other = registry.device("ops-2"), registry.device("ops-2-other")
+    device, other = registry.device("agreed-2"), registry.device("agreed-2-other")
     at = registry.chain.deployment
     said = {
         "chain": at.chain_id,
         "registry": at.addresses["DeviceRegistry"],
-        "name": "ops-2",
+        "name": "agreed-2",
         "owner": "0x" + "11" * 20,
     }
     signed = (
         said
         | {
             "owner": {"owner": "0x" + "12" * 20},
-            "name": {"name": "ops-3"},
+            "name": {"name": "agreed-3"},
             "chain": {"chain": 1},
             "registry": {"registry": at.addresses["EuroToken"]},
             "key": {},
@@ -131,44 +131,44 @@ def test_enrol__proof_of_anything_else__is_refused_by_the_contract(registry, cha
         registry.agreement_ops.enrol([replace(registry.enrolment(device), r=r, s=s)])
     assert counted(registry, 4) == before
     with registry.store.read() as session:
-        assert agreements.device_by_name(session, "ops-2") is None
+        assert agreements.device_by_name(session, "agreed-2") is None
 
 
 @needs_anvil
 def test_enrol__high_s_as_secure_elements_sign__is_normalised(registry):
-    device = registry.device("ops-4")
+    device = registry.device("agreed-4")
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     wanted = registry.enrolment(device)
     registry.agreement_ops.enrol([replace(wanted, s=order - wanted.s)])
-    assert registry.contract_says("ops-4", registry.chain.now()) == device.public
+    assert registry.contract_says("agreed-4", registry.chain.now()) == device.public
 
 
 @needs_anvil
 def test_enrol__curve_that_no_contract_checks__halts_and_sends_nothing(registry):
-    wanted = registry.enrolment(registry.device("ops-5"))
+    wanted = registry.enrolment(registry.device("agreed-5"))
     with pytest.raises(Halt, match="no contract can check"):
         registry.agreement_ops.enrol([replace(wanted, key=DeviceKey(Curve.SECP384R1, 1, 2))])
 
 
 @needs_anvil
 def test_retire__twice__is_one_call_and_ends_the_device(registry):
-    registry.agreement_ops.enrol([registry.enrolment(registry.device("ops-6"))])
-    registry.agreement_ops.retire("ops-6")
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("agreed-6"))])
+    registry.agreement_ops.retire("agreed-6")
     before = counted(registry, 4)
-    registry.agreement_ops.retire("ops-6")
+    registry.agreement_ops.retire("agreed-6")
     assert counted(registry, 4) == before
-    assert registry.contract_says("ops-6", registry.chain.now()) == "device_retired"
+    assert registry.contract_says("agreed-6", registry.chain.now()) == "device_retired"
 
 
 @needs_anvil
 def test_open__signed_mandate__has_the_contracts_id_and_a_second_run_sends_nothing(registry):
-    registry.agreement_ops.enrol([registry.enrolment(registry.device("ops-7"))])
-    mandate, identity = registry.agree("ops-7", 14)
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("agreed-7"))])
+    mandate, identity = registry.agree("agreed-7", 14)
     assert identity == mandate.agreement_id()
     rail = registry.chain.client
-    assert rail.view("PaymentRail", "agreementOf", device_id("ops-7")) == identity
+    assert rail.view("PaymentRail", "agreementOf", device_id("agreed-7")) == identity
     account, before = keystore.development_account(14), counted(registry, 12)
-    signed = ("ops-7", "metered_energy", mandate, registry.agreement_ops.sign(mandate, account))
+    signed = ("agreed-7", "metered_energy", mandate, registry.agreement_ops.sign(mandate, account))
     assert registry.agreement_ops.open([signed]) == ["0x" + identity.hex()]
     assert counted(registry, 12) == before
     with registry.store.read() as session:
@@ -178,10 +178,10 @@ def test_open__signed_mandate__has_the_contracts_id_and_a_second_run_sends_nothi
 
 @needs_anvil
 def test_open__signed_by_somebody_else__is_refused_by_the_contract(registry):
-    registry.agreement_ops.enrol([registry.enrolment(registry.device("ops-8"))])
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("agreed-8"))])
     account, stranger = (keystore.development_account(n) for n in (15, 16))
     mandate = registry.agreement_ops.mandate(
-        "ops-8",
+        "agreed-8",
         account.address,
         stranger.address,
         products()["metered_energy"],
@@ -192,7 +192,7 @@ def test_open__signed_by_somebody_else__is_refused_by_the_contract(registry):
     )
     signature = registry.agreement_ops.sign(mandate, stranger)
     with pytest.raises(Retry, match="MandateSignatureInvalid"):
-        registry.agreement_ops.open([("ops-8", "metered_energy", mandate, signature)])
+        registry.agreement_ops.open([("agreed-8", "metered_energy", mandate, signature)])
 
 
 @needs_anvil

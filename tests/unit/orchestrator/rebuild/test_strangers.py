@@ -11,8 +11,8 @@ from orchestrator.edges.store import ledger
 from orchestrator.rebuild import rebuild
 from tests.support.open_rail import OpenRail
 from tests.support.small_rail import has_anvil
+from tests.unit.orchestrator.steps.test_debts import corrected, meter, repay
 from tests.unit.orchestrator.steps.test_strangers import STRANGER, forward, kept_call
-from tests.unit.orchestrator.steps.test_unallocated_credits import corrected, meter, repay
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 

@@ -10,7 +10,7 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.bank_context import CreditBooked
 from orchestrator.core.funding import Fact
 from orchestrator.core.references import end_to_end_id, funding_reference
 from orchestrator.edges.store import agreements, fundings

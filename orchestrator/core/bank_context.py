@@ -171,7 +171,7 @@ class Posted:
     effects: tuple[BankEffect, ...] = ()
 
 
-class BankBooks:
+class BankContext:
     """What is known, and what the earlier lines of the same file have added to it."""
 
     def __init__(self, known: KnownBank) -> None:
