@@ -46,7 +46,7 @@ class Standing:
     """
 
     break_id: str
-    found: Break
+    difference: Break
     state: str
     since: int
     resolved_by: str = ""
@@ -71,11 +71,14 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
     with context.store.write() as session:
         registered = {row.break_id for row in register.listed(session)}
         for item in standings:
-            body = asdict(item.found) | {"resolved_by": item.resolved_by or None}
+            body = asdict(item.difference) | {"resolved_by": item.resolved_by or None}
             register.note(session, item.break_id, body, now)
             if item.break_id not in registered and item.state == OPEN:
                 context.log.warning(
-                    "break", kind=item.found.kind, ids=item.found.ids, owner=item.found.owner
+                    "break",
+                    kind=item.difference.kind,
+                    ids=item.difference.ids,
+                    owner=item.difference.owner,
                 )
         gone = register.leave(session, {item.break_id for item in standings}, _GONE)
         for row in register.resolutions(session):
@@ -103,7 +106,7 @@ def standing(
         standings.append(
             Standing(break_id, item, state, first, resolution[0] if is_resolved else "")
         )
-    return sorted(standings, key=lambda s: (s.since, s.found.kind, s.break_id))
+    return sorted(standings, key=lambda s: (s.since, s.difference.kind, s.break_id))
 
 
 def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -122,4 +125,4 @@ def to_resolve(item: Standing, note: str, now: int) -> Approval:
         note: How it was dealt with.
         now: Unix seconds.
     """
-    return Approval(register.RESOLVE, item.break_id, facts(item.found) | {"note": note}, now)
+    return Approval(register.RESOLVE, item.break_id, facts(item.difference) | {"note": note}, now)

@@ -1,7 +1,7 @@
 """Attacks on a delivery, each by its name: what somebody tries, and what the contract answers.
 
 What stops an attack off chain (a record that is routed elsewhere or dropped) is in
-tests/unit/test_product_delivery_attacks.py.
+tests/unit/orchestrator/products/test_delivery_attacks.py.
 """
 
 from __future__ import annotations
