@@ -11,6 +11,7 @@ from tests.style.tree import (
     ROOT,
     below,
     cycles,
+    files,
     imports,
     module_of,
     offenders,
@@ -133,6 +134,13 @@ def test_imports__files_of_a_protocol_package__never_import_its_front() -> None:
         }
 
     assert not offenders(inside, front)
+
+
+def test_tests__any_file__takes_helpers_from_support_and_from_no_other_test() -> None:
+    def other_tests(path: Path) -> list[str]:
+        return [name for name in imports(path) if name.split(".")[-1].startswith("test_")]
+
+    assert not offenders([p for p in files(".py") if short(p).startswith("tests/")], other_tests)
 
 
 def test_adapters__one_per_outside_system__only_it_imports_the_library() -> None:
