@@ -147,21 +147,20 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(registry):
 
 def test_strangers__however_many_ask__cause_one_look_in_half_a_second(registry, clock):
     client = Counting(registry.chain.client)
-    registry = Registry(client, {})
+    fresh = Registry(client, {})
     for number in range(500):
         assert (
-            registry.key_at(bytes([1]) * 31 + bytes([number % 256]), 0)
-            == ClaimReason.DEVICE_UNKNOWN
+            fresh.key_at(bytes([1]) * 31 + bytes([number % 256]), 0) == ClaimReason.DEVICE_UNKNOWN
         )
-        assert registry.agreements_of(bytes(32)) == []
-        assert registry.agreements_about(bytes([2]) * 32) == []
+        assert fresh.agreements_of(bytes(32)) == []
+        assert fresh.agreements_about(bytes([2]) * 32) == []
     assert client.looks == 1
     clock[0] += 0.49
-    registry.agreement(bytes(32))
+    fresh.agreement(bytes(32))
     assert client.looks == 1
     clock[0] += 0.02
-    registry.agreement(bytes(32))
-    registry.agreement(bytes(32))
+    fresh.agreement(bytes(32))
+    fresh.agreement(bytes(32))
     assert client.looks == 2
 
 
@@ -170,10 +169,10 @@ def test_forget__right_after_a_look__reads_again_before_it_answers(registry, clo
     device = registry.device("rewound")
     registry.agreement_ops.enrol([registry.enrolment(device)])
     client = Counting(registry.chain.client)
-    registry, now = Registry(client, {}), registry.chain.now()
-    assert registry.key_at(device_id("rewound"), now) == device.public
-    registry.forget()
-    assert registry.key_at(device_id("rewound"), now) == device.public
+    fresh, now = Registry(client, {}), registry.chain.now()
+    assert fresh.key_at(device_id("rewound"), now) == device.public
+    fresh.forget()
+    assert fresh.key_at(device_id("rewound"), now) == device.public
     assert client.looks == 2
 
 
@@ -182,12 +181,12 @@ def test_silence__in_the_middle_of_a_look__is_a_retry_each_time_and_no_answer(re
     registry.agreement_ops.enrol([registry.enrolment(device)])
     client = Counting(registry.chain.client)
     client.silent = True
-    registry = Registry(client, {})
+    fresh = Registry(client, {})
     for _ in range(3):
         with pytest.raises(Retry):
-            registry.key_at(device_id("quiet"), registry.chain.now())
+            fresh.key_at(device_id("quiet"), registry.chain.now())
     client.silent = False
-    assert registry.key_at(device_id("quiet"), registry.chain.now()) == device.public
+    assert fresh.key_at(device_id("quiet"), registry.chain.now()) == device.public
 
 
 def test_refresh__in_pieces__comes_to_the_same_as_at_once(registry):
