@@ -19,10 +19,12 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 _SLOWEST = 10
-_PYTEST = [sys.executable, "-m", "pytest", "-rs", f"--durations={_SLOWEST}"]
+_PYTEST = [sys.executable, "-m", "pytest", "-rsfE", f"--durations={_SLOWEST}"]
+# files of one part share the workers; tests of a file share its chain, so a file stays together
+_PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
-    "style, unit, every": [*_PYTEST, "tests/style", "tests/unit", "tests/every"],
-    "contracts": [*_PYTEST, "tests/contracts"],
+    "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
+    "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
     "ape": [
         sys.executable,
         "-m",

@@ -64,7 +64,7 @@ CHART = (
         AccountKind.ASSET,
         DEBIT,
         EUR,
-        "customers' euros at the bank, as its lines book them",
+        "customers' euros, as the bank's lines book them",
     ),
     LedgerAccount(
         "2000",
@@ -73,7 +73,7 @@ CHART = (
         AccountKind.LIABILITY,
         CREDIT,
         EUR,
-        "euros owed to whoever holds the tokens",
+        "euros owed to the holders of the tokens",
     ),
     LedgerAccount(
         "2100",
@@ -109,7 +109,7 @@ CHART = (
         AccountKind.LIABILITY,
         CREDIT,
         EUR,
-        "booked without a reference that is ours: a person decides",
+        "booked without a reference of ours: a person decides",
     ),
     LedgerAccount(
         "2220",
@@ -118,7 +118,7 @@ CHART = (
         AccountKind.LIABILITY,
         CREDIT,
         EUR,
-        "booked lines that nothing of ours explains",
+        "booked lines that no record of ours explains",
     ),
     LedgerAccount(
         "4000",
@@ -154,7 +154,7 @@ CHART = (
         AccountKind.ASSET,
         DEBIT,
         TEUR,
-        "the token supply: equals customer deposits, cent for cent",
+        "the token supply: equals customer deposits, to the cent",
     ),
     LedgerAccount(
         "7100",
@@ -199,12 +199,12 @@ CHART = (
         AccountKind.LIABILITY,
         CREDIT,
         TEUR,
-        "tokens outside the rail, in anybody's hands",
+        "tokens outside the rail",
     ),
     LedgerAccount(
         "9000",
         _all_of(ledger.receivable("")),
-        "Credits receivable",
+        "Debts receivable",
         AccountKind.MEMO,
         DEBIT,
         TEUR,
@@ -213,7 +213,7 @@ CHART = (
     LedgerAccount(
         "9100",
         _all_of(ledger.debt_due("")),
-        "Credits due",
+        "Debts due",
         AccountKind.MEMO,
         CREDIT,
         TEUR,

@@ -150,7 +150,7 @@ def run(tmp_path):
 def test_commands__officers_and_a_approval__from_founding_to_a_third(run):
     for name in ("Ada", "Ben"):
         assert run("officer", "add", name)["seated"]
-    assert "takes an approval" in run("officer", "add", "Eve", code=2)["error"]["message"]
+    assert "needs an approval" in run("officer", "add", "Eve", code=2)["error"]["message"]
     identity = run("officer", "add", "Eve", "--as", "Ada")["approval"]
     refused = run("approval", "approve", identity, "--as", "Ada", code=2)["error"]
     assert refused["code"] == "same_officer"

@@ -36,6 +36,7 @@ def outcomes():
     return found["outcomes"]
 
 
+@pytest.mark.long
 def test_decoders__deeply_nested__refuse_with_a_reason(outcomes):
     decoders = ["strict_json", "oracle wire", "bank reading", "bank file", "bank order", "bundle"]
     decoders += [f"{name} {place}" for name in protocols() for place in ("bare", "inside")]

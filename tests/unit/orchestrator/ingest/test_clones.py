@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Place
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, metres_between, sighting
+from orchestrator.edges.store import conflicts as store_conflicts
 from scripts.devices.record import Point, units_of
 from tests.support.meter_streams import event
 from tests.support.small_dock import GOODS, SmallDock, T
@@ -63,7 +64,7 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
     dock.place.answers(second_fork)
     assert conflicts(dock) == [("counter_replayed", 2), ("counter_replayed", 5)]
     with dock.place.store.read() as session:
-        unreported = conflicts.unreported(session, 10)
+        unreported = store_conflicts.unreported(session, 10)
     assert [(item[1], item[3]) for item in unreported] == [
         (records[1], first_fork),
         (records[1], second_fork),
