@@ -53,8 +53,8 @@ def test_compile__by_ape__gives_the_interface_that_the_product_uses():
     (source,) = (ROOT / "contracts").rglob("OracleCommittee.sol")
     compiled = project.load_contracts(source)["OracleCommittee"]
     assert len(compiled.mutable_methods) > 2
-    ours = _container(shipped).contract_type
-    assert compiled.selector_identifiers == ours.selector_identifiers
+    compiled_type = _container(shipped).contract_type
+    assert compiled.selector_identifiers == compiled_type.selector_identifiers
     # the code as well, up to the hash of the metadata, which the product leaves out
     assert len(compiled.get_deployment_bytecode()) >= len(shipped.bytecode) // 2 - 2
 

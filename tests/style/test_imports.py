@@ -73,12 +73,12 @@ def _package(module: str) -> str:
 
 def _module_graph() -> dict[str, set[str]]:
     """{module: modules of ours that it imports}, imports inside functions included."""
-    known = {module_of(path): path for path in sources()}
+    path_of = {module_of(path): path for path in sources()}
     graph = {}
-    for module, path in known.items():
+    for module, path in path_of.items():
         names = imports(path)
         # `from package import module` needs the package only as a folder
-        finest = {name for name in names if name in known}
+        finest = {name for name in names if name in path_of}
         finest -= {name for name in finest if any(n.startswith(f"{name}.") for n in finest)}
         graph[module] = finest - {module}
     return graph

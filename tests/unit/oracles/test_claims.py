@@ -155,10 +155,10 @@ def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path / "dock")
-    made.agree()
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path / "dock")
+    small_dock.agree()
+    yield small_dock
+    small_dock.close()
 
 
 @pytest.fixture

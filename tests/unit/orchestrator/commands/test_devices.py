@@ -25,9 +25,9 @@ HOUR = 3_600
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
-    made = OperatorsHome(tmp_path_factory.mktemp("rail"))
-    yield made
-    made.close()
+    operators_home = OperatorsHome(tmp_path_factory.mktemp("rail"))
+    yield operators_home
+    operators_home.close()
 
 
 def test_add__local_chain_without_a_chain__the_built_in_ca_vouches_and_is_kept(home):

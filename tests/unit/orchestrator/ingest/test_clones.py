@@ -22,9 +22,9 @@ PERTH = Place("", -319_505_000, 1_158_605_000)
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path)
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path)
+    yield small_dock
+    small_dock.close()
 
 
 @pytest.fixture

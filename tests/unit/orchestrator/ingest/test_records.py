@@ -21,9 +21,9 @@ from tests.support.small_intake import START, SmallIntake, joined
 
 @pytest.fixture
 def place(tmp_path):
-    made = SmallIntake(tmp_path)
-    yield made
-    made.close()
+    small_intake = SmallIntake(tmp_path)
+    yield small_intake
+    small_intake.close()
 
 
 @pytest.fixture

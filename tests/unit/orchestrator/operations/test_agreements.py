@@ -47,9 +47,9 @@ MANDATES = st.builds(
 
 @pytest.fixture
 def town(tmp_path):
-    made = RegistryTown(tmp_path)
-    yield made
-    made.store.close()
+    registry_town = RegistryTown(tmp_path)
+    yield registry_town
+    registry_town.store.close()
 
 
 def counted(town, index: int) -> int:
@@ -107,14 +107,14 @@ def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(town):
 def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change):
     device, other = town.device("office-2"), town.device("office-2-other")
     at = town.chain.deployment
-    said = {
+    proven = {
         "chain": at.chain_id,
         "registry": at.addresses["DeviceRegistry"],
         "name": "office-2",
         "owner": "0x" + "11" * 20,
     }
     signed = (
-        said
+        proven
         | {
             "owner": {"owner": "0x" + "12" * 20},
             "name": {"name": "office-3"},

@@ -35,9 +35,9 @@ ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
 
 @pytest.fixture
 def registry(tmp_path):
-    made = RegistryOps(tmp_path)
-    yield made
-    made.store.close()
+    operations = RegistryOps(tmp_path)
+    yield operations
+    operations.store.close()
 
 
 @given(

@@ -21,9 +21,9 @@ from tests.support.rail_with_bank import CLOSED, RailWithBank
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
-    yield made
-    made.bare.close()
+    rail = RailWithBank(tmp_path)
+    yield rail
+    rail.bare.close()
 
 
 def test_bank__books_a_payout__once_however_often_it_says_so(desk):

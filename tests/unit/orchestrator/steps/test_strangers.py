@@ -25,12 +25,12 @@ STRANGER = 15  # a development account that has no part in the rail
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.with_oracles_down()
-    found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.with_oracles_down()
+    started.agree_with_the_chain()
 
 
 def test_funds__that_come_after_a_claim_was_short__settle_the_very_same_claim(rail):
@@ -141,8 +141,8 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
         tx_hash = forward(rail, call)
         rail.work(3)
         assert list(breaks(rail)) == [(tx_hash[2:],)]
-        expected, found = breaks(rail)[(tx_hash[2:],)]
-        assert expected > 0 == found
+        expected, actual = breaks(rail)[(tx_hash[2:],)]
+        assert expected > 0 == actual
         rail.clock += 100
         rail.with_oracles_down()
         rail.work(6)
@@ -154,11 +154,11 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
 
 def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban).breaks
+        differences = reconcile_store(session, rail.iban).breaks
     return {
-        each.ids: (each.expected_minor, each.found_minor)
-        for each in found
-        if each.kind == "ledger_differs_from_chain"
+        difference.ids: (difference.expected_minor, difference.found_minor)
+        for difference in differences
+        if difference.kind == "ledger_differs_from_chain"
     }
 
 
@@ -168,9 +168,9 @@ def forward(rail, call: Call) -> str:
     runtime = "36600060003760006000366000600073" + address + "5af100"
     creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
     account = keystore.development_account(STRANGER)
-    made = _created(account.address, rail.chain.nonce(account.address))
+    contract = _created(account.address, rail.chain.nonce(account.address))
     rail.send(STRANGER, to="", data=creation)
-    return rail.send(STRANGER, to=made, data=rail.chain.quote(account.address, call).data)
+    return rail.send(STRANGER, to=contract, data=rail.chain.quote(account.address, call).data)
 
 
 def _created(sender: str, nonce: int) -> str:

@@ -168,5 +168,5 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     ],
 )
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
-    said = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
-    assert why in said["error"]["message"]
+    refusal = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
+    assert why in refusal["error"]["message"]

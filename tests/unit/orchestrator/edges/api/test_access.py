@@ -119,11 +119,11 @@ def test_rejections__listed__are_those_of_the_callers_devices(rail, caller, devi
 
 def test_rejections__of_another_partner__are_not_there_by_filter_or_number(rail):
     every = rail.client("auditor").get("/v1/rejected").json()["items"]
-    theirs = [row["number"] for row in every if not row["device"].startswith("acme-")]
+    foreign = [row["number"] for row in every if not row["device"].startswith("acme-")]
     acme = rail.client("acme")
-    assert theirs
+    assert foreign
     assert acme.get("/v1/rejected?device=borg-1").json()["items"] == []
-    assert {acme.get(f"/v1/rejected/{number}").status_code for number in theirs} == {404}
+    assert {acme.get(f"/v1/rejected/{number}").status_code for number in foreign} == {404}
     own = next(row["number"] for row in every if row["device"] == "acme-1")
     assert acme.get(f"/v1/rejected/{own}").status_code == 200
 

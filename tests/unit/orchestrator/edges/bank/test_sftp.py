@@ -28,11 +28,11 @@ def server(tmp_path):
     root = tmp_path / "bank"
     for folder in ("to_bank", "from_bank"):
         (root / folder).mkdir(parents=True)
-    made = SftpServer(root).start()
-    made.admit(tmp_path / "key")
-    write_atomically(tmp_path / "state" / "known_hosts", made.known_line())
-    yield made
-    made.end()
+    sftp = SftpServer(root).start()
+    sftp.admit(tmp_path / "key")
+    write_atomically(tmp_path / "state" / "known_hosts", sftp.known_line())
+    yield sftp
+    sftp.end()
 
 
 @pytest.fixture
@@ -271,14 +271,14 @@ def test_sftp__served_by_openssh__files_go_and_come(tmp_path):
     daemon = subprocess.Popen([shutil.which("sshd"), "-D", "-f", str(tmp_path / "sshd_config")])
     try:
         url = f"sftp://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/out?in={tmp_path}/in&poll=0"
-        ours = Sftp(url, tmp_path / "key", tmp_path / "state")
+        channel = Sftp(url, tmp_path / "key", tmp_path / "state")
         for _ in range(100):  # until it listens
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-        assert ours.send("a.xml", b"a") and (tmp_path / "out" / "a.xml").read_bytes() == b"a"
+        assert channel.send("a.xml", b"a") and (tmp_path / "out" / "a.xml").read_bytes() == b"a"
         (tmp_path / "in" / "b.xml").write_bytes(b"b")
-        assert ours.receive() == [] and ours.receive() == [("b.xml", b"b")]
+        assert channel.receive() == [] and channel.receive() == [("b.xml", b"b")]
     finally:
         daemon.terminate()
         daemon.wait(timeout=60)

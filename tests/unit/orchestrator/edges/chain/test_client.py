@@ -190,8 +190,8 @@ def test_call_input__transaction_to_another_address__proves_nothing(chain):
     quote = chain.client.quote(account.address, account_call(1))
     decoy = replace(quote, to="0x" + "12" * 20)
     hashes = []
-    for nonce, one in enumerate((quote, decoy)):
-        tx_hash, raw = chain.client.sign(account, nonce, one)
+    for nonce, called in enumerate((quote, decoy)):
+        tx_hash, raw = chain.client.sign(account, nonce, called)
         assert chain.client.broadcast([raw]) == ["sent"]
         hashes.append(tx_hash)
     function, arguments = chain.client.call_input(hashes[0], "PaymentRail")

@@ -100,9 +100,9 @@ class RegistryTown:
 
 @pytest.fixture
 def town(tmp_path):
-    made = RegistryTown(tmp_path)
-    yield made
-    made.store.close()
+    registry_town = RegistryTown(tmp_path)
+    yield registry_town
+    registry_town.store.close()
 
 
 class Counting:
@@ -130,14 +130,14 @@ def clock(monkeypatch):
 
 
 def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(town):
-    one, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
+    first, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
     new, newer = town.device("life-1-new"), town.device("life-1-newer")
-    town.office.enrol([town.enrolment(d) for d in (one, two, three)])
+    town.office.enrol([town.enrolment(d) for d in (first, two, three)])
     moments = [town.chain.now()]
     for act in (
         lambda: town.do("suspend", device_id("life-1")),
         lambda: town.do("resume", device_id("life-1")),
-        lambda: town.rotate("life-1", one, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
+        lambda: town.rotate("life-1", first, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
         lambda: None,  # the new key expires
         lambda: town.rotate("life-1", new, newer, 2),
         lambda: town.do("suspend", device_id("life-1")),
@@ -155,8 +155,8 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(to
                 wanted = town.contract_says(name, at)
                 assert town.registry.key_at(device_id(name), at) == wanted, (name, at)
                 seen.add(wanted)
-    assert {one.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
-    since = [town.registry.compromised_since(device_id(d.name)) for d in (one, three)]
+    assert {first.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
+    since = [town.registry.compromised_since(device_id(d.name)) for d in (first, three)]
     assert since == [None, moments[0] + 5]
     assert town.registry.compromised_since(device_id("nobody")) is None
 
@@ -190,14 +190,18 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     device = town.device("agreed")
     town.office.enrol([town.enrolment(device)])
     mandate, identity = town.agree("agreed", 13, first_counter=7)
-    [found] = town.registry.agreements_of(device_id("agreed"))
-    assert found == town.registry.agreement(identity)
-    assert (found.agreement, found.product, found.terms) == (
+    [agreement] = town.registry.agreements_of(device_id("agreed"))
+    assert agreement == town.registry.agreement(identity)
+    assert (agreement.agreement, agreement.product, agreement.terms) == (
         identity,
         "metered_energy",
         mandate.terms,
     )
-    assert (found.expires_at, found.first_counter, found.live) == (mandate.expiry, 7, True)
+    assert (agreement.expires_at, agreement.first_counter, agreement.live) == (
+        mandate.expiry,
+        7,
+        True,
+    )
     payer = town.chain.sender(town.store, 13)
     send_and_wait(
         payer, [ChainCall("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
@@ -216,7 +220,7 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     assert not town.registry.agreement(identity).live
     _, second = town.agree("agreed", 13)
     town.registry.refresh()
-    newest_first = [one.agreement for one in town.registry.agreements_of(device_id("agreed"))]
+    newest_first = [entry.agreement for entry in town.registry.agreements_of(device_id("agreed"))]
     assert newest_first == [second, identity]
 
 

@@ -27,9 +27,9 @@ def chain():
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
-    yield made
-    made.close()
+    empty = Store(tmp_path / "rail.sqlite3")
+    yield empty
+    empty.close()
 
 
 def other_process(chain, store, account: int, numbers: list[int], die: str = ""):
