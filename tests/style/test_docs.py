@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.payment import Stage
 from orchestrator.settings import Settings
-from tests.style.tree import tree
+from tests.support.source_tree import tree
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-from tests.style.tree import (
+from tests.support.source_tree import (
     PACKAGES,
     ROOT,
     below,

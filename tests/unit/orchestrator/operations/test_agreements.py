@@ -23,7 +23,7 @@ from orchestrator.operations.agreements import enrolment_digest, mandate_of
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from tests.support.real_chain import has_anvil
-from tests.unit.orchestrator.edges.chain.test_reader import RegistryTown
+from tests.support.registry_town import RegistryTown
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw))

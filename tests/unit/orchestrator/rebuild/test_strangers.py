@@ -10,9 +10,9 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import ledger
 from orchestrator.rebuild import rebuild
 from tests.support.open_rail import OpenRail
+from tests.support.payee_debts import corrected, meter, repay
 from tests.support.small_rail import has_anvil
-from tests.unit.orchestrator.steps.test_strangers import STRANGER, forward, kept_call
-from tests.unit.orchestrator.steps.test_unallocated_credits import corrected, meter, repay
+from tests.support.strangers import STRANGER, forward, kept_call
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 

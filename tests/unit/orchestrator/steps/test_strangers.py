@@ -6,9 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-import rlp
 from sqlmodel import delete
-from web3 import Web3
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
@@ -17,9 +15,9 @@ from orchestrator.steps.attest import attest
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER, forward, kept_call
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-STRANGER = 15  # a development account that has no part in the rail
 
 
 @pytest.fixture
@@ -92,18 +90,6 @@ def test_settlement__through_another_contract__is_passed_over_and_blocks_go_on(r
     assert rail.payment("forwarded").stage in ("paid_out", "reconciled")
 
 
-def kept_call(rail, name: str) -> Call:
-    """What settles the claim, kept while it is short; then there are funds, and no quorum."""
-    rail.join(name)
-    rail.charge(name, "5")
-    rail.until(name, "waiting_for_funds")
-    call = rail.settle_call(name)
-    rail.oracles_down()
-    rail.fund(name, 5_000)
-    rail.until(name, "verified")
-    return call
-
-
 def test_settlement__through_another_contract_before_ours__is_booked_by_its_root(rail):
     """No call data of ours speaks of it: the stored batch whose leaves make the root does."""
     tx_hash = forward(rail, kept_call(rail, "detour"))
@@ -160,22 +146,6 @@ def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
         for difference in differences
         if difference.kind == "ledger_differs_from_chain"
     }
-
-
-def forward(rail, call: Call) -> str:
-    """The call, sent by a stranger through a contract that hands its call data on."""
-    address = rail.chain.deployment.addresses["PaymentRail"][2:]
-    runtime = "36600060003760006000366000600073" + address + "5af100"
-    creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
-    account = keystore.development_account(STRANGER)
-    contract = _created(account.address, rail.chain.nonce(account.address))
-    rail.send(STRANGER, to="", data=creation)
-    return rail.send(STRANGER, to=contract, data=rail.chain.quote(account.address, call).data)
-
-
-def _created(sender: str, nonce: int) -> str:
-    raw = Web3.keccak(rlp.encode([bytes.fromhex(sender[2:]), nonce]))[12:]
-    return Web3.to_checksum_address(raw)
 
 
 def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_others(rail):

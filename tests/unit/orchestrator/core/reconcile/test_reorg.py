@@ -7,8 +7,8 @@ import pytest
 from orchestrator.core.reconcile import Break, BreakKind
 from orchestrator.steps.breaks import CLOSED, OPEN, register_breaks, standing
 from orchestrator.steps.reconcile import reconcile_store
+from tests.support.deep_rail import FINALITY, DeepRail
 from tests.support.small_rail import has_anvil
-from tests.unit.orchestrator.steps.test_reorg import FINALITY, DeepRail
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
