@@ -89,7 +89,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     assert rail.pending(payee, log.settledAt + DAY) == 10 * PRICE
 
 
-def test_console__imports_the_project_on_our_chain():
+def test_console__of_ape__imports_the_project_on_our_chain():
     code = "from scripts.deploy import development_plan; print(development_plan, chain.chain_id)"
     ape = [str(Path(sys.executable).with_name("ape")), "console", "--code", code]
     answer = subprocess.run(ape, cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -80,7 +80,7 @@ def test_requirements__each_declared_package__is_locked_with_hashes() -> None:
         assert all("--hash=sha256:" in entry for entry in entries if "==" in entry), file.name
 
 
-def test_locks__name_no_registry() -> None:
+def test_locks__every_file__names_no_registry() -> None:
     files = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "package-lock.json"]
     for file in files:
         if file == ROOT / "package-lock.json" and not file.exists():

@@ -148,7 +148,7 @@ def test_adapters__one_per_outside_system__only_it_imports_the_library() -> None
     assert not offenders(sources(), trespass)
 
 
-def test_core__is_pure__no_clock_network_database_or_environment() -> None:
+def test_core__any_module__uses_no_clock_network_database_or_environment() -> None:
     impure = {
         "os",
         "time",

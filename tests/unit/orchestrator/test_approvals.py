@@ -185,7 +185,7 @@ def test_officer__removed_by_an_address_in_small_letters__signs_no_more(store):
     assert reason(approvals.propose, store, CHAIN, PAY, BEN) == ApprovalReason.NOT_AN_OFFICER
 
 
-def test_approval__approved_and_no_longer_true__is_in_nobodys_way(store):
+def test_approval__approved_and_no_longer_true__blocks_nothing(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     other = Approval(PAY.kind, PAY.subject, {"cents": 6, "account": "DE00"}, 1_001)
     assert reason(approvals.propose, store, CHAIN, other, ADA) == ApprovalReason.APPROVAL_OPEN

@@ -49,7 +49,7 @@ def test_compare__every_anchor_in_the_journal__holds_and_names_the_newest():
     )
 
 
-def test_compare__no_anchors__hold_nothing_up():
+def test_compare__no_anchors__match():
     comparison = held([], HEADS)
     assert (comparison.verdict, comparison.anchors, comparison.same_to) == (
         AnchorVerdict.HOLDS,

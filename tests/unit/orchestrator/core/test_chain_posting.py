@@ -171,7 +171,7 @@ def test_redeemed__by_a_holder_of_its_own__comes_from_the_wallets():
     assert context.book() == dated(ledger.redeemed(ORDER, ledger.WALLETS, 2))
 
 
-def test_reclaimed_and_withdrawn__go_to_the_wallets():
+def test_logs__reclaimed_and_withdrawn__go_to_the_wallets():
     context = DictContext()
     context.add("EscrowReclaimed", agreement=AGREEMENT, payer=HOLDER, amount=4)
     context.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)

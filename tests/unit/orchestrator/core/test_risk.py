@@ -71,7 +71,7 @@ def test_stages__all__are_either_at_risk_or_not_settled():
         ((), 0),
     ],
 )
-def test_risk__counts_records_from_that_second_on(observed, events):
+def test_risk__records_from_that_second_on__count(observed, events):
     risks = at_risk([exposed(observed=observed)], SINCE, NOW)
     assert [risk.events for risk in risks] == ([events] if events else [])
     assert all(risk.first_observed_at == SINCE for risk in risks)

@@ -104,7 +104,7 @@ def test_batch__status_of_another_message__refuses_nothing() -> None:
     assert len(asked(books).batch("B1")) == 1
 
 
-def test_batch__refused_after_the_bank_booked_it__says_nothing_new() -> None:
+def test_batch__refused_after_the_bank_booked_it__changes_nothing() -> None:
     books = bank()
     books.moved.add(FIRST)
     report = StatusReport("S", "M1", "RJCT", "AC04", (), b"")

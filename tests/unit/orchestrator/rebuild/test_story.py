@@ -134,7 +134,7 @@ def test_rebuild__approval_changed_after_it_was_signed__is_named(
     }
 
 
-def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
+def test_rebuild__entry_of_an_approval_without_signatures__is_named(
     rail: SmallRail, tmp_path: Path
 ) -> None:
     def change(base: sqlite3.Connection) -> None:

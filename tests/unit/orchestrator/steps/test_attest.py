@@ -1,4 +1,4 @@
-"""A quorum in spite of everything: doubts, silence, lies and nonsense cost only who utters them."""
+"""A quorum in spite of faults: a refusal, silence or a false answer costs no other oracle."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_attest__all_sign__is_one_batch_with_the_fewest_signatures(bare):
 
 
 @pytest.mark.parametrize("how", ["down", "lies"])
-def test_attest__one_silent_or_lying__costs_nothing_and_is_said(bare, how):
+def test_attest__one_silent_or_lying__costs_nothing_and_is_reported(bare, how):
     set_oracle(bare, 2, how=how)
     assert attest(bare.rail) == 3
     assert "o2" not in quorum_of(bare, A)
@@ -146,7 +146,7 @@ def test_attest__one_refuses_while_another_is_down__is_later_and_never_for_good(
     assert attest(bare.rail) == 1
 
 
-def test_attest__one_oracle_that_refuses_many_times__has_one_voice(bare):
+def test_attest__one_oracle_refuses_many_times__counts_as_one_refusal(bare):
     refusing(bare, 1, A=ClaimReason.CLAIM_DIFFERS)
     set_oracle(bare, 1, repeats=5)
     set_oracle(bare, 2, how="down")
@@ -179,7 +179,7 @@ def test_evidence__lacking_where_a_quorum_signs_anyway__is_not_sent(bare):
     assert all(not request.evidence for oracle in bare.oracles for request in oracle.asked)
 
 
-def test_evidence__needed_for_the_quorum__is_sent_to_who_lacks_it_and_to_nobody_else(bare):
+def test_evidence__needed_for_the_quorum__is_sent_only_to_oracles_that_lack_it(bare):
     set_oracle(bare, 1, how="down")
     set_oracle(bare, 4, lacks={agreement_of(A), agreement_of(B)})
     assert attest(bare.rail) == 3
@@ -301,7 +301,7 @@ def said(signature: str | None, *refusals: dict) -> bytes:
         (200, said("0x11")),
     ],
 )
-def test_client__nonsense__is_as_good_as_silence(client, status, body):
+def test_client__answer_without_sense__counts_as_no_answer(client, status, body):
     """An index beyond the claims would otherwise be a bug of ours, and stop all money."""
     oracle, says = client
     says.append((status, body))

@@ -129,7 +129,7 @@ def test_bank__line_in_another_currency__makes_no_euro(desk):
     assert desk.fundings() == [] and desk.balances() == {}
 
 
-def test_bank__bad_files__are_kept_by_name_and_stop_no_neighbour(desk):
+def test_bank__bad_files__are_kept_by_name_and_stop_no_other_file(desk):
     desk.credit(100, "")
     [notice] = desk.bank.from_bank.glob("*camt.054*")
     write_file(desk.bank.from_bank / "a-first.xml", b"<oops")

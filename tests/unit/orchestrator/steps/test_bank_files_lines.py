@@ -119,7 +119,7 @@ def test_line__like_one_that_another_statement_holds_already__is_a_booking_of_it
     assert recorded[1][ledger.SAFEGUARDING, ledger.EUR] == 1_000
 
 
-def test_lines__of_one_file_about_one_payout__know_of_each_other(empty):
+def test_lines__of_one_file_about_one_payout__are_compared_with_each_other(empty):
     row = {"end_to_end_id": end_to_end_id(PAYOUTS[0]), "amount_minor": -500}
     twice = [row | {"bank_reference": reference} for reference in ("B1", "B2")]
     _, balances, stages, *_ = journal(empty, [twice], with_all=False)

@@ -126,7 +126,7 @@ def test_archive__two_files_of_one_name__is_refused_and_loses_nothing(desk):
     assert desk.rejected() == ["archive_malformed"] and desk.balances() == {}
 
 
-def test_file__name_that_is_no_text__is_put_aside_and_halts_nothing(desk):
+def test_file__name_that_is_no_text__is_quarantined_and_halts_nothing(desk):
     os.makedirs(desk.bank.from_bank, exist_ok=True)
     with open(os.fsencode(desk.bank.from_bank) + b"/\xff.xml", "wb") as odd:
         odd.write(b"x")

@@ -117,7 +117,7 @@ def test_compromise__after_the_record_was_made__leaves_its_payment_alone(rail):
     assert disputes(rail, rail.payment("after-it").payment_id) == 0
 
 
-def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rail, monkeypatch):
+def test_dispute__by_the_warden__is_sent_once_for_any_number_of_requests(rail, monkeypatch):
     rail.join("asked", 5_000)
     paid(rail, "asked")
     since, device = observed(rail, "asked"), "0x" + device_id("asked").hex()

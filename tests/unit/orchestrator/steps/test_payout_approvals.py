@@ -200,7 +200,7 @@ def test_again__order_has_not_failed__waits_and_pays_nothing_twice(desk, stage):
     assert not executed(desk, identity) and len(orders_at_bank(desk)) == 1
 
 
-def test_again__above_the_limit__needs_no_third_look(desk):
+def test_again__above_the_limit__needs_no_third_approval(desk):
     desk.party("0x" + "55" * 20, "Gone", CLOSED)
     payout = desk.payout(1, LIMIT + 1, payee="0x" + "55" * 20, iban=CLOSED)
     order_payouts(desk.rail)

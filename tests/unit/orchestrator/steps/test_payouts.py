@@ -61,7 +61,7 @@ def test_order__taken_away_by_the_bank__is_not_placed_again(desk):
     assert not list(desk.bank.to_bank.glob("*.xml"))
 
 
-def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
+def test_order__to_an_unknown_account__waits_by_name_until_it_is_known(desk):
     """The tokens are burned: the payout must neither be dropped nor hold up its neighbours."""
     elsewhere = new_iban(77)
     waiting, good = desk.payout(1, iban=elsewhere), desk.payout(3)

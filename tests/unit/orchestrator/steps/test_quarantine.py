@@ -43,7 +43,7 @@ def suspensions(rail) -> int:
     return sum(log.name == "DeviceSuspended" and log.args["device"] == ID for log in logs)
 
 
-def test_attack__clone__is_suspended_once_and_heard_again_after_the_registrar_says_so(rail):
+def test_attack__clone__is_suspended_once_and_accepted_again_after_the_registrar_resumes_it(rail):
     device = rail.fleet[CP]
     rail.clock += 100_000
     record = device.session("5")[0]
@@ -185,7 +185,7 @@ def test_quarantine__node_is_silent__nothing_is_noted_and_it_comes_round_again(d
     assert quarantine(rail) == 1
 
 
-def test_proof__of_a_product_without_one__only_the_warden_speaks(dock):
+def test_proof__of_a_product_without_one__only_the_warden_acts(dock):
     rail = _rail(dock, RefusingSender(), RefusingSender(), proof=None)
     assert quarantine(rail) == 1
     assert rail.sender.calls == [] and len(rail.warden.calls) == 1

@@ -1,4 +1,4 @@
-"""What anybody can do on chain, on the real one: it may cost the stranger gas, and us nothing."""
+"""What a stranger can do on a real chain: it costs the stranger gas, and the rail nothing."""
 
 from __future__ import annotations
 

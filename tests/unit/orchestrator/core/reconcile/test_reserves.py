@@ -146,7 +146,7 @@ def test_reserves__payout_booked_twice_and_reversed_later__were_short_in_between
 
 
 @pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-def test_reserves__of_a_lived_rail__name_block_and_journal_head_of_each_statement(tmp_path):
+def test_reserves__of_a_rail_with_history__name_block_and_journal_head_of_each_statement(tmp_path):
     copy = RailCopy(tmp_path / "home")
     view = copy.json_of("reserves")
     assert view["holds"] and len(view["statements"]) == 2

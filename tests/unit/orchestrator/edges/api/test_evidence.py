@@ -169,7 +169,7 @@ def test_partner__posts_for_another_partners_device__is_refused_by_name_and_kept
     assert rail.client("borg").post("/v1/evidence", content=foreign, headers=RAW).status_code == 200
 
 
-def test_evidence__while_the_chain_is_away__is_asked_to_come_again_and_nothing_is_stored(rail):
+def test_evidence__while_the_chain_is_away__is_answered_retry_later_and_not_stored(rail):
     rail.chain.away, record = True, rail.record()
     client = rail.client("acme")
     answer = client.post("/v1/evidence", content=record, headers=RAW)

@@ -197,7 +197,7 @@ def test_folder__refused_file__is_kept_aside(folder):
     assert (folder.inbox / "rejected" / "a.xml").read_bytes() == b"a"
 
 
-def test_folder__unreadable_things__are_put_aside(folder, monkeypatch):
+def test_folder__unreadable_entries__are_quarantined(folder, monkeypatch):
     monkeypatch.setattr("orchestrator.edges.bank.channel.MAX_FILE_BYTES", 3)
     (folder.inbox / "folder").mkdir()
     os.symlink("/etc/hostname", folder.inbox / "link.xml")

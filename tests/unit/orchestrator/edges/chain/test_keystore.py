@@ -62,6 +62,6 @@ def test_write_private__over_an_older_file__replaces_it_whole_and_leaves_nothing
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_development_accounts__are_those_that_everybody_knows():
+def test_development_accounts__by_index__are_the_published_ones():
     first_address = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
     assert keystore.development_account(0).address == first_address

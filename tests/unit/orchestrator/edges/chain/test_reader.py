@@ -143,7 +143,7 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     assert newest_first == [second, identity]
 
 
-def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, clock):
+def test_strangers__any_number_of_requests__cause_one_read_in_half_a_second(town, clock):
     client = Counting(town.chain.client)
     registry = Registry(client, {})
     for number in range(500):
@@ -163,7 +163,7 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
     assert client.looks == 2
 
 
-def test_forget__right_after_a_look__reads_again_before_it_answers(town, clock):
+def test_forget__right_after_a_read__reads_again_before_it_answers(town, clock):
     """A rewind within half a second of the last look must not make a known device unknown."""
     device = town.device("rewound")
     town.office.enrol([town.enrolment(device)])

@@ -118,7 +118,7 @@ def test_write__database_held_too_long_by_another__is_a_retry(store):
     hasty.close()
 
 
-def test_write__statement_of_ours_that_cannot_be__is_no_retry(store):
+def test_write__wrong_statement__is_no_retry(store):
     with pytest.raises(Exception, match="no such table") as error, store.write() as session:
         session.connection().exec_driver_sql("SELECT * FROM nowhere")
     assert not isinstance(error.value, Retry)
