@@ -1,4 +1,4 @@
-"""Anchors as bytes, and what they say of a journal; no chain, no store."""
+"""Anchors as bytes, and what they prove about a journal; no chain, no store."""
 
 from __future__ import annotations
 

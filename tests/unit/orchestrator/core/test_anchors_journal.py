@@ -1,4 +1,4 @@
-"""Two attacks of somebody with the whole database, on a rail with a real chain: both are seen."""
+"""Two attacks with the whole database, on a rail with a real chain: both are detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each log books, by hand-made logs: the rules see the chain's words and nothing else."""
+"""What each log books: the rules read logs written by hand, and nothing else."""
 
 from __future__ import annotations
 

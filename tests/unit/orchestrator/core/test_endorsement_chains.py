@@ -1,4 +1,4 @@
-"""Who may vouch for a device: each rule of a certification path, broken once, refused by name."""
+"""Who may endorse a device: each rule of a path, broken once, is refused by name."""
 
 from __future__ import annotations
 

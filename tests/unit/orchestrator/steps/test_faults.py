@@ -1,4 +1,4 @@
-"""The world is slow, forgets and changes its mind, on a real chain: the rail goes on from there."""
+"""Slow nodes, lost transactions and changed verdicts on a real chain: the rail continues."""
 
 from __future__ import annotations
 

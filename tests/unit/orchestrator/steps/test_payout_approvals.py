@@ -1,4 +1,4 @@
-"""What two officers let out leaves once: payouts above the limit, and orders that failed, again."""
+"""Payouts that two officers approve are ordered once: above the limit, or after a failure."""
 
 from __future__ import annotations
 

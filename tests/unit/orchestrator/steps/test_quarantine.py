@@ -1,4 +1,4 @@
-"""A clone falls silent: the warden suspends it once; the proof goes to whoever takes it."""
+"""A cloned device: the warden suspends it once; the proof goes to a contract that accepts it."""
 
 from __future__ import annotations
 

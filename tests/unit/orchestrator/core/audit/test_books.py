@@ -1,4 +1,4 @@
-"""Books, bank files and anchors that lie with every hash right again: each has its stage."""
+"""False books, bank files and anchors with every hash recomputed: each has its stage."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The reconciler itself is tested: each difference planted into clean books is found by its name,
-open or explained as it must be, and nothing else is."""
+"""Each difference planted in clean books is found by name, open or explained; nothing else is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API's own description is whole and true, and its page loads nothing from anywhere."""
+"""The API's description is complete and true, and its page loads nothing from outside."""
 
 from __future__ import annotations
 

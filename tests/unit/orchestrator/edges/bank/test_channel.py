@@ -1,4 +1,4 @@
-"""Files go once and arrive once over every channel, even if calls repeat after a crash."""
+"""Every channel sends and receives each file once, even if calls repeat after a crash."""
 
 from __future__ import annotations
 

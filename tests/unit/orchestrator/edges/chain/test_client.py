@@ -1,4 +1,4 @@
-"""The client of the chain: which chain it is, what errors are called, and no answer is a no."""
+"""The chain client: its identity, the names of errors; a missing answer is no refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry as read from the chain: what the contract says at any time, and no stampede."""
+"""The registry as read from the chain: as the contract has it, with few reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was decided is sent exactly once: bytes before broadcast, and no nonce twice."""
+"""A decided call is sent exactly once: stored before its broadcast, and no nonce twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writers at once: one at a time, none turned away, and nothing half written by a killed one."""
+"""Several writers: one at a time, none is refused, and a killed one leaves nothing behind."""
 
 from __future__ import annotations
 
