@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.style.tree import files, offenders, short
+from tests.support.source_tree import files, offenders, short
 
 # what stands for a plainer word: the style page of CONTRIBUTING.md gives the replacements
 BANNED = re.compile(

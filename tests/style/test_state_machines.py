@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.style.tree import ROOT, offenders, short, sources, tree
+from tests.support.source_tree import ROOT, offenders, short, sources, tree
 
 CORE = "orchestrator/core/"
 # the store's modules that write stages, each in one function that asks the machine first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,12 @@ def card(wearable: SimulatedWearable, as_of: int = NOW, **terms: Any) -> Wearabl
     """The card of it; `terms` where the terminal's differ from the secure element's."""
     raw = product.encode_terms(wearable.terms._replace(**terms))
     return product.make_card(wearable.name, wearable.public, raw, as_of)
+
+
+def twin_of(record: bytes) -> bytes:
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    fields = json.loads(record)
+    r, s = fields["signature"][:66], int(fields["signature"][66:], 16)
+    return json.dumps(
+        fields | {"signature": f"{r}{order - s:064x}"}, separators=(",", ":")
+    ).encode()

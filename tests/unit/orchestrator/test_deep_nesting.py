@@ -31,9 +31,9 @@ def outcomes():
         timeout=300,
     )
     assert answer.returncode == 0, f"ended with {answer.returncode}: {answer.stderr[-2000:]}"
-    found = json.loads(answer.stdout.splitlines()[-1])
-    assert found["limit"] == 1_000
-    return found["outcomes"]
+    view = json.loads(answer.stdout.splitlines()[-1])
+    assert view["limit"] == 1_000
+    return view["outcomes"]
 
 
 @pytest.mark.long

@@ -23,9 +23,9 @@ PERTH = Place("", -319_505_000, 1_158_605_000)
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path)
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path)
+    yield small_dock
+    small_dock.close()
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_distance__known_cities__is_what_maps_say():
     assert 20_000_000 < metres_between(*antipodes) < 20_040_000
 
 
-def test_clash__coordinates__as_far_as_nobody_travels_in_that_time():
+def test_clash__coordinates__farther_apart_than_anyone_can_travel_in_that_time():
     assert clash(_seen(BERLIN, 0), _seen(POTSDAM, 120)) == ""
     assert "m apart within 60 s" in clash(_seen(BERLIN, 0), _seen(POTSDAM, 60))
     assert clash(_seen(BERLIN, 0, 100), _seen(PERTH, 50)) != ""

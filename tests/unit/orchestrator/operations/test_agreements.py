@@ -23,7 +23,7 @@ from orchestrator.operations.agreements import enrolment_digest, mandate_of
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from tests.support.real_chain import has_anvil
-from tests.unit.orchestrator.edges.chain.test_reader import RegistryTown
+from tests.support.registry_town import RegistryTown
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw))
@@ -47,9 +47,9 @@ MANDATES = st.builds(
 
 @pytest.fixture
 def town(tmp_path):
-    made = RegistryTown(tmp_path)
-    yield made
-    made.store.close()
+    registry_town = RegistryTown(tmp_path)
+    yield registry_town
+    registry_town.store.close()
 
 
 def counted(town, index: int) -> int:
@@ -107,14 +107,14 @@ def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(town):
 def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change):
     device, other = town.device("office-2"), town.device("office-2-other")
     at = town.chain.deployment
-    said = {
+    proven = {
         "chain": at.chain_id,
         "registry": at.addresses["DeviceRegistry"],
         "name": "office-2",
         "owner": "0x" + "11" * 20,
     }
     signed = (
-        said
+        proven
         | {
             "owner": {"owner": "0x" + "12" * 20},
             "name": {"name": "office-3"},

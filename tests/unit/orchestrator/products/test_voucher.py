@@ -18,8 +18,7 @@ from oracles.attest import checksummed
 from oracles.types import Agreement, ClaimReason
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherFacts, VoucherTerms
-from tests.support.wristband import DAY, EURO, MERCHANT, NOW, OTHER, TERMS, band
-from tests.unit.device_adapters.protocols.voucher.test_typed import twin_of
+from tests.support.wristband import DAY, EURO, MERCHANT, NOW, OTHER, TERMS, band, twin_of
 
 RAW = product.encode_terms(TERMS)
 AGREEMENT = Agreement(b"\1" * 32, "BAND-1", b"", product.NAME, RAW, 0, 2**32 - 1, 0)

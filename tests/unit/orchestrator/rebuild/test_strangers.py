@@ -10,25 +10,25 @@ from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import ledger
 from orchestrator.rebuild import rebuild
 from tests.support.open_rail import OpenRail
+from tests.support.payee_debts import corrected, meter, repay
 from tests.support.small_rail import has_anvil
-from tests.unit.orchestrator.steps.test_strangers import STRANGER, forward, kept_call
-from tests.unit.orchestrator.steps.test_unallocated_credits import corrected, meter, repay
+from tests.support.strangers import STRANGER, forward, kept_call
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenRail]:
-    made = OpenRail(tmp_path_factory.mktemp("strangers") / "home").start()
-    yield made
-    made.stop()
+    open_rail = OpenRail(tmp_path_factory.mktemp("strangers") / "home").start()
+    yield open_rail
+    open_rail.stop()
 
 
 def same(rail: OpenRail) -> set[str]:
     """The kinds of entries, once they were all made again."""
     rail.work(3)
-    found = rebuild(rail.store, rail.chain)
-    assert found.differences == [] and found.same
+    rebuilt = rebuild(rail.store, rail.chain)
+    assert rebuilt.differences == [] and rebuilt.same
     with rail.store.read() as session:
         return {item.kind for _, item in ledger.entries(session)}
 

@@ -39,13 +39,13 @@ PAYER = {
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
+    rail = RailWithBank(tmp_path)
     for name, key in (("Eve", EVE), ("Bob", BOB)):
-        assert approvals.found_officer(made.store, address_of(key), name, 1)
-    made.credit(777, "")
-    read_bank(made.rail)
-    yield made
-    made.bare.close()
+        assert approvals.found_officer(rail.store, address_of(key), name, 1)
+    rail.credit(777, "")
+    read_bank(rail.rail)
+    yield rail
+    rail.bare.close()
 
 
 def credit(desk) -> fundings.FundingRow:
@@ -197,7 +197,7 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     desk.instruct(kind="close_day")
     read_bank(desk.rail)
     with desk.store.read() as session:
-        assert [each.stage for each in fundings.of_amounts(session, [500])] == [then]
+        assert [funding.stage for funding in fundings.of_amounts(session, [500])] == [then]
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 
@@ -206,7 +206,7 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
     monkeypatch.setattr(mint, "_AT_ONCE", 3)
     ids = [f"0x{n:064x}" for n in range(8)]
     with desk.store.write() as session:
-        fundings.add(session, [CreditBooked(each, AGREEMENT, 1) for each in ids])
+        fundings.add(session, [CreditBooked(credit_id, AGREEMENT, 1) for credit_id in ids])
     asked = []
 
     def quote(call):

@@ -1,4 +1,4 @@
-"""What two officers let out leaves once: payouts above the limit, and orders that failed, again."""
+"""Payouts that two officers approve are ordered once: above the limit, or after a failure."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ DAY = date(2025, 10, 9)
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
+    rail = RailWithBank(tmp_path)
     for name, key in KEYS.items():
-        approvals.found_officer(made.store, address_of(key), name, 0)
-    yield made
-    made.bare.close()
+        approvals.found_officer(rail.store, address_of(key), name, 0)
+    yield rail
+    rail.bare.close()
 
 
 def row(desk, payout):
@@ -65,8 +65,8 @@ def executed(desk, identity) -> bool:
 def orders_at_bank(desk) -> list[tuple[str, int]]:
     """What the bank took as orders, over all time."""
     desk.bank.step()
-    found = desk.bank.books.db.execute("SELECT iban, cents FROM orders ORDER BY rowid")
-    return [tuple(each) for each in found.fetchall()]
+    cursor = desk.bank.books.db.execute("SELECT iban, cents FROM orders ORDER BY rowid")
+    return [tuple(row) for row in cursor.fetchall()]
 
 
 def bank_day(desk) -> None:
@@ -113,11 +113,11 @@ def test_release__row_changed_since__halts_and_orders_nothing(desk, column, valu
 
 
 def test_release__of_another_payout__lets_only_that_one_out(desk):
-    one, two = desk.payout(1, LIMIT + 1), desk.payout(2, LIMIT + 2)
+    first, two = desk.payout(1, LIMIT + 1), desk.payout(2, LIMIT + 2)
     order_payouts(desk.rail)
-    decide(desk, to_release(row(desk, one), 1))
+    decide(desk, to_release(row(desk, first), 1))
     order_payouts(desk.rail)
-    assert (desk.stage(one)[0], desk.stage(two)[0]) == ("sent", "waiting_for_approval")
+    assert (desk.stage(first)[0], desk.stage(two)[0]) == ("sent", "waiting_for_approval")
 
 
 def test_release__account_not_known__stays_open_until_it_is(desk):
@@ -200,7 +200,7 @@ def test_again__order_has_not_failed__waits_and_pays_nothing_twice(desk, stage):
     assert not executed(desk, identity) and len(orders_at_bank(desk)) == 1
 
 
-def test_again__above_the_limit__needs_no_third_look(desk):
+def test_again__above_the_limit__needs_no_third_approval(desk):
     desk.party("0x" + "55" * 20, "Gone", CLOSED)
     payout = desk.payout(1, LIMIT + 1, payee="0x" + "55" * 20, iban=CLOSED)
     order_payouts(desk.rail)
@@ -265,7 +265,7 @@ def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_bac
     book_parts(desk, payout, -600, 600, tag="x")  # the other 400 may still be booked
     again(desk, payout)
     assert order_payouts(desk.rail) == 1
-    orders = [each.body.count(b">6.00</InstdAmt>") for each in desk.outgoing()]
+    orders = [file.body.count(b">6.00</InstdAmt>") for file in desk.outgoing()]
     assert sorted(orders) == [0, 1]
     with desk.store.write() as session:
         payouts.advance(session, [payout], Fact.REJECTED)

@@ -23,9 +23,9 @@ from tests.support.rail_with_bank import NORD, RailWithBank
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
-    yield made
-    made.bare.close()
+    rail = RailWithBank(tmp_path)
+    yield rail
+    rail.bare.close()
 
 
 def test_order__due_payouts__go_into_one_file_once(desk):
@@ -61,7 +61,7 @@ def test_order__taken_away_by_the_bank__is_not_placed_again(desk):
     assert not list(desk.bank.to_bank.glob("*.xml"))
 
 
-def test_order__to_an_account_nobody_has__waits_by_name_until_it_is_known(desk):
+def test_order__to_an_unknown_account__waits_by_name_until_it_is_known(desk):
     """The tokens are burned: the payout must neither be dropped nor hold up its neighbours."""
     elsewhere = new_iban(77)
     waiting, good = desk.payout(1, iban=elsewhere), desk.payout(3)
@@ -93,11 +93,11 @@ def test_order__more_than_a_file_holds__several_files_and_each_payout_once(desk)
     settings(desk, payouts_per_file=3)
     ids = [desk.payout(n, 100 + n) for n in range(1, 9)]
     assert order_payouts(desk.rail) == 3 and order_payouts(desk.rail) == 0
-    assert {desk.stage(each) for each in ids} == {("sent", None)}
+    assert {desk.stage(payout_id) for payout_id in ids} == {("sent", None)}
     assert sum(sums(desk)) == sum(100 + n for n in range(1, 9))
     desk.bank.step()
     taken = desk.bank.books.db.execute("SELECT cents FROM orders").fetchall()
-    assert sorted(each[0] for each in taken) == [100 + n for n in range(1, 9)]
+    assert sorted(order[0] for order in taken) == [100 + n for n in range(1, 9)]
 
 
 def test_order__more_than_a_file_may_sum_to__is_spread_and_never_above(desk):
@@ -117,8 +117,10 @@ def test_order__many_that_wait__never_hold_up_those_that_can_leave(desk):
     good = [desk.payout(n) for n in range(6, 9)]
     for _ in range(6):
         order_payouts(desk.rail)
-    assert {desk.stage(each) for each in good} == {("sent", None)}
-    assert all(desk.stage(each)[0] == "due" and desk.stage(each)[1] for each in waiting)
+    assert {desk.stage(payout_id) for payout_id in good} == {("sent", None)}
+    assert all(
+        desk.stage(payout_id)[0] == "due" and desk.stage(payout_id)[1] for payout_id in waiting
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,10 +146,10 @@ def test_order__at_a_time__asks_for_a_day_that_target_is_open_and_notes_it(
 
 
 def test_order__sent__notes_the_batch_that_the_bank_will_name(desk):
-    one, two = row(desk, desk.payout(1)), row(desk, desk.payout(2))
+    first, two = row(desk, desk.payout(1)), row(desk, desk.payout(2))
     order_payouts(desk.rail)
-    batch = payment_information_id([one, two])
-    assert {row(desk, each.payout_id).batch for each in (one, two)} == {batch}
+    batch = payment_information_id([first, two])
+    assert {row(desk, payout.payout_id).batch for payout in (first, two)} == {batch}
     assert batch.encode() in desk.outgoing()[0].body
 
 
@@ -180,7 +182,9 @@ def test_order__more_wait_than_a_file_holds__what_was_mended_has_its_turn(desk):
     last = desk.payout(9, iban=new_iban(71))
     for _ in range(4):
         order_payouts(desk.rail)
-    assert all(desk.stage(each)[1] for each in (*strangers, last))  # nobody has their accounts
+    assert all(
+        desk.stage(payout_id)[1] for payout_id in (*strangers, last)
+    )  # nobody has their accounts
     desk.party("0x" + "71" * 20, "Later eG", new_iban(71))
     for _ in range(4):
         order_payouts(desk.rail)

@@ -64,8 +64,8 @@ def place(request, tmp_path):
 
 def orders(desk) -> list[str]:
     """EndToEndId of every order that the bank took, over all time."""
-    found = desk.bank.books.db.execute("SELECT end_to_end_id FROM orders")
-    return [each[0] for each in found.fetchall()]
+    cursor = desk.bank.books.db.execute("SELECT end_to_end_id FROM orders")
+    return [row[0] for row in cursor.fetchall()]
 
 
 @pytest.mark.parametrize("meanwhile", ["the bank sleeps", "the bank works"])
@@ -77,22 +77,22 @@ def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, fo
         "now": desk.rail.now(),
         "safeguarding": dict(desk.rail.safeguarding),
     }
-    ids, point, said = [], 0, "killed"
-    while said == "killed":
+    ids, point, ending = [], 0, "killed"
+    while ending == "killed":
         point += 1
         ids += [desk.payout(2 * point), desk.payout(2 * point + 1)]
-        said = forks(**about, point=point)
+        ending = forks(**about, point=point)
         if meanwhile == "the bank works":
             desk.bank.step()  # also before we have noted that a file is placed
         assert forks(**about, point=0) == "done"
         desk.bank.step()
-    assert said == "done" and point > 12, f"only {point} points were reached"
+    assert ending == "done" and point > 12, f"only {point} points were reached"
     with desk.store.read() as session:
-        wanted = [payouts.get(session, each).end_to_end_id for each in ids]
+        wanted = [payouts.get(session, payout_id).end_to_end_id for payout_id in ids]
     assert sorted(orders(desk)) == sorted(wanted)
     desk.rail = desk.with_channel(
         open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))
     )
     while read_bank(desk.rail) + read_bank(desk.rail):  # by SFTP the first look takes nothing
         pass
-    assert {desk.stage(each) for each in ids} == {("booked", None)}
+    assert {desk.stage(payout_id) for payout_id in ids} == {("booked", None)}

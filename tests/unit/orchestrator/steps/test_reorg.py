@@ -12,54 +12,15 @@ import pytest
 
 from orchestrator.core import ledger
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.store import blocks, pending, sends
+from orchestrator.edges.store import blocks, pending
 from orchestrator.edges.store import ledger as store_ledger
-from orchestrator.settings import Settings
 from orchestrator.steps.follow import follow
-from tests.support.open_rail import OpenRail
+from tests.support.deep_rail import FINALITY, DeepRail
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-FINALITY, STRANGER = 8, 15
 HELD = ("escrow", "pending", "withdrawable", "frozen")
-
-
-class DeepRail(OpenRail):
-    """An open rail whose blocks are final late enough to be taken back."""
-
-    def start(self) -> DeepRail:
-        super().start()
-        settings = Settings(home=self.home, finality_blocks=FINALITY, hole_patience_s=0)
-        self.rail = self.worker.context = replace(self.rail, settings=settings)
-        return self
-
-    def see(self) -> None:
-        """Follows the chain to its head, and does nothing else."""
-        while follow(self.rail):
-            pass
-
-    def reorganise(self, depth: int, *placed: str) -> None:
-        """The last blocks vanish; raw transactions stand in the first of the new ones."""
-        self.see()
-        self.testnet.rpc("anvil_reorg", depth, [[raw, 0] for raw in placed])
-        self.see()
-
-    def settle_now(self, name: str, depth: int) -> str:
-        """Charges, and returns the settlement once it is `depth` blocks deep and seen."""
-        self.charge(name, "3")
-        self.until(name, "settled")
-        head = self.chain.head()
-        with self.store.read() as session:
-            settled = blocks.log_of(session, self.payment(name).settlement_tx, "Settled")
-        for _ in range(depth - 1 - (head - settled.block_number)):
-            self.mine()
-        self.see()
-        assert self.chain.head() - settled.block_number == depth - 1
-        return settled.tx_hash
-
-    def raw(self, tx_hash: str) -> str:
-        with self.store.read() as session:
-            return sends.by_hash(session, tx_hash).raw
 
 
 @cache
@@ -73,13 +34,13 @@ def _started() -> DeepRail:
 def rail():
     """After each test every block is final, nothing is pending, and the journal says what was noted
     when its blocks were seen."""
-    found = _started()
-    yield found
-    assert_head(found)
-    found.work(FINALITY + 6)
-    found.agree_with_the_chain()
-    assert_head(found)
-    assert_states(found)
+    started = _started()
+    yield started
+    assert_head(started)
+    started.work(FINALITY + 6)
+    started.agree_with_the_chain()
+    assert_head(started)
+    assert_states(started)
 
 
 def assert_head(rail: DeepRail) -> None:
@@ -87,15 +48,15 @@ def assert_head(rail: DeepRail) -> None:
     rail.see()
     totals = dict(zip(HELD, rail.chain.view("PaymentRail", "totals"), strict=False))
     with rail.store.read() as session:
-        found = store_ledger.balances(session)
+        balances = store_ledger.balances(session)
         for key, amount in store_ledger.pending_balances(session).items():
-            found[key] = found.get(key, 0) + amount
+            balances[key] = balances.get(key, 0) + amount
     sums = dict.fromkeys(HELD, 0)
-    for (account, asset), amount in found.items():
+    for (account, asset), amount in balances.items():
         if asset == ledger.TEUR and account.split(":")[0] in sums:
             sums[account.split(":")[0]] -= amount
     assert sums == totals
-    assert found[ledger.ISSUED, ledger.TEUR] == rail.chain.view("EuroToken", "totalSupply")
+    assert balances[ledger.ISSUED, ledger.TEUR] == rail.chain.view("EuroToken", "totalSupply")
 
 
 def assert_states(rail: DeepRail) -> None:

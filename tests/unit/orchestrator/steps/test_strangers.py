@@ -1,4 +1,4 @@
-"""What anybody can do on chain, on the real one: it may cost the stranger gas, and us nothing."""
+"""What a stranger can do on a real chain: it costs the stranger gas, and the rail nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-import rlp
 from sqlmodel import delete
-from web3 import Web3
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import Call
@@ -17,20 +15,20 @@ from orchestrator.steps.attest import attest
 from orchestrator.steps.reconcile import reconcile_store
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER, forward, kept_call
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-STRANGER = 15  # a development account that has no part in the rail
 
 
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.with_oracles_down()
-    found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.with_oracles_down()
+    started.agree_with_the_chain()
 
 
 def test_funds__that_come_after_a_claim_was_short__settle_the_very_same_claim(rail):
@@ -92,18 +90,6 @@ def test_settlement__through_another_contract__is_passed_over_and_blocks_go_on(r
     assert rail.payment("forwarded").stage in ("paid_out", "reconciled")
 
 
-def kept_call(rail, name: str) -> Call:
-    """What settles the claim, kept while it is short; then there are funds, and no quorum."""
-    rail.join(name)
-    rail.charge(name, "5")
-    rail.until(name, "waiting_for_funds")
-    call = rail.settle_call(name)
-    rail.oracles_down()
-    rail.fund(name, 5_000)
-    rail.until(name, "verified")
-    return call
-
-
 def test_settlement__through_another_contract_before_ours__is_booked_by_its_root(rail):
     """No call data of ours speaks of it: the stored batch whose leaves make the root does."""
     tx_hash = forward(rail, kept_call(rail, "detour"))
@@ -141,8 +127,8 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
         tx_hash = forward(rail, call)
         rail.work(3)
         assert list(breaks(rail)) == [(tx_hash[2:],)]
-        expected, found = breaks(rail)[(tx_hash[2:],)]
-        assert expected > 0 == found
+        expected, actual = breaks(rail)[(tx_hash[2:],)]
+        assert expected > 0 == actual
         rail.clock += 100
         rail.with_oracles_down()
         rail.work(6)
@@ -154,28 +140,12 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
 
 def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban).breaks
+        differences = reconcile_store(session, rail.iban).breaks
     return {
-        each.ids: (each.expected_minor, each.found_minor)
-        for each in found
-        if each.kind == "ledger_differs_from_chain"
+        difference.ids: (difference.expected_minor, difference.found_minor)
+        for difference in differences
+        if difference.kind == "ledger_differs_from_chain"
     }
-
-
-def forward(rail, call: Call) -> str:
-    """The call, sent by a stranger through a contract that hands its call data on."""
-    address = rail.chain.deployment.addresses["PaymentRail"][2:]
-    runtime = "36600060003760006000366000600073" + address + "5af100"
-    creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
-    account = keystore.development_account(STRANGER)
-    made = _created(account.address, rail.chain.nonce(account.address))
-    rail.send(STRANGER, to="", data=creation)
-    return rail.send(STRANGER, to=made, data=rail.chain.quote(account.address, call).data)
-
-
-def _created(sender: str, nonce: int) -> str:
-    raw = Web3.keccak(rlp.encode([bytes.fromhex(sender[2:]), nonce]))[12:]
-    return Web3.to_checksum_address(raw)
 
 
 def test_release__of_chosen_times_by_a_stranger__pays_out_those_payments_and_no_others(rail):

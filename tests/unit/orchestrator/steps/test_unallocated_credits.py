@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 
 import pytest
 
@@ -17,71 +16,31 @@ from orchestrator.products import products
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.audit_bundle import export
 from orchestrator.views.payment import life
-from scripts.devices.device import DeviceKind
-from scripts.devices.record import Point, payload_of, sign
 from tests.support.open_rail import OpenRail, open_rail
+from tests.support.payee_debts import (
+    corrected,
+    meter,
+    read,
+    repay,
+)
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-STRANGER, PAYEE, MINTER = 15, 11, 3
-KWH = 10_000  # units of a simulated register
-MICRO_PER_KWH = 300_000
 
 
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit; and since
     all payments on this rail have one payee, nothing of its debts is left to the next test."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.agree_with_the_chain()
-    if owed := found.chain.view("PaymentRail", "owed", found.payee.address):
-        repay(found, owed, owed)
-        found.agree_with_the_chain()
-
-
-def meter(rail: OpenRail, name: str, cents: int = 5_000) -> None:
-    """A household meter whose every step is charged, with its first reading settled."""
-    rail.join(name, cents, DeviceKind.HOUSEHOLD)
-    read(rail, name, "0.1", "posted")
-
-
-def read(rail: OpenRail, name: str, kwh: str, stage: str) -> payments.PaymentRow:
-    """A reading's payment, once it is at that stage."""
-    device = rail.fleet[name]
-    device.now = max(device.now, rail.clock) + 3_600
-    return settled(rail, name, device.reading(kwh), stage)
-
-
-def settled(rail: OpenRail, name: str, records: list[bytes], stage: str) -> payments.PaymentRow:
-    before = rail.payment(name).payment_id
-    assert rail.take(*records) == ["accepted"]
-    rail.work(1)
-    assert rail.payment(name).payment_id != before
-    rail.until(name, stage)
-    return rail.payment(name)
-
-
-def guess(rail: OpenRail, name: str, kwh: int) -> None:
-    """A substitute value, so many kWh beyond the last actual reading, and its payment paid out."""
-    device = rail.fleet[name]
-    base = Point("", device.now, device.register)
-    device.now = max(device.now, rail.clock) + 7_200
-    device.counter += 1
-    points = [base, Point("", device.now, device.register + kwh * KWH)]
-    payload = payload_of(name, f"F{device.counter}", points)
-    estimated = '"ST":"S"}]'.join(payload.rsplit('"ST":"G"}]', 1))
-    settled(rail, name, [sign(estimated, device.key)], "paid_out")
-
-
-def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.PaymentRow:
-    """An estimate that was paid out, and the credit that the next actual reading makes of it."""
-    guess(rail, name, guessed)
-    row = read(rail, name, str(read_kwh), "posted")
-    assert (row.amount_micro, row.release_at) == ((read_kwh - guessed) * MICRO_PER_KWH, 0)
-    return row
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.agree_with_the_chain()
+    if owed := started.chain.view("PaymentRail", "owed", started.payee.address):
+        repay(started, owed, owed)
+        started.agree_with_the_chain()
 
 
 def balance(rail: OpenRail, account: str) -> int:
@@ -92,18 +51,8 @@ def balance(rail: OpenRail, account: str) -> int:
 def breaks(rail: OpenRail, kind: BreakKind) -> dict[str, tuple[int, int]]:
     """{payment: (expected, found)} of the breaks of a kind."""
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban).breaks
-    return {b.ids[0]: (b.expected_minor, b.found_minor) for b in found if b.kind is kind}
-
-
-def repay(rail: OpenRail, micro: int, minted: int) -> None:
-    """The payee pays its debts out of tokens that it holds."""
-    minted += -minted % 10_000  # the minter mints whole cents
-    mint = (secrets.token_bytes(32), rail.payee.address, minted)
-    rail.send(MINTER, Call("EuroToken", "mint", mint))
-    at = rail.chain.deployment.addresses
-    rail.send(PAYEE, Call("EuroToken", "approve", (at["PaymentRail"], micro)))
-    rail.send(PAYEE, Call("PaymentRail", "repay", (micro,)))
+        differences = reconcile_store(session, rail.iban).breaks
+    return {b.ids[0]: (b.expected_minor, b.found_minor) for b in differences if b.kind is kind}
 
 
 def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_next_release(rail):
@@ -176,13 +125,13 @@ def test_credit__exported_and_traced__says_who_owes_what(rail):
     meter(rail, "meter-1005")
     row = corrected(rail, "meter-1005", 3, 1)
     with rail.store.read() as session:
-        found = export(session, row.payment_id, rail.chain.deployment)
+        bundle = export(session, row.payment_id, rail.chain.deployment)
         view = life(session, row, agreements.get(session, row.agreement_id))
-    report = verify(found.bundle, products())
+    report = verify(bundle.bundle, products())
     assert report.failed is None
     assert not report.complete
-    assert found.bundle["settlement"]["amount_micro"] == -600_000
-    assert found.missing == (
+    assert bundle.bundle["settlement"]["amount_micro"] == -600_000
+    assert bundle.missing == (
         "payout: the payee owes 0.600000 EUR to the agreement and has paid 0.000000 EUR of it",
     )
     assert view["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}

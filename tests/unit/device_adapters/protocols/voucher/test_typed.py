@@ -15,7 +15,7 @@ from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, 
 from device_adapters.types import Reason, Rejected
 from oracles.rules import content_id
 from orchestrator.edges.chain.ethereum import encode_typed_data
-from tests.support.wristband import MERCHANT, NOW, band
+from tests.support.wristband import MERCHANT, NOW, band, twin_of
 
 _VOUCHERS = st.builds(
     Voucher,
@@ -111,15 +111,6 @@ def test_record__one_character_too_many__is_not_the_canonical_form(junk, at):
         assert refusal.reason in Reason
     else:
         assert protocol.write_record(*protocol.read(longer)) == longer == event.evidence
-
-
-def twin_of(record: bytes) -> bytes:
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    fields = json.loads(record)
-    r, s = fields["signature"][:66], int(fields["signature"][66:], 16)
-    return json.dumps(
-        fields | {"signature": f"{r}{order - s:064x}"}, separators=(",", ":")
-    ).encode()
 
 
 # --- proofrail evidence check

@@ -1,108 +1,27 @@
-"""The registry as read from the chain: what the contract says at any time, and no stampede."""
+"""The registry as read from the chain: as the contract has it, with few reads."""
 
 from __future__ import annotations
 
 import pytest
 
-from device_adapters.types import Curve, DeviceKey, device_id
+from device_adapters.types import device_id
 from oracles.types import ClaimReason
-from orchestrator.core.identity import rotation_digest
-from orchestrator.core.mandate import Mandate
-from orchestrator.edges.chain import keystore, reader
+from orchestrator.edges.chain import reader
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.reader import Registry
 from orchestrator.edges.chain.sender import ChainCall, send_and_wait
-from orchestrator.edges.store import Store
 from orchestrator.errors import Retry
-from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
-from orchestrator.products import deployed, products
-from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from tests.support.real_chain import REGISTRAR, has_anvil, real_chain
+from tests.support.real_chain import has_anvil
+from tests.support.registry_town import DAY, STATUSES, RegistryTown
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-# the contract's words for a status, in ours (IDeviceRegistry.Status)
-STATUSES = {
-    0: ClaimReason.DEVICE_NOT_YET_ENROLLED,
-    1: None,
-    2: ClaimReason.DEVICE_SUSPENDED,
-    3: ClaimReason.DEVICE_RETIRED,
-    4: ClaimReason.DEVICE_COMPROMISED,
-    5: ClaimReason.KEY_EXPIRED,
-}
-DAY = 86_400
-
-
-class RegistryTown:
-    """Devices, an office and a registry on the one real chain."""
-
-    def __init__(self, folder) -> None:
-        self.chain, self.folder = real_chain(), folder
-        self.store = Store(folder / "rail.sqlite3")
-        self.registrar = self.chain.sender(self.store, REGISTRAR)
-        senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
-        self.office = AgreementOps(senders, self.chain.now, lambda: None)
-        self.known = deployed(self.chain.deployment.addresses)
-        self.registry = Registry(self.chain.client, self.known)
-        self.numbers = iter(range(1, 1_000))
-
-    def device(self, name: str) -> SimulatedMeter:
-        return SimulatedMeter(
-            self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
-        )
-
-    def enrolment(self, device: SimulatedMeter, owner: str = "0x" + "11" * 20) -> Enrolment:
-        at = self.chain.deployment
-        digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
-        return Enrolment(device.name, device.public, owner, *device.sign_digest(digest))
-
-    def do(self, function: str, *args: object) -> int:
-        """A call by the registrar; returns when it took effect."""
-        call = ChainCall(function, str(next(self.numbers)), Call("DeviceRegistry", function, args))
-        send_and_wait(self.registrar, [call], 0, lambda: None)
-        return self.chain.now()
-
-    def rotate(
-        self, name: str, old: SimulatedMeter, new: SimulatedMeter, keys: int, expires_at: int = 0
-    ) -> int:
-        words = [n.to_bytes(32, "big") for n in (new.public.x, new.public.y)]
-        at = self.chain.deployment
-        digest = rotation_digest(
-            at.chain_id, at.addresses["DeviceRegistry"], name, new.public, expires_at, keys
-        )
-        proofs = [
-            n.to_bytes(32, "big") for signer in (old, new) for n in signer.sign_digest(digest)
-        ]
-        return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
-
-    def contract_says(self, name: str, at: int) -> DeviceKey | ClaimReason:
-        status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
-        key = DeviceKey((Curve.SECP256R1, Curve.SECP256K1)[curve], *map(int.from_bytes, (x, y)))
-        return STATUSES[status] or key
-
-    def agree(self, name: str, payer: int, **terms: object) -> tuple[Mandate, bytes]:
-        account = keystore.development_account(payer)
-        mandate = self.office.mandate(
-            name,
-            account.address,
-            "0x" + "22" * 20,
-            products()["metered_energy"],
-            cap_micro=10**9,
-            window_s=60,
-            terms=encode_terms(EnergyTerms(300_000, 22_000)),
-            **{"expiry": self.chain.now() + 10 * DAY} | terms,
-        )
-        [identity] = self.office.open(
-            [(name, "metered_energy", mandate, self.office.sign(mandate, account))]
-        )
-        return mandate, bytes.fromhex(identity[2:])
 
 
 @pytest.fixture
 def town(tmp_path):
-    made = RegistryTown(tmp_path)
-    yield made
-    made.store.close()
+    registry_town = RegistryTown(tmp_path)
+    yield registry_town
+    registry_town.store.close()
 
 
 class Counting:
@@ -130,14 +49,14 @@ def clock(monkeypatch):
 
 
 def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(town):
-    one, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
+    first, two, three = town.device("life-1"), town.device("life-2"), town.device("life-3")
     new, newer = town.device("life-1-new"), town.device("life-1-newer")
-    town.office.enrol([town.enrolment(d) for d in (one, two, three)])
+    town.office.enrol([town.enrolment(d) for d in (first, two, three)])
     moments = [town.chain.now()]
     for act in (
         lambda: town.do("suspend", device_id("life-1")),
         lambda: town.do("resume", device_id("life-1")),
-        lambda: town.rotate("life-1", one, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
+        lambda: town.rotate("life-1", first, new, 1, expires_at=town.chain.now() + DAY + DAY // 2),
         lambda: None,  # the new key expires
         lambda: town.rotate("life-1", new, newer, 2),
         lambda: town.do("suspend", device_id("life-1")),
@@ -155,8 +74,8 @@ def test_key_at__whole_life_of_devices__is_what_the_contract_says_at_any_time(to
                 wanted = town.contract_says(name, at)
                 assert town.registry.key_at(device_id(name), at) == wanted, (name, at)
                 seen.add(wanted)
-    assert {one.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
-    since = [town.registry.compromised_since(device_id(d.name)) for d in (one, three)]
+    assert {first.public, new.public, newer.public, two.public, *STATUSES.values()} - seen == {None}
+    since = [town.registry.compromised_since(device_id(d.name)) for d in (first, three)]
     assert since == [None, moments[0] + 5]
     assert town.registry.compromised_since(device_id("nobody")) is None
 
@@ -190,14 +109,18 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     device = town.device("agreed")
     town.office.enrol([town.enrolment(device)])
     mandate, identity = town.agree("agreed", 13, first_counter=7)
-    [found] = town.registry.agreements_of(device_id("agreed"))
-    assert found == town.registry.agreement(identity)
-    assert (found.agreement, found.product, found.terms) == (
+    [agreement] = town.registry.agreements_of(device_id("agreed"))
+    assert agreement == town.registry.agreement(identity)
+    assert (agreement.agreement, agreement.product, agreement.terms) == (
         identity,
         "metered_energy",
         mandate.terms,
     )
-    assert (found.expires_at, found.first_counter, found.live) == (mandate.expiry, 7, True)
+    assert (agreement.expires_at, agreement.first_counter, agreement.live) == (
+        mandate.expiry,
+        7,
+        True,
+    )
     payer = town.chain.sender(town.store, 13)
     send_and_wait(
         payer, [ChainCall("close", "a", Call("PaymentRail", "close", (identity,)))], 0, lambda: None
@@ -216,11 +139,11 @@ def test_agreement__opened_closed_and_reclaimed__is_followed(town):
     assert not town.registry.agreement(identity).live
     _, second = town.agree("agreed", 13)
     town.registry.refresh()
-    newest_first = [one.agreement for one in town.registry.agreements_of(device_id("agreed"))]
+    newest_first = [entry.agreement for entry in town.registry.agreements_of(device_id("agreed"))]
     assert newest_first == [second, identity]
 
 
-def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, clock):
+def test_strangers__any_number_of_requests__cause_one_read_in_half_a_second(town, clock):
     client = Counting(town.chain.client)
     registry = Registry(client, {})
     for number in range(500):
@@ -240,7 +163,7 @@ def test_strangers__however_many_ask__cause_one_look_in_half_a_second(town, cloc
     assert client.looks == 2
 
 
-def test_forget__right_after_a_look__reads_again_before_it_answers(town, clock):
+def test_forget__right_after_a_read__reads_again_before_it_answers(town, clock):
     """A rewind within half a second of the last look must not make a known device unknown."""
     device = town.device("rewound")
     town.office.enrol([town.enrolment(device)])

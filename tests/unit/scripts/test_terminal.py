@@ -154,8 +154,8 @@ def test_terminal__an_exported_card__is_that_of_the_terms_and_the_key(till, tmp_
     terms = product.encode_terms(wearable.terms).hex()
     capsys.readouterr()
     assert main([till[0], "export", "BAND-1", "--key", key, "--terms", f"0x{terms}"]) == 0
-    made = WearableCard.from_json(capsys.readouterr().out)
-    assert before <= made.as_of and made == card(wearable, as_of=made.as_of)
+    exported = WearableCard.from_json(capsys.readouterr().out)
+    assert before <= exported.as_of and exported == card(wearable, as_of=exported.as_of)
     assert main([till[0], "export", "BAND-1", "--key", "ab", "--terms", terms]) == 1
     file = tmp_path / "public.hex"
     file.write_text(key)

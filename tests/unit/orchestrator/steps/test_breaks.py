@@ -105,7 +105,7 @@ class BreaksRail(RailCopy):
             }
 
     def open(self) -> list[str]:
-        return [each["break_id"] for each in self.json_of("breaks")]
+        return [row["break_id"] for row in self.json_of("breaks")]
 
     def resolve(self, break_id: str) -> str:
         identity = self.json_of(
@@ -123,9 +123,9 @@ class BreaksRail(RailCopy):
 
 @pytest.fixture
 def desk(tmp_path):
-    made = BreaksRail(tmp_path / "home")
-    yield made
-    made.opened.close()
+    rail = BreaksRail(tmp_path / "home")
+    yield rail
+    rail.opened.close()
 
 
 @needs_anvil
@@ -154,8 +154,8 @@ def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_li
     desk.json_of("reconcile", code=1)  # one signature resolves nothing
     assert desk.json_of("approval", "approve", identity, "--as", "Ada", code=2)
     desk.json_of("approval", "approve", identity, "--as", "Ben")
-    found = desk.json_of("reconcile")
-    assert found["breaks"] == [] and [b["break_id"] for b in found["resolved"]] == [break_id]
+    view = desk.json_of("reconcile")
+    assert view["breaks"] == [] and [b["break_id"] for b in view["resolved"]] == [break_id]
     assert desk.open() == []
     [listed] = desk.json_of("breaks", "--all")
     assert (listed["state"], listed["resolved_by"]) == ("resolved", identity)
@@ -218,6 +218,6 @@ def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
 def test_resolve__of_no_break_or_of_several__signs_nothing(desk, start):
     desk.book(-777)
     desk.book(-5)
-    said = desk.json_of("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
-    assert "Nothing was signed" in said["error"]["message"]
+    refusal = desk.json_of("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
+    assert "Nothing was signed" in refusal["error"]["message"]
     assert desk.json_of("approval", "list") == []

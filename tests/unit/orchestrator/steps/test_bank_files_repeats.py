@@ -25,13 +25,13 @@ ROOTS = {
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
-    made.bare.claims("cp-0001")
-    with made.store.write() as session:
+    rail = RailWithBank(tmp_path)
+    rail.bare.claims("cp-0001")
+    with rail.store.write() as session:
         row = agreements.get(session, "0x" + AGREEMENT.hex())
         row.reference = funding_reference(AGREEMENT)
-    yield made
-    made.bare.close()
+    yield rail
+    rail.bare.close()
 
 
 def entry(cents: int = 500, reference: str = funding_reference(AGREEMENT), named: str = "") -> str:
@@ -70,9 +70,9 @@ MT940 = f"""
 
 def archive(*members: tuple[str, bytes]) -> bytes:
     packed = BytesIO()
-    with zipfile.ZipFile(packed, "w") as made:
+    with zipfile.ZipFile(packed, "w") as archive_file:
         for name, body in members:
-            made.writestr(name, body)
+            archive_file.writestr(name, body)
     return packed.getvalue()
 
 
@@ -104,7 +104,7 @@ def test_credit__repeated_in_another_file__is_booked_and_to_be_minted_once(desk,
         assert desk.deliver(f"{number}.xml", body) == 1
     assert desk.rejected() == []
     agreement = "0x" + AGREEMENT.hex()
-    assert [each for each in desk.fundings() if each[0]] == [(agreement, 500, "booked")]
+    assert [funding for funding in desk.fundings() if funding[0]] == [(agreement, 500, "booked")]
     assert desk.balances()[ledger.FUNDING] == -500
 
 
@@ -126,7 +126,7 @@ def test_archive__two_files_of_one_name__is_refused_and_loses_nothing(desk):
     assert desk.rejected() == ["archive_malformed"] and desk.balances() == {}
 
 
-def test_file__name_that_is_no_text__is_put_aside_and_halts_nothing(desk):
+def test_file__name_that_is_no_text__is_quarantined_and_halts_nothing(desk):
     os.makedirs(desk.bank.from_bank, exist_ok=True)
     with open(os.fsencode(desk.bank.from_bank) + b"/\xff.xml", "wb") as odd:
         odd.write(b"x")

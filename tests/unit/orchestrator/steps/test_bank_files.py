@@ -21,9 +21,9 @@ from tests.support.rail_with_bank import CLOSED, RailWithBank
 
 @pytest.fixture
 def desk(tmp_path):
-    made = RailWithBank(tmp_path)
-    yield made
-    made.bare.close()
+    rail = RailWithBank(tmp_path)
+    yield rail
+    rail.bare.close()
 
 
 def test_bank__books_a_payout__once_however_often_it_says_so(desk):
@@ -129,7 +129,7 @@ def test_bank__line_in_another_currency__makes_no_euro(desk):
     assert desk.fundings() == [] and desk.balances() == {}
 
 
-def test_bank__bad_files__are_kept_by_name_and_stop_no_neighbour(desk):
+def test_bank__bad_files__are_kept_by_name_and_stop_no_other_file(desk):
     desk.credit(100, "")
     [notice] = desk.bank.from_bank.glob("*camt.054*")
     write_file(desk.bank.from_bank / "a-first.xml", b"<oops")

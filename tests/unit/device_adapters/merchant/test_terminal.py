@@ -16,8 +16,7 @@ from device_adapters.merchant.terminal import TapReason, Terminal
 from device_adapters.protocols import voucher as protocol
 from device_adapters.protocols.voucher.typed import Domain
 from device_adapters.types import Reason, Rejected
-from tests.support.wristband import DAY, EURO, MERCHANT, NOW, OTHER, band, card
-from tests.unit.device_adapters.protocols.voucher.test_typed import twin_of
+from tests.support.wristband import DAY, EURO, MERCHANT, NOW, OTHER, band, card, twin_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from orchestrator.core.reconcile import distinct
 from orchestrator.edges.bank.types import StatusReport
 from scripts.simulated_bank.bank import SimulatedBank
 from scripts.simulated_bank.misbehaviour import MISBEHAVIOURS
-from tests.unit.scripts.simulated_bank.test_bank_simulator import (
+from tests.support.bank_customer import (
     CONFIG,
     PAYER,
     REFERENCE,
