@@ -125,4 +125,4 @@ def _take_statuses(session: Session, report: StatusReport) -> None:
         by_reason[refused.get(reference)].append(payout_id)
     for reason, ids in by_reason.items():
         fact = PayoutFact.ACCEPTED if reason is None else PayoutFact.REJECTED
-        payouts.advance(session, ids, fact, reason=reason)
+        payouts.record_fact(session, ids, fact, reason=reason)

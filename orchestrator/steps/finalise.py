@@ -142,7 +142,7 @@ def _settled(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 
 def _minted(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    fundings.advance(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
+    fundings.record_fact(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
 
 
 def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:

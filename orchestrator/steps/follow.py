@@ -128,7 +128,7 @@ def _end_sends(context: FollowContext) -> None:
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with context.store.write() as session:
             if row.purpose == "mint":
-                fundings.advance(session, row.ref, FundingFact.MINT_FAILED)
+                fundings.record_fact(session, row.ref, FundingFact.MINT_FAILED)
             if row.purpose == "settle":
                 ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":

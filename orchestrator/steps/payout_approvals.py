@@ -113,7 +113,7 @@ def _order_again(
         entry = ledger.reordered(ref, approval.detail["cents"])
         store_ledger.post(session, [entry], now, f"approval:{approval_id}")
     account = payout_account(approval.detail["iban"])
-    payouts.advance(
+    payouts.record_fact(
         session,
         [row.payout_id],
         Fact.ORDERED_AGAIN,

@@ -142,7 +142,7 @@ def _waiting(row: payouts.PayoutRow, refusal: Rejected) -> WaitingPayout:
 
 def _let_wait(session: Session, payout_id: str, waiting: WaitingPayout) -> None:
     if waiting.stage is Stage.WAITING_FOR_APPROVAL:
-        payouts.advance(session, [payout_id], Fact.ABOVE_LIMIT)
+        payouts.record_fact(session, [payout_id], Fact.ABOVE_LIMIT)
     payouts.set_reason(session, payout_id, waiting.reason)
 
 
@@ -207,7 +207,7 @@ def _write(draft: DraftFile, settings: Settings, safeguarding: Mapping[str, Any]
 def _store_file(session: Session, draft: DraftFile, now: int) -> None:
     name = bank_files.order_file_name(draft.message)
     digest = bank_files.add(session, draft.body, "out", name, "pain.001", now)
-    payouts.advance(
+    payouts.record_fact(
         session,
         ["0x" + order.payout_id.hex() for order in draft.orders],
         Fact.SENT,

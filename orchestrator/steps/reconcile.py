@@ -39,8 +39,8 @@ from orchestrator.edges.store import (
     payouts,
 )
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.steps.device_facts import device_facts
 from orchestrator.steps.outcomes import settled_amounts
-from orchestrator.steps.record_facts import device_facts
 
 
 def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:

@@ -75,7 +75,7 @@ def _allocate(
     session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     credit_id, cents = credit.credit_id, credit.cents
-    fundings.advance(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
+    fundings.record_fact(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
     return ledger.allocated(credit_id, cents)
 
 
@@ -103,7 +103,7 @@ def _send_back(
         ordered_at=now,
     )
     add_all(session, [payout])
-    fundings.advance(session, credit.credit_id, Fact.SENT_BACK)
+    fundings.record_fact(session, credit.credit_id, Fact.SENT_BACK)
     return ledger.sent_back(credit.credit_id, credit.cents)
 
 

@@ -90,11 +90,11 @@ def apply(session: Session, plan: BankPlan, now: int) -> None:
         if isinstance(effect, PayoutMoved):
             _move_payout(session, effect, now)
         elif isinstance(effect, CreditReversed):
-            fundings.advance(session, effect.credit_id, FundingFact.REVERSED)
+            fundings.record_fact(session, effect.credit_id, FundingFact.REVERSED)
 
 
 def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
-    payouts.advance(
+    payouts.record_fact(
         session,
         [effect.payout_id],
         effect.fact,

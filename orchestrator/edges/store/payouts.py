@@ -1,4 +1,4 @@
-"""Payouts: money on its way to the bank. `advance` is the only place that moves their stage."""
+"""Payouts: money on its way to the bank. `record_fact` is the only place that moves their stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["PayoutRow"]
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def advance(session: Session, payout_ids: Collection[str], fact: Fact, **columns: object) -> int:
+def record_fact(
+    session: Session, payout_ids: Collection[str], fact: Fact, **columns: object
+) -> int:
     """Apply a fact to payouts, and set columns of those that it moves.
 
     Returns:
