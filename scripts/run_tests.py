@@ -51,16 +51,16 @@ def main() -> int:
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
     outputs = [sys.stdout, *(io.StringIO() for _ in lanes[1:])]
     with ThreadPoolExecutor(len(lanes) or 1) as pool:
-        found = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
+        parts = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
     print("".join(output.getvalue() for output in outputs[1:]), end="")
-    totals = sum((part.counts for part in found), Counter())
-    broken = [part.name for part in found if part.code or not part.counts["passed"]]
+    totals = sum((part.counts for part in parts), Counter())
+    broken = [part.name for part in parts if part.code or not part.counts["passed"]]
     failed = totals["failed"] + totals["error"] + totals["errors"]
     if broken and not failed:
         failed = len(broken)  # a part that could not even run is a failure
     if broken:
         print(f"failed: {', '.join(broken)}")
-    _show_times(found)
+    _show_times(parts)
     skipped = f", {totals['skipped']} skipped" if totals["skipped"] else ""
     print(f"{totals['passed']} passed, {failed} failed{skipped}")
     return 1 if broken else 0
@@ -111,9 +111,9 @@ def _run(name: str, output: TextIO) -> Part:
     for line in process.stdout:
         print(line, end="", file=output, flush=True)
         missing = missing or _MISSING in line
-        found = _COUNT.findall(line)
-        if found and " in " in line:
-            counts = Counter({word: int(number) for number, word in found})
+        line_counts = _COUNT.findall(line)
+        if line_counts and " in " in line:
+            counts = Counter({word: int(number) for number, word in line_counts})
         if slow := _DURATION.match(line.strip()):
             slowest.append((float(slow[1]), slow[2]))
     code = process.wait() or int(missing)

@@ -76,8 +76,8 @@ def compare(
     """
     count, same_to = 0, 0
     for anchor in (ordered := sorted(anchors, key=lambda a: (a.number, a.block_number, a.tx_hash))):
-        count, found = len(ordered), hash_at(anchor.number)
-        if found != anchor.head:
+        count, current_hash = len(ordered), hash_at(anchor.number)
+        if current_hash != anchor.head:
             verdict = AnchorVerdict.CUT if anchor.number > ends_at else AnchorVerdict.RECHAINED
             return Compared(verdict, count, anchor.number, same_to, ends_at, anchor.tx_hash)
         same_to = anchor.number

@@ -174,8 +174,8 @@ class Posted:
 class BankBooks:
     """What is known, and what the earlier lines of the same file have added to it."""
 
-    def __init__(self, known: KnownBank) -> None:
-        self._known = known
+    def __init__(self, known_bank: KnownBank) -> None:
+        self._known = known_bank
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._credits: dict[str, KnownCredit] = {}
 

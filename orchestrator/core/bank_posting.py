@@ -40,10 +40,10 @@ class BankPlan:
     effects: tuple[BankEffect, ...] = ()
 
 
-def decide(known: KnownBank) -> BankPlan:
+def decide(known_bank: KnownBank) -> BankPlan:
     """Return what the bookings at hand post and move; those posted before do nothing."""
-    books, entries, bookings, effects = BankBooks(known), [], [], []
-    for booked in in_order(known.bookings):
+    books, entries, bookings, effects = BankBooks(known_bank), [], [], []
+    for booked in in_order(known_bank.bookings):
         posted = entries_for(booked, books)
         books.add(booked.line, posted)
         entries += posted.entries

@@ -73,19 +73,19 @@ def statement(movements: Iterable[Movement], first: date, last: date) -> Account
     exact = available = opening = 0
     carried: dict[bool, list[Movement]] = {True: [], False: []}  # coming in, going out
     bookings: list[Booking] = []
-    for each in movements:
-        if each.day > last:
+    for movement in movements:
+        if movement.day > last:
             break
-        cents = _cents(exact + each.amount_micro) - _cents(exact)
-        exact, available = exact + each.amount_micro, available + each.available_micro
-        if each.day < first:
+        cents = _cents(exact + movement.amount_micro) - _cents(exact)
+        exact, available = exact + movement.amount_micro, available + movement.available_micro
+        if movement.day < first:
             opening = _cents(exact)
         if cents:
-            if each.day >= first:
-                bookings.append(Booking(each, cents, tuple(carried[cents > 0])))
+            if movement.day >= first:
+                bookings.append(Booking(movement, cents, tuple(carried[cents > 0])))
             carried[cents > 0] = []
-        elif each.amount_micro:
-            carried[each.amount_micro > 0].append(each)
+        elif movement.amount_micro:
+            carried[movement.amount_micro > 0].append(movement)
     return AccountStatement(
         first,
         last,

@@ -125,7 +125,7 @@ def totals(rows: Iterable[TrialRow]) -> dict[str, tuple[int, int, int]]:
     for row in rows:
         for place, amount in enumerate((row.debit_minor, row.credit_minor, row.pending_minor)):
             sums[row.asset][place] += amount
-    return {asset: tuple(found) for asset, found in sorted(sums.items())}
+    return {asset: tuple(amounts) for asset, amounts in sorted(sums.items())}
 
 
 def statement(
@@ -175,8 +175,8 @@ def general_ledger(
             shown = move.account if detail else row.pattern
             by_account[CHART.index(row), shown].append(move)
     return [
-        statement(CHART[place], shown, found, first, last)
-        for (place, shown), found in sorted(by_account.items())
+        statement(CHART[place], shown, moves, first, last)
+        for (place, shown), moves in sorted(by_account.items())
     ]
 
 
@@ -237,37 +237,37 @@ def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
     ]
 
 
-def statement_table(found: Iterable[LedgerStatement]) -> list[tuple]:
+def statement_table(statements: Iterable[LedgerStatement]) -> list[tuple]:
     """Return rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends
     with one of kind "closing", which have no number."""
     table = []
-    for one in found:
-        table.append(_edge(one, "opening", one.opening_minor))
-        for line in one.lines:
+    for account_statement in statements:
+        table.append(_edge(account_statement, "opening", account_statement.opening_minor))
+        for line in account_statement.lines:
             moved = (line.debit_minor, line.credit_minor, line.balance_minor)
             table.append(
                 (
-                    one.code,
+                    account_statement.code,
                     line.account,
-                    one.asset,
+                    account_statement.asset,
                     line.number,
                     line.at,
                     line.kind,
                     line.ref,
                     line.source,
                     *moved,
-                    *(decimal_text(amount, one.asset) for amount in moved),
+                    *(decimal_text(amount, account_statement.asset) for amount in moved),
                 )
             )
-        table.append(_edge(one, "closing", one.closing_minor))
+        table.append(_edge(account_statement, "closing", account_statement.closing_minor))
     return table
 
 
-def _edge(one: LedgerStatement, kind: str, balance: int) -> tuple:
+def _edge(account_statement: LedgerStatement, kind: str, balance: int) -> tuple:
     return (
-        one.code,
-        one.account,
-        one.asset,
+        account_statement.code,
+        account_statement.account,
+        account_statement.asset,
         "",
         "",
         kind,
@@ -278,7 +278,7 @@ def _edge(one: LedgerStatement, kind: str, balance: int) -> tuple:
         balance,
         "",
         "",
-        decimal_text(balance, one.asset),
+        decimal_text(balance, account_statement.asset),
     )
 
 
@@ -307,10 +307,10 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def json_view(record: Any) -> dict[str, Any]:
     """Return the JSON view of a report's record; amounts are text, for readers without big
     integers."""
-    found = {}
+    view = {}
     for field in fields(record):
         value = getattr(record, field.name)
         if field.name == "lines":
             value = [json_view(line) for line in value]
-        found[field.name] = str(value) if field.name.endswith("_minor") else value
-    return found
+        view[field.name] = str(value) if field.name.endswith("_minor") else value
+    return view

@@ -58,7 +58,7 @@ class Rebuilt:
 
 
 def rebuild(
-    store: Store, chain: Chain, progress: Progress = lambda what, done, of: None
+    store: Store, chain: Chain, progress: Progress = lambda what, done, total: None
 ) -> Rebuilt:
     """Rebuild the journal from raw material and compare it with the stored one.
 
@@ -77,7 +77,7 @@ def rebuild(
         archive = read_archive(session, registry, findings)
         check_claims(session, history, archive, registry, products(), findings)
         decided.check(session, chain.deployment.chain_id, findings)
-        known = journal.stored_journal(session)
+        stored = journal.stored_journal(session)
         fold = journal.Fold(
             session,
             history,
@@ -86,17 +86,17 @@ def rebuild(
             _mandates(session, findings),
             findings,
         )
-        fold.run(one.entry.source for one in known)
+        fold.run(numbered.entry.source for numbered in stored)
         check_rows(session, fold.files, findings)
         stored_balances = ledger.balances(session)
-    made = list(journal.chained(fold.journal.entries.values()))
-    journal.compare(known, made, findings)
-    balances = journal.balances_of(made)
+    rebuilt = list(journal.chained(fold.journal.entries.values()))
+    journal.compare(stored, rebuilt, findings)
+    balances = journal.balances_of(rebuilt)
     _compare_balances(stored_balances, balances, findings)
     return Rebuilt(
         final,
-        [one.text for one in known] + journal.balance_lines(stored_balances),
-        [one.text for one in made] + journal.balance_lines(balances),
+        [numbered.text for numbered in stored] + journal.balance_lines(stored_balances),
+        [numbered.text for numbered in rebuilt] + journal.balance_lines(balances),
         findings.differences,
         findings.read,
     )
@@ -105,7 +105,7 @@ def rebuild(
 def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, int]]:
     """Return {reference: (agreement, expiry)} of every mandate whose content has the id it is
     stored under: the payer signed that id."""
-    found = {}
+    mandates = {}
     for row in all_rows(session, agreements.AgreementRow):
         identity = mandate_of(row).agreement_id()
         if "0x" + identity.hex() != row.agreement_id:
@@ -119,9 +119,9 @@ def _mandates(session: Session, findings: Differences) -> dict[str, tuple[str, i
             continue
         reference = funding_reference(identity)
         findings.compare("agreement", row.agreement_id, row, {"reference": reference})
-        found[reference] = (row.agreement_id, row.expiry)
-    findings.count("mandates", len(found))
-    return found
+        mandates[reference] = (row.agreement_id, row.expiry)
+    findings.count("mandates", len(mandates))
+    return mandates
 
 
 def _compare_balances(

@@ -97,14 +97,14 @@ def _check_claim(
     if derived is None:
         return
     for part in ("first_counter", "last_counter", "evidence", "facts"):
-        mine, theirs = getattr(derived, part), getattr(claim, part)
-        if mine != theirs:
+        derived_value, on_chain = getattr(derived, part), getattr(claim, part)
+        if derived_value != on_chain:
             findings.add(
                 "payment",
                 name,
                 f"the claim on chain has another {part} than its stored evidence makes",
-                _text(mine),
-                _text(theirs),
+                _text(derived_value),
+                _text(on_chain),
             )
 
 

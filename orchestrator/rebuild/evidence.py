@@ -34,8 +34,12 @@ class Archive:
 
     def cited_by(self, run: list[Event]) -> dict[str, Event]:
         """Return id -> event for what a run cites, by the store's choice among several bearers."""
-        ids = [one for event in run for one in self.cites.get("0x" + event.event_id.hex(), ())]
-        return resolve(run, [self.by_id[one] for one in ids if one in self.by_id])
+        ids = [
+            event_id
+            for event in run
+            for event_id in self.cites.get("0x" + event.event_id.hex(), ())
+        ]
+        return resolve(run, [self.by_id[event_id] for event_id in ids if event_id in self.by_id])
 
 
 def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Archive:
@@ -71,8 +75,8 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
 
 
 def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
-    found: dict[str, Event] = {}
-    total, known = count_rows(session, EvidenceRow), protocols()
+    decoded: dict[str, Event] = {}
+    total, decoders = count_rows(session, EvidenceRow), protocols()
     for done, row in enumerate(all_rows(session, EvidenceRow), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("evidence", done, total)
@@ -87,11 +91,11 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
             )
             continue
         try:
-            found[digest] = known[row.protocol].decode(row.body)
+            decoded[digest] = decoders[row.protocol].decode(row.body)
         except (Rejected, KeyError) as error:
             findings.add("evidence", digest, f"it cannot be read as {row.protocol}: {error}")
     findings.count("evidence", total)
-    return found
+    return decoded
 
 
 def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:

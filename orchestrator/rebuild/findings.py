@@ -32,7 +32,7 @@ class Difference:
 class Differences:
     """Collects differences, and says how far one is."""
 
-    progress: Progress = lambda what, done, of: None
+    progress: Progress = lambda what, done, total: None
     differences: list[Difference] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)  # what was read, and how much of it
 
@@ -49,9 +49,9 @@ class Differences:
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
         """Report every column of a stored row that is not what was recomputed for it."""
         for column, value in wanted.items():
-            found = getattr(row, column)
-            if found != value:
-                self.add(place, name, column, found, value)
+            stored_value = getattr(row, column)
+            if stored_value != value:
+                self.add(place, name, column, stored_value, value)
 
     def rows(
         self,

@@ -70,23 +70,23 @@ def read_history(chain: Chain, session: Session, final: int, findings: Differenc
     Raises:
         Retry: The node is silent, or does not have these blocks (any more).
     """
-    found, first = ChainHistory(), chain.deployment.block_number
+    history, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
         numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
         seen = chain.blocks(numbers)
-        found.blocks += seen
+        history.blocks += seen
         by_block: dict[str, list[DecodedLog]] = defaultdict(list)
         for log in chain.logs_of([block.hash for block in seen]):
             by_block[log.block_hash].append(log)
-        found.logs |= {block.hash: by_block[block.hash] for block in seen}
+        history.logs |= {block.hash: by_block[block.hash] for block in seen}
         findings.progress("blocks", numbers[-1] - first + 1, final - first + 1)
-    settled = found.named("Settled")
+    settled = history.named("Settled")
     for done, log in enumerate(settled, 1):
-        found.claims[place(log)] = _claims(chain, session, log)
+        history.claims[place(log)] = _claims(chain, session, log)
         findings.progress("settlements", done, len(settled))
-    findings.count("blocks", len(found.blocks))
-    findings.count("logs", sum(map(len, found.logs.values())))
-    return found
+    findings.count("blocks", len(history.blocks))
+    findings.count("logs", sum(map(len, history.logs.values())))
+    return history
 
 
 def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
@@ -168,6 +168,6 @@ def _wanted(logs: Mapping[str, Sequence[DecodedLog]]) -> dict[tuple[str, int], d
             "name": log.name,
             "args": json.dumps(log.args),
         }
-        for block, found in logs.items()
-        for log in found
+        for block, block_logs in logs.items()
+        for log in block_logs
     }

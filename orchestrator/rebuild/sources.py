@@ -20,11 +20,11 @@ def in_order(journal: Iterable[str], *tracks: Sequence[str]) -> list[str]:
     """
     taken = list(dict.fromkeys(journal))
     queues = [_Queue(track, set(taken)) for track in tracks]
-    found = [source for queue in queues for source in queue.silent()]
+    order = [source for queue in queues for source in queue.silent()]
     for source in taken:
         queue = next((q for q in queues if source in q.places), None)
-        found += queue.upto(source) if queue else [source]
-    return found + [source for queue in queues for source in queue.rest()]
+        order += queue.upto(source) if queue else [source]
+    return order + [source for queue in queues for source in queue.rest()]
 
 
 class _Queue:

@@ -94,8 +94,8 @@ def post_lines(session: Session, lines: Sequence[StatementLine], now: int) -> No
     Args:
         now: Unix seconds.
     """
-    known = bank_postings.load(session, lines)
-    plan = decide(known)
+    known_bank = bank_postings.load(session, lines)
+    plan = decide(known_bank)
     bank_postings.apply(session, plan, now)
 
 

@@ -27,7 +27,7 @@ class Coverage:
 
     @property
     def days(self) -> list[date]:
-        return [each.day for each in self.statements]
+        return [statement.day for statement in self.statements]
 
     def holder(self, day: date) -> int:
         """Return the index of the first statement of a day or a later one; their number if none is
@@ -45,8 +45,8 @@ class Coverage:
         line = booked.line
         own = [
             at
-            for at, each in enumerate(self.statements)
-            if booked.confirmed and each.source and each.source == line.source
+            for at, statement in enumerate(self.statements)
+            if booked.confirmed and statement.source and statement.source == line.source
         ]
         later = [at for at in own if self.statements[at].day >= line.booking_date]
         return min(later or own, default=self.holder(line.booking_date))
@@ -55,29 +55,32 @@ class Coverage:
 def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
     """Return the statements of one account in their order; the answer depends on the facts only."""
     by_day: dict[date, list[StatementBalances]] = defaultdict(list)
-    for each in balances:
-        by_day[each.day].append(each)
+    for statement in balances:
+        by_day[statement.day].append(statement)
     ordered: list[StatementBalances] = []
     gaps, closing = {}, opening
     for day in sorted(by_day):
         left = sorted(by_day[day], key=lambda item: item.statement)
         while left:  # several of one day: each opens where another one closed
-            each = next((item for item in left if item.opening_minor == closing), left[0])
-            left.remove(each)
-            if each.opening_minor != closing:
-                gaps[len(ordered)] = (closing, each.opening_minor)
-            ordered.append(each)
-            closing = each.closing_minor
+            statement = next((item for item in left if item.opening_minor == closing), left[0])
+            left.remove(statement)
+            if statement.opening_minor != closing:
+                gaps[len(ordered)] = (closing, statement.opening_minor)
+            ordered.append(statement)
+            closing = statement.closing_minor
     return Coverage(tuple(ordered), gaps, opening)
 
 
 def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
     """Return statements that came after the one of a later day."""
-    timed = [each for each in balances if each.received_at]
+    timed = [statement for statement in balances if statement.received_at]
     return [
-        each
-        for each in timed
-        if any(other.day > each.day and other.received_at < each.received_at for other in timed)
+        statement
+        for statement in timed
+        if any(
+            other.day > statement.day and other.received_at < statement.received_at
+            for other in timed
+        )
     ]
 
 
@@ -94,19 +97,21 @@ def repeated(
         if line.kind in CONFIRMING:
             content[line.source][_said(line)] += 1
     first: dict[tuple, StatementBalances] = {}
-    found = []
-    for each in sorted(balances, key=lambda item: (item.received_at, item.statement, item.source)):
+    repetitions = []
+    for statement in sorted(
+        balances, key=lambda item: (item.received_at, item.statement, item.source)
+    ):
         repeatable = (
-            each.account,
-            each.day,
-            each.opening_minor,
-            each.closing_minor,
-            frozenset(content[each.source].items()),
+            statement.account,
+            statement.day,
+            statement.opening_minor,
+            statement.closing_minor,
+            frozenset(content[statement.source].items()),
         )
-        before = first.setdefault(repeatable, each)
-        if before is not each and each.source and before.source != each.source:
-            found.append(each)
-    return found
+        before = first.setdefault(repeatable, statement)
+        if before is not statement and statement.source and before.source != statement.source:
+            repetitions.append(statement)
+    return repetitions
 
 
 def _said(line: StatementLine) -> tuple:

@@ -74,13 +74,13 @@ class Devices:
     lost: Sequence[tuple[bytes, int]] = ()
 
 
-def name_records(found: BreakFindings, devices: Devices) -> None:
+def name_records(findings: BreakFindings, devices: Devices) -> None:
     """Report events without a payment and a reason, claims without their events, and strangers."""
     counts: Counter[str] = Counter()
     for item in devices.waiting:
         counts[item.held_by or "nothing"] += item.events
         if not item.held_by:
-            found.broken(
+            findings.broken(
                 Leg.DEVICE,
                 BreakKind.MISSING,
                 [item.agreement],
@@ -91,9 +91,9 @@ def name_records(found: BreakFindings, devices: Devices) -> None:
                 since=item.since,
                 detail="nothing holds these events back, and they are in no payment",
             )
-    found.waiting += [Waiting(reason, events) for reason, events in counts.items()]
+    findings.waiting += [Waiting(reason, events) for reason, events in counts.items()]
     for payment, events in devices.lost:
-        found.broken(
+        findings.broken(
             Leg.DEVICE,
             BreakKind.MISSING,
             [payment],
@@ -104,9 +104,9 @@ def name_records(found: BreakFindings, devices: Devices) -> None:
             detail="events name a payment that is not there",
         )
     for claim in devices.claims:
-        _compare(found, claim)
+        _compare(findings, claim)
     for item in devices.strangers:
-        found.broken(
+        findings.broken(
             Leg.DEVICE,
             BreakKind.EXTRA,
             [item.identity],
@@ -118,26 +118,26 @@ def name_records(found: BreakFindings, devices: Devices) -> None:
         )
 
 
-def _compare(found: BreakFindings, claim: SettledClaim) -> None:
+def _compare(findings: BreakFindings, claim: SettledClaim) -> None:
     first, last = claim.run
     if claim.stored_run is None:
         kind, why = BreakKind.MISSING, f"no stored event for counters {first} to {last}"
     elif claim.stored_run != claim.run:
-        here = " to ".join(map(str, claim.stored_run))
-        kind, why = BreakKind.MISSING, f"settled counters {first} to {last}, stored {here}"
+        stored = " to ".join(map(str, claim.stored_run))
+        kind, why = BreakKind.MISSING, f"settled counters {first} to {last}, stored {stored}"
     elif claim.stored != claim.evidence:
         kind, why = BreakKind.AMOUNT, "the stored records are not those whose root was settled"
     else:
         return
-    found.broken(
+    findings.broken(
         Leg.DEVICE, kind, [claim.payment_id], [], claim.amount_micro, 0, "tEUR/6", detail=why
     )
 
 
-def name_orphans(found: BreakFindings, orphans: Iterable[Orphan]) -> None:
+def name_orphans(findings: BreakFindings, orphans: Iterable[Orphan]) -> None:
     for item in orphans:
         back = "all of its entries came back in later blocks"
-        found.broken(
+        findings.broken(
             Leg.CHAIN,
             BreakKind.REORGANISED,
             [item.block_hash.removeprefix("0x")],

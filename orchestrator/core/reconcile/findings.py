@@ -91,9 +91,11 @@ class BreakFindings:
 
 
 def printed(ids: Iterable[bytes | str]) -> tuple[str, ...]:
-    return tuple(sorted(each if isinstance(each, str) else each.hex() for each in ids))
+    return tuple(
+        sorted(record_id if isinstance(record_id, str) else record_id.hex() for record_id in ids)
+    )
 
 
 def places(lines: Iterable[Booked]) -> tuple[str, ...]:
     """Return where the lines are: the file by its SHA-256, and the path within it."""
-    return tuple(sorted(f"{each.line.source.hex()}:{each.line.path}" for each in lines))
+    return tuple(sorted(f"{booked.line.source.hex()}:{booked.line.path}" for booked in lines))

@@ -46,7 +46,7 @@ def judge(
     debits, credits = _split(lines)
     kept, back, undone = debits - credits, credits - debits, credits & debits
     older = {name for payout in payouts for name in payout.earlier}
-    present = [each for each in lines if each.line.end_to_end_id not in older]
+    present = [booked for booked in lines if booked.line.end_to_end_id not in older]
     if older:
         before += tuple(_undone(undone, lines, cents, True))
     if not present and not kept and not back:  # nothing yet of its newest order
@@ -89,11 +89,11 @@ def _split(lines: Sequence[Booked]) -> tuple[Counter[int], Counter[int]]:
     """Return what payees got and gave back, in cents, without charges inside."""
     debits: Counter[int] = Counter()
     credits: Counter[int] = Counter()
-    for each in lines:
-        if each.line.amount_minor < 0:
-            debits[-each.line.amount_minor - each.line.charges_minor] += 1
+    for booked in lines:
+        if booked.line.amount_minor < 0:
+            debits[-booked.line.amount_minor - booked.line.charges_minor] += 1
         else:
-            credits[each.line.amount_minor + each.line.charges_minor] += 1
+            credits[booked.line.amount_minor + booked.line.charges_minor] += 1
     return debits, credits
 
 
@@ -112,30 +112,31 @@ def _undone(
     undone: Counter[int], lines: Sequence[Booked], cents: int, reordered: bool
 ) -> list[tuple[BreakKind, str]]:
     """Return bookings that the bank took back: each was a break once."""
-    reversals = {each.line.amount_minor for each in lines if each.line.is_reversal}
-    found = []
+    reversals = {booked.line.amount_minor for booked in lines if booked.line.is_reversal}
+    closed = []
     for amount in sorted(undone.elements()):
         if amount != cents:
-            found.append((BreakKind.AMOUNT, f"booked with {amount} cents, and reversed"))
+            closed.append((BreakKind.AMOUNT, f"booked with {amount} cents, and reversed"))
         elif reordered and amount not in reversals:
-            found.append((BreakKind.RETURNED, "came back, and was ordered again"))
+            closed.append((BreakKind.RETURNED, "came back, and was ordered again"))
         else:
-            found.append((BreakKind.DUPLICATE, "booked once more, and reversed"))
-    return found
+            closed.append((BreakKind.DUPLICATE, "booked once more, and reversed"))
+    return closed
 
 
 def _explained(
     payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str, kept: Counter[int]
 ) -> list[tuple[BreakKind, str]]:
     """Explain what was unusual about a group that matches to the cent."""
-    found = []
+    closed = []
     if rule == "batch":
-        found.append((BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch"))
+        closed.append((BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch"))
     elif kept.total() > 1:
-        found.append((BreakKind.AMOUNT, f"split over {kept.total()} lines that make the sum"))
+        closed.append((BreakKind.AMOUNT, f"split over {kept.total()} lines that make the sum"))
     due = max((payout.due_on for payout in payouts if payout.due_on), default=None)
-    days = sorted(each.line.booking_date for each in lines if each.line.amount_minor < 0)
-    booked = days[-1] if kept.total() > 1 else days[0]  # the last part, but the first of repeats
-    if due is not None and booked > due:
-        found.append((BreakKind.TIMING, f"due on {due}, booked on {booked}"))
-    return found
+    days = sorted(booked.line.booking_date for booked in lines if booked.line.amount_minor < 0)
+    # the last part of a split booking, but the first of repeated ones
+    booking_day = days[-1] if kept.total() > 1 else days[0]
+    if due is not None and booking_day > due:
+        closed.append((BreakKind.TIMING, f"due on {due}, booked on {booking_day}"))
+    return closed

@@ -60,7 +60,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         for key, report in reported.items():  # what no better report repeats stands for itself
             if key not in taken:
                 booked[key], ids[key] = report, (key,)
-    found = [
+    lines_once = [
         Booked(
             report.line,
             tuple(_id(report.line.account, place) for place in ids[key]),
@@ -68,7 +68,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         )
         for key, report in booked.items()
     ]
-    return tuple(sorted(found, key=lambda item: _order(item.line)))
+    return tuple(sorted(lines_once, key=lambda item: _order(item.line)))
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
@@ -169,20 +169,20 @@ def _numbered(lines: list[StatementLine]) -> _Lines:
 
     By the bank's reference, or else by content, the same line in two files is one line.
     """
-    found: _Lines = {}
+    numbered: _Lines = {}
     seen: dict[tuple, int] = defaultdict(int)
     for line in lines:
         identity = _referenced(line) if line.bank_reference else _content(line)
         file = _file(line)
         key = (*identity, seen[identity, file])
         seen[identity, file] += 1
-        earlier = found.get(key)
-        found[key] = (
+        earlier = numbered.get(key)
+        numbered[key] = (
             ReportedLine(earlier.line, earlier.files | {file})
             if earlier
             else ReportedLine(line, frozenset((file,)))
         )
-    return found
+    return numbered
 
 
 def _file(line: StatementLine) -> str:
@@ -207,8 +207,8 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
             better,
             notified,
             pairs,
-            lambda one, other, renamed=renamed: (
-                renamed == (bool(one.bank_reference) and bool(other.bank_reference))
+            lambda line, other, renamed=renamed: (
+                renamed == (bool(line.bank_reference) and bool(other.bank_reference))
             ),
         )
     _pair_by(
@@ -216,7 +216,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda one, other: one.bank_reference != "" and _agree(one, other),
+        lambda line, other: line.bank_reference != "" and _agree(line, other),
     )
     _pair_by(_by_day, better, notified, pairs, _agree)
     _pair_by(
@@ -224,7 +224,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda one, other: one.booking_date > other.booking_date and _agree(one, other),
+        lambda line, other: line.booking_date > other.booking_date and _agree(line, other),
     )
     return pairs
 
@@ -244,25 +244,25 @@ def _pair_by(
             waiting[alike(report.line)].append(key)
     for key, report in better.items():
         candidates = waiting.get(alike(report.line), ()) if key not in pairs else ()
-        found = next(
+        repeated = next(
             (
-                each
-                for each in candidates
-                if report.files.isdisjoint(notified[each].files)
-                and fits(report.line, notified[each].line)
+                other
+                for other in candidates
+                if report.files.isdisjoint(notified[other].files)
+                and fits(report.line, notified[other].line)
             ),
             None,
         )
-        if found:
-            pairs[key] = found
-            waiting[alike(report.line)].remove(found)
+        if repeated:
+            pairs[key] = repeated
+            waiting[alike(report.line)].remove(repeated)
 
 
-def _agree(one: StatementLine, other: StatementLine) -> bool:
+def _agree(line: StatementLine, other: StatementLine) -> bool:
     """Whether nothing that both of them say is different; what one leaves out is no difference."""
     return all(
-        getattr(one, name) == getattr(other, name)
-        or not getattr(one, name)
+        getattr(line, name) == getattr(other, name)
+        or not getattr(line, name)
         or not getattr(other, name)
         for name in _DETAILS
     )

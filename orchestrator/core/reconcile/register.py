@@ -16,15 +16,15 @@ def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
     The id comes from its kind, its leg and the records it concerns, never from amounts; several
     equal ones are distinguished by their order.
     """
-    found: dict[str, Break] = {}
+    by_id: dict[str, Break] = {}
     alike: Counter[tuple] = Counter()
-    for each in breaks:
-        named = (str(each.kind), str(each.leg), *each.ids)
+    for item in breaks:
+        named = (str(item.kind), str(item.leg), *item.ids)
         alike[named] += 1
         # no id holds the separator, so two names never print alike
         text = "\x1f".join((*named, str(alike[named])))
-        found["0x" + sha256(text.encode()).hexdigest()] = each
-    return found
+        by_id["0x" + sha256(text.encode()).hexdigest()] = item
+    return by_id
 
 
 def facts(item: Break) -> dict[str, Any]:

@@ -31,14 +31,14 @@ def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple
 
     It covers the lines up to a statement (its index) and the blocks before a time.
     """
-    found = []
+    in_flight = []
     for flow in flows:
         booked = [cents for index, cents in flow.bank if index <= statement]
         micro = sum(amount for time, amount in flow.chain if time < at)
         micro -= sum(booked) * MICRO_PER_CENT
         if micro:
-            found.append(InFlight(_called(flow, micro, bool(booked), at), flow.id, micro))
-    return tuple(sorted(found, key=lambda item: (item.name, item.id, item.amount_micro)))
+            in_flight.append(InFlight(_called(flow, micro, bool(booked), at), flow.id, micro))
+    return tuple(sorted(in_flight, key=lambda item: (item.name, item.id, item.amount_micro)))
 
 
 def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
@@ -61,13 +61,13 @@ def supply_at(chain: ChainFacts, at: int) -> int:
 
 def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tuple[Reserve, ...]:
     """Return the proof at each statement, in their order."""
-    found = []
+    proofs = []
     for index, statement in enumerate(covered.statements):
         at = end_of(statement.day)
         named = items(flows, index, at)
         supply, balance = supply_at(chain, at), statement.closing_minor
         expected = balance * MICRO_PER_CENT + sum(item.amount_micro for item in named)
-        found.append(
+        proofs.append(
             Reserve(
                 statement.statement,
                 statement.day,
@@ -79,7 +79,7 @@ def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tup
                 unbacked(named),
             )
         )
-    return tuple(found)
+    return tuple(proofs)
 
 
 def unbacked(named: Iterable[InFlight]) -> int:

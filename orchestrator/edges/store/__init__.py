@@ -84,10 +84,10 @@ class Store:
 
     def _migrate(self) -> None:
         with self._engine.connect() as connection:
-            known = connection.exec_driver_sql(
+            has_version = connection.exec_driver_sql(
                 "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
             ).first()
-            if known:
+            if has_version:
                 row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
                 if row and row[0] == REVISION:
                     return

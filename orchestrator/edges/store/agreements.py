@@ -26,15 +26,15 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
 def known(session: Session, ids: Sequence[str]) -> set[str]:
     """Return those of these agreements that were opened through this rail; others open some,
     too."""
-    found: set[str] = set()
+    stored_ids: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        found.update(
+        stored_ids.update(
             session.exec(
                 select(AgreementRow.agreement_id).where(AgreementRow.agreement_id.in_(chunk))
             )
         )
-    return found
+    return stored_ids
 
 
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:

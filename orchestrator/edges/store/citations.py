@@ -27,7 +27,7 @@ Bearer = tuple[str, int, str]
 def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], list[Bearer]]:
     """Return {(name, subject id): the events that bear it, the one that was here first foremost} of
     those of these names that are known."""
-    found: dict[tuple[str, str], list[Bearer]] = {}
+    by_name: dict[tuple[str, str], list[Bearer]] = {}
     for start in range(0, len(names), _CHUNK):
         rows = session.exec(
             select(
@@ -42,27 +42,27 @@ def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], lis
             .order_by(literal_column("name.rowid"))
         )
         for name, subject, *bearer in rows:
-            found.setdefault((name, subject), []).append(tuple(bearer))
-    return found
+            by_name.setdefault((name, subject), []).append(tuple(bearer))
+    return by_name
 
 
 def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:
     """Return {payment: (evidence bytes, protocol) of what its events cite, in order of
     citation}."""
-    found: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
+    cited: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
     for payment, body, protocol in session.exec(_cited(_citing.c.payment_id.in_(payments))):
-        found[payment].append((body, protocol))
-    return found
+        cited[payment].append((body, protocol))
+    return cited
 
 
 def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[bytes, str]]:
     """Return (evidence bytes, protocol) of what these events cite."""
-    found: list[tuple[bytes, str]] = []
+    cited: list[tuple[bytes, str]] = []
     for start in range(0, len(event_ids), _CHUNK):
-        chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
+        chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(_cited(_citing.c.event_id.in_(chunk)))
-        found += [(body, protocol) for _, body, protocol in rows]
-    return found
+        cited += [(body, protocol) for _, body, protocol in rows]
+    return cited
 
 
 def _cited(condition: Any) -> Any:
@@ -89,8 +89,8 @@ def supporting_of(session: Session, payment: str) -> list[tuple[EventRow, bytes,
         .where(citing.c.payment_id == payment)
         .order_by(citing.c.counter, CitationRow.position)
     )
-    found: dict[str, tuple[EventRow, bytes, str]] = {}
+    supporting: dict[str, tuple[EventRow, bytes, str]] = {}
     for event, body, protocol in rows:
         if event.payment_id != payment:
-            found.setdefault(event.event_id, (event, body, protocol))
-    return list(found.values())
+            supporting.setdefault(event.event_id, (event, body, protocol))
+    return list(supporting.values())

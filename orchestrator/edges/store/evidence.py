@@ -26,14 +26,16 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return {event id: content hash} of those of these events that were taken already."""
-    known: dict[bytes, bytes] = {}
+    contents: dict[bytes, bytes] = {}
     for start in range(0, len(event_ids), _CHUNK):
-        chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
+        chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(
             select(EventRow.event_id, EventRow.content_hash).where(EventRow.event_id.in_(chunk))
         )
-        known.update((bytes.fromhex(one[2:]), bytes.fromhex(content)) for one, content in rows)
-    return known
+        contents.update(
+            (bytes.fromhex(event_id[2:]), bytes.fromhex(content)) for event_id, content in rows
+        )
+    return contents
 
 
 def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
@@ -112,13 +114,13 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
 
 def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
     """Return the record of the agreement's own event with this counter."""
-    found = _records(
+    records = _records(
         session,
         EventRow.agreement_id == agreement,
         EventRow.counter == counter,
         EventRow.role == STREAM,
     )
-    return found[0] if found else None
+    return records[0] if records else None
 
 
 def of_payments(
@@ -131,10 +133,10 @@ def of_payments(
         .where(EventRow.payment_id.in_(payments))
         .order_by(EventRow.counter)
     )
-    found: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
+    by_payment: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
     for event, body, protocol in rows:
-        found[event.payment_id].append((event, body, protocol))
-    return found
+        by_payment[event.payment_id].append((event, body, protocol))
+    return by_payment
 
 
 def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
@@ -181,20 +183,20 @@ def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
 
 
 def sighted_elsewhere(
-    session: Session, here: Collection[tuple[str, str]], first_ms: int, last_ms: int
+    session: Session, sightings: Collection[tuple[str, str]], first_ms: int, last_ms: int
 ) -> list[Any]:
     """Return (device id, event id, place, began_ms, observed_at_ms) of these devices, observed in
     this time at other places.
 
     Args:
-        here: (device id, place) pairs; nothing is returned for a device that stays where it is.
+        sightings: (device id, place) pairs; nothing is returned for a device that stays where it is.
     """
-    devices = sorted({device for device, _ in here})
-    found: list[Any] = []
+    devices = sorted({device for device, _ in sightings})
+    elsewhere: list[Any] = []
     for start in range(0, len(devices), _CHUNK):
         chunk = devices[start : start + _CHUNK]
-        pairs = [pair for pair in here if pair[0] in set(chunk)]
-        found += session.exec(
+        pairs = [pair for pair in sightings if pair[0] in set(chunk)]
+        elsewhere += session.exec(
             select(
                 EventRow.device_id,
                 EventRow.event_id,
@@ -206,7 +208,7 @@ def sighted_elsewhere(
             .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
             .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
         )
-    return found
+    return elsewhere
 
 
 def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:

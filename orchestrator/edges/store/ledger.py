@@ -30,9 +30,9 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
 
     at, source: of entries that have none of their own (ledger.Entry).
     """
-    known = _known(session, [item.entry_id for item in entries])
+    stored_ids = _known(session, [item.entry_id for item in entries])
     fresh = {
-        item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in known
+        item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in stored_ids
     }
     if not fresh:
         return 0
@@ -74,13 +74,13 @@ def head(session: Session) -> tuple[int, str]:
 
 
 def _known(session: Session, ids: list[str]) -> set[str]:
-    found: set[str] = set()
+    stored_ids: set[str] = set()
     for start in range(0, len(ids), 500):
         chunk = ids[start : start + 500]
-        found |= set(
+        stored_ids |= set(
             session.exec(select(LedgerEntryRow.entry_id).where(LedgerEntryRow.entry_id.in_(chunk)))
         )
-    return found
+    return stored_ids
 
 
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
@@ -115,16 +115,16 @@ def pending_balances(session: Session, until: int | None = None) -> dict[tuple[s
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
     """Return {agreement: tokens held for it, micro-euro} of those of these agreements that have
     any."""
-    accounts, found = [escrow(agreement) for agreement in agreements], {}
+    accounts, totals = [escrow(agreement) for agreement in agreements], {}
     for start in range(0, len(accounts), 500):
-        found |= dict(
+        totals |= dict(
             session.exec(
                 select(LedgerPostingRow.account, func.sum(LedgerPostingRow.amount_minor))
                 .where(LedgerPostingRow.account.in_(accounts[start : start + 500]))
                 .group_by(LedgerPostingRow.account)
             ).all()
         )
-    return {account.removeprefix(escrow("")): -total for account, total in found.items() if total}
+    return {account.removeprefix(escrow("")): -total for account, total in totals.items() if total}
 
 
 def entries(
@@ -159,7 +159,7 @@ def _with_postings(
 ) -> Iterator[tuple[LedgerEntryRow, Entry]]:
     for start in range(0, len(rows), _BATCH):
         chunk = rows[start : start + _BATCH]
-        found: dict[str, list[Posting]] = defaultdict(list)
+        by_entry: dict[str, list[Posting]] = defaultdict(list)
         for entry_id, *parts in session.exec(
             select(
                 LedgerPostingRow.entry_id,
@@ -170,9 +170,9 @@ def _with_postings(
             .where(LedgerPostingRow.entry_id.in_([row.entry_id for row in chunk]))
             .order_by(LedgerPostingRow.id)
         ):
-            found[entry_id].append(Posting(*parts))
+            by_entry[entry_id].append(Posting(*parts))
         for row in chunk:
-            postings = tuple(found[row.entry_id])
+            postings = tuple(by_entry[row.entry_id])
             yield row, Entry(row.entry_id, row.kind, row.ref, postings, row.at, row.source)
 
 
@@ -287,7 +287,7 @@ def movements(
     Args:
         until: Only those of entries dated up to this time (Unix seconds).
     """
-    found = (
+    query = (
         select(
             LedgerEntryRow.number,
             LedgerEntryRow.at,
@@ -302,12 +302,12 @@ def movements(
         .order_by(LedgerEntryRow.number, LedgerPostingRow.id)
     )
     if account is not None:
-        found = found.where(LedgerPostingRow.account == account)
+        query = query.where(LedgerPostingRow.account == account)
     if row is not None:
-        found = found.where(_in(row))
+        query = query.where(_in(row))
     if until is not None:
-        found = found.where(LedgerEntryRow.at <= until)
-    for values in session.exec(found.execution_options(yield_per=_AT_ONCE)):
+        query = query.where(LedgerEntryRow.at <= until)
+    for values in session.exec(query.execution_options(yield_per=_AT_ONCE)):
         yield LedgerMovement(*values)
 
 

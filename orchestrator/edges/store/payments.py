@@ -94,11 +94,11 @@ def _is_new(session: Session, item: NewFact, now: int) -> bool:
 
 
 def _by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
-    wanted, found = list(ids), []
+    wanted, rows = list(ids), []
     for start in range(0, len(wanted), 500):
         chunk = wanted[start : start + 500]
-        found += session.exec(select(PaymentRow).where(PaymentRow.payment_id.in_(chunk))).all()
-    return found
+        rows += session.exec(select(PaymentRow).where(PaymentRow.payment_id.in_(chunk))).all()
+    return rows
 
 
 def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:

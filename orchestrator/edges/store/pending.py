@@ -18,7 +18,7 @@ from orchestrator.edges.store.tables import (
 __all__ = ["PendingEntryRow"]
 
 
-def note(session: Session, block_hash: str, block_number: int, found: Sequence[Entry]) -> None:
+def note(session: Session, block_hash: str, block_number: int, noted: Sequence[Entry]) -> None:
     """Note the entries of a block that was just seen, in their order."""
     add_all(
         session,
@@ -32,7 +32,7 @@ def note(session: Session, block_hash: str, block_number: int, found: Sequence[E
                 at=item.at,
                 postings=json.dumps([[p.account, p.asset, p.amount_minor] for p in item.postings]),
             )
-            for item in found
+            for item in noted
         ],
     )
 
@@ -99,14 +99,14 @@ def _entry(row: PendingEntryRow) -> Entry:
 
 def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
     """Return {block hash: its voided entries} of every block that left the chain."""
-    found: dict[str, list[PendingEntryRow]] = defaultdict(list)
+    by_block: dict[str, list[PendingEntryRow]] = defaultdict(list)
     for row in session.exec(
         select(PendingEntryRow)
         .where(PendingEntryRow.state == "voided")
         .order_by(PendingEntryRow.number)
     ):
-        found[row.block_hash].append(row)
-    return found
+        by_block[row.block_hash].append(row)
+    return by_block
 
 
 def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:

@@ -39,10 +39,10 @@ class Waits(NamedTuple):
 
 def of_payments(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
     """Return the runs of these payments; one without events is left out."""
-    found: dict[str, PaymentRun] = {}
+    runs: dict[str, PaymentRun] = {}
     for start in range(0, len(payments), _CHUNK):
-        found |= _runs(session, payments[start : start + _CHUNK])
-    return found
+        runs |= _runs(session, payments[start : start + _CHUNK])
+    return runs
 
 
 def _runs(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:

@@ -107,12 +107,12 @@ def ending(session: Session, first_block: int, last_block: int) -> Sequence[Chai
 
 def open_refs(session: Session, purpose: str) -> set[str]:
     """Return references with a send of this purpose that is still open."""
-    found = session.exec(
+    refs = session.exec(
         select(ChainSendRow.ref).where(
             ChainSendRow.purpose == purpose, ChainSendRow.stage.in_(OPEN)
         )
     )
-    return set(found)
+    return set(refs)
 
 
 def by_hash(session: Session, tx_hash: str) -> ChainSendRow | None:
