@@ -1,7 +1,8 @@
-"""The register of breaks: record what a reconciliation finds, with its age and its owner.
+"""The register of breaks: records what a reconciliation finds, with its age and its owner.
 
-A break ends in one of three ways: a later record explains it, it is not found any more, or two
-officers sign a resolution. A resolution covers the amounts: if they change, it is open again.
+A break ends in one of three ways: a later record explains it, it is no longer found, or two
+officers sign a resolution. A resolution covers the amounts: if they change, the break is open
+again.
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ class Standing:
 
 
 def register_breaks(context: BreaksContext) -> int:
-    """Reconcile after each bank file, rewind and resolution; return how many breaks are new or
-    gone."""
+    """Reconcile after each bank file, rewind and resolution, and record the result.
+
+    Returns:
+        How many breaks are new or gone.
+    """
     with context.store.read() as session:
         causes = (*register.causes(session), blocks.newest_final(session) > 0)
         if context.memory.break_causes == causes:
@@ -118,10 +122,11 @@ def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str
 
 
 def to_resolve(item: Standing, note: str, now: int) -> Approval:
-    """Return the approval that a break, just as it is, is dealt with.
+    """Return the approval that states how a break, exactly as it is, was resolved.
 
     Args:
-        note: How it was dealt with.
+        item: The break.
+        note: How it was resolved.
         now: Unix seconds.
     """
     return Approval(register.RESOLVE, item.break_id, facts(item.difference) | {"note": note}, now)

@@ -1,7 +1,7 @@
 """Reports an oracle that signed two different claims for one sequence, so that the chain bars it.
 
-The two signatures are the whole proof: anyone may present them to OracleCommittee. An oracle counts
-for no quorum here from the moment that its second signature arrives.
+The two signatures are the whole proof: anyone may present them to OracleCommittee. From its second
+signature on, the oracle counts for no quorum of this rail.
 """
 
 from __future__ import annotations

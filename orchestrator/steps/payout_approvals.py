@@ -21,7 +21,12 @@ RELEASE, AGAIN = "release_payout", "order_again"
 
 
 def to_release(row: payouts.PayoutRow, now: int) -> Approval:
-    """Return the approval for a payout above the limit. now: Unix seconds."""
+    """Return the approval for a payout above the limit.
+
+    Args:
+        row: The payout.
+        now: Unix seconds.
+    """
     return Approval(RELEASE, row.end_to_end_id, _covers(row, row.cents), now)
 
 
@@ -29,8 +34,9 @@ def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> A
     """Return the approval to order again what was rejected or came back, under new references.
 
     Args:
-        cents: What it still has to bring (`owed`).
-        iban: Where it goes to.
+        row: The payout.
+        cents: What is still owed (`owed`).
+        iban: The account to pay to.
         now: Unix seconds.
     """
     return Approval(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)

@@ -43,7 +43,7 @@ class PayoutsContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingPayout:
-    """Why a payout cannot leave now, and the stage it is left at."""
+    """Why a payout cannot leave now, and its stage."""
 
     stage: Stage
     reason: str
@@ -103,11 +103,15 @@ def draft_file(
     now: int,
     after: str = "",
 ) -> DraftFile:
-    """Return the next file, of the payouts that are due; nothing is changed.
+    """Return the next file of payouts that are due; nothing is changed.
 
     Args:
+        session: A session of the store.
+        settings: The rail's settings.
+        safeguarding: The rail's own bank account.
+        chain_id: The chain's id, which approvals are signed for.
         now: Unix seconds.
-        after: Of the payouts that wait, those behind this id come first.
+        after: Payouts that wait come in the order of their ids, those behind this id first.
     """
     draft, rest_cents = DraftFile(last=after), settings.file_cents
     by_payout = {row.payout_id: (row, signed) for signed, row in approved(session, chain_id)}

@@ -1,4 +1,4 @@
-"""Suspends a device with a clone, and proves the conflict on chain if a contract takes the proof.
+"""Suspends a cloned device, and proves the conflict on chain if a contract takes the proof.
 
 If one key signed two contents under one counter, or was in two places at once, two parties have it;
 the records do not show which of them is honest.

@@ -1,4 +1,4 @@
-"""Compares devices, chain, ledger and bank from their own records; it changes nothing."""
+"""Loads the facts of devices, chain, ledger and bank, and compares them; it changes nothing."""
 
 from __future__ import annotations
 

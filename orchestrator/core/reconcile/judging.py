@@ -1,7 +1,7 @@
-"""What the bank's lines make of a payout: matched, still on its way, or which break.
+"""Judges a payout by the bank's lines: matched, still on its way, or which break it is.
 
-A break that later lines have explained (a booking that was reversed, a return that was ordered
-again and booked) is reported as closed, with the reason; it is never forgotten.
+A break that later lines explain (a booking that was reversed, a return that was ordered again and
+booked) is reported as closed, with the reason; it is never forgotten.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerP
 
 @dataclass(frozen=True, slots=True)
 class BreakJudgement:
-    """open: what somebody must see to; closed: (what it was, which record explains it); because:
-    what the match says in addition to its rule."""
+    """The judgement on one group of payouts and lines.
+
+    Attributes:
+        open: The break that a person must resolve; None if there is none.
+        closed: Breaks of the past, each with the record that explains it.
+        because: Explanations of the match, in addition to its rule.
+        detail: More about the open break, for people.
+        matched: Whether lines and payouts match.
+    """
 
     open: BreakKind | None = None
     closed: tuple[tuple[BreakKind, str], ...] = ()
@@ -34,7 +41,15 @@ def judge(
     rejected: Mapping[str, str],
     coverage: Coverage,
 ) -> BreakJudgement:
-    """Return the verdict on one group. rejected: reason per EndToEndId."""
+    """Return the judgement on one group.
+
+    Args:
+        payouts: The payouts of the group.
+        lines: The booked lines of the group.
+        rule: The rule by which they were grouped.
+        rejected: EndToEndId -> reason, for refused orders.
+        coverage: Which statement holds which line.
+    """
     cents = sum(payout.amount_cents for payout in payouts)
     refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
     before = tuple(

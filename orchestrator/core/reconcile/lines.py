@@ -1,10 +1,10 @@
 """Booked lines: each once, no matter how often and in which form the bank reports it.
 
-A bank reports a booking intraday (camt.054, camt.052, each of them repeated with all
-of the day so far) and at end of day (camt.053, MT940, some banks both), and leaves out references
-here and there. A file never repeats itself, so equal lines of one file stay two; equal lines
-without a bank's reference in two files are one: taken for two, a credit would be minted twice,
-while a second one that is real stands on the day's statement.
+A bank reports a booking intraday (camt.054, camt.052, where each file may repeat the whole day so
+far) and at end of day (camt.053, MT940, some banks both), and leaves out references here and there.
+A file never repeats itself, so equal lines of one file stay two. Equal lines in two files without a
+bank's reference count as one: if they counted as two, a credit would be minted twice, while a real
+second one appears on the day's statement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
 @dataclass(frozen=True, slots=True)
 class ReportedLine:
-    """A line of one kind of report. files: all that report it."""
+    """A line of one kind of report.
+
+    Attributes:
+        line: The line.
+        files: All files that report it.
+    """
 
     line: StatementLine
     files: frozenset[str]
@@ -72,11 +77,11 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
-    """Return what lines must share to report one booking, as three SHA-256 hashes.
+    """Return the keys by which reports of one booking are found, as three SHA-256 hashes.
 
-    They are the bank's reference ("" for none), the line with its booking date, and the line with
-    its value date. Lines that no chain of shared keys connects never change what `distinct` says of
-    each other.
+    They cover the bank's reference ("" for none), the line with its booking date, and the line with
+    its value date. Lines that no chain of shared keys connects never change the result of
+    `distinct` for each other.
     """
     identity = _digest(_by_reference(line)) if line.bank_reference else ""
     return identity, _digest(_by_day(line)), _digest(_by_value(line))

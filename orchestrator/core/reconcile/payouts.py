@@ -26,7 +26,13 @@ _TOO_MUCH = (BreakKind.DUPLICATE, BreakKind.AMOUNT)  # more was booked than orde
 
 @dataclass
 class Group:
-    """Payouts that the bank booked together, and the lines that are theirs."""
+    """Payouts that the bank booked together, with their lines.
+
+    Attributes:
+        payouts: The payouts.
+        lines: The booked lines.
+        rule: The rule by which they were grouped.
+    """
 
     payouts: list[LedgerPayout]
     lines: list[Booked] = field(default_factory=list)
@@ -34,10 +40,12 @@ class Group:
 
     @property
     def ids(self) -> list[bytes]:
+        """Return the ids of the payouts."""
         return [payout.payout_id for payout in self.payouts]
 
     @property
     def cents(self) -> int:
+        """Return the sum of the payouts."""
         return sum(payout.amount_cents for payout in self.payouts)
 
 
@@ -156,7 +164,7 @@ def _report(
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:
-    """Return at most one open break, and those that later lines have explained."""
+    """Report at most one open break of a group, and those that later lines have explained."""
     verdict = judge(group.payouts, group.lines, group.rule, rejected, findings.coverage)
     ids, lines = group.ids, group.lines
     moved = [(booked, booked.line.amount_minor + booked.line.charges_minor) for booked in lines]
@@ -180,7 +188,7 @@ def _report(
 
 
 def name_charges(findings: BreakFindings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
-    """Report what the bank took for itself: the tokens for it are still there."""
+    """Report charges that the bank took: the tokens for that money still exist."""
     if cents:
         findings.broken(Leg.BANK, BreakKind.CHARGES, ids, [booked], 0, cents)
         findings.flow(BreakKind.CHARGES, BreakKind.CHARGES, ids, [(booked, -cents)])

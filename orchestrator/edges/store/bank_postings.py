@@ -28,10 +28,10 @@ from orchestrator.edges.store import agreements, bank_files, fundings, ledger, p
 
 
 def load(session: Session, lines: Sequence[StatementLine]) -> KnownBank:
-    """Return all that the posting of these lines, which are stored, depends on.
+    """Return all that the posting of stored lines depends on.
 
-    Earlier lines that may report the same bookings are part of it; lines that share nothing with
-    them were posted before, and nothing here could change that.
+    It includes earlier lines that may report the same bookings. Lines without a common key were
+    posted before, and nothing here can change that.
     """
     bookings = distinct(bank_files.lines_like(session, lines))
     asked = questions(bookings)

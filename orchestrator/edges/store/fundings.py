@@ -58,7 +58,11 @@ def get(session: Session, credit_id: str) -> FundingRow | None:
 
 
 def at_stage(session: Session, stage: Stage, limit: int, after: str = "") -> Sequence[FundingRow]:
-    """Return fundings at a stage by credit id, those behind `after` first: each has its turn."""
+    """Return fundings at a stage by credit id.
+
+    Those behind the id `after` come first, so that a caller that passes the last id it looked at
+    gives each its turn.
+    """
     return session.exec(
         select(FundingRow)
         .where(FundingRow.stage == stage)

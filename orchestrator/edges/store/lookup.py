@@ -1,4 +1,4 @@
-"""Find what an id names, for every kind of id, by the whole id or by its beginning."""
+"""Finds what an id names, for every kind of id, from the whole id or its beginning."""
 
 from __future__ import annotations
 
@@ -56,17 +56,22 @@ _REFERENCES = (
 
 
 class FoundId(NamedTuple):
-    """kind: event, evidence, payment, agreement, device, settlement, batch, payout, release or
-    credit. id: its full id."""
+    """What an id names.
+
+    Attributes:
+        kind: event, evidence, payment, agreement, device, settlement, batch, payout, release or
+            credit.
+        id: The full id.
+    """
 
     kind: str
     id: str
 
 
 def found_by(session: Session, text: str, limit: int = 10) -> list[FoundId]:
-    """Return what `text` names; several only if it is a beginning that several ids share.
+    """Return what a text names; several results only if several ids begin with it.
 
-    Beginnings count from six characters on; a whole id always wins over those that begin with it.
+    A beginning needs at least six characters; a whole id always wins over ids that begin with it.
     """
     text = text.strip()
     plain = text.lower().removeprefix("0x")
@@ -134,7 +139,7 @@ def _citing(condition: Any) -> Any:
 def payments_of(
     session: Session, found_id: FoundId, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Return the newest payments that a finding leads to, with their agreements."""
+    """Return the newest payments that an id leads to, with their agreements."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -146,8 +151,7 @@ def payments_of(
 
 
 def count_by_stage(session: Session, found_id: FoundId | None = None) -> dict[str, tuple[int, int]]:
-    """Return {stage: (payments, micro-euro)} of all payments, or of those that a finding leads
-    to."""
+    """Return {stage: (payments, micro-euro)} of all payments, or of those that an id leads to."""
     query = select(PaymentRow.stage, func.count(), func.sum(PaymentRow.amount_micro))
     if found_id is not None:
         query = query.where(_about(found_id))

@@ -1,4 +1,4 @@
-"""Entries of blocks that may still vanish: noted when seen, then posted or voided, always kept."""
+"""Entries of blocks that may still vanish: stored when seen, then posted or voided, always kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["PendingEntryRow"]
 
 
 def note(session: Session, block_hash: str, block_number: int, noted: Sequence[Entry]) -> None:
-    """Note the entries of a block that was just seen, in their order."""
+    """Store the entries of a block that was just seen, in their order."""
     add_all(
         session,
         [
@@ -110,8 +110,13 @@ def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
 
 
 def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
-    """Return entries of these kinds, pending or posted, that were noted after one with that
-    number."""
+    """Return pending and posted entries of some kinds that were stored after an entry.
+
+    Args:
+        session: A session of the store.
+        kinds: The kinds of entries.
+        after: The number of that entry (`PendingEntryRow.number`).
+    """
     return list(
         session.exec(
             select(PendingEntryRow)

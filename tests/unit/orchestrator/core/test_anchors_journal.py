@@ -200,7 +200,7 @@ def test_ledger_check__untouched__shows_how_far_the_anchors_reach(home):
     view = json.loads(found.stdout)
     assert view["ok"] and view["anchors"]["verdict"] == "holds"
     assert view["anchors"]["same_to"] == max(a.number for a in anchors())
-    assert "anchors on chain hold" in run(home).stdout
+    assert "anchors on chain match" in run(home).stdout
 
 
 def test_ledger_check__cut__exits_1_and_says_where(home):
