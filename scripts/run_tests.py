@@ -45,7 +45,8 @@ _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|desel
 
 
 def main() -> int:
-    """Exit code 0 only if every part ran at least one test and none failed."""
+    """Run the parts named by the arguments, or all; return 0 only if each ran tests and none
+    failed."""
     wanted = [name for name in PARTS if any(word in name for word in sys.argv[1:] or [""])]
     computing = [name for name in wanted if name != _WAITS]
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
@@ -68,7 +69,15 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """What one part came to. code: its exit code. slowest: (seconds, test)."""
+    """The result of one part.
+
+    Attributes:
+        name: Its name.
+        counts: How many tests passed, failed, were skipped and so on.
+        code: The exit code.
+        seconds: How long it took.
+        slowest: (seconds, test).
+    """
 
     name: str
     counts: Counter[str]
@@ -88,7 +97,7 @@ def _show_times(parts: list[Part]) -> None:
 
 
 def _lane(names: list[str], output: TextIO) -> list[Part]:
-    """Runs parts one after the other."""
+    """Run parts one after the other."""
     parts = []
     for name in names:
         print(f"\n=== {name}", file=output, flush=True)
@@ -100,7 +109,7 @@ def _lane(names: list[str], output: TextIO) -> list[Part]:
 
 
 def _run(name: str, output: TextIO) -> Part:
-    """Runs one part, shows its output as it comes, and counts from pytest's own last line."""
+    """Run one part, show its output as it comes, and count from pytest's own last line."""
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []

@@ -1,4 +1,4 @@
-"""The bank's files again, from their stored bytes: their lines, and what each of them posts."""
+"""Reads the bank's files again from their stored bytes: their lines, and what each line posts."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from orchestrator.rebuild.findings import Differences
 
 @dataclass
 class Lines:
-    """Every line read so far, found by the keys that reports of one booking share."""
+    """Every line read so far, by the keys that reports of one booking share."""
 
     _like: dict[str, list[StatementLine]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lines: Iterable[StatementLine]) -> None:
+        """Add lines under their keys."""
         for line in lines:
             for key in filter(None, keys(line)):
                 self._like[key].append(line)
 
     def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
-        """Return the lines that a chain of shared keys connects with these."""
+        """Return the lines that a chain of shared keys connects with these lines."""
         connected: dict[tuple[bytes, str], StatementLine] = {}
         seen_keys: set[str] = set()
         wanted = {key for line in new for key in keys(line) if key}
@@ -48,7 +49,16 @@ class Lines:
 
 @dataclass
 class Files:
-    """What the files said: rows that the store must have of them."""
+    """The content of the files read so far: rows that the store must have of them.
+
+    Attributes:
+        bank: The state of payouts and credits.
+        findings: Collects differences.
+        accounts: Our IBANs, since MT940 may spell them differently.
+        lines: Every line read so far.
+        by_place: The line at each (file hash, path).
+        statements: Columns of each (account, statement).
+    """
 
     bank: RawBank
     findings: Differences
@@ -124,7 +134,8 @@ class Files:
 
 
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
-    """Compare stored lines, statements, bookings, credits and payouts with what the files say."""
+    """Compare stored lines, statements, bookings, credits and payouts with the content of the
+    files."""
     bank, seen = files.bank, set()
     for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)

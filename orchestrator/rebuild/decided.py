@@ -1,4 +1,4 @@
-"""What executed approvals do again: the entries that two officers' signatures stand for."""
+"""Repeats what executed approvals did: the entries that two officers' signatures stand for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.rebuild.findings import Differences
 
 
 def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
-    """Post what an approval posts, and move what it moves; most kinds post nothing."""
+    """Post the entries of an approval, and move its payout or credit; most kinds post nothing."""
     content, rule = approvals.content_of(row), _RULES.get(row.kind)
     entries = rule(row, content, bank) if rule else []
     source = f"approval:{row.approval_id}"

@@ -1,4 +1,5 @@
-"""The rebuilt journal: each source in turn goes through the posting rules, then is hash-chained."""
+"""Rebuilds the journal: each source in turn passes the posting rules, then entries are
+hash-chained."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Numbered:
 
     @property
     def text(self) -> str:
-        """One line of canonical JSON: the bytes that are compared."""
+        """Return one line of canonical JSON: the bytes that are compared."""
         entry = self.entry
         return json.dumps(
             {
@@ -51,6 +52,7 @@ class Numbered:
 
 
 def stored_journal(session: Session) -> list[Numbered]:
+    """Return the entries of the store with their numbers and hashes, in order."""
     return [Numbered(row.number, item, row.hash) for row, item in store_ledger.entries(session)]
 
 
@@ -75,12 +77,13 @@ def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def digest(lines: Iterable[str]) -> str:
-    """Return SHA-256 of the lines, each ended by a line feed."""
+    """Return the SHA-256 of lines, each ended by a line feed."""
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 class Fold:
-    """Folds sources, one after the other, into `journal`; `files` knows what the bank said."""
+    """Folds sources, one after the other, into `journal`; `files` has the content of the bank's
+    files."""
 
     def __init__(
         self,
@@ -172,7 +175,7 @@ class Fold:
 
 
 def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """Report every entry that is missing, too many, or not what its source makes."""
+    """Report every entry that is missing, too many, or different from what its source makes."""
     rebuilt_by_id = {numbered.entry.entry_id: numbered for numbered in rebuilt}
     stored_by_id = {numbered.entry.entry_id: numbered for numbered in stored}
     before = len(findings.differences)
@@ -231,4 +234,5 @@ def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Di
 
 
 def balances_of(journal: Iterable[Numbered]) -> dict[tuple[str, str], int]:
+    """Return {(account, asset): balance in minor units} of a journal."""
     return ledger.balances(p for numbered in journal for p in numbered.entry.postings)

@@ -1,8 +1,8 @@
-"""The order in which recorded inputs are folded: as the journal took them, and none left out. Pure.
+"""The order in which recorded inputs are folded: that of the journal, and none is left out. Pure.
 
-Blocks follow each other by number, bank files by when they were stored; how the two interleave,
-and when an approval was carried out, only the journal shows. What has no entry there (most blocks,
-repeated statements) comes right behind its predecessor: nothing else depends on where it stands.
+Blocks follow each other by number, bank files by when they were stored. Only the journal shows how
+the two interleave, and when an approval was executed. An input without an entry (most blocks,
+repeated statements) comes right behind its predecessor, since nothing else depends on its place.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ def in_order(journal: Iterable[str], *tracks: Sequence[str]) -> list[str]:
 
     Args:
         journal: The sources of its entries, in its order.
-        tracks: Sources that follow each other; one that the journal takes too early takes its
-            predecessors along.
+        tracks: Sources that follow each other; if the journal has one before its predecessors,
+            these come right before it.
     """
     taken = list(dict.fromkeys(journal))
     queues = [_Queue(track, set(taken)) for track in tracks]

@@ -1,4 +1,4 @@
-"""Context that the posting rules of core/chain_posting need, from the store's copies of the logs."""
+"""Context that the posting rules of core/chain_posting need, from the logs in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of one verification that its stages pass on, and the anchors that the auditor trusts."""
+"""The state of one verification, and the anchors that its auditor trusts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ History = list[tuple[str, tuple[Any, ...]]]
 
 
 class Rules(ProductRules, Protocol):
-    """The rules of a product that an auditor needs: those of the oracles, and the payee of a claim."""
+    """The rules of a product that an auditor needs: the oracles' rules, and the payee of a claim."""
 
     def payee(self, facts: bytes) -> str | None:
         """Return the payee that the claim names; None: the mandate's payee."""

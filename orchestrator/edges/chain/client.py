@@ -50,7 +50,7 @@ class Call:
 class Quote:
     """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
 
-    nonce: the sender's lowest that no block has used; a store may know higher ones.
+    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
     """
 
     to: str
@@ -202,7 +202,11 @@ class Chain:
         return function.fn_name, arguments
 
     def view(self, contract: str, function: str, *args: Any) -> Any:
-        """Return the result of a view function at the newest block."""
+        """Return the result of a view function at the newest block.
+
+        Raises:
+            Retry: The node does not answer, or the call reverts.
+        """
         try:
             return self._contracts[contract].functions[function](*args).call()
         except (Web3Exception, requests.RequestException, ValueError) as error:
