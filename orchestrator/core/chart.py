@@ -1,7 +1,7 @@
 """The chart of accounts: one row per kind of account, as an accountant reads the books.
 
-One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and to whom
-it is owed) and tEUR/6 (micro-euro: who holds the tokens that represent those deposits). Debits are
+One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and which
+parties it is owed to) and tEUR/6 (micro-euro: who holds the tokens for those deposits). Debits are
 positive. A pattern ending in ":*" is a control account with a sub-ledger.
 """
 

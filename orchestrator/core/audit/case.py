@@ -17,7 +17,7 @@ History = list[tuple[str, tuple[Any, ...]]]
 
 
 class Rules(ProductRules, Protocol):
-    """The rules of a product that an auditor needs: the oracles' rules, and the payee of a claim."""
+    """The rules of a product that an auditor needs: those of oracles, and the payee of a claim."""
 
     def payee(self, facts: bytes) -> str | None:
         """Return the payee that the claim names; None: the mandate's payee."""
