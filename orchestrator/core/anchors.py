@@ -28,7 +28,7 @@ class Anchor:
     """
 
     number: int
-    head: str  # hex, as the journal has it
+    head: str
     block_number: int
     tx_hash: str
 
@@ -37,8 +37,8 @@ class AnchorVerdict(StrEnum):
     """Whether a journal agrees with its anchors. Stable codes."""
 
     HOLDS = "holds"
-    RECHAINED = "rechained"  # an entry has another hash than it had
-    CUT = "cut"  # an entry that was there is not
+    RECHAINED = "rechained"  # the hash of an anchored entry has changed
+    CUT = "cut"  # an anchored entry is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Compared:
     anchors: int
     entry: int | None = None
     same_to: int = 0
-    ends_at: int = 0  # the journal's last entry
-    tx_hash: str = ""  # where the anchor that contradicts it stands
+    ends_at: int = 0
+    tx_hash: str = ""
 
 
 def suffix(number: int, head: str) -> bytes:

@@ -194,7 +194,7 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
 
 
 def _check_orders(bank: RawBank, findings: Differences) -> None:
-    """Compare what order files had the bank pay with what was burned for it on chain."""
+    """Compare the amounts in order files with the amounts that were burned on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:

@@ -36,7 +36,7 @@ def check(session: Session, chain_id: int, findings: Differences) -> None:
 
 
 def _order_again(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:
-    """Order a payout again: what came back is in transit again; what was rejected never left it."""
+    """Order a payout again: a returned one is in transit again; a rejected one always was."""
     payout = bank.by_reference.get(content.subject)
     if payout is None:
         return []

@@ -52,7 +52,7 @@ class Differences:
         self.differences.append(Difference(place, str(name), what, str(stored), str(rebuilt)))
 
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
-        """Report every column of a stored row that is not what was recomputed for it."""
+        """Report every column of a stored row that differs from its recomputed value."""
         for column, value in wanted.items():
             stored_value = getattr(row, column)
             if stored_value != value:
@@ -87,7 +87,7 @@ class Differences:
                 self.add(place, _named(name), "is not stored, though the raw material says it")
 
     def count(self, what: str, number: int) -> None:
-        """Add to the count of what was read."""
+        """Add to the number of records read of a kind."""
         self.read[what] = self.read.get(what, 0) + number
 
 

@@ -28,14 +28,18 @@ def in_order(journal: Iterable[str], *tracks: Sequence[str]) -> list[str]:
 
 
 class _Queue:
-    """One track, read once from its beginning to its end. places: source -> its index."""
+    """One track, read once from beginning to end.
+
+    Attributes:
+        places: Source -> its index.
+    """
 
     def __init__(self, track: Sequence[str], with_entries: set[str]) -> None:
         self._track, self._with_entries, self._next = track, with_entries, 0
         self.places = {source: index for index, source in enumerate(track)}
 
     def upto(self, source: str) -> Iterator[str]:
-        """Return what was not read yet up to a source, and then what is silent behind it."""
+        """Return the unread sources up to a source, and then those behind it without an entry."""
         yield from self._read(self.places[source] + 1)
         yield from self.silent()
 
@@ -47,6 +51,7 @@ class _Queue:
         yield from self._read(end)
 
     def rest(self) -> Iterator[str]:
+        """Return the sources that are still unread."""
         yield from self._read(len(self._track))
 
     def _read(self, end: int) -> Sequence[str]:

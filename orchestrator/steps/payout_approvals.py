@@ -31,11 +31,11 @@ def to_release(row: payouts.PayoutRow, now: int) -> Approval:
 
 
 def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> Approval:
-    """Return the approval to order again what was rejected or came back, under new references.
+    """Return the approval to order a rejected or returned payout again, under new references.
 
     Args:
         row: The payout.
-        cents: What is still owed (`owed`).
+        cents: The amount that is still owed (`owed`).
         iban: The account to pay to.
         now: Unix seconds.
     """
@@ -46,7 +46,7 @@ def approved(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutR
     """Return (approval id, payout) of the payouts above the limit that have both signatures.
 
     Raises:
-        Halt: A payout is not what was signed.
+        Halt: A payout differs from what was signed.
     """
     signed = ready(session, chain_id, RELEASE)
     references = [approval.subject for _, approval in signed]

@@ -45,7 +45,7 @@ def quarantine(context: QuarantineContext) -> int:
     """Suspend devices against which a new conflict was found, once each; return how many.
 
     A device that is already suspended, retired or compromised needs no call. If a registrar resumes
-    it, only a conflict that was not known before suspends it again.
+    it, only a conflict that was found later suspends it again.
     """
     with context.store.read() as session:
         conflicts = store_conflicts.unreported(session, _AT_ONCE)

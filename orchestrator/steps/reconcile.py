@@ -133,7 +133,7 @@ def _refs(session: Session, kind: str) -> frozenset[bytes]:
 
 
 def _payouts(session: Session) -> list[LedgerPayout]:
-    """Return what was redeemed on chain, and credits that two officers had sent back."""
+    """Return the payouts: redemptions on chain, and credits that two officers had sent back."""
     ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
     rows = {row.payout_id: row for row in payouts.all_payouts(session)}
     entries = [

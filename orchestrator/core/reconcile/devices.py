@@ -76,7 +76,7 @@ class Orphan:
     block_hash: str
     entries: int
     back: int
-    at: int  # Unix seconds, its own time
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

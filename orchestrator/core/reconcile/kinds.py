@@ -9,10 +9,10 @@ from typing import NamedTuple
 class BreakKind(StrEnum):
     """A named difference. Stable codes, explained in docs/RECONCILIATION.md."""
 
-    MISSING = "missing"  # one side has it, the next one should and has not
-    EXTRA = "extra"  # the next side has it, and nothing before it says so
+    MISSING = "missing"  # one side has it, the next side lacks it
+    EXTRA = "extra"  # one side has it, and no earlier side explains it
     AMOUNT = "amount"  # both have it, with different amounts
-    DUPLICATE = "duplicate"  # one thing, booked or minted more than once
+    DUPLICATE = "duplicate"  # booked or minted more than once
     TIMING = "timing"  # it came, on another day than it was due
     BATCH_BOOKED = "batch_booked"  # several payouts booked as one sum, without their references
     REJECTED = "rejected"  # the bank refused the payout

@@ -22,7 +22,7 @@ class Match:
     """
 
     rule: str
-    ids: tuple[str, ...]  # payout ids, or the credit id; hex
+    ids: tuple[str, ...]
     amount_cents: int
     lines: tuple[str, ...]
     explanation: str
@@ -54,8 +54,8 @@ class Break:
     lines: tuple[str, ...]
     expected_minor: int
     found_minor: int
-    asset: str  # EUR/2 | tEUR/6
-    owner: str  # the role that it falls to
+    asset: str
+    owner: str
     action: str
     since: int | None = None
     detail: str = ""

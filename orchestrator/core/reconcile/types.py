@@ -59,10 +59,10 @@ class StatementLine:
     counterparty_iban: str = ""
     reason: str = ""
     is_reversal: bool = False
-    text: str = ""  # unstructured remittance information
-    charges_minor: int = 0  # taken by the bank inside this line, >= 0
+    text: str = ""
+    charges_minor: int = 0
     uetr: str = ""
-    code: str = ""  # the bank's own transaction code in ISO words, e.g. "PMNT/ICDT/CHRG"
+    code: str = ""
     proprietary_code: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""Bank postings: load what is known about lines, and apply what was decided (core/bank_posting)."""
+"""Bank postings: load what is known about lines, and apply a plan of core/bank_posting."""
 
 from __future__ import annotations
 
@@ -78,9 +78,11 @@ def _credits(session: Session, amounts: Sequence[int]) -> dict[int, list[KnownCr
 
 
 def apply(session: Session, plan: BankPlan, now: int) -> None:
-    """Write what was decided: entries, bookings, fundings, and the moves that follow.
+    """Write a plan: entries, bookings, fundings, and the moves that follow.
 
     Args:
+        session: A write session.
+        plan: From `decide`.
         now: Unix seconds.
     """
     ledger.post(session, plan.entries, now)
