@@ -75,7 +75,7 @@ def entries_of_block(
         context: What the rules read beyond the logs.
     """
     posted: list[Entry] = []
-    inner = _Within(context, posted)
+    inner = _BlockContext(context, posted)
     for log in logs:
         posted += [item.dated(at, f"block:{block_hash}") for item in entries(log, inner)]
     return posted
@@ -110,7 +110,7 @@ def by_rail(log: PostedLog, rail: str) -> bool:
     return log.args["holder"].lower() == rail.lower()
 
 
-class _Within:
+class _BlockContext:
     """The context of a block's later logs: it includes what the earlier ones settled."""
 
     def __init__(self, outer: ChainContext, posted: Sequence[Entry]) -> None:

@@ -147,9 +147,11 @@ def statement(
         last: Unix seconds, inclusive; None for the end.
     """
     whole = row.pattern == account
-    mine = [m for m in movements if (row.holds(m.account) if whole else m.account == account)]
-    opening = sum(m.amount_minor for m in mine if first is not None and m.at < first)
-    within = [m for m in mine if _between(m.at, first, last)]
+    own_movements = [
+        m for m in movements if (row.holds(m.account) if whole else m.account == account)
+    ]
+    opening = sum(m.amount_minor for m in own_movements if first is not None and m.at < first)
+    within = [m for m in own_movements if _between(m.at, first, last)]
     balance, lines = opening, []
     for move in sorted(within, key=lambda m: (m.at, m.number)):
         balance += move.amount_minor

@@ -174,7 +174,7 @@ class RawBank:
             bookings,
             self.booked.keys(),
             {
-                reference: _known(self.by_reference[reference])
+                reference: _known_payout(self.by_reference[reference])
                 for reference in asked.end_to_end_ids & self.by_reference.keys()
             },
             {batch: self._batch(batch) for batch in asked.batches},
@@ -194,7 +194,7 @@ class RawBank:
             and self.sent[reference].batch == batch
             and reference not in self.refused
         ]
-        return [_known(row) for row in sorted(rows, key=lambda row: row.payout_id)]
+        return [_known_payout(row) for row in sorted(rows, key=lambda row: row.payout_id)]
 
     def _mandate(self, reference: str) -> KnownMandate:
         agreement, expiry = self.mandates[reference]
@@ -213,5 +213,5 @@ class RawBank:
         return open_payout(row.payout_id, row.account, self.journal.under(row.payout_id))
 
 
-def _known(row: RawPayout) -> KnownPayout:
+def _known_payout(row: RawPayout) -> KnownPayout:
     return KnownPayout(row.payout_id, row.account)

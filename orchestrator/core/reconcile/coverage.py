@@ -107,7 +107,7 @@ def repeated(
     content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
     for line in lines:
         if line.kind in CONFIRMING:
-            content[line.source][_said(line)] += 1
+            content[line.source][_line_key(line)] += 1
     first: dict[tuple, StatementBalances] = {}
     repetitions = []
     for statement in sorted(
@@ -126,5 +126,5 @@ def repeated(
     return repetitions
 
 
-def _said(line: StatementLine) -> tuple:
+def _line_key(line: StatementLine) -> tuple:
     return (line.account, line.booking_date, line.amount_minor, line.currency)

@@ -40,11 +40,11 @@ def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple
         micro = sum(amount for time, amount in flow.chain if time < at)
         micro -= sum(booked) * MICRO_PER_CENT
         if micro:
-            in_flight.append(InFlight(_called(flow, micro, bool(booked), at), flow.id, micro))
+            in_flight.append(InFlight(_name_at(flow, micro, bool(booked), at), flow.id, micro))
     return tuple(sorted(in_flight, key=lambda item: (item.name, item.id, item.amount_micro)))
 
 
-def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
+def _name_at(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
     """Return the name of a break from its first line on; before, how it stood then."""
     if flow.name and (is_booked or not flow.bank):
         return str(flow.name)

@@ -37,7 +37,7 @@ def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") 
     Returns:
         How many entries were new.
     """
-    stored_ids = _known(session, [item.entry_id for item in entries])
+    stored_ids = _stored_among(session, [item.entry_id for item in entries])
     fresh = {
         item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in stored_ids
     }
@@ -80,7 +80,7 @@ def head(session: Session) -> tuple[int, str]:
     return (last.number, last.hash) if last else (0, GENESIS)
 
 
-def _known(session: Session, ids: list[str]) -> set[str]:
+def _stored_among(session: Session, ids: list[str]) -> set[str]:
     stored_ids: set[str] = set()
     for start in range(0, len(ids), 500):
         chunk = ids[start : start + 500]
