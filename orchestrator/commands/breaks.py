@@ -98,7 +98,7 @@ def _break_view(standing: Standing, now: int) -> dict[str, Any]:
     return {
         "break_id": standing.break_id,
         "state": standing.state,
-        **asdict(standing.found),
+        **asdict(standing.difference),
         "since": standing.since,
         "age_s": max(0, now - standing.since),
         "resolved_by": standing.resolved_by or None,

@@ -64,7 +64,9 @@ def reconcile(context: typer.Context, account: Account = None, as_json: Json = F
         reconciliation, standings = reconcile_now(home, session, iban)
     by_state: dict[str, list[dict[str, Any]]] = {"open": [], "resolved": [], "closed": []}
     for standing in standings:
-        by_state[standing.state].append({"break_id": standing.break_id, **asdict(standing.found)})
+        by_state[standing.state].append(
+            {"break_id": standing.break_id, **asdict(standing.difference)}
+        )
     view = {
         "account": iban,
         **asdict(reconciliation),

@@ -33,17 +33,23 @@ _AHEAD_S = 5 * _DAY_S  # money of a holiday is booked days after it came: TARGET
 
 @dataclass(frozen=True, slots=True)
 class BankPlan:
-    """What a file does, in order. bookings: the line ids that are posted now, with their lines."""
+    """What a file does, in order.
+
+    Attributes:
+        entries: New entries of the journal.
+        bookings: The line ids that are posted now, with their lines.
+        effects: What follows for payouts and fundings.
+    """
 
     entries: tuple[Entry, ...] = ()
     bookings: tuple[tuple[str, StatementLine], ...] = ()
     effects: tuple[BankEffect, ...] = ()
 
 
-def decide(known: KnownBank) -> BankPlan:
-    """Return what the bookings at hand post and move; those posted before do nothing."""
-    books, entries, bookings, effects = BankBooks(known), [], [], []
-    for booked in in_order(known.bookings):
+def decide(known_bank: KnownBank) -> BankPlan:
+    """Return what the given bookings post and move; those that were posted before do nothing."""
+    books, entries, bookings, effects = BankBooks(known_bank), [], [], []
+    for booked in in_order(known_bank.bookings):
         posted = entries_for(booked, books)
         books.add(booked.line, posted)
         entries += posted.entries
@@ -59,12 +65,12 @@ def in_order(lines: Iterable[Booked]) -> list[Booked]:
 
 
 def line_ids(booked: Booked) -> list[str]:
-    """Return all ids that a booking was ever known by, 0x-hex; the first one is its name."""
+    """Return all ids under which a booking was ever reported, 0x-hex; the first one is its name."""
     return ["0x" + line_id.hex() for line_id in booked.ids]
 
 
 def booked_at(line: StatementLine) -> int:
-    """Return when the booking date of a line begins, UTC, in Unix seconds."""
+    """Return the start (UTC) of a line's booking date, in Unix seconds."""
     return (line.booking_date - _DAY_ONE).days * _DAY_S
 
 

@@ -1,4 +1,4 @@
-"""The bank's files again, from their stored bytes: their lines, and what each of them posts."""
+"""Reads the bank's files again from their stored bytes: their lines, and what each line posts."""
 
 from __future__ import annotations
 
@@ -24,31 +24,41 @@ from orchestrator.rebuild.findings import Differences
 
 @dataclass
 class Lines:
-    """Every line read so far, found by the keys that reports of one booking share."""
+    """Every line read so far, by the keys that reports of one booking share."""
 
     _like: dict[str, list[StatementLine]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lines: Iterable[StatementLine]) -> None:
+        """Add lines under their keys."""
         for line in lines:
             for key in filter(None, keys(line)):
                 self._like[key].append(line)
 
     def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
-        """Return the lines that a chain of shared keys connects with these."""
-        found: dict[tuple[bytes, str], StatementLine] = {}
-        known: set[str] = set()
+        """Return the lines that a chain of shared keys connects with these lines."""
+        connected: dict[tuple[bytes, str], StatementLine] = {}
+        seen_keys: set[str] = set()
         wanted = {key for line in new for key in keys(line) if key}
         while wanted:
-            known |= wanted
+            seen_keys |= wanted
             lines = [line for key in wanted for line in self._like[key]]
-            found |= {(line.source, line.path): line for line in lines}
-            wanted = {key for line in lines for key in keys(line) if key} - known
-        return list(found.values())
+            connected |= {(line.source, line.path): line for line in lines}
+            wanted = {key for line in lines for key in keys(line) if key} - seen_keys
+        return list(connected.values())
 
 
 @dataclass
 class Files:
-    """What the files said: rows that the store must have of them."""
+    """The content of the files read so far: rows that the store must have of them.
+
+    Attributes:
+        bank: The state of payouts and credits.
+        findings: Collects differences.
+        accounts: Our IBANs, since MT940 may spell them differently.
+        lines: Every line read so far.
+        by_place: The line at each (file hash, path).
+        statements: Columns of each (account, statement).
+    """
 
     bank: RawBank
     findings: Differences
@@ -70,16 +80,16 @@ class Files:
             return
         try:
             if row.direction == "out":
-                self.bank.sent |= {one.end_to_end_id: one for one in read_orders(row.body)}
+                self.bank.sent |= {order.end_to_end_id: order for order in read_orders(row.body)}
                 return
-            found = camt.parse(row.body, accounts=self.accounts)
+            content = camt.parse(row.body, accounts=self.accounts)
         except Rejected as refusal:
             self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
             return
-        if isinstance(found, StatusReport):
-            self._refuse(found)
+        if isinstance(content, StatusReport):
+            self._refuse(content)
         else:
-            self._take(found, row.file_hash)
+            self._take(content, row.file_hash)
         self.findings.count("bank files", 1)
 
     def _refuse(self, report: StatusReport) -> None:
@@ -91,10 +101,10 @@ class Files:
         bank.refused |= asked & set(report.refused(asked))
 
     def _take(self, statements: Sequence[BankStatement], digest: str) -> None:
-        for each in statements:
-            balances = each.balances
+        for statement in statements:
+            balances = statement.balances
             self.statements.setdefault(
-                (each.account, each.id),
+                (statement.account, statement.id),
                 {
                     "file_hash": digest,
                     "day": balances.day.isoformat() if balances else None,
@@ -102,7 +112,7 @@ class Files:
                     "closing_minor": balances.closing_minor if balances else None,
                 },
             )
-        lines = [line for each in statements for line in each.lines]
+        lines = [line for statement in statements for line in statement.lines]
         self.by_place |= {(digest, line.path): line for line in lines}
         self.lines.add(lines)
         plan = decide(self.bank.known(self.lines.like(lines)))
@@ -124,7 +134,8 @@ class Files:
 
 
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
-    """Compare stored lines, statements, bookings, credits and payouts with what the files say."""
+    """Compare stored lines, statements, bookings, credits and payouts with the content of the
+    files."""
     bank, seen = files.bank, set()
     for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)
@@ -146,8 +157,8 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
         "booking",
         all_rows(session, bank_files.BookingRow),
         {
-            one: {"file_hash": line.source.hex(), "path": line.path}
-            for one, line in bank.booked.items()
+            line_id: {"file_hash": line.source.hex(), "path": line.path}
+            for line_id, line in bank.booked.items()
         },
         lambda row: row.line_id,
     )
@@ -155,22 +166,22 @@ def check_rows(session: Session, files: Files, findings: Differences) -> None:
         "credit",
         all_rows(session, fundings.FundingRow),
         {
-            credit: {"cents": one.cents, "agreement_id": one.agreement}
-            for credit, one in bank.credit_rows.items()
+            credit_id: {"cents": credit.cents, "agreement_id": credit.agreement}
+            for credit_id, credit in bank.credit_rows.items()
         },
         lambda row: row.credit_id,
     )
     findings.rows(
         "payout",
         all_rows(session, payouts.PayoutRow),
-        {one.payout_id: _payout_columns(one) for one in bank.payouts.values()},
+        {payout.payout_id: _payout_columns(payout) for payout in bank.payouts.values()},
         lambda row: row.payout_id,
     )
     _check_orders(bank, findings)
 
 
 def _payout_columns(payout: RawPayout) -> dict[str, Any]:
-    found = {
+    columns = {
         "account": payout.account,
         "cents": payout.cents,
         "tx_hash": payout.tx_hash,
@@ -179,11 +190,11 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
         "attempt": payout.attempt,
     }
     # where a credit is sent back, officers name an account; whose it is, is our own address book's
-    return found | ({"payee": payout.payee} if payout.payee else {})
+    return columns | ({"payee": payout.payee} if payout.payee else {})
 
 
 def _check_orders(bank: RawBank, findings: Differences) -> None:
-    """Compare what order files had the bank pay with what was burned for it on chain."""
+    """Compare the amounts in order files with the amounts that were burned on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:

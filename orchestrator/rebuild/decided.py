@@ -1,4 +1,4 @@
-"""What executed approvals do again: the entries that two officers' signatures stand for."""
+"""Repeats what executed approvals did: the entries that two officers' signatures stand for."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestrator.rebuild.findings import Differences
 
 
 def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
-    """Post what an approval posts, and move what it moves; most kinds post nothing."""
-    said, rule = approvals.content_of(row), _RULES.get(row.kind)
-    entries = rule(row, said, bank) if rule else []
+    """Post the entries of an approval, and move its payout or credit; most kinds post nothing."""
+    content, rule = approvals.content_of(row), _RULES.get(row.kind)
+    entries = rule(row, content, bank) if rule else []
     source = f"approval:{row.approval_id}"
     bank.journal.post(item.dated(row.executed_at or 0, source) for item in entries)
 
@@ -35,37 +35,37 @@ def check(session: Session, chain_id: int, findings: Differences) -> None:
         findings.count("approvals", 1)
 
 
-def _order_again(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
-    """Order a payout again: what came back is in transit again; what was rejected never left it."""
-    payout = bank.by_reference.get(said.subject)
+def _order_again(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:
+    """Order a payout again: a returned one is in transit again; a rejected one always was."""
+    payout = bank.by_reference.get(content.subject)
     if payout is None:
         return []
     is_back = bank.opened(payout).returned
     payout.attempt += 1
-    payout.account = "0x" + payout_account(str(said.detail["iban"])).hex()
+    payout.account = "0x" + payout_account(str(content.detail["iban"])).hex()
     bank.order(payout)
     ref = ledger.part_of(payout.payout_id, row.approval_id)
-    return [ledger.reordered(ref, int(said.detail["cents"]))] if is_back else []
+    return [ledger.reordered(ref, int(content.detail["cents"]))] if is_back else []
 
 
-def _allocate(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
-    credit = bank.credit_rows.get(said.subject)
+def _allocate(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:
+    credit = bank.credit_rows.get(content.subject)
     if credit is None:
         return []
-    credit.agreement = str(said.detail["agreement"])
-    return [ledger.allocated(said.subject, credit.cents)]
+    credit.agreement = str(content.detail["agreement"])
+    return [ledger.allocated(content.subject, credit.cents)]
 
 
-def _send_back(row: approvals.ApprovalRow, said: Approval, bank: RawBank) -> list[Entry]:
+def _send_back(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:
     """Make a payout for a credit that is sent back: no tokens were burned, its id is the
     credit's."""
-    credit = bank.credit_rows.get(said.subject)
+    credit = bank.credit_rows.get(content.subject)
     if credit is None:
         return []
-    account = "0x" + payout_account(str(said.detail["iban"])).hex()
+    account = "0x" + payout_account(str(content.detail["iban"])).hex()
     at = row.executed_at or 0
-    bank.order(RawPayout(said.subject, "", account, credit.cents, "", at))
-    return [ledger.sent_back(said.subject, credit.cents)]
+    bank.order(RawPayout(content.subject, "", account, credit.cents, "", at))
+    return [ledger.sent_back(content.subject, credit.cents)]
 
 
 _RULES: dict[str, Callable[[approvals.ApprovalRow, Approval, RawBank], list[Entry]]] = {

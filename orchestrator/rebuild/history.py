@@ -1,7 +1,7 @@
-"""The chain's own history up to the newest final block, read from the node.
+"""Reads the chain's own history up to the newest final block from the node.
 
-Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data.
-The store's copies are then held against it.
+Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data. The
+store's copies are then compared with it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "f
 
 
 def place(log: DecodedLog) -> Place:
+    """Return where a log is: its transaction, and its index in the block."""
     return log.tx_hash, log.index
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A claim that a final settlement has applied, with what the contract made of it."""
+    """A claim that a final settlement has applied, with the contract's outcome."""
 
     claim: Claim
     outcome: ClaimOutcome
@@ -39,8 +40,14 @@ class Applied:
 
 @dataclass
 class ChainHistory:
-    """blocks: oldest first. logs: by block hash, in the order of the block. claims: what the call
-    data of each settlement says; of one through another contract, what its Merkle root proves."""
+    """The chain up to the newest final block.
+
+    Attributes:
+        blocks: The blocks, oldest first.
+        logs: Block hash -> its logs in order.
+        claims: Place of each `Settled` log -> the claims in the settlement's call data; those of a
+            settlement through another contract are the ones that its Merkle root proves.
+    """
 
     blocks: list[SeenBlock] = field(default_factory=list)
     logs: dict[str, list[DecodedLog]] = field(default_factory=dict)
@@ -68,25 +75,25 @@ def read_history(chain: Chain, session: Session, final: int, findings: Differenc
     """Return everything from the deployment's block to the newest final one.
 
     Raises:
-        Retry: The node is silent, or does not have these blocks (any more).
+        Retry: The node does not answer, or does not have these blocks (any more).
     """
-    found, first = ChainHistory(), chain.deployment.block_number
+    history, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
         numbers = range(start, min(start + _BLOCKS_AT_ONCE, final + 1))
         seen = chain.blocks(numbers)
-        found.blocks += seen
+        history.blocks += seen
         by_block: dict[str, list[DecodedLog]] = defaultdict(list)
         for log in chain.logs_of([block.hash for block in seen]):
             by_block[log.block_hash].append(log)
-        found.logs |= {block.hash: by_block[block.hash] for block in seen}
+        history.logs |= {block.hash: by_block[block.hash] for block in seen}
         findings.progress("blocks", numbers[-1] - first + 1, final - first + 1)
-    settled = found.named("Settled")
+    settled = history.named("Settled")
     for done, log in enumerate(settled, 1):
-        found.claims[place(log)] = _claims(chain, session, log)
+        history.claims[place(log)] = _claims(chain, session, log)
         findings.progress("settlements", done, len(settled))
-    findings.count("blocks", len(found.blocks))
-    findings.count("logs", sum(map(len, found.logs.values())))
-    return found
+    findings.count("blocks", len(history.blocks))
+    findings.count("logs", sum(map(len, history.logs.values())))
+    return history
 
 
 def _claims(chain: Chain, session: Session, log: DecodedLog) -> list[Claim]:
@@ -152,7 +159,7 @@ def check_copies(session: Session, history: ChainHistory, findings: Differences)
 
 
 def _same_chain(stored: Sequence[blocks.BlockRow], seen: Sequence[SeenBlock]) -> bool:
-    """Whether any block is the same: if none is, the node follows another chain."""
+    """Return whether any block is the same: if none is, the node follows another chain."""
     return any(row.hash == block.hash for row, block in zip(stored, seen, strict=True))
 
 
@@ -168,6 +175,6 @@ def _wanted(logs: Mapping[str, Sequence[DecodedLog]]) -> dict[tuple[str, int], d
             "name": log.name,
             "args": json.dumps(log.args),
         }
-        for block, found in logs.items()
-        for log in found
+        for block, block_logs in logs.items()
+        for log in block_logs
     }

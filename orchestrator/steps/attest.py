@@ -57,7 +57,7 @@ _Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One question to all oracles, and the result."""
+    """One question to all oracles, with their answers."""
 
     batch: Batch
     digest: bytes

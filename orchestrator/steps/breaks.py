@@ -1,7 +1,8 @@
-"""The register of breaks: record what a reconciliation finds, with its age and its owner.
+"""The register of breaks: records what a reconciliation finds, with its age and its owner.
 
-A break ends in one of three ways: a later record explains it, it is not found any more, or two
-officers sign a resolution. A resolution covers the amounts: if they change, it is open again.
+A break ends in one of three ways: a later record explains it, it is no longer found, or two
+officers sign a resolution. A resolution covers the amounts: if they change, the break is open
+again.
 """
 
 from __future__ import annotations
@@ -40,21 +41,25 @@ class Standing:
     """A break as it stands.
 
     Attributes:
+        difference: What the comparison found.
         state: "open", "resolved" or "closed".
         since: When it was first seen, Unix seconds.
         resolved_by: The approval that covers it as it is; "" for none.
     """
 
     break_id: str
-    found: Break
+    difference: Break
     state: str
     since: int
     resolved_by: str = ""
 
 
 def register_breaks(context: BreaksContext) -> int:
-    """Reconcile after each bank file, rewind and resolution; return how many breaks are new or
-    gone."""
+    """Reconcile after each bank file, rewind and resolution, and record the result.
+
+    Returns:
+        How many breaks are new or gone.
+    """
     with context.store.read() as session:
         causes = (*register.causes(session), blocks.newest_final(session) > 0)
         if context.memory.break_causes == causes:
@@ -71,11 +76,14 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
     with context.store.write() as session:
         registered = {row.break_id for row in register.listed(session)}
         for item in standings:
-            body = asdict(item.found) | {"resolved_by": item.resolved_by or None}
+            body = asdict(item.difference) | {"resolved_by": item.resolved_by or None}
             register.note(session, item.break_id, body, now)
             if item.break_id not in registered and item.state == OPEN:
                 context.log.warning(
-                    "break", kind=item.found.kind, ids=item.found.ids, owner=item.found.owner
+                    "break",
+                    kind=item.difference.kind,
+                    ids=item.difference.ids,
+                    owner=item.difference.owner,
                 )
         gone = register.leave(session, {item.break_id for item in standings}, _GONE)
         for row in register.resolutions(session):
@@ -84,7 +92,7 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
     return len({item.break_id for item in standings} - registered) + gone
 
 
-def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -> list[Standing]:
+def standing(session: Session, chain_id: int, result: Reconciliation, now: int) -> list[Standing]:
     """Return every break of a reconciliation, the oldest first.
 
     Raises:
@@ -93,7 +101,7 @@ def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -
     since = {row.break_id: row.first_seen for row in register.listed(session)}
     signed = _signed(session, chain_id)
     standings = []
-    for break_id, item in break_ids((*found.breaks, *found.closed)).items():
+    for break_id, item in break_ids((*result.breaks, *result.closed)).items():
         resolution = signed.get(break_id)
         is_resolved = resolution is not None and covers(dict(resolution[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN
@@ -101,7 +109,7 @@ def standing(session: Session, chain_id: int, found: Reconciliation, now: int) -
         standings.append(
             Standing(break_id, item, state, first, resolution[0] if is_resolved else "")
         )
-    return sorted(standings, key=lambda s: (s.since, s.found.kind, s.break_id))
+    return sorted(standings, key=lambda s: (s.since, s.difference.kind, s.break_id))
 
 
 def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -114,10 +122,11 @@ def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str
 
 
 def to_resolve(item: Standing, note: str, now: int) -> Approval:
-    """Return the approval that a break, just as it is, is dealt with.
+    """Return the approval that states how a break, exactly as it is, was resolved.
 
     Args:
-        note: How it was dealt with.
+        item: The break.
+        note: How it was resolved.
         now: Unix seconds.
     """
-    return Approval(register.RESOLVE, item.break_id, facts(item.found) | {"note": note}, now)
+    return Approval(register.RESOLVE, item.break_id, facts(item.difference) | {"note": note}, now)

@@ -1,8 +1,8 @@
-"""The comparison itself: device events, settlements, ledger, statements, and the supply.
+"""The comparison: device events, settlements, ledger, statements, and the supply.
 
-The supply check is an identity that only independent reads can break: the supply is what was
-minted less what was redeemed, the balance is what the statements say; every line, mint and
-redemption without its counterpart adds a named item, and what is left has no name.
+The supply check is an identity that only independent reads can break: the supply is what was minted
+less what was redeemed, the balance is what the statements say. Every line, mint and redemption
+without its counterpart adds a named item; what then remains has no name.
 """
 
 from __future__ import annotations
@@ -37,31 +37,38 @@ NO_DEVICES = Devices()
 def reconcile(
     chain: ChainFacts, ledger: Ledger, bank: BankFacts, devices: Devices = NO_DEVICES
 ) -> Reconciliation:
-    """Return every match and every break of all sides; the answer depends on the facts only."""
+    """Return every match and every break of all sides; the result depends on the facts only.
+
+    Args:
+        chain: What the chain says at one final block.
+        ledger: What the books say.
+        bank: What the bank says since the account was opened.
+        devices: What devices recorded, and the settled claims.
+    """
     own = {item for item in bank.balances if item.account == bank.account}
     twice = repeated(own, bank.lines)
-    found = BreakFindings(coverage(own - set(twice), bank.opening_cents))
-    again = {item.source for item in twice} - {item.source for item in found.coverage.statements}
+    findings = BreakFindings(coverage(own - set(twice), bank.opening_cents))
+    again = {item.source for item in twice} - {item.source for item in findings.coverage.statements}
     booked = distinct(
         line for line in bank.lines if line.account == bank.account and line.source not in again
     )
-    _name_statements(found, own, twice)
-    _name_lines(found, booked)
-    name_records(found, devices)
-    name_orphans(found, devices.orphans)
-    compare_ledger(found, chain, ledger)
-    compare_bank_account(found, ledger, booked)
-    name_debts(found, ledger.open_debts, ledger.pending)
-    name_risks(found, ledger.at_risk)
-    _match(found, chain, ledger, bank, booked)
-    return _conclude(found, chain, bank, booked)
+    _name_statements(findings, own, twice)
+    _name_lines(findings, booked)
+    name_records(findings, devices)
+    name_orphans(findings, devices.orphans)
+    compare_ledger(findings, chain, ledger)
+    compare_bank_account(findings, ledger, booked)
+    name_debts(findings, ledger.open_debts, ledger.pending)
+    name_risks(findings, ledger.at_risk)
+    _match(findings, chain, ledger, bank, booked)
+    return _conclude(findings, chain, bank, booked)
 
 
 def _name_statements(
-    found: BreakFindings, own: Iterable[StatementBalances], twice: Iterable[StatementBalances]
+    findings: BreakFindings, own: Iterable[StatementBalances], twice: Iterable[StatementBalances]
 ) -> None:
     for item in twice:
-        found.broken(
+        findings.broken(
             Leg.BANK,
             BreakKind.DUPLICATE,
             [item.statement],
@@ -71,7 +78,7 @@ def _name_statements(
             closed="sent before, with the same lines: not taken again",
         )
     for item in late(tuple(own)):
-        found.broken(
+        findings.broken(
             Leg.BANK,
             BreakKind.TIMING,
             [item.statement],
@@ -80,42 +87,46 @@ def _name_statements(
             item.closing_minor,
             closed=f"of {item.day}, came after that of a later day",
         )
-    for index, (closing, opening) in found.coverage.gaps.items():
-        statement = found.coverage.statements[index]
-        found.broken(Leg.BANK, BreakKind.STATEMENT_GAP, [statement.statement], [], closing, opening)
+    for index, (closing, opening) in findings.coverage.gaps.items():
+        statement = findings.coverage.statements[index]
+        findings.broken(
+            Leg.BANK, BreakKind.STATEMENT_GAP, [statement.statement], [], closing, opening
+        )
 
 
-def _name_lines(found: BreakFindings, booked: Iterable[Booked]) -> None:
+def _name_lines(findings: BreakFindings, booked: Iterable[Booked]) -> None:
     """Report notifications that their day's statement leaves out, and what a gap hides together
     with those that were notified."""
-    hidden = {index: opening - closing for index, (closing, opening) in found.coverage.gaps.items()}
-    last = len(found.coverage.statements)
+    hidden = {
+        index: opening - closing for index, (closing, opening) in findings.coverage.gaps.items()
+    }
+    last = len(findings.coverage.statements)
     for item in booked:
         cents, day = item.line.amount_minor, item.line.booking_date
-        index = found.coverage.place(item)
+        index = findings.coverage.place(item)
         if item.confirmed or item.line.currency != "EUR" or index == last:
             continue
-        if found.coverage.answers_for(day):
-            found.broken(Leg.BANK, BreakKind.NOT_CONFIRMED, item.ids[:1], [item], cents, 0)
-            found.flow(
+        if findings.coverage.answers_for(day):
+            findings.broken(Leg.BANK, BreakKind.NOT_CONFIRMED, item.ids[:1], [item], cents, 0)
+            findings.flow(
                 BreakKind.NOT_CONFIRMED, BreakKind.NOT_CONFIRMED, item.ids[:1], [(item, -cents)]
             )
         else:
             hidden[index] -= cents
     for index, cents in hidden.items():
-        name = found.coverage.statements[index].statement
-        found.flows.append(Flow(BreakKind.STATEMENT_GAP, "", name, ((index, cents),), ()))
+        name = findings.coverage.statements[index].statement
+        findings.flows.append(Flow(BreakKind.STATEMENT_GAP, "", name, ((index, cents),), ()))
 
 
 def _match(
-    found: BreakFindings,
+    findings: BreakFindings,
     chain: ChainFacts,
     ledger: Ledger,
     bank: BankFacts,
     booked: Iterable[Booked],
 ) -> None:
-    out, undoing, credits = _split(found, booked, ledger)
-    out += match_fundings(found, credits, undoing, chain.mints, ledger)
+    out, undoing, credits = _split(findings, booked, ledger)
+    out += match_fundings(findings, credits, undoing, chain.mints, ledger)
     burned: dict[bytes, list[Redemption]] = defaultdict(list)
     for item in chain.redemptions:
         burned[item.payout_id].append(item)
@@ -125,9 +136,9 @@ def _match(
             bank.rejections, key=lambda item: (item.end_to_end_id, item.reason), reverse=True
         )
     }
-    match_payouts(found, ledger.payouts, sorted(out, key=lambda item: item.ids), burned, refused)
+    match_payouts(findings, ledger.payouts, sorted(out, key=lambda item: item.ids), burned, refused)
     for payout_id in burned.keys() - {payout.payout_id for payout in ledger.payouts}:
-        found.flow(
+        findings.flow(
             BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
             "payout_in_flight",
             [payout_id],
@@ -137,7 +148,7 @@ def _match(
 
 
 def _split(
-    found: BreakFindings, booked: Iterable[Booked], ledger: Ledger
+    findings: BreakFindings, booked: Iterable[Booked], ledger: Ledger
 ) -> tuple[list[Booked], list[Booked], list[Booked]]:
     """Split lines into those of payouts, debits that undo something else, and fundings.
 
@@ -150,9 +161,11 @@ def _split(
     for item in booked:
         line = item.line
         if line.currency != "EUR":
-            found.broken(Leg.BANK, BreakKind.CURRENCY, item.ids[:1], [item], 0, line.amount_minor)
+            findings.broken(
+                Leg.BANK, BreakKind.CURRENCY, item.ids[:1], [item], 0, line.amount_minor
+            )
         elif line.is_charge:
-            name_charges(found, item, -line.amount_minor, item.ids[:1])
+            name_charges(findings, item, -line.amount_minor, item.ids[:1])
         elif line.amount_minor < 0 and line.is_return and line.end_to_end_id not in orders:
             undoing.append(item)
         elif line.amount_minor < 0 or line.is_return:
@@ -163,33 +176,33 @@ def _split(
 
 
 def _conclude(
-    found: BreakFindings, chain: ChainFacts, bank: BankFacts, booked: Iterable[Booked]
+    findings: BreakFindings, chain: ChainFacts, bank: BankFacts, booked: Iterable[Booked]
 ) -> Reconciliation:
-    found.flows.append(Flow("", "opening_balance", "", ((-1, bank.opening_cents),), ()))
-    statements = found.coverage.statements
+    findings.flows.append(Flow("", "opening_balance", "", ((-1, bank.opening_cents),), ()))
+    statements = findings.coverage.statements
     balance = statements[-1].closing_minor if statements else bank.opening_cents
     balance += sum(
         item.line.amount_minor
         for item in booked
-        if found.coverage.place(item) == len(statements) and item.line.currency == "EUR"
+        if findings.coverage.place(item) == len(statements) and item.line.currency == "EUR"
     )
-    named = items(found.flows)
+    named = items(findings.flows)
     expected = balance * MICRO_PER_CENT + sum(item.amount_micro for item in named)
     if expected != chain.supply_micro:
-        found.broken(
+        findings.broken(
             Leg.SUPPLY, BreakKind.SUPPLY_MISMATCH, [], [], expected, chain.supply_micro, "tEUR/6"
         )
-    breaks = sorted(found.breaks, key=_order)
+    breaks = sorted(findings.breaks, key=_order)
     return Reconciliation(
-        tuple(sorted(found.matches, key=lambda item: (item.ids, item.lines))),
+        tuple(sorted(findings.matches, key=lambda item: (item.ids, item.lines))),
         tuple(item for item in breaks if not item.closed),
         named,
         chain.supply_micro,
         balance,
         chain.supply_micro - expected,
         tuple(item for item in breaks if item.closed),
-        reserves(chain, found.flows, found.coverage),
-        tuple(sorted(found.waiting, key=lambda item: item.reason)),
+        reserves(chain, findings.flows, findings.coverage),
+        tuple(sorted(findings.waiting, key=lambda item: item.reason)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Money in: each credit has one mint of its amount, or waits for it, or belongs to nobody."""
+"""Money in: each credit has one mint of its amount, waits for one, or belongs to no agreement."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ _FLYING = "credit_not_minted"
 
 
 def match_fundings(
-    found: BreakFindings,
+    findings: BreakFindings,
     credits: Iterable[Booked],
     undoing: Iterable[Booked],
     mints: Iterable[Mint],
     ledger: Ledger,
 ) -> list[Booked]:
-    """Judge each credit, with what the bank took back of it; return the debits that undo none.
+    """Judge each credit, together with what the bank took back of it.
 
     Args:
+        findings: Collects matches, breaks and flows.
+        credits: Booked credits.
         undoing: Debits that the bank marks as returns or reversals.
+        mints: The mints on chain.
+        ledger: What the books say.
+
+    Returns:
+        The debits that undo no credit.
     """
     minted: dict[bytes, list[Mint]] = defaultdict(list)
     for mint in mints:
@@ -32,14 +39,14 @@ def match_fundings(
     taken, rest = _taken_back(credits, undoing)
     sent_back = {payout.credit_id for payout in ledger.payouts if payout.credit_id}
     for credit in credits:
-        own = [mint for each in credit.ids for mint in minted.pop(each, [])]
+        own = [mint for credit_id in credit.ids for mint in minted.pop(credit_id, [])]
         back = taken.get(credit.ids)
         if back is not None:
-            _reversed(found, credit, back, own)
+            _reversed(findings, credit, back, own)
         elif own:
-            _minted(found, credit, own)
+            _minted(findings, credit, own)
         elif sent_back & set(credit.ids):
-            found.broken(
+            findings.broken(
                 Leg.BANK,
                 BreakKind.UNMATCHED_FUNDING,
                 credit.ids[:1],
@@ -48,13 +55,13 @@ def match_fundings(
                 credit.line.amount_minor,
                 closed="two officers had it sent back",
             )
-            found.flow("", "credit_sent_back", credit.ids[:1], [_whole(credit)])
+            findings.flow("", "credit_sent_back", credit.ids[:1], [_whole(credit)])
         elif _has_agreement(credit, ledger):
-            found.flow("", _FLYING, credit.ids[:1], [_whole(credit)])
+            findings.flow("", _FLYING, credit.ids[:1], [_whole(credit)])
         else:
-            found.unexplained(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit)
+            findings.unexplained(Leg.BANK, BreakKind.UNMATCHED_FUNDING, credit)
         if ledger.allocated & set(credit.ids):
-            found.broken(
+            findings.broken(
                 Leg.BANK,
                 BreakKind.UNMATCHED_FUNDING,
                 credit.ids[:1],
@@ -63,24 +70,26 @@ def match_fundings(
                 credit.line.amount_minor,
                 closed="two officers found its agreement",
             )
-    for each, own in minted.items():
+    for credit_id, own in minted.items():
         micro = sum(mint.amount_micro for mint in own)
-        found.broken(Leg.SUPPLY, BreakKind.MINT_WITHOUT_CREDIT, [each], [], 0, micro, "tEUR/6")
-        found.flow(BreakKind.MINT_WITHOUT_CREDIT, _FLYING, [each], [], _tokens(own))
+        findings.broken(
+            Leg.SUPPLY, BreakKind.MINT_WITHOUT_CREDIT, [credit_id], [], 0, micro, "tEUR/6"
+        )
+        findings.flow(BreakKind.MINT_WITHOUT_CREDIT, _FLYING, [credit_id], [], _tokens(own))
     return rest
 
 
-def _minted(found: BreakFindings, credit: Booked, own: list[Mint]) -> None:
+def _minted(findings: BreakFindings, credit: Booked, own: list[Mint]) -> None:
     """Match one mint of the whole credit, or report a break: more than one, or another amount."""
     cents, micro = credit.line.amount_minor, sum(mint.amount_micro for mint in own)
     if len(own) == 1 and micro == cents * MICRO_PER_CENT:
-        found.match(
+        findings.match(
             "mint", [own[0].credit_id], cents, [credit], "minted once, for the whole credit"
         )
-        found.flow("", _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
+        findings.flow("", _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
         return
     kind = BreakKind.DUPLICATE if len(own) > 1 else BreakKind.AMOUNT
-    found.broken(
+    findings.broken(
         Leg.SUPPLY,
         kind,
         {mint.credit_id for mint in own},
@@ -89,15 +98,15 @@ def _minted(found: BreakFindings, credit: Booked, own: list[Mint]) -> None:
         micro,
         "tEUR/6",
     )
-    found.flow(kind, _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
+    findings.flow(kind, _FLYING, credit.ids[:1], [_whole(credit)], _tokens(own))
 
 
-def _reversed(found: BreakFindings, credit: Booked, back: Booked, own: list[Mint]) -> None:
+def _reversed(findings: BreakFindings, credit: Booked, back: Booked, own: list[Mint]) -> None:
     """Judge a reversed credit: before its mint nothing is left; after it, tokens lack their
     euros."""
     closed = "" if own else "taken back before anything was minted for it"
     micro = sum(mint.amount_micro for mint in own)
-    found.broken(
+    findings.broken(
         Leg.SUPPLY,
         BreakKind.RETURNED,
         credit.ids[:1],
@@ -108,7 +117,7 @@ def _reversed(found: BreakFindings, credit: Booked, back: Booked, own: list[Mint
         detail=back.line.reason,
         closed=closed,
     )
-    found.flow(
+    findings.flow(
         BreakKind.RETURNED if own else "",
         _FLYING,
         credit.ids[:1],
@@ -128,19 +137,19 @@ def _taken_back(
     open_ = defaultdict(list)
     for credit in reversed(list(credits)):
         open_[_marks(credit.line)].append(credit)
-    found, rest = {}, []
+    taken, rest = {}, []
     for back in undoing:
         same = [
-            each
-            for each in open_[_marks(back.line)]
-            if each.line.booking_date <= back.line.booking_date
+            credit
+            for credit in open_[_marks(back.line)]
+            if credit.line.booking_date <= back.line.booking_date
         ]
         if same:
             open_[_marks(back.line)].remove(same[-1])
-            found[same[-1].ids] = back
+            taken[same[-1].ids] = back
         else:
             rest.append(back)
-    return found, rest
+    return taken, rest
 
 
 def _marks(line: StatementLine) -> tuple:

@@ -16,7 +16,7 @@ from orchestrator.core.reconcile.types import (
 )
 
 
-def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> None:
+def compare_ledger(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -> None:
     """Compare the ledger with the final blocks: per payout, credit and settlement, and in debts."""
     sides = [
         (
@@ -38,25 +38,25 @@ def compare_ledger(found: BreakFindings, chain: ChainFacts, ledger: Ledger) -> N
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
     ]
     for what, on_chain, in_ledger in sides:
-        for each in on_chain.keys() | in_ledger.keys():
-            if on_chain.get(each) != in_ledger.get(each):
-                found.broken(
+        for record_id in on_chain.keys() | in_ledger.keys():
+            if on_chain.get(record_id) != in_ledger.get(record_id):
+                findings.broken(
                     Leg.CHAIN,
                     BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
-                    [each],
+                    [record_id],
                     [],
-                    on_chain.get(each, 0),
-                    in_ledger.get(each, 0),
+                    on_chain.get(record_id, 0),
+                    in_ledger.get(record_id, 0),
                     "tEUR/6",
                     detail=what,
                 )
 
 
-def compare_bank_account(found: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
+def compare_bank_account(findings: BreakFindings, ledger: Ledger, booked: Iterable[Booked]) -> None:
     """Compare the ledger's safeguarding account with the sum of all the bank's lines."""
     lines = sum(item.line.amount_minor for item in booked if item.line.currency == "EUR")
     if ledger.bank_cents is not None and ledger.bank_cents != lines:
-        found.broken(
+        findings.broken(
             Leg.CHAIN,
             BreakKind.AMOUNT,
             ["bank:safeguarding"],
@@ -74,6 +74,6 @@ def _settled(settlements: Iterable[SettlementMoves]) -> Mapping[bytes, int]:
 
 def _totals(amounts: Iterable[tuple[bytes, int]]) -> Mapping[bytes, int]:
     totals: Counter[bytes] = Counter()
-    for each, amount in amounts:
-        totals[each] += amount
+    for record_id, amount in amounts:
+        totals[record_id] += amount
     return totals

@@ -1,4 +1,4 @@
-"""Evidence and events: what devices sent, whole, and what became of it."""
+"""Evidence and events: the exact records that devices sent, and what became of them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return {event id: content hash} of those of these events that were taken already."""
-    known: dict[bytes, bytes] = {}
+    """Return {event id: content hash} of those of these events that are stored already."""
+    contents: dict[bytes, bytes] = {}
     for start in range(0, len(event_ids), _CHUNK):
-        chunk = ["0x" + one.hex() for one in event_ids[start : start + _CHUNK]]
+        chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(
             select(EventRow.event_id, EventRow.content_hash).where(EventRow.event_id.in_(chunk))
         )
-        known.update((bytes.fromhex(one[2:]), bytes.fromhex(content)) for one, content in rows)
-    return known
+        contents.update(
+            (bytes.fromhex(event_id[2:]), bytes.fromhex(content)) for event_id, content in rows
+        )
+    return contents
 
 
 def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
@@ -47,8 +49,7 @@ def late(session: Session, agreement: str, upto: int, limit: int) -> list[Record
 
 
 def late_since(session: Session, agreement: str, upto: int) -> int | None:
-    """Return when the newest of the late events arrived (Unix seconds); None where there are
-    none."""
+    """Return when the newest late event arrived (Unix seconds); None if there is none."""
     return session.exec(
         select(func.max(EventRow.received_at)).where(_open(agreement), EventRow.counter <= upto)
     ).one()
@@ -112,13 +113,13 @@ def dropped_counters(session: Session, agreement: str, above: int) -> list[int]:
 
 def at_counter(session: Session, agreement: str, counter: int) -> Record | None:
     """Return the record of the agreement's own event with this counter."""
-    found = _records(
+    records = _records(
         session,
         EventRow.agreement_id == agreement,
         EventRow.counter == counter,
         EventRow.role == STREAM,
     )
-    return found[0] if found else None
+    return records[0] if records else None
 
 
 def of_payments(
@@ -131,10 +132,10 @@ def of_payments(
         .where(EventRow.payment_id.in_(payments))
         .order_by(EventRow.counter)
     )
-    found: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
+    by_payment: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
     for event, body, protocol in rows:
-        found[event.payment_id].append((event, body, protocol))
-    return found
+        by_payment[event.payment_id].append((event, body, protocol))
+    return by_payment
 
 
 def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
@@ -160,41 +161,50 @@ def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
 
 
 def event(session: Session, event_id: str) -> tables.EventRow | None:
+    """Return an event by its id (0x-hex)."""
     return session.get(EventRow, event_id)
 
 
 def stored(session: Session, evidence_hash: str) -> bool:
-    """Whether these very bytes were taken as evidence."""
+    """Return whether exactly these bytes are stored as evidence."""
     return session.get(EvidenceRow, evidence_hash) is not None
 
 
 def all_holes(session: Session) -> Sequence[HoleRow]:
+    """Return all declared holes, the oldest declaration first."""
     return session.exec(select(HoleRow).order_by(HoleRow.declared_at)).all()
 
 
 def event_of_evidence(session: Session, evidence_hash: str) -> tables.EventRow | None:
+    """Return the event that was read from a record. evidence_hash: SHA-256 of its bytes, hex."""
     return session.exec(select(EventRow).where(EventRow.evidence_hash == evidence_hash)).first()
 
 
 def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
+    """Return a record with its bytes. evidence_hash: SHA-256 of its bytes, hex."""
     return session.get(EvidenceRow, evidence_hash)
 
 
 def sighted_elsewhere(
-    session: Session, here: Collection[tuple[str, str]], first_ms: int, last_ms: int
+    session: Session, sightings: Collection[tuple[str, str]], first_ms: int, last_ms: int
 ) -> list[Any]:
-    """Return (device id, event id, place, began_ms, observed_at_ms) of these devices, observed in
-    this time at other places.
+    """Return events of devices that were observed at other places in a time span.
 
     Args:
-        here: (device id, place) pairs; nothing is returned for a device that stays where it is.
+        session: A session of the store.
+        sightings: (device id, place) pairs; events at the place of their pair are left out.
+        first_ms: Start of the span, Unix milliseconds, inclusive.
+        last_ms: End of the span, Unix milliseconds, inclusive.
+
+    Returns:
+        (device id, event id, place, began_ms, observed_at_ms) of each.
     """
-    devices = sorted({device for device, _ in here})
-    found: list[Any] = []
+    devices = sorted({device for device, _ in sightings})
+    elsewhere: list[Any] = []
     for start in range(0, len(devices), _CHUNK):
         chunk = devices[start : start + _CHUNK]
-        pairs = [pair for pair in here if pair[0] in set(chunk)]
-        found += session.exec(
+        pairs = [pair for pair in sightings if pair[0] in set(chunk)]
+        elsewhere += session.exec(
             select(
                 EventRow.device_id,
                 EventRow.event_id,
@@ -206,7 +216,7 @@ def sighted_elsewhere(
             .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
             .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
         )
-    return found
+    return elsewhere
 
 
 def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:
@@ -232,7 +242,7 @@ def event_ids(session: Session, payment: str) -> list[str]:
 
 
 def event_counts(session: Session) -> dict[str, int]:
-    """Count events: stored, and of these claimed, dropped by a rule, supporting others, waiting."""
+    """Count the events that are stored, claimed, dropped by a rule, supporting, and waiting."""
     claimed = session.exec(select(func.count()).where(EventRow.payment_id.is_not(None))).one()
     dropped = session.exec(select(func.count()).where(EventRow.reason.is_not(None))).one()
     stored = session.exec(select(func.count()).select_from(EventRow)).one()

@@ -192,7 +192,7 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     with desk.store.write() as session:
         [mine] = fundings.of_amounts(session, [500])
         if stage == "minting":
-            fundings.advance(session, mine.credit_id, Fact.MINT_SIGNED)
+            fundings.record_fact(session, mine.credit_id, Fact.MINT_SIGNED)
         assert fundings.get(session, mine.credit_id).stage == stage
     desk.instruct(kind="close_day")
     read_bank(desk.rail)

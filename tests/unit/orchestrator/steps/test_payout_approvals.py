@@ -268,7 +268,7 @@ def test_again__part_came_back_and_part_is_not_booked__orders_only_what_came_bac
     orders = [file.body.count(b">6.00</InstdAmt>") for file in desk.outgoing()]
     assert sorted(orders) == [0, 1]
     with desk.store.write() as session:
-        payouts.advance(session, [payout], Fact.REJECTED)
+        payouts.record_fact(session, [payout], Fact.REJECTED)
         assert owed(session, payouts.get(session, payout)) == 600
 
 
