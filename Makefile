@@ -13,10 +13,10 @@ demo: setup          ## the whole rail on this machine; KEEP=1 leaves it running
 test: setup-dev      ## every test
 	@$(RUN) -m scripts.run_tests
 
-month: setup         ## a month of a town, with everything that goes wrong, to the cent
+month: setup         ## a month of 1,250 devices, with everything that goes wrong, to the cent
 	@$(RUN) -m scripts.month $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
 
-bench: setup-dev     ## this rail against the loop one writes first, interleaved
+bench: setup-dev     ## the speed of this rail against a naive loop
 	@$(RUN) -m tests.bench
 
 artifacts: setup-dev ## recompiles the contracts and rewrites the artifacts that ship with the package
@@ -29,7 +29,7 @@ lint: setup-dev      ## style: linter and formatter
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 
-stop:                ## ends what `make demo KEEP=1` left running
+stop:                ## stops what `make demo KEEP=1` left running
 	@$(RUN) -m scripts.demo --home $(HOME_DIR) --stop
 
 setup:

@@ -50,6 +50,9 @@ def main() -> int:
     """Run the parts named by the arguments, or all; return 0 only if each ran tests and none
     failed."""
     wanted = [name for name in PARTS if any(word in name for word in sys.argv[1:] or [""])]
+    if not wanted:
+        print(f"No part is called {' or '.join(sys.argv[1:])}. Parts: {', '.join(PARTS)}.")
+        return 2
     computing = [name for name in wanted if name != _WAITS]
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
     outputs = [sys.stdout, *(io.StringIO() for _ in lanes[1:])]

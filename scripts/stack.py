@@ -128,7 +128,7 @@ class Stack:
             role: Sender(self.store, self.chain, keystore.load(self.settings.keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.office = AgreementOps(senders, self.now, lambda: time.sleep(0.02))
+        self.agreement_ops = AgreementOps(senders, self.now, lambda: time.sleep(0.02))
         return deployment
 
     def start_broker(self) -> None:

@@ -91,14 +91,14 @@ def compromise(
     if not dry_run:
         start = home.agreement_ops().declare_compromised(name, start)
         credentials.revoke(home.settings.home, name)
-        disputed = _freeze(home, row.device_id, start)
+        disputed = _dispute(home, row.device_id, start)
     view = _risk_view(home, name, row.device_id, start)
     view |= {"sent": not dry_run, "disputed": disputed}
     output.show(view, as_json, lambda console: _print_declared(console, view))
 
 
-def _freeze(home: Home, device: str, since: int) -> dict[str, str]:
-    """Dispute, as the warden, each payment with an open window: {payment: "frozen" or why not}."""
+def _dispute(home: Home, device: str, since: int) -> dict[str, str]:
+    """Dispute what is in its dispute window, as the warden: {payment: "frozen" or why not}."""
     from orchestrator.steps.dispute import dispute_calls
 
     agreements = home.agreement_ops()
@@ -109,7 +109,7 @@ def _freeze(home: Home, device: str, since: int) -> dict[str, str]:
             call.ref: "the warden's key is not here; the running rail sends the dispute"
             for call in calls
         }
-    return {call.ref: "frozen" for call in calls} | agreements.freeze(calls)
+    return {call.ref: "frozen" for call in calls} | agreements.dispute(calls)
 
 
 def _risk_view(home: Home, name: str, device: str, since: int) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _render(console: Any, view: dict[str, Any]) -> None:
         ">amount",
         ">events",
         "first record (UTC)",
-        "window until",
+        "dispute window until",
         "remedy",
     )
     title = f"{len(rows)} payments based on records of {view['device']} since {when(view['since'])}"

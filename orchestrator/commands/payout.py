@@ -62,13 +62,13 @@ def list_(
     )
 
 
-@app.command("propose-release")
-def propose_release(
+@app.command("propose")
+def propose_payout(
     context: typer.Context, payout: _PayoutId, by: As, as_json: Json = False
 ) -> None:
     """Propose a payout above the limit. Another officer must approve it."""
     from orchestrator.commands.approval import propose, proposed
-    from orchestrator.steps.payout_approvals import to_release
+    from orchestrator.steps.payout_approvals import to_pay
 
     home = home_of(context)
     with home.store.read() as session:
@@ -78,7 +78,7 @@ def propose_release(
             f"The payout {row.payout_id} is {row.stage}, not waiting for approval. Nothing was "
             "proposed. `proofrail payout list --stage waiting_for_approval` shows the waiting ones."
         )
-    proposed(propose(home, to_release(row, int(time.time())), by), as_json)
+    proposed(propose(home, to_pay(row, int(time.time())), by), as_json)
 
 
 @app.command("order-again")

@@ -36,7 +36,6 @@ class ApprovalReason(StrEnum):
 
     NOT_AN_OFFICER = "not_an_officer"
     SAME_OFFICER = "same_officer"
-    SIGNER_UNEXPECTED = "signer_unexpected"
     APPROVAL_UNKNOWN = "approval_unknown"
     APPROVAL_APPROVED = "approval_approved"
     APPROVAL_OPEN = "approval_open"

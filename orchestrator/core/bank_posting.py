@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import (
-    BankBooks,
+from orchestrator.core.bank_context import (
+    BankContext,
     BankEffect,
     CreditBooked,
     CreditReversed,
@@ -48,7 +48,7 @@ class BankPlan:
 
 def decide(known_bank: KnownBank) -> BankPlan:
     """Return what the given bookings post and move; those that were posted before do nothing."""
-    books, entries, bookings, effects = BankBooks(known_bank), [], [], []
+    books, entries, bookings, effects = BankContext(known_bank), [], [], []
     for booked in in_order(known_bank.bookings):
         posted = entries_for(booked, books)
         books.add(booked.line, posted)
@@ -74,7 +74,7 @@ def booked_at(line: StatementLine) -> int:
     return (line.booking_date - _DAY_ONE).days * _DAY_S
 
 
-def entries_for(booked: Booked, books: BankBooks) -> Posted:
+def entries_for(booked: Booked, books: BankContext) -> Posted:
     """Return what a booking of the safeguarding account posts; nothing if it was posted before.
 
     A line in another currency than the euro posts nothing: reconciliation reports it.
@@ -88,14 +88,14 @@ def entries_for(booked: Booked, books: BankBooks) -> Posted:
     return replace(posted, entries=tuple(entry.dated(at, source) for entry in posted.entries))
 
 
-def _charge(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _charge(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line that is only a charge of the bank, or a charge given back."""
     if line.code.rpartition("/")[2] not in CHARGE_CODES:
         return None
     return Posted((ledger.bank_charge(line_id, -line.amount_minor),))
 
 
-def _payout(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _payout(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line with the EndToEndId of a payout: the whole, a part, or what comes back."""
     payout = books.payout(line.end_to_end_id) if line.end_to_end_id else None
     if payout is None or (line.amount_minor > 0 and not line.is_return):
@@ -130,7 +130,7 @@ def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int
     )
 
 
-def _batch(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _batch(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line of a batch without EndToEndId: all that is open in the batch, or one payout of
     it by account and amount (of equal payouts to one account, any is the right one)."""
     if line.end_to_end_id or not line.batch or line.amount_minor > 0 or line.is_return:
@@ -149,7 +149,7 @@ def _batch(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None
     )
 
 
-def _credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _credit(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post money in: for the agreement of its reference, or for two officers to decide.
 
     The amount that arrived counts, without charges taken on its way: more must never be minted.
@@ -165,7 +165,7 @@ def _credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | Non
     )
 
 
-def _reversed_credit(line: StatementLine, line_id: str, books: BankBooks) -> Posted | None:
+def _reversed_credit(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a credit that is taken back before its tokens were minted."""
     if line.amount_minor >= 0 or not line.is_return:
         return None
@@ -177,11 +177,11 @@ def _reversed_credit(line: StatementLine, line_id: str, books: BankBooks) -> Pos
     return None
 
 
-def _unexplained(line: StatementLine, line_id: str, books: BankBooks) -> Posted:
+def _unexplained(line: StatementLine, line_id: str, books: BankContext) -> Posted:
     return Posted((ledger.unexplained(line_id, line.amount_minor),))
 
 
-_RULES: tuple[Callable[[StatementLine, str, BankBooks], Posted | None], ...] = (
+_RULES: tuple[Callable[[StatementLine, str, BankContext], Posted | None], ...] = (
     _charge,
     _payout,
     _batch,

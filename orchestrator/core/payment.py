@@ -59,7 +59,7 @@ class Fact(StrEnum):
     OWED = "owed"  # final, and below zero: its payee owes it, and no payout follows
     SET_OFF = "set_off"  # debts and payments of its payee cancel out: nothing is left to pay
     LAPSED = "lapsed"  # the mandate ended before settlement
-    DISPUTED = "disputed"  # frozen by the payer within the window
+    DISPUTED = "disputed"  # frozen by the payer or the warden within the dispute window
     REFUNDED = "refunded"  # dispute ended in the payer's favour
     UPHELD = "upheld"  # dispute ended in the payee's favour
     REDEEMED = "redeemed"  # a payout that holds it was ordered, on a final block

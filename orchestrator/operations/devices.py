@@ -156,16 +156,13 @@ class DeviceOps:
         self._note(name, status="compromised", compromised_since=declared)
         return declared
 
-    def freeze(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
+    def dispute(self, disputes: Sequence[ChainCall]) -> dict[str, str]:
         """Send the warden's disputes; return {payment: error} of those that were refused."""
         refused = {}
         for dispute in disputes:
             try:
                 self._send(self._senders["warden"], dispute)
-            except (
-                Retry,
-                Halt,
-            ) as error:  # the window ended, or the payer was faster
+            except (Retry, Halt) as error:  # the window ended, or the payer was faster
                 refused[dispute.ref] = str(error)
         return refused
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.types import Rejected
-from orchestrator.core.bank_books import BankEffect, CreditBooked, PayoutMoved
+from orchestrator.core.bank_context import BankEffect, CreditBooked, PayoutMoved
 from orchestrator.core.bank_posting import decide
 from orchestrator.core.reconcile import StatementLine
 from orchestrator.core.reconcile.lines import keys

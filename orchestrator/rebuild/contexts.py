@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_context import (
     KnownBank,
     KnownCredit,
     KnownMandate,

@@ -116,7 +116,7 @@ class Fold:
             journal: The sources of the stored entries, in their order.
         """
         taken = list(journal)
-        order = in_order(taken, list(self._blocks), self._office(set(taken)))
+        order = in_order(taken, list(self._blocks), self._files_and_approvals(set(taken)))
         for done, source in enumerate(order, 1):
             if source in self._blocks:
                 self._block(self._blocks[source])
@@ -132,7 +132,7 @@ class Fold:
                 )
             self._findings.progress("sources", done, len(order))
 
-    def _office(self, with_entries: set[str]) -> list[str]:
+    def _files_and_approvals(self, with_entries: set[str]) -> list[str]:
         """Return files in the order in which they were stored, with approvals that have no entry.
 
         Such an approval (an order that goes out again) comes right before the first file that was

@@ -17,17 +17,18 @@ from orchestrator.edges.store import Session, approvals, bank_postings, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 
-RELEASE, AGAIN = "release_payout", "order_again"
+# kinds of approvals; signed, so "release_payout" keeps the name that it had in 0.3.0
+ABOVE_LIMIT, AGAIN = "release_payout", "order_again"
 
 
-def to_release(row: payouts.PayoutRow, now: int) -> Approval:
+def to_pay(row: payouts.PayoutRow, now: int) -> Approval:
     """Return the approval for a payout above the limit.
 
     Args:
         row: The payout.
         now: Unix seconds.
     """
-    return Approval(RELEASE, row.end_to_end_id, _covers(row, row.cents), now)
+    return Approval(ABOVE_LIMIT, row.end_to_end_id, _covers(row, row.cents), now)
 
 
 def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> Approval:
@@ -48,7 +49,7 @@ def approved(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutR
     Raises:
         Halt: A payout differs from what was signed.
     """
-    signed = ready(session, chain_id, RELEASE)
+    signed = ready(session, chain_id, ABOVE_LIMIT)
     references = [approval.subject for _, approval in signed]
     rows = payouts.with_references(session, references, (Stage.WAITING_FOR_APPROVAL,))
     covered = []

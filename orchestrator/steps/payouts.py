@@ -172,7 +172,7 @@ def _order(
         raise Rejected(
             BankReason.FOUR_EYES,
             f"waiting for approval: amounts above {euro_text(settings.four_eyes_cents)} need two "
-            f"officers. Next: `proofrail payout propose-release {row.payout_id[:14]} --as NAME`",
+            f"officers. Next: `proofrail payout propose {row.payout_id[:14]} --as NAME`",
         )
     party = agreements.party_at(session, row.payee, row.account)
     if party is None:

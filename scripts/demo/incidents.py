@@ -31,7 +31,7 @@ class Incidents:
 
     def declare(self) -> None:
         """Report since when the key is stolen; the rail's warden then freezes the payments."""
-        self.stack.office.declare_compromised(STOLEN, self.since)
+        self.stack.agreement_ops.declare_compromised(STOLEN, self.since)
 
     def is_over(self, session: Session) -> bool:
         """Return whether the clone is suspended on chain and the payments at risk are frozen."""

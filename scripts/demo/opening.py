@@ -142,7 +142,7 @@ def _install(stack: Stack, participants: DemoParticipants) -> str:
             stack, [*mandates, *participants.deliveries.agree(), *participants.wearables.agree()]
         )
     )
-    stack.office.retire(RETIRED)
+    stack.agreement_ops.retire(RETIRED)
     stack.move_to_now()
     parties.fund(stack, fleet, measuring, list(islice(references, len(measuring))), FUNDED_CENTS)
     participants.deliveries.fund(list(islice(references, len(deliveries.ARRIVING))))

@@ -55,7 +55,7 @@ def register_parties(
     stack: Stack, parties: Sequence[DemoParty] = PARTIES, payees: Sequence[DemoParty] = PAYEES
 ) -> None:
     """Register parties, open their bank accounts, and have payees paid to their bank."""
-    stack.office.save_parties(
+    stack.agreement_ops.save_parties(
         [
             agreements.PartyRow(
                 address=stack.party(party.index).address,
@@ -73,7 +73,7 @@ def register_parties(
     for party in parties:
         stack.bank.open_account(iban(party), party.name, _SAVINGS_CENTS)
     for payee in payees:
-        stack.office.pay_to_bank(stack.party(payee.index), iban(payee))
+        stack.agreement_ops.pay_to_bank(stack.party(payee.index), iban(payee))
 
 
 def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
     registry, owner = deployment.addresses["DeviceRegistry"], stack.party(2).address
     enrolments = []
     for name in names:
-        key, challenge = (
+        key, digest = (
             stations[name].public,
             enrolment_digest(deployment.chain_id, registry, name, owner),
         )
@@ -92,10 +92,10 @@ def enrol(stack: Stack, stations: Fleet | Mapping[str, Station], names: Sequence
         save_endorsement(stack.settings, endorsement)
         enrolments.append(
             Enrolment(
-                name, key, owner, *stations[name].sign_digest(challenge), endorsement=endorsement
+                name, key, owner, *stations[name].sign_digest(digest), endorsement=endorsement
             )
         )
-    stack.office.enrol(enrolments)
+    stack.agreement_ops.enrol(enrolments)
 
 
 def sign_mandate(
@@ -111,13 +111,13 @@ def sign_mandate(
     payee_address = stack.party(payee.index).address if payee else NOBODY
     agreed = {"cap_micro": CAP_MICRO, "window_s": WINDOW_S, "expiry": stack.now() + YEAR_S} | terms
     account = stack.party(payer.index)
-    mandate = stack.office.mandate(device, account.address, payee_address, product, **agreed)
-    return device, product.NAME, mandate, stack.office.sign(mandate, account)
+    mandate = stack.agreement_ops.mandate(device, account.address, payee_address, product, **agreed)
+    return device, product.NAME, mandate, stack.agreement_ops.sign(mandate, account)
 
 
 def open_all(stack: Stack, signed: Sequence[Signed]) -> list[str]:
     """Open agreements on chain; return their funding references."""
-    ids = stack.office.open(signed)
+    ids = stack.agreement_ops.open(signed)
     with stack.store.read() as session:
         return [agreements.get(session, identity).reference for identity in ids]
 

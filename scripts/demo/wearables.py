@@ -98,7 +98,7 @@ class DemoWearables:
 
     def suspend(self) -> None:
         """Suspend the lost wearable, as its owner reports the loss."""
-        self.stack.office.suspend(LOST)
+        self.stack.agreement_ops.suspend(LOST)
 
     def answers(self) -> Counter[str]:
         """Return outcome -> number of the rail's answers to the tills."""

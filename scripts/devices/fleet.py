@@ -57,12 +57,6 @@ class Fleet:
         station.receipt_key = station.receipt_key or self._receipt_key
         self.devices[station.name] = station
 
-    def set_receipt_key(self, receipt_key_pem: bytes) -> None:
-        """Set the rail's public receipt key on all devices."""
-        self._receipt_key = public_key_of(receipt_key_pem)
-        for device in self.devices.values():
-            device.receipt_key = self._receipt_key
-
     def connect(
         self,
         host: str,

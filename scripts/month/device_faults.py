@@ -69,13 +69,13 @@ def steal_key(actors: Actors, day: date) -> None:
 def declare_late(actors: Actors, day: date) -> None:
     """Report the stolen key after the money has left."""
     point, since, _ = actors.kept["stolen"]
-    actors.run.rail.office.declare_compromised(point.name, since)
+    actors.run.rail.agreement_ops.declare_compromised(point.name, since)
 
 
 def declare_in_time(actors: Actors, day: date) -> None:
     """Report the stolen key within the dispute window: the warden freezes its payments."""
     point, since, micro = actors.kept["stolen"]
-    actors.run.rail.office.declare_compromised(point.name, since)
+    actors.run.rail.agreement_ops.declare_compromised(point.name, since)
     actors.run.plan.frozen_micro[actors.run.plan.agreements[point.name].payee] += micro
     actors.run.rail.work()
 

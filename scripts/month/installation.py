@@ -118,14 +118,14 @@ def build(rail: MonthRail, seed: int, meters: int, wearables: int) -> MonthFleet
 
 def register_parties(rail: MonthRail, parties: MonthParties) -> None:
     """Register all parties, and set the bank account that each payee is paid to."""
-    rail.office.save_parties(
+    rail.agreement_ops.save_parties(
         [
             agreements.PartyRow(address=party.address, name=party.name, iban=party.iban, **_STREET)
             for party in parties
         ]
     )
     for payee in parties.payees:
-        rail.office.pay_to_bank(payee.account, payee.iban)
+        rail.agreement_ops.pay_to_bank(payee.account, payee.iban)
 
 
 def enrol(
@@ -135,7 +135,7 @@ def enrol(
 ) -> None:
     """Enrol devices with their proofs of possession, a hundred at a time."""
     deployment = rail.chain.deployment
-    registry, owner = deployment.addresses["DeviceRegistry"], rail.office._registrar.account
+    registry, owner = deployment.addresses["DeviceRegistry"], rail.agreement_ops._registrar.account
     enrolments = [
         Enrolment(
             device.name,
@@ -148,7 +148,7 @@ def enrol(
         for device in devices
     ]
     for done, batch in _batches(enrolments):
-        rail.office.enrol(batch)
+        rail.agreement_ops.enrol(batch)
         watch(done)
 
 
@@ -166,7 +166,7 @@ def open_agreements(
     for agreement, mandate in signed:
         agreement.identity = "0x" + mandate[2].agreement_id().hex()
     for done, batch in _batches([mandate for _, mandate in signed]):
-        rail.office.open(batch)
+        rail.agreement_ops.open(batch)
         watch(done)
 
 
@@ -292,7 +292,7 @@ def _sign(
     **overrides: int,
 ):
     rules = products()[product]
-    mandate = rail.office.mandate(
+    mandate = rail.agreement_ops.mandate(
         device,
         payer.address,
         payee,
@@ -303,7 +303,7 @@ def _sign(
         terms=terms,
         **overrides,
     )
-    return device, rules.NAME, mandate, rail.office.sign(mandate, payer.account)
+    return device, rules.NAME, mandate, rail.agreement_ops.sign(mandate, payer.account)
 
 
 def _batches(items: Sequence) -> Iterable[tuple[int, Sequence]]:

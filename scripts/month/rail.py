@@ -126,7 +126,7 @@ class MonthRail:
             "sender": self._sender(_SENDER),
             "warden": self._sender(DEVELOPMENT_WARDEN),
         }
-        self.office = AgreementOps(senders, lambda: self.now, self.mine)
+        self.agreement_ops = AgreementOps(senders, lambda: self.now, self.mine)
         self.start()
 
     def start(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.edges.bank.calendar import next_open
 from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
 from scripts.simulated_bank.misbehaviour import Misbehaviours
-from scripts.simulated_bank.order_desk import OrderDesk
+from scripts.simulated_bank.order_intake import OrderIntake
 from scripts.simulated_bank.orders import IsoReason, valid_iban
 from scripts.simulated_bank.reports import Reports
 
@@ -40,7 +40,7 @@ class SimulatedBank:
             folder.mkdir(parents=True, exist_ok=True)
         self.books = BankAccounts(home / "books.sqlite3")
         self.misbehaviours = Misbehaviours(self.books)
-        self.orders = OrderDesk(self.books, self.misbehaviours)
+        self.orders = OrderIntake(self.books, self.misbehaviours)
         self.reports = Reports(self.books, self.misbehaviours)
         with self.books.transaction():
             self._start_day(config.get("business_date"))

@@ -16,12 +16,13 @@ from rich.table import Table
 
 from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
-from orchestrator.edges.store import agreements, evidence, fundings, sends
+from orchestrator.edges.store import agreements, fundings, sends
 from scripts.demo import parties
 from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
 from tests.bench.cpu import seconds
 from tests.bench.loop import Loop
+from tests.support.store_queries import settled_events
 
 console = Console(highlight=False, width=100)
 FUNDED_CENTS = 20_000_000  # 200,000 euro an agreement: money must not be what stops a round
@@ -174,7 +175,7 @@ def _rail_round(
     records_by_device = {name: fleet[name].make_records(per_device) for name in names}
     pids = stack.pids()
     with stack.store.read() as session:
-        before, gas = evidence.settled_events(session), sends.gas_used(session, "settle")
+        before, gas = settled_events(session), sends.gas_used(session, "settle")
     begun, cpu = time.monotonic(), cpu_of(pids)
     for name, records in records_by_device.items():
         fleet[name].publish(records)
@@ -189,7 +190,7 @@ def _rail_round(
 
 def _settled(stack: Stack) -> int:
     with stack.store.read() as session:
-        return evidence.settled_events(session)
+        return settled_events(session)
 
 
 def _count(stack: Stack, stage: str) -> int:

@@ -82,7 +82,7 @@ class Loop:
 
     def __init__(
         self,
-        town: dict[str, Any],
+        rail_file: dict[str, Any],
         rail_abi: list[Any],
         keys: dict[str, ec.EllipticCurvePublicKey],
         agreements: dict[str, bytes],
@@ -90,10 +90,10 @@ class Loop:
         sender: LocalAccount,
         home: Path,
     ) -> None:
-        self.town, self.keys, self.agreements = town, keys, agreements
+        self.rail_file, self.keys, self.agreements = rail_file, keys, agreements
         self.oracles, self.sender = sorted(oracles, key=lambda o: int(o.address, 16)), sender
-        self.web3 = Web3(Web3.HTTPProvider(town["rpc_url"]))
-        self.rail = self.web3.eth.contract(address=town["rail"], abi=rail_abi)
+        self.web3 = Web3(Web3.HTTPProvider(rail_file["rpc_url"]))
+        self.rail = self.web3.eth.contract(address=rail_file["rail"], abi=rail_abi)
         engine = create_engine(f"sqlite:///{home / 'loop.sqlite3'}")
         SQLModel.metadata.create_all(engine, tables=[LoopRow.__table__])
         self.session = Session(engine)
@@ -105,11 +105,11 @@ class Loop:
         """Subscribes to everybody's evidence, and returns once the broker granted it."""
         granted = threading.Event()
         self.client = Client(CallbackAPIVersion.VERSION2, client_id="loop")
-        self.client.username_pw_set("loop", self.town["loop_password"])
+        self.client.username_pw_set("loop", self.rail_file["loop_password"])
         self.client.on_message = lambda _c, _u, message: self.inbox.put(message.payload)
         self.client.on_connect = lambda c, *_: c.subscribe("proofrail/+/evidence/+", qos=1)
         self.client.on_subscribe = lambda *_: granted.set()
-        self.client.connect(self.town["host"], self.town["port"])
+        self.client.connect(self.rail_file["host"], self.rail_file["port"])
         self.client.loop_start()
         if not granted.wait(30):
             raise RuntimeError("the broker does not let the loop subscribe")
@@ -175,18 +175,18 @@ class Loop:
                 "name": "proofrail-oracles",
                 "version": "1",
                 "chainId": 31337,
-                "verifyingContract": self.town["committee"],
+                "verifyingContract": self.rail_file["committee"],
             },
             "message": {
-                "rail": self.town["rail"],
-                "product": self.town["product"],
+                "rail": self.rail_file["rail"],
+                "product": self.rail_file["product"],
                 "claims": [claim],
             },
         }
         return bytes(oracle.sign_message(encode_typed_data(full_message=document)).signature)
 
     def _send(self, claim: dict[str, Any], signatures: list[bytes]) -> bytes:
-        batch = (self.town["product"], [tuple(claim.values())])
+        batch = (self.rail_file["product"], [tuple(claim.values())])
         call = self.rail.functions.settle(batch, signatures)
         sender = self.sender.address
         request = call.build_transaction(

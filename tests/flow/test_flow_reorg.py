@@ -8,7 +8,6 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.client import DecodedLog
 from orchestrator.edges.store import (
-    bank_files,
     blocks,
     fundings,
     ledger,
@@ -18,6 +17,7 @@ from orchestrator.edges.store import (
 from orchestrator.edges.store import payouts as store_payouts
 from scripts.demo import parties
 from tests.support import invariants
+from tests.support.store_queries import bank_files_of, mined_sends
 from tests.support.whole_rail import WholeRail
 
 FINALITY = 3
@@ -57,7 +57,7 @@ def _open_send(rail: WholeRail, purpose: str) -> sends.ChainSendRow | None:
 
 def _seen(rail: WholeRail, name: str, tx_hash: str) -> bool:
     with rail.store.read() as session:
-        return blocks.has_log(session, tx_hash, name)
+        return blocks.log_of(session, tx_hash, name) is not None
 
 
 @pytest.mark.parametrize("depth", range(1, FINALITY + 1))
@@ -86,7 +86,7 @@ def test_reorganisation__of_a_settlement__sends_the_same_bytes_again_and_settles
     with rail.store.read() as session:
         assert blocks.at(session, log.block_number).hash != log.block_hash
         assert blocks.log_of(session, log.tx_hash, "Settled").block_hash != log.block_hash
-        batch_sends = [send for send in sends.ending(session, 0, 1 << 40) if send.ref == before.ref]
+        batch_sends = mined_sends(session, before.ref)
     assert [send.tx_hash for send in batch_sends] == [log.tx_hash]  # no new transaction was signed
     for row in settled_again:
         facts = _facts(rail, row.payment_id)
@@ -189,6 +189,6 @@ def _money(rail: WholeRail) -> list[object]:
             for sender in senders
         ]
         payouts = [(row.payout_id, row.stage) for row in store_payouts.all_payouts(session)]
-        files = [row.file_hash for row in bank_files.all_files(session, "out")]
+        files = [row.file_hash for row in bank_files_of(session, "out")]
         mints = [(row.credit_id, row.stage) for row in fundings.all_fundings(session)]
         return [nonces, payouts, files, mints, ledger.count(session), ledger.balances(session)]

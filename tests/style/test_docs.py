@@ -85,6 +85,16 @@ def test_operating__every_halt__is_in_a_table() -> None:
     assert len(documented) > 40 and unlisted == []
 
 
+def constants(path: Path) -> set[str]:
+    """Return the texts in a file; of an f-string what stands between its variable parts."""
+    texts = set()
+    for node in ast.walk(tree(path)):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        words = [part.value for part in parts if isinstance(part, ast.Constant)]
+        texts.add(_plain(" ".join(word for word in words if isinstance(word, str))))
+    return texts
+
+
 def halts(path: Path) -> list[tuple[int, str]]:
     """Return (line, constant text) of each Halt that a file raises with a text of its own."""
     halt_texts = []
@@ -132,6 +142,29 @@ def test_glossary__its_terms__are_in_alphabetical_order_and_name_every_stage() -
     assert rows == sorted(rows, key=str.lower)
     for stage in Stage:
         assert f"`{stage.value}`" in _page("GLOSSARY"), stage
+
+
+def test_glossary__every_term__has_a_reason() -> None:
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \| .+ \|([^|]*)\|$", _page("GLOSSARY"), re.MULTILINE)
+    assert len(rows) > 50
+    assert [term for term, reason in rows if not reason.strip()] == []
+
+
+def test_operating__every_row_of_a_halt__is_a_text_of_the_code() -> None:
+    """A row for a message that no longer exists would be a trap for the reader."""
+    table = _page("OPERATING").split("## When a step halts")[1]
+    cells = re.findall(r"^\| ([^|]+) \| ", table, re.MULTILINE)
+    pieces = [_plain(piece) for cell in cells for piece in re.split(r"; |\.\.\.", cell)]
+    texts = {
+        text
+        for folder in SOURCES
+        for path in (ROOT / folder).rglob("*.py")
+        for text in constants(path)
+    }
+    gone = [
+        piece for piece in pieces if len(piece) > 8 and not any(piece in text for text in texts)
+    ]
+    assert len(pieces) > 40 and gone == ["message contains", "message contains"]  # the heads
 
 
 def test_decisions__every_page__is_in_the_list_with_its_title() -> None:

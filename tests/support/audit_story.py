@@ -37,7 +37,7 @@ class AuditStory:
     and files of another payout to the same payee. late: a payment below a cent, which was released
     alone and redeemed with the next one. foreign: the same, with the books and files of a later
     redemption for the payee that is not the rail's: a holder's of its own tokens.
-    credit: an estimate that was too high, given back. netted: the next payment, whose release paid
+    debt: an estimate that was too high. netted: the next payment, whose release paid
     that debt first.
     meter, before: the device with its key after and before the rotation. key_at: what the registry
     itself answers, by time: (status, x, y).
@@ -49,7 +49,7 @@ class AuditStory:
     astray: Parts
     late: Parts
     foreign: Parts
-    credit: Parts
+    debt: Parts
     netted: Parts
     meter: AuditMeter
     before: AuditMeter
@@ -94,7 +94,7 @@ def build_story(node: AuditNode) -> AuditStory:
     settled, released = _settle_three(rail, deals[:3], early)
     unwanted, other_release = _settle_later(rail, first)
     small = (*_settle_below_a_cent(rail, first), rail.redeem_own(3_000_000))
-    back = _settle_a_credit(rail, estimated)
+    back = _settle_a_debt(rail, estimated)
     of_device = {main.id: [enrolments[0], *life]}
     of_device |= {d.id: [tx] for d, tx in zip(others, enrolments[1:], strict=True)}
     wanted = [*seats, *opened.values(), *(tx for sent in of_device.values() for tx in sent)]
@@ -106,7 +106,7 @@ def build_story(node: AuditNode) -> AuditStory:
     entry = booked_by(proven[settled], _settled(rail, middle, 2, _amount(middle)))
     below = parts(first, 3, small[0], 3)
     tiny = booked_by(proven[small[0]], _settled(rail, first, 3, PRICE // 100))
-    credit, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
+    debt, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
     owed = booked_by(proven[back[0]], books.debt_recorded(*_party(rail, estimated, 3), 5 * PRICE))
     more = booked_by(proven[back[1]], _settled(rail, estimated, 4, 25 * PRICE))
     return AuditStory(
@@ -114,7 +114,7 @@ def build_story(node: AuditNode) -> AuditStory:
         astray=replace(unpaid, **_money(rail, node, entry, proven, other_release, other_release)),
         late=replace(below, **_money(rail, node, tiny, proven, small[1], small[2])),
         foreign=replace(below, **_money(rail, node, tiny, proven, small[1], small[3])),
-        credit=replace(credit, ledger=chained([owed])),
+        debt=replace(debt, ledger=chained([owed])),
         netted=replace(netted, **_money(rail, node, more, proven, back[2], back[2], 5 * PRICE)),
         refused=parts(last, 0, settled, 1),
         unwanted=parts(first, 2, unwanted, 2, 3),
@@ -245,7 +245,7 @@ def _settle_below_a_cent(rail: AuditRail, first: AuditAgreement) -> tuple[str, s
     return sent[0], sent[1], sent[3]
 
 
-def _settle_a_credit(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str]:
+def _settle_a_debt(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str]:
     """(an estimate corrected downwards, the next settlement, the release of all that matured)"""
     base, registers = (START + 100_000, "100.0", "G"), ("100.0", "120.0", "115.0", "140.0")
     sent = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_context import (
     CreditBooked,
     KnownBank,
     KnownCredit,

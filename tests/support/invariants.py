@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from typing import Any
 
-from device_adapters.types import STREAM_BIT, device_id
+from device_adapters.types import STREAM_BIT
 from orchestrator.core import ledger
 from orchestrator.core.references import end_to_end_id
 from orchestrator.edges.chain.client import DecodedLog
@@ -145,7 +145,3 @@ def escrow_now(rail: WholeRail, device: str) -> int:
 def fiscal(name: str) -> int:
     """Return where a device's counters begin: meters count in the fiscal stream."""
     return 1 << STREAM_BIT if name.startswith("meter") else 0
-
-
-def identity_of(name: str) -> str:
-    return "0x" + device_id(name).hex()

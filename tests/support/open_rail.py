@@ -27,7 +27,9 @@ class OpenRail(SmallRail):
         device, at = self.fleet.add(name, kind), self.chain.deployment
         owner = self.payee.address
         digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], name, owner)
-        self.office.enrol([Enrolment(name, device.public, owner, *device.sign_digest(digest))])
+        self.agreement_ops.enrol(
+            [Enrolment(name, device.public, owner, *device.sign_digest(digest))]
+        )
         identity = self.agree(name)
         if cents:
             self.fund(name, cents)

@@ -17,6 +17,7 @@ from orchestrator.steps.bank_files import read_bank
 from scripts.run_bank import new_iban
 from scripts.simulated_bank.bank import SimulatedBank, write_file
 from tests.support.bare_rail import BareRail
+from tests.support.store_queries import bank_files_of
 
 OURS, NORD, ADA, CLOSED = (new_iban(n) for n in (1, 2, 3, 4))
 ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
@@ -48,7 +49,7 @@ class RailWithBank:
                 ],
             },
         )
-        self.rail = self.with_folder(home / "bank" / "to_bank")
+        self.context = self.with_folder(home / "bank" / "to_bank")
         self.party(PAYEE, "Nord eG", NORD)
 
     def with_folder(self, outbox):
@@ -109,7 +110,7 @@ class RailWithBank:
 
     def deliver(self, name: str, body: bytes) -> int:
         write_file(self.bank.from_bank / name, body)
-        return read_bank(self.rail)
+        return read_bank(self.context)
 
     def balances(self) -> dict[str, int]:
         with self.store.read() as session:
@@ -127,7 +128,7 @@ class RailWithBank:
 
     def outgoing(self) -> list[bank_files.BankFileRow]:
         with self.store.read() as session:
-            return list(bank_files.all_files(session, "out"))
+            return list(bank_files_of(session, "out"))
 
     def rejected(self) -> list[str]:
         with self.store.read() as session:

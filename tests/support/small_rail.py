@@ -43,7 +43,7 @@ from tests.support.rail_builder import context_on_chain
 START = 1_760_000_000
 WINDOW = 60
 _ROLES = ("deployer", "steward", "guardian", "minter", "registrar")
-_TOWN = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
+_ADDRESS = {"street": "Am Kanal", "building": "1", "post_code": "14467", "town": "Potsdam"}
 
 
 def has_anvil() -> bool:
@@ -106,7 +106,7 @@ class SmallRail:
             role: Sender(self.store, self.chain, keystore.load(keys, role))
             for role in ("registrar", "sender", "warden")
         }
-        self.office = AgreementOps(senders, lambda: self.clock, self.mine)
+        self.agreement_ops = AgreementOps(senders, lambda: self.clock, self.mine)
         self.fleet = Fleet(self.home, 2, 1, seed=7, start_at=START + 1_000)
         self.iban = new_iban(1)
         self.bank = SimulatedBank(
@@ -147,10 +147,10 @@ class SmallRail:
             for n, name in ((10, "ada"), (11, "nord"))
         )
         self.payer_iban, self.payee_iban = new_iban(10), new_iban(11)
-        self.office.save_parties(
+        self.agreement_ops.save_parties(
             [
                 agreements.PartyRow(
-                    address=account.address, name=name, iban=iban, country="DE", **_TOWN
+                    address=account.address, name=name, iban=iban, country="DE", **_ADDRESS
                 )
                 for account, name, iban in (
                     (self.payer, "Ada Sommer", self.payer_iban),
@@ -158,7 +158,7 @@ class SmallRail:
                 )
             ]
         )
-        self.office.pay_to_bank(self.payee, self.payee_iban)
+        self.agreement_ops.pay_to_bank(self.payee, self.payee_iban)
         for iban, name in ((self.payer_iban, "Ada Sommer"), (self.payee_iban, "Ladepunkt")):
             self.instruct_bank(
                 {
@@ -178,14 +178,14 @@ class SmallRail:
         for name, device in self.fleet.devices.items():
             digest = enrolment_digest(deployment.chain_id, registry, name, owner)
             enrolments.append(Enrolment(name, device.public, owner, *device.sign_digest(digest)))
-        self.office.enrol(enrolments)
+        self.agreement_ops.enrol(enrolments)
         for name in self.fleet.devices:
             self.agree(name)
 
     def agree(self, name: str) -> str:
         fiscal = name.startswith("meter")
         terms = encode_terms(EnergyTerms(300_000, 22_000, continuous=fiscal))
-        mandate = self.office.mandate(
+        mandate = self.agreement_ops.mandate(
             name,
             self.payer.address,
             self.payee.address,
@@ -196,8 +196,8 @@ class SmallRail:
             terms=terms,
             first_counter=1 << STREAM_BIT if fiscal else 0,
         )
-        signed = (name, "metered_energy", mandate, self.office.sign(mandate, self.payer))
-        self.agreements[name] = self.office.open([signed])[0]
+        signed = (name, "metered_energy", mandate, self.agreement_ops.sign(mandate, self.payer))
+        self.agreements[name] = self.agreement_ops.open([signed])[0]
         return self.agreements[name]
 
     def _rail(self) -> None:
@@ -218,7 +218,7 @@ class SmallRail:
             "name": "proofrail",
             "iban": self.iban,
             "bic": "",
-            "address": {**_TOWN, "country": "DE"},
+            "address": {**_ADDRESS, "country": "DE"},
         }
         self.rail = context_on_chain(
             self.settings,
@@ -231,8 +231,8 @@ class SmallRail:
         )
         self.worker = Worker(self.rail)
         self.intake = Intake(self.store, self.rail.registry, products(), lambda: self.clock)
-        town = {"rpc_url": self.testnet.url, "safeguarding": safeguarding}
-        write_file(self.home / "rail.json", json.dumps(town).encode())
+        rail_file = {"rpc_url": self.testnet.url, "safeguarding": safeguarding}
+        write_file(self.home / "rail.json", json.dumps(rail_file).encode())
 
     # --- what the tests do with it
 

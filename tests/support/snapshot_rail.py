@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.assembly import SENDING_ROLES
-from orchestrator.edges.store import Session, Store, agreements, bank_files, ledger
+from orchestrator.edges.store import Session, Store, agreements, ledger
 from orchestrator.ingest.intake import Intake
 from orchestrator.products import products
 from orchestrator.worker import Worker
@@ -22,6 +22,7 @@ from scripts.devices.fleet import Fleet
 from scripts.month.bank_script import BankScript
 from tests.support.rail_builder import context_on_chain
 from tests.support.small_rail import START, SmallRail
+from tests.support.store_queries import bank_files_of
 
 FINALITY = 2
 
@@ -141,7 +142,7 @@ class SnapshotRail(SmallRail):
     def ordered(self, session: Session) -> Counter[str]:
         """Return EndToEndId -> number of files to the bank that order it."""
         orders: Counter[str] = Counter()
-        for file in bank_files.all_files(session, "out"):
+        for file in bank_files_of(session, "out"):
             parts = file.body.split(b"<EndToEndId>")[1:]
             orders.update(part.split(b"<")[0].decode() for part in parts)
         return orders

@@ -120,7 +120,7 @@ class WholeRail:
         parties.enrol(stack, fleet, registered)
         references = parties.open_metering(stack, fleet, registered)
         self.references = dict(zip(registered, references, strict=True))
-        stack.office.retire(RETIRED)
+        stack.agreement_ops.retire(RETIRED)
         stack.move_to_now()
         funded = [name for name in self.enrolled if name not in self._unfunded]
         parties.fund(stack, fleet, funded, [self.references[name] for name in funded], FUNDED_CENTS)
@@ -276,8 +276,8 @@ class WholeRail:
 
     def oracle(self, name: str) -> OracleClient:
         """The client of a running oracle, as the rail uses it."""
-        town = json.loads((self.stack.home / "rail.json").read_text())
-        (at,) = [oracle for oracle in town["oracles"] if oracle["name"] == name]
+        rail_file = json.loads((self.stack.home / "rail.json").read_text())
+        (at,) = [oracle for oracle in rail_file["oracles"] if oracle["name"] == name]
         return oracle_endpoint(self.stack.settings, at)
 
     def halted(self) -> dict[str, str]:

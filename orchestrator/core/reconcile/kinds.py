@@ -64,7 +64,8 @@ _BY_KIND = {
     BreakKind.DUPLICATE: Duty(BANK_DESK, "Ask the bank to reverse all but the first booking."),
     BreakKind.TIMING: Duty(BANK_DESK, "Ask the bank why it was late."),
     BreakKind.BATCH_BOOKED: Duty(
-        BANK_DESK, "Ask the bank for the details of this sum; the only batch that it fits is named."
+        BANK_DESK,
+        "Ask the bank for the details of this sum; the only batch that it fits is named.",
     ),
     BreakKind.REJECTED: Duty(
         BANK_DESK,
@@ -116,7 +117,8 @@ _BY_KIND = {
 }
 _BY_LEG = {
     (Leg.DEVICE, BreakKind.MISSING): Duty(
-        DEVICE_DESK, "`proofrail trace` it: the record, or the claim that holds it, is not there."
+        DEVICE_DESK,
+        "`proofrail trace` it: the record, or the claim that holds it, is not there.",
     ),
     (Leg.DEVICE, BreakKind.EXTRA): Duty(
         ENGINEERING, "Find who settled it: the quorum signed what this rail did not collect."

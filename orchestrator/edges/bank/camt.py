@@ -50,15 +50,6 @@ def parse(
         raise Rejected(refusal.reason, refusal.detail, data) from None
 
 
-def line_at(data: bytes, path: str) -> StatementLine | None:
-    """Return the booked line at a path of a file, None if missing; raises Rejected as `parse`."""
-    reports = parse(data)
-    lines = (
-        (line for report in reports for line in report.lines) if isinstance(reports, list) else ()
-    )
-    return next((line for line in lines if line.path == path), None)
-
-
 def _refuse_problems(reading: BankReading) -> None:
     if reading.problems:
         first = reading.problems[0]

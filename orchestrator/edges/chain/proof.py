@@ -67,11 +67,6 @@ _TRANSACTION = {
 _BYTES = ("to", "input")
 
 
-def receipt_proof(url: str, tx_hash: str) -> dict[str, Any]:
-    """Return `block_proofs` of one transaction."""
-    return block_proofs(url, _block_of(url, tx_hash), [tx_hash])[_plain(tx_hash)]
-
-
 def proofs(url: str, tx_hashes: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return {transaction hash: proof} for any transactions; each block is fetched once."""
     by_block: dict[str, list[str]] = {}

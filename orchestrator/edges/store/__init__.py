@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select, text
+from sqlmodel import Session, SQLModel, create_engine, func, literal_column, select
 
 from orchestrator.edges.store import tables
 from orchestrator.errors import Retry
@@ -184,9 +184,3 @@ def all_rows(session: Session, table: type[Row], *order: Any) -> Iterator[Row]:
     for row in session.exec(query):
         yield row
         session.expunge(row)  # a report over millions of rows keeps none of them
-
-
-def journal_mode(store: Store) -> str:
-    """Return the journal mode in force ("wal"), for the checks an operator runs."""
-    with store.read() as session:
-        return session.exec(text("PRAGMA journal_mode")).one()[0]

@@ -60,13 +60,6 @@ def get(session: Session, file_hash: str) -> BankFileRow | None:
     return session.get(BankFileRow, file_hash)
 
 
-def all_files(session: Session, direction: str) -> Sequence[BankFileRow]:
-    """Return all files of a direction, the oldest first."""
-    return session.exec(
-        select(BankFileRow).where(BankFileRow.direction == direction).order_by(BankFileRow.at)
-    ).all()
-
-
 def add_lines(session: Session, lines: Sequence[StatementLine], file_hash: str) -> None:
     """Store the lines of a file, with the keys by which repeats of them are found."""
     rows = []

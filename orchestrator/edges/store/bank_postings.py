@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from orchestrator.core.bank_books import (
+from orchestrator.core.bank_context import (
     CreditBooked,
     CreditReversed,
     KnownBank,

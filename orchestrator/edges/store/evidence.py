@@ -14,7 +14,6 @@ from orchestrator.edges.store.tables import (
     EventRow,
     EvidenceRow,
     HoleRow,
-    PaymentRow,
 )
 
 __all__ = ["EventRow", "EvidenceRow", "HoleRow"]
@@ -261,13 +260,3 @@ def event_counts(session: Session) -> dict[str, int]:
         "supporting": supporting,
         "waiting": waiting,
     }
-
-
-def settled_events(session: Session) -> int:
-    """Count events in payments that a settlement in a block has applied."""
-    return session.exec(
-        select(func.count())
-        .select_from(EventRow)
-        .join(PaymentRow, PaymentRow.payment_id == EventRow.payment_id)
-        .where(PaymentRow.release_at > 0)
-    ).one()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlmodel import Session, col, select, update
 
-from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.bank_context import CreditBooked
 from orchestrator.core.funding import MACHINE, Fact, Stage, first_stage
 from orchestrator.edges.store import add_values
 from orchestrator.edges.store.tables import FundingRow

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NamedTuple
 
-from eth_abi import encode
 from web3 import Web3
 
 from device_adapters.protocols import voucher as protocol
@@ -193,7 +192,3 @@ class WearableAgreement:
 
     def signed_by(self, key: DeviceSigner) -> WearableAgreement:
         return replace(self, key=key)
-
-
-def raw_facts(*words: Any) -> bytes:
-    return encode(["uint256"] * len(words), list(words))

@@ -21,11 +21,11 @@ class Operator:
     """Commands in the home of a rail whose worker and bank are at hand."""
 
     def __init__(self, home) -> None:
-        self.desk = RailWithBank(home)
+        self.rail = RailWithBank(home)
         self.home = home
-        (home / "proofrail.sqlite3").symlink_to(self.desk.store.path)
+        (home / "proofrail.sqlite3").symlink_to(self.rail.store.path)
         Deployment(31337, "0x0", {}, {}, True).save(self.home / "deployment.json")
-        rail_file = {"safeguarding": self.desk.rail.safeguarding}
+        rail_file = {"safeguarding": self.rail.context.safeguarding}
         (self.home / "rail.json").write_text(json.dumps(rail_file))
         for name in ("Ada", "Ben"):
             self.run("officer", "add", name)
@@ -41,52 +41,52 @@ class Operator:
         return result.stdout
 
     def stage(self, payout: str) -> str:
-        return self.desk.stage(payout)[0]
+        return self.rail.stage(payout)[0]
 
     def bank_day(self) -> None:
-        order_payouts(self.desk.rail)
-        self.desk.bank.step()
-        read_bank(self.desk.rail)
+        order_payouts(self.rail.context)
+        self.rail.bank.step()
+        read_bank(self.rail.context)
 
 
 @pytest.fixture
 def operator(tmp_path):
-    desk_operator = Operator(tmp_path)
-    yield desk_operator
-    desk_operator.desk.bare.close()
+    made = Operator(tmp_path)
+    yield made
+    made.rail.bare.close()
 
 
 def test_release__proposed_by_one_and_approved_by_another__leaves(operator):
-    payout = operator.desk.payout(1, 2_000_000)
-    order_payouts(operator.desk.rail)
+    payout = operator.rail.payout(1, 2_000_000)
+    order_payouts(operator.rail.context)
     [held] = operator.run("payout", "list", "--stage", "waiting_for_approval")
     assert held["payout_id"] == payout and held["amount_minor"] == 2_000_000
-    assert f"propose-release {payout[:14]}" in held["reason"]  # the next step, word for word
+    assert f"payout propose {payout[:14]}" in held["reason"]  # the next step, word for word
     assert payout[:14] in operator.shown("payout", "list")
-    approval = operator.run("payout", "propose-release", payout[:14], "--as", "Ada")["approval"]
+    approval = operator.run("payout", "propose", payout[:14], "--as", "Ada")["approval"]
     refused = operator.run("approval", "approve", approval, "--as", "Ada", code=2)["error"]
     assert refused["code"] == "same_officer"
     detail = operator.run("approval", "show", approval)["detail"]
     assert detail["payout"] == payout and detail["cents"] == 2_000_000
-    order_payouts(operator.desk.rail)
+    order_payouts(operator.rail.context)
     assert operator.stage(payout) == "waiting_for_approval"
     operator.run("approval", "approve", approval, "--as", "Ben")
-    order_payouts(operator.desk.rail)
+    order_payouts(operator.rail.context)
     [sent] = operator.run("payout", "list")
     assert sent["stage"] == "sent" and sent["due_on"] == "2025-10-09" and sent["batch"]
 
 
 def test_release__of_what_is_not_held_or_not_known__proposes_nothing(operator):
-    payout = operator.desk.payout(1)
+    payout = operator.rail.payout(1)
     for what in (payout, "0xnothing", ""):
-        error = operator.run("payout", "propose-release", what, "--as", "Ada", code=2)["error"]
+        error = operator.run("payout", "propose", what, "--as", "Ada", code=2)["error"]
         assert "payout list" in error["message"] or "not waiting for approval" in error["message"]
     assert operator.run("approval", "list") == []
 
 
 def test_order_again__rejected__goes_to_the_other_account_once_approved(operator):
-    operator.desk.party("0x" + "55" * 20, "Gone", CLOSED)
-    payout = operator.desk.payout(1, payee="0x" + "55" * 20, iban=CLOSED)
+    operator.rail.party("0x" + "55" * 20, "Gone", CLOSED)
+    payout = operator.rail.payout(1, payee="0x" + "55" * 20, iban=CLOSED)
     operator.bank_day()
     [row] = operator.run("payout", "list", "--stage", "rejected")
     assert row["reason"] == "AC04"
@@ -106,15 +106,15 @@ def test_order_again__rejected__goes_to_the_other_account_once_approved(operator
 
 @pytest.mark.parametrize("stage", ["due", "sent", "accepted", "booked", "waiting_for_approval"])
 def test_order_again__what_has_not_failed__proposes_nothing(operator, stage):
-    payout = operator.desk.payout(1)
-    with operator.desk.store.write() as session:
+    payout = operator.rail.payout(1)
+    with operator.rail.store.write() as session:
         payouts.get(session, payout).stage = stage
     view = operator.run("payout", "order-again", payout, "--as", "Ada", code=2)["error"]
     assert "twice" in view["message"] and operator.run("approval", "list") == []
 
 
 def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
-    small, large = operator.desk.payout(1), operator.desk.payout(2, 2_000_000)
+    small, large = operator.rail.payout(1), operator.rail.payout(2, 2_000_000)
     preview = operator.run("payout", "preview")
     assert [order["payout_id"] for order in preview["orders"]] == [small]
     assert [order["payout_id"] for order in preview["waits"]] == [large]
@@ -122,7 +122,7 @@ def test_preview__what_is_due__is_shown_and_nothing_is_sent(operator):
     assert tree.findtext(".//{*}MsgId") == preview["message_id"]
     assert tree.findtext(".//{*}CtrlSum") == "12.34"
     assert "12.34 EUR" in operator.shown("payout", "preview")
-    assert operator.desk.outgoing() == [] and operator.stage(large) == "due"
+    assert operator.rail.outgoing() == [] and operator.stage(large) == "due"
 
 
 def test_preview__nothing_due__says_so(operator):

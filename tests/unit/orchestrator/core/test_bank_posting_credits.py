@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import CreditReversed
+from orchestrator.core.bank_context import CreditReversed
 from tests.support.dict_books import AGREEMENT, LINE, SENT, books
 
 CREDIT = replace(LINE, amount_minor=5_000, end_to_end_id="", reference="RF18KNOWN")

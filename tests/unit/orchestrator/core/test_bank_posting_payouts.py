@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import PayoutMoved
+from orchestrator.core.bank_context import PayoutMoved
 from orchestrator.core.bank_posting import booked_at
 from tests.support.dict_books import DAY, LINE, NORD, ONE, REST, SENT, books
 

@@ -178,13 +178,13 @@ class LedgerMachine(RuleBasedStateMachine):
         payee=st.sampled_from(PAYEES),
         amount=st.integers(1, 10**9),
     )
-    def credit(self, agreement, payee, amount):
+    def record_debt(self, agreement, payee, amount):
         self.owed[agreement, payee] = self.owed.get((agreement, payee), 0) + amount
         self.post(ledger.debt_recorded, agreement, payee, amount)
 
     @precondition(lambda self: any(self.owed.values()))
     @rule(data=st.data(), from_wallet=st.booleans())
-    def pay_credit(self, data, from_wallet):
+    def pay_debt(self, data, from_wallet):
         agreement, payee = data.draw(st.sampled_from(sorted(k for k, v in self.owed.items() if v)))
         source = ledger.WALLETS if from_wallet else ledger.pending(payee)
         most = min(self.held(source), self.owed[agreement, payee])

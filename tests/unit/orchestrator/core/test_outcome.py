@@ -1,4 +1,4 @@
-"""The seven bytes of an outcome and the leaf of a settlement, for charges and for credits."""
+"""The seven bytes of an outcome and the leaf of a settlement, for charges and for debts."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_outcome__beyond_48_bits__does_not_fit(amount):
 
 
 def test_leaf__of_a_credit__has_its_payee_and_no_release_time():
-    credit = ClaimOutcome(-900_000, 0)
+    debt = ClaimOutcome(-900_000, 0)
     wanted = encode(
         ["bytes32", "bytes32", "address", "int48", "uint8", "uint32"],
         [b"\1" * 32, b"\2" * 32, PAYEE, -900_000, 0, 0],
     )
-    assert leaf_of(b"\1" * 32, b"\2" * 32, credit, (PAYEE, 60), 1_000) == keccak(keccak(wanted))
-    assert (release_time(credit, 1_000, 60), release_time(ClaimOutcome(0, 0), 1_000, 60)) == (
+    assert leaf_of(b"\1" * 32, b"\2" * 32, debt, (PAYEE, 60), 1_000) == keccak(keccak(wanted))
+    assert (release_time(debt, 1_000, 60), release_time(ClaimOutcome(0, 0), 1_000, 60)) == (
         0,
         1_060,
     )

@@ -18,7 +18,7 @@ from orchestrator.edges.chain.sender import ChainCall
 from orchestrator.errors import Halt, Retry
 from orchestrator.operations.agreements import AgreementOps, Enrolment, Rotation
 from tests.support.real_chain import has_anvil
-from tests.support.registry_desk import (
+from tests.support.registry_ops import (
     ACTIVE,
     COMPROMISED,
     DAY,
@@ -80,8 +80,8 @@ def test_rotation_digest__any_key__is_the_abi_encoding_that_the_contract_hashes(
 
 @needs_anvil
 def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_store(registry):
-    device = registry.enrolled("desk-life", days=30)
-    row, now = registry.row("desk-life"), registry.chain.now()
+    device = registry.enrolled("ops-life", days=30)
+    row, now = registry.row("ops-life"), registry.chain.now()
     [log] = [
         log
         for log in registry.chain.logs("DeviceRegistry", "DeviceEnrolled")
@@ -89,21 +89,21 @@ def test_enrol__endorsed__carries_its_hash_and_its_expiry_to_the_chain_and_the_s
     ]
     assert (log["endorsement"], log["expiresAt"]) == ("0x" + row.endorsement, row.expires_at)
     assert row.expires_at > now
-    assert registry.key_at("desk-life", now) == (ACTIVE, device.public.x)
-    assert registry.key_at("desk-life", row.expires_at - 1)[0] == ACTIVE
-    assert registry.key_at("desk-life", row.expires_at)[0] == EXPIRED
+    assert registry.key_at("ops-life", now) == (ACTIVE, device.public.x)
+    assert registry.key_at("ops-life", row.expires_at - 1)[0] == ACTIVE
+    assert registry.key_at("ops-life", row.expires_at)[0] == EXPIRED
 
 
 @needs_anvil
 def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_is_sent(registry):
-    device, other = registry.device("desk-2"), registry.device("life-2-other")
-    r, s = device.sign_digest(enrolment_digest(*registry.at, "desk-2", OWNER))
+    device, other = registry.device("ops-2"), registry.device("life-2-other")
+    r, s = device.sign_digest(enrolment_digest(*registry.at, "ops-2", OWNER))
     before = registry.sent()
-    for name, key in (("life-2-other", device.public), ("desk-2", other.public)):
+    for name, key in (("life-2-other", device.public), ("ops-2", other.public)):
         endorsement = registry.endorsed(name, key, 30)
         with pytest.raises(Halt, match="another name or key"):
-            registry.ops.enrol([Enrolment("desk-2", device.public, OWNER, r, s, endorsement)])
-    assert registry.sent() == before and registry.row("desk-2") is None
+            registry.ops.enrol([Enrolment("ops-2", device.public, OWNER, r, s, endorsement)])
+    assert registry.sent() == before and registry.row("ops-2") is None
 
 
 @needs_anvil
@@ -112,37 +112,37 @@ def test_enrol__no_endorsement_on_another_chain__halts(registry):
     client = registry.chain.at(registry.chain.client.url)
     client.deployment = replace(registry.chain.deployment, chain_id=1)
     senders = {role: registry.chain.sender(registry.store, 12, client) for role in registry.senders}
-    office = AgreementOps(senders, registry.chain.now, lambda: None)
+    agreement_ops = AgreementOps(senders, registry.chain.now, lambda: None)
     before = registry.sent()
     with pytest.raises(Halt, match="has no endorsement"):
-        office.enrol([Enrolment("desk-3", device.public, OWNER, 1, 1)])
+        agreement_ops.enrol([Enrolment("ops-3", device.public, OWNER, 1, 1)])
     with pytest.raises(Halt, match="has no endorsement"):
-        office.rotate(Rotation("desk-3", device.public, (1, 1), (1, 1)))
+        agreement_ops.rotate(Rotation("ops-3", device.public, (1, 1), (1, 1)))
     assert registry.sent() == before
 
 
 @needs_anvil
 def test_enrol__another_key_under_a_name_that_is_taken__is_halted(registry):
-    registry.enrolled("desk-4")
+    registry.enrolled("ops-4")
     other = registry.device("life-4-other")
-    r, s = other.sign_digest(enrolment_digest(*registry.at, "desk-4", OWNER))
+    r, s = other.sign_digest(enrolment_digest(*registry.at, "ops-4", OWNER))
     with pytest.raises(Halt, match="another key"):
-        registry.ops.enrol([Enrolment("desk-4", other.public, OWNER, r, s)])
+        registry.ops.enrol([Enrolment("ops-4", other.public, OWNER, r, s)])
 
 
 @needs_anvil
 def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(registry):
-    old, new = registry.enrolled("desk-5"), registry.device("life-5-new")
+    old, new = registry.enrolled("ops-5"), registry.device("life-5-new")
     before = registry.between()
-    endorsement = registry.endorsed("desk-5", new.public, 60)
+    endorsement = registry.endorsed("ops-5", new.public, 60)
     rotation = registry.rotation(old, new, endorsement)
     registry.ops.rotate(rotation)
     sent = registry.sent()
     registry.ops.rotate(rotation)
     assert registry.sent() == sent
-    assert registry.key_at("desk-5", before) == (ACTIVE, old.public.x)
-    assert registry.key_at("desk-5", registry.chain.now()) == (ACTIVE, new.public.x)
-    row = registry.row("desk-5")
+    assert registry.key_at("ops-5", before) == (ACTIVE, old.public.x)
+    assert registry.key_at("ops-5", registry.chain.now()) == (ACTIVE, new.public.x)
+    row = registry.row("ops-5")
     assert (row.key_x, row.endorsement, row.expires_at) == (
         hex(new.public.x),
         endorsement.sha256.hex(),
@@ -152,9 +152,9 @@ def test_rotate__signed_by_old_and_new__holds_from_then_on_and_twice_is_once(reg
 
 @needs_anvil
 def test_rotate__back_to_a_key_it_had__is_refused(registry):
-    old, new = registry.enrolled("desk-6"), registry.device("life-6-new")
+    old, new = registry.enrolled("ops-6"), registry.device("life-6-new")
     registry.ops.rotate(registry.rotation(old, new))
-    new.name = "desk-6"
+    new.name = "ops-6"
     with pytest.raises(Retry, match="KeyTaken"):
         registry.ops.rotate(registry.rotation(new, old))
 
@@ -199,7 +199,7 @@ def test_rotate__signatures_over_anything_else__are_refused_by_the_contract(regi
 @needs_anvil
 def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(registry):
     old, new, other = (
-        registry.enrolled("desk-9"),
+        registry.enrolled("ops-9"),
         *map(registry.device, ("life-9-new", "life-9-other")),
     )
     forged = replace(registry.rotation(old, new), by_new=registry.rotation(old, other).by_new)
@@ -209,12 +209,12 @@ def test_rotate__new_key_does_not_sign__is_refused_by_the_contract(registry):
 
 @needs_anvil
 def test_rotate__expired_key__still_names_its_successor_and_the_gap_stays(registry):
-    old, new = registry.enrolled("desk-10", days=1), registry.device("life-10-new")
+    old, new = registry.enrolled("ops-10", days=1), registry.device("life-10-new")
     gap = registry.chain.later(2 * DAY) - 5
-    assert registry.ops.status("desk-10") == "expired"
+    assert registry.ops.status("ops-10") == "expired"
     registry.ops.rotate(registry.rotation(old, new))
-    assert registry.ops.status("desk-10") == "active"
-    assert registry.key_at("desk-10", gap) == (EXPIRED, old.public.x)
+    assert registry.ops.status("ops-10") == "active"
+    assert registry.key_at("ops-10", gap) == (EXPIRED, old.public.x)
 
 
 @needs_anvil
@@ -263,49 +263,49 @@ def test_warden__every_call_but_suspend__is_refused(registry):
         lambda: None,
     )
     with pytest.raises(Retry, match="NotInCharge"):
-        thief.retire("desk-13")
+        thief.retire("ops-13")
     with pytest.raises(Retry, match="NotInCharge"):
-        thief.declare_compromised("desk-13", 1)
-    registry.ops.suspend("desk-13")
+        thief.declare_compromised("ops-13", 1)
+    registry.ops.suspend("ops-13")
     with pytest.raises(Retry, match="NotRegistrar"):
-        thief.resume("desk-13")
-    assert registry.row("desk-13").status == "suspended"
+        thief.resume("ops-13")
+    assert registry.row("ops-13").status == "suspended"
 
 
 @needs_anvil
 def test_retire__for_ever__what_came_before_stands_and_nothing_follows(registry):
-    device = registry.enrolled("desk-14")
+    device = registry.enrolled("ops-14")
     before = registry.between()
-    registry.ops.retire("desk-14")
-    assert registry.key_at("desk-14", before) == (ACTIVE, device.public.x)
-    assert registry.key_at("desk-14", registry.chain.now())[0] == REVOKED
+    registry.ops.retire("ops-14")
+    assert registry.key_at("ops-14", before) == (ACTIVE, device.public.x)
+    assert registry.key_at("ops-14", registry.chain.now())[0] == REVOKED
     with pytest.raises(Halt, match="is retired, not suspended"):
-        registry.ops.resume("desk-14")
-    assert registry.row("desk-14").status == "retired"
+        registry.ops.resume("ops-14")
+    assert registry.row("ops-14").status == "retired"
 
 
 @needs_anvil
 def test_declare_compromised__dated_back__reaches_back_and_never_forward(registry):
-    registry.enrolled("desk-15")
+    registry.enrolled("ops-15")
     times = [registry.chain.later(100) for _ in range(3)]
-    assert registry.ops.declare_compromised("desk-15", times[1]) == times[1]
-    assert [registry.key_at("desk-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
+    assert registry.ops.declare_compromised("ops-15", times[1]) == times[1]
+    assert [registry.key_at("ops-15", t)[0] for t in times] == [ACTIVE, COMPROMISED, COMPROMISED]
     sent = registry.sent()
-    assert registry.ops.declare_compromised("desk-15", times[2]) == times[1]
+    assert registry.ops.declare_compromised("ops-15", times[2]) == times[1]
     assert registry.sent() == sent
-    assert registry.ops.declare_compromised("desk-15", times[0]) == times[0]
-    assert registry.key_at("desk-15", times[0])[0] == COMPROMISED
-    assert registry.key_at("desk-15", times[0] - 1)[0] == ACTIVE
-    row = registry.row("desk-15")
+    assert registry.ops.declare_compromised("ops-15", times[0]) == times[0]
+    assert registry.key_at("ops-15", times[0])[0] == COMPROMISED
+    assert registry.key_at("ops-15", times[0] - 1)[0] == ACTIVE
+    row = registry.row("ops-15")
     assert (row.status, row.compromised_since) == ("compromised", times[0])
 
 
 @needs_anvil
 def test_declare_compromised__in_the_future__is_refused_by_the_contract(registry):
-    registry.enrolled("desk-16")
+    registry.enrolled("ops-16")
     with pytest.raises(Retry, match="CompromiseDateInvalid"):
-        registry.ops.declare_compromised("desk-16", registry.chain.now() + 1_000)
-    assert registry.row("desk-16").status == "active"
+        registry.ops.declare_compromised("ops-16", registry.chain.now() + 1_000)
+    assert registry.row("ops-16").status == "active"
 
 
 @needs_anvil
@@ -328,6 +328,6 @@ def test_freeze__a_dispute_that_the_contract_refuses__is_returned_and_stops_no_o
         )
         for n in range(2)
     ]
-    refused = registry.ops.freeze(disputes)
+    refused = registry.ops.dispute(disputes)
     assert list(refused) == ["0x00", "0x01"]
     assert all("would revert" in why for why in refused.values())

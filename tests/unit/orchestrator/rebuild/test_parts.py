@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from oracles.types import Claim
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import BankBooks
+from orchestrator.core.bank_context import BankContext
 from orchestrator.core.outcome import ClaimOutcome
 from orchestrator.core.references import attempted, end_to_end_id
 from orchestrator.edges.bank.order_files import Ordered
@@ -67,14 +67,14 @@ def bank() -> RawBank:
     return books
 
 
-def asked(books: RawBank) -> BankBooks:
+def asked(books: RawBank) -> BankContext:
     """Return the books that the posting rules ask, for lines with each reference of these tests."""
     credits = [replace(LINE, amount_minor=5, reference=f"RF{n}", path=f"{n}") for n in (1, 2, 3)]
     debits = [
         replace(LINE, end_to_end_id=reference, batch="B1", path=reference)
         for reference in (FIRST, SECOND)
     ]
-    return BankBooks(books.known([*credits, *debits]))
+    return BankContext(books.known([*credits, *debits]))
 
 
 def test_payout__ordered_again__is_known_by_its_new_reference_only() -> None:

@@ -10,7 +10,7 @@ import pytest
 from oracles.attest import address_of
 from orchestrator import approvals
 from orchestrator.core import ledger
-from orchestrator.core.bank_books import CreditBooked
+from orchestrator.core.bank_context import CreditBooked
 from orchestrator.core.funding import Fact
 from orchestrator.core.references import end_to_end_id, funding_reference
 from orchestrator.edges.store import agreements, fundings
@@ -48,86 +48,86 @@ def desk(tmp_path):
     rail.bare.close()
 
 
-def credit(desk) -> fundings.FundingRow:
-    with desk.store.read() as session:
+def credit(rail) -> fundings.FundingRow:
+    with rail.store.read() as session:
         return fundings.of_amounts(session, [777])[0]
 
 
-def decide(desk, approval) -> str:
-    identity = approvals.propose(desk.store, CHAIN_ID, approval, EVE)
-    approvals.approve(desk.store, CHAIN_ID, identity, BOB, 5)
+def decide(rail, approval) -> str:
+    identity = approvals.propose(rail.store, CHAIN_ID, approval, EVE)
+    approvals.approve(rail.store, CHAIN_ID, identity, BOB, 5)
     return identity
 
 
-def test_allocate__proposed_by_one__does_nothing_yet(desk):
-    approvals.propose(desk.store, CHAIN_ID, to_allocate(credit(desk), AGREEMENT, 3), EVE)
-    assert decide_credits(desk.rail) == 0 and credit(desk).stage == "suspense"
+def test_allocate__proposed_by_one__does_nothing_yet(rail):
+    approvals.propose(rail.store, CHAIN_ID, to_allocate(credit(rail), AGREEMENT, 3), EVE)
+    assert decide_credits(rail.context) == 0 and credit(rail).stage == "suspense"
 
 
-def test_allocate__approved_by_another__is_to_be_minted_once(desk):
-    identity = decide(desk, to_allocate(credit(desk), AGREEMENT, 3))
-    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
-    assert desk.fundings() == [(AGREEMENT, 777, "booked")]
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
-    with desk.store.read() as session:
+def test_allocate__approved_by_another__is_to_be_minted_once(rail):
+    identity = decide(rail, to_allocate(credit(rail), AGREEMENT, 3))
+    assert [decide_credits(rail.context) for _ in range(2)] == [1, 0]
+    assert rail.fundings() == [(AGREEMENT, 777, "booked")]
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+    with rail.store.read() as session:
         [(row, _)] = store_ledger.entries_of_kind(session, "allocated")
-        assert (row.source, row.at) == (f"approval:{identity}", desk.bare.place.clock)
-        assert decided.get(session, identity).executed_at == desk.bare.place.clock
+        assert (row.source, row.at) == (f"approval:{identity}", rail.bare.place.clock)
+        assert decided.get(session, identity).executed_at == rail.bare.place.clock
 
 
-def test_send_back__approved__is_a_payout_to_the_payers_account(desk):
-    row = credit(desk)
-    decide(desk, to_send_back(row, PAYER, 3))
-    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.IN_TRANSIT: -777}
-    assert order_payouts(desk.rail) == 1
-    [file] = desk.outgoing()
+def test_send_back__approved__is_a_payout_to_the_payers_account(rail):
+    row = credit(rail)
+    decide(rail, to_send_back(row, PAYER, 3))
+    assert [decide_credits(rail.context) for _ in range(2)] == [1, 0]
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.IN_TRANSIT: -777}
+    assert order_payouts(rail.context) == 1
+    [file] = rail.outgoing()
     reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
     assert reference.encode() in file.body and ADA.encode() in file.body
-    desk.bank.step()
-    read_bank(desk.rail)
-    assert desk.stage(row.credit_id)[0] == "booked" and desk.balances() == {}
-    assert credit(desk).stage == "sent_back" and desk.bank.books.balance(ADA) == 1_000_000
-    assert decide_credits(desk.rail) == 0 and order_payouts(desk.rail) == 0
+    rail.bank.step()
+    read_bank(rail.context)
+    assert rail.stage(row.credit_id)[0] == "booked" and rail.balances() == {}
+    assert credit(rail).stage == "sent_back" and rail.bank.books.balance(ADA) == 1_000_000
+    assert decide_credits(rail.context) == 0 and order_payouts(rail.context) == 0
 
 
-def test_send_back__to_an_account_of_a_party__makes_no_second_one(desk):
-    desk.party("0x" + "77" * 20, "Ada", ADA)
-    decide(desk, to_send_back(credit(desk), PAYER, 3))
-    assert decide_credits(desk.rail) == 1 == order_payouts(desk.rail)
-    with desk.store.read() as session:
+def test_send_back__to_an_account_of_a_party__makes_no_second_one(rail):
+    rail.party("0x" + "77" * 20, "Ada", ADA)
+    decide(rail, to_send_back(credit(rail), PAYER, 3))
+    assert decide_credits(rail.context) == 1 == order_payouts(rail.context)
+    with rail.store.read() as session:
         parties = [row.address for row in agreements.parties(session) if row.iban == ADA]
     assert parties == ["0x" + "77" * 20]
 
 
-def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(desk):
-    row = credit(desk)
-    decide(desk, to_send_back(row, PAYER, 3))
-    decide_credits(desk.rail)
-    order_payouts(desk.rail)
-    desk.bank.step()
+def test_send_back__that_comes_back__is_owed_to_the_payer_and_never_minted(rail):
+    row = credit(rail)
+    decide(rail, to_send_back(row, PAYER, 3))
+    decide_credits(rail.context)
+    order_payouts(rail.context)
+    rail.bank.step()
     reference = end_to_end_id(bytes.fromhex(row.credit_id[2:]))
-    desk.instruct(kind="return", end_to_end_id=reference)
-    read_bank(desk.rail)
-    assert desk.stage(row.credit_id) == ("returned", "AC04")
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.RETURNED: -777}
-    assert credit(desk).stage == "sent_back"
+    rail.instruct(kind="return", end_to_end_id=reference)
+    read_bank(rail.context)
+    assert rail.stage(row.credit_id) == ("returned", "AC04")
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.RETURNED: -777}
+    assert credit(rail).stage == "sent_back"
 
 
 @pytest.mark.parametrize(
     "make", [lambda row: to_allocate(row, AGREEMENT, 3), lambda row: to_send_back(row, PAYER, 3)]
 )
 def test_approval__crash_before_its_end__leaves_nothing_and_is_done_afterwards(
-    desk, make, monkeypatch
+    rail, make, monkeypatch
 ):
-    decide(desk, make(credit(desk)))
-    before = desk.balances()
+    decide(rail, make(credit(rail)))
+    before = rail.balances()
     with monkeypatch.context() as broken:
         broken.setattr(decided, "mark_executed", _power_cut)
         with pytest.raises(KeyboardInterrupt):
-            decide_credits(desk.rail)
-    assert desk.balances() == before and credit(desk).stage == "suspense"
-    assert decide_credits(desk.rail) == 1
+            decide_credits(rail.context)
+    assert rail.balances() == before and credit(rail).stage == "suspense"
+    assert decide_credits(rail.context) == 1
 
 
 def _power_cut(*_):
@@ -135,61 +135,61 @@ def _power_cut(*_):
 
 
 @pytest.mark.parametrize("change", [{"cents": 778}, {"stage": "reversed"}, {"stage": "booked"}])
-def test_approval__about_a_credit_that_is_another_now__does_nothing(desk, change):
-    row = credit(desk)
-    decide(desk, to_allocate(row, AGREEMENT, 3))
-    with desk.store.write() as session:
+def test_approval__about_a_credit_that_is_another_now__does_nothing(rail, change):
+    row = credit(rail)
+    decide(rail, to_allocate(row, AGREEMENT, 3))
+    with rail.store.write() as session:
         stored = fundings.get(session, row.credit_id)
         for name, value in change.items():
             setattr(stored, name, value)
         session.add(stored)
-    before = desk.balances()
-    assert decide_credits(desk.rail) == 0 and desk.balances() == before
+    before = rail.balances()
+    assert decide_credits(rail.context) == 0 and rail.balances() == before
 
 
-def test_approvals__two_about_one_credit__the_first_counts(desk):
-    row = credit(desk)
-    decide(desk, to_allocate(row, AGREEMENT, 3))
-    decide(desk, to_send_back(row, PAYER, 3))
-    assert decide_credits(desk.rail) == 1 and credit(desk).stage == "booked"
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+def test_approvals__two_about_one_credit__the_first_counts(rail):
+    row = credit(rail)
+    decide(rail, to_allocate(row, AGREEMENT, 3))
+    decide(rail, to_send_back(row, PAYER, 3))
+    assert decide_credits(rail.context) == 1 and credit(rail).stage == "booked"
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
 
 
 @pytest.mark.parametrize(("days_ago", "waits"), [(5, True), (4, False)])
-def test_credit__for_an_agreement_that_has_ended__waits_for_a_person(desk, days_ago, waits):
+def test_credit__for_an_agreement_that_has_ended__waits_for_a_person(rail, days_ago, waits):
     """Its booking date may lie days after it came, behind a holiday: those days count for it."""
-    with desk.store.write() as session:
+    with rail.store.write() as session:
         row = agreements.get(session, AGREEMENT)
         row.reference = funding_reference(agreement_of("cp-0001"))
         row.expiry = 1_759_968_000 - days_ago * 86_400  # 2025-10-09T00:00Z: the credit's day
         session.add(row)
-    desk.credit(500, funding_reference(agreement_of("cp-0001")))
-    read_bank(desk.rail)
-    assert ((None, 500, "suspense") in desk.fundings()) == waits
+    rail.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(rail.context)
+    assert ((None, 500, "suspense") in rail.fundings()) == waits
 
 
-def test_credit__for_an_agreement_whose_escrow_went_back__waits_for_a_person(desk):
-    with desk.store.write() as session:
+def test_credit__for_an_agreement_whose_escrow_went_back__waits_for_a_person(rail):
+    with rail.store.write() as session:
         row = agreements.get(session, AGREEMENT)
         row.reference = funding_reference(agreement_of("cp-0001"))
         session.add(row)
         store_ledger.post(session, [ledger.reclaimed("0x1:0", AGREEMENT, 5)], 1, "block:0x1")
-    desk.credit(500, funding_reference(agreement_of("cp-0001")))
-    read_bank(desk.rail)
-    assert (None, 500, "suspense") in desk.fundings()
+    rail.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(rail.context)
+    assert (None, 500, "suspense") in rail.fundings()
 
 
 @pytest.mark.parametrize(("stage", "then"), [("booked", "reversed"), ("minting", "minting")])
-def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage, then):
+def test_credit__taken_back__is_not_minted_unless_that_is_under_way(rail, stage, then):
     """A mint that was sent cannot be recalled: its tokens come, and the books say what is short."""
-    with desk.store.write() as session:
+    with rail.store.write() as session:
         row = agreements.get(session, AGREEMENT)
         row.reference = funding_reference(agreement_of("cp-0001"))
         session.add(row)
-    desk.instruct(kind="misbehave", what="reverse_credit", days=1)
-    desk.credit(500, funding_reference(agreement_of("cp-0001")))
-    read_bank(desk.rail)
-    with desk.store.write() as session:
+    rail.instruct(kind="misbehave", what="reverse_credit", days=1)
+    rail.credit(500, funding_reference(agreement_of("cp-0001")))
+    read_bank(rail.context)
+    with rail.store.write() as session:
         [mine] = fundings.of_amounts(session, [500])
         if stage == "minting":
             fundings.record_fact(session, mine.credit_id, Fact.MINT_SIGNED)
@@ -201,7 +201,7 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(desk, stage,
     assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 
-def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(desk, monkeypatch):
+def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(rail, monkeypatch):
     """Anybody may pay cents with the reference of an agreement that no chain knows."""
     monkeypatch.setattr(mint, "_AT_ONCE", 3)
     ids = [f"0x{n:064x}" for n in range(8)]
@@ -214,15 +214,15 @@ def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(
         raise Retry("EuroToken.mintToEscrow would revert: AgreementUnknown")
 
     chain = SimpleNamespace(deployment=SimpleNamespace(addresses={"PaymentRail": "0x1"}))
-    rail = replace(desk.rail, chain=chain, minter=SimpleNamespace(quote=quote))
-    assert [mint.mint(rail) for _ in range(3)] == [0, 0, 0]
+    context = replace(rail.context, chain=chain, minter=SimpleNamespace(quote=quote))
+    assert [mint.mint(context) for _ in range(3)] == [0, 0, 0]
     assert set(asked) == set(ids) and len(asked) == 9
 
 
-def test_credit__allocated_and_sent_back_by_two_approvals__is_done_once(desk):
+def test_credit__allocated_and_sent_back_by_two_approvals__is_done_once(rail):
     """Each was signed by both officers; the credit is there once."""
-    decide(desk, to_send_back(credit(desk), PAYER, 3))
-    decide(desk, to_allocate(credit(desk), AGREEMENT, 3))
-    assert [decide_credits(desk.rail) for _ in range(2)] == [1, 0]
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
-    assert order_payouts(desk.rail) == 0
+    decide(rail, to_send_back(credit(rail), PAYER, 3))
+    decide(rail, to_allocate(credit(rail), AGREEMENT, 3))
+    assert [decide_credits(rail.context) for _ in range(2)] == [1, 0]
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.FUNDING: -777}
+    assert order_payouts(rail.context) == 0

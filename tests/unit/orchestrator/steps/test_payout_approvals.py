@@ -19,7 +19,7 @@ from orchestrator.edges.store import bank_files, payouts
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines, read_bank
-from orchestrator.steps.payout_approvals import owed, to_order_again, to_release
+from orchestrator.steps.payout_approvals import owed, to_order_again, to_pay
 from orchestrator.steps.payouts import order_payouts
 from scripts.run_bank import new_iban
 from tests.support.rail_with_bank import ADA, CLOSED, NORD, OURS, PAYEE, RailWithBank
@@ -85,7 +85,7 @@ def test_release__above_the_limit__waits_for_two_officers_and_leaves_once(desk):
     assert order_payouts(desk.rail) == 1
     stage, why = desk.stage(large)
     assert stage == "waiting_for_approval" and "four_eyes" in why and desk.stage(small)[0] == "sent"
-    identity = decide(desk, to_release(row(desk, large), 1), approve=False)
+    identity = decide(desk, to_pay(row(desk, large), 1), approve=False)
     assert order_payouts(desk.rail) == 0 and desk.stage(large)[0] == "waiting_for_approval"
     approvals.approve(desk.store, CHAIN, identity, KEYS["ben"], 2)
     assert [order_payouts(desk.rail) for _ in range(3)] == [1, 0, 0]
@@ -105,7 +105,7 @@ def test_release__limit_is_a_setting__and_zero_holds_everything(desk):
 def test_release__row_changed_since__halts_and_orders_nothing(desk, column, value):
     large = desk.payout(1, LIMIT + 1)
     order_payouts(desk.rail)
-    decide(desk, to_release(row(desk, large), 1))
+    decide(desk, to_pay(row(desk, large), 1))
     change(desk, large, column, value)
     with pytest.raises(Halt, match="was changed since"):
         order_payouts(desk.rail)
@@ -115,7 +115,7 @@ def test_release__row_changed_since__halts_and_orders_nothing(desk, column, valu
 def test_release__of_another_payout__lets_only_that_one_out(desk):
     first, two = desk.payout(1, LIMIT + 1), desk.payout(2, LIMIT + 2)
     order_payouts(desk.rail)
-    decide(desk, to_release(row(desk, first), 1))
+    decide(desk, to_pay(row(desk, first), 1))
     order_payouts(desk.rail)
     assert (desk.stage(first)[0], desk.stage(two)[0]) == ("sent", "waiting_for_approval")
 
@@ -124,7 +124,7 @@ def test_release__account_not_known__stays_open_until_it_is(desk):
     elsewhere = new_iban(77)
     large = desk.payout(1, LIMIT + 1, iban=elsewhere)
     order_payouts(desk.rail)
-    identity = decide(desk, to_release(row(desk, large), 1))
+    identity = decide(desk, to_pay(row(desk, large), 1))
     assert order_payouts(desk.rail) == 0 and "account_unknown" in desk.stage(large)[1]
     assert not executed(desk, identity)
     desk.party("0x" + "77" * 20, "Ladepunkt Nord eG", elsewhere)
@@ -204,7 +204,7 @@ def test_again__above_the_limit__needs_no_third_approval(desk):
     desk.party("0x" + "55" * 20, "Gone", CLOSED)
     payout = desk.payout(1, LIMIT + 1, payee="0x" + "55" * 20, iban=CLOSED)
     order_payouts(desk.rail)
-    decide(desk, to_release(row(desk, payout), 1))
+    decide(desk, to_pay(row(desk, payout), 1))
     order_payouts(desk.rail)
     bank_day(desk)
     assert desk.stage(payout)[0] == "rejected"

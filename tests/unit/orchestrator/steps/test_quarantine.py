@@ -60,7 +60,7 @@ def test_attack__clone__is_suspended_once_and_accepted_again_after_the_registrar
     assert rail.rail.registry.key_at(device_id(CP), now) is ClaimReason.DEVICE_SUSPENDED
     rail.work(2)
     assert suspensions(rail) == 1
-    rail.office.resume(CP)
+    rail.agreement_ops.resume(CP)
     rail.work(2)
     rail.take(other)  # the same fork, however often it comes
     rail.work(2)
@@ -73,7 +73,7 @@ def test_attack__clone__is_suspended_once_and_accepted_again_after_the_registrar
 def test_device_suspended_by_hand__before_the_warden_comes__needs_no_call(rail):
     device = rail.fleet["cp-0002"]
     rail.clock += 100_000
-    rail.office.suspend("cp-0002")
+    rail.agreement_ops.suspend("cp-0002")
     rail.rail.registry.refresh()
     device.now = rail.clock - 90_000  # what it signed before counts, and so does its fork
     assert rail.take(device.session("5")[0], fork(device, 1, 9)) == ["accepted", "counter_replayed"]

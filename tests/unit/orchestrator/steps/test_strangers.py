@@ -86,7 +86,7 @@ def test_settlement__through_another_contract__is_passed_over_and_blocks_go_on(r
     tx_hash = forward(rail, call)
     rail.work(2)
     with rail.store.read() as session:
-        assert blocks.has_log(session, tx_hash, "Settled")  # it was one, with its claim refused
+        assert blocks.log_of(session, tx_hash, "Settled")  # it was one, with its claim refused
     assert rail.payment("forwarded").stage in ("paid_out", "reconciled")
 
 

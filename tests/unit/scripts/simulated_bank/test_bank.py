@@ -30,16 +30,16 @@ from tests.support.bank_customer import (
 
 
 @pytest.fixture
-def desk(tmp_path):
+def customer(tmp_path):
     return BankCustomer(tmp_path / "bank")
 
 
 @pytest.fixture
-def funded(desk):
+def funded(customer):
     instruction = {"kind": "pay", "from": PAYER, "to": SAFE, "amount_cents": 50_000}
-    assert desk.instruct(**instruction, reference=REFERENCE) == {"ok": True}
-    desk.fetch()
-    return desk
+    assert customer.instruct(**instruction, reference=REFERENCE) == {"ok": True}
+    customer.fetch()
+    return customer
 
 
 @pytest.mark.skipif(not SCHEMAS.is_dir(), reason=f"the camt schemas are not at {SCHEMAS}")
@@ -53,11 +53,11 @@ def test_bank__whole_day__writes_schema_valid_files(funded, batch_booking):
     assert {"camt.054.001.08", "camt.053.001.08"} <= set(roots)
 
 
-def test_bank__funding__arrives_with_its_reference(desk):
-    desk.instruct(
+def test_bank__funding__arrives_with_its_reference(customer):
+    customer.instruct(
         kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000, reference=REFERENCE
     )
-    (notice,) = desk.fetch()
+    (notice,) = customer.fetch()
     (line,) = notice.lines
     assert (line.amount_minor, line.reference, line.counterparty_iban, line.kind) == (
         50_000,
@@ -190,18 +190,18 @@ def test_bank__payout_sent_back__is_a_credit_with_reason(funded):
         {"kind": "open", "iban": "DE00", "name": "x"},
     ],
 )
-def test_bank__bad_instruction__is_answered_and_moves_nothing(desk, instruction):
-    assert desk.instruct(**instruction)["ok"] is False
-    assert desk.bank.books.last_line() == 0 and desk.fetch() == []
+def test_bank__bad_instruction__is_answered_and_moves_nothing(customer, instruction):
+    assert customer.instruct(**instruction)["ok"] is False
+    assert customer.bank.books.last_line() == 0 and customer.fetch() == []
 
 
-def test_bank__instruction_that_fails_half_way__leaves_nothing_behind(desk):
+def test_bank__instruction_that_fails_half_way__leaves_nothing_behind(customer):
     def half(_):
-        desk.bank.books.next_day()
+        customer.bank.books.next_day()
         raise ValueError("half way")
 
-    desk.bank._actions["half"] = half
-    assert desk.instruct(kind="half")["ok"] is False and desk.bank.books.today == DAY
+    customer.bank._actions["half"] = half
+    assert customer.instruct(kind="half")["ok"] is False and customer.bank.books.today == DAY
 
 
 def test_bank__orders_that_fit_alone_but_not_together__accepts_what_is_covered(funded):

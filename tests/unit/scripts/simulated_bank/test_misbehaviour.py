@@ -24,40 +24,40 @@ ONE, TWO = payout(1), payout(2)
 
 
 @pytest.fixture
-def desk(tmp_path):
+def customer(tmp_path):
     customer = BankCustomer(tmp_path / "bank")
     customer.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=50_000)
     customer.fetch()
     return customer
 
 
-def misbehave(desk, what: str, **options) -> None:
-    assert desk.instruct(kind="misbehave", what=what, **options) == {"ok": True}
+def misbehave(customer, what: str, **options) -> None:
+    assert customer.instruct(kind="misbehave", what=what, **options) == {"ok": True}
 
 
-def reported_lines(desk) -> list[tuple]:
+def reported_lines(customer) -> list[tuple]:
     """Return (kind, EndToEndId, cents) of every line in the new files."""
     return [
         (line.kind, line.end_to_end_id, line.amount_minor)
-        for report in desk.fetch()
+        for report in customer.fetch()
         if not isinstance(report, StatusReport)
         for line in report.lines
     ]
 
 
-def statement_lines(desk, days: int = 1) -> list[tuple]:
+def statement_lines(customer, days: int = 1) -> list[tuple]:
     """Close days and return the lines of their statements alone."""
     for _ in range(days):
-        desk.instruct(kind="close_day")
-    return [line for line in reported_lines(desk) if line[0] in ("camt.053", "MT940")]
+        customer.instruct(kind="close_day")
+    return [line for line in reported_lines(customer) if line[0] in ("camt.053", "MT940")]
 
 
-def notified_lines(desk, what: str, **options) -> list[tuple]:
+def notified_lines(customer, what: str, **options) -> list[tuple]:
     """Return the notified lines of two orders under a misbehaviour."""
-    misbehave(desk, what, **options)
-    desk.send("p.xml", order(ONE, TWO))
-    lines = reported_lines(desk)
-    assert desk.bank.books.is_balanced()
+    misbehave(customer, what, **options)
+    customer.send("p.xml", order(ONE, TWO))
+    lines = reported_lines(customer)
+    assert customer.bank.books.is_balanced()
     return [line[1:] for line in lines]
 
 
@@ -82,69 +82,73 @@ BOTH = {(E1, -1_000), (E2, -1_000)}
         ("silence", {}, []),
     ],
 )
-def test_misbehaviour__about_orders__books_and_reports_the_same(desk, what, options, lines):
-    assert sorted(notified_lines(desk, what, **options)) == sorted(lines)
-    day = statement_lines(desk)
+def test_misbehaviour__about_orders__books_and_reports_the_same(customer, what, options, lines):
+    assert sorted(notified_lines(customer, what, **options)) == sorted(lines)
+    day = statement_lines(customer)
     if what != "silence":
         debits = [line[1:] for line in day if line[2] < 0]
         assert sorted(debits) == sorted(lines)
     cents = sum(cents for _, cents in lines) if lines else -2_000
     late = 1_000 if what == "delay" else 0  # its day has come meanwhile
-    assert desk.bank.books.balance(SAFE) == 50_000 + cents - late
+    assert customer.bank.books.balance(SAFE) == 50_000 + cents - late
 
 
-def test_misbehaviour__reject__reports_the_instructed_reason(desk):
-    misbehave(desk, "reject_order", reason="AC06", **{"for": E2})
-    desk.send("p.xml", order(ONE, TWO))
-    [report] = [report for report in desk.fetch() if isinstance(report, StatusReport)]
+def test_misbehaviour__reject__reports_the_instructed_reason(customer):
+    misbehave(customer, "reject_order", reason="AC06", **{"for": E2})
+    customer.send("p.xml", order(ONE, TWO))
+    [report] = [report for report in customer.fetch() if isinstance(report, StatusReport)]
     assert [(s.end_to_end_id, s.reason) for s in report.statuses] == [(E1, ""), (E2, "AC06")]
-    misbehave(desk, "reject_file", reason="NARR")
-    desk.send("q.xml", order(payout(3)))
-    [report] = desk.fetch()
+    misbehave(customer, "reject_file", reason="NARR")
+    customer.send("q.xml", order(payout(3)))
+    [report] = customer.fetch()
     assert (report.code, report.reason) == ("RJCT", "NARR")
-    assert desk.bank.books.balance(SAFE) == 49_000
+    assert customer.bank.books.balance(SAFE) == 49_000
 
 
-def test_misbehaviour__return_later__brings_the_money_back_on_that_bank_day(desk):
-    assert set(notified_lines(desk, "return_later", days=2, **{"for": E1})) == BOTH
-    assert statement_lines(desk)[-1][2] == -1_000
-    desk.instruct(kind="close_day")
-    assert ("camt.054", E1, 1_000) in reported_lines(desk)
-    assert desk.bank.books.balance(SAFE) == 49_000 and desk.bank.books.is_balanced()
+def test_misbehaviour__return_later__brings_the_money_back_on_that_bank_day(customer):
+    assert set(notified_lines(customer, "return_later", days=2, **{"for": E1})) == BOTH
+    assert statement_lines(customer)[-1][2] == -1_000
+    customer.instruct(kind="close_day")
+    assert ("camt.054", E1, 1_000) in reported_lines(customer)
+    assert customer.bank.books.balance(SAFE) == 49_000 and customer.bank.books.is_balanced()
 
 
-def test_misbehaviour__reverse_credit__takes_it_back_as_a_reversal(desk):
-    misbehave(desk, "reverse_credit", days=1)
-    desk.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=700, reference=REFERENCE)
-    desk.instruct(kind="close_day")
-    lines = [line for report in desk.fetch() for line in report.lines if line.kind == "camt.054"]
+def test_misbehaviour__reverse_credit__takes_it_back_as_a_reversal(customer):
+    misbehave(customer, "reverse_credit", days=1)
+    customer.instruct(
+        kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=700, reference=REFERENCE
+    )
+    customer.instruct(kind="close_day")
+    lines = [
+        line for report in customer.fetch() for line in report.lines if line.kind == "camt.054"
+    ]
     assert [(line.amount_minor, line.is_reversal, line.counterparty_iban) for line in lines] == [
         (700, False, PAYER),
         (-700, True, PAYER),
     ]
-    assert lines[0].reference == lines[1].reference and desk.bank.books.balance(SAFE) == 50_000
-    assert desk.bank.books.is_balanced()
+    assert lines[0].reference == lines[1].reference and customer.bank.books.balance(SAFE) == 50_000
+    assert customer.bank.books.is_balanced()
 
 
-def test_reverse__of_a_duplicate__undoes_one_booking_of_it(desk):
-    notified_lines(desk, "duplicate", **{"for": E1})
-    assert desk.instruct(kind="reverse", end_to_end_id=E1) == {"ok": True}
+def test_reverse__of_a_duplicate__undoes_one_booking_of_it(customer):
+    notified_lines(customer, "duplicate", **{"for": E1})
+    assert customer.instruct(kind="reverse", end_to_end_id=E1) == {"ok": True}
     assert (
-        reported_lines(desk) == [("camt.054", E1, 1_000)]
-        and desk.bank.books.balance(SAFE) == 48_000
+        reported_lines(customer) == [("camt.054", E1, 1_000)]
+        and customer.bank.books.balance(SAFE) == 48_000
     )
-    assert desk.instruct(kind="reverse", end_to_end_id="none")["ok"] is False
+    assert customer.instruct(kind="reverse", end_to_end_id="none")["ok"] is False
 
 
 @pytest.mark.parametrize(
     ("what", "kinds"), [("camt052", ["camt.052", "camt.053"]), ("mt940", ["camt.054", "MT940"])]
 )
-def test_misbehaviour__other_formats__say_the_same_lines(desk, what, kinds):
-    misbehave(desk, what)
-    desk.send("p.xml", order(ONE, TWO))
-    desk.instruct(kind="return", end_to_end_id=E1, reason="AC04")
-    desk.instruct(kind="close_day")
-    reports = [report for report in desk.fetch() if not isinstance(report, StatusReport)]
+def test_misbehaviour__other_formats__say_the_same_lines(customer, what, kinds):
+    misbehave(customer, what)
+    customer.send("p.xml", order(ONE, TWO))
+    customer.instruct(kind="return", end_to_end_id=E1, reason="AC04")
+    customer.instruct(kind="close_day")
+    reports = [report for report in customer.fetch() if not isinstance(report, StatusReport)]
     lines = [line for report in reports for line in report.lines]
     assert sorted({line.kind for line in lines} - {"camt.054"} | {"camt.054"}) == sorted(
         {*kinds, "camt.054"}
@@ -162,32 +166,32 @@ def test_misbehaviour__other_formats__say_the_same_lines(desk, what, kinds):
     ("what", "days", "statements"),
     [("skip_statement", 2, 1), ("resend_statement", 2, 3), ("renamed_statement", 2, 3)],
 )
-def test_misbehaviour__about_statements__one_fewer_or_one_more(desk, what, days, statements):
-    misbehave(desk, what)
+def test_misbehaviour__about_statements__one_fewer_or_one_more(customer, what, days, statements):
+    misbehave(customer, what)
     for _ in range(days):
-        desk.instruct(kind="close_day")
-    names = [path.name for path in desk.channel.inbox.glob("*camt.053*")]
+        customer.instruct(kind="close_day")
+    names = [path.name for path in customer.channel.inbox.glob("*camt.053*")]
     assert len(names) == statements
-    bodies = [(desk.channel.inbox / name).read_bytes() for name in names]
+    bodies = [(customer.channel.inbox / name).read_bytes() for name in names]
     assert len(set(bodies)) == statements - (what == "resend_statement")
 
 
-def test_misbehaviour__late_statement__comes_after_newer_ones(desk):
-    misbehave(desk, "late_statement")
+def test_misbehaviour__late_statement__comes_after_newer_ones(customer):
+    misbehave(customer, "late_statement")
     arrived = []
     for _ in range(3):
-        desk.instruct(kind="close_day")
-        arrived += [str(report.balances.day) for report in desk.fetch()]
+        customer.instruct(kind="close_day")
+        arrived += [str(report.balances.day) for report in customer.fetch()]
     assert arrived == ["2026-11-23", "2026-11-20", "2026-11-24"]
 
 
-def test_misbehaviour__other_references__are_one_booking_still(desk):
-    misbehave(desk, "other_references")
-    desk.send("p.xml", order(ONE, TWO))
-    desk.instruct(kind="close_day")
+def test_misbehaviour__other_references__are_one_booking_still(customer):
+    misbehave(customer, "other_references")
+    customer.send("p.xml", order(ONE, TWO))
+    customer.instruct(kind="close_day")
     lines = [
         line
-        for report in desk.fetch()
+        for report in customer.fetch()
         if not isinstance(report, StatusReport)
         for line in report.lines
         if line.amount_minor < 0
@@ -196,17 +200,17 @@ def test_misbehaviour__other_references__are_one_booking_still(desk):
     assert len(distinct(lines)) == 2
 
 
-def test_pay__in_dollars__is_notified_in_a_file_of_its_own(desk):
-    desk.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=900, currency="USD")
-    [notice] = desk.fetch()
+def test_pay__in_dollars__is_notified_in_a_file_of_its_own(customer):
+    customer.instruct(kind="pay", **{"from": PAYER, "to": SAFE}, amount_cents=900, currency="USD")
+    [notice] = customer.fetch()
     assert [(line.amount_minor, line.currency) for line in notice.lines] == [(900, "USD")]
-    assert desk.bank.books.balance(SAFE) == 50_000 and desk.bank.books.is_balanced()
+    assert customer.bank.books.balance(SAFE) == 50_000 and customer.bank.books.is_balanced()
 
 
 @pytest.mark.parametrize("cents", [1, -1])
-def test_books__with_a_line_that_has_no_other_side__are_not_balanced(desk, cents):
-    desk.bank.books.db.execute("UPDATE lines SET cents = cents + ? WHERE id = 1", (cents,))
-    assert not desk.bank.books.is_balanced()
+def test_books__with_a_line_that_has_no_other_side__are_not_balanced(customer, cents):
+    customer.bank.books.db.execute("UPDATE lines SET cents = cents + ? WHERE id = 1", (cents,))
+    assert not customer.bank.books.is_balanced()
 
 
 def test_misbehaviour__in_the_configuration__counts_once_over_restarts(tmp_path):
@@ -227,8 +231,8 @@ def test_misbehaviour__in_the_configuration__counts_once_over_restarts(tmp_path)
         {"what": "split", "for": 1},
     ],
 )
-def test_misbehaviour__malformed__is_refused(desk, instruction):
-    assert desk.instruct(kind="misbehave", **instruction)["ok"] is False
+def test_misbehaviour__malformed__is_refused(customer, instruction):
+    assert customer.instruct(kind="misbehave", **instruction)["ok"] is False
 
 
 def test_misbehaviours__all_of_them__have_a_test():

@@ -111,7 +111,7 @@ def test_committee__a_change_of_seats_left_out__is_noticed_as_a_gap(bundle, miss
 
 
 def test_devices__one_more_than_signed__is_named_by_the_evidence(bundle):
-    bundle["devices"] += assemble(story().credit)["devices"]
+    bundle["devices"] += assemble(story().debt)["devices"]
     stage, detail = failure(bundle)
     assert stage is AuditStage.EVIDENCE
     assert "devices" in detail
@@ -123,7 +123,7 @@ def test_devices__the_same_one_given_twice__names_the_device_key(bundle):
 
 
 def test_supporting__a_record_that_nothing_cites__is_named_by_the_events(bundle):
-    other = assemble(story().credit)
+    other = assemble(story().debt)
     bundle["devices"] += other["devices"]
     bundle["supporting"] = other["evidence"]
     stage, detail = failure(bundle)

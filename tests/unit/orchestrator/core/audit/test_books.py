@@ -189,7 +189,7 @@ def test_bank__other_text_with_its_hash_right__is_not_the_payout(bundle, parts, 
 
 def test_bank__the_line_s_path__is_spelt_as_the_bank_adapter_spells_it(parts, bundle):
     content, path = parts.bank_line
-    line = camt.line_at(content, path)
+    [line] = [ln for report in camt.parse(content) for ln in report.lines if ln.path == path]
     assert (line.amount_minor, line.end_to_end_id) == (-847, end_to_end_id(parts.order))
     for other in ("Stmt/Ntry[2]/NtryDtls/TxDtls[1]", "Stmt[1]/Ntry[2]/NtryDtls[1]/TxDtls[1]"):
         bundle["bank_line"]["path"] = other

@@ -40,9 +40,9 @@ def refused() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def credit() -> dict[str, Any]:
+def debt() -> dict[str, Any]:
     """Of a payment below zero, a debt of its payee."""
-    return assemble(story().credit)
+    return assemble(story().debt)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +72,12 @@ def test_bundle__of_a_payment_redeemed_later__holds_up_to_the_bank_line(late):
     assert late["payout"]["redeemed"]["block"] != late["payout"]["block"]
 
 
-def test_bundle__of_a_credit__holds_up_to_the_entry_that_says_who_owes_it(credit):
-    report = verify(credit, PRODUCTS)
+def test_bundle__of_a_debt__holds_up_to_the_entry_that_says_who_owes_it(debt):
+    report = verify(debt, PRODUCTS)
     assert report.failed is None
     assert not report.complete
-    assert (credit["settlement"]["amount_micro"], credit["settlement"]["release_at"]) < (0, 1)
-    assert [entry["kind"] for entry in credit["ledger"]] == ["debt_recorded"]
+    assert (debt["settlement"]["amount_micro"], debt["settlement"]["release_at"]) < (0, 1)
+    assert [entry["kind"] for entry in debt["ledger"]] == ["debt_recorded"]
 
 
 def test_bundle__of_a_payment_whose_release_paid_a_debt__holds_up_to_the_bank_line(netted):
@@ -118,12 +118,12 @@ def test_field_of_a_refused_claim__changed_and_sealed_again__fails_at_its_stage(
 
 
 @pytest.mark.parametrize("top", ["settlement", "batch", "evidence", "mandate", "ledger"])
-def test_field_of_a_credit__changed_and_sealed_again__fails_at_its_stage(credit, top):
-    own = credit["batch"]["position"]
-    for path, value in leaves(credit[top], (top,)):
+def test_field_of_a_debt__changed_and_sealed_again__fails_at_its_stage(debt, top):
+    own = debt["batch"]["position"]
+    for path, value in leaves(debt[top], (top,)):
         for other in list(changes(path, value))[:12]:
             if other != value:
-                tampered = sealed(changed(credit, path, other))
+                tampered = sealed(changed(debt, path, other))
                 assert failing_stage(tampered) is stage_of(path, own, other), (path, value, other)
 
 

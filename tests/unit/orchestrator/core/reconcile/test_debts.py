@@ -42,13 +42,13 @@ def test_books__that_agree__have_no_break_of_the_new_kinds():
         (800, {}),
     ],
 )
-def test_credit__not_covered_by_what_waits_for_its_payee__is_unpaid(pending, uncovered):
+def test_debt__not_covered_by_what_waits_for_its_payee__is_unpaid(pending, uncovered):
     ledger = Ledger(open_debts=[NEW, OLD], pending={"0xp": pending, "0xother": 10_000})
     wanted = {(BreakKind.DEBT_UNPAID, (i.hex(),)): amounts for i, amounts in uncovered.items()}
     assert found(ChainFacts(0), ledger) == wanted
 
 
-def test_credit__unpaid__says_who_owes_it_and_since_when():
+def test_debt__unpaid__says_who_owes_it_and_since_when():
     [only] = reconcile(ChainFacts(0), Ledger(open_debts=[OLD]), BankFacts("DE0")).breaks
     assert (only.since, only.detail, only.asset) == (10, "owed by 0xp", "tEUR/6")
     assert "repay" in only.action
@@ -61,8 +61,8 @@ def test_owed__other_in_the_ledger_than_on_chain__is_a_break():
     }
 
 
-def test_credits__of_a_settlement_that_nets_to_nothing__are_compared_apart_from_its_charges():
-    """A charge and a credit of the same amount, neither of them in the ledger, are two breaks."""
+def test_debts__of_a_settlement_that_nets_to_nothing__are_compared_apart_from_its_charges():
+    """A charge and a debt of the same amount, neither of them in the ledger, are two breaks."""
     chain = ChainFacts(0, settlements=[SettlementMoves(TX, 7)], debts=[SettlementMoves(TX, 7)])
     ledger = Ledger(settlements=[SettlementMoves(TX, 7)], debts=[SettlementMoves(TX, 7)])
     assert found(chain, ledger) == {}

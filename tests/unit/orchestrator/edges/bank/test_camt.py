@@ -173,13 +173,6 @@ def test_camt__return_and_reversal__are_reported():
     assert single_statement(notice(text)).lines[0].is_reversal
 
 
-def test_line_at__path_of_a_line__is_that_line():
-    data = statement().encode()
-    for line in single_statement(statement()).lines:
-        assert camt.line_at(data, line.path) == line
-    assert camt.line_at(data, "Stmt[1]/Ntry[9]") is None
-
-
 def test_pain002__orders_and_group__read_with_reasons():
     orders = """<OrgnlPmtInfAndSts><OrgnlPmtInfId>PI1</OrgnlPmtInfId><TxInfAndSts><OrgnlEndToEndId>A
       </OrgnlEndToEndId><TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf>

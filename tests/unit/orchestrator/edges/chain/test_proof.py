@@ -101,7 +101,7 @@ def test_proofs__log_of_a_created_contract__is_read_from_the_proven_receipt(node
     address = node.call("eth_getTransactionReceipt", created)["contractAddress"]
     called = node.send(to=unhex(address), data="0x1234")
     node.call("evm_mine")
-    _, transaction, receipt = opened(proof.receipt_proof(node.url, called))
+    _, transaction, receipt = opened(proof.proofs(node.url, [called])[called])
     assert blocks.receipt_logs(receipt) == [blocks.ReceiptLog(unhex(address), (), b"")]
     assert blocks.transaction_call(transaction) == (unhex(address), b"\x12\x34")
 
@@ -159,7 +159,7 @@ def test_proofs__node_that_lies__halts(node, monkeypatch, lie):
 
     monkeypatch.setattr(proof, "_call", lying)
     with pytest.raises(Halt):
-        proof.receipt_proof(node.url, tx_hash)
+        proof.proofs(node.url, [tx_hash])
 
 
 def test_proofs__transaction_not_in_that_block__halts(node):
@@ -175,9 +175,9 @@ def test_proofs__transaction_not_in_that_block__halts(node):
 
 def test_proofs__node_silent_or_transaction_unknown__asks_for_another_try(node):
     with pytest.raises(Retry):
-        proof.receipt_proof(node.url, "0x" + "ab" * 32)
+        proof.proofs(node.url, ["0x" + "ab" * 32])
     with pytest.raises(Retry):
-        proof.receipt_proof("http://127.0.0.1:9", "0x" + "ab" * 32)
+        proof.proofs("http://127.0.0.1:9", ["0x" + "ab" * 32])
 
 
 def test_receipt_logs__transaction_failed__is_unproven():

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 
-from orchestrator.edges.store import MIGRATIONS, REVISION, Store, add_new, evidence, journal_mode
+from orchestrator.edges.store import MIGRATIONS, REVISION, Store, add_new, evidence
 from orchestrator.edges.store.tables import SQLModel
 from orchestrator.errors import Halt
 
@@ -115,8 +115,8 @@ def test_append_only__every_connection_of_the_store__has_recursive_triggers(stor
 
 
 def test_durability__write_ahead_log_and_full_sync__are_in_force(store):
-    assert journal_mode(store) == "wal"
     with store.read() as session:
+        assert session.connection().exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert session.connection().exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 

@@ -55,7 +55,7 @@ def breaks(rail: OpenRail, kind: BreakKind) -> dict[str, tuple[int, int]]:
     return {b.ids[0]: (b.expected_minor, b.found_minor) for b in differences if b.kind is kind}
 
 
-def test_credit__while_its_payee_has_no_money_left__is_a_named_break_until_the_next_release(rail):
+def test_debt__while_its_payee_has_no_money_left__is_a_named_break_until_the_next_release(rail):
     meter(rail, "meter-1001")
     row = corrected(rail, "meter-1001", 4, 1)
     assert balance(rail, ledger.receivable(row.payee)) == 900_000
@@ -91,19 +91,19 @@ def test_charge__all_of_which_pays_debts__is_set_off_and_no_payout_holds_it(rail
         assert payments.by_ids(session, [row.payment_id])[0].stage == "reconciled"
 
 
-def test_credit__repaid_out_of_the_payee_s_own_tokens__comes_from_its_wallet(rail):
+def test_debt__repaid_out_of_the_payee_s_own_tokens__comes_from_its_wallet(rail):
     meter(rail, "meter-1003")
     row = corrected(rail, "meter-1003", 3, 1)
     wallets = balance(rail, ledger.WALLETS)
     repay(rail, 700_000, 700_000)
     rail.work(3)
-    assert balance(rail, ledger.WALLETS) == wallets - 100_000  # credit balance: 0.10 is left there
+    assert balance(rail, ledger.WALLETS) == wallets - 100_000  # credits are negative: 0.10 is left
     assert balance(rail, ledger.receivable(row.payee)) == 0
     with rail.store.read() as session:
         assert payments.by_ids(session, [row.payment_id])[0].stage == "reconciled"
 
 
-def test_release__of_the_time_zero_by_a_stranger__takes_no_credit_for_money(rail):
+def test_release__of_the_time_zero_by_a_stranger__takes_no_debt_for_money(rail):
     meter(rail, "meter-1004")
     row = corrected(rail, "meter-1004", 6, 1)
     charge = read(rail, "meter-1004", "2", "posted")
@@ -121,7 +121,7 @@ def test_release__of_the_time_zero_by_a_stranger__takes_no_credit_for_money(rail
     assert json.loads(log.args)["amount"] == 600_000
 
 
-def test_credit__exported_and_traced__says_who_owes_what(rail):
+def test_debt__exported_and_traced__says_who_owes_what(rail):
     meter(rail, "meter-1005")
     row = corrected(rail, "meter-1005", 3, 1)
     with rail.store.read() as session:

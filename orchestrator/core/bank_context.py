@@ -207,7 +207,7 @@ class Posted:
     effects: tuple[BankEffect, ...] = ()
 
 
-class BankBooks:
+class BankContext:
     """What is known about the bank, including what earlier lines of the same file have added."""
 
     def __init__(self, known_bank: KnownBank) -> None:

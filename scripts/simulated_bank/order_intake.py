@@ -19,8 +19,8 @@ _COLUMNS = (
 _SUMMED = ("batch_sum", "batch_bare", "batch_details")
 
 
-class OrderDesk:
-    """The order desk of one bank."""
+class OrderIntake:
+    """Payment orders of one bank: taken, answered, and booked on their day."""
 
     def __init__(self, books: BankAccounts, misbehaviours: Misbehaviours) -> None:
         self.books, self.misbehaviours = books, misbehaviours
