@@ -164,7 +164,8 @@ def test_operating__every_row_of_a_halt__is_a_text_of_the_code() -> None:
     gone = [
         piece for piece in pieces if len(piece) > 8 and not any(piece in text for text in texts)
     ]
-    assert len(pieces) > 40 and gone == ["message contains", "message contains"]  # the heads
+    heads = {"message contains"}
+    assert len(pieces) > 40 and set(gone) <= heads
 
 
 def test_decisions__every_page__is_in_the_list_with_its_title() -> None:
