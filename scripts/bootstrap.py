@@ -28,7 +28,8 @@ GROUPS = {"runtime": "runtime.txt", "dev": "dev.txt"}
 
 
 def main() -> int:
-    """`bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do next."""
+    """Set up a group, `bootstrap.py runtime|dev|tools`; exit code 1 with a sentence on what to do
+    next."""
     group = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):  # noqa: UP036 - this script is what says so
         print(
@@ -65,7 +66,7 @@ def _packages_and_node(group: str, state: dict) -> list[bool]:
 
 
 def _packages(group: str, state: dict) -> bool:
-    """Python packages; `dev` holds `runtime`, so a dev environment serves both."""
+    """Install Python packages; `dev` holds `runtime`, so a dev environment serves both."""
     wanted = _digest(LOCKS / GROUPS[group], ROOT / "pyproject.toml")
     runtime = _digest(LOCKS / GROUPS["runtime"], ROOT / "pyproject.toml")
     if state.get("python") == wanted or (group == "runtime" and state.get("runtime") == runtime):
@@ -91,7 +92,8 @@ def _packages(group: str, state: dict) -> bool:
 
 
 def _tools(state: dict) -> bool:
-    """Ape in an environment of its own. Its modules are compiled at first use: few are used."""
+    """Install Ape in an environment of its own; its modules are compiled at first use, since few
+    are."""
     wanted = _digest(LOCKS / "tools.txt")
     if state.get("tools") == wanted and (TOOLS / "pyvenv.cfg").exists():
         return False

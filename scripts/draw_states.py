@@ -50,8 +50,8 @@ def _section(module: ModuleType) -> str:
     lines += _meanings("stage", module.Stage) + _meanings("fact", module.Fact)
     lines += ["| stage | facts that change nothing |", "|---|---|"]
     for stage in module.Stage:
-        known = [f"`{fact}`" for fact in module.Fact if machine.verdict(stage, fact) == "known"]
-        lines.append(f"| `{stage}` | {', '.join(known) or '-'} |")
+        unchanged = [f"`{fact}`" for fact in module.Fact if machine.verdict(stage, fact) == "known"]
+        lines.append(f"| `{stage}` | {', '.join(unchanged) or '-'} |")
     return "\n".join([*lines, ""])
 
 

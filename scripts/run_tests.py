@@ -19,10 +19,12 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 _SLOWEST = 10
-_PYTEST = [sys.executable, "-m", "pytest", "-rs", f"--durations={_SLOWEST}"]
+_PYTEST = [sys.executable, "-m", "pytest", "-rsfE", f"--durations={_SLOWEST}"]
+# files of one part share the workers; tests of a file share its chain, so a file stays together
+_PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
-    "style, unit, every": [*_PYTEST, "tests/style", "tests/unit", "tests/every"],
-    "contracts": [*_PYTEST, "tests/contracts"],
+    "style, unit, every": [*_PYTEST, *_PARALLEL, "tests/style", "tests/unit", "tests/every"],
+    "contracts": [*_PYTEST, *_PARALLEL, "tests/contracts"],
     "ape": [
         sys.executable,
         "-m",
@@ -45,7 +47,8 @@ _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|desel
 
 
 def main() -> int:
-    """Exit code 0 only if every part ran at least one test and none failed; 2: no such part."""
+    """Run the parts named by the arguments, or all; return 0 only if each ran tests and none
+    failed."""
     wanted = [name for name in PARTS if any(word in name for word in sys.argv[1:] or [""])]
     if not wanted:
         print(f"No part is called {' or '.join(sys.argv[1:])}. Parts: {', '.join(PARTS)}.")
@@ -54,16 +57,16 @@ def main() -> int:
     lanes = [lane for lane in (computing, [_WAITS] if _WAITS in wanted else []) if lane]
     outputs = [sys.stdout, *(io.StringIO() for _ in lanes[1:])]
     with ThreadPoolExecutor(len(lanes) or 1) as pool:
-        results = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
+        parts = [part for lane in pool.map(_lane, lanes, outputs) for part in lane]
     print("".join(output.getvalue() for output in outputs[1:]), end="")
-    totals = sum((part.counts for part in results), Counter())
-    broken = [part.name for part in results if part.code or not part.counts["passed"]]
+    totals = sum((part.counts for part in parts), Counter())
+    broken = [part.name for part in parts if part.code or not part.counts["passed"]]
     failed = totals["failed"] + totals["error"] + totals["errors"]
     if broken and not failed:
         failed = len(broken)  # a part that could not even run is a failure
     if broken:
         print(f"failed: {', '.join(broken)}")
-    _show_times(results)
+    _show_times(parts)
     skipped = f", {totals['skipped']} skipped" if totals["skipped"] else ""
     print(f"{totals['passed']} passed, {failed} failed{skipped}")
     return 1 if broken else 0
@@ -71,7 +74,15 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """What one part came to. code: its exit code. slowest: (seconds, test)."""
+    """The result of one part.
+
+    Attributes:
+        name: Its name.
+        counts: How many tests passed, failed, were skipped and so on.
+        code: The exit code.
+        seconds: How long it took.
+        slowest: (seconds, test).
+    """
 
     name: str
     counts: Counter[str]
@@ -91,7 +102,7 @@ def _show_times(parts: list[Part]) -> None:
 
 
 def _lane(names: list[str], output: TextIO) -> list[Part]:
-    """Runs parts one after the other."""
+    """Run parts one after the other."""
     parts = []
     for name in names:
         print(f"\n=== {name}", file=output, flush=True)
@@ -103,7 +114,7 @@ def _lane(names: list[str], output: TextIO) -> list[Part]:
 
 
 def _run(name: str, output: TextIO) -> Part:
-    """Runs one part, shows its output as it comes, and counts from pytest's own last line."""
+    """Run one part, show its output as it comes, and count from pytest's own last line."""
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
@@ -114,9 +125,9 @@ def _run(name: str, output: TextIO) -> Part:
     for line in process.stdout:
         print(line, end="", file=output, flush=True)
         missing = missing or _MISSING in line
-        matches = _COUNT.findall(line)
-        if matches and " in " in line:
-            counts = Counter({word: int(number) for number, word in matches})
+        line_counts = _COUNT.findall(line)
+        if line_counts and " in " in line:
+            counts = Counter({word: int(number) for number, word in line_counts})
         if slow := _DURATION.match(line.strip()):
             slowest.append((float(slow[1]), slow[2]))
     code = process.wait() or int(missing)

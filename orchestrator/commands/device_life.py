@@ -18,7 +18,6 @@ from orchestrator.commands.device import (
 )
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table, when
-from orchestrator.edges.store import conflicts
 from orchestrator.errors import Halt
 
 app = typer.Typer()
@@ -28,7 +27,7 @@ _BY = "The role that signs: registrar or warden."
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one device. Lists its key, endorsement, agreements and signs of a cloned key."""
-    from orchestrator.edges.store import agreements
+    from orchestrator.edges.store import agreements, conflicts
     from orchestrator.operations.trust import load_endorsement
 
     home = home_of(context)

@@ -10,7 +10,6 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, decimal, short, table
-from orchestrator.edges.store import fundings
 from orchestrator.errors import Halt
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the unmatched incoming payments. Each has its reason and any open proposal."""
+    from orchestrator.edges.store import fundings
     from orchestrator.steps.unallocated_credits import WAITING
 
     with home_of(context).store.read() as session:
@@ -149,6 +149,7 @@ def send_back(
 
 def _waiting(session: Session, start: str) -> FundingRow:
     """Return the waiting credit whose id begins with `start`; raises Halt unless exactly one."""
+    from orchestrator.edges.store import fundings
     from orchestrator.steps.unallocated_credits import WAITING
 
     waiting = fundings.in_stages(session, [WAITING])

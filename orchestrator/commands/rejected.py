@@ -10,7 +10,6 @@ import typer
 from orchestrator.commands import output
 from orchestrator.commands.home import home_of
 from orchestrator.commands.output import Json, plain, table
-from orchestrator.edges.store import rejections
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +26,7 @@ def rejected(
     as_json: Json = False,
 ) -> None:
     """Show refused input, newest first. Also counts it per reason."""
+    from orchestrator.edges.store import rejections
 
     with home_of(context).store.read() as session:
         rows = rejections.newest(session, reason, device, limit)

@@ -1,1 +1,1 @@
-"""Pure: no clock, no network, no database, no environment."""
+"""The rules of the orchestrator. Pure: no clock, no network, no database, no environment."""

@@ -1,7 +1,7 @@
-"""What two people must sign: an approval, its EIP-712 digest, and whether its signatures hold.
+"""Approvals: what two people must sign, its EIP-712 digest, and the check of the signatures.
 
-Four eyes: one officer proposes, another one approves. Each signs the whole content, and the step
-is part of what is signed, so that a proposal never passes for an approval.
+Four eyes: one officer proposes, another one approves. Each signs the whole content, and the step is
+part of what is signed, so that a proposal never passes for an approval.
 """
 
 from __future__ import annotations
@@ -44,9 +44,15 @@ class ApprovalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """kind: what is to be done; subject: the id of what it is done to; detail: all that it depends
-    on (text, integers and lists of them), so that nothing else can be done under its signatures.
-    proposed_at: Unix seconds."""
+    """The content that two officers sign.
+
+    Attributes:
+        kind: The action.
+        subject: The id of the record that it acts on.
+        detail: Everything that the action depends on (text, integers, and lists of them), so that
+            no other action can use its signatures.
+        proposed_at: Unix seconds.
+    """
 
     kind: str
     subject: str
@@ -55,12 +61,12 @@ class Approval:
 
     @property
     def detail_text(self) -> str:
-        """The detail as canonical JSON: sorted, no blanks, ASCII."""
+        """Return the detail as canonical JSON: sorted keys, no blanks, ASCII."""
         return json.dumps(self.detail, sort_keys=True, separators=(",", ":"))
 
     @property
     def approval_id(self) -> str:
-        """0x-hex, 32 bytes: the digest on no chain of the proposal."""
+        """Return the id, 0x-hex, 32 bytes: the digest of the proposal for chain id 0."""
         return "0x" + self.digest(PROPOSE, 0).hex()
 
     def digest(self, step: str, chain_id: int) -> bytes:

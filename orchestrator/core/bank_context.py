@@ -21,11 +21,12 @@ class OpenPayout:
     """A payout as its ledger entries describe it; amounts in cents.
 
     Attributes:
+        payout_id: 0x-hex.
         account: keccak256 of the payee's IBAN, 0x-hex.
-        cents: What it is for.
-        in_transit: Ordered, and not booked.
-        returned: Came back, and was not ordered again.
-        unexplained: Booked beyond that; below zero: sent back beyond that.
+        cents: The amount of the payout.
+        in_transit: Ordered and not booked yet.
+        returned: Came back and was not ordered again.
+        unexplained: Booked beyond the ordered amount; below zero: sent back beyond it.
         bookings: How many debits were booked for it.
     """
 
@@ -39,7 +40,7 @@ class OpenPayout:
 
     @property
     def fact(self) -> Fact:
-        """What the bank's lines say about it, all together."""
+        """Return the fact that all lines of the bank together state about the payout."""
         if self.returned:
             return Fact.RETURNED
         return Fact.PART_BOOKED if self.in_transit else Fact.BOOKED
@@ -50,9 +51,10 @@ class UnmintedCredit:
     """A booked credit for which no tokens are minted.
 
     Attributes:
-        account: The suspense account it waits in.
-        reference: As on its line.
-        iban: Of its payer, as on its line.
+        credit_id: 0x-hex.
+        account: The suspense account that holds it.
+        reference: The reference on its line.
+        iban: The payer's IBAN on its line.
     """
 
     credit_id: str
@@ -63,7 +65,12 @@ class UnmintedCredit:
 
 @dataclass(frozen=True, slots=True)
 class KnownPayout:
-    """A payout as it was ordered last. account: keccak256 of the payee's IBAN, 0x-hex."""
+    """A payout as it was ordered last.
+
+    Attributes:
+        payout_id: 0x-hex.
+        account: keccak256 of the payee's IBAN, 0x-hex.
+    """
 
     payout_id: str
     account: str
@@ -71,8 +78,13 @@ class KnownPayout:
 
 @dataclass(frozen=True, slots=True)
 class KnownMandate:
-    """The agreement of a funding reference. expiry: Unix seconds; is_reclaimed: the journal says
-    that its escrow was given back."""
+    """The agreement of a funding reference.
+
+    Attributes:
+        agreement_id: 0x-hex.
+        expiry: Unix seconds.
+        is_reclaimed: Whether its escrow was given back, according to the journal.
+    """
 
     agreement_id: str
     expiry: int
@@ -81,7 +93,13 @@ class KnownMandate:
 
 @dataclass(frozen=True, slots=True)
 class KnownCredit:
-    """A credit that was booked before. reference, iban: as its line was reported first."""
+    """A credit that was booked before.
+
+    Attributes:
+        credit_id: 0x-hex.
+        reference: The reference on the line that was reported first.
+        iban: The payer's IBAN on that line.
+    """
 
     credit_id: str
     reference: str
@@ -94,12 +112,12 @@ class KnownBank:
 
     Attributes:
         bookings: The bookings that a file reports or that its lines may repeat, each once.
-        posted: Those of their line ids that were posted before.
-        payouts: By the EndToEndId they were ordered under last.
-        batches: By the PmtInfId they were ordered under last, in the order of their ids; without
-            those that a status report rejected.
-        mandates: By funding reference, canonical.
-        credits: By amount.
+        posted: The ids of lines that were posted before.
+        payouts: The payout last ordered under each EndToEndId.
+        batches: The payouts last ordered under each PmtInfId, by id, without those that a status
+            report rejected.
+        mandates: The agreement of each funding reference (canonical form).
+        credits: The credits of each amount.
         entries: Earlier entries about a payout or credit, by its id, in journal order.
     """
 
@@ -114,7 +132,7 @@ class KnownBank:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What lines ask about: the keys of `KnownBank` that can matter to them."""
+    """The keys of `KnownBank` that can matter to some lines: what has to be looked up for them."""
 
     end_to_end_ids: frozenset[str]
     batches: frozenset[str]
@@ -123,7 +141,7 @@ class Questions:
 
 
 def questions(bookings: Iterable[Booked]) -> Questions:
-    """Return what has to be known to post these bookings."""
+    """Return what has to be looked up before these bookings can be posted."""
     lines = [booked.line for booked in bookings]
     taken_back = (line for line in lines if line.amount_minor < 0 and line.is_return)
     return Questions(
@@ -136,7 +154,14 @@ def questions(bookings: Iterable[Booked]) -> Questions:
 
 @dataclass(frozen=True, slots=True)
 class PayoutMoved:
-    """The bank's lines say something new about a payout. reason: ISO reason of what came back."""
+    """A fact about a payout that a line of the bank states.
+
+    Attributes:
+        payout_id: 0x-hex.
+        fact: What became known.
+        line_id: The line, 0x-hex.
+        reason: The ISO reason of a return; "" otherwise.
+    """
 
     payout_id: str
     fact: Fact
@@ -146,7 +171,13 @@ class PayoutMoved:
 
 @dataclass(frozen=True, slots=True)
 class CreditBooked:
-    """Money came in. agreement: whose escrow it is for; None: not known yet."""
+    """A credit that the bank booked.
+
+    Attributes:
+        credit_id: 0x-hex.
+        agreement: The agreement whose escrow it is for; None if it is not known yet.
+        cents: Its amount.
+    """
 
     credit_id: str
     agreement: str | None
@@ -165,22 +196,27 @@ BankEffect = PayoutMoved | CreditBooked | CreditReversed
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What a line does: entries for the journal, and what follows for payouts and fundings."""
+    """The result of posting a line.
+
+    Attributes:
+        entries: The new entries of the journal.
+        effects: What follows for payouts and fundings.
+    """
 
     entries: tuple[Entry, ...] = ()
     effects: tuple[BankEffect, ...] = ()
 
 
 class BankContext:
-    """What is known, and what the earlier lines of the same file have added to it."""
+    """What is known about the bank, including what earlier lines of the same file have added."""
 
-    def __init__(self, known: KnownBank) -> None:
-        self._known = known
+    def __init__(self, known_bank: KnownBank) -> None:
+        self._known = known_bank
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._credits: dict[str, KnownCredit] = {}
 
     def add(self, line: StatementLine, posted: Posted) -> None:
-        """Add what a line of this file has posted."""
+        """Add the result of a line of this file, so that later lines see it."""
         for entry in posted.entries:
             self._entries[entry.ref.partition("/")[0]].append(entry)
         for effect in posted.effects:

@@ -33,19 +33,25 @@ _AHEAD_S = 5 * _DAY_S  # money of a holiday is booked days after it came: TARGET
 
 @dataclass(frozen=True, slots=True)
 class BankPlan:
-    """What a file does, in order. bookings: the line ids that are posted now, with their lines."""
+    """What a file does, in order.
+
+    Attributes:
+        entries: New entries of the journal.
+        bookings: The line ids that are posted now, with their lines.
+        effects: What follows for payouts and fundings.
+    """
 
     entries: tuple[Entry, ...] = ()
     bookings: tuple[tuple[str, StatementLine], ...] = ()
     effects: tuple[BankEffect, ...] = ()
 
 
-def decide(known: KnownBank) -> BankPlan:
-    """Return what the bookings at hand post and move; those posted before do nothing."""
-    context, entries, bookings, effects = BankContext(known), [], [], []
-    for booked in in_order(known.bookings):
-        posted = entries_for(booked, context)
-        context.add(booked.line, posted)
+def decide(known_bank: KnownBank) -> BankPlan:
+    """Return what the given bookings post and move; those that were posted before do nothing."""
+    books, entries, bookings, effects = BankContext(known_bank), [], [], []
+    for booked in in_order(known_bank.bookings):
+        posted = entries_for(booked, books)
+        books.add(booked.line, posted)
         entries += posted.entries
         effects += posted.effects
         if booked.line.currency == "EUR":
@@ -59,39 +65,39 @@ def in_order(lines: Iterable[Booked]) -> list[Booked]:
 
 
 def line_ids(booked: Booked) -> list[str]:
-    """Return all ids that a booking was ever known by, 0x-hex; the first one is its name."""
+    """Return all ids under which a booking was ever reported, 0x-hex; the first one is its name."""
     return ["0x" + line_id.hex() for line_id in booked.ids]
 
 
 def booked_at(line: StatementLine) -> int:
-    """Return when the booking date of a line begins, UTC, in Unix seconds."""
+    """Return the start (UTC) of a line's booking date, in Unix seconds."""
     return (line.booking_date - _DAY_ONE).days * _DAY_S
 
 
-def entries_for(booked: Booked, context: BankContext) -> Posted:
+def entries_for(booked: Booked, books: BankContext) -> Posted:
     """Return what a booking of the safeguarding account posts; nothing if it was posted before.
 
     A line in another currency than the euro posts nothing: reconciliation reports it.
     """
     line, ids = booked.line, line_ids(booked)
-    if line.currency != "EUR" or context.is_posted(ids):
+    if line.currency != "EUR" or books.is_posted(ids):
         return Posted()
-    posted = next(filter(None, (rule(line, ids[0], context) for rule in _RULES)))
+    posted = next(filter(None, (rule(line, ids[0], books) for rule in _RULES)))
     source = f"file:{line.source.hex()}"
     at = booked_at(line)
     return replace(posted, entries=tuple(entry.dated(at, source) for entry in posted.entries))
 
 
-def _charge(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
+def _charge(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line that is only a charge of the bank, or a charge given back."""
     if line.code.rpartition("/")[2] not in CHARGE_CODES:
         return None
     return Posted((ledger.bank_charge(line_id, -line.amount_minor),))
 
 
-def _payout(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
+def _payout(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line with the EndToEndId of a payout: the whole, a part, or what comes back."""
-    payout = context.payout(line.end_to_end_id) if line.end_to_end_id else None
+    payout = books.payout(line.end_to_end_id) if line.end_to_end_id else None
     if payout is None or (line.amount_minor > 0 and not line.is_return):
         return None
     cents = abs(line.amount_minor + line.charges_minor)  # what the payee got, or gave back
@@ -124,13 +130,13 @@ def _came_back(line: StatementLine, line_id: str, payout: OpenPayout, cents: int
     )
 
 
-def _batch(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
+def _batch(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a line of a batch without EndToEndId: all that is open in the batch, or one payout of
     it by account and amount (of equal payouts to one account, any is the right one)."""
     if line.end_to_end_id or not line.batch or line.amount_minor > 0 or line.is_return:
         return None
     cents = -line.amount_minor - line.charges_minor
-    due = [payout for payout in context.batch(line.batch) if payout.in_transit]
+    due = [payout for payout in books.batch(line.batch) if payout.in_transit]
     if cents != sum(payout.in_transit for payout in due):
         account = "0x" + payout_account(line.counterparty_iban).hex()
         due = [p for p in due if p.in_transit == cents and p.account == account][:1]
@@ -143,7 +149,7 @@ def _batch(line: StatementLine, line_id: str, context: BankContext) -> Posted | 
     )
 
 
-def _credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
+def _credit(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post money in: for the agreement of its reference, or for two officers to decide.
 
     The amount that arrived counts, without charges taken on its way: more must never be minted.
@@ -151,7 +157,7 @@ def _credit(line: StatementLine, line_id: str, context: BankContext) -> Posted |
     if line.amount_minor <= 0 or line.is_return:
         return None
     reference = normalise(line.reference)
-    agreement = context.agreement(reference, booked_at(line) - _AHEAD_S) if reference else None
+    agreement = books.agreement(reference, booked_at(line) - _AHEAD_S) if reference else None
     make = ledger.funding_booked if agreement else ledger.unallocated
     return Posted(
         (make(line_id, line.amount_minor),),
@@ -159,19 +165,19 @@ def _credit(line: StatementLine, line_id: str, context: BankContext) -> Posted |
     )
 
 
-def _reversed_credit(line: StatementLine, line_id: str, context: BankContext) -> Posted | None:
+def _reversed_credit(line: StatementLine, line_id: str, books: BankContext) -> Posted | None:
     """Post a credit that is taken back before its tokens were minted."""
     if line.amount_minor >= 0 or not line.is_return:
         return None
     same = (normalise(line.reference), line.counterparty_iban)
-    for credit in context.credits(-line.amount_minor):
+    for credit in books.credits(-line.amount_minor):
         if (normalise(credit.reference), credit.iban) == same:
             entry = ledger.credit_reversed(credit.credit_id, credit.account, -line.amount_minor)
             return Posted((entry,), (CreditReversed(credit.credit_id),))
     return None
 
 
-def _unexplained(line: StatementLine, line_id: str, context: BankContext) -> Posted:
+def _unexplained(line: StatementLine, line_id: str, books: BankContext) -> Posted:
     return Posted((ledger.unexplained(line_id, line.amount_minor),))
 
 

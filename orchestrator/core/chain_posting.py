@@ -1,8 +1,8 @@
-"""Posts what a block says: one pure rule per log, from the log to balanced entries.
+"""Posts the logs of blocks: one pure rule per log, from the log to balanced entries.
 
 A rule sees only what anyone can read from a node: logs, and the call data of settlements. So the
-entries noted when a block is first seen, those posted when it is final, and those that `rebuild`
-derives years later are the same. The meaning of the logs: contracts/interfaces.
+entries that are stored when a block is first seen, those that are posted when it is final, and
+those that `rebuild` derives years later are the same. contracts/interfaces defines the logs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ChainContext(Protocol):
         """
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
-        """Return who is paid by a claim; None where its product is not known.
+        """Return the payee of a claim; None if its product is not known.
 
         The facts name the payee (by the product's rule), or else the agreement does (the log
         `AgreementOpened`).
@@ -75,7 +75,7 @@ def entries_of_block(
         context: What the rules read beyond the logs.
     """
     posted: list[Entry] = []
-    inner = _Within(context, posted)
+    inner = _BlockContext(context, posted)
     for log in logs:
         posted += [item.dated(at, f"block:{block_hash}") for item in entries(log, inner)]
     return posted
@@ -88,7 +88,7 @@ def entries(log: PostedLog, context: ChainContext) -> list[Entry]:
 
 
 def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
-    """Return what a `Released` log left its payee, in micro-euro, after debts were paid from it.
+    """Return what a `Released` log left to its payee after debts were paid from it, in micro-euro.
 
     Args:
         log: The `Released` log.
@@ -106,11 +106,11 @@ def released_rest(log: PostedLog, around: Sequence[PostedLog]) -> int:
 
 
 def by_rail(log: PostedLog, rail: str) -> bool:
-    """Return whether a `Redeemed` log is of the rail: anyone may redeem tokens of their own."""
+    """Return whether the rail made a `Redeemed` log: anyone may redeem tokens of their own."""
     return log.args["holder"].lower() == rail.lower()
 
 
-class _Within:
+class _BlockContext:
     """The context of a block's later logs: it includes what the earlier ones settled."""
 
     def __init__(self, outer: ChainContext, posted: Sequence[Entry]) -> None:

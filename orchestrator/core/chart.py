@@ -1,8 +1,8 @@
 """The chart of accounts: one row per kind of account, as an accountant reads the books.
 
-One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and who it
-is owed to) and tEUR/6 (micro-euro: who holds the tokens that stand for those deposits).
-Debits are positive. A pattern ending in ":*" is a control account with a sub-ledger.
+One journal holds two books, each balanced by itself: EUR/2 (cents: what the bank holds, and which
+parties it is owed to) and tEUR/6 (micro-euro: who holds the tokens for those deposits). Debits are
+positive. A pattern ending in ":*" is a control account with a sub-ledger.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.errors import Halt
 
 
 class AccountKind(StrEnum):
-    """What an account is in the books; a memo counts nothing that anybody holds."""
+    """The kind of an account in the books; a memo account counts nothing that anyone holds."""
 
     ASSET = "asset"
     LIABILITY = "liability"
@@ -42,10 +42,11 @@ class LedgerAccount:
 
     @property
     def has_details(self) -> bool:
+        """Return whether it is a control account with a sub-ledger."""
         return self.pattern.endswith(":*")
 
     def holds(self, account: str) -> bool:
-        """Whether the ledger's account of this name belongs here."""
+        """Return whether the ledger's account of this name belongs to this row."""
         if self.has_details:
             return account.startswith(self.pattern[:-1]) and len(account) >= len(self.pattern)
         return account == self.pattern
@@ -243,7 +244,7 @@ def row_of(account: str, asset: str) -> LedgerAccount:
 
 
 def find(text: str) -> LedgerAccount | None:
-    """Return a row by its code, its pattern, or its pattern's beginning ("escrow")."""
+    """Return a row by its code, its pattern, or the beginning of its pattern ("escrow")."""
     for row in CHART:
         if text in (row.code, row.pattern, row.pattern.removesuffix(":*")):
             return row
@@ -258,6 +259,6 @@ def decimal_text(minor: int, asset: str) -> str:
 
 
 def euro_text(cents: int) -> str:
-    """Return an amount as people read it, such as "10,000.00 EUR"."""
+    """Return cents as people read them, such as "10,000.00 EUR"."""
     whole, rest = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}{whole:,}.{rest:02} EUR"

@@ -43,7 +43,7 @@ _UNREADABLE = (
 
 
 class EndorsementReason(StrEnum):
-    """Why the chain does not vouch for this key of this device."""
+    """Why a chain does not vouch for this key of this device. Stable codes."""
 
     MALFORMED = "endorsement_malformed"
     TOO_LONG = "endorsement_too_long"
@@ -70,9 +70,13 @@ class EndorsementReason(StrEnum):
 class Endorsement:
     """A checked chain for one device and one key; only `check` makes one.
 
-    sha256: of the device certificate's DER, as stored in the registry. expires_at: Unix seconds of
-    its notAfter, 0 for never. issuer, root: names in the form of RFC 4514. path: DER, the device's
-    certificate first, the trusted root last.
+    Attributes:
+        sha256: Of the device certificate's DER, as stored in the registry.
+        expires_at: Unix seconds of its notAfter; 0 for never.
+        issuer: Its issuer's name in the form of RFC 4514.
+        root: The root's name in that form.
+        path: DER, the device's certificate first, the trusted root last.
+
     Warning: an ECDSA signature can be rewritten, so a certificate has a twin with another hash.
     """
 

@@ -1,4 +1,4 @@
-"""Double entry in integer minor units: facts of chain and bank in, balanced entries out.
+"""Double entry in integer minor units: turns facts of chain and bank into balanced entries.
 
 Debits are positive, credits negative, and each entry sums to zero per asset. Token accounts are
 kept in tEUR/6 (micro-euro), bank accounts in EUR/2 (cents).
@@ -50,9 +50,15 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One immutable ledger entry. `entry_id` is derived from what caused it, so it posts once.
+    """One immutable ledger entry.
 
-    `source` is the recorded input that it follows from, `at` that input's time (Unix seconds).
+    Attributes:
+        entry_id: Derived from kind and reference, so that one cause posts once.
+        kind: What happened.
+        ref: The id of the record that it is about.
+        postings: Its debits and credits.
+        at: The time of its source, Unix seconds.
+        source: The recorded input that it follows from.
     """
 
     entry_id: str
@@ -83,12 +89,12 @@ def entry(kind: str, ref: str, postings: Iterable[tuple[str, str, int]]) -> Entr
 
 
 def entry_id(kind: str, ref: str) -> str:
-    """Return the id of the one entry of this kind about this reference: SHA-256, hex."""
+    """Return the id of the only entry of this kind about this reference: SHA-256, hex."""
     return sha256(f"{_HASHED_AS.get(kind, kind)}|{ref}".encode()).hexdigest()
 
 
 def plain_name(text: str) -> str:
-    """Return an entry's kind, account or source as it is written since 0.4.0."""
+    """Return the kind, account or source of an entry as it is spelled since 0.4.0."""
     return _prefix_replaced(text, _PLAIN)
 
 
@@ -102,30 +108,32 @@ def _prefix_replaced(text: str, names: dict[str, str]) -> str:
 
 
 def escrow(agreement: str) -> str:
+    """Return the account of the tokens in an agreement's escrow."""
     return f"escrow:{agreement}"
 
 
 def pending(payee: str) -> str:
+    """Return the account of a payee's money within the dispute window."""
     return f"pending:{payee.lower()}"
 
 
 def withdrawable(payee: str) -> str:
+    """Return the account of a payee's money after the dispute window."""
     return f"withdrawable:{payee.lower()}"
 
 
 def receivable(payee: str) -> str:
-    """Return the account of what a payee owes; with `debt_due` a memo without tokens."""
+    """Return the account of a payee's debts; together with `debt_due` a memo without tokens."""
     return f"receivable:{payee.lower()}"
 
 
 def debt_due(agreement: str) -> str:
-    """Return the account of what is owed to an agreement: the other side of `receivable`."""
+    """Return the account of debts to an agreement: the other side of `receivable`."""
     return f"debt_due:{agreement}"
 
 
 def funding_booked(credit: str, cents: int) -> Entry:
-    """Return the entry: the bank booked a credit for an agreement; its tokens are not minted
-    yet."""
+    """Return the entry: the bank booked a credit for an agreement, and no token is minted yet."""
     return entry("funding_booked", credit, [(SAFEGUARDING, EUR, cents), (FUNDING, EUR, -cents)])
 
 
@@ -157,8 +165,10 @@ def settled(payment: str, agreement: str, payee: str, amount_micro: int) -> Entr
 
 
 def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -> Entry:
-    """Return the entry: a negative payment (amount_micro: its absolute value) is owed by its payee
-    to the agreement. No token moves yet."""
+    """Return the entry: the payee of a negative payment owes its amount to the agreement.
+
+    No token moves yet. amount_micro: the absolute amount.
+    """
     return entry(
         "debt_recorded",
         payment,
@@ -170,8 +180,11 @@ def debt_recorded(payment: str, agreement: str, payee: str, amount_micro: int) -
 
 
 def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: int) -> Entry:
-    """Return the entry: a payee's debt, or a part of it, went from `source` (its pending money, or
-    a wallet) back into the agreement's escrow; the memo of it is reversed."""
+    """Return the entry: a payee paid a debt, or a part of it, back into the agreement's escrow.
+
+    The memo of the debt is reversed. source: the account that paid, the payee's pending money or a
+    wallet.
+    """
     return entry(
         "debt_paid",
         ref,
@@ -185,8 +198,10 @@ def debt_paid(ref: str, agreement: str, payee: str, source: str, amount_micro: i
 
 
 def released(ref: str, payee: str, amount_micro: int) -> Entry:
-    """Return the entry: the dispute window of some payments ended; amount_micro: what debts left of
-    them."""
+    """Return the entry: the dispute window of some payments ended.
+
+    amount_micro: what the payee got, after debts were paid from it.
+    """
     return entry(
         "released",
         ref,
@@ -310,9 +325,10 @@ def balances(postings: Iterable[Posting]) -> dict[tuple[str, str], int]:
 
 
 def chain_hash(previous: str, item: Entry) -> str:
-    """Return the hash of an entry over its predecessor's, which shows any change in the journal.
+    """Return the hash of an entry over the hash of its predecessor.
 
-    Entries from before sources were recorded (no `source`) keep their hash, which covers no time.
+    Any change in the journal changes all later hashes. Entries without a `source` are from before
+    sources were recorded; they keep their hash, which does not cover their time.
     """
     lines = [previous, item.entry_id, _hashed_name(item.kind), item.ref]
     if item.source:
@@ -329,8 +345,12 @@ CHARGES = "expenses:bank_charges"  # what the bank took for itself
 
 
 def part_of(payout: str, cause: str) -> str:
-    """Return the reference of a payout's further entries; cause: the id of what they follow
-    from."""
+    """Return the reference of a further entry about a payout.
+
+    Args:
+        payout: The payout's id.
+        cause: The id of the record that the entry follows from.
+    """
     return f"{payout}/{cause}"
 
 
@@ -345,7 +365,7 @@ def reordered(ref: str, cents: int) -> Entry:
 
 
 def bank_charge(line: str, cents: int) -> Entry:
-    """Return the entry: the bank took a charge; below zero: it gave one back."""
+    """Return the entry: the bank took a charge; an amount below zero: it gave one back."""
     return entry("bank_charge", line, [(CHARGES, EUR, cents), (SAFEGUARDING, EUR, -cents)])
 
 
@@ -355,17 +375,18 @@ def unallocated(credit: str, cents: int) -> Entry:
 
 
 def allocated(credit: str, cents: int) -> Entry:
-    """Return the entry: two officers found the agreement of such a credit; its tokens are not
-    minted yet."""
+    """Return the entry: two officers found the agreement of a credit; no token is minted yet."""
     return entry("allocated", credit, [(UNALLOCATED, EUR, cents), (FUNDING, EUR, -cents)])
 
 
 def sent_back(payout: str, cents: int) -> Entry:
-    """Return the entry: two officers had such a credit sent back: a payout without tokens."""
+    """Return the entry: two officers had a credit sent back, as a payout without tokens."""
     return entry("sent_back", payout, [(UNALLOCATED, EUR, cents), (IN_TRANSIT, EUR, -cents)])
 
 
 def credit_reversed(credit: str, account: str, cents: int) -> Entry:
-    """Return the entry: the bank took back a credit whose tokens are not minted; account: where it
-    waited."""
+    """Return the entry: the bank took back a credit whose tokens are not minted.
+
+    account: the suspense account that held it.
+    """
     return entry("credit_reversed", credit, [(account, EUR, cents), (SAFEGUARDING, EUR, -cents)])

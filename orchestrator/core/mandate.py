@@ -18,7 +18,7 @@ _FIELDS = [tuple(reversed(field.split(" "))) for field in _TYPE[len("Mandate(") 
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
-    """The struct IPaymentRail.Mandate.
+    """The terms that a payer signs: the struct IPaymentRail.Mandate.
 
     Addresses are checksummed, cap is in micro-euro per period, window in seconds, expiry in Unix
     seconds; device and salt have 32 bytes.

@@ -24,7 +24,12 @@ _LEAF = ("bytes32", "bytes32", "address", "int48", "uint8", "uint32")
 
 @dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """One claim's amount (below zero: a debt of its payee) and refusal (0: none)."""
+    """What a settlement did with one claim.
+
+    Attributes:
+        amount_micro: Micro-euro; below zero: a debt of the payee.
+        refusal: The product's reason code; 0 for none.
+    """
 
     amount_micro: int
     refusal: int

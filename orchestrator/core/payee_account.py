@@ -1,11 +1,11 @@
 """A payee's money on chain as a bank would keep it: whole cents, each movement with its references.
 
-The account holds what is pending and what is withdrawable: it grows when a payment settles and
+The account holds the pending and the withdrawable money. It grows when a payment settles, and
 shrinks when tokens are redeemed, withdrawn, disputed or set off against a debt. tEUR has six
 decimals and a bank account two, so the booked balance is the exact one rounded down, and each
-movement books what it adds to that (cumulative rounding): no cent is ever lost or made twice. A
-movement that completes no cent is carried, and stands as a detail of zero next to the following one
-that does. Only final blocks count; days are UTC.
+movement books the difference that it makes to it (cumulative rounding): no cent is ever lost or
+made twice. A movement that completes no cent is carried, and appears as a detail of zero next to
+the following movement that completes one. Only final blocks count; days are UTC.
 """
 
 from __future__ import annotations
@@ -20,11 +20,20 @@ _EPOCH, _DAY_S = date(1970, 1, 1), 86_400
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One ledger entry's effect on the account.
+    """The effect of one ledger entry on the account.
 
-    entry_id: SHA-256, hex; kind: as in the ledger; ref, tx_hash: 0x-hex; amount_micro: above zero
-    when it comes in. available_micro: its effect on the withdrawable part. end_to_end_id: what the
-    payee knows it by; name, account: the other side's; text: what it is for.
+    Attributes:
+        entry_id: SHA-256, hex.
+        at: Unix seconds.
+        kind: The kind of the ledger entry.
+        ref: The reference of the ledger entry, 0x-hex.
+        tx_hash: The transaction, 0x-hex.
+        amount_micro: Micro-euro, above zero for money that comes in.
+        available_micro: The effect on the withdrawable part, in micro-euro.
+        end_to_end_id: The id under which the payee knows the movement.
+        name: The name of the other side.
+        account: The account of the other side.
+        text: The purpose.
     """
 
     entry_id: str
@@ -41,12 +50,19 @@ class Movement:
 
     @property
     def day(self) -> date:
+        """Return the UTC day of the movement."""
         return _EPOCH + timedelta(days=self.at // _DAY_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A movement of whole cents (never 0), with those of its direction that were carried to it."""
+    """A movement that books whole cents.
+
+    Attributes:
+        movement: The movement that completes them.
+        cents: The booked amount, never 0; below zero for money that goes out.
+        carried: Earlier movements in the same direction that completed no cent.
+    """
 
     movement: Movement
     cents: int
@@ -55,8 +71,18 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatement:
-    """One period, both days inclusive. Balances are cents; remainder_micro: what is kept below a
-    cent at its end; waiting: the movements carried beyond it."""
+    """The account in one period.
+
+    Attributes:
+        first: The first day, inclusive.
+        last: The last day, inclusive.
+        opening_cents: The booked balance before the first day.
+        closing_cents: The booked balance after the last day.
+        available_cents: The withdrawable part of it.
+        remainder_micro: The part of the exact balance below a cent, in micro-euro.
+        bookings: The movements that book cents, in journal order.
+        waiting: The movements that completed no cent until the last day.
+    """
 
     first: date
     last: date
@@ -69,7 +95,13 @@ class AccountStatement:
 
 
 def statement(movements: Iterable[Movement], first: date, last: date) -> AccountStatement:
-    """Return the account between two days, from all of its movements in the journal's order."""
+    """Return the account between two days.
+
+    Args:
+        movements: All movements of the account, in journal order.
+        first: The first day, inclusive.
+        last: The last day, inclusive.
+    """
     exact = available = opening = 0
     carried: dict[bool, list[Movement]] = {True: [], False: []}  # coming in, going out
     bookings: list[Booking] = []

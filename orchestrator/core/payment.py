@@ -68,7 +68,7 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """The part of a payment that its moves depend on."""
+    """The part of a payment that decides about its moves."""
 
     payment_id: str
     stage: Stage = Stage.RECEIVED

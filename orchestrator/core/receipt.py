@@ -33,8 +33,11 @@ class ReceiptReason(StrEnum):
 class Answered(Protocol):
     """The answer to one record; `orchestrator.ingest.intake.RecordOutcome` has this shape.
 
-    evidence: SHA-256 of the record's bytes, hex. counter: None where it could not be read.
-    outcome: "accepted" or a reason's code. event_id: hex; None where there is no event.
+    Attributes:
+        evidence: SHA-256 of the record's bytes, hex.
+        counter: Its counter; None where it could not be read.
+        outcome: "accepted" or the code of a reason.
+        event_id: Hex; None where there is no event.
     """
 
     @property

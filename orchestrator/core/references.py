@@ -64,7 +64,7 @@ def normalise(text: str) -> str:
 
 
 def is_reference(text: str) -> bool:
-    """Return whether `text`, as printed, is a valid ISO 11649 reference, whoever's it is."""
+    """Return whether `text`, as printed, is a valid ISO 11649 reference, ours or another's."""
     compact = normalise(text)
     return compact.isascii() and compact.isalnum() and iso11649.is_valid(compact)
 

@@ -1,8 +1,8 @@
-"""Reports of the ledger, pure: trial balance, account statement, general ledger, and their CSV.
+"""Reports of the ledger: trial balance, account statement, general ledger, and their CSV. Pure.
 
-Amounts are minor units of the account's asset, debits positive; times are Unix seconds. What an
-entry is dated by (`at`) decides what a report holds; its number in the journal decides the order
-among entries of one time.
+Amounts are minor units of the account's asset, debits positive; times are Unix seconds. The date of
+an entry (`at`) decides which report holds it; its number in the journal orders entries of the same
+time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Balances = Mapping[tuple[str, str], int]  # {(account, asset): balance}
 
 @dataclass(frozen=True, slots=True)
 class LedgerMovement:
-    """One posting with the entry that it is part of."""
+    """One posting with the entry that it belongs to."""
 
     number: int  # of the entry in the journal
     at: int
@@ -35,7 +35,7 @@ class LedgerMovement:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """One account of a trial balance, or a control account with all its details in one."""
+    """One account of a trial balance, or one control account with all its details added up."""
 
     code: str
     account: str
@@ -65,7 +65,7 @@ class LedgerStatementLine:
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatement:
-    """An account over a time: opening balance + lines = closing balance; debit positive."""
+    """An account in a period: opening balance + lines = closing balance; debits positive."""
 
     code: str
     account: str
@@ -79,13 +79,15 @@ class LedgerStatement:
 def trial_balance(
     balances: Balances, pending: Balances | None = None, detail: bool = False
 ) -> list[TrialRow]:
-    """Return every account that was ever posted to, by code.
+    """Return the trial balance of all accounts that were ever posted to, by code.
 
     Args:
-        detail: Whether each detail of a control account has a row of its own.
+        balances: The balance of each account in each asset.
+        pending: What entries of blocks that are not final would add.
+        detail: Whether each detail of a control account gets a row of its own.
 
     Raises:
-        Halt: The chart does not know an account.
+        Halt: An account is not in the chart.
     """
     pending = pending or {}
     groups: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
@@ -135,12 +137,21 @@ def statement(
     first: int | None,
     last: int | None,
 ) -> LedgerStatement:
-    """Return the statement of one ledger account, or of a control account (its pattern) with all
-    its details. first, last: times, inclusive; None: from the beginning, to the end."""
+    """Return the statement of one ledger account, or of a control account with all its details.
+
+    Args:
+        row: The row of the chart.
+        account: The account's name, or the row's pattern for the whole control account.
+        movements: The postings.
+        first: Unix seconds, inclusive; None for the beginning.
+        last: Unix seconds, inclusive; None for the end.
+    """
     whole = row.pattern == account
-    mine = [m for m in movements if (row.holds(m.account) if whole else m.account == account)]
-    opening = sum(m.amount_minor for m in mine if first is not None and m.at < first)
-    within = [m for m in mine if _between(m.at, first, last)]
+    own_movements = [
+        m for m in movements if (row.holds(m.account) if whole else m.account == account)
+    ]
+    opening = sum(m.amount_minor for m in own_movements if first is not None and m.at < first)
+    within = [m for m in own_movements if _between(m.at, first, last)]
     balance, lines = opening, []
     for move in sorted(within, key=lambda m: (m.at, m.number)):
         balance += move.amount_minor
@@ -167,7 +178,7 @@ def _between(at: int, first: int | None, last: int | None) -> bool:
 def general_ledger(
     movements: Iterable[LedgerMovement], first: int | None, last: int | None, detail: bool = False
 ) -> list[LedgerStatement]:
-    """Return the statement of every account that was posted to up to `last`, by code."""
+    """Return the statements of all accounts that were posted to up to `last`, by code."""
     by_account: dict[tuple[int, str], list[LedgerMovement]] = defaultdict(list)
     for move in movements:
         if last is None or move.at <= last:
@@ -238,8 +249,11 @@ def trial_table(rows: Iterable[TrialRow]) -> list[tuple]:
 
 
 def statement_table(statements: Iterable[LedgerStatement]) -> list[tuple]:
-    """Return rows of STATEMENT_COLUMNS; each statement begins with a row of kind "opening" and ends
-    with one of kind "closing", which have no number."""
+    """Return rows of STATEMENT_COLUMNS.
+
+    Each statement begins with a row of kind "opening" and ends with one of kind "closing"; these
+    two have no number.
+    """
     table = []
     for account_statement in statements:
         table.append(_edge(account_statement, "opening", account_statement.opening_minor))
@@ -305,8 +319,10 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def json_view(record: Any) -> dict[str, Any]:
-    """Return the JSON view of a report's record; amounts are text, for readers without big
-    integers."""
+    """Return the JSON view of a record of a report.
+
+    Amounts are text, for readers without big integers.
+    """
     view = {}
     for field in fields(record):
         value = getattr(record, field.name)

@@ -1,6 +1,6 @@
-"""What a compromise puts at risk: settled payments with records of the device from some time on.
+"""Payments that a compromise puts at risk: settled ones with records of the device after that time.
 
-Pure. What can still be done about each depends only on where its money is.
+Pure. Where the money of a payment is decides alone what can still be done about it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ _IN_BLOCK = (Stage.SETTLED, Stage.POSTED, Stage.DISPUTED, Stage.REFUNDED, *_AT_B
 class Exposed:
     """A payment that rests on a device's records, from the store.
 
-    amount_micro: micro-euro, below zero for a debt of the payee. release_at: Unix seconds, the end
-    of its dispute window. observed_at_ms: the times of that device's records in it, including cited
-    ones.
+    Attributes:
+        payment_id: The payment, 0x-hex.
+        agreement_id: Its agreement, 0x-hex.
+        stage: Where it stands.
+        amount_micro: Micro-euro, below zero for a debt of the payee.
+        release_at: The end of its dispute window, Unix seconds.
+        observed_at_ms: The times of that device's records in it, including cited ones.
     """
 
     payment_id: str

@@ -1,7 +1,7 @@
-"""Recompute all that the store says about money from raw material, and compare byte for byte.
+"""Recomputes everything that the store says about money from raw material, and compares both.
 
-Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of
-the devices' records; signed mandates and approvals. Nothing is written.
+Raw material: the node's blocks, logs and call data; the bytes of the bank's files; the bytes of the
+devices' records; signed mandates and approvals. Nothing is written.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ __all__ = ["Difference", "Progress", "Rebuilt", "rebuild"]
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """Both sides as canonical lines (entries, then balances), and every difference by name.
+    """The result of a rebuild: both sides as canonical lines (entries, then balances).
 
-    final: the newest final block; up to it all is rebuilt. read: what was read, and how much.
+    Attributes:
+        final: The newest final block; everything up to it is rebuilt.
+        stored: The lines of the store.
+        rebuilt: The lines made from raw material.
+        differences: Every difference by name.
+        read: What was read, and how much of it.
     """
 
     final: int
@@ -39,16 +44,20 @@ class Rebuilt:
 
     @property
     def same(self) -> bool:
+        """Return whether both sides are equal."""
         return self.stored == self.rebuilt and not self.differences
 
     @property
     def hashes(self) -> tuple[str, str]:
-        """SHA-256 of the stored bytes and of the rebuilt ones."""
+        """Return the SHA-256 of the stored bytes and of the rebuilt ones."""
         return journal.digest(self.stored), journal.digest(self.rebuilt)
 
     @property
     def first(self) -> tuple[int, str, str] | None:
-        """(number from 1, stored line, rebuilt line) where the bytes part; "" where one ends."""
+        """Return the first difference as (number from 1, stored line, rebuilt line).
+
+        A line is "" where its side has ended; None if both sides are equal.
+        """
         longest = max(len(self.stored), len(self.rebuilt))
         for at in range(longest):
             sides = [side[at] if at < len(side) else "" for side in (self.stored, self.rebuilt)]
@@ -58,14 +67,19 @@ class Rebuilt:
 
 
 def rebuild(
-    store: Store, chain: Chain, progress: Progress = lambda part, done, total: None
+    store: Store, chain: Chain, progress: Progress = lambda what, done, total: None
 ) -> Rebuilt:
     """Rebuild the journal from raw material and compare it with the stored one.
 
-    It reads one snapshot of the store, so the orchestrator may go on meanwhile.
+    It reads one snapshot of the store, so the orchestrator may run meanwhile.
+
+    Args:
+        store: The store to check.
+        chain: The node's client.
+        progress: Called with (what is read, how far, of how many).
 
     Raises:
-        Retry: The node is silent or does not have the blocks.
+        Retry: The node does not answer, or does not have the blocks.
     """
     findings = Differences(progress)
     registry = Registry(chain, deployed(chain.deployment.addresses))
@@ -77,7 +91,7 @@ def rebuild(
         archive = read_archive(session, registry, findings)
         check_claims(session, history, archive, registry, products(), findings)
         decided.check(session, chain.deployment.chain_id, findings)
-        known = journal.stored_journal(session)
+        stored = journal.stored_journal(session)
         fold = journal.Fold(
             session,
             history,
@@ -86,17 +100,17 @@ def rebuild(
             _mandates(session, findings),
             findings,
         )
-        fold.run(row.entry.source for row in known)
+        fold.run(numbered.entry.source for numbered in stored)
         check_rows(session, fold.files, findings)
         stored_balances = ledger.balances(session)
-    made = list(journal.chained(fold.journal.entries.values()))
-    journal.compare(known, made, findings)
-    balances = journal.balances_of(made)
+    rebuilt = list(journal.chained(fold.journal.entries.values()))
+    journal.compare(stored, rebuilt, findings)
+    balances = journal.balances_of(rebuilt)
     _compare_balances(stored_balances, balances, findings)
     return Rebuilt(
         final,
-        [row.text for row in known] + journal.balance_lines(stored_balances),
-        [row.text for row in made] + journal.balance_lines(balances),
+        [numbered.text for numbered in stored] + journal.balance_lines(stored_balances),
+        [numbered.text for numbered in rebuilt] + journal.balance_lines(balances),
         findings.differences,
         findings.read,
     )

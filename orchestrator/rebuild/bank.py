@@ -1,4 +1,4 @@
-"""The bank's files again, from their stored bytes: their lines, and what each of them posts."""
+"""Reads the bank's files again from their stored bytes: their lines, and what each line posts."""
 
 from __future__ import annotations
 
@@ -24,31 +24,41 @@ from orchestrator.rebuild.findings import Differences
 
 @dataclass
 class Lines:
-    """Every line read so far, found by the keys that reports of one booking share."""
+    """Every line read so far, by the keys that reports of one booking share."""
 
     _like: dict[str, list[StatementLine]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lines: Iterable[StatementLine]) -> None:
+        """Add lines under their keys."""
         for line in lines:
             for key in filter(None, keys(line)):
                 self._like[key].append(line)
 
     def like(self, new: Iterable[StatementLine]) -> list[StatementLine]:
-        """Return the lines that a chain of shared keys connects with these."""
-        lines_by_place: dict[tuple[bytes, str], StatementLine] = {}
-        known: set[str] = set()
+        """Return the lines that a chain of shared keys connects with these lines."""
+        connected: dict[tuple[bytes, str], StatementLine] = {}
+        seen_keys: set[str] = set()
         wanted = {key for line in new for key in keys(line) if key}
         while wanted:
-            known |= wanted
+            seen_keys |= wanted
             lines = [line for key in wanted for line in self._like[key]]
-            lines_by_place |= {(line.source, line.path): line for line in lines}
-            wanted = {key for line in lines for key in keys(line) if key} - known
-        return list(lines_by_place.values())
+            connected |= {(line.source, line.path): line for line in lines}
+            wanted = {key for line in lines for key in keys(line) if key} - seen_keys
+        return list(connected.values())
 
 
 @dataclass
 class Files:
-    """What the files said: rows that the store must have of them."""
+    """The content of the files read so far: rows that the store must have of them.
+
+    Attributes:
+        bank: The state of payouts and credits.
+        findings: Collects differences.
+        accounts: Our IBANs, since MT940 may spell them differently.
+        lines: Every line read so far.
+        by_place: The line at each (file hash, path).
+        statements: Columns of each (account, statement).
+    """
 
     bank: RawBank
     findings: Differences
@@ -72,14 +82,14 @@ class Files:
             if row.direction == "out":
                 self.bank.sent |= {order.end_to_end_id: order for order in read_orders(row.body)}
                 return
-            parsed = camt.parse(row.body, accounts=self.accounts)
+            content = camt.parse(row.body, accounts=self.accounts)
         except Rejected as refusal:
             self.findings.add("bank file", row.name, f"it cannot be read any more: {refusal}")
             return
-        if isinstance(parsed, StatusReport):
-            self._refuse(parsed)
+        if isinstance(content, StatusReport):
+            self._refuse(content)
         else:
-            self._take(parsed, row.file_hash)
+            self._take(content, row.file_hash)
         self.findings.count("bank files", 1)
 
     def _refuse(self, report: StatusReport) -> None:
@@ -124,7 +134,8 @@ class Files:
 
 
 def check_rows(session: Session, files: Files, findings: Differences) -> None:
-    """Compare stored lines, statements, bookings, credits and payouts with what the files say."""
+    """Compare stored lines, statements, bookings, credits and payouts with the content of the
+    files."""
     bank, seen = files.bank, set()
     for row in all_rows(session, BankLineRow):
         place = (row.file_hash, row.path)
@@ -183,7 +194,7 @@ def _payout_columns(payout: RawPayout) -> dict[str, Any]:
 
 
 def _check_orders(bank: RawBank, findings: Differences) -> None:
-    """Compare what order files had the bank pay with what was burned for it on chain."""
+    """Compare the amounts in order files with the amounts that were burned on chain."""
     for reference, order in bank.sent.items():
         payout = bank.by_reference.get(reference)
         if payout is not None and not payout.attempt and payout.cents != order.cents:

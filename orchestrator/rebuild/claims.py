@@ -1,4 +1,4 @@
-"""Every settled claim: derived from its evidence again, priced again, and compared with the chain.
+"""Checks every settled claim: derives and prices it again, and compares it with the chain.
 
 The chain's call data says what was claimed, its logs what was paid; the payments in the store have
 to say the same.
@@ -29,6 +29,7 @@ _ON_CHAIN = (Stage.POSTED, Stage.PAID_OUT, Stage.RECONCILED, Stage.REFUNDED)
 
 
 def hexed(value: bytes) -> str:
+    """Return bytes as 0x-hex."""
     return "0x" + value.hex()
 
 
@@ -97,14 +98,14 @@ def _check_claim(
     if derived is None:
         return
     for part in ("first_counter", "last_counter", "evidence", "facts"):
-        mine, theirs = getattr(derived, part), getattr(claim, part)
-        if mine != theirs:
+        derived_value, on_chain = getattr(derived, part), getattr(claim, part)
+        if derived_value != on_chain:
             findings.add(
                 "payment",
                 name,
                 f"the claim on chain has another {part} than its stored evidence makes",
-                _text(mine),
-                _text(theirs),
+                _text(derived_value),
+                _text(on_chain),
             )
 
 
@@ -134,8 +135,10 @@ def _derived(
 def _check_prices(
     agreement: Agreement, product: Product, claims: Sequence[Applied], findings: Differences
 ) -> None:
-    """Check the amounts of an agreement's claims in order, where the product can price them here
-    (`open`, `price`, `advance`: the contract's own rules, word for word)."""
+    """Check the amounts of an agreement's claims in order, if the product can price them here.
+
+    Such a product has `open`, `price` and `advance`, which follow the contract's own rules.
+    """
     if not hasattr(product, "price"):
         return
     state, reach = product.open(agreement.terms), agreement.first_counter
@@ -175,7 +178,7 @@ def _check_row(row: PaymentRow, applied: Applied, payee: str, findings: Differen
 
 
 def _owed(applied: Applied, payee: str) -> dict[str, Any]:
-    """Check what the store must know about a claim below zero."""
+    """Return the columns that the store must have of a claim below zero."""
     amount = -applied.outcome.amount_micro
     return {"agreement_id": hexed(applied.claim.agreement), "payee": payee, "amount_micro": amount}
 

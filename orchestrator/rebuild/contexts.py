@@ -1,7 +1,7 @@
-"""What the posting rules ask, answered from raw material alone: dictionaries, no store.
+"""Answers from raw material what the posting rules ask: dictionaries instead of the store.
 
 The rules are core/chain_posting and core/bank_posting; the live rail answers the same questions
-from its store. That both come to the same entries is what a rebuild is for.
+from its store. A rebuild checks that both lead to the same entries.
 """
 
 from __future__ import annotations
@@ -35,13 +35,20 @@ _WAITS = (ledger.FUNDING, ledger.UNALLOCATED)
 
 @dataclass
 class RebuiltJournal:
-    """The entries so far: each once, in order, and found by id or by what they are about."""
+    """The entries so far, in order, each once.
+
+    Attributes:
+        entries: Entry id -> entry.
+        reclaimed: Accounts whose escrow was given back.
+        about: Id of a payout or credit -> the entries about it.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     reclaimed: set[str] = field(default_factory=set)  # accounts whose escrow was given back
     about: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
 
     def post(self, items: Iterable[Entry]) -> None:
+        """Add entries; one whose id is there already changes nothing."""
         for item in items:
             if item.entry_id not in self.entries:
                 self.entries[item.entry_id] = item
@@ -55,7 +62,7 @@ class RebuiltJournal:
 
 
 class RawChain:
-    """The context of chain_posting over the node's history. products: by address, lower case."""
+    """core.chain_posting.ChainContext over the node's history."""
 
     def __init__(
         self,
@@ -73,9 +80,11 @@ class RawChain:
                 self._around[log.tx_hash].append(log)
 
     def claims(self, log: DecodedLog) -> Sequence[Claim]:
+        """Return the claims of a `Settled` log."""
         return self._history.claims[place(log)]
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
+        """Return the payee of a claim; None if its product is not known."""
         opened = self._opened.get(agreement)
         if opened is None:
             return None
@@ -85,15 +94,17 @@ class RawChain:
         return product.payee(facts) if product else None
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
+        """Return the logs of the same transaction, in order."""
         return self._around[log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
+        """Return the entry by which an earlier block settled a payment."""
         return self._journal.entries.get(entry_id("settled", payment))
 
 
 @dataclass
 class RawPayout:
-    """A payout as the chain ordered it, and as approvals have ordered it again since."""
+    """A payout as the chain ordered it, and as approvals have ordered it again."""
 
     payout_id: str
     payee: str
@@ -107,7 +118,12 @@ class RawPayout:
 
 @dataclass
 class RawCredit:
-    """Money that came in, and the agreement that it is for; None: nobody knows yet."""
+    """Money that came in.
+
+    Attributes:
+        cents: Its amount.
+        agreement: The agreement that it is for; None if it is not known yet.
+    """
 
     cents: int
     agreement: str | None
@@ -115,11 +131,18 @@ class RawCredit:
 
 @dataclass
 class RawBank:
-    """The context of bank_posting. mandates: reference -> (agreement, expiry in Unix seconds).
+    """The state of payouts and credits, from which the posting rules of bank lines are answered.
 
-    payouts: by id, by_reference: by the EndToEndId last ordered under. sent: what order files say.
-    moved, refused: EndToEndIds of which the bank booked something, or that it refused before.
-    booked: line id -> the line that was acted on under it. credit_rows: money in, by credit id.
+    Attributes:
+        journal: The entries so far.
+        mandates: Funding reference -> (agreement, expiry in Unix seconds).
+        payouts: Payout id -> payout.
+        by_reference: The EndToEndId last ordered under -> payout.
+        sent: EndToEndId -> its order in an order file.
+        moved: EndToEndIds of which the bank booked something.
+        refused: EndToEndIds that the bank refused before it booked anything.
+        booked: Line id -> the line that was posted under it.
+        credit_rows: Credit id -> money that came in.
     """
 
     journal: RebuiltJournal
@@ -133,21 +156,25 @@ class RawBank:
     credit_rows: dict[str, RawCredit] = field(default_factory=dict)
 
     def order(self, payout: RawPayout) -> None:
-        """Order a payout under the references of its attempt; earlier ones are void."""
+        """Order a payout under the references of its attempt; earlier references are void."""
         self.by_reference.pop(payout.end_to_end_id, None)
         identity = attempted(bytes.fromhex(payout.payout_id[2:]), payout.attempt)
         payout.end_to_end_id = end_to_end_id(identity)
         self.payouts[payout.payout_id] = self.by_reference[payout.end_to_end_id] = payout
 
     def known(self, lines: Sequence[StatementLine]) -> KnownBank:
-        """Return what the posting of bookings depends on. lines: those that may report them."""
+        """Return what the posting of bookings depends on.
+
+        Args:
+            lines: The lines that may report these bookings.
+        """
         bookings = distinct(lines)
         asked = questions(bookings)
         return KnownBank(
             bookings,
             self.booked.keys(),
             {
-                reference: _known(self.by_reference[reference])
+                reference: _known_payout(self.by_reference[reference])
                 for reference in asked.end_to_end_ids & self.by_reference.keys()
             },
             {batch: self._batch(batch) for batch in asked.batches},
@@ -167,7 +194,7 @@ class RawBank:
             and self.sent[reference].batch == batch
             and reference not in self.refused
         ]
-        return [_known(row) for row in sorted(rows, key=lambda row: row.payout_id)]
+        return [_known_payout(row) for row in sorted(rows, key=lambda row: row.payout_id)]
 
     def _mandate(self, reference: str) -> KnownMandate:
         agreement, expiry = self.mandates[reference]
@@ -186,5 +213,5 @@ class RawBank:
         return open_payout(row.payout_id, row.account, self.journal.under(row.payout_id))
 
 
-def _known(row: RawPayout) -> KnownPayout:
+def _known_payout(row: RawPayout) -> KnownPayout:
     return KnownPayout(row.payout_id, row.account)

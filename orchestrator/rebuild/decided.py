@@ -1,4 +1,4 @@
-"""What executed approvals do again: the entries that two officers' signatures stand for."""
+"""Repeats what executed approvals did: the entries that two officers' signatures stand for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.rebuild.findings import Differences
 
 
 def fold(row: approvals.ApprovalRow, bank: RawBank) -> None:
-    """Post what an approval posts, and move what it moves; most kinds post nothing."""
+    """Post the entries of an approval, and move its payout or credit; most kinds post nothing."""
     content, rule = approvals.content_of(row), _RULES.get(row.kind)
     entries = rule(row, content, bank) if rule else []
     source = f"approval:{row.approval_id}"
@@ -36,7 +36,7 @@ def check(session: Session, chain_id: int, findings: Differences) -> None:
 
 
 def _order_again(row: approvals.ApprovalRow, content: Approval, bank: RawBank) -> list[Entry]:
-    """Order a payout again: what came back is in transit again; what was rejected never left it."""
+    """Order a payout again: a returned one is in transit again; a rejected one always was."""
     payout = bank.by_reference.get(content.subject)
     if payout is None:
         return []

@@ -1,4 +1,4 @@
-"""Every stored record again: its hash, its content, who signed it, and the row made of it."""
+"""Checks every stored record again: its hash, its content, its signer, and the row made of it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ _REPORT_EVERY = 200
 
 @dataclass
 class Archive:
-    """The events, decoded from their own bytes. by_id: 0x-hex event id -> event; of_payment: what
-    the store says is claimed by a payment; cites: citing event -> cited events, by citation."""
+    """The events, decoded from their own bytes.
+
+    Attributes:
+        by_id: Event id (0x-hex) -> event.
+        of_payment: Payment id -> the events that the store says it claims.
+        at_counter: (agreement id, counter) -> the agreement's own event.
+        cites: Id of a citing event -> ids of the cited events, in order of citation.
+    """
 
     by_id: dict[str, Event] = field(default_factory=dict)
     of_payment: dict[str, list[Event]] = field(default_factory=dict)
@@ -33,7 +39,8 @@ class Archive:
     cites: dict[str, list[str]] = field(default_factory=dict)
 
     def cited_by(self, run: list[Event]) -> dict[str, Event]:
-        """Return id -> event for what a run cites, by the store's choice among several bearers."""
+        """Return {id: event} of what a run cites; among several bearers of a name, the store's
+        choice."""
         ids = [
             event_id
             for event in run
@@ -75,8 +82,8 @@ def read_archive(session: Session, keys: KeyRing, findings: Differences) -> Arch
 
 
 def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
-    events: dict[str, Event] = {}
-    total, known = count_rows(session, EvidenceRow), protocols()
+    decoded: dict[str, Event] = {}
+    total, decoders = count_rows(session, EvidenceRow), protocols()
     for done, row in enumerate(all_rows(session, EvidenceRow), 1):
         if not done % _REPORT_EVERY or done == total:
             findings.progress("evidence", done, total)
@@ -91,11 +98,11 @@ def _decode_all(session: Session, findings: Differences) -> Mapping[str, Event]:
             )
             continue
         try:
-            events[digest] = known[row.protocol].decode(row.body)
+            decoded[digest] = decoders[row.protocol].decode(row.body)
         except (Rejected, KeyError) as error:
             findings.add("evidence", digest, f"it cannot be read as {row.protocol}: {error}")
     findings.count("evidence", total)
-    return events
+    return decoded
 
 
 def _check(row: EventRow, event: Event, keys: KeyRing, findings: Differences) -> None:

@@ -1,4 +1,4 @@
-"""What a rebuild finds: differences between what is stored and what the raw material says."""
+"""The findings of a rebuild: differences between the store and the raw material."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ Progress = Callable[[str, int, int], None]  # (what is read, how far, of how man
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where the store is not what the raw material says.
+    """One place where the store differs from the raw material.
 
-    place: which kind of record ("evidence", "payment", "bank line", "ledger entry"...). name: its
-    id. what: the field, or what is the matter. stored, rebuilt: both sides, as text.
+    Attributes:
+        place: The kind of record ("evidence", "payment", "bank line", "ledger entry"...).
+        name: Its id.
+        what: The field, or a description of the difference.
+        stored: What the store has, as text.
+        rebuilt: What the raw material has, as text.
     """
 
     place: str
@@ -30,9 +34,9 @@ class Difference:
 
 @dataclass
 class Differences:
-    """The differences that were found, and a callback for the progress."""
+    """Collects differences, and reports progress."""
 
-    progress: Progress = lambda part, done, total: None
+    progress: Progress = lambda what, done, total: None
     differences: list[Difference] = field(default_factory=list)
     read: dict[str, int] = field(default_factory=dict)  # what was read, and how much of it
 
@@ -44,14 +48,15 @@ class Differences:
         stored: object = "",
         rebuilt: object = "",
     ) -> None:
+        """Add a difference."""
         self.differences.append(Difference(place, str(name), what, str(stored), str(rebuilt)))
 
     def compare(self, place: str, name: object, row: object, wanted: Mapping[str, Any]) -> None:
-        """Report every column of a stored row that is not what was recomputed for it."""
+        """Report every column of a stored row that differs from its recomputed value."""
         for column, value in wanted.items():
-            stored = getattr(row, column)
-            if stored != value:
-                self.add(place, name, column, stored, value)
+            stored_value = getattr(row, column)
+            if stored_value != value:
+                self.add(place, name, column, stored_value, value)
 
     def rows(
         self,
@@ -60,8 +65,15 @@ class Differences:
         wanted: Mapping[Any, Mapping[str, Any]],
         key: Callable[[Any], Any],
     ) -> None:
-        """Compare a whole table: each row with what its key should hold, none too many or too
-        few."""
+        """Compare a whole table with its recomputed rows: none may differ, be missing or be too
+        many.
+
+        Args:
+            place: The kind of record.
+            stored: The rows of the table.
+            wanted: Key -> column -> the value recomputed for it.
+            key: Returns the key of a row.
+        """
         seen = set()
         for row in stored:
             name = key(row)
@@ -75,6 +87,7 @@ class Differences:
                 self.add(place, _named(name), "is not stored, though the raw material says it")
 
     def count(self, what: str, number: int) -> None:
+        """Add to the number of records read of a kind."""
         self.read[what] = self.read.get(what, 0) + number
 
 

@@ -1,7 +1,7 @@
-"""The chain's own history up to the newest final block, read from the node.
+"""Reads the chain's own history up to the newest final block from the node.
 
-Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data.
-The store's copies are then held against it.
+Nothing of it comes from the store: blocks by number, logs by block hash, claims from call data. The
+store's copies are then compared with it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _CLAIM = ("agreement", "sequence", "firstCounter", "lastCounter", "evidence", "f
 
 
 def place(log: DecodedLog) -> Place:
+    """Return where a log is: its transaction, and its index in the block."""
     return log.tx_hash, log.index
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A claim that a final settlement has applied, with what the contract made of it."""
+    """A claim that a final settlement has applied, with the contract's outcome."""
 
     claim: Claim
     outcome: ClaimOutcome
@@ -39,8 +40,14 @@ class Applied:
 
 @dataclass
 class ChainHistory:
-    """blocks: oldest first. logs: by block hash, in the order of the block. claims: what the call
-    data of each settlement says; of one through another contract, what its Merkle root proves."""
+    """The chain up to the newest final block.
+
+    Attributes:
+        blocks: The blocks, oldest first.
+        logs: Block hash -> its logs in order.
+        claims: Place of each `Settled` log -> the claims in the settlement's call data; those of a
+            settlement through another contract are the ones that its Merkle root proves.
+    """
 
     blocks: list[SeenBlock] = field(default_factory=list)
     logs: dict[str, list[DecodedLog]] = field(default_factory=dict)
@@ -68,7 +75,7 @@ def read_history(chain: Chain, session: Session, final: int, findings: Differenc
     """Return everything from the deployment's block to the newest final one.
 
     Raises:
-        Retry: The node is silent, or does not have these blocks (any more).
+        Retry: The node does not answer, or does not have these blocks (any more).
     """
     history, first = ChainHistory(), chain.deployment.block_number
     for start in range(first, final + 1, _BLOCKS_AT_ONCE):
@@ -152,7 +159,7 @@ def check_copies(session: Session, history: ChainHistory, findings: Differences)
 
 
 def _same_chain(stored: Sequence[blocks.BlockRow], seen: Sequence[SeenBlock]) -> bool:
-    """Whether any block is the same: if none is, the node follows another chain."""
+    """Return whether any block is the same: if none is, the node follows another chain."""
     return any(row.hash == block.hash for row, block in zip(stored, seen, strict=True))
 
 

@@ -1,4 +1,5 @@
-"""The rebuilt journal: each source in turn goes through the posting rules, then is hash-chained."""
+"""Rebuilds the journal: each source in turn passes the posting rules, then entries are
+hash-chained."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Numbered:
 
     @property
     def text(self) -> str:
-        """One line of canonical JSON: the bytes that are compared."""
+        """Return one line of canonical JSON: the bytes that are compared."""
         entry = self.entry
         return json.dumps(
             {
@@ -51,6 +52,7 @@ class Numbered:
 
 
 def stored_journal(session: Session) -> list[Numbered]:
+    """Return the entries of the store with their numbers and hashes, in order."""
     return [Numbered(row.number, item, row.hash) for row, item in store_ledger.entries(session)]
 
 
@@ -75,12 +77,13 @@ def balance_lines(balances: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def digest(lines: Iterable[str]) -> str:
-    """Return SHA-256 of the lines, each ended by a line feed."""
+    """Return the SHA-256 of lines, each ended by a line feed."""
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 class Fold:
-    """Folds sources, one after the other, into `journal`; `files` knows what the bank said."""
+    """Folds sources, one after the other, into `journal`; `files` has the content of the bank's
+    files."""
 
     def __init__(
         self,
@@ -140,12 +143,12 @@ class Fold:
             for name, row in self._approvals.items()
             if name not in with_entries
         ]
-        ordered: list[str] = []
+        order: list[str] = []
         for source, at in self._files.items():
             while silent and silent[0][0] <= at:
-                ordered.append(silent.pop(0)[1])
-            ordered.append(source)
-        return ordered + [name for _, name in silent]
+                order.append(silent.pop(0)[1])
+            order.append(source)
+        return order + [name for _, name in silent]
 
     def _block(self, block: SeenBlock) -> None:
         logs = self._history.logs[block.hash]
@@ -172,28 +175,29 @@ class Fold:
 
 
 def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
-    """Report every entry that is missing, too many, or not what its source makes."""
-    mine = {row.entry.entry_id: row for row in rebuilt}
-    theirs = {row.entry.entry_id: row for row in stored}
+    """Report every entry that is missing, too many, or different from what its source makes."""
+    rebuilt_by_id = {numbered.entry.entry_id: numbered for numbered in rebuilt}
+    stored_by_id = {numbered.entry.entry_id: numbered for numbered in stored}
     before = len(findings.differences)
-    for row in stored:
-        twin = mine.get(row.entry.entry_id)
+    for numbered in stored:
+        twin = rebuilt_by_id.get(numbered.entry.entry_id)
         if twin is None:
             findings.add(
                 "ledger entry",
-                row.number,
-                f"{row.entry.kind} {row.entry.ref} is in the journal, and no source makes it",
-                row.entry.source,
+                numbered.number,
+                f"{numbered.entry.kind} {numbered.entry.ref} is in the journal, "
+                "and no source makes it",
+                numbered.entry.source,
             )
         else:
-            _compare_entry(row, twin, findings)
-    for row in rebuilt:
-        if row.entry.entry_id not in theirs:
+            _compare_entry(numbered, twin, findings)
+    for numbered in rebuilt:
+        if numbered.entry.entry_id not in stored_by_id:
             findings.add(
                 "ledger entry",
-                row.entry.source,
+                numbered.entry.source,
                 "the journal has no entry "
-                f"{row.entry.kind} {row.entry.ref}, and its source makes one",
+                f"{numbered.entry.kind} {numbered.entry.ref}, and its source makes one",
             )
     if len(findings.differences) == before:
         _compare_chain(stored, rebuilt, findings)
@@ -202,9 +206,9 @@ def compare(stored: list[Numbered], rebuilt: list[Numbered], findings: Differenc
 def _compare_entry(stored: Numbered, rebuilt: Numbered, findings: Differences) -> None:
     name = f"{stored.number} ({stored.entry.kind} {stored.entry.ref})"
     for part in ("kind", "ref", "at", "source"):
-        theirs, mine = getattr(stored.entry, part), getattr(rebuilt.entry, part)
-        if theirs != mine:
-            findings.add("ledger entry", name, part, theirs, mine)
+        stored_value, rebuilt_value = getattr(stored.entry, part), getattr(rebuilt.entry, part)
+        if stored_value != rebuilt_value:
+            findings.add("ledger entry", name, part, stored_value, rebuilt_value)
     if stored.entry.postings != rebuilt.entry.postings:
         findings.add("ledger entry", name, "postings", _text(stored.entry), _text(rebuilt.entry))
 
@@ -215,17 +219,20 @@ def _text(entry: Entry) -> str:
 
 def _compare_chain(stored: list[Numbered], rebuilt: list[Numbered], findings: Differences) -> None:
     """Report the first entry of which only order, number or hash differs."""
-    for theirs, mine in zip(stored, rebuilt, strict=True):
-        if theirs.text == mine.text:
+    for stored_entry, rebuilt_entry in zip(stored, rebuilt, strict=True):
+        if stored_entry.text == rebuilt_entry.text:
             continue
-        part = "hash" if theirs.entry == mine.entry and theirs.number == mine.number else "order"
+        same_content = stored_entry.entry == rebuilt_entry.entry
+        same_place = stored_entry.number == rebuilt_entry.number
+        part = "hash" if same_content and same_place else "order"
         what = {
-            "hash": (theirs.hash, mine.hash),
-            "order": (theirs.entry.entry_id, mine.entry.entry_id),
+            "hash": (stored_entry.hash, rebuilt_entry.hash),
+            "order": (stored_entry.entry.entry_id, rebuilt_entry.entry.entry_id),
         }[part]
-        findings.add("ledger entry", theirs.number, part, *what)
+        findings.add("ledger entry", stored_entry.number, part, *what)
         return
 
 
 def balances_of(journal: Iterable[Numbered]) -> dict[tuple[str, str], int]:
-    return ledger.balances(p for row in journal for p in row.entry.postings)
+    """Return {(account, asset): balance in minor units} of a journal."""
+    return ledger.balances(p for numbered in journal for p in numbered.entry.postings)

@@ -25,7 +25,13 @@ from orchestrator.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Committee:
-    """Who may attest, as the contract has it: checksummed address -> trust domain."""
+    """The oracles that may attest, as the contract has them.
+
+    Attributes:
+        members: Checksummed address -> trust domain.
+        need: How many signatures make a quorum.
+        min_domains: How many trust domains they must span.
+    """
 
     members: Mapping[str, int]
     need: int
@@ -36,8 +42,8 @@ class Committee:
 class WorkerMemory:
     """What one worker remembers between its turns.
 
-    It is empty when the worker starts, and nothing depends on it for correctness: a step that
-    finds nothing here only works a little longer.
+    It is empty when the worker starts. Results never depend on it: a step that finds nothing here
+    only works a little longer.
     """
 
     # product name -> the most claims that fit one settlement, where a settlement was too large
@@ -49,7 +55,7 @@ class WorkerMemory:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Everything that any step may touch; `orchestrator.assembly` builds it."""
+    """Everything that a step may use; `orchestrator.assembly` builds it."""
 
     settings: Settings
     store: Store
@@ -69,7 +75,7 @@ class StepContext:
 
     @property
     def senders(self) -> tuple[Sender, ...]:
-        """Every key that this rail sends with."""
+        """Return every key with which this rail sends."""
         return self.sender, self.minter, self.warden
 
 

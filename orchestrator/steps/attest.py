@@ -31,7 +31,7 @@ from orchestrator.errors import Retry
 from orchestrator.settings import Settings
 from orchestrator.steps import Committee, WorkerMemory
 from orchestrator.steps.collect import anchor_of
-from orchestrator.steps.equivocation import equivocators
+from orchestrator.steps.signatures import equivocators
 
 # refusals that time or evidence may cure; every other one is final
 _PASSING = (ClaimReason.EVIDENCE_MISSING, ClaimReason.SEQUENCE_UNEXPECTED, ClaimReason.UNAUTHORISED)
@@ -57,7 +57,7 @@ _Row = tuple[payments.PaymentRow, agreements.AgreementRow]
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One question to all oracles, and the result."""
+    """One question to all oracles, with their answers."""
 
     batch: Batch
     digest: bytes

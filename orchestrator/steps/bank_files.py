@@ -1,7 +1,7 @@
-"""From the bank to the ledger: take the bank's files whole, and post each booked line once.
+"""From the bank to the ledger: stores the bank's files whole, and posts each booked line once.
 
-A statement goes through three calls: `load` what is known about its lines (store), `decide` what
-they do (core, pure), `apply` that (store).
+A statement passes through three calls: `load` what is known about its lines (store), `decide` what
+they post (core, pure), and `apply` that (store).
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class BankFilesContext(Protocol):
 
 
 def read_bank(context: BankFilesContext) -> int:
-    """Take the bank's files and return how many; an unreadable one is kept, with its reason."""
+    """Store and post the bank's new files; return how many. An unreadable one is kept with its
+    reason."""
     files = 0
     for name, body in context.bank.receive():
         stage = MACHINE.advance(name, Stage.RECEIVED, _take_file(context, name, body))
@@ -89,13 +90,15 @@ def _refuse_twins(lines: Sequence[StatementLine]) -> None:
 
 
 def post_lines(session: Session, lines: Sequence[StatementLine], now: int) -> None:
-    """Post new lines, which are stored already.
+    """Post the lines of a file that were not posted before; they must be stored already.
 
     Args:
+        session: A write session.
+        lines: The lines of the file.
         now: Unix seconds.
     """
-    known = bank_postings.load(session, lines)
-    plan = decide(known)
+    known_bank = bank_postings.load(session, lines)
+    plan = decide(known_bank)
     bank_postings.apply(session, plan, now)
 
 
@@ -125,4 +128,4 @@ def _take_statuses(session: Session, report: StatusReport) -> None:
         by_reason[refused.get(reference)].append(payout_id)
     for reason, ids in by_reason.items():
         fact = PayoutFact.ACCEPTED if reason is None else PayoutFact.REJECTED
-        payouts.advance(session, ids, fact, reason=reason)
+        payouts.record_fact(session, ids, fact, reason=reason)

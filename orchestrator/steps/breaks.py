@@ -1,7 +1,8 @@
-"""The register of breaks: record what a reconciliation finds, with its age and its owner.
+"""The register of breaks: records what a reconciliation finds, with its age and its owner.
 
-A break ends in one of three ways: a later record explains it, it is not found any more, or two
-officers sign a resolution. A resolution covers the amounts: if they change, it is open again.
+A break ends in one of three ways: a later record explains it, it is no longer found, or two
+officers sign a resolution. A resolution covers the amounts: if they change, the break is open
+again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Standing:
     """A break as it stands.
 
     Attributes:
+        difference: What the comparison found.
         state: "open", "resolved" or "closed".
         since: When it was first seen, Unix seconds.
         resolved_by: The approval that covers it as it is; "" for none.
@@ -53,8 +55,11 @@ class Standing:
 
 
 def register_breaks(context: BreaksContext) -> int:
-    """Reconcile after each bank file, rewind and resolution; return how many breaks are new or
-    gone."""
+    """Reconcile after each bank file, rewind and resolution, and record the result.
+
+    Returns:
+        How many breaks are new or gone.
+    """
     with context.store.read() as session:
         causes = (*register.causes(session), blocks.newest_final(session) > 0)
         if context.memory.break_causes == causes:
@@ -87,9 +92,7 @@ def _record(context: BreaksContext, standings: list[Standing]) -> int:
     return len({item.break_id for item in standings} - registered) + gone
 
 
-def standing(
-    session: Session, chain_id: int, reconciliation: Reconciliation, now: int
-) -> list[Standing]:
+def standing(session: Session, chain_id: int, result: Reconciliation, now: int) -> list[Standing]:
     """Return every break of a reconciliation, the oldest first.
 
     Raises:
@@ -98,7 +101,7 @@ def standing(
     since = {row.break_id: row.first_seen for row in register.listed(session)}
     signed = _signed(session, chain_id)
     standings = []
-    for break_id, item in break_ids((*reconciliation.breaks, *reconciliation.closed)).items():
+    for break_id, item in break_ids((*result.breaks, *result.closed)).items():
         resolution = signed.get(break_id)
         is_resolved = resolution is not None and covers(dict(resolution[1]), item)
         state = CLOSED if item.closed else RESOLVED if is_resolved else OPEN
@@ -119,10 +122,11 @@ def _signed(session: Session, chain_id: int) -> dict[str, tuple[str, Mapping[str
 
 
 def to_resolve(item: Standing, note: str, now: int) -> Approval:
-    """Return the approval that a break, just as it is, is dealt with.
+    """Return the approval that states how a break, exactly as it is, was resolved.
 
     Args:
-        note: How it was dealt with.
+        item: The break.
+        note: How it was resolved.
         now: Unix seconds.
     """
     return Approval(register.RESOLVE, item.break_id, facts(item.difference) | {"note": note}, now)

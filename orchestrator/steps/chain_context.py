@@ -1,4 +1,4 @@
-"""Answers what the posting rules of core/chain_posting ask, from the store's copies of the logs."""
+"""Context that the posting rules of core/chain_posting need, from the logs in the store."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Claims = Mapping[tuple[str, int], Sequence[Claim]]  # by (transaction hash, log 
 def read_claims(context: PostingContext, logs: Iterable[DecodedLog]) -> Claims:
     """Return the claims of every settlement among these logs.
 
-    It asks the node: never call it within a write.
+    It asks the node: never call it within a write transaction.
 
     Raises:
-        Retry: the node does not answer.
+        Retry: The node does not answer.
     """
     return {
         (log.tx_hash, log.index): claims_of(context, log) for log in logs if log.name == "Settled"
@@ -42,7 +42,7 @@ def read_claims(context: PostingContext, logs: Iterable[DecodedLog]) -> Claims:
 
 
 class StoredChain:
-    """core.chain_posting.Context within one session; the logs asked about must be stored."""
+    """core.chain_posting.ChainContext within one session, for logs that are stored."""
 
     def __init__(self, context: PostingContext, session: Session, claims: Claims) -> None:
         addresses = context.chain.deployment.addresses
@@ -61,9 +61,11 @@ class StoredChain:
         self._around: dict[str, list[DecodedLog]] = {}
 
     def claims(self, log: DecodedLog) -> Sequence[Claim]:
+        """Return the claims of a `Settled` log, which were read before."""
         return self._claims.get((log.tx_hash, log.index), ())
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
+        """Return the payee of a claim; None if its product is not known."""
         if agreement not in self._terms:
             self._terms[agreement] = self._opened(agreement)
         product, payee = self._terms[agreement]
@@ -79,12 +81,14 @@ class StoredChain:
         return args["product"], args["payee"]
 
     def around(self, log: DecodedLog) -> Sequence[DecodedLog]:
+        """Return the logs of the same transaction, in order."""
         if log.tx_hash not in self._around:
             rows = blocks.logs_in_transaction(self._session, log.tx_hash)
             self._around[log.tx_hash] = [log_of(row) for row in rows]
         return self._around[log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
+        """Return the entry by which an earlier block settled a payment."""
         return ledger.entry(self._session, entry_id("settled", payment))
 
 

@@ -1,4 +1,4 @@
-"""Freezes what a stolen key was paid for: the warden disputes payments whose window is still open.
+"""Freezes payments for records of a stolen key: the warden disputes those with an open window.
 
 Only payments of agreements with the compromised device itself: the contract lets the warden dispute
 no others. `proofrail device risk` lists payments that cite its records or have left their window.
@@ -33,7 +33,7 @@ class DisputeContext(Protocol):
 
 
 def dispute_compromised(context: DisputeContext) -> int:
-    """Dispute what is at risk of every compromised device; return how many."""
+    """Dispute the payments at risk of every compromised device; return how many."""
     now = context.now()
     with context.store.read() as session:
         due = [

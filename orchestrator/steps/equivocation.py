@@ -1,18 +1,17 @@
 """Reports an oracle that signed two different claims for one sequence, so that the chain bars it.
 
-The two signatures are the whole proof: anyone may present them to OracleCommittee. An oracle counts
-for no quorum here from the moment that its second signature arrives.
+The two signatures are the whole proof: anyone may present them to OracleCommittee. `signatures`
+finds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from oracles.attest import batch_digest, claim_hash
-from oracles.quorum import Attested, equivocations
-from oracles.types import Attestation, Batch
-from orchestrator.edges.chain.client import Call, Chain
+from oracles.attest import claim_hash
+from oracles.quorum import Attested
+from orchestrator.edges.chain.client import Call
 from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store
 from orchestrator.edges.store import equivocations as evidence
@@ -24,55 +23,13 @@ _AT_ONCE = 10
 _FINAL = ("Barred", "NotAMember", "NotEquivocation")
 
 
-class EquivocatorsContext(Protocol):
-    """What storing and comparing signatures needs of the context."""
-
-    store: Store
-    chain: Chain
-    now: Callable[[], int]  # Unix seconds
-    log: Any
-
-
 class EquivocationContext(Protocol):
-    """What reporting an equivocation needs of the context."""
+    """What reporting an equivocation needs of the rail."""
 
     store: Store
     sender: Sender
     now: Callable[[], int]  # Unix seconds
     log: Any
-
-
-def equivocators(
-    context: EquivocatorsContext, batch: Batch, digest: bytes, attestations: Collection[Attestation]
-) -> set[str]:
-    """Store valid signatures over a batch; return the oracles whose signatures count no longer."""
-    if not attestations:
-        with context.store.read() as session:
-            return evidence.equivocators(session)
-    now, records = context.now(), [Attested(batch, attestation) for attestation in attestations]
-    with context.store.write() as session:
-        rivals = evidence.keep(session, digest, records, now)
-        proofs = [
-            (proof, _digest(context, proof.first), _digest(context, proof.second))
-            for proof in equivocations([*rivals, *records] if rivals else [])
-        ]
-        evidence.note(session, proofs, now)
-        untrusted = evidence.equivocators(session)
-    for proof, first, second in proofs:
-        context.log.error(
-            "oracle equivocated",
-            oracle=proof.oracle,
-            agreement="0x" + proof.agreement.hex(),
-            sequence=proof.sequence,
-            batches=[first, second],
-        )
-    return untrusted
-
-
-def _digest(context: EquivocatorsContext, record: Attested) -> str:
-    deployment = context.chain.deployment
-    committee = deployment.addresses["OracleCommittee"]
-    return "0x" + batch_digest(record.batch, deployment.chain_id, committee).hex()
 
 
 def report_equivocations(context: EquivocationContext) -> int:

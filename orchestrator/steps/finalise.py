@@ -68,7 +68,7 @@ _Handler = Callable[[FinaliseContext, Session, DecodedLog, int], None]
 
 
 def finalise(context: FinaliseContext) -> int:
-    """Post what newly final blocks say, and what follows from it; return how many blocks."""
+    """Post newly final blocks, and record what follows from them; return how many blocks."""
     with context.store.read() as session:
         newest = blocks.newest(session)
         depth = context.settings.finality_blocks
@@ -142,7 +142,7 @@ def _settled(context: FinaliseContext, session: Session, log: DecodedLog, at: in
 
 
 def _minted(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:
-    fundings.advance(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
+    fundings.record_fact(session, log.args["credit"], FundingFact.MINTED, tx_hash=log.tx_hash)
 
 
 def _escrow_funded(context: FinaliseContext, session: Session, log: DecodedLog, at: int) -> None:

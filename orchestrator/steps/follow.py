@@ -1,4 +1,4 @@
-"""From blocks to facts: follows the chain by parent hash and notes what each block would post.
+"""From blocks to facts: follows the chain by parent hash and stores what each block would post.
 
 What a block says is a fact at once (a payment is settled), but its entries are pending: they are
 posted, and orders go to the bank, only N blocks later. A rewind of fewer than N blocks voids the
@@ -45,7 +45,7 @@ class FollowContext(Protocol):
 
 
 def follow(context: FollowContext) -> int:
-    """Read new blocks and apply what they say; return how many blocks were new."""
+    """Read new blocks and record their facts; return how many blocks were new."""
     with context.store.read() as session:
         last = blocks.newest(session)
     head = context.chain.head()
@@ -128,7 +128,7 @@ def _end_sends(context: FollowContext) -> None:
         next_step = {"settle": NextStep.SETTLE, "release": NextStep.RELEASE}.get(row.purpose)
         with context.store.write() as session:
             if row.purpose == "mint":
-                fundings.advance(session, row.ref, FundingFact.MINT_FAILED)
+                fundings.record_fact(session, row.ref, FundingFact.MINT_FAILED)
             if row.purpose == "settle":
                 ids = [payment.payment_id for payment, _ in payments.of_batch(session, row.ref)]
             elif row.purpose == "release":

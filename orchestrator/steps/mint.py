@@ -47,7 +47,7 @@ def mint(context: MintContext) -> int:
             continue
         with context.store.write() as session:
             context.minter.prepare(session, "mint", row.credit_id, quote, now)
-            fundings.advance(session, row.credit_id, Fact.MINT_SIGNED)
+            fundings.record_fact(session, row.credit_id, Fact.MINT_SIGNED)
         sent += 1
     if sent:
         context.minter.broadcast()

@@ -88,8 +88,9 @@ def settled_facts(
     """Return the facts about our payments in a Settled log; anyone may have sent the settlement.
 
     Args:
-        log: the Settled log.
-        claims: its claims, in its order.
+        context: The rail.
+        log: The Settled log.
+        claims: Its claims, in its order.
         now: Unix seconds.
     """
     outcomes = read_outcomes(

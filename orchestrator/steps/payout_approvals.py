@@ -22,16 +22,22 @@ ABOVE_LIMIT, AGAIN = "release_payout", "order_again"
 
 
 def to_pay(row: payouts.PayoutRow, now: int) -> Approval:
-    """Return the approval for a payout above the limit. now: Unix seconds."""
+    """Return the approval for a payout above the limit.
+
+    Args:
+        row: The payout.
+        now: Unix seconds.
+    """
     return Approval(ABOVE_LIMIT, row.end_to_end_id, _covers(row, row.cents), now)
 
 
 def to_order_again(row: payouts.PayoutRow, cents: int, iban: str, now: int) -> Approval:
-    """Return the approval to order again what was rejected or came back, under new references.
+    """Return the approval to order a rejected or returned payout again, under new references.
 
     Args:
-        cents: What it still has to bring (`owed`).
-        iban: Where it goes to.
+        row: The payout.
+        cents: The amount that is still owed (`owed`).
+        iban: The account to pay to.
         now: Unix seconds.
     """
     return Approval(AGAIN, row.end_to_end_id, _covers(row, cents) | {"iban": iban}, now)
@@ -41,7 +47,7 @@ def approved(session: Session, chain_id: int) -> list[tuple[str, payouts.PayoutR
     """Return (approval id, payout) of the payouts above the limit that have both signatures.
 
     Raises:
-        Halt: A payout is not what was signed.
+        Halt: A payout differs from what was signed.
     """
     signed = ready(session, chain_id, ABOVE_LIMIT)
     references = [approval.subject for _, approval in signed]
@@ -114,7 +120,7 @@ def _order_again(
         entry = ledger.reordered(ref, approval.detail["cents"])
         store_ledger.post(session, [entry], now, f"approval:{approval_id}")
     account = payout_account(approval.detail["iban"])
-    payouts.advance(
+    payouts.record_fact(
         session,
         [row.payout_id],
         Fact.ORDERED_AGAIN,

@@ -43,7 +43,7 @@ class PayoutsContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingPayout:
-    """Why a payout cannot leave now, and the stage it is left at."""
+    """Why a payout cannot leave now, and its stage."""
 
     stage: Stage
     reason: str
@@ -103,11 +103,15 @@ def draft_file(
     now: int,
     after: str = "",
 ) -> DraftFile:
-    """Return the next file, of the payouts that are due; nothing is changed.
+    """Return the next file of payouts that are due; nothing is changed.
 
     Args:
+        session: A session of the store.
+        settings: The rail's settings.
+        safeguarding: The rail's own bank account.
+        chain_id: The chain's id, which approvals are signed for.
         now: Unix seconds.
-        after: Of the payouts that wait, those behind this id come first.
+        after: Payouts that wait come in the order of their ids, those behind this id first.
     """
     draft, rest_cents = DraftFile(last=after), settings.file_cents
     by_payout = {row.payout_id: (row, signed) for signed, row in approved(session, chain_id)}
@@ -142,7 +146,7 @@ def _waiting(row: payouts.PayoutRow, refusal: Rejected) -> WaitingPayout:
 
 def _let_wait(session: Session, payout_id: str, waiting: WaitingPayout) -> None:
     if waiting.stage is Stage.WAITING_FOR_APPROVAL:
-        payouts.advance(session, [payout_id], Fact.ABOVE_LIMIT)
+        payouts.record_fact(session, [payout_id], Fact.ABOVE_LIMIT)
     payouts.set_reason(session, payout_id, waiting.reason)
 
 
@@ -207,7 +211,7 @@ def _write(draft: DraftFile, settings: Settings, safeguarding: Mapping[str, Any]
 def _store_file(session: Session, draft: DraftFile, now: int) -> None:
     name = bank_files.order_file_name(draft.message)
     digest = bank_files.add(session, draft.body, "out", name, "pain.001", now)
-    payouts.advance(
+    payouts.record_fact(
         session,
         ["0x" + order.payout_id.hex() for order in draft.orders],
         Fact.SENT,

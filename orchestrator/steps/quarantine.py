@@ -1,4 +1,4 @@
-"""Suspends a device with a clone, and proves the conflict on chain if a contract takes the proof.
+"""Suspends a cloned device, and proves the conflict on chain if a contract takes the proof.
 
 If one key signed two contents under one counter, or was in two places at once, two parties have it;
 the records do not show which of them is honest.
@@ -45,7 +45,7 @@ def quarantine(context: QuarantineContext) -> int:
     """Suspend devices against which a new conflict was found, once each; return how many.
 
     A device that is already suspended, retired or compromised needs no call. If a registrar resumes
-    it, only a conflict that was not known before suspends it again.
+    it, only a conflict that was found later suspends it again.
     """
     with context.store.read() as session:
         conflicts = store_conflicts.unreported(session, _AT_ONCE)

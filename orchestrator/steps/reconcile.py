@@ -1,4 +1,4 @@
-"""Compares devices, chain, ledger and bank from their own records; it changes nothing."""
+"""Loads the facts of devices, chain, ledger and bank, and compares them; it changes nothing."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from orchestrator.edges.store import (
     payouts,
 )
 from orchestrator.edges.store import ledger as store_ledger
+from orchestrator.steps.device_facts import device_facts
 from orchestrator.steps.outcomes import settled_amounts
-from orchestrator.steps.record_facts import device_facts
 
 
 def reconcile_store(session: Session, account: str, now: int | None = None) -> Reconciliation:
@@ -133,7 +133,7 @@ def _refs(session: Session, kind: str) -> frozenset[bytes]:
 
 
 def _payouts(session: Session) -> list[LedgerPayout]:
-    """Return what was redeemed on chain, and credits that two officers had sent back."""
+    """Return the payouts: redemptions on chain, and credits that two officers had sent back."""
     ibans = {party.address: party.iban or "" for party in agreements.parties(session)}
     rows = {row.payout_id: row for row in payouts.all_payouts(session)}
     entries = [

@@ -1,7 +1,7 @@
-"""Credits without an agreement: two officers decide about each, and it is done once.
+"""Credits without an agreement: two officers decide about each, and the decision is executed once.
 
-An approval covers the credit, its amount, and the account that the money goes back to: nothing else
-can be done under it. If its credit waits no more, it does nothing, and stays open.
+An approval covers the credit, its amount, and the account that the money goes back to, so nothing
+else can use it. If its credit no longer waits, it does nothing and stays open.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ class CreditsContext(Protocol):
 
 
 def to_allocate(credit: fundings.FundingRow, agreement: str, now: int) -> Approval:
-    """Return the approval to mint a credit into this agreement's escrow. now: Unix seconds."""
+    """Return the approval to mint a credit into an agreement's escrow.
+
+    Args:
+        credit: The credit.
+        agreement: The agreement's id, 0x-hex.
+        now: Unix seconds.
+    """
     return Approval(ALLOCATE, credit.credit_id, _covers(credit) | {"agreement": agreement}, now)
 
 
@@ -49,14 +55,15 @@ def to_send_back(credit: fundings.FundingRow, payer: Mapping[str, str], now: int
     """Return the approval to pay a credit back.
 
     Args:
-        payer: name, iban, and the parts of the address as in `agreements.PartyRow`.
+        credit: The credit.
+        payer: Name, iban, and the parts of the address as in `agreements.PartyRow`.
         now: Unix seconds.
     """
     return Approval(SEND_BACK, credit.credit_id, _covers(credit) | dict(payer), now)
 
 
 def decide_credits(context: CreditsContext) -> int:
-    """Carry out what two officers decided about credits; return how many."""
+    """Execute what two officers decided about credits; return how many."""
     chain_id, now, done = context.chain.deployment.chain_id, context.now(), 0
     with context.store.write() as session:
         for kind, carry_out in _KINDS.items():
@@ -75,7 +82,7 @@ def _allocate(
     session: Session, credit: fundings.FundingRow, detail: Mapping[str, Any], now: int
 ) -> ledger.Entry:
     credit_id, cents = credit.credit_id, credit.cents
-    fundings.advance(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
+    fundings.record_fact(session, credit_id, Fact.ALLOCATED, agreement_id=detail["agreement"])
     return ledger.allocated(credit_id, cents)
 
 
@@ -103,7 +110,7 @@ def _send_back(
         ordered_at=now,
     )
     add_all(session, [payout])
-    fundings.advance(session, credit.credit_id, Fact.SENT_BACK)
+    fundings.record_fact(session, credit.credit_id, Fact.SENT_BACK)
     return ledger.sent_back(credit.credit_id, credit.cents)
 
 

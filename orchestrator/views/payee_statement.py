@@ -17,6 +17,7 @@ from orchestrator.edges.store import (
     payments,
     payouts,
 )
+from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.errors import Halt
 
 
@@ -80,7 +81,7 @@ def _movements(session: Session, party: agreements.PartyRow) -> Iterator[Movemen
     parts: dict[int, list[tuple[str, int]]] = {}
     entries = {}
     for account in accounts:
-        for movement in ledger.movements(session, account):
+        for movement in store_ledger.movements(session, account):
             parts.setdefault(movement.number, []).append((account, -movement.amount_minor))
             entries[movement.number] = movement
     for number in sorted(parts):

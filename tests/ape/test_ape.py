@@ -53,8 +53,8 @@ def test_compile__by_ape__gives_the_interface_that_the_product_uses():
     (source,) = (ROOT / "contracts").rglob("OracleCommittee.sol")
     compiled = project.load_contracts(source)["OracleCommittee"]
     assert len(compiled.mutable_methods) > 2
-    ours = _container(shipped).contract_type
-    assert compiled.selector_identifiers == ours.selector_identifiers
+    compiled_type = _container(shipped).contract_type
+    assert compiled.selector_identifiers == compiled_type.selector_identifiers
     # the code as well, up to the hash of the metadata, which the product leaves out
     assert len(compiled.get_deployment_bytecode()) >= len(shipped.bytecode) // 2 - 2
 
@@ -89,7 +89,7 @@ def test_settle__on_contracts_deployed_by_ape__pays_what_was_metered(contracts):
     assert rail.pending(payee, log.settledAt + DAY) == 10 * PRICE
 
 
-def test_console__imports_the_project_on_our_chain():
+def test_console__of_ape__imports_the_project_on_our_chain():
     code = "from scripts.deploy import development_plan; print(development_plan, chain.chain_id)"
     ape = [str(Path(sys.executable).with_name("ape")), "console", "--code", code]
     answer = subprocess.run(ape, cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -64,10 +64,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="proofrail-bench-") as folder:
         stack = Stack(Path(folder) / "rail", int(time.time()) - 90 * 86_400)
         try:
-            ours, loops = run(stack, options)
+            rail, loops = run(stack, options)
         finally:
             stack.stop_all()
-    show(ours, loops, options)
+    show(rail, loops, options)
     return 0
 
 
@@ -78,17 +78,17 @@ def run(stack: Stack, options: argparse.Namespace) -> tuple[Score, Score]:
     mine = list(fleet.devices)[: options.devices]
     others = list(fleet.devices)[options.devices :]
     loop = _loop(stack, fleet, others)
-    ours, loops = Score(), Score()
+    rail, loops = Score(), Score()
     for number in range(1, options.rounds + 1):
         _loop_round(stack, fleet, others, loop, options.loop_records, loops)
-        _rail_round(stack, fleet, mine, options.records // len(mine), ours)
+        _rail_round(stack, fleet, mine, options.records // len(mine), rail)
         console.print(
             f"round {number}: loop {loops.records / loops.wall_s:7.1f}/s, "
-            f"rail {ours.records / ours.wall_s:8.1f}/s (means so far)"
+            f"rail {rail.records / rail.wall_s:8.1f}/s (means so far)"
         )
     loop.close()
     fleet.close()
-    return ours, loops
+    return rail, loops
 
 
 def _start(stack: Stack, devices: int) -> Fleet:
@@ -157,27 +157,29 @@ def _loop_round(
     """The loop's chain mines at once: the kindest chain there is for waiting on receipts."""
     stack.testnet.rpc("evm_setIntervalMining", 0)
     stack.testnet.rpc("evm_setAutomine", True)
-    made = {name: fleet[name].make_records(count // len(names)) for name in names}
+    records_by_device = {name: fleet[name].make_records(count // len(names)) for name in names}
     pids, gas = {name: stack.pids()[name] for name in ("chain", "broker")}, loop.gas
     begun, cpu, own = time.monotonic(), cpu_of(pids), time.process_time()
-    for name, records in made.items():
+    for name, records in records_by_device.items():
         fleet[name].publish(records)
-    settled = loop.settle(sum(map(len, made.values())))
+    settled = loop.settle(sum(map(len, records_by_device.values())))
     used = cpu_of(pids) - cpu + Counter({"the loop": time.process_time() - own})
     score.add(settled, time.monotonic() - begun, used, loop.gas - gas)
     stack.testnet.rpc("evm_setAutomine", False)
     stack.testnet.rpc("evm_setIntervalMining", stack.block_seconds)
 
 
-def _rail_round(stack: Stack, fleet: Fleet, names: list[str], each: int, score: Score) -> None:
-    made = {name: fleet[name].make_records(each) for name in names}
+def _rail_round(
+    stack: Stack, fleet: Fleet, names: list[str], per_device: int, score: Score
+) -> None:
+    records_by_device = {name: fleet[name].make_records(per_device) for name in names}
     pids = stack.pids()
     with stack.store.read() as session:
         before, gas = settled_events(session), sends.gas_used(session, "settle")
     begun, cpu = time.monotonic(), cpu_of(pids)
-    for name, records in made.items():
+    for name, records in records_by_device.items():
         fleet[name].publish(records)
-    wanted = before + sum(map(len, made.values()))
+    wanted = before + sum(map(len, records_by_device.values()))
     _until(lambda: _settled(stack) >= wanted, 300)
     wall, used = time.monotonic() - begun, cpu_of(pids) - cpu
     with stack.store.read() as session:
@@ -204,14 +206,14 @@ def _until(over: Callable[[], bool], patience_s: float = 120) -> None:
         time.sleep(0.25)  # looking costs the contestants' processor time too
 
 
-def show(ours: Score, loops: Score, options: argparse.Namespace) -> None:
+def show(rail: Score, loops: Score, options: argparse.Namespace) -> None:
     """The three figures for both, with their ratios."""
     table = Table(title=f"{options.rounds} interleaved rounds, {os.cpu_count()} cores")
     for column in ("", "the loop", "this rail", "ratio"):
         table.add_column(column, justify="right" if column else "left")
-    speed = [score.records / score.wall_s for score in (loops, ours)]
-    cpu = [score.cpu_s / score.records * 1_000 for score in (loops, ours)]
-    gas = [score.gas / score.records for score in (loops, ours)]
+    speed = [score.records / score.wall_s for score in (loops, rail)]
+    cpu = [score.cpu_s / score.records * 1_000 for score in (loops, rail)]
+    gas = [score.gas / score.records for score in (loops, rail)]
     table.add_row(
         "settled records per second",
         f"{speed[0]:.1f}",
@@ -227,9 +229,9 @@ def show(ours: Score, loops: Score, options: argparse.Namespace) -> None:
     table.add_row(
         "gas per record", f"{gas[0]:,.0f}", f"{gas[1]:,.0f}", f"{gas[0] / gas[1]:.1f} x less"
     )
-    table.add_row("records settled", f"{loops.records:,}", f"{ours.records:,}", "")
+    table.add_row("records settled", f"{loops.records:,}", f"{rail.records:,}", "")
     console.print(table)
-    for name, score in (("the loop", loops), ("this rail", ours)):
+    for name, score in (("the loop", loops), ("this rail", rail)):
         shares = ", ".join(
             f"{process} {spent / score.records * 1_000:.2f}"
             for process, spent in score.cpu.most_common()

@@ -22,13 +22,13 @@ def seconds(pids: Iterable[int]) -> float:
 
 
 def _parents() -> dict[int, int]:
-    found = {}
+    parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             fields = _fields(int(entry.name))
             if fields:
-                found[int(entry.name)] = int(fields[1])
-    return found
+                parents[int(entry.name)] = int(fields[1])
+    return parents
 
 
 def _own(pid: int) -> float:

@@ -219,6 +219,7 @@ class RandomRun:
         assert frozen == sum(contracts.rail.frozen(payment)[1] for payment in self.disputed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_conservation__random_operations__no_value_appears_or_vanishes(contracts, seed):
     run = RandomRun(contracts, seed)

@@ -139,6 +139,7 @@ def rail(artifacts, tmp_path_factory):
         yield GasRail(chain, artifacts, journal, 100, 256)
 
 
+@pytest.mark.long
 def test_settle__batches_of_1_to_100_claims__cost_less_per_claim(rail):
     rail.settle(rail.agreements)  # the first claims; what follows is the daily run
     measured = {size: rail.settle(rail.agreements[:size]) // size for size in LIMITS}

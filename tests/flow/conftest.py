@@ -9,9 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.whole_rail import WholeRail
-
-SHORT = "cp-short"  # the device of an agreement without any funding
+from tests.support.whole_rail import SHORT, WholeRail
 
 
 @pytest.fixture(scope="session")

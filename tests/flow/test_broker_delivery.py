@@ -140,7 +140,7 @@ def test_broker__killed_and_started_again__everyone_comes_back(broker):
     assert once(take(rail, b"after")) == [b"after"]
 
 
-def test_message__larger_than_allowed__is_not_delivered_and_hurts_nobody(broker):
+def test_message__larger_than_allowed__is_not_delivered_and_harms_no_client(broker):
     rail, a = broker.inlet(), broker.link("a")
     broker.password("b", "device")
     b = broker.link("b")

@@ -81,20 +81,24 @@ def test_records__without_a_rail_and_across_a_restart__kept_until_the_receipt(br
     receipts = _receipts()
     broker.inlet().close()  # the rail's session exists, but the rail is not connected
     fleet = _fleet(broker, receipts)
-    made = {name: d.make_records(3) for name, d in fleet.devices.items()}
+    records_by_device = {name: d.make_records(3) for name, d in fleet.devices.items()}
     for name, device in fleet.devices.items():
-        device.publish(made[name])
+        device.publish(records_by_device[name])
         assert device.collect(timeout_s=0.1) == 0
     fleet.close()
 
     again = _fleet(broker, receipts)
-    assert {name: d.unreceipted() for name, d in again.devices.items()} == made
+    assert {name: d.unreceipted() for name, d in again.devices.items()} == records_by_device
     rail = AcceptingRail(broker, receipts)
     assert again.until_receipted(PATIENCE_S, resend_after_s=0.5)
     assert again.totals()["unreceipted"] == 0
     for name, device in again.devices.items():
-        assert set(device.outcomes) == {evidence_of(record).hex() for record in made[name]}
-    assert {record for records in made.values() for record in records} <= set(rail.records)
+        assert set(device.outcomes) == {
+            evidence_of(record).hex() for record in records_by_device[name]
+        }
+    assert {record for records in records_by_device.values() for record in records} <= set(
+        rail.records
+    )
     again.close()
     rail.close()
 

@@ -6,9 +6,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import fundings, payouts, rejections
 from scripts.demo import parties
-from tests.flow.conftest import SHORT
 from tests.support import invariants
-from tests.support.whole_rail import WholeRail
+from tests.support.whole_rail import SHORT, WholeRail
 
 STRAY_CENTS = 4_321
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">

@@ -219,10 +219,10 @@ def test_attack__voucher_double_spend__quarantines_the_wearable_and_freezes_it_o
 @pytest.mark.parametrize("foreign", ["chain", "contract"])
 def test_attack__voucher_replayed_from_another_chain_or_contract__is_never_paid(shops, foreign):
     wearable, agreement = shops.band(f"BAND-{foreign}")
-    ours, now = wearable.domain, int(time.time())
+    domain, now = wearable.domain, int(time.time())
     domains = {
-        "chain": Domain(1, ours.contract),
-        "contract": Domain(ours.chain_id, "0x" + "1" * 40),
+        "chain": Domain(1, domain.contract),
+        "contract": Domain(domain.chain_id, "0x" + "1" * 40),
     }
     *_, voucher, _, _ = protocol.read(wearable.tap(shops.tills[0].payee, EURO, CLASS, now))
     replayed = wearable.sign(voucher, domains[foreign])

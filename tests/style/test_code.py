@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.style.tree import ROOT, below, classes, files, offenders, short, sources, tree
+from tests.support.source_tree import ROOT, below, classes, files, offenders, short, sources, tree
 
 MAX_FUNCTION, MAX_FILE, MAX_COLUMNS, MAX_SOLIDITY_COLUMNS = 70, 400, 100, 120
 MONEY = (

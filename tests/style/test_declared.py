@@ -21,30 +21,32 @@ def normal(name: str) -> str:
 
 def declared(name: str) -> set[str]:
     """Distributions of requirements/NAME.in and of the files that it includes."""
-    found = set()
+    distributions = set()
     for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines():
         if line.startswith("-r "):
-            found |= declared(line[3:].removesuffix(".in"))
+            distributions |= declared(line[3:].removesuffix(".in"))
         elif line and not line.startswith("#"):
             pin = _PIN.fullmatch(line)
             assert pin, f"requirements/{name}.in: {line!r} is not pinned exactly"
-            found.add(normal(pin[1]))
-    return found
+            distributions.add(normal(pin[1]))
+    return distributions
 
 
 def imported(folders: Iterable[str]) -> dict[str, str]:
     """Top-level modules that are neither ours nor Python's, each with a file that imports it."""
     files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    ours = {*PRODUCT, "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
-    found: dict[str, str] = {}
+    own_modules = {*PRODUCT, "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    modules: dict[str, str] = {}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
-            for top in {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names:
-                found[top] = path.relative_to(ROOT).as_posix()
-    return found
+            for top in (
+                {name.split(".")[0] for name in names} - own_modules - sys.stdlib_module_names
+            ):
+                modules[top] = path.relative_to(ROOT).as_posix()
+    return modules
 
 
 def undeclared(folders: Iterable[str], requirements: set[str]) -> list[str]:
@@ -78,7 +80,7 @@ def test_requirements__each_declared_package__is_locked_with_hashes() -> None:
         assert all("--hash=sha256:" in entry for entry in entries if "==" in entry), file.name
 
 
-def test_locks__name_no_registry() -> None:
+def test_locks__every_file__names_no_registry() -> None:
     files = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "package-lock.json"]
     for file in files:
         if file == ROOT / "package-lock.json" and not file.exists():

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-from tests.style.tree import (
+from tests.support.source_tree import (
     PACKAGES,
     ROOT,
     below,
@@ -74,12 +74,12 @@ def _package(module: str) -> str:
 
 def _module_graph() -> dict[str, set[str]]:
     """{module: modules of ours that it imports}, imports inside functions included."""
-    known = {module_of(path): path for path in sources()}
+    path_of = {module_of(path): path for path in sources()}
     graph = {}
-    for module, path in known.items():
+    for module, path in path_of.items():
         names = imports(path)
         # `from package import module` needs the package only as a folder
-        finest = {name for name in names if name in known}
+        finest = {name for name in names if name in path_of}
         finest -= {name for name in finest if any(n.startswith(f"{name}.") for n in finest)}
         graph[module] = finest - {module}
     return graph
@@ -156,7 +156,7 @@ def test_adapters__one_per_outside_system__only_it_imports_the_library() -> None
     assert not offenders(sources(), trespass)
 
 
-def test_core__is_pure__no_clock_network_database_or_environment() -> None:
+def test_core__any_module__uses_no_clock_network_database_or_environment() -> None:
     impure = {
         "os",
         "time",

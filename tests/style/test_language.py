@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.style.tree import files, offenders, short, sources, tree
+from tests.support.source_tree import files, offenders, short, sources, tree
 
 # what stands for a plainer word: the style page of CONTRIBUTING.md gives the replacements
 BANNED = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from tests.style.tree import classes, files, offenders, short, sources
+from tests.support.source_tree import classes, files, offenders, short, sources
 
 # names that stand more than once, each with its reason
 REPEATED = {

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.style.tree import files, short
+from tests.support.source_tree import files, short
 
 _COMMENT = re.compile(r"(?m)^\s*///[^\n]*\n|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TYPE = re.compile(

@@ -96,7 +96,7 @@ def test_site__every_page_style_and_script__loads_nothing_from_outside(site: Pat
     files = [path for path in site.rglob("*") if path.suffix in (".html", ".css", ".js")]
     assert sum(path.suffix == ".html" for path in files) > 20
     loads = {path.relative_to(site).as_posix(): outside_loads(path) for path in files}
-    assert {name: found for name, found in loads.items() if found} == {}
+    assert {name: addresses for name, addresses in loads.items() if addresses} == {}
 
 
 def test_site__its_own_scripts__are_there_and_the_diagrams_have_their_renderer(site: Path) -> None:

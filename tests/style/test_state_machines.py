@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.style.tree import ROOT, offenders, short, sources, tree
+from tests.support.source_tree import ROOT, offenders, short, sources, tree
 
 CORE = "orchestrator/core/"
 # the store's modules that write stages, each in one function that asks the machine first
 WRITERS = {
     "orchestrator/edges/store/payments.py": "record_facts",
-    "orchestrator/edges/store/payouts.py": "advance",
-    "orchestrator/edges/store/fundings.py": "advance",
+    "orchestrator/edges/store/payouts.py": "record_fact",
+    "orchestrator/edges/store/fundings.py": "record_fact",
     "orchestrator/edges/store/agreements.py": "record_fact",
     "orchestrator/edges/store/sends.py": "record_fact",
 }
@@ -169,7 +169,7 @@ def test_literals__written_in_any_of_these_ways__are_noticed(code: str) -> None:
     "code",
     [
         'outcome == "accepted"',
-        'payouts.advance(session, ids, Fact.SENT, reason="sent")',
+        'payouts.record_fact(session, ids, Fact.SENT, reason="sent")',
         '["sent"]',
     ],
 )

@@ -217,8 +217,8 @@ class ApiRail:
             return
         content = documented["responses"][str(response.status_code)]["content"][media]
         if media == "application/problem+json":
-            known = response.json()["code"] in content["examples"] or records_in(response)
-            assert known, response.text
+            is_documented = response.json()["code"] in content["examples"] or records_in(response)
+            assert is_documented, response.text
         elif "$ref" in content["schema"]:
             shape(content["schema"]).model_validate_json(response.content)
 
@@ -238,6 +238,6 @@ def records_in(response: httpx.Response) -> bool:
 def shape(schema: dict[str, str]) -> type:
     """Return the model of a $ref; `Page_EventView_` is Page[EventView]."""
     name = schema["$ref"].rsplit("/", 1)[1]
-    if found := re.fullmatch(r"Page_(\w+)_", name):
-        return views.Page[getattr(views, found[1])]
+    if page := re.fullmatch(r"Page_(\w+)_", name):
+        return views.Page[getattr(views, page[1])]
     return getattr(wire, name, None) or getattr(views, name)

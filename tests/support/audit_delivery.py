@@ -111,13 +111,13 @@ def _build(
     rail.mine(START + 3_000)
     settled = rail.settle([claim], ORACLES[1:], product)
     rail.mine(START + 4_000)
-    found = proofs(rail.node.url, [rail.committee_tx, opened, settled, *enrolments])
+    proof_by_transaction = proofs(rail.node.url, [rail.committee_tx, opened, settled, *enrolments])
     devices = [
-        (device_id(station.name), [found[tx]])
+        (device_id(station.name), [proof_by_transaction[tx]])
         for station, tx in zip((dock, truck, logger), enrolments, strict=True)
     ]
     entry = booked_by(
-        found[settled],
+        proof_by_transaction[settled],
         books.settled(
             "0x" + payment_id(deal.id, 1).hex(), "0x" + deal.id.hex(), rail.payee, PRICE // 2
         ),
@@ -128,15 +128,15 @@ def _build(
         registry=rail.registry,
         committee=rail.committee,
         devices=devices,
-        committee_proofs=[found[rail.committee_tx]],
+        committee_proofs=[proof_by_transaction[rail.committee_tx]],
         evidence=[("epcis", record)],
         supporting=[("epcis", left), ("epcis", trip)],
         anchor=None,
         product=NAME,
         mandate=deal.mandate,
         mandate_signature=deal.signature,
-        opened=found[opened],
-        settlement=found[settled],
+        opened=proof_by_transaction[opened],
+        settlement=proof_by_transaction[settled],
         agreement=deal.id,
         sequence=1,
         parties={deal.id: (rail.payee, WINDOW)},

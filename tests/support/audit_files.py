@@ -23,23 +23,26 @@ def booked_by(proof: dict, entry: ledger.Entry) -> ledger.Entry:
 
 def chained(entries: list[ledger.Entry]) -> list[tuple[ledger.Entry, str, str]]:
     """Each with the hash before it and its own."""
-    found, before = [], ledger.GENESIS
+    links, before = [], ledger.GENESIS
     for entry in entries:
         after = ledger.chain_hash(before, entry)
-        found.append((entry, before, after))
+        links.append((entry, before, after))
         before = after
-    return found
+    return links
 
 
 def order_file(order: bytes, cents: int) -> bytes:
-    address = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
+    town = Address("Lindenweg", "4", "12345", "Musterstadt", "DE")
     other = sha256(order).digest()
     payouts = [
-        PaymentOrder(each, end_to_end_id(each), uetr(each), name, IBAN, address, amount)
-        for each, name, amount in ((order, "Ladepark Nord", cents), (other, "Ladepark Sued", 999))
+        PaymentOrder(payout_id, end_to_end_id(payout_id), uetr(payout_id), name, IBAN, town, amount)
+        for payout_id, name, amount in (
+            (order, "Ladepark Nord", cents),
+            (other, "Ladepark Sued", 999),
+        )
     ]
     moment = datetime.fromtimestamp(START, UTC)
-    party = Debtor("Rail Safeguarding", DEBTOR_IBAN, address)
+    party = Debtor("Rail Safeguarding", DEBTOR_IBAN, town)
     return pain.write(payouts, party, pain.message_id(payouts), moment, date(2025, 10, 10))
 
 
@@ -47,12 +50,12 @@ LINE = "Stmt[1]/Ntry[2]/NtryDtls/TxDtls[1]"
 
 
 def statement(order: bytes, cents: int) -> bytes:
-    def entry(each: bytes, amount: int) -> str:
+    def entry(payout_id: bytes, amount: int) -> str:
         return (
             f'<Ntry><Amt Ccy="EUR">{amount // 100}.{amount % 100:02}</Amt>'
             "<CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>"
             "<BookgDt><Dt>2025-10-10</Dt></BookgDt><NtryDtls><TxDtls><Refs>"
-            f"<EndToEndId>{end_to_end_id(each)}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
+            f"<EndToEndId>{end_to_end_id(payout_id)}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>"
         )
 
     def balance(code: str, amount: int) -> str:

@@ -45,9 +45,9 @@ class AuditMeter:
         self.name, self.id = name, device_id(name)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
 
-    def record(self, counter: int, *said: Any) -> bytes:
+    def record(self, counter: int, *values: Any) -> bytes:
         """A record of one reading (Unix seconds, kWh), or of several as (seconds, kWh, status)."""
-        readings = said if isinstance(said[0], tuple) else ((*said, "G"),)
+        readings = values if isinstance(values[0], tuple) else ((*values, "G"),)
         readings = ",".join(
             f'{{"TM":"{_moment(at)}","RV":{kwh},"RI":"1-0:1.8.0","RU":"kWh","ST":"{status}"}}'
             for at, kwh, status in readings

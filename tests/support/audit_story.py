@@ -86,11 +86,11 @@ def build_story(node: AuditNode) -> AuditStory:
     enrolments = [rail.enrol(main, START + 10_500), *map(rail.enrol, others)]
     rail.mine(START + 1_000)
     deals = [*_sorted_with_main_in_the_middle(rail, devices), rail.deal(guessed, 0)]
-    first, ours, last, estimated = deals
+    first, middle, last, estimated = deals
     opened = {deal.id: rail.open(deal) for deal in deals}
-    seats = [rail.committee_tx, *_open_for_business(rail, (first, ours, estimated))]
+    seats = [rail.committee_tx, *_open_for_business(rail, (first, middle, estimated))]
     before = AuditMeter(main.name, main.key)
-    life, early = _early_life(rail, ours)
+    life, early = _early_life(rail, middle)
     settled, released = _settle_three(rail, deals[:3], early)
     unwanted, other_release = _settle_later(rail, first)
     small = (*_settle_below_a_cent(rail, first), rail.redeem_own(3_000_000))
@@ -102,8 +102,8 @@ def build_story(node: AuditNode) -> AuditStory:
 
     chapter = _Chapter(rail, proven, seats, opened, of_device, deals)
     parts = chapter.parts
-    unpaid = parts(ours, 1, settled, 2)
-    entry = booked_by(proven[settled], _settled(rail, ours, 2, _amount(ours)))
+    unpaid = parts(middle, 1, settled, 2)
+    entry = booked_by(proven[settled], _settled(rail, middle, 2, _amount(middle)))
     below = parts(first, 3, small[0], 3)
     tiny = booked_by(proven[small[0]], _settled(rail, first, 3, PRICE // 100))
     debt, netted = parts(estimated, 2, back[0], 3, 3), parts(estimated, 3, back[1], 4)
@@ -179,25 +179,25 @@ def _open_for_business(rail: AuditRail, funded: tuple[AuditAgreement, ...]) -> l
     return seats
 
 
-def _early_life(rail: AuditRail, ours: AuditAgreement) -> tuple[list[str], str]:
+def _early_life(rail: AuditRail, deal: AuditAgreement) -> tuple[list[str], str]:
     """(rotation, suspension, resumption; the first settlement) of the main device."""
-    ours.records.append(ours.device.record(1, START + 10_000, "100.0"))
-    early = rail.settle([claim_of(ours, 1, None, ours.records)], ORACLES[:3])
+    deal.records.append(deal.device.record(1, START + 10_000, "100.0"))
+    early = rail.settle([claim_of(deal, 1, None, deal.records)], ORACLES[:3])
     rail.mine(START + 11_000)
-    life = [rail.rotate(ours.device)]
+    life = [rail.rotate(deal.device)]
     rail.mine(START + 12_000)
-    life.append(rail.send(rail.registry, "suspend(bytes32)", [ours.device.id]))
+    life.append(rail.send(rail.registry, "suspend(bytes32)", [deal.device.id]))
     rail.mine(START + 13_000)
-    life.append(rail.send(rail.registry, "resume(bytes32)", [ours.device.id]))
+    life.append(rail.send(rail.registry, "resume(bytes32)", [deal.device.id]))
     rail.mine(START + 14_000)
     return life, early
 
 
 def _settle_three(rail: AuditRail, deals: list[AuditAgreement], early: str) -> tuple[str, str]:
     """(settlement of three claims, release of what it and the early one made pending)."""
-    first, ours, last = deals
-    ours.records += [
-        ours.device.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25") for n in (2, 3, 4)
+    first, middle, last = deals
+    middle.records += [
+        middle.device.record(n, START + 20_000 + 3_600 * n, f"{100 + 4 * n}.25") for n in (2, 3, 4)
     ]
     for deal in (first, last):
         deal.records += [
@@ -206,7 +206,7 @@ def _settle_three(rail: AuditRail, deals: list[AuditAgreement], early: str) -> t
         ]
     claims = [
         claim_of(first, 1, None, first.records),
-        claim_of(ours, 2, ours.records[0], ours.records[1:]),
+        claim_of(middle, 2, middle.records[0], middle.records[1:]),
         claim_of(last, 1, None, last.records),
     ]
     settled = rail.settle(claims, ORACLES[1:])
@@ -252,8 +252,8 @@ def _settle_a_debt(rail: AuditRail, deal: AuditAgreement) -> tuple[str, str, str
     for number, kwh in enumerate(registers, 1):
         at = 90_000 + 10_000 * number
         guess = (base, (START + at, kwh, "S"))  # builds on the last actual reading
-        said = guess if number == 2 else ((START + at, kwh, "G"),)
-        deal.records.append(deal.device.record(number, *said))
+        values = guess if number == 2 else ((START + at, kwh, "G"),)
+        deal.records.append(deal.device.record(number, *values))
         anchor = deal.records[-2] if number > 1 else None
         sent.append(rail.settle([claim_of(deal, number, anchor, deal.records[-1:])], ORACLES[1:]))
         rail.mine(START + at + 1_000)
@@ -295,7 +295,7 @@ def _money(
     rail: AuditRail,
     node: AuditNode,
     settled: books.Entry,
-    found: dict,
+    proof_by_transaction: dict,
     released: str,
     redeemed: str,
     debts: int = 0,
@@ -314,16 +314,21 @@ def _money(
     payee, order_id = rail.payee, "0x" + order.hex()
     entries = [
         settled,
-        booked_by(found[released], books.released(f"{released}:0", payee, total - debts)),
-        booked_by(found[redeemed], books.redeemed(order_id, books.withdrawable(payee), cents)),
+        booked_by(
+            proof_by_transaction[released], books.released(f"{released}:0", payee, total - debts)
+        ),
+        booked_by(
+            proof_by_transaction[redeemed],
+            books.redeemed(order_id, books.withdrawable(payee), cents),
+        ),
         books.payout_booked(order_id, cents).dated(START, "file:" + "0" * 64),
     ]
     return {
         "ledger": chained(entries),
         "token": rail.token,
         "order": order,
-        "payout": found[released],
-        "redemption": found[redeemed] if redeemed != released else None,
+        "payout": proof_by_transaction[released],
+        "redemption": proof_by_transaction[redeemed] if redeemed != released else None,
         "bank_file": order_file(order, cents),
         "bank_line": (statement(order, cents), LINE),
     }

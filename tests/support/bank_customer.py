@@ -1,4 +1,4 @@
-"""A simulated bank in this process, and what its customer sends and reads."""
+"""A simulated bank in this process, with the customer at the other end of its channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from scripts.run_bank import new_iban
 from scripts.simulated_bank.bank import SimulatedBank
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "iso20022"
+
+
 SAFE, PAYER, PAYEE, CLOSED = (new_iban(number) for number in (1, 2, 3, 4))
+
+
 CONFIG = {
     "business_date": "2026-11-20",
     "accounts": [
@@ -28,8 +32,14 @@ CONFIG = {
         {"iban": CLOSED, "name": "Gone", "kind": "customer", "closed": True},
     ],
 }
+
+
 HOME = Address("Weg", "1", "10115", "Berlin", "DE")
+
+
 REFERENCE = funding_reference(b"\5" * 32)
+
+
 DAY = date(2026, 11, 20)  # a Friday
 
 

@@ -115,8 +115,8 @@ class BareRail:
         """A device's newest payment."""
         identity = "0x" + agreement_of(name).hex()
         with self.place.store.read() as session:
-            found = lookup.payments_of(session, lookup.FoundId("agreement", identity), 1)
-        return found[0][0]
+            rows = lookup.payments_of(session, lookup.FoundId("agreement", identity), 1)
+        return rows[0][0]
 
     def stages(self, *names: str) -> list[str]:
         return [str(self.payment(name).stage) for name in names or self.names]
@@ -128,5 +128,5 @@ class BareRail:
 
     def facts(self, name: str) -> list[tuple[str, str]]:
         with self.place.store.read() as session:
-            found = payments.facts_of(session, self.payment(name).payment_id)
-        return [(fact.fact, fact.detail) for fact in found]
+            rows = payments.facts_of(session, self.payment(name).payment_id)
+        return [(fact.fact, fact.detail) for fact in rows]

@@ -82,8 +82,8 @@ def by_command(folder: Path) -> Iterator[tuple[str, str]]:
         for command in (["audit", "verify"], ["evidence", "check"], ["bank", "parse"]):
             answer = CliRunner().invoke(cli, [*command, str(file)])
             crashed = answer.exception and not isinstance(answer.exception, SystemExit)
-            said = repr(answer.exception) if crashed else f"exit code {answer.exit_code}"
-            yield f"{' '.join(command)} {kind}", said
+            ending = repr(answer.exception) if crashed else f"exit code {answer.exit_code}"
+            yield f"{' '.join(command)} {kind}", ending
 
 
 def over_http(folder: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""An open rail whose blocks stay open long enough to be reorganised."""
+"""An open rail on a real chain that takes back its last blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.settings import Settings
 from orchestrator.steps.follow import follow
 from tests.support.open_rail import OpenRail
 
-FINALITY, STRANGER = 8, 15
+FINALITY = 8
 
 
 class DeepRail(OpenRail):

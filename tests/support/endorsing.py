@@ -44,7 +44,7 @@ def name(text: str, **more: str) -> x509.Name:
 
 
 def usage(*wanted: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{one: one in wanted for one in _USAGES})
+    return x509.KeyUsage(**{usage: usage in wanted for usage in _USAGES})
 
 
 @dataclass
@@ -86,7 +86,7 @@ def device_key(key: Any) -> DeviceKey:
 
 
 def pem(*chain: Made) -> bytes:
-    return b"".join(one.certificate.public_bytes(Encoding.PEM) for one in chain)
+    return b"".join(link.certificate.public_bytes(Encoding.PEM) for link in chain)
 
 
 def _make(

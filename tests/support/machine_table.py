@@ -16,12 +16,12 @@ MachineTable = Mapping[str, tuple[str, str, str]]
 
 def expected_move(table: MachineTable, stage: str, fact: str) -> tuple[str, str]:
     """Return (verdict, next stage) by a table; a fact must be in a row exactly once."""
-    moves, known, never = (part.split() for part in table[stage])
+    moves, without_move, never = (part.split() for part in table[stage])
     arrows = {name: after for name, _, after in (word.partition(">") for word in moves)}
-    assert (fact in arrows) + (fact in known) + (fact in never) == 1, (stage, fact)
+    assert (fact in arrows) + (fact in without_move) + (fact in never) == 1, (stage, fact)
     if fact in arrows:
         return "moves", arrows[fact]
-    return ("known" if fact in known else "impossible"), stage
+    return ("known" if fact in without_move else "impossible"), stage
 
 
 def assert_as_written(

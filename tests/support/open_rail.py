@@ -43,8 +43,8 @@ class OpenRail(SmallRail):
 
     def payment(self, name: str) -> payments.PaymentRow:
         with self.store.read() as session:
-            found = lookup.FoundId("agreement", self.agreements[name])
-            rows = lookup.payments_of(session, found, 1)
+            agreement = lookup.FoundId("agreement", self.agreements[name])
+            rows = lookup.payments_of(session, agreement, 1)
         return rows[0][0] if rows else payments.PaymentRow(stage="none")
 
     def send(self, index: int, call: Call | None = None, **changes: str) -> str:
@@ -81,20 +81,20 @@ class OpenRail(SmallRail):
         totals = self.chain.view("PaymentRail", "totals")
         names = ("escrow", "pending", "withdrawable", "frozen")
         with self.store.read() as session:
-            found = store_ledger.balances(session)
+            balances = store_ledger.balances(session)
         sums = dict.fromkeys(names, 0)
-        for (account, asset), amount in found.items():
+        for (account, asset), amount in balances.items():
             if asset == ledger.TEUR and account.split(":")[0] in sums:
                 sums[account.split(":")[0]] -= amount
         assert sums == dict(zip(names, totals, strict=False))
         owed = sum(
             held
-            for (account, asset), held in found.items()
+            for (account, asset), held in balances.items()
             if asset == ledger.TEUR and account.startswith("receivable:")
         )
         assert owed == totals[5]
         supply = self.chain.view("EuroToken", "totalSupply")
-        assert found.get((ledger.ISSUED, ledger.TEUR), 0) == supply
+        assert balances.get((ledger.ISSUED, ledger.TEUR), 0) == supply
 
 
 def _plain(rail: OpenRail) -> Quote:

@@ -72,7 +72,7 @@ def run(home: str, channel: str, safeguarding: dict[str, Any], now: int, point: 
     )
     countdown = Countdown(point)
     for owner, name in _POINTS:
-        countdown.around(owner, name)
+        countdown.wrap(owner, name)
     send_files(rail)
     order_payouts(rail)
 

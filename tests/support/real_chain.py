@@ -63,8 +63,8 @@ class RealChain:
         return self.now()
 
     def logs(self, contract: str, name: str) -> list[dict]:
-        found = self.client.logs_between(contract, 1, self.client.head())
-        return [log.args for log in found if log.name == name]
+        logs = self.client.logs_between(contract, 1, self.client.head())
+        return [log.args for log in logs if log.name == name]
 
 
 @cache

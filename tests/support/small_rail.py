@@ -259,7 +259,7 @@ class SmallRail:
     def take(self, *records: bytes) -> list[str]:
         """What each record is answered."""
         messages = [Message("ocmf", "", record, source="file") for record in records]
-        return [o.outcome for found in self.intake.take(messages) for o in found]
+        return [o.outcome for outcomes in self.intake.take(messages) for o in outcomes]
 
     def work(self, turns: int, seconds: int = 5) -> None:
         for _ in range(turns):

@@ -1,4 +1,4 @@
-"""What anyone may do on the chain: settle a claim that is ours through another contract."""
+"""What a stranger can send to the chain of an open rail."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def forward(rail, call: Call) -> str:
     runtime = "36600060003760006000366000600073" + address + "5af100"
     creation = f"0x60{len(runtime) // 2:02x}80600b6000396000f3{runtime}"
     account = keystore.development_account(STRANGER)
-    made = _created(account.address, rail.chain.nonce(account.address))
+    contract = _created(account.address, rail.chain.nonce(account.address))
     rail.send(STRANGER, to="", data=creation)
-    return rail.send(STRANGER, to=made, data=rail.chain.quote(account.address, call).data)
+    return rail.send(STRANGER, to=contract, data=rail.chain.quote(account.address, call).data)
 
 
 def _created(sender: str, nonce: int) -> str:

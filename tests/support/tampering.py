@@ -38,9 +38,9 @@ def copied(rail: SmallRail, folder: Path, change: Change | None = None) -> Path:
 
 def rebuilt(home: Path, *arguments: str) -> tuple[int, Any]:
     """(exit code, what `proofrail rebuild --json` says)."""
-    found = CliRunner().invoke(cli.app, ["--home", str(home), "rebuild", "--json", *arguments])
-    assert "bug in proofrail" not in found.output, found.output
-    return found.exit_code, json.loads(found.stdout)
+    answer = CliRunner().invoke(cli.app, ["--home", str(home), "rebuild", "--json", *arguments])
+    assert "bug in proofrail" not in answer.output, answer.output
+    return answer.exit_code, json.loads(answer.stdout)
 
 
 def rechain(base: sqlite3.Connection) -> None:

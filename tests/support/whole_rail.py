@@ -35,6 +35,7 @@ from scripts.stack import Stack
 DAY_S = 86_400
 PATIENCE_S = 240  # upper limit of every wait; no test depends on the speed
 SEED = 11
+SHORT = "cp-short"  # the device of an agreement without any funding
 FUNDED_CENTS = 200_000
 RETIRED, UNKNOWN = "cp-retired", "cp-unknown"
 ENDED = (Stage.RECONCILED, Stage.REJECTED, Stage.REFUSED, Stage.EXPIRED, Stage.REFUNDED)

@@ -1,4 +1,4 @@
-"""The auditor: the content of a bundle, and a verifier that needs nothing but the bundle."""
+"""The audit bundle: its content, and a verifier that needs only the bundle."""
 
 from .assemble import Parts, assemble
 from .bundle import VERSION

@@ -33,6 +33,7 @@ def unproven(detail: str) -> Rejected:
 
 
 def keccak(data: bytes) -> bytes:
+    """Return keccak256 of bytes."""
     return sha3.keccak_256(data).digest()
 
 
@@ -55,6 +56,7 @@ class Header:
 
     @cached_property
     def fields(self) -> list[bytes]:
+        """Return the header's fields in their order."""
         fields = rlp_list(self.raw, "the block header")
         if len(fields) != HEADER_FIELDS or not all(isinstance(f, bytes) for f in fields):
             raise unproven(f"the block header does not have {HEADER_FIELDS} fields")
@@ -62,22 +64,27 @@ class Header:
 
     @property
     def hash(self) -> bytes:
+        """Return the block hash."""
         return keccak(self.raw)
 
     @property
     def number(self) -> int:
+        """Return the block number."""
         return int.from_bytes(self.fields[_NUMBER], "big")
 
     @property
     def timestamp(self) -> int:
+        """Return the block time in Unix seconds."""
         return int.from_bytes(self.fields[_TIMESTAMP], "big")
 
     @property
     def transactions_root(self) -> bytes:
+        """Return the root of the transactions trie."""
         return self.fields[_TRANSACTIONS_ROOT]
 
     @property
     def receipts_root(self) -> bytes:
+        """Return the root of the receipts trie."""
         return self.fields[_RECEIPTS_ROOT]
 
 

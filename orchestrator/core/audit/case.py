@@ -1,4 +1,4 @@
-"""What the stages of one verification pass on to each other, and what they trust."""
+"""The state of one verification, and the anchors that its auditor trusts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ History = list[tuple[str, tuple[Any, ...]]]
 
 
 class Rules(ProductRules, Protocol):
-    """What an auditor needs of a product: the oracles' rules, and the payee of a claim."""
+    """The rules of a product that an auditor needs: those of oracles, and the payee of a claim."""
 
     def payee(self, facts: bytes) -> str | None:
         """Return the payee that the claim names; None: the mandate's payee."""
@@ -25,11 +25,15 @@ class Rules(ProductRules, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """What the auditor knows from elsewhere; where empty, the bundle's value is used and printed.
+    """Values that the auditor knows from elsewhere.
 
-    blocks: hashes of blocks known to be canonical; if any is given, each block of the bundle must
-    be among them. Addresses: lower- or mixed-case 0x-hex. files: SHA-256 (hex) of bank files known
-    from elsewhere; the same rule. min_domains: trust domains a quorum must span.
+    Where one is empty, the bundle's value is used and printed. Addresses are 0x-hex in any case.
+
+    Attributes:
+        blocks: Hashes of blocks known to be canonical; if there are any, each block of the bundle
+            must be among them.
+        files: SHA-256 (hex) of bank files; the same rule.
+        min_domains: How many trust domains a quorum must span.
     """
 
     blocks: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Checks a bundle from the bundle alone and names the first thing that does not hold."""
+"""Checks a bundle from the bundle alone, and names the first thing that does not hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .case import Anchors, Case
 
 
 class AuditStage(StrEnum):
-    """What is checked, in this order; docs/AUDIT.md says what each stage compares with what."""
+    """The checks, in this order; docs/AUDIT.md says what each compares with what."""
 
     FORMAT = "format"
     DEVICE_KEY = "device_key"
@@ -46,7 +46,12 @@ class AuditStep:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """steps: in order, up to the first that fails. trust: what the bundle rests on, JSON-ready."""
+    """The result of a verification.
+
+    Attributes:
+        steps: The stages in order, up to the first that fails.
+        trust: What the bundle rests on and cannot prove, JSON-ready.
+    """
 
     steps: list[AuditStep]
     failed: AuditStep | None
@@ -54,6 +59,7 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
+        """Return whether no stage has failed."""
         return self.failed is None
 
     @property

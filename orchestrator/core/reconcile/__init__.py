@@ -1,8 +1,8 @@
-"""Compare devices, chain, ledger and bank from independent reads; explain each match, name each
-break.
+"""Reconciliation: compares devices, chain, ledger and bank from independent reads.
 
-Pure and order-independent: the same facts in any order give the same answer. Nothing is decided
-by guesswork: where two explanations are possible, a break is named and a person decides.
+It explains each match and names each break. Pure and independent of order: the same facts in any
+order give the same result. Nothing is guessed: where two explanations are possible, a break is
+named and a person decides.
 """
 
 from __future__ import annotations

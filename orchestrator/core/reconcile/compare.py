@@ -1,8 +1,8 @@
-"""The comparison itself: device events, settlements, ledger, statements, and the supply.
+"""The comparison: device events, settlements, ledger, statements, and the supply.
 
-The supply check is an identity that only independent reads can break: the supply is what was
-minted less what was redeemed, the balance is what the statements say; every line, mint and
-redemption without its counterpart adds a named item, and what is left has no name.
+The supply check is an identity that only independent reads can break: the supply is what was minted
+less what was redeemed, the balance is what the statements say. Every line, mint and redemption
+without its counterpart adds a named item; what then remains has no name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ NO_DEVICES = Devices()
 def reconcile(
     chain: ChainFacts, ledger: Ledger, bank: BankFacts, devices: Devices = NO_DEVICES
 ) -> Reconciliation:
-    """Return every match and every break of all sides; the answer depends on the facts only."""
+    """Return every match and every break of all sides; the result depends on the facts only.
+
+    Args:
+        chain: What the chain says at one final block.
+        ledger: What the books say.
+        bank: What the bank says since the account was opened.
+        devices: What devices recorded, and the settled claims.
+    """
     own = {item for item in bank.balances if item.account == bank.account}
     twice = repeated(own, bank.lines)
     findings = BreakFindings(coverage(own - set(twice), bank.opening_cents))

@@ -1,7 +1,6 @@
-"""Statements in their order: which of them holds which line, where one is missing, came late or
-came twice.
+"""Statements in their order: which one holds which line, and which are missing, late or repeated.
 
-A statement answers for the days since the one before it, if it opens where that one closed.
+A statement covers the days since the one before it, if it opens where that one closed.
 """
 
 from __future__ import annotations
@@ -17,8 +16,13 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementBalan
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """statements: in their order, each once. gaps: the index of each one that does not open where
-    the one before it closed -> (closing before, opening). opening: the balance before all (cents).
+    """The statements of one account.
+
+    Attributes:
+        statements: The statements in their order, each once.
+        gaps: Index of each statement that does not open where the one before it closed -> (closing
+            balance before it, its opening balance), in cents.
+        opening: The balance before all statements, in cents.
     """
 
     statements: tuple[StatementBalances, ...]
@@ -27,16 +31,19 @@ class Coverage:
 
     @property
     def days(self) -> list[date]:
+        """Return the day of each statement."""
         return [statement.day for statement in self.statements]
 
     def holder(self, day: date) -> int:
-        """Return the index of the first statement of a day or a later one; their number if none is
-        there."""
+        """Return the index of the first statement of a day or a later one; their number if there is
+        none."""
         return bisect_left(self.days, day)
 
     def answers_for(self, day: date) -> bool:
-        """Whether a statement is here that must show what was booked by that day: one of a day
-        in a gap is not."""
+        """Return whether a statement exists that must show what was booked by a day.
+
+        A statement behind a gap need not show it, unless it is of that very day.
+        """
         at = self.holder(day)
         return at < len(self.statements) and (self.statements[at].day == day or at not in self.gaps)
 
@@ -53,7 +60,12 @@ class Coverage:
 
 
 def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
-    """Return the statements of one account in their order; the answer depends on the facts only."""
+    """Return the statements of one account in their order; the result depends on the facts only.
+
+    Args:
+        balances: The statements, in any order.
+        opening: The balance before all of them, in cents.
+    """
     by_day: dict[date, list[StatementBalances]] = defaultdict(list)
     for statement in balances:
         by_day[statement.day].append(statement)
@@ -72,7 +84,7 @@ def coverage(balances: Iterable[StatementBalances], opening: int) -> Coverage:
 
 
 def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
-    """Return statements that came after the one of a later day."""
+    """Return statements that were received after one of a later day."""
     timed = [statement for statement in balances if statement.received_at]
     return [
         statement
@@ -87,17 +99,17 @@ def late(balances: Sequence[StatementBalances]) -> list[StatementBalances]:
 def repeated(
     balances: Iterable[StatementBalances], lines: Iterable[StatementLine]
 ) -> list[StatementBalances]:
-    """Return statements that repeat an earlier one in another file: same day, same balances, lines
-    of the same days and amounts.
+    """Return statements that repeat an earlier one in another file.
 
-    References may differ: an MT940 next to a camt.053 has fewer.
+    They have the same day, the same balances, and lines of the same days and amounts. References
+    may differ: an MT940 has fewer than a camt.053 of the same day.
     """
     content: dict[bytes, Counter[tuple]] = defaultdict(Counter)
     for line in lines:
         if line.kind in CONFIRMING:
-            content[line.source][_said(line)] += 1
+            content[line.source][_line_key(line)] += 1
     first: dict[tuple, StatementBalances] = {}
-    repeats = []
+    repetitions = []
     for statement in sorted(
         balances, key=lambda item: (item.received_at, item.statement, item.source)
     ):
@@ -110,9 +122,9 @@ def repeated(
         )
         before = first.setdefault(repeatable, statement)
         if before is not statement and statement.source and before.source != statement.source:
-            repeats.append(statement)
-    return repeats
+            repetitions.append(statement)
+    return repetitions
 
 
-def _said(line: StatementLine) -> tuple:
+def _line_key(line: StatementLine) -> tuple:
     return (line.account, line.booking_date, line.amount_minor, line.currency)

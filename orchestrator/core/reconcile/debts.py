@@ -1,4 +1,4 @@
-"""What the rail is owed or may lose, though chain, ledger and bank agree: debts and stolen keys."""
+"""Losses that stay although chain, ledger and bank agree: unpaid debts and stolen keys."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ def name_debts(
 ) -> None:
     """Report debts that the money waiting for their payee does not cover.
 
-    A debt is paid by its payee's next release, the oldest first: what is not covered has left for
-    the bank.
+    A debt is paid by its payee's next release, the oldest first: an amount that is not covered has
+    already left for the bank.
+
+    Args:
+        findings: Collects the breaks.
+        debts: The open debts.
+        pending: Payee -> micro-euro that wait in the rail.
     """
     left = dict(pending)
-    for debt in sorted(debts, key=lambda item: (item.noted_at, item.payment_id)):
+    for debt in sorted(debts, key=lambda debt: (debt.noted_at, debt.payment_id)):
         covered = min(debt.open_micro, left.get(debt.payee, 0))
         left[debt.payee] = left.get(debt.payee, 0) - covered
         if covered < debt.open_micro:

@@ -1,7 +1,8 @@
-"""Device events against settlements on chain: each accepted event is in a payment or waits by a
-named reason, and each settled claim stands on the very records that are stored.
+"""Device events against settlements on chain.
 
-A block that left the chain is named too, with what became of its entries.
+Each accepted event is in a payment or waits for a named reason, and each settled claim rests on
+exactly the records that are stored. A block that left the chain is named too, with what became of
+its entries.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from orchestrator.core.reconcile.results import Waiting
 
 @dataclass(frozen=True, slots=True)
 class Waiters:
-    """Accepted events of one agreement that are in no payment. held_by: why; "": nothing holds
-    them. since: Unix seconds when the first of them arrived."""
+    """Accepted events of one agreement that are in no payment.
+
+    Attributes:
+        agreement: The agreement's id.
+        events: How many.
+        since: When the first of them arrived, Unix seconds.
+        held_by: Why they wait; "" if nothing holds them.
+    """
 
     agreement: bytes
     events: int
@@ -30,9 +37,13 @@ class Waiters:
 class SettledClaim:
     """One claim as the call data of its settlement has it, and what the store has of it.
 
-    run, evidence: the claim's counters (inclusive) and evidence root on chain. stored_run: the
-    first and the last counter of the stored events, None where there are none; stored: the root of
-    their bytes.
+    Attributes:
+        payment_id: The payment's id.
+        amount_micro: Micro-euro that the settlement moved.
+        run: The claim's first and last counter on chain.
+        evidence: The claim's evidence root on chain.
+        stored_run: The first and last counter of the stored events; None where there are none.
+        stored: The root of the bytes of the stored events.
     """
 
     payment_id: bytes
@@ -45,7 +56,7 @@ class SettledClaim:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """A claim, or a whole settlement, that moved money on chain and that no store of ours knows."""
+    """A claim, or a whole settlement, that moved money on chain and is not in our store."""
 
     identity: bytes  # payment id; of a settlement that cannot be read: its transaction hash
     amount_micro: int
@@ -53,19 +64,32 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A block that left the chain. entries: how many of its were voided; back: how many of these
-    stand in a later block."""
+    """A block that left the chain.
+
+    Attributes:
+        block_hash: 0x-hex.
+        entries: How many of its entries were voided.
+        back: How many of these are in a later block.
+        at: The block's own time, Unix seconds.
+    """
 
     block_hash: str
     entries: int
     back: int
-    at: int  # Unix seconds, its own time
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """What devices said and what became of it. lost: payments that events name and that are not
-    there -> how many events."""
+    """What devices recorded, and what became of it.
+
+    Attributes:
+        waiting: Events that are in no payment.
+        claims: The settled claims.
+        strangers: Settled claims that are not in our store.
+        orphans: Blocks that left the chain.
+        lost: (payment id, events) of payments that events name and that do not exist.
+    """
 
     waiting: Sequence[Waiters] = ()
     claims: Sequence[SettledClaim] = ()
@@ -123,11 +147,8 @@ def _compare(findings: BreakFindings, claim: SettledClaim) -> None:
     if claim.stored_run is None:
         kind, why = BreakKind.MISSING, f"no stored event for counters {first} to {last}"
     elif claim.stored_run != claim.run:
-        stored_counters = " to ".join(map(str, claim.stored_run))
-        kind, why = (
-            BreakKind.MISSING,
-            f"settled counters {first} to {last}, stored {stored_counters}",
-        )
+        stored = " to ".join(map(str, claim.stored_run))
+        kind, why = BreakKind.MISSING, f"settled counters {first} to {last}, stored {stored}"
     elif claim.stored != claim.evidence:
         kind, why = BreakKind.AMOUNT, "the stored records are not those whose root was settled"
     else:
@@ -138,6 +159,7 @@ def _compare(findings: BreakFindings, claim: SettledClaim) -> None:
 
 
 def name_orphans(findings: BreakFindings, orphans: Iterable[Orphan]) -> None:
+    """Report each block that left the chain, with how many of its entries came back."""
     for item in orphans:
         back = "all of its entries came back in later blocks"
         findings.broken(

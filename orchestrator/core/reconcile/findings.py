@@ -1,4 +1,4 @@
-"""What a comparison has found so far: matches, breaks and flows of money, and their wording."""
+"""Collects what a comparison finds: matches, breaks and flows of money."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from orchestrator.core.reconcile.types import Booked
 
 @dataclass
 class BreakFindings:
-    """Collects in any order; whoever reads it sorts. coverage: which statement holds which line."""
+    """Collects findings in any order; the reader sorts them.
+
+    Attributes:
+        coverage: Which statement holds which line.
+        matches: Lines that settle a payout or a credit.
+        breaks: Differences, open and closed.
+        flows: The money of each payout, credit or charge on both sides.
+        waiting: Events that wait, by reason.
+    """
 
     coverage: Coverage
     matches: list[Match] = field(default_factory=list)
@@ -24,6 +32,15 @@ class BreakFindings:
     def match(
         self, rule: str, ids: Iterable[bytes], cents: int, lines: Iterable[Booked], explanation: str
     ) -> None:
+        """Add a match.
+
+        Args:
+            rule: The rule by which the lines were matched (`Match.rule`).
+            ids: The payouts or the credit.
+            cents: The amount.
+            lines: The booked lines.
+            explanation: Why they belong together, for people.
+        """
         self.matches.append(Match(rule, printed(ids), cents, places(lines), explanation))
 
     def broken(
@@ -43,7 +60,16 @@ class BreakFindings:
         """Add a break.
 
         Args:
-            closed: Which later record explains it; "" if it is open.
+            leg: Between which two sides.
+            kind: The kind of difference.
+            ids: The records that it concerns.
+            lines: The booked lines that it concerns.
+            expected_minor: The amount that should be, in minor units of the asset.
+            found_minor: The amount that is.
+            asset: EUR/2, tEUR/6, or the unit that is counted ("events", "entries").
+            since: Since when it is open, Unix seconds; None if that is not known.
+            detail: More about it, for people.
+            closed: The later record that explains it; "" while it is open.
         """
         owner, action = duty(leg, kind)
         self.breaks.append(
@@ -72,12 +98,15 @@ class BreakFindings:
         chain: Iterable[tuple[int, int]] = (),
         once: str = "",
     ) -> None:
-        """Add a flow of money: booked lines, each with its cents, and (time, micro-euro) of its
-        tokens.
+        """Add a flow of money.
 
         Args:
             name: The break that it is; "" for none.
-            flying: Its name while one side is missing.
+            flying: Its name while only one side has it.
+            ids: The records that it concerns.
+            lines: Booked lines, each with its cents.
+            chain: (Unix seconds, micro-euro) of its tokens.
+            once: The break that it was while the bank had booked too much of it; "" for none.
         """
         bank = sorted((self.coverage.place(booked), cents) for booked, cents in lines)
         self.flows.append(
@@ -91,8 +120,9 @@ class BreakFindings:
 
 
 def printed(ids: Iterable[bytes | str]) -> tuple[str, ...]:
+    """Return ids as sorted text, bytes as hex."""
     return tuple(
-        sorted(identity if isinstance(identity, str) else identity.hex() for identity in ids)
+        sorted(record_id if isinstance(record_id, str) else record_id.hex() for record_id in ids)
     )
 
 

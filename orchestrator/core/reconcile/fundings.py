@@ -1,4 +1,4 @@
-"""Money in: each credit has one mint of its amount, or waits for it, or belongs to nobody."""
+"""Money in: each credit has one mint of its amount, waits for one, or belongs to no agreement."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ def match_fundings(
     mints: Iterable[Mint],
     ledger: Ledger,
 ) -> list[Booked]:
-    """Judge each credit, with what the bank took back of it; return the debits that undo none.
+    """Judge each credit, together with what the bank took back of it.
 
     Args:
+        findings: Collects matches, breaks and flows.
+        credits: Booked credits.
         undoing: Debits that the bank marks as returns or reversals.
+        mints: The mints on chain.
+        ledger: What the books say.
+
+    Returns:
+        The debits that undo no credit.
     """
     minted: dict[bytes, list[Mint]] = defaultdict(list)
     for mint in mints:
@@ -130,19 +137,19 @@ def _taken_back(
     open_ = defaultdict(list)
     for credit in reversed(list(credits)):
         open_[_marks(credit.line)].append(credit)
-    reversals, rest = {}, []
+    taken, rest = {}, []
     for back in undoing:
         same = [
-            candidate
-            for candidate in open_[_marks(back.line)]
-            if candidate.line.booking_date <= back.line.booking_date
+            credit
+            for credit in open_[_marks(back.line)]
+            if credit.line.booking_date <= back.line.booking_date
         ]
         if same:
             open_[_marks(back.line)].remove(same[-1])
-            reversals[same[-1].ids] = back
+            taken[same[-1].ids] = back
         else:
             rest.append(back)
-    return reversals, rest
+    return taken, rest
 
 
 def _marks(line: StatementLine) -> tuple:

@@ -1,7 +1,7 @@
-"""What the bank's lines make of a payout: matched, still on its way, or which break.
+"""Judges a payout by the bank's lines: matched, still on its way, or which break it is.
 
-A break that later lines have explained (a booking that was reversed, a return that was ordered
-again and booked) is reported as closed, with the reason; it is never forgotten.
+A break that later lines explain (a booking that was reversed, a return that was ordered again and
+booked) is reported as closed, with the reason; it is never forgotten.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ from orchestrator.core.reconcile.types import DUPLICATE_REASONS, Booked, LedgerP
 
 @dataclass(frozen=True, slots=True)
 class BreakJudgement:
-    """open: what somebody must see to; closed: (what it was, which record explains it); because:
-    what the match says in addition to its rule."""
+    """The judgement on one group of payouts and lines.
+
+    Attributes:
+        open: The break that a person must resolve; None if there is none.
+        closed: Breaks of the past, each with the record that explains it.
+        because: Explanations of the match, in addition to its rule.
+        detail: More about the open break, for people.
+        matched: Whether lines and payouts match.
+    """
 
     open: BreakKind | None = None
     closed: tuple[tuple[BreakKind, str], ...] = ()
@@ -34,7 +41,15 @@ def judge(
     rejected: Mapping[str, str],
     coverage: Coverage,
 ) -> BreakJudgement:
-    """Return the verdict on one group. rejected: reason per EndToEndId."""
+    """Return the judgement on one group.
+
+    Args:
+        payouts: The payouts of the group.
+        lines: The booked lines of the group.
+        rule: The rule by which they were grouped.
+        rejected: EndToEndId -> reason, for refused orders.
+        coverage: Which statement holds which line.
+    """
     cents = sum(payout.amount_cents for payout in payouts)
     refused = [rejected[p.end_to_end_id] for p in payouts if p.end_to_end_id in rejected]
     before = tuple(
@@ -46,7 +61,7 @@ def judge(
     debits, credits = _split(lines)
     kept, back, undone = debits - credits, credits - debits, credits & debits
     older = {name for payout in payouts for name in payout.earlier}
-    present = [item for item in lines if item.line.end_to_end_id not in older]
+    present = [booked for booked in lines if booked.line.end_to_end_id not in older]
     if older:
         before += tuple(_undone(undone, lines, cents, True))
     if not present and not kept and not back:  # nothing yet of its newest order
@@ -89,11 +104,11 @@ def _split(lines: Sequence[Booked]) -> tuple[Counter[int], Counter[int]]:
     """Return what payees got and gave back, in cents, without charges inside."""
     debits: Counter[int] = Counter()
     credits: Counter[int] = Counter()
-    for item in lines:
-        if item.line.amount_minor < 0:
-            debits[-item.line.amount_minor - item.line.charges_minor] += 1
+    for booked in lines:
+        if booked.line.amount_minor < 0:
+            debits[-booked.line.amount_minor - booked.line.charges_minor] += 1
         else:
-            credits[item.line.amount_minor + item.line.charges_minor] += 1
+            credits[booked.line.amount_minor + booked.line.charges_minor] += 1
     return debits, credits
 
 
@@ -112,34 +127,31 @@ def _undone(
     undone: Counter[int], lines: Sequence[Booked], cents: int, reordered: bool
 ) -> list[tuple[BreakKind, str]]:
     """Return bookings that the bank took back: each was a break once."""
-    reversals = {item.line.amount_minor for item in lines if item.line.is_reversal}
-    explanations = []
+    reversals = {booked.line.amount_minor for booked in lines if booked.line.is_reversal}
+    closed = []
     for amount in sorted(undone.elements()):
         if amount != cents:
-            explanations.append((BreakKind.AMOUNT, f"booked with {amount} cents, and reversed"))
+            closed.append((BreakKind.AMOUNT, f"booked with {amount} cents, and reversed"))
         elif reordered and amount not in reversals:
-            explanations.append((BreakKind.RETURNED, "came back, and was ordered again"))
+            closed.append((BreakKind.RETURNED, "came back, and was ordered again"))
         else:
-            explanations.append((BreakKind.DUPLICATE, "booked once more, and reversed"))
-    return explanations
+            closed.append((BreakKind.DUPLICATE, "booked once more, and reversed"))
+    return closed
 
 
 def _explained(
     payouts: Sequence[LedgerPayout], lines: Sequence[Booked], rule: str, kept: Counter[int]
 ) -> list[tuple[BreakKind, str]]:
     """Explain what was unusual about a group that matches to the cent."""
-    explanations = []
+    closed = []
     if rule == "batch":
-        explanations.append(
-            (BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch")
-        )
+        closed.append((BreakKind.BATCH_BOOKED, "its batch id and its sum are those of one batch"))
     elif kept.total() > 1:
-        explanations.append(
-            (BreakKind.AMOUNT, f"split over {kept.total()} lines that make the sum")
-        )
+        closed.append((BreakKind.AMOUNT, f"split over {kept.total()} lines that make the sum"))
     due = max((payout.due_on for payout in payouts if payout.due_on), default=None)
-    days = sorted(item.line.booking_date for item in lines if item.line.amount_minor < 0)
-    booked = days[-1] if kept.total() > 1 else days[0]  # the last part, but the first of repeats
-    if due is not None and booked > due:
-        explanations.append((BreakKind.TIMING, f"due on {due}, booked on {booked}"))
-    return explanations
+    days = sorted(booked.line.booking_date for booked in lines if booked.line.amount_minor < 0)
+    # the last part of a split booking, but the first of repeated ones
+    booking_day = days[-1] if kept.total() > 1 else days[0]
+    if due is not None and booking_day > due:
+        closed.append((BreakKind.TIMING, f"due on {due}, booked on {booking_day}"))
+    return closed

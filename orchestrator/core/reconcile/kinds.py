@@ -1,4 +1,4 @@
-"""The kinds of differences: what each means, who owns it, and what that person does first."""
+"""The kinds of differences: their meaning, the role that resolves them, and its first step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NamedTuple
 class BreakKind(StrEnum):
     """A named difference. Stable codes, explained in docs/RECONCILIATION.md."""
 
-    MISSING = "missing"  # one side has it, the next one should and has not
-    EXTRA = "extra"  # the next side has it, and nothing before it says so
+    MISSING = "missing"  # one side has it, the next side lacks it
+    EXTRA = "extra"  # one side has it, and no earlier side explains it
     AMOUNT = "amount"  # both have it, with different amounts
-    DUPLICATE = "duplicate"  # one thing, booked or minted more than once
+    DUPLICATE = "duplicate"  # booked or minted more than once
     TIMING = "timing"  # it came, on another day than it was due
     BATCH_BOOKED = "batch_booked"  # several payouts booked as one sum, without their references
     REJECTED = "rejected"  # the bank refused the payout
@@ -40,7 +40,12 @@ class Leg(StrEnum):
 
 
 class Duty(NamedTuple):
-    """owner: the role that a break falls to. action: its first step."""
+    """Who resolves a break, and how.
+
+    Attributes:
+        owner: The role.
+        action: Its first step.
+    """
 
     owner: str
     action: str
@@ -136,5 +141,5 @@ _BY_LEG = {
 
 
 def duty(leg: Leg, kind: BreakKind) -> Duty:
-    """Return who owns a break, and what to do first."""
+    """Return the role that resolves a break, and its first step."""
     return _BY_LEG.get((leg, kind)) or _BY_KIND[kind]

@@ -38,15 +38,15 @@ def compare_ledger(findings: BreakFindings, chain: ChainFacts, ledger: Ledger) -
         ("owed", {"owed": chain.owed_micro}, {"owed": ledger.owed_micro}),
     ]
     for what, on_chain, in_ledger in sides:
-        for identity in on_chain.keys() | in_ledger.keys():
-            if on_chain.get(identity) != in_ledger.get(identity):
+        for record_id in on_chain.keys() | in_ledger.keys():
+            if on_chain.get(record_id) != in_ledger.get(record_id):
                 findings.broken(
                     Leg.CHAIN,
                     BreakKind.LEDGER_DIFFERS_FROM_CHAIN,
-                    [identity],
+                    [record_id],
                     [],
-                    on_chain.get(identity, 0),
-                    in_ledger.get(identity, 0),
+                    on_chain.get(record_id, 0),
+                    in_ledger.get(record_id, 0),
                     "tEUR/6",
                     detail=what,
                 )
@@ -74,6 +74,6 @@ def _settled(settlements: Iterable[SettlementMoves]) -> Mapping[bytes, int]:
 
 def _totals(amounts: Iterable[tuple[bytes, int]]) -> Mapping[bytes, int]:
     totals: Counter[bytes] = Counter()
-    for identity, amount in amounts:
-        totals[identity] += amount
+    for record_id, amount in amounts:
+        totals[record_id] += amount
     return totals

@@ -1,10 +1,10 @@
 """Booked lines: each once, no matter how often and in which form the bank reports it.
 
-A bank reports a booking intraday (camt.054, camt.052, each of them repeated with all
-of the day so far) and at end of day (camt.053, MT940, some banks both), and leaves out references
-here and there. A file never repeats itself, so equal lines of one file stay two; equal lines
-without a bank's reference in two files are one: taken for two, a credit would be minted twice,
-while a second one that is real stands on the day's statement.
+A bank reports a booking intraday (camt.054, camt.052, where each file may repeat the whole day so
+far) and at end of day (camt.053, MT940, some banks both), and leaves out references here and there.
+A file never repeats itself, so equal lines of one file stay two. Equal lines in two files without a
+bank's reference count as one: if they counted as two, a credit would be minted twice, while a real
+second one appears on the day's statement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from orchestrator.core.reconcile.types import CONFIRMING, Booked, StatementLine
 
 @dataclass(frozen=True, slots=True)
 class ReportedLine:
-    """A line of one kind of report. files: all that report it."""
+    """A line of one kind of report.
+
+    Attributes:
+        line: The line.
+        files: All files that report it.
+    """
 
     line: StatementLine
     files: frozenset[str]
@@ -60,7 +65,7 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         for key, report in reported.items():  # what no better report repeats stands for itself
             if key not in taken:
                 booked[key], ids[key] = report, (key,)
-    bookings = [
+    lines_once = [
         Booked(
             report.line,
             tuple(_id(report.line.account, place) for place in ids[key]),
@@ -68,15 +73,15 @@ def distinct(lines: Iterable[StatementLine]) -> tuple[Booked, ...]:
         )
         for key, report in booked.items()
     ]
-    return tuple(sorted(bookings, key=lambda item: _order(item.line)))
+    return tuple(sorted(lines_once, key=lambda item: _order(item.line)))
 
 
 def keys(line: StatementLine) -> tuple[str, str, str]:
-    """Return what lines must share to report one booking, as three SHA-256 hashes.
+    """Return the keys by which reports of one booking are found, as three SHA-256 hashes.
 
-    They are the bank's reference ("" for none), the line with its booking date, and the line with
-    its value date. Lines that no chain of shared keys connects never change what `distinct` says of
-    each other.
+    They cover the bank's reference ("" for none), the line with its booking date, and the line with
+    its value date. Lines that no chain of shared keys connects never change the result of
+    `distinct` for each other.
     """
     identity = _digest(_by_reference(line)) if line.bank_reference else ""
     return identity, _digest(_by_day(line)), _digest(_by_value(line))
@@ -207,8 +212,8 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
             better,
             notified,
             pairs,
-            lambda first, second, renamed=renamed: (
-                renamed == (bool(first.bank_reference) and bool(second.bank_reference))
+            lambda line, other, renamed=renamed: (
+                renamed == (bool(line.bank_reference) and bool(other.bank_reference))
             ),
         )
     _pair_by(
@@ -216,7 +221,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda first, second: first.bank_reference != "" and _agree(first, second),
+        lambda line, other: line.bank_reference != "" and _agree(line, other),
     )
     _pair_by(_by_day, better, notified, pairs, _agree)
     _pair_by(
@@ -224,7 +229,7 @@ def _pair(better: _Lines, notified: _Lines) -> dict[tuple, tuple]:
         better,
         notified,
         pairs,
-        lambda first, second: first.booking_date > second.booking_date and _agree(first, second),
+        lambda line, other: line.booking_date > other.booking_date and _agree(line, other),
     )
     return pairs
 
@@ -244,26 +249,26 @@ def _pair_by(
             waiting[alike(report.line)].append(key)
     for key, report in better.items():
         candidates = waiting.get(alike(report.line), ()) if key not in pairs else ()
-        partner = next(
+        repeated = next(
             (
-                candidate
-                for candidate in candidates
-                if report.files.isdisjoint(notified[candidate].files)
-                and fits(report.line, notified[candidate].line)
+                other
+                for other in candidates
+                if report.files.isdisjoint(notified[other].files)
+                and fits(report.line, notified[other].line)
             ),
             None,
         )
-        if partner:
-            pairs[key] = partner
-            waiting[alike(report.line)].remove(partner)
+        if repeated:
+            pairs[key] = repeated
+            waiting[alike(report.line)].remove(repeated)
 
 
-def _agree(first: StatementLine, second: StatementLine) -> bool:
+def _agree(line: StatementLine, other: StatementLine) -> bool:
     """Whether nothing that both of them say is different; what one leaves out is no difference."""
     return all(
-        getattr(first, name) == getattr(second, name)
-        or not getattr(first, name)
-        or not getattr(second, name)
+        getattr(line, name) == getattr(other, name)
+        or not getattr(line, name)
+        or not getattr(other, name)
         for name in _DETAILS
     )
 

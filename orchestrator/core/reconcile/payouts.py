@@ -26,7 +26,13 @@ _TOO_MUCH = (BreakKind.DUPLICATE, BreakKind.AMOUNT)  # more was booked than orde
 
 @dataclass
 class Group:
-    """Payouts that the bank booked together, and the lines that are theirs."""
+    """Payouts that the bank booked together, with their lines.
+
+    Attributes:
+        payouts: The payouts.
+        lines: The booked lines.
+        rule: The rule by which they were grouped.
+    """
 
     payouts: list[LedgerPayout]
     lines: list[Booked] = field(default_factory=list)
@@ -34,10 +40,12 @@ class Group:
 
     @property
     def ids(self) -> list[bytes]:
+        """Return the ids of the payouts."""
         return [payout.payout_id for payout in self.payouts]
 
     @property
     def cents(self) -> int:
+        """Return the sum of the payouts."""
         return sum(payout.amount_cents for payout in self.payouts)
 
 
@@ -81,12 +89,12 @@ def _by_end_to_end_id(groups: Groups, lines: Iterable[Booked]) -> list[Booked]:
 
 def _open(groups: Groups, rejected: Mapping[str, str]) -> dict[str, list[LedgerPayout]]:
     """Return, by batch, the payouts without a line that the bank did not refuse."""
-    by_batch: dict[str, list[LedgerPayout]] = defaultdict(list)
+    open_payouts: dict[str, list[LedgerPayout]] = defaultdict(list)
     for key, group in groups.items():
         last = group.payouts[0]
         if not group.lines and key == last.end_to_end_id and key not in rejected:
-            by_batch[last.batch].append(last)
-    return by_batch
+            open_payouts[last.batch].append(last)
+    return open_payouts
 
 
 def _gather(groups: Groups, payouts: list[LedgerPayout], lines: list[Booked], rule: str) -> None:
@@ -105,7 +113,9 @@ def _by_batch(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) 
     taken = {batch for batch in batches if waiting[batch]}
     for batch in taken:
         _gather(groups, waiting[batch], batches[batch], "batch")
-    return [item for item in lines if item.line.end_to_end_id or item.line.batch not in taken]
+    return [
+        booked for booked in lines if booked.line.end_to_end_id or booked.line.batch not in taken
+    ]
 
 
 def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
@@ -115,9 +125,9 @@ def _by_account(groups: Groups, lines: list[Booked]) -> list[Booked]:
         if not group.lines and group.payouts[0].due_on is not None:
             wanted[(group.payouts[0].iban, -group.cents)].append(group)
     keys = [
-        (item.line.counterparty_iban, item.line.amount_minor)
-        for item in lines
-        if not item.line.end_to_end_id
+        (booked.line.counterparty_iban, booked.line.amount_minor)
+        for booked in lines
+        if not booked.line.end_to_end_id
     ]
     count, rest = Counter(keys), []
     for booked in lines:
@@ -136,7 +146,7 @@ def _by_sum(groups: Groups, lines: list[Booked], rejected: Mapping[str, str]) ->
     for payouts in _open(groups, rejected).values():
         if len(payouts) > 1 and all(payout.due_on is not None for payout in payouts):
             sums[-sum(payout.amount_cents for payout in payouts)].append(payouts)
-    bare = Counter(item.line.amount_minor for item in lines if not item.line.end_to_end_id)
+    bare = Counter(booked.line.amount_minor for booked in lines if not booked.line.end_to_end_id)
     rest = []
     for booked in lines:
         cents = booked.line.amount_minor
@@ -154,7 +164,7 @@ def _report(
     burned: Mapping[bytes, list[Redemption]],
     rejected: Mapping[str, str],
 ) -> None:
-    """Return at most one open break, and those that later lines have explained."""
+    """Report at most one open break of a group, and those that later lines have explained."""
     verdict = judge(group.payouts, group.lines, group.rule, rejected, findings.coverage)
     ids, lines = group.ids, group.lines
     moved = [(booked, booked.line.amount_minor + booked.line.charges_minor) for booked in lines]
@@ -168,7 +178,7 @@ def _report(
     for kind, why in verdict.closed:
         findings.broken(Leg.BANK, kind, ids, lines, group.cents, net, closed=why)
     tokens = [
-        (item.at, -item.amount_micro) for identity in ids for item in burned.get(identity, ())
+        (item.at, -item.amount_micro) for payout_id in ids for item in burned.get(payout_id, ())
     ]
     flying = "credit_sent_back" if group.payouts[0].credit_id else "payout_in_flight"
     too_much = [kind for kind, _ in verdict.closed if kind in _TOO_MUCH]
@@ -178,7 +188,7 @@ def _report(
 
 
 def name_charges(findings: BreakFindings, booked: Booked, cents: int, ids: Iterable[bytes]) -> None:
-    """Report what the bank took for itself: the tokens for it are still there."""
+    """Report charges that the bank took: the tokens for that money still exist."""
     if cents:
         findings.broken(Leg.BANK, BreakKind.CHARGES, ids, [booked], 0, cents)
         findings.flow(BreakKind.CHARGES, BreakKind.CHARGES, ids, [(booked, -cents)])

@@ -1,4 +1,4 @@
-"""What makes a break the same break tomorrow, and what two officers sign when they resolve it."""
+"""The identity of a break over time, and what two officers sign when they resolve it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from orchestrator.core.reconcile.results import Break
 def break_ids(breaks: Iterable[Break]) -> dict[str, Break]:
     """Return {break id (0x-hex, 32 bytes): break}.
 
-    The id comes from its kind, its leg and the records it concerns, never from amounts; several
+    The id is made from its kind, its leg and the ids of its records, never from amounts; several
     equal ones are distinguished by their order.
     """
-    breaks_by_id: dict[str, Break] = {}
+    by_id: dict[str, Break] = {}
     alike: Counter[tuple] = Counter()
     for item in breaks:
         named = (str(item.kind), str(item.leg), *item.ids)
         alike[named] += 1
         # no id holds the separator, so two names never print alike
         text = "\x1f".join((*named, str(alike[named])))
-        breaks_by_id["0x" + sha256(text.encode()).hexdigest()] = item
-    return breaks_by_id
+        by_id["0x" + sha256(text.encode()).hexdigest()] = item
+    return by_id
 
 
 def facts(item: Break) -> dict[str, Any]:
-    """Return all that a resolution depends on: if any of it changes, the break is open again."""
+    """Return everything that a resolution depends on: if any of it changes, the break is open
+    again."""
     return {
         "kind": str(item.kind),
         "leg": str(item.leg),
@@ -41,5 +42,5 @@ def facts(item: Break) -> dict[str, Any]:
 
 
 def covers(detail: dict[str, Any], item: Break) -> bool:
-    """Whether a signed detail (the facts, and a note) speaks of a break as it is now."""
+    """Return whether a signed detail (the facts, and a note) is about a break as it is now."""
     return {name: value for name, value in detail.items() if name != "note"} == facts(item)

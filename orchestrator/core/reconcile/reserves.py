@@ -1,8 +1,8 @@
 """Proof of reserves: at every statement, token supply = booked balance + named items.
 
-A statement of day D is held against the chain as of the end of that day, 24:00 UTC: its last final
-block before. What only one side has by then is an item with a name. The matching is that of all
-facts known now, so a name is never guessed; tokens or money that nothing names are the difference.
+A statement of day D is compared with the chain at the end of that day, 24:00 UTC: its last final
+block before that time. What only one side has by then is an item with a name. The matching uses all
+facts known now, so a name is never guessed; tokens or money without a name are the difference.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ _AHEAD = {"credit_not_minted": "minted_before_statement", "payout_in_flight": "b
 
 
 def end_of(day: date) -> int:
-    """Return Unix seconds at which a day is over, UTC."""
+    """Return the Unix seconds at which a day ends, UTC."""
     return ((day - _EPOCH).days + 1) * _DAY_S
 
 
 def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple[InFlight, ...]:
     """Return what only the supply or only the balance has, by name.
 
-    It covers the lines up to a statement (its index) and the blocks before a time.
+    Args:
+        flows: The money of each payout, credit or charge.
+        statement: The index of the last statement whose lines count.
+        at: Only blocks before this time count, Unix seconds.
     """
     in_flight = []
     for flow in flows:
@@ -37,11 +40,11 @@ def items(flows: Iterable[Flow], statement: int = EVER, at: int = EVER) -> tuple
         micro = sum(amount for time, amount in flow.chain if time < at)
         micro -= sum(booked) * MICRO_PER_CENT
         if micro:
-            in_flight.append(InFlight(_called(flow, micro, bool(booked), at), flow.id, micro))
+            in_flight.append(InFlight(_name_at(flow, micro, bool(booked), at), flow.id, micro))
     return tuple(sorted(in_flight, key=lambda item: (item.name, item.id, item.amount_micro)))
 
 
-def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
+def _name_at(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
     """Return the name of a break from its first line on; before, how it stood then."""
     if flow.name and (is_booked or not flow.bank):
         return str(flow.name)
@@ -52,15 +55,17 @@ def _called(flow: Flow, micro: int, is_booked: bool, at: int) -> str:
 
 
 def supply_at(chain: ChainFacts, at: int) -> int:
-    """Return the tokens that were out by the end of a time: today's, less what was minted since,
-    and with what was redeemed since."""
+    """Return the tokens in circulation at a time, in micro-euro.
+
+    That is today's supply, less what was minted since, plus what was redeemed since.
+    """
     since = sum(mint.amount_micro for mint in chain.mints if mint.at >= at)
     since -= sum(item.amount_micro for item in chain.redemptions if item.at >= at)
     return chain.supply_micro - since
 
 
 def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tuple[Reserve, ...]:
-    """Return the proof at each statement, in their order."""
+    """Return the proof of reserves at each statement, in their order."""
     proofs = []
     for index, statement in enumerate(covered.statements):
         at = end_of(statement.day)
@@ -83,7 +88,8 @@ def reserves(chain: ChainFacts, flows: Sequence[Flow], covered: Coverage) -> tup
 
 
 def unbacked(named: Iterable[InFlight]) -> int:
-    """Return tokens that no euro covers, now or on its way: breaks that add to the supply."""
+    """Return the micro-euro of tokens that no euro covers, now or on its way: breaks that add to
+    supply."""
     return sum(
         item.amount_micro for item in named if item.name in set(BreakKind) and item.amount_micro > 0
     )

@@ -1,4 +1,4 @@
-"""What a comparison answers: matches, breaks, named items, and proofs of reserves."""
+"""The results of a comparison: matches, breaks, named items, and proofs of reserves."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from orchestrator.core.reconcile.kinds import BreakKind, Leg
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Booked lines and what they settle.
+    """Booked lines and the payouts or the credit that they settle.
 
-    rule: end_to_end_id | batch | account_and_amount | mint. lines: "sha256 hex:path" of each.
+    Attributes:
+        rule: end_to_end_id, batch, account_and_amount or mint.
+        ids: Payout ids, or the credit id; hex.
+        amount_cents: The amount.
+        lines: "SHA-256 in hex:path" of each line.
+        explanation: Why they belong together, for people.
     """
 
     rule: str
-    ids: tuple[str, ...]  # payout ids, or the credit id; hex
+    ids: tuple[str, ...]
     amount_cents: int
     lines: tuple[str, ...]
     explanation: str
@@ -25,11 +30,22 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A difference: which records it concerns, both amounts in minor units of `asset`, what to do.
+    """A difference between two sides.
 
-    ids: payout, credit, payment, settlement or block ids (hex), or the bank's id of a statement;
-    lines as in Match. since: Unix seconds from when on it is open, where that is known; detail:
-    more of it. closed: which later record explains it, so that nobody has to; "" while it is open.
+    Attributes:
+        kind: The kind of difference.
+        leg: Between which two sides.
+        ids: Payout, credit, payment, settlement or block ids (hex), or the bank's id of a
+            statement.
+        lines: As in `Match`.
+        expected_minor: The amount that should be, in minor units of the asset.
+        found_minor: The amount that is.
+        asset: EUR/2, tEUR/6, or the unit that is counted ("events", "entries").
+        owner: The role that resolves it.
+        action: The first step of that role.
+        since: Since when it is open, Unix seconds; None if that is not known.
+        detail: More about it, for people.
+        closed: The later record that explains it, so that no person has to; "" while it is open.
     """
 
     kind: BreakKind
@@ -38,8 +54,8 @@ class Break:
     lines: tuple[str, ...]
     expected_minor: int
     found_minor: int
-    asset: str  # EUR/2 | tEUR/6
-    owner: str  # the role that it falls to
+    asset: str
+    owner: str
     action: str
     since: int | None = None
     detail: str = ""
@@ -57,11 +73,15 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One thing's money on both sides, so that it can be asked for at any time.
+    """The money of one payout, credit or charge on both sides, to be evaluated at any time.
 
-    name: the break that it is now, "" for none; flying: what it is called while only one side has
-    it. bank: (index of the statement that holds it, cents); chain: (Unix seconds, micro-euro).
-    once: the break that it was while the bank had booked too much of it.
+    Attributes:
+        name: The break that it is now; "" for none.
+        flying: Its name while only one side has it.
+        id: The ids of its records.
+        bank: (index of the statement that holds it, cents).
+        chain: (Unix seconds, micro-euro).
+        once: The break that it was while the bank had booked too much of it; "" for none.
     """
 
     name: str
@@ -76,8 +96,15 @@ class Flow:
 class Reserve:
     """Tokens against money at one statement: supply = balance + items + difference.
 
-    at: Unix seconds, the end of the statement's day (UTC); the chain is read at its last block
-    before. unbacked_micro: what the items name that is no money on its way: tokens without euros.
+    Attributes:
+        statement: The bank's id of the statement.
+        day: Its day.
+        at: The end of that day (UTC), Unix seconds; the chain is read at its last block before.
+        supply_micro: Tokens in circulation.
+        balance_cents: The closing balance.
+        items: What only one side has.
+        difference_micro: What has no name.
+        unbacked_micro: Items that are tokens without euros, now or on their way.
     """
 
     statement: str
@@ -92,7 +119,12 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Accepted events that are in no payment yet, by the reason why."""
+    """Accepted events that are in no payment yet.
+
+    Attributes:
+        reason: Why they wait.
+        events: How many.
+    """
 
     reason: str
     events: int
@@ -100,10 +132,18 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """difference_micro: supply less (balance and items); zero unless money is unexplained.
+    """The result of one comparison.
 
-    breaks: those that somebody has to see to; closed: those that a later record explains;
-    reserves: the same proof at each statement, oldest first.
+    Attributes:
+        matches: What fits.
+        breaks: Open differences, which a person must resolve.
+        in_flight: What only the supply or only the balance has, by name.
+        supply_micro: Tokens in circulation.
+        balance_cents: The booked balance.
+        difference_micro: Supply less balance and items; zero unless money is unexplained.
+        closed: Differences that a later record explains.
+        reserves: The proof of reserves at each statement, oldest first.
+        waiting: Events that are in no payment yet.
     """
 
     matches: tuple[Match, ...]

@@ -1,4 +1,4 @@
-"""The nouns of reconciliation: facts of chain, ledger and bank, and what comparing them finds.
+"""The facts that reconciliation compares: those of the chain, the ledger and the bank.
 
 Token amounts are micro-euro (tEUR/6), ledger and bank amounts cents (EUR/2). Ids are raw bytes.
 """
@@ -17,13 +17,30 @@ CHARGE_CODES = frozenset({"CHRG", "FEES", "COMM"})  # of ISO 20022's bank transa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementLine:
-    """One booked line as one bank file reports it.
+    """One booked line as one bank file reports it; text is "" where the bank left it out.
 
-    account: IBAN. amount_minor: minor units of `currency`; credits positive, debits negative.
-    end_to_end_id, reference, bank_reference, batch: "" where the bank left them out;
-    `reference` is the ISO 11649 one in canonical form; `batch` is the PmtInfId of a batch booking.
-    reason: return reason code (ISO external list), "" for an ordinary booking.
-    source: SHA-256 of the file; path: of the element within it, as a local-name XPath.
+    Attributes:
+        account: IBAN.
+        booking_date: The day on which the bank booked it.
+        value_date: The day from which it bears interest.
+        amount_minor: Minor units of `currency`; credits positive, debits negative.
+        currency: ISO 4217.
+        source: SHA-256 of the file.
+        path: The element within the file, as a local-name XPath.
+        kind: The kind of report.
+        end_to_end_id: The EndToEndId.
+        reference: The ISO 11649 reference in canonical form.
+        bank_reference: The bank's own reference.
+        batch: The PmtInfId of a batch booking.
+        counterparty_name: The other side's name.
+        counterparty_iban: The other side's IBAN.
+        reason: Return reason code (ISO external list); "" for an ordinary booking.
+        is_reversal: Whether it reverses an earlier booking.
+        text: Unstructured remittance information.
+        charges_minor: Charges that the bank took inside this line, never below zero.
+        uetr: The UETR.
+        code: The bank transaction code in ISO words, such as "PMNT/ICDT/CHRG".
+        proprietary_code: The bank's own transaction code.
     """
 
     account: str
@@ -42,20 +59,20 @@ class StatementLine:
     counterparty_iban: str = ""
     reason: str = ""
     is_reversal: bool = False
-    text: str = ""  # unstructured remittance information
-    charges_minor: int = 0  # taken by the bank inside this line, >= 0
+    text: str = ""
+    charges_minor: int = 0
     uetr: str = ""
-    code: str = ""  # the bank's own transaction code in ISO words, e.g. "PMNT/ICDT/CHRG"
+    code: str = ""
     proprietary_code: str = ""
 
     @property
     def is_charge(self) -> bool:
-        """Whether the line is the bank's own charge, or one given back, and no payment."""
+        """Return whether the line is only a charge of the bank, or a charge given back."""
         return self.code.rpartition("/")[2] in CHARGE_CODES
 
     @property
     def is_return(self) -> bool:
-        """Whether it undoes an earlier booking."""
+        """Return whether the line undoes an earlier booking."""
         return self.is_reversal or self.reason != ""
 
 
@@ -75,11 +92,14 @@ class StatementBalances:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """One booked line: the report that stands for it, and every id it was ever known by.
+    """One booking: the report that represents it, and every id under which it was reported.
 
-    ids: 32 bytes each, the earliest kind of report first (a notification precedes its statement),
-    so ids[0] is what a mint made on the notification carries. Whoever acts on a line must
-    check all of `ids` first.
+    Attributes:
+        line: The best report.
+        ids: 32 bytes each, the earliest kind of report first (a notification precedes its
+            statement), so that ids[0] is what a mint made on the notification carries. Check all of
+            them before you act on a booking.
+        confirmed: Whether an end-of-day statement holds it.
     """
 
     line: StatementLine
@@ -111,8 +131,12 @@ class Mint:
 
 @dataclass(frozen=True, slots=True)
 class SettlementMoves:
-    """Chain: what one transaction moved from escrow to payees, or made payees owe to escrows;
-    ledger: what it holds of that. Above zero."""
+    """What one transaction moved from escrow to payees, or recorded as debts of payees.
+
+    Attributes:
+        tx_hash: The transaction.
+        amount_micro: Micro-euro, above zero: on chain, or in the ledger.
+    """
 
     tx_hash: bytes
     amount_micro: int
@@ -120,7 +144,16 @@ class SettlementMoves:
 
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
-    """What the chain says at one final block. owed_micro: the open debts of all payees."""
+    """What the chain says at one final block.
+
+    Attributes:
+        supply_micro: Tokens in circulation.
+        redemptions: Burned tokens.
+        mints: Minted tokens.
+        settlements: What each settlement moved to payees.
+        debts: What each settlement recorded as debts.
+        owed_micro: The open debts of all payees.
+    """
 
     supply_micro: int
     redemptions: Sequence[Redemption] = ()
@@ -132,11 +165,17 @@ class ChainFacts:
 
 @dataclass(frozen=True, slots=True)
 class LedgerPayout:
-    """Ledger: one payout. due_on: the bank day whose statement must hold it; None: not sent yet.
+    """Ledger: one payout.
 
-    batch: the PmtInfId it went out under. earlier: the EndToEndIds under which it was ordered
-    before, and was rejected or came back. credit_id: the bank credit that it sends back, where no
-    token was burned for it.
+    Attributes:
+        payout_id: The payout.
+        end_to_end_id: The EndToEndId of its newest order.
+        amount_cents: The amount.
+        iban: The payee's IBAN.
+        batch: The PmtInfId of its newest order.
+        due_on: The bank day whose statement must hold it; None: not sent yet.
+        earlier: EndToEndIds of orders that were rejected or came back.
+        credit_id: The bank credit that it sends back, where no token was burned for it.
     """
 
     payout_id: bytes
@@ -159,7 +198,14 @@ class LedgerFunding:
 
 @dataclass(frozen=True, slots=True)
 class OpenDebt:
-    """Ledger: a credit that its payee has not paid back in full. noted_at: Unix seconds."""
+    """Ledger: a debt that its payee has not paid back in full.
+
+    Attributes:
+        payment_id: The payment below zero.
+        payee: The payee's address.
+        open_micro: Micro-euro that are not paid back.
+        noted_at: When its settlement became final, Unix seconds.
+    """
 
     payment_id: bytes
     payee: str
@@ -169,8 +215,15 @@ class OpenDebt:
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """Ledger: a payment on the word of a device at or after its compromise (core/risk.py) of which
-    money may still be lost. seen_at: Unix seconds of the first record in doubt."""
+    """Ledger: a payment that rests on records after a compromise (core/risk.py), with money at
+    risk.
+
+    Attributes:
+        payment_id: The payment.
+        amount_micro: Micro-euro that may still be lost.
+        remedy: What can still be done.
+        seen_at: Time of the first record in doubt, Unix seconds.
+    """
 
     payment_id: bytes
     amount_micro: int
@@ -180,10 +233,22 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What our books say. references: funding reference (canonical) to agreement id. owed_micro:
-    the sum of its receivables; pending: payee -> money of its that waits in the rail. bank_cents:
-    what they say of the safeguarding account; None: not asked. allocated: credits that two officers
-    found an agreement for; unallocated: those that named none which could take them."""
+    """What our books say.
+
+    Attributes:
+        payouts: All payouts.
+        minted: Credits whose tokens are minted.
+        references: Funding reference (canonical form) -> agreement id.
+        settlements: What each settlement moved to payees.
+        debts: What each settlement recorded as debts.
+        owed_micro: The sum of all receivables.
+        open_debts: Debts that are not paid in full.
+        pending: Payee -> micro-euro that wait in the rail.
+        at_risk: Payments that rest on a stolen key.
+        bank_cents: The balance of the safeguarding account; None: not compared.
+        allocated: Credits for which two officers found an agreement.
+        unallocated: Credits that name no agreement which can take them.
+    """
 
     payouts: Sequence[LedgerPayout] = ()
     minted: Sequence[LedgerFunding] = ()
@@ -211,8 +276,12 @@ class PayoutRejection:
 class BankFacts:
     """What the bank says about the safeguarding account since it was opened.
 
-    account: its IBAN; lines and balances of other accounts are left out. opening_cents: the
-    balance before the first line, for which there are no tokens.
+    Attributes:
+        account: Its IBAN; lines and balances of other accounts are left out.
+        lines: Reported lines.
+        balances: Statements with their balances.
+        rejections: Refused payouts.
+        opening_cents: The balance before the first line, for which there are no tokens.
     """
 
     account: str

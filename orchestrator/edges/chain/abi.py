@@ -78,8 +78,8 @@ def decode_log(codec: ABICodec, abi: dict[str, Any], raw: dict[str, Any]) -> Dec
 
     Args:
         codec: web3's ABI codec.
-        abi: the event's ABI, as `event_topics` yields it.
-        raw: the log as JSON-RPC gives it.
+        abi: The event's ABI, as `event_topics` yields it.
+        raw: The log as JSON-RPC gives it.
 
     Returns:
         The log under the event's present name.

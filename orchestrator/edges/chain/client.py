@@ -50,7 +50,7 @@ class Call:
 class Quote:
     """An encoded call with its gas limit and fees (wei), ready to be signed with a nonce.
 
-    nonce: the sender's lowest that no block has used; a store may know higher ones.
+    Its nonce is the sender's lowest that no block has used; a store may know higher ones.
     """
 
     to: str
@@ -195,14 +195,18 @@ class Chain:
         transaction = self.rpc("eth_getTransactionByHash", [tx_hash])
         if transaction is None:
             raise Retry(f"the node does not show transaction {tx_hash}")
-        ours = self._contracts[contract]
-        if (transaction["to"] or "").lower() != ours.address.lower():
+        own_contract = self._contracts[contract]
+        if (transaction["to"] or "").lower() != own_contract.address.lower():
             return "", {}
-        function, arguments = ours.decode_function_input(transaction["input"])
+        function, arguments = own_contract.decode_function_input(transaction["input"])
         return function.fn_name, arguments
 
     def view(self, contract: str, function: str, *args: Any) -> Any:
-        """Return the result of a view function at the newest block."""
+        """Return the result of a view function at the newest block.
+
+        Raises:
+            Retry: The node does not answer, or the call reverts.
+        """
         try:
             return self._contracts[contract].functions[function](*args).call()
         except (Web3Exception, requests.RequestException, ValueError) as error:

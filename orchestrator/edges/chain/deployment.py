@@ -34,9 +34,12 @@ _PUBLIC_KEYS = 40  # of the development mnemonic; as many as our own chains give
 class Deployment:
     """Where the contracts are.
 
-    genesis: 0x hash of block 0, since several chains may share an id. blocks: block number of each
-    contract; block_number: the first of them (where logs begin). p256_precompile: the result of the
-    registry's known-answer test at its deployment.
+    Attributes:
+        chain_id: The chain's id.
+        genesis: Hash of block 0, 0x-hex, since several chains may share an id.
+        addresses: Contract name -> address.
+        blocks: Contract name -> number of the block that created it.
+        p256_precompile: The result of the registry's known-answer test at its deployment.
     """
 
     chain_id: int
@@ -47,6 +50,7 @@ class Deployment:
 
     @property
     def block_number(self) -> int:
+        """Return the number of the first block with a contract, where logs begin."""
         return min(self.blocks.values())
 
     def save(self, path: Path) -> None:
@@ -90,6 +94,7 @@ class DeploymentRun:
     addresses: dict[str, str] = field(default_factory=dict)
 
     def note(self, name: str, **values: Any) -> None:
+        """Record a step in the journal, in memory and on disk."""
         self.journal["steps"].setdefault(name, {}).update(values)
         _write(self.path, self.journal)
 

@@ -12,8 +12,13 @@ from orchestrator.edges.chain.ethereum import LocalAccount
 class DeploymentPlan:
     """Who has which role. The deployer pays and has no role later; the steward lists the products.
 
-    guardian, minter, registrar, warden: addresses. members: (oracle address, trust domain 1 to
-    255). products: names of contracts, each created with (rail, registry); see `products_under`.
+    Attributes:
+        guardian: Its address.
+        minter: Its address.
+        registrar: Its address.
+        warden: Its address.
+        members: (oracle address, trust domain from 1 to 255).
+        products: Names of contracts, each created with (rail, registry); see `products_under`.
     """
 
     deployer: LocalAccount

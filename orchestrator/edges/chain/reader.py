@@ -18,9 +18,11 @@ _CURVES = (Curve.SECP256R1, Curve.SECP256K1)
 
 @dataclass
 class DeviceHistory:
-    """A device's keys and states by time (Unix seconds), from the registry's logs.
+    """A device's keys and states by time, from the registry's logs.
 
-    keys: (from when, when it ends or 0, the key). states: (from when, why it may not sign).
+    Attributes:
+        keys: (Unix seconds from when, Unix seconds when it ends or 0, the key).
+        states: (Unix seconds from when, why it may not sign).
     """
 
     keys: list[tuple[int, int, DeviceKey]] = field(default_factory=list)
@@ -140,13 +142,13 @@ class Registry:
     # --- KeyRing
 
     def key_at(self, device_id: bytes, at_seconds: int) -> DeviceKey | ClaimReason:
-        """See oracles.types.KeyRing."""
+        """Return the key of a device at a time; see oracles.types.KeyRing."""
         self._look_again(device_id in self.devices)
         history = self.devices.get(device_id)
         return history.key_at(at_seconds) if history else ClaimReason.DEVICE_UNKNOWN
 
     def compromised_since(self, device_id: bytes) -> int | None:
-        """See oracles.types.KeyRing."""
+        """Return since when a device is compromised; see oracles.types.KeyRing."""
         self._look_again(device_id in self.devices)
         history = self.devices.get(device_id)
         return history.compromised_since if history else None
@@ -154,17 +156,17 @@ class Registry:
     # --- Agreements
 
     def agreements_of(self, device_id: bytes) -> list[Agreement]:
-        """See oracles.types.Agreements."""
+        """Return the agreements of a device; see oracles.types.Agreements."""
         self._look_again(device_id in self._by_device)
         return self._newest_first(self._by_device.get(device_id, ()))
 
     def agreements_about(self, subject_id: bytes) -> list[Agreement]:
-        """See oracles.types.Agreements."""
+        """Return the agreements about a subject; see oracles.types.Agreements."""
         self._look_again(subject_id in self._by_subject)
         return self._newest_first(self._by_subject.get(subject_id, ()))
 
     def agreement(self, agreement_id: bytes) -> Agreement | None:
-        """See oracles.types.Agreements."""
+        """Return an agreement by its id; see oracles.types.Agreements."""
         self._look_again(agreement_id in self._agreements)
         return self._agreements.get(agreement_id)
 

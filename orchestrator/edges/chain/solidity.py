@@ -1,4 +1,4 @@
-"""What a compiled contract is, and what it is made from: compiler, settings, source files."""
+"""Describes a compiled contract and what it is made from: compiler, settings, source files."""
 
 from __future__ import annotations
 

@@ -42,8 +42,12 @@ Row = TypeVar("Row", bound=SQLModel)
 
 
 class Head(NamedTuple):
-    """Where the chain or the journal stood: the number and hash of its newest item; (0, "") at the
-    beginning."""
+    """The newest item of the chain or of the journal at some time.
+
+    Attributes:
+        number: Its number; 0 at the beginning.
+        hash: Its hash; "" at the beginning.
+    """
 
     number: int
     hash: str
@@ -69,9 +73,11 @@ def _connect(path: Path, wait_s: int) -> Engine:
 
 
 class Store:
-    """A database at `path` (SQLite, WAL, synchronous=FULL), migrated to the newest revision.
+    """Give transactions on a database (SQLite, WAL, synchronous=FULL) of the newest revision.
 
-    wait_s: how long a writer waits for another process's turn to end.
+    Args:
+        path: The database file; it is created or migrated when the store opens.
+        wait_s: How many seconds a writer waits for another process's transaction to end.
     """
 
     def __init__(self, path: Path, wait_s: int = 30) -> None:
@@ -84,10 +90,10 @@ class Store:
 
     def _migrate(self) -> None:
         with self._engine.connect() as connection:
-            known = connection.exec_driver_sql(
+            has_version = connection.exec_driver_sql(
                 "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
             ).first()
-            if known:
+            if has_version:
                 row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
                 if row and row[0] == REVISION:
                     return
@@ -103,9 +109,10 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open one transaction, committed whole or not at all; the only way to change anything.
+        """Open a transaction that is committed whole or not at all; the only way to change data.
 
-        Raises Retry where another process holds the database too long, or the disk refuses.
+        Raises:
+            Retry: Another process holds the database too long, or the disk refuses.
         """
         with (
             _slowness(self.path),
@@ -117,11 +124,16 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a consistent snapshot; it never waits for the writer."""
+        """Open a consistent snapshot, which never waits for a writer.
+
+        Raises:
+            Retry: The database does not answer.
+        """
         with _slowness(self.path), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     def close(self) -> None:
+        """Close all connections."""
         self._engine.dispose()
 
 

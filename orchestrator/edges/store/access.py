@@ -49,8 +49,7 @@ def revoke_key(session: Session, name: str) -> bool:
 
 
 def key_holder(session: Session, key: str) -> ApiKeyRow | None:
-    """Return the row of a presented key, found by its hash: nothing compares secrets byte by
-    byte."""
+    """Return the row of a presented key by its hash, so that no secret is compared byte by byte."""
     return session.get(ApiKeyRow, _hash(key))
 
 

@@ -15,26 +15,30 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def get(session: Session, agreement: str) -> AgreementRow | None:
+    """Return an agreement by its id (0x-hex); None if it was not signed through this rail."""
     return session.get(AgreementRow, agreement)
 
 
 def by_ids(session: Session, ids: Iterable[str]) -> dict[str, AgreementRow]:
+    """Return {agreement id: row} of those of these ids that are stored."""
     rows = session.exec(select(AgreementRow).where(AgreementRow.agreement_id.in_(list(ids))))
     return {row.agreement_id: row for row in rows}
 
 
 def known(session: Session, ids: Sequence[str]) -> set[str]:
-    """Return those of these agreements that were opened through this rail; others open some,
-    too."""
-    agreement_ids: set[str] = set()
+    """Return those of these agreement ids that were opened through this rail.
+
+    Others can open agreements on the same contracts, too.
+    """
+    stored_ids: set[str] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        agreement_ids.update(
+        stored_ids.update(
             session.exec(
                 select(AgreementRow.agreement_id).where(AgreementRow.agreement_id.in_(chunk))
             )
         )
-    return agreement_ids
+    return stored_ids
 
 
 def last_counters(session: Session, ids: Sequence[str]) -> dict[str, int]:
@@ -70,6 +74,7 @@ def claimed_ranges(session: Session, agreement: str, above: int) -> list[tuple[i
 
 
 def by_reference(session: Session, reference: str) -> AgreementRow | None:
+    """Return the agreement with a funding reference (canonical form)."""
     return session.exec(select(AgreementRow).where(AgreementRow.reference == reference)).first()
 
 
@@ -83,6 +88,7 @@ def by_references(session: Session, references: Collection[str]) -> Sequence[Agr
 
 
 def all_agreements(session: Session) -> Sequence[AgreementRow]:
+    """Return all agreements by device name."""
     return session.exec(select(AgreementRow).order_by(AgreementRow.device)).all()
 
 
@@ -108,37 +114,49 @@ def record_fact(session: Session, agreement: str, fact: Fact, at: int) -> None:
 
 
 def device(session: Session, device_id: str) -> DeviceRow | None:
+    """Return a device by its id (0x-hex)."""
     return session.get(DeviceRow, device_id)
 
 
 def device_by_name(session: Session, name: str) -> DeviceRow | None:
+    """Return a device by its name."""
     return session.exec(select(DeviceRow).where(DeviceRow.name == name)).first()
 
 
 def devices(session: Session) -> Sequence[DeviceRow]:
+    """Return all devices by name."""
     return session.exec(select(DeviceRow).order_by(DeviceRow.name)).all()
 
 
 def mark_device(session: Session, device_id: str, status: str) -> None:
+    """Store the status of a device, a copy of what the registry on chain says."""
     session.exec(update(DeviceRow).where(DeviceRow.device_id == device_id).values(status=status))
 
 
 def party(session: Session, address: str) -> PartyRow | None:
+    """Return a party by its address."""
     return session.exec(select(PartyRow).where(PartyRow.address == address)).first()
 
 
 def party_at(session: Session, address: str, account: str) -> PartyRow | None:
-    """Return the party with a bank account (keccak256 of the IBAN): the payee itself, if it still
-    has it."""
+    """Return a party with a bank account: the one with the address if it still has that account.
+
+    Args:
+        session: A session of the store.
+        address: The payee's address.
+        account: keccak256 of the IBAN, 0x-hex.
+    """
     same = session.exec(select(PartyRow).where(PartyRow.account == account)).all()
     return next((row for row in same if row.address == address), same[0] if same else None)
 
 
 def parties(session: Session) -> Sequence[PartyRow]:
+    """Return all parties by name."""
     return session.exec(select(PartyRow).order_by(PartyRow.name)).all()
 
 
 def of_payment(session: Session, payment: str) -> AgreementRow | None:
+    """Return the agreement of a payment."""
     return session.exec(
         select(AgreementRow)
         .join(PaymentRow, PaymentRow.agreement_id == AgreementRow.agreement_id)
@@ -147,8 +165,7 @@ def of_payment(session: Session, payment: str) -> AgreementRow | None:
 
 
 def compromised(session: Session) -> dict[str, int]:
-    """Return {device id: since when (Unix seconds)} of the devices that are declared
-    compromised."""
+    """Return {device id: Unix seconds since when} of the devices that are declared compromised."""
     rows = session.exec(
         select(DeviceRow.device_id, DeviceRow.compromised_since).where(
             DeviceRow.compromised_since.is_not(None)
@@ -158,8 +175,10 @@ def compromised(session: Session) -> dict[str, int]:
 
 
 def ended(session: Session, now: int) -> list[str]:
-    """Return agreements past their end that may have money in escrow: those that are not reclaimed
-    yet, and those into which money came back since."""
+    """Return the ids of agreements past their end that may have money in escrow.
+
+    They are those that are not reclaimed yet, and those into which money came back since.
+    """
     past = or_(
         AgreementRow.expiry < now, and_(AgreementRow.closes_at > 0, AgreementRow.closes_at < now)
     )
@@ -176,7 +195,7 @@ def ended(session: Session, now: int) -> list[str]:
 
 
 def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
-    """Return agreements by id, those behind `after`."""
+    """Return agreements by id that follow the id `after`, at most `limit`."""
     return session.exec(
         select(AgreementRow)
         .where(AgreementRow.agreement_id > after)
@@ -186,7 +205,7 @@ def page(session: Session, after: str, limit: int) -> Sequence[AgreementRow]:
 
 
 def page_of_devices(session: Session, after: str, limit: int) -> Sequence[DeviceRow]:
-    """Return devices by name, those behind `after`."""
+    """Return devices by name that follow the name `after`, at most `limit`."""
     return session.exec(
         select(DeviceRow).where(DeviceRow.name > after).order_by(DeviceRow.name).limit(limit)
     ).all()

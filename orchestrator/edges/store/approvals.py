@@ -15,7 +15,12 @@ __all__ = ["ApprovalRow", "OfficerRow"]
 
 
 def officers(session: Session, at: int | None = None) -> dict[str, str]:
-    """Return {address: name} of all who may sign now, or could at a time (Unix seconds)."""
+    """Return {address: name} of all who may sign now, or who could sign at a time.
+
+    Args:
+        session: A session of the store.
+        at: Unix seconds; None for now.
+    """
     return {
         row.address: row.name
         for row in all_officers(session)
@@ -28,14 +33,17 @@ def officers(session: Session, at: int | None = None) -> dict[str, str]:
 
 
 def all_officers(session: Session) -> Sequence[OfficerRow]:
+    """Return all officers, removed ones too, in the order in which they were added."""
     return session.exec(select(OfficerRow).order_by(OfficerRow.added_at, OfficerRow.name)).all()
 
 
 def add_officer(session: Session, address: str, name: str, at: int) -> None:
+    """Store an officer. at: Unix seconds."""
     add_all(session, [OfficerRow(address=address, name=name, added_at=at)])
 
 
 def remove_officer(session: Session, address: str, at: int) -> None:
+    """End the right of an officer to sign. at: Unix seconds."""
     session.exec(update(OfficerRow).where(OfficerRow.address == address).values(removed_at=at))
 
 
@@ -58,6 +66,7 @@ def add(session: Session, approval: Approval, proposer: str, signature: str) -> 
 
 
 def get(session: Session, approval_id: str) -> ApprovalRow | None:
+    """Return an approval by its id (0x-hex)."""
     return session.get(ApprovalRow, approval_id)
 
 
@@ -96,6 +105,7 @@ def approved(session: Session, kind: str) -> Sequence[ApprovalRow]:
 def mark_approved(
     session: Session, approval_id: str, approver: str, signature: str, at: int
 ) -> None:
+    """Store the second signature of a proposal; an approval that has one already stays as it is."""
     session.exec(
         update(ApprovalRow)
         .where(ApprovalRow.approval_id == approval_id, ApprovalRow.approved_at.is_(None))
@@ -104,6 +114,7 @@ def mark_approved(
 
 
 def mark_executed(session: Session, approval_id: str, at: int) -> None:
+    """Record when an approval was carried out. at: Unix seconds."""
     session.exec(
         update(ApprovalRow).where(ApprovalRow.approval_id == approval_id).values(executed_at=at)
     )

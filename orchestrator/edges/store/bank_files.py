@@ -90,10 +90,10 @@ def all_lines(session: Session) -> list[StatementLine]:
 
 
 def lines_like(session: Session, new: Iterable[StatementLine]) -> list[StatementLine]:
-    """Return every stored line that can report the same booking as one of these, or as a line like
-    it.
+    """Return every stored line that may report the same booking as one of these lines.
 
-    Rows without keys, from before keys were stored, can be like any line.
+    Lines that are connected with them through further lines are included. Rows from before keys
+    were stored have none, so they may be like any line.
     """
     rows: dict[tuple[str, str], BankLineRow] = {}
     asked: set[str] = set()

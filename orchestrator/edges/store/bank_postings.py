@@ -1,4 +1,4 @@
-"""Bank postings: load what is known about lines, and apply what was decided (core/bank_posting)."""
+"""Bank postings: load what is known about lines, and apply a plan of core/bank_posting."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from orchestrator.edges.store import agreements, bank_files, fundings, ledger, p
 
 
 def load(session: Session, lines: Sequence[StatementLine]) -> KnownBank:
-    """Return all that the posting of these lines, which are stored, depends on.
+    """Return all that the posting of stored lines depends on.
 
-    Earlier lines that may report the same bookings are part of it; lines that share nothing with
-    them were posted before, and nothing here could change that.
+    It includes earlier lines that may report the same bookings. Lines without a common key were
+    posted before, and nothing here can change that.
     """
     bookings = distinct(bank_files.lines_like(session, lines))
     asked = questions(bookings)
@@ -78,9 +78,11 @@ def _credits(session: Session, amounts: Sequence[int]) -> dict[int, list[KnownCr
 
 
 def apply(session: Session, plan: BankPlan, now: int) -> None:
-    """Write what was decided: entries, bookings, fundings, and the moves that follow.
+    """Write a plan: entries, bookings, fundings, and the moves that follow.
 
     Args:
+        session: A write session.
+        plan: From `decide`.
         now: Unix seconds.
     """
     ledger.post(session, plan.entries, now)
@@ -90,11 +92,11 @@ def apply(session: Session, plan: BankPlan, now: int) -> None:
         if isinstance(effect, PayoutMoved):
             _move_payout(session, effect, now)
         elif isinstance(effect, CreditReversed):
-            fundings.advance(session, effect.credit_id, FundingFact.REVERSED)
+            fundings.record_fact(session, effect.credit_id, FundingFact.REVERSED)
 
 
 def _move_payout(session: Session, effect: PayoutMoved, now: int) -> None:
-    payouts.advance(
+    payouts.record_fact(
         session,
         [effect.payout_id],
         effect.fact,

@@ -19,15 +19,17 @@ __all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
 
 
 def newest(session: Session) -> BlockRow | None:
+    """Return the newest block that was seen."""
     return session.exec(select(BlockRow).order_by(BlockRow.number.desc())).first()
 
 
 def at(session: Session, number: int) -> BlockRow | None:
+    """Return the block with a number; None if it was not seen."""
     return session.get(BlockRow, number)
 
 
 def not_final(session: Session, up_to: int) -> Sequence[BlockRow]:
-    """Return blocks deep enough to be final that were not treated as such yet, oldest first."""
+    """Return blocks up to a number that are not marked final, oldest first, at most 200."""
     return session.exec(
         select(BlockRow)
         .where(BlockRow.final == False, BlockRow.number <= up_to)  # noqa: E712
@@ -37,11 +39,12 @@ def not_final(session: Session, up_to: int) -> Sequence[BlockRow]:
 
 
 def mark_final(session: Session, numbers: Sequence[int]) -> None:
+    """Mark blocks as final."""
     session.exec(update(BlockRow).where(BlockRow.number.in_(numbers)).values(final=True))
 
 
 def forget_from(session: Session, first: int) -> list[ChainLogRow]:
-    """Remove blocks and logs from `first` on and returns the logs that were orphaned."""
+    """Remove blocks and logs from a block number on; return the removed logs."""
     orphaned = session.exec(select(ChainLogRow).where(ChainLogRow.block_number >= first)).all()
     session.exec(delete(ChainLogRow).where(ChainLogRow.block_number >= first))
     session.exec(delete(BlockRow).where(BlockRow.number >= first))
@@ -65,6 +68,11 @@ def newest_final(session: Session) -> int:
 def times(session: Session) -> dict[int, int]:
     """Return {number: Unix seconds} of every block seen."""
     return dict(session.exec(select(BlockRow.number, BlockRow.timestamp)).all())
+
+
+def has_log(session: Session, tx_hash: str, name: str) -> bool:
+    """Return whether a transaction has a log of this name."""
+    return log_of(session, tx_hash, name) is not None
 
 
 def log_of(session: Session, tx_hash: str, name: str) -> ChainLogRow | None:
@@ -92,8 +100,7 @@ def proof(session: Session, tx_hash: str) -> str | None:
 
 
 def logs_about(session: Session, names: Sequence[str], subject: str) -> Sequence[ChainLogRow]:
-    """Return logs with these names that have `subject` (0x-hex) among their arguments, in chain
-    order."""
+    """Return logs with these names that have `subject` (0x-hex) as an argument, in chain order."""
     return session.exec(
         select(ChainLogRow)
         .where(ChainLogRow.name.in_(names), ChainLogRow.args.contains(f'"{subject}"'))
@@ -119,8 +126,12 @@ def final_before(session: Session, at: int) -> Head:
 
 
 def settlements(session: Session, up_to: int) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """Return (transaction hash, arguments of its Settled log, its archived proof as JSON) up to a
-    block, in chain order."""
+    """Yield the settlements up to a block, in chain order.
+
+    Returns:
+        (transaction hash, arguments of its Settled log, its archived proof as JSON or None) of
+        each.
+    """
     rows = session.exec(
         select(ChainLogRow.tx_hash, ChainLogRow.args, ProofRow.body)
         .outerjoin(ProofRow, ProofRow.tx_hash == ChainLogRow.tx_hash)

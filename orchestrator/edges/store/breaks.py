@@ -1,4 +1,4 @@
-"""The register of breaks: each that a reconciliation ever found, since when, and how it ended."""
+"""The register of breaks: every break that was ever found, since when it is open, how it ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ RESOLVE = "resolve_break"
 
 
 def note(session: Session, break_id: str, body: Mapping[str, Any], now: int) -> None:
-    """Record a break that is seen now. body: all of it, JSON-ready, with `kind`, `ids`, `owner`."""
+    """Record a break that is seen now.
+
+    Args:
+        session: A write session.
+        break_id: The id of the break (core.reconcile.register).
+        body: Everything about it, JSON-ready, with `kind`, `ids` and `owner`.
+        now: Unix seconds.
+    """
     row = session.get(BreakRow, break_id)
     if row is None:
         row = BreakRow(
@@ -33,7 +40,7 @@ def note(session: Session, break_id: str, body: Mapping[str, Any], now: int) -> 
 
 
 def leave(session: Session, seen: set[str], why: str) -> int:
-    """Mark the open breaks that are not seen any more as closed; return how many."""
+    """Close the open breaks that are no longer seen, with a reason; return how many."""
     gone = [row for row in listed(session) if row.break_id not in seen and not row.closed]
     for row in gone:
         row.closed = why
@@ -64,7 +71,7 @@ def received(session: Session) -> dict[str, int]:
 
 
 def causes(session: Session) -> tuple[int, int, int]:
-    """Count bank files, voided entries and resolutions: breaks change with these."""
+    """Count bank files, voided entries and resolutions; breaks change only with one of these."""
     counts = (
         select(func.count()).select_from(BankFileRow).where(BankFileRow.direction == "in"),
         select(func.count()).select_from(PendingEntryRow).where(PendingEntryRow.state == "voided"),

@@ -25,9 +25,13 @@ Bearer = tuple[str, int, str]
 
 
 def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], list[Bearer]]:
-    """Return {(name, subject id): the events that bear it, the one that was here first foremost} of
-    those of these names that are known."""
-    bearers_by_name: dict[tuple[str, str], list[Bearer]] = {}
+    """Return the events that bear names.
+
+    Returns:
+        {(name, subject id): its events, the earliest stored first}, without names that no event
+        bears.
+    """
+    by_name: dict[tuple[str, str], list[Bearer]] = {}
     for start in range(0, len(names), _CHUNK):
         rows = session.exec(
             select(
@@ -42,27 +46,27 @@ def bearers(session: Session, names: Sequence[str]) -> dict[tuple[str, str], lis
             .order_by(literal_column("name.rowid"))
         )
         for name, subject, *bearer in rows:
-            bearers_by_name.setdefault((name, subject), []).append(tuple(bearer))
-    return bearers_by_name
+            by_name.setdefault((name, subject), []).append(tuple(bearer))
+    return by_name
 
 
 def cited_by(session: Session, payments: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:
-    """Return {payment: (evidence bytes, protocol) of what its events cite, in order of
-    citation}."""
-    records: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
+    """Return {payment id: (evidence bytes, protocol) of what its events cite, in citation order},
+    with an empty list for a payment that cites nothing."""
+    cited: dict[str, list[tuple[bytes, str]]] = {payment: [] for payment in payments}
     for payment, body, protocol in session.exec(_cited(_citing.c.payment_id.in_(payments))):
-        records[payment].append((body, protocol))
-    return records
+        cited[payment].append((body, protocol))
+    return cited
 
 
 def cited_by_events(session: Session, event_ids: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    """Return (evidence bytes, protocol) of what these events cite."""
-    records: list[tuple[bytes, str]] = []
+    """Return (evidence bytes, protocol) of the records that these events cite."""
+    cited: list[tuple[bytes, str]] = []
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(_cited(_citing.c.event_id.in_(chunk)))
-        records += [(body, protocol) for _, body, protocol in rows]
-    return records
+        cited += [(body, protocol) for _, body, protocol in rows]
+    return cited
 
 
 def _cited(condition: Any) -> Any:
@@ -78,8 +82,10 @@ def _cited(condition: Any) -> Any:
 
 
 def supporting_of(session: Session, payment: str) -> list[tuple[EventRow, bytes, str]]:
-    """Return (event, evidence bytes, protocol) of what a payment's records cite, in order of first
-    citation, each once and none that is part of the payment itself."""
+    """Return (event, evidence bytes, protocol) of the records that a payment's records cite.
+
+    They come in the order of first citation, each once, without records of the payment itself.
+    """
     citing = EventRow.__table__.alias("citing")
     rows = session.exec(
         select(EventRow, EvidenceRow.body, EvidenceRow.protocol)

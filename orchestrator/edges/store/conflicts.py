@@ -49,8 +49,7 @@ def mark_reported(session: Session, device: str, tx_hash: str) -> None:
 
 
 def quarantined(session: Session) -> Sequence[tuple[str, str, int, int]]:
-    """Return (device id, reason, conflicts, when the first was found) of every device with a
-    clone."""
+    """Return (device id, reason, conflicts, Unix seconds of the first) of every cloned device."""
     rows = session.exec(
         select(
             ConflictRow.device_id, ConflictRow.reason, func.count(), func.min(ConflictRow.found_at)

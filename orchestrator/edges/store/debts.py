@@ -13,17 +13,17 @@ __all__ = ["DebtRow", "all_open", "note", "of_payment", "pay"]
 
 
 def note(session: Session, debts: Sequence[DebtRow]) -> None:
-    """Record debts whose settlement is final; one that is there already stays as it is."""
+    """Record debts whose settlement is final; a debt that is stored already stays as it is."""
     add_new(session, debts)
 
 
 def pay(session: Session, agreement: str, payee: str, amount_micro: int) -> list[str]:
-    """Take what a payee paid back off its debts to an agreement, the oldest first.
+    """Subtract what a payee paid back from its debts to an agreement, the oldest first.
 
     Returns:
-        The payments whose debt is paid in full by it. What is paid beyond them belongs to debts
-        that this store never saw settle: the reconciliation reports it, from what chain and ledger
-        say.
+        The ids of the payments whose debt is paid in full by it. An amount beyond them belongs to
+        debts whose settlement this store never saw; reconciliation reports it, because chain and
+        ledger then differ.
     """
     rest, done = amount_micro, []
     for row in _open_of(session, agreement, payee):
@@ -58,4 +58,5 @@ def all_open(session: Session) -> Sequence[DebtRow]:
 
 
 def of_payment(session: Session, payment: str) -> DebtRow | None:
+    """Return the debt of a payment, if it has one."""
     return session.get(DebtRow, payment)

@@ -30,14 +30,16 @@ _Vouched = tuple[str, str, str]
 
 
 def keep(session: Session, digest: bytes, records: Sequence[Attested], now: int) -> list[Attested]:
-    """Store signatures over one batch; return older ones of these oracles that contradict them.
+    """Store signatures over one batch; return older ones of the same oracles that contradict them.
 
-    A signature that says nothing new is not stored: claims may be asked about again for hours, in
-    ever other batches, and one signature of each oracle for each claim is evidence enough.
+    A signature over claims that the oracle has signed before is not stored: claims may be asked
+    about for hours, each time in another batch, and one signature of each oracle for each claim is
+    enough.
 
     Args:
+        session: A write session.
         digest: EIP-712 digest of the batch, 32 bytes.
-        records: valid signatures over this batch, at most one per oracle.
+        records: Valid signatures over this batch, at most one per oracle.
         now: Unix seconds.
     """
     if not records:
@@ -172,7 +174,7 @@ def proof(session: Session, row: EquivocationRow) -> tuple[Attested, Attested]:
 
 
 def unreported(session: Session, limit: int) -> Sequence[EquivocationRow]:
-    """Return what the contract must still be shown: never sent, or sent and failed."""
+    """Return equivocations that the contract does not have: never sent, or sent and failed."""
     return session.exec(
         select(EquivocationRow)
         .join(ChainSendRow, ChainSendRow.tx_hash == EquivocationRow.reported_tx, isouter=True)
@@ -184,7 +186,7 @@ def unreported(session: Session, limit: int) -> Sequence[EquivocationRow]:
 
 
 def mark_reported(session: Session, oracle: str, tx_hash: str, refusal: str = "") -> None:
-    """Store the report's hash, or "" and the contract's error where it takes none."""
+    """Store the transaction of a report, or "" and the error of a contract that refuses it."""
     session.exec(
         update(EquivocationRow)
         .where(EquivocationRow.oracle == oracle)
@@ -193,7 +195,15 @@ def mark_reported(session: Session, oracle: str, tx_hash: str, refusal: str = ""
 
 
 def mark_barred(session: Session, oracle: str, agreement: str, sequence: int, at: int) -> None:
-    """Store that the contract bars an oracle, whoever reported it; `at` is the block's time."""
+    """Record that the contract bars an oracle, whoever reported it.
+
+    Args:
+        session: A write session.
+        oracle: Its address.
+        agreement: The agreement of the contradicting claims, 0x-hex.
+        sequence: Their sequence.
+        at: The block's time, Unix seconds.
+    """
     row = EquivocationRow(
         oracle=oracle, agreement_id=agreement, sequence=sequence, found_at=at, reported_tx=""
     )

@@ -1,4 +1,4 @@
-"""Evidence and events: what devices sent, whole, and what became of it."""
+"""Evidence and events: the exact records that devices sent, and what became of them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
 def known_contents(session: Session, event_ids: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return {event id: content hash} of those of these events that were taken already."""
-    known: dict[bytes, bytes] = {}
+    """Return {event id: content hash} of those of these events that are stored already."""
+    contents: dict[bytes, bytes] = {}
     for start in range(0, len(event_ids), _CHUNK):
         chunk = ["0x" + event_id.hex() for event_id in event_ids[start : start + _CHUNK]]
         rows = session.exec(
             select(EventRow.event_id, EventRow.content_hash).where(EventRow.event_id.in_(chunk))
         )
-        known.update(
+        contents.update(
             (bytes.fromhex(event_id[2:]), bytes.fromhex(content)) for event_id, content in rows
         )
-    return known
+    return contents
 
 
 def unclaimed(session: Session, agreement: str, above: int, limit: int) -> list[Record]:
@@ -48,8 +48,7 @@ def late(session: Session, agreement: str, upto: int, limit: int) -> list[Record
 
 
 def late_since(session: Session, agreement: str, upto: int) -> int | None:
-    """Return when the newest of the late events arrived (Unix seconds); None where there are
-    none."""
+    """Return when the newest late event arrived (Unix seconds); None if there is none."""
     return session.exec(
         select(func.max(EventRow.received_at)).where(_open(agreement), EventRow.counter <= upto)
     ).one()
@@ -132,10 +131,10 @@ def of_payments(
         .where(EventRow.payment_id.in_(payments))
         .order_by(EventRow.counter)
     )
-    records: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
+    by_payment: dict[str, list[tuple[EventRow, bytes, str]]] = {payment: [] for payment in payments}
     for event, body, protocol in rows:
-        records[event.payment_id].append((event, body, protocol))
-    return records
+        by_payment[event.payment_id].append((event, body, protocol))
+    return by_payment
 
 
 def claim_events(session: Session, agreement: str, first: int, last: int, payment: str) -> None:
@@ -161,41 +160,50 @@ def holes_of(session: Session, agreement: str) -> list[tuple[int, int]]:
 
 
 def event(session: Session, event_id: str) -> tables.EventRow | None:
+    """Return an event by its id (0x-hex)."""
     return session.get(EventRow, event_id)
 
 
 def stored(session: Session, evidence_hash: str) -> bool:
-    """Whether these very bytes were taken as evidence."""
+    """Return whether exactly these bytes are stored as evidence."""
     return session.get(EvidenceRow, evidence_hash) is not None
 
 
 def all_holes(session: Session) -> Sequence[HoleRow]:
+    """Return all declared holes, the oldest declaration first."""
     return session.exec(select(HoleRow).order_by(HoleRow.declared_at)).all()
 
 
 def event_of_evidence(session: Session, evidence_hash: str) -> tables.EventRow | None:
+    """Return the event that was read from a record. evidence_hash: SHA-256 of its bytes, hex."""
     return session.exec(select(EventRow).where(EventRow.evidence_hash == evidence_hash)).first()
 
 
 def evidence_of(session: Session, evidence_hash: str) -> EvidenceRow | None:
+    """Return a record with its bytes. evidence_hash: SHA-256 of its bytes, hex."""
     return session.get(EvidenceRow, evidence_hash)
 
 
 def sighted_elsewhere(
-    session: Session, places: Collection[tuple[str, str]], first_ms: int, last_ms: int
+    session: Session, sightings: Collection[tuple[str, str]], first_ms: int, last_ms: int
 ) -> list[Any]:
-    """Return (device id, event id, place, began_ms, observed_at_ms) of these devices, observed in
-    this time at other places.
+    """Return events of devices that were observed at other places in a time span.
 
     Args:
-        here: (device id, place) pairs; nothing is returned for a device that stays where it is.
+        session: A session of the store.
+        sightings: (device id, place) pairs; events at the place of their pair are left out.
+        first_ms: Start of the span, Unix milliseconds, inclusive.
+        last_ms: End of the span, Unix milliseconds, inclusive.
+
+    Returns:
+        (device id, event id, place, began_ms, observed_at_ms) of each.
     """
-    devices = sorted({device for device, _ in places})
-    sightings: list[Any] = []
+    devices = sorted({device for device, _ in sightings})
+    elsewhere: list[Any] = []
     for start in range(0, len(devices), _CHUNK):
         chunk = devices[start : start + _CHUNK]
-        pairs = [pair for pair in places if pair[0] in set(chunk)]
-        sightings += session.exec(
+        pairs = [pair for pair in sightings if pair[0] in set(chunk)]
+        elsewhere += session.exec(
             select(
                 EventRow.device_id,
                 EventRow.event_id,
@@ -207,7 +215,7 @@ def sighted_elsewhere(
             .where(EventRow.observed_at_ms >= first_ms, EventRow.observed_at_ms <= last_ms)
             .where(tuple_(EventRow.device_id, EventRow.place).not_in(pairs))
         )
-    return sightings
+    return elsewhere
 
 
 def event_with_device(session: Session, event_id: str) -> tuple[EventRow, str] | None:
@@ -233,7 +241,7 @@ def event_ids(session: Session, payment: str) -> list[str]:
 
 
 def event_counts(session: Session) -> dict[str, int]:
-    """Count events: stored, and of these claimed, dropped by a rule, supporting others, waiting."""
+    """Count the events that are stored, claimed, dropped by a rule, supporting, and waiting."""
     claimed = session.exec(select(func.count()).where(EventRow.payment_id.is_not(None))).one()
     dropped = session.exec(select(func.count()).where(EventRow.reason.is_not(None))).one()
     stored = session.exec(select(func.count()).select_from(EventRow)).one()

@@ -21,8 +21,13 @@ __all__ = ["exposed", "open_windows"]
 
 
 def exposed(session: Session, device: str, only: Sequence[str] | None = None) -> list[Exposed]:
-    """Return every payment (or only these) with a record of a device (id), or with one that cites
-    it."""
+    """Return the payments that hold a record of a device, or a record that cites one.
+
+    Args:
+        session: A session of the store.
+        device: The device's id, 0x-hex.
+        only: Payment ids to consider; None for all.
+    """
     seen: dict[str, dict[str, int]] = defaultdict(dict)
     for query in _resting_on(device):
         chosen = query if only is None else query.where(EventRow.payment_id.in_(only))

@@ -1,4 +1,4 @@
-"""Fundings: credits at the bank on their way into escrow. `advance` alone moves their stage."""
+"""Fundings: credits at the bank on their way into escrow. `record_fact` alone moves their stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(session: Session, booked: Iterable[CreditBooked]) -> None:
     )
 
 
-def advance(session: Session, credit_id: str, fact: Fact, **columns: object) -> bool:
+def record_fact(session: Session, credit_id: str, fact: Fact, **columns: object) -> bool:
     """Apply a fact to a funding, and set its columns if that moves it.
 
     Returns:
@@ -58,7 +58,11 @@ def get(session: Session, credit_id: str) -> FundingRow | None:
 
 
 def at_stage(session: Session, stage: Stage, limit: int, after: str = "") -> Sequence[FundingRow]:
-    """Return fundings at a stage by credit id, those behind `after` first: each has its turn."""
+    """Return fundings at a stage by credit id.
+
+    Those behind the id `after` come first, so that a caller that passes the last id it looked at
+    gives each its turn.
+    """
     return session.exec(
         select(FundingRow)
         .where(FundingRow.stage == stage)

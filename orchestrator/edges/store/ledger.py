@@ -26,13 +26,20 @@ _SUBJECTS_AT_ONCE = 100  # SQLite limits the depth of an expression
 
 
 def post(session: Session, entries: Sequence[Entry], at: int, source: str = "") -> int:
-    """Append entries that are not there yet, in order; return how many were new.
+    """Append entries that the journal does not have yet, in order.
 
-    at, source: of entries that have none of their own (ledger.Entry).
+    Args:
+        session: A write session.
+        entries: The entries; one whose id is there already is skipped.
+        at: Unix seconds, for entries without a source of their own.
+        source: The recorded input, for entries without a source of their own.
+
+    Returns:
+        How many entries were new.
     """
-    known = _known(session, [item.entry_id for item in entries])
+    stored_ids = _stored_among(session, [item.entry_id for item in entries])
     fresh = {
-        item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in known
+        item.entry_id: item.dated(at, source) for item in entries if item.entry_id not in stored_ids
     }
     if not fresh:
         return 0
@@ -73,14 +80,14 @@ def head(session: Session) -> tuple[int, str]:
     return (last.number, last.hash) if last else (0, GENESIS)
 
 
-def _known(session: Session, ids: list[str]) -> set[str]:
-    ids_found: set[str] = set()
+def _stored_among(session: Session, ids: list[str]) -> set[str]:
+    stored_ids: set[str] = set()
     for start in range(0, len(ids), 500):
         chunk = ids[start : start + 500]
-        ids_found |= set(
+        stored_ids |= set(
             session.exec(select(LedgerEntryRow.entry_id).where(LedgerEntryRow.entry_id.in_(chunk)))
         )
-    return ids_found
+    return stored_ids
 
 
 def balances(session: Session, as_of: int | None = None) -> dict[tuple[str, str], int]:
@@ -113,8 +120,7 @@ def pending_balances(session: Session, until: int | None = None) -> dict[tuple[s
 
 
 def escrows(session: Session, agreements: Iterable[str]) -> dict[str, int]:
-    """Return {agreement: tokens held for it, micro-euro} of those of these agreements that have
-    any."""
+    """Return {agreement id: micro-euro in its escrow}, without agreements that have none."""
     accounts, totals = [escrow(agreement) for agreement in agreements], {}
     for start in range(0, len(accounts), 500):
         totals |= dict(
@@ -159,7 +165,7 @@ def _with_postings(
 ) -> Iterator[tuple[LedgerEntryRow, Entry]]:
     for start in range(0, len(rows), _BATCH):
         chunk = rows[start : start + _BATCH]
-        postings_by_entry: dict[str, list[Posting]] = defaultdict(list)
+        by_entry: dict[str, list[Posting]] = defaultdict(list)
         for entry_id, *parts in session.exec(
             select(
                 LedgerPostingRow.entry_id,
@@ -170,9 +176,9 @@ def _with_postings(
             .where(LedgerPostingRow.entry_id.in_([row.entry_id for row in chunk]))
             .order_by(LedgerPostingRow.id)
         ):
-            postings_by_entry[entry_id].append(Posting(*parts))
+            by_entry[entry_id].append(Posting(*parts))
         for row in chunk:
-            postings = tuple(postings_by_entry[row.entry_id])
+            postings = tuple(by_entry[row.entry_id])
             yield row, Entry(row.entry_id, row.kind, row.ref, postings, row.at, row.source)
 
 
@@ -193,19 +199,17 @@ def entries_of_kind(session: Session, kind: str) -> list[tuple[LedgerEntryRow, E
 
 
 def entry(session: Session, entry_id: str) -> Entry | None:
-    """Return a balanced entry; zero postings are left out.
-
-    Raises:
-        Halt: It does not balance.
-    """
+    """Return an entry of the journal or, if it is not there, the pending one with this id."""
     rows = session.exec(select(LedgerEntryRow).where(LedgerEntryRow.entry_id == entry_id)).all()
     posted = next((item for _, item in _with_postings(session, rows)), None)
     return posted or pending.entry(session, entry_id)
 
 
 def first_broken_link(session: Session) -> int | None:
-    """Return the number of the first entry whose hash does not follow from its predecessor, or
-    None."""
+    """Return the number of the first entry whose hash does not follow from its predecessor.
+
+    None if the whole chain holds.
+    """
     previous = GENESIS
     for row, item in entries(session):
         if chain_hash(previous, item) != row.hash:
@@ -215,8 +219,7 @@ def first_broken_link(session: Session) -> int | None:
 
 
 def stray_postings(session: Session) -> int:
-    """Count postings that belong to no entry: balances would include them, and no hash covers
-    them."""
+    """Count postings without an entry: balances would include them, and no hash covers them."""
     return session.exec(
         select(func.count())
         .select_from(LedgerPostingRow)
@@ -262,7 +265,7 @@ def entries_about(session: Session, subject_ids: Collection[str]) -> dict[str, l
 
 
 def reclaimed(session: Session, agreements: Collection[str]) -> set[str]:
-    """Return those of these agreements whose escrow was given back, by the journal."""
+    """Return those of these agreements whose escrow was given back, according to the journal."""
     accounts, given_back = sorted(escrow(agreement) for agreement in agreements), set()
     for start in range(0, len(accounts), _BATCH):
         given_back |= set(
@@ -318,8 +321,10 @@ def _in(row: LedgerAccount) -> Any:
 
 
 def entry_before(session: Session, at: int) -> Head:
-    """Return the newest entry dated before a time (Unix seconds), with the journal's hash at it,
-    which covers every entry up to that number."""
+    """Return the number and hash of the newest entry dated before a time (Unix seconds).
+
+    The hash covers every entry up to that number.
+    """
     row = session.exec(
         select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
     ).first()

@@ -1,4 +1,4 @@
-"""Find what an id names, for every kind of id, by the whole id or by its beginning."""
+"""Finds what an id names, for every kind of id, from the whole id or its beginning."""
 
 from __future__ import annotations
 
@@ -56,17 +56,22 @@ _REFERENCES = (
 
 
 class FoundId(NamedTuple):
-    """kind: event, evidence, payment, agreement, device, settlement, batch, payout, release or
-    credit. id: its full id."""
+    """What an id names.
+
+    Attributes:
+        kind: event, evidence, payment, agreement, device, settlement, batch, payout, release or
+            credit.
+        id: The full id.
+    """
 
     kind: str
     id: str
 
 
 def found_by(session: Session, text: str, limit: int = 10) -> list[FoundId]:
-    """Return what `text` names; several only if it is a beginning that several ids share.
+    """Return what a text names; several results only if several ids begin with it.
 
-    Beginnings count from six characters on; a whole id always wins over those that begin with it.
+    A beginning needs at least six characters; a whole id always wins over ids that begin with it.
     """
     text = text.strip()
     plain = text.lower().removeprefix("0x")
@@ -92,23 +97,23 @@ def _beginning(
     return session.exec(query.where(column >= start, column < start + _BEYOND)).all()
 
 
-def _about(target: FoundId) -> Any:
+def _about(found_id: FoundId) -> Any:
     """Return the condition that picks a finding's payments."""
     of_agreement = {
-        "device": AgreementRow.device_id == target.id,
+        "device": AgreementRow.device_id == found_id.id,
         "credit": AgreementRow.agreement_id.in_(
-            select(FundingRow.agreement_id).where(FundingRow.credit_id == target.id)
+            select(FundingRow.agreement_id).where(FundingRow.credit_id == found_id.id)
         ),
     }
-    if target.kind in of_agreement:
-        chosen = select(AgreementRow.agreement_id).where(of_agreement[target.kind])
+    if found_id.kind in of_agreement:
+        chosen = select(AgreementRow.agreement_id).where(of_agreement[found_id.kind])
         return PaymentRow.agreement_id.in_(chosen)
-    if target.kind in ("event", "evidence"):
-        column = EventRow.event_id if target.kind == "event" else EventRow.evidence_hash
-        own = select(EventRow.payment_id).where(column == target.id)
-        return PaymentRow.payment_id.in_(own.union(_citing(column == target.id)))
-    if target.kind == "release":
-        chosen = select(PayoutRow.payout_id).where(PayoutRow.tx_hash == target.id)
+    if found_id.kind in ("event", "evidence"):
+        column = EventRow.event_id if found_id.kind == "event" else EventRow.evidence_hash
+        own = select(EventRow.payment_id).where(column == found_id.id)
+        return PaymentRow.payment_id.in_(own.union(_citing(column == found_id.id)))
+    if found_id.kind == "release":
+        chosen = select(PayoutRow.payout_id).where(PayoutRow.tx_hash == found_id.id)
         return PaymentRow.payout_id.in_(chosen)
     column = {
         "payment": PaymentRow.payment_id,
@@ -116,8 +121,8 @@ def _about(target: FoundId) -> Any:
         "settlement": PaymentRow.settlement_tx,
         "batch": PaymentRow.batch_digest,
         "payout": PaymentRow.payout_id,
-    }[target.kind]
-    return column == target.id
+    }[found_id.kind]
+    return column == found_id.id
 
 
 def _citing(condition: Any) -> Any:
@@ -132,25 +137,24 @@ def _citing(condition: Any) -> Any:
 
 
 def payments_of(
-    session: Session, target: FoundId, limit: int
+    session: Session, found_id: FoundId, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Return the newest payments that a finding leads to, with their agreements."""
+    """Return the newest payments that an id leads to, with their agreements."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
-        .where(_about(target))
+        .where(_about(found_id))
         .order_by(PaymentRow.created_at.desc(), PaymentRow.agreement_id, PaymentRow.sequence.desc())
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
 
 
-def count_by_stage(session: Session, target: FoundId | None = None) -> dict[str, tuple[int, int]]:
-    """Return {stage: (payments, micro-euro)} of all payments, or of those that a finding leads
-    to."""
+def count_by_stage(session: Session, found_id: FoundId | None = None) -> dict[str, tuple[int, int]]:
+    """Return {stage: (payments, micro-euro)} of all payments, or of those that an id leads to."""
     query = select(PaymentRow.stage, func.count(), func.sum(PaymentRow.amount_micro))
-    if target is not None:
-        query = query.where(_about(target))
+    if found_id is not None:
+        query = query.where(_about(found_id))
     rows = session.exec(query.group_by(PaymentRow.stage).order_by(PaymentRow.stage))
     return {stage: (count, total or 0) for stage, count, total in rows}
 

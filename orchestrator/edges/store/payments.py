@@ -23,8 +23,16 @@ __all__ = ["AttestationRow", "NewFact", "PaymentFactRow", "PaymentRow"]
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
-    """A fact about one payment. `key` makes it the same fact when it is reported again; `sets` are
-    columns of the payment that come with it."""
+    """A fact about one payment.
+
+    Attributes:
+        payment_id: The payment, 0x-hex.
+        fact: What became known.
+        key: Identifies the fact: the same fact with the same key is recorded once.
+        detail: More about it, for the trace.
+        sets: Columns of the payment that change along with the stage.
+        due_at: Unix seconds at which the next step is due; 0 for at once.
+    """
 
     payment_id: str
     fact: Fact
@@ -34,17 +42,25 @@ class NewFact:
     due_at: int = 0
 
 
-def record_facts(session: Session, facts: Sequence[NewFact], now: int) -> int:
-    """Apply a batch of facts; return how many changed a payment. Known facts change nothing.
+def record_facts(session: Session, learned: Sequence[NewFact], now: int) -> int:
+    """Apply facts to payments; the only function that changes a payment's stage.
+
+    Args:
+        session: A write session.
+        learned: The facts, in order; a fact that was recorded before changes nothing.
+        now: Unix seconds.
+
+    Returns:
+        How many facts changed a payment.
 
     Raises:
-        Halt: A pair is impossible; the caller drops the transaction.
+        Halt: A fact cannot occur at its payment's stage; the caller drops the transaction.
     """
-    if not facts:
+    if not learned:
         return 0
-    rows = {row.payment_id: row for row in _by_ids(session, {item.payment_id for item in facts})}
+    rows = {row.payment_id: row for row in _by_ids(session, {item.payment_id for item in learned})}
     changed = 0
-    for item in facts:
+    for item in learned:
         row = rows.get(item.payment_id)
         if row is None or not _is_new(session, item, now):
             continue
@@ -64,8 +80,8 @@ def record_facts(session: Session, facts: Sequence[NewFact], now: int) -> int:
 
 
 def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[str, int]:
-    """Return {payment: how often this very block was orphaned}; one that comes back is news
-    again."""
+    """Return {payment id: how often this very block was orphaned}, without those where it never
+    was."""
     counts: dict[str, int] = {}
     for start in range(0, len(ids), 500):
         counts |= dict(
@@ -82,7 +98,10 @@ def orphanings(session: Session, ids: Sequence[str], block_hash: str) -> dict[st
 
 
 def sighting(block_hash: str, times_orphaned: int) -> str:
-    """Return the key of what a block says: another one each time the block comes back."""
+    """Return the key of a fact that a block states.
+
+    It differs each time the block comes back after a rewind, so that its facts count again.
+    """
     return f"{block_hash}#{times_orphaned}" if times_orphaned else block_hash
 
 
@@ -102,14 +121,21 @@ def _by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
 
 
 def by_ids(session: Session, ids: Iterable[str]) -> list[PaymentRow]:
+    """Return the payments with these ids."""
     return _by_ids(session, ids)
 
 
 def due(
     session: Session, next_step: NextStep, now: int, limit: int
 ) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Return payments whose next_step is due, oldest agreement sequence first, with their
-    agreements."""
+    """Return payments whose next step is due, with their agreements, by agreement and sequence.
+
+    Args:
+        session: A session of the store.
+        next_step: The step.
+        now: Unix seconds.
+        limit: At most this many.
+    """
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -121,7 +147,7 @@ def due(
 
 
 def postpone(session: Session, ids: Sequence[str], due_at: int, reason: str) -> None:
-    """Try again later, and record why this try did not succeed."""
+    """Set when payments are tried again (Unix seconds), and why this try did not succeed."""
     session.exec(
         update(PaymentRow)
         .where(PaymentRow.payment_id.in_(ids))
@@ -170,10 +196,12 @@ def set_attestations(session: Session, digest: str, rows: Sequence[AttestationRo
 
 
 def release(session: Session, payee: str, times: Sequence[int], tx_hash: str) -> list[str]:
-    """Record that a payee's posted payments of these release times left the pending money, and
-    return them.
+    """Record that a payee's posted payments of these release times left the pending money.
 
-    Nothing is due for them before their payout, no matter who asked for the release.
+    Their next step is due only after their payout, no matter who asked for the release.
+
+    Returns:
+        The ids of the payments.
     """
     gone = []
     for start in range(0, len(times), 500):
@@ -192,7 +220,7 @@ def released(session: Session, payee: str) -> list[str]:
 
 
 def payee_of(row: PaymentRow, agreement: AgreementRow) -> str:
-    """Return who is paid: the payee that the claim names, else the agreement's."""
+    """Return the payee of a payment: the one that the claim names, or else the agreement's."""
     return row.payee or agreement.payee
 
 
@@ -210,12 +238,12 @@ def _posted(session: Session, payee: str, *conditions: Any) -> Sequence[PaymentR
 
 
 def idle_posted(session: Session, payee: str) -> list[str]:
-    """Return a payee's posted payments with no next_step due: their release failed."""
+    """Return a payee's posted payments that have no next step, because their release failed."""
     return [p.payment_id for p in _posted(session, payee, PaymentRow.next_step.is_(None))]
 
 
 def revive(session: Session, ids: Sequence[str], next_step: NextStep | None, due_at: int) -> None:
-    """Make a next step due again whose chain send failed; the stage stays."""
+    """Make a next step due again after its chain send failed; the stage stays."""
     session.exec(
         update(PaymentRow)
         .where(PaymentRow.payment_id.in_(ids))
@@ -237,10 +265,12 @@ def of_agreement(session: Session, agreement: str, stage: Stage) -> list[str]:
 
 
 def of_payout(session: Session, payout: str) -> list[str]:
+    """Return the ids of the payments that a payout pays."""
     return list(session.exec(select(PaymentRow.payment_id).where(PaymentRow.payout_id == payout)))
 
 
 def of_settlement(session: Session, tx_hash: str) -> list[PaymentRow]:
+    """Return the payments that a settlement applied, by its transaction hash."""
     return list(session.exec(select(PaymentRow).where(PaymentRow.settlement_tx == tx_hash)))
 
 
@@ -258,7 +288,7 @@ def busy_agreements(session: Session, stages: Sequence[Stage]) -> set[str]:
 
 
 def stopping(session: Session) -> list[tuple[PaymentRow, AgreementRow]]:
-    """Return payments whose end stopped their agreement, with it."""
+    """Return payments at a stage that stops their agreement, with that agreement."""
     rows = session.exec(
         select(PaymentRow, AgreementRow)
         .join(AgreementRow, AgreementRow.agreement_id == PaymentRow.agreement_id)
@@ -269,6 +299,7 @@ def stopping(session: Session) -> list[tuple[PaymentRow, AgreementRow]]:
 
 
 def facts_of(session: Session, payment: str) -> Sequence[PaymentFactRow]:
+    """Return the facts of a payment in the order in which they became known."""
     return session.exec(
         select(PaymentFactRow)
         .where(PaymentFactRow.payment_id == payment)
@@ -286,8 +317,10 @@ def before(session: Session, agreement: str, sequence: int) -> PaymentRow | None
 
 
 def claimed_before(session: Session, agreement: str, sequence: int) -> int | None:
-    """Return the highest counter in an agreement's payments before this sequence; None: there are
-    none."""
+    """Return the highest counter in an agreement's payments before a sequence.
+
+    None if there is no such payment.
+    """
     return session.exec(
         select(func.max(PaymentRow.last_counter)).where(
             PaymentRow.agreement_id == agreement, PaymentRow.sequence < sequence
@@ -312,6 +345,15 @@ def count_facts(session: Session, pattern: str) -> int:
             PaymentFactRow.detail.like(pattern)
         )
     ).one()
+
+
+def newest_reconciled(session: Session) -> str | None:
+    """Return the id of the newest payment that went through all stages, as an example."""
+    return session.exec(
+        select(PaymentRow.payment_id)
+        .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
+        .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
+    ).first()
 
 
 def page(

@@ -1,4 +1,4 @@
-"""Payouts: money on its way to the bank. `advance` is the only place that moves their stage."""
+"""Payouts: money on its way to the bank. `record_fact` is the only place that moves their stage."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ __all__ = ["PayoutRow"]
 _CHUNK = 500  # SQLite's default limit of bound variables is far above
 
 
-def advance(session: Session, payout_ids: Collection[str], fact: Fact, **columns: object) -> int:
+def record_fact(
+    session: Session, payout_ids: Collection[str], fact: Fact, **columns: object
+) -> int:
     """Apply a fact to payouts, and set columns of those that it moves.
 
+    Args:
+        session: A write session.
+        payout_ids: The payouts, 0x-hex; ids that are not stored are ignored.
+        fact: What became known about all of them.
+        columns: Columns that are set along with the move.
+
     Returns:
-        How many were moved; a payout that knows the fact already stays as it is.
+        How many payouts were moved; one whose stage has the fact already stays as it is.
 
     Raises:
         Halt: The fact cannot occur at the stage of one of them; the caller drops the transaction.
@@ -96,7 +104,8 @@ def newest(session: Session, stage: str | None, limit: int) -> Sequence[PayoutRo
 
 
 def beginning(session: Session, start: str) -> Sequence[PayoutRow]:
-    """Return payouts whose id or EndToEndId begins so; at most two, to see whether it is unique."""
+    """Return payouts whose id or EndToEndId begins with a text; two at most, to see if it is
+    unique."""
     return session.exec(
         select(PayoutRow)
         .where(
@@ -110,7 +119,7 @@ def beginning(session: Session, start: str) -> Sequence[PayoutRow]:
 def with_references(
     session: Session, end_to_end_ids: Collection[str], stages: Collection[Stage] = tuple(Stage)
 ) -> dict[str, PayoutRow]:
-    """Return {EndToEndId: payout} of these orders, where it is at one of the stages."""
+    """Return {EndToEndId: payout} of those of these orders that are at one of the stages."""
     references, payouts = sorted(end_to_end_ids), {}
     for start in range(0, len(references), _CHUNK):
         chosen = col(PayoutRow.end_to_end_id).in_(references[start : start + _CHUNK])
@@ -129,7 +138,7 @@ def of_message(session: Session, message_id: str) -> Sequence[PayoutRow]:
 
 
 def of_batches(session: Session, batches: Collection[str]) -> dict[str, list[PayoutRow]]:
-    """Return {PmtInfId: payouts ordered last under it, by id}, without those that were rejected."""
+    """Return {PmtInfId: the payouts last ordered under it, by id}, without rejected ones."""
     names, payouts = sorted(batches), defaultdict(list)
     for start in range(0, len(names), _CHUNK):
         for row in session.exec(

@@ -1,4 +1,4 @@
-"""Entries of blocks that may still vanish: noted when seen, then posted or voided, always kept."""
+"""Entries of blocks that may still vanish: stored when seen, then posted or voided, always kept."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from orchestrator.edges.store.tables import (
 __all__ = ["PendingEntryRow"]
 
 
-def note(session: Session, block_hash: str, block_number: int, entries: Sequence[Entry]) -> None:
-    """Note the entries of a block that was just seen, in their order."""
+def note(session: Session, block_hash: str, block_number: int, noted: Sequence[Entry]) -> None:
+    """Store the entries of a block that was just seen, in their order."""
     add_all(
         session,
         [
@@ -32,7 +32,7 @@ def note(session: Session, block_hash: str, block_number: int, entries: Sequence
                 at=item.at,
                 postings=json.dumps([[p.account, p.asset, p.amount_minor] for p in item.postings]),
             )
-            for item in entries
+            for item in noted
         ],
     )
 
@@ -99,19 +99,24 @@ def _entry(row: PendingEntryRow) -> Entry:
 
 def voided_by_block(session: Session) -> dict[str, list[PendingEntryRow]]:
     """Return {block hash: its voided entries} of every block that left the chain."""
-    rows_by_block: dict[str, list[PendingEntryRow]] = defaultdict(list)
+    by_block: dict[str, list[PendingEntryRow]] = defaultdict(list)
     for row in session.exec(
         select(PendingEntryRow)
         .where(PendingEntryRow.state == "voided")
         .order_by(PendingEntryRow.number)
     ):
-        rows_by_block[row.block_hash].append(row)
-    return rows_by_block
+        by_block[row.block_hash].append(row)
+    return by_block
 
 
 def standing(session: Session, kinds: Sequence[str], after: int) -> list[PendingEntryRow]:
-    """Return entries of these kinds, pending or posted, that were noted after one with that
-    number."""
+    """Return pending and posted entries of some kinds that were stored after an entry.
+
+    Args:
+        session: A session of the store.
+        kinds: The kinds of entries.
+        after: The number of that entry (`PendingEntryRow.number`).
+    """
     return list(
         session.exec(
             select(PendingEntryRow)

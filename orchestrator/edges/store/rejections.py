@@ -60,6 +60,7 @@ def page(
 
 
 def get(session: Session, number: int) -> RejectionRow | None:
+    """Return a rejection by its number."""
     return session.get(RejectionRow, number)
 
 
@@ -87,7 +88,8 @@ def count_answers(session: Session, records: Sequence[bytes], reason: str) -> in
 
 
 def after(session: Session, number: int, limit: int) -> Sequence[RejectionRow]:
-    """Return rejections behind a number, for a search by the hash of their bytes."""
+    """Return rejections that follow a number, at most `limit`, for a search by the hash of their
+    bytes."""
     return session.exec(
         select(RejectionRow).where(RejectionRow.id > number).order_by(RejectionRow.id).limit(limit)
     ).all()

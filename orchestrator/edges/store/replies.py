@@ -1,4 +1,4 @@
-"""Answers given under an Idempotency-Key: one request per key, and its answer, for ever."""
+"""Answers given under an Idempotency-Key: one request per key, and its answer, kept for ever."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ PENDING = 0  # the status of a request that was taken and has no answer yet
 
 
 def find(session: Session, client: str, key: str) -> IdempotencyRow | None:
+    """Return the stored request of a client's key; None if the key is new."""
     return session.get(IdempotencyRow, (client, key))
 
 
 def reserve(session: Session, client: str, key: str, body_hash: str) -> IdempotencyRow:
-    """Return the request this key stands for: the one that came first, maybe this one."""
+    """Store the request of a key and return it; if the key has one already, return that one."""
     add_new(
         session,
         [

@@ -1,4 +1,4 @@
-"""Runs of events: what each payment stands on, and the events that no payment holds yet."""
+"""Runs of events: those that each payment stands on, and those that no payment holds yet."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ _CHUNK = 500
 
 
 class PaymentRun(NamedTuple):
-    """The events of a payment: their counters, and the evidence bytes of them in counter order,
-    then those of what they cite, in order of first citation."""
+    """The events of a payment.
+
+    Attributes:
+        first: Their first counter.
+        last: Their last counter.
+        bodies: Their evidence bytes by counter, then those of the records they cite, by first
+            citation.
+    """
 
     first: int
     last: int
@@ -29,12 +35,19 @@ class PaymentRun(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """Accepted events of an agreement that are in no payment; since: when the first arrived."""
+    """Accepted events of an agreement that are in no payment.
+
+    Attributes:
+        agreement: The agreement's id, 0x-hex.
+        events: How many.
+        since: When the first arrived, Unix seconds.
+        newest: When the newest arrived, Unix seconds.
+    """
 
     agreement: str
     events: int
     since: int
-    newest: int  # when the newest arrived
+    newest: int
 
 
 def of_payments(session: Session, payments: Sequence[str]) -> dict[str, PaymentRun]:
@@ -97,7 +110,7 @@ def waiting(session: Session) -> list[Waits]:
 
 
 def lost(session: Session) -> list[tuple[str, int]]:
-    """Return payments that events name and that do not exist, with how many events."""
+    """Return (payment id, events) of payments that events name and that do not exist."""
     return [
         tuple(row)
         for row in session.exec(

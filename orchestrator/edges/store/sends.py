@@ -14,12 +14,13 @@ __all__ = ["ChainSendRow", "Fact", "Stage", "add", "by_ref", "next_nonce", "reco
 
 
 def add(session: Session, row: ChainSendRow) -> None:
+    """Store a signed call before it is broadcast."""
     session.add(row)
     session.flush()
 
 
 def next_nonce(session: Session, chain_id: int, sender: str) -> int | None:
-    """Return the lowest nonce never used here, or None if this key never sent from this store."""
+    """Return the lowest nonce that this store never used; None if this key never sent from it."""
     highest = session.exec(
         select(func.max(ChainSendRow.nonce)).where(
             ChainSendRow.chain_id == chain_id, ChainSendRow.sender == sender
@@ -85,7 +86,15 @@ def record_fact(session: Session, tx_hash: str, fact: Fact, **values: Any) -> No
 
 
 def record_receipt(session: Session, tx_hash: str, block: int, gas_used: int, status: bool) -> None:
-    """Record that a block holds a send. status: whether it succeeded; its nonce is used anyway."""
+    """Record that a block holds a send.
+
+    Args:
+        session: A write session.
+        tx_hash: The send, 0x-hex.
+        block: The number of the block.
+        gas_used: Gas, from the receipt.
+        status: Whether the call succeeded; the nonce is used either way.
+    """
     fact = Fact.SUCCEEDED if status else Fact.REVERTED
     record_fact(session, tx_hash, fact, block_number=block, gas_used=gas_used)
 
@@ -94,6 +103,15 @@ def record_orphaned(session: Session, first_block: int) -> None:
     """Record that the blocks from `first_block` on are gone: their sends are open again."""
     for row in session.exec(select(ChainSendRow).where(ChainSendRow.block_number >= first_block)):
         record_fact(session, row.tx_hash, Fact.ORPHANED, block_number=None)
+
+
+def ending(session: Session, first_block: int, last_block: int) -> Sequence[ChainSendRow]:
+    """Return the sends that were mined in a range of blocks, both ends inclusive."""
+    return session.exec(
+        select(ChainSendRow).where(
+            ChainSendRow.block_number >= first_block, ChainSendRow.block_number <= last_block
+        )
+    ).all()
 
 
 def open_refs(session: Session, purpose: str) -> set[str]:
@@ -107,11 +125,12 @@ def open_refs(session: Session, purpose: str) -> set[str]:
 
 
 def by_hash(session: Session, tx_hash: str) -> ChainSendRow | None:
+    """Return a send by its transaction hash (0x-hex)."""
     return session.get(ChainSendRow, tx_hash)
 
 
 def gas_used(session: Session, purpose: str) -> int:
-    """Return gas of all mined sends of a purpose."""
+    """Return the gas of all mined sends of a purpose."""
     return (
         session.exec(
             select(func.sum(ChainSendRow.gas_used)).where(ChainSendRow.purpose == purpose)

@@ -180,11 +180,11 @@ class ContractRail:
 
     def agreements(self, count: int, **changes: Any) -> list[bytes]:
         """Open and fund more agreements, each on a device of its own; return them sorted."""
-        made = []
+        agreements = []
         for _ in range(count):
-            made.append(self.open(self.mandate(**{"device": next(self._spare), **changes})))
-            self.mint(10 * EURO, made[-1])
-        return sorted(made)
+            agreements.append(self.open(self.mandate(**{"device": next(self._spare), **changes})))
+            self.mint(10 * EURO, agreements[-1])
+        return sorted(agreements)
 
     # --- claims and settlements
 

@@ -59,8 +59,8 @@ class Fork:
 
     def create(self, name: str, *args: Any, sender: str | None = None) -> Contract:
         """Deploy one more contract, such as a product with a test account as its rail."""
-        made = self.artifacts[name]
-        factory = self.web3.eth.contract(abi=made.abi, bytecode=made.bytecode)
+        artifact = self.artifacts[name]
+        factory = self.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
         data = factory.constructor(*args).data_in_transaction
         receipt = self._mined({"from": sender or self.plan.steward.address, "data": data})
         assert receipt["status"] == 1, f"{name} was not created"

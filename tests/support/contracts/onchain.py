@@ -200,15 +200,17 @@ class Method:
         return shaped if len(self._outputs) != 1 else shaped[0]
 
 
-def creation(made: Any, args: Sequence[Any]) -> str:
+def creation(artifact: Any, args: Sequence[Any]) -> str:
     """Return the data of the transaction that creates a contract. made: its build artifact."""
-    inputs = next((item["inputs"] for item in made.abi if item["type"] == "constructor"), [])
-    return made.bytecode + CODEC.encode([kind(part) for part in inputs], plain(args)).hex()
+    inputs = next((item["inputs"] for item in artifact.abi if item["type"] == "constructor"), [])
+    return artifact.bytecode + CODEC.encode([kind(part) for part in inputs], plain(args)).hex()
 
 
 def events_of(artifacts: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the event ABIs of all contracts by topic 0."""
-    return {topic: abi for made in artifacts.values() for topic, abi in event_topics(made.abi)}
+    return {
+        topic: abi for artifact in artifacts.values() for topic, abi in event_topics(artifact.abi)
+    }
 
 
 def errors_of(artifacts: dict[str, Any]) -> dict[bytes, tuple[str, list[str]]]:
@@ -217,8 +219,8 @@ def errors_of(artifacts: dict[str, Any]) -> dict[bytes, tuple[str, list[str]]]:
 
 
 def _errors(artifacts: dict[str, Any]) -> Iterator[tuple[bytes, tuple[str, list[str]]]]:
-    for made in artifacts.values():
-        for item in made.abi:
+    for artifact in artifacts.values():
+        for item in artifact.abi:
             if item["type"] == "error":
                 types = [kind(part) for part in item["inputs"]]
                 selector = Web3.keccak(text=f"{item['name']}({','.join(types)})")[:4]

@@ -77,13 +77,13 @@ def test_cited_events__each_once_in_order_of_citation__and_none_of_the_run_itsel
     st.lists(
         st.tuples(st.integers(1, 9), st.sets(st.sampled_from("abc"))),
         max_size=8,
-        unique_by=lambda made: made[0],
+        unique_by=lambda candidate: candidate[0],
     ),
     st.randoms(),
 )
-def test_resolve__candidates_in_any_order__come_to_the_same(made, chance):
+def test_resolve__candidates_in_any_order__come_to_the_same(candidates, chance):
     run = [about(99, cites=("a", "b", "c"))]
-    events = [about(n, names=tuple(sorted(names)), device=f"D{n}") for n, names in made]
+    events = [about(n, names=tuple(sorted(names)), device=f"D{n}") for n, names in candidates]
     shuffled = chance.sample(events, len(events))
     first, second = resolve(run, events), resolve(run, shuffled)
     assert {k: e.event_id for k, e in first.items()} == {k: e.event_id for k, e in second.items()}

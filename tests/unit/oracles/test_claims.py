@@ -155,10 +155,10 @@ def test_book__of_an_older_edition__is_opened_and_goes_on(tmp_path):
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path / "dock")
-    made.agree()
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path / "dock")
+    small_dock.agree()
+    yield small_dock
+    small_dock.close()
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_gaps__of_a_product_that_has_none__are_not_asked_for(dock, node):
     assert _asked(node, _claim(dock, 1, got)).signature
 
 
-def test_attack__device_of_a_cited_record_compromised_since__is_no_longer_vouched_for(dock, node):
+def test_attack__device_of_a_cited_record_compromised_since__is_no_longer_verified(dock, node):
     left = dock.truck.pick_up(GOODS, T - 900)
     got = dock.dock.receive(GOODS, T, 60, seen=(left,))
     node.take(_messages(left, got))

@@ -29,8 +29,8 @@ def _screen(new, stored=None, last_claimed=-1, to=None, rules_=product) -> list[
     return [verdict.reason for verdict in verdicts]
 
 
-def _runs(events, last_claimed=0, anchor=None, lost=(), of=None) -> rules.Runs:
-    return rules.runs(of or agreement(), product, last_claimed, anchor, events, lost)
+def _runs(events, last_claimed=0, anchor=None, lost=(), contract=None) -> rules.Runs:
+    return rules.runs(contract or agreement(), product, last_claimed, anchor, events, lost)
 
 
 def _counters(events) -> list[int]:
@@ -120,7 +120,7 @@ def test_runs__counters_of_the_other_stream__are_no_part_of_it():
     result = _runs([session(1), fiscal])
     assert _counters(result.run) == [1] and not result.holes and not result.waiting
     household = agreement(first_counter=1 << STREAM_BIT)
-    assert _counters(_runs([session(1), fiscal], 1 << STREAM_BIT, of=household).run) == [
+    assert _counters(_runs([session(1), fiscal], 1 << STREAM_BIT, contract=household).run) == [
         fiscal.counter
     ]
 

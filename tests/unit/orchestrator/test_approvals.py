@@ -26,11 +26,11 @@ PAY = Approval("release_payout", "0x" + "ab" * 32, {"cents": 5, "account": "DE00
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
+    empty = Store(tmp_path / "rail.sqlite3")
     for name, key in (("ada", ADA), ("ben", BEN)):
-        assert approvals.found_officer(made, address_of(key), name, 10)
-    yield made
-    made.close()
+        assert approvals.found_officer(empty, address_of(key), name, 10)
+    yield empty
+    empty.close()
 
 
 def reason(call, *arguments) -> str:
@@ -69,8 +69,8 @@ def test_approval__approved_by_its_proposer_a_stranger_or_twice__is_not(store):
 def test_approval__a_proposal_signature_as_approval__does_not_count(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     signed = "0x" + sign(PAY.digest(PROPOSE, CHAIN), BEN).hex()
-    found = reason(approvals.approve_signed, store, CHAIN, identity, signed, 1)
-    assert found == ApprovalReason.NOT_AN_OFFICER
+    refusal = reason(approvals.approve_signed, store, CHAIN, identity, signed, 1)
+    assert refusal == ApprovalReason.NOT_AN_OFFICER
 
 
 def test_approval__by_a_stranger_or_about_an_open_subject__is_not_proposed(store):
@@ -105,8 +105,8 @@ def test_approval__of_an_officer_who_left_since__still_holds_and_signs_no_more(s
     approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, PAY, ADA), BEN, 2_000)
     gone = Approval(approvals.REMOVE_OFFICER, address_of(BEN), {"name": "ben"}, 2_001)
     new = Approval(approvals.ADD_OFFICER, address_of(EVE), {"name": "eve"}, 2_001)
-    for each in (new, gone):
-        approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, each, ADA), BEN, 2_002)
+    for officer in (new, gone):
+        approvals.approve(store, CHAIN, approvals.propose(store, CHAIN, officer, ADA), BEN, 2_002)
     assert len(ready(store)) == 1
     later = Approval(PAY.kind, "0xdd", {}, 2_003)
     identity = approvals.propose(store, CHAIN, later, ADA)
@@ -140,9 +140,9 @@ def run(tmp_path):
     Deployment(CHAIN, "0x0", {}, {}, True).save(tmp_path / "deployment.json")
 
     def call(*arguments: str, code: int = 0):
-        found = CliRunner().invoke(cli.app, ["--home", str(tmp_path), *arguments, "--json"])
-        assert found.exit_code == code, found.output
-        return json.loads(found.stdout)
+        answer = CliRunner().invoke(cli.app, ["--home", str(tmp_path), *arguments, "--json"])
+        assert answer.exit_code == code, answer.output
+        return json.loads(answer.stdout)
 
     return call
 
@@ -150,7 +150,7 @@ def run(tmp_path):
 def test_commands__officers_and_a_approval__from_founding_to_a_third(run):
     for name in ("Ada", "Ben"):
         assert run("officer", "add", name)["seated"]
-    assert "takes an approval" in run("officer", "add", "Eve", code=2)["error"]["message"]
+    assert "needs an approval" in run("officer", "add", "Eve", code=2)["error"]["message"]
     identity = run("officer", "add", "Eve", "--as", "Ada")["approval"]
     refused = run("approval", "approve", identity, "--as", "Ada", code=2)["error"]
     assert refused["code"] == "same_officer"
@@ -185,7 +185,7 @@ def test_officer__removed_by_an_address_in_small_letters__signs_no_more(store):
     assert reason(approvals.propose, store, CHAIN, PAY, BEN) == ApprovalReason.NOT_AN_OFFICER
 
 
-def test_approval__approved_and_no_longer_true__is_in_nobodys_way(store):
+def test_approval__approved_and_no_longer_true__blocks_nothing(store):
     identity = approvals.propose(store, CHAIN, PAY, ADA)
     other = Approval(PAY.kind, PAY.subject, {"cents": 6, "account": "DE00"}, 1_001)
     assert reason(approvals.propose, store, CHAIN, other, ADA) == ApprovalReason.APPROVAL_OPEN

@@ -31,11 +31,12 @@ def outcomes():
         timeout=300,
     )
     assert answer.returncode == 0, f"ended with {answer.returncode}: {answer.stderr[-2000:]}"
-    found = json.loads(answer.stdout.splitlines()[-1])
-    assert found["limit"] == 1_000
-    return found["outcomes"]
+    view = json.loads(answer.stdout.splitlines()[-1])
+    assert view["limit"] == 1_000
+    return view["outcomes"]
 
 
+@pytest.mark.long
 def test_decoders__deeply_nested__refuse_with_a_reason(outcomes):
     decoders = ["strict_json", "oracle wire", "bank reading", "bank file", "bank order", "bundle"]
     decoders += [f"{name} {place}" for name in protocols() for place in ("bare", "inside")]

@@ -32,7 +32,7 @@ def sheet(*arguments: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(run(*arguments, "--csv").stdout, newline="")))
 
 
-def test_trial_balance__lived_rail__balances_and_rolls_up() -> None:
+def test_trial_balance__rail_with_history__balances_and_rolls_up() -> None:
     result = run_json("trial-balance")
     rows = {row["account"]: row for row in result["rows"]}
     assert result["balanced"] and rows["escrow:*"]["accounts"] == 2

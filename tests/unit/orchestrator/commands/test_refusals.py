@@ -1,4 +1,4 @@
-"""What cannot be done is said in one sentence with its next step, and never with a traceback."""
+"""A command that cannot act prints one sentence with the next step, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anchors as bytes, and what they say of a journal; no chain, no store."""
+"""Anchors as bytes, and what they prove about a journal; no chain, no store."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_parse__no_call_at_all__is_no_anchor():
 
 
 def test_compare__every_anchor_in_the_journal__holds_and_names_the_newest():
-    found = held([anchor(3), anchor(0), anchor(7)], HEADS)
-    assert (found.verdict, found.anchors, found.same_to, found.ends_at) == (
+    comparison = held([anchor(3), anchor(0), anchor(7)], HEADS)
+    assert (comparison.verdict, comparison.anchors, comparison.same_to, comparison.ends_at) == (
         AnchorVerdict.HOLDS,
         3,
         7,
@@ -49,21 +49,29 @@ def test_compare__every_anchor_in_the_journal__holds_and_names_the_newest():
     )
 
 
-def test_compare__no_anchors__hold_nothing_up():
-    found = held([], HEADS)
-    assert (found.verdict, found.anchors, found.same_to) == (AnchorVerdict.HOLDS, 0, 0)
+def test_compare__no_anchors__match():
+    comparison = held([], HEADS)
+    assert (comparison.verdict, comparison.anchors, comparison.same_to) == (
+        AnchorVerdict.HOLDS,
+        0,
+        0,
+    )
 
 
 def test_compare__an_entry_of_another_hash__is_rechained_from_after_the_last_that_held():
     changed = HEADS[:4] + ["f" * 64] * 6
-    found = held([anchor(8), anchor(2), anchor(5)], changed)
-    assert (found.verdict, found.entry, found.same_to) == (AnchorVerdict.RECHAINED, 5, 2)
-    assert found.tx_hash == "0x5"
+    comparison = held([anchor(8), anchor(2), anchor(5)], changed)
+    assert (comparison.verdict, comparison.entry, comparison.same_to) == (
+        AnchorVerdict.RECHAINED,
+        5,
+        2,
+    )
+    assert comparison.tx_hash == "0x5"
 
 
 def test_compare__entries_missing__is_cut():
-    found = held([anchor(2), anchor(8)], HEADS[:6])
-    assert (found.verdict, found.entry, found.same_to, found.ends_at) == (
+    comparison = held([anchor(2), anchor(8)], HEADS[:6])
+    assert (comparison.verdict, comparison.entry, comparison.same_to, comparison.ends_at) == (
         AnchorVerdict.CUT,
         8,
         2,
@@ -82,11 +90,11 @@ def test_compare__a_change_at_any_entry__is_seen_where_an_anchor_follows_it(at, 
     """Re-chaining from an entry on gives every later one another hash."""
     heads = [h if n < changed else "f" * 60 + h[-4:] for n, h in enumerate(HEADS)]
     anchors = [anchor(n) for n in at]
-    found = held(anchors, heads)
+    comparison = held(anchors, heads)
     chance.shuffle(anchors)
-    assert held(anchors, heads) == found
+    assert held(anchors, heads) == comparison
     seen = [n for n in at if n >= changed]
-    assert found.verdict is (AnchorVerdict.RECHAINED if seen else AnchorVerdict.HOLDS)
-    assert found.entry == (min(seen) if seen else None)
+    assert comparison.verdict is (AnchorVerdict.RECHAINED if seen else AnchorVerdict.HOLDS)
+    assert comparison.entry == (min(seen) if seen else None)
     cut = held(anchors, HEADS[:changed])
     assert cut.verdict is (AnchorVerdict.CUT if seen else AnchorVerdict.HOLDS)

@@ -1,4 +1,4 @@
-"""Two attacks of somebody with the whole database, on a rail with a real chain: both are seen."""
+"""Two attacks with the whole database, on a rail with a real chain: both are detected."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def judged(home: Path, senders: set[str] | None = None):
 
 
 def test_settlements_and_releases__of_the_rail__carry_the_head_of_their_time():
-    rail, found = lived(), anchors()
+    rail, anchor_list = lived(), anchors()
     with rail.store.read() as session:
-        assert {ledger.hash_of(session, a.number) or GENESIS for a in found} == {
-            a.head for a in found
+        assert {ledger.hash_of(session, a.number) or GENESIS for a in anchor_list} == {
+            a.head for a in anchor_list
         }
-        assert ledger.head(session)[0] >= max(a.number for a in found) > 4
-    assert len(found) >= 3 and len({a.number for a in found}) > 1
+        assert ledger.head(session)[0] >= max(a.number for a in anchor_list) > 4
+    assert len(anchor_list) >= 3 and len({a.number for a in anchor_list}) > 1
     names = set()
-    for anchor in found:
+    for anchor in anchor_list:
         function, _ = rail.chain.call_input(anchor.tx_hash, "PaymentRail")  # read past the suffix
         names.add(function)
     assert names == {"settle", "release"}
@@ -195,27 +195,27 @@ def run(home: Path, *more: str):
 
 
 def test_ledger_check__untouched__shows_how_far_the_anchors_reach(home):
-    found = run(home, "--json")
-    assert found.exit_code == 0, found.stdout
-    view = json.loads(found.stdout)
+    answer = run(home, "--json")
+    assert answer.exit_code == 0, answer.stdout
+    view = json.loads(answer.stdout)
     assert view["ok"] and view["anchors"]["verdict"] == "holds"
     assert view["anchors"]["same_to"] == max(a.number for a in anchors())
-    assert "anchors on chain hold" in run(home).stdout
+    assert "anchors on chain match" in run(home).stdout
 
 
 def test_ledger_check__cut__exits_1_and_says_where(home):
     attack(home, "DELETE FROM ledgerposting", "DELETE FROM ledgerentry")
-    found = run(home)
-    assert found.exit_code == 1
-    assert "cut" in found.stdout and "ends at entry 0" in " ".join(found.stdout.split())
+    answer = run(home)
+    assert answer.exit_code == 1
+    assert "cut" in answer.stdout and "ends at entry 0" in " ".join(answer.stdout.split())
 
 
 def test_ledger_check__rechained__exits_1_and_says_where(home):
     attack(home, "UPDATE ledgerentry SET at = at + 1 WHERE number = 1")
     rechain(home)
-    found = json.loads(run(home, "--json").stdout)
-    assert not found["ok"] and found["first_broken_entry"] is None
-    assert found["anchors"]["verdict"] == "rechained" and found["anchors"]["same_to"] == 0
+    view = json.loads(run(home, "--json").stdout)
+    assert not view["ok"] and view["first_broken_entry"] is None
+    assert view["anchors"]["verdict"] == "rechained" and view["anchors"]["same_to"] == 0
 
 
 @pytest.mark.parametrize("how", ["offline", "no node", "node away"])
@@ -226,8 +226,8 @@ def test_ledger_check__without_a_node__says_that_anchors_were_not_compared(home,
         (home / "rail.json").write_text('{"rpc_url": "http://127.0.0.1:9"}')
     attack(home, "DELETE FROM ledgerposting", "DELETE FROM ledgerentry")
     more = ("--offline",) if how == "offline" else ()
-    found = run(home, *more)
-    assert found.exit_code == 0
-    assert "not compared" in found.stdout
+    answer = run(home, *more)
+    assert answer.exit_code == 0
+    assert "not compared" in answer.stdout
     view = json.loads(run(home, "--json", *more).stdout)
     assert view["anchors"] is None and view["anchors_not_compared"]

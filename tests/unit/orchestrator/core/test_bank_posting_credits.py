@@ -27,31 +27,31 @@ CREDIT = replace(LINE, amount_minor=5_000, end_to_end_id="", reference="RF18KNOW
     ],
 )
 def test_credit__by_its_reference__is_funding_or_waits_for_a_person(reference, account, agreement):
-    found = books().take(replace(CREDIT, reference=reference))
-    assert found.balances() == SENT | {ledger.SAFEGUARDING: 5_000, account: -5_000}
-    assert [(e.agreement, e.cents) for e in found.effects] == [(agreement, 5_000)]
+    posted = books().take(replace(CREDIT, reference=reference))
+    assert posted.balances() == SENT | {ledger.SAFEGUARDING: 5_000, account: -5_000}
+    assert [(e.agreement, e.cents) for e in posted.effects] == [(agreement, 5_000)]
 
 
 def test_credit__less_charges__counts_what_arrived():
-    found = books().take(replace(CREDIT, amount_minor=4_900, charges_minor=100))
-    assert found.balances()[ledger.FUNDING] == -4_900 and ledger.CHARGES not in found.balances()
+    posted = books().take(replace(CREDIT, amount_minor=4_900, charges_minor=100))
+    assert posted.balances()[ledger.FUNDING] == -4_900 and ledger.CHARGES not in posted.balances()
 
 
 @pytest.mark.parametrize("reference", ["RF18KNOWN", ""])
 def test_credit__taken_back_before_its_mint__leaves_nothing(reference):
     credit = replace(CREDIT, reference=reference)
     back = replace(credit, amount_minor=-5_000, is_reversal=True, bank_reference="B2")
-    found = books().take(credit, back)
-    assert found.balances() == SENT and isinstance(found.effects[-1], CreditReversed)
+    posted = books().take(credit, back)
+    assert posted.balances() == SENT and isinstance(posted.effects[-1], CreditReversed)
 
 
 def test_credit__taken_back_after_its_mint__is_unexplained_and_touches_no_token():
-    found = books().take(CREDIT)
-    credit = found.effects[-1].credit_id
-    found.entries.append(ledger.minted(credit, ledger.escrow(AGREEMENT), 50_000_000))
-    found.take(replace(CREDIT, amount_minor=-5_000, is_reversal=True, bank_reference="B2"))
-    assert found.balances() == SENT | {ledger.UNEXPLAINED: 5_000}
-    assert not [each for each in found.effects if isinstance(each, CreditReversed)]
+    posted = books().take(CREDIT)
+    credit = posted.effects[-1].credit_id
+    posted.entries.append(ledger.minted(credit, ledger.escrow(AGREEMENT), 50_000_000))
+    posted.take(replace(CREDIT, amount_minor=-5_000, is_reversal=True, bank_reference="B2"))
+    assert posted.balances() == SENT | {ledger.UNEXPLAINED: 5_000}
+    assert not [effect for effect in posted.effects if isinstance(effect, CreditReversed)]
 
 
 @pytest.mark.parametrize(
@@ -59,30 +59,30 @@ def test_credit__taken_back_after_its_mint__is_unexplained_and_touches_no_token(
 )
 def test_credit__reversal_of_another_one__leaves_it_alone(change):
     back = replace(CREDIT, amount_minor=-5_000, is_reversal=True, bank_reference="B2")
-    found = books().take(CREDIT).take(replace(back, **change))
-    assert found.balances()[ledger.FUNDING] == -5_000
-    assert found.balances()[ledger.UNEXPLAINED] > 0
+    posted = books().take(CREDIT).take(replace(back, **change))
+    assert posted.balances()[ledger.FUNDING] == -5_000
+    assert posted.balances()[ledger.UNEXPLAINED] > 0
 
 
 @pytest.mark.parametrize("change", [{"reason": "AC04"}, {"is_reversal": True}])
 def test_credit__that_undoes_no_line_of_ours__is_no_funding_by_any_reference(change):
-    found = books().take(replace(CREDIT, **change))
-    assert found.balances() == SENT | {ledger.SAFEGUARDING: 5_000, ledger.UNEXPLAINED: -5_000}
-    assert found.effects == []
+    posted = books().take(replace(CREDIT, **change))
+    assert posted.balances() == SENT | {ledger.SAFEGUARDING: 5_000, ledger.UNEXPLAINED: -5_000}
+    assert posted.effects == []
 
 
 def test_line__in_another_currency__posts_nothing():
-    found = books().take(replace(LINE, currency="USD"), replace(CREDIT, currency="USD"))
-    assert found.balances() == SENT and found.effects == []
+    posted = books().take(replace(LINE, currency="USD"), replace(CREDIT, currency="USD"))
+    assert posted.balances() == SENT and posted.effects == []
 
 
 def test_line__repeated_in_any_report__posts_once():
     notice = replace(LINE, kind="camt.054", source=b"\1" * 32, path="Ntfctn[1]/Ntry[1]")
-    found = books().take(notice)
-    before = list(found.entries)
-    found.take(notice, LINE)
-    found.take(notice, LINE, replace(LINE, source=b"\2" * 32))
-    assert found.entries == before
+    posted = books().take(notice)
+    before = list(posted.entries)
+    posted.take(notice, LINE)
+    posted.take(notice, LINE, replace(LINE, source=b"\2" * 32))
+    assert posted.entries == before
 
 
 MADE = st.fixed_dictionaries(
@@ -106,17 +106,17 @@ def test_any_lines__in_any_files__balance_and_make_the_bank_account(rows):
     lines = [
         replace(LINE, bank_reference=f"B{n}", path=f"x[{n}]", **row) for n, row in enumerate(rows)
     ]
-    found = books(P1=["E1", "E2", "E3"])
+    posted = books(P1=["E1", "E2", "E3"])
     for line in lines:
-        found.take(line).take(line)
-    assert found.balances().get(ledger.SAFEGUARDING, 0) == sum(li.amount_minor for li in lines)
+        posted.take(line).take(line)
+    assert posted.balances().get(ledger.SAFEGUARDING, 0) == sum(li.amount_minor for li in lines)
     sums = defaultdict(int)
-    for entry in found.entries:
+    for entry in posted.entries:
         for posting in entry.postings:
             sums[posting.asset] += posting.amount_minor
     assert not any(sums.values())
-    assert -2_766 <= found.balances().get(ledger.IN_TRANSIT, 0) <= 0  # what was ordered at most
-    assert -2_766 <= found.balances().get(ledger.RETURNED, 0) <= 0
+    assert -2_766 <= posted.balances().get(ledger.IN_TRANSIT, 0) <= 0  # what was ordered at most
+    assert -2_766 <= posted.balances().get(ledger.RETURNED, 0) <= 0
 
 
 @settings(deadline=None)

@@ -48,9 +48,9 @@ PAIRS = [
 @pytest.mark.parametrize("module", EXPECTED, ids=lambda module: module.__name__)
 def test_tables__written_by_hand__name_every_pair_once(module: ModuleType) -> None:
     assert set(EXPECTED[module]) == set(module.Stage)
-    for moves, known, impossible in EXPECTED[module].values():
+    for moves, without_move, impossible in EXPECTED[module].values():
         facts = [move.split(">")[0] for move in moves.split()]
-        facts += [*known.split(), *impossible.split()]
+        facts += [*without_move.split(), *impossible.split()]
         assert sorted(facts) == sorted(module.Fact)
 
 
@@ -58,12 +58,12 @@ def test_tables__written_by_hand__name_every_pair_once(module: ModuleType) -> No
 def test_advance__every_pair__does_what_the_table_says(
     module: ModuleType, stage: str, fact: str
 ) -> None:
-    moves, known, _ = EXPECTED[module][stage]
+    moves, without_move, _ = EXPECTED[module][stage]
     after = dict(move.split(">") for move in moves.split()).get(fact)
     if after is not None:
         assert module.MACHINE.verdict(stage, fact) == "moves"
         assert module.MACHINE.advance("0x1", stage, fact) == after
-    elif fact in known.split():
+    elif fact in without_move.split():
         assert module.MACHINE.verdict(stage, fact) == "known"
         assert module.MACHINE.advance("0x1", stage, fact) == stage
     else:

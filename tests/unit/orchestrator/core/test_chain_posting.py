@@ -1,4 +1,4 @@
-"""What each log books, by hand-made logs: the rules see the chain's words and nothing else."""
+"""What each log books: the rules read logs written by hand, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ class DictContext:
     """A context in a few dicts; the transaction is the logs that it was made of."""
 
     logs: list[ChainLog] = field(default_factory=list)
-    of: dict[str, list[Claim]] = field(default_factory=dict)
+    claims_by_tx: dict[str, list[Claim]] = field(default_factory=dict)
     payees: dict[str, str | None] = field(default_factory=lambda: {AGREEMENT: PAYEE})
     posted: dict[str, Entry] = field(default_factory=dict)
     rail: str = RAIL.upper().replace("0X", "0x")
 
     def claims(self, log: PostedLog) -> list[Claim]:
-        return self.of.get(log.tx_hash, [])
+        return self.claims_by_tx.get(log.tx_hash, [])
 
     def payee(self, agreement: str, facts: bytes) -> str | None:
         return facts.decode() or self.payees.get(agreement)
 
     def around(self, log: PostedLog) -> list[ChainLog]:
-        return [each for each in self.logs if each.tx_hash == log.tx_hash]
+        return [other for other in self.logs if other.tx_hash == log.tx_hash]
 
     def settled(self, payment: str) -> Entry | None:
         return self.posted.get(payment)
 
     def add(self, name: str, tx: str = "0xt", **args: Any) -> ChainLog:
-        made = ChainLog(name, args, tx, 5, "0xb", len(self.logs))
-        self.logs.append(made)
-        return made
+        log = ChainLog(name, args, tx, 5, "0xb", len(self.logs))
+        self.logs.append(log)
+        return log
 
     def book(self) -> list[Entry]:
         return entries_of_block("0xb", 99, self.logs, self)
@@ -62,13 +62,13 @@ def payment(agreement: str = AGREEMENT, sequence: int = 1) -> str:
 def settle(
     context: DictContext, claims: list[Claim], *outcomes: tuple[int, int], tx: str = "0xt"
 ) -> None:
-    context.of[tx] = claims
-    packed = b"".join(pack(ClaimOutcome(*each)) for each in outcomes)
+    context.claims_by_tx[tx] = claims
+    packed = b"".join(pack(ClaimOutcome(*outcome)) for outcome in outcomes)
     context.add("Settled", tx, outcomes="0x" + packed.hex())
 
 
-def dated(*found: Entry) -> list[Entry]:
-    return [entry.dated(99, "block:0xb") for entry in found]
+def dated(*entries: Entry) -> list[Entry]:
+    return [entry.dated(99, "block:0xb") for entry in entries]
 
 
 def test_settled__charge_credit_zero_and_refusal__are_booked_by_outcome():
@@ -171,7 +171,7 @@ def test_redeemed__by_a_holder_of_its_own__comes_from_the_wallets():
     assert context.book() == dated(ledger.redeemed(ORDER, ledger.WALLETS, 2))
 
 
-def test_reclaimed_and_withdrawn__go_to_the_wallets():
+def test_logs__reclaimed_and_withdrawn__go_to_the_wallets():
     context = DictContext()
     context.add("EscrowReclaimed", agreement=AGREEMENT, payer=HOLDER, amount=4)
     context.add("Withdrawn", payee=PAYEE, to=HOLDER, amount=3)

@@ -40,7 +40,7 @@ def test_read__no_chain__is_refused(chain, wanted):
 def test_read__unsigned_count_of_unused_bits__cannot_make_another_certificate_of_the_same():
     """Only where the signature's last bit is zero does DER let one bit count as unused."""
     issued = (MAKER.issue(name("cp-1")) for _ in range(100))
-    leaf = next(one for one in issued if one.certificate.signature[-1] % 2 == 0)
+    leaf = next(identity for identity in issued if identity.certificate.signature[-1] % 2 == 0)
     der, size = leaf.certificate.public_bytes(Encoding.DER), len(leaf.certificate.signature)
     other = der[: -size - 1] + b"\x01" + der[-size:]
     chain = armoured(other) + pem(MAKER)
@@ -61,7 +61,7 @@ def test_check__any_byte_flipped__is_refused_or_the_same(position, flip):
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 1), st.data(), st.integers(1, 255))
 def test_check__any_byte_of_a_certificate_flipped__is_refused_or_the_same(which, data, flip):
-    chain = [one.certificate.public_bytes(Encoding.DER) for one in (DEVICE, MAKER)]
+    chain = [identity.certificate.public_bytes(Encoding.DER) for identity in (DEVICE, MAKER)]
     spoiled = bytearray(chain[which])
     spoiled[data.draw(st.integers(0, len(spoiled) - 1))] ^= flip
     chain[which] = bytes(spoiled)
@@ -75,8 +75,8 @@ def armoured(der: bytes) -> bytes:
 
 def same_or_refused(chain: bytes) -> None:
     try:
-        found = check(chain, [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)
+        endorsement = check(chain, [ROOT.certificate], "cp-1", DEVICE.device_key, NOW)
     except Rejected as refused:
         assert refused.reason in set(EndorsementReason)
     else:
-        assert found == SOUND
+        assert endorsement == SOUND

@@ -1,4 +1,4 @@
-"""Who may vouch for a device: each rule of a certification path, broken once, refused by name."""
+"""Who may endorse a device: each rule of a path, broken once, is refused by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNKNOWN = x509.UnrecognizedExtension(OID, b"\x05\x00")
 def checked(
     *chain: Made, roots: tuple[Made, ...] = (ROOT,), device: str = "cp-1", key=None, now: int = NOW
 ) -> Endorsement:
-    trusted = [one.certificate for one in roots]
+    trusted = [root.certificate for root in roots]
     return check(pem(*chain), trusted, device, key or chain[0].device_key, now)
 
 
@@ -44,13 +44,13 @@ def fault(*chain: Made, **how) -> str:
 
 
 def test_check__device_issuer_and_trusted_root__is_named_by_the_device_certificate():
-    found = checked(DEVICE, MAKER)
-    assert found.sha256 == DEVICE.certificate.fingerprint(hashes.SHA256())
-    assert (found.device, found.key) == ("cp-1", DEVICE.device_key)
-    assert (found.issuer, found.root) == ("CN=Maker", "CN=Root")
+    endorsement = checked(DEVICE, MAKER)
+    assert endorsement.sha256 == DEVICE.certificate.fingerprint(hashes.SHA256())
+    assert (endorsement.device, endorsement.key) == ("cp-1", DEVICE.device_key)
+    assert (endorsement.issuer, endorsement.root) == ("CN=Maker", "CN=Root")
     ends = DEVICE.certificate.not_valid_after_utc
-    assert datetime.fromtimestamp(found.expires_at, UTC) == ends
-    assert read(found.pem) == [one.certificate for one in (DEVICE, MAKER, ROOT)]
+    assert datetime.fromtimestamp(endorsement.expires_at, UTC) == ends
+    assert read(endorsement.pem) == [identity.certificate for identity in (DEVICE, MAKER, ROOT)]
 
 
 def test_check__root_sent_along_or_left_out__is_the_same_endorsement():
@@ -253,12 +253,12 @@ def test_check__signed_over_sha1__is_refused(where):
     assert fault(*chain, roots=(chain[1],)) is F.DIGEST_WEAK
 
 
-def said_sha1(made: Made) -> Made:
+def said_sha1(identity: Made) -> Made:
     """The same certificate, said to be signed with sha1WithRSAEncryption (RFC 8017, A.2.4)."""
     sha256, sha1 = (bytes.fromhex("2a864886f70d0101") + end for end in (b"\x0b", b"\x05"))
-    der = made.certificate.public_bytes(Encoding.DER)
+    der = identity.certificate.public_bytes(Encoding.DER)
     assert der.count(sha256) == 2
-    return Made(x509.load_der_x509_certificate(der.replace(sha256, sha1)), made.key)
+    return Made(x509.load_der_x509_certificate(der.replace(sha256, sha1)), identity.key)
 
 
 def test_check__device_certificate_is_a_ca__is_refused():

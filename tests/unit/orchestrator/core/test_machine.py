@@ -61,6 +61,6 @@ def test_machines__all_of_core__have_no_pair_that_is_both_a_move_and_known():
     machines = [module.MACHINE for module in modules if hasattr(module, "MACHINE")]
     assert len(machines) >= 4
     for machine in machines:
-        known = {(stage, fact) for fact, stages in machine.known.items() for stage in stages}
-        assert not known & machine.moves.keys(), machine.name
+        without_move = {(stage, fact) for fact, stages in machine.known.items() for stage in stages}
+        assert not without_move & machine.moves.keys(), machine.name
         assert machine.name and machine.next_step.endswith(".")

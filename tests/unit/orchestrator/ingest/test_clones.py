@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from device_adapters.types import Place
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, metres_between, sighting
+from orchestrator.edges.store import conflicts as store_conflicts
 from scripts.devices.record import Point, units_of
 from tests.support.meter_streams import event
 from tests.support.small_dock import GOODS, SmallDock, T
@@ -22,9 +23,9 @@ PERTH = Place("", -319_505_000, 1_158_605_000)
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path)
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path)
+    yield small_dock
+    small_dock.close()
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_attack__clone_with_a_fork_of_the_counters__is_noted_once_for_each_other
     dock.place.answers(second_fork)
     assert conflicts(dock) == [("counter_replayed", 2), ("counter_replayed", 5)]
     with dock.place.store.read() as session:
-        unreported = conflicts.unreported(session, 10)
+        unreported = store_conflicts.unreported(session, 10)
     assert [(item[1], item[3]) for item in unreported] == [
         (records[1], first_fork),
         (records[1], second_fork),
@@ -120,7 +121,7 @@ def test_distance__known_cities__is_what_maps_say():
     assert 20_000_000 < metres_between(*antipodes) < 20_040_000
 
 
-def test_clash__coordinates__as_far_as_nobody_travels_in_that_time():
+def test_clash__coordinates__farther_apart_than_anyone_can_travel_in_that_time():
     assert clash(_seen(BERLIN, 0), _seen(POTSDAM, 120)) == ""
     assert "m apart within 60 s" in clash(_seen(BERLIN, 0), _seen(POTSDAM, 60))
     assert clash(_seen(BERLIN, 0, 100), _seen(PERTH, 50)) != ""

@@ -52,9 +52,9 @@ class StandInInlet:
 
 @pytest.fixture
 def place(tmp_path):
-    made = SmallIntake(tmp_path)
-    yield made
-    made.close()
+    small_intake = SmallIntake(tmp_path)
+    yield small_intake
+    small_intake.close()
 
 
 def loop_of(place, inlet) -> InletLoop:

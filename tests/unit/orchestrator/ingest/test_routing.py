@@ -21,9 +21,9 @@ from tests.support.small_dock import GOODS, OTHER_GOODS, SmallDock, T, event
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path)
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path)
+    yield small_dock
+    small_dock.close()
 
 
 def roles(dock) -> list[tuple[str, str]]:
@@ -69,11 +69,11 @@ def test_attack__strangers_newer_agreement_about_the_same__draws_nothing_off(
     dock, device, expires_at
 ):
     """Any payer may open an agreement with our recipient, our consignment and any expiry."""
-    ours = dock.agree()
+    agreement = dock.agree()
     dock.stranger(device, expires_at)
     left = dock.truck.pick_up(GOODS, T - 900)
     assert dock.take(left, dock.dock.receive(GOODS, T, 60, seen=(left,))) == ["accepted"] * 2
-    assert roles(dock) == [(ours, "supporting"), (ours, "stream")]
+    assert roles(dock) == [(agreement, "supporting"), (agreement, "stream")]
     assert (collect(dock.rail), verify(dock.rail)) == (1, 1)
 
 
@@ -82,17 +82,17 @@ def test_attack__strangers_agreement_alone__swallows_no_event(dock):
     dock.stranger("dock-1", T + 10**8)
     got = dock.dock.receive(GOODS, T, 60)
     assert dock.take(got) == ["no_agreement"]
-    ours = dock.agree()
+    agreement = dock.agree()
     assert dock.take(got) == ["accepted"]
-    assert roles(dock) == [(ours, "stream")]
+    assert roles(dock) == [(agreement, "stream")]
 
 
 def test_attack__many_agreements_of_strangers__hold_nothing_up(dock):
-    ours = dock.agree()
+    agreement = dock.agree()
     for number in range(1_100):
         dock.stranger("dock-1", T + 10**8, mark=str(number))
     assert dock.take(dock.dock.receive(GOODS, T, 60)) == ["accepted"]
-    assert roles(dock) == [(ours, "stream")]
+    assert roles(dock) == [(agreement, "stream")]
 
 
 def test_cite__record_not_there_yet__is_named_and_good_once_it_is(dock):

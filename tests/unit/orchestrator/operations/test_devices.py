@@ -35,9 +35,9 @@ ADDRESSES = st.binary(min_size=20, max_size=20).map(Web3.to_checksum_address)
 
 @pytest.fixture
 def registry(tmp_path):
-    made = RegistryOps(tmp_path)
-    yield made
-    made.store.close()
+    operations = RegistryOps(tmp_path)
+    yield operations
+    operations.store.close()
 
 
 @given(
@@ -107,8 +107,8 @@ def test_enrol__endorsement_of_another_device_or_key__is_halted_before_anything_
 
 
 @needs_anvil
-def test_enrol__nobody_vouches_on_another_chain__is_halted(registry):
-    device = registry.device("ops-3")
+def test_enrol__no_endorsement_on_another_chain__halts(registry):
+    device = registry.device("desk-3")
     client = registry.chain.at(registry.chain.client.url)
     client.deployment = replace(registry.chain.deployment, chain_id=1)
     senders = {role: registry.chain.sender(registry.store, 12, client) for role in registry.senders}
@@ -255,8 +255,8 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(registry, by):
 
 
 @needs_anvil
-def test_warden__can_suspend_and_nothing_else(registry):
-    registry.enrolled("ops-13")
+def test_warden__every_call_but_suspend__is_refused(registry):
+    registry.enrolled("desk-13")
     thief = AgreementOps(
         dict.fromkeys(registry.senders, registry.senders["warden"]),
         registry.chain.now,

@@ -158,7 +158,7 @@ def test_carriers_own_thermometer__cited_by_the_recipient__proves_no_condition(c
     assert _facts(_terms(GOODS), dock.receive(GOODS, T, seen=[true]), true).sensed == 1
 
 
-def test_delivery_of_another_consignment__goes_to_its_own_agreement_or_to_none(cast):
+def test_delivery__of_another_consignment__goes_to_its_own_agreement_or_to_none(cast):
     dock, chain = cast[2], DeliveryChain(*cast)
     events = [
         epcis.decode(dock.receive(goods, T)) for goods in (GOODS, OTHER, SimulatedConsignment(19))
@@ -167,7 +167,7 @@ def test_delivery_of_another_consignment__goes_to_its_own_agreement_or_to_none(c
     assert routed == [chain.all[0], chain.all[1], None]
 
 
-def test_delivery_of_another_consignment__citing_this_ones_pick_up__confirms_nothing(cast):
+def test_delivery__of_another_consignment_citing_this_pick_up__confirms_nothing(cast):
     truck, _, dock, _ = cast
     pick_up = truck.pick_up(GOODS, T)
     record = dock.confirm(OTHER, T, seen=[pick_up])

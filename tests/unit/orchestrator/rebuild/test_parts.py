@@ -44,7 +44,7 @@ def applied(sequence: int, kwh: int, amount: int) -> Applied:
 def priced(*claims: Applied) -> list[str]:
     findings = Differences()
     _check_prices(agreement(terms=TERMS), product, claims, findings)
-    return [f"{one.stored} {one.rebuilt}" for one in findings.differences]
+    return [f"{difference.stored} {difference.rebuilt}" for difference in findings.differences]
 
 
 def test_prices__as_the_chain_paid_them__differ_nowhere() -> None:
@@ -60,68 +60,68 @@ def test_prices__a_claim_that_the_rules_refuse__is_reported_by_the_refusal() -> 
 
 
 def bank() -> RawBank:
-    made = RawBank(RebuiltJournal(), {})
-    made.order(RawPayout(PAYOUT, "0x44", "0xacc", 500, "0x01", 1))
-    made.journal.post([ledger.redeemed(PAYOUT, ledger.withdrawable("0x44"), 500)])
-    made.sent[FIRST] = Ordered("M1", "B1", FIRST, 500, "DE00")
-    return made
+    books = RawBank(RebuiltJournal(), {})
+    books.order(RawPayout(PAYOUT, "0x44", "0xacc", 500, "0x01", 1))
+    books.journal.post([ledger.redeemed(PAYOUT, ledger.withdrawable("0x44"), 500)])
+    books.sent[FIRST] = Ordered("M1", "B1", FIRST, 500, "DE00")
+    return books
 
 
-def asked(made: RawBank) -> BankContext:
+def asked(books: RawBank) -> BankContext:
     """Return the books that the posting rules ask, for lines with each reference of these tests."""
     credits = [replace(LINE, amount_minor=5, reference=f"RF{n}", path=f"{n}") for n in (1, 2, 3)]
     debits = [
         replace(LINE, end_to_end_id=reference, batch="B1", path=reference)
         for reference in (FIRST, SECOND)
     ]
-    return BankContext(made.known([*credits, *debits]))
+    return BankContext(books.known([*credits, *debits]))
 
 
 def test_payout__ordered_again__is_known_by_its_new_reference_only() -> None:
-    made = bank()
-    payout = made.payouts[PAYOUT]
-    assert asked(made).payout(FIRST).in_transit == 500
+    books = bank()
+    payout = books.payouts[PAYOUT]
+    assert asked(books).payout(FIRST).in_transit == 500
     payout.attempt = 1
-    made.order(payout)
-    assert asked(made).payout(FIRST) is None
-    assert asked(made).payout(SECOND).payout_id == PAYOUT
-    assert asked(made).batch("B1") == []  # what went out under it is void
+    books.order(payout)
+    assert asked(books).payout(FIRST) is None
+    assert asked(books).payout(SECOND).payout_id == PAYOUT
+    assert asked(books).batch("B1") == []  # what went out under it is void
 
 
 def test_batch__order_refused_by_a_status__is_not_among_the_open_ones() -> None:
-    made = bank()
-    assert [one.payout_id for one in asked(made).batch("B1")] == [PAYOUT]
+    books = bank()
+    assert [payout.payout_id for payout in asked(books).batch("B1")] == [PAYOUT]
     rejected = OrderStatus(FIRST, "RJCT", "AC04", "")
     report = StatusReport("S", "M1", "PART", "", (rejected,), b"")
-    Files(made, Differences())._refuse(report)
-    assert asked(made).batch("B1") == []
+    Files(books, Differences())._refuse(report)
+    assert asked(books).batch("B1") == []
 
 
 def test_batch__status_of_another_message__refuses_nothing() -> None:
-    made = bank()
+    books = bank()
     whole = StatusReport("S", "M2", "RJCT", "AM05", (), b"")
-    Files(made, Differences())._refuse(whole)
-    assert len(asked(made).batch("B1")) == 1
+    Files(books, Differences())._refuse(whole)
+    assert len(asked(books).batch("B1")) == 1
 
 
-def test_batch__refused_after_the_bank_booked_it__says_nothing_new() -> None:
-    made = bank()
-    made.moved.add(FIRST)
+def test_batch__refused_after_the_bank_booked_it__changes_nothing() -> None:
+    books = bank()
+    books.moved.add(FIRST)
     report = StatusReport("S", "M1", "RJCT", "AC04", (), b"")
-    Files(made, Differences())._refuse(report)
-    assert made.refused == set()
+    Files(books, Differences())._refuse(report)
+    assert books.refused == set()
 
 
 def test_agreement__mandate_over_or_escrow_given_back__funds_nothing() -> None:
-    made = RawBank(RebuiltJournal(), {"RF1": ("0xa1", 1_000), "RF2": ("0xa2", 1_000)})
-    made.journal.post([ledger.reclaimed("0x01:1", "0xa2", 5)])
-    assert asked(made).agreement("RF1", 999) == "0xa1"
-    assert asked(made).agreement("RF1", 1_000) is None
-    assert asked(made).agreement("RF2", 5) is None
-    assert asked(made).agreement("RF3", 5) is None
+    books = RawBank(RebuiltJournal(), {"RF1": ("0xa1", 1_000), "RF2": ("0xa2", 1_000)})
+    books.journal.post([ledger.reclaimed("0x01:1", "0xa2", 5)])
+    assert asked(books).agreement("RF1", 999) == "0xa1"
+    assert asked(books).agreement("RF1", 1_000) is None
+    assert asked(books).agreement("RF2", 5) is None
+    assert asked(books).agreement("RF3", 5) is None
 
 
 def test_first_difference__one_side_ends__is_reported_as_empty() -> None:
-    found = Rebuilt(1, ["a", "b"], ["a"], [], {})
-    assert found.first == (2, "b", "") and not found.same
+    rebuilt = Rebuilt(1, ["a", "b"], ["a"], [], {})
+    assert rebuilt.first == (2, "b", "") and not rebuilt.same
     assert Rebuilt(1, ["a"], ["a"], [], {}).first is None

@@ -16,11 +16,11 @@ def test_in_order__any_interleaving__keeps_tracks_and_journal(data, many, more) 
         track = data.draw(st.sampled_from([t for t in (left, right) if t]))
         whole.append(track.pop(0))
     journal = [source for source in whole if data.draw(st.booleans())]
-    found = in_order(journal + journal, blocks, files)
-    assert sorted(found) == sorted(blocks + files)
-    assert [s for s in found if s in journal] == journal
+    inputs = in_order(journal + journal, blocks, files)
+    assert sorted(inputs) == sorted(blocks + files)
+    assert [s for s in inputs if s in journal] == journal
     for track in (blocks, files):
-        assert [s for s in found if s in track] == track
+        assert [s for s in inputs if s in track] == track
 
 
 def test_in_order__silent_sources__come_right_behind_their_predecessor() -> None:

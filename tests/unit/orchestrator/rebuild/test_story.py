@@ -56,57 +56,63 @@ def days(rail: SmallRail, many: int) -> None:
 def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRail]:
     """One payout that came back and went out again; one credit without a reference that two
     officers gave to an agreement, and one that they sent back."""
-    made = SmallRail(tmp_path_factory.mktemp("story") / "home").start()
+    small_rail = SmallRail(tmp_path_factory.mktemp("story") / "home").start()
     for name, key in (("ada", ADA), ("ben", BEN)):
-        approvals.found_officer(made.store, address_of(key), name, 0)
-    made.fund("cp-0001", 20_000)
-    pay_in(made, 700, "RF18539007547034")
-    pay_in(made, 300, "")
-    made.work(4)
-    waiting = {row.cents: row for row in rows(made, fundings.FundingRow) if row.stage == "suspense"}
-    decide(made, to_allocate(waiting[700], made.agreements["cp-0002"], made.clock))
+        approvals.found_officer(small_rail.store, address_of(key), name, 0)
+    small_rail.fund("cp-0001", 20_000)
+    pay_in(small_rail, 700, "RF18539007547034")
+    pay_in(small_rail, 300, "")
+    small_rail.work(4)
+    waiting = {
+        row.cents: row for row in rows(small_rail, fundings.FundingRow) if row.stage == "suspense"
+    }
     decide(
-        made,
+        small_rail, to_allocate(waiting[700], small_rail.agreements["cp-0002"], small_rail.clock)
+    )
+    decide(
+        small_rail,
         to_send_back(
             waiting[300],
             {
                 "name": "Ada Sommer",
-                "iban": made.payer_iban,
+                "iban": small_rail.payer_iban,
                 "street": "Am Kanal",
                 "building": "1",
                 "post_code": "14467",
                 "town": "Potsdam",
                 "country": "DE",
             },
-            made.clock,
+            small_rail.clock,
         ),
     )
-    made.clock = START + 100_000
-    assert made.take(*made.fleet["cp-0001"].session("12.5")) == ["accepted"]
-    made.work(12, 20)
-    days(made, 2)
-    [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
+    small_rail.clock = START + 100_000
+    assert small_rail.take(*small_rail.fleet["cp-0001"].session("12.5")) == ["accepted"]
+    small_rail.work(12, 20)
+    days(small_rail, 2)
+    [payout] = [row for row in rows(small_rail, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "booked", payout
-    made.instruct_bank({"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"})
-    days(made, 1)
-    [payout] = [row for row in rows(made, payouts.PayoutRow) if row.cents != 300]
+    small_rail.instruct_bank(
+        {"kind": "return", "end_to_end_id": payout.end_to_end_id, "reason": "AC04"}
+    )
+    days(small_rail, 1)
+    [payout] = [row for row in rows(small_rail, payouts.PayoutRow) if row.cents != 300]
     assert payout.stage == "returned"
-    with made.store.read() as session:
+    with small_rail.store.read() as session:
         cents = owed(session, payout)
-    decide(made, to_order_again(payout, cents, made.payee_iban, made.clock))
-    made.work(3)
-    days(made, 2)
-    yield made
-    made.stop()
+    decide(small_rail, to_order_again(payout, cents, small_rail.payee_iban, small_rail.clock))
+    small_rail.work(3)
+    days(small_rail, 2)
+    yield small_rail
+    small_rail.stop()
 
 
 def test_rebuild__returns_and_approvals__is_the_same_bytes(rail: SmallRail) -> None:
-    found = rebuild(rail.store, rail.chain)
-    assert found.differences == [] and found.same
+    rebuilt = rebuild(rail.store, rail.chain)
+    assert rebuilt.differences == [] and rebuilt.same
     with rail.store.read() as session:
         kinds = {item.kind for _, item in ledger.entries(session)}
     assert kinds >= {"unallocated", "allocated", "sent_back", "payout_returned", "reordered"}
-    assert found.read["approvals"] == 3
+    assert rebuilt.read["approvals"] == 3
     assert {row.stage for row in rows(rail, payouts.PayoutRow)} == {"booked"}
 
 
@@ -122,10 +128,13 @@ def test_rebuild__approval_changed_after_it_was_signed__is_named(
     )
     code, view = rebuilt(home)
     assert code == 1
-    assert {one["place"] for one in view["differences"]} >= {"approval", "ledger entry"}
+    assert {difference["place"] for difference in view["differences"]} >= {
+        "approval",
+        "ledger entry",
+    }
 
 
-def test_rebuild__entry_of_a_approval_that_nobody_made__is_named(
+def test_rebuild__entry_of_an_approval_without_signatures__is_named(
     rail: SmallRail, tmp_path: Path
 ) -> None:
     def change(base: sqlite3.Connection) -> None:
@@ -147,4 +156,4 @@ def test_rebuild__order_file_of_another_amount__is_named(rail: SmallRail, tmp_pa
         ),
     )
     code, view = rebuilt(home)
-    assert (code, {one["place"] for one in view["differences"]}) == (1, {"bank file"})
+    assert (code, {difference["place"] for difference in view["differences"]}) == (1, {"bank file"})

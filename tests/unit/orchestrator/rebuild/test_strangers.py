@@ -9,8 +9,8 @@ import pytest
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import ledger
 from orchestrator.rebuild import rebuild
-from tests.support.indebted_payee import corrected, meter, repay
 from tests.support.open_rail import OpenRail
+from tests.support.payee_debts import corrected, meter, repay
 from tests.support.small_rail import has_anvil
 from tests.support.strangers import STRANGER, forward, kept_call
 
@@ -19,16 +19,16 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 
 @pytest.fixture(scope="module")
 def rail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenRail]:
-    made = OpenRail(tmp_path_factory.mktemp("strangers") / "home").start()
-    yield made
-    made.stop()
+    open_rail = OpenRail(tmp_path_factory.mktemp("strangers") / "home").start()
+    yield open_rail
+    open_rail.stop()
 
 
 def same(rail: OpenRail) -> set[str]:
     """The kinds of entries, once they were all made again."""
     rail.work(3)
-    found = rebuild(rail.store, rail.chain)
-    assert found.differences == [] and found.same
+    rebuilt = rebuild(rail.store, rail.chain)
+    assert rebuilt.differences == [] and rebuilt.same
     with rail.store.read() as session:
         return {item.kind for _, item in ledger.entries(session)}
 

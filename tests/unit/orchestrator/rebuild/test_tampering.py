@@ -243,10 +243,10 @@ def test_rebuild__nothing_changed__is_the_same_bytes(tmp_path: Path) -> None:
     code, view = rebuilt(copied(lived(), tmp_path), "-o", str(tmp_path / "sides"))
     assert (code, view["differences"], view["first_difference"]) == (0, [], None)
     assert view["same"] and view["stored_sha256"] == view["rebuilt_sha256"]
-    stored, made = (
+    stored, recomputed = (
         (tmp_path / "sides" / f"{side}.jsonl").read_bytes() for side in ("stored", "rebuilt")
     )
-    assert stored == made and sha256(stored).hexdigest() == view["stored_sha256"]
+    assert stored == recomputed and sha256(stored).hexdigest() == view["stored_sha256"]
     lines = [json.loads(line) for line in stored.splitlines()]
     assert {line["kind"] for line in lines if "kind" in line} >= {
         "funding_booked",
@@ -265,11 +265,13 @@ def test_rebuild__nothing_changed__is_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", TAMPERING)
 def test_rebuild__database_changed__names_the_place(what: str, tmp_path: Path) -> None:
-    change, place, said = TAMPERING[what]
+    change, place, text = TAMPERING[what]
     code, view = rebuilt(copied(lived(), tmp_path, change))
     assert (code, view["same"]) == (1, False)
-    named = [one for one in view["differences"] if one["place"] == place]
-    assert any(said in one["what"] or said in one["name"] for one in named), view["differences"]
+    named = [difference for difference in view["differences"] if difference["place"] == place]
+    assert any(text in difference["what"] or text in difference["name"] for difference in named), (
+        view["differences"]
+    )
 
 
 def test_rebuild__posting_changed__shows_both_sides_of_the_first_line(tmp_path: Path) -> None:
@@ -279,7 +281,10 @@ def test_rebuild__posting_changed__shows_both_sides_of_the_first_line(tmp_path: 
     sides = [json.loads(first[side])["postings"][0][2] for side in ("stored", "rebuilt")]
     assert sides[0] == sides[1] + 1
     assert view["stored_sha256"] != view["rebuilt_sha256"]
-    assert {one["place"] for one in view["differences"]} == {"ledger entry", "balance"}
+    assert {difference["place"] for difference in view["differences"]} == {
+        "ledger entry",
+        "balance",
+    }
 
 
 def test_rebuild__database__is_not_written(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A quorum in spite of everything: doubts, silence, lies and nonsense cost only who utters them."""
+"""A quorum in spite of faults: a refusal, silence or a false answer costs no other oracle."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ A, B, C = "cp-0001", "cp-0002", "cp-0003"
 
 @pytest.fixture
 def bare(tmp_path):
-    made = BareRail(tmp_path)
-    made.claims(A, B, C)
-    yield made
-    made.close()
+    bare_rail = BareRail(tmp_path)
+    bare_rail.claims(A, B, C)
+    yield bare_rail
+    bare_rail.close()
 
 
 def set_oracle(bare, number: int, **changes: object) -> None:
@@ -49,10 +49,15 @@ def quorum_of(bare, name: str) -> list[str]:
         kept = payments.attestations_of(session, digest)
     batch = Batch(RAIL, PRODUCT, tuple(claim_of_row(row) for row in rows))
     assert "0x" + batch_digest(batch, 31337, COMMITTEE).hex() == digest
-    for one in kept:
-        assert recover(bytes.fromhex(digest[2:]), bytes.fromhex(one.signature[2:])) == one.oracle
-    assert [int(one.oracle, 16) for one in kept] == sorted(int(one.oracle, 16) for one in kept)
-    return sorted(one.name for one in kept)
+    for attestation in kept:
+        assert (
+            recover(bytes.fromhex(digest[2:]), bytes.fromhex(attestation.signature[2:]))
+            == attestation.oracle
+        )
+    assert [int(attestation.oracle, 16) for attestation in kept] == sorted(
+        int(attestation.oracle, 16) for attestation in kept
+    )
+    return sorted(attestation.name for attestation in kept)
 
 
 def test_attest__all_sign__is_one_batch_with_the_fewest_signatures(bare):
@@ -64,12 +69,12 @@ def test_attest__all_sign__is_one_batch_with_the_fewest_signatures(bare):
 
 
 @pytest.mark.parametrize("how", ["down", "lies"])
-def test_attest__one_silent_or_lying__costs_nothing_and_is_said(bare, how):
+def test_attest__one_silent_or_lying__costs_nothing_and_is_reported(bare, how):
     set_oracle(bare, 2, how=how)
     assert attest(bare.rail) == 3
     assert "o2" not in quorum_of(bare, A)
-    said = {"down": "o2 is down", "lies": "o2 signed another claim"}[how]
-    assert said in bare.facts(A)[-1][1]
+    note = {"down": "o2 is down", "lies": "o2 signed another claim"}[how]
+    assert note in bare.facts(A)[-1][1]
 
 
 def test_attest__one_refuses_everything__the_other_three_are_enough(bare):
@@ -141,7 +146,7 @@ def test_attest__one_refuses_while_another_is_down__is_later_and_never_for_good(
     assert attest(bare.rail) == 1
 
 
-def test_attest__one_oracle_that_refuses_many_times__has_one_voice(bare):
+def test_attest__one_oracle_refuses_many_times__counts_as_one_refusal(bare):
     refusing(bare, 1, A=ClaimReason.CLAIM_DIFFERS)
     set_oracle(bare, 1, repeats=5)
     set_oracle(bare, 2, how="down")
@@ -174,7 +179,7 @@ def test_evidence__lacking_where_a_quorum_signs_anyway__is_not_sent(bare):
     assert all(not request.evidence for oracle in bare.oracles for request in oracle.asked)
 
 
-def test_evidence__needed_for_the_quorum__is_sent_to_who_lacks_it_and_to_nobody_else(bare):
+def test_evidence__needed_for_the_quorum__is_sent_only_to_oracles_that_lack_it(bare):
     set_oracle(bare, 1, how="down")
     set_oracle(bare, 4, lacks={agreement_of(A), agreement_of(B)})
     assert attest(bare.rail) == 3
@@ -296,12 +301,12 @@ def said(signature: str | None, *refusals: dict) -> bytes:
         (200, said("0x11")),
     ],
 )
-def test_client__nonsense__is_as_good_as_silence(client, status, body):
+def test_client__answer_without_sense__counts_as_no_answer(client, status, body):
     """An index beyond the claims would otherwise be a bug of ours, and stop all money."""
-    one, says = client
+    oracle, says = client
     says.append((status, body))
     with pytest.raises(Retry, match="oracle o1 answered"):
-        one.ask(Request("metered_energy", (CLAIM,)))
+        oracle.ask(Request("metered_energy", (CLAIM,)))
 
 
 def test_client__closed__is_a_retry():
@@ -310,9 +315,9 @@ def test_client__closed__is_a_retry():
 
 
 def test_client__signature_of_another_key_or_digest__attests_nothing(client):
-    one, says = client
+    oracle, says = client
     digest = batch_digest(Batch(RAIL, PRODUCT, (CLAIM,)), 31337, COMMITTEE)
     for key, signed, good in ((1, digest, True), (2, digest, False), (1, bytes(32), False)):
         says.append((200, said("0x" + sign(signed, bytes([key]) * 32).hex())))
-        answer = one.ask(Request("metered_energy", (CLAIM,)))
-        assert (one.attestation(answer, digest) is not None) == good
+        answer = oracle.ask(Request("metered_energy", (CLAIM,)))
+        assert (oracle.attestation(answer, digest) is not None) == good

@@ -19,9 +19,9 @@ CP = "cp-0001"
 
 @pytest.fixture
 def bare(tmp_path):
-    made = BareRail(tmp_path, hole_patience_s=30)
-    yield made
-    made.close()
+    bare_rail = BareRail(tmp_path, hole_patience_s=30)
+    yield bare_rail
+    bare_rail.close()
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def test_collect__complete_run__becomes_one_payment_of_all_its_events(bare, devi
     assert (row.stage, row.next_step, row.sequence) == ("verified", "attest", 1)
     assert (row.first_counter, row.last_counter) == (1, 3)
     assert bare.place.events(CP) == {n: (row.payment_id, None) for n in (1, 2, 3)}
-    one = bare.place.chain.agreements_of(event_of("ocmf", records[0]).device_id)[0]
-    wanted = derive_claim(one, product, 1, None, [event_of("ocmf", r) for r in records])
+    agreement = bare.place.chain.agreements_of(event_of("ocmf", records[0]).device_id)[0]
+    wanted = derive_claim(agreement, product, 1, None, [event_of("ocmf", r) for r in records])
     assert row.facts == "0x" + wanted.facts.hex()
     assert row.evidence_root == "0x" + wanted.evidence.hex()
     with bare.place.store.read() as session:
-        found = agreements.get(session, row.agreement_id)
-        assert claim_of(bare.rail, session, row, found) == wanted
-    assert (found.sequence, found.last_counter) == (1, 3)
+        stored = agreements.get(session, row.agreement_id)
+        assert claim_of(bare.rail, session, row, stored) == wanted
+    assert (stored.sequence, stored.last_counter) == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_collect__open_session__waits_for_its_end(bare, device):
 
 
 def test_hole__before_it__is_claimed_at_once_and_behind_it_after_patience(bare, device):
-    one, _, three = device.make_records(3)
-    bare.place.take(joined([one, three]))
+    first, _, three = device.make_records(3)
+    bare.place.take(joined([first, three]))
     assert collect(bare.rail) == 1 and bare.payment(CP).last_counter == 1
     verify(bare.rail)
     through(bare, CP)
@@ -135,23 +135,23 @@ def test_hole__device_that_never_stops_sending__is_declared_all_the_same(bare, d
 
 
 def test_hole__missing_record_comes_in_time__is_no_hole(bare, device):
-    one, two = device.make_records(2)
+    first, two = device.make_records(2)
     bare.place.take(two)
     bare.place.clock += 20
     assert collect(bare.rail) == 0
-    assert bare.place.answers(one) == ["accepted"]
+    assert bare.place.answers(first) == ["accepted"]
     assert collect(bare.rail) == 1 and holes(bare) == []
     assert (bare.payment(CP).first_counter, bare.payment(CP).last_counter) == (1, 2)
 
 
 def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(bare, device):
     """After the patience of a hole again: its neighbours may be on their way too."""
-    one, two = device.make_records(2)
+    first, two = device.make_records(2)
     bare.place.take(two)
     bare.place.clock += 30
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
     through(bare, CP)
-    assert bare.place.answers(one) == ["accepted"]
+    assert bare.place.answers(first) == ["accepted"]
     assert collect(bare.rail) == 0
     bare.place.clock += 30
     assert (collect(bare.rail), verify(bare.rail)) == (1, 1)
@@ -166,7 +166,7 @@ def test_hole__missing_record_comes_after_claims_have_passed__is_claimed_late(ba
     assert (third.sequence, third.first_counter) == (3, 3)
     with bare.place.store.read() as session:
         assert anchor_of(session, third) == (two, "ocmf")  # not the late one before it
-    assert bare.place.answers(one) == ["duplicate"] and collect(bare.rail) == 0
+    assert bare.place.answers(first) == ["duplicate"] and collect(bare.rail) == 0
 
 
 def test_late__half_a_session__waits_for_its_other_half(bare, device):

@@ -16,9 +16,15 @@ from orchestrator.products import products
 from orchestrator.steps.reconcile import reconcile_store
 from orchestrator.views.audit_bundle import export
 from orchestrator.views.payment import life
-from tests.support.indebted_payee import STRANGER, corrected, meter, read, repay
 from tests.support.open_rail import OpenRail, open_rail
+from tests.support.payee_debts import (
+    corrected,
+    meter,
+    read,
+    repay,
+)
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 
@@ -27,14 +33,14 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit; and since
     all payments on this rail have one payee, nothing of its debts is left to the next test."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.agree_with_the_chain()
-    if owed := found.chain.view("PaymentRail", "owed", found.payee.address):
-        repay(found, owed, owed)
-        found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.agree_with_the_chain()
+    if owed := started.chain.view("PaymentRail", "owed", started.payee.address):
+        repay(started, owed, owed)
+        started.agree_with_the_chain()
 
 
 def balance(rail: OpenRail, account: str) -> int:
@@ -45,8 +51,8 @@ def balance(rail: OpenRail, account: str) -> int:
 def breaks(rail: OpenRail, kind: BreakKind) -> dict[str, tuple[int, int]]:
     """{payment: (expected, found)} of the breaks of a kind."""
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban).breaks
-    return {b.ids[0]: (b.expected_minor, b.found_minor) for b in found if b.kind is kind}
+        differences = reconcile_store(session, rail.iban).breaks
+    return {b.ids[0]: (b.expected_minor, b.found_minor) for b in differences if b.kind is kind}
 
 
 def test_debt__while_its_payee_has_no_money_left__is_a_named_break_until_the_next_release(rail):
@@ -119,13 +125,13 @@ def test_debt__exported_and_traced__says_who_owes_what(rail):
     meter(rail, "meter-1005")
     row = corrected(rail, "meter-1005", 3, 1)
     with rail.store.read() as session:
-        found = export(session, row.payment_id, rail.chain.deployment)
+        bundle = export(session, row.payment_id, rail.chain.deployment)
         view = life(session, row, agreements.get(session, row.agreement_id))
-    report = verify(found.bundle, products())
+    report = verify(bundle.bundle, products())
     assert report.failed is None
     assert not report.complete
-    assert found.bundle["settlement"]["amount_micro"] == -600_000
-    assert found.missing == (
+    assert bundle.bundle["settlement"]["amount_micro"] == -600_000
+    assert bundle.missing == (
         "payout: the payee owes 0.600000 EUR to the agreement and has paid 0.000000 EUR of it",
     )
     assert view["debt"]["owed"] == {"amount": "600000", "asset": "tEUR/6"}

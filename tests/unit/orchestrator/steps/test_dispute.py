@@ -25,11 +25,11 @@ REGISTRAR, PAYER, PAYEE, STRANGER = 4, 10, 11, 15
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.agree_with_the_chain()
 
 
 def paid(rail: OpenRail, *names: str) -> None:
@@ -59,8 +59,8 @@ def declare(rail: OpenRail, name: str, since: int) -> None:
 
 def risks(rail: OpenRail, name: str, since: int) -> dict[str, Remedy]:
     with rail.store.read() as session:
-        found = exposure.exposed(session, "0x" + device_id(name).hex())
-    return {risk.payment_id: risk.remedy for risk in at_risk(found, since, rail.clock)}
+        exposed = exposure.exposed(session, "0x" + device_id(name).hex())
+    return {risk.payment_id: risk.remedy for risk in at_risk(exposed, since, rail.clock)}
 
 
 def disputes(rail: OpenRail, payment: str) -> int:
@@ -93,10 +93,10 @@ def test_compromise__dated_back__freezes_by_itself_what_is_still_in_its_window(r
         frozen.payment_id: Remedy.FROZEN,
     }
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban, rail.clock).breaks
+        breaks = reconcile_store(session, rail.iban, rail.clock).breaks
         device = agreements.device(session, "0x" + device_id("stolen").hex())
     mine = (gone.payment_id[2:], frozen.payment_id[2:])  # other tests have stolen keys too
-    at_bank = [b for b in found if b.kind is BreakKind.KEY_COMPROMISED and b.ids[0] in mine]
+    at_bank = [b for b in breaks if b.kind is BreakKind.KEY_COMPROMISED and b.ids[0] in mine]
     assert [(b.ids, b.found_minor, b.since, b.detail) for b in at_bank] == [
         ((gone.payment_id[2:],), gone.amount_micro, since, "at_bank")
     ]
@@ -117,7 +117,7 @@ def test_compromise__after_the_record_was_made__leaves_its_payment_alone(rail):
     assert disputes(rail, rail.payment("after-it").payment_id) == 0
 
 
-def test_dispute__by_the_warden__is_sent_once_whoever_asks_and_however_often(rail, monkeypatch):
+def test_dispute__by_the_warden__is_sent_once_for_any_number_of_requests(rail, monkeypatch):
     rail.join("asked", 5_000)
     paid(rail, "asked")
     since, device = observed(rail, "asked"), "0x" + device_id("asked").hex()
@@ -151,8 +151,8 @@ def test_dispute__by_the_warden_without_a_compromise__is_refused_by_the_contract
 
 def escrow(rail: OpenRail, name: str) -> int:
     with rail.store.read() as session:
-        found = store_ledger.balances(session)
-    return -found.get((ledger.escrow(rail.agreements[name]), ledger.TEUR), 0)
+        balances = store_ledger.balances(session)
+    return -balances.get((ledger.escrow(rail.agreements[name]), ledger.TEUR), 0)
 
 
 def stage(rail: OpenRail, name: str) -> str:

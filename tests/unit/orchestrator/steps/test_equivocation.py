@@ -18,7 +18,8 @@ from orchestrator.edges.chain.sender import Sender
 from orchestrator.edges.store import Store, equivocations, payments, sends
 from orchestrator.errors import Retry
 from orchestrator.steps.attest import attest
-from orchestrator.steps.equivocation import REPORT, equivocators, report_equivocations
+from orchestrator.steps.equivocation import REPORT, report_equivocations
+from orchestrator.steps.signatures import equivocators
 from orchestrator.worker import Worker
 from tests.support.bare_rail import CHAIN_ID, COMMITTEE, PRODUCT, RAIL, BareRail
 from tests.support.small_rail import SmallRail, has_anvil
@@ -297,7 +298,7 @@ def test_report__node_is_silent__waits_and_comes_round_again(reporting, refusal)
 def test_report__that_is_under_way_or_mined__is_sent_once(reporting):
     assert [report_equivocations(reporting.context) for _ in range(3)] == [1, 0, 0]
     with reporting.store.write() as session:
-        sends.mark_mined(session, noted(reporting.bare)[0].reported_tx, 7, 1, True)
+        sends.record_fact(session, noted(reporting.bare)[0].reported_tx, sends.Fact.SUCCEEDED)
     assert report_equivocations(reporting.context) == 0
     assert len(reporting.sender.prepared) == 1
 
@@ -305,12 +306,12 @@ def test_report__that_is_under_way_or_mined__is_sent_once(reporting):
 def test_report__that_failed_on_chain__is_sent_again_unless_the_member_is_barred(reporting):
     report_equivocations(reporting.context)
     with reporting.store.write() as session:
-        sends.mark_mined(session, noted(reporting.bare)[0].reported_tx, 7, 1, False)
+        sends.record_fact(session, noted(reporting.bare)[0].reported_tx, sends.Fact.REVERTED)
     assert report_equivocations(reporting.context) == 1
     assert len(reporting.sender.prepared) == 2
     with reporting.store.write() as session:
         oracle = reporting.bare.oracles[0].address
-        sends.mark_mined(session, noted(reporting.bare)[0].reported_tx, 8, 1, False)
+        sends.record_fact(session, noted(reporting.bare)[0].reported_tx, sends.Fact.REVERTED)
         equivocations.mark_barred(session, oracle, "0x", 1, 99)
     assert report_equivocations(reporting.context) == 0
     assert noted(reporting.bare)[0].barred_at == 99

@@ -1,4 +1,4 @@
-"""The world is slow, forgets and changes its mind, on a real chain: the rail goes on from there."""
+"""Slow nodes, lost transactions and changed verdicts on a real chain: the rail continues."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.with_oracles_down()
-    found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.with_oracles_down()
+    started.agree_with_the_chain()
 
 
 class Wavering:
@@ -166,7 +166,7 @@ def test_committee__that_changed_before_the_settlement__has_the_batch_attested_a
         oracles=[oracle for oracle in rail.rail.oracles if oracle.address in members],
     )
     rail.until("unseated", "paid_out")
-    assert {one.oracle for one in _signers(rail, "unseated")} == set(members)
+    assert {row.oracle for row in _signers(rail, "unseated")} == set(members)
 
 
 def _signers(rail, name: str) -> list:

@@ -21,15 +21,15 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 
 @pytest.fixture
 def rail(tmp_path):
-    made = SmallRail(tmp_path / "home").start()
-    server = SftpServer(made.home / "bank").start()
-    settings = made.settings.model_copy(update={"bank_channel": server.url()})
+    small_rail = SmallRail(tmp_path / "home").start()
+    server = SftpServer(small_rail.home / "bank").start()
+    settings = small_rail.settings.model_copy(update={"bank_channel": server.url()})
     server.admit(settings.keys / "bank-sftp")
     write_atomically(settings.bank_sftp / "known_hosts", server.known_line())
-    made.rail = replace(made.rail, settings=settings, bank=open_channel(settings))
-    made.worker.context = made.rail
-    yield made
-    made.stop()
+    small_rail.rail = replace(small_rail.rail, settings=settings, bank=open_channel(settings))
+    small_rail.worker.context = small_rail.rail
+    yield small_rail
+    small_rail.stop()
     server.end()
 
 
@@ -45,8 +45,8 @@ def test_rail__bank_behind_sftp__payment_comes_back_reconciled(rail):
     assert rail.stages() == {"reconciled": 1}
     with rail.store.read() as session:
         [payout] = payouts.all_payouts(session)
-        found = reconcile_store(session, rail.iban)
+        result = reconcile_store(session, rail.iban)
     assert payout.stage == "booked" and payout.due_on == "2025-10-10" and payout.batch
-    assert not found.breaks, found.breaks
+    assert not result.breaks, result.breaks
     assert list((rail.home / "bank" / "sftp" / "sent").iterdir())
     assert not (rail.settings.to_bank / "sent").exists()  # the folders were never used as such

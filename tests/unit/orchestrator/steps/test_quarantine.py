@@ -1,4 +1,4 @@
-"""A clone falls silent: the warden suspends it once; the proof goes to whoever takes it."""
+"""A cloned device: the warden suspends it once; the proof goes to a contract that accepts it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ID = "0x" + device_id(CP).hex()
 def rail(tmp_path_factory):
     if not has_anvil():
         pytest.skip("anvil is not installed")
-    made = SmallRail(Path(tmp_path_factory.mktemp("quarantine")) / "home").start()
-    yield made
-    made.stop()
+    small_rail = SmallRail(Path(tmp_path_factory.mktemp("quarantine")) / "home").start()
+    yield small_rail
+    small_rail.stop()
 
 
 def fork(device, counter: int, units: int) -> bytes:
@@ -39,11 +39,11 @@ def fork(device, counter: int, units: int) -> bytes:
 
 
 def suspensions(rail) -> int:
-    found = rail.chain.logs_between("DeviceRegistry", 1, rail.chain.head())
-    return sum(log.name == "DeviceSuspended" and log.args["device"] == ID for log in found)
+    logs = rail.chain.logs_between("DeviceRegistry", 1, rail.chain.head())
+    return sum(log.name == "DeviceSuspended" and log.args["device"] == ID for log in logs)
 
 
-def test_attack__clone__is_suspended_once_and_heard_again_after_the_registrar_says_so(rail):
+def test_attack__clone__is_suspended_once_and_accepted_again_after_the_registrar_resumes_it(rail):
     device = rail.fleet[CP]
     rail.clock += 100_000
     record = device.session("5")[0]
@@ -118,14 +118,14 @@ class RefusingSender:
 
 @pytest.fixture
 def dock(tmp_path):
-    made = SmallDock(tmp_path)
-    made.agree()
-    first = made.dock.receive(GOODS, T, 60)
-    made.dock.counter = 0
-    other = made.dock.receive(GOODS, T, 40)
-    assert made.take(first, other) == ["accepted", "counter_replayed"]
-    yield made
-    made.close()
+    small_dock = SmallDock(tmp_path)
+    small_dock.agree()
+    first = small_dock.dock.receive(GOODS, T, 60)
+    small_dock.dock.counter = 0
+    other = small_dock.dock.receive(GOODS, T, 40)
+    assert small_dock.take(first, other) == ["accepted", "counter_replayed"]
+    yield small_dock
+    small_dock.close()
 
 
 def _rail(
@@ -160,7 +160,7 @@ def test_proof__that_a_contract_takes__is_sent_once_with_the_two_records(dock):
         dock.rows("SELECT agreement_id FROM agreement WHERE device = 'dock-1'")[0][0][2:]
     )
     assert call == Call("WearableVoucher", "reportDoubleSpend", (agreement, 60, 40))
-    assert [one.function for one in warden.calls] == ["suspend"]
+    assert [call.function for call in warden.calls] == ["suspend"]
     assert [purpose for purpose, _ in sender.prepared + warden.prepared] == [
         "prove_conflict",
         "quarantine",
@@ -185,7 +185,7 @@ def test_quarantine__node_is_silent__nothing_is_noted_and_it_comes_round_again(d
     assert quarantine(rail) == 1
 
 
-def test_proof__of_a_product_without_one__only_the_warden_speaks(dock):
+def test_proof__of_a_product_without_one__only_the_warden_acts(dock):
     rail = _rail(dock, RefusingSender(), RefusingSender(), proof=None)
     assert quarantine(rail) == 1
     assert rail.sender.calls == [] and len(rail.warden.calls) == 1

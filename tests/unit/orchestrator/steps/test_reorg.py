@@ -15,8 +15,9 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import blocks, pending
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.follow import follow
-from tests.support.deep_rail import FINALITY, STRANGER, DeepRail
+from tests.support.deep_rail import FINALITY, DeepRail
 from tests.support.small_rail import has_anvil
+from tests.support.strangers import STRANGER
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 HELD = ("escrow", "pending", "withdrawable", "frozen")
@@ -33,13 +34,13 @@ def _started() -> DeepRail:
 def rail():
     """After each test every block is final, nothing is pending, and the journal says what was noted
     when its blocks were seen."""
-    found = _started()
-    yield found
-    assert_head(found)
-    found.work(FINALITY + 6)
-    found.agree_with_the_chain()
-    assert_head(found)
-    assert_states(found)
+    started = _started()
+    yield started
+    assert_head(started)
+    started.work(FINALITY + 6)
+    started.agree_with_the_chain()
+    assert_head(started)
+    assert_states(started)
 
 
 def assert_head(rail: DeepRail) -> None:
@@ -47,15 +48,15 @@ def assert_head(rail: DeepRail) -> None:
     rail.see()
     totals = dict(zip(HELD, rail.chain.view("PaymentRail", "totals"), strict=False))
     with rail.store.read() as session:
-        found = store_ledger.balances(session)
+        balances = store_ledger.balances(session)
         for key, amount in store_ledger.pending_balances(session).items():
-            found[key] = found.get(key, 0) + amount
+            balances[key] = balances.get(key, 0) + amount
     sums = dict.fromkeys(HELD, 0)
-    for (account, asset), amount in found.items():
+    for (account, asset), amount in balances.items():
         if asset == ledger.TEUR and account.split(":")[0] in sums:
             sums[account.split(":")[0]] -= amount
     assert sums == totals
-    assert found[ledger.ISSUED, ledger.TEUR] == rail.chain.view("EuroToken", "totalSupply")
+    assert balances[ledger.ISSUED, ledger.TEUR] == rail.chain.view("EuroToken", "totalSupply")
 
 
 def assert_states(rail: DeepRail) -> None:

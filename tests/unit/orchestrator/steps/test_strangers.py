@@ -1,4 +1,4 @@
-"""What anybody can do on chain, on the real one: it may cost the stranger gas, and us nothing."""
+"""What a stranger can do on a real chain: it costs the stranger gas, and the rail nothing."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 @pytest.fixture
 def rail():
     """After each test nothing is halted and the ledger is the chain, to the last unit."""
-    found = open_rail()
-    found.with_oracles_down()
-    yield found
-    assert found.worker.halted == {}
-    found.with_oracles_down()
-    found.agree_with_the_chain()
+    started = open_rail()
+    started.with_oracles_down()
+    yield started
+    assert started.worker.halted == {}
+    started.with_oracles_down()
+    started.agree_with_the_chain()
 
 
 def test_funds__that_come_after_a_claim_was_short__settle_the_very_same_claim(rail):
@@ -127,8 +127,8 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
         tx_hash = forward(rail, call)
         rail.work(3)
         assert list(breaks(rail)) == [(tx_hash[2:],)]
-        expected, found = breaks(rail)[(tx_hash[2:],)]
-        assert expected > 0 == found
+        expected, actual = breaks(rail)[(tx_hash[2:],)]
+        assert expected > 0 == actual
         rail.clock += 100
         rail.with_oracles_down()
         rail.work(6)
@@ -140,11 +140,11 @@ def test_settlement__of_a_batch_that_no_store_knows__is_a_break_and_refuses_noth
 
 def breaks(rail) -> dict[tuple[str, ...], tuple[int, int]]:
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban).breaks
+        differences = reconcile_store(session, rail.iban).breaks
     return {
-        each.ids: (each.expected_minor, each.found_minor)
-        for each in found
-        if each.kind == "ledger_differs_from_chain"
+        difference.ids: (difference.expected_minor, difference.found_minor)
+        for difference in differences
+        if difference.kind == "ledger_differs_from_chain"
     }
 
 

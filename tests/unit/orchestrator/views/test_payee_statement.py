@@ -77,7 +77,7 @@ def test_statements__one_after_the_other__chain_and_name_every_movement_once(amo
     assert sorted(named) == sorted(m.entry_id for m in movements if m.amount_micro)
 
 
-def test_payments_below_a_cent__are_booked_with_the_one_that_completes_it():
+def test_payments__below_a_cent__are_booked_with_the_payment_that_completes_it():
     account = statement([move(1, 4_000), move(2, 5_999), move(3, 1), move(4, 9_999)], DAY, DAY)
     [only] = account.bookings
     assert only.cents == 1 and [m.entry_id[-1] for m in only.carried] == ["1", "2"]
@@ -140,7 +140,9 @@ def copy(tmp_path):
     return RailCopy(tmp_path / "home")
 
 
-def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_references(copy):
+def test_party_statement__of_a_rail_with_history__is_the_ledger_and_the_bank_knows_its_references(
+    copy,
+):
     file = copy.home / "statement.xml"
     view = copy.json_of("party", "statement", "Ladepunkt Nord eG", "-o", str(file))
     held = -copy.value(
@@ -168,5 +170,5 @@ def test_party_statement__of_a_lived_rail__is_the_ledger_and_the_bank_knows_its_
     ],
 )
 def test_party_statement__of_no_period__says_so(copy, arguments, why):
-    said = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
-    assert why in said["error"]["message"]
+    refusal = copy.json_of("party", "statement", "Ladepunkt Nord eG", *arguments, code=2)
+    assert why in refusal["error"]["message"]

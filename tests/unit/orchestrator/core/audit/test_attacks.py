@@ -1,4 +1,4 @@
-"""Records and signatures that lie with every hash right again: the right stage names each."""
+"""False records and signatures with every hash recomputed: the right stage names each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Books, bank files and anchors that lie with every hash right again: each has its stage."""
+"""False books, bank files and anchors with every hash recomputed: each has its stage."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ def test_payout__redeemed_later__names_no_transaction_but_the_one_that_took_the_
         ),
     }
     for detail, lie in lies.items():
-        stage, found = failure(assemble(lie))
+        stage, message = failure(assemble(lie))
         assert stage is AuditStage.PAYOUT
-        assert detail in found
+        assert detail in message
 
 
 def test_payout__redeemed_by_a_holder_of_its_own_tokens__is_not_this_payment_s():

@@ -96,9 +96,9 @@ TOPS = [start for start, _ in STAGES if "." not in start and start != "supportin
 def test_field__changed_and_sealed_again__fails_at_its_stage(bundle, top):
     """Sealed again: the digest cannot be what catches it, so no field goes unchecked."""
     own = bundle["batch"]["position"]
-    found = [(path, value) for path, value in leaves(bundle) if path[0] == top]
-    assert found
-    for path, value in found:
+    fields = [(path, value) for path, value in leaves(bundle) if path[0] == top]
+    assert fields
+    for path, value in fields:
         for other in changes(path, value):
             if other == value or (top == "version" and other in READS):
                 continue  # a version that is read as well says the same of this bundle

@@ -88,7 +88,7 @@ def test_events__as_declared__have_the_topics_of_the_contracts():
         if part["type"] == "event"
     }
     for name in EVENTS:
-        assert declared & {topic for topic, known in TOPICS.items() if known == name}, name
+        assert declared & {topic for topic, event in TOPICS.items() if event == name}, name
 
 
 def test_verifier__in_a_fresh_interpreter__loads_no_server_database_or_chain_library():

@@ -49,8 +49,10 @@ class BankRail:
         self.lines, self.balances, self.rejections = [], [], []
         ids = [sha256(bytes([index])).digest() for index in range(len(payees))]
         self.payouts = [
-            PaymentOrder(each, end_to_end_id(each), uetr(each), "Payee", iban, HOME, 1_234)
-            for each, iban in zip(ids, payees, strict=True)
+            PaymentOrder(
+                payout_id, end_to_end_id(payout_id), uetr(payout_id), "Payee", iban, HOME, 1_234
+            )
+            for payout_id, iban in zip(ids, payees, strict=True)
         ]
         self.batch = pain.payment_information_id(self.payouts)
 
@@ -76,26 +78,33 @@ class BankRail:
             answer = camt.parse(data, accounts=[SAFE])
             if isinstance(answer, StatusReport):
                 refused = answer.refused(payout.end_to_end_id for payout in self.payouts)
-                self.rejections += [PayoutRejection(*each) for each in refused.items()]
+                self.rejections += [PayoutRejection(*refusal) for refusal in refused.items()]
             else:
-                self.lines += [line for each in answer for line in each.lines]
-                self.balances += [each.balances for each in answer if each.balances]
+                self.lines += [line for statement in answer for line in statement.lines]
+                self.balances += [statement.balances for statement in answer if statement.balances]
             self.channel.done(name)
 
     def reconcile(self):
-        credits = [each for each in distinct(self.lines) if each.line.reference == REFERENCE]
-        mints = [Mint(each.ids[0], each.line.amount_minor * 10_000) for each in credits]
-        burned = [Redemption(each.payout_id, each.amount_cents * 10_000) for each in self.payouts]
-        supply = sum(each.amount_micro for each in mints) - sum(
-            each.amount_micro for each in burned
+        credits = [booked for booked in distinct(self.lines) if booked.line.reference == REFERENCE]
+        mints = [Mint(credit.ids[0], credit.line.amount_minor * 10_000) for credit in credits]
+        burned = [
+            Redemption(payout.payout_id, payout.amount_cents * 10_000) for payout in self.payouts
+        ]
+        supply = sum(mint.amount_micro for mint in mints) - sum(
+            redemption.amount_micro for redemption in burned
         )
         payouts = [
             LedgerPayout(
-                each.payout_id, each.end_to_end_id, each.amount_cents, each.iban, self.batch, DAY
+                payout.payout_id,
+                payout.end_to_end_id,
+                payout.amount_cents,
+                payout.iban,
+                self.batch,
+                DAY,
             )
-            for each in self.payouts
+            for payout in self.payouts
         ]
-        minted = [LedgerFunding(each.credit_id, each.amount_micro // 10_000) for each in mints]
+        minted = [LedgerFunding(mint.credit_id, mint.amount_micro // 10_000) for mint in mints]
         return reconcile(
             ChainFacts(supply, burned, mints),
             Ledger(payouts, minted, {REFERENCE: AGREEMENT}),
@@ -129,7 +138,7 @@ def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_pa
     rail.instruct("2", kind="return", end_to_end_id=rail.payouts[1].end_to_end_id)
     rail.instruct("3", kind="close_day")
     result = rail.reconcile()
-    assert [(each.kind, *each.ids) for each in result.breaks] == [
+    assert [(difference.kind, *difference.ids) for difference in result.breaks] == [
         (BreakKind.REJECTED, rail.payouts[0].payout_id.hex()),
         (BreakKind.RETURNED, rail.payouts[1].payout_id.hex()),
     ]
@@ -139,6 +148,6 @@ def test_rail_and_bank__refused_and_returned_payouts__are_the_only_breaks(tmp_pa
 def test_rail_and_bank__batch_line_stripped_of_its_ids__still_reconciles(tmp_path):
     rail = run(tmp_path, [new_iban(10), new_iban(11)], batch_booking=False)
     rail.instruct("2", kind="close_day")
-    rail.lines = [replace(each, end_to_end_id="") for each in rail.lines]
+    rail.lines = [replace(line, end_to_end_id="") for line in rail.lines]
     result = rail.reconcile()
-    assert result.breaks == () and [each.rule for each in result.matches].count("batch") == 1
+    assert result.breaks == () and [match.rule for match in result.matches].count("batch") == 1

@@ -22,8 +22,8 @@ def device_breaks(copy: RailCopy) -> list[tuple[BreakKind, tuple[str, ...]]]:
 
 
 def test_records__untouched__stand_behind_every_settled_claim(copy):
-    found = copy.reconcile()
-    assert (found.breaks, found.closed) == ((), ())
+    view = copy.reconcile()
+    assert (view.breaks, view.closed) == ((), ())
 
 
 def test_record__changed_in_one_byte__is_not_the_one_that_was_settled(copy):
@@ -89,6 +89,6 @@ def test_event__that_waits__waits_by_a_named_reason(copy, change, reason):
         for query in ("SELECT payment_id FROM payment WHERE stage = 'verified'",)
     ]
     copy.sql(f"UPDATE event SET payment_id = NULL, received_at = 1 WHERE {where}", change)
-    found = copy.reconcile()
-    assert [(w.reason, w.events) for w in found.waiting] == [(reason, 1)]
-    assert found.breaks == ()
+    view = copy.reconcile()
+    assert [(w.reason, w.events) for w in view.waiting] == [(reason, 1)]
+    assert view.breaks == ()

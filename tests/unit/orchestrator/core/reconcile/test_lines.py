@@ -36,9 +36,9 @@ END = replace(LINE, source=b"\2" * 32, path="Stmt[1]/Ntry[1]", kind="camt.053")
 
 
 def test_distinct__intraday_and_end_of_day_with_reference__is_one_line():
-    (one,) = distinct([LINE, END])
-    assert one.line == END and one.confirmed and len(one.ids) == 1
-    assert distinct([LINE])[0].ids == one.ids
+    (booked,) = distinct([LINE, END])
+    assert booked.line == END and booked.confirmed and len(booked.ids) == 1
+    assert distinct([LINE])[0].ids == booked.ids
 
 
 def test_distinct__without_reference__is_one_line_by_content():
@@ -51,14 +51,14 @@ def test_distinct__only_one_report_has_the_reference__is_one_line_with_both_ids(
         (LINE, replace(END, bank_reference="")),
         (replace(LINE, bank_reference=""), END),
     ):
-        (one,) = distinct([first, last])
-        assert one.ids == (*distinct([first])[0].ids, *distinct([last])[0].ids)
+        (booked,) = distinct([first, last])
+        assert booked.ids == (*distinct([first])[0].ids, *distinct([last])[0].ids)
 
 
 def test_distinct__other_reference_at_end_of_day__is_one_line_with_both_ids():
     other = replace(END, bank_reference="B2")
-    (one,) = distinct([LINE, other])
-    assert one.ids == (*distinct([LINE])[0].ids, *distinct([other])[0].ids)
+    (booked,) = distinct([LINE, other])
+    assert booked.ids == (*distinct([LINE])[0].ids, *distinct([other])[0].ids)
     both = [replace(END, path="Stmt[1]/Ntry[2]"), other]  # its own reference comes first
     assert [(b.line.bank_reference, len(b.ids)) for b in distinct([LINE, *both])] == [
         ("B1", 1),
@@ -121,7 +121,7 @@ def test_distinct__any_order__same_answer(rows):
     ]
     assert len({distinct(order) for order in permutations(lines)}) == 1
     answer = distinct(lines)
-    assert len({each for booked in answer for each in booked.ids}) == sum(
+    assert len({line_id for booked in answer for line_id in booked.ids}) == sum(
         len(booked.ids) for booked in answer
     )
 
@@ -160,29 +160,33 @@ def bare(kind: str, file: int, *numbers: int, **facts) -> list[StatementLine]:
 
 
 def test_distinct__interim_reports_of_all_the_day_so_far__count_each_line_once():
-    found = distinct(bare("camt.052", 1, 1) + bare("camt.052", 2, 1, 2) + bare("camt.052", 3, 1, 2))
-    assert len(found) == 2  # two that are equal in one file are two
+    booked_lines = distinct(
+        bare("camt.052", 1, 1) + bare("camt.052", 2, 1, 2) + bare("camt.052", 3, 1, 2)
+    )
+    assert len(booked_lines) == 2  # two that are equal in one file are two
 
 
 def test_distinct__mt940_and_camt053_of_one_day__count_each_line_once():
     lines = bare("camt.053", 1, 1, 2, bank_reference="B1") + bare(
         "MT940", 2, 1, 2, bank_reference="", counterparty_iban=""
     )
-    found = distinct(lines)
-    assert [len(each.ids) for each in found] == [2, 2] and all(each.confirmed for each in found)
+    booked_lines = distinct(lines)
+    assert [len(booked.ids) for booked in booked_lines] == [2, 2] and all(
+        booked.confirmed for booked in booked_lines
+    )
 
 
 def test_distinct__second_equal_credit__counts_when_the_statement_has_both():
     notified = bare("camt.054", 1, 1) + bare("camt.054", 2, 1)  # one reported twice, or two? one
     [first] = distinct(notified)
     both = distinct(notified + bare("camt.053", 3, 1, 2))
-    assert len(both) == 2 and sum(first.ids[0] in each.ids for each in both) == 1
+    assert len(both) == 2 and sum(first.ids[0] in booked.ids for booked in both) == 1
 
 
 def test_distinct__put_off_by_a_day_of_one_value__is_one_line():
     later = bare("camt.053", 2, 1, booking_date=DAY + timedelta(days=1))
     assert len(distinct(bare("camt.054", 1, 1) + later)) == 1
-    next_value = [replace(each, value_date=DAY + timedelta(days=1)) for each in later]
+    next_value = [replace(line, value_date=DAY + timedelta(days=1)) for line in later]
     assert len(distinct(bare("camt.054", 1, 1) + next_value)) == 2
 
 
@@ -206,7 +210,7 @@ def test_distinct__reports_of_an_archive__are_files_of_their_own():
         for ref in ("", "B1")
     ]
     for ref in ("", "B1"):
-        assert len(distinct(each for each in members if each.bank_reference == ref)) == 1
+        assert len(distinct(line for line in members if line.bank_reference == ref)) == 1
 
 
 def test_reconcile__a_day_reported_as_camt_and_as_mt940__is_one_statement_and_no_gap():

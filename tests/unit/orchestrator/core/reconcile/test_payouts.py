@@ -31,9 +31,12 @@ def test_reconcile__consistent_books__everything_matches_and_is_explained():
 def test_reconcile__due_payout_not_on_statement__is_missing():
     books = ThreeBooks()
     gone = books.lines.pop(2)
-    (found,) = books.run().breaks
-    assert found.kind == BreakKind.MISSING and found.expected_minor == 1_001
-    assert found.ids == (books.payouts[1].payout_id.hex(),) and "never order again" in found.action
+    (difference,) = books.run().breaks
+    assert difference.kind == BreakKind.MISSING and difference.expected_minor == 1_001
+    assert (
+        difference.ids == (books.payouts[1].payout_id.hex(),)
+        and "never order again" in difference.action
+    )
     assert gone.end_to_end_id == books.payouts[1].end_to_end_id
 
 
@@ -52,8 +55,12 @@ def test_reconcile__payout_not_due__is_a_named_item_and_no_break(due):
 def test_reconcile__booked_with_another_amount__is_amount():
     books = ThreeBooks()
     books.lines[1] = replace(books.lines[1], amount_minor=-999)
-    (found,) = books.run().breaks
-    assert (found.kind, found.expected_minor, found.found_minor) == (BreakKind.AMOUNT, 1000, 999)
+    (difference,) = books.run().breaks
+    assert (difference.kind, difference.expected_minor, difference.found_minor) == (
+        BreakKind.AMOUNT,
+        1000,
+        999,
+    )
 
 
 def test_reconcile__second_booking_reversed__matches_and_says_so():
@@ -169,9 +176,9 @@ def test_reconcile__minted_twice_or_wrongly__is_duplicate_or_amount():
 def test_reconcile__supply_off_by_one_minor_unit__is_supply_mismatch(extra):
     books = ThreeBooks()
     books.supply = 500_000_000 - 30_030_000 + extra
-    (found,) = books.run().breaks
-    assert found.kind == BreakKind.SUPPLY_MISMATCH and found.asset == "tEUR/6"
-    assert found.found_minor - found.expected_minor == extra
+    (difference,) = books.run().breaks
+    assert difference.kind == BreakKind.SUPPLY_MISMATCH and difference.asset == "tEUR/6"
+    assert difference.found_minor - difference.expected_minor == extra
 
 
 def test_reconcile__statement_balance_without_its_lines__is_supply_mismatch():

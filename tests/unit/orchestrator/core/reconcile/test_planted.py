@@ -1,5 +1,4 @@
-"""The reconciler itself is tested: each difference planted into clean books is found by its name,
-open or explained as it must be, and nothing else is."""
+"""Each difference planted in clean books is found by name, open or explained; nothing else is."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from tests.support.three_books import ACCOUNT, DAY, ThreeBooks
 
 
 def test_planted__are__every_kind_of_the_list():
-    named = {kind for _, found in ALL.values() for kind, _ in found}
+    named = {kind for _, kinds in ALL.values() for kind, _ in kinds}
     assert named == set(BreakKind) and len(ALL) >= 25
 
 
@@ -22,9 +21,9 @@ def test_reconcile__one_difference_planted__finds_it_and_no_other(name):
     books = ThreeBooks()
     change(books)
     result = books.run()
-    found = [(item.kind, "open") for item in result.breaks]
-    found += [(item.kind, "closed") for item in result.closed]
-    assert sorted(found) == sorted(named)
+    kinds = [(item.kind, "open") for item in result.breaks]
+    kinds += [(item.kind, "closed") for item in result.closed]
+    assert sorted(kinds) == sorted(named)
     assert all(item.owner and item.action for item in (*result.breaks, *result.closed))
     # what has a name is no mismatch
     assert (result.difference_micro != 0) == ((K.SUPPLY_MISMATCH, "open") in named)

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed"
 def reorganised(rail: DeepRail) -> tuple[list[Break], list[Break]]:
     """(open, closed) breaks of that kind."""
     with rail.store.read() as session:
-        found = reconcile_store(session, rail.iban)
+        result = reconcile_store(session, rail.iban)
     return tuple(
-        [each for each in view if each.kind is BreakKind.REORGANISED]
-        for view in (found.breaks, found.closed)
+        [difference for difference in view if difference.kind is BreakKind.REORGANISED]
+        for view in (result.breaks, result.closed)
     )
 
 
@@ -46,5 +46,5 @@ def test_block__that_leaves_with_a_settlement__is_named_until_its_entry_stands_a
 
 def states(rail: DeepRail) -> list[str]:
     with rail.store.read() as session:
-        found = standing(session, 31337, reconcile_store(session, rail.iban), rail.clock)
-    return [each.state for each in found]
+        standings = standing(session, 31337, reconcile_store(session, rail.iban), rail.clock)
+    return [standing_break.state for standing_break in standings]

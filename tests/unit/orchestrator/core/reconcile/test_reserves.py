@@ -61,7 +61,7 @@ class FourDays:
             opening = closing
         supply = sum(m.amount_micro for m in self.mints)
         supply -= sum(r.amount_micro for r in self.redemptions)
-        found = reconcile(
+        result = reconcile(
             ChainFacts(supply, self.redemptions, self.mints),
             Ledger(
                 [LedgerPayout(PAYOUT, "E", 4_000, "DE1", due_on=DAYS[2])],
@@ -72,11 +72,11 @@ class FourDays:
         )
         return [
             (
-                [(i.name, i.amount_micro) for i in each.items],
-                each.difference_micro,
-                each.unbacked_micro,
+                [(i.name, i.amount_micro) for i in reserve.items],
+                reserve.difference_micro,
+                reserve.unbacked_micro,
             )
-            for each in found.reserves
+            for reserve in result.reserves
         ]
 
 
@@ -146,19 +146,19 @@ def test_reserves__payout_booked_twice_and_reversed_later__were_short_in_between
 
 
 @pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
-def test_reserves__of_a_lived_rail__name_block_and_journal_head_of_each_statement(tmp_path):
+def test_reserves__of_a_rail_with_history__name_block_and_journal_head_of_each_statement(tmp_path):
     copy = RailCopy(tmp_path / "home")
-    found = copy.json_of("reserves")
-    assert found["holds"] and len(found["statements"]) == 2
-    for each in found["statements"]:
-        number, digest = each["journal"]["number"], each["journal"]["hash"]
+    view = copy.json_of("reserves")
+    assert view["holds"] and len(view["statements"]) == 2
+    for statement in view["statements"]:
+        number, digest = statement["journal"]["number"], statement["journal"]["hash"]
         assert copy.value(f"SELECT hash FROM ledgerentry WHERE number = {number}") == digest
-        block = copy.value(f"SELECT hash FROM block WHERE number = {each['block']['number']}")
-        assert block == each["block"]["hash"]
-        assert int(each["balance_cents"]) * 10_000 == each["supply_micro"]
+        block = copy.value(f"SELECT hash FROM block WHERE number = {statement['block']['number']}")
+        assert block == statement["block"]["hash"]
+        assert int(statement["balance_cents"]) * 10_000 == statement["supply_micro"]
     copy.sql(
         "UPDATE bankstatement SET closing_minor = closing_minor - 1 WHERE day = (SELECT "
         "MAX(day) FROM bankstatement)"
     )
     lied = copy.json_of("reserves", code=1)
-    assert [each["difference_micro"] for each in lied["statements"]] == [0, 10_000]
+    assert [statement["difference_micro"] for statement in lied["statements"]] == [0, 10_000]

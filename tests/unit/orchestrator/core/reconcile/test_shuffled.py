@@ -122,7 +122,7 @@ def test_reconcile__planted_differences_in_any_order__finds_exactly_those(plan, 
         )
         assert sorted((item.kind, *item.ids) for item in items) == planted
     assert result.difference_micro == 0
-    assert all(each.difference_micro == 0 for each in result.reserves)
+    assert all(reserve.difference_micro == 0 for reserve in result.reserves)
 
 
 @settings(deadline=None)
@@ -142,8 +142,8 @@ def test_batch__booked_as_a_sum_or_by_parts_in_any_order__is_one_match(order, na
         )
     ]
     result = books.run(seed)
-    [found] = result.closed if named else result.breaks
-    assert found.kind is BreakKind.BATCH_BOOKED and len(found.ids) == 4
+    [difference] = result.closed if named else result.breaks
+    assert difference.kind is BreakKind.BATCH_BOOKED and len(difference.ids) == 4
     assert result.difference_micro == 0 and result == ThreeBooks.run(books, seed + 1)
 
 
@@ -163,12 +163,12 @@ def test_statements__in_any_order__chain_the_same_and_show_the_same_gap(order, l
             )
         )
     kept = [days[number] for number in order if number != lost]
-    found = coverage(kept, 0)
-    assert [each.statement for each in found.statements] == [
+    cover = coverage(kept, 0)
+    assert [link.statement for link in cover.statements] == [
         f"S{number}" for number in range(6) if number != lost
     ]
     hidden = {lost: (lost * 10, lost * 10 + 10)} if lost < 5 else {}
-    assert found.gaps == hidden
+    assert cover.gaps == hidden
     assert repeated(kept, books.lines) == []
     for number in range(6):
-        assert found.answers_for(DAY + timedelta(days=number)) == (number != lost)
+        assert cover.answers_for(DAY + timedelta(days=number)) == (number != lost)

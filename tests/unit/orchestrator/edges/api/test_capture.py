@@ -63,7 +63,7 @@ def test_capture__signed_document__is_202_with_a_job_and_the_record_is_kept(rail
     assert rail.verified(job["receipts"][0])["device"] == scanner.name
 
 
-def test_capture__job__is_read_by_its_captor_and_by_nobody_else(rail, scanner):
+def test_capture__job__is_readable_only_by_its_sender(rail, scanner):
     proceed = {"GS1-EPCIS-Capture-Error-Behaviour": "proceed"}
     answer = capture(rail, scanner.jws(DOCUMENT), **proceed)
     where = answer.headers["location"]

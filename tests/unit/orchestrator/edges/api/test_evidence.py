@@ -96,10 +96,10 @@ def test_raw_record__sent_again__is_a_duplicate_with_the_same_event(rail):
 
 
 def test_batch__text_base64_and_rubbish__each_entry_is_answered_by_itself(rail):
-    one, two = rail.record(), rail.record("acme-2")
+    first, two = rail.record(), rail.record("acme-2")
     batch = {
         "records": [
-            {"protocol": "ocmf", "record": one.decode()},
+            {"protocol": "ocmf", "record": first.decode()},
             {"record_base64": base64.b64encode(two).decode()},
             {"protocol": "ocmf", "record": "no record"},
             {"protocol": "telepathy", "record": "x"},
@@ -156,20 +156,20 @@ def test_batch__in_the_query__the_protocol_is_that_of_a_raw_body(rail):
 
 
 def test_partner__posts_for_another_partners_device__is_refused_by_name_and_kept(rail):
-    theirs, own = rail.record("borg-1"), rail.record("acme-1")
-    body = theirs + b"\n" + own
+    foreign, own = rail.record("borg-1"), rail.record("acme-1")
+    body = foreign + b"\n" + own
     answer = rail.client("acme").post("/v1/evidence", content=body, headers=RAW)
     outcomes = [r["outcome"] for r in answer.json()["records"]]
     assert outcomes == ["device_not_of_topic", "accepted"]
     assert [row.device_id for row in rail.rows(EventRow)] == ["0x" + device_id("acme-1").hex()]
     assert [(row.reason, row.body) for row in rail.rows(RejectionRow)] == [
-        ("device_not_of_topic", theirs)
+        ("device_not_of_topic", foreign)
     ]
     # the record itself is unharmed: its own partner can send it
-    assert rail.client("borg").post("/v1/evidence", content=theirs, headers=RAW).status_code == 200
+    assert rail.client("borg").post("/v1/evidence", content=foreign, headers=RAW).status_code == 200
 
 
-def test_evidence__while_the_chain_is_away__is_asked_to_come_again_and_nothing_is_stored(rail):
+def test_evidence__while_the_chain_is_away__is_answered_retry_later_and_not_stored(rail):
     rail.chain.away, record = True, rail.record()
     client = rail.client("acme")
     answer = client.post("/v1/evidence", content=record, headers=RAW)

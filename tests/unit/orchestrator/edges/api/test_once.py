@@ -63,7 +63,7 @@ def test_key__another_body__is_a_conflict_and_takes_nothing(rail):
         {"query": "?protocol=other"},
     ],
 )
-def test_key__same_body_said_to_be_something_else__is_a_conflict(rail, change):
+def test_key__same_body_with_another_content_type_or_query__is_a_conflict(rail, change):
     record, client = rail.record(), rail.client("acme")
     post(client, record)
     headers = {"Content-Type": change.get("media", "text/plain"), "Idempotency-Key": "order-1"}

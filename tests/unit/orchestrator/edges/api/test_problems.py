@@ -47,7 +47,7 @@ def test_catalogue__every_code_there_is__has_title_and_next_step(family):
         assert entry.next_step.endswith(".")
 
 
-def test_catalogue__holds_nothing_else_and_no_code_twice():
+def test_catalogue__any_entry__is_used_and_has_a_unique_code():
     codes = [str(code) for family in (Reason, ClaimReason, ProblemCode) for code in family]
     assert sorted(codes) == sorted(CATALOGUE)
 
@@ -190,7 +190,7 @@ def test_parameters__not_as_documented__name_the_field(rail, path):
     assert document.errors and document.errors[0].field.startswith(("query.", "path."))
 
 
-def test_bug__shows_callers_nothing_of_it(rail):
+def test_bug__in_a_route__is_hidden_from_callers(rail):
     class Broken:
         def take(self, messages):
             raise RuntimeError("secret of the server")

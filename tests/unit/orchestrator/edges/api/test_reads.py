@@ -150,7 +150,7 @@ def test_payment__unknown__is_not_found(rail):
 
 
 @pytest.mark.parametrize("cursor", ["x", "eA==", base64.b64encode(b"9" * 30).decode(), "\u00e9"])
-def test_cursor__not_of_ours__is_refused(rail, cursor):
+def test_cursor__not_issued_by_the_api__is_refused(rail, cursor):
     for path in ("/v1/payments", "/v1/rejected"):
         answer = rail.client("auditor").get(path, params={"after": cursor})
         assert (answer.status_code, answer.json()["code"]) == (422, "cursor_unknown")

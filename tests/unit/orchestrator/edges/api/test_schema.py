@@ -1,4 +1,4 @@
-"""The API's own description is whole and true, and its page loads nothing from anywhere."""
+"""The API's description is complete and true, and its page loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_amounts__in_every_shape__are_text(rail):
     assert "'type': 'number'" not in str(rail.schema)  # which is what OpenAPI calls a float
 
 
-def test_docs__name_no_outside_address_and_run_nothing(rail):
+def test_docs__any_page__names_no_outside_address_and_runs_nothing(rail):
     page = rail.client().get("/docs")
     assert page.status_code == 200
     assert not re.search(r"https?:|//|<script|<link|<img|<iframe|@import|url\(", page.text)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_docs__show_every_route_code_and_shape(rail):
+def test_docs__any_page__shows_every_route_code_and_shape(rail):
     page = rail.client().get("/docs").text
     for place, operation in operations(rail.schema):
         assert f"<h2 id={operation['operationId']}>" in page, place
@@ -120,12 +120,12 @@ def test_docs__show_every_route_code_and_shape(rail):
     assert anchors <= set(re.findall(r"id=([^ >]+)", page))
 
 
-def test_schema__names_no_outside_address(rail):
+def test_schema__whole__names_no_outside_address(rail):
     assert not re.search(r"https?:", rail.client().get("/openapi.json").text)
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect"])
-def test_pages_of_the_framework__are_not_there(rail, path):
+def test_pages__of_the_framework__are_not_served(rail, path):
     assert rail.client().get(path).status_code == 404
 
 

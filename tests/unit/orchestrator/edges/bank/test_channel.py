@@ -1,4 +1,4 @@
-"""Files go once and arrive once over every channel, even if calls repeat after a crash."""
+"""Every channel sends and receives each file once, even if calls repeat after a crash."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.sftp_server import SftpServer
 
 @dataclass
 class Ends:
-    """Both ends of a channel: ours, and the bank's two folders."""
+    """Both ends of a channel: our side, and the bank's two folders."""
 
-    ours: Channel
+    channel: Channel
     to_bank: Path
     from_bank: Path
     again: Any  # our end in a new process, which has our notes and nothing else
@@ -35,16 +35,16 @@ class Ends:
 
     def arrived(self) -> list[tuple[str, bytes]]:
         """What we find once files rest: SFTP looks twice."""
-        return self.ours.receive() or self.ours.receive()
+        return self.channel.receive() or self.channel.receive()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("sftp") / "root"
     root.mkdir()
-    made = SftpServer(root).start()
-    yield made
-    made.end()
+    sftp = SftpServer(root).start()
+    yield sftp
+    sftp.end()
 
 
 @pytest.fixture(params=["folder", "sftp"])
@@ -65,27 +65,27 @@ def ends(request, tmp_path):
 
 
 def test_send__twice__places_one_file_and_says_so(ends):
-    assert not ends.ours.placed("a.xml")
-    assert ends.ours.send("a.xml", b"x") and not ends.ours.send("a.xml", b"x")
+    assert not ends.channel.placed("a.xml")
+    assert ends.channel.send("a.xml", b"x") and not ends.channel.send("a.xml", b"x")
     assert ends.waits() == ["a.xml"] and (ends.to_bank / "a.xml").read_bytes() == b"x"
-    assert ends.ours.placed("a.xml") and ends.again().placed("a.xml")
+    assert ends.channel.placed("a.xml") and ends.again().placed("a.xml")
 
 
 def test_send__after_the_bank_fetched_it__is_not_sent_again(ends):
-    ends.ours.send("a.xml", b"x")
+    ends.channel.send("a.xml", b"x")
     (ends.to_bank / "a.xml").unlink()
     assert not ends.again().send("a.xml", b"x") and ends.waits() == []
 
 
 def test_send__crash_after_placing__second_call_finds_it(ends):
     write_atomically(ends.to_bank / "a.xml", b"x")
-    assert not ends.ours.placed("a.xml")
-    assert not ends.ours.send("a.xml", b"x") and ends.ours.placed("a.xml")
+    assert not ends.channel.placed("a.xml")
+    assert not ends.channel.send("a.xml", b"x") and ends.channel.placed("a.xml")
 
 
 def test_send__crash_after_placing_and_bank_archived_it__is_not_sent_again(ends):
     write_atomically(ends.to_bank / "archive" / "a.xml", b"x")
-    assert not ends.ours.send("a.xml", b"x") and ends.waits() == []
+    assert not ends.channel.send("a.xml", b"x") and ends.waits() == []
 
 
 @pytest.mark.parametrize("where", ["noted", "noted and fetched", "archive"])
@@ -93,34 +93,34 @@ def test_send__other_bytes_under_a_used_name__halts(ends, where):
     if where == "archive":
         write_atomically(ends.to_bank / "archive" / "a.xml", b"x")
     else:
-        ends.ours.send("a.xml", b"x")
+        ends.channel.send("a.xml", b"x")
     if where == "noted and fetched":
         (ends.to_bank / "a.xml").unlink()
     before = ends.waits()
     with pytest.raises(Halt):
-        ends.ours.send("a.xml", b"y")
+        ends.channel.send("a.xml", b"y")
     assert ends.waits() == before
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "../a.xml", "a/b", "a b", "x" * 121])
 def test_send__odd_name__halts(ends, name):
     with pytest.raises(Halt):
-        ends.ours.send(name, b"x")
+        ends.channel.send(name, b"x")
 
 
 def test_send__outbox_cannot_be_written__is_retry_and_then_sent(ends):
     ends.to_bank.rmdir()
     ends.to_bank.write_bytes(b"a file where the folder should be")
     with pytest.raises(Retry):
-        ends.ours.send("a.xml", b"x")
+        ends.channel.send("a.xml", b"x")
     ends.to_bank.unlink()
     ends.to_bank.mkdir()
-    assert ends.ours.send("a.xml", b"x") and ends.waits() == ["a.xml"]
+    assert ends.channel.send("a.xml", b"x") and ends.waits() == ["a.xml"]
 
 
 def test_send__large_file__arrives_whole(ends):
     data = os.urandom(3_000_000)
-    assert ends.ours.send("large.xml", data)
+    assert ends.channel.send("large.xml", data)
     assert (ends.to_bank / "large.xml").read_bytes() == data
 
 
@@ -135,15 +135,15 @@ def test_receive__half_written_and_hidden_files__are_not_seen(ends):
 def test_done__twice__is_never_seen_again(ends):
     (ends.from_bank / "a.xml").write_bytes(b"a")
     assert ends.arrived() == [("a.xml", b"a")]
-    ends.ours.done("a.xml")
-    ends.ours.done("a.xml")
+    ends.channel.done("a.xml")
+    ends.channel.done("a.xml")
     assert ends.arrived() == [] == ends.again().receive()
 
 
 def test_done__crash_before_it__second_process_finds_the_file(ends):
     (ends.from_bank / "a.xml").write_bytes(b"a")
     assert ends.arrived() == [("a.xml", b"a")]
-    ends.ours = ends.again()
+    ends.channel = ends.again()
     assert ends.arrived() == [("a.xml", b"a")]
 
 
@@ -151,14 +151,14 @@ def test_done__another_content_under_a_used_name__arrives_too(ends):
     for data in (b"first", b"second one"):
         (ends.from_bank / "a.xml").write_bytes(data)
         assert ends.arrived() == [("a.xml", data)]
-        ends.ours.done("a.xml")
+        ends.channel.done("a.xml")
     assert ends.arrived() == []
 
 
 def test_reject__refused_file__is_not_seen_again(ends):
     (ends.from_bank / "a.xml").write_bytes(b"a")
     assert ends.arrived()
-    ends.ours.reject("a.xml")
+    ends.channel.reject("a.xml")
     assert ends.arrived() == []
 
 
@@ -197,7 +197,7 @@ def test_folder__refused_file__is_kept_aside(folder):
     assert (folder.inbox / "rejected" / "a.xml").read_bytes() == b"a"
 
 
-def test_folder__unreadable_things__are_put_aside(folder, monkeypatch):
+def test_folder__unreadable_entries__are_quarantined(folder, monkeypatch):
     monkeypatch.setattr("orchestrator.edges.bank.channel.MAX_FILE_BYTES", 3)
     (folder.inbox / "folder").mkdir()
     os.symlink("/etc/hostname", folder.inbox / "link.xml")

@@ -161,7 +161,7 @@ def test_rail__two_status_reports_or_one_with_statements__is_refused():
         camt.parse(f"<Both>{message}{message}</Both>".encode())
 
 
-def test_rail__charges_that_the_bank_context_apart__are_not_of_the_line():
+def test_rail__charges_that_the_bank_books_apart__are_not_of_the_line():
     text = bytes_of("any_053_06_charges_inside.xml").decode()
     text = text.replace('<Amt Ccy="EUR">98.00', '<Amt Ccy="EUR">99.50').replace("67.40", "68.90")
     record = "1.50</Amt><CdtDbtInd>DBIT</CdtDbtInd>"

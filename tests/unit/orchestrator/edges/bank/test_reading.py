@@ -101,7 +101,7 @@ def test_parse__text_that_steers_terminals__is_shown_and_not_obeyed(tmp_path):
     assert "\x1b" not in output and "[red]" in output
 
 
-def test_lines__of_one_file__say_where_they_stand():
+def test_lines__of_one_file__name_their_position():
     data = bytes_of("any_053_08_return_and_reversal.xml")
     rows = data.decode().splitlines()
     first, second = read(data).reports[0].lines

@@ -28,11 +28,11 @@ def server(tmp_path):
     root = tmp_path / "bank"
     for folder in ("to_bank", "from_bank"):
         (root / folder).mkdir(parents=True)
-    made = SftpServer(root).start()
-    made.admit(tmp_path / "key")
-    write_atomically(tmp_path / "state" / "known_hosts", made.known_line())
-    yield made
-    made.end()
+    sftp = SftpServer(root).start()
+    sftp.admit(tmp_path / "key")
+    write_atomically(tmp_path / "state" / "known_hosts", sftp.known_line())
+    yield sftp
+    sftp.end()
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_sftp__private_key_of_no_use__halts_and_shows_nothing_of_it(
         "sftp://rail:secret@bank.example/out?in=/in",
     ],
 )
-def test_sftp__url_that_says_too_little_or_a_secret__halts(tmp_path, url):
+def test_sftp__url_without_a_part_or_with_a_secret__halts(tmp_path, url):
     with pytest.raises(Halt) as refusal:
         Sftp(url, tmp_path / "key", tmp_path / "state")
     assert "secret" not in str(refusal.value)
@@ -201,7 +201,7 @@ def test_sftp__names_of_half_files__are_not_seen(server, channel):
     assert channel.receive() == channel.receive() == []
 
 
-def test_sftp__one_file_may_not_be_read__its_neighbours_are(server, channel):
+def test_sftp__one_unreadable_file__the_others_are_read(server, channel):
     for name in ("a.xml", "b.xml"):
         (server.root / "from_bank" / name).write_bytes(name.encode())
     server.faults.unreadable = {b"a.xml"}
@@ -210,7 +210,7 @@ def test_sftp__one_file_may_not_be_read__its_neighbours_are(server, channel):
     assert channel.receive() == [("a.xml", b"a.xml"), ("b.xml", b"b.xml")]
 
 
-def test_sftp__name_that_is_a_path__touches_nothing_of_ours(server, channel, tmp_path):
+def test_sftp__name_that_is_a_path__touches_no_file_of_the_rail(server, channel, tmp_path):
     odd = "odd name; rm -rf %2F..%2Fkey.xml"
     (server.root / "from_bank" / odd).write_bytes(b"y")
     (server.root / "to_bank" / "y.xml").write_bytes(b"y")
@@ -271,14 +271,14 @@ def test_sftp__served_by_openssh__files_go_and_come(tmp_path):
     daemon = subprocess.Popen([shutil.which("sshd"), "-D", "-f", str(tmp_path / "sshd_config")])
     try:
         url = f"sftp://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/out?in={tmp_path}/in&poll=0"
-        ours = Sftp(url, tmp_path / "key", tmp_path / "state")
+        channel = Sftp(url, tmp_path / "key", tmp_path / "state")
         for _ in range(100):  # until it listens
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-        assert ours.send("a.xml", b"a") and (tmp_path / "out" / "a.xml").read_bytes() == b"a"
+        assert channel.send("a.xml", b"a") and (tmp_path / "out" / "a.xml").read_bytes() == b"a"
         (tmp_path / "in" / "b.xml").write_bytes(b"b")
-        assert ours.receive() == [] and ours.receive() == [("b.xml", b"b")]
+        assert channel.receive() == [] and channel.receive() == [("b.xml", b"b")]
     finally:
         daemon.terminate()
         daemon.wait(timeout=60)

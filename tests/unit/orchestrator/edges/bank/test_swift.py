@@ -43,10 +43,10 @@ def test_mt940__reversed_credit_impossible_day_and_garbage__are_not_passed_over(
     """The mt940 library 5.1 signs the credit as a credit, moves the day to the end of February
     without a word, and passes over what follows a balance."""
     text = f"{HEAD}:61:2602300228RC1,00NTRFX//Y\n:62F:C261120EUR5,00abc\n"
-    ours = read(text.encode())
-    assert ours.reports[0].lines[0].amount_minor == -100
-    assert [(item.line, item.reason) for item in ours.notes] == [(5, "date_malformed")]
-    assert {item.reason for item in ours.problems} == {"value_malformed", "missing_element"}
+    statements = read(text.encode())
+    assert statements.reports[0].lines[0].amount_minor == -100
+    assert [(item.line, item.reason) for item in statements.notes] == [(5, "date_malformed")]
+    assert {item.reason for item in statements.problems} == {"value_malformed", "missing_element"}
 
 
 @pytest.mark.parametrize(

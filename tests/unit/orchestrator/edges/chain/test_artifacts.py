@@ -37,6 +37,7 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+@pytest.mark.long
 def test_shipped__compiled_again__are_equal_byte_for_byte():
     """Compile with py-solc-x; what .build holds for exactly these sources is not compiled twice."""
     compiled = {f"{r['name']}.json": artifacts.encode(r) for r in artifacts.compiled_records(ROOT)}

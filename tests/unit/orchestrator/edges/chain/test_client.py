@@ -1,4 +1,4 @@
-"""The client of the chain: which chain it is, what errors are called, and no answer is a no."""
+"""The chain client: its identity, the names of errors; a missing answer is no refusal."""
 
 from __future__ import annotations
 
@@ -190,8 +190,8 @@ def test_call_input__transaction_to_another_address__proves_nothing(chain):
     quote = chain.client.quote(account.address, account_call(1))
     decoy = replace(quote, to="0x" + "12" * 20)
     hashes = []
-    for nonce, one in enumerate((quote, decoy)):
-        tx_hash, raw = chain.client.sign(account, nonce, one)
+    for nonce, called in enumerate((quote, decoy)):
+        tx_hash, raw = chain.client.sign(account, nonce, called)
         assert chain.client.broadcast([raw]) == ["sent"]
         hashes.append(tx_hash)
     function, arguments = chain.client.call_input(hashes[0], "PaymentRail")

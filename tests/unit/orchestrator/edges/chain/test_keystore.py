@@ -11,11 +11,11 @@ from orchestrator.errors import Halt
 
 
 def test_create__twice__is_the_same_key_encrypted_and_private(tmp_path):
-    one = keystore.create(tmp_path, "sender")
-    assert keystore.create(tmp_path, "sender", "0x" + "11" * 32).address == one.address
-    assert keystore.load(tmp_path, "sender").key == one.key
+    created = keystore.create(tmp_path, "sender")
+    assert keystore.create(tmp_path, "sender", "0x" + "11" * 32).address == created.address
+    assert keystore.load(tmp_path, "sender").key == created.key
     path = tmp_path / "sender.json"
-    assert bytes(one.key).hex() not in path.read_text()
+    assert bytes(created.key).hex() not in path.read_text()
     assert json.loads(path.read_text())["version"] == 3
     assert [p.stat().st_mode & 0o777 for p in sorted(tmp_path.iterdir())] == [0o600, 0o600]
     assert keystore.names(tmp_path) == ["sender"]
@@ -62,6 +62,6 @@ def test_write_private__over_an_older_file__replaces_it_whole_and_leaves_nothing
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_development_accounts__are_those_that_everybody_knows():
-    known = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-    assert keystore.development_account(0).address == known
+def test_development_accounts__by_index__are_the_published_ones():
+    first_address = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+    assert keystore.development_account(0).address == first_address

@@ -1,4 +1,4 @@
-"""What was decided is sent exactly once: bytes before broadcast, and no nonce twice."""
+"""A decided call is sent exactly once: stored before its broadcast, and no nonce twice."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def chain():
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
-    yield made
-    made.close()
+    empty = Store(tmp_path / "rail.sqlite3")
+    yield empty
+    empty.close()
 
 
 def other_process(chain, store, account: int, numbers: list[int], die: str = ""):

@@ -20,13 +20,13 @@ def test_settled_claims__of_the_whole_chain__are_those_that_were_applied_and_no_
         rows = [row for row, _ in lookup.newest_payments(session, None, 100)]
     applied = [claim_of_row(row) for row in rows if row.release_at]
     refused = [row for row in rows if row.settlement_tx and not row.release_at]
-    found = list(settled_claims(rail.chain, 0, rail.chain.head()))
-    claims = [claim for some, _ in found for claim in some]
+    settled = list(settled_claims(rail.chain, 0, rail.chain.head()))
+    claims = [claim for some, _ in settled for claim in some]
     assert refused and len(applied) >= 3
     assert {(c.agreement, c.sequence): c for c in claims} == {
         (c.agreement, c.sequence): c for c in applied
     }
-    assert found[-1][1] == rail.chain.head()
+    assert settled[-1][1] == rail.chain.head()
 
 
 def test_catch_up__again_and_again__notes_each_claim_once_and_where_it_stands(tmp_path):

@@ -16,9 +16,9 @@ TX = "0x" + "ab" * 32
 
 @pytest.fixture
 def intake(tmp_path: Path) -> Iterator[SmallIntake]:
-    made = SmallIntake(tmp_path)
-    yield made
-    made.close()
+    small_intake = SmallIntake(tmp_path)
+    yield small_intake
+    small_intake.close()
 
 
 @pytest.fixture

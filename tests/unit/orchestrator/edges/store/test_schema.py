@@ -23,9 +23,9 @@ GROUND = "0fa21362a58bbdad20ad7dad87fdadd28692f41ca04fc83ad97f8844ca33821a"
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "new" / "rail.sqlite3")
-    yield made
-    made.close()
+    empty = Store(tmp_path / "new" / "rail.sqlite3")
+    yield empty
+    empty.close()
 
 
 def raw(store) -> sqlite3.Connection:
@@ -58,12 +58,12 @@ def test_migrations__a_table_that_changed__is_noticed(store):
 
 
 def test_migrations__revision_in_the_code__is_the_newest_file():
-    found = [
+    differences = [
         node.value.value
         for node in ast.parse(VERSIONS[-1].read_text()).body
         if isinstance(node, ast.Assign) and node.targets[0].id == "revision"
     ]
-    assert found == [REVISION]
+    assert differences == [REVISION]
     assert VERSIONS[-1].name.startswith(REVISION)
 
 
@@ -121,14 +121,14 @@ def test_durability__write_ahead_log_and_full_sync__are_in_force(store):
 
 
 def test_add_new__thousand_rows__are_one_statement(store):
-    said = []
+    statements = []
     event.listen(
-        store._engine, "before_cursor_execute", lambda *call: said.append((call[2], call[5]))
+        store._engine, "before_cursor_execute", lambda *call: statements.append((call[2], call[5]))
     )
     with store.write() as session:
         add_new(session, rows(1_000))
         add_new(session, rows(1_000))  # the keys are there: nothing happens
-    inserts = [many for statement, many in said if statement.startswith("INSERT")]
+    inserts = [many for statement, many in statements if statement.startswith("INSERT")]
     assert inserts == [True, True]
     assert raw(store).execute("SELECT count(*) FROM evidence").fetchone() == (1_000,)
 

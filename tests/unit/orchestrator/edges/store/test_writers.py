@@ -1,4 +1,4 @@
-"""Writers at once: one at a time, none turned away, and nothing half written by a killed one."""
+"""Several writers: one at a time, none is refused, and a killed one leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[5]
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
-    yield made
-    made.close()
+    empty = Store(tmp_path / "rail.sqlite3")
+    yield empty
+    empty.close()
 
 
 def process(path, *arguments, **more) -> subprocess.Popen:
@@ -68,10 +68,10 @@ def test_writers__two_processes_and_two_threads__all_commit_and_the_chain_holds(
 
 def test_writers__started_together_on_no_database__make_one(tmp_path):
     path = tmp_path / "rail.sqlite3"
-    made = [process(path, "make") for _ in range(3)]
-    assert [one.wait(300) for one in made] == [0, 0, 0]
-    found = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchall()
-    assert found == [(REVISION,)]
+    processes = [process(path, "make") for _ in range(3)]
+    assert [writer.wait(300) for writer in processes] == [0, 0, 0]
+    versions = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchall()
+    assert versions == [(REVISION,)]
 
 
 def test_killed__within_a_transaction__leaves_nothing_half_written(store):
@@ -107,15 +107,18 @@ def test_write__database_held_too_long_by_another__is_a_retry(store):
     holder = sqlite3.connect(store.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     entry = ledger.funding_booked("c", 1)
-    with pytest.raises(Retry, match="does not answer: database is locked"), hasty.write() as one:
-        store_ledger.post(one, [entry], 1)
+    with (
+        pytest.raises(Retry, match="does not answer: database is locked"),
+        hasty.write() as session,
+    ):
+        store_ledger.post(session, [entry], 1)
     holder.execute("ROLLBACK")
-    with hasty.write() as one:
-        assert store_ledger.post(one, [entry], 1) == 1
+    with hasty.write() as session:
+        assert store_ledger.post(session, [entry], 1) == 1
     hasty.close()
 
 
-def test_write__statement_of_ours_that_cannot_be__is_no_retry(store):
+def test_write__wrong_statement__is_no_retry(store):
     with pytest.raises(Exception, match="no such table") as error, store.write() as session:
         session.connection().exec_driver_sql("SELECT * FROM nowhere")
     assert not isinstance(error.value, Retry)

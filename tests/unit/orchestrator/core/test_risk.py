@@ -71,10 +71,10 @@ def test_stages__all__are_either_at_risk_or_not_settled():
         ((), 0),
     ],
 )
-def test_risk__counts_records_from_that_second_on(observed, events):
-    found = at_risk([exposed(observed=observed)], SINCE, NOW)
-    assert [risk.events for risk in found] == ([events] if events else [])
-    assert all(risk.first_observed_at == SINCE for risk in found)
+def test_risk__records_from_that_second_on__count(observed, events):
+    risks = at_risk([exposed(observed=observed)], SINCE, NOW)
+    assert [risk.events for risk in risks] == ([events] if events else [])
+    assert all(risk.first_observed_at == SINCE for risk in risks)
 
 
 @given(
@@ -82,9 +82,9 @@ def test_risk__counts_records_from_that_second_on(observed, events):
     st.integers(0, 9_000),
     st.integers(0, 9_000),
 )
-def test_risk__dated_further_back__never_shrinks(rows, one, other):
+def test_risk__dated_further_back__never_shrinks(rows, moment, other):
     payments = [exposed(stage, observed=(at,), name=str(n)) for n, (at, stage) in enumerate(rows)]
-    early, late = sorted((one, other))
+    early, late = sorted((moment, other))
     wide = {risk.payment_id for risk in at_risk(payments, early, NOW)}
     narrow = {risk.payment_id for risk in at_risk(payments, late, NOW)}
     assert narrow <= wide

@@ -18,13 +18,13 @@ from orchestrator.edges.store.ledger import GENESIS
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "rail.sqlite3")
-    with made.write() as session:
+    journal = Store(tmp_path / "rail.sqlite3")
+    with journal.write() as session:
         funded = [ledger.funding_booked(f"c{n}", n) for n in (1, 2, 3)]
         store_ledger.post(session, funded, 10, "file:f")
         store_ledger.post(session, [ledger.settled("p", "a", "0xP", 7)], 11, "block:b")
-    yield made
-    made.close()
+    yield journal
+    journal.close()
 
 
 def tamper(store, *statements: str) -> None:
@@ -106,9 +106,9 @@ def test_post__in_batches_and_one_by_one__gives_the_same_chain(store, tmp_path):
         for n in (1, 2, 3):
             store_ledger.post(session, [ledger.funding_booked(f"c{n}", n)], 10, "file:f")
         store_ledger.post(session, [ledger.settled("p", "a", "0xP", 7)], 11, "block:b")
-        theirs = store_ledger.hash_before(session, 5)
+        in_batches = store_ledger.hash_before(session, 5)
     with store.read() as session:
-        assert store_ledger.hash_before(session, 5) == theirs
+        assert store_ledger.hash_before(session, 5) == in_batches
         assert store_ledger.hash_before(session, 1) == GENESIS
     other.close()
 
@@ -138,15 +138,15 @@ def test_entries__read_in_batches_of_any_size__are_the_journal_in_its_order(
 ):
     monkeypatch.setattr(store_ledger, "_BATCH", batch)
     with store.read() as session:
-        found = list(store_ledger.entries(session))
-        assert [row.number for row, _ in found] == [1, 2, 3, 4]
-        assert [(e.kind, e.ref, e.at, e.source) for _, e in found] == [
+        entries = list(store_ledger.entries(session))
+        assert [row.number for row, _ in entries] == [1, 2, 3, 4]
+        assert [(e.kind, e.ref, e.at, e.source) for _, e in entries] == [
             ("funding_booked", "c1", 10, "file:f"),
             ("funding_booked", "c2", 10, "file:f"),
             ("funding_booked", "c3", 10, "file:f"),
             ("settled", "p", 11, "block:b"),
         ]
-        assert [e for _, e in found if e.kind == "settled"] == [
+        assert [e for _, e in entries if e.kind == "settled"] == [
             ledger.settled("p", "a", "0xP", 7).dated(11, "block:b")
         ]
         assert [row.number for row, _ in store_ledger.entries(session, as_of=10)] == [1, 2, 3]
@@ -160,13 +160,13 @@ def test_entries__read_in_batches_of_any_size__are_the_journal_in_its_order(
 def test_balances__as_of_any_time__are_those_of_the_entries_up_to_it(posted):
     """Bank lines are dated by their booking day, so the journal is not in the order of time."""
     with TemporaryDirectory() as folder:
-        made = Store(Path(folder) / "rail.sqlite3")
-        with made.write() as session:
+        journal = Store(Path(folder) / "rail.sqlite3")
+        with journal.write() as session:
             for number, (at, cents) in enumerate(posted):
                 store_ledger.post(
                     session, [ledger.funding_booked(f"c{number}", cents)], at, "file:f"
                 )
-        with made.read() as session:
+        with journal.read() as session:
             for as_of in [*range(11), None]:
                 upto = sum(cents for at, cents in posted if as_of is None or at <= as_of)
                 wanted = (
@@ -175,7 +175,7 @@ def test_balances__as_of_any_time__are_those_of_the_entries_up_to_it(posted):
                     else {}
                 )
                 assert store_ledger.balances(session, as_of) == wanted
-        made.close()
+        journal.close()
 
 
 def test_pending__entries__are_apart_from_the_journal_until_they_are_posted(store):
@@ -192,8 +192,8 @@ def test_pending__entries__are_apart_from_the_journal_until_they_are_posted(stor
             first,
             second,
         ]
-        found = store_ledger.entries(session, with_pending=True, as_of=21)
-        assert [e for _, e in found][4:] == [first]
+        entries = store_ledger.entries(session, with_pending=True, as_of=21)
+        assert [e for _, e in entries][4:] == [first]
         assert store_ledger.entry(session, first.entry_id) == first
         assert pending.void_from(session, 2) == 1
         assert store_ledger.pending_balances(session)[account] == -1

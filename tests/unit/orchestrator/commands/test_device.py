@@ -25,12 +25,12 @@ HOUR = 3_600
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorsHome]:
-    made = OperatorsHome(tmp_path_factory.mktemp("rail"))
-    yield made
-    made.close()
+    operators_home = OperatorsHome(tmp_path_factory.mktemp("rail"))
+    yield operators_home
+    operators_home.close()
 
 
-def test_add__local_chain_without_a_chain__the_built_in_ca_vouches_and_is_kept(home):
+def test_add__no_endorsement_on_the_local_chain__the_built_in_ca_endorses_and_is_kept(home):
     view = home.add("cli-1")
     assert "development device CA" in view["endorsed_by"]
     kept = endorsement.read(
@@ -153,7 +153,7 @@ def test_ca_key__of_a_home__is_its_owners_only(home):
     assert stat.S_IMODE((home.settings.keys / "device-ca.pem").stat().st_mode) == 0o600
 
 
-def test_list__each_device__shows_status_expiry_and_who_vouches(home):
+def test_list__each_device__shows_status_expiry_and_endorser(home):
     home.add("cli-7")
     with home.store.write() as session:
         agreements.device_by_name(session, "cli-7").expires_at = int(time.time()) - 1

@@ -94,7 +94,7 @@ def test_terminal__no_rail_to_reach__nothing_is_lost(till, capsys):
     assert main([folder, "tap", "3.50", *wearable]) == 0
     refused = [folder, "redeem", "--url", "http://127.0.0.1:9", "--api-key", "secret"]
     assert main(refused) == 1
-    assert "Nothing is lost" in capsys.readouterr().out
+    assert "The vouchers are kept" in capsys.readouterr().out
     assert main([folder, "show"]) == 0
     assert '"total":3500000' in capsys.readouterr().out
 
@@ -117,7 +117,7 @@ def test_terminal__a_mistyped_argument__is_named_without_a_traceback(till, tmp_p
     folder, wearable = till
     assert main([str(tmp_path / "no till"), "show"]) == 1
     assert main([folder, "card", str(tmp_path / "no card")]) == 1
-    assert capsys.readouterr().out.count("is not there") == 2
+    assert capsys.readouterr().out.count("is missing") == 2
     for wrong in (
         [folder, "init", "--payee", "Café", "--merchant-class", "5814"],
         [folder, "tap", "1", *wearable[:-1], "no hex"],
@@ -154,8 +154,8 @@ def test_terminal__an_exported_card__is_that_of_the_terms_and_the_key(till, tmp_
     terms = product.encode_terms(wearable.terms).hex()
     capsys.readouterr()
     assert main([till[0], "export", "BAND-1", "--key", key, "--terms", f"0x{terms}"]) == 0
-    made = WearableCard.from_json(capsys.readouterr().out)
-    assert before <= made.as_of and made == card(wearable, as_of=made.as_of)
+    exported = WearableCard.from_json(capsys.readouterr().out)
+    assert before <= exported.as_of and exported == card(wearable, as_of=exported.as_of)
     assert main([till[0], "export", "BAND-1", "--key", "ab", "--terms", terms]) == 1
     file = tmp_path / "public.hex"
     file.write_text(key)

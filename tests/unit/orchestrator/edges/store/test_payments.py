@@ -19,9 +19,9 @@ NUMBERS = count(1)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    made = Store(tmp_path_factory.mktemp("facts") / "rail.sqlite3")
-    yield made
-    made.close()
+    empty = Store(tmp_path_factory.mktemp("facts") / "rail.sqlite3")
+    yield empty
+    empty.close()
 
 
 def new_payment(store, stage=Stage.RECEIVED, next_step=NextStep.VERIFY) -> str:

@@ -21,9 +21,9 @@ from tests.support.small_intake import START, SmallIntake, joined
 
 @pytest.fixture
 def place(tmp_path):
-    made = SmallIntake(tmp_path)
-    yield made
-    made.close()
+    small_intake = SmallIntake(tmp_path)
+    yield small_intake
+    small_intake.close()
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_take__forged_or_unknown__is_kept_and_names_no_event(place, device):
         ClaimReason.DEVICE_NOT_YET_ENROLLED,
     ],
 )
-def test_take__device_that_may_not_speak__is_answered_by_what_the_chain_says(place, device, reason):
+def test_take__device_without_a_valid_key__is_answered_by_the_chain_status(place, device, reason):
     place.chain.keys[device_id("cp-0001")] = reason
     assert place.answers(*device.make_records(2)) == [reason, reason]
     assert place.stored() == (0, 0, [reason, reason])

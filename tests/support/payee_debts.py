@@ -1,4 +1,4 @@
-"""Payees that owe: estimates that were paid out and then corrected."""
+"""Estimates, the credits that correct them, and repayments by the payee."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from scripts.devices.device import DeviceKind
 from scripts.devices.record import Point, payload_of, sign
 from tests.support.open_rail import OpenRail
 
-STRANGER, PAYEE, MINTER = 15, 11, 3
+PAYEE, MINTER = 11, 3  # development accounts
+
+
 KWH = 10_000  # units of a simulated register
+
+
 MICRO_PER_KWH = 300_000
 
 
@@ -50,7 +54,7 @@ def guess(rail: OpenRail, name: str, kwh: int) -> None:
 
 
 def corrected(rail: OpenRail, name: str, guessed: int, read_kwh: int) -> payments.PaymentRow:
-    """An estimate that was paid out, and the debt that the next actual reading makes of it."""
+    """An estimate that was paid out, and the credit that the next actual reading makes of it."""
     guess(rail, name, guessed)
     row = read(rail, name, str(read_kwh), "posted")
     assert (row.amount_micro, row.release_at) == ((read_kwh - guessed) * MICRO_PER_KWH, 0)

@@ -51,6 +51,6 @@ def test_leaf__of_a_credit__has_its_payee_and_no_release_time():
     )
 
 
-def test_leaf__of_a_refused_claim__has_nobody_and_nothing():
+def test_leaf__of_a_refused_claim__has_no_payee_and_no_amount():
     own = leaf_of(b"\1" * 32, b"\2" * 32, ClaimOutcome(0, 10), (PAYEE, 60), 1_000)
     assert own == outcome_leaf(b"\1" * 32, b"\2" * 32, NOBODY, ClaimOutcome(0, 10), 0)

@@ -54,27 +54,27 @@ def test_prepare__built_in_ca__endorses_devices_of_this_home_only(tmp_path):
     key = DeviceKey(Curve.SECP256R1, *P256_GENERATOR)
     for name in ("one", "other"):
         Stack(tmp_path / name, 0).prepare()
-    one, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
-    chain, now = DevelopmentCa.load(one).issue("cp-1", key), int(time.time())
-    assert check_endorsement(one, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
+    first, other = (Settings(home=tmp_path / name) for name in ("one", "other"))
+    chain, now = DevelopmentCa.load(first).issue("cp-1", key), int(time.time())
+    assert check_endorsement(first, LOCAL_CHAIN, chain, "cp-1", key, now).device == "cp-1"
     with pytest.raises(Rejected, match="endorsement_root_unknown"):
         check_endorsement(other, LOCAL_CHAIN, chain, "cp-1", key, now)
     with pytest.raises(Halt, match="trusts a development CA"):
-        check_endorsement(one, 1, chain, "cp-1", key, now)
+        check_endorsement(first, 1, chain, "cp-1", key, now)
 
 
 def test_development_ca__same_device_and_key__is_the_same_certificate(tmp_path):
     key = DeviceKey(Curve.SECP256R1, *P256_GENERATOR)
     Stack(tmp_path / "home", 0).prepare()
     ca = DevelopmentCa.load(Settings(home=tmp_path / "home"))
-    one, same, other, brief = (
+    first, same, other, brief = (
         ca.issue("cp-1", key),
         ca.issue("cp-1", key),
         ca.issue("cp-2", key),
         ca.issue("cp-1", key, 2_000_000_000),
     )
-    assert one == same
-    assert len({read(chain)[0].serial_number for chain in (one, other, brief)}) == 3
+    assert first == same
+    assert len({read(chain)[0].serial_number for chain in (first, other, brief)}) == 3
 
 
 def test_development_ca__missing_readable_by_others_or_broken__is_a_halt(tmp_path):

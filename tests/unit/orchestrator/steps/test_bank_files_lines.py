@@ -87,8 +87,8 @@ def journal(empty: Path, files: list[list[dict]], *, with_all: bool) -> tuple:
                 bank_files.add_lines(session, lines, source.hex())
                 post_lines(session, bank_files.all_lines(session) if with_all else lines, 0)
         with store.read() as session:
-            known = distinct(bank_files.all_lines(session))
-            ids = ["0x" + each.hex() for item in known for each in item.ids]
+            booked = distinct(bank_files.all_lines(session))
+            ids = ["0x" + line_id.hex() for item in booked for line_id in item.ids]
             return (
                 store_ledger.head(session),
                 store_ledger.balances(session),
@@ -114,12 +114,12 @@ def test_line__like_one_that_another_statement_holds_already__is_a_booking_of_it
         [row | {"kind": "camt.053", "text": "xy"}],  # on the statement, under the same reference,
         [row | {"kind": "camt.053", "bank_reference": ""}],  # and another of the first's content
     ]
-    found = journal(empty, files, with_all=False)
-    assert found == journal(empty, files, with_all=True)
-    assert found[1][ledger.SAFEGUARDING, ledger.EUR] == 1_000
+    recorded = journal(empty, files, with_all=False)
+    assert recorded == journal(empty, files, with_all=True)
+    assert recorded[1][ledger.SAFEGUARDING, ledger.EUR] == 1_000
 
 
-def test_lines__of_one_file_about_one_payout__know_of_each_other(empty):
+def test_lines__of_one_file_about_one_payout__are_compared_with_each_other(empty):
     row = {"end_to_end_id": end_to_end_id(PAYOUTS[0]), "amount_minor": -500}
     twice = [row | {"bank_reference": reference} for reference in ("B1", "B2")]
     _, balances, stages, *_ = journal(empty, [twice], with_all=False)

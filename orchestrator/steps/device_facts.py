@@ -1,7 +1,7 @@
 """Loads what reconciliation compares of devices and settlements: raw records and raw call data.
 
-A settlement is read from its archived proof, whose bytes the node gave and the header's roots
-prove; a record is its stored bytes. Neither depends on what the payment table says about them.
+A settlement is read from its archived proof: its bytes are the node's, and the roots in the header
+prove them. A record is its stored bytes. Neither depends on the payment table.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _AGREEMENT_WAITS = {
 
 
 def device_facts(session: Session, now: int) -> Devices:
-    """Return everything at the newest final block.
+    """Return what devices recorded and what became of it, at the newest final block.
 
     Args:
         session: A session of the store.

@@ -57,18 +57,18 @@ def test_trial_balance__any_journal__debits_equal_credits_per_asset(moves, detai
 
 @given(journals(), TIMES, TIMES)
 @settings(deadline=None)
-def test_general_ledger__any_time__opening_plus_movements_is_closing(moves, one, other) -> None:
-    first, last = sorted((one, other))
-    for found in reports.general_ledger(moves, first, last, detail=True):
-        key = (found.account, found.asset)
-        assert found.opening_minor == balances(moves, first - 1).get(key, 0)
-        assert found.closing_minor == balances(moves, last).get(key, 0)
-        balance = found.opening_minor
-        for line in found.lines:
+def test_general_ledger__any_time__opening_plus_movements_is_closing(moves, moment, other) -> None:
+    first, last = sorted((moment, other))
+    for account in reports.general_ledger(moves, first, last, detail=True):
+        key = (account.account, account.asset)
+        assert account.opening_minor == balances(moves, first - 1).get(key, 0)
+        assert account.closing_minor == balances(moves, last).get(key, 0)
+        balance = account.opening_minor
+        for line in account.lines:
             balance += line.debit_minor - line.credit_minor
             assert line.balance_minor == balance and first <= line.at <= last
-        assert balance == found.closing_minor
-        order = [(line.at, line.number) for line in found.lines]
+        assert balance == account.closing_minor
+        order = [(line.at, line.number) for line in account.lines]
         assert order == sorted(order)
 
 
@@ -90,8 +90,8 @@ def test_statement__of_a_sub_ledger__holds_all_its_accounts_and_no_other() -> No
     ]
     moves.append(LedgerMovement(1, 5, "k", "r", "s", WALLETS, TEUR, 10))
     whole = reports.statement(find("escrow"), "escrow:*", moves, None, None)
-    one = reports.statement(find("escrow"), escrow("0xa"), moves, None, None)
-    assert (whole.closing_minor, one.closing_minor) == (-10, -5)
+    report = reports.statement(find("escrow"), escrow("0xa"), moves, None, None)
+    assert (whole.closing_minor, report.closing_minor) == (-10, -5)
     assert [line.account for line in whole.lines] == [escrow("0xa"), escrow("0xb"), escrow("0xa")]
 
 
@@ -113,8 +113,8 @@ def test_trial_balance__account_without_a_row__halts_by_name() -> None:
 @given(journals())
 @settings(deadline=None)
 def test_csv__any_general_ledger__reads_back_with_one_row_per_movement(moves) -> None:
-    found = reports.general_ledger(moves, None, None)
-    text = reports.csv_text(reports.STATEMENT_COLUMNS, reports.statement_table(found))
+    accounts = reports.general_ledger(moves, None, None)
+    text = reports.csv_text(reports.STATEMENT_COLUMNS, reports.statement_table(accounts))
     assert text.endswith("\r\n") and "\n" not in text.replace("\r\n", "")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     lines = [row for row in rows if row["number"]]

@@ -52,11 +52,11 @@ def unhex(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def opened(found: dict) -> tuple[blocks.Header, bytes, bytes]:
+def opened(document: dict) -> tuple[blocks.Header, bytes, bytes]:
     """(header, transaction, receipt) as a verifier reads them out of a proof."""
-    header = blocks.Header(unhex(found["header"]))
+    header = blocks.Header(unhex(document["header"]))
     transaction, receipt = (
-        blocks.proven(root, found["index"], [unhex(node) for node in found[part]])
+        blocks.proven(root, document["index"], [unhex(node) for node in document[part]])
         for root, part in (
             (header.transactions_root, "transaction"),
             (header.receipts_root, "receipt"),
@@ -86,9 +86,9 @@ def test_proofs__block_of_every_kind_of_transaction__each_holds(node, more):
     node.call("evm_mine")
     block = node.call("eth_getBlockByNumber", "latest", False)
     assert len(block["transactions"]) == len(hashes)
-    found = proof.block_proofs(node.url, block["hash"], hashes)
+    documents = proof.block_proofs(node.url, block["hash"], hashes)
     for tx_hash in hashes:
-        header, transaction, receipt = opened(found[tx_hash])
+        header, transaction, receipt = opened(documents[tx_hash])
         assert header.hash == unhex(block["hash"])
         assert header.timestamp == int(block["timestamp"], 16)
         assert blocks.keccak(transaction) == unhex(tx_hash)
@@ -109,24 +109,26 @@ def test_proofs__log_of_a_created_contract__is_read_from_the_proven_receipt(node
 def test_proofs__any_byte_of_a_proof_changed__nothing_is_proven(node):
     hashes = [node.send(to="0x" + "55" * 20) for _ in range(17)]
     node.call("evm_mine")
-    found = proof.proofs(node.url, hashes)[hashes[3]]
-    root = blocks.Header(unhex(found["header"])).receipts_root
-    nodes = [unhex(item) for item in found["receipt"]]
+    document = proof.proofs(node.url, hashes)[hashes[3]]
+    root = blocks.Header(unhex(document["header"])).receipts_root
+    nodes = [unhex(item) for item in document["receipt"]]
     assert len(nodes) >= 2
     for place, item in enumerate(nodes):
         for at in range(0, len(item), 7):
             broken = item[:at] + bytes([item[at] ^ 1]) + item[at + 1 :]
             with pytest.raises(Rejected):
-                blocks.proven(root, found["index"], [*nodes[:place], broken, *nodes[place + 1 :]])
+                blocks.proven(
+                    root, document["index"], [*nodes[:place], broken, *nodes[place + 1 :]]
+                )
 
 
 @pytest.mark.parametrize("case", ["other index", "node missing", "node off the path", "order"])
 def test_proofs__other_nodes_or_place__nothing_is_proven(node, case):
     hashes = [node.send(to="0x" + "66" * 20) for _ in range(17)]
     node.call("evm_mine")
-    found = proof.proofs(node.url, hashes)[hashes[1]]
-    root = blocks.Header(unhex(found["header"])).receipts_root
-    nodes, index = [unhex(item) for item in found["receipt"]], found["index"]
+    document = proof.proofs(node.url, hashes)[hashes[1]]
+    root = blocks.Header(unhex(document["header"])).receipts_root
+    nodes, index = [unhex(item) for item in document["receipt"]], document["index"]
     if case == "other index":
         index += 1
     elif case == "node missing":

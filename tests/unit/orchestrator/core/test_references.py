@@ -56,7 +56,7 @@ def test_funding_reference__digit_for_digit_or_letter_for_letter__is_refused(
 ):
     """A digit for a letter shifts the rest and slips through once in 97: the standard's limit."""
     text = funding_reference(agreement_id)
-    alphabet = next(each for each in (digits, ascii_uppercase) if text[at] in each)
+    alphabet = next(letters for letters in (digits, ascii_uppercase) if text[at] in letters)
     other = alphabet[(alphabet.index(text[at]) + step) % len(alphabet)]
     changed = text[:at] + other + text[at + 1 :]
     assert changed == text or not is_reference(changed)

@@ -50,10 +50,10 @@ def sums(postings) -> dict[str, int]:
 @settings(max_examples=25, deadline=None)
 @given(amount=st.integers(1, 2**48))
 def test_builders__each__balances_per_asset_and_says_its_kind(kind, amount):
-    made = BUILT[kind](amount)
-    assert made.kind == kind and made.postings
-    assert set(sums(made.postings).values()) == {0}
-    assert all(type(posting.amount_minor) is int for posting in made.postings)
+    entry = BUILT[kind](amount)
+    assert entry.kind == kind and entry.postings
+    assert set(sums(entry.postings).values()) == {0}
+    assert all(type(posting.amount_minor) is int for posting in entry.postings)
 
 
 def test_builders__nothing_in_the_module__is_left_out_of_the_table():
@@ -77,16 +77,16 @@ def test_entry__zero_postings__are_left_out():
 
 
 def test_entry__same_cause__has_the_same_id_and_another_kind_another():
-    one, two = ledger.released("r", "0xP", 5), ledger.released("r", "0xP", 6)
-    assert one.entry_id == two.entry_id != ledger.withdrawn("r", "0xP", 5).entry_id
+    first, two = ledger.released("r", "0xP", 5), ledger.released("r", "0xP", 6)
+    assert first.entry_id == two.entry_id != ledger.withdrawn("r", "0xP", 5).entry_id
 
 
 def test_entry__dated_by_its_input__keeps_the_first_one():
-    made = ledger.settled("p", "a", "0xP", 5)
-    one = made.dated(7, "block:0x1")
-    assert (one.at, one.source, one.entry_id) == (7, "block:0x1", made.entry_id)
-    assert one.dated(8, "block:0x2") == one
-    assert ledger.entry_id("settled", "p") == made.entry_id
+    entry = ledger.settled("p", "a", "0xP", 5)
+    dated = entry.dated(7, "block:0x1")
+    assert (dated.at, dated.source, dated.entry_id) == (7, "block:0x1", entry.entry_id)
+    assert dated.dated(8, "block:0x2") == dated
+    assert ledger.entry_id("settled", "p") == entry.entry_id
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_entry__dated_by_its_input__keeps_the_first_one():
     ],
 )
 def test_chain_hash__covers__time_and_input_too(other):
-    one = ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x1")
-    assert ledger.chain_hash(ledger.GENESIS, one) != ledger.chain_hash(ledger.GENESIS, other)
+    first = ledger.settled("p", "a", "0xP", 5).dated(7, "block:0x1")
+    assert ledger.chain_hash(ledger.GENESIS, first) != ledger.chain_hash(ledger.GENESIS, other)
 
 
 def test_chain_hash__of_an_entry_from_before_sources_were_recorded__is_as_it_was():

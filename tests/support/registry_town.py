@@ -1,0 +1,96 @@
+"""Devices, a registrar and the registry on the one real chain."""
+
+from __future__ import annotations
+
+from device_adapters.types import Curve, DeviceKey, device_id
+from oracles.types import ClaimReason
+from orchestrator.core.identity import rotation_digest
+from orchestrator.core.mandate import Mandate
+from orchestrator.edges.chain import keystore
+from orchestrator.edges.chain.client import Call
+from orchestrator.edges.chain.reader import Registry
+from orchestrator.edges.chain.sender import ChainCall, send_and_wait
+from orchestrator.edges.store import Store
+from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
+from orchestrator.products import deployed, products
+from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
+from scripts.devices.device import DeviceKind, SimulatedMeter
+from tests.support.real_chain import REGISTRAR, real_chain
+
+# the contract's words for a status, in ours (IDeviceRegistry.Status)
+STATUSES = {
+    0: ClaimReason.DEVICE_NOT_YET_ENROLLED,
+    1: None,
+    2: ClaimReason.DEVICE_SUSPENDED,
+    3: ClaimReason.DEVICE_RETIRED,
+    4: ClaimReason.DEVICE_COMPROMISED,
+    5: ClaimReason.KEY_EXPIRED,
+}
+
+
+DAY = 86_400
+
+
+class RegistryTown:
+    """Devices, an office and a registry on the one real chain."""
+
+    def __init__(self, folder) -> None:
+        self.chain, self.folder = real_chain(), folder
+        self.store = Store(folder / "rail.sqlite3")
+        self.registrar = self.chain.sender(self.store, REGISTRAR)
+        senders = {"registrar": self.registrar, "sender": self.chain.sender(self.store, 12)}
+        self.office = AgreementOps(senders, self.chain.now, lambda: None)
+        self.known = deployed(self.chain.deployment.addresses)
+        self.registry = Registry(self.chain.client, self.known)
+        self.numbers = iter(range(1, 1_000))
+
+    def device(self, name: str) -> SimulatedMeter:
+        return SimulatedMeter(
+            self.folder / name, name, DeviceKind.CHARGE_POINT, None, self.chain.now()
+        )
+
+    def enrolment(self, device: SimulatedMeter, owner: str = "0x" + "11" * 20) -> Enrolment:
+        at = self.chain.deployment
+        digest = enrolment_digest(at.chain_id, at.addresses["DeviceRegistry"], device.name, owner)
+        return Enrolment(device.name, device.public, owner, *device.sign_digest(digest))
+
+    def do(self, function: str, *args: object) -> int:
+        """A call by the registrar; returns when it took effect."""
+        call = ChainCall(function, str(next(self.numbers)), Call("DeviceRegistry", function, args))
+        send_and_wait(self.registrar, [call], 0, lambda: None)
+        return self.chain.now()
+
+    def rotate(
+        self, name: str, old: SimulatedMeter, new: SimulatedMeter, keys: int, expires_at: int = 0
+    ) -> int:
+        words = [n.to_bytes(32, "big") for n in (new.public.x, new.public.y)]
+        at = self.chain.deployment
+        digest = rotation_digest(
+            at.chain_id, at.addresses["DeviceRegistry"], name, new.public, expires_at, keys
+        )
+        proofs = [
+            n.to_bytes(32, "big") for signer in (old, new) for n in signer.sign_digest(digest)
+        ]
+        return self.do("rotate", device_id(name), 0, *words, expires_at, *proofs)
+
+    def contract_says(self, name: str, at: int) -> DeviceKey | ClaimReason:
+        status, curve, x, y = self.chain.client.view("DeviceRegistry", "keyAt", device_id(name), at)
+        key = DeviceKey((Curve.SECP256R1, Curve.SECP256K1)[curve], *map(int.from_bytes, (x, y)))
+        return STATUSES[status] or key
+
+    def agree(self, name: str, payer: int, **terms: object) -> tuple[Mandate, bytes]:
+        account = keystore.development_account(payer)
+        mandate = self.office.mandate(
+            name,
+            account.address,
+            "0x" + "22" * 20,
+            products()["metered_energy"],
+            cap_micro=10**9,
+            window_s=60,
+            terms=encode_terms(EnergyTerms(300_000, 22_000)),
+            **{"expiry": self.chain.now() + 10 * DAY} | terms,
+        )
+        [identity] = self.office.open(
+            [(name, "metered_energy", mandate, self.office.sign(mandate, account))]
+        )
+        return mandate, bytes.fromhex(identity[2:])
