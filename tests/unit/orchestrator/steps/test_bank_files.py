@@ -20,7 +20,7 @@ from tests.support.rail_with_bank import CLOSED, RailWithBank
 
 
 @pytest.fixture
-def desk(tmp_path):
+def rail(tmp_path):
     rail = RailWithBank(tmp_path)
     yield rail
     rail.bare.close()
@@ -129,14 +129,14 @@ def test_bank__line_in_another_currency__makes_no_euro(rail):
     assert rail.fundings() == [] and rail.balances() == {}
 
 
-def test_bank__bad_files__are_kept_by_name_and_stop_no_other_file(desk):
-    desk.credit(100, "")
-    [notice] = desk.bank.from_bank.glob("*camt.054*")
-    write_file(desk.bank.from_bank / "a-first.xml", b"<oops")
-    write_file(desk.bank.from_bank / "z-last.xml", b"")
-    assert read_bank(desk.rail) == 3 and desk.balances()[ledger.SAFEGUARDING] == 100
-    assert sorted(desk.rejected()) == ["empty", "not_xml"]
-    inbox = desk.bank.from_bank
+def test_bank__bad_files__are_kept_by_name_and_stop_no_other_file(rail):
+    rail.credit(100, "")
+    [notice] = rail.bank.from_bank.glob("*camt.054*")
+    write_file(rail.bank.from_bank / "a-first.xml", b"<oops")
+    write_file(rail.bank.from_bank / "z-last.xml", b"")
+    assert read_bank(rail.context) == 3 and rail.balances()[ledger.SAFEGUARDING] == 100
+    assert sorted(rail.rejected()) == ["empty", "not_xml"]
+    inbox = rail.bank.from_bank
     assert sorted(p.name for p in (inbox / "rejected").iterdir()) == ["a-first.xml", "z-last.xml"]
     assert [p.name for p in (inbox / "archive").iterdir()] == [notice.name]
 

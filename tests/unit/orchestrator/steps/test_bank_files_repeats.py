@@ -24,7 +24,7 @@ ROOTS = {
 
 
 @pytest.fixture
-def desk(tmp_path):
+def rail(tmp_path):
     rail = RailWithBank(tmp_path)
     rail.bare.claims("cp-0001")
     with rail.store.write() as session:
@@ -99,36 +99,36 @@ def archive(*members: tuple[str, bytes]) -> bytes:
         "archive without references",
     ],
 )
-def test_credit__repeated_in_another_file__is_booked_and_to_be_minted_once(desk, files):
+def test_credit__repeated_in_another_file__is_booked_and_to_be_minted_once(rail, files):
     for number, body in enumerate(files):
-        assert desk.deliver(f"{number}.xml", body) == 1
-    assert desk.rejected() == []
+        assert rail.deliver(f"{number}.xml", body) == 1
+    assert rail.rejected() == []
     agreement = "0x" + AGREEMENT.hex()
-    assert [funding for funding in desk.fundings() if funding[0]] == [(agreement, 500, "booked")]
-    assert desk.balances()[ledger.FUNDING] == -500
+    assert [funding for funding in rail.fundings() if funding[0]] == [(agreement, 500, "booked")]
+    assert rail.balances()[ledger.FUNDING] == -500
 
 
-def test_credits__equal_ones_without_references__are_both_booked_once_the_statement_has_them(desk):
-    desk.deliver("1", file("054", "1", entry()))
-    desk.deliver("2", file("054", "2", entry()))
-    desk.deliver("3", file("053", "3", entry(), entry(), cents=1_000))
-    assert desk.balances()[ledger.FUNDING] == -1_000 and len(desk.fundings()) == 2
+def test_credits__equal_ones_without_references__are_both_booked_once_the_statement_has_them(rail):
+    rail.deliver("1", file("054", "1", entry()))
+    rail.deliver("2", file("054", "2", entry()))
+    rail.deliver("3", file("053", "3", entry(), entry(), cents=1_000))
+    assert rail.balances()[ledger.FUNDING] == -1_000 and len(rail.fundings()) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_archive__two_files_of_one_name__is_refused_and_loses_nothing(desk):
-    desk.deliver(
+def test_archive__two_files_of_one_name__is_refused_and_loses_nothing(rail):
+    rail.deliver(
         "1",
         archive(
             ("a", file("052", "1", entry(named="A"))), ("a", file("052", "2", entry(named="B")))
         ),
     )
-    assert desk.rejected() == ["archive_malformed"] and desk.balances() == {}
+    assert rail.rejected() == ["archive_malformed"] and rail.balances() == {}
 
 
-def test_file__name_that_is_no_text__is_quarantined_and_halts_nothing(desk):
-    os.makedirs(desk.bank.from_bank, exist_ok=True)
-    with open(os.fsencode(desk.bank.from_bank) + b"/\xff.xml", "wb") as odd:
+def test_file__name_that_is_no_text__is_quarantined_and_halts_nothing(rail):
+    os.makedirs(rail.bank.from_bank, exist_ok=True)
+    with open(os.fsencode(rail.bank.from_bank) + b"/\xff.xml", "wb") as odd:
         odd.write(b"x")
-    desk.deliver("good.xml", file("054", "1", entry()))
-    assert desk.balances()[ledger.FUNDING] == -500 and read_bank(desk.rail) == 0
+    rail.deliver("good.xml", file("054", "1", entry()))
+    assert rail.balances()[ledger.FUNDING] == -500 and read_bank(rail.context) == 0

@@ -122,102 +122,102 @@ class BreaksRail(RailCopy):
 
 
 @pytest.fixture
-def desk(tmp_path):
+def copy(tmp_path):
     rail = BreaksRail(tmp_path / "home")
     yield rail
     rail.opened.close()
 
 
 @needs_anvil
-def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(desk):
-    desk.book(-777)
-    assert desk.register() == 1
-    [(break_id, row)] = desk.rows().items()
-    assert row == ("extra", desk.now, "", None)
-    desk.now += 86_400
-    assert desk.register() == 0  # no new file, no approval: nothing to do
-    desk.book(-5)
-    assert desk.register() == 1
-    assert desk.rows()[break_id][1] == desk.now - 86_400
-    [view, _] = desk.json_of("breaks")
+def test_breaks__registered_twice__keep_their_first_sight_and_their_owner(copy):
+    copy.book(-777)
+    assert copy.register() == 1
+    [(break_id, row)] = copy.rows().items()
+    assert row == ("extra", copy.now, "", None)
+    copy.now += 86_400
+    assert copy.register() == 0  # no new file, no approval: nothing to do
+    copy.book(-5)
+    assert copy.register() == 1
+    assert copy.rows()[break_id][1] == copy.now - 86_400
+    [view, _] = copy.json_of("breaks")
     assert (view["owner"], view["state"], view["since"]) == ("bank desk", "open", 1_800_000_000)
     assert view["action"].startswith("Ask the bank")
 
 
 @needs_anvil
-def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_listed(desk):
-    desk.book(-777)
-    desk.register()
-    desk.json_of("reconcile", code=1)
-    [break_id] = desk.open()
-    identity = desk.json_of("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["approval"]
-    desk.json_of("reconcile", code=1)  # one signature resolves nothing
-    assert desk.json_of("approval", "approve", identity, "--as", "Ada", code=2)
-    desk.json_of("approval", "approve", identity, "--as", "Ben")
-    view = desk.json_of("reconcile")
+def test_break__resolved_by_two_officers__no_longer_fails_reconcile_and_stays_listed(copy):
+    copy.book(-777)
+    copy.register()
+    copy.json_of("reconcile", code=1)
+    [break_id] = copy.open()
+    identity = copy.json_of("breaks", "resolve", break_id, "--note", "n", "--as", "Ada")["approval"]
+    copy.json_of("reconcile", code=1)  # one signature resolves nothing
+    assert copy.json_of("approval", "approve", identity, "--as", "Ada", code=2)
+    copy.json_of("approval", "approve", identity, "--as", "Ben")
+    view = copy.json_of("reconcile")
     assert view["breaks"] == [] and [b["break_id"] for b in view["resolved"]] == [break_id]
-    assert desk.open() == []
-    [listed] = desk.json_of("breaks", "--all")
+    assert copy.open() == []
+    [listed] = copy.json_of("breaks", "--all")
     assert (listed["state"], listed["resolved_by"]) == ("resolved", identity)
-    desk.register()
-    assert desk.rows()[break_id][3] == identity
-    with desk.opened.read() as session:
-        assert approvals.get(session, identity).executed_at == desk.now
+    copy.register()
+    assert copy.rows()[break_id][3] == identity
+    with copy.opened.read() as session:
+        assert approvals.get(session, identity).executed_at == copy.now
 
 
 @needs_anvil
-def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(desk):
+def test_break__whose_amount_changes_after_it_was_resolved__is_open_again(copy):
     """The payout keeps its id, and so does the break; what was signed is another amount."""
-    desk.sql("UPDATE bankline SET body = replace(body, '-472', '-473')")
-    [break_id] = [b["break_id"] for b in desk.json_of("breaks") if b["leg"] == "bank"]
-    desk.resolve(break_id)
-    assert states(desk)[break_id] == ("resolved", 473)
-    desk.sql("UPDATE bankline SET body = replace(body, '-473', '-474')")
-    assert states(desk)[break_id] == ("open", 474)
+    copy.sql("UPDATE bankline SET body = replace(body, '-472', '-473')")
+    [break_id] = [b["break_id"] for b in copy.json_of("breaks") if b["leg"] == "bank"]
+    copy.resolve(break_id)
+    assert states(copy)[break_id] == ("resolved", 473)
+    copy.sql("UPDATE bankline SET body = replace(body, '-473', '-474')")
+    assert states(copy)[break_id] == ("open", 474)
 
 
-def states(desk: BreaksRail) -> dict[str, tuple[str, int]]:
-    return {b["break_id"]: (b["state"], b["found_minor"]) for b in desk.json_of("breaks", "--all")}
+def states(copy: BreaksRail) -> dict[str, tuple[str, int]]:
+    return {b["break_id"]: (b["state"], b["found_minor"]) for b in copy.json_of("breaks", "--all")}
 
 
 @needs_anvil
-def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(desk):
-    desk.book(-777, date(2025, 10, 9))  # of a day whose statement leaves it out
-    desk.register()
-    assert {row[0] for row in desk.rows().values()} == {"extra", "not_confirmed"}
-    desk.sql(
+def test_break__found_no_more__is_closed_in_the_register_and_comes_back_open(copy):
+    copy.book(-777, date(2025, 10, 9))  # of a day whose statement leaves it out
+    copy.register()
+    assert {row[0] for row in copy.rows().values()} == {"extra", "not_confirmed"}
+    copy.sql(
         "UPDATE bankline SET body = replace(body, '2025-10-09', '2030-01-01') WHERE path = "
         "'Ntry[1]'"
     )
-    desk.book(-5)
-    desk.register()
-    closed = {kind: why for kind, _, why, _ in desk.rows().values() if why}
+    copy.book(-5)
+    copy.register()
+    closed = {kind: why for kind, _, why, _ in copy.rows().values() if why}
     assert closed["not_confirmed"] == "found no more"
-    assert {b["state"] for b in desk.json_of("breaks", "--all")} == {"open", "closed"}
-    desk.sql(
+    assert {b["state"] for b in copy.json_of("breaks", "--all")} == {"open", "closed"}
+    copy.sql(
         "UPDATE bankline SET body = replace(body, '2030-01-01', '2025-10-09') WHERE path = "
         "'Ntry[1]'"
     )
-    desk.book(-6)
-    desk.register()
-    assert {why for kind, _, why, _ in desk.rows().values() if kind == "not_confirmed"} == {""}
+    copy.book(-6)
+    copy.register()
+    assert {why for kind, _, why, _ in copy.rows().values() if kind == "not_confirmed"} == {""}
 
 
 @needs_anvil
-def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(desk):
-    desk.book(-777)
-    desk.resolve(desk.open()[0])
-    desk.sql("UPDATE approval SET detail = replace(detail, '-777', '-778')")
+def test_resolution__whose_row_was_changed_by_hand__stops_the_rail(copy):
+    copy.book(-777)
+    copy.resolve(copy.open()[0])
+    copy.sql("UPDATE approval SET detail = replace(detail, '-777', '-778')")
     with pytest.raises(Halt, match="does not hold"):
-        desk.register()
-    assert "does not hold" in desk.json_of("reconcile", code=2)["error"]["message"]
+        copy.register()
+    assert "does not hold" in copy.json_of("reconcile", code=2)["error"]["message"]
 
 
 @needs_anvil
 @pytest.mark.parametrize("start", ["0x", "0xffffffffffff"])
-def test_resolve__of_no_break_or_of_several__signs_nothing(desk, start):
-    desk.book(-777)
-    desk.book(-5)
-    refusal = desk.json_of("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
+def test_resolve__of_no_break_or_of_several__signs_nothing(copy, start):
+    copy.book(-777)
+    copy.book(-5)
+    refusal = copy.json_of("breaks", "resolve", start, "--note", "n", "--as", "Ada", code=2)
     assert "Nothing was signed" in refusal["error"]["message"]
-    assert desk.json_of("approval", "list") == []
+    assert copy.json_of("approval", "list") == []

@@ -38,12 +38,12 @@ PAYER = {
 
 
 @pytest.fixture
-def desk(tmp_path):
+def rail(tmp_path):
     rail = RailWithBank(tmp_path)
     for name, key in (("Eve", EVE), ("Bob", BOB)):
         assert approvals.found_officer(rail.store, address_of(key), name, 1)
     rail.credit(777, "")
-    read_bank(rail.rail)
+    read_bank(rail.context)
     yield rail
     rail.bare.close()
 
@@ -194,18 +194,18 @@ def test_credit__taken_back__is_not_minted_unless_that_is_under_way(rail, stage,
         if stage == "minting":
             fundings.record_fact(session, mine.credit_id, Fact.MINT_SIGNED)
         assert fundings.get(session, mine.credit_id).stage == stage
-    desk.instruct(kind="close_day")
-    read_bank(desk.rail)
-    with desk.store.read() as session:
+    rail.instruct(kind="close_day")
+    read_bank(rail.context)
+    with rail.store.read() as session:
         assert [funding.stage for funding in fundings.of_amounts(session, [500])] == [then]
-    assert desk.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
+    assert rail.balances() == {ledger.SAFEGUARDING: 777, ledger.UNALLOCATED: -777}
 
 
 def test_mint__more_wait_for_the_chain_than_a_turn_takes__the_next_has_its_turn(rail, monkeypatch):
     """Anybody may pay cents with the reference of an agreement that no chain knows."""
     monkeypatch.setattr(mint, "_AT_ONCE", 3)
     ids = [f"0x{n:064x}" for n in range(8)]
-    with desk.store.write() as session:
+    with rail.store.write() as session:
         fundings.add(session, [CreditBooked(credit_id, AGREEMENT, 1) for credit_id in ids])
     asked = []
 

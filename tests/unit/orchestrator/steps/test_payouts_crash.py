@@ -47,52 +47,52 @@ def forks():
 
 @pytest.fixture(params=["folder", "sftp"])
 def place(request, tmp_path):
-    """(desk, url of the channel): the bank's own folders, as they are or served by SFTP."""
-    desk, url = RailWithBank(tmp_path), ""
+    """(rail, url of the channel): the bank's own folders, as they are or served by SFTP."""
+    rail, url = RailWithBank(tmp_path), ""
     server = None
     if request.param == "sftp":
         server = SftpServer(tmp_path / "bank").start()
-        settings = desk.rail.settings
+        settings = rail.context.settings
         server.admit(settings.keys / "bank-sftp")
         write_atomically(settings.bank_sftp / "known_hosts", server.known_line())
         url = server.url()
-    yield desk, url
+    yield rail, url
     if server is not None:
         server.end()
-    desk.bare.close()
+    rail.bare.close()
 
 
-def orders(desk) -> list[str]:
+def orders(rail) -> list[str]:
     """EndToEndId of every order that the bank took, over all time."""
-    cursor = desk.bank.books.db.execute("SELECT end_to_end_id FROM orders")
+    cursor = rail.bank.books.db.execute("SELECT end_to_end_id FROM orders")
     return [row[0] for row in cursor.fetchall()]
 
 
 @pytest.mark.parametrize("meanwhile", ["the bank sleeps", "the bank works"])
 def test_payouts__power_cut_at_any_point__each_is_ordered_exactly_once(place, forks, meanwhile):
-    desk, url = place
+    rail, url = place
     about = {
-        "home": str(desk.home),
+        "home": str(rail.home),
         "channel": url,
-        "now": desk.rail.now(),
-        "safeguarding": dict(desk.rail.safeguarding),
+        "now": rail.context.now(),
+        "safeguarding": dict(rail.context.safeguarding),
     }
     ids, point, ending = [], 0, "killed"
     while ending == "killed":
         point += 1
-        ids += [desk.payout(2 * point), desk.payout(2 * point + 1)]
+        ids += [rail.payout(2 * point), rail.payout(2 * point + 1)]
         ending = forks(**about, point=point)
         if meanwhile == "the bank works":
-            desk.bank.step()  # also before we have noted that a file is placed
+            rail.bank.step()  # also before we have noted that a file is placed
         assert forks(**about, point=0) == "done"
-        desk.bank.step()
+        rail.bank.step()
     assert ending == "done" and point > 12, f"only {point} points were reached"
-    with desk.store.read() as session:
+    with rail.store.read() as session:
         wanted = [payouts.get(session, payout_id).end_to_end_id for payout_id in ids]
-    assert sorted(orders(desk)) == sorted(wanted)
-    desk.rail = desk.with_channel(
-        open_channel(desk.rail.settings.model_copy(update={"bank_channel": url}))
+    assert sorted(orders(rail)) == sorted(wanted)
+    rail.context = rail.with_channel(
+        open_channel(rail.context.settings.model_copy(update={"bank_channel": url}))
     )
-    while read_bank(desk.rail) + read_bank(desk.rail):  # by SFTP the first look takes nothing
+    while read_bank(rail.context) + read_bank(rail.context):  # by SFTP the first look takes nothing
         pass
-    assert {desk.stage(payout_id) for payout_id in ids} == {("booked", None)}
+    assert {rail.stage(payout_id) for payout_id in ids} == {("booked", None)}
