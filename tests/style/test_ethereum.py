@@ -1,6 +1,6 @@
 """Importing eth-account must not raise the recursion limit of a process (edges/chain/ethereum.py).
 
-tests/unit/test_deep_nesting.py shows what would happen.
+tests/unit/orchestrator/test_deep_nesting.py shows what would happen.
 """
 
 from __future__ import annotations

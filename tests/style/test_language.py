@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
-from tests.support.source_tree import files, offenders, short
+from tests.support.source_tree import files, offenders, short, sources, tree
 
 # what stands for a plainer word: the style page of CONTRIBUTING.md gives the replacements
 BANNED = re.compile(
@@ -19,6 +20,8 @@ ALLOWED = {
     "CHANGELOG.md": "what earlier releases said stays as it was",
     "LICENSE": "is the licence's own text",
 }
+# names of variables that do not say what they hold
+EMPTY_NAMES = {"found", "each", "one", "told", "said", "here", "of", "it"}
 LAYOUT_EXCEPTIONS = re.compile(r"#\s*fmt:\s*(skip|off|on)")
 
 
@@ -39,3 +42,16 @@ def test_words__anywhere__are_plain() -> None:
 def test_format__any_file__has_no_layout_exception() -> None:
     read = [path for path in files(".py") if short(path) not in ALLOWED]
     assert not offenders(read, lambda path: LAYOUT_EXCEPTIONS.findall(path.read_text()))
+
+
+def test_variables__of_the_product__say_what_they_hold() -> None:
+    def empty(path) -> list[str]:
+        stored = [
+            (node.lineno, node.id)
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ]
+        stored += [(n.lineno, n.arg) for n in ast.walk(tree(path)) if isinstance(n, ast.arg)]
+        return [f"{line}: {name}" for line, name in stored if name in EMPTY_NAMES]
+
+    assert not offenders(sources(), empty)
