@@ -7,7 +7,7 @@ import re
 
 from tests.support.source_tree import files, offenders, short, sources, tree
 
-# what stands for a plainer word: the style page of CONTRIBUTING.md gives the replacements
+# each hides a plainer word; CONTRIBUTING.md names the replacements
 BANNED = re.compile(
     r"(?<![A-Za-z])(told|tells?|anew|nobody's|besides?|whatever|whom|errands?"
     r"|houses?|rooms?|doors?|beats?)(?![A-Za-z])"
