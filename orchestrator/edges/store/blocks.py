@@ -20,7 +20,7 @@ __all__ = ["BlockRow", "ChainLogRow", "ProofRow"]
 
 def newest(session: Session) -> BlockRow | None:
     """Return the newest block that was seen."""
-    return session.exec(select(BlockRow).order_by(BlockRow.number.desc())).first()
+    return session.exec(select(BlockRow).order_by(BlockRow.number.desc()).limit(1)).first()
 
 
 def at(session: Session, number: int) -> BlockRow | None:
@@ -81,6 +81,7 @@ def log_of(session: Session, tx_hash: str, name: str) -> ChainLogRow | None:
         select(ChainLogRow)
         .where(ChainLogRow.tx_hash == tx_hash, ChainLogRow.name == name)
         .order_by(ChainLogRow.log_index)
+        .limit(1)
     ).first()
 
 
@@ -121,6 +122,7 @@ def final_before(session: Session, at: int) -> Head:
         select(BlockRow)
         .where(BlockRow.final, BlockRow.timestamp < at)
         .order_by(BlockRow.number.desc())
+        .limit(1)
     ).first()
     return Head(row.number, row.hash) if row else Head(0, "")
 

@@ -326,6 +326,9 @@ def entry_before(session: Session, at: int) -> Head:
     The hash covers every entry up to that number.
     """
     row = session.exec(
-        select(LedgerEntryRow).where(LedgerEntryRow.at < at).order_by(LedgerEntryRow.number.desc())
+        select(LedgerEntryRow)
+        .where(LedgerEntryRow.at < at)
+        .order_by(LedgerEntryRow.number.desc())
+        .limit(1)
     ).first()
     return Head(row.number, row.hash) if row else Head(0, "")

@@ -353,6 +353,7 @@ def newest_reconciled(session: Session) -> str | None:
         select(PaymentRow.payment_id)
         .where(PaymentRow.stage == Stage.RECONCILED, PaymentRow.amount_micro > 0)
         .order_by(PaymentRow.created_at.desc(), PaymentRow.payment_id)
+        .limit(1)
     ).first()
 
 

@@ -50,6 +50,7 @@ def by_ref(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
             ChainSendRow.stage != Stage.FAILED,
         )
         .order_by(ChainSendRow.nonce.desc())
+        .limit(1)
     ).first()
 
 
@@ -61,6 +62,7 @@ def open_send(session: Session, purpose: str, ref: str) -> ChainSendRow | None:
             ChainSendRow.purpose == purpose, ChainSendRow.ref == ref, ChainSendRow.stage.in_(OPEN)
         )
         .order_by(ChainSendRow.nonce.desc())
+        .limit(1)
     ).first()
 
 

@@ -190,7 +190,7 @@ def test_refund__somebody_else_asked_first__sends_nothing(home):
     identity = brief(home, "agree-9")
     fund(home, identity, 7)
     home.chain.later(2 * DAY)
-    stranger = home.chain.sender(home.store, 34)
+    stranger = home.chain.sender(home.store, 37)
     call = Call("PaymentRail", "reclaim", (bytes.fromhex(identity[2:]),))
     send_and_wait(stranger, [ChainCall("stranger", identity, call)], 0, lambda: None)
     with home.store.write() as session:

@@ -256,7 +256,7 @@ def test_suspend__and_resume__hold_for_their_time_only_and_repeat(registry, by):
 
 @needs_anvil
 def test_warden__every_call_but_suspend__is_refused(registry):
-    registry.enrolled("desk-13")
+    registry.enrolled("ops-13")
     thief = AgreementOps(
         dict.fromkeys(registry.senders, registry.senders["warden"]),
         registry.chain.now,

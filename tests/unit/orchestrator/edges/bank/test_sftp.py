@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import asyncssh
 import pytest
@@ -272,10 +273,12 @@ def test_sftp__served_by_openssh__files_go_and_come(tmp_path):
     try:
         url = f"sftp://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/out?in={tmp_path}/in&poll=0"
         channel = Sftp(url, tmp_path / "key", tmp_path / "state")
-        for _ in range(100):  # until it listens
+        for _ in range(200):  # until it listens
+            assert daemon.poll() is None, "sshd ended; as root it needs the folder /run/sshd"
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
+            time.sleep(0.05)
         assert channel.send("a.xml", b"a") and (tmp_path / "out" / "a.xml").read_bytes() == b"a"
         (tmp_path / "in" / "b.xml").write_bytes(b"b")
         assert channel.receive() == [] and channel.receive() == [("b.xml", b"b")]
