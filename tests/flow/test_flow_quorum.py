@@ -121,7 +121,7 @@ def test_records__forged_foreign_retired_or_replayed__move_nothing(rail):
     for record in (*bad.values(), twin(last)):
         device.publish([record])
     expected = {(record, reason) for reason, record in bad.items()} | {(twin(last), "duplicate")}
-    for name, reason in ((UNKNOWN, "device_unearlier"), (RETIRED, "device_retired")):
+    for name, reason in ((UNKNOWN, "device_unknown"), (RETIRED, "device_retired")):
         expected |= {(record, reason) for record in rail.publish(1, [name])[name]}
     rail.until(
         lambda: _rejected(rail, newest) >= expected, "an answer with the right reason to each"

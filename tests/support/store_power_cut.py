@@ -155,7 +155,7 @@ def take(
 ) -> list[list[RecordOutcome]]:
     """Send messages to new intakes until no power cut interrupts."""
     while True:
-        rail = fresh(whole, cutter).rail
+        rail = fresh(whole, cutter).context
         cutter.step = "intake"
         intake = Intake(rail.store, rail.registry, rail.rules, time.time)
         try:
