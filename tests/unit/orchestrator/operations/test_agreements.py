@@ -23,7 +23,7 @@ from orchestrator.operations.agreements import enrolment_digest, mandate_of
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
 from tests.support.real_chain import has_anvil
-from tests.support.registry_town import RegistryTown
+from tests.support.registry_chain import RegistryOnChain
 
 needs_anvil = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw))
@@ -46,14 +46,14 @@ MANDATES = st.builds(
 
 
 @pytest.fixture
-def town(tmp_path):
-    registry_town = RegistryTown(tmp_path)
-    yield registry_town
-    registry_town.store.close()
+def registry(tmp_path):
+    on_chain = RegistryOnChain(tmp_path)
+    yield on_chain
+    on_chain.store.close()
 
 
-def counted(town, index: int) -> int:
-    return town.chain.client.nonce(keystore.development_account(index).address)
+def counted(registry, index: int) -> int:
+    return registry.chain.client.nonce(keystore.development_account(index).address)
 
 
 @given(ADDRESSES, ADDRESSES, st.text(max_size=40), st.integers(1, 2**64))
@@ -85,15 +85,15 @@ def test_ids__of_payment_account_and_credit__are_those_of_the_rules():
 
 
 @needs_anvil
-def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(town):
-    device = town.device("office-1")
-    wanted = town.enrolment(device)
-    town.office.enrol([wanted])
-    before = counted(town, 4)
-    town.office.enrol([wanted])
-    assert counted(town, 4) == before
-    assert town.contract_says("office-1", town.chain.now()) == device.public
-    with town.store.read() as session:
+def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(registry):
+    device = registry.device("office-1")
+    wanted = registry.enrolment(device)
+    registry.agreement_ops.enrol([wanted])
+    before = counted(registry, 4)
+    registry.agreement_ops.enrol([wanted])
+    assert counted(registry, 4) == before
+    assert registry.contract_says("office-1", registry.chain.now()) == device.public
+    with registry.store.read() as session:
         row = agreements.device_by_name(session, "office-1")
     assert (row.device_id, row.owner, row.key_x) == (
         "0x" + device_id("office-1").hex(),
@@ -104,9 +104,9 @@ def test_enrol__real_device_key__is_taken_and_a_second_run_sends_nothing(town):
 
 @needs_anvil
 @pytest.mark.parametrize("change", ["owner", "name", "chain", "registry", "key"])
-def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change):
-    device, other = town.device("office-2"), town.device("office-2-other")
-    at = town.chain.deployment
+def test_enrol__proof_of_anything_else__is_refused_by_the_contract(registry, change):
+    device, other = registry.device("office-2"), registry.device("office-2-other")
+    at = registry.chain.deployment
     proven = {
         "chain": at.chain_id,
         "registry": at.addresses["DeviceRegistry"],
@@ -126,91 +126,93 @@ def test_enrol__proof_of_anything_else__is_refused_by_the_contract(town, change)
     digest = enrolment_digest(signed["chain"], signed["registry"], signed["name"], signed["owner"])
     signer = other if change == "key" else device
     r, s = signer.sign_digest(digest)
-    before = counted(town, 4)
+    before = counted(registry, 4)
     with pytest.raises(Retry, match="PossessionUnproven"):
-        town.office.enrol([replace(town.enrolment(device), r=r, s=s)])
-    assert counted(town, 4) == before
-    with town.store.read() as session:
+        registry.agreement_ops.enrol([replace(registry.enrolment(device), r=r, s=s)])
+    assert counted(registry, 4) == before
+    with registry.store.read() as session:
         assert agreements.device_by_name(session, "office-2") is None
 
 
 @needs_anvil
-def test_enrol__high_s_as_secure_elements_sign__is_normalised(town):
-    device = town.device("office-4")
+def test_enrol__high_s_as_secure_elements_sign__is_normalised(registry):
+    device = registry.device("office-4")
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    wanted = town.enrolment(device)
-    town.office.enrol([replace(wanted, s=order - wanted.s)])
-    assert town.contract_says("office-4", town.chain.now()) == device.public
+    wanted = registry.enrolment(device)
+    registry.agreement_ops.enrol([replace(wanted, s=order - wanted.s)])
+    assert registry.contract_says("office-4", registry.chain.now()) == device.public
 
 
 @needs_anvil
-def test_enrol__curve_that_no_contract_checks__halts_and_sends_nothing(town):
-    wanted = town.enrolment(town.device("office-5"))
+def test_enrol__curve_that_no_contract_checks__halts_and_sends_nothing(registry):
+    wanted = registry.enrolment(registry.device("office-5"))
     with pytest.raises(Halt, match="no contract can check"):
-        town.office.enrol([replace(wanted, key=DeviceKey(Curve.SECP384R1, 1, 2))])
+        registry.agreement_ops.enrol([replace(wanted, key=DeviceKey(Curve.SECP384R1, 1, 2))])
 
 
 @needs_anvil
-def test_retire__twice__is_one_call_and_ends_the_device(town):
-    town.office.enrol([town.enrolment(town.device("office-6"))])
-    town.office.retire("office-6")
-    before = counted(town, 4)
-    town.office.retire("office-6")
-    assert counted(town, 4) == before
-    assert town.contract_says("office-6", town.chain.now()) == "device_retired"
+def test_retire__twice__is_one_call_and_ends_the_device(registry):
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("office-6"))])
+    registry.agreement_ops.retire("office-6")
+    before = counted(registry, 4)
+    registry.agreement_ops.retire("office-6")
+    assert counted(registry, 4) == before
+    assert registry.contract_says("office-6", registry.chain.now()) == "device_retired"
 
 
 @needs_anvil
-def test_open__signed_mandate__has_the_contracts_id_and_a_second_run_sends_nothing(town):
-    town.office.enrol([town.enrolment(town.device("office-7"))])
-    mandate, identity = town.agree("office-7", 14)
+def test_open__signed_mandate__has_the_contracts_id_and_a_second_run_sends_nothing(registry):
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("office-7"))])
+    mandate, identity = registry.agree("office-7", 14)
     assert identity == mandate.agreement_id()
-    rail = town.chain.client
+    rail = registry.chain.client
     assert rail.view("PaymentRail", "agreementOf", device_id("office-7")) == identity
-    account, before = keystore.development_account(14), counted(town, 12)
-    signed = ("office-7", "metered_energy", mandate, town.office.sign(mandate, account))
-    assert town.office.open([signed]) == ["0x" + identity.hex()]
-    assert counted(town, 12) == before
-    with town.store.read() as session:
+    account, before = keystore.development_account(14), counted(registry, 12)
+    signed = ("office-7", "metered_energy", mandate, registry.agreement_ops.sign(mandate, account))
+    assert registry.agreement_ops.open([signed]) == ["0x" + identity.hex()]
+    assert counted(registry, 12) == before
+    with registry.store.read() as session:
         row = agreements.get(session, "0x" + identity.hex())
     assert mandate_of(row) == mandate and (row.stage, row.sequence) == ("signed", 0)
 
 
 @needs_anvil
-def test_open__signed_by_somebody_else__is_refused_by_the_contract(town):
-    town.office.enrol([town.enrolment(town.device("office-8"))])
+def test_open__signed_by_somebody_else__is_refused_by_the_contract(registry):
+    registry.agreement_ops.enrol([registry.enrolment(registry.device("office-8"))])
     account, stranger = (keystore.development_account(n) for n in (15, 16))
-    mandate = town.office.mandate(
+    mandate = registry.agreement_ops.mandate(
         "office-8",
         account.address,
         stranger.address,
         products()["metered_energy"],
         cap_micro=1,
         window_s=60,
-        expiry=town.chain.now() + 99,
+        expiry=registry.chain.now() + 99,
         terms=encode_terms(EnergyTerms(1, 1)),
     )
-    signature = town.office.sign(mandate, stranger)
+    signature = registry.agreement_ops.sign(mandate, stranger)
     with pytest.raises(Retry, match="MandateSignatureInvalid"):
-        town.office.open([("office-8", "metered_energy", mandate, signature)])
+        registry.agreement_ops.open([("office-8", "metered_energy", mandate, signature)])
 
 
 @needs_anvil
-def test_pay_to_bank__repeated__is_one_call_and_another_account_is_another(town):
+def test_pay_to_bank__repeated__is_one_call_and_another_account_is_another(registry):
     payee = keystore.development_account(17)
 
     def account() -> bytes:
-        return town.chain.client.view("PaymentRail", "payoutAccount", payee.address)
+        return registry.chain.client.view("PaymentRail", "payoutAccount", payee.address)
 
     for iban, calls in (("DE1", 1), ("DE 1", 1), ("DE2", 2), ("DE1", 3)):
-        town.office.pay_to_bank(payee, iban)
-        assert account() == payout_account(iban) and counted(town, 17) == calls
+        registry.agreement_ops.pay_to_bank(payee, iban)
+        assert account() == payout_account(iban) and counted(registry, 17) == calls
 
 
 @needs_anvil
-def test_know__a_party_with_another_account__has_the_newest_one(town):
+def test_know__a_party_with_another_account__has_the_newest_one(registry):
     for iban in ("DE1", "DE2"):
-        town.office.save_parties([agreements.PartyRow(address="0x01", name="Nord", iban=iban)])
-    with town.store.read() as session:
+        registry.agreement_ops.save_parties(
+            [agreements.PartyRow(address="0x01", name="Nord", iban=iban)]
+        )
+    with registry.store.read() as session:
         [row] = agreements.parties(session)
     assert (row.iban, row.account) == ("DE2", "0x" + payout_account("DE2").hex())
