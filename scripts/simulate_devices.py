@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 from orchestrator.edges.broker import credentials
-from scripts.devices.faults import Fault, commit
-from scripts.devices.fleet import Fleet
+from services.simulated_devices.faults import Fault, commit
+from services.simulated_devices.fleet import Fleet
 
 
 def main(arguments: list[str] | None = None) -> int:

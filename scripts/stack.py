@@ -36,8 +36,8 @@ from orchestrator.operations.agreements import AgreementOps
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import DEVELOPMENT_WARDEN, ROOT, development_plan
-from scripts.run_bank import BankClient, new_iban
-from scripts.testnet import Testnet, die_with_parent
+from services.bank import BankClient, new_iban
+from services.testnet import Testnet, die_with_parent
 
 # (name, trust domain): two oracles of one utility, one of a bank, one of an auditor
 ORACLES = (("utility-a", 1), ("utility-b", 1), ("bank", 2), ("auditor", 3))
@@ -145,7 +145,7 @@ class Stack:
         arguments = [*extra, "--embedded"] if self.embedded_broker else extra
         ready = self._ready("broker")
         self._start(
-            "broker", "scripts.run_broker", "--home", self.home, "--ready-file", ready, *arguments
+            "broker", "services.broker", "--home", self.home, "--ready-file", ready, *arguments
         )
         self.broker = self._wait_ready("broker", ready)
 
@@ -195,7 +195,7 @@ class Stack:
         home, ready = self.home / "oracles" / name, self._ready(name)
         self._start(
             name,
-            "scripts.run_oracle",
+            "services.oracle",
             "--name",
             name,
             "--domain",
@@ -277,7 +277,7 @@ class Stack:
         ready = self._ready("orchestrator")
         self._start(
             "orchestrator",
-            "scripts.run_orchestrator",
+            "services.orchestrator",
             "--home",
             self.home,
             "--ready-file",

@@ -32,7 +32,7 @@ from device_adapters.merchant.terminal import Terminal
 from device_adapters.types import Rejected
 from orchestrator.products.wearable_voucher.abi import decode_terms
 from orchestrator.products.wearable_voucher.card import make_card
-from scripts.devices.wearable import SimulatedWearable
+from services.simulated_devices.wearable import SimulatedWearable
 
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 _PAYEE = re.compile(r"0x[0-9a-fA-F]{40}")

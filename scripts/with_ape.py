@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.edges.chain.compiler import ensure_compiler
 from scripts.bootstrap import TOOLS
-from scripts.testnet import ROOT, Testnet, anvil_binary
+from services.testnet import ROOT, Testnet, anvil_binary
 
 CHAIN_HOST = "APE_FOUNDRY_HOST"
 _WITHOUT_CHAIN = {"compile", "plugins", "--version", "--help", "cache"}

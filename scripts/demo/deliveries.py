@@ -15,14 +15,14 @@ from orchestrator.edges.store import payments as money
 from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import DemoParty, Signed, open_all, sign_mandate, transfer
-from scripts.devices.consignment import (
+from scripts.stack import Stack
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
-from scripts.devices.fleet import Fleet
-from scripts.stack import Stack
+from services.simulated_devices.fleet import Fleet
 
 NAME = "proof_of_delivery"
 BUYER = DemoParty(4, "Spreemarkt eG", "Uferstrasse", "12435", "Berlin")

@@ -7,8 +7,8 @@ from orchestrator.core.risk import Remedy, at_risk
 from orchestrator.edges.store import Session, agreements, conflicts, exposure
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import Signed, meter_mandate
-from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
+from services.simulated_devices.fleet import Fleet
 
 CLONED, STOLEN = "cp-cloned", "cp-stolen"
 NAMES = (CLONED, STOLEN)

@@ -15,8 +15,8 @@ from scripts.demo.incidents import Incidents
 from scripts.demo.scenario import DemoRun
 from scripts.demo.wearables import DemoWearables
 from scripts.deploy import ROOT
-from scripts.devices.fleet import Fleet
 from scripts.stack import DOMAINS, Stack
+from services.simulated_devices.fleet import Fleet
 
 CHARGE_POINTS, METERS = 8, 1
 FUNDED_CENTS = 150_000

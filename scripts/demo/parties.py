@@ -13,11 +13,11 @@ from orchestrator.operations.agreements import NOBODY, Enrolment, enrolment_dige
 from orchestrator.operations.trust import DevelopmentCa, check_endorsement, save_endorsement
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from scripts.devices.fleet import Fleet
-from scripts.devices.station import Station
-from scripts.run_bank import new_iban
 from scripts.stack import Stack
+from services.bank import new_iban
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
+from services.simulated_devices.fleet import Fleet
+from services.simulated_devices.station import Station
 
 YEAR_S = 365 * 86_400
 WINDOW_S = 2  # a short dispute window, so that the demonstration is short

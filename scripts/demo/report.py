@@ -14,7 +14,7 @@ from scripts.demo import sums
 from scripts.demo.checklist import console
 from scripts.demo.notes import Note, euro
 from scripts.demo.scenario import EXPECTED, DemoRun
-from scripts.devices.faults import Fault
+from services.simulated_devices.faults import Fault
 
 __all__ = ["answers", "euro", "incidents", "totals"]
 

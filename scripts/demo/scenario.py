@@ -15,9 +15,9 @@ from scripts.demo.checklist import bar
 from scripts.demo.deliveries import Deliveries
 from scripts.demo.incidents import Incidents
 from scripts.demo.wearables import DemoWearables
-from scripts.devices.faults import Fault, commit
-from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
+from services.simulated_devices.faults import Fault, commit
+from services.simulated_devices.fleet import Fleet
 
 _ENDED = (
     Stage.RECONCILED,

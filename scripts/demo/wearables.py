@@ -17,9 +17,9 @@ from orchestrator.products import products
 from scripts.demo.notes import Note, euro
 from scripts.demo.parties import HOUSEHOLD, DemoParty, Signed, sign_mandate, transfer
 from scripts.demo.tally import payments_of_product
-from scripts.devices.wearable import SimulatedWearable
 from scripts.stack import Stack
 from scripts.terminal import poster, redeem
+from services.simulated_devices.wearable import SimulatedWearable
 
 NAME = "wearable_voucher"
 CAFE = DemoParty(6, "Café Dorothea", "Lange Bruecke", "14467", "Potsdam")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scripts.month import days
-from scripts.simulated_bank.bank import SimulatedBank, write_file
-from scripts.simulated_bank.books import OTHER_BANKS, Transfer
+from services.simulated_bank.bank import SimulatedBank, write_file
+from services.simulated_bank.books import OTHER_BANKS, Transfer
 
 # returns the bookings of one due order, or None if there are none
 Misbooking = Callable[[sqlite3.Row], list[Transfer] | None]
@@ -32,7 +32,7 @@ class BankScript(SimulatedBank):
         super().__init__(*arguments)
 
     def instruct(self, instruction: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one instruction, as if `scripts.run_bank` had sent it.
+        """Carry out one instruction, as if `services.bank` had sent it.
 
         Raises:
             RuntimeError: the bank refuses it.

@@ -1,7 +1,7 @@
 """The month's devices: real keys and records, but no journal on disk.
 
 A thousand SQLite files would be slow. That records survive a restart is tested with
-scripts/devices; these devices use the same record formats.
+services/simulated_devices; these devices use the same record formats.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Curve, DeviceKey, device_id
-from scripts.devices.record import Point, payload_of, sign
-from scripts.devices.station import ORDER, derived_key
+from services.simulated_devices.record import Point, payload_of, sign
+from services.simulated_devices.station import ORDER, derived_key
 
 MWH_PER_UNIT = 100  # registers count in 0.1 Wh
 

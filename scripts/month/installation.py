@@ -13,14 +13,18 @@ from orchestrator.edges.store import agreements
 from orchestrator.operations.agreements import NOBODY, Enrolment, enrolment_digest
 from orchestrator.products import products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.consignment import SimulatedConsignment, SimulatedScanner, SimulatedTerminal
 from scripts.month import days
 from scripts.month.days import at
 from scripts.month.devices import MonthDevice, MonthMeter, MonthWearable
 from scripts.month.parties import SAVINGS_CENTS, MonthParties, MonthParty
 from scripts.month.plan import CENT, Plan, PlannedAgreement
 from scripts.month.rail import MonthRail
-from scripts.run_bank import new_iban
+from services.bank import new_iban
+from services.simulated_devices.consignment import (
+    SimulatedConsignment,
+    SimulatedScanner,
+    SimulatedTerminal,
+)
 
 WINDOW_S = 6 * 3_600  # a settlement of the morning is released in the evening
 EXPIRY = at(days.LAST, 0) + 400 * 86_400

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.ethereum import Account, LocalAccount
-from scripts.simulated_bank.orders import new_iban
+from services.simulated_bank.orders import new_iban
 
 _FIRST_PAYEE = 31  # the development accounts below it belong to the rail; these hold ether
 SAVINGS_CENTS = 100_000_000

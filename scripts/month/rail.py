@@ -39,9 +39,9 @@ from orchestrator.worker import STEPS, Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
 from scripts.month import days
 from scripts.month.bank_script import BankScript
-from scripts.run_oracle import catch_up
 from scripts.stack import ORACLES
-from scripts.testnet import Testnet
+from services.oracle import catch_up
+from services.testnet import Testnet
 
 FINALITY = 2
 BLOCK_S = 12

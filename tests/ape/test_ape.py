@@ -23,7 +23,7 @@ from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.edges.chain.solidity import Artifact
 from scripts import deploy
-from scripts.testnet import CHAIN_ID, ROOT
+from services.testnet import CHAIN_ID, ROOT
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, PRICE, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.settled import arguments

@@ -18,8 +18,8 @@ from orchestrator.edges.broker import credentials
 from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import agreements, fundings, sends
 from scripts.demo import parties
-from scripts.devices.fleet import Fleet
 from scripts.stack import Stack
+from services.simulated_devices.fleet import Fleet
 from tests.bench.cpu import seconds
 from tests.bench.loop import Loop
 from tests.support.store_queries import settled_events

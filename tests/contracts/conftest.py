@@ -10,7 +10,7 @@ from copy import copy
 import pytest
 
 from orchestrator.edges.chain.compiler import build
-from scripts.testnet import ROOT, Testnet
+from services.testnet import ROOT, Testnet
 from tests.support.contracts.contract_rail import ContractRail
 from tests.support.contracts.forks import HARDFORKS, Fork
 from tests.support.contracts.onchain import Node

@@ -19,7 +19,7 @@ from web3 import Web3
 from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.errors import Halt, Retry
 from scripts.deploy import development_plan, main
-from scripts.testnet import ROOT, Testnet
+from services.testnet import ROOT, Testnet
 
 PRODUCTS = tuple(path.stem for path in sorted((ROOT / "contracts" / "products").glob("*.sol")))
 STEPS = (

@@ -27,7 +27,7 @@ from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain.ethereum import Account
 from orchestrator.edges.chain.keystore import development_account
-from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
+from services.testnet import CHAIN_ID, TX_GAS_LIMIT, Testnet
 from tests.support.contracts.contract_rail import DAY, EURO, HOUR, KWH, facts, terms
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork, outcomes

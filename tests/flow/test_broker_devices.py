@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device_adapters.topics import receipts_topic
 from orchestrator.core.receipt import ReceiptRecord, Receipts
 from orchestrator.edges.broker import credentials
-from scripts.devices.faults import Fault, commit
-from scripts.devices.fleet import Fleet
-from scripts.devices.record import counter_of, evidence_of
+from services.simulated_devices.faults import Fault, commit
+from services.simulated_devices.fleet import Fleet
+from services.simulated_devices.record import counter_of, evidence_of
 from tests.support.broker_process import BROKERS, HOST, PATIENCE_S, ROOT, BrokerProcess, take, until
 
 

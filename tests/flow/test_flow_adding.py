@@ -22,6 +22,7 @@ FOLDERS = (
     "oracles",
     "orchestrator",
     "requirements",
+    "services",
     "scripts",
     "tests",
 )

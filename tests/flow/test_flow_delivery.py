@@ -17,7 +17,7 @@ from orchestrator.core.payment import Stage
 from orchestrator.core.reconcile import BreakKind
 from orchestrator.edges.store import evidence
 from scripts.demo import parties
-from scripts.devices.consignment import (
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,

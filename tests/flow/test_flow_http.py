@@ -7,8 +7,8 @@ from hashlib import sha256
 from device_adapters.types import device_id, event_id
 from orchestrator.core.receipt import public_key_of, read_receipt
 from orchestrator.edges.store import evidence, payments, rejections
-from scripts.devices.device import derived_key
-from scripts.devices.record import Point, counter_of, units_of
+from services.simulated_devices.device import derived_key
+from services.simulated_devices.record import Point, counter_of, units_of
 from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 

@@ -12,8 +12,8 @@ from oracles.types import Claim
 from oracles.wire import Request
 from orchestrator.core.payment import Stage
 from orchestrator.edges.store import evidence, payments, rejections
-from scripts.devices.device import derived_key
-from scripts.devices.record import Point, twin, units_of
+from services.simulated_devices.device import derived_key
+from services.simulated_devices.record import Point, twin, units_of
 from tests.support import invariants
 from tests.support.whole_rail import RETIRED, UNKNOWN, WholeRail
 

@@ -18,8 +18,8 @@ from orchestrator.core.payment import Stage
 from orchestrator.edges.store import access, blocks, evidence, payments
 from orchestrator.products.wearable_voucher import product
 from scripts.demo import parties
-from scripts.devices.wearable import SimulatedWearable
 from scripts.terminal import poster, redeem
+from services.simulated_devices.wearable import SimulatedWearable
 from tests.support import invariants
 from tests.support.whole_rail import WholeRail
 

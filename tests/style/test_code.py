@@ -15,7 +15,7 @@ MONEY = (
     "orchestrator/products",
     "orchestrator/edges/bank",
     "orchestrator/edges/store",
-    "scripts/simulated_bank",
+    "services/simulated_bank",
 )
 EXCEPTIONS = {"Rejected", "Retry", "Halt", "Problem"}  # Problem: the API's RFC 9457 answer
 # calls that make a container which a module could change; a constant is made of literals

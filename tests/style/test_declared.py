@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("device_adapters", "oracles", "orchestrator", "scripts")
+PRODUCT = ("device_adapters", "oracles", "orchestrator", "services", "scripts")
 TOOLS_ONLY = {"ape", "ethpm_types"}  # scripts/deploy.py under Ape, tests/ape: tools.in
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==[0-9][0-9A-Za-z.]*")
 

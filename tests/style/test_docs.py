@@ -19,7 +19,7 @@ PAGES = [
     *sorted(ROOT.glob("orchestrator/products/*/README.md")),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
-SOURCES = ("device_adapters", "oracles", "orchestrator", "scripts")
+SOURCES = ("device_adapters", "oracles", "orchestrator", "services", "scripts")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _STOP = re.compile(r"\[`([\w./]+)`\]\(\.\./([\w./]+)\): ((?:`\w+`(?:, )?)+)")
 _COMMAND = re.compile(r"\bproofrail ((?:[a-z]+(?:-[a-z]+)*)(?: [a-z]+(?:-[a-z]+)*)?)")

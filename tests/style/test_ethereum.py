@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("device_adapters", "oracles", "orchestrator", "scripts")
+PRODUCT = ("device_adapters", "oracles", "orchestrator", "services", "scripts")
 SAFE = "orchestrator.edges.chain.ethereum"
 RAISING = {"eth_account", "web3"}
 
@@ -68,7 +68,7 @@ def test_tests__each_file_with_web3__reaches_the_safe_module() -> None:
 def test_chain_adapter__imported_after_eth_account_or_before__leaves_the_limit_at_1000() -> None:
     for first in ("orchestrator.edges.chain.client", "eth_account", "web3"):
         code = (
-            f"import sys, {first}, orchestrator.edges.chain.client, scripts.run_orchestrator; "
+            f"import sys, {first}, orchestrator.edges.chain.client, services.orchestrator; "
             "import eth_account, web3, py_ecc; print(sys.getrecursionlimit())"
         )
         answer = subprocess.run(

@@ -21,7 +21,7 @@ WRITERS = {
 }
 # stages of which a literal elsewhere is something else, each with its reason
 ELSEWHERE = {
-    "scripts/simulated_bank/": "the simulated bank has orders of its own",
+    "services/simulated_bank/": "the simulated bank has orders of its own",
     "orchestrator/edges/api/views.py": "the schema of the API shows examples",
 }
 

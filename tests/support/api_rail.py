@@ -26,9 +26,9 @@ from orchestrator.ingest.intake import Intake
 from orchestrator.products import products
 from orchestrator.settings import Settings
 from orchestrator.views.trace import trace
-from scripts.devices.device import SimulatedMeter
-from scripts.devices.fleet import Fleet
-from scripts.devices.record import sign
+from services.simulated_devices.device import SimulatedMeter
+from services.simulated_devices.fleet import Fleet
+from services.simulated_devices.record import sign
 
 with warnings.catch_warnings():  # it recommends another package
     warnings.simplefilter("ignore")

@@ -16,13 +16,13 @@ from orchestrator.core.audit import Parts
 from orchestrator.core.identity import payment_id
 from orchestrator.edges.chain.proof import proofs
 from orchestrator.products import products
-from scripts.devices.consignment import (
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
-from scripts.devices.station import Station
+from services.simulated_devices.station import Station
 from tests.support.audit_files import booked_by, chained
 from tests.support.audit_node import AuditNode
 from tests.support.audit_rail import ORACLES, START, AuditRail

@@ -14,8 +14,8 @@ from orchestrator.core.references import end_to_end_id, funding_reference, uetr
 from orchestrator.edges.bank import camt, pain
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.bank.types import Address, Debtor, PaymentOrder, StatusReport
-from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import SimulatedBank
+from services.bank import new_iban
+from services.simulated_bank.bank import SimulatedBank
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "shared" / "data" / "iso20022"
 

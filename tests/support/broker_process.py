@@ -35,7 +35,7 @@ class BrokerProcess:
     def start(self) -> BrokerProcess:
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "scripts.run_broker", "--home", str(self.home)]
+        command = [sys.executable, "-m", "services.broker", "--home", str(self.home)]
         command += ["--port", str(self.port), "--ready-file", str(ready)]
         command += ["--embedded"] if self.kind == "amqtt" else []
         self._process = subprocess.Popen(command, cwd=ROOT)

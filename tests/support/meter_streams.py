@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device_adapters.types import Curve, DeviceKey, Event, Message, Signed, device_id
 from oracles.types import Agreement, ClaimReason
 from orchestrator.products.metered_energy import product
-from scripts.devices.record import Point, payload_of, sign
+from services.simulated_devices.record import Point, payload_of, sign
 
 TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))
 AGREEMENT = b"\x0a" * 32

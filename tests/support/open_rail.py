@@ -15,7 +15,7 @@ from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.edges.store import lookup, payments
 from orchestrator.operations.agreements import Enrolment, enrolment_digest
 from orchestrator.steps.settle import settle_call
-from scripts.devices.device import DeviceKind
+from services.simulated_devices.device import DeviceKind
 from tests.support.small_rail import SmallRail
 
 

@@ -15,8 +15,8 @@ from orchestrator.edges.store import Store, agreements
 from orchestrator.operations.trust import DevelopmentCa
 from orchestrator.settings import Settings
 from scripts.deploy import DEVELOPMENT_WARDEN
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from scripts.run_bank import new_iban
+from services.bank import new_iban
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from tests.support.real_chain import has_anvil, real_chain
 
 __all__ = ["OperatorsHome", "has_anvil"]

@@ -6,8 +6,8 @@ import secrets
 
 from orchestrator.edges.chain.client import Call
 from orchestrator.edges.store import payments
-from scripts.devices.device import DeviceKind
-from scripts.devices.record import Point, payload_of, sign
+from services.simulated_devices.device import DeviceKind
+from services.simulated_devices.record import Point, payload_of, sign
 from tests.support.open_rail import OpenRail
 
 PAYEE, MINTER = 11, 3  # development accounts

@@ -14,8 +14,8 @@ from orchestrator.edges.store import agreements, bank_files, payouts, rejections
 from orchestrator.edges.store import fundings as store_fundings
 from orchestrator.edges.store import ledger as store_ledger
 from orchestrator.steps.bank_files import read_bank
-from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import SimulatedBank, write_file
+from services.bank import new_iban
+from services.simulated_bank.bank import SimulatedBank, write_file
 from tests.support.bare_rail import BareRail
 from tests.support.store_queries import bank_files_of
 

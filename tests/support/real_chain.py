@@ -27,7 +27,7 @@ from orchestrator.edges.chain.deployment import Deployment, deploy
 from orchestrator.edges.chain.sender import ChainCall, Sender, send_and_wait
 from orchestrator.edges.store import Store
 from scripts.deploy import development_plan
-from scripts.testnet import Testnet, anvil_binary
+from services.testnet import Testnet, anvil_binary
 
 MINTER, REGISTRAR = 3, 4  # development accounts, as scripts.deploy plans them
 

@@ -14,7 +14,7 @@ from orchestrator.edges.store import Store
 from orchestrator.operations.agreements import AgreementOps, Enrolment, enrolment_digest
 from orchestrator.products import deployed, products
 from orchestrator.products.metered_energy.product import EnergyTerms, encode_terms
-from scripts.devices.device import DeviceKind, SimulatedMeter
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from tests.support.real_chain import REGISTRAR, real_chain
 
 # the contract's words for a status, in ours (IDeviceRegistry.Status)

@@ -8,7 +8,7 @@ from orchestrator.core.identity import enrolment_digest, rotation_digest
 from orchestrator.edges.store import Store, agreements
 from orchestrator.operations.agreements import AgreementOps, Enrolment, Rotation
 from scripts.deploy import DEVELOPMENT_WARDEN
-from scripts.devices.device import DeviceKind, SimulatedMeter
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
 from tests.support import endorsing
 from tests.support.real_chain import REGISTRAR, real_chain
 

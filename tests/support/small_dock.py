@@ -16,7 +16,7 @@ from oracles.rules import derive_claim
 from oracles.types import Agreement, Claim
 from orchestrator.products.proof_of_delivery import product
 from orchestrator.settings import Settings
-from scripts.devices.consignment import (
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,

@@ -15,7 +15,7 @@ from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake, RecordOutcome
 from orchestrator.products import products
 from orchestrator.products.metered_energy import product
-from scripts.devices.fleet import Fleet
+from services.simulated_devices.fleet import Fleet
 
 START = 1_760_000_000
 TERMS = product.encode_terms(product.EnergyTerms(300_000, 22_000))

@@ -33,11 +33,11 @@ from orchestrator.products.metered_energy.product import EnergyTerms, encode_ter
 from orchestrator.settings import Settings
 from orchestrator.worker import Worker
 from scripts.deploy import DEVELOPMENT_WARDEN, development_plan
-from scripts.devices.fleet import Fleet
-from scripts.devices.record import Point
-from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import SimulatedBank, write_file
-from scripts.testnet import Testnet, anvil_binary
+from services.bank import new_iban
+from services.simulated_bank.bank import SimulatedBank, write_file
+from services.simulated_devices.fleet import Fleet
+from services.simulated_devices.record import Point
+from services.testnet import Testnet, anvil_binary
 from tests.support.rail_builder import context_on_chain
 
 START = 1_760_000_000

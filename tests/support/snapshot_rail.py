@@ -18,8 +18,8 @@ from orchestrator.edges.store import Session, Store, agreements, ledger
 from orchestrator.ingest.intake import Intake
 from orchestrator.products import products
 from orchestrator.worker import Worker
-from scripts.devices.fleet import Fleet
 from scripts.month.bank_script import BankScript
+from services.simulated_devices.fleet import Fleet
 from tests.support.rail_builder import context_on_chain
 from tests.support.small_rail import START, SmallRail
 from tests.support.store_queries import bank_files_of

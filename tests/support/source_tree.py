@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("device_adapters", "oracles", "orchestrator", "scripts")
+PACKAGES = ("device_adapters", "oracles", "orchestrator", "services", "scripts")
 
 
 @cache

@@ -28,9 +28,9 @@ from orchestrator.edges.store import (
 )
 from orchestrator.steps.reconcile import reconcile_store
 from scripts.demo import parties
-from scripts.devices.fleet import Fleet
-from scripts.run_bank import BankClient
 from scripts.stack import Stack
+from services.bank import BankClient
+from services.simulated_devices.fleet import Fleet
 
 DAY_S = 86_400
 PATIENCE_S = 240  # upper limit of every wait; no test depends on the speed

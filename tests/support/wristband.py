@@ -9,7 +9,7 @@ from typing import Any
 from device_adapters.merchant.card import WearableCard
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
-from scripts.devices.wearable import SimulatedWearable
+from services.simulated_devices.wearable import SimulatedWearable
 
 EURO, DAY = 1_000_000, 86_400
 NOW = 1_790_000_000 // DAY * DAY + 3_600

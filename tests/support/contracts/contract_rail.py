@@ -14,7 +14,7 @@ from oracles.types import Batch, Claim
 from orchestrator.core.mandate import Mandate
 from orchestrator.edges.chain import ethereum
 from orchestrator.edges.chain.keystore import development_account
-from scripts.testnet import CHAIN_ID, TX_GAS_LIMIT
+from services.testnet import CHAIN_ID, TX_GAS_LIMIT
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Account, Node, OnChain, creation, errors_of, events_of
 from tests.support.contracts.settled import SettlementResult, arguments, plain_payee

@@ -15,7 +15,7 @@ from web3.contract import Contract
 
 from orchestrator.edges.chain.deployment import deploy
 from scripts.deploy import development_plan
-from scripts.testnet import TX_GAS_LIMIT, Testnet
+from services.testnet import TX_GAS_LIMIT, Testnet
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.onchain import Method, Node, OnChain, errors_of
 

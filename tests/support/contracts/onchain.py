@@ -20,7 +20,7 @@ from web3._utils.events import get_event_data
 
 from orchestrator.edges.chain.abi import event_topics
 from orchestrator.edges.chain.ethereum import LocalAccount
-from scripts.testnet import TX_GAS_LIMIT
+from services.testnet import TX_GAS_LIMIT
 
 CODEC = Web3().codec
 _JSON = {"Content-Type": "application/json"}

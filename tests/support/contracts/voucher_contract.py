@@ -16,7 +16,7 @@ from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, 
 from orchestrator.edges.chain.keystore import development_account
 from orchestrator.products.wearable_voucher import product
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
-from scripts.testnet import CHAIN_ID
+from services.testnet import CHAIN_ID
 from tests.support.contracts.device_keys import DeviceSigner
 from tests.support.contracts.forks import Fork
 

@@ -16,7 +16,7 @@ from oracles.wire import Request
 from orchestrator.edges.chain.reader import DeviceHistory
 from orchestrator.products.metered_energy import product as energy
 from orchestrator.products.proof_of_delivery import product
-from scripts.devices.record import twin
+from services.simulated_devices.record import twin
 from tests.support.meter_streams import (
     AGREEMENT,
     StreamKeys,

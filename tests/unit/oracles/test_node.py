@@ -14,7 +14,7 @@ from oracles import rules
 from oracles.types import ClaimReason, Progress
 from oracles.wire import Request
 from orchestrator.products.metered_energy import product
-from scripts.devices.record import twin
+from services.simulated_devices.record import twin
 from tests.support.meter_streams import (
     AGREEMENT,
     StreamKeys,

@@ -65,7 +65,7 @@ def test_verify_events__a_key_that_was_rotated__counts_by_the_time_of_the_record
 
 
 def test_verify_events__the_twin_of_a_signature__is_genuine_too():
-    from scripts.devices.record import twin
+    from services.simulated_devices.record import twin
 
     assert verify_events([_event(twin(session_record("M1", 1)))], StreamKeys({"M1"})) == [None]
 

@@ -112,6 +112,6 @@ def test_start__program_that_fails__reports_the_end_of_its_log(tmp_path):
     stack = Stack(tmp_path / "home", 0)
     stack.prepare()
     ready = stack._ready("broker")
-    stack._start("broker", "scripts.run_broker", "--no-such-flag")
+    stack._start("broker", "services.broker", "--no-such-flag")
     with pytest.raises(Halt, match=r"broker did not start \(exit 2\).*are required: --home"):
         stack._wait_ready("broker", ready)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from orchestrator import cli
 from orchestrator.operations.trust import DevelopmentCa
-from scripts.devices.record import Point
+from services.simulated_devices.record import Point
 from tests.support.open_rail import OpenRail, open_rail
 from tests.support.small_rail import has_anvil
 

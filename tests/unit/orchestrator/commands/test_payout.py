@@ -13,7 +13,7 @@ from orchestrator.edges.chain.deployment import Deployment
 from orchestrator.edges.store import payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
-from scripts.run_bank import new_iban
+from services.bank import new_iban
 from tests.support.rail_with_bank import CLOSED, NORD, RailWithBank
 
 

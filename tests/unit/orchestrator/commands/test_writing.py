@@ -21,7 +21,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.store import access, agreements
 from orchestrator.errors import Halt
 from orchestrator.operations.trust import DevelopmentCa
-from scripts.run_bank import new_iban
+from services.bank import new_iban
 from tests.support.small_rail import SmallRail, has_anvil
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")

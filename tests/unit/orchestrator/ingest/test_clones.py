@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from device_adapters.types import Place
 from oracles.places import LONGEST_TRIP_MS, Sighting, clash, metres_between, sighting
 from orchestrator.edges.store import conflicts as store_conflicts
-from scripts.devices.record import Point, units_of
+from services.simulated_devices.record import Point, units_of
 from tests.support.meter_streams import event
 from tests.support.small_dock import GOODS, SmallDock, T
 from tests.support.small_intake import joined

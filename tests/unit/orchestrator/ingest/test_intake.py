@@ -13,8 +13,8 @@ from oracles.types import ClaimReason
 from orchestrator.edges.store import evidence, rejections
 from orchestrator.errors import Retry
 from orchestrator.ingest.intake import Intake
-from scripts.devices.device import derived_key
-from scripts.devices.record import Point, twin, units_of
+from services.simulated_devices.device import derived_key
+from services.simulated_devices.record import Point, twin, units_of
 from tests.support.signing_meter import SigningMeter, payload
 from tests.support.small_intake import START, SmallIntake, joined
 

@@ -18,13 +18,13 @@ from oracles.routing import candidates, route
 from oracles.types import Agreement, ClaimReason
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
-from scripts.devices.consignment import (
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,
     SimulatedTerminal,
 )
-from scripts.devices.station import ORDER
+from services.simulated_devices.station import ORDER
 
 T = 1_777_636_800
 GOODS, OTHER = SimulatedConsignment(17, units=100), SimulatedConsignment(18, units=100)

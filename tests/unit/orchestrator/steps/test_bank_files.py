@@ -13,8 +13,8 @@ from orchestrator.core.references import funding_reference
 from orchestrator.edges.store import agreements, bank_files, payments, payouts
 from orchestrator.steps.bank_files import read_bank
 from orchestrator.steps.payouts import order_payouts
-from scripts.simulated_bank import messages
-from scripts.simulated_bank.bank import write_file
+from services.simulated_bank import messages
+from services.simulated_bank.bank import write_file
 from tests.support.bare_rail import agreement_of
 from tests.support.rail_with_bank import CLOSED, RailWithBank
 

@@ -10,7 +10,7 @@ from orchestrator.edges.store import agreements, evidence
 from orchestrator.products.metered_energy import product
 from orchestrator.steps import event_of
 from orchestrator.steps.collect import anchor_of, claim_of, collect, verify
-from scripts.devices.record import Point, units_of
+from services.simulated_devices.record import Point, units_of
 from tests.support.bare_rail import BareRail
 from tests.support.small_intake import joined
 

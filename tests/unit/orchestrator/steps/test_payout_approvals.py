@@ -21,7 +21,7 @@ from orchestrator.errors import Halt
 from orchestrator.steps.bank_files import post_lines, read_bank
 from orchestrator.steps.payout_approvals import owed, to_order_again, to_pay
 from orchestrator.steps.payouts import order_payouts
-from scripts.run_bank import new_iban
+from services.bank import new_iban
 from tests.support.rail_with_bank import ADA, CLOSED, NORD, OURS, PAYEE, RailWithBank
 
 CHAIN = 31337  # bare_rail's

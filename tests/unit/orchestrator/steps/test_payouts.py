@@ -17,7 +17,7 @@ from orchestrator.edges.bank.pain import payment_information_id
 from orchestrator.edges.store import payouts
 from orchestrator.errors import Retry
 from orchestrator.steps.payouts import order_payouts, send_files
-from scripts.run_bank import new_iban
+from services.bank import new_iban
 from tests.support.rail_with_bank import NORD, RailWithBank
 
 

@@ -13,7 +13,7 @@ from orchestrator.edges.chain.client import Call, Quote
 from orchestrator.edges.store import agreements, conflicts, sends
 from orchestrator.errors import Retry
 from orchestrator.steps.quarantine import quarantine
-from scripts.devices.record import Point, units_of
+from services.simulated_devices.record import Point, units_of
 from tests.support.small_dock import GOODS, SmallDock, T
 from tests.support.small_rail import SmallRail, has_anvil
 

@@ -26,8 +26,8 @@ from orchestrator.core.references import end_to_end_id, funding_reference, uetr
 from orchestrator.edges.bank import camt, pain
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.bank.types import Address, Debtor, PaymentOrder, StatusReport
-from scripts.run_bank import new_iban
-from scripts.simulated_bank.bank import SimulatedBank as SimulatedBank
+from services.bank import new_iban
+from services.simulated_bank.bank import SimulatedBank as SimulatedBank
 
 SAFE, PAYER, CLOSED = new_iban(1), new_iban(2), new_iban(3)
 DAY, HOME = date(2026, 11, 20), Address("Weg", "1", "10115", "Berlin", "DE")

@@ -7,7 +7,7 @@ import pytest
 from device_adapters.types import Rejected
 from orchestrator.edges.bank.accounts import bic, iban, sepa_iban
 from orchestrator.edges.bank.types import BankReason
-from scripts.run_bank import new_iban
+from services.bank import new_iban
 
 GENUINE = "DE02120300000000202051"
 

@@ -147,7 +147,14 @@ def test_write__out_of_date_folder__is_made_equal(checkout, tmp_path):
 
 def test_load__from_a_wheel__finds_artifacts_and_migrations(tmp_path):
     source = tmp_path / "source"
-    for folder in ("orchestrator", "oracles", "device_adapters", "scripts", "requirements"):
+    for folder in (
+        "orchestrator",
+        "oracles",
+        "device_adapters",
+        "services",
+        "scripts",
+        "requirements",
+    ):
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / folder, source / folder, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", source)

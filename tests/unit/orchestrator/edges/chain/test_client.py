@@ -10,7 +10,7 @@ from orchestrator.edges.chain import keystore
 from orchestrator.edges.chain.artifacts import load_artifacts
 from orchestrator.edges.chain.client import Call, Chain, _verdict
 from orchestrator.errors import Halt, Retry
-from scripts.testnet import Testnet
+from services.testnet import Testnet
 from tests.support.real_chain import FaultyNode, account_call, has_anvil, real_chain
 
 # what nodes say to bytes handed in; "unknown": it may be this very transaction that they speak of

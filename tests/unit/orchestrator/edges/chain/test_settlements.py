@@ -8,7 +8,7 @@ from oracles.memory import Memory
 from orchestrator.edges.chain.settlements import settled_claims
 from orchestrator.edges.store import lookup
 from orchestrator.steps.attest import claim_of_row
-from scripts.run_oracle import catch_up
+from services.oracle import catch_up
 from tests.support.small_rail import has_anvil, lived
 
 pytestmark = pytest.mark.skipif(not has_anvil(), reason="anvil is not installed")

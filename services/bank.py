@@ -1,9 +1,9 @@
 """Run the simulated bank as its own process, or send an instruction to a running one.
 
-python -m scripts.run_bank serve --home .proofrail/bank --config bank.json
-python -m scripts.run_bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
-python -m scripts.run_bank misbehave duplicate --times 2
-python -m scripts.run_bank close-day
+python -m services.bank serve --home .proofrail/bank --config bank.json
+python -m services.bank pay --from IBAN --to IBAN --amount 500.00 --reference RF...
+python -m services.bank misbehave duplicate --times 2
+python -m services.bank close-day
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from scripts.simulated_bank.bank import SimulatedBank, write_file
-from scripts.simulated_bank.misbehaviour import MISBEHAVIOURS
-from scripts.simulated_bank.orders import new_iban
-from scripts.testnet import die_with_parent
+from services.simulated_bank.bank import SimulatedBank, write_file
+from services.simulated_bank.misbehaviour import MISBEHAVIOURS
+from services.simulated_bank.orders import new_iban
+from services.testnet import die_with_parent
 
 __all__ = ["BankClient", "main", "new_iban"]
 
@@ -58,7 +58,7 @@ class BankClient:
                 [
                     sys.executable,
                     "-m",
-                    "scripts.run_bank",
+                    "services.bank",
                     "--home",
                     str(self.home.resolve()),
                     "serve",
@@ -236,7 +236,7 @@ def serve(home: Path, config: dict[str, Any]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.run_bank",
+        prog="python -m services.bank",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import count
 
-from scripts.simulated_bank.messages import entries_of
+from services.simulated_bank.messages import entries_of
 
 _TRANSFER_OUT, _TRANSFER_IN, _RETURN, _CHARGE = "116", "166", "159", "808"
 _PART = 27  # characters of one ?-subfield

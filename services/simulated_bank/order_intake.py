@@ -6,11 +6,11 @@ import sqlite3
 from dataclasses import replace
 
 from device_adapters.types import Rejected
-from scripts.simulated_bank import messages
-from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
-from scripts.simulated_bank.messages import OrderAnswer
-from scripts.simulated_bank.misbehaviour import Misbehaviours
-from scripts.simulated_bank.orders import Initiation, IsoReason, Order, OrderBatch, read_initiation
+from services.simulated_bank import messages
+from services.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
+from services.simulated_bank.messages import OrderAnswer
+from services.simulated_bank.misbehaviour import Misbehaviours
+from services.simulated_bank.orders import Initiation, IsoReason, Order, OrderBatch, read_initiation
 
 _COLUMNS = (
     "end_to_end_id, msg_id, batch, one_booking, uetr, debtor, name, iban, cents, "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from scripts.simulated_bank import messages, mt940
-from scripts.simulated_bank.books import BankAccounts
-from scripts.simulated_bank.misbehaviour import Misbehaviours
+from services.simulated_bank import messages, mt940
+from services.simulated_bank.books import BankAccounts
+from services.simulated_bank.misbehaviour import Misbehaviours
 
 _MARK = "E"  # prefix of references that differ from those of the notification
 

@@ -9,9 +9,9 @@ import pytest
 from device_adapters.protocols import ocmf
 from device_adapters.types import STREAM_BIT, Curve
 from oracles.verify import verify_events
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from scripts.devices.faults import ABSURD_KWH, Fault, commit
-from scripts.devices.record import ORDER, counter_of, twin, units_of
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
+from services.simulated_devices.faults import ABSURD_KWH, Fault, commit
+from services.simulated_devices.record import ORDER, counter_of, twin, units_of
 
 START = 1_750_000_000
 

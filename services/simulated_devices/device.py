@@ -10,8 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey
 
-from scripts.devices.record import Point, counter_of, payload_of, sign, units_of
-from scripts.devices.station import Station, derived_key
+from services.simulated_devices.record import Point, counter_of, payload_of, sign, units_of
+from services.simulated_devices.station import Station, derived_key
 
 __all__ = ["DeviceKind", "SimulatedMeter", "derived_key"]
 

@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 from device_adapters.inlets import DeviceLink
 from device_adapters.types import Curve, DeviceKey, Rejected
 from orchestrator.core.receipt import read_receipt
-from scripts.devices.journal import DeviceJournal, evidence_of
+from services.simulated_devices.journal import DeviceJournal, evidence_of
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SEC 2
 RECORDS_PER_MESSAGE = 50

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from scripts.devices.journal import evidence_of
-from scripts.devices.station import ORDER
+from services.simulated_devices.journal import evidence_of
+from services.simulated_devices.station import ORDER
 
 __all__ = ["ORDER", "Point", "counter_of", "evidence_of", "payload_of", "sign", "twin", "units_of"]
 

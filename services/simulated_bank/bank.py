@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.edges.bank.calendar import next_open
-from scripts.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
-from scripts.simulated_bank.misbehaviour import Misbehaviours
-from scripts.simulated_bank.order_intake import OrderIntake
-from scripts.simulated_bank.orders import IsoReason, valid_iban
-from scripts.simulated_bank.reports import Reports
+from services.simulated_bank.books import FEES, OTHER_BANKS, BankAccounts, Transfer
+from services.simulated_bank.misbehaviour import Misbehaviours
+from services.simulated_bank.order_intake import OrderIntake
+from services.simulated_bank.orders import IsoReason, valid_iban
+from services.simulated_bank.reports import Reports
 
 
 class SimulatedBank:

@@ -15,7 +15,7 @@ from orchestrator.edges.broker.credentials import path, replace_private
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m scripts.run_broker --home DIR [--port 0] [--ready-file F] [--embedded]`.
+    """Run `python -m services.broker --home DIR [--port 0] [--ready-file F] [--embedded]`.
 
     The ready file is JSON: {"host", "port", "broker": "amqtt" | "mosquitto", "pid"}.
     """

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from device_adapters.protocols import epcis
-from scripts.devices.station import Station
+from services.simulated_devices.station import Station
 
 COMPANY = "9521321"  # a GS1 company prefix reserved for examples
 _CONTEXT = [

@@ -13,7 +13,7 @@ from device_adapters.merchant.terminal import DAY, TapReason
 from device_adapters.protocols.voucher.typed import Domain, Voucher, digest_of, write_record
 from device_adapters.types import Rejected, device_id
 from orchestrator.products.wearable_voucher.abi import VoucherTerms
-from scripts.devices.station import Station
+from services.simulated_devices.station import Station
 
 
 class SimulatedWearable(Station):

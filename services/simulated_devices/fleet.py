@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.core.receipt import public_key_of
-from scripts.devices.device import DeviceKind, SimulatedMeter
-from scripts.devices.station import Station
+from services.simulated_devices.device import DeviceKind, SimulatedMeter
+from services.simulated_devices.station import Station
 
 
 class Fleet:

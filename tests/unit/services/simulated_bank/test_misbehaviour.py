@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.core.reconcile import distinct
 from orchestrator.edges.bank.types import StatusReport
-from scripts.simulated_bank.bank import SimulatedBank
-from scripts.simulated_bank.misbehaviour import MISBEHAVIOURS
+from services.simulated_bank.bank import SimulatedBank
+from services.simulated_bank.misbehaviour import MISBEHAVIOURS
 from tests.support.bank_customer import (
     CONFIG,
     PAYER,

@@ -9,7 +9,7 @@ from device_adapters.types import device_id
 from oracles.citations import resolve
 from oracles.verify import verify_events
 from orchestrator.products.proof_of_delivery import product
-from scripts.devices.consignment import (
+from services.simulated_devices.consignment import (
     SimulatedConsignment,
     SimulatedLogger,
     SimulatedScanner,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from scripts.simulated_bank.books import BankAccounts
+from services.simulated_bank.books import BankAccounts
 
 # name: (what the bank does, its options with their defaults)
 MISBEHAVIOURS: dict[str, tuple[str, dict[str, str | int]]] = {

@@ -1,6 +1,6 @@
 """Run one oracle as a process with its own key, database, broker subscription and chain view.
 
-    python -m scripts.run_oracle --name north --domain 1 --home DIR --rpc URL --deployment FILE ...
+    python -m services.oracle --name north --domain 1 --home DIR --rpc URL --deployment FILE ...
 
 It reads devices and agreements directly from the chain, and evidence directly from the broker.
 """

@@ -11,9 +11,9 @@ from stdnum import iban as stdnum_iban
 from orchestrator.edges.bank import camt
 from orchestrator.edges.bank.channel import Folder
 from orchestrator.edges.bank.types import StatusReport
-from scripts.run_bank import BankClient, main, new_iban
-from scripts.simulated_bank.bank import SimulatedBank
-from scripts.simulated_bank.books import BankAccounts
+from services.bank import BankClient, main, new_iban
+from services.simulated_bank.bank import SimulatedBank
+from services.simulated_bank.books import BankAccounts
 from tests.support.bank_customer import (
     CLOSED,
     CONFIG,
@@ -213,7 +213,7 @@ def test_bank__orders_that_fit_alone_but_not_together__accepts_what_is_covered(f
 
 def test_bank__killed_between_commit_and_move__repeats_files_not_bookings(funded, monkeypatch):
     funded.channel.send("p.xml", order(payout(1)))
-    monkeypatch.setattr("scripts.simulated_bank.bank._move", _killed)
+    monkeypatch.setattr("services.simulated_bank.bank._move", _killed)
     with pytest.raises(KeyboardInterrupt):
         funded.bank.step()
     monkeypatch.undo()

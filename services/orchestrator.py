@@ -1,6 +1,6 @@
 """Runs one rail: MQTT inlet, worker and HTTP API in one process, until a signal ends it.
 
-    python -m scripts.run_orchestrator --home .proofrail
+    python -m services.orchestrator --home .proofrail
 
 It reads `rail.json` in its home (where node, broker, oracles and bank are) and holds no key of an
 oracle or a device.

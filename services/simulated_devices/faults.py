@@ -6,8 +6,8 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from device_adapters.topics import evidence_topic
-from scripts.devices.device import DeviceKind, SimulatedMeter, derived_key
-from scripts.devices.record import Point, twin, units_of
+from services.simulated_devices.device import DeviceKind, SimulatedMeter, derived_key
+from services.simulated_devices.record import Point, twin, units_of
 
 ABSURD_KWH = 50_000
 
