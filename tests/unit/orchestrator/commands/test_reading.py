@@ -109,6 +109,8 @@ def test_ledger__untouched__checks_out() -> None:
     assert result["sums"] == {"EUR/2": "0", "tEUR/6": "0"}
     balances = {item["account"]: item["amount"] for item in run_json("ledger", "balances")}
     assert balances["token:issued"] == "395280000"
+    names = {item["name"] for item in run_json("ledger", "balances")}
+    assert {"cp-0001", "Ladepunkt Nord eG"} <= names  # of an agreement and of a payee
 
 
 def test_reconcile__untouched__has_no_breaks() -> None:
