@@ -89,7 +89,12 @@ class ApiRail:
         self.store = Store(home / "rail.sqlite3")
         self.pem = ECKey.generate_key("P-256").as_pem(private=True)
         self.receipts = Receipts(self.pem)
-        self.settings = Settings(home=home, max_body_bytes=200_000)
+        self.settings = Settings(
+            home=home,
+            max_body_bytes=200_000,
+            api_requests_per_minute=10**6,
+            api_refused_per_minute=10**6,
+        )
         self.worker = {"turns": {"collect": 4}, "halted": {}}
         self._enrol()
         with self.store.write() as session:

@@ -35,6 +35,7 @@ class ProblemCode(StrEnum):
     REQUEST_FAILED = "request_failed"
     VERSION_UNSUPPORTED = "version_unsupported"
     INTERNAL_ERROR = "internal_error"
+    TOO_MANY_REQUESTS = "too_many_requests"
     TRY_AGAIN_LATER = "try_again_later"
 
 
@@ -286,6 +287,12 @@ _REQUESTS: dict[StrEnum, tuple[int, str, str]] = {
         400,
         "The Idempotency-Key is invalid",
         "Send exactly one key of 1 to 255 visible ASCII characters, such as a UUID.",
+    ),
+    ProblemCode.TOO_MANY_REQUESTS: (
+        429,
+        "Too many requests in a minute",
+        "Wait for the seconds in `Retry-After`, then send the same request again; put many records "
+        "into one request.",
     ),
     ProblemCode.REQUEST_FAILED: (400, "The request cannot be answered", "See `detail` and /docs."),
     ProblemCode.INTERNAL_ERROR: (
