@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     api_requests_per_minute: int = Field(
         default=1_200, ge=1, description="requests of one API key, or of one address without a key"
     )
+    api_registration: bool = Field(
+        default=False,
+        description="the API enrols devices and opens agreements; needs the registrar's key",
+    )
     api_refused_per_minute: int = Field(
         default=60, ge=1, description="requests of one address with a missing or unknown key"
     )

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from orchestrator.edges.api import capture, evidence, health, problems, reads
+from orchestrator.edges.api import capture, evidence, health, problems, reads, registration
 from orchestrator.edges.api.limits import BodyLimit
 from orchestrator.edges.api.once import Once
 from orchestrator.edges.api.page import PAGE_HEADERS, page
@@ -43,6 +43,8 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.include_router(reads.router)
     if parts.trace is not None:
         app.include_router(reads.traces)
+    if parts.registration is not None:
+        app.include_router(registration.router)
     app.include_router(health.router)
     describe(app)
 

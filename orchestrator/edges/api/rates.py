@@ -87,5 +87,5 @@ def _headers(limit: RateLimitItemPerMinute, stats: WindowStats) -> dict[str, str
 
 
 def _seconds(stats: WindowStats) -> int:
-    """Return the whole seconds until the window has room again, at least one."""
+    """Return the whole seconds until the window allows a request again, at least one."""
     return max(1, int(stats.reset_time - time()) + 1)
